@@ -1,0 +1,148 @@
+//! The values a map can hold: small `Copy` types that turn into a fixed number of bits and back.
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The forms in which a value is stored: `()`, `u8`, `u16`, `u32` and `u64`, of 0, 1, 2, 4 and 8 bytes.
+///
+/// Sealed: a type of your own becomes storable by implementing [`Value`] over one of these.
+pub trait Bits: sealed::Sealed + Copy + Eq + Send + Sync + 'static {
+    /// Bytes that a value takes in a leaf.
+    #[doc(hidden)]
+    const SIZE: usize;
+    /// Widens to a word.
+    #[doc(hidden)]
+    fn to_word(self) -> u64;
+    /// The low `SIZE` bytes of a word.
+    #[doc(hidden)]
+    fn of_word(word: u64) -> Self;
+}
+
+macro_rules! bits {
+    ($($t:ty),*) => {$(
+        impl sealed::Sealed for $t {}
+        impl Bits for $t {
+            const SIZE: usize = size_of::<$t>();
+            #[inline(always)]
+            fn to_word(self) -> u64 { u64::from(self) }
+            #[inline(always)]
+            fn of_word(word: u64) -> Self { word as $t }
+        }
+    )*};
+}
+bits!(u8, u16, u32, u64);
+
+impl sealed::Sealed for () {}
+impl Bits for () {
+    const SIZE: usize = 0;
+    #[inline(always)]
+    fn to_word(self) -> u64 {
+        0
+    }
+    #[inline(always)]
+    fn of_word(_: u64) -> Self {}
+}
+
+/// A type that maps to and from stored bits without loss, and is stored in exactly that size.
+///
+/// Implemented for `()` (a set, which costs nothing for its values), the integers up to 64 bits, `usize`, `isize`,
+/// `f32`, `f64`, `char` and `bool`. The trait is safe: whatever an implementation returns, the map stays whole.
+/// It is the caller's code, so the maps never run it while they hold a lock.
+///
+/// `from_bits(v.into_bits())` should equal `v`; nothing but the values handed back depends on it.
+///
+/// ```
+/// use memkv::{FastArt, Value};
+///
+/// #[derive(Clone, Copy, Debug, PartialEq)]
+/// struct PageId(u32);
+///
+/// impl Value for PageId {
+///     type Bits = u32;
+///     fn into_bits(self) -> u32 { self.0 }
+///     fn from_bits(bits: u32) -> Self { PageId(bits) }
+/// }
+///
+/// let mut map = FastArt::new();
+/// map.insert("index.html", PageId(7));
+/// assert_eq!(map.get("index.html"), Some(PageId(7)));
+/// ```
+pub trait Value: Copy {
+    /// The stored form.
+    type Bits: Bits;
+    /// This value as bits.
+    fn into_bits(self) -> Self::Bits;
+    /// The value that `bits` stand for.
+    fn from_bits(bits: Self::Bits) -> Self;
+}
+
+macro_rules! value {
+    ($($t:ty as $bits:ty: $v:ident => $into:expr, $b:ident => $from:expr;)*) => {$(
+        impl Value for $t {
+            type Bits = $bits;
+            #[inline(always)]
+            fn into_bits(self) -> $bits { let $v = self; $into }
+            #[inline(always)]
+            fn from_bits($b: $bits) -> Self { $from }
+        }
+    )*};
+}
+value! {
+    u8 as u8: v => v, b => b;
+    u16 as u16: v => v, b => b;
+    u32 as u32: v => v, b => b;
+    u64 as u64: v => v, b => b;
+    usize as u64: v => v as u64, b => b as usize;
+    i8 as u8: v => v.cast_unsigned(), b => b.cast_signed();
+    i16 as u16: v => v.cast_unsigned(), b => b.cast_signed();
+    i32 as u32: v => v.cast_unsigned(), b => b.cast_signed();
+    i64 as u64: v => v.cast_unsigned(), b => b.cast_signed();
+    isize as u64: v => v as i64 as u64, b => b as i64 as isize;
+    f32 as u32: v => v.to_bits(), b => f32::from_bits(b);
+    f64 as u64: v => v.to_bits(), b => f64::from_bits(b);
+    char as u32: v => u32::from(v), b => char::from_u32(b).unwrap_or(char::REPLACEMENT_CHARACTER);
+    bool as u8: v => u8::from(v), b => b != 0;
+}
+
+impl Value for () {
+    type Bits = ();
+    #[inline(always)]
+    fn into_bits(self) {}
+    #[inline(always)]
+    fn from_bits((): ()) -> Self {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bits, Value};
+
+    fn round_trip<V: Value + PartialEq + std::fmt::Debug>(v: V) {
+        assert_eq!(V::from_bits(v.into_bits()), v);
+        assert_eq!(V::from_bits(V::Bits::of_word(v.into_bits().to_word())), v);
+    }
+
+    #[test]
+    fn every_value_comes_back() {
+        round_trip(());
+        for v in [0, 1, u64::MAX, 0x8000_0000_0000_0000] {
+            round_trip(v as u8);
+            round_trip(v as i8);
+            round_trip(v as u16);
+            round_trip(v as i16);
+            round_trip(v as u32);
+            round_trip(v as i32);
+            round_trip(v);
+            round_trip(v as i64);
+            round_trip(v as usize);
+            round_trip(v as isize);
+            round_trip(v as f64);
+            round_trip(v as f32);
+        }
+        for v in ['\0', 'a', char::MAX] {
+            round_trip(v);
+        }
+        round_trip(true);
+        round_trip(false);
+    }
+}
