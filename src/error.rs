@@ -38,3 +38,44 @@ impl fmt::Display for InsertError {
 }
 
 impl std::error::Error for InsertError {}
+
+/// Why a sequence of keys could not be built into a map.
+///
+/// ```
+/// use memkv::{BuildError, FastArt};
+///
+/// let error = FastArt::from_sorted([("b", 1u64), ("a", 2)]).unwrap_err();
+/// assert_eq!(error, BuildError::NotAscending { position: 1, key: b"a".to_vec() });
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A key is not greater than the one before it: out of order, or there twice.
+    NotAscending {
+        /// Keys before it in the sequence.
+        position: usize,
+        /// The key itself.
+        key: Vec<u8>,
+    },
+    /// A key could not be stored.
+    Insert(InsertError),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAscending { position, key } => {
+                write!(f, "key {position}, \"{}\", is not greater than the key before it", key.escape_ascii())
+            }
+            Self::Insert(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl From<InsertError> for BuildError {
+    fn from(error: InsertError) -> Self {
+        Self::Insert(error)
+    }
+}

@@ -1,0 +1,198 @@
+//! Changing a value in place.
+
+use super::fail;
+use crate::raw::{Place, RawTree};
+use crate::value::Value;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+/// A value of a map, to read and change. What it holds when it is dropped is stored: a guard that is forgotten stores nothing.
+pub struct ValueMut<'a, V: Value> {
+    tree: &'a mut RawTree<V::Bits>,
+    place: Place,
+    value: V,
+}
+
+impl<'a, V: Value> ValueMut<'a, V> {
+    pub(super) fn new(tree: &'a mut RawTree<V::Bits>, place: Place) -> Self {
+        let value = V::from_bits(tree.value(place));
+        ValueMut { tree, place, value }
+    }
+}
+
+impl<V: Value> Deref for ValueMut<'_, V> {
+    type Target = V;
+    fn deref(&self) -> &V {
+        &self.value
+    }
+}
+
+impl<V: Value> DerefMut for ValueMut<'_, V> {
+    fn deref_mut(&mut self) -> &mut V {
+        &mut self.value
+    }
+}
+
+impl<V: Value> Drop for ValueMut<'_, V> {
+    fn drop(&mut self) {
+        self.tree.set_value(self.place, self.value.into_bits());
+    }
+}
+
+impl<V: Value + fmt::Debug> fmt::Debug for ValueMut<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
+}
+
+/// The place of a key in a map. From [`FastArt::entry`](crate::FastArt::entry).
+#[derive(Debug)]
+pub enum Entry<'a, K: AsRef<[u8]>, V: Value> {
+    /// The key is there.
+    Occupied(OccupiedEntry<'a, K, V>),
+    /// It is not.
+    Vacant(VacantEntry<'a, K, V>),
+}
+
+/// A key that is there.
+pub struct OccupiedEntry<'a, K: AsRef<[u8]>, V: Value> {
+    tree: &'a mut RawTree<V::Bits>,
+    key: K,
+    place: Place,
+}
+
+/// A key that is not there.
+pub struct VacantEntry<'a, K: AsRef<[u8]>, V: Value> {
+    tree: &'a mut RawTree<V::Bits>,
+    key: K,
+}
+
+impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
+    pub(super) fn new(tree: &'a mut RawTree<V::Bits>, key: K) -> Self {
+        match tree.find(key.as_ref()) {
+            Some(place) => Entry::Occupied(OccupiedEntry { tree, key, place }),
+            None => Entry::Vacant(VacantEntry { tree, key }),
+        }
+    }
+
+    /// The key asked for.
+    pub fn key(&self) -> &K {
+        match self {
+            Entry::Occupied(entry) => &entry.key,
+            Entry::Vacant(entry) => &entry.key,
+        }
+    }
+
+    /// Stores `value` where there is none.
+    pub fn or_insert(self, value: V) -> ValueMut<'a, V> {
+        self.or_insert_with(|| value)
+    }
+
+    /// Stores what `value` gives where there is none.
+    pub fn or_insert_with(self, value: impl FnOnce() -> V) -> ValueMut<'a, V> {
+        match self {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let value = value();
+                entry.insert(value)
+            }
+        }
+    }
+
+    /// Stores the default value where there is none.
+    pub fn or_default(self) -> ValueMut<'a, V>
+    where
+        V: Default,
+    {
+        self.or_insert_with(V::default)
+    }
+
+    /// Changes the value where there is one.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::from([("a", 1u64)]);
+    /// map.entry("a").and_modify(|value| *value += 1).or_insert(0);
+    /// assert_eq!(map.get("a"), Some(2));
+    /// ```
+    #[must_use]
+    pub fn and_modify(mut self, change: impl FnOnce(&mut V)) -> Self {
+        if let Entry::Occupied(entry) = &mut self {
+            change(&mut ValueMut::<V>::new(entry.tree, entry.place));
+        }
+        self
+    }
+}
+
+impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
+    /// The key asked for.
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// The value.
+    pub fn get(&self) -> V {
+        V::from_bits(self.tree.value(self.place))
+    }
+
+    /// The value, to change in place.
+    pub fn get_mut(&mut self) -> ValueMut<'_, V> {
+        ValueMut::new(self.tree, self.place)
+    }
+
+    /// The value, to change in place, for as long as the map is borrowed.
+    pub fn into_mut(self) -> ValueMut<'a, V> {
+        ValueMut::new(self.tree, self.place)
+    }
+
+    /// Overwrites the value, and gives the old one.
+    pub fn insert(&mut self, value: V) -> V {
+        V::from_bits(self.tree.set_value(self.place, value.into_bits()))
+    }
+
+    /// Removes the key, and gives its value.
+    pub fn remove(self) -> V {
+        let value = self.get();
+        if let Err(error) = self.tree.remove(self.key.as_ref()) {
+            fail(error);
+        }
+        value
+    }
+}
+
+impl<'a, K: AsRef<[u8]>, V: Value> VacantEntry<'a, K, V> {
+    /// The key asked for.
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// Gives the key back.
+    pub fn into_key(self) -> K {
+        self.key
+    }
+
+    /// Stores `value` under the key.
+    ///
+    /// # Panics
+    /// As [`FastArt::insert`](crate::FastArt::insert).
+    pub fn insert(self, value: V) -> ValueMut<'a, V> {
+        let key = self.key.as_ref();
+        if let Err(error) = self.tree.insert(key, value.into_bits()) {
+            fail(error);
+        }
+        let place = self.tree.find(key).expect("the key was just stored");
+        ValueMut::new(self.tree, place)
+    }
+}
+
+impl<K: AsRef<[u8]>, V: Value + fmt::Debug> fmt::Debug for OccupiedEntry<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key.as_ref().escape_ascii();
+        f.debug_struct("OccupiedEntry").field("key", &format_args!("\"{key}\"")).field("value", &self.get()).finish()
+    }
+}
+
+impl<K: AsRef<[u8]>, V: Value> fmt::Debug for VacantEntry<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VacantEntry(\"{}\")", self.key.as_ref().escape_ascii())
+    }
+}

@@ -1,0 +1,74 @@
+//! Serialization as a sequence of (key bytes, value) pairs, ascending: not every format takes bytes as the keys of a map.
+
+use super::FastArt;
+use crate::value::Value;
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeSeq, Serializer};
+use std::fmt;
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+struct ByteBuf(Vec<u8>);
+
+impl<'de> Deserialize<'de> for ByteBuf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl<'de> Visitor<'de> for Bytes {
+            type Value = ByteBuf;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a byte string")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<ByteBuf, E> {
+                Ok(ByteBuf(bytes.to_vec()))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<ByteBuf, E> {
+                Ok(ByteBuf(text.as_bytes().to_vec()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut bytes: A) -> Result<ByteBuf, A::Error> {
+                let mut buf = Vec::new();
+                while let Some(byte) = bytes.next_element()? {
+                    buf.push(byte);
+                }
+                Ok(ByteBuf(buf))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+impl<V: Value + Serialize> Serialize for FastArt<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut seq = serializer.serialize_seq(Some(self.len()))?;
+        let mut cursor = self.cursor();
+        while let Some((key, value)) = cursor.next() {
+            seq.serialize_element(&(Bytes(key), value))?;
+        }
+        seq.end()
+    }
+}
+
+impl<'de, V: Value + Deserialize<'de>> Deserialize<'de> for FastArt<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs<V>(std::marker::PhantomData<V>);
+        impl<'de, V: Value + Deserialize<'de>> Visitor<'de> for Pairs<V> {
+            type Value = FastArt<V>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence of keys with their values")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<FastArt<V>, A::Error> {
+                let mut map = FastArt::new();
+                while let Some((ByteBuf(key), value)) = pairs.next_element()? {
+                    map.try_insert(key, value).map_err(A::Error::custom)?;
+                }
+                Ok(map)
+            }
+        }
+        deserializer.deserialize_seq(Pairs(std::marker::PhantomData))
+    }
+}

@@ -1,0 +1,111 @@
+//! What the standard collections implement.
+
+use super::iter::{IntoIter, IntoKeys, Iter};
+use super::{FastArt, ascends, fail};
+use crate::error::InsertError;
+use crate::raw::{Builder, MAX_KEY_LEN};
+use crate::value::Value;
+use std::fmt;
+
+impl<V: Value> Default for FastArt<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V: Value> Clone for FastArt<V> {
+    fn clone(&self) -> Self {
+        self.try_clone().unwrap_or_else(|error| fail(error))
+    }
+}
+
+impl<V: Value + fmt::Debug> fmt::Debug for FastArt<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().fmt(f)
+    }
+}
+
+impl<V: Value + PartialEq> PartialEq for FastArt<V> {
+    fn eq(&self, other: &Self) -> bool {
+        let (mut a, mut b) = (self.cursor(), other.cursor());
+        self.len() == other.len()
+            && std::iter::from_fn(|| match (a.next(), b.next()) {
+                (None, None) => None,
+                (a, b) => Some(a == b),
+            })
+            .all(|equal| equal)
+    }
+}
+
+impl<V: Value + Eq> Eq for FastArt<V> {}
+
+impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FastArt<V> {
+    /// Builds bottom-up for as long as the keys ascend, and inserts from there on.
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut pairs = pairs.into_iter();
+        let mut builder = Builder::new();
+        let mut unsorted = None;
+        for (key, value) in pairs.by_ref() {
+            let bytes = key.as_ref();
+            if bytes.len() > MAX_KEY_LEN {
+                fail(InsertError::KeyTooLong { len: bytes.len() });
+            }
+            match ascends(&builder, bytes) {
+                Some(shared) => {
+                    if let Err(failed) = builder.push(bytes, shared, value.into_bits()) {
+                        fail(failed.into());
+                    }
+                }
+                None => {
+                    unsorted = Some((key, value));
+                    break;
+                }
+            }
+        }
+        let mut map = match builder.finish() {
+            Ok(tree) => Self::of(tree),
+            Err(failed) => fail(failed.into()),
+        };
+        map.extend(unsorted.into_iter().chain(pairs));
+        map
+    }
+}
+
+impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for FastArt<V> {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
+        for (key, value) in pairs {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl<K: AsRef<[u8]>, V: Value, const N: usize> From<[(K, V); N]> for FastArt<V> {
+    fn from(pairs: [(K, V); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<V: Value> IntoIterator for FastArt<V> {
+    type Item = (Vec<u8>, V);
+    type IntoIter = IntoIter<V>;
+
+    fn into_iter(self) -> IntoIter<V> {
+        IntoIter::new(self.tree)
+    }
+}
+
+impl<'a, V: Value> IntoIterator for &'a FastArt<V> {
+    type Item = (Vec<u8>, V);
+    type IntoIter = Iter<'a, V>;
+
+    fn into_iter(self) -> Iter<'a, V> {
+        self.iter()
+    }
+}
+
+impl<V: Value> FastArt<V> {
+    /// The map's keys, ascending; the map is gone.
+    pub fn into_keys(self) -> IntoKeys<V> {
+        IntoKeys::new(self.into_iter())
+    }
+}

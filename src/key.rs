@@ -1,0 +1,52 @@
+//! Byte-string arithmetic for ranges of keys.
+
+use std::ops::{Bound, RangeBounds};
+
+/// The bounds of a range over anything that gives bytes, as byte strings.
+pub(crate) fn bounds<'a, K: AsRef<[u8]> + ?Sized + 'a>(range: &'a impl RangeBounds<K>) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
+    (range.start_bound().map(AsRef::as_ref), range.end_bound().map(AsRef::as_ref))
+}
+
+/// Whether no key can lie between the bounds.
+pub(crate) fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
+    match (start, end) {
+        (Bound::Included(a), Bound::Included(b)) => a > b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a >= b,
+        _ => false,
+    }
+}
+
+/// The end of the range of keys that begin with `prefix`.
+pub(crate) fn prefix_end(prefix: &[u8]) -> Bound<Vec<u8>> {
+    match prefix.iter().rposition(|&b| b != 0xFF) {
+        None => Bound::Unbounded,
+        Some(last) => {
+            let mut end = prefix[..=last].to_vec();
+            end[last] += 1;
+            Bound::Excluded(end)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_its_successor() {
+        assert_eq!(prefix_end(b""), Bound::Unbounded);
+        assert_eq!(prefix_end(b"\xFF\xFF"), Bound::Unbounded);
+        assert_eq!(prefix_end(b"ab"), Bound::Excluded(b"ac".to_vec()));
+        assert_eq!(prefix_end(b"a\xFF\xFF"), Bound::Excluded(b"b".to_vec()));
+    }
+
+    #[test]
+    fn empty_ranges_are_known() {
+        use Bound::{Excluded, Included, Unbounded};
+        assert!(!is_empty(Included(b"a"), Included(b"a")));
+        assert!(is_empty(Included(b"a"), Excluded(b"a")));
+        assert!(is_empty(Excluded(b"a"), Included(b"a")));
+        assert!(is_empty(Included(b"b"), Included(b"a")));
+        assert!(!is_empty(Unbounded, Excluded(b"")));
+    }
+}

@@ -1,0 +1,100 @@
+//! The tree: an adaptive radix tree with packed leaves, as raw bytes and the operations on it, one a file.
+//!
+//! ```text
+//!              slot ─▶ inner node (inner.rs)               leaf (leaf.rs): a run of keys, front-coded
+//!                      ┌────────────────────────┐          ┌─────────────────────────────┐
+//!                      │ prefix                 │          │ lcp   first   len           │
+//!                      │ end ───────────────────┼─▶ leaf   │ suffix bytes                │
+//!                      │ s0 < s1 < s2 …         │    ┌────▶│ values                      │
+//!                      │ c0   c1   c2 …  ───────┼────┘     └─────────────────────────────┘
+//!                      └────────────────────────┘
+//! ```
+//!
+//! Adaptive radix tree: Leis et al., "The Adaptive Radix Tree", 2013. Runs of keys below a trie: Heinz, Zobel and Williams,
+//! "Burst tries", 2002; Askitis and Zobel, "B-tries for disk-based string management", 2009.
+//!
+//! A change prepares new nodes first, which may fail and publishes nothing, and then commits by stores only. All `unsafe` of
+//! the tree is in this folder; SAFETY.md numbers what it rests on.
+
+#[cfg(test)]
+pub(crate) mod events;
+
+/// Notes that a path was taken, for the tests that ask for every one of them.
+macro_rules! count {
+    ($event:ident) => {
+        #[cfg(test)]
+        $crate::raw::events::hit($crate::raw::events::Event::$event)
+    };
+}
+
+mod bulk;
+mod check;
+mod clear;
+mod cursor;
+mod get;
+mod inner;
+mod insert;
+mod leaf;
+mod node;
+pub mod pool;
+mod remove;
+mod run;
+mod simd;
+mod tail;
+
+pub(crate) use bulk::Builder;
+pub(crate) use cursor::{OwnedCursors, RawCursor, WriteCursor};
+pub(crate) use get::Place;
+pub(crate) use node::Usage;
+pub(crate) use simd::common_prefix;
+
+use crate::value::Bits;
+use node::Slot;
+use tail::Tail;
+
+/// Bytes that a leaf may take before it is split, all in all.
+pub(crate) const LEAF_SIZE: usize = 1536;
+/// Entries that a leaf may have before it is split.
+pub(crate) const LEAF_COUNT: usize = 192;
+
+/// The longest key, in bytes: 1 GiB. Sizes inside the tree are 32-bit.
+pub const MAX_KEY_LEN: usize = 1 << 30;
+
+/// The tree and what its owner counts.
+pub(crate) struct RawTree<B: Bits> {
+    root: Slot,
+    len: usize,
+    usage: Usage,
+    tail: Tail,
+    _bits: std::marker::PhantomData<B>,
+}
+
+// SAFETY: (N7) nodes are reached through the tree alone, which follows the rules of borrowing as a whole: shared, it only reads.
+unsafe impl<B: Bits> Send for RawTree<B> {}
+// SAFETY: (N7) as above.
+unsafe impl<B: Bits> Sync for RawTree<B> {}
+
+impl<B: Bits> RawTree<B> {
+    pub(crate) fn new() -> Self {
+        RawTree {
+            root: Slot::empty(),
+            len: 0,
+            usage: Usage::default(),
+            tail: Tail::new(),
+            _bits: std::marker::PhantomData,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// Bytes on the heap besides nodes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.tail.heap_bytes()
+    }
+}

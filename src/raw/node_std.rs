@@ -1,0 +1,149 @@
+//! A node as raw bytes from the pool.
+
+use super::{HEADER, Info};
+use crate::raw::pool;
+use crate::value::Bits;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
+
+pub(super) type SlotPtr = *mut u8;
+pub(super) type RawSlot = AtomicPtr<u8>;
+
+/// The address of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Node(NonNull<u8>);
+
+impl Node {
+    pub(super) fn from_ptr(ptr: NonNull<u8>) -> Node {
+        Node(ptr)
+    }
+
+    #[inline(always)]
+    pub(super) fn as_ptr(self) -> *mut u8 {
+        self.0.as_ptr()
+    }
+
+    /// Where the node's bytes begin, for a prefetch.
+    #[inline(always)]
+    pub(crate) fn address(self) -> *const u8 {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
+        let cell = super::take(bytes)?;
+        let ptr = cell.ptr.as_ptr();
+        // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and the
+        // atomics of inner nodes are.
+        // SAFETY: (N4) the cell has `bytes` bytes, is aligned for every field and is ours alone.
+        unsafe {
+            ptr.cast::<u64>().write(0);
+            ptr.cast::<u64>().add(1).write(info.with_home(cell.home).0);
+            let from = if info.is_leaf() { info.padding_at() } else { HEADER };
+            let to = if info.is_leaf() { info.values_at::<B>() } else { bytes };
+            ptr.add(from).write_bytes(0, to - from);
+        }
+        Some((Node(cell.ptr), cell.size))
+    }
+
+    pub(super) unsafe fn free(self, info: Info, bytes: usize) -> usize {
+        // SAFETY: (N2) by the caller.
+        unsafe { pool::free(self.0, bytes, info.home()) }
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
+        // SAFETY: (N1) by the caller; the header is two aligned words.
+        unsafe { AtomicU64::from_ptr(self.as_ptr().cast::<u64>().add(1)) }
+    }
+
+    /// The plain bytes after the header.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`, and its payload has been written (N5).
+    #[inline(always)]
+    pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
+        // SAFETY: (N1, N5) by the caller.
+        unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER), info.payload_len()) }
+    }
+
+    /// Where to write the payload.
+    ///
+    /// # Safety
+    /// The node is live and nobody else can reach it (N4).
+    #[inline(always)]
+    pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.as_ptr().add(HEADER) }
+    }
+
+    /// A separator word.
+    ///
+    /// # Safety
+    /// The node is a live inner node (N1) and has more than `i` words.
+    #[inline(always)]
+    pub(crate) unsafe fn word<'a>(self, info: Info, i: usize) -> &'a AtomicU64 {
+        debug_assert!(i < info.words());
+        // SAFETY: (N1, N6) by the caller.
+        unsafe { AtomicU64::from_ptr(self.as_ptr().add(info.words_at()).cast::<u64>().add(i)) }
+    }
+
+    /// A slot: 0 is the end child, 1.. the children.
+    ///
+    /// # Safety
+    /// The node is a live inner node (N1) for `'a` and has more than `i` slots.
+    #[inline(always)]
+    pub(crate) unsafe fn slot<'a>(self, info: Info, i: usize) -> &'a super::Slot {
+        debug_assert!(i < info.slots());
+        // SAFETY: (N1, N6) by the caller; `Slot` is a transparent atomic pointer.
+        unsafe { &*self.as_ptr().add(info.slots_at()).cast::<super::Slot>().add(i) }
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn load_value<B: Bits>(self, info: Info, i: usize) -> B {
+        // SAFETY: (N1, N6) by the caller.
+        unsafe {
+            let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
+            B::of_word(match B::SIZE {
+                0 => 0,
+                1 => AtomicU8::from_ptr(at).load(Relaxed).into(),
+                2 => AtomicU16::from_ptr(at.cast()).load(Relaxed).into(),
+                4 => AtomicU32::from_ptr(at.cast()).load(Relaxed).into(),
+                _ => AtomicU64::from_ptr(at.cast()).load(Relaxed),
+            })
+        }
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn store_value<B: Bits>(self, info: Info, i: usize, value: B) {
+        let word = value.to_word();
+        // SAFETY: (N1, N6) by the caller.
+        unsafe {
+            let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
+            match B::SIZE {
+                0 => {}
+                1 => AtomicU8::from_ptr(at).store(word as u8, Relaxed),
+                2 => AtomicU16::from_ptr(at.cast()).store(word as u16, Relaxed),
+                4 => AtomicU32::from_ptr(at.cast()).store(word as u32, Relaxed),
+                _ => AtomicU64::from_ptr(at.cast()).store(word, Relaxed),
+            }
+        }
+    }
+
+    /// Copies values between two leaves: `to[j..j + n] = from[i..i + n]`.
+    ///
+    /// # Safety
+    /// Both are live leaves of `B` with room for these values, distinct, no value of `from` changes meanwhile and nobody
+    /// else can reach `to` (N1, N4).
+    #[inline(always)]
+    pub(crate) unsafe fn copy_values<B: Bits>(from: Node, fi: Info, i: usize, to: Node, ti: Info, j: usize, n: usize) {
+        debug_assert!(i + n <= fi.values() && j + n <= ti.values());
+        // SAFETY: (N1, N4, N6) by the caller.
+        unsafe {
+            let src = from.as_ptr().add(fi.values_at::<B>() + i * B::SIZE);
+            let dst = to.as_ptr().add(ti.values_at::<B>() + j * B::SIZE);
+            std::ptr::copy_nonoverlapping(src, dst, n * B::SIZE);
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! The memory of all maps of the process: a pool of cells, the variable-sized
+//! pieces of memory that hold the nodes of the trees.
+//!
+//! A tree replaces a cell by a slightly larger one with each insert, so the
+//! pool is built for cells of many sizes close to each other that come and go
+//! quickly, and for giving as little as possible away between them:
+//!
+//! ```text
+//! pool ── heap 0 ── slab (2 MiB, aligned to its size)
+//!      ├─ heap 1    ┌────────┬────────┬────────┬────────┬─ ─ ─┬────────┐
+//!      └─ …         │ header │ page 1 │ page 2 │ page 3 │     │ page 31│
+//!                   │ page 0 │ 1088 B │ free   │ 720 B  │     │ 1088 B │
+//!                   └────────┴────────┴────────┴────────┴─ ─ ─┴────────┘
+//!                       │        └ 60 cells of one size, freed ones linked
+//!                       └ owner, free pages, and for each page:
+//!                         class, live cells, first freed cell, list links
+//! ```
+//!
+//! * A **heap** owns slabs. There are a few, each behind a lock. Threads start
+//!   with the first and move on when they find it locked, so a program with one
+//!   thread uses one heap. A cell is given back to the heap its slab belongs to,
+//!   whichever thread does it.
+//! * A **slab** comes from the global allocator: the first few MiB of a heap in
+//!   small slabs, the rest in large ones that Linux is asked to back by huge
+//!   pages ([`set_huge_pages`]). Slabs are aligned to their size, which leads
+//!   from a cell to its slab's header. An empty slab goes back at once, except
+//!   for one that a large heap keeps when it has few free pages otherwise.
+//!   When many pages are free the emptiest slab is *retired*: nothing is
+//!   allocated from it any more, and as maps replace their cells it runs empty.
+//! * A **page** serves cells of one class of sizes, and any class once it is
+//!   free. A request whose class has no free cell is served from the next
+//!   classes if they have one, and only else from a free page.
+//! * What is larger than the largest class, and everything while there is little
+//!   of it, comes from the global allocator **directly**. A program with small
+//!   maps only never takes a slab.
+//!
+//! The global allocator may be any; it must not use a map of this crate itself.
+//!
+//! # Invariants
+//!
+//! What the `unsafe` code relies on:
+//!
+//! * **P1** Layouts passed to the global allocator have a size that is not zero,
+//!   and are the same when the block is given back.
+//! * **P2** A slab is aligned to its size. Its first page begins with its header,
+//!   followed by the states of all its pages. All pointers to cells, pages and
+//!   headers are derived from the slab's own.
+//! * **P3** Who gives a cell back, or asks for its size, passes the `ptr` and
+//!   `home` that `alloc` returned and a number of bytes that rounds up to the
+//!   same multiple of 16, and does so at most once.
+//! * **P4** The lists of a heap hold exactly its pages with both a live and a
+//!   free cell (a new page, until its first cell is taken), each in the list of
+//!   its class, and its slabs with a free page, each in the list for the number
+//!   of its other pages. Instead a slab without a used page may be the spare
+//!   one, and other slabs may be in the list of retired ones, whose pages are
+//!   in no list. A free cell is in the list of freed cells of its page or at or
+//!   after `fresh`.
+//! * **P5** Slabs and pages are touched only under the lock of the heap that owns
+//!   them, except as P6 has it.
+//! * **P6** The owner of a slab is written before its first cell is handed out,
+//!   and the class of a page before its first cell is; they do not change as
+//!   long as there is a live cell, so the holder of one may read them without
+//!   the lock.
+//! * **P7** The guard of a lock exists once, made by whoever turned `taken` from
+//!   false to true; its drop is what turns it back.
+
+mod classes;
+mod heap;
+mod lock;
+#[cfg(test)]
+mod tests;
+
+use std::alloc::{self, Layout};
+use std::cell::Cell as ThreadCell;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use classes::{GRAIN, MAX_CELL, class_of};
+use heap::Heap;
+use lock::{Guard, Lock};
+
+/// Cells up to the largest class come from the global allocator as long as
+/// they are fewer bytes than this in all and no heap is busy.
+const DIRECT_BYTES: usize = 1 << 20;
+
+/// The number of heaps.
+const HEAPS: usize = 8;
+
+/// Loom, Miri and the sanitizers see more if each cell is its own allocation.
+const ALWAYS_DIRECT: bool = cfg!(any(loom, miri, memkv_plain_alloc));
+
+/// A piece of memory for a node.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    /// The first byte, aligned to 16.
+    pub(crate) ptr: NonNull<u8>,
+    /// The bytes that may be used, at least those asked for.
+    pub(crate) size: usize,
+    /// To be handed back with the cell.
+    pub(crate) home: Home,
+}
+
+/// Where a cell came from.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Home {
+    /// The global allocator.
+    Direct = 0,
+    /// A small slab.
+    Small = 1,
+    /// A large slab.
+    Large = 2,
+}
+
+impl Home {
+    /// The home that [`Home::to_bits`] made the low two bits of `bits` from.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u8) -> Home {
+        match bits & 3 {
+            0 => Home::Direct,
+            1 => Home::Small,
+            _ => Home::Large,
+        }
+    }
+
+    /// Two bits.
+    #[inline]
+    pub(crate) const fn to_bits(self) -> u8 {
+        self as u8
+    }
+}
+
+/// How much memory the maps of the process use.
+///
+/// ```
+/// let usage = memkv::pool::usage();
+/// assert!(usage.used <= usage.reserved);
+/// ```
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy)]
+pub struct PoolUsage {
+    /// Bytes taken from the global allocator and not yet given back.
+    pub reserved: usize,
+    /// Bytes of these that are in use by maps.
+    pub used: usize,
+}
+
+/// The heaps, and what is taken directly.
+struct Pool {
+    heaps: [Lock<Heap>; HEAPS],
+    /// Bytes of direct cells that a slab could serve.
+    direct_small: AtomicUsize,
+    /// Bytes of other direct cells.
+    direct_large: AtomicUsize,
+    /// Heaps that are busy: too full to wait for slabs to drain.
+    busy: AtomicUsize,
+}
+
+static POOL: Pool = Pool::new();
+static HUGE_PAGES: AtomicBool = AtomicBool::new(true);
+
+thread_local! {
+    /// The heap this thread tries first.
+    static HEAP: ThreadCell<usize> = const { ThreadCell::new(0) };
+}
+
+/// The layout of a direct cell; none if it would be too large to exist.
+#[inline]
+fn direct_layout(bytes: usize) -> Option<Layout> {
+    let bytes = bytes.max(1).checked_next_multiple_of(GRAIN)?;
+    Layout::from_size_align(bytes, GRAIN).ok()
+}
+
+impl Pool {
+    const fn new() -> Pool {
+        let mut heaps = [const { Lock::new(Heap::new(0)) }; HEAPS];
+        let mut index = 0;
+        while index < HEAPS {
+            heaps[index] = Lock::new(Heap::new(index as u8));
+            index += 1;
+        }
+        Pool {
+            heaps,
+            direct_small: AtomicUsize::new(0),
+            direct_large: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+        }
+    }
+
+    #[inline]
+    fn alloc(&self, bytes: usize) -> Option<Cell> {
+        if ALWAYS_DIRECT || bytes > MAX_CELL || self.is_small() {
+            return self.alloc_direct(bytes);
+        }
+        HEAP.with(|hint| {
+            let mut heap = match self.heaps[hint.get()].try_lock() {
+                Some(heap) => heap,
+                None => self.lock_another(hint),
+            };
+            let cell = heap.alloc(class_of(bytes));
+            self.note_busy(&mut heap);
+            cell
+        })
+    }
+
+    /// Whether slabs would cost more than they save.
+    #[inline]
+    fn is_small(&self) -> bool {
+        self.direct_small.load(Relaxed) < DIRECT_BYTES && self.busy.load(Relaxed) == 0
+    }
+
+    /// Locks the first heap after the thread's own that is not locked, and
+    /// makes it the thread's own.
+    #[cold]
+    fn lock_another<'a>(&'a self, hint: &ThreadCell<usize>) -> Guard<'a, Heap> {
+        for _ in 0..HEAPS {
+            hint.set((hint.get() + 1) % HEAPS);
+            if let Some(heap) = self.heaps[hint.get()].try_lock() {
+                return heap;
+            }
+        }
+        self.heaps[hint.get()].lock()
+    }
+
+    #[inline]
+    fn note_busy(&self, heap: &mut Heap) {
+        match heap.turned_busy() {
+            None => {}
+            Some(true) => _ = self.busy.fetch_add(1, Relaxed),
+            Some(false) => _ = self.busy.fetch_sub(1, Relaxed),
+        }
+    }
+
+    /// # Safety
+    /// P3.
+    #[inline]
+    unsafe fn free(&self, ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+        if home == Home::Direct {
+            // SAFETY: (P3) as the caller promises.
+            return unsafe { self.free_direct(ptr, bytes) };
+        }
+        // SAFETY: (P3) as the caller promises; the heap is the cell's owner.
+        unsafe {
+            let mut heap = self.heaps[heap::owner(ptr, home)].lock();
+            let size = heap.free(ptr, home);
+            self.note_busy(&mut heap);
+            size
+        }
+    }
+
+    #[cold]
+    fn alloc_direct(&self, bytes: usize) -> Option<Cell> {
+        let layout = direct_layout(bytes)?;
+        // SAFETY: (P1) the layout's size is at least one grain.
+        let ptr = NonNull::new(unsafe { alloc::alloc(layout) })?;
+        self.direct(layout.size()).fetch_add(layout.size(), Relaxed);
+        Some(Cell {
+            ptr,
+            size: layout.size(),
+            home: Home::Direct,
+        })
+    }
+
+    /// # Safety
+    /// P3, with [`Home::Direct`].
+    #[cold]
+    unsafe fn free_direct(&self, ptr: NonNull<u8>, bytes: usize) -> usize {
+        let size = bytes.max(1).next_multiple_of(GRAIN);
+        // SAFETY: (P1, P3) the cell was allocated with this very layout.
+        unsafe {
+            let layout = Layout::from_size_align_unchecked(size, GRAIN);
+            alloc::dealloc(ptr.as_ptr(), layout);
+        }
+        self.direct(size).fetch_sub(size, Relaxed);
+        size
+    }
+
+    /// The counter for direct cells of this size.
+    fn direct(&self, size: usize) -> &AtomicUsize {
+        if size > MAX_CELL {
+            &self.direct_large
+        } else {
+            &self.direct_small
+        }
+    }
+
+    fn usage(&self) -> PoolUsage {
+        let direct = self.direct_small.load(Relaxed) + self.direct_large.load(Relaxed);
+        let mut usage = PoolUsage {
+            reserved: direct,
+            used: direct,
+        };
+        for heap in &self.heaps {
+            let heap = heap.lock();
+            usage.reserved += heap.reserved();
+            usage.used += heap.used();
+        }
+        usage
+    }
+}
+
+/// A cell of at least `bytes`; none if there is no memory for it.
+#[inline]
+pub(crate) fn alloc(bytes: usize) -> Option<Cell> {
+    #[cfg(test)]
+    if tests::fails_now() {
+        return None;
+    }
+    POOL.alloc(bytes)
+}
+
+/// Gives a cell back and returns the size it had.
+///
+/// # Safety
+/// `ptr` and `home` are from one call of [`alloc`], `bytes` rounds up to the
+/// same multiple of 16 as the bytes asked for then, and the cell is not used
+/// afterwards.
+#[inline]
+pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+    // SAFETY: (P3) as the caller promises.
+    unsafe { POOL.free(ptr, bytes, home) }
+}
+
+/// The bytes of a cell that may be used.
+///
+/// # Safety
+/// As for [`free`], but the cell remains in use.
+#[inline]
+pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+    match home {
+        Home::Direct => bytes.max(1).next_multiple_of(GRAIN),
+        // SAFETY: (P3) as the caller promises.
+        _ => unsafe { heap::usable_size(ptr, home) },
+    }
+}
+
+/// Whether large blocks of memory taken from now on shall be backed by huge
+/// pages, where the system has them.
+///
+/// It is on unless turned off. Huge pages make look-ups in large maps faster.
+/// Only Linux heeds this; elsewhere it changes nothing.
+///
+/// ```
+/// memkv::pool::set_huge_pages(false);
+/// assert!(!memkv::pool::huge_pages());
+/// ```
+pub fn set_huge_pages(on: bool) {
+    HUGE_PAGES.store(on, Relaxed);
+}
+
+/// Whether [`set_huge_pages`] is on.
+pub fn huge_pages() -> bool {
+    HUGE_PAGES.load(Relaxed)
+}
+
+/// How much memory the maps of the process use at this moment.
+///
+/// What other threads do meanwhile may be in it or not.
+pub fn usage() -> PoolUsage {
+    POOL.usage()
+}
+
+/// Lets the `n`-th [`alloc`] of this thread from now fail, once; `None` lets
+/// none fail.
+#[cfg(test)]
+pub(crate) fn fail_after(n: Option<u64>) {
+    tests::fail_after(n);
+}

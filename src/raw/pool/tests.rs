@@ -1,0 +1,407 @@
+//! Tests of the pool.
+
+use super::classes::{PAGE, SIZES};
+use super::heap::{BUSY, LARGE_SLAB};
+use super::*;
+
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+
+mod measure;
+
+thread_local! {
+    static FAIL_AFTER: ThreadCell<Option<u64>> = const { ThreadCell::new(None) };
+}
+
+pub(super) fn fail_after(n: Option<u64>) {
+    FAIL_AFTER.set(n);
+}
+
+/// Counts an allocation; whether it is the one to fail.
+pub(super) fn fails_now() -> bool {
+    match FAIL_AFTER.get() {
+        None => false,
+        Some(0 | 1) => {
+            FAIL_AFTER.set(None);
+            true
+        }
+        Some(n) => {
+            FAIL_AFTER.set(Some(n - 1));
+            false
+        }
+    }
+}
+
+/// A small, fast random number generator (xorshift64*).
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32;
+        (high as usize) % n
+    }
+}
+
+/// A cell filled with a pattern of its own.
+struct Filled {
+    ptr: NonNull<u8>,
+    bytes: usize,
+    size: usize,
+    home: Home,
+    seed: u8,
+}
+
+// SAFETY: (P3) a cell may be used and given back by any thread.
+unsafe impl Send for Filled {}
+
+impl Filled {
+    fn new(pool: &Pool, bytes: usize, seed: u8) -> Filled {
+        let cell = pool.alloc(bytes).expect("memory");
+        assert!(cell.size >= bytes);
+        assert_eq!(cell.ptr.as_ptr().addr() % 16, 0);
+        for i in 0..cell.size {
+            // SAFETY: (P4) the cell has `size` bytes and is this test's.
+            unsafe { cell.ptr.as_ptr().add(i).write(seed ^ i as u8) };
+        }
+        // SAFETY: (P3) the cell is live.
+        let size = unsafe { usable_size(cell.ptr, bytes, cell.home) };
+        assert_eq!(size, cell.size);
+        Filled {
+            ptr: cell.ptr,
+            bytes,
+            size,
+            home: cell.home,
+            seed,
+        }
+    }
+
+    fn free(self, pool: &Pool) -> usize {
+        for i in 0..self.size {
+            // SAFETY: (P4) the cell has `size` bytes and is this test's.
+            let byte = unsafe { self.ptr.as_ptr().add(i).read() };
+            assert_eq!(byte, self.seed ^ i as u8, "cells overlap");
+        }
+        // SAFETY: (P3) as `alloc` returned it, and last use.
+        let size = unsafe { pool.free(self.ptr, self.bytes, self.home) };
+        assert_eq!(size, self.size);
+        size
+    }
+}
+
+/// A pool past the stage of direct cells.
+fn busy_pool() -> Pool {
+    let pool = Pool::new();
+    pool.busy.fetch_add(1, Relaxed);
+    pool
+}
+
+#[test]
+fn homes_survive_two_bits() {
+    for home in [Home::Direct, Home::Small, Home::Large] {
+        assert!(home.to_bits() < 4);
+        assert_eq!(Home::from_bits(home.to_bits() | 0xFC), home);
+    }
+}
+
+#[test]
+fn classes_are_tight() {
+    for bytes in 0..=MAX_CELL {
+        let class = class_of(bytes);
+        assert!(SIZES[class] as usize >= bytes);
+        assert!(class == 0 || (SIZES[class - 1] as usize) < bytes);
+    }
+    for size in SIZES.map(usize::from) {
+        assert_eq!(size % GRAIN, 0);
+        // No page loses more than 16 bytes a cell.
+        assert!(PAGE % size < PAGE / size * GRAIN);
+    }
+}
+
+#[test]
+fn cells_of_all_sizes() {
+    for pool in [Pool::new(), busy_pool()] {
+        let mut cells = Vec::new();
+        let mut used = 0;
+        for bytes in (0..5000).chain([65_536, 1_000_003]) {
+            let cell = Filled::new(&pool, bytes, bytes as u8);
+            used += cell.size;
+            cells.push(cell);
+            assert_eq!(pool.usage().used, used);
+        }
+        // Every other one first, so that pages are partly free for a while.
+        for odd in [0, 1] {
+            let mut rest = Vec::new();
+            for (at, cell) in cells.into_iter().enumerate() {
+                if odd == 1 || at % 2 == 0 {
+                    used -= cell.free(&pool);
+                    assert_eq!(pool.usage().used, used);
+                } else {
+                    rest.push(cell);
+                }
+            }
+            cells = rest;
+        }
+        assert_eq!(pool.usage().reserved, 0);
+    }
+}
+
+#[test]
+fn impossible_sizes_fail() {
+    let pool = Pool::new();
+    for bytes in [
+        usize::MAX,
+        usize::MAX - 15,
+        isize::MAX as usize,
+        isize::MAX as usize - 15,
+    ] {
+        // The compiler may take an allocation nobody looks at for granted.
+        assert!(std::hint::black_box(pool.alloc(bytes)).is_none());
+    }
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+#[test]
+fn small_programs_take_no_slab() {
+    let pool = Pool::new();
+    let cells: Vec<_> = (0..100).map(|i| Filled::new(&pool, 40 * i, 7)).collect();
+    assert!(cells.iter().all(|cell| cell.home == Home::Direct));
+    assert_eq!(pool.usage().used, pool.usage().reserved);
+    for cell in cells {
+        cell.free(&pool);
+    }
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+#[test]
+#[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
+fn direct_then_small_then_large_and_back() {
+    let pool = Pool::new();
+    let mut cells = Vec::new();
+    while pool.usage().used < 24 << 20 {
+        cells.push(Filled::new(&pool, 1000, cells.len() as u8));
+    }
+    let bytes = |home| -> usize {
+        let of = cells.iter().filter(|cell: &&Filled| cell.home == home);
+        of.map(|cell| cell.size).sum()
+    };
+    assert!((DIRECT_BYTES..DIRECT_BYTES + 4096).contains(&bytes(Home::Direct)));
+    assert!((15 << 20..=16 << 20).contains(&bytes(Home::Small)));
+    assert!(bytes(Home::Large) > 6 << 20);
+    assert_eq!(pool.busy.load(Relaxed), 1);
+    let mut rng = Rng(3);
+    while cells.len() > 100 {
+        let cell = cells.swap_remove(rng.below(cells.len()));
+        cell.free(&pool);
+        let usage = pool.usage();
+        if usage.used < BUSY / 2 {
+            assert_eq!(pool.busy.load(Relaxed), 0);
+        }
+    }
+    // With little left, what is new does not keep slabs alive.
+    let cell = Filled::new(&pool, 1000, 1);
+    assert_eq!(cell.home, Home::Direct);
+    cell.free(&pool);
+    for cell in cells {
+        cell.free(&pool);
+    }
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+#[test]
+#[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
+fn at_most_one_spare_slab() {
+    let pool = busy_pool();
+    let mut cells = Vec::new();
+    while pool.usage().used < 32 << 20 {
+        cells.push(Filled::new(&pool, 4000, cells.len() as u8));
+    }
+    let full = pool.usage();
+    assert!(full.reserved <= full.used + full.used / 50 + LARGE_SLAB);
+    // In order of age, so that one slab after the other drains.
+    for cell in cells {
+        cell.free(&pool);
+        let usage = pool.usage();
+        let most = if usage.used > 4 << 20 {
+            usage.used + usage.used / 20 + 3 * LARGE_SLAB
+        } else {
+            usage.used + usage.used / 20 + 2 * LARGE_SLAB
+        };
+        assert!(usage.reserved <= most, "{usage:?}");
+    }
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+#[test]
+#[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
+fn slabs_run_empty_as_cells_are_replaced() {
+    let pool = busy_pool();
+    let mut rng = Rng(9);
+    let mut cells = Vec::new();
+    while pool.usage().used < 40 << 20 {
+        cells.push(Filled::new(&pool, 1000 + rng.below(1000), 1));
+    }
+    while pool.usage().used > 10 << 20 {
+        cells.swap_remove(rng.below(cells.len())).free(&pool);
+    }
+    assert!(pool.usage().reserved > 30 << 20);
+    for _ in 0..cells.len() * 10 {
+        let at = rng.below(cells.len());
+        let cell = Filled::new(&pool, 1000 + rng.below(1000), 2);
+        std::mem::replace(&mut cells[at], cell).free(&pool);
+    }
+    assert!(pool.usage().reserved < 15 << 20, "{:?}", pool.usage());
+    // And what is retired is used again before new slabs are taken.
+    while pool.usage().used < 40 << 20 {
+        cells.push(Filled::new(&pool, 1000 + rng.below(1000), 3));
+    }
+    assert!(pool.usage().reserved < 44 << 20, "{:?}", pool.usage());
+    for cell in cells {
+        cell.free(&pool);
+    }
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+#[test]
+fn a_request_borrows_a_slightly_larger_cell() {
+    if ALWAYS_DIRECT {
+        return;
+    }
+    let pool = busy_pool();
+    let large = Filled::new(&pool, 1000, 1);
+    let small = Filled::new(&pool, 980, 2);
+    assert_eq!(small.size, large.size);
+    let smaller = Filled::new(&pool, 500, 3);
+    assert!(smaller.size < 520);
+    for cell in [small, smaller, large] {
+        cell.free(&pool);
+    }
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+/// Random requests and returns against a model.
+fn churn(pool: &Pool, seed: u64, steps: usize, sizes: usize) {
+    let mut rng = Rng(seed);
+    let mut cells: Vec<Filled> = Vec::new();
+    let mut held: HashMap<usize, usize> = HashMap::new();
+    for step in 0..steps {
+        // Ups and downs.
+        let grows = if step / 4096 % 2 == 0 { 6 } else { 4 };
+        if cells.is_empty() || rng.below(10) < grows {
+            let cell = Filled::new(pool, rng.below(sizes), rng.below(256) as u8);
+            assert!(held.insert(cell.ptr.as_ptr().addr(), cell.size).is_none());
+            cells.push(cell);
+        } else {
+            let cell = cells.swap_remove(rng.below(cells.len()));
+            let size = held.remove(&cell.ptr.as_ptr().addr());
+            assert_eq!(Some(cell.free(pool)), size);
+        }
+    }
+    let used: usize = held.values().sum();
+    assert!(pool.usage().used >= used);
+    for cell in cells {
+        cell.free(pool);
+    }
+}
+
+const STEPS: usize = if cfg!(miri) { 500 } else { 30_000 };
+
+#[test]
+fn random_churn() {
+    for (seed, sizes) in [(1, 3000), (2, 200), (3, 6000)] {
+        for pool in [Pool::new(), busy_pool()] {
+            churn(&pool, seed, STEPS, sizes);
+            assert_eq!(pool.usage().reserved, 0);
+            assert_eq!(pool.usage().used, 0);
+        }
+    }
+}
+
+#[test]
+fn random_churn_by_threads() {
+    let pool = busy_pool();
+    std::thread::scope(|scope| {
+        for seed in 1..=4 {
+            let pool = &pool;
+            scope.spawn(move || churn(pool, seed, STEPS, 2000));
+        }
+    });
+    assert_eq!(pool.usage().reserved, 0);
+    assert_eq!(pool.usage().used, 0);
+}
+
+#[test]
+fn cells_are_freed_by_other_threads() {
+    const THREADS: usize = 4;
+    let pool = Arc::new(busy_pool());
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| mpsc::channel()).unzip();
+    let threads: Vec<_> = receivers
+        .into_iter()
+        .enumerate()
+        .map(|(me, receiver)| {
+            let pool = Arc::clone(&pool);
+            let senders = senders.clone();
+            std::thread::spawn(move || {
+                let mut rng = Rng(me as u64 + 1);
+                for _ in 0..STEPS / 4 {
+                    let cell = Filled::new(&pool, rng.below(2500), rng.below(256) as u8);
+                    let to: &mpsc::Sender<Filled> = &senders[rng.below(THREADS)];
+                    to.send(cell).expect("receiver");
+                    while let Ok(cell) = receiver.try_recv() {
+                        cell.free(&pool);
+                    }
+                }
+                drop(senders);
+                for cell in receiver {
+                    cell.free(&pool);
+                }
+            })
+        })
+        .collect();
+    drop(senders);
+    for thread in threads {
+        thread.join().expect("thread");
+    }
+    assert_eq!(pool.usage().reserved, 0);
+    assert_eq!(pool.usage().used, 0);
+}
+
+#[test]
+fn cells_outlive_their_thread() {
+    let pool = Arc::new(busy_pool());
+    let cells = {
+        let pool = Arc::clone(&pool);
+        std::thread::spawn(move || {
+            (0..1000)
+                .map(|i| Filled::new(&pool, i, i as u8))
+                .collect::<Vec<_>>()
+        })
+    };
+    for cell in cells.join().expect("thread") {
+        cell.free(&pool);
+    }
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+#[test]
+fn the_nth_allocation_fails() {
+    super::fail_after(Some(3));
+    let mut cells = Vec::new();
+    for n in 1..=6 {
+        match super::alloc(100) {
+            Some(cell) => cells.push(cell),
+            None => assert_eq!(n, 3),
+        }
+    }
+    assert_eq!(cells.len(), 5);
+    super::fail_after(Some(1));
+    super::fail_after(None);
+    let before = super::usage();
+    assert!(before.used >= 5 * 112 && before.reserved >= before.used);
+    for cell in cells {
+        // SAFETY: (P3) as `alloc` returned it.
+        unsafe { super::free(cell.ptr, 100, cell.home) };
+    }
+}

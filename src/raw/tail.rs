@@ -1,0 +1,180 @@
+//! The open tail: appends of ascending keys, without a descent and without a copy.
+//!
+//! After some appends in a row the last leaf is laid out with room to spare and the last key is remembered. A key that is greater, and
+//! fits below the leaf's path, is written behind the others in place. Whatever else changes the tree closes the tail first: the leaf is
+//! copied to its exact size. An open leaf is an ordinary leaf with more capacity than entries; readers need not know.
+
+use super::inner::Inner;
+use super::leaf::{Leaf, NARROW_LCP, NARROW_LEN};
+use super::node::{Child, HEADER, Info, Node, Slot};
+use super::run::{Failed, Made, Run};
+use super::{LEAF_COUNT, LEAF_SIZE, RawTree, simd};
+use crate::value::Bits;
+
+/// Appends in a row after which keys are taken to come in ascending order.
+pub(crate) const APPENDS: u32 = 8;
+
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// Appends in a row.
+    pub(crate) appends: u32,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// The slot that holds the leaf.
+    slot: *const Slot,
+    node: Node,
+    /// Bytes of the path above the leaf.
+    depth: usize,
+    /// Rest bytes in use.
+    rest: usize,
+    /// The last key.
+    last: Vec<u8>,
+}
+
+impl Tail {
+    pub(crate) const fn new() -> Tail {
+        Tail { appends: 0, open: None }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Bytes on the heap besides nodes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.last.capacity())
+    }
+}
+
+impl<B: Bits> RawTree<B> {
+    /// Writes `key` behind all others, where that is its place and the open leaf has room.
+    #[inline]
+    pub(super) fn append(&mut self, key: &[u8], value: B) -> bool {
+        let Some(open) = &mut self.tail.open else { return false };
+        let shared = simd::common_prefix(key, &open.last);
+        let Some(&first) = key.get(shared) else { return false };
+        if open.last.get(shared).is_some_and(|&last| last > first) || shared < open.depth {
+            return false;
+        }
+        let (lcp, rest) = (shared - open.depth, &key[shared + 1..]);
+        // SAFETY: (N1) an open tail's leaf is live.
+        let info = unsafe { open.node.info() };
+        let n = info.count();
+        let size = HEADER + (n + 1) * (3 + B::SIZE) + open.rest + rest.len();
+        if lcp > NARROW_LCP
+            || rest.len() > NARROW_LEN
+            || n == info.capacity()
+            || open.rest + rest.len() > info.rest()
+            || n == LEAF_COUNT
+            || size > LEAF_SIZE
+            || open.last.try_reserve(rest.len() + 1).is_err()
+        {
+            return false;
+        }
+        let cap = info.capacity();
+        // SAFETY: (N3) the tree is borrowed for writing; entry `n` and its rest are inside the leaf by the checks above.
+        unsafe {
+            let payload = open.node.payload_mut(info);
+            payload.add(n).write(lcp as u8);
+            payload.add(cap + n).write(first);
+            payload.add(2 * cap + n).write(rest.len() as u8);
+            payload.add(3 * cap + open.rest).copy_from_nonoverlapping(rest.as_ptr(), rest.len());
+            open.node.set_value(info, n, value);
+            open.node.set_info(info.with_count(n + 1));
+        }
+        open.rest += rest.len();
+        open.last.truncate(shared);
+        open.last.extend_from_slice(&key[shared..]);
+        self.len += 1;
+        true
+    }
+
+    /// Notes that `key` went behind all others, and opens the tail where that has become a habit.
+    #[inline]
+    pub(super) fn appended(&mut self, key: &[u8]) {
+        self.tail.appends = self.tail.appends.saturating_add(1);
+        if self.tail.appends >= APPENDS {
+            // Without memory for it the tail stays closed; the tree is whole either way.
+            let _ = self.open_tail(key);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn open_tail(&mut self, key: &[u8]) -> Result<(), Failed> {
+        let (mut slot, mut depth) = (&self.root, 0);
+        let node = loop {
+            match slot.load() {
+                Child::Empty => return Ok(()),
+                Child::Leaf(node) => break node,
+                Child::Inner(node) => {
+                    // SAFETY: (N1) a node reached from the root is live while the tree is borrowed.
+                    let inner = unsafe { Inner::new(node) };
+                    depth += inner.prefix().len();
+                    slot = inner.slot(inner.count() - 1);
+                    depth += usize::from(!slot.load().is_leaf());
+                }
+            }
+        };
+        // SAFETY: (N1, N5) as above.
+        let leaf = unsafe { Leaf::new(node) };
+        if leaf.info.is_wide() {
+            return Ok(());
+        }
+        let mut last = Vec::new();
+        last.try_reserve(key.len() + 64)?;
+        last.extend_from_slice(key);
+        let mut run = Run::<B>::new();
+        // SAFETY: (N1, N3) as above, and the tree is borrowed for writing.
+        unsafe { run.append(&leaf, &[], None)? };
+        let (n, rest) = (leaf.count(), leaf.offset(leaf.count()));
+        let size = leaf.info.size::<B>();
+        // Room for a full leaf of keys like these, and an eighth more.
+        let scale = |v: usize| (v * LEAF_SIZE / size) * 9 / 8;
+        let cap = (scale(n) + 8).min(LEAF_COUNT).max(n);
+        let rest_cap = scale(rest) + 64 + rest;
+        let info = Info::narrow(0, cap, rest_cap.min(0xFFFF), leaf.info.empty_first());
+        let mut made = Made::<B>::new(&mut self.usage, 1)?;
+        let new = made.alloc(info)?;
+        // SAFETY: (N4) the node is ours alone and has room for `n` entries and `rest` bytes.
+        unsafe {
+            let info = new.info();
+            run.write(new, info, 0, n, 0);
+            new.set_info(info.with_count(n));
+        }
+        slot.store(Child::Leaf(new));
+        made.keep();
+        // SAFETY: (N2) the slot leads to the new leaf now.
+        unsafe { made.usage.free::<B>(node) };
+        self.tail.open = Some(Open { slot, node: new, depth, rest, last });
+        count!(TailOpened);
+        Ok(())
+    }
+
+    /// Copies the open leaf to its exact size. Without memory for that it stays as it is.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn close_tail(&mut self) {
+        let Some(open) = self.tail.open.take() else { return };
+        let mut close = || -> Result<(), Failed> {
+            let mut run = Run::<B>::new();
+            // SAFETY: (N1, N5) an open tail's leaf is live.
+            let leaf = unsafe { Leaf::new(open.node) };
+            // SAFETY: (N1, N3) as above, and the tree is borrowed for writing.
+            unsafe { run.append(&leaf, &[], None)? };
+            let mut made = Made::<B>::new(&mut self.usage, 1)?;
+            let new = run.leaf(&mut made, 0, run.len(), 0)?;
+            // SAFETY: (N8) nothing but appends to this leaf has happened since the slot was noted.
+            unsafe { (*open.slot).store(Child::Leaf(new)) };
+            made.keep();
+            // SAFETY: (N2) the slot leads to the new leaf now.
+            unsafe { made.usage.free::<B>(open.node) };
+            Ok(())
+        };
+        let _ = close();
+    }
+}
