@@ -1,0 +1,265 @@
+//! The structures that can be measured: a trait, and its implementation for each structure of the default table.
+//!
+//! To add a row, implement [`Index`] and name it in [`rows`].
+
+use super::measure::{Job, Outcome, measure};
+use anyhow::{Context, Result, bail};
+use memkv::FastArt;
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Included, Unbounded},
+};
+
+/// A map of byte strings to 64-bit words, as the benchmark uses it. What a structure cannot do it says by a constant.
+pub(crate) trait Index: Sized {
+    /// Whether it is built from sorted pairs, instead of by insertion.
+    const BULK: bool = false;
+    /// Whether it stores values; a set hands out 0.
+    const VALUES: bool = true;
+    const GETS_MANY: bool = false;
+    const SCANS: bool = true;
+    const REMOVES: bool = true;
+
+    fn new() -> Self;
+
+    /// Makes the index of sorted pairs.
+    fn build<'a>(_pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
+        bail!("not built from sorted pairs")
+    }
+
+    /// Sets a key's value and returns the one before.
+    fn insert(&mut self, key: &[u8], value: u64) -> Option<u64>;
+
+    fn get(&self, key: &[u8]) -> Option<u64>;
+
+    fn get_many(&self, _keys: &[&[u8]]) -> Vec<Option<u64>> {
+        unimplemented!("GETS_MANY is false")
+    }
+
+    /// Hands the first `count` pairs from the key `from` on to `visit`.
+    fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64));
+
+    fn remove(&mut self, key: &[u8]) -> Option<u64>;
+
+    /// Bytes it says it holds.
+    fn reported_bytes(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// A structure that can be measured.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) by_default: bool,
+    /// Printed under the table.
+    pub(crate) note: &'static str,
+    pub(crate) measure: fn(&Job) -> Result<Outcome>,
+}
+
+impl Row {
+    pub(crate) fn of<I: Index>(name: &'static str) -> Self {
+        Self { name, by_default: true, note: "", measure: measure::<I> }
+    }
+
+    /// Measured only when named.
+    pub(crate) fn on_request(self) -> Self {
+        Self { by_default: false, ..self }
+    }
+
+    pub(crate) fn note(self, note: &'static str) -> Self {
+        Self { note, ..self }
+    }
+}
+
+/// The structures of `memkv bench`.
+pub(crate) fn rows() -> Vec<Row> {
+    vec![
+        Row::of::<FastArt>("fastart"),
+        Row::of::<Set>("fastart-set").on_request().note("FastArt<()>: no values are stored"),
+        Row::of::<Bulk>("fastart-bulk").on_request().note("inserts: FastArt::from_sorted, the sorting not counted"),
+        Row::of::<Ordered>("btreemap").note("BTreeMap<Box<[u8]>, u64>"),
+        Row::of::<Hashed>("hashbrown").note("HashMap<Box<[u8]>, u64>, unordered"),
+        Row::of::<Fst>("fst").note("immutable; inserts: built in memory from sorted pairs, the sorting not counted"),
+    ]
+}
+
+impl Index for FastArt {
+    const GETS_MANY: bool = true;
+
+    fn new() -> Self {
+        FastArt::new()
+    }
+    fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
+        FastArt::insert(self, key, value)
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        FastArt::get(self, key)
+    }
+    fn get_many(&self, keys: &[&[u8]]) -> Vec<Option<u64>> {
+        FastArt::get_many(self, keys)
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        let mut cursor = self.cursor();
+        cursor.seek(from);
+        for _ in 0..count {
+            let Some((key, value)) = cursor.next() else { break };
+            visit(key, value);
+        }
+    }
+    fn remove(&mut self, key: &[u8]) -> Option<u64> {
+        FastArt::remove(self, key)
+    }
+    fn reported_bytes(&self) -> Option<usize> {
+        Some(self.memory_usage())
+    }
+}
+
+/// `FastArt` as a set of keys.
+struct Set(FastArt<()>);
+
+impl Index for Set {
+    const VALUES: bool = false;
+    const GETS_MANY: bool = true;
+
+    fn new() -> Self {
+        Self(FastArt::new())
+    }
+    fn insert(&mut self, key: &[u8], _: u64) -> Option<u64> {
+        self.0.insert(key, ()).map(|()| 0)
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.0.get(key).map(|()| 0)
+    }
+    fn get_many(&self, keys: &[&[u8]]) -> Vec<Option<u64>> {
+        self.0.get_many(keys).into_iter().map(|found| found.map(|()| 0)).collect()
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        let mut cursor = self.0.cursor();
+        cursor.seek(from);
+        for _ in 0..count {
+            let Some((key, ())) = cursor.next() else { break };
+            visit(key, 0);
+        }
+    }
+    fn remove(&mut self, key: &[u8]) -> Option<u64> {
+        self.0.remove(key).map(|()| 0)
+    }
+    fn reported_bytes(&self) -> Option<usize> {
+        Some(self.0.memory_usage())
+    }
+}
+
+/// `FastArt` from sorted pairs.
+struct Bulk(FastArt);
+
+impl Index for Bulk {
+    const BULK: bool = true;
+    const GETS_MANY: bool = true;
+
+    fn new() -> Self {
+        Self(FastArt::new())
+    }
+    fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
+        FastArt::from_sorted(pairs).map(Self).context("from_sorted")
+    }
+    fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
+        self.0.insert(key, value)
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.0.get(key)
+    }
+    fn get_many(&self, keys: &[&[u8]]) -> Vec<Option<u64>> {
+        self.0.get_many(keys)
+    }
+    fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64)) {
+        Index::scan(&self.0, from, count, visit);
+    }
+    fn remove(&mut self, key: &[u8]) -> Option<u64> {
+        self.0.remove(key)
+    }
+    fn reported_bytes(&self) -> Option<usize> {
+        self.0.reported_bytes()
+    }
+}
+
+/// The standard library's ordered map: what the others are compared with.
+type Ordered = BTreeMap<Box<[u8]>, u64>;
+
+impl Index for Ordered {
+    fn new() -> Self {
+        Self::new()
+    }
+    fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
+        BTreeMap::insert(self, key.into(), value)
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        BTreeMap::get(self, key).copied()
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        for (key, &value) in self.range::<[u8], _>((Included(from), Unbounded)).take(count) {
+            visit(key, value);
+        }
+    }
+    fn remove(&mut self, key: &[u8]) -> Option<u64> {
+        BTreeMap::remove(self, key)
+    }
+}
+
+type Hashed = hashbrown::HashMap<Box<[u8]>, u64>;
+
+impl Index for Hashed {
+    const SCANS: bool = false;
+
+    fn new() -> Self {
+        Self::new()
+    }
+    fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
+        hashbrown::HashMap::insert(self, key.into(), value)
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        hashbrown::HashMap::get(self, key).copied()
+    }
+    fn scan(&self, _: &[u8], _: usize, _: impl FnMut(&[u8], u64)) {
+        unimplemented!("SCANS is false")
+    }
+    fn remove(&mut self, key: &[u8]) -> Option<u64> {
+        hashbrown::HashMap::remove(self, key)
+    }
+}
+
+type Fst = fst::Map<Vec<u8>>;
+
+impl Index for Fst {
+    const BULK: bool = true;
+    const REMOVES: bool = false;
+
+    fn new() -> Self {
+        Self::default()
+    }
+    fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
+        let mut builder = fst::MapBuilder::memory();
+        for (key, value) in pairs {
+            builder.insert(key, value)?;
+        }
+        let mut bytes = builder.into_inner()?;
+        bytes.shrink_to_fit();
+        Ok(Self::new(bytes)?)
+    }
+    fn insert(&mut self, _: &[u8], _: u64) -> Option<u64> {
+        unimplemented!("BULK is true")
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        fst::Map::get(self, key)
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        use fst::{IntoStreamer, Streamer};
+        let mut stream = self.range().ge(from).into_stream();
+        for _ in 0..count {
+            let Some((key, value)) = stream.next() else { break };
+            visit(key, value);
+        }
+    }
+    fn remove(&mut self, _: &[u8]) -> Option<u64> {
+        unimplemented!("REMOVES is false")
+    }
+}

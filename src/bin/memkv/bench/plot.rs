@@ -1,0 +1,113 @@
+//! The results as a picture: an SVG file with a panel of horizontal bars for each of some numbers.
+
+use super::record::{Record, large, number};
+use std::fmt::Write;
+
+/// A panel: its title, the field shown, how to print its numbers, and whether less is better.
+type Panel = (&'static str, &'static str, fn(f64) -> String, bool);
+
+const PANELS: [Panel; 3] = [
+    ("Overhead per key, bytes", "overhead_per_key", |bytes| format!("{bytes:+.1}").replace('-', "−"), true),
+    ("Inserts per second", "insert_per_s", large, false),
+    ("Lookups per second", "get_per_s", large, false),
+];
+
+const WIDTH: f64 = 760.0;
+/// Where bars may begin and end; names stand to the left, numbers to the right.
+const BARS: (f64, f64) = (150.0, 660.0);
+const BAR: f64 = 20.0;
+const STEP: f64 = 28.0;
+const TITLE: f64 = 46.0;
+/// Room for a number's text beside a bar that goes to the left.
+const NUMBER: f64 = 64.0;
+
+/// Draws the records, of which each has a bar in each panel that it has a number for.
+pub(crate) fn svg(title: &str, records: &[Record]) -> String {
+    let mut body = String::new();
+    let mut y = 44.0;
+    for panel in &PANELS {
+        y = draw_panel(&mut body, panel, records, y);
+    }
+    let (title, height) = (escape(title), y + 14.0);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+         viewBox=\"0 0 {WIDTH} {height}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"13\" \
+         fill=\"#222\">\n\
+         <title>{title}</title>\n\
+         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n\
+         <text x=\"20\" y=\"32\" font-size=\"18\" font-weight=\"bold\">{title}</text>\n\
+         {body}</svg>\n"
+    )
+}
+
+/// Draws a panel from height `y` on and returns where it ends.
+fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f64 {
+    let &(title, field, print, less_is_better) = panel;
+    let rows: Vec<(&str, f64)> = records
+        .iter()
+        .filter_map(|record| Some((record.get("impl")?.as_str()?, number(record, field)?)))
+        .collect();
+    let better = if less_is_better { "less is better" } else { "more is better" };
+    let mut draw = |line: std::fmt::Arguments| {
+        writeln!(out, "{line}").expect("a string takes all");
+    };
+    draw(format_args!(
+        "<text x=\"20\" y=\"{}\" font-size=\"14\" font-weight=\"bold\">{title} \
+         <tspan font-size=\"12\" font-weight=\"normal\" fill=\"#666\">({better})</tspan></text>",
+        y + 26.0
+    ));
+    let least = rows.iter().fold(0.0, |least, row| f64::min(least, row.1));
+    let most = rows.iter().fold(0.0, |most, row| f64::max(most, row.1));
+    let left = BARS.0 + if least < 0.0 { NUMBER } else { 0.0 };
+    let scale = (BARS.1 - left) / f64::max(most - least, f64::MIN_POSITIVE);
+    let zero = left - least * scale;
+    let mut top = y + TITLE - 8.0;
+    for (name, value) in rows {
+        let colour = if name.starts_with("fastart") { "#1f6f8b" } else { "#b8c4cc" };
+        let length = value.abs() * scale;
+        let start = if value < 0.0 { zero - length } else { zero };
+        let (number_at, anchor) = if value < 0.0 { (start - 6.0, "end") } else { (start + length + 6.0, "start") };
+        let base = top + BAR - 5.5;
+        let (name, value) = (escape(name), print(value));
+        draw(format_args!("<text x=\"{:.1}\" y=\"{base:.1}\" text-anchor=\"end\">{name}</text>", BARS.0 - 12.0));
+        draw(format_args!(
+            "<rect x=\"{start:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>"
+        ));
+        draw(format_args!(
+            "<text x=\"{number_at:.1}\" y=\"{base:.1}\" text-anchor=\"{anchor}\">{value}</text>"
+        ));
+        top += STEP;
+    }
+    draw(format_args!(
+        "<line x1=\"{zero:.1}\" y1=\"{:.1}\" x2=\"{zero:.1}\" y2=\"{:.1}\" stroke=\"#666\"/>",
+        y + TITLE - 12.0,
+        top - STEP + BAR + 4.0
+    ));
+    top
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Record, svg};
+    use serde_json::json;
+
+    #[test]
+    fn draws_a_bar_for_each_number() {
+        let record = |value: serde_json::Value| -> Record { value.as_object().unwrap().clone() };
+        let records = [
+            record(json!({"impl": "fastart", "overhead_per_key": -17.2, "insert_per_s": 1e6, "get_per_s": 2e6})),
+            record(json!({"impl": "b<tree", "overhead_per_key": 50.2, "insert_per_s": 5e5, "get_per_s": null})),
+        ];
+        let svg = svg("keys & values", &records);
+        // The background and five bars.
+        assert_eq!(svg.matches("<rect").count(), 6);
+        for text in ["−17.2", "+50.2", "1.00 M", "500 k", "b&lt;tree", "keys &amp; values"] {
+            assert!(svg.contains(text), "{text}");
+        }
+        assert!(!svg.contains("NaN") && !svg.contains("inf"));
+    }
+}
