@@ -6,8 +6,9 @@
 //!
 //! The URLs follow what is seen in link collections: a few image, video and code hosts hold half of all URLs under
 //! short random names; most hosts have one; those between are drawn by Zipf's law and have their own habits of dates,
-//! sections, titles, numbers and queries. Front coding is what this is calibrated to: of 2,000,000 sorted URLs, of 50
-//! bytes on average, 19 to 20 bytes are left after the prefix that a URL shares with the one before.
+//! sections, titles, numbers and queries. Front coding is what this is calibrated to: of 2,000,000 sorted URLs, of 51
+//! bytes on average, 19.4 bytes are left after the prefix that a URL shares with the one before. (A set of real URLs
+//! of that size has 50.6 and 19.5.)
 
 use crate::{
     keys::Keys,
@@ -79,7 +80,7 @@ impl Kind {
             Self::Domains => {
                 let number = sparse(rng, i);
                 domain(rng, number, out);
-            },
+            }
             Self::Paths => path(rng, id(seed, i), out),
             Self::Long => {
                 let end = out.len() + 200 - 7;
@@ -232,20 +233,23 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
         465..520 => {
             put!(out, "https://forgehub.com/{}", word(rng));
             digits(id, 36, 7, out);
-            put!(out, "/{}-{}", word(rng), word(rng));
+            put!(out, "/{}-{}-{}", word(rng), word(rng), word(rng));
         }
         520..560 => {
-            let service = rng.pick(&["stars", "license", "issues", "last-commit"]);
-            put!(out, "https://img.badges.io/forgehub/{service}/{}", word(rng));
+            let service = rng.pick(&["stars", "license", "issues"]);
+            put!(out, "https://img.badges.io/static/v1?style=flat-square&service={service}&project={}", word(rng));
             digits(id, 36, 7, out);
-            put!(out, "/{}.svg?style=flat", word(rng));
+            put!(out, "-{}", word(rng));
         }
         // A host with one URL.
-        560..630 => {
+        560..620 => {
             let www = rng.pick(&["http://www.", "http://", "https://", "https://www."]);
             out.extend(www.as_bytes());
             domain(rng, id, out);
-            out.extend(rng.pick(&["/", "/", "", "/index.html", "/blog/", "/about"]).as_bytes());
+            out.extend(rng.pick(&["/", "/", "", "/index.html", "/blog/", "/about", "/articles/"]).as_bytes());
+            if out.ends_with(b"s/") {
+                title(rng, out);
+            }
         }
         _ => page(rng, id, out),
     }
@@ -253,7 +257,7 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
 
 /// Appends the URL of a page on one of many hosts.
 fn page(rng: &mut Rng, id: u64, out: &mut Vec<u8>) {
-    let rank = rng.zipf(200_000);
+    let rank = rng.zipf(100_000);
     // What all pages of a host have in common comes from the host's rank alone.
     let host = &mut Rng::new(rank);
     let scheme = host.pick(&["http://", "http://", "https://"]);
@@ -299,11 +303,16 @@ fn page(rng: &mut Rng, id: u64, out: &mut Vec<u8>) {
             out.extend(rng.pick(&["", "", "/", "/photos", "/status"]).as_bytes());
         }
     }
+    match rng.below(16) {
+        0 => put!(out, "?utm_source={}&utm_medium=feed&utm_campaign={}", word(rng), word(rng)),
+        1 => put!(out, "#comment-{}", rng.next() >> 40),
+        _ => {}
+    }
 }
 
 /// Appends some words, each with a dash after it.
 fn title(rng: &mut Rng, out: &mut Vec<u8>) {
-    for _ in 0..3 + rng.below(5) {
+    for _ in 0..3 + rng.zipf(14) {
         put!(out, "{}-", word(rng));
     }
 }
@@ -315,22 +324,199 @@ fn word(rng: &mut Rng) -> &'static str {
 const TOP_LEVEL: &[&str] = &["com", "org", "net", "co.uk", "de", "io", "edu", "info", "fr", "gov", "ca", "blog"];
 
 const WORDS: &[&str] = &[
-    "the", "of", "to", "and", "in", "for", "on", "new", "with", "how", "from", "is", "at", "why", "you", "what", "one",
-    "world", "news", "first", "best", "time", "life", "man", "day", "your", "about", "people", "music", "game", "free",
-    "video", "home", "after", "more", "year", "city", "big", "all", "work", "open", "book", "health", "art", "house",
-    "red", "black", "white", "data", "story", "school", "power", "water", "food", "star", "night", "love", "money",
-    "film", "photo", "history", "science", "politics", "sports", "business", "travel", "culture", "design", "review",
-    "guide", "army", "north", "south", "green", "light", "street", "market", "court", "state", "law", "police", "war",
-    "president", "women", "children", "study", "report", "images", "project", "server", "index", "topic", "forum",
-    "thread", "events", "archive", "gallery", "media", "press", "release", "battle", "river", "mountain", "winter",
-    "summer", "spring", "record", "album", "band", "song", "season", "series", "team", "club", "player", "league",
-    "final", "cup", "race", "car", "drive", "train", "plane", "ship", "bridge", "tower", "garden", "forest", "animal",
-    "dog", "cat", "bird", "horse", "fish", "fire", "earth", "space", "moon", "sun", "planet", "robot", "machine",
-    "engine", "code", "software", "network", "system", "memory", "kernel", "library", "python", "rust", "linux",
-    "phone", "screen", "camera", "digital", "online", "social", "mobile", "cloud", "secure", "private", "public",
-    "global", "local", "central", "royal", "national", "american", "british", "german", "french", "chinese", "indian",
-    "ancient", "modern", "future", "secret", "hidden", "lost", "found", "broken", "silent", "golden", "silver",
-    "crystal", "magic", "dragon", "queen", "king", "castle", "legend",
+    "the",
+    "of",
+    "to",
+    "and",
+    "in",
+    "for",
+    "on",
+    "new",
+    "with",
+    "how",
+    "from",
+    "is",
+    "at",
+    "why",
+    "you",
+    "what",
+    "one",
+    "world",
+    "news",
+    "first",
+    "best",
+    "time",
+    "life",
+    "man",
+    "day",
+    "your",
+    "about",
+    "people",
+    "music",
+    "game",
+    "free",
+    "video",
+    "home",
+    "after",
+    "more",
+    "year",
+    "city",
+    "big",
+    "all",
+    "work",
+    "open",
+    "book",
+    "health",
+    "art",
+    "house",
+    "red",
+    "black",
+    "white",
+    "data",
+    "story",
+    "school",
+    "power",
+    "water",
+    "food",
+    "star",
+    "night",
+    "love",
+    "money",
+    "film",
+    "photo",
+    "history",
+    "science",
+    "politics",
+    "sports",
+    "business",
+    "travel",
+    "culture",
+    "design",
+    "review",
+    "guide",
+    "army",
+    "north",
+    "south",
+    "green",
+    "light",
+    "street",
+    "market",
+    "court",
+    "state",
+    "law",
+    "police",
+    "war",
+    "president",
+    "women",
+    "children",
+    "study",
+    "report",
+    "images",
+    "project",
+    "server",
+    "index",
+    "topic",
+    "forum",
+    "thread",
+    "events",
+    "archive",
+    "gallery",
+    "media",
+    "press",
+    "release",
+    "battle",
+    "river",
+    "mountain",
+    "winter",
+    "summer",
+    "spring",
+    "record",
+    "album",
+    "band",
+    "song",
+    "season",
+    "series",
+    "team",
+    "club",
+    "player",
+    "league",
+    "final",
+    "cup",
+    "race",
+    "car",
+    "drive",
+    "train",
+    "plane",
+    "ship",
+    "bridge",
+    "tower",
+    "garden",
+    "forest",
+    "animal",
+    "dog",
+    "cat",
+    "bird",
+    "horse",
+    "fish",
+    "fire",
+    "earth",
+    "space",
+    "moon",
+    "sun",
+    "planet",
+    "robot",
+    "machine",
+    "engine",
+    "code",
+    "software",
+    "network",
+    "system",
+    "memory",
+    "kernel",
+    "library",
+    "python",
+    "rust",
+    "linux",
+    "phone",
+    "screen",
+    "camera",
+    "digital",
+    "online",
+    "social",
+    "mobile",
+    "cloud",
+    "secure",
+    "private",
+    "public",
+    "global",
+    "local",
+    "central",
+    "royal",
+    "national",
+    "american",
+    "british",
+    "german",
+    "french",
+    "chinese",
+    "indian",
+    "ancient",
+    "modern",
+    "future",
+    "secret",
+    "hidden",
+    "lost",
+    "found",
+    "broken",
+    "silent",
+    "golden",
+    "silver",
+    "crystal",
+    "magic",
+    "dragon",
+    "queen",
+    "king",
+    "castle",
+    "legend",
 ];
 
 #[cfg(test)]
@@ -342,9 +528,8 @@ mod tests {
     fn lengths(n: u64) -> (f64, f64) {
         let keys = generate(Kind::Urls, 1, 0..n);
         let sorted = keys.select(&keys.sorted());
-        let shared: usize = (1..sorted.len())
-            .map(|i| sorted.get(i - 1).iter().zip(sorted.get(i)).take_while(|(a, b)| a == b).count())
-            .sum();
+        let shared: usize =
+            (1..sorted.len()).map(|i| sorted.get(i - 1).iter().zip(sorted.get(i)).take_while(|(a, b)| a == b).count()).sum();
         let n = n as f64;
         (keys.raw_bytes() as f64 / n, (keys.raw_bytes() - shared) as f64 / n)
     }
@@ -352,8 +537,8 @@ mod tests {
     #[test]
     fn urls_share_prefixes_as_real_ones_do() {
         let (length, suffix) = lengths(50_000);
-        assert!((48.0..52.0).contains(&length), "{length}");
-        assert!((21.0..25.0).contains(&suffix), "{suffix}");
+        assert!((49.0..52.0).contains(&length), "{length}");
+        assert!((22.0..24.5).contains(&suffix), "{suffix}");
     }
 
     #[test]
@@ -361,7 +546,7 @@ mod tests {
     fn urls_share_prefixes_as_real_ones_do_at_full_size() {
         let (length, suffix) = lengths(2_000_000);
         println!("length {length:.2}, suffix {suffix:.2}");
-        assert!((48.0..52.0).contains(&length), "{length}");
+        assert!((49.0..52.0).contains(&length), "{length}");
         assert!((18.0..21.0).contains(&suffix), "{suffix}");
     }
 

@@ -12,19 +12,10 @@ use std::{
 };
 
 /// Calls `subcommand` with `params`; `input` is what it finds on its standard input after them.
-pub(crate) fn call<R: DeserializeOwned>(
-    subcommand: &str,
-    params: &impl Serialize,
-    input: &[u8],
-    timeout: Duration,
-) -> Result<R> {
+pub(crate) fn call<R: DeserializeOwned>(subcommand: &str, params: &impl Serialize, input: &[u8], timeout: Duration) -> Result<R> {
     let program = std::env::current_exe().context("cannot find this program's file")?;
-    let mut child = Command::new(program)
-        .arg(subcommand)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start a process")?;
+    let mut child =
+        Command::new(program).arg(subcommand).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start a process")?;
     let output = exchange(&mut child, params, input, timeout);
     if output.is_err() {
         // It may be gone already, which is fine.

@@ -11,7 +11,7 @@ use crate::{
     rng::{Rng, hash},
     source::Source,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -129,6 +129,8 @@ struct Bench<'a, I> {
     block: Block,
     rng: Rng,
     seed: u64,
+    /// Bytes allocated before the structure was made.
+    memory: i64,
     outcome: Outcome,
     index: Option<I>,
 }
@@ -159,19 +161,11 @@ impl<'a, I: Index> Bench<'a, I> {
             held,
             order: (0..keys.len() as u32).collect(),
             sums: Vec::with_capacity(keys.len() + 1),
-            block: Block {
-                keys: Keys::with_capacity(BLOCK, (longest + 1) * BLOCK),
-                values: Vec::with_capacity(BLOCK),
-            },
+            block: Block { keys: Keys::with_capacity(BLOCK, (longest + 1) * BLOCK), values: Vec::with_capacity(BLOCK) },
             rng: Rng::new(hash(job.source.seed, job.round)),
             seed: job.source.seed,
-            outcome: Outcome {
-                n: keys.len(),
-                raw_bytes: keys.raw_bytes(),
-                get_many_batch: BATCH,
-                scan_len: SCAN,
-                ..Outcome::default()
-            },
+            memory: 0,
+            outcome: Outcome { n: keys.len(), raw_bytes: keys.raw_bytes(), get_many_batch: BATCH, scan_len: SCAN, ..Outcome::default() },
             index: None,
         };
         let mut sum = 0u64;
@@ -215,7 +209,8 @@ impl<'a, I: Index> Bench<'a, I> {
             }
             Order::File => {}
         }
-        let (memory, rss) = (allocated()?, resident());
+        self.memory = allocated()?;
+        let rss = resident();
         let mut timer = Timer::default();
         let index = if I::BULK {
             let pairs = self.sorted.iter().map(|&i| (self.keys.get(i as usize), self.value(i)));
@@ -224,14 +219,12 @@ impl<'a, I: Index> Bench<'a, I> {
             let mut index = I::new();
             for at in (0..self.order.len()).step_by(BLOCK) {
                 self.fill(at);
-                let errors = timer.time(|| {
-                    self.block.iter().filter(|&(key, value)| index.insert(key, value).is_some()).count()
-                });
+                let errors = timer.time(|| self.block.iter().filter(|&(key, value)| index.insert(key, value).is_some()).count());
                 self.check(errors, "an insert found the key there already");
             }
             index
         };
-        self.outcome.mem_bytes = allocated()? - memory;
+        self.outcome.mem_bytes = allocated()? - self.memory;
         self.outcome.rss_bytes = resident() - rss;
         let (n, raw) = (self.keys.len() as f64, self.outcome.raw_bytes as i64);
         self.outcome.bytes_per_key = self.outcome.mem_bytes as f64 / n;
@@ -247,8 +240,7 @@ impl<'a, I: Index> Bench<'a, I> {
         let mut timer = Timer::default();
         for at in (0..self.order.len()).step_by(BLOCK) {
             self.fill(at);
-            let errors =
-                timer.time(|| self.block.iter().filter(|&(key, value)| index.get(key) != Some(value)).count());
+            let errors = timer.time(|| self.block.iter().filter(|&(key, value)| index.get(key) != Some(value)).count());
             self.check(errors, "a lookup gave a wrong result");
         }
         (self.outcome.get_per_s, self.outcome.get_per_s_wall) = timer.rates(self.order.len());
@@ -259,13 +251,15 @@ impl<'a, I: Index> Bench<'a, I> {
         let mut timer = Timer::default();
         for at in (0..self.order.len()).step_by(BLOCK) {
             self.fill(at);
-            let keys: Vec<&[u8]> = self.block.keys.iter().collect();
             let errors = timer.time(|| {
-                let batches = keys.chunks(BATCH).zip(self.block.values.chunks(BATCH));
-                let wrong = batches.map(|(keys, values)| {
-                    let found = index.get_many(keys);
+                let wrong = self.block.values.chunks(BATCH).enumerate().map(|(batch, values)| {
+                    let mut keys = [&[][..]; BATCH];
+                    for (i, key) in keys[..values.len()].iter_mut().enumerate() {
+                        *key = self.block.keys.get(batch * BATCH + i);
+                    }
+                    let found = index.get_many(&keys[..values.len()]);
                     let right = found.iter().zip(values).filter(|&(found, &value)| *found == Some(value)).count();
-                    keys.len() - right + found.len().abs_diff(keys.len())
+                    values.len() - right + found.len().abs_diff(values.len())
                 });
                 wrong.sum()
             });
@@ -324,18 +318,16 @@ impl<'a, I: Index> Bench<'a, I> {
 
     fn remove(&mut self, mut index: I) -> Result<()> {
         self.rng.shuffle(&mut self.order);
-        let (n, memory) = (self.order.len(), allocated()? - self.outcome.mem_bytes);
+        let n = self.order.len();
         let half = n / 2;
         let mut timer = Timer::default();
         for range in [0..half, half..n] {
             for at in range.clone().step_by(BLOCK) {
                 self.fill_range(at..range.end.min(at + BLOCK));
-                let errors = timer.time(|| {
-                    self.block.iter().filter(|&(key, value)| index.remove(key) != Some(value)).count()
-                });
+                let errors = timer.time(|| self.block.iter().filter(|&(key, value)| index.remove(key) != Some(value)).count());
                 self.check(errors, "a removal gave a wrong result");
             }
-            let held = Some(allocated()? - memory);
+            let held = Some(allocated()? - self.memory);
             if range.end == half {
                 self.outcome.mem_half_bytes = held;
             }
@@ -448,11 +440,17 @@ fn seconds(clock: ClockId) -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// Bytes allocated in this process.
+/// Bytes allocated in this process, without those that were freed and wait in threads' caches.
 fn allocated() -> Result<i64> {
-    tikv_jemalloc_ctl::epoch::advance().map_err(|e| anyhow::anyhow!("jemalloc's epoch: {e}"))?;
-    let bytes = tikv_jemalloc_ctl::stats::allocated::read().map_err(|e| anyhow::anyhow!("jemalloc's statistics: {e}"))?;
-    Ok(bytes as i64)
+    use tikv_jemalloc_ctl::{Access, AsName, epoch, stats};
+    // 4096 stands for all arenas.
+    const CACHED: &[u8] = b"stats.arenas.4096.tcache_bytes\0";
+    let read = || -> tikv_jemalloc_ctl::Result<(usize, usize)> {
+        epoch::advance()?;
+        Ok((stats::allocated::read()?, CACHED.name().read()?))
+    };
+    let (allocated, cached) = read().map_err(|error| anyhow!("cannot read jemalloc's statistics: {error}"))?;
+    Ok(allocated as i64 - cached as i64)
 }
 
 /// Bytes of this process in memory, 0 where the system does not say.

@@ -121,9 +121,8 @@ pub(crate) fn run(args: &BenchArgs, rows: &[Row], out: &mut impl Write) -> Resul
     let kinds = if args.kinds { kinds(args) } else { Vec::new() };
     let pair = choose(&["fastart".to_owned(), BASE.to_owned()], rows)?;
     let per_round = chosen.len() + kinds.len() * pair.len();
-    let progress = ProgressBar::new(per_round as u64 * args.rounds).with_style(
-        ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}").context("the progress bar's template")?,
-    );
+    let progress = ProgressBar::new(per_round as u64 * args.rounds)
+        .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}").context("the progress bar's template")?);
     progress.enable_steady_tick(Duration::from_secs(1));
 
     let measured = measure_all(&chosen, &source, args.order, args.rounds, &input, &progress)?;
@@ -189,14 +188,7 @@ fn source(args: &BenchArgs) -> Result<(Source, Vec<u8>)> {
 }
 
 /// Measures each structure once a round. A process that fails gives a record with the failure as its error.
-fn measure_all(
-    rows: &[&Row],
-    source: &Source,
-    order: Order,
-    rounds: u64,
-    input: &[u8],
-    progress: &ProgressBar,
-) -> Result<Vec<Measured>> {
+fn measure_all(rows: &[&Row], source: &Source, order: Order, rounds: u64, input: &[u8], progress: &ProgressBar) -> Result<Vec<Measured>> {
     let mut records: Vec<Vec<Record>> = rows.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
         for (row, records) in rows.iter().zip(&mut records) {
@@ -314,9 +306,7 @@ fn kinds(args: &BenchArgs) -> Vec<(String, Source, Order)> {
     others.chain([descending]).collect()
 }
 
-const KIND_COLUMNS: [&str; 11] = [
-    "keys", "n", "raw/key", "bytes/key", "", "overhead/key", "", "inserts/s", "", "lookups/s", "",
-];
+const KIND_COLUMNS: [&str; 11] = ["keys", "n", "raw/key", "bytes/key", "", "overhead/key", "", "inserts/s", "", "lookups/s", ""];
 
 fn kind_line(name: &str, measured: &[Measured]) -> Vec<String> {
     let [ours, base] = measured else { return vec![name.to_owned()] };

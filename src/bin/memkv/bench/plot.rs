@@ -43,10 +43,8 @@ pub(crate) fn svg(title: &str, records: &[Record]) -> String {
 /// Draws a panel from height `y` on and returns where it ends.
 fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f64 {
     let &(title, field, print, less_is_better) = panel;
-    let rows: Vec<(&str, f64)> = records
-        .iter()
-        .filter_map(|record| Some((record.get("impl")?.as_str()?, number(record, field)?)))
-        .collect();
+    let rows: Vec<(&str, f64)> =
+        records.iter().filter_map(|record| Some((record.get("impl")?.as_str()?, number(record, field)?))).collect();
     let better = if less_is_better { "less is better" } else { "more is better" };
     let mut draw = |line: std::fmt::Arguments| {
         writeln!(out, "{line}").expect("a string takes all");
@@ -70,12 +68,8 @@ fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f6
         let base = top + BAR - 5.5;
         let (name, value) = (escape(name), print(value));
         draw(format_args!("<text x=\"{:.1}\" y=\"{base:.1}\" text-anchor=\"end\">{name}</text>", BARS.0 - 12.0));
-        draw(format_args!(
-            "<rect x=\"{start:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>"
-        ));
-        draw(format_args!(
-            "<text x=\"{number_at:.1}\" y=\"{base:.1}\" text-anchor=\"{anchor}\">{value}</text>"
-        ));
+        draw(format_args!("<rect x=\"{start:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>"));
+        draw(format_args!("<text x=\"{number_at:.1}\" y=\"{base:.1}\" text-anchor=\"{anchor}\">{value}</text>"));
         top += STEP;
     }
     draw(format_args!(

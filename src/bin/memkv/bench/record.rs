@@ -103,8 +103,7 @@ mod tests {
             record(json!({"impl": "x", "rate": 1.0, "bytes": 10, "errors": 0, "none": null, "first_error": "e"})),
             record(json!({"impl": "x", "rate": 2.5, "bytes": 20, "errors": 2, "none": null, "first_error": "f"})),
         ];
-        let expected =
-            json!({"impl": "x", "rate": 2.5, "bytes": 20, "errors": 3, "none": null, "first_error": "e"});
+        let expected = json!({"impl": "x", "rate": 2.5, "bytes": 20, "errors": 3, "none": null, "first_error": "e"});
         assert_eq!(summary(&rounds), record(expected));
     }
 
