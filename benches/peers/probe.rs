@@ -5,7 +5,7 @@ use crate::bench::{
     index::{Index, Row},
 };
 use anyhow::{Context, Result};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, panic, time::Duration};
 
 /// The hidden subcommand by which a check runs in a process of its own.
 pub(crate) const CHILD: &str = "probe-child";
@@ -28,21 +28,26 @@ const CHECKS: [&str; 7] = [
 pub(crate) fn verdict(row: &Row) -> Result<String> {
     let mut wrong = Vec::new();
     for check in CHECKS {
-        if let Err(error) = call::<()>(CHILD, &(row.name, check), &[], TIMEOUT) {
-            wrong.push(format!("{check} ({error:#})"));
-        }
+        let what = match call::<Option<String>>(CHILD, &(row.name, check), &[], TIMEOUT) {
+            Ok(None) => continue,
+            Ok(Some(panic)) => panic,
+            Err(crash) => format!("{crash:#}"),
+        };
+        wrong.push(format!("\n    {check}: {what}"));
     }
-    Ok(if wrong.is_empty() { "yes".to_owned() } else { format!("no: {}", wrong.join(", ")) })
+    Ok(if wrong.is_empty() { "yes".to_owned() } else { format!("no{}", wrong.concat()) })
 }
 
-/// What [`CHILD`] does.
+/// What [`CHILD`] does: it answers with the message of the check's panic, if it panics.
 pub(crate) fn run_child(rows: &[Row], probes: &[Probe]) -> Result<()> {
-    // The exit status tells that a check failed.
-    std::panic::set_hook(Box::new(|_| {}));
+    panic::set_hook(Box::new(|_| {}));
     answer(|(name, check): (String, String)| {
         let at = rows.iter().position(|row| row.name == name).context("no such structure")?;
-        probes[at](&check);
-        Ok(())
+        let payload = panic::catch_unwind(|| probes[at](&check)).err();
+        Ok(payload.map(|payload| {
+            let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref().copied());
+            text.and_then(|text| text.lines().next()).unwrap_or("a panic").to_owned()
+        }))
     })
 }
 
@@ -52,39 +57,39 @@ pub(crate) fn probe<I: Index>(check: &str) {
     let value = |i: usize| if I::VALUES { i as u64 * 3 + 1 } else { 0 };
     let (mut index, mut model) = (I::new(), BTreeMap::new());
     for (i, key) in keys.iter().enumerate() {
-        assert_eq!(index.insert(key, value(i)), model.insert(key.clone(), value(i)));
-        assert_eq!(index.get(key), Some(value(i)));
+        assert_eq!(index.insert(key, value(i)), model.insert(key.clone(), value(i)), "insert");
+        assert_eq!(index.get(key), Some(value(i)), "get after insert");
     }
     if check.starts_with("overwriting") {
         for (i, key) in keys.iter().enumerate() {
-            assert_eq!(index.insert(key, value(i + 7)), model.insert(key.clone(), value(i + 7)));
+            assert_eq!(index.insert(key, value(i + 7)), model.insert(key.clone(), value(i + 7)), "overwrite");
         }
     }
     compare(&index, &model, &keys);
     for half in [0, 1] {
         for key in keys.iter().skip(half).step_by(2) {
-            assert_eq!(index.remove(key), model.remove(key));
-            assert_eq!(index.get(key), None);
+            assert_eq!(index.remove(key), model.remove(key), "remove");
+            assert_eq!(index.get(key), None, "get after remove");
         }
         compare(&index, &model, &keys);
     }
-    assert_eq!(index.insert(&keys[0], value(5)), None);
-    assert_eq!(index.get(&keys[0]), Some(value(5)));
+    assert_eq!(index.insert(&keys[0], value(5)), None, "insert into what has been emptied");
+    assert_eq!(index.get(&keys[0]), Some(value(5)), "get from what has been emptied");
 }
 
 fn compare(index: &impl Index, model: &BTreeMap<Vec<u8>, u64>, keys: &[Vec<u8>]) {
     for key in keys {
-        assert_eq!(index.get(key), model.get(key).copied());
+        assert_eq!(index.get(key), model.get(key).copied(), "get");
         // Absent neighbours, unless they happen to be keys; without NUL and not empty, as these are checks of their own.
         let longer = [key, &b"x"[..]].concat();
-        assert_eq!(index.get(&longer), model.get(&longer).copied());
+        assert_eq!(index.get(&longer), model.get(&longer).copied(), "get of a longer key");
         if key.len() > 1 {
             let shorter = key[..key.len() - 1].to_vec();
-            assert_eq!(index.get(&shorter), model.get(&shorter).copied());
+            assert_eq!(index.get(&shorter), model.get(&shorter).copied(), "get of a shorter key");
         }
         let (mut scanned, expected) = (Vec::new(), model.range(key.clone()..).take(50));
         index.scan(key, 50, |key, value| scanned.push((key.to_vec(), value)));
-        assert!(scanned.iter().map(|(key, value)| (key, value)).eq(expected));
+        assert!(scanned.iter().map(|(key, value)| (key, value)).eq(expected), "a scan's pairs are wrong");
     }
 }
 
