@@ -110,7 +110,7 @@ impl Index for FastArt {
         FastArt::remove(self, key)
     }
     fn reported_bytes(&self) -> Option<usize> {
-        Some(self.memory_usage())
+        Some(self.memory_usage().total())
     }
 }
 
@@ -145,7 +145,7 @@ impl Index for Set {
         self.0.remove(key).map(|()| 0)
     }
     fn reported_bytes(&self) -> Option<usize> {
-        Some(self.0.memory_usage())
+        Some(self.0.memory_usage().total())
     }
 }
 
