@@ -64,7 +64,7 @@ fn run(rows: Vec<bench::index::Row>, checks: Vec<probe::Probe>) -> Result<()> {
     let out = &mut io::stdout().lock();
     bench::run(&args, &rows, out)?;
     writeln!(out, "\nIs it right?\n")?;
-    for row in &rows {
+    for row in bench::choose(&args.impls, &rows)? {
         writeln!(out, "{}: {}", row.name, probe::verdict(row)?)?;
     }
     Ok(())

@@ -23,6 +23,8 @@ use std::{cell::RefCell, hint::black_box};
 const N: u64 = 200_000;
 /// Keys of one iteration, which is long enough to time and short enough to repeat.
 const BATCH: usize = 1000;
+/// Keys of a scan.
+const SCAN: usize = 100;
 const SEED: u64 = 1;
 
 fn main() {
@@ -46,19 +48,21 @@ fn point_ops(criterion: &mut Criterion) {
     group.bench_function("get_many", |bencher| {
         bencher.iter_batched(|| batches.next(), |batch| map.get_many(&batch), BatchSize::SmallInput);
     });
-    group.bench_function("scan 100", |bencher| {
+    group.throughput(Throughput::Elements(SCAN as u64));
+    group.bench_function("scan", |bencher| {
         bencher.iter_batched(
             || batches.next()[0],
             |from| {
                 let mut cursor = map.cursor();
                 cursor.seek(from);
-                for _ in 0..100 {
+                for _ in 0..SCAN {
                     black_box(cursor.next());
                 }
             },
             BatchSize::SmallInput,
         );
     });
+    group.throughput(Throughput::Elements(BATCH as u64));
     let mut batches = Batches::new(&absent);
     group.bench_function("miss", |bencher| {
         bencher.iter_batched(|| batches.next(), |batch| batch.iter().filter(|key| map.get(key).is_some()).count(), BatchSize::SmallInput);

@@ -26,7 +26,7 @@ pub(crate) fn peers() -> Vec<(Row, Probe)> {
     own.chain([
         peer::<ArtTree>("art-tree", "Art<ByteString, u64>"),
         peer::<Blart>("blart", "TreeMap<Box<[u8]>, u64>; keys get a NUL terminator"),
-        peer::<Rart>("rart", "AdaptiveRadixTree<VectorKey, u64>; keys get a NUL terminator"),
+        peer::<Rart>("rart", "AdaptiveRadixTree<VectorKey, u64>"),
         peer::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>"),
         peer::<Arctic>("arctic-wt", "SequentialMap<BoxedSlice<Terminated<0>, [u8]>, u64>; keys get a NUL terminator"),
         peer::<SkipMap>("crossbeam-skiplist", "SkipMap<Box<[u8]>, u64>"),
@@ -113,35 +113,29 @@ impl Index for Blart {
     }
 }
 
-struct Rart {
-    map: rart::AdaptiveRadixTree<rart::VectorKey, u64>,
-    terminated: Terminated,
-}
+type Rart = rart::AdaptiveRadixTree<rart::VectorKey, u64>;
 
-fn vector_key(terminated: &[u8]) -> rart::VectorKey {
-    rart::VectorKey::new_from_vec(terminated.to_vec())
+fn vector_key(key: &[u8]) -> rart::VectorKey {
+    rart::VectorKey::new_from_vec(key.to_vec())
 }
 
 impl Index for Rart {
     fn new() -> Self {
-        Self { map: rart::AdaptiveRadixTree::new(), terminated: Terminated::default() }
+        Self::new()
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
-        let map = &mut self.map;
-        self.terminated.with(key, |key| map.insert_k(&vector_key(key), value))
+        self.insert_k(&vector_key(key), value)
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        self.terminated.with(key, |key| self.map.get_bytes(key).copied())
+        self.get_bytes(key).copied()
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
-        let from = self.terminated.with(from, vector_key);
-        for (key, &value) in self.map.range(from..).take(count) {
-            visit(unterminated(key.as_ref()), value);
+        for (key, &value) in self.range(vector_key(from)..).take(count) {
+            visit(key.as_ref(), value);
         }
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
-        let map = &mut self.map;
-        self.terminated.with(key, |key| map.remove_k(&vector_key(key)))
+        self.remove_k(&vector_key(key))
     }
 }
 

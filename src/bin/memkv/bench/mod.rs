@@ -62,7 +62,7 @@ pub(crate) struct BenchArgs {
     order: Order,
     /// The structures to measure, separated by commas.
     #[arg(long = "impl", value_name = "NAMES", value_delimiter = ',')]
-    impls: Vec<String>,
+    pub(crate) impls: Vec<String>,
     /// Times to measure each structure.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
@@ -119,6 +119,7 @@ pub(crate) fn run(args: &BenchArgs, rows: &[Row], out: &mut impl Write) -> Resul
     let chosen = choose(&args.impls, rows)?;
     let (source, input) = source(args)?;
     let kinds = if args.kinds { kinds(args) } else { Vec::new() };
+    // What the kinds are measured with.
     let pair = choose(&["fastart".to_owned(), BASE.to_owned()], rows)?;
     let per_round = chosen.len() + kinds.len() * pair.len();
     let progress = ProgressBar::new(per_round as u64 * args.rounds)
@@ -126,28 +127,20 @@ pub(crate) fn run(args: &BenchArgs, rows: &[Row], out: &mut impl Write) -> Resul
     progress.enable_steady_tick(Duration::from_secs(1));
 
     let measured = measure_all(&chosen, &source, args.order, args.rounds, &input, &progress)?;
-    print(out, args, &source, &chosen, &measured)?;
-    let mut right = all_right(&measured);
-    let mut lines = vec![KIND_COLUMNS.map(String::from).to_vec()];
-    for (name, source, order) in &kinds {
-        let measured = measure_all(&pair, source, *order, args.rounds, &[], &progress)?;
-        right &= all_right(&measured);
-        if args.json {
-            print_json(out, name, &measured)?;
-        } else {
-            lines.push(kind_line(name, &measured));
-        }
-    }
+    let on_kinds = kinds
+        .iter()
+        .map(|(_, source, order)| measure_all(&pair, source, *order, args.rounds, &[], &progress))
+        .collect::<Result<Vec<_>>>()?;
     progress.finish_and_clear();
-    if !kinds.is_empty() && !args.json {
-        writeln!(out, "\nFastArt : BTreeMap on other keys\n\n{}", table(&lines))?;
-    }
+
     if let Some(path) = &args.plot {
-        let summaries: Vec<Record> = measured.into_iter().map(|measured| measured.summary).collect();
+        let summaries: Vec<Record> = measured.iter().map(|measured| measured.summary.clone()).collect();
         std::fs::write(path, plot::svg(&heading(&source, &summaries), &summaries))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(right)
+    print(out, args, &source, &chosen, &measured)?;
+    print_kinds(out, args, &kinds, &on_kinds)?;
+    Ok(on_kinds.iter().chain([&measured]).all(|measured| all_right(measured)))
 }
 
 /// What [`CHILD`] does.
@@ -158,7 +151,8 @@ pub(crate) fn run_child(rows: &[Row]) -> Result<()> {
     })
 }
 
-fn choose<'a>(names: &[String], rows: &'a [Row]) -> Result<Vec<&'a Row>> {
+/// The rows of some names, or those of the default table if none are named.
+pub(crate) fn choose<'a>(names: &[String], rows: &'a [Row]) -> Result<Vec<&'a Row>> {
     if names.is_empty() {
         return Ok(rows.iter().filter(|row| row.by_default).collect());
     }
@@ -277,7 +271,12 @@ fn print(out: &mut impl Write, args: &BenchArgs, source: &Source, rows: &[&Row],
     for row in rows.iter().filter(|row| !row.note.is_empty()) {
         writeln!(out, "{}: {}", row.name, row.note)?;
     }
-    writeln!(out, "get_many in batches of {BATCH}; scans of {SCAN} keys; rates of CPU time; medians of {} rounds", args.rounds)?;
+    let rounds = if args.rounds == 1 { "one round".to_owned() } else { format!("medians of {} rounds", args.rounds) };
+    writeln!(out, "get_many in batches of {BATCH}; scans of {SCAN} keys; rates of CPU time; {rounds}")?;
+    print_errors(out, measured)
+}
+
+fn print_errors(out: &mut impl Write, measured: &[Measured]) -> Result<()> {
     for measured in measured {
         if let Some(error) = measured.summary.get("first_error").and_then(|error| error.as_str()) {
             writeln!(out, "{}: wrong: {error}", measured.name())?;
@@ -307,6 +306,20 @@ fn kinds(args: &BenchArgs) -> Vec<(String, Source, Order)> {
 }
 
 const KIND_COLUMNS: [&str; 11] = ["keys", "n", "raw/key", "bytes/key", "", "overhead/key", "", "inserts/s", "", "lookups/s", ""];
+
+fn print_kinds(out: &mut impl Write, args: &BenchArgs, kinds: &[(String, Source, Order)], measured: &[Vec<Measured>]) -> Result<()> {
+    let named = || kinds.iter().map(|(name, ..)| name).zip(measured);
+    if args.json {
+        return named().try_for_each(|(name, measured)| print_json(out, name, measured));
+    }
+    if !kinds.is_empty() {
+        let mut lines = vec![KIND_COLUMNS.map(String::from).to_vec()];
+        lines.extend(named().map(|(name, measured)| kind_line(name, measured)));
+        writeln!(out, "\nFastArt : BTreeMap on other keys\n\n{}", table(&lines))?;
+        named().try_for_each(|(_, measured)| print_errors(out, measured))?;
+    }
+    Ok(())
+}
 
 fn kind_line(name: &str, measured: &[Measured]) -> Vec<String> {
     let [ours, base] = measured else { return vec![name.to_owned()] };
