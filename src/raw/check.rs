@@ -1,9 +1,9 @@
 //! The invariants of a tree, checked node by node.
 
-use super::inner::{Children, Inner};
-use super::leaf::Leaf;
+use super::keys::Keys;
 use super::node::{Child, Usage};
-use super::{LEAF_COUNT, LEAF_SIZE, RawTree};
+use super::path::Fences;
+use super::{INNER_COUNT, LEAF_COUNT, RawTree};
 use crate::value::Bits;
 
 macro_rules! ensure {
@@ -15,72 +15,52 @@ macro_rules! ensure {
 }
 
 impl<B: Bits> RawTree<B> {
-    /// Says what is wrong with the tree, if anything is: order and coding of every leaf, separators, shape, counts, sizes.
+    /// Says what is wrong with the tree, if anything is: order and coding of every node, fences and strips, routes to every key, counts, sizes.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let mut todo = vec![(self.root.load(), Vec::new(), None::<(u8, Option<u8>)>)];
-        let (mut keys, mut usage, mut previous) = (0, Usage::default(), None::<Vec<u8>>);
-        while let Some((child, path, range)) = todo.pop() {
-            match child {
-                Child::Empty => ensure!(path.is_empty() && self.len == 0, "empty child below {path:?}"),
-                Child::Leaf(node) => {
-                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-                    let leaf = unsafe { Leaf::new(node) };
-                    keys += leaf.count();
-                    usage.leaves += leaf.info.size::<B>();
-                    Self::check_leaf(&leaf, &path, range, &mut previous)?;
+        let mut todo = vec![(self.root.load(), Fences::default(), 0)];
+        let (mut total, mut usage, mut depth) = (0, Usage::default(), None);
+        while let Some((child, fences, level)) = todo.pop() {
+            let (Child::Leaf(node) | Child::Inner(node)) = child else {
+                ensure!(level == 0 && self.len == 0, "empty child at level {level}");
+                continue;
+            };
+            // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+            let keys = unsafe { Keys::new(node) };
+            let all = Self::check_keys(&keys, &fences)?;
+            ensure!(keys.info.is_leaf() == matches!(child, Child::Leaf(_)), "wrong tag");
+            if let Child::Leaf(_) = child {
+                ensure!(*depth.get_or_insert(level) == level, "a leaf at level {level}");
+                total += keys.count();
+                usage.leaves += keys.info.size::<B>();
+                for (i, key) in all.iter().enumerate() {
+                    let found = self.find(key).map(|place| (place.node, place.index));
+                    ensure!(found == Some((node, i)), "{key:?} is not found where it is");
                 }
-                Child::Inner(node) => {
-                    // SAFETY: (N1, N5) as above.
-                    let inner = unsafe { Inner::new(node) };
-                    usage.inner += inner.info.size::<B>();
-                    let end = inner.end_slot().load();
-                    let children = inner.children();
-                    ensure!(children.len() == inner.count(), "count {} of {}", inner.count(), children.len());
-                    ensure!(children.len() + usize::from(!end.is_empty()) >= 2, "inner node with one child");
-                    Self::check_children(&inner, &children)?;
-                    let mut path = path;
-                    path.extend_from_slice(inner.prefix());
-                    for i in (0..children.len()).rev() {
-                        let (separator, child) = children.get(i);
-                        let mut path = path.clone();
-                        if child.is_leaf() {
-                            let below = (i + 1 < children.len()).then(|| children.get(i + 1).0);
-                            todo.push((child, path, Some((separator, below))));
-                        } else {
-                            path.push(separator);
-                            todo.push((child, path, None));
-                        }
-                    }
-                    if let Child::Leaf(leaf) = end {
-                        // SAFETY: (N1, N5) as above.
-                        let leaf = unsafe { Leaf::new(leaf) };
-                        ensure!(leaf.count() == 1 && leaf.info.empty_first(), "end child below {path:?}");
-                        todo.push((end, path, None));
-                    } else {
-                        ensure!(end.is_empty(), "inner node as an end child");
-                    }
+            } else {
+                usage.inner += keys.info.size::<B>();
+                for i in 0..=all.len() {
+                    let low = i.checked_sub(1).map(|i| all[i].clone()).or_else(|| fences.low.clone());
+                    let high = all.get(i).cloned().or_else(|| fences.high.clone());
+                    todo.push((keys.slot(i).load(), Fences { low, high }, level + 1));
                 }
             }
         }
-        ensure!(keys == self.len, "{keys} keys, len {}", self.len);
+        ensure!(total == self.len, "{total} keys, len {}", self.len);
         let counted = (self.usage.leaves - self.usage.slack_leaves, self.usage.inner - self.usage.slack_inner);
         ensure!((usage.leaves, usage.inner) == counted, "{usage:?} found, {:?} counted", self.usage);
         Ok(())
     }
 
-    fn check_leaf(
-        leaf: &Leaf<'_>,
-        path: &[u8],
-        range: Option<(u8, Option<u8>)>,
-        previous: &mut Option<Vec<u8>>,
-    ) -> Result<(), String> {
-        let n = leaf.count();
-        ensure!(n > 0, "empty leaf");
-        ensure!(n <= LEAF_COUNT, "leaf of {n} entries");
-        ensure!(n == 1 || leaf.info.size::<B>() <= LEAF_SIZE * 2, "leaf of {} bytes", leaf.info.size::<B>());
-        let (mut offset, mut key) = (0, Vec::new());
+    /// The keys of a node, whole.
+    fn check_keys(keys: &Keys<'_>, fences: &Fences) -> Result<Vec<Vec<u8>>, String> {
+        let (n, strip) = (keys.count(), keys.strip());
+        ensure!(n > 0, "node without keys");
+        ensure!(n <= if keys.info.is_leaf() { LEAF_COUNT } else { INNER_COUNT }, "node of {n} keys");
+        ensure!(strip <= fences.strip(), "strips {strip} bytes of {}", fences.strip());
+        let stripped = fences.low().unwrap_or_default()[..strip].to_vec();
+        let (mut offset, mut key, mut all) = (0, Vec::new(), Vec::<Vec<u8>>::new());
         for i in 0..n {
-            let entry = leaf.entry(i, offset);
+            let entry = keys.entry(i, offset);
             offset += entry.rest.len();
             ensure!(i > 0 || entry.lcp == 0, "first lcp {}", entry.lcp);
             ensure!(entry.lcp <= key.len(), "lcp {} of {} bytes", entry.lcp, key.len());
@@ -92,51 +72,30 @@ impl<B: Bits> RawTree<B> {
                 ensure!(before < key, "{before:?} then {key:?}");
                 ensure!(before.get(entry.lcp) != entry.first.as_ref(), "lcp {} too short", entry.lcp);
             }
-            match (range, key.first()) {
-                (None, _) => {}
-                (Some((from, to)), Some(&b)) => {
-                    ensure!(from <= b && to.is_none_or(|to| b < to), "byte {b} in {from}..{to:?}");
-                }
-                (Some(_), None) => return Err("empty suffix below a separator".into()),
-            }
-            ensure!(leaf.search(&key) == Ok(i), "search of {key:?} gives {:?}, not {i}", leaf.search(&key));
-            let full = [path, &key[..]].concat();
-            ensure!(previous.as_ref().is_none_or(|p| *p < full), "{previous:?} then {full:?}");
-            *previous = Some(full);
+            ensure!(keys.search(&key) == Ok(i), "search of {key:?} gives {:?}, not {i}", keys.search(&key));
+            let full = [&stripped[..], &key[..]].concat();
+            ensure!(fences.low().is_none_or(|low| low <= &full[..]), "{full:?} below {:?}", fences.low());
+            ensure!(fences.high().is_none_or(|high| &full[..] < high), "{full:?} not below {:?}", fences.high());
+            all.push(full);
         }
-        ensure!(leaf.info.is_wide() || offset <= leaf.info.rest(), "{offset} bytes in {}", leaf.info.rest());
-        Ok(())
+        ensure!(offset <= keys.info.rest(), "{offset} bytes in {}", keys.info.rest());
+        Ok(all)
     }
+}
 
-    fn check_children(inner: &Inner<'_>, children: &Children) -> Result<(), String> {
-        let mut settled = Children::new();
-        for i in 0..children.len() {
-            let (separator, child) = children.get(i);
-            ensure!(!child.is_empty(), "empty child at {i}");
-            ensure!(i == 0 || children.get(i - 1).0 < separator, "separators out of order");
-            ensure!(inner.separator(i) == separator, "separator {i}");
-            settled.push(separator, child);
+impl<B: Bits> RawTree<B> {
+    pub(crate) fn stats(&self) {
+        let mut todo = vec![(self.root.load(), 0usize)];
+        let (mut leaves, mut inners, mut kids, mut depthsum, mut keys, mut strips) = (0usize, 0usize, 0usize, 0usize, 0usize, 0usize);
+        let mut hist = [0usize; 40]; let mut bhist = [0usize; 40]; let mut fan=[0usize;40];
+        while let Some((c, d)) = todo.pop() {
+            match c {
+                Child::Empty => {}
+                Child::Leaf(n) => { let l = unsafe { Keys::new(n) }; leaves += 1; strips+=l.strip(); keys += l.count(); depthsum += d * l.count(); hist[(l.count() / 5).min(39)] += 1; bhist[(l.info.size::<B>()/64).min(39)] += 1; }
+                Child::Inner(n) => { let i = unsafe { Keys::new(n) }; inners += 1; kids += i.count()+1; fan[(i.count()/8).min(39)]+=1; for k in 0..=i.count() { todo.push((i.slot(k).load(), d + 1)); } }
+            }
         }
-        settled.settle();
-        for i in 0..children.len() {
-            ensure!(settled.get(i).0 == children.get(i).0, "separator {i} could be lower");
-        }
-        for b in 0..=255 {
-            use super::inner::Found;
-            let at = (0..children.len()).take_while(|&i| children.get(i).0 <= b).count();
-            let want = match at.checked_sub(1).map(|i| (i, children.get(i))) {
-                Some((i, (separator, child))) if child.is_leaf() || separator == b => Ok(i),
-                _ => Err(at),
-            };
-            let got = match inner.find(b) {
-                Found::Child(i, child) => {
-                    ensure!(child == children.get(i).1, "child {i}");
-                    Ok(i)
-                }
-                Found::Gap(i) => Err(i),
-            };
-            ensure!(got == want, "find({b}) gives {got:?}, not {want:?}");
-        }
-        Ok(())
+        println!("leaves {leaves} keys/leaf {:.1} strip {:.1} inners {inners} kids/inner {:.1} depth {:.2}", keys as f64 / leaves as f64, strips as f64/leaves as f64, kids as f64 / inners as f64, depthsum as f64 / keys as f64);
+        println!("count/5 {hist:?}\nbytes/64 {bhist:?}\nfan/8 {fan:?}");
     }
 }

@@ -1,7 +1,7 @@
-//! Giving a whole tree back, and copying one, node by node and without recursion: nested keys make thousands of levels.
+//! Giving a whole tree back, and copying one, node by node and without recursion.
 
 use super::RawTree;
-use super::inner::Inner;
+use super::keys::Keys;
 use super::node::{Child, Info, Node, Slot, Usage};
 use super::run::Failed;
 use super::tail::Tail;
@@ -37,19 +37,18 @@ impl<B: Bits> RawTree<B> {
                 failed = Some(Failed(unsafe { node.info() }.size::<B>()));
                 break;
             };
-            if child.is_leaf() {
+            if let Child::Leaf(_) = child {
                 to.store(Child::Leaf(new));
                 continue;
             }
             to.store(Child::Inner(new));
             // SAFETY: (N1, N5) both are live inner nodes.
-            let (old, new) = unsafe { (Inner::new(node), Inner::new(new)) };
+            let (old, new) = unsafe { (Keys::new(node), Keys::new(new)) };
             if let Err(e) = todo.try_reserve(old.count() + 1) {
                 failed = Some(e.into());
                 break;
             }
-            todo.push((old.end_slot(), new.end_slot()));
-            todo.extend((0..old.count()).map(|i| (old.slot(i), new.slot(i))));
+            todo.extend((0..=old.count()).map(|i| (old.slot(i), new.slot(i))));
         }
         if let Some(failed) = failed {
             return Err(failed); // what was copied so far goes with `tree`
@@ -65,35 +64,32 @@ impl<B: Bits> Drop for RawTree<B> {
     }
 }
 
-/// Frees all nodes below `root`. The inner nodes still to do are linked through their end slots, so that nothing is allocated.
+/// Frees all nodes below `root`. The inner nodes still to do are linked through their first slots, so that nothing is allocated.
 ///
 /// # Safety
 /// Nothing else leads to these nodes (N2).
 pub(crate) unsafe fn free_all<B: Bits>(usage: &mut Usage, root: Child) {
     // SAFETY: (N1, N2) by the caller: each node is freed once, after its children were noted.
     unsafe {
-        let mut todo: Option<Node> = None;
-        let push = |child: Child, usage: &mut Usage, todo: &mut Option<Node>| match child {
-            Child::Empty => {}
-            Child::Leaf(node) => usage.free::<B>(node),
-            Child::Inner(node) => {
-                let end = Inner::new(node).end_slot();
-                if let Child::Leaf(leaf) = end.load() {
-                    usage.free::<B>(leaf);
+        let mut todo = Child::Empty;
+        // A node on the list has its first child taken out already, which may be a node to list in its turn.
+        let list = |mut child: Child, usage: &mut Usage, todo: &mut Child| loop {
+            match child {
+                Child::Empty => return,
+                Child::Leaf(node) => return usage.free::<B>(node),
+                Child::Inner(node) => {
+                    let slot = Keys::new(node).slot(0);
+                    child = slot.load();
+                    slot.store(std::mem::replace(todo, Child::Inner(node)));
                 }
-                end.store(todo.take().map_or(Child::Empty, Child::Inner));
-                *todo = Some(node);
             }
         };
-        push(root, usage, &mut todo);
-        while let Some(node) = todo {
-            let inner = Inner::new(node);
-            todo = match inner.end_slot().load() {
-                Child::Inner(next) => Some(next),
-                _ => None,
-            };
-            for i in 0..inner.count() {
-                push(inner.slot(i).load(), usage, &mut todo);
+        list(root, usage, &mut todo);
+        while let Child::Inner(node) = todo {
+            let inner = Keys::new(node);
+            todo = inner.slot(0).load();
+            for i in 1..=inner.count() {
+                list(inner.slot(i).load(), usage, &mut todo);
             }
             usage.free::<B>(node);
         }
@@ -109,18 +105,13 @@ unsafe fn copy<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node> {
     unsafe {
         let info = node.info();
         // A leaf with room to spare must be zeroed where no entry is, which the count of 0 asks for.
-        let shape = if info.is_leaf() && info.count() < info.capacity() { info.with_count(0) } else { info };
+        let shape = if info.count() < info.capacity() { info.with_count(0) } else { info };
         let new = usage.alloc::<B>(shape)?;
         let home = new.info().home();
         let payload = node.payload(info);
         new.payload_mut(info).copy_from_nonoverlapping(payload.as_ptr(), payload.len());
         if info.is_leaf() {
             Node::copy_values::<B>(node, info, 0, new, info, 0, info.count());
-        } else {
-            for i in 0..info.words() {
-                use std::sync::atomic::Ordering::Relaxed;
-                new.word(info, i).store(node.word(info, i).load(Relaxed), Relaxed);
-            }
         }
         new.set_info(Info(info.0).with_home(home));
         Some(new)

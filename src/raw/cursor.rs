@@ -1,16 +1,15 @@
 //! A position between two entries, and its steps in both directions.
 //!
 //! ```text
-//!   levels: inner node, slot taken ─▶ … ─▶ leaf, index          key: the path above the leaf, then the last entry read
+//!   levels: inner node, child taken ─▶ … ─▶ leaf, index          key: the bytes stripped above the leaf, then the last entry read
 //! ```
 //!
-//! Forwards an entry is decoded from the one before it, which the key buffer holds. Backwards a leaf's suffixes are written out
-//! once, when the first of them is asked for.
+//! Forwards an entry is decoded from the one before it, which the key buffer holds. Backwards a leaf's keys are written out
+//! once, when the first of them is asked for. Between leaves the separator of the two gives the bytes that the next one strips.
 
 use super::RawTree;
 use super::get::Place;
-use super::inner::{Found, Inner};
-use super::leaf::Leaf;
+use super::keys::Keys;
 use super::node::{Child, Node, Slot};
 use super::simd;
 use crate::value::Bits;
@@ -19,10 +18,8 @@ use crate::value::Bits;
 #[derive(Clone, Copy)]
 struct Level {
     node: Node,
-    /// The slot taken: 0 is the end child.
-    slot: usize,
-    /// Bytes of the path behind the node's prefix.
-    depth: usize,
+    /// The child taken.
+    at: usize,
 }
 
 /// The state of a cursor; whoever holds it keeps the tree borrowed, and unchanged but for values.
@@ -35,8 +32,8 @@ struct State {
     index: usize,
     /// Where its rest begins.
     offset: usize,
-    /// Bytes of the path above the leaf.
-    depth: usize,
+    /// Bytes that the leaf strips.
+    strip: usize,
     key: Vec<u8>,
     suffixes: Suffixes,
 }
@@ -51,7 +48,7 @@ struct Suffixes {
 }
 
 impl Suffixes {
-    fn fill(&mut self, leaf: &Leaf<'_>) {
+    fn fill(&mut self, leaf: &Keys<'_>) {
         self.leaf = Some(leaf.node);
         self.bytes.clear();
         self.entries.clear();
@@ -80,68 +77,25 @@ impl State {
     unsafe fn seek(&mut self, root: &Slot, target: &[u8], behind: bool) {
         self.levels.clear();
         self.key.clear();
-        self.depth = 0;
+        self.key.extend_from_slice(target);
         let mut child = root.load();
         // SAFETY: (N1, N5) by the caller, here and in every method below.
         unsafe {
-            loop {
-                match child {
-                    Child::Empty => return self.set_end(),
-                    Child::Leaf(node) => {
-                        let leaf = Leaf::new(node);
-                        let index = match leaf.search(&target[self.depth..]) {
-                            Ok(i) => i + usize::from(behind),
-                            Err(gap) => gap.at,
-                        };
-                        self.key.extend_from_slice(&target[self.depth..]);
-                        self.leaf = Some(node);
-                        self.index = index;
-                        self.offset = leaf.offset(index);
-                        return;
-                    }
-                    Child::Inner(node) => {
-                        let inner = Inner::new(node);
-                        let (prefix, rest) = (inner.prefix(), &target[self.depth..]);
-                        let shared = simd::common_prefix(prefix, rest);
-                        if shared < prefix.len() {
-                            if rest.len() == shared || rest[shared] < prefix[shared] {
-                                self.first_of(child);
-                            } else {
-                                self.next_leaf();
-                            }
-                            return;
-                        }
-                        self.key.extend_from_slice(prefix);
-                        self.depth += shared;
-                        let mut level = Level { node, slot: 0, depth: self.depth };
-                        let Some(&byte) = target.get(self.depth) else {
-                            let end = inner.end_slot().load();
-                            if !end.is_empty() && !behind {
-                                self.levels.push(level);
-                                return self.first_of(end);
-                            }
-                            self.levels.push(level);
-                            return self.next_leaf();
-                        };
-                        match inner.find(byte) {
-                            Found::Child(position, next) => {
-                                level.slot = position + 1;
-                                self.levels.push(level);
-                                if !next.is_leaf() {
-                                    self.key.push(byte);
-                                    self.depth += 1;
-                                }
-                                child = next;
-                            }
-                            Found::Gap(position) => {
-                                level.slot = position;
-                                self.levels.push(level);
-                                return self.next_leaf();
-                            }
-                        }
-                    }
-                }
+            while let Child::Inner(node) = child {
+                let keys = Keys::new(node);
+                let at = keys.child(&target[keys.strip()..]);
+                self.levels.push(Level { node, at });
+                child = keys.slot(at).load();
             }
+            let Child::Leaf(node) = child else { return self.set_end() };
+            let leaf = Keys::new(node);
+            self.strip = leaf.strip();
+            self.index = match leaf.search(&target[self.strip..]) {
+                Ok(i) => i + usize::from(behind),
+                Err(gap) => gap.at,
+            };
+            self.leaf = Some(node);
+            self.offset = leaf.offset(self.index);
         }
     }
 
@@ -151,85 +105,48 @@ impl State {
         self.index = 0;
     }
 
-    unsafe fn set_leaf(&mut self, node: Node, last: bool) {
-        // SAFETY: (N1, N5) see `seek`.
-        let leaf = unsafe { Leaf::new(node) };
-        self.leaf = Some(node);
-        (self.index, self.offset) = if last { (leaf.count(), leaf.offset(leaf.count())) } else { (0, 0) };
-    }
-
-    /// Goes before the first entry below `child`, whose path is the key buffer.
-    unsafe fn first_of(&mut self, mut child: Child) {
+    /// Goes down to the first or the last leaf below `child`; the key buffer holds one of its fences.
+    unsafe fn descend(&mut self, mut child: Child, last: bool) {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
-            self.depth = self.key.len();
-            loop {
-                match child {
-                    Child::Empty => return self.set_end(),
-                    Child::Leaf(node) => {
-                        Leaf::prefetch(node);
-                        return self.set_leaf(node, false);
-                    }
-                    Child::Inner(node) => {
-                        let inner = Inner::new(node);
-                        self.key.extend_from_slice(inner.prefix());
-                        let end = inner.end_slot().load();
-                        let slot = usize::from(end.is_empty());
-                        self.levels.push(Level { node, slot, depth: self.key.len() });
-                        child = if end.is_empty() { self.enter(&inner, 1) } else { end };
-                        self.depth = self.key.len();
-                    }
-                }
+            while let Child::Inner(node) = child {
+                let keys = Keys::new(node);
+                let at = if last { keys.count() } else { 0 };
+                self.levels.push(Level { node, at });
+                child = keys.slot(at).load();
             }
+            let Child::Leaf(node) = child else { return self.set_end() };
+            Keys::prefetch(node);
+            let leaf = Keys::new(node);
+            self.strip = leaf.strip();
+            self.leaf = Some(node);
+            (self.index, self.offset) = if last { (leaf.count(), leaf.offset(leaf.count())) } else { (0, 0) };
         }
     }
 
-    /// Goes behind the last entry below `child`, whose path is the key buffer.
-    unsafe fn last_of(&mut self, mut child: Child) {
+    /// Takes the child at `at` in the last level, which lies behind separator `separator`, or before it.
+    unsafe fn turn(&mut self, at: usize, separator: usize, last: bool) {
+        let Some(level) = self.levels.last_mut() else { return };
+        level.at = at;
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
-            self.depth = self.key.len();
-            loop {
-                match child {
-                    Child::Empty => return self.set_end(),
-                    Child::Leaf(node) => return self.set_leaf(node, true),
-                    Child::Inner(node) => {
-                        let inner = Inner::new(node);
-                        self.key.extend_from_slice(inner.prefix());
-                        let slot = inner.count();
-                        self.levels.push(Level { node, slot, depth: self.key.len() });
-                        child = self.enter(&inner, slot);
-                        self.depth = self.key.len();
-                    }
-                }
+            let keys = Keys::new(level.node);
+            // The buffer holds a key below this node, so it begins with what the node strips.
+            if keys.decode(separator, &mut self.key).is_err() {
+                std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
             }
+            self.descend(keys.slot(at).load(), last);
         }
-    }
-
-    /// The child in a slot; its byte goes on the path where it consumes one.
-    fn enter(&mut self, inner: &Inner<'_>, slot: usize) -> Child {
-        if slot == 0 {
-            return inner.end_slot().load();
-        }
-        let child = inner.slot(slot - 1).load();
-        if !child.is_leaf() {
-            self.key.push(inner.separator(slot - 1));
-        }
-        child
     }
 
     /// Goes before the first entry of the next leaf, or to the end.
     unsafe fn next_leaf(&mut self) {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
-            while let Some(level) = self.levels.last_mut() {
-                let inner = Inner::new(level.node);
-                if level.slot < inner.count() {
-                    level.slot += 1;
-                    let (slot, depth) = (level.slot, level.depth);
-                    self.key.truncate(depth);
-                    let child = self.enter(&inner, slot);
-                    return self.first_of(child);
+            while let Some(level) = self.levels.last() {
+                let at = level.at;
+                if at < Keys::new(level.node).count() {
+                    return self.turn(at + 1, at, false);
                 }
                 self.levels.pop();
             }
@@ -242,22 +159,15 @@ impl State {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             if self.leaf.is_none() {
+                // Nothing on the right border is stripped.
                 self.levels.clear();
-                self.key.clear();
-                self.last_of(root.load());
+                self.descend(root.load(), true);
                 return self.leaf.is_some();
             }
-            let before = |level: &Level| {
-                level.slot > 1 || (level.slot == 1 && !Inner::new(level.node).end_slot().load().is_empty())
-            };
-            let Some(at) = self.levels.iter().rposition(before) else { return false };
-            self.levels.truncate(at + 1);
-            let level = &mut self.levels[at];
-            level.slot -= 1;
-            let (node, slot, depth) = (level.node, level.slot, level.depth);
-            self.key.truncate(depth);
-            let child = self.enter(&Inner::new(node), slot);
-            self.last_of(child);
+            let Some(level) = self.levels.iter().rposition(|level| level.at > 0) else { return false };
+            self.levels.truncate(level + 1);
+            let at = self.levels[level].at - 1;
+            self.turn(at, at, true);
             true
         }
     }
@@ -282,9 +192,9 @@ impl State {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             let (node, index) = self.peek()?;
-            let leaf = Leaf::new(node);
+            let leaf = Keys::new(node);
             let entry = leaf.entry(index, self.offset);
-            self.key.truncate(self.depth + entry.lcp);
+            self.key.truncate(self.strip + entry.lcp);
             self.key.extend(entry.first);
             self.key.extend_from_slice(entry.rest);
             self.offset += entry.rest.len();
@@ -303,13 +213,13 @@ impl State {
                 }
             }
             let node = self.leaf?;
-            let leaf = Leaf::new(node);
+            let leaf = Keys::new(node);
             if self.suffixes.leaf != Some(node) {
                 self.suffixes.fill(&leaf);
             }
             self.index -= 1;
             self.offset = self.suffixes.entries[self.index].1;
-            self.key.truncate(self.depth);
+            self.key.truncate(self.strip);
             self.key.extend_from_slice(self.suffixes.get(self.index));
             Some(Place { node, info: leaf.info, index: self.index })
         }
@@ -332,10 +242,6 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     /// A cursor behind all entries.
     pub(crate) fn new(tree: &'t RawTree<B>) -> Self {
         RawCursor { tree, state: State::default() }
-    }
-
-    pub(crate) fn tree(&self) -> &'t RawTree<B> {
-        self.tree
     }
 
     /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
@@ -388,6 +294,24 @@ impl<'t, B: Bits> RawCursor<'t, B> {
             };
             count += to - self.state.index;
             self.state.index = to;
+        }
+    }
+}
+
+impl<B: Bits> RawTree<B> {
+    /// The length of the longest stored key that `key` begins with, and its value.
+    ///
+    /// What is sought is at most the greatest key that is not above `key`, and shares no more with `key` than that one does: shorten and repeat.
+    pub(crate) fn longest_prefix(&self, mut key: &[u8]) -> Option<(usize, B)> {
+        let mut cursor = RawCursor::new(self);
+        loop {
+            cursor.seek(key, true);
+            let (found, value) = cursor.previous()?;
+            let shared = simd::common_prefix(found, key);
+            if shared == found.len() {
+                return Some((shared, value));
+            }
+            key = &key[..shared];
         }
     }
 }

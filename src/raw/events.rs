@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
     LeafSplit,
-    PushDown,
-    PrefixSplit,
-    Grow,
-    Shrink,
+    InnerSplit,
+    RootSplit,
     Merge,
-    Collapse,
+    InnerMerge,
+    InnerBorrow,
+    RootCollapse,
     Wide,
     TailOpened,
-    Lopsided,
 }
 
 thread_local! {

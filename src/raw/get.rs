@@ -1,9 +1,8 @@
 //! Lookup: down by separators, then a search of one leaf.
 
-use super::inner::{Found, Inner};
-use super::leaf::Leaf;
+use super::keys::Keys;
 use super::node::{Child, Info, Node};
-use super::{RawTree, simd};
+use super::RawTree;
 use crate::value::Bits;
 
 /// Keys that a batch lookup descends together: enough for their cache misses to overlap, few enough for the lines to stay.
@@ -17,56 +16,23 @@ pub(crate) struct Place {
     pub(crate) index: usize,
 }
 
-/// Where a key's descent stands.
-#[derive(Clone, Copy)]
-struct Step {
-    child: Child,
-    depth: usize,
-}
-
-impl Step {
-    /// Goes one inner node down. The child is `Empty` where the key is absent.
-    ///
-    /// # Safety
-    /// `self.child` is this inner node, which is live (N1).
-    #[inline(always)]
-    unsafe fn down(&mut self, node: Node, key: &[u8]) {
-        // SAFETY: (N1) by the caller.
-        let inner = unsafe { Inner::new(node) };
-        let prefix = inner.prefix();
-        let rest = &key[self.depth..];
-        if rest.len() < prefix.len() || simd::common_prefix(prefix, rest) < prefix.len() {
-            self.child = Child::Empty;
-            return;
-        }
-        self.depth += prefix.len();
-        self.child = match key.get(self.depth) {
-            None => inner.end_slot().load(),
-            Some(&b) => match inner.find(b) {
-                Found::Gap(_) => Child::Empty,
-                Found::Child(_, child) => {
-                    self.depth += usize::from(!child.is_leaf());
-                    child
-                }
-            },
-        };
-    }
-}
-
 impl<B: Bits> RawTree<B> {
     #[inline]
     pub(crate) fn find(&self, key: &[u8]) -> Option<Place> {
-        let mut step = Step { child: self.root.load(), depth: 0 };
+        let mut child = self.root.load();
         loop {
-            match step.child {
+            match child {
                 Child::Empty => return None,
-                // SAFETY: (N1) a node reached from the root is live while the tree is borrowed.
-                Child::Inner(node) => unsafe { step.down(node, key) },
+                Child::Inner(node) => {
+                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+                    let keys = unsafe { Keys::new(node) };
+                    child = keys.slot(keys.child(&key[keys.strip()..])).load();
+                }
                 Child::Leaf(node) => {
-                    Leaf::prefetch(node);
+                    Keys::prefetch(node);
                     // SAFETY: (N1, N5) as above.
-                    let leaf = unsafe { Leaf::new(node) };
-                    let index = leaf.search(&key[step.depth..]).ok()?;
+                    let leaf = unsafe { Keys::new(node) };
+                    let index = leaf.search(&key[leaf.strip()..]).ok()?;
                     return Some(Place { node, info: leaf.info, index });
                 }
             }
@@ -95,81 +61,39 @@ impl<B: Bits> RawTree<B> {
         }
     }
 
-    /// The length of the longest stored key that `key` begins with, and its value.
-    pub(crate) fn longest_prefix(&self, key: &[u8]) -> Option<(usize, B)> {
-        let mut step = Step { child: self.root.load(), depth: 0 };
-        let mut best = None;
-        loop {
-            match step.child {
-                Child::Empty => break,
-                Child::Inner(node) => {
-                    // SAFETY: (N1) as in `find`.
-                    let inner = unsafe { Inner::new(node) };
-                    if !key[step.depth..].starts_with(inner.prefix()) {
-                        break;
-                    }
-                    let end = step.depth + inner.prefix().len();
-                    if let Child::Leaf(node) = inner.end_slot().load() {
-                        // SAFETY: (N1) as in `find`.
-                        best = Some((end, Place { node, info: unsafe { node.info() }, index: 0 }));
-                    }
-                    if end == key.len() {
-                        break;
-                    }
-                    // SAFETY: (N1) as in `find`.
-                    unsafe { step.down(node, key) };
-                }
-                Child::Leaf(node) => {
-                    // SAFETY: (N1, N5) as in `find`.
-                    let leaf = unsafe { Leaf::new(node) };
-                    if let Some((index, len)) = leaf.longest_prefix(&key[step.depth..]) {
-                        best = Some((step.depth + len, Place { node, info: leaf.info, index }));
-                    }
-                    break;
-                }
-            }
-        }
-        best.map(|(len, place)| (len, self.value(place)))
-    }
-
     /// Looks keys up in batches and hands the values out in order.
     pub(crate) fn get_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, mut out: impl FnMut(Option<B>)) {
         let mut keys = keys.fuse();
-        let mut batch = [(&[][..], Step { child: Child::Empty, depth: 0 }); BATCH];
+        let mut batch = [(&[][..], Child::Empty); BATCH];
         loop {
             let mut n = 0;
             for key in keys.by_ref().take(BATCH) {
-                batch[n] = (key, Step { child: self.root.load(), depth: 0 });
+                batch[n] = (key, self.root.load());
                 n += 1;
             }
             if n == 0 {
                 return;
             }
             let batch = &mut batch[..n];
-            let mut inner = true;
-            while inner {
-                inner = false;
-                for (key, step) in batch.iter_mut() {
-                    if let Child::Inner(node) = step.child {
-                        // SAFETY: (N1) as in `find`.
-                        unsafe { step.down(node, key) };
-                        match step.child {
-                            Child::Inner(node) => {
-                                inner = true;
-                                Leaf::prefetch(node);
-                            }
-                            Child::Leaf(node) => Leaf::prefetch(node),
-                            Child::Empty => {}
+            // All leaves are equally deep, so the batch goes down in step.
+            while let Child::Inner(_) = batch[0].1 {
+                for (key, child) in batch.iter_mut() {
+                    if let Child::Inner(node) = *child {
+                        // SAFETY: (N1, N5) as in `find`.
+                        let inner = unsafe { Keys::new(node) };
+                        *child = inner.slot(inner.child(&key[inner.strip()..])).load();
+                        if let Child::Inner(node) | Child::Leaf(node) = *child {
+                            Keys::prefetch(node);
                         }
                     }
                 }
             }
-            for (key, step) in batch.iter() {
-                out(match step.child {
+            for &(key, child) in batch.iter() {
+                out(match child {
                     Child::Leaf(node) => {
                         // SAFETY: (N1, N5) as in `find`.
-                        let leaf = unsafe { Leaf::new(node) };
-                        let found = leaf.search(&key[step.depth..]).ok();
+                        let leaf = unsafe { Keys::new(node) };
+                        let found = leaf.search(&key[leaf.strip()..]).ok();
                         found.map(|index| self.value(Place { node, info: leaf.info, index }))
                     }
                     _ => None,

@@ -1,21 +1,13 @@
-//! Insertion: a new leaf in the old one's place; a split past the size limit; a new inner node where a prefix differs.
+//! Insertion: a new leaf in the old one's place; past the size limit two, and a separator for the node above.
 
-use super::inner::{self, Children, Found, Inner};
-use super::leaf::{Gap, Leaf};
-use super::node::{Child, Slot};
+use super::keys::{Gap, Item, Keys};
+use super::node::{Child, Node, Slot};
+use super::path::{self, Level, copy, locate};
 use super::run::{Failed, Made, Run, Split};
 use super::tail::APPENDS;
-use super::{LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, Usage, simd};
+use super::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage};
 use crate::InsertError;
 use crate::value::Bits;
-
-/// The inner node above a leaf: the slot that holds it, and the leaf's position in it.
-#[derive(Clone, Copy)]
-pub(crate) struct Parent<'a> {
-    pub(crate) slot: &'a Slot,
-    pub(crate) inner: Inner<'a>,
-    pub(crate) position: usize,
-}
 
 impl<B: Bits> RawTree<B> {
     /// Stores `value` under `key`, and gives the value it replaces.
@@ -45,20 +37,31 @@ impl<B: Bits> RawTree<B> {
     /// The old value, and whether the key went behind all others.
     #[inline]
     fn insert_below(root: &Slot, usage: &mut Usage, key: &[u8], value: B, appending: bool) -> Result<(Option<B>, bool), Failed> {
-        let (mut slot, mut parent, mut depth, mut last) = (root, None::<Parent<'_>>, 0, true);
+        let (mut slot, mut last) = (root, true);
         loop {
             match slot.load() {
+                Child::Inner(node) => {
+                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+                    let keys = unsafe { Keys::new(node) };
+                    let at = keys.child(&key[keys.strip()..]);
+                    last &= at == keys.count();
+                    slot = keys.slot(at);
+                }
                 Child::Empty => {
-                    let mut made = Made::<B>::new(usage, 1)?;
-                    slot.store(single(&mut made, &key[depth..], value)?);
+                    let mut run = Run::new();
+                    run.reserve(1, key.len())?;
+                    run.push(0, key, value);
+                    let mut made = Made::new(usage, 1)?;
+                    slot.store(Child::Leaf(run.leaf(&mut made, 0, 1, 0)?));
                     made.keep();
-                    return Ok((None, last));
+                    return Ok((None, true));
                 }
                 Child::Leaf(node) => {
-                    Leaf::prefetch(node);
-                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-                    let leaf = unsafe { Leaf::new(node) };
-                    let gap = match leaf.search(&key[depth..]) {
+                    Keys::prefetch(node);
+                    // SAFETY: (N1, N5) as above.
+                    let leaf = unsafe { Keys::new(node) };
+                    let rest = &key[leaf.strip()..];
+                    let gap = match leaf.search(rest) {
                         Err(gap) => gap,
                         Ok(i) => {
                             // SAFETY: (N1, N3) as above; the tree is borrowed for writing.
@@ -70,153 +73,126 @@ impl<B: Bits> RawTree<B> {
                         }
                     };
                     last &= gap.at == leaf.count();
-                    let key = &key[depth..];
-                    match leaf.grown(key, gap) {
+                    match leaf.grown(rest, gap) {
                         Some(info) if info.count() <= LEAF_COUNT && info.size::<B>() <= LEAF_SIZE => {
                             // SAFETY: (N3) the tree is borrowed for writing.
-                            let new = unsafe { leaf.with(usage, info, key, gap, value) };
+                            let new = unsafe { leaf.with(usage, info, rest, gap, Item::Value(value)) };
                             slot.store(Child::Leaf(new.ok_or(Failed(info.size::<B>()))?));
+                            // SAFETY: (N2) the slot leads to the new leaf now.
+                            unsafe { usage.free::<B>(node) };
                         }
                         _ => {
-                            let split = if last && appending { Split::Right } else { Split::Middle };
-                            Self::insert_and_split(usage, slot, parent, &leaf, (gap, key, value), split)?;
+                            let split = if last && appending { Split::Right(LEAF_SIZE) } else { Split::Middle };
+                            Self::insert_cold(root, usage, key, gap, value, split)?;
                         }
                     }
-                    // SAFETY: (N2) the slot leads elsewhere now.
-                    unsafe { usage.free::<B>(node) };
                     return Ok((None, last));
                 }
-                Child::Inner(node) => {
-                    // SAFETY: (N1) as above.
-                    let inner = unsafe { Inner::new(node) };
-                    let prefix = inner.prefix();
-                    let shared = simd::common_prefix(prefix, &key[depth..]);
-                    if shared < prefix.len() {
-                        last &= key.len() > depth + shared && key[depth + shared] > prefix[shared];
-                        Self::split_prefix(usage, slot, inner, shared, &key[depth..], value)?;
-                        return Ok((None, last));
-                    }
-                    depth += shared;
-                    let Some(&byte) = key.get(depth) else {
-                        last = false;
-                        slot = inner.end_slot();
-                        continue;
-                    };
-                    match inner.find(byte) {
-                        Found::Child(position, child) => {
-                            last &= position + 1 == inner.count();
-                            depth += usize::from(!child.is_leaf());
-                            parent = Some(Parent { slot, inner, position });
-                            slot = inner.slot(position);
-                        }
-                        Found::Gap(position) => {
-                            last &= position == inner.count();
-                            let mut made = Made::<B>::new(usage, 2)?;
-                            let mut new = Children::new();
-                            new.push(byte, single(&mut made, &key[depth..], value)?);
-                            Self::replace(made, Parent { slot, inner, position }, 0, &new)?;
-                            return Ok((None, last));
-                        }
-                    }
-                }
             }
         }
     }
 
-    /// Puts leaves and inner nodes for the leaf's keys and one more in the leaf's place. The leaf itself is left alone.
+    /// Inserts where the leaf has no room or is wide.
     #[cold]
     #[inline(never)]
-    fn insert_and_split(
-        usage: &mut Usage,
-        slot: &Slot,
-        parent: Option<Parent<'_>>,
-        leaf: &Leaf<'_>,
-        (gap, key, value): (Gap, &[u8], B),
-        split: Split,
-    ) -> Result<(), Failed> {
+    fn insert_cold(root: &Slot, usage: &mut Usage, key: &[u8], gap: Gap, value: B, split: Split) -> Result<(), Failed> {
+        let (levels, slot, fences) = locate(root, key)?;
+        let Child::Leaf(node) = slot.load() else { return Ok(()) };
+        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+        let leaf = unsafe { Keys::new(node) };
+        let strip = leaf.strip();
         let mut run = Run::new();
-        // SAFETY: (N1, N3) the leaf is live and the tree borrowed for writing.
-        unsafe { run.append(leaf, &[], Some((gap, key, value)))? };
+        // SAFETY: (N3) the tree is borrowed for writing.
+        unsafe { run.append_leaf(&leaf, &key[..strip], Some((gap, &key[strip..], value)))? };
         let n = run.len();
-        let mut made = Made::new(usage, 2 * n + 2)?;
-        if run.fits(0, n, 0) {
-            slot.store(Child::Leaf(run.leaf(&mut made, 0, n, 0)?));
+        let mut made = Made::new(usage, 4 + 2 * levels.len())?;
+        if n <= LEAF_COUNT && (n == 1 || run.cost(0, n, fences.strip(), B::SIZE) <= LEAF_SIZE) {
+            slot.store(Child::Leaf(run.leaf(&mut made, 0, n, fences.strip())?));
             made.keep();
-            return Ok(());
-        }
-        match parent {
-            None => {
-                slot.store(Child::Inner(run.inner(&mut made, (0, n), 0, split)?));
-                made.keep();
-            }
-            Some(parent) => {
-                let mut new = Children::new();
-                run.parts(&mut made, (0, n), 0, split, &mut new)?;
-                Self::replace(made, parent, 1, &new)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts `new` in the place of `old` children of an inner node, in it or, where it lacks room or has far too much, in a new one.
-    pub(crate) fn replace(mut made: Made<'_, B>, parent: Parent<'_>, old: usize, new: &Children) -> Result<(), Failed> {
-        let Parent { slot, inner, position } = parent;
-        let mut children = inner.children();
-        children.splice(position, position + old, new);
-        let capacity = inner.info.capacity();
-        if children.len() <= capacity && (capacity == 4 || 3 * children.len() >= capacity) {
-            // SAFETY: (N3) the tree is borrowed for writing.
-            unsafe { inner.store(&children) };
-            made.keep();
-            return Ok(());
-        }
-        if children.len() > capacity {
-            count!(Grow);
         } else {
-            count!(Shrink);
+            count!(LeafSplit);
+            let at = run.cut(1, n, B::SIZE, split, |i| run.lcp(i));
+            let separator = run.separator(at);
+            let left = run.leaf(&mut made, 0, at, path::strip(fences.low(), Some(separator)))?;
+            let right = run.leaf(&mut made, at, n, path::strip(Some(separator), fences.high()))?;
+            let pair = (copy(separator)?, Child::Leaf(left), Child::Leaf(right));
+            let replaced = Self::insert_separator(root, &levels, &mut made, key, pair, split)?;
+            for level in &levels[replaced..] {
+                // SAFETY: (N2) no slot leads to it any more.
+                unsafe { made.usage.free::<B>(level.keys.node) };
+            }
         }
-        let node = inner::build(&mut made, inner.prefix(), inner.end_slot().load(), &children)?;
-        slot.store(Child::Inner(node));
-        made.keep();
-        // SAFETY: (N2) the slot leads to the new node now.
-        unsafe { made.usage.free::<B>(inner.node) };
+        // SAFETY: (N2) no slot leads to the old leaf any more.
+        unsafe { made.usage.free::<B>(node) };
         Ok(())
     }
 
-    /// Puts a new inner node above `inner`, whose prefix shares only `shared` bytes with `key`.
-    #[cold]
-    #[inline(never)]
-    fn split_prefix(usage: &mut Usage, slot: &Slot, inner: Inner<'_>, shared: usize, key: &[u8], value: B) -> Result<(), Failed> {
-        count!(PrefixSplit);
-        let prefix = inner.prefix();
-        let mut made = Made::<B>::new(usage, 3)?;
-        let below = inner::build(&mut made, &prefix[shared + 1..], inner.end_slot().load(), &inner.children())?;
-        let leaf = single(&mut made, &key[shared..], value)?;
-        let (mut end, mut children) = (Child::Empty, Children::new());
-        let old = prefix[shared];
-        match key.get(shared) {
-            None => end = leaf,
-            Some(&b) if b < old => children.push(b, leaf),
-            _ => {}
+    /// Puts two children and the separator between them in the place of the child where `levels` end. Says from which level on nodes were
+    /// replaced.
+    fn insert_separator(
+        root: &Slot,
+        levels: &[Level<'_>],
+        made: &mut Made<'_, B>,
+        key: &[u8],
+        (mut separator, mut left, mut right): (Vec<u8>, Child, Child),
+        split: Split,
+    ) -> Result<usize, Failed> {
+        for (i, level) in levels.iter().enumerate().rev() {
+            let keys = &level.keys;
+            let strip = keys.strip();
+            let rest = &separator[strip..];
+            let Err(gap) = keys.search(rest) else { unreachable!("a separator is new") };
+            debug_assert_eq!(gap.at, level.at);
+            if let Some(info) = keys.grown(rest, gap).filter(|info| info.count() <= INNER_COUNT && info.size::<B>() <= INNER_SIZE) {
+                // SAFETY: (N3) the tree is borrowed for writing.
+                let node = unsafe { keys.with::<B>(made.usage, info, rest, gap, Item::Children(left, right)) };
+                level.slot.store(Child::Inner(node.ok_or(Failed(info.size::<B>()))?));
+                made.keep();
+                return Ok(i);
+            }
+            let mut run = Run::new();
+            run.append(keys, &key[..strip], |i| keys.slot(i + 1).load(), Some((gap, rest, right)))?;
+            let mut first = keys.slot(0).load();
+            match gap.at.checked_sub(1) {
+                None => first = left,
+                Some(before) => run.set_item(before, left),
+            }
+            let n = run.len();
+            if n < 3 || (n <= INNER_COUNT && run.cost(0, n, level.fences.strip(), SLOT) <= INNER_SIZE) {
+                let node = run.inner(made, first, 0, n, level.fences.strip())?;
+                level.slot.store(Child::Inner(node));
+                made.keep();
+                return Ok(i);
+            }
+            count!(InnerSplit);
+            let split = if let Split::Right(_) = split { Split::Right(INNER_SIZE) } else { split };
+            let (low, mid, high) = Self::split_inner(made, &run, first, split, (level.fences.low(), level.fences.high()))?;
+            separator = copy(mid)?;
+            (left, right) = (Child::Inner(low), Child::Inner(high));
         }
-        children.push(old, Child::Inner(below));
-        match key.get(shared) {
-            Some(&b) if b > old => children.push(b, leaf),
-            _ => {}
-        }
-        children.settle();
-        slot.store(Child::Inner(inner::build(&mut made, &prefix[..shared], end, &children)?));
+        count!(RootSplit);
+        let mut run = Run::new();
+        run.reserve(1, separator.len())?;
+        run.push(0, &separator, right);
+        root.store(Child::Inner(run.inner(made, left, 0, 1, 0)?));
         made.keep();
-        // SAFETY: (N2) the slot leads to the new nodes now.
-        unsafe { made.usage.free::<B>(inner.node) };
-        Ok(())
+        Ok(0)
     }
-}
 
-/// A leaf of one key.
-fn single<B: Bits>(made: &mut Made<'_, B>, key: &[u8], value: B) -> Result<Child, Failed> {
-    let mut run = Run::new();
-    run.reserve(1, key.len())?;
-    run.push(0, key, value);
-    run.leaf(made, 0, 1, 0).map(Child::Leaf)
+    /// Two inner nodes of the separators of `run`, three at least, and the one between them that goes up.
+    pub(crate) fn split_inner<'r>(
+        made: &mut Made<'_, B>,
+        run: &'r Run<Child>,
+        first: Child,
+        split: Split,
+        (low, high): (Option<&[u8]>, Option<&[u8]>),
+    ) -> Result<(Node, &'r [u8], Node), Failed> {
+        let n = run.len();
+        // One separator at least on either side.
+        let at = run.cut(1, n - 1, SLOT, split, |i| run.key_len(i));
+        let mid = run.key(at);
+        let left = run.inner(made, first, 0, at, path::strip(low, Some(mid)))?;
+        let right = run.inner(made, run.item(at), at + 1, n, path::strip(Some(mid), high))?;
+        Ok((left, mid, right))
+    }
 }

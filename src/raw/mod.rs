@@ -32,10 +32,10 @@ mod check;
 mod clear;
 mod cursor;
 mod get;
-mod inner;
 mod insert;
-mod leaf;
+mod keys;
 mod node;
+mod path;
 pub mod pool;
 mod remove;
 mod run;
@@ -54,8 +54,14 @@ use tail::Tail;
 
 /// Bytes that a leaf may take before it is split, all in all.
 pub(crate) const LEAF_SIZE: usize = 1536;
-/// Entries that a leaf may have before it is split.
+/// Keys that a leaf may have before it is split.
 pub(crate) const LEAF_COUNT: usize = 192;
+/// Bytes that an inner node may take before it is split.
+pub(crate) const INNER_SIZE: usize = 1536;
+/// Separators that an inner node may have before it is split.
+pub(crate) const INNER_COUNT: usize = 128;
+/// Bytes of a slot.
+pub(crate) const SLOT: usize = size_of::<*mut u8>();
 
 /// The longest key, in bytes: 1 GiB. Sizes inside the tree are 32-bit.
 pub const MAX_KEY_LEN: usize = 1 << 30;

@@ -1,13 +1,13 @@
 //! A node: how its bytes are laid out, and the accessors through which everything else reaches them.
 //!
 //! ```text
-//!  leaf   ┌ lock u64 ┬ info u64 ┬ payload: lcp, first, len, rest (leaf.rs) ┬ values, aligned, SIZE bytes each ┐
-//!  inner  ┌ lock u64 ┬ info u64 ┬ payload: the prefix ┬ words: separators (inner.rs) ┬ slots: end, child 1.. ┐
+//!  leaf   ┌ lock u64 ┬ info u64 ┬ payload: keys, front-coded (keys.rs)       ┬ values, aligned, SIZE bytes each ┐
+//!  inner  ┌ lock u64 ┬ info u64 ┬ payload: separators, front-coded (keys.rs) ┬ slots: children, one more        ┐
 //! ```
 //!
 //! `info` says which of the two it is and how large each part is, so a node knows its own size. The payload is plain
-//! memory, written before the node can be reached and unchanged afterwards; info, words, slots and values are atomics
-//! of one width. Under `cfg(loom)` the same accessors lead to loom's atomics in a boxed node.
+//! memory, written before the node can be reached and unchanged afterwards; info, slots and values are atomics of one width.
+//! Under `cfg(loom)` the same accessors lead to loom's atomics in a boxed node.
 
 use super::pool::{self, Home};
 use crate::value::Bits;
@@ -26,15 +26,14 @@ use memory::{RawSlot, SlotPtr};
 
 /// Bytes of lock and info.
 pub(crate) const HEADER: usize = 16;
-/// Every node stands at a multiple of this, which leaves the low bits of a pointer for its tag.
-pub(crate) const ALIGN: usize = 16;
-
 /// What a node is and how large its parts are, in one word.
 ///
 /// ```text
-///  bit 0..2 home in the pool · 2 leaf · 3 wide · 4 entry 0 is the empty suffix · 8..16 capacity class (inner)
-///  16..32 count · leaf: 32..48 entry capacity, 48..64 rest capacity (wide: 32..64 rest bytes) · inner: 32..64 prefix bytes
+///  bit 0..2 home in the pool · 2 leaf · 3 wide · 4 key 0 is empty · 8..16 count
+///  narrow: 16..24 capacity, 24..40 bytes of rest, 40..64 strip · wide: 16..48 bytes of rest, strip in the payload
 /// ```
+///
+/// The strip is the number of bytes that every key below has in common and that the node leaves out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Info(pub(crate) u64);
 
@@ -42,42 +41,45 @@ const LEAF: u64 = 1 << 2;
 const WIDE: u64 = 1 << 3;
 const EMPTY_FIRST: u64 = 1 << 4;
 
-/// Children an inner node may have room for, by capacity class.
-pub(crate) const CAPACITIES: [usize; 12] = [4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256];
-/// Above this many children a node has a 256-byte index in the place of sorted separators.
-pub(crate) const SORTED_MAX: usize = 48;
-/// Words of an indexed node: 256 slot numbers, then a bitmap of the separators.
-pub(crate) const INDEX_WORDS: usize = 32 + 4;
+/// What distinguishes two nodes of the same sizes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Leaf,
+    Inner,
+}
 
 impl Info {
-    /// A narrow leaf: lengths of one byte, room for `cap` entries and `rest` bytes of suffixes.
-    pub(crate) fn narrow(count: usize, cap: usize, rest: usize, empty_first: bool) -> Info {
-        debug_assert!(count <= cap && cap <= 0xFFFF && rest <= 0xFFFF);
+    /// Keys a node may have at most.
+    pub(crate) const MAX_COUNT: usize = 0xFF;
+    /// The largest strip of a narrow node.
+    pub(crate) const NARROW_STRIP: usize = 0xFF_FFFF;
+
+    /// A narrow node: lengths of one byte, room for `capacity` keys and `rest` bytes of suffixes.
+    pub(crate) fn narrow(kind: Kind, count: usize, capacity: usize, rest: usize, strip: usize, empty_first: bool) -> Info {
+        debug_assert!(count <= capacity && capacity <= Self::MAX_COUNT && rest <= 0xFFFF && strip <= Self::NARROW_STRIP);
         Info(
-            LEAF | if empty_first { EMPTY_FIRST } else { 0 }
-                | (count as u64) << 16
-                | (cap as u64) << 32
-                | (rest as u64) << 48,
+            Self::flags(kind, empty_first)
+                | (count as u64) << 8
+                | (capacity as u64) << 16
+                | (rest as u64) << 24
+                | (strip as u64) << 40,
         )
     }
 
-    /// A wide leaf: lengths of four bytes.
-    pub(crate) fn wide(count: usize, rest: usize, empty_first: bool) -> Info {
-        debug_assert!(count <= 0xFFFF && rest as u64 <= u64::from(u32::MAX));
-        Info(
-            LEAF | WIDE
-                | if empty_first { EMPTY_FIRST } else { 0 }
-                | (count as u64) << 16
-                | (rest as u64) << 32,
-        )
+    /// A wide node: lengths of four bytes.
+    pub(crate) fn wide(kind: Kind, count: usize, rest: usize, empty_first: bool) -> Info {
+        debug_assert!(count <= Self::MAX_COUNT && rest as u64 <= u64::from(u32::MAX));
+        Info(Self::flags(kind, empty_first) | WIDE | (count as u64) << 8 | (rest as u64) << 16)
     }
 
-    /// An inner node with `prefix` bytes of prefix.
-    pub(crate) fn inner(count: usize, prefix: usize) -> Info {
-        let class = CAPACITIES.iter().position(|&c| count <= c).expect("at most 256 children");
-        Info((class as u64) << 8 | (count as u64) << 16 | (prefix as u64) << 32)
+    fn flags(kind: Kind, empty_first: bool) -> u64 {
+        (if kind == Kind::Leaf { LEAF } else { 0 }) | (if empty_first { EMPTY_FIRST } else { 0 })
     }
 
+    #[inline(always)]
+    pub(crate) fn kind(self) -> Kind {
+        if self.is_leaf() { Kind::Leaf } else { Kind::Inner }
+    }
     #[inline(always)]
     pub(crate) fn is_leaf(self) -> bool {
         self.0 & LEAF != 0
@@ -86,55 +88,48 @@ impl Info {
     pub(crate) fn is_wide(self) -> bool {
         self.0 & WIDE != 0
     }
-    /// The first entry's suffix is empty: a key ends here.
+    /// Key 0 is the empty one, or was before the strip.
     #[inline(always)]
     pub(crate) fn empty_first(self) -> bool {
         self.0 & EMPTY_FIRST != 0
     }
-    /// Entries of a leaf, children of an inner node (the end child apart).
+    /// Keys of a leaf, separators of an inner node.
     #[inline(always)]
     pub(crate) fn count(self) -> usize {
-        (self.0 >> 16) as usize & 0xFFFF
+        (self.0 >> 8) as usize & 0xFF
     }
     #[inline(always)]
     pub(crate) fn with_count(self, count: usize) -> Info {
-        Info(self.0 & !(0xFFFF << 16) | (count as u64) << 16)
+        Info(self.0 & !(0xFF << 8) | (count as u64) << 8)
     }
-    /// Entries a leaf, children an inner node has room for.
+    /// Keys there is room for.
     #[inline(always)]
     pub(crate) fn capacity(self) -> usize {
-        if !self.is_leaf() {
-            CAPACITIES[(self.0 >> 8) as usize & 0xFF]
-        } else if self.is_wide() {
-            self.count()
-        } else {
-            (self.0 >> 32) as usize & 0xFFFF
-        }
+        if self.is_wide() { self.count() } else { (self.0 >> 16) as usize & 0xFF }
     }
-    /// Suffix bytes a leaf has room for.
+    /// Suffix bytes there is room for, the first byte of each apart.
     #[inline(always)]
     pub(crate) fn rest(self) -> usize {
-        (self.0 >> if self.is_wide() { 32 } else { 48 }) as usize
+        if self.is_wide() { (self.0 >> 16) as usize & 0xFFFF_FFFF } else { (self.0 >> 24) as usize & 0xFFFF }
     }
+    /// The strip of a narrow node.
     #[inline(always)]
-    pub(crate) fn prefix_len(self) -> usize {
-        (self.0 >> 32) as usize
+    pub(crate) fn narrow_strip(self) -> usize {
+        debug_assert!(!self.is_wide());
+        (self.0 >> 40) as usize
     }
 
     /// Bytes of the payload.
     #[inline(always)]
     pub(crate) fn payload_len(self) -> usize {
-        if !self.is_leaf() {
-            self.prefix_len()
-        } else if self.is_wide() {
-            9 * self.count() + self.rest()
+        if self.is_wide() {
+            4 + 9 * self.count() + self.rest()
         } else {
             // A vector load from any element of the three arrays must end inside the payload.
             3 * self.capacity() + self.rest().max(super::simd::LANES)
         }
     }
-    /// Where a leaf's bytes begin that its writer need not fill, from the node's start: all of it where there is room
-    /// for more entries.
+    /// Where the payload's bytes begin that its writer need not fill, from the node's start: all of it where there is room for more keys.
     #[inline(always)]
     pub(crate) fn padding_at(self) -> usize {
         if self.is_wide() {
@@ -145,22 +140,12 @@ impl Info {
             HEADER + 3 * self.capacity() + self.rest()
         }
     }
-    /// Separator words of an inner node.
-    #[inline(always)]
-    pub(crate) fn words(self) -> usize {
-        if self.is_leaf() {
-            0
-        } else {
-            let cap = self.capacity();
-            if cap > SORTED_MAX { INDEX_WORDS } else { cap.div_ceil(8) }
-        }
-    }
-    /// Slots of an inner node, the end slot included.
+    /// Slots of an inner node: a child before each separator, and one behind the last.
     #[inline(always)]
     pub(crate) fn slots(self) -> usize {
         if self.is_leaf() { 0 } else { self.capacity() + 1 }
     }
-    /// Values of a leaf, as room.
+    /// Values a leaf has room for.
     #[inline(always)]
     pub(crate) fn values(self) -> usize {
         if self.is_leaf() { self.capacity() } else { 0 }
@@ -170,15 +155,10 @@ impl Info {
     pub(crate) fn values_at<B: Bits>(self) -> usize {
         (HEADER + self.payload_len()).next_multiple_of(B::SIZE.max(1))
     }
-    /// Where the separator words begin.
-    #[inline(always)]
-    pub(crate) fn words_at(self) -> usize {
-        HEADER + self.payload_len().next_multiple_of(8)
-    }
     /// Where the slots begin.
     #[inline(always)]
     pub(crate) fn slots_at(self) -> usize {
-        self.words_at() + 8 * self.words()
+        (HEADER + self.payload_len()).next_multiple_of(size_of::<*mut u8>())
     }
     /// Bytes of the whole node.
     #[inline(always)]
@@ -211,17 +191,6 @@ pub(crate) enum Child {
     Inner(Node),
 }
 
-impl Child {
-    #[inline(always)]
-    pub(crate) fn is_leaf(self) -> bool {
-        matches!(self, Child::Leaf(_))
-    }
-    #[inline(always)]
-    pub(crate) fn is_empty(self) -> bool {
-        matches!(self, Child::Empty)
-    }
-}
-
 /// Tag of a pointer to a leaf.
 const LEAF_TAG: usize = 1;
 
@@ -238,7 +207,7 @@ impl Slot {
     pub(crate) fn load(&self) -> Child {
         unpack(self.0.load(Acquire))
     }
-    /// Every store is a release: a reader touches the child's header before it validates the parent.
+    /// Every store is a release: a reader touches the child's header before it validates anything.
     #[inline(always)]
     pub(crate) fn store(&self, child: Child) {
         self.0.store(pack(child), Release);
@@ -274,7 +243,7 @@ impl std::fmt::Debug for Slot {
 }
 
 impl Node {
-    /// What this node is. Fixed for a leaf; of an inner node the count changes.
+    /// What this node is. Fixed, but for the count of a leaf with room to spare.
     ///
     /// # Safety
     /// The node is live (N1).

@@ -34,15 +34,13 @@ impl Node {
     pub(super) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
         let cell = super::take(bytes)?;
         let ptr = cell.ptr.as_ptr();
-        // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and the
-        // atomics of inner nodes are.
+        // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and slots are.
         // SAFETY: (N4) the cell has `bytes` bytes, is aligned for every field and is ours alone.
         unsafe {
             ptr.cast::<u64>().write(0);
             ptr.cast::<u64>().add(1).write(info.with_home(cell.home).0);
-            let from = if info.is_leaf() { info.padding_at() } else { HEADER };
-            let to = if info.is_leaf() { info.values_at::<B>() } else { bytes };
-            ptr.add(from).write_bytes(0, to - from);
+            let from = info.padding_at();
+            ptr.add(from).write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
         }
         Some((Node(cell.ptr), cell.size))
     }
@@ -78,18 +76,7 @@ impl Node {
         unsafe { self.as_ptr().add(HEADER) }
     }
 
-    /// A separator word.
-    ///
-    /// # Safety
-    /// The node is a live inner node (N1) and has more than `i` words.
-    #[inline(always)]
-    pub(crate) unsafe fn word<'a>(self, info: Info, i: usize) -> &'a AtomicU64 {
-        debug_assert!(i < info.words());
-        // SAFETY: (N1, N6) by the caller.
-        unsafe { AtomicU64::from_ptr(self.as_ptr().add(info.words_at()).cast::<u64>().add(i)) }
-    }
-
-    /// A slot: 0 is the end child, 1.. the children.
+    /// The slot of a child.
     ///
     /// # Safety
     /// The node is a live inner node (N1) for `'a` and has more than `i` slots.

@@ -1,29 +1,12 @@
-//! A run: neighbouring keys written out in full, the form in which leaves are split, merged, moved up or down, and built.
+//! A run: neighbouring keys written out in full, the form in which nodes are split, merged and built.
 //!
 //! Every buffer is reserved before it is filled, so that only making a run can fail, not using it.
 
-use super::inner;
-use super::leaf::{Leaf, NARROW_LCP, NARROW_LEN};
-use super::node::{Child, Info, Node, Usage};
-use super::{LEAF_COUNT, LEAF_SIZE, simd};
+use super::keys::{Gap, Keys, NARROW_LCP, NARROW_LEN};
+use super::node::{Child, HEADER, Info, Kind, Node, Usage};
+use super::simd;
 use crate::value::Bits;
 use std::collections::TryReserveError;
-
-/// Sorted keys with their values; all relative to the same path.
-pub(crate) struct Run<B> {
-    /// The keys, one after the other.
-    bytes: Vec<u8>,
-    entries: Vec<RunEntry<B>>,
-}
-
-#[derive(Clone, Copy)]
-struct RunEntry<B> {
-    /// Where the key ends in `bytes`.
-    end: usize,
-    /// Bytes shared with the key before.
-    lcp: usize,
-    value: B,
-}
 
 /// Nodes made by an operation that may still fail: freed when dropped, unless the operation keeps them.
 pub(crate) struct Made<'u, B: Bits> {
@@ -78,7 +61,23 @@ impl From<Failed> for crate::InsertError {
     }
 }
 
-impl<B: Bits> Run<B> {
+/// Sorted keys, whole, each with a value or, where they are separators, the child behind it.
+pub(crate) struct Run<T> {
+    /// The keys, one after the other.
+    bytes: Vec<u8>,
+    entries: Vec<Entry<T>>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry<T> {
+    /// Where the key ends in `bytes`.
+    end: usize,
+    /// Bytes shared with the key before.
+    lcp: usize,
+    item: T,
+}
+
+impl<T: Copy> Run<T> {
     pub(crate) fn new() -> Self {
         Run { bytes: Vec::new(), entries: Vec::new() }
     }
@@ -114,11 +113,42 @@ impl<B: Bits> Run<B> {
         self.entries[i].lcp
     }
 
-    /// Appends a key that shares `lcp` bytes with the last one.
     #[inline]
-    pub(crate) fn push(&mut self, lcp: usize, key: &[u8], value: B) {
+    pub(crate) fn item(&self, i: usize) -> T {
+        self.entries[i].item
+    }
+
+    pub(crate) fn set_item(&mut self, i: usize, item: T) {
+        self.entries[i].item = item;
+    }
+
+    /// The shortest separator before key `i`, `i > 0` (Bayer and Unterauer, "Prefix B-trees", 1977).
+    pub(crate) fn separator(&self, i: usize) -> &[u8] {
+        &self.key(i)[..self.lcp(i) + 1]
+    }
+
+    /// Appends a key that shares `lcp` bytes with the last one; there is room for it.
+    #[inline]
+    pub(crate) fn push(&mut self, lcp: usize, key: &[u8], item: T) {
         self.bytes.extend_from_slice(key);
-        self.entries.push(RunEntry { end: self.bytes.len(), lcp, value });
+        self.entries.push(Entry { end: self.bytes.len(), lcp, item });
+    }
+
+    /// Inserts a key before key `i`.
+    pub(crate) fn insert(&mut self, i: usize, key: &[u8], item: T) -> Result<(), TryReserveError> {
+        self.reserve(1, key.len())?;
+        let start = self.start(i);
+        let shared = |run: &Self, j: usize| simd::common_prefix(run.key(j), key);
+        if i < self.len() {
+            self.entries[i].lcp = shared(self, i);
+        }
+        let lcp = if i > 0 { shared(self, i - 1) } else { 0 };
+        self.bytes.splice(start..start, key.iter().copied());
+        self.entries.insert(i, Entry { end: start, lcp, item });
+        for entry in &mut self.entries[i..] {
+            entry.end += key.len();
+        }
+        Ok(())
     }
 
     /// Removes the keys `from..to`.
@@ -129,8 +159,15 @@ impl<B: Bits> Run<B> {
         self.drain(from, to);
     }
 
-    /// Forgets the keys `from..to`, which share with the key behind them what that one shares with the key before.
-    pub(crate) fn drain(&mut self, from: usize, to: usize) {
+    /// Forgets the keys before `to`; the first one left is the first of all.
+    pub(crate) fn forget(&mut self, to: usize) {
+        self.drain(0, to);
+        if let Some(first) = self.entries.first_mut() {
+            first.lcp = 0;
+        }
+    }
+
+    fn drain(&mut self, from: usize, to: usize) {
         let (start, end) = (self.start(from), self.start(to));
         self.bytes.drain(start..end);
         self.entries.drain(from..to);
@@ -139,118 +176,132 @@ impl<B: Bits> Run<B> {
         }
     }
 
-    /// Bytes and entries that [`Run::append`] of this leaf would add, each key with `prepend` bytes before it.
-    fn room(leaf: &Leaf<'_>, prepend: usize) -> usize {
-        let mut offset = 0;
-        let mut bytes = 0;
-        for i in 0..leaf.count() {
-            let entry = leaf.entry(i, offset);
-            offset += entry.rest.len();
-            bytes += prepend + entry.lcp + usize::from(entry.first.is_some()) + entry.rest.len();
-        }
-        bytes
-    }
-
-    /// Appends the entries of a leaf, each with `prefix` before it, and `extra` = (gap, key, value) in its place among them.
-    ///
-    /// # Safety
-    /// The leaf is a live leaf of `B` (N1) and its values do not change meanwhile (N3).
-    pub(crate) unsafe fn append(
+    /// Appends the keys of a node, the bytes it strips, `stripped`, put back, with their items, and `extra` among them.
+    pub(crate) fn append(
         &mut self,
-        leaf: &Leaf<'_>,
-        prefix: &[u8],
-        extra: Option<(super::leaf::Gap, &[u8], B)>,
+        keys: &Keys<'_>,
+        stripped: &[u8],
+        item: impl Fn(usize) -> T,
+        extra: Option<(Gap, &[u8], T)>,
     ) -> Result<(), TryReserveError> {
-        let added = extra.map_or(0, |(_, key, _)| prefix.len() + key.len());
-        self.reserve(leaf.count() + usize::from(extra.is_some()), Self::room(leaf, prefix.len()) + added)?;
-        let mut offset = 0;
-        let boundary = self.len();
-        let extra_at = extra.map(|(gap, ..)| gap.at);
-        let mut previous = None; // start in `bytes` of the leaf's previous entry
-        for i in 0..=leaf.count() {
-            if let (Some((gap, key, value)), true) = (extra, extra_at == Some(i)) {
-                self.bytes.extend_from_slice(prefix);
-                self.bytes.extend_from_slice(key);
-                let lcp = if previous.is_some() { prefix.len() + gap.lcp } else { 0 };
-                self.entries.push(RunEntry { end: self.bytes.len(), lcp, value });
+        debug_assert_eq!(stripped.len(), keys.strip());
+        let strip = stripped.len();
+        let (mut offset, mut room) = (0, extra.map_or(0, |(_, key, _)| strip + key.len()));
+        for i in 0..keys.count() {
+            let entry = keys.entry(i, offset);
+            offset += entry.rest.len();
+            room += strip + entry.lcp + usize::from(entry.first.is_some()) + entry.rest.len();
+        }
+        self.reserve(keys.count() + usize::from(extra.is_some()), room)?;
+        let begin = self.len();
+        let mut previous = None; // where the node's previous key begins in `bytes`
+        offset = 0;
+        for i in 0..=keys.count() {
+            let before = extra.filter(|(gap, ..)| gap.at == i);
+            if let Some((gap, key, item)) = before {
+                self.bytes.extend_from_slice(stripped);
+                self.push(if previous.is_some() { strip + gap.lcp } else { 0 }, key, item);
             }
-            if i == leaf.count() {
+            if i == keys.count() {
                 break;
             }
-            let entry = leaf.entry(i, offset);
+            let entry = keys.entry(i, offset);
             offset += entry.rest.len();
             let start = self.bytes.len();
             match previous {
-                None => self.bytes.extend_from_slice(prefix),
-                Some(at) => self.bytes.extend_from_within(at..at + prefix.len() + entry.lcp),
+                None => self.bytes.extend_from_slice(stripped),
+                Some(at) => self.bytes.extend_from_within(at..at + strip + entry.lcp),
             }
             self.bytes.extend(entry.first);
-            self.bytes.extend_from_slice(entry.rest);
-            let lcp = match extra {
-                Some((gap, ..)) if gap.at == i => prefix.len() + gap.next,
-                _ if previous.is_some() => prefix.len() + entry.lcp,
-                _ => 0,
+            let lcp = match before {
+                Some((gap, ..)) => strip + gap.next,
+                None if previous.is_some() => strip + entry.lcp,
+                None => 0,
             };
-            // SAFETY: (N1) by the caller.
-            let value = unsafe { leaf.node.value::<B>(leaf.info, i) };
-            self.entries.push(RunEntry { end: self.bytes.len(), lcp, value });
+            self.push(lcp, entry.rest, item(i));
             previous = Some(start);
         }
-        if boundary > 0 && boundary < self.len() {
-            self.entries[boundary].lcp = simd::common_prefix(self.key(boundary - 1), self.key(boundary));
+        if begin > 0 && begin < self.len() {
+            self.entries[begin].lcp = simd::common_prefix(self.key(begin - 1), self.key(begin));
         }
         Ok(())
     }
 
-    /// Shape of a leaf with the keys `from..to` less their first `strip` bytes.
-    pub(crate) fn leaf_info(&self, from: usize, to: usize, strip: usize) -> Info {
-        let mut rest = 0;
-        let mut wide = false;
+    /// Bytes that key `i` takes in a node that stores it from byte `shared` on, items of `size` bytes.
+    #[inline]
+    pub(crate) fn entry_cost(&self, i: usize, shared: usize, size: usize) -> usize {
+        2 + size + (self.key_len(i) - shared).max(1)
+    }
+
+    /// Bytes of a node with the keys `from..to`, items of `size` bytes.
+    pub(crate) fn cost(&self, from: usize, to: usize, strip: usize, size: usize) -> usize {
+        HEADER + (from..to).map(|i| self.entry_cost(i, if i == from { strip } else { self.lcp(i) }, size)).sum::<usize>()
+    }
+
+    /// Where to cut: before one of the keys `from..to`, for a separator whose length `separator` tells.
+    ///
+    /// Of cuts about as good, the one with the shortest separator is best: the neighbours share least, so the nodes beside it strip more.
+    pub(crate) fn cut(&self, from: usize, to: usize, size: usize, split: Split, separator: impl Fn(usize) -> usize) -> usize {
+        let total = self.cost(0, self.len(), 0, size);
+        let (mut best, mut best_off, mut left) = (from, usize::MAX, self.cost(0, from, 0, size));
+        for i in from..to {
+            let off = match split {
+                Split::Middle => left.abs_diff(total - left),
+                Split::Right(limit) if left <= limit => total - left,
+                Split::Right(_) => usize::MAX / 2,
+            };
+            let off = off + SEPARATOR_WEIGHT * separator(i);
+            if off < best_off {
+                (best, best_off) = (i, off);
+            }
+            left += self.entry_cost(i, self.lcp(i), size);
+        }
+        best
+    }
+
+    /// Shape of a node with the keys `from..to` less their first `strip` bytes.
+    fn shape(&self, kind: Kind, from: usize, to: usize, strip: usize) -> Info {
+        let (mut rest, mut wide) = (0, strip > Info::NARROW_STRIP);
         for i in from..to {
             let lcp = if i == from { 0 } else { self.lcp(i) - strip };
             let len = (self.key_len(i) - strip - lcp).saturating_sub(1);
             wide |= lcp > NARROW_LCP || len > NARROW_LEN;
             rest += len;
         }
-        let empty_first = self.key_len(from) == strip;
+        let empty_first = from < to && self.key_len(from) == strip;
         if wide || rest > 0xFFFF {
-            Info::wide(to - from, rest, empty_first)
+            count!(Wide);
+            Info::wide(kind, to - from, rest, empty_first)
         } else {
-            Info::narrow(to - from, to - from, rest, empty_first)
+            Info::narrow(kind, to - from, to - from, rest, strip, empty_first)
         }
     }
 
-    /// A leaf with the keys `from..to` less their first `strip` bytes.
-    pub(crate) fn leaf(&self, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
-        let info = self.leaf_info(from, to, strip);
-        let node = made.alloc(info)?;
-        // SAFETY: (N4, N5) the node is ours alone, of the size `info` says; `write` fills all of it.
-        unsafe { self.write(node, info, from, to, strip) };
-        Ok(node)
-    }
-
-    /// Writes the keys `from..to` less their first `strip` bytes into a leaf that has room for them.
+    /// Writes the keys `from..to` less their first `strip` bytes into a node that has room for them.
     ///
     /// # Safety
-    /// The node is ours alone (N4), and `info` its shape, with capacity for these entries.
+    /// The node is ours alone (N4), and `info` its shape, with capacity for these keys.
     pub(crate) unsafe fn write(&self, node: Node, info: Info, from: usize, to: usize, strip: usize) {
         let n = info.capacity();
         // SAFETY: (N4) by the caller; the offsets follow the payload's layout for `info`.
         unsafe {
             let payload = node.payload_mut(info);
-            let mut rest = payload.add(if info.is_wide() { 9 * n } else { 3 * n });
+            let word = |at: usize, v: usize| {
+                payload.add(4 * at).copy_from_nonoverlapping((v as u32).to_le_bytes().as_ptr(), 4);
+            };
+            if info.is_wide() {
+                word(0, strip);
+            }
+            let mut rest = payload.add(if info.is_wide() { 4 + 9 * n } else { 3 * n });
             for i in from..to {
                 let lcp = if i == from { 0 } else { self.lcp(i) - strip };
                 let suffix = &self.key(i)[strip + lcp..];
                 let (&first, tail) = suffix.split_first().unwrap_or((&0, &[]));
                 let j = i - from;
                 if info.is_wide() {
-                    let word = |at: usize, v: usize| {
-                        payload.add(4 * at).copy_from_nonoverlapping((v as u32).to_le_bytes().as_ptr(), 4);
-                    };
-                    word(j, lcp);
-                    word(n + j, tail.len());
-                    payload.add(8 * n + j).write(first);
+                    word(1 + j, lcp);
+                    word(1 + n + j, tail.len());
+                    payload.add(4 + 8 * n + j).write(first);
                 } else {
                     payload.add(j).write(lcp as u8);
                     payload.add(n + j).write(first);
@@ -258,124 +309,82 @@ impl<B: Bits> Run<B> {
                 }
                 rest.copy_from_nonoverlapping(tail.as_ptr(), tail.len());
                 rest = rest.add(tail.len());
-                node.set_value(info, j, self.entries[i].value);
             }
         }
-    }
-
-    /// Bytes that the keys `from..to` take as a leaf below `strip` bytes, header and padding apart.
-    pub(crate) fn cost(&self, from: usize, to: usize, strip: usize) -> usize {
-        let mut total = 0;
-        for i in from..to {
-            total += self.entry_cost(i, if i == from { strip } else { self.lcp(i) });
-        }
-        total
-    }
-
-    /// Bytes that key `i` takes in a leaf when `shared` bytes of it need not be stored there.
-    #[inline]
-    pub(crate) fn entry_cost(&self, i: usize, shared: usize) -> usize {
-        2 + B::SIZE + (self.key_len(i) - shared).max(1)
-    }
-
-    /// Whether the keys `from..to` may stand in one leaf.
-    pub(crate) fn fits(&self, from: usize, to: usize, strip: usize) -> bool {
-        to - from == 1 || (to - from <= LEAF_COUNT && self.cost(from, to, strip) <= LEAF_SIZE)
-    }
-
-    /// Leaves and inner nodes for the keys `from..to`, none of which ends at `strip`, as children of a node whose
-    /// path is `strip` bytes long: (first byte, child), ascending.
-    ///
-    /// Recursion ends after a few levels: each has fewer keys than the one above, and a run holds little more than a leaf.
-    pub(crate) fn parts(
-        &self,
-        made: &mut Made<'_, B>,
-        (from, to): (usize, usize),
-        strip: usize,
-        split: Split,
-        out: &mut inner::Children,
-    ) -> Result<(), Failed> {
-        let byte = self.key(from)[strip];
-        if self.fits(from, to, strip) {
-            out.push(byte, Child::Leaf(self.leaf(made, from, to, strip)?));
-            return Ok(());
-        }
-        if self.halves(made, (from, to), strip, split, out)? {
-            return Ok(());
-        }
-        out.push(byte, Child::Inner(self.inner(made, (from, to), strip + 1, split)?));
-        Ok(())
-    }
-
-    /// [`Run::parts`] of the two sides of a boundary. Says whether there is one.
-    fn halves(
-        &self,
-        made: &mut Made<'_, B>,
-        (from, to): (usize, usize),
-        strip: usize,
-        split: Split,
-        out: &mut inner::Children,
-    ) -> Result<bool, Failed> {
-        let Some(at) = self.boundary(from, to, strip, split) else { return Ok(false) };
-        count!(LeafSplit);
-        self.parts(made, (from, at), strip, split, out)?;
-        self.parts(made, (at, to), strip, split, out)?;
-        Ok(true)
-    }
-
-    /// An inner node over the keys `from..to`, which share at least `strip` bytes, those consumed above it.
-    pub(crate) fn inner(
-        &self,
-        made: &mut Made<'_, B>,
-        (mut from, to): (usize, usize),
-        strip: usize,
-        split: Split,
-    ) -> Result<Node, Failed> {
-        count!(PushDown);
-        let path = (from + 1..to).map(|i| self.lcp(i)).min().unwrap_or(self.key_len(from));
-        let prefix = &self.key(from)[strip..path];
-        let mut end = Child::Empty;
-        if self.key_len(from) == path {
-            end = Child::Leaf(self.leaf(made, from, from + 1, path)?);
-            from += 1;
-        }
-        let mut children = inner::Children::new();
-        if !end.is_empty() && from < to {
-            self.parts(made, (from, to), path, split, &mut children)?;
-        } else if from < to {
-            // Less their prefix the keys may fit in a leaf again, but one child would be none too few.
-            self.halves(made, (from, to), path, split, &mut children)?;
-        }
-        children.settle();
-        inner::build(made, prefix, end, &children)
-    }
-
-    /// The first key of the right part, where the keys `from..to` are to be cut at a change of byte `strip`.
-    pub(crate) fn boundary(&self, from: usize, to: usize, strip: usize, split: Split) -> Option<usize> {
-        let total = self.cost(from, to, strip);
-        let (mut best, mut best_off, mut left) = (None, usize::MAX, 0usize);
-        for i in from..to {
-            if i > from && self.lcp(i) == strip {
-                let off = match split {
-                    Split::Middle => left.abs_diff(total - left),
-                    Split::Right if left <= LEAF_SIZE => total - left,
-                    Split::Right => usize::MAX - 1,
-                };
-                if off < best_off {
-                    (best, best_off) = (Some(i), off);
-                }
-            }
-            left += self.entry_cost(i, if i == from { strip } else { self.lcp(i) });
-        }
-        best
     }
 }
+
+impl<B: Bits> Run<B> {
+    /// Appends the entries of a leaf, the bytes it strips put back, and `extra` among them.
+    ///
+    /// # Safety
+    /// The values of the leaf do not change meanwhile (N3).
+    pub(crate) unsafe fn append_leaf(
+        &mut self,
+        leaf: &Keys<'_>,
+        stripped: &[u8],
+        extra: Option<(Gap, &[u8], B)>,
+    ) -> Result<(), TryReserveError> {
+        // SAFETY: (N1) since `Keys::new`.
+        self.append(leaf, stripped, |i| unsafe { leaf.node.value(leaf.info, i) }, extra)
+    }
+
+    /// A leaf of the keys `from..to` less their first `strip` bytes.
+    pub(crate) fn leaf(&self, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
+        let info = self.shape(Kind::Leaf, from, to, strip);
+        let node = made.alloc(info)?;
+        // SAFETY: (N4, N5) the node is ours alone, of the size `info` says; all of it is written here.
+        unsafe {
+            self.write(node, info, from, to, strip);
+            self.write_values(node, info, from, to);
+        }
+        Ok(node)
+    }
+
+    /// Writes the values of the keys `from..to` into a leaf that has room for them.
+    ///
+    /// # Safety
+    /// The leaf is ours alone (N4), and `info` its shape.
+    pub(crate) unsafe fn write_values(&self, node: Node, info: Info, from: usize, to: usize) {
+        for i in from..to {
+            // SAFETY: (N4) by the caller.
+            unsafe { node.set_value(info, i - from, self.item(i)) };
+        }
+    }
+}
+
+impl Run<Child> {
+    /// An inner node of the separators `from..to` less their first `strip` bytes, the first child being `first`.
+    pub(crate) fn inner<B: Bits>(
+        &self,
+        made: &mut Made<'_, B>,
+        first: Child,
+        from: usize,
+        to: usize,
+        strip: usize,
+    ) -> Result<Node, Failed> {
+        let info = self.shape(Kind::Inner, from, to, strip);
+        let node = made.alloc(info)?;
+        // SAFETY: (N4, N5) the node is ours alone, of the size `info` says; all of it is written here.
+        unsafe {
+            self.write(node, info, from, to, strip);
+            node.slot(info, 0).store(first);
+            for i in from..to {
+                node.slot(info, i - from + 1).store(self.item(i));
+            }
+        }
+        Ok(node)
+    }
+}
+
+/// Bytes of imbalance that one byte less of separator is worth.
+const SEPARATOR_WEIGHT: usize = 8;
 
 /// Where to cut a run that is too long.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Split {
     /// Into halves, for keys that come in any order.
     Middle,
-    /// As far right as the left part may go, for keys that come in ascending order.
-    Right,
+    /// As far right as the left part may go, in bytes, for keys that come in ascending order.
+    Right(usize),
 }

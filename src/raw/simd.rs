@@ -22,27 +22,40 @@ mod imp;
 #[allow(dead_code)]
 mod portable;
 
-/// Bytes that a vector load may read from its first: loads begin inside an array and must end inside the payload.
-pub(crate) const LANES: usize = 16;
+/// Entries that are searched together, and bytes that the search may read from the first of them: all of it must be payload.
+pub(crate) const LANES: usize = 64;
+/// Bytes that [`shared`] compares.
+pub(crate) const CHUNK: usize = 16;
 
-/// The first `j` in `from..n` at which `lcp[j] < m`, or `lcp[j] == m` and `first[j] >= b`; `n` where there is none.
-///
-/// The arrays are given as the payload they stand in and their offsets.
+/// Of the `LANES` entries whose lcps begin at `lcp` and first bytes at `first`, bit by bit, those with `lcp < m`, or `lcp == m` and
+/// `first >= b`.
 #[inline(always)]
-pub(crate) fn candidate(payload: &[u8], lcp: usize, first: usize, from: usize, n: usize, m: u8, b: u8) -> usize {
-    imp::candidate(payload, lcp, first, from, n, m, b)
+pub(crate) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> u64 {
+    imp::candidates(payload, lcp, first, m, b)
 }
 
-/// The sum of the bytes `from..to` of the array at `at`.
+/// The sum of the `n` bytes, `LANES` at most, at `at`.
 #[inline(always)]
-pub(crate) fn sum(payload: &[u8], at: usize, from: usize, to: usize) -> usize {
-    imp::sum(payload, at, from, to)
+pub(crate) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
+    imp::sum(payload, at, n)
 }
 
-/// How many of the first `n` bytes of `words` (little-endian, ascending) are `<= b`.
+/// The sum of any number of bytes at `at`.
 #[inline(always)]
-pub(crate) fn count_le(words: &[u64], n: usize, b: u8) -> usize {
-    imp::count_le(words, n, b)
+pub(crate) fn long_sum(payload: &[u8], mut at: usize, mut n: usize) -> usize {
+    let mut total = 0;
+    while n > LANES {
+        total += sum(payload, at, LANES);
+        at += LANES;
+        n -= LANES;
+    }
+    total + sum(payload, at, n)
+}
+
+/// How many of the `CHUNK` bytes at `a[at..]` and `b[bt..]` are equal before the first that differ.
+#[inline(always)]
+pub(crate) fn shared(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
+    imp::shared(a, at, b, bt)
 }
 
 /// Asks for the cache line at `ptr`; any address will do.
@@ -102,33 +115,17 @@ mod tests {
     proptest! {
         #[test]
         fn vector_and_portable_agree(
-            lcp in proptest::collection::vec(0u8..6, 0..90),
-            first in proptest::collection::vec(any::<u8>(), 90),
-            from in 0usize..90,
+            lcp in proptest::collection::vec(0u8..6, LANES),
+            first in proptest::collection::vec(any::<u8>(), LANES),
+            n in 0..=LANES,
             m in 0u8..7,
             b in any::<u8>(),
         ) {
-            let n = lcp.len();
-            let from = from.min(n);
-            let mut payload = lcp.clone();
-            payload.extend_from_slice(&first[..n]);
-            payload.extend_from_slice(&[0xEE; LANES]);
-            prop_assert_eq!(
-                candidate(&payload, 0, n, from, n, m, b),
-                portable::candidate(&payload, 0, n, from, n, m, b)
-            );
-            let to = from + (n - from) / 2;
-            prop_assert_eq!(sum(&payload, n, from, to), portable::sum(&payload, n, from, to));
-            let mut seps = first.clone();
-            seps.sort_unstable();
-            seps.dedup();
-            seps.truncate(48);
-            let count = seps.len();
-            seps.resize(48, 0);
-            let words: Vec<u64> = seps.chunks(8).map(|c| u64::from_le_bytes(c.try_into().unwrap())).collect();
-            let words = &words[..count.div_ceil(8).next_multiple_of(2).max(2)];
-            prop_assert_eq!(count_le(words, count, b), portable::count_le(words, count, b));
-            prop_assert_eq!(count_le(words, count, b), seps[..count].iter().filter(|&&s| s <= b).count());
+            let payload = [&lcp[..], &first].concat();
+            prop_assert_eq!(candidates(&payload, 0, LANES, m, b), portable::candidates(&payload, 0, LANES, m, b));
+            prop_assert_eq!(sum(&payload, LANES, n), portable::sum(&payload, LANES, n));
+            let at = n.min(LANES - CHUNK);
+            prop_assert_eq!(shared(&lcp, at, &lcp, 0), portable::shared(&lcp, at, &lcp, 0));
         }
 
         #[test]

@@ -1,12 +1,10 @@
 //! The open tail: appends of ascending keys, without a descent and without a copy.
 //!
-//! After some appends in a row the last leaf is laid out with room to spare and the last key is remembered. A key that is greater, and
-//! fits below the leaf's path, is written behind the others in place. Whatever else changes the tree closes the tail first: the leaf is
+//! After some appends in a row the last leaf is laid out with room to spare and the last key is remembered. A key that is greater is written behind the others in place. Whatever else changes the tree closes the tail first: the leaf is
 //! copied to its exact size. An open leaf is an ordinary leaf with more capacity than entries; readers need not know.
 
-use super::inner::Inner;
-use super::leaf::{Leaf, NARROW_LCP, NARROW_LEN};
-use super::node::{Child, HEADER, Info, Node, Slot};
+use super::keys::{Keys, NARROW_LCP, NARROW_LEN};
+use super::node::{Child, HEADER, Info, Kind, Node, Slot};
 use super::run::{Failed, Made, Run};
 use super::{LEAF_COUNT, LEAF_SIZE, RawTree, simd};
 use crate::value::Bits;
@@ -26,8 +24,8 @@ struct Open {
     /// The slot that holds the leaf.
     slot: *const Slot,
     node: Node,
-    /// Bytes of the path above the leaf.
-    depth: usize,
+    /// Bytes that the leaf leaves out.
+    strip: usize,
     /// Rest bytes in use.
     rest: usize,
     /// The last key.
@@ -57,10 +55,10 @@ impl<B: Bits> RawTree<B> {
         let Some(open) = &mut self.tail.open else { return false };
         let shared = simd::common_prefix(key, &open.last);
         let Some(&first) = key.get(shared) else { return false };
-        if open.last.get(shared).is_some_and(|&last| last > first) || shared < open.depth {
+        if open.last.get(shared).is_some_and(|&last| last > first) || shared < open.strip {
             return false;
         }
-        let (lcp, rest) = (shared - open.depth, &key[shared + 1..]);
+        let (lcp, rest) = (shared - open.strip, &key[shared + 1..]);
         // SAFETY: (N1) an open tail's leaf is live.
         let info = unsafe { open.node.info() };
         let n = info.count();
@@ -106,22 +104,20 @@ impl<B: Bits> RawTree<B> {
     #[cold]
     #[inline(never)]
     fn open_tail(&mut self, key: &[u8]) -> Result<(), Failed> {
-        let (mut slot, mut depth) = (&self.root, 0);
+        let mut slot = &self.root;
         let node = loop {
             match slot.load() {
                 Child::Empty => return Ok(()),
                 Child::Leaf(node) => break node,
                 Child::Inner(node) => {
-                    // SAFETY: (N1) a node reached from the root is live while the tree is borrowed.
-                    let inner = unsafe { Inner::new(node) };
-                    depth += inner.prefix().len();
-                    slot = inner.slot(inner.count() - 1);
-                    depth += usize::from(!slot.load().is_leaf());
+                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+                    let inner = unsafe { Keys::new(node) };
+                    slot = inner.slot(inner.count());
                 }
             }
         };
         // SAFETY: (N1, N5) as above.
-        let leaf = unsafe { Leaf::new(node) };
+        let leaf = unsafe { Keys::new(node) };
         if leaf.info.is_wide() {
             return Ok(());
         }
@@ -130,27 +126,28 @@ impl<B: Bits> RawTree<B> {
         last.extend_from_slice(key);
         let mut run = Run::<B>::new();
         // SAFETY: (N1, N3) as above, and the tree is borrowed for writing.
-        unsafe { run.append(&leaf, &[], None)? };
+        unsafe { run.append_leaf(&leaf, &key[..leaf.strip()], None)? };
         let (n, rest) = (leaf.count(), leaf.offset(leaf.count()));
         let size = leaf.info.size::<B>();
         // Room for a full leaf of keys like these, and an eighth more.
         let scale = |v: usize| (v * LEAF_SIZE / size) * 9 / 8;
-        let cap = (scale(n) + 8).min(LEAF_COUNT).max(n);
+        let cap = (scale(n) + 8).min(LEAF_COUNT);
         let rest_cap = scale(rest) + 64 + rest;
-        let info = Info::narrow(0, cap, rest_cap.min(0xFFFF), leaf.info.empty_first());
+        let info = Info::narrow(Kind::Leaf, 0, cap, rest_cap.min(0xFFFF), leaf.strip(), leaf.info.empty_first());
         let mut made = Made::<B>::new(&mut self.usage, 1)?;
         let new = made.alloc(info)?;
         // SAFETY: (N4) the node is ours alone and has room for `n` entries and `rest` bytes.
         unsafe {
             let info = new.info();
-            run.write(new, info, 0, n, 0);
+            run.write(new, info, 0, n, leaf.strip());
+            run.write_values(new, info, 0, n);
             new.set_info(info.with_count(n));
         }
         slot.store(Child::Leaf(new));
         made.keep();
         // SAFETY: (N2) the slot leads to the new leaf now.
         unsafe { made.usage.free::<B>(node) };
-        self.tail.open = Some(Open { slot, node: new, depth, rest, last });
+        self.tail.open = Some(Open { slot, node: new, strip: leaf.strip(), rest, last });
         count!(TailOpened);
         Ok(())
     }
@@ -163,11 +160,11 @@ impl<B: Bits> RawTree<B> {
         let mut close = || -> Result<(), Failed> {
             let mut run = Run::<B>::new();
             // SAFETY: (N1, N5) an open tail's leaf is live.
-            let leaf = unsafe { Leaf::new(open.node) };
+            let leaf = unsafe { Keys::new(open.node) };
             // SAFETY: (N1, N3) as above, and the tree is borrowed for writing.
-            unsafe { run.append(&leaf, &[], None)? };
+            unsafe { run.append_leaf(&leaf, &open.last[..open.strip], None)? };
             let mut made = Made::<B>::new(&mut self.usage, 1)?;
-            let new = run.leaf(&mut made, 0, run.len(), 0)?;
+            let new = run.leaf(&mut made, 0, run.len(), open.strip)?;
             // SAFETY: (N8) nothing but appends to this leaf has happened since the slot was noted.
             unsafe { (*open.slot).store(Child::Leaf(new)) };
             made.keep();

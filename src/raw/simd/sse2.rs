@@ -3,7 +3,7 @@
 use super::LANES;
 use std::arch::x86_64::*;
 
-/// Lanes before `k` are all ones in the vector that begins at `16 - k`.
+/// Lanes before `k` are all ones in the vectors that begin at `LANES - k`.
 static BEFORE: [u8; 2 * LANES] = {
     let mut table = [0; 2 * LANES];
     let mut i = 0;
@@ -14,69 +14,53 @@ static BEFORE: [u8; 2 * LANES] = {
     table
 };
 
+/// Bytes of a vector.
+const WIDTH: usize = 16;
+
 #[inline(always)]
 fn load(bytes: &[u8], at: usize) -> __m128i {
-    debug_assert!(at + LANES <= bytes.len());
-    // SAFETY: (L1) a leaf's payload reaches `LANES` bytes past the start of every array element.
+    debug_assert!(at + WIDTH <= bytes.len());
+    // SAFETY: (L1) a node's payload reaches `LANES` bytes past the start of every array element.
     unsafe { _mm_loadu_si128(bytes.as_ptr().add(at).cast()) }
 }
 
 #[inline(always)]
-pub(super) fn candidate(payload: &[u8], lcp: usize, first: usize, from: usize, n: usize, m: u8, b: u8) -> usize {
-    let mut i = from;
-    while i < n {
-        let (l, f) = (load(payload, lcp + i), load(payload, first + i));
+pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> u64 {
+    let mut hits = 0;
+    for i in 0..LANES / WIDTH {
+        let (l, f) = (load(payload, lcp + WIDTH * i), load(payload, first + WIDTH * i));
         // SAFETY: (T2) SSE2 is part of the target.
-        let hits = unsafe {
+        let misses = unsafe {
             let (vm, vb) = (_mm_set1_epi8(m.cast_signed()), _mm_set1_epi8(b.cast_signed()));
             let not_less = _mm_cmpeq_epi8(_mm_max_epu8(l, vm), l);
             let equal = _mm_cmpeq_epi8(l, vm);
             let at_least = _mm_cmpeq_epi8(_mm_max_epu8(f, vb), f);
             // A lane hits unless it is not less, and not both equal and at least; equal lanes are not less.
-            let miss = _mm_andnot_si128(_mm_and_si128(equal, at_least), not_less);
-            !_mm_movemask_epi8(miss) & 0xFFFF
+            _mm_movemask_epi8(_mm_andnot_si128(_mm_and_si128(equal, at_least), not_less))
         };
-        if hits != 0 {
-            return (i + hits.trailing_zeros() as usize).min(n);
-        }
-        i += LANES;
+        hits |= u64::from(!misses as u16) << (WIDTH * i);
     }
-    n
+    hits
 }
 
 #[inline(always)]
-pub(super) fn sum(payload: &[u8], at: usize, from: usize, to: usize) -> usize {
+pub(super) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
     // SAFETY: (T2) SSE2 is part of the target.
     unsafe {
         let zero = _mm_setzero_si128();
         let mut total = zero;
-        let mut i = from;
-        while i + LANES <= to {
-            total = _mm_add_epi64(total, _mm_sad_epu8(load(payload, at + i), zero));
-            i += LANES;
-        }
-        if i < to {
-            let lanes = _mm_and_si128(load(payload, at + i), load(&BEFORE, LANES - (to - i)));
+        for i in 0..LANES / WIDTH {
+            let lanes = _mm_and_si128(load(payload, at + WIDTH * i), load(&BEFORE, LANES - n + WIDTH * i));
             total = _mm_add_epi64(total, _mm_sad_epu8(lanes, zero));
         }
         let high = _mm_unpackhi_epi64(total, total);
-        _mm_cvtsi128_si64(_mm_add_epi64(total, high)) as usize
+        _mm_cvtsi128_si32(_mm_add_epi64(total, high)) as usize
     }
 }
 
 #[inline(always)]
-pub(super) fn count_le(words: &[u64], n: usize, b: u8) -> usize {
-    let mut count = 0;
-    let mut i = 0;
-    while i < n {
-        // SAFETY: (T2) SSE2 is part of the target.
-        let le = unsafe {
-            let s = _mm_set_epi64x(words[i / 8 + 1].cast_signed(), words[i / 8].cast_signed());
-            _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(s, _mm_set1_epi8(b.cast_signed())), s)) as u32
-        };
-        let lanes = if n - i >= LANES { 0xFFFF } else { (1u32 << (n - i)) - 1 };
-        count += (le & lanes).count_ones() as usize;
-        i += LANES;
-    }
-    count
+pub(super) fn shared(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
+    // SAFETY: (T2) SSE2 is part of the target.
+    let equal = unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(load(a, at), load(b, bt))) };
+    (!equal).trailing_zeros() as usize
 }

@@ -1,36 +1,44 @@
-//! A leaf: a run of neighbouring keys, front-coded. Everything in it is relative to the path above.
+//! The keys of a node, front-coded: of a leaf, its keys; of an inner node, its separators.
 //!
 //! ```text
 //!  narrow payload   lcp u8 × cap │ first u8 × cap │ len u8 × cap │ rest bytes │ to 16 bytes at least
-//!  wide payload     lcp u32 × n  │ len u32 × n    │ first u8 × n │ rest bytes
+//!  wide payload     strip u32 │ lcp u32 × n │ len u32 × n │ first u8 × n │ rest bytes
 //! ```
 //!
-//! Entry `i` shares `lcp[i]` bytes with entry `i - 1`; its suffix, what follows them, is `first[i]` and then `len[i]` bytes
-//! of the rest. Keys are distinct and ascend, so only the first entry can have an empty suffix, which a flag in the
-//! header says.
+//! All of it is relative to the node's strip. Key `i` shares `lcp[i]` bytes with key `i - 1`; its suffix, what follows them, is `first[i]` and then
+//! `len[i]` bytes of the rest. Keys are distinct and ascend, so only the first can have an empty suffix, which a flag in the header says.
 //!
-//! A search keeps `m`, the bytes of the key matched so far. Entries that share more than `m` bytes with the entry before differ
-//! from the key where that one did: skip them. One that shares less lies behind the key: absent. Of those that share just `m`, the first
-//! whose first byte is at least the key's next decides. So no entry is ever decoded, and a step is a vector compare over
-//! `lcp` and `first` (front coding as in Askitis and Zobel's B-tries, 2009).
+//! A search keeps `m`, the bytes of the key matched so far. Keys that share more than `m` bytes with the one before differ
+//! from the key sought where that one did: skip them. One that shares less lies behind it: absent. Of those that share just `m`, the first
+//! whose first byte is at least the next byte sought decides. So no key is ever decoded, and a step is a vector compare over
+//! `lcp` and `first`.
 //!
-//! A leaf whose lengths do not fit a byte is wide and searched entry by entry.
+//! A node whose lengths do not fit a byte is wide and searched key by key.
 
-use super::node::{Info, Node, Usage};
+use super::node::{Child, Info, Node, Slot, Usage};
 use super::simd;
 use crate::value::Bits;
+use std::collections::TryReserveError;
 
-/// Largest lcp of a narrow leaf; one less than a byte holds, so that a clamped `m` never equals one.
+/// Largest lcp of a narrow node; one less than a byte holds, so that a clamped `m` never equals one.
 pub(crate) const NARROW_LCP: usize = 254;
-/// Largest rest length of a narrow leaf.
+/// Largest rest length of a narrow node.
 pub(crate) const NARROW_LEN: usize = 255;
 
-/// A leaf, its header read.
+/// A node, its header read.
 #[derive(Clone, Copy)]
-pub(crate) struct Leaf<'a> {
+pub(crate) struct Keys<'a> {
     pub(crate) node: Node,
     pub(crate) info: Info,
     payload: &'a [u8],
+}
+
+/// What a new key brings along.
+pub(crate) enum Item<B> {
+    /// Its value.
+    Value(B),
+    /// A separator's children: in the place of the one that was split, and behind.
+    Children(Child, Child),
 }
 
 /// Where an absent key would stand.
@@ -44,25 +52,47 @@ pub(crate) struct Gap {
     pub(crate) next: usize,
 }
 
-/// One entry's front coding.
+/// One key's front coding.
 #[derive(Clone, Copy)]
-pub(crate) struct Entry<'a> {
+pub(crate) struct Coded<'a> {
     pub(crate) lcp: usize,
     /// `None` for the empty suffix.
     pub(crate) first: Option<u8>,
     pub(crate) rest: &'a [u8],
 }
 
-impl<'a> Leaf<'a> {
+impl<'a> Keys<'a> {
     /// # Safety
-    /// The node is a live leaf, published or written, for `'a` (N1, N5).
+    /// The node is live, published or written, for `'a` (N1, N5).
     #[inline(always)]
-    pub(crate) unsafe fn new(node: Node) -> Leaf<'a> {
+    pub(crate) unsafe fn new(node: Node) -> Keys<'a> {
         // SAFETY: (N1, N5) by the caller.
         unsafe {
             let info = node.info();
-            debug_assert!(info.is_leaf());
-            Leaf { node, info, payload: node.payload(info) }
+            Keys { node, info, payload: node.payload(info) }
+        }
+    }
+
+    /// Bytes that every key below has in common and that are left out here.
+    #[inline(always)]
+    pub(crate) fn strip(&self) -> usize {
+        if self.info.is_wide() { self.word(0) } else { self.info.narrow_strip() }
+    }
+
+    /// The slot of a child: `i` separators are at or before its keys.
+    #[inline(always)]
+    pub(crate) fn slot(&self, i: usize) -> &'a Slot {
+        debug_assert!(!self.info.is_leaf() && i <= self.count());
+        // SAFETY: (N1, N6) since `new`; there is a slot more than separators.
+        unsafe { self.node.slot(self.info, i) }
+    }
+
+    /// The position of the child that has `rest`, the key less the strip.
+    #[inline(always)]
+    pub(crate) fn child(&self, rest: &[u8]) -> usize {
+        match self.search(rest) {
+            Ok(separator) => separator + 1,
+            Err(gap) => gap.at,
         }
     }
 
@@ -72,19 +102,19 @@ impl<'a> Leaf<'a> {
     }
 
     #[inline(always)]
-    fn u32_at(&self, i: usize) -> usize {
+    fn word(&self, i: usize) -> usize {
         u32::from_le_bytes(self.payload[4 * i..4 * i + 4].try_into().unwrap()) as usize
     }
 
     #[inline(always)]
     pub(crate) fn lcp(&self, i: usize) -> usize {
-        if self.info.is_wide() { self.u32_at(i) } else { self.payload[i].into() }
+        if self.info.is_wide() { self.word(1 + i) } else { self.payload[i].into() }
     }
 
     #[inline(always)]
     fn len(&self, i: usize) -> usize {
         if self.info.is_wide() {
-            self.u32_at(self.count() + i)
+            self.word(1 + self.count() + i)
         } else {
             self.payload[2 * self.info.capacity() + i].into()
         }
@@ -92,12 +122,12 @@ impl<'a> Leaf<'a> {
 
     #[inline(always)]
     pub(crate) fn first(&self, i: usize) -> u8 {
-        self.payload[if self.info.is_wide() { 8 * self.count() } else { self.info.capacity() } + i]
+        self.payload[if self.info.is_wide() { 4 + 8 * self.count() } else { self.info.capacity() } + i]
     }
 
     #[inline(always)]
     fn rest_at(&self) -> usize {
-        if self.info.is_wide() { 9 * self.count() } else { 3 * self.info.capacity() }
+        if self.info.is_wide() { 4 + 9 * self.count() } else { 3 * self.info.capacity() }
     }
 
     /// Rest bytes of the entries before `i`.
@@ -105,20 +135,36 @@ impl<'a> Leaf<'a> {
         if self.info.is_wide() {
             (0..i).map(|j| self.len(j)).sum()
         } else {
-            simd::sum(self.payload, 2 * self.info.capacity(), 0, i)
+            simd::long_sum(self.payload, 2 * self.info.capacity(), i)
         }
     }
 
     /// Entry `i`, whose rest begins at `offset`.
     #[inline(always)]
-    pub(crate) fn entry(&self, i: usize, offset: usize) -> Entry<'a> {
+    pub(crate) fn entry(&self, i: usize, offset: usize) -> Coded<'a> {
         let from = self.rest_at() + offset;
         let empty = i == 0 && self.info.empty_first();
-        Entry {
+        Coded {
             lcp: self.lcp(i),
             first: if empty { None } else { Some(self.first(i)) },
             rest: &self.payload[from..from + self.len(i)],
         }
+    }
+
+    /// Writes key `i` behind the strip in `buf`, whose bytes before it are the stripped ones. O(i).
+    pub(crate) fn decode(&self, i: usize, buf: &mut Vec<u8>) -> Result<(), TryReserveError> {
+        let strip = self.strip();
+        buf.truncate(strip);
+        let mut offset = 0;
+        for j in 0..=i {
+            let entry = self.entry(j, offset);
+            offset += entry.rest.len();
+            buf.try_reserve(1 + entry.rest.len())?;
+            buf.truncate(strip + entry.lcp);
+            buf.extend(entry.first);
+            buf.extend_from_slice(entry.rest);
+        }
+        Ok(())
     }
 
     /// Asks for the lines that a search reads first.
@@ -141,28 +187,56 @@ impl<'a> Leaf<'a> {
     #[inline(always)]
     fn search_narrow(&self, key: &[u8]) -> Result<usize, Gap> {
         let (n, cap) = (self.count(), self.info.capacity());
-        let (mut i, mut offset, mut m) = (usize::from(self.info.empty_first()), 3 * cap, 0);
+        // The block of entries at hand, where their rest begins, and the bytes of the key matched.
+        let (mut block, mut begin, mut m) = (0, 3 * cap, 0);
+        let mut open = if self.info.empty_first() { !1 } else { !0 };
         loop {
             // `m` is below the key's length: where the key ends, the comparison below has decided.
             let byte = key[m];
-            let j = simd::candidate(self.payload, 0, cap, i, n, m.min(0xFF) as u8, byte);
-            if j == n {
+            let hits = simd::candidates(self.payload, block, cap + block, m.min(0xFF) as u8, byte) & open;
+            let lane = hits.trailing_zeros() as usize;
+            let j = block + lane;
+            if j >= n {
                 return Err(Gap { at: n, lcp: m, next: 0 });
+            }
+            if hits == 0 {
+                begin += simd::sum(self.payload, 2 * cap + block, simd::LANES);
+                block += simd::LANES;
+                open = !0;
+                continue;
             }
             let lcp = usize::from(self.payload[j]);
             if lcp < m || self.payload[cap + j] != byte {
                 return Err(Gap { at: j, lcp: m, next: lcp });
             }
-            offset += simd::sum(self.payload, 2 * cap, i, j);
+            let from = begin + simd::sum(self.payload, 2 * cap + block, lane);
             let len = usize::from(self.payload[2 * cap + j]);
-            match compare(&self.payload[offset..offset + len], &key[m + 1..]) {
-                Compared::Equal => return Ok(j),
-                Compared::Before(c) => return Err(Gap { at: j, lcp: m, next: m + 1 + c }),
-                Compared::Behind(c) => m += 1 + c,
+            m += 1;
+            let left = key.len() - m;
+            let shared = self.compare(from, len, key, m);
+            if shared == left {
+                return if shared == len { Ok(j) } else { Err(Gap { at: j, lcp: m - 1, next: m + shared }) };
             }
-            offset += len;
-            i = j + 1;
+            if shared < len && key[m + shared] < self.payload[from + shared] {
+                return Err(Gap { at: j, lcp: m - 1, next: m + shared });
+            }
+            m += shared;
+            // The entries behind `j`: none is left in a block whose last lane it was.
+            open = (!0 << lane) << 1;
         }
+    }
+
+    /// How many of the `len` bytes of rest at `from` are equal to those of the key from `m` on.
+    #[inline(always)]
+    fn compare(&self, from: usize, len: usize, key: &[u8], m: usize) -> usize {
+        let most = len.min(key.len() - m);
+        if from + simd::CHUNK <= self.payload.len() && m + simd::CHUNK <= key.len() {
+            let shared = simd::shared(self.payload, from, key, m);
+            if shared < simd::CHUNK || most <= simd::CHUNK {
+                return shared.min(most);
+            }
+        }
+        simd::common_prefix(&self.payload[from..from + len], &key[m..])
     }
 
     #[cold]
@@ -190,34 +264,7 @@ impl<'a> Leaf<'a> {
         Err(Gap { at: self.count(), lcp: m, next: 0 })
     }
 
-    /// The entry that is the longest prefix of `key`, and its length: the last one behind which the search for `key` goes on with all of it matched.
-    pub(crate) fn longest_prefix(&self, key: &[u8]) -> Option<(usize, usize)> {
-        let mut best = self.info.empty_first().then_some((0, 0));
-        let (mut offset, mut m) = (0, 0);
-        for i in 0..self.count() {
-            let entry = self.entry(i, offset);
-            offset += entry.rest.len();
-            let Some(first) = entry.first else { continue };
-            if entry.lcp > m {
-                continue;
-            }
-            if entry.lcp < m || m == key.len() || first > key[m] {
-                break;
-            }
-            if first == key[m] {
-                let shared = simd::common_prefix(entry.rest, &key[m + 1..]);
-                if shared == entry.rest.len() {
-                    best = Some((i, m + 1 + shared));
-                } else if m + 1 + shared == key.len() || key[m + 1 + shared] < entry.rest[shared] {
-                    break;
-                }
-                m += 1 + shared;
-            }
-        }
-        best
-    }
-
-    /// Bytes of this leaf with `key` inserted at `gap`, where it stays narrow.
+    /// The shape of a copy with `key` inserted at `gap`, where it stays narrow.
     #[inline(always)]
     pub(crate) fn grown(&self, key: &[u8], gap: Gap) -> Option<Info> {
         if self.info.is_wide() || key.is_empty() || gap.lcp > NARROW_LCP || key.len() - gap.lcp - 1 > NARROW_LEN {
@@ -231,21 +278,22 @@ impl<'a> Leaf<'a> {
             }
             rest -= gap.next - self.lcp(gap.at);
         }
-        (rest <= 0xFFFF).then(|| Info::narrow(n + 1, n + 1, rest, self.info.empty_first()))
+        (rest <= 0xFFFF && n < Info::MAX_COUNT)
+            .then(|| Info::narrow(self.info.kind(), n + 1, n + 1, rest, self.info.narrow_strip(), self.info.empty_first()))
     }
 
-    /// A copy of this leaf with `key` inserted at `gap`, of the shape that [`Leaf::grown`] gave; `None`: no memory.
+    /// A copy of this node with `key` inserted at `gap`, of the shape that [`Keys::grown`] gave; `None`: no memory.
     ///
     /// # Safety
-    /// No value of this leaf changes meanwhile (N3).
+    /// Neither values nor slots of this node change meanwhile (N3).
     #[inline(always)]
-    pub(crate) unsafe fn with<B: Bits>(&self, usage: &mut Usage, info: Info, key: &[u8], gap: Gap, value: B) -> Option<Node> {
+    pub(crate) unsafe fn with<B: Bits>(&self, usage: &mut Usage, info: Info, key: &[u8], gap: Gap, item: Item<B>) -> Option<Node> {
         let node = usage.alloc::<B>(info)?;
         let (n, cap, at) = (self.count(), self.info.capacity(), gap.at);
         // What the entry behind loses to its longer lcp.
         let lost = if at < n { gap.next - self.lcp(at) } else { 0 };
         let old = |array: usize, i: usize| array * cap + i;
-        let offset = simd::sum(self.payload, 2 * cap, 0, at);
+        let offset = simd::long_sum(self.payload, 2 * cap, at);
         let rest = &key[gap.lcp + 1..];
         // SAFETY: (N4) the new node is ours alone and has the size that `info` says; the sums below follow `info`.
         unsafe {
@@ -271,9 +319,23 @@ impl<'a> Leaf<'a> {
             }
             let tail = info.rest() - offset - rest.len();
             from.add(offset + lost).copy_to_nonoverlapping(dst, tail);
-            Node::copy_values::<B>(self.node, self.info, 0, node, info, 0, at);
-            node.set_value(info, at, value);
-            Node::copy_values::<B>(self.node, self.info, at, node, info, at + 1, n - at);
+            match item {
+                Item::Value(value) => {
+                    Node::copy_values::<B>(self.node, self.info, 0, node, info, 0, at);
+                    node.set_value(info, at, value);
+                    Node::copy_values::<B>(self.node, self.info, at, node, info, at + 1, n - at);
+                }
+                Item::Children(left, right) => {
+                    for i in 0..at {
+                        node.slot(info, i).store(self.slot(i).load());
+                    }
+                    node.slot(info, at).store(left);
+                    node.slot(info, at + 1).store(right);
+                    for i in at + 1..=n {
+                        node.slot(info, i + 1).store(self.slot(i).load());
+                    }
+                }
+            }
         }
         Some(node)
     }
@@ -292,7 +354,7 @@ impl<'a> Leaf<'a> {
             }
             rest += gained;
         }
-        Some(Info::narrow(n - 1, n - 1, rest, empty_first))
+        Some(Info::narrow(self.info.kind(), n - 1, n - 1, rest, self.info.narrow_strip(), empty_first))
     }
 
     /// Bytes by which the suffix of the entry behind `at` grows when `at` goes.
@@ -300,14 +362,14 @@ impl<'a> Leaf<'a> {
         if at + 1 < self.count() { self.lcp(at + 1).saturating_sub(self.lcp(at)) } else { 0 }
     }
 
-    /// A copy of this leaf without entry `at`, of the shape that [`Leaf::shrunk`] gave; `None`: no memory.
+    /// A copy of this leaf without entry `at`, of the shape that [`Keys::shrunk`] gave; `None`: no memory.
     ///
     /// # Safety
     /// No value of this leaf changes meanwhile (N3).
     pub(crate) unsafe fn without<B: Bits>(&self, usage: &mut Usage, info: Info, at: usize) -> Option<Node> {
         let node = usage.alloc::<B>(info)?;
         let (n, cap, gained) = (self.count(), self.info.capacity(), self.gained(at));
-        let offset = simd::sum(self.payload, 2 * cap, 0, at);
+        let offset = simd::long_sum(self.payload, 2 * cap, at);
         let len = self.len(at);
         // SAFETY: (N4) as in `with`.
         unsafe {
