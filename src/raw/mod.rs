@@ -41,6 +41,8 @@ mod remove;
 mod run;
 mod simd;
 mod tail;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bulk::Builder;
 pub(crate) use cursor::{OwnedCursors, RawCursor, WriteCursor};

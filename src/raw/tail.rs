@@ -21,7 +21,7 @@ pub(crate) struct Tail {
 
 #[derive(Debug)]
 struct Open {
-    /// The slot that holds the leaf.
+    /// The slot that holds the leaf; null for the root, which moves with the tree.
     slot: *const Slot,
     node: Node,
     /// Bytes that the leaf leaves out.
@@ -147,6 +147,7 @@ impl<B: Bits> RawTree<B> {
         made.keep();
         // SAFETY: (N2) the slot leads to the new leaf now.
         unsafe { made.usage.free::<B>(node) };
+        let slot = if std::ptr::eq(slot, &self.root) { std::ptr::null() } else { slot };
         self.tail.open = Some(Open { slot, node: new, strip: leaf.strip(), rest, last });
         count!(TailOpened);
         Ok(())
@@ -166,7 +167,7 @@ impl<B: Bits> RawTree<B> {
             let mut made = Made::<B>::new(&mut self.usage, 1)?;
             let new = run.leaf(&mut made, 0, run.len(), open.strip)?;
             // SAFETY: (N8) nothing but appends to this leaf has happened since the slot was noted.
-            unsafe { (*open.slot).store(Child::Leaf(new)) };
+            unsafe { open.slot.as_ref() }.unwrap_or(&self.root).store(Child::Leaf(new));
             made.keep();
             // SAFETY: (N2) the slot leads to the new leaf now.
             unsafe { made.usage.free::<B>(open.node) };
