@@ -131,7 +131,7 @@ impl<B: Bits> RawTree<B> {
         let size = leaf.info.size::<B>();
         // Room for a full leaf of keys like these, and an eighth more.
         let scale = |v: usize| (v * LEAF_SIZE / size) * 9 / 8;
-        let cap = (scale(n) + 8).min(LEAF_COUNT);
+        let cap = (scale(n) + 8).clamp(n, LEAF_COUNT);
         let rest_cap = scale(rest) + 64 + rest;
         let info = Info::narrow(Kind::Leaf, 0, cap, rest_cap.min(0xFFFF), leaf.strip(), leaf.info.empty_first());
         let mut made = Made::<B>::new(&mut self.usage, 1)?;
