@@ -7,14 +7,21 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
     LeafSplit,
+    LopsidedSplit,
     InnerSplit,
     RootSplit,
     Merge,
+    LeafDropped,
     InnerMerge,
     InnerBorrow,
     RootCollapse,
     Wide,
+    WideInner,
     TailOpened,
+    Appended,
+    TailClosed,
+    PageDrained,
+    SlabFreed,
 }
 
 thread_local! {

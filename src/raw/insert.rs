@@ -111,6 +111,9 @@ impl<B: Bits> RawTree<B> {
             made.keep();
         } else {
             count!(LeafSplit);
+            if split != Split::Middle {
+                count!(LopsidedSplit);
+            }
             let at = run.cut(1, n, B::SIZE, split, |i| run.lcp(i));
             let separator = run.separator(at);
             let left = run.leaf(&mut made, 0, at, path::strip(fences.low(), Some(separator)))?;

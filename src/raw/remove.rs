@@ -108,6 +108,7 @@ impl<B: Bits> RawTree<B> {
                 unsafe { usage.free::<B>(node) };
             } else {
                 Self::merge_leaf(root, usage, key, true)?;
+                count!(LeafDropped);
             }
             return Ok((Some(old), false));
         }

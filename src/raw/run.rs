@@ -271,6 +271,9 @@ impl<T: Copy> Run<T> {
         let empty_first = from < to && self.key_len(from) == strip;
         if wide || rest > 0xFFFF {
             count!(Wide);
+            if kind == Kind::Inner {
+                count!(WideInner);
+            }
             Info::wide(kind, to - from, rest, empty_first)
         } else {
             Info::narrow(kind, to - from, to - from, rest, strip, empty_first)

@@ -88,6 +88,7 @@ impl<B: Bits> RawTree<B> {
         open.last.truncate(shared);
         open.last.extend_from_slice(&key[shared..]);
         self.len += 1;
+        count!(Appended);
         true
     }
 
@@ -171,6 +172,7 @@ impl<B: Bits> RawTree<B> {
             made.keep();
             // SAFETY: (N2) the slot leads to the new leaf now.
             unsafe { made.usage.free::<B>(open.node) };
+            count!(TailClosed);
             Ok(())
         };
         let _ = close();

@@ -430,6 +430,7 @@ impl Heap {
     #[cold]
     #[inline(never)]
     unsafe fn drained(&mut self, slab: *mut Slab, page: *mut Page) {
+        count!(PageDrained);
         // SAFETY: (P2, P4, P5) as the caller promises.
         unsafe {
             let index = page.offset_from(slab.add(1).cast::<Page>());
@@ -553,6 +554,7 @@ impl Heap {
     /// # Safety
     /// The slab is this heap's, has no used page and is not listed.
     unsafe fn give_back(&mut self, slab: *mut Slab) {
+        count!(SlabFreed);
         // SAFETY: (P1, P2, P4) no cell is live, so nothing refers to the slab.
         unsafe {
             let kind = (*slab).kind;
