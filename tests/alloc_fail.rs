@@ -1,0 +1,144 @@
+//! What reports failure must report it for every allocation, those of its buffers too, and then have changed nothing and kept nothing.
+
+use memkv::{BuildError, FastArt, InsertError};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    /// Allocations of this thread that still work; none fails where this is `None`.
+    static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    /// Bytes this thread holds.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+}
+
+struct Failing;
+
+fn fails() -> bool {
+    LEFT.with(|left| match left.get() {
+        None => false,
+        Some(0) => true,
+        Some(n) => {
+            left.set(Some(n - 1));
+            false
+        }
+    })
+}
+
+// SAFETY: hands everything on to `System`, or gives no memory.
+unsafe impl GlobalAlloc for Failing {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if fails() {
+            return std::ptr::null_mut();
+        }
+        LIVE.set(LIVE.get() + layout.size() as isize);
+        // SAFETY: by the caller.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        LIVE.set(LIVE.get() - layout.size() as isize);
+        // SAFETY: by the caller.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Failing = Failing;
+
+/// Does `step` with no memory after 0, 1, 2, … allocations until it works, and says how often it failed.
+fn until_it_works<R, E>(mut step: impl FnMut() -> Result<R, E>, mut failed: impl FnMut(E)) -> (R, u32) {
+    for n in 0.. {
+        LEFT.set(Some(n));
+        let result = step();
+        LEFT.set(None);
+        match result {
+            Ok(done) => return (done, n),
+            Err(error) => failed(error),
+        }
+    }
+    unreachable!()
+}
+
+fn is_out_of_memory(error: InsertError) {
+    assert!(matches!(error, InsertError::OutOfMemory { .. }), "{error}");
+}
+
+/// Keys of each kind: dense, with long separators, ascending.
+fn kinds() -> [Vec<Vec<u8>>; 3] {
+    let dense = (0..700u32).map(|i| (i * 7919 % 65_521).to_be_bytes().to_vec());
+    let long = (0..48u32).map(|i| i * 7 % 48).map(|i| [&[(i / 3) as u8; 1500][..], &[(i % 3) as u8]].concat());
+    let ascending = (0..500u32).map(|i| format!("{i:08}").into_bytes());
+    [dense.collect(), long.collect(), ascending.collect()]
+}
+
+#[test]
+fn inserts_and_removals_fail_cleanly() {
+    for keys in kinds() {
+        let held = LIVE.get();
+        let mut map = FastArt::<u64>::new();
+        let mut failures = 0;
+        for (i, key) in keys.iter().enumerate() {
+            let len = map.len();
+            let (old, n) = until_it_works(|| map.try_insert(key, i as u64), is_out_of_memory);
+            assert_eq!((old, map.len()), (None, len + 1));
+            failures += n;
+        }
+        assert!(failures > 100, "{failures}");
+        map.check().unwrap();
+        failures = 0;
+        for (i, key) in keys.iter().enumerate() {
+            if i % 16 == 0 {
+                map.check().unwrap();
+                assert!(keys[i..].iter().all(|key| map.contains_key(key)));
+            }
+            let (old, n) = until_it_works(|| map.try_remove(key), is_out_of_memory);
+            assert_eq!(old, Some(i as u64));
+            failures += n;
+        }
+        assert!(failures > 20, "{failures}");
+        assert!(map.is_empty());
+        drop(map);
+        assert_eq!(LIVE.get(), held, "bytes leaked");
+    }
+}
+
+#[test]
+fn a_failed_step_changes_nothing() {
+    for keys in kinds() {
+        let mut map = FastArt::<u64>::new();
+        for (i, key) in keys.iter().enumerate().step_by(5).map(|(_, key)| key).enumerate() {
+            let before: Vec<_> = map.iter().collect();
+            until_it_works(|| map.try_insert(key, i as u64), is_out_of_memory);
+            assert_eq!(map.remove(key), Some(i as u64));
+            map.check().unwrap();
+            assert!(map.iter().eq(before));
+            map.insert(key, i as u64);
+        }
+    }
+}
+
+#[test]
+fn bulk_loads_and_copies_fail_cleanly() {
+    for mut keys in kinds() {
+        keys.sort();
+        let held = LIVE.get();
+        let build = || FastArt::from_sorted(keys.iter().map(|key| (key, 1u64)));
+        let (map, failures) = until_it_works(build, |error| {
+            assert!(matches!(error, BuildError::Insert(InsertError::OutOfMemory { .. })), "{error}");
+            assert_eq!(LIVE.get(), held, "bytes leaked");
+        });
+        assert!(failures > 10);
+        map.check().unwrap();
+        let with_map = LIVE.get();
+        let (copy, failures) = until_it_works(
+            || map.try_clone(),
+            |error| {
+                is_out_of_memory(error);
+                assert_eq!(LIVE.get(), with_map, "bytes leaked");
+            },
+        );
+        assert!(failures > 2 && copy == map);
+        copy.check().unwrap();
+        drop((map, copy));
+        assert_eq!(LIVE.get(), held, "bytes leaked");
+    }
+}

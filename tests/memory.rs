@@ -1,0 +1,187 @@
+//! What a map says it takes against what the global allocator saw, and what is left when keys go.
+
+use memkv::{FastArt, FastSet, Value, pool};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+// SAFETY: hands everything on to `System`.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Relaxed);
+        // SAFETY: by the caller.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: by the caller.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Both the pool and the counter belong to the process: one test at a time. The test threads themselves allocate a little.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// What the test harness may allocate meanwhile.
+const NOISE: usize = 16 << 10;
+
+fn alone<R>(test: impl FnOnce() -> R) -> R {
+    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let before = LIVE.load(Relaxed);
+    let result = test();
+    let left = LIVE.load(Relaxed).saturating_sub(before);
+    assert!(left <= NOISE, "{left} bytes leaked");
+    assert_eq!(pool::usage().used, 0);
+    result
+}
+
+/// A URL-like key.
+fn url(i: usize) -> String {
+    let i = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    format!("https://www.host{}.example/path/{}/page-{}.html", i % 997, i / 997 % 89, i >> 24)
+}
+
+/// `what` allocates the map, which has to say how much that was within two in a hundred.
+fn says_what_it_takes<M>(what: &str, build: impl FnOnce() -> M, total: impl Fn(&M) -> usize) -> M {
+    let before = LIVE.load(Relaxed);
+    let map = build();
+    let seen = LIVE.load(Relaxed) - before + size_of::<M>();
+    let said = total(&map);
+    assert!(said.abs_diff(seen) <= seen / 50, "{what}: says {said}, the allocator saw {seen}");
+    map
+}
+
+fn maps_of<V: Value>(what: &str, n: usize, value: impl Fn(usize) -> V) {
+    alone(|| {
+        let build = || {
+            let mut map = FastArt::new();
+            (0..n).for_each(|i| _ = map.insert(url(i), value(i)));
+            map
+        };
+        let total = |map: &FastArt<V>| map.memory_usage().total();
+        let mut map = says_what_it_takes(what, build, total);
+        // A map of its own for each further question: the pool's reserve is shared out among all there are.
+        let before = LIVE.load(Relaxed);
+        drop(map.clone());
+        assert!(LIVE.load(Relaxed) <= before + NOISE + before / 50, "{what}: the copy left something");
+        map.retain(|key, _| key[key.len() - 6] % 2 == 0);
+        assert!((n / 3..n * 2 / 3).contains(&map.len()));
+        map = says_what_it_takes(what, || map.clone(), total);
+        map.shrink_to_fit();
+        let all: Vec<_> = map.keys().collect();
+        all.iter().for_each(|key| assert!(map.remove(key).is_some()));
+        assert_eq!(map.memory_usage().total(), size_of::<FastArt<V>>());
+        assert!(pool::usage().reserved <= 64 << 10, "{what}: {:?} after the last key", pool::usage());
+    });
+}
+
+#[test]
+fn maps_of_words_say_what_they_take() {
+    maps_of("u64", 100_000, |i| i as u64);
+}
+
+#[test]
+fn maps_of_bytes_say_what_they_take() {
+    maps_of("u8", 100_000, |i| i as u8);
+}
+
+#[test]
+fn maps_of_halves_say_what_they_take() {
+    maps_of("u16", 100_000, |i| i as u16);
+}
+
+#[test]
+fn maps_of_floats_say_what_they_take() {
+    maps_of("f32", 100_000, |i| i as f32);
+}
+
+#[test]
+fn maps_of_nothing_say_what_they_take() {
+    maps_of("()", 100_000, |_| ());
+}
+
+#[test]
+fn half_of_a_map_says_what_it_takes() {
+    alone(|| {
+        let build = || {
+            let mut map: FastArt = (0..200_000).map(|i| (url(i), i as u64)).collect();
+            for i in (0..200_000).step_by(2) {
+                map.remove(url(i));
+            }
+            map
+        };
+        says_what_it_takes("half", build, |map| map.memory_usage().total());
+    });
+}
+
+#[test]
+fn sets_and_bulk_loads_say_what_they_take() {
+    let mut keys: Vec<_> = (0..300_000).map(url).collect();
+    keys.sort();
+    keys.dedup();
+    alone(|| says_what_it_takes("set", || FastSet::from_sorted(&keys).unwrap(), |set| set.memory_usage().total()));
+    let pairs = || keys.iter().map(|key| (key, 1u32));
+    alone(|| says_what_it_takes("bulk", || FastArt::from_sorted(pairs()).unwrap(), |map| map.memory_usage().total()));
+    alone(|| says_what_it_takes("ascending", || pairs().collect::<FastArt<u32>>(), |map| map.memory_usage().total()));
+    alone(|| {
+        let grow = || {
+            let mut map = FastArt::new();
+            map.extend(pairs());
+            map
+        };
+        says_what_it_takes("appended", grow, |map| map.memory_usage().total())
+    });
+}
+
+/// Bytes that building takes, the value itself included.
+fn taken<M>(build: impl FnOnce() -> M) -> usize {
+    let before = LIVE.load(Relaxed);
+    let _map = build();
+    LIVE.load(Relaxed) - before + size_of::<M>()
+}
+
+#[test]
+fn small_maps_are_small() {
+    alone(|| {
+        assert!(taken(FastArt::<u64>::new) <= 256);
+        assert!(taken(|| (0..10).map(|i| (url(i), i as u64)).collect::<FastArt>()) <= 4 << 10);
+        let grown = || {
+            let mut map = FastArt::<u64>::new();
+            map.extend((0..1000).map(|i| (url(i), i as u64)));
+            map
+        };
+        let standard = taken(|| (0..1000).map(|i| (url(i).into_bytes().into_boxed_slice(), i as u64)).collect::<BTreeMap<_, _>>());
+        assert!(taken(grown) <= standard, "{} bytes, BTreeMap {standard}", taken(grown));
+    });
+}
+
+/// The same keys come and go for many rounds: what is held settles.
+#[test]
+fn churn_takes_no_more_and_more() {
+    alone(|| {
+        let mut map = FastArt::<u64>::new();
+        let n = 40_000;
+        (0..n).for_each(|i| _ = map.insert(url(i), 0));
+        let before = LIVE.load(Relaxed);
+        let mut highest = Vec::new();
+        for round in 0..12 {
+            // A third goes, another one each round, and comes back in another order.
+            (0..n).filter(|i| i % 3 == round % 3).for_each(|i| _ = map.remove(url(i)));
+            (0..n).rev().filter(|i| i % 3 == round % 3).for_each(|i| _ = map.insert(url(i), round as u64));
+            highest.push(LIVE.load(Relaxed));
+        }
+        map.check().unwrap();
+        assert_eq!(map.len(), (0..n).map(url).collect::<std::collections::BTreeSet<_>>().len());
+        let worst = *highest.iter().max().unwrap();
+        assert!(worst <= before + before / 4, "{before} bytes at first, then {highest:?}");
+        assert!(highest[11] <= highest[3] + highest[3] / 20, "{highest:?}");
+    });
+}
