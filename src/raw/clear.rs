@@ -22,7 +22,9 @@ impl<B: Bits> RawTree<B> {
     /// A tree of the same content, node for node.
     pub(crate) fn try_clone(&self) -> Result<Self, Failed> {
         let mut tree = Self::new();
-        let mut todo: Vec<(&Slot, &Slot)> = vec![(&self.root, &tree.root)];
+        let mut todo: Vec<(&Slot, &Slot)> = Vec::new();
+        todo.try_reserve(1)?;
+        todo.push((&self.root, &tree.root));
         let mut failed = None;
         while let Some((from, to)) = todo.pop() {
             let child = from.load();
