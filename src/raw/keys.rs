@@ -295,7 +295,7 @@ impl<'a> Keys<'a> {
         let old = |array: usize, i: usize| array * cap + i;
         let offset = simd::long_sum(self.payload, 2 * cap, at);
         let rest = &key[gap.lcp + 1..];
-        // SAFETY: (N4) the new node is ours alone and has the size that `info` says; the sums below follow `info`.
+        // SAFETY: (N3) by the caller. (N4, N5, N6) The new node is ours alone and written in full; `grown` summed up what is copied here.
         unsafe {
             let to = node.payload_mut(info);
             let new = |array: usize, i: usize| to.add(array * (n + 1) + i);
@@ -371,7 +371,7 @@ impl<'a> Keys<'a> {
         let (n, cap, gained) = (self.count(), self.info.capacity(), self.gained(at));
         let offset = simd::long_sum(self.payload, 2 * cap, at);
         let len = self.len(at);
-        // SAFETY: (N4) as in `with`.
+        // SAFETY: (N3, N4, N5, N6) as in `with`; `shrunk` summed up what is copied here.
         unsafe {
             let to = node.payload_mut(info);
             let new = |array: usize, i: usize| to.add(array * (n - 1) + i);

@@ -67,8 +67,11 @@ impl Info {
     }
 
     /// A wide node: lengths of four bytes.
+    ///
+    /// # Panics
+    /// If a length does not fit: the node's size would be wrong (N6). Four keys at the length limit in one inner node get there.
     pub(crate) fn wide(kind: Kind, count: usize, rest: usize, empty_first: bool) -> Info {
-        debug_assert!(count <= Self::MAX_COUNT && rest as u64 <= u64::from(u32::MAX));
+        assert!(count <= Self::MAX_COUNT && rest as u64 <= u64::from(u32::MAX), "a node of {count} keys and {rest} bytes");
         Info(Self::flags(kind, empty_first) | WIDE | (count as u64) << 8 | (rest as u64) << 16)
     }
 
@@ -257,25 +260,25 @@ impl Node {
     /// The node is live (N1) and the caller its only writer (N3); `info` differs in the count only.
     #[inline(always)]
     pub(crate) unsafe fn set_info(self, info: Info) {
-        // SAFETY: (N1) by the caller.
+        // SAFETY: (N1, N3) by the caller.
         unsafe { self.info_word() }.store(info.0, Relaxed);
     }
 
     /// # Safety
-    /// The node is live (N1) and a leaf of `B`; `i` is below its capacity.
+    /// The node is live (N1) and a leaf of `B`; `i` is below its count (N5, N6).
     #[inline(always)]
     pub(crate) unsafe fn value<B: Bits>(self, info: Info, i: usize) -> B {
         debug_assert!(i < info.values());
-        // SAFETY: (N1) by the caller.
+        // SAFETY: (N1, N5, N6) by the caller.
         unsafe { self.load_value(info, i) }
     }
 
     /// # Safety
-    /// As [`Node::value`], and the caller is the only writer (N3).
+    /// The node is live (N1) and a leaf of `B`, `i` is below its capacity (N6), and the caller is the only writer (N3).
     #[inline(always)]
     pub(crate) unsafe fn set_value<B: Bits>(self, info: Info, i: usize, value: B) {
         debug_assert!(i < info.values());
-        // SAFETY: (N1) by the caller.
+        // SAFETY: (N1, N3, N6) by the caller.
         unsafe { self.store_value(info, i, value) }
     }
 }
