@@ -1,8 +1,8 @@
 //! Lookup: down by separators, then a search of one leaf.
 
+use super::RawTree;
 use super::keys::Keys;
 use super::node::{Child, Info, Node};
-use super::RawTree;
 use crate::value::Bits;
 
 /// Keys that a batch lookup descends together: enough for their cache misses to overlap, few enough for the lines to stay.

@@ -87,13 +87,7 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
-        RawTree {
-            root: Slot::empty(),
-            len: 0,
-            usage: Usage::default(),
-            tail: Tail::new(),
-            _bits: std::marker::PhantomData,
-        }
+        RawTree { root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), _bits: std::marker::PhantomData }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -57,13 +57,7 @@ impl Info {
     /// A narrow node: lengths of one byte, room for `capacity` keys and `rest` bytes of suffixes.
     pub(crate) fn narrow(kind: Kind, count: usize, capacity: usize, rest: usize, strip: usize, empty_first: bool) -> Info {
         debug_assert!(count <= capacity && capacity <= Self::MAX_COUNT && rest <= 0xFFFF && strip <= Self::NARROW_STRIP);
-        Info(
-            Self::flags(kind, empty_first)
-                | (count as u64) << 8
-                | (capacity as u64) << 16
-                | (rest as u64) << 24
-                | (strip as u64) << 40,
-        )
+        Info(Self::flags(kind, empty_first) | (count as u64) << 8 | (capacity as u64) << 16 | (rest as u64) << 24 | (strip as u64) << 40)
     }
 
     /// A wide node: lengths of four bytes.
@@ -166,11 +160,7 @@ impl Info {
     /// Bytes of the whole node.
     #[inline(always)]
     pub(crate) fn size<B: Bits>(self) -> usize {
-        if self.is_leaf() {
-            self.values_at::<B>() + B::SIZE * self.values()
-        } else {
-            self.slots_at() + size_of::<*mut u8>() * self.slots()
-        }
+        if self.is_leaf() { self.values_at::<B>() + B::SIZE * self.values() } else { self.slots_at() + size_of::<*mut u8>() * self.slots() }
     }
 
     #[inline(always)]
@@ -326,11 +316,7 @@ impl Usage {
 
     #[inline]
     fn kind(&mut self, info: Info) -> (&mut usize, &mut usize) {
-        if info.is_leaf() {
-            (&mut self.leaves, &mut self.slack_leaves)
-        } else {
-            (&mut self.inner, &mut self.slack_inner)
-        }
+        if info.is_leaf() { (&mut self.leaves, &mut self.slack_leaves) } else { (&mut self.inner, &mut self.slack_inner) }
     }
 }
 

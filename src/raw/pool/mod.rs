@@ -153,12 +153,7 @@ impl Pool {
             heaps[index] = Lock::new(Heap::new(index as u8));
             index += 1;
         }
-        Pool {
-            heaps,
-            direct_small: AtomicUsize::new(0),
-            direct_large: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
-        }
+        Pool { heaps, direct_small: AtomicUsize::new(0), direct_large: AtomicUsize::new(0), busy: AtomicUsize::new(0) }
     }
 
     #[inline]
@@ -228,11 +223,7 @@ impl Pool {
         // SAFETY: (P1) the layout's size is at least one grain.
         let ptr = NonNull::new(unsafe { alloc::alloc(layout) })?;
         self.direct(layout.size()).fetch_add(layout.size(), Relaxed);
-        Some(Cell {
-            ptr,
-            size: layout.size(),
-            home: Home::Direct,
-        })
+        Some(Cell { ptr, size: layout.size(), home: Home::Direct })
     }
 
     /// # Safety
@@ -251,19 +242,12 @@ impl Pool {
 
     /// The counter for direct cells of this size.
     fn direct(&self, size: usize) -> &AtomicUsize {
-        if size > MAX_CELL {
-            &self.direct_large
-        } else {
-            &self.direct_small
-        }
+        if size > MAX_CELL { &self.direct_large } else { &self.direct_small }
     }
 
     fn usage(&self) -> PoolUsage {
         let direct = self.direct_small.load(Relaxed) + self.direct_large.load(Relaxed);
-        let mut usage = PoolUsage {
-            reserved: direct,
-            used: direct,
-        };
+        let mut usage = PoolUsage { reserved: direct, used: direct };
         for heap in &self.heaps {
             let heap = heap.lock();
             usage.reserved += heap.reserved();
@@ -299,8 +283,8 @@ pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
 ///
 /// # Safety
 /// As for [`free`], but the cell remains in use.
-#[inline]
-pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+#[cfg(test)]
+unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
     match home {
         Home::Direct => bytes.max(1).next_multiple_of(GRAIN),
         // SAFETY: (P3) as the caller promises.
