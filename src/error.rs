@@ -1,5 +1,7 @@
 //! What can go wrong, as types.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 
 /// Why a key could not be stored. The map is then as it was before the call.

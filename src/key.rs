@@ -1,5 +1,7 @@
 //! Byte-string arithmetic for ranges of keys.
 
+#![forbid(unsafe_code)]
+
 use std::ops::{Bound, RangeBounds};
 
 /// The bounds of a range over anything that gives bytes, as byte strings.

@@ -1,5 +1,7 @@
 //! The values a map can hold: small `Copy` types that turn into a fixed number of bits and back.
 
+#![forbid(unsafe_code)]
+
 mod sealed {
     pub trait Sealed {}
 }

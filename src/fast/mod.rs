@@ -557,8 +557,6 @@ impl<V: Value> FastArt<V> {
 
     /// Says what is wrong with the map's structure, if anything is. For tests.
     #[doc(hidden)]
-    pub fn stats(&self) { self.tree.stats() }
-    #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         self.tree.check()
     }

@@ -82,20 +82,3 @@ impl<B: Bits> RawTree<B> {
         Ok(all)
     }
 }
-
-impl<B: Bits> RawTree<B> {
-    pub(crate) fn stats(&self) {
-        let mut todo = vec![(self.root.load(), 0usize)];
-        let (mut leaves, mut inners, mut kids, mut depthsum, mut keys, mut strips) = (0usize, 0usize, 0usize, 0usize, 0usize, 0usize);
-        let mut hist = [0usize; 40]; let mut bhist = [0usize; 40]; let mut fan=[0usize;40];
-        while let Some((c, d)) = todo.pop() {
-            match c {
-                Child::Empty => {}
-                Child::Leaf(n) => { let l = unsafe { Keys::new(n) }; leaves += 1; strips+=l.strip(); keys += l.count(); depthsum += d * l.count(); hist[(l.count() / 5).min(39)] += 1; bhist[(l.info.size::<B>()/64).min(39)] += 1; }
-                Child::Inner(n) => { let i = unsafe { Keys::new(n) }; inners += 1; kids += i.count()+1; fan[(i.count()/8).min(39)]+=1; for k in 0..=i.count() { todo.push((i.slot(k).load(), d + 1)); } }
-            }
-        }
-        println!("leaves {leaves} keys/leaf {:.1} strip {:.1} inners {inners} kids/inner {:.1} depth {:.2}", keys as f64 / leaves as f64, strips as f64/leaves as f64, kids as f64 / inners as f64, depthsum as f64 / keys as f64);
-        println!("count/5 {hist:?}\nbytes/64 {bhist:?}\nfan/8 {fan:?}");
-    }
-}

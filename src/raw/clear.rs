@@ -32,7 +32,7 @@ impl<B: Bits> RawTree<B> {
                 Child::Empty => continue,
                 Child::Leaf(node) | Child::Inner(node) => node,
             };
-            // SAFETY: (N1, N4) the source is live while the tree is borrowed; the copy is ours alone.
+            // SAFETY: (N1, N3) the source is live and unchanged while the tree is borrowed.
             let copied = unsafe { copy::<B>(&mut tree.usage, node) };
             let Some(new) = copied else {
                 // SAFETY: (N1) as above.
@@ -103,7 +103,7 @@ pub(crate) unsafe fn free_all<B: Bits>(usage: &mut Usage, root: Child) {
 /// # Safety
 /// The node is live and unchanged meanwhile (N1, N3).
 unsafe fn copy<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node> {
-    // SAFETY: (N1, N3, N4) by the caller; the copy has the same shape.
+    // SAFETY: (N1, N3) by the caller; (N4, N5, N6) the copy is ours alone, of the same shape, and zero where the source has no entry.
     unsafe {
         let info = node.info();
         // A leaf with room to spare must be zeroed where no entry is, which the count of 0 asks for.

@@ -73,7 +73,7 @@ impl Suffixes {
 
 impl State {
     /// # Safety
-    /// For this and the methods below: the tree under `root` is live and unchanged since the position was taken (N1).
+    /// For this and the methods below: the tree under `root` is live and but for values unchanged since the position was taken (N1, N9).
     unsafe fn seek(&mut self, root: &Slot, target: &[u8], behind: bool) {
         self.levels.clear();
         self.key.clear();
@@ -247,7 +247,7 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
     #[inline]
     pub(crate) fn seek(&mut self, target: &[u8], behind: bool) {
-        // SAFETY: (N1) the tree is borrowed as long as the cursor lives.
+        // SAFETY: (N1, N9) the tree is borrowed as long as the cursor lives.
         unsafe { self.state.seek(&self.tree.root, target, behind) }
     }
 
@@ -261,19 +261,19 @@ impl<'t, B: Bits> RawCursor<'t, B> {
 
     /// What tells the entry behind the position from every other; `None` at the end.
     pub(crate) fn peek(&mut self) -> Option<(*const u8, usize)> {
-        // SAFETY: (N1) as in `seek`.
+        // SAFETY: (N1, N9) as in `seek`.
         unsafe { self.state.peek() }.map(|(node, index)| (node.address(), index))
     }
 
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
-        // SAFETY: (N1) as in `seek`.
+        // SAFETY: (N1, N9) as in `seek`.
         let place = unsafe { self.state.next() }?;
         Some((&self.state.key, self.tree.value(place)))
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
-        // SAFETY: (N1) as in `seek`.
+        // SAFETY: (N1, N9) as in `seek`.
         let place = unsafe { self.state.previous(&self.tree.root) }?;
         Some((&self.state.key, self.tree.value(place)))
     }
@@ -289,7 +289,7 @@ impl<'t, B: Bits> RawCursor<'t, B> {
             let Some(node) = self.state.leaf else { return count };
             let to = match end {
                 Some((leaf, index)) if leaf == node.address() => index,
-                // SAFETY: (N1) as in `seek`.
+                // SAFETY: (N1, N9) as in `seek`.
                 _ => unsafe { node.info() }.count(),
             };
             count += to - self.state.index;
@@ -327,7 +327,7 @@ pub(crate) struct OwnedCursors<B: Bits> {
 impl<B: Bits> OwnedCursors<B> {
     pub(crate) fn new(tree: RawTree<B>) -> Self {
         let mut front = State::default();
-        // SAFETY: (N1) the tree is live and owned here.
+        // SAFETY: (N1, N9) the tree is live and owned here.
         unsafe { front.seek(&tree.root, &[], false) };
         OwnedCursors { left: tree.len, tree, front, back: State::default() }
     }
@@ -338,14 +338,14 @@ impl<B: Bits> OwnedCursors<B> {
 
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         self.left = self.left.checked_sub(1)?;
-        // SAFETY: (N1) the tree is owned by this cursor, which does not change it.
+        // SAFETY: (N1, N9) the tree is owned by this cursor, which does not change it.
         let place = unsafe { self.front.next() }?;
         Some((&self.front.key, self.tree.value(place)))
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         self.left = self.left.checked_sub(1)?;
-        // SAFETY: (N1) as above.
+        // SAFETY: (N1, N9) as above.
         let place = unsafe { self.back.previous(&self.tree.root) }?;
         Some((&self.back.key, self.tree.value(place)))
     }
@@ -362,13 +362,13 @@ impl<'t, B: Bits> WriteCursor<'t, B> {
     /// Begins before the first key that is at least `target`.
     pub(crate) fn new(tree: &'t mut RawTree<B>, target: &[u8]) -> Self {
         let mut state = State::default();
-        // SAFETY: (N1) the tree is borrowed as long as the cursor lives.
+        // SAFETY: (N1, N9) the tree is borrowed as long as the cursor lives.
         unsafe { state.seek(&tree.root, target, false) };
         WriteCursor { tree, state, place: None }
     }
 
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
-        // SAFETY: (N1) as in `new`.
+        // SAFETY: (N1, N9) as in `new`.
         let place = unsafe { self.state.next() }?;
         self.place = Some(place);
         Some((&self.state.key, self.tree.value(place)))

@@ -1,8 +1,8 @@
 //! Lookup: down by separators, then a search of one leaf.
 
+use super::RawTree;
 use super::keys::Keys;
 use super::node::{Child, Info, Node};
-use super::RawTree;
 use crate::value::Bits;
 
 /// Keys that a batch lookup descends together: enough for their cache misses to overlap, few enough for the lines to stay.
@@ -46,14 +46,14 @@ impl<B: Bits> RawTree<B> {
 
     #[inline]
     pub(crate) fn value(&self, place: Place) -> B {
-        // SAFETY: (N1) a place is used while the tree is borrowed.
+        // SAFETY: (N1, N9) a place is used while the tree is borrowed.
         unsafe { place.node.value(place.info, place.index) }
     }
 
     /// Overwrites the value at `place`, and gives the old one.
     #[inline]
     pub(crate) fn set_value(&mut self, place: Place, value: B) -> B {
-        // SAFETY: (N1, N3) as above, and the tree is borrowed for writing.
+        // SAFETY: (N1, N3, N9) as above, and the tree is borrowed for writing.
         unsafe {
             let old = place.node.value(place.info, place.index);
             place.node.set_value(place.info, place.index, value);

@@ -113,11 +113,7 @@ impl<'a> Keys<'a> {
 
     #[inline(always)]
     fn len(&self, i: usize) -> usize {
-        if self.info.is_wide() {
-            self.word(1 + self.count() + i)
-        } else {
-            self.payload[2 * self.info.capacity() + i].into()
-        }
+        if self.info.is_wide() { self.word(1 + self.count() + i) } else { self.payload[2 * self.info.capacity() + i].into() }
     }
 
     #[inline(always)]
@@ -132,11 +128,7 @@ impl<'a> Keys<'a> {
 
     /// Rest bytes of the entries before `i`.
     pub(crate) fn offset(&self, i: usize) -> usize {
-        if self.info.is_wide() {
-            (0..i).map(|j| self.len(j)).sum()
-        } else {
-            simd::long_sum(self.payload, 2 * self.info.capacity(), i)
-        }
+        if self.info.is_wide() { (0..i).map(|j| self.len(j)).sum() } else { simd::long_sum(self.payload, 2 * self.info.capacity(), i) }
     }
 
     /// Entry `i`, whose rest begins at `offset`.
@@ -144,11 +136,7 @@ impl<'a> Keys<'a> {
     pub(crate) fn entry(&self, i: usize, offset: usize) -> Coded<'a> {
         let from = self.rest_at() + offset;
         let empty = i == 0 && self.info.empty_first();
-        Coded {
-            lcp: self.lcp(i),
-            first: if empty { None } else { Some(self.first(i)) },
-            rest: &self.payload[from..from + self.len(i)],
-        }
+        Coded { lcp: self.lcp(i), first: if empty { None } else { Some(self.first(i)) }, rest: &self.payload[from..from + self.len(i)] }
     }
 
     /// Writes key `i` behind the strip in `buf`, whose bytes before it are the stripped ones. O(i).
@@ -295,7 +283,7 @@ impl<'a> Keys<'a> {
         let old = |array: usize, i: usize| array * cap + i;
         let offset = simd::long_sum(self.payload, 2 * cap, at);
         let rest = &key[gap.lcp + 1..];
-        // SAFETY: (N4) the new node is ours alone and has the size that `info` says; the sums below follow `info`.
+        // SAFETY: (N3) by the caller. (N4, N5, N6) The new node is ours alone and written in full; `grown` summed up what is copied here.
         unsafe {
             let to = node.payload_mut(info);
             let new = |array: usize, i: usize| to.add(array * (n + 1) + i);
@@ -371,7 +359,7 @@ impl<'a> Keys<'a> {
         let (n, cap, gained) = (self.count(), self.info.capacity(), self.gained(at));
         let offset = simd::long_sum(self.payload, 2 * cap, at);
         let len = self.len(at);
-        // SAFETY: (N4) as in `with`.
+        // SAFETY: (N3, N4, N5, N6) as in `with`; `shrunk` summed up what is copied here.
         unsafe {
             let to = node.payload_mut(info);
             let new = |array: usize, i: usize| to.add(array * (n - 1) + i);

@@ -1,20 +1,25 @@
-//! The tree: an adaptive radix tree with packed leaves, as raw bytes and the operations on it, one a file.
+//! The tree: nodes of front-coded keys, all leaves equally deep, as raw bytes and the operations on it, one a file.
 //!
 //! ```text
-//!              slot ─▶ inner node (inner.rs)               leaf (leaf.rs): a run of keys, front-coded
-//!                      ┌────────────────────────┐          ┌─────────────────────────────┐
-//!                      │ prefix                 │          │ lcp   first   len           │
-//!                      │ end ───────────────────┼─▶ leaf   │ suffix bytes                │
-//!                      │ s0 < s1 < s2 …         │    ┌────▶│ values                      │
-//!                      │ c0   c1   c2 …  ───────┼────┘     └─────────────────────────────┘
-//!                      └────────────────────────┘
+//!   slot ─▶ inner node                      leaf
+//!           ┌──────────────────────┐        ┌──────────────────────┐
+//!           │ lcp   first   len    │        │ lcp   first   len    │   keys.rs: the front coding, the same in both
+//!           │ suffix bytes         │   ┌───▶│ suffix bytes         │   node.rs: the layout
+//!           │ children, one more ──┼───┘    │ values               │
+//!           └──────────────────────┘        └──────────────────────┘
 //! ```
 //!
-//! Adaptive radix tree: Leis et al., "The Adaptive Radix Tree", 2013. Runs of keys below a trie: Heinz, Zobel and Williams,
-//! "Burst tries", 2002; Askitis and Zobel, "B-tries for disk-based string management", 2009.
+//! An inner node's keys are separators: the child before separator `i` has the keys below it, the child behind it those from it on. A separator is
+//! the shortest string that tells its neighbours apart. Both kinds of node leave out the bytes that all keys below them share.
+//!
+//! Separators of whole strings, where a radix tree has one byte a level: with front coding one search tells a hundred children apart, however long the prefixes
+//! are that they share, so that a few levels reach millions of keys.
+//!
+//! Shortest separators and stripped prefixes: Bayer and Unterauer, "Prefix B-trees", 1977. Runs of keys below a trie, from which the leaves come: Heinz, Zobel and
+//! Williams, "Burst tries", 2002; Askitis and Zobel, "B-tries for disk-based string management", 2009.
 //!
 //! A change prepares new nodes first, which may fail and publishes nothing, and then commits by stores only. All `unsafe` of
-//! the tree is in this folder; SAFETY.md numbers what it rests on.
+//! the library is in this folder; SAFETY.md numbers what it rests on.
 
 #[cfg(test)]
 pub(crate) mod events;
@@ -56,12 +61,12 @@ use tail::Tail;
 
 /// Bytes that a leaf may take before it is split, all in all.
 pub(crate) const LEAF_SIZE: usize = 1536;
-/// Keys that a leaf may have before it is split.
-pub(crate) const LEAF_COUNT: usize = 192;
+/// Keys that a leaf may have before it is split. In a model a few keys must make a tree of several levels.
+pub(crate) const LEAF_COUNT: usize = if cfg!(loom) { 3 } else { 192 };
 /// Bytes that an inner node may take before it is split.
 pub(crate) const INNER_SIZE: usize = 1536;
 /// Separators that an inner node may have before it is split.
-pub(crate) const INNER_COUNT: usize = 128;
+pub(crate) const INNER_COUNT: usize = if cfg!(loom) { 3 } else { 128 };
 /// Bytes of a slot.
 pub(crate) const SLOT: usize = size_of::<*mut u8>();
 
@@ -84,13 +89,7 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
-        RawTree {
-            root: Slot::empty(),
-            len: 0,
-            usage: Usage::default(),
-            tail: Tail::new(),
-            _bits: std::marker::PhantomData,
-        }
+        RawTree { root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), _bits: std::marker::PhantomData }
     }
 
     pub(crate) fn len(&self) -> usize {

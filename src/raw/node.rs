@@ -57,18 +57,15 @@ impl Info {
     /// A narrow node: lengths of one byte, room for `capacity` keys and `rest` bytes of suffixes.
     pub(crate) fn narrow(kind: Kind, count: usize, capacity: usize, rest: usize, strip: usize, empty_first: bool) -> Info {
         debug_assert!(count <= capacity && capacity <= Self::MAX_COUNT && rest <= 0xFFFF && strip <= Self::NARROW_STRIP);
-        Info(
-            Self::flags(kind, empty_first)
-                | (count as u64) << 8
-                | (capacity as u64) << 16
-                | (rest as u64) << 24
-                | (strip as u64) << 40,
-        )
+        Info(Self::flags(kind, empty_first) | (count as u64) << 8 | (capacity as u64) << 16 | (rest as u64) << 24 | (strip as u64) << 40)
     }
 
     /// A wide node: lengths of four bytes.
+    ///
+    /// # Panics
+    /// If a length does not fit: the node's size would be wrong (N6). Four keys at the length limit in one inner node get there.
     pub(crate) fn wide(kind: Kind, count: usize, rest: usize, empty_first: bool) -> Info {
-        debug_assert!(count <= Self::MAX_COUNT && rest as u64 <= u64::from(u32::MAX));
+        assert!(count <= Self::MAX_COUNT && rest as u64 <= u64::from(u32::MAX), "a node of {count} keys and {rest} bytes");
         Info(Self::flags(kind, empty_first) | WIDE | (count as u64) << 8 | (rest as u64) << 16)
     }
 
@@ -163,11 +160,7 @@ impl Info {
     /// Bytes of the whole node.
     #[inline(always)]
     pub(crate) fn size<B: Bits>(self) -> usize {
-        if self.is_leaf() {
-            self.values_at::<B>() + B::SIZE * self.values()
-        } else {
-            self.slots_at() + size_of::<*mut u8>() * self.slots()
-        }
+        if self.is_leaf() { self.values_at::<B>() + B::SIZE * self.values() } else { self.slots_at() + size_of::<*mut u8>() * self.slots() }
     }
 
     #[inline(always)]
@@ -257,25 +250,25 @@ impl Node {
     /// The node is live (N1) and the caller its only writer (N3); `info` differs in the count only.
     #[inline(always)]
     pub(crate) unsafe fn set_info(self, info: Info) {
-        // SAFETY: (N1) by the caller.
+        // SAFETY: (N1, N3) by the caller.
         unsafe { self.info_word() }.store(info.0, Relaxed);
     }
 
     /// # Safety
-    /// The node is live (N1) and a leaf of `B`; `i` is below its capacity.
+    /// The node is live (N1) and a leaf of `B`; `i` is below its count (N5, N6).
     #[inline(always)]
     pub(crate) unsafe fn value<B: Bits>(self, info: Info, i: usize) -> B {
         debug_assert!(i < info.values());
-        // SAFETY: (N1) by the caller.
+        // SAFETY: (N1, N5, N6) by the caller.
         unsafe { self.load_value(info, i) }
     }
 
     /// # Safety
-    /// As [`Node::value`], and the caller is the only writer (N3).
+    /// The node is live (N1) and a leaf of `B`, `i` is below its capacity (N6), and the caller is the only writer (N3).
     #[inline(always)]
     pub(crate) unsafe fn set_value<B: Bits>(self, info: Info, i: usize, value: B) {
         debug_assert!(i < info.values());
-        // SAFETY: (N1) by the caller.
+        // SAFETY: (N1, N3, N6) by the caller.
         unsafe { self.store_value(info, i, value) }
     }
 }
@@ -323,11 +316,7 @@ impl Usage {
 
     #[inline]
     fn kind(&mut self, info: Info) -> (&mut usize, &mut usize) {
-        if info.is_leaf() {
-            (&mut self.leaves, &mut self.slack_leaves)
-        } else {
-            (&mut self.inner, &mut self.slack_inner)
-        }
+        if info.is_leaf() { (&mut self.leaves, &mut self.slack_leaves) } else { (&mut self.inner, &mut self.slack_inner) }
     }
 }
 

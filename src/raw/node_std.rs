@@ -35,7 +35,7 @@ impl Node {
         let cell = super::take(bytes)?;
         let ptr = cell.ptr.as_ptr();
         // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and slots are.
-        // SAFETY: (N4) the cell has `bytes` bytes, is aligned for every field and is ours alone.
+        // SAFETY: (N4, N6) the cell has `bytes` bytes, is aligned for every field and is ours alone.
         unsafe {
             ptr.cast::<u64>().write(0);
             ptr.cast::<u64>().add(1).write(info.with_home(cell.home).0);
@@ -46,13 +46,13 @@ impl Node {
     }
 
     pub(super) unsafe fn free(self, info: Info, bytes: usize) -> usize {
-        // SAFETY: (N2) by the caller.
+        // SAFETY: (N2, P3) by the caller: pointer, home and size are those of the allocation.
         unsafe { pool::free(self.0, bytes, info.home()) }
     }
 
     #[inline(always)]
     pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
-        // SAFETY: (N1) by the caller; the header is two aligned words.
+        // SAFETY: (N1, N6) by the caller; the header is two aligned words.
         unsafe { AtomicU64::from_ptr(self.as_ptr().cast::<u64>().add(1)) }
     }
 
@@ -62,24 +62,24 @@ impl Node {
     /// The node is live (N1) for `'a`, and its payload has been written (N5).
     #[inline(always)]
     pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
-        // SAFETY: (N1, N5) by the caller.
+        // SAFETY: (N1, N5, N6) by the caller.
         unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER), info.payload_len()) }
     }
 
     /// Where to write the payload.
     ///
     /// # Safety
-    /// The node is live and nobody else can reach it (N4).
+    /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
     #[inline(always)]
     pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
-        // SAFETY: (N1) by the caller.
+        // SAFETY: (N1, N6) by the caller.
         unsafe { self.as_ptr().add(HEADER) }
     }
 
     /// The slot of a child.
     ///
     /// # Safety
-    /// The node is a live inner node (N1) for `'a` and has more than `i` slots.
+    /// The node is a live inner node (N1) for `'a` and has more than `i` slots (N6).
     #[inline(always)]
     pub(crate) unsafe fn slot<'a>(self, info: Info, i: usize) -> &'a super::Slot {
         debug_assert!(i < info.slots());
@@ -121,12 +121,12 @@ impl Node {
     /// Copies values between two leaves: `to[j..j + n] = from[i..i + n]`.
     ///
     /// # Safety
-    /// Both are live leaves of `B` with room for these values, distinct, no value of `from` changes meanwhile and nobody
-    /// else can reach `to` (N1, N4).
+    /// Both are live leaves of `B` with room for these values (N1, N6), distinct, no value of `from` changes meanwhile (N3) and
+    /// nobody else can reach `to` (N4).
     #[inline(always)]
     pub(crate) unsafe fn copy_values<B: Bits>(from: Node, fi: Info, i: usize, to: Node, ti: Info, j: usize, n: usize) {
         debug_assert!(i + n <= fi.values() && j + n <= ti.values());
-        // SAFETY: (N1, N4, N6) by the caller.
+        // SAFETY: (N1, N3, N4, N6) by the caller.
         unsafe {
             let src = from.as_ptr().add(fi.values_at::<B>() + i * B::SIZE);
             let dst = to.as_ptr().add(ti.values_at::<B>() + j * B::SIZE);

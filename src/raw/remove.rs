@@ -228,7 +228,8 @@ impl<B: Bits> RawTree<B> {
                 return Ok(());
             }
             let (other_first, other) = separators(&neighbour, &between[..neighbour.strip()])?;
-            let (first, mut all, middle, high) = if above.at == 0 { (first, run, other_first, other) } else { (other_first, other, first, run) };
+            let (first, mut all, middle, high) =
+                if above.at == 0 { (first, run, other_first, other) } else { (other_first, other, first, run) };
             all.insert(all.len(), &between, middle)?;
             for j in 0..high.len() {
                 all.insert(all.len(), high.key(j), high.item(j))?;

@@ -286,7 +286,7 @@ impl<T: Copy> Run<T> {
     /// The node is ours alone (N4), and `info` its shape, with capacity for these keys.
     pub(crate) unsafe fn write(&self, node: Node, info: Info, from: usize, to: usize, strip: usize) {
         let n = info.capacity();
-        // SAFETY: (N4) by the caller; the offsets follow the payload's layout for `info`.
+        // SAFETY: (N4, N6) by the caller; the offsets follow the payload's layout for `info`.
         unsafe {
             let payload = node.payload_mut(info);
             let word = |at: usize, v: usize| {
@@ -328,7 +328,7 @@ impl<B: Bits> Run<B> {
         stripped: &[u8],
         extra: Option<(Gap, &[u8], B)>,
     ) -> Result<(), TryReserveError> {
-        // SAFETY: (N1) since `Keys::new`.
+        // SAFETY: (N1, N5) since `Keys::new`, (N3) by the caller.
         self.append(leaf, stripped, |i| unsafe { leaf.node.value(leaf.info, i) }, extra)
     }
 
@@ -336,7 +336,7 @@ impl<B: Bits> Run<B> {
     pub(crate) fn leaf(&self, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
         let info = self.shape(Kind::Leaf, from, to, strip);
         let node = made.alloc(info)?;
-        // SAFETY: (N4, N5) the node is ours alone, of the size `info` says; all of it is written here.
+        // SAFETY: (N4, N5, N6) the node is ours alone, of the size `info` says; all of it is written here.
         unsafe {
             self.write(node, info, from, to, strip);
             self.write_values(node, info, from, to);
@@ -350,7 +350,7 @@ impl<B: Bits> Run<B> {
     /// The leaf is ours alone (N4), and `info` its shape.
     pub(crate) unsafe fn write_values(&self, node: Node, info: Info, from: usize, to: usize) {
         for i in from..to {
-            // SAFETY: (N4) by the caller.
+            // SAFETY: (N4, N6) by the caller.
             unsafe { node.set_value(info, i - from, self.item(i)) };
         }
     }
@@ -368,7 +368,7 @@ impl Run<Child> {
     ) -> Result<Node, Failed> {
         let info = self.shape(Kind::Inner, from, to, strip);
         let node = made.alloc(info)?;
-        // SAFETY: (N4, N5) the node is ours alone, of the size `info` says; all of it is written here.
+        // SAFETY: (N4, N5, N6) the node is ours alone, of the size `info` says; all of it is written here.
         unsafe {
             self.write(node, info, from, to, strip);
             node.slot(info, 0).store(first);

@@ -21,8 +21,7 @@ pub(crate) struct Tail {
 
 #[derive(Debug)]
 struct Open {
-    /// The slot that holds the leaf; null for the root, which moves with the tree.
-    slot: *const Slot,
+    /// The last leaf. Its slot is not noted: it may be the root's, which moves with the tree.
     node: Node,
     /// Bytes that the leaf leaves out.
     strip: usize,
@@ -59,7 +58,7 @@ impl<B: Bits> RawTree<B> {
             return false;
         }
         let (lcp, rest) = (shared - open.strip, &key[shared + 1..]);
-        // SAFETY: (N1) an open tail's leaf is live.
+        // SAFETY: (N1, N8) an open tail's leaf is live.
         let info = unsafe { open.node.info() };
         let n = info.count();
         let size = HEADER + (n + 1) * (3 + B::SIZE) + open.rest + rest.len();
@@ -74,7 +73,7 @@ impl<B: Bits> RawTree<B> {
             return false;
         }
         let cap = info.capacity();
-        // SAFETY: (N3) the tree is borrowed for writing; entry `n` and its rest are inside the leaf by the checks above.
+        // SAFETY: (N3, N6, N8) the tree is borrowed for writing; entry `n` and its rest are inside the leaf by the checks above.
         unsafe {
             let payload = open.node.payload_mut(info);
             payload.add(n).write(lcp as u8);
@@ -88,7 +87,6 @@ impl<B: Bits> RawTree<B> {
         open.last.truncate(shared);
         open.last.extend_from_slice(&key[shared..]);
         self.len += 1;
-        count!(Appended);
         true
     }
 
@@ -105,19 +103,9 @@ impl<B: Bits> RawTree<B> {
     #[cold]
     #[inline(never)]
     fn open_tail(&mut self, key: &[u8]) -> Result<(), Failed> {
-        let mut slot = &self.root;
-        let node = loop {
-            match slot.load() {
-                Child::Empty => return Ok(()),
-                Child::Leaf(node) => break node,
-                Child::Inner(node) => {
-                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-                    let inner = unsafe { Keys::new(node) };
-                    slot = inner.slot(inner.count());
-                }
-            }
-        };
-        // SAFETY: (N1, N5) as above.
+        let slot = last_slot(&self.root);
+        let Child::Leaf(node) = slot.load() else { return Ok(()) };
+        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
         let leaf = unsafe { Keys::new(node) };
         if leaf.info.is_wide() {
             return Ok(());
@@ -132,12 +120,13 @@ impl<B: Bits> RawTree<B> {
         let size = leaf.info.size::<B>();
         // Room for a full leaf of keys like these, and an eighth more.
         let scale = |v: usize| (v * LEAF_SIZE / size) * 9 / 8;
-        let cap = (scale(n) + 8).clamp(n, LEAF_COUNT);
-        let rest_cap = scale(rest) + 64 + rest;
-        let info = Info::narrow(Kind::Leaf, 0, cap, rest_cap.min(0xFFFF), leaf.strip(), leaf.info.empty_first());
+        // A leaf over the limit scales down, but what is in it must fit.
+        let cap = (scale(n) + 8).min(LEAF_COUNT).max(n);
+        let rest_cap = (scale(rest) + 64 + rest).min(0xFFFF);
+        let info = Info::narrow(Kind::Leaf, 0, cap, rest_cap, leaf.strip(), leaf.info.empty_first());
         let mut made = Made::<B>::new(&mut self.usage, 1)?;
         let new = made.alloc(info)?;
-        // SAFETY: (N4) the node is ours alone and has room for `n` entries and `rest` bytes.
+        // SAFETY: (N4, N6) the node is ours alone and has room for `n` entries and `rest` bytes.
         unsafe {
             let info = new.info();
             run.write(new, info, 0, n, leaf.strip());
@@ -148,8 +137,7 @@ impl<B: Bits> RawTree<B> {
         made.keep();
         // SAFETY: (N2) the slot leads to the new leaf now.
         unsafe { made.usage.free::<B>(node) };
-        let slot = if std::ptr::eq(slot, &self.root) { std::ptr::null() } else { slot };
-        self.tail.open = Some(Open { slot, node: new, strip: leaf.strip(), rest, last });
+        self.tail.open = Some(Open { node: new, strip: leaf.strip(), rest, last });
         count!(TailOpened);
         Ok(())
     }
@@ -161,20 +149,49 @@ impl<B: Bits> RawTree<B> {
         let Some(open) = self.tail.open.take() else { return };
         let mut close = || -> Result<(), Failed> {
             let mut run = Run::<B>::new();
-            // SAFETY: (N1, N5) an open tail's leaf is live.
+            // SAFETY: (N1, N5, N8) an open tail's leaf is live.
             let leaf = unsafe { Keys::new(open.node) };
             // SAFETY: (N1, N3) as above, and the tree is borrowed for writing.
             unsafe { run.append_leaf(&leaf, &open.last[..open.strip], None)? };
             let mut made = Made::<B>::new(&mut self.usage, 1)?;
             let new = run.leaf(&mut made, 0, run.len(), open.strip)?;
-            // SAFETY: (N8) nothing but appends to this leaf has happened since the slot was noted.
-            unsafe { open.slot.as_ref() }.unwrap_or(&self.root).store(Child::Leaf(new));
+            last_slot(&self.root).store(Child::Leaf(new));
             made.keep();
             // SAFETY: (N2) the slot leads to the new leaf now.
             unsafe { made.usage.free::<B>(open.node) };
-            count!(TailClosed);
             Ok(())
         };
         let _ = close();
+    }
+}
+
+/// The slot of the last leaf.
+fn last_slot(root: &Slot) -> &Slot {
+    let mut slot = root;
+    while let Child::Inner(node) = slot.load() {
+        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+        let inner = unsafe { Keys::new(node) };
+        slot = inner.slot(inner.count());
+    }
+    slot
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::raw::RawTree;
+
+    /// The open tail must not remember where the tree itself was.
+    #[test]
+    fn a_tree_with_an_open_tail_can_move() {
+        let mut tree = RawTree::new();
+        for i in 0..20u8 {
+            tree.insert(&[b'k', i], u64::from(i)).unwrap();
+        }
+        assert!(tree.tail.is_open());
+        let mut moved = Box::new(std::mem::replace(&mut tree, RawTree::new()));
+        moved.insert(b"a", 0).unwrap();
+        moved.check().unwrap();
+        assert_eq!((moved.len(), tree.len()), (21, 0));
+        tree.check().unwrap();
     }
 }

@@ -3,6 +3,8 @@
 //! Exit status: 0 if all went well, 1 if not, 2 for a wrong command line. Output to a closed pipe ends the program
 //! quietly, as with `memkv bench | head -1`.
 
+#![forbid(unsafe_code)]
+
 mod bench;
 mod generate;
 mod keys;

@@ -86,11 +86,7 @@ impl Shape {
     const fn new(bytes: usize) -> Shape {
         let pages = bytes / PAGE;
         let header = size_of::<Slab>() + pages * size_of::<Page>();
-        Shape {
-            bytes,
-            pages,
-            header: header.next_multiple_of(64),
-        }
+        Shape { bytes, pages, header: header.next_multiple_of(64) }
     }
 
     /// The layout of a slab of this shape.
@@ -158,7 +154,7 @@ unsafe fn page_of(slab: *mut Slab, inside: *mut u8, kind: Home) -> *mut Page {
 ///
 /// # Safety
 /// `ptr` is a live cell of a slab of `kind` (P3).
-#[inline]
+#[cfg(test)]
 pub(super) unsafe fn usable_size(ptr: NonNull<u8>, kind: Home) -> usize {
     // SAFETY: (P2, P6) a page keeps its class as long as it has a live cell.
     unsafe {
@@ -242,11 +238,7 @@ impl Heap {
     /// Whether the heap became busy (`Some(true)`) or ceased to be.
     #[inline]
     pub(super) fn turned_busy(&mut self) -> Option<bool> {
-        let turned = if self.busy {
-            self.used < BUSY / 2
-        } else {
-            self.used > BUSY
-        };
+        let turned = if self.busy { self.used < BUSY / 2 } else { self.used > BUSY };
         turned.then(|| {
             self.busy = !self.busy;
             self.busy
@@ -280,11 +272,7 @@ impl Heap {
                 self.unlist(page, class);
             }
             self.used += size;
-            Some(super::Cell {
-                ptr: NonNull::new_unchecked(cell),
-                size,
-                home: (*page).kind,
-            })
+            Some(super::Cell { ptr: NonNull::new_unchecked(cell), size, home: (*page).kind })
         }
     }
 
@@ -324,10 +312,7 @@ impl Heap {
     #[cold]
     #[inline(never)]
     fn another_page(&mut self, class: usize) -> Option<*mut Page> {
-        let live = BORROW_LESS
-            .iter()
-            .filter(|least| self.used > **least)
-            .count();
+        let live = BORROW_LESS.iter().filter(|least| self.used > **least).count();
         let most = BORROW[live][class] as usize;
         loop {
             // Without this the half filled last pages of all classes add up to
@@ -461,9 +446,7 @@ impl Heap {
             }
             // Without a spare slab a heap at the edge of one would take and
             // return it again and again; a small heap had better be small.
-            if !self.spare.is_null()
-                && (self.free >= SPARE || self.used < 2 * self::shape((*self.spare).kind).bytes)
-            {
+            if !self.spare.is_null() && (self.free >= SPARE || self.used < 2 * self::shape((*self.spare).kind).bytes) {
                 let spare = mem::replace(&mut self.spare, ptr::null_mut());
                 self.give_back(spare);
             }
@@ -692,11 +675,7 @@ unsafe fn capacity(slab: *mut Slab, index: usize, class: usize) -> u16 {
 /// Where in a slab the cells of a page begin; the first page begins with the
 /// header.
 fn page_start(kind: Home, index: usize) -> usize {
-    if index == 0 {
-        shape(kind).header
-    } else {
-        index * PAGE
-    }
+    if index == 0 { shape(kind).header } else { index * PAGE }
 }
 
 /// The first cell of a page that was never handed out.

@@ -27,17 +27,12 @@ pub(super) struct Guard<'a, T>(&'a Lock<T>);
 
 impl<T> Lock<T> {
     pub(super) const fn new(value: T) -> Lock<T> {
-        Lock {
-            taken: AtomicBool::new(false),
-            value: UnsafeCell::new(value),
-        }
+        Lock { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
     #[inline]
     pub(super) fn try_lock(&self) -> Option<Guard<'_, T>> {
-        let free = self
-            .taken
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
+        let free = self.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
         // Lazily: a guard releases the lock when it is dropped.
         free.is_ok().then(|| Guard(self))
     }

@@ -36,33 +36,7 @@
 //!
 //! The global allocator may be any; it must not use a map of this crate itself.
 //!
-//! # Invariants
-//!
-//! What the `unsafe` code relies on:
-//!
-//! * **P1** Layouts passed to the global allocator have a size that is not zero,
-//!   and are the same when the block is given back.
-//! * **P2** A slab is aligned to its size. Its first page begins with its header,
-//!   followed by the states of all its pages. All pointers to cells, pages and
-//!   headers are derived from the slab's own.
-//! * **P3** Who gives a cell back, or asks for its size, passes the `ptr` and
-//!   `home` that `alloc` returned and a number of bytes that rounds up to the
-//!   same multiple of 16, and does so at most once.
-//! * **P4** The lists of a heap hold exactly its pages with both a live and a
-//!   free cell (a new page, until its first cell is taken), each in the list of
-//!   its class, and its slabs with a free page, each in the list for the number
-//!   of its other pages. Instead a slab without a used page may be the spare
-//!   one, and other slabs may be in the list of retired ones, whose pages are
-//!   in no list. A free cell is in the list of freed cells of its page or at or
-//!   after `fresh`.
-//! * **P5** Slabs and pages are touched only under the lock of the heap that owns
-//!   them, except as P6 has it.
-//! * **P6** The owner of a slab is written before its first cell is handed out,
-//!   and the class of a page before its first cell is; they do not change as
-//!   long as there is a live cell, so the holder of one may read them without
-//!   the lock.
-//! * **P7** The guard of a lock exists once, made by whoever turned `taken` from
-//!   false to true; its drop is what turns it back.
+//! What the `unsafe` code rests on is in SAFETY.md, P1 to P7.
 
 mod classes;
 mod heap;
@@ -179,12 +153,7 @@ impl Pool {
             heaps[index] = Lock::new(Heap::new(index as u8));
             index += 1;
         }
-        Pool {
-            heaps,
-            direct_small: AtomicUsize::new(0),
-            direct_large: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
-        }
+        Pool { heaps, direct_small: AtomicUsize::new(0), direct_large: AtomicUsize::new(0), busy: AtomicUsize::new(0) }
     }
 
     #[inline]
@@ -232,7 +201,7 @@ impl Pool {
     }
 
     /// # Safety
-    /// P3.
+    /// As for [`free`] (P3).
     #[inline]
     unsafe fn free(&self, ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
         if home == Home::Direct {
@@ -254,15 +223,11 @@ impl Pool {
         // SAFETY: (P1) the layout's size is at least one grain.
         let ptr = NonNull::new(unsafe { alloc::alloc(layout) })?;
         self.direct(layout.size()).fetch_add(layout.size(), Relaxed);
-        Some(Cell {
-            ptr,
-            size: layout.size(),
-            home: Home::Direct,
-        })
+        Some(Cell { ptr, size: layout.size(), home: Home::Direct })
     }
 
     /// # Safety
-    /// P3, with [`Home::Direct`].
+    /// As for [`free`] (P3), with [`Home::Direct`].
     #[cold]
     unsafe fn free_direct(&self, ptr: NonNull<u8>, bytes: usize) -> usize {
         let size = bytes.max(1).next_multiple_of(GRAIN);
@@ -277,19 +242,12 @@ impl Pool {
 
     /// The counter for direct cells of this size.
     fn direct(&self, size: usize) -> &AtomicUsize {
-        if size > MAX_CELL {
-            &self.direct_large
-        } else {
-            &self.direct_small
-        }
+        if size > MAX_CELL { &self.direct_large } else { &self.direct_small }
     }
 
     fn usage(&self) -> PoolUsage {
         let direct = self.direct_small.load(Relaxed) + self.direct_large.load(Relaxed);
-        let mut usage = PoolUsage {
-            reserved: direct,
-            used: direct,
-        };
+        let mut usage = PoolUsage { reserved: direct, used: direct };
         for heap in &self.heaps {
             let heap = heap.lock();
             usage.reserved += heap.reserved();
@@ -325,8 +283,8 @@ pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
 ///
 /// # Safety
 /// As for [`free`], but the cell remains in use.
-#[inline]
-pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+#[cfg(test)]
+unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
     match home {
         Home::Direct => bytes.max(1).next_multiple_of(GRAIN),
         // SAFETY: (P3) as the caller promises.

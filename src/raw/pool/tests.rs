@@ -69,13 +69,7 @@ impl Filled {
         // SAFETY: (P3) the cell is live.
         let size = unsafe { usable_size(cell.ptr, bytes, cell.home) };
         assert_eq!(size, cell.size);
-        Filled {
-            ptr: cell.ptr,
-            bytes,
-            size,
-            home: cell.home,
-            seed,
-        }
+        Filled { ptr: cell.ptr, bytes, size, home: cell.home, seed }
     }
 
     fn free(self, pool: &Pool) -> usize {
@@ -151,12 +145,7 @@ fn cells_of_all_sizes() {
 #[test]
 fn impossible_sizes_fail() {
     let pool = Pool::new();
-    for bytes in [
-        usize::MAX,
-        usize::MAX - 15,
-        isize::MAX as usize,
-        isize::MAX as usize - 15,
-    ] {
+    for bytes in [usize::MAX, usize::MAX - 15, isize::MAX as usize, isize::MAX as usize - 15] {
         // The compiler may take an allocation nobody looks at for granted.
         assert!(std::hint::black_box(pool.alloc(bytes)).is_none());
     }
@@ -373,11 +362,7 @@ fn cells_outlive_their_thread() {
     let pool = Arc::new(busy_pool());
     let cells = {
         let pool = Arc::clone(&pool);
-        std::thread::spawn(move || {
-            (0..1000)
-                .map(|i| Filled::new(&pool, i, i as u8))
-                .collect::<Vec<_>>()
-        })
+        std::thread::spawn(move || (0..1000).map(|i| Filled::new(&pool, i, i as u8)).collect::<Vec<_>>())
     };
     for cell in cells.join().expect("thread") {
         cell.free(&pool);

@@ -18,13 +18,7 @@ const MOST: usize = 1500;
 
 impl Leaves {
     fn new() -> Leaves {
-        Leaves {
-            pool: Pool::new(),
-            cells: Vec::new(),
-            requested: 0,
-            rng: Rng(42),
-            pairs: 0,
-        }
+        Leaves { pool: Pool::new(), cells: Vec::new(), requested: 0, rng: Rng(42), pairs: 0 }
     }
 
     fn alloc(&mut self, bytes: usize) -> (NonNull<u8>, u32, Home) {
@@ -89,10 +83,7 @@ impl Leaves {
     fn ratio(&self) -> (f64, f64) {
         let usage = self.pool.usage();
         let requested = self.requested as f64;
-        (
-            usage.reserved as f64 / requested,
-            usage.used as f64 / requested,
-        )
+        (usage.reserved as f64 / requested, usage.used as f64 / requested)
     }
 
     fn report(&self, what: &str) {
@@ -150,9 +141,7 @@ fn pool_measure() {
     });
     let full = leaves.requested;
     for percent in [90, 75, 60, 50] {
-        time("declining", &mut leaves, |l| {
-            l.decline(full / 100 * percent)
-        });
+        time("declining", &mut leaves, |l| l.decline(full / 100 * percent));
         leaves.report(&format!("decline to {percent} %"));
     }
     // Changes without growth, ten for each leaf.
@@ -163,9 +152,7 @@ fn pool_measure() {
     }
     leaves.report("settled");
     for percent in [25, 10, 3] {
-        time("declining", &mut leaves, |l| {
-            l.decline(full / 100 * percent)
-        });
+        time("declining", &mut leaves, |l| l.decline(full / 100 * percent));
         leaves.report(&format!("decline to {percent} %"));
     }
     time("growing again", &mut leaves, |leaves| leaves.grow(full / 2));

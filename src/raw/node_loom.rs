@@ -1,0 +1,136 @@
+//! A node for models: loom's atomics cannot be laid over raw bytes, so they stand in a struct of their own, and the payload in an
+//! `UnsafeCell` that tells loom of each access. Only the payload lies in the pool's cell, where it lies without loom.
+
+use super::{HEADER, Info, Slot};
+use crate::raw::pool;
+use crate::value::Bits;
+use loom::alloc::Track;
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicPtr, AtomicU64};
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub(super) type SlotPtr = *mut u8;
+pub(super) type RawSlot = AtomicPtr<u8>;
+
+/// What a node consists of.
+struct Parts {
+    /// For whoever changes a tree that others read; no such operation is there yet.
+    #[allow(dead_code)]
+    lock: AtomicU64,
+    info: AtomicU64,
+    slots: Box<[Slot]>,
+    /// Each value widened to a word.
+    values: Box<[AtomicU64]>,
+    /// The first byte of the cell.
+    payload: UnsafeCell<NonNull<u8>>,
+    /// Fails the model if a node is not freed.
+    _track: Track<()>,
+}
+
+/// The address of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Node(NonNull<Parts>);
+
+impl Node {
+    pub(super) fn from_ptr(ptr: NonNull<u8>) -> Node {
+        Node(ptr.cast())
+    }
+
+    pub(super) fn as_ptr(self) -> *mut u8 {
+        self.0.as_ptr().cast()
+    }
+
+    /// Where the node begins, for a prefetch.
+    pub(crate) fn address(self) -> *const u8 {
+        self.as_ptr()
+    }
+
+    pub(super) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
+        let cell = super::take(bytes)?;
+        // Bytes that nobody writes but a vector load reads.
+        // SAFETY: (N4) the cell has `bytes` bytes and is ours alone.
+        unsafe { cell.ptr.as_ptr().write_bytes(0, bytes) };
+        let parts = Box::new(Parts {
+            lock: AtomicU64::new(0),
+            info: AtomicU64::new(info.with_home(cell.home).0),
+            slots: (0..info.slots()).map(|_| Slot::empty()).collect(),
+            values: (0..info.values()).map(|_| AtomicU64::new(0)).collect(),
+            payload: UnsafeCell::new(cell.ptr),
+            _track: Track::new(()),
+        });
+        Some((Node(NonNull::from(Box::leak(parts))), cell.size))
+    }
+
+    pub(super) unsafe fn free(self, info: Info, bytes: usize) -> usize {
+        // SAFETY: (N2, P3) by the caller; `alloc` leaked the box and took the cell.
+        unsafe {
+            let parts = Box::from_raw(self.0.as_ptr());
+            let cell = parts.payload.with_mut(|cell| *cell);
+            pool::free(cell, bytes, info.home())
+        }
+    }
+
+    unsafe fn parts<'a>(self) -> &'a Parts {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
+        // SAFETY: (N1) by the caller.
+        unsafe { &self.parts().info }
+    }
+
+    /// The plain bytes after the header.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`, and its payload has been written (N5).
+    pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
+        // SAFETY: (N1, N5, N6) by the caller.
+        unsafe {
+            let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER));
+            std::slice::from_raw_parts(at, info.payload_len())
+        }
+    }
+
+    /// Where to write the payload.
+    ///
+    /// # Safety
+    /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
+    pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
+        // SAFETY: (N1, N6) by the caller.
+        unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER)) }
+    }
+
+    /// The slot of a child.
+    ///
+    /// # Safety
+    /// The node is a live inner node (N1) for `'a` and has more than `i` slots (N6).
+    pub(crate) unsafe fn slot<'a>(self, _: Info, i: usize) -> &'a Slot {
+        // SAFETY: (N1) by the caller.
+        unsafe { &self.parts().slots[i] }
+    }
+
+    pub(super) unsafe fn load_value<B: Bits>(self, _: Info, i: usize) -> B {
+        // SAFETY: (N1) by the caller.
+        B::of_word(unsafe { self.parts() }.values[i].load(Relaxed))
+    }
+
+    pub(super) unsafe fn store_value<B: Bits>(self, _: Info, i: usize, value: B) {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.parts() }.values[i].store(value.to_word(), Relaxed);
+    }
+
+    /// Copies values between two leaves: `to[j..j + n] = from[i..i + n]`.
+    ///
+    /// # Safety
+    /// Both are live leaves of `B` with room for these values (N1, N6), distinct, no value of `from` changes meanwhile (N3) and
+    /// nobody else can reach `to` (N4).
+    pub(crate) unsafe fn copy_values<B: Bits>(from: Node, fi: Info, i: usize, to: Node, ti: Info, j: usize, n: usize) {
+        for k in 0..n {
+            // SAFETY: (N1, N3, N4) by the caller.
+            unsafe { to.store_value::<B>(ti, j + k, from.load_value::<B>(fi, i + k)) };
+        }
+    }
+}
