@@ -102,7 +102,7 @@ pub(crate) unsafe fn free_all<B: Bits>(usage: &mut Usage, root: Child) {
 ///
 /// # Safety
 /// The node is live and unchanged meanwhile (N1, N3).
-unsafe fn copy<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node> {
+pub(super) unsafe fn copy<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node> {
     // SAFETY: (N1, N3) by the caller; (N4, N5, N6) the copy is ours alone, of the same shape, and zero where the source has no entry.
     unsafe {
         let info = node.info();

@@ -11,6 +11,7 @@ pub(crate) enum Event {
     InnerSplit,
     RootSplit,
     Merge,
+    Compact,
     LeafDropped,
     InnerMerge,
     InnerBorrow,

@@ -35,6 +35,7 @@ macro_rules! count {
 mod bulk;
 mod check;
 mod clear;
+mod compact;
 mod cursor;
 mod get;
 mod insert;
@@ -79,6 +80,8 @@ pub(crate) struct RawTree<B: Bits> {
     len: usize,
     usage: Usage,
     tail: Tail,
+    /// The most bytes of leaves since the last compaction.
+    most: usize,
     _bits: std::marker::PhantomData<B>,
 }
 
@@ -89,7 +92,7 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
-        RawTree { root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), _bits: std::marker::PhantomData }
+        RawTree { root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), most: 0, _bits: std::marker::PhantomData }
     }
 
     pub(crate) fn len(&self) -> usize {

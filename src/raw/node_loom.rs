@@ -63,6 +63,14 @@ impl Node {
         Some((Node(NonNull::from(Box::leak(parts))), cell.size))
     }
 
+    /// A model's pool has no pages.
+    ///
+    /// # Safety
+    /// The node is live (N1).
+    pub(crate) unsafe fn is_sparse(self) -> bool {
+        false
+    }
+
     pub(super) unsafe fn free(self, info: Info, bytes: usize) -> usize {
         // SAFETY: (N2, P3) by the caller; `alloc` leaked the box and took the cell.
         unsafe {

@@ -50,6 +50,15 @@ impl Node {
         unsafe { pool::free(self.0, bytes, info.home()) }
     }
 
+    /// Whether a copy of the node elsewhere would help memory to come back.
+    ///
+    /// # Safety
+    /// The node is live (N1).
+    pub(crate) unsafe fn is_sparse(self) -> bool {
+        // SAFETY: (N1) by the caller; the cell is the node's.
+        unsafe { pool::is_sparse(self.0, self.info().home()) }
+    }
+
     #[inline(always)]
     pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
         // SAFETY: (N1, N6) by the caller; the header is two aligned words.

@@ -30,6 +30,7 @@ impl<B: Bits> RawTree<B> {
             // Without memory for it the leaf stays small; the tree is whole either way.
             let _ = Self::merge_leaf(&self.root, &mut self.usage, key, false);
         }
+        self.compact_if_shrunk();
         Ok(old)
     }
 
@@ -76,6 +77,7 @@ impl<B: Bits> RawTree<B> {
                 let _ = Self::merge_leaf(&self.root, &mut self.usage, &first, false);
             }
         }
+        self.compact_if_shrunk();
         Ok(before - self.len)
     }
 

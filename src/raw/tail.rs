@@ -87,6 +87,7 @@ impl<B: Bits> RawTree<B> {
         open.last.truncate(shared);
         open.last.extend_from_slice(&key[shared..]);
         self.len += 1;
+        count!(Appended);
         true
     }
 
@@ -157,6 +158,7 @@ impl<B: Bits> RawTree<B> {
             let new = run.leaf(&mut made, 0, run.len(), open.strip)?;
             last_slot(&self.root).store(Child::Leaf(new));
             made.keep();
+            count!(TailClosed);
             // SAFETY: (N2) the slot leads to the new leaf now.
             unsafe { made.usage.free::<B>(open.node) };
             Ok(())

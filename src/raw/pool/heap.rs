@@ -307,6 +307,19 @@ impl Heap {
         }
     }
 
+    /// Whether the cell's slab is to be emptied, or an eighth of its page is free.
+    ///
+    /// # Safety
+    /// `ptr` is a live cell of a slab of `kind` that this heap owns (P3).
+    pub(super) unsafe fn is_sparse(&self, ptr: NonNull<u8>, kind: Home) -> bool {
+        // SAFETY: (P2, P5) the cell's slab and page are live and this heap's.
+        unsafe {
+            let slab = slab_of(ptr.as_ptr(), kind);
+            let page = page_of(slab, ptr.as_ptr(), kind);
+            (*slab).retired || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap)
+        }
+    }
+
     /// A page with a free cell for `class`, which has none: one of slightly
     /// larger cells, or a free page.
     #[cold]

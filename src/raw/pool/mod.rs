@@ -279,6 +279,18 @@ pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
     unsafe { POOL.free(ptr, bytes, home) }
 }
 
+/// Whether a cell stands where little else is live, so that a copy of it elsewhere would help memory to come back.
+///
+/// # Safety
+/// `ptr` is a live cell of `home` (P3).
+pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, home: Home) -> bool {
+    if home == Home::Direct {
+        return false;
+    }
+    // SAFETY: (P3) as the caller promises.
+    unsafe { POOL.heaps[heap::owner(ptr, home)].lock().is_sparse(ptr, home) }
+}
+
 /// The bytes of a cell that may be used.
 ///
 /// # Safety
