@@ -25,11 +25,12 @@ use std::ops::{Bound, RangeBounds};
 ///
 /// It takes the place of a `BTreeMap<Box<[u8]>, V>` where that takes too much memory or time. Keys are any byte strings up to
 /// [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes (empty, with NUL bytes, one the prefix of another), in byte order; values are any
-/// [`Value`], stored in their own size. A map of 2 million URLs of 51 bytes with 8-byte values takes 32 bytes a key in all, less than the keys
-/// alone: they are not stored whole, so keys come back as copies or, from a [`Cursor`], as slices of its buffer.
+/// [`Value`], stored in their own size. A map of 2 million URLs of 51 bytes with 8-byte values takes 32 bytes a key in all, less
+/// than the keys alone: they are not stored whole, so keys come back as copies or, from a [`Cursor`], as slices of its buffer.
 ///
-/// A point operation searches one node a level, and there are O(log keys) levels of up to 129 children. A search compares each byte of the key
-/// at most once and steps over the node's keys many at a time. A shared map (`&FastArt`) may be read by any number of threads.
+/// A point operation searches one node a level, and there are O(log keys) levels of up to 129 children. A search compares each byte
+/// of the key at most once and steps over the node's keys many at a time. A shared map (`&FastArt`) may be read by any number of
+/// threads.
 ///
 /// ```
 /// use memkv::FastArt;
@@ -45,13 +46,13 @@ use std::ops::{Bound, RangeBounds};
 /// ```
 ///
 /// # Memory
-/// Nodes live in a pool shared by all maps of the process ([`pool`](crate::pool)); a map without keys takes only `size_of::<FastArt>()` bytes, and
-/// removing keys gives their memory back.
+/// Nodes live in a pool shared by all maps of the process ([`pool`](crate::pool)); a map without keys takes only
+/// `size_of::<FastArt>()` bytes, and removing keys gives their memory back.
 ///
 /// # Panics and aborts
-/// Methods that store a key take the part of the standard collections where it cannot be stored: they panic on a key over the limit, and call
-/// [`handle_alloc_error`](std::alloc::handle_alloc_error) without memory. [`try_insert`](Self::try_insert), [`try_remove`](Self::try_remove) and
-/// [`try_clone`](Self::try_clone) report both instead.
+/// Methods that store a key take the part of the standard collections where it cannot be stored: they panic on a key over the limit,
+/// and call [`handle_alloc_error`](std::alloc::handle_alloc_error) without memory. [`try_insert`](Self::try_insert),
+/// [`try_remove`](Self::try_remove) and [`try_clone`](Self::try_clone) report both instead.
 ///
 /// # Source
 /// Bayer, Unterauer: "Prefix B-trees", 1977; for runs of keys as leaves Heinz, Zobel, Williams: "Burst tries", 2002, and Askitis, Zobel:
@@ -396,8 +397,8 @@ impl<V: Value> FastArt<V> {
         from.count_to(&mut to)
     }
 
-    /// Keeps the keys for which `keep` says so, asked in ascending order. It may change the values. If it panics, the map is whole, with some of the
-    /// keys removed.
+    /// Keeps the keys for which `keep` says so, asked in ascending order. It may change the values. If it panics, the map is whole,
+    /// with some of the keys removed.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -492,7 +493,8 @@ impl<V: Value> FastArt<V> {
         behind
     }
 
-    /// Moves all keys of `other` here; where both have one, the value of `other` stays. O(1) if this map is empty, else an insert for each key.
+    /// Moves all keys of `other` here; where both have one, the value of `other` stays. O(1) if this map is empty, else an insert
+    /// for each key.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -513,8 +515,8 @@ impl<V: Value> FastArt<V> {
         other.clear();
     }
 
-    /// A map of keys that ascend strictly, built bottom-up with full leaves: smaller than one filled by [`insert`](Self::insert), and several
-    /// times faster.
+    /// A map of keys that ascend strictly, built bottom-up with full leaves: smaller than one filled by [`insert`](Self::insert),
+    /// and several times faster.
     ///
     /// # Errors
     /// Names the first key that is not greater than the one before it, is over the limit, or finds no memory.
@@ -556,7 +558,8 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// Packs the map as tightly as [`from_sorted`](Self::from_sorted) would. O(keys), and takes the new map's memory beside the old one's meanwhile.
+    /// Packs the map as tightly as [`from_sorted`](Self::from_sorted) would. O(keys), and takes the new map's memory beside the old
+    /// one's meanwhile.
     ///
     /// ```
     /// let mut map = memkv::FastArt::new();
