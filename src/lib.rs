@@ -1,9 +1,9 @@
 //! An ordered in-memory index for string keys that takes fewer bytes than the keys themselves.
 //!
-//! A `BTreeMap<Box<[u8]>, u64>` of two million URLs takes their bytes and some fifty more for each key. [`FastArt`] takes about twenty *less* than
-//! the keys have, values included, because neighbouring keys share their beginnings and a key is stored from where it differs on. It is a map with the names
-//! and habits of `BTreeMap`: ordered, with ranges, prefixes and entries. A run of the README's first command shows its memory and speed beside other
-//! structures on the machine at hand.
+//! A `BTreeMap<Box<[u8]>, u64>` of two million URLs takes their bytes and some fifty more for each key. [`FastArt`] takes about
+//! twenty *less* than the keys have, values included, because neighbouring keys share their beginnings and a key is stored from
+//! where it differs on. It is a map with the names and habits of `BTreeMap`: ordered, with ranges, prefixes and entries. A run of
+//! the README's first command shows its memory and speed beside other structures on the machine at hand.
 //!
 //! ```
 //! use memkv::FastArt;
@@ -39,26 +39,28 @@
 //!
 //! # Keys and values
 //!
-//! Every byte string up to [`MAX_KEY_LEN`] bytes is a key: empty, with NUL bytes, one the prefix of another. The order is that of the bytes, which for
-//! integers is the order of `to_be_bytes`. Methods take `impl AsRef<[u8]>`. Keys are not stored whole, so they come back as copies or, from a
-//! cursor, as slices of its buffer.
+//! Every byte string up to [`MAX_KEY_LEN`] bytes is a key: empty, with NUL bytes, one the prefix of another. The order is that of
+//! the bytes, which for integers is the order of `to_be_bytes`. Methods take `impl AsRef<[u8]>`. Keys are not stored whole, so they
+//! come back as copies or, from a cursor, as slices of its buffer.
 //!
 //! Values are `Copy`, at most 8 bytes, and take just their own size. Larger ones belong in a `Vec`, with their indices in the map.
 //!
 //! # Costs
 //!
-//! A lookup searches one node a level; the tree of two million URLs has three levels above the leaves. An insert writes one new leaf in the place of the old one,
-//! and now and then splits a node; ascending keys are appended without either. [`FastArt::from_sorted`] builds several times faster than inserts do, and more tightly.
-//! [`FastArt::get_many`] overlaps the cache misses of many lookups.
+//! A lookup searches one node a level; the tree of two million URLs has three levels above the leaves. An insert writes one new leaf
+//! in the place of the old one, and now and then splits a node; ascending keys are appended without either. [`FastArt::from_sorted`]
+//! builds several times faster than inserts do, and more tightly. [`FastArt::get_many`] overlaps the cache misses of many lookups.
 //!
 //! # Memory
 //!
-//! Nodes live in a [`pool`] that all maps of the process share, which takes its memory from the global allocator. While there is little of it, each node is an
-//! allocation of its own, so small maps stay small. Removing keys gives memory back: to the pool at once, from there to the allocator as its slabs run
-//! empty, and all of it with the last key. [`FastArt::memory_usage`] tells what a map holds, [`pool::usage`] what all do.
+//! Nodes live in a [`pool`] that all maps of the process share, which takes its memory from the global allocator. While there is
+//! little of it, each node is an allocation of its own, so small maps stay small. Removing keys gives memory back: to the pool at
+//! once, from there to the allocator as its slabs run empty, and all of it with the last key. [`FastArt::memory_usage`] tells what a
+//! map holds, [`pool::usage`] what all do.
 //!
-//! On Linux the pool asks for huge pages, which makes random lookups in large maps faster, since these are bound by misses in the processor's address
-//! cache. Turn that off with [`pool::set_huge_pages`] before the maps are filled, where resident memory must follow use in small steps.
+//! On Linux the pool asks for huge pages, which makes random lookups in large maps faster, since these are bound by misses in the
+//! processor's address cache. Turn that off with [`pool::set_huge_pages`] before the maps are filled, where resident memory must
+//! follow use in small steps.
 //!
 //! # Threads
 //!
@@ -78,8 +80,10 @@
 //! * R. Bayer, K. Unterauer: "Prefix B-trees", ACM TODS 1977. Shortest separators, and nodes that leave out what all their keys share.
 //! * S. Heinz, J. Zobel, H. Williams: "Burst tries: a fast, efficient data structure for string keys", ACM TOIS 2002; N. Askitis, J. Zobel:
 //!   "B-tries for disk-based string management", VLDB Journal 2009. Runs of neighbouring keys as leaves.
-//! * V. Leis, A. Kemper, T. Neumann: "The adaptive radix tree", ICDE 2013. The tree that gave the maps their name: nodes that fit their content, SIMD search.
-//! * R. Binna, E. Zangerle, M. Pichl, G. Specht, V. Leis: "HOT: a height optimized trie index", SIGMOD 2018. Many children a node, whatever the keys.
+//! * V. Leis, A. Kemper, T. Neumann: "The adaptive radix tree", ICDE 2013. The tree that gave the maps their name: nodes that fit
+//!   their content, SIMD search.
+//! * R. Binna, E. Zangerle, M. Pichl, G. Specht, V. Leis: "HOT: a height optimized trie index", SIGMOD 2018. Many children a node,
+//!   whatever the keys.
 
 mod error;
 mod fast;

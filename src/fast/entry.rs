@@ -7,6 +7,8 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 /// A value of a map, to read and change. What it holds when it is dropped is stored: a guard that is forgotten stores nothing.
+///
+/// From [`FastArt::get_mut`](crate::FastArt::get_mut) and [`Entry`].
 pub struct ValueMut<'a, V: Value> {
     tree: &'a mut RawTree<V::Bits>,
     place: Place,
@@ -84,11 +86,23 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
     }
 
     /// Stores `value` where there is none.
+    ///
+    /// # Panics
+    /// As [`FastArt::insert`](crate::FastArt::insert).
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::new();
+    /// *map.entry("a").or_insert(1u64) += 1;
+    /// assert_eq!(map.get("a"), Some(2));
+    /// ```
     pub fn or_insert(self, value: V) -> ValueMut<'a, V> {
         self.or_insert_with(|| value)
     }
 
     /// Stores what `value` gives where there is none.
+    ///
+    /// # Panics
+    /// As [`FastArt::insert`](crate::FastArt::insert).
     pub fn or_insert_with(self, value: impl FnOnce() -> V) -> ValueMut<'a, V> {
         match self {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -100,6 +114,15 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
     }
 
     /// Stores the default value where there is none.
+    ///
+    /// # Panics
+    /// As [`FastArt::insert`](crate::FastArt::insert).
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::<u32>::new();
+    /// *map.entry("a").or_default() += 1;
+    /// assert_eq!(map.get("a"), Some(1));
+    /// ```
     pub fn or_default(self) -> ValueMut<'a, V>
     where
         V: Default,
@@ -145,11 +168,22 @@ impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
     }
 
     /// Overwrites the value, and gives the old one.
+    ///
+    /// ```
+    /// use memkv::{Entry, FastArt};
+    ///
+    /// let mut map = FastArt::from([("a", 1u64)]);
+    /// if let Entry::Occupied(mut entry) = map.entry("a") {
+    ///     assert_eq!(entry.insert(2), 1);
+    ///     assert_eq!(entry.remove(), 2);
+    /// }
+    /// assert!(map.is_empty());
+    /// ```
     pub fn insert(&mut self, value: V) -> V {
         V::from_bits(self.tree.set_value(self.place, value.into_bits()))
     }
 
-    /// Removes the key, and gives its value.
+    /// Removes the key, and gives its value. Without memory it aborts as [`FastArt::remove`](crate::FastArt::remove) does.
     pub fn remove(self) -> V {
         let value = self.get();
         if let Err(error) = self.tree.remove(self.key.as_ref()) {
@@ -171,6 +205,16 @@ impl<'a, K: AsRef<[u8]>, V: Value> VacantEntry<'a, K, V> {
     }
 
     /// Stores `value` under the key.
+    ///
+    /// ```
+    /// use memkv::{Entry, FastArt};
+    ///
+    /// let mut map = FastArt::new();
+    /// if let Entry::Vacant(entry) = map.entry("a") {
+    ///     entry.insert(1u64);
+    /// }
+    /// assert_eq!(map.get("a"), Some(1));
+    /// ```
     ///
     /// # Panics
     /// As [`FastArt::insert`](crate::FastArt::insert).

@@ -36,13 +36,20 @@ impl<'a, V: Value> Cursor<'a, V> {
         self.raw
     }
 
-    /// Goes before the first key that is at least `key`.
+    /// Goes before the first key that is at least `key`. One lookup.
     #[inline]
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {
         self.raw.seek(key.as_ref(), false);
     }
 
     /// Goes before the first key that is greater than `key`.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
+    /// let mut cursor = map.cursor();
+    /// cursor.seek_after("a");
+    /// assert_eq!(cursor.next(), Some((&b"b"[..], 2)));
+    /// ```
     #[inline]
     pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
         self.raw.seek(key.as_ref(), true);
@@ -54,6 +61,15 @@ impl<'a, V: Value> Cursor<'a, V> {
     }
 
     /// Goes behind the last key of all.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
+    /// let mut cursor = map.cursor();
+    /// cursor.seek_to_last();
+    /// assert_eq!(cursor.prev(), Some((&b"b"[..], 2)));
+    /// cursor.seek_to_first();
+    /// assert_eq!(cursor.next(), Some((&b"a"[..], 1)));
+    /// ```
     pub fn seek_to_last(&mut self) {
         self.raw.seek_end();
     }
@@ -134,6 +150,12 @@ impl<'a, V: Value> Range<'a, V> {
     }
 
     /// The next key from the back, lent until the next call, and its value.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
+    /// let mut range = map.range("a"..);
+    /// assert_eq!(range.lend_back(), Some((&b"b"[..], 2)));
+    /// ```
     #[inline]
     pub fn lend_back(&mut self) -> Option<(&[u8], V)> {
         if self.is_done() {
@@ -258,7 +280,7 @@ impl<'a, V: Value> Values<'a, V> {
     }
 }
 
-/// A map's keys and values, taken from it.
+/// A map's keys and values, taken from it, as copies. From the `IntoIterator` of [`FastArt`](crate::FastArt).
 pub struct IntoIter<V: Value> {
     cursors: OwnedCursors<V::Bits>,
     values: std::marker::PhantomData<V>,
@@ -284,7 +306,7 @@ impl<V: Value> fmt::Debug for IntoIter<V> {
     }
 }
 
-/// A map's keys, taken from it.
+/// A map's keys, taken from it, as copies. From [`FastArt::into_keys`](crate::FastArt::into_keys).
 #[derive(Debug)]
 pub struct IntoKeys<V: Value> {
     iter: IntoIter<V>,

@@ -20,16 +20,17 @@ use crate::value::Value;
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 
-/// An ordered map from byte strings to small values, for one thread at a time: an adaptive radix tree whose leaves hold runs of
-/// neighbouring keys, front-coded.
+/// An ordered map from byte strings to small values, with one writer at a time: a shallow tree whose nodes hold runs of neighbouring keys,
+/// front-coded.
 ///
 /// It takes the place of a `BTreeMap<Box<[u8]>, V>` where that takes too much memory or time. Keys are any byte strings up to
 /// [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes (empty, with NUL bytes, one the prefix of another), in byte order; values are any
-/// [`Value`], stored in their own size. A map of 2 million URLs of 51 bytes with 8-byte values takes 32 bytes a key in all, less than the keys
-/// alone: they are not stored whole, so keys come back as copies or, from a [`Cursor`], as slices of its buffer.
+/// [`Value`], stored in their own size. A map of 2 million URLs of 51 bytes with 8-byte values takes 32 bytes a key in all, less
+/// than the keys alone: they are not stored whole, so keys come back as copies or, from a [`Cursor`], as slices of its buffer.
 ///
-/// Point operations take O(key length) steps besides one search of a leaf of at most 192 keys, whatever the number of keys. A shared map
-/// (`&FastArt`) may be read by any number of threads.
+/// A point operation searches one node a level, and there are O(log keys) levels of up to 129 children. A search compares each byte
+/// of the key at most once and steps over the node's keys many at a time. A shared map (`&FastArt`) may be read by any number of
+/// threads.
 ///
 /// ```
 /// use memkv::FastArt;
@@ -45,17 +46,17 @@ use std::ops::{Bound, RangeBounds};
 /// ```
 ///
 /// # Memory
-/// Nodes live in a pool shared by all maps of the process ([`pool`](crate::pool)); a map without keys takes only `size_of::<FastArt>()` bytes, and
-/// removing keys gives their memory back.
+/// Nodes live in a pool shared by all maps of the process ([`pool`](crate::pool)); a map without keys takes only
+/// `size_of::<FastArt>()` bytes, and removing keys gives their memory back.
 ///
 /// # Panics and aborts
-/// Methods that store a key take the part of the standard collections where it cannot be stored: they panic on a key over the limit, and call
-/// [`handle_alloc_error`](std::alloc::handle_alloc_error) without memory. [`try_insert`](Self::try_insert), [`try_remove`](Self::try_remove) and
-/// [`try_clone`](Self::try_clone) report both instead.
+/// Methods that store a key take the part of the standard collections where it cannot be stored: they panic on a key over the limit,
+/// and call [`handle_alloc_error`](std::alloc::handle_alloc_error) without memory. [`try_insert`](Self::try_insert),
+/// [`try_remove`](Self::try_remove) and [`try_clone`](Self::try_clone) report both instead.
 ///
 /// # Source
-/// Leis, Kemper, Neumann: "The Adaptive Radix Tree", ICDE 2013; for runs below a trie Heinz, Zobel, Williams: "Burst tries", 2002, and Askitis, Zobel:
-/// "B-tries for disk-based string management", 2009.
+/// Bayer, Unterauer: "Prefix B-trees", 1977; for runs of keys as leaves Heinz, Zobel, Williams: "Burst tries", 2002, and Askitis, Zobel:
+/// "B-tries for disk-based string management", 2009. The [crate's page](crate#literature) has more.
 pub struct FastArt<V: Value = u64> {
     tree: RawTree<V::Bits>,
     values: PhantomData<V>,
@@ -109,12 +110,17 @@ impl<V: Value> FastArt<V> {
         FastArt { tree, values: PhantomData }
     }
 
-    /// Number of keys.
+    /// Number of keys. O(1).
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
+    /// assert_eq!(map.len(), 2);
+    /// ```
     pub fn len(&self) -> usize {
         self.tree.len()
     }
 
-    /// Whether there is no key.
+    /// Whether there is no key. O(1).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -152,6 +158,11 @@ impl<V: Value> FastArt<V> {
     ///
     /// # Errors
     /// The key is over the limit, or there is no memory. The map is then as it was before.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::new();
+    /// assert_eq!(map.try_insert("a", 1), Ok(None));
+    /// ```
     #[inline]
     pub fn try_insert(&mut self, key: impl AsRef<[u8]>, value: V) -> Result<Option<V>, InsertError> {
         Ok(self.tree.insert(key.as_ref(), value.into_bits())?.map(V::from_bits))
@@ -183,12 +194,17 @@ impl<V: Value> FastArt<V> {
     }
 
     /// Whether `key` is there.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("a", 1u64)]);
+    /// assert!(map.contains_key("a") && !map.contains_key(""));
+    /// ```
     #[inline]
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
         self.tree.find(key.as_ref()).is_some()
     }
 
-    /// The value of `key`, to change in place. The change takes effect when the guard is dropped.
+    /// The value of `key`, to change in place. The change takes effect when the guard is dropped; one that is forgotten changes nothing.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64)]);
@@ -215,6 +231,9 @@ impl<V: Value> FastArt<V> {
 
     /// Removes `key` and gives its value.
     ///
+    /// Aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error) where there is no memory for the shortened leaf;
+    /// [`try_remove`](Self::try_remove) reports that.
+    ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64)]);
     /// assert_eq!(map.remove("a"), Some(1));
@@ -232,6 +251,11 @@ impl<V: Value> FastArt<V> {
     ///
     /// # Errors
     /// There is no memory. The map is then as it was before.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::from([("a", 1u64)]);
+    /// assert_eq!(map.try_remove("a"), Ok(Some(1)));
+    /// ```
     #[inline]
     pub fn try_remove(&mut self, key: impl AsRef<[u8]>) -> Result<Option<V>, InsertError> {
         Ok(self.tree.remove(key.as_ref())?.map(V::from_bits))
@@ -248,7 +272,7 @@ impl<V: Value> FastArt<V> {
         self.iter().next()
     }
 
-    /// The greatest key and its value.
+    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
     pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
         self.iter().next_back()
     }
@@ -267,7 +291,7 @@ impl<V: Value> FastArt<V> {
         Some((key, value))
     }
 
-    /// Removes the greatest key and gives it with its value.
+    /// Removes the greatest key and gives it with its value. As [`pop_first`](Self::pop_first), from the other end.
     pub fn pop_last(&mut self) -> Option<(Vec<u8>, V)> {
         let (key, value) = self.last_key_value()?;
         self.remove(&key);
@@ -314,12 +338,22 @@ impl<V: Value> FastArt<V> {
         Iter::new(self.range::<&[u8], _>(..), self.len())
     }
 
-    /// All keys, ascending.
+    /// All keys, ascending; from the back, descending.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
+    /// assert!(map.keys().eq([b"a", b"b"]));
+    /// ```
     pub fn keys(&self) -> Keys<'_, V> {
         Keys::new(self.iter())
     }
 
     /// All values, in the order of their keys.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
+    /// assert!(map.values().eq([1, 2]));
+    /// ```
     pub fn values(&self) -> Values<'_, V> {
         Values::new(self.iter())
     }
@@ -348,7 +382,7 @@ impl<V: Value> FastArt<V> {
         Range::new(&self.tree, Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
     }
 
-    /// How many keys begin with `prefix`. Counts leaf by leaf, without reading the keys.
+    /// How many keys begin with `prefix`. O(leaves with such keys): counts leaf by leaf, without reading the keys.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);
@@ -363,7 +397,8 @@ impl<V: Value> FastArt<V> {
         from.count_to(&mut to)
     }
 
-    /// Keeps the keys for which `keep` says so. It may change the values. If it panics, the map is whole, with some of the keys removed.
+    /// Keeps the keys for which `keep` says so, asked in ascending order. It may change the values. If it panics, the map is whole,
+    /// with some of the keys removed.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -443,7 +478,7 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// Splits off the keys from `key` on as a map of their own.
+    /// Splits off the keys from `key` on as a map of their own. O(keys split off).
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -458,7 +493,8 @@ impl<V: Value> FastArt<V> {
         behind
     }
 
-    /// Moves all keys of `other` here; where both have one, the value of `other` stays.
+    /// Moves all keys of `other` here; where both have one, the value of `other` stays. O(1) if this map is empty, else an insert
+    /// for each key.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -479,8 +515,8 @@ impl<V: Value> FastArt<V> {
         other.clear();
     }
 
-    /// A map of keys that ascend strictly, built bottom-up with full leaves: smaller than one filled by [`insert`](Self::insert), and several
-    /// times faster.
+    /// A map of keys that ascend strictly, built bottom-up with full leaves: smaller than one filled by [`insert`](Self::insert),
+    /// and several times faster.
     ///
     /// # Errors
     /// Names the first key that is not greater than the one before it, is over the limit, or finds no memory.
@@ -522,15 +558,31 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// Packs the map as tightly as [`from_sorted`](Self::from_sorted) would. O(keys), and takes the new map's memory beside the old one's meanwhile.
+    /// Packs the map as tightly as [`from_sorted`](Self::from_sorted) would. O(keys), and takes the new map's memory beside the old
+    /// one's meanwhile.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::new();
+    /// for i in 0..10_000u32 {
+    ///     map.insert(i.wrapping_mul(0x9E37_79B1).to_be_bytes(), i);
+    /// }
+    /// let before = map.memory_usage();
+    /// map.shrink_to_fit();
+    /// assert!(map.memory_usage().leaves < before.leaves);
+    /// ```
     pub fn shrink_to_fit(&mut self) {
         *self = Self::rebuild(self.cursor().into_raw());
     }
 
-    /// A copy of the map.
+    /// A copy of the map, node for node. O(nodes).
     ///
     /// # Errors
     /// There is no memory.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("a", 1u64)]);
+    /// assert_eq!(map.try_clone().as_ref(), Ok(&map));
+    /// ```
     pub fn try_clone(&self) -> Result<Self, InsertError> {
         Ok(Self::of(self.tree.try_clone()?))
     }

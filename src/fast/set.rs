@@ -21,12 +21,12 @@ pub struct FastSet {
 }
 
 impl FastSet {
-    /// An empty set.
+    /// An empty set. Takes no memory besides itself.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Number of keys.
+    /// Number of keys. O(1).
     pub fn len(&self) -> usize {
         self.map.len()
     }
@@ -36,12 +36,18 @@ impl FastSet {
         self.map.is_empty()
     }
 
-    /// Removes every key.
+    /// Removes every key and gives the memory back.
     pub fn clear(&mut self) {
         self.map.clear();
     }
 
     /// Adds `key`, and says whether it is new.
+    ///
+    /// ```
+    /// let mut set = memkv::FastSet::new();
+    /// assert!(set.insert("a"));
+    /// assert!(!set.insert("a"));
+    /// ```
     ///
     /// # Panics
     /// As [`FastArt::insert`].
@@ -66,12 +72,24 @@ impl FastSet {
     }
 
     /// Removes `key`, and says whether it was there.
+    ///
+    /// ```
+    /// let mut set: memkv::FastSet = ["a"].into_iter().collect();
+    /// assert!(set.remove("a"));
+    /// assert!(!set.remove("a"));
+    /// ```
     #[inline]
     pub fn remove(&mut self, key: impl AsRef<[u8]>) -> bool {
         self.map.remove(key).is_some()
     }
 
     /// The least key.
+    ///
+    /// ```
+    /// let set: memkv::FastSet = ["b", "a"].into_iter().collect();
+    /// assert_eq!(set.first(), Some(b"a".to_vec()));
+    /// assert_eq!(set.last(), Some(b"b".to_vec()));
+    /// ```
     pub fn first(&self) -> Option<Vec<u8>> {
         self.iter().next()
     }
@@ -91,12 +109,22 @@ impl FastSet {
         self.map.pop_last().map(|(key, ())| key)
     }
 
-    /// All keys, ascending.
+    /// All keys, ascending; from the back, descending.
+    ///
+    /// ```
+    /// let set: memkv::FastSet = ["b", "a"].into_iter().collect();
+    /// assert!(set.iter().eq([b"a", b"b"]));
+    /// ```
     pub fn iter(&self) -> Keys<'_, ()> {
         self.map.keys()
     }
 
-    /// The keys inside a range, ascending.
+    /// The keys inside a range, ascending; from the back, descending.
+    ///
+    /// ```
+    /// let set: memkv::FastSet = ["a", "b", "c"].into_iter().collect();
+    /// assert!(set.range("a".."c").eq([b"a", b"b"]));
+    /// ```
     pub fn range<'a, K: AsRef<[u8]> + ?Sized + 'a>(
         &'a self,
         range: impl RangeBounds<K> + 'a,
@@ -104,17 +132,33 @@ impl FastSet {
         self.map.range(range).map(|(key, ())| key)
     }
 
-    /// The keys that begin with `prefix`, ascending.
+    /// The keys that begin with `prefix`, ascending; from the back, descending.
+    ///
+    /// ```
+    /// let set: memkv::FastSet = ["a", "ab", "b"].into_iter().collect();
+    /// assert_eq!(set.prefix("a").count(), 2);
+    /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> impl DoubleEndedIterator<Item = Vec<u8>> {
         self.map.prefix(prefix).map(|(key, ())| key)
     }
 
-    /// The longest stored key that `key` begins with.
+    /// The longest stored key that `key` begins with, as a part of `key`.
+    ///
+    /// ```
+    /// let set: memkv::FastSet = ["/api", "/api/v2"].into_iter().collect();
+    /// assert_eq!(set.get_longest_prefix("/api/v1"), Some(&b"/api"[..]));
+    /// ```
     pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(&self, key: &'k K) -> Option<&'k [u8]> {
         self.map.get_longest_prefix(key).map(|(key, ())| key)
     }
 
-    /// Keeps the keys for which `keep` says so.
+    /// Keeps the keys for which `keep` says so, asked in ascending order.
+    ///
+    /// ```
+    /// let mut set: memkv::FastSet = ["a", "bb"].into_iter().collect();
+    /// set.retain(|key| key.len() > 1);
+    /// assert_eq!(set.len(), 1);
+    /// ```
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
         self.map.retain(|key, ()| keep(key));
     }
@@ -123,21 +167,38 @@ impl FastSet {
     ///
     /// # Errors
     /// As [`FastArt::from_sorted`].
+    ///
+    /// ```
+    /// let set = memkv::FastSet::from_sorted(["a", "b"])?;
+    /// assert!(set.contains("b"));
+    /// # Ok::<(), memkv::BuildError>(())
+    /// ```
     pub fn from_sorted<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Result<Self, BuildError> {
         Ok(FastSet { map: FastArt::from_sorted(keys.into_iter().map(|key| (key, ())))? })
     }
 
-    /// What the set holds, in bytes.
+    /// What the set holds, in bytes. As [`FastArt::memory_usage`].
     pub fn memory_usage(&self) -> MemoryUsage {
         self.map.memory_usage()
     }
 
     /// The set as a map without values, with all of a map's methods.
+    ///
+    /// ```
+    /// let set: memkv::FastSet = ["a", "ab", "b"].into_iter().collect();
+    /// assert_eq!(set.as_map().count_prefix("a"), 2);
+    /// ```
     pub fn as_map(&self) -> &FastArt<()> {
         &self.map
     }
 
     /// As [`as_map`](Self::as_map), to change.
+    ///
+    /// ```
+    /// let mut set: memkv::FastSet = ["a", "ab", "b"].into_iter().collect();
+    /// set.as_map_mut().remove_prefix("a");
+    /// assert_eq!(set.len(), 1);
+    /// ```
     pub fn as_map_mut(&mut self) -> &mut FastArt<()> {
         &mut self.map
     }

@@ -104,7 +104,12 @@ impl<'a, V: Value> IntoIterator for &'a FastArt<V> {
 }
 
 impl<V: Value> FastArt<V> {
-    /// The map's keys, ascending; the map is gone.
+    /// The map's keys, ascending; the map is gone when the iterator is.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
+    /// assert!(map.into_keys().eq([b"a", b"b"]));
+    /// ```
     pub fn into_keys(self) -> IntoKeys<V> {
         IntoKeys::new(self.into_iter())
     }

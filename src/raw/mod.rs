@@ -9,14 +9,15 @@
 //!           └──────────────────────┘        └──────────────────────┘
 //! ```
 //!
-//! An inner node's keys are separators: the child before separator `i` has the keys below it, the child behind it those from it on. A separator is
-//! the shortest string that tells its neighbours apart. Both kinds of node leave out the bytes that all keys below them share.
+//! An inner node's keys are separators: the child before separator `i` has the keys below it, the child behind it those from it on.
+//! A separator is the shortest string that tells its neighbours apart. Both kinds of node leave out the bytes that all keys below
+//! them share.
 //!
-//! Separators of whole strings, where a radix tree has one byte a level: with front coding one search tells a hundred children apart, however long the prefixes
-//! are that they share, so that a few levels reach millions of keys.
+//! Separators of whole strings, where a radix tree has one byte a level: with front coding one search tells a hundred children
+//! apart, however long the prefixes are that they share, so that a few levels reach millions of keys.
 //!
-//! Shortest separators and stripped prefixes: Bayer and Unterauer, "Prefix B-trees", 1977. Runs of keys below a trie, from which the leaves come: Heinz, Zobel and
-//! Williams, "Burst tries", 2002; Askitis and Zobel, "B-tries for disk-based string management", 2009.
+//! Shortest separators and stripped prefixes: Bayer and Unterauer, "Prefix B-trees", 1977. Runs of keys below a trie, from which the
+//! leaves come: Heinz, Zobel and Williams, "Burst tries", 2002; Askitis and Zobel, "B-tries for disk-based string management", 2009.
 //!
 //! A change prepares new nodes first, which may fail and publishes nothing, and then commits by stores only. All `unsafe` of
 //! the library is in this folder; SAFETY.md numbers what it rests on.

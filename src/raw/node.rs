@@ -63,7 +63,7 @@ impl Info {
     /// A wide node: lengths of four bytes.
     ///
     /// # Panics
-    /// If a length does not fit: the node's size would be wrong (N6). Four keys at the length limit in one inner node get there.
+    /// If a length does not fit: the node's size would be wrong (N6).
     pub(crate) fn wide(kind: Kind, count: usize, rest: usize, empty_first: bool) -> Info {
         assert!(count <= Self::MAX_COUNT && rest as u64 <= u64::from(u32::MAX), "a node of {count} keys and {rest} bytes");
         Info(Self::flags(kind, empty_first) | WIDE | (count as u64) << 8 | (rest as u64) << 16)

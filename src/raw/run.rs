@@ -259,8 +259,8 @@ impl<T: Copy> Run<T> {
         best
     }
 
-    /// Shape of a node with the keys `from..to` less their first `strip` bytes.
-    fn shape(&self, kind: Kind, from: usize, to: usize, strip: usize) -> Info {
+    /// Shape of a node with the keys `from..to` less their first `strip` bytes. Several keys near the limit may be too large for one node.
+    fn shape(&self, kind: Kind, from: usize, to: usize, strip: usize) -> Result<Info, Failed> {
         let (mut rest, mut wide) = (0, strip > Info::NARROW_STRIP);
         for i in from..to {
             let lcp = if i == from { 0 } else { self.lcp(i) - strip };
@@ -268,8 +268,11 @@ impl<T: Copy> Run<T> {
             wide |= lcp > NARROW_LCP || len > NARROW_LEN;
             rest += len;
         }
+        if u32::try_from(rest).is_err() {
+            return Err(Failed(rest));
+        }
         let empty_first = from < to && self.key_len(from) == strip;
-        if wide || rest > 0xFFFF {
+        Ok(if wide || rest > 0xFFFF {
             count!(Wide);
             if kind == Kind::Inner {
                 count!(WideInner);
@@ -277,7 +280,7 @@ impl<T: Copy> Run<T> {
             Info::wide(kind, to - from, rest, empty_first)
         } else {
             Info::narrow(kind, to - from, to - from, rest, strip, empty_first)
-        }
+        })
     }
 
     /// Writes the keys `from..to` less their first `strip` bytes into a node that has room for them.
@@ -334,7 +337,7 @@ impl<B: Bits> Run<B> {
 
     /// A leaf of the keys `from..to` less their first `strip` bytes.
     pub(crate) fn leaf(&self, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
-        let info = self.shape(Kind::Leaf, from, to, strip);
+        let info = self.shape(Kind::Leaf, from, to, strip)?;
         let node = made.alloc(info)?;
         // SAFETY: (N4, N5, N6) the node is ours alone, of the size `info` says; all of it is written here.
         unsafe {
@@ -366,7 +369,7 @@ impl Run<Child> {
         to: usize,
         strip: usize,
     ) -> Result<Node, Failed> {
-        let info = self.shape(Kind::Inner, from, to, strip);
+        let info = self.shape(Kind::Inner, from, to, strip)?;
         let node = made.alloc(info)?;
         // SAFETY: (N4, N5, N6) the node is ours alone, of the size `info` says; all of it is written here.
         unsafe {
