@@ -184,14 +184,14 @@ impl<'a> Keys<'a> {
             let hits = simd::candidates(self.payload, block, cap + block, m.min(0xFF) as u8, byte) & open;
             let lane = hits.trailing_zeros() as usize;
             let j = block + lane;
-            if j >= n {
-                return Err(Gap { at: n, lcp: m, next: 0 });
-            }
-            if hits == 0 {
+            if hits == 0 && block + simd::LANES < n {
                 begin += simd::sum(self.payload, 2 * cap + block, simd::LANES);
                 block += simd::LANES;
                 open = !0;
                 continue;
+            }
+            if hits == 0 || j >= n {
+                return Err(Gap { at: n, lcp: m, next: 0 });
             }
             let lcp = usize::from(self.payload[j]);
             if lcp < m || self.payload[cap + j] != byte {

@@ -23,7 +23,7 @@ mod imp;
 mod portable;
 
 /// Entries that are searched together, and bytes that the search may read from the first of them: all of it must be payload.
-pub(crate) const LANES: usize = 64;
+pub(crate) const LANES: usize = 16;
 /// Bytes that [`shared`] compares.
 pub(crate) const CHUNK: usize = 16;
 
