@@ -15,11 +15,14 @@ fn main() {
         raw += url.len();
         index.insert(url, i);
     }
-    index.insert("https://wiki.example.org/", 0);
+    let root = "https://wiki.example.org/";
+    raw += root.len();
+    index.insert(root, u32::MAX);
 
     println!("{} URLs of {raw} bytes in all", index.len());
-    println!("shop/00000000: {:?}", index.get("https://shop.example.org/articles/00000000"));
-    println!("news: {:?}", index.get_many(&["https://news.example.org/articles/00000000", "https://news.example.org/"]));
+    println!("one: {:?}", index.get("https://shop.example.org/articles/9e3779b1"));
+    let batch = ["https://news.example.org/articles/00000000", "https://news.example.org/", "https://wiki.example.org/"];
+    println!("many: {:?}", index.get_many(&batch));
 
     let prefix = "https://wiki.example.org/articles/000";
     println!("{} begin with {prefix}, the first of them:", index.count_prefix(prefix));

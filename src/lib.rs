@@ -40,7 +40,7 @@
 //! # Keys and values
 //!
 //! Every byte string up to [`MAX_KEY_LEN`] bytes is a key: empty, with NUL bytes, one the prefix of another. The order is that of
-//! the bytes, which for integers is the order of `to_be_bytes`. Methods take `impl AsRef<[u8]>`. Keys are not stored whole, so they
+//! the bytes, which for unsigned integers is the order of `to_be_bytes`. Methods take `impl AsRef<[u8]>`. Keys are not stored whole, so they
 //! come back as copies or, from a cursor, as slices of its buffer.
 //!
 //! Values are `Copy`, at most 8 bytes, and take just their own size. Larger ones belong in a `Vec`, with their indices in the map.

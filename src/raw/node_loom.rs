@@ -49,9 +49,12 @@ impl Node {
 
     pub(super) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
         let cell = super::take(bytes)?;
-        // Bytes that nobody writes but a vector load reads.
-        // SAFETY: (N4) the cell has `bytes` bytes and is ours alone.
-        unsafe { cell.ptr.as_ptr().write_bytes(0, bytes) };
+        // What must be written is something else than zero before, so that it shows if it is not.
+        // SAFETY: (N4, N6) the cell has `bytes` bytes and is ours alone.
+        unsafe {
+            cell.ptr.as_ptr().write_bytes(0xEE, bytes);
+            cell.ptr.as_ptr().add(info.padding_at()).write_bytes(0, bytes - info.padding_at());
+        }
         let parts = Box::new(Parts {
             lock: AtomicU64::new(0),
             info: AtomicU64::new(info.with_home(cell.home).0),
