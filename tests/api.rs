@@ -5,7 +5,11 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-const CASES: u32 = if cfg!(miri) { 2 } else { 64 };
+/// As many as `PROPTEST_CASES` says.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
+    asked.unwrap_or(if cfg!(miri) { 2 } else { 16 })
+}
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -41,7 +45,7 @@ fn steps<V: Clone + Debug>(value: impl Strategy<Value = V>) -> impl Strategy<Val
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn of_u8(steps in steps(any::<u8>())) { values_come_back(steps) }
