@@ -118,7 +118,7 @@ fn uuids_as_text() {
     holds((0..N).map(|_| {
         let (a, b) = (rng.next(), rng.next());
         let (time, rest) = (a >> 32, b & 0xFFFF_FFFF_FFFF);
-        format!("{time:08x}-{:04x}-4{:03x}-a{:03x}-{rest:012x}", a >> 16 & 0xFFFF, a & 0xFFF, b >> 52).into_bytes()
+        format!("{time:08x}-{:04x}-4{:03x}-a{:03x}-{rest:012x}", (a >> 16) & 0xFFFF, a & 0xFFF, b >> 52).into_bytes()
     }));
 }
 
@@ -185,9 +185,7 @@ fn hot_spot() {
 /// Nothing but NUL and 0xFF.
 #[test]
 fn extreme_bytes() {
-    holds(
-        (0..N).map(|i| {
-            (0..15).map(|bit| if i * 7 % 32_768 >> bit & 1 == 0 { 0 } else { 0xFF }).chain([0; 3].into_iter().take(i % 4)).collect()
-        }),
-    );
+    holds((0..N).map(|i| {
+        (0..15).map(|bit| if ((i * 7 % 32_768) >> bit) & 1 == 0 { 0 } else { 0xFF }).chain([0; 3].into_iter().take(i % 4)).collect()
+    }));
 }
