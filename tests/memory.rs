@@ -173,7 +173,7 @@ fn small_maps_are_small() {
 fn churn_takes_no_more_and_more() {
     alone(|| {
         let mut map = FastArt::<u64>::new();
-        let n = 40_000;
+        let n = 100_000;
         (0..n).for_each(|i| _ = map.insert(url(i), 0));
         let before = LIVE.load(Relaxed);
         let mut highest = Vec::new();
@@ -187,6 +187,9 @@ fn churn_takes_no_more_and_more() {
         assert_eq!(map.len(), (0..n).map(url).collect::<std::collections::BTreeSet<_>>().len());
         let worst = *highest.iter().max().unwrap();
         assert!(worst <= before + before / 4, "{before} bytes at first, then {highest:?}");
-        assert!(highest[11] <= highest[3] + highest[3] / 20, "{highest:?}");
+        // The pool takes slabs of this size while it is small, so what is held moves in such steps.
+        let slab = 256 << 10;
+        let (early, late) = highest.split_at(6);
+        assert!(late.iter().max().unwrap() <= &(early.iter().max().unwrap() + slab), "{highest:?}");
     });
 }

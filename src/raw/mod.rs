@@ -62,7 +62,7 @@ use node::Slot;
 use tail::Tail;
 
 /// Bytes that a leaf may take before it is split, all in all.
-pub(crate) const LEAF_SIZE: usize = 1536;
+pub(crate) const LEAF_SIZE: usize = 1792;
 /// Keys that a leaf may have before it is split. In a model a few keys must make a tree of several levels.
 pub(crate) const LEAF_COUNT: usize = if cfg!(loom) { 3 } else { 192 };
 /// Bytes that an inner node may take before it is split.
