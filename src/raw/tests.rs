@@ -263,7 +263,7 @@ fn failed_allocations_change_nothing_behind_the_tail() {
     use Event::{Appended, LopsidedSplit, TailClosed, TailOpened};
     takes(&[TailOpened, Appended, TailClosed, LopsidedSplit], || {
         // Ascending keys, and every so often one that is not.
-        let keys = || (0..400u32).map(|i| if i % 37 == 36 { (i / 2) << 8 | 1 } else { i << 8 });
+        let keys = || (0..600u32).map(|i| if i % 89 == 88 { (i / 2) << 8 | 1 } else { i << 8 });
         fails_cleanly(|| Box::new(keys().map(|i| i.to_be_bytes().to_vec())), |i| i);
     });
 }
