@@ -543,7 +543,7 @@ impl<V: Value> FastArt<V> {
 
     /// A map of the keys from a cursor's position on.
     fn rebuild(mut cursor: RawCursor<'_, V::Bits>) -> Self {
-        let build = || {
+        let mut build = || {
             let mut builder = Builder::new();
             while let Some((key, bits)) = cursor.next() {
                 let shared = common_prefix(builder.last(), key);
@@ -551,7 +551,6 @@ impl<V: Value> FastArt<V> {
             }
             builder.finish()
         };
-        let mut build = build;
         match build() {
             Ok(tree) => Self::of(tree),
             Err(failed) => fail(failed.into()),

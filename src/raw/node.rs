@@ -9,7 +9,7 @@
 //! memory, written before the node can be reached and unchanged afterwards; info, slots and values are atomics of one width.
 //! Under `cfg(loom)` the same accessors lead to loom's atomics in a boxed node.
 
-use super::pool::{self, Home};
+use super::pool::Home;
 use crate::value::Bits;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -318,9 +318,4 @@ impl Usage {
     fn kind(&mut self, info: Info) -> (&mut usize, &mut usize) {
         if info.is_leaf() { (&mut self.leaves, &mut self.slack_leaves) } else { (&mut self.inner, &mut self.slack_inner) }
     }
-}
-
-/// Cell of a node of `bytes` bytes.
-fn take(bytes: usize) -> Option<pool::Cell> {
-    pool::alloc(bytes)
 }

@@ -48,7 +48,7 @@ impl Node {
     }
 
     pub(super) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
-        let cell = super::take(bytes)?;
+        let cell = pool::alloc(bytes)?;
         // What must be written is something else than zero before, so that it shows if it is not.
         // SAFETY: (N4, N6) the cell has `bytes` bytes and is ours alone.
         unsafe {

@@ -32,7 +32,7 @@ impl Node {
     }
 
     pub(super) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
-        let cell = super::take(bytes)?;
+        let cell = pool::alloc(bytes)?;
         let ptr = cell.ptr.as_ptr();
         // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and slots are.
         // SAFETY: (N4, N6) the cell has `bytes` bytes, is aligned for every field and is ours alone.

@@ -81,10 +81,11 @@ impl<B: Bits> RawTree<B> {
         Ok(before - self.len)
     }
 
-    /// Removes `key` and the `keys - 1` behind it in its leaf. The value of `key`, and whether the leaf has become small.
+    /// Removes `key` and the `keys - 1` behind it in its leaf. The value of `key`, and whether the leaf has become so small that it fits
+    /// in one with a neighbour.
     #[inline]
     fn remove_below(root: &Slot, usage: &mut Usage, key: &[u8], keys: usize) -> Result<(Option<B>, bool), Failed> {
-        let mut slot = root;
+        let (mut slot, mut above) = (root, None);
         let node = loop {
             match slot.load() {
                 Child::Empty => return Ok((None, false)),
@@ -92,7 +93,9 @@ impl<B: Bits> RawTree<B> {
                 Child::Inner(node) => {
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
                     let inner = unsafe { Keys::new(node) };
-                    slot = inner.slot(inner.child(&key[inner.strip()..]));
+                    let at = inner.child(&key[inner.strip()..]);
+                    slot = inner.slot(at);
+                    above = Some((inner, at));
                 }
             }
         };
@@ -132,7 +135,22 @@ impl<B: Bits> RawTree<B> {
         // SAFETY: (N2) no slot leads to the old leaf any more.
         unsafe { usage.free::<B>(node) };
         // SAFETY: (N1) the new leaf is live.
-        Ok((Some(old), unsafe { new.info() }.size::<B>() < LEAF_SIZE / UNDERFULL))
+        let small = unsafe { new.info() }.size::<B>() < LEAF_SIZE / UNDERFULL;
+        let merges = |(keys, at): (Keys<'_>, usize)| Self::neighbours(&keys, at).any(|left| Self::fit_in_one(&keys, left));
+        Ok((Some(old), small && above.is_some_and(merges)))
+    }
+
+    /// The left ones of the pairs that the child at `at` forms with its neighbours.
+    fn neighbours(keys: &Keys<'_>, at: usize) -> impl Iterator<Item = usize> + use<B> {
+        [at.checked_sub(1), Some(at).filter(|&left| left < keys.count())].into_iter().flatten()
+    }
+
+    /// Whether the children at `left` and behind it are leaves, and small enough for one.
+    fn fit_in_one(keys: &Keys<'_>, left: usize) -> bool {
+        let (Child::Leaf(a), Child::Leaf(b)) = (keys.slot(left).load(), keys.slot(left + 1).load()) else { return false };
+        // SAFETY: (N1) nodes reached from the root are live while the tree is borrowed.
+        let (a, b) = unsafe { (a.info(), b.info()) };
+        a.size::<B>() + b.size::<B>() <= LEAF_SIZE * MERGED / 4 && a.count() + b.count() <= LEAF_COUNT
     }
 
     /// Merges the leaf to which `key` leads with a neighbour, where both fit in one; with `dropped`, its keys go and the neighbour takes its place.
@@ -142,13 +160,11 @@ impl<B: Bits> RawTree<B> {
         let (mut levels, ..) = locate(root, key)?;
         let Some(level) = levels.last() else { return Ok(()) };
         let (keys, at) = (level.keys, level.at);
-        let neighbours = [at.checked_sub(1), Some(at).filter(|&left| left < keys.count())];
-        for left in neighbours.into_iter().flatten() {
+        for left in Self::neighbours(&keys, at) {
             let (Child::Leaf(a), Child::Leaf(b)) = (keys.slot(left).load(), keys.slot(left + 1).load()) else { continue };
             // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed.
             let (leaf_a, leaf_b) = unsafe { (Keys::new(a), Keys::new(b)) };
-            let size = leaf_a.info.size::<B>() + leaf_b.info.size::<B>();
-            if !dropped && (size > LEAF_SIZE * MERGED / 4 || leaf_a.count() + leaf_b.count() > LEAF_COUNT) {
+            if !dropped && !Self::fit_in_one(&keys, left) {
                 continue;
             }
             count!(Merge);
