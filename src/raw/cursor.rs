@@ -9,7 +9,7 @@
 
 use super::RawTree;
 use super::get::Place;
-use super::keys::Keys;
+use super::keys::{Keys, LINES};
 use super::node::{Child, Node, Slot};
 use super::simd;
 use crate::value::Bits;
@@ -116,7 +116,7 @@ impl State {
                 child = keys.slot(at).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
-            Keys::prefetch(node);
+            Keys::prefetch(node, LINES);
             let leaf = Keys::new(node);
             self.strip = leaf.strip();
             self.leaf = Some(node);

@@ -1,12 +1,14 @@
 //! Lookup: down by separators, then a search of one leaf.
 
 use super::RawTree;
-use super::keys::Keys;
+use super::keys::{Keys, LINES};
 use super::node::{Child, Info, Node};
 use crate::value::Bits;
 
 /// Keys that a batch lookup descends together: enough for their cache misses to overlap, few enough for the lines to stay.
 const BATCH: usize = 16;
+/// Lines of each node that a batch asks for: more would push out those of its other keys.
+const BATCH_LINES: usize = 10;
 
 /// The place of an entry.
 #[derive(Clone, Copy)]
@@ -24,12 +26,13 @@ impl<B: Bits> RawTree<B> {
             match child {
                 Child::Empty => return None,
                 Child::Inner(node) => {
+                    Keys::prefetch(node, LINES);
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
                     let keys = unsafe { Keys::new(node) };
                     child = keys.slot(keys.child(&key[keys.strip()..])).load();
                 }
                 Child::Leaf(node) => {
-                    Keys::prefetch(node);
+                    Keys::prefetch(node, LINES);
                     // SAFETY: (N1, N5) as above.
                     let leaf = unsafe { Keys::new(node) };
                     let index = leaf.search(&key[leaf.strip()..]).ok()?;
@@ -83,21 +86,22 @@ impl<B: Bits> RawTree<B> {
                         let inner = unsafe { Keys::new(node) };
                         *child = inner.slot(inner.child(&key[inner.strip()..])).load();
                         if let Child::Inner(node) | Child::Leaf(node) = *child {
-                            Keys::prefetch(node);
+                            Keys::prefetch(node, BATCH_LINES);
                         }
                     }
                 }
             }
-            for &(key, child) in batch.iter() {
-                out(match child {
-                    Child::Leaf(node) => {
-                        // SAFETY: (N1, N5) as in `find`.
-                        let leaf = unsafe { Keys::new(node) };
-                        let found = leaf.search(&key[leaf.strip()..]).ok();
-                        found.map(|index| self.value(Place { node, info: leaf.info, index }))
-                    }
-                    _ => None,
-                });
+            // All searches before the first value is read: their values come in together, too.
+            let mut places = [None; BATCH];
+            for (place, &(key, child)) in places.iter_mut().zip(batch.iter()) {
+                if let Child::Leaf(node) = child {
+                    // SAFETY: (N1, N5) as in `find`.
+                    let leaf = unsafe { Keys::new(node) };
+                    *place = leaf.search(&key[leaf.strip()..]).ok().map(|index| Place { node, info: leaf.info, index });
+                }
+            }
+            for place in &places[..n] {
+                out(place.map(|place| self.value(place)));
             }
         }
     }

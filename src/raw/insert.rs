@@ -1,6 +1,6 @@
 //! Insertion: a new leaf in the old one's place; past the size limit two, and a separator for the node above.
 
-use super::keys::{Gap, Item, Keys};
+use super::keys::{Gap, Item, Keys, LINES};
 use super::node::{Child, Node, Slot};
 use super::path::{self, Level, copy, locate};
 use super::run::{Failed, Made, Run, Split};
@@ -57,7 +57,7 @@ impl<B: Bits> RawTree<B> {
                     return Ok((None, true));
                 }
                 Child::Leaf(node) => {
-                    Keys::prefetch(node);
+                    Keys::prefetch(node, LINES);
                     // SAFETY: (N1, N5) as above.
                     let leaf = unsafe { Keys::new(node) };
                     let rest = &key[leaf.strip()..];

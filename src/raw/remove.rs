@@ -1,6 +1,6 @@
 //! Removal: a new leaf without the key; a leaf that has become small merges with a neighbour, and a small inner node likewise.
 
-use super::keys::Keys;
+use super::keys::{Keys, LINES};
 use super::node::{Child, Node, Slot};
 use super::path::{Level, copy, locate};
 use super::run::{Failed, Made, Run, Split};
@@ -99,7 +99,7 @@ impl<B: Bits> RawTree<B> {
                 }
             }
         };
-        Keys::prefetch(node);
+        Keys::prefetch(node, LINES);
         // SAFETY: (N1, N5) as above.
         let leaf = unsafe { Keys::new(node) };
         let strip = leaf.strip();
