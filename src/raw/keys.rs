@@ -143,17 +143,31 @@ impl<'a> Keys<'a> {
     }
 
     /// Writes key `i` behind the strip in `buf`, whose bytes before it are the stripped ones. O(i).
+    ///
+    /// From its end on: the bytes that an entry shares with the one before come from the nearest one before that shares fewer.
     pub(crate) fn decode(&self, i: usize, buf: &mut Vec<u8>) -> Result<(), TryReserveError> {
         let strip = self.strip();
+        let mut offset = self.offset(i);
+        let last = self.entry(i, offset);
+        // Where the part of the key ends that is still to be written.
+        let mut end = last.lcp + usize::from(last.first.is_some()) + last.rest.len();
         buf.truncate(strip);
-        let mut offset = 0;
-        for j in 0..=i {
-            let entry = self.entry(j, offset);
-            offset += entry.rest.len();
-            buf.try_reserve(1 + entry.rest.len())?;
-            buf.truncate(strip + entry.lcp);
-            buf.extend(entry.first);
-            buf.extend_from_slice(entry.rest);
+        buf.try_reserve(end)?;
+        buf.resize(strip + end, 0);
+        let mut j = i;
+        while end > 0 {
+            let lcp = self.lcp(j);
+            if lcp < end {
+                let suffix = &mut buf[strip + lcp..strip + end];
+                suffix[0] = self.first(j);
+                let from = self.rest_at() + offset;
+                suffix[1..].copy_from_slice(&self.payload[from..from + end - lcp - 1]);
+                end = lcp;
+            }
+            if end > 0 {
+                j -= 1;
+                offset -= self.len(j);
+            }
         }
         Ok(())
     }
@@ -178,40 +192,46 @@ impl<'a> Keys<'a> {
     #[inline(always)]
     fn search_narrow(&self, key: &[u8]) -> Result<usize, Gap> {
         let (n, cap) = (self.count(), self.info.capacity());
+        let items = self.node.address().wrapping_add(self.info.slots_at());
         // The block of entries at hand, where their rest begins, and the bytes of the key matched.
         let (mut block, mut begin, mut m) = (0, 3 * cap, 0);
         let mut open = if self.info.empty_first() { !1 } else { !0 };
-        let items = self.node.address().wrapping_add(self.info.slots_at());
         loop {
             // `m` is below the key's length: where the key ends, the comparison below has decided.
             let byte = key[m];
-            let hits = simd::candidates(self.payload, block, cap + block, m.min(0xFF) as u8, byte) & open;
-            let lane = hits.trailing_zeros() as usize;
-            let j = block + lane;
-            if hits == 0 && block + simd::LANES < n {
+            let mut hits;
+            loop {
+                hits = simd::candidates(self.payload, block, cap + block, m.min(0xFF) as u8, byte);
+                hits.any &= open;
+                if hits.any != 0 {
+                    break;
+                }
+                if block + simd::LANES >= n {
+                    return Err(Gap { at: n, lcp: m, next: 0 });
+                }
                 begin += simd::sum(self.payload, 2 * cap + block, simd::LANES);
                 block += simd::LANES;
                 open = !0;
-                continue;
             }
-            if hits == 0 || j >= n {
-                return Err(Gap { at: n, lcp: m, next: 0 });
-            }
-            let lcp = usize::from(self.payload[j]);
-            if lcp < m || self.payload[cap + j] != byte {
-                return Err(Gap { at: j, lcp: m, next: lcp });
-            }
+            let lane = hits.any.trailing_zeros() as usize;
+            let j = block + lane;
             // The last of these is what the search is for; meanwhile its line comes in.
             simd::prefetch(items.wrapping_add(8 * j));
+            if j >= n {
+                return Err(Gap { at: n, lcp: m, next: 0 });
+            }
+            if hits.exact >> lane & 1 == 0 {
+                return Err(Gap { at: j, lcp: m, next: usize::from(self.payload[j]) });
+            }
             let from = begin + simd::sum(self.payload, 2 * cap + block, lane);
             let len = usize::from(self.payload[2 * cap + j]);
             m += 1;
             let left = key.len() - m;
-            let shared = self.compare(from, len, key, m);
-            if shared == left {
-                return if shared == len { Ok(j) } else { Err(Gap { at: j, lcp: m - 1, next: m + shared }) };
+            if len == left && simd::same_end(self.payload, from + len, key, len) {
+                return Ok(j);
             }
-            if shared < len && key[m + shared] < self.payload[from + shared] {
+            let shared = self.compare(from, len, key, m);
+            if shared == left || (shared < len && key[m + shared] < self.payload[from + shared]) {
                 return Err(Gap { at: j, lcp: m - 1, next: m + shared });
             }
             m += shared;
@@ -286,31 +306,39 @@ impl<'a> Keys<'a> {
         let (n, cap, at) = (self.count(), self.info.capacity(), gap.at);
         // What the entry behind loses to its longer lcp.
         let lost = if at < n { gap.next - self.lcp(at) } else { 0 };
-        let old = |array: usize, i: usize| array * cap + i;
         let offset = simd::long_sum(self.payload, 2 * cap, at);
         let rest = &key[gap.lcp + 1..];
         // SAFETY: (N3) by the caller. (N4, N5, N6) The new node is ours alone and written in full; `grown` summed up what is copied here.
         unsafe {
             let to = node.payload_mut(info);
-            let new = |array: usize, i: usize| to.add(array * (n + 1) + i);
             let src = self.payload.as_ptr();
-            for array in 0..3 {
-                src.add(old(array, 0)).copy_to_nonoverlapping(new(array, 0), at);
-                src.add(old(array, at)).copy_to_nonoverlapping(new(array, at + 1), n - at);
+            if cap == n {
+                // What is behind `at` in one array and before it in the next stays together.
+                copy_short(src, to, at);
+                for array in 0..2 {
+                    copy_short(src.add(array * n + at), to.add(array * (n + 1) + at + 1), n);
+                }
+                copy_short(src.add(2 * n + at), to.add(2 * n + at + 3), n - at);
+            } else {
+                for array in 0..3 {
+                    copy_short(src.add(array * cap), to.add(array * (n + 1)), at);
+                    copy_short(src.add(array * cap + at), to.add(array * (n + 1) + at + 1), n - at);
+                }
             }
+            let new = |array: usize, i: usize| to.add(array * (n + 1) + i);
             new(0, at).write(gap.lcp as u8);
             new(1, at).write(key[gap.lcp]);
             new(2, at).write(rest.len() as u8);
-            let (from, mut dst) = (src.add(3 * cap), to.add(3 * (n + 1)));
-            from.copy_to_nonoverlapping(dst, offset);
-            dst = dst.add(offset);
-            rest.as_ptr().copy_to_nonoverlapping(dst, rest.len());
-            dst = dst.add(rest.len());
             if lost > 0 {
                 new(0, at + 1).write(gap.next as u8);
                 new(1, at + 1).write(self.payload[3 * cap + offset + lost - 1]);
                 new(2, at + 1).write(self.payload[2 * cap + at] - lost as u8);
             }
+            let (from, mut dst) = (src.add(3 * cap), to.add(3 * (n + 1)));
+            from.copy_to_nonoverlapping(dst, offset);
+            dst = dst.add(offset);
+            rest.as_ptr().copy_to_nonoverlapping(dst, rest.len());
+            dst = dst.add(rest.len());
             let tail = info.rest() - offset - rest.len();
             from.add(offset + lost).copy_to_nonoverlapping(dst, tail);
             match item {
@@ -371,8 +399,8 @@ impl<'a> Keys<'a> {
             let new = |array: usize, i: usize| to.add(array * (n - 1) + i);
             let src = self.payload.as_ptr();
             for array in 0..3 {
-                src.add(array * cap).copy_to_nonoverlapping(new(array, 0), at);
-                src.add(array * cap + at + 1).copy_to_nonoverlapping(new(array, at), n - 1 - at);
+                copy_short(src.add(array * cap), new(array, 0), at);
+                copy_short(src.add(array * cap + at + 1), new(array, at), n - 1 - at);
             }
             let (from, mut dst) = (src.add(3 * cap), to.add(3 * (n - 1)));
             from.copy_to_nonoverlapping(dst, offset);
@@ -395,6 +423,27 @@ impl<'a> Keys<'a> {
             Node::copy_values::<B>(self.node, self.info, at + 1, node, info, at, n - 1 - at);
         }
         Some(node)
+    }
+}
+
+/// Copies a part of an array. For so few bytes a call costs more than the copy.
+///
+/// # Safety
+/// The caller may read `n` bytes at `from` and write as many at `to`; they do not overlap.
+#[inline(always)]
+unsafe fn copy_short(from: *const u8, to: *mut u8, n: usize) {
+    const WIDTH: usize = 16;
+    // SAFETY: (N6) by the caller; the last part ends where the bytes do.
+    unsafe {
+        if n < WIDTH {
+            return from.copy_to_nonoverlapping(to, n);
+        }
+        let mut i = 0;
+        while i + WIDTH < n {
+            from.add(i).copy_to_nonoverlapping(to.add(i), WIDTH);
+            i += WIDTH;
+        }
+        from.add(n - WIDTH).copy_to_nonoverlapping(to.add(n - WIDTH), WIDTH);
     }
 }
 

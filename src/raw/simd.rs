@@ -27,11 +27,28 @@ pub(crate) const LANES: usize = 16;
 /// Bytes that [`shared`] compares.
 pub(crate) const CHUNK: usize = 16;
 
-/// Of the `LANES` entries whose lcps begin at `lcp` and first bytes at `first`, bit by bit, those with `lcp < m`, or `lcp == m` and
-/// `first >= b`.
+/// Which of a block's lanes a search may end at, bit by bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hits {
+    /// Those with `lcp < m`, or `lcp == m` and `first >= b`.
+    pub(crate) any: u64,
+    /// Those with `lcp == m` and `first == b`.
+    pub(crate) exact: u64,
+}
+
+/// Compares the `LANES` entries whose lcps begin at `lcp` and first bytes at `first`.
 #[inline(always)]
-pub(crate) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> u64 {
+pub(crate) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Hits {
     imp::candidates(payload, lcp, first, m, b)
+}
+
+/// Whether the `n` bytes before `a[end]` are the last `n` of `b`.
+#[inline(always)]
+pub(crate) fn same_end(a: &[u8], end: usize, b: &[u8], n: usize) -> bool {
+    if n <= CHUNK && end >= CHUNK && b.len() >= CHUNK {
+        return imp::equal(a, end - CHUNK, b, b.len() - CHUNK).leading_ones() as usize >= n;
+    }
+    a[end - n..end] == b[b.len() - n..]
 }
 
 /// The sum of the `n` bytes, `LANES` at most, at `at`.
@@ -55,7 +72,7 @@ pub(crate) fn long_sum(payload: &[u8], mut at: usize, mut n: usize) -> usize {
 /// How many of the `CHUNK` bytes at `a[at..]` and `b[bt..]` are equal before the first that differ.
 #[inline(always)]
 pub(crate) fn shared(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
-    imp::shared(a, at, b, bt)
+    (!imp::equal(a, at, b, bt)).trailing_zeros().min(CHUNK as u32) as usize
 }
 
 /// Asks for the cache line at `ptr`; any address will do.
@@ -124,7 +141,7 @@ mod tests {
             let payload = [&lcp[..], &first].concat();
             prop_assert_eq!(candidates(&payload, 0, LANES, m, b), portable::candidates(&payload, 0, LANES, m, b));
             prop_assert_eq!(sum(&payload, LANES, n), portable::sum(&payload, LANES, n));
-            prop_assert_eq!(shared(&payload, n, &lcp, 0), portable::shared(&payload, n, &lcp, 0));
+            prop_assert_eq!(imp::equal(&payload, n, &lcp, 0), portable::equal(&payload, n, &lcp, 0));
         }
 
         #[test]

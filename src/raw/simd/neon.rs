@@ -1,6 +1,6 @@
 //! The searches with NEON, which every little-endian AArch64 has.
 
-use super::LANES;
+use super::{Hits, LANES};
 use std::arch::aarch64::*;
 
 /// Bytes of a vector.
@@ -25,18 +25,15 @@ fn mask(lanes: uint8x16_t) -> u64 {
 }
 
 #[inline(always)]
-pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> u64 {
-    let mut hits = 0;
-    for i in 0..LANES / WIDTH {
-        let (l, f) = (load(payload, lcp + WIDTH * i), load(payload, first + WIDTH * i));
-        // SAFETY: (T2) NEON is part of the target.
-        let lanes = unsafe {
-            let (vm, vb) = (vdupq_n_u8(m), vdupq_n_u8(b));
-            vorrq_u8(vcltq_u8(l, vm), vandq_u8(vceqq_u8(l, vm), vcgeq_u8(f, vb)))
-        };
-        hits |= mask(lanes) << (WIDTH * i);
+pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Hits {
+    let (l, f) = (load(payload, lcp), load(payload, first));
+    // SAFETY: (T2) NEON is part of the target.
+    unsafe {
+        let (vm, vb) = (vdupq_n_u8(m), vdupq_n_u8(b));
+        let equal = vceqq_u8(l, vm);
+        let any = vorrq_u8(vcltq_u8(l, vm), vandq_u8(equal, vcgeq_u8(f, vb)));
+        Hits { any: mask(any), exact: mask(vandq_u8(equal, vceqq_u8(f, vb))) }
     }
-    hits
 }
 
 #[inline(always)]
@@ -52,8 +49,7 @@ pub(super) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
 }
 
 #[inline(always)]
-pub(super) fn shared(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
+pub(super) fn equal(a: &[u8], at: usize, b: &[u8], bt: usize) -> u16 {
     // SAFETY: (T2) NEON is part of the target.
-    let equal = mask(unsafe { vceqq_u8(load(a, at), load(b, bt)) });
-    (!equal).trailing_zeros() as usize
+    mask(unsafe { vceqq_u8(load(a, at), load(b, bt)) }) as u16
 }

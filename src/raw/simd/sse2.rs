@@ -1,6 +1,6 @@
 //! The searches with SSE2, which every x86-64 has.
 
-use super::LANES;
+use super::{Hits, LANES};
 use std::arch::x86_64::*;
 
 /// Lanes before `k` are all ones in the vectors that begin at `LANES - k`.
@@ -25,22 +25,19 @@ fn load(bytes: &[u8], at: usize) -> __m128i {
 }
 
 #[inline(always)]
-pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> u64 {
-    let mut hits = 0;
-    for i in 0..LANES / WIDTH {
-        let (l, f) = (load(payload, lcp + WIDTH * i), load(payload, first + WIDTH * i));
-        // SAFETY: (T2) SSE2 is part of the target.
-        let misses = unsafe {
-            let (vm, vb) = (_mm_set1_epi8(m.cast_signed()), _mm_set1_epi8(b.cast_signed()));
-            let not_less = _mm_cmpeq_epi8(_mm_max_epu8(l, vm), l);
-            let equal = _mm_cmpeq_epi8(l, vm);
-            let at_least = _mm_cmpeq_epi8(_mm_max_epu8(f, vb), f);
-            // A lane hits unless it is not less, and not both equal and at least; equal lanes are not less.
-            _mm_movemask_epi8(_mm_andnot_si128(_mm_and_si128(equal, at_least), not_less))
-        };
-        hits |= u64::from(!misses as u16) << (WIDTH * i);
+pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Hits {
+    let (l, f) = (load(payload, lcp), load(payload, first));
+    // SAFETY: (T2) SSE2 is part of the target.
+    unsafe {
+        let (vm, vb) = (_mm_set1_epi8(m.cast_signed()), _mm_set1_epi8(b.cast_signed()));
+        let not_less = _mm_cmpeq_epi8(_mm_max_epu8(l, vm), l);
+        let equal = _mm_cmpeq_epi8(l, vm);
+        let at_least = _mm_cmpeq_epi8(_mm_max_epu8(f, vb), f);
+        // A lane hits unless it is not less, and not both equal and at least; equal lanes are not less.
+        let misses = _mm_movemask_epi8(_mm_andnot_si128(_mm_and_si128(equal, at_least), not_less));
+        let exact = _mm_movemask_epi8(_mm_and_si128(equal, _mm_cmpeq_epi8(f, vb)));
+        Hits { any: u64::from(!misses as u16), exact: exact as u64 }
     }
-    hits
 }
 
 #[inline(always)]
@@ -59,8 +56,7 @@ pub(super) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
 }
 
 #[inline(always)]
-pub(super) fn shared(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
+pub(super) fn equal(a: &[u8], at: usize, b: &[u8], bt: usize) -> u16 {
     // SAFETY: (T2) SSE2 is part of the target.
-    let equal = unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(load(a, at), load(b, bt))) };
-    (!equal).trailing_zeros() as usize
+    unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(load(a, at), load(b, bt))) as u16 }
 }
