@@ -34,8 +34,85 @@ struct State {
     offset: usize,
     /// Bytes that the leaf strips.
     strip: usize,
-    key: Vec<u8>,
+    key: KeyBuf,
     suffixes: Suffixes,
+}
+
+/// A key that is overwritten from some byte on, again and again.
+#[derive(Clone, Default)]
+struct KeyBuf {
+    /// The key, and room behind it, so that a short suffix is copied as one or two blocks of fixed size.
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+/// Bytes copied at once.
+const BLOCK: usize = 16;
+
+impl KeyBuf {
+    #[inline(always)]
+    fn get(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn set(&mut self, key: &[u8]) {
+        self.len = 0;
+        self.put(0, key, 0, key.len());
+    }
+
+    /// Makes the key its first `keep` bytes and `n` more, those at `from[at..]`.
+    #[inline(always)]
+    fn put(&mut self, keep: usize, from: &[u8], at: usize, n: usize) {
+        self.set_len(keep + n);
+        self.write(keep, from, at, n);
+    }
+
+    /// Makes the key its first `keep` bytes and those of entry `i` of `leaf`, whose rest begins at `offset`. Gives the length of the rest.
+    #[inline(always)]
+    fn put_entry(&mut self, keep: usize, leaf: &Keys<'_>, i: usize, offset: usize) -> usize {
+        let (from, len) = leaf.rest_of(i, offset);
+        let (keep, some) = (keep + leaf.lcp(i), usize::from(i > 0 || !leaf.info.empty_first()));
+        self.set_len(keep + some + len);
+        // Where there is no first byte, it is overwritten.
+        self.bytes[keep] = leaf.first(i);
+        self.write(keep + some, leaf.payload(), from, len);
+        len
+    }
+
+    #[inline(always)]
+    fn set_len(&mut self, len: usize) {
+        self.len = len;
+        if self.bytes.len() < len + 2 * BLOCK {
+            self.grow();
+        }
+    }
+
+    #[inline(always)]
+    fn write(&mut self, to: usize, from: &[u8], at: usize, n: usize) {
+        let to = &mut self.bytes[to..];
+        if n <= 2 * BLOCK && at + 2 * BLOCK <= from.len() {
+            to[..BLOCK].copy_from_slice(&from[at..at + BLOCK]);
+            if n > BLOCK {
+                to[BLOCK..2 * BLOCK].copy_from_slice(&from[at + BLOCK..at + 2 * BLOCK]);
+            }
+        } else {
+            to[..n].copy_from_slice(&from[at..at + n]);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.bytes.resize((self.len + 2 * BLOCK).next_power_of_two(), 0);
+    }
+
+    /// Writes a separator behind the first `strip` bytes.
+    fn decode(&mut self, keys: &Keys<'_>, i: usize) {
+        self.bytes.truncate(self.len);
+        if keys.decode(i, &mut self.bytes).is_err() {
+            std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
+        }
+        self.len = self.bytes.len();
+    }
 }
 
 /// The suffixes of one leaf, written out.
@@ -76,8 +153,7 @@ impl State {
     /// For this and the methods below: the tree under `root` is live and but for values unchanged since the position was taken (N1, N9).
     unsafe fn seek(&mut self, root: &Slot, target: &[u8], behind: bool) {
         self.levels.clear();
-        self.key.clear();
-        self.key.extend_from_slice(target);
+        self.key.set(target);
         let mut child = root.load();
         // SAFETY: (N1, N5) by the caller, here and in every method below.
         unsafe {
@@ -132,9 +208,7 @@ impl State {
         unsafe {
             let keys = Keys::new(level.node);
             // The buffer holds a key below this node, so it begins with what the node strips.
-            if keys.decode(separator, &mut self.key).is_err() {
-                std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
-            }
+            self.key.decode(&keys, separator);
             self.descend(keys.slot(at).load(), last);
         }
     }
@@ -193,11 +267,7 @@ impl State {
         unsafe {
             let (node, index) = self.peek()?;
             let leaf = Keys::new(node);
-            let entry = leaf.entry(index, self.offset);
-            self.key.truncate(self.strip + entry.lcp);
-            self.key.extend(entry.first);
-            self.key.extend_from_slice(entry.rest);
-            self.offset += entry.rest.len();
+            self.offset += self.key.put_entry(self.strip, &leaf, index, self.offset);
             self.index += 1;
             Some(Place { node, info: leaf.info, index })
         }
@@ -219,8 +289,8 @@ impl State {
             }
             self.index -= 1;
             self.offset = self.suffixes.entries[self.index].1;
-            self.key.truncate(self.strip);
-            self.key.extend_from_slice(self.suffixes.get(self.index));
+            let suffix = self.suffixes.get(self.index);
+            self.key.put(self.strip, suffix, 0, suffix.len());
             Some(Place { node, info: leaf.info, index: self.index })
         }
     }
@@ -269,13 +339,13 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N9) as in `seek`.
         let place = unsafe { self.state.next() }?;
-        Some((&self.state.key, self.tree.value(place)))
+        Some((self.state.key.get(), self.tree.value(place)))
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N9) as in `seek`.
         let place = unsafe { self.state.previous(&self.tree.root) }?;
-        Some((&self.state.key, self.tree.value(place)))
+        Some((self.state.key.get(), self.tree.value(place)))
     }
 
     /// Entries between this position and `end`, which is at or behind it; this position moves there. O(leaves).
@@ -340,14 +410,14 @@ impl<B: Bits> OwnedCursors<B> {
         self.left = self.left.checked_sub(1)?;
         // SAFETY: (N1, N9) the tree is owned by this cursor, which does not change it.
         let place = unsafe { self.front.next() }?;
-        Some((&self.front.key, self.tree.value(place)))
+        Some((self.front.key.get(), self.tree.value(place)))
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         self.left = self.left.checked_sub(1)?;
         // SAFETY: (N1, N9) as above.
         let place = unsafe { self.back.previous(&self.tree.root) }?;
-        Some((&self.back.key, self.tree.value(place)))
+        Some((self.back.key.get(), self.tree.value(place)))
     }
 }
 
@@ -371,7 +441,7 @@ impl<'t, B: Bits> WriteCursor<'t, B> {
         // SAFETY: (N1, N9) as in `new`.
         let place = unsafe { self.state.next() }?;
         self.place = Some(place);
-        Some((&self.state.key, self.tree.value(place)))
+        Some((self.state.key.get(), self.tree.value(place)))
     }
 
     /// Overwrites the value of the entry read last.

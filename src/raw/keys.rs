@@ -134,6 +134,17 @@ impl<'a> Keys<'a> {
         if self.info.is_wide() { (0..i).map(|j| self.len(j)).sum() } else { simd::long_sum(self.payload, 2 * self.info.capacity(), i) }
     }
 
+    /// Where in the payload the rest of entry `i` begins, which is behind `offset` bytes of rest, and its length.
+    #[inline(always)]
+    pub(crate) fn rest_of(&self, i: usize, offset: usize) -> (usize, usize) {
+        (self.rest_at() + offset, self.len(i))
+    }
+
+    #[inline(always)]
+    pub(crate) fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
     /// Entry `i`, whose rest begins at `offset`.
     #[inline(always)]
     pub(crate) fn entry(&self, i: usize, offset: usize) -> Coded<'a> {
