@@ -14,6 +14,9 @@ const UNDERFULL: usize = 2;
 /// Share of the limit, in quarters, that a merged node may take, so that the next insert does not split it again.
 const MERGED: usize = 3;
 
+/// Bytes by which a small leaf shrinks between two looks at its neighbours.
+const MERGE_STEP: usize = 128;
+
 /// What replaces two neighbouring children: one, or two and their separator.
 type Merged = (Child, Option<(Vec<u8>, Child)>);
 
@@ -135,7 +138,9 @@ impl<B: Bits> RawTree<B> {
         // SAFETY: (N2) no slot leads to the old leaf any more.
         unsafe { usage.free::<B>(node) };
         // SAFETY: (N1) the new leaf is live.
-        let small = unsafe { new.info() }.size::<B>() < LEAF_SIZE / UNDERFULL;
+        let size = unsafe { new.info() }.size::<B>();
+        // The neighbours' lines are far away: not after every removal.
+        let small = size < LEAF_SIZE / UNDERFULL && size / MERGE_STEP != leaf.info.size::<B>() / MERGE_STEP;
         let merges = |(keys, at): (Keys<'_>, usize)| Self::neighbours(&keys, at).any(|left| Self::fit_in_one(&keys, left));
         Ok((Some(old), small && above.is_some_and(merges)))
     }
