@@ -8,13 +8,15 @@ use super::clear::free_all;
 use super::node::{Child, Usage};
 use super::path::{copy, strip};
 use super::run::{Failed, Made, Run};
-use super::{INNER_COUNT, LEAF_COUNT, RawTree, SLOT};
+use super::{INNER_COUNT, LEAF_COUNT, RawTree, SLOT, pool};
 use crate::value::Bits;
 
 /// Bytes that a node may take in bulk. Nothing is inserted near it soon, so it can be longer than one that is about to grow.
 const FULL: usize = 2048;
 /// A node is cut between this many bytes and the limit.
 const CUT_FROM: usize = FULL * 7 / 8;
+/// A leaf that stays this many bytes below the limit costs one byte: that share of one more leaf's header and slot.
+const UNFILLED: usize = 32;
 
 /// A level of inner nodes: the last node of it, in the making.
 struct Level {
@@ -38,15 +40,39 @@ pub(crate) struct Builder<B: Bits> {
     len: usize,
 }
 
-/// Where to cut a run that has become too long: at the shortest separator among the last keys.
-fn cut<T: Copy>(run: &Run<T>, (from, to): (usize, usize), mut size: usize, item: usize, separator: impl Fn(usize) -> usize) -> usize {
+/// Where to cut a run that is too long for a leaf: where the bytes of its cell that nothing fills, with those of the separator and what the
+/// next leaf costs the sooner it begins, are fewest.
+fn cut_leaf<B: Bits>(run: &Run<B>, low: Option<&[u8]>) -> usize {
+    // Of a leaf of the keys before `i`: what it strips, and its size but for that.
+    let (mut strip, mut size) = (low.map_or(0, <[u8]>::len), run.cost(0, 1, 0, B::SIZE));
+    let (mut best, mut least) = (1, usize::MAX);
+    for i in 1..run.len() {
+        strip = strip.min(run.lcp(i));
+        let bytes = size - strip.min(run.key_len(0) - 1);
+        let cost = if bytes > FULL {
+            usize::MAX
+        } else if bytes < CUT_FROM {
+            usize::MAX - bytes
+        } else {
+            pool::cell_size(bytes) - bytes + (FULL - bytes) / UNFILLED + run.lcp(i)
+        };
+        if cost < least {
+            (best, least) = (i, cost);
+        }
+        size += run.entry_cost(i, run.lcp(i), B::SIZE);
+    }
+    best
+}
+
+/// Where to cut a run of separators that has become too long: at the shortest of the last ones.
+fn cut_inner(run: &Run<Child>, (from, to): (usize, usize), mut size: usize) -> usize {
     let mut best = to - 1;
     for i in (from..to).rev() {
-        size -= run.entry_cost(i, run.lcp(i), item);
+        size -= run.entry_cost(i, run.lcp(i), SLOT);
         if size < CUT_FROM && i < to - 1 {
             break;
         }
-        if separator(i) < separator(best) {
+        if run.key_len(i) < run.key_len(best) {
             best = i;
         }
     }
@@ -82,7 +108,7 @@ impl<B: Bits> Builder<B> {
         let known = self.low.as_ref().map_or(0, |low| low.len() - 1);
         self.size += self.run.entry_cost(n, if n == 0 { known.min(key.len()) } else { shared }, B::SIZE);
         if n > 0 && (self.size > FULL || n == LEAF_COUNT) {
-            let at = cut(&self.run, (1, n + 1), self.size, B::SIZE, |i| self.run.lcp(i));
+            let at = cut_leaf(&self.run, self.low.as_deref());
             let high = copy(self.run.separator(at))?;
             self.emit(at, Some(high))?;
         }
@@ -133,9 +159,7 @@ impl<B: Bits> Builder<B> {
                 return Ok(());
             }
             // One separator at least on either side.
-            let at = cut(&level.run, (1, n - 1), level.size - level.run.entry_cost(n - 1, level.run.lcp(n - 1), SLOT), SLOT, |i| {
-                level.run.key_len(i)
-            });
+            let at = cut_inner(&level.run, (1, n - 1), level.size - level.run.entry_cost(n - 1, level.run.lcp(n - 1), SLOT));
             let high = copy(level.run.key(at))?;
             let strip = strip(level.low.as_deref(), Some(&high));
             let mut made = Made::<B>::new(&mut self.usage, 1)?;

@@ -104,6 +104,11 @@ impl Home {
     }
 }
 
+/// The bytes of a cell for `bytes` in a slab.
+pub(crate) fn cell_size(bytes: usize) -> usize {
+    if bytes > MAX_CELL { bytes.next_multiple_of(GRAIN) } else { classes::SIZES[class_of(bytes)].into() }
+}
+
 /// How much memory the maps of the process use.
 ///
 /// ```
