@@ -291,7 +291,7 @@ impl<V: Value> IntoIter<V> {
         IntoIter { cursors: OwnedCursors::new(tree), values: std::marker::PhantomData }
     }
 
-    fn lend(&mut self) -> Option<(&[u8], V)> {
+    pub(crate) fn lend(&mut self) -> Option<(&[u8], V)> {
         self.cursors.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
@@ -318,7 +318,19 @@ impl<V: Value> IntoKeys<V> {
     }
 }
 
-/// The four kinds differ in what they make of a lent pair.
+/// A map's values, taken from it, in the order of their keys. From [`FastArt::into_values`](crate::FastArt::into_values).
+#[derive(Debug)]
+pub struct IntoValues<V: Value> {
+    iter: IntoIter<V>,
+}
+
+impl<V: Value> IntoValues<V> {
+    pub(super) fn new(iter: IntoIter<V>) -> Self {
+        IntoValues { iter }
+    }
+}
+
+/// The kinds differ in what they make of a lent pair.
 macro_rules! iterators {
     ($($name:ident<$($l:lifetime,)? V> $(. $iter:ident)? , left: $($left:ident).+, $item:ty: |$key:ident, $value:ident| $map:expr;)*) => {$(
         impl<$($l,)? V: Value> Iterator for $name<$($l,)? V> {
@@ -364,4 +376,5 @@ iterators! {
     Values<'a, V>.iter, left: iter.left, V: |_key, value| value;
     IntoIter<V>, left: cursors, (Vec<u8>, V): |key, value| (key.to_vec(), value);
     IntoKeys<V>.iter, left: iter.cursors, Vec<u8>: |key, _value| key.to_vec();
+    IntoValues<V>.iter, left: iter.cursors, V: |_key, value| value;
 }
