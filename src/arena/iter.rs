@@ -6,6 +6,27 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::vec;
 
+/// Has the values of the next keys fetched while the ones before are in use: each lies somewhere else.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    /// Steps until it looks ahead again.
+    left: usize,
+}
+
+impl Ahead {
+    /// A scan of a few keys is over before looking ahead pays.
+    pub(super) const START: Self = Ahead { left: 4 };
+
+    /// To be called before each step, with the `upcoming` of what steps.
+    #[inline]
+    pub(super) fn step<T>(&mut self, values: &Arena<T>, upcoming: impl FnOnce(&mut dyn FnMut(u32)) -> usize) {
+        if self.left == 0 {
+            self.left = upcoming(&mut |slot| values.prefetch(slot)).max(1);
+        }
+        self.left -= 1;
+    }
+}
+
 /// A position between two keys of a map, which steps in both directions and goes to any key.
 ///
 /// The key it hands out is a slice of its own buffer, valid until the next step: a scan allocates nothing for each key. From
@@ -21,6 +42,7 @@ use std::vec;
 pub struct Cursor<'a, T> {
     pub(super) slots: fast::Cursor<'a, u32>,
     pub(super) values: &'a Arena<T>,
+    pub(super) ahead: Ahead,
 }
 
 /// A [`Cursor`] that lends values to change. It needs no memory for each key, as [`IterMut`] does. From
@@ -37,6 +59,7 @@ pub struct Cursor<'a, T> {
 pub struct CursorMut<'a, T> {
     pub(super) slots: fast::Cursor<'a, u32>,
     pub(super) values: &'a mut Arena<T>,
+    pub(super) ahead: Ahead,
 }
 
 macro_rules! cursors {
@@ -45,17 +68,20 @@ macro_rules! cursors {
             /// Goes before the first key that is at least `key`. One lookup.
             #[inline]
             pub fn seek(&mut self, key: impl AsRef<[u8]>) {
+                self.ahead = Ahead::START;
                 self.slots.seek(key);
             }
 
             /// Goes before the first key that is greater than `key`.
             #[inline]
             pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
+                self.ahead = Ahead::START;
                 self.slots.seek_after(key);
             }
 
             /// Goes before the first key of all.
             pub fn seek_to_first(&mut self) {
+                self.ahead = Ahead::START;
                 self.slots.seek_to_first();
             }
 
@@ -68,6 +94,7 @@ macro_rules! cursors {
             #[inline]
             #[expect(clippy::should_implement_trait, reason = "what it lends lives until the next step only")]
             pub fn next(&mut self) -> Option<(&[u8], $value)> {
+                self.ahead.step(&*self.values, |each| self.slots.upcoming(each));
                 let (key, slot) = self.slots.next()?;
                 Some((key, self.values.$get(slot)))
             }
@@ -75,6 +102,7 @@ macro_rules! cursors {
             /// Steps back over the key before, and lends it with its value.
             #[inline]
             pub fn prev(&mut self) -> Option<(&[u8], $value)> {
+                self.ahead.left += 1;
                 let (key, slot) = self.slots.prev()?;
                 Some((key, self.values.$get(slot)))
             }
@@ -95,7 +123,7 @@ cursors! {
 
 impl<T> Clone for Cursor<'_, T> {
     fn clone(&self) -> Self {
-        Cursor { slots: self.slots.clone(), values: self.values }
+        Cursor { slots: self.slots.clone(), values: self.values, ahead: self.ahead }
     }
 }
 
@@ -106,6 +134,7 @@ impl<T> Clone for Cursor<'_, T> {
 pub struct Range<'a, T> {
     pub(super) slots: fast::Range<'a, u32>,
     pub(super) values: &'a Arena<T>,
+    pub(super) ahead: Ahead,
 }
 
 impl<'a, T> Range<'a, T> {
@@ -119,6 +148,7 @@ impl<'a, T> Range<'a, T> {
     /// ```
     #[inline]
     pub fn lend(&mut self) -> Option<(&[u8], &'a T)> {
+        self.ahead.step(self.values, |each| self.slots.upcoming(each));
         self.slots.lend().map(|(key, slot)| (key, self.values.get(slot)))
     }
 
@@ -133,7 +163,7 @@ impl<'a, T> Iterator for Range<'a, T> {
     type Item = (Vec<u8>, &'a T);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.slots.next().map(|(key, slot)| (key, self.values.get(slot)))
+        self.lend().map(|(key, value)| (key.to_vec(), value))
     }
 
     fn count(self) -> usize {
@@ -155,7 +185,7 @@ impl<T> FusedIterator for Range<'_, T> {}
 
 impl<T> Clone for Range<'_, T> {
     fn clone(&self) -> Self {
-        Range { slots: self.slots.clone(), values: self.values }
+        Range { slots: self.slots.clone(), values: self.values, ahead: self.ahead }
     }
 }
 
@@ -174,11 +204,12 @@ impl<T: fmt::Debug> fmt::Debug for Range<'_, T> {
 pub struct Iter<'a, T> {
     pub(super) slots: fast::Iter<'a, u32>,
     pub(super) values: &'a Arena<T>,
+    pub(super) ahead: Ahead,
 }
 
 impl<T> Clone for Iter<'_, T> {
     fn clone(&self) -> Self {
-        Iter { slots: self.slots.clone(), values: self.values }
+        Iter { slots: self.slots.clone(), values: self.values, ahead: self.ahead }
     }
 }
 
@@ -221,15 +252,37 @@ impl<T> fmt::Debug for IntoIter<T> {
     }
 }
 
-/// Iterators of known length differ in what they make of a key and a slot.
+/// All values of a map, in the order of their keys. From [`ArenaArt::values`](crate::ArenaArt::values).
+pub struct Values<'a, T> {
+    pub(super) slots: fast::Values<'a, u32>,
+    pub(super) values: &'a Arena<T>,
+    pub(super) ahead: Ahead,
+}
+
+impl<T> Clone for Values<'_, T> {
+    fn clone(&self) -> Self {
+        Values { slots: self.slots.clone(), values: self.values, ahead: self.ahead }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Values<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+/// Iterators of known length differ in what they do before a step, and in what they make of what the index gives, at the front and the back.
 macro_rules! iterators {
-    ($($name:ident<$($l:lifetime)?>, left: $left:ident, $item:ty: |$this:ident, $key:ident, $slot:ident| $front:expr, $back:expr;)*) => {$(
+    ($($name:ident<$($l:lifetime)?>, left: $left:ident, $item:ty, $before:expr, |$this:ident, $got:pat_param| $front:expr, $back:expr;)*) => {$(
         impl<$($l,)? T> Iterator for $name<$($l,)? T> {
             type Item = $item;
 
+            #[inline]
             fn next(&mut self) -> Option<$item> {
-                let (($key, $slot), $this) = (self.slots.next()?, self);
-                Some(($key, $front))
+                let before: fn(&mut Self) = $before;
+                before(self);
+                let ($got, $this) = (self.slots.next()?, self);
+                Some($front)
             }
 
             fn size_hint(&self) -> (usize, Option<usize>) {
@@ -246,9 +299,10 @@ macro_rules! iterators {
         }
 
         impl<$($l,)? T> DoubleEndedIterator for $name<$($l,)? T> {
+            #[inline]
             fn next_back(&mut self) -> Option<$item> {
-                let (($key, $slot), $this) = (self.slots.next_back()?, self);
-                Some(($key, $back))
+                let ($got, $this) = (self.slots.next_back()?, self);
+                Some($back)
             }
         }
 
@@ -258,7 +312,12 @@ macro_rules! iterators {
 }
 
 iterators! {
-    Iter<'a>, left: slots, (Vec<u8>, &'a T): |this, key, slot| this.values.get(slot), this.values.get(slot);
-    IterMut<'a>, left: values, (Vec<u8>, &'a mut T): |this, key, _slot| this.values.next()??, this.values.next_back()??;
-    IntoIter<>, left: slots, (Vec<u8>, T): |this, key, slot| this.values.remove(slot), this.values.remove(slot);
+    Iter<'a>, left: slots, (Vec<u8>, &'a T), |this| this.ahead.step(this.values, |each| this.slots.upcoming(each)),
+        |this, (key, slot)| (key, this.values.get(slot)), (key, this.values.get(slot));
+    Values<'a>, left: slots, &'a T, |this| this.ahead.step(this.values, |each| this.slots.upcoming(each)),
+        |this, slot| this.values.get(slot), this.values.get(slot);
+    IterMut<'a>, left: values, (Vec<u8>, &'a mut T), |_| (),
+        |this, (key, _slot)| (key, this.values.next()??), (key, this.values.next_back()??);
+    IntoIter<>, left: slots, (Vec<u8>, T), |_| (),
+        |this, (key, slot)| (key, this.values.remove(slot)), (key, this.values.remove(slot));
 }

@@ -19,7 +19,8 @@ mod traits;
 mod values;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
-pub use iter::{Cursor, CursorMut, IntoIter, Iter, IterMut, Range};
+use iter::Ahead;
+pub use iter::{Cursor, CursorMut, IntoIter, Iter, IterMut, Range, Values};
 
 use crate::error::{BuildError, InsertError};
 use crate::fast::{self, FastArt, Retain, fail};
@@ -325,7 +326,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(cursor.next(), None);
     /// ```
     pub fn cursor(&self) -> Cursor<'_, T> {
-        Cursor { slots: self.index.cursor(), values: &self.values }
+        Cursor { slots: self.index.cursor(), values: &self.values, ahead: Ahead::START }
     }
 
     /// A cursor before the first key that lends values to change.
@@ -338,7 +339,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map["b"], "z");
     /// ```
     pub fn cursor_mut(&mut self) -> CursorMut<'_, T> {
-        CursorMut { slots: self.index.cursor(), values: &mut self.values }
+        CursorMut { slots: self.index.cursor(), values: &mut self.values, ahead: Ahead::START }
     }
 
     /// All keys and values, ascending; from the back, descending.
@@ -348,7 +349,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.iter().eq([(b"a".to_vec(), &"x"), (b"b".to_vec(), &"y")]));
     /// ```
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { slots: self.index.iter(), values: &self.values }
+        Iter { slots: self.index.iter(), values: &self.values, ahead: Ahead::START }
     }
 
     /// All keys and values, ascending, the values to change. As [`range_mut`](Self::range_mut), it collects a borrow of each value.
@@ -378,8 +379,8 @@ impl<T> ArenaArt<T> {
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
     /// assert!(map.values().eq(&["x", "y"]));
     /// ```
-    pub fn values(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator + FusedIterator + Clone {
-        self.index.values().map(|slot| self.values.get(slot))
+    pub fn values(&self) -> Values<'_, T> {
+        Values { slots: self.index.values(), values: &self.values, ahead: Ahead::START }
     }
 
     /// All values, in the order of their keys, to change. As [`range_mut`](Self::range_mut), it collects a borrow of each value.
@@ -423,7 +424,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.range("a"..="b").rev().map(|(_, value)| *value).eq(['y', 'x']));
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, T> {
-        Range { slots: self.index.range(range), values: &self.values }
+        Range { slots: self.index.range(range), values: &self.values, ahead: Ahead::START }
     }
 
     /// [`range`](Self::range) with the values to change.
@@ -454,7 +455,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, T> {
-        Range { slots: self.index.prefix(prefix), values: &self.values }
+        Range { slots: self.index.prefix(prefix), values: &self.values, ahead: Ahead::START }
     }
 
     /// [`prefix`](Self::prefix) with the values to change, at the cost of [`range_mut`](Self::range_mut).

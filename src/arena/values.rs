@@ -11,6 +11,7 @@
 //! lie behind it, at most 63. A segment that is full, as most are, has each value at the position of its slot.
 
 use crate::error::InsertError;
+use crate::raw::prefetch;
 
 /// Slots of a segment: the bits of its map.
 const SLOTS: usize = u64::BITS as usize;
@@ -96,6 +97,12 @@ impl<T> Arena<T> {
         let (segment, bit) = place(slot);
         let segment = &self.segments[segment];
         &segment.values[position(segment.used, bit)]
+    }
+
+    /// Has the value in a taken slot fetched into the cache.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: u32) {
+        prefetch(std::ptr::from_ref(self.get(slot)).cast());
     }
 
     /// The value in a taken slot.

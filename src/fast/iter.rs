@@ -36,6 +36,11 @@ impl<'a, V: Value> Cursor<'a, V> {
         self.raw
     }
 
+    /// The values of the next keys as far as they are at hand, and how many those are.
+    pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
+        self.raw.upcoming(|bits| each(V::from_bits(bits)))
+    }
+
     /// Goes before the first key that is at least `key`. One lookup.
     #[inline]
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {
@@ -126,6 +131,11 @@ impl<'a, V: Value> Range<'a, V> {
             }
         }
         Range { front, back, values: std::marker::PhantomData }
+    }
+
+    /// The values of the next keys as far as they are at hand, and how many those are.
+    pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
+        self.front.upcoming(|bits| each(V::from_bits(bits)))
     }
 
     #[inline]
@@ -231,6 +241,11 @@ impl<'a, V: Value> Iter<'a, V> {
         Iter { range, left }
     }
 
+    /// The values of the next keys as far as they are at hand, and how many those are.
+    pub(crate) fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
+        self.range.upcoming(each)
+    }
+
     #[inline]
     fn lend(&mut self) -> Option<(&[u8], V)> {
         self.left = self.left.checked_sub(1)?;
@@ -277,6 +292,11 @@ pub struct Values<'a, V: Value> {
 impl<'a, V: Value> Values<'a, V> {
     pub(super) fn new(iter: Iter<'a, V>) -> Self {
         Values { iter }
+    }
+
+    /// The values of the next keys as far as they are at hand, and how many those are.
+    pub(crate) fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
+        self.iter.upcoming(each)
     }
 }
 
