@@ -31,7 +31,7 @@
 //! |---|---|
 //! | [`FastArt<V>`](FastArt) | ordered map from byte strings to small values |
 //! | [`FastSet`] | ordered set of byte strings |
-//! | [`ArenaArt<T>`](ArenaArt) | ordered map from byte strings to values of any type, which it lends; with the iterators of [`arena`] |
+//! | [`ArenaArt<T>`](ArenaArt) | ordered map from byte strings to values of any type, which it lends; its iterators are in [`arena`] |
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor lends keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |

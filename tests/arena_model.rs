@@ -327,7 +327,7 @@ fn same(map: &Map, model: &Model) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(192), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(96), ..ProptestConfig::default() })]
 
     #[test]
     fn behaves_like_a_btreemap(ops in proptest::collection::vec(op(), 1..60)) {

@@ -1,5 +1,5 @@
 //! `ArenaArt`: values of any type in the order of byte strings. Its iterators, cursors and entries are here; the map is
-//! [`ArenaArt`](crate::ArenaArt).
+//! [`ArenaArt`].
 //!
 //! ```text
 //!   FastArt<u32>                         arena
@@ -54,7 +54,7 @@ use values::Arena;
 /// # Costs
 /// A lookup is that of the index, and one or two cache misses more for the value. Storing a value into a segment with gaps, and removing one, moves
 /// up to 63 neighbours: a `T` of hundreds of bytes is better off in a [`Box`]. Keys come out in order; their values lie in memory in the order
-/// in which they were stored, or after [`shrink_to_fit`](Self::shrink_to_fit) in that of the keys, which makes scans faster.
+/// in which they were stored, or after [`shrink_to_fit`](Self::shrink_to_fit) in that of the keys, which makes scans several times faster.
 ///
 /// # Limits
 /// 2³² values. What stores more reports [`InsertError::TooManyKeys`], or panics where it reports nothing.
@@ -666,7 +666,7 @@ struct Leavers<'a, T> {
 
 impl<T> Leavers<'_, T> {
     fn leave(&mut self) {
-        while let Some(slot) = self.slots.next() {
+        for slot in self.slots.by_ref() {
             drop(self.values.remove(slot));
         }
     }
