@@ -26,6 +26,11 @@ pub enum InsertError {
         /// Bytes asked for.
         bytes: usize,
     },
+    /// The map holds as many values as it can number. Only [`ArenaArt`](crate::ArenaArt) has such a limit.
+    TooManyKeys {
+        /// Values it can hold.
+        limit: u64,
+    },
 }
 
 impl fmt::Display for InsertError {
@@ -34,7 +39,8 @@ impl fmt::Display for InsertError {
             Self::KeyTooLong { len } => {
                 write!(f, "a key of {len} bytes is over the limit of {} bytes", crate::MAX_KEY_LEN)
             }
-            Self::OutOfMemory { bytes } => write!(f, "no memory for a node of {bytes} bytes"),
+            Self::OutOfMemory { bytes } => write!(f, "no memory for {bytes} bytes"),
+            Self::TooManyKeys { limit } => write!(f, "the map has {limit} keys, and cannot have more"),
         }
     }
 }

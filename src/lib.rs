@@ -31,6 +31,7 @@
 //! |---|---|
 //! | [`FastArt<V>`](FastArt) | ordered map from byte strings to small values |
 //! | [`FastSet`] | ordered set of byte strings |
+//! | [`ArenaArt<T>`](ArenaArt) | ordered map from byte strings to values of any type, which it lends; its iterators are in [`arena`] |
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor lends keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
@@ -43,7 +44,7 @@
 //! the bytes, which for unsigned integers is the order of `to_be_bytes`. Methods take `impl AsRef<[u8]>`. Keys are not stored whole, so they
 //! come back as copies or, from a cursor, as slices of its buffer.
 //!
-//! Values are `Copy`, at most 8 bytes, and take just their own size. Larger ones belong in a `Vec`, with their indices in the map.
+//! Values of a [`FastArt`] are `Copy`, at most 8 bytes, and take just their own size. An [`ArenaArt`] holds those of any other type, for 5 bytes more a key.
 //!
 //! # Costs
 //!
@@ -68,7 +69,7 @@
 //!
 //! # Features
 //!
-//! * `serde`: `Serialize` and `Deserialize` for [`FastArt`], as a sequence of pairs.
+//! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
 //! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it.
 //!
 //! # Unsafe code
@@ -85,15 +86,18 @@
 //! * R. Binna, E. Zangerle, M. Pichl, G. Specht, V. Leis: "HOT: a height optimized trie index", SIGMOD 2018. Many children a node,
 //!   whatever the keys.
 
+pub mod arena;
 mod error;
 mod fast;
 mod key;
 mod raw;
 mod value;
 
+pub use arena::ArenaArt;
 pub use error::{BuildError, InsertError};
 pub use fast::{
-    Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut, Values,
+    Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut,
+    Values,
 };
 pub use raw::{MAX_KEY_LEN, pool};
 pub use value::{Bits, Value};

@@ -1,6 +1,6 @@
 //! What reports failure must report it for every allocation, those of its buffers too, and then have changed nothing and kept nothing.
 
-use memkv::{BuildError, FastArt, InsertError};
+use memkv::{ArenaArt, BuildError, FastArt, InsertError};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -139,6 +139,58 @@ fn bulk_loads_and_copies_fail_cleanly() {
         assert!(failures > 2 && copy == map);
         copy.check().unwrap();
         drop((map, copy));
+        assert_eq!(LIVE.get(), held, "bytes leaked");
+    }
+}
+
+#[test]
+fn a_map_with_an_arena_fails_cleanly() {
+    for mut keys in kinds() {
+        let held = LIVE.get();
+        let mut map = ArenaArt::<[u64; 3]>::new();
+        let mut failures = 0;
+        for (i, key) in keys.iter().enumerate() {
+            let len = map.len();
+            let (old, n) = until_it_works(|| map.try_insert(key, [i as u64; 3]), is_out_of_memory);
+            assert_eq!((old, map.len()), (None, len + 1));
+            // A value to replace needs no memory.
+            LEFT.set(Some(0));
+            let old = map.try_insert(key, [7; 3]);
+            LEFT.set(None);
+            assert_eq!(old, Ok(Some([i as u64; 3])));
+            failures += n;
+        }
+        assert!(failures > 100, "{failures}");
+        map.check().unwrap();
+        let with_map = LIVE.get();
+        let (copy, failures) = until_it_works(
+            || map.try_clone(),
+            |error| {
+                is_out_of_memory(error);
+                assert_eq!(LIVE.get(), with_map, "bytes leaked");
+            },
+        );
+        assert!(failures > 3 && copy == map);
+        drop(copy);
+        let mut failures = 0;
+        for (i, key) in keys.iter().enumerate() {
+            let (old, n) = until_it_works(|| map.try_remove(key), is_out_of_memory);
+            assert_eq!(old, Some([7; 3]));
+            failures += n;
+            if i % 16 == 0 {
+                map.check().unwrap();
+                assert!(keys[i + 1..].iter().all(|key| map.contains_key(key)));
+            }
+        }
+        assert!(failures > 20, "{failures}");
+        keys.sort();
+        let build = || ArenaArt::from_sorted(keys.iter().map(|key| (key, [1u8; 5])));
+        let (built, failures) = until_it_works(build, |error| {
+            assert!(matches!(error, BuildError::Insert(InsertError::OutOfMemory { .. })), "{error}");
+        });
+        built.check().unwrap();
+        assert!(failures > 10 && built.len() == keys.len());
+        drop((map, built));
         assert_eq!(LIVE.get(), held, "bytes leaked");
     }
 }

@@ -1,6 +1,6 @@
 //! What the map offers besides: value types, the set, the traits of the standard collections, the limits of keys, serde.
 
-use memkv::{BuildError, FastArt, FastSet, InsertError, MAX_KEY_LEN, Value};
+use memkv::{ArenaArt, BuildError, FastArt, FastSet, InsertError, MAX_KEY_LEN, Value};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -285,9 +285,67 @@ fn nested_keys() {
     drop(copy);
 }
 
+#[test]
+fn maps_of_any_type_compare_copy_and_print() {
+    let map = ArenaArt::from([(&b"b\xFF"[..], "y".to_string()), (b"a\"", "x".to_string())]);
+    let printed = r#"{"a\"": "x", "b\xff": "y"}"#;
+    assert_eq!((format!("{map:?}"), format!("{:?}", map.iter())), (printed.to_string(), printed.to_string()));
+    let mut copy = map.clone();
+    assert_eq!(copy, map);
+    copy.get_mut("a\"").unwrap().push('!');
+    assert_ne!(copy, map);
+    assert_eq!((&map["a\""], &copy["a\""]), (&"x".to_string(), &"x!".to_string()));
+    assert_ne!(ArenaArt::from([("a", 1)]), ArenaArt::from([("b", 1)]));
+    assert_ne!(ArenaArt::from([("a", 1)]), ArenaArt::from([("a", 1), ("b", 1)]));
+    assert_eq!(ArenaArt::<u64>::default(), ArenaArt::new());
+    assert_eq!(format!("{:?}", copy.entry("zz")), r#"Vacant(VacantEntry("zz"))"#);
+    assert_eq!(format!("{:?}", copy.entry("a\"")), r#"Occupied(OccupiedEntry { key: "a\"", value: "x!" })"#);
+    assert_eq!((&copy).into_iter().len() + (&mut copy).into_iter().len() + copy.into_iter().len(), 6);
+    assert!(std::panic::catch_unwind(|| map["absent"].len()).is_err());
+}
+
+#[test]
+fn maps_of_any_type_name_what_is_wrong() {
+    let error = ArenaArt::from_sorted([("a", 1), ("c", 2), ("b", 3)]).unwrap_err();
+    assert_eq!(error, BuildError::NotAscending { position: 2, key: b"b".to_vec() });
+    let long = vec![0; MAX_KEY_LEN + 1];
+    let mut map = ArenaArt::from([("a", 1)]);
+    let error = InsertError::KeyTooLong { len: MAX_KEY_LEN + 1 };
+    assert_eq!(map.try_insert(&long, 2), Err(error));
+    assert_eq!(ArenaArt::from_sorted([(&long, 2)]).unwrap_err(), BuildError::Insert(error));
+    map.check().unwrap();
+    assert_eq!((map.get(&long), map.len()), (None, 1));
+    assert_eq!(InsertError::TooManyKeys { limit: 1 << 32 }.to_string(), "the map has 4294967296 keys, and cannot have more");
+}
+
+/// A map may go to, and be read by, any thread that its values may.
+#[test]
+fn maps_of_any_type_go_to_threads() {
+    let map: ArenaArt<String> = (0..1000).map(|i| (format!("{i:04}"), i.to_string())).collect();
+    let map = std::thread::spawn(|| map).join().unwrap();
+    std::thread::scope(|scope| {
+        for t in 0..2 {
+            let map = &map;
+            scope.spawn(move || (t..1000).step_by(2).for_each(|i| assert_eq!(map[&format!("{i:04}")], i.to_string())));
+        }
+    });
+}
+
 #[cfg(feature = "serde")]
 mod serde {
     use super::*;
+
+    #[test]
+    fn a_map_of_any_type_goes_through_serde_and_back() {
+        let map: ArenaArt<Vec<i32>> = (0..500).map(|i| (format!("\0{i}\u{ff}"), vec![i; i as usize % 5])).collect();
+        let text = serde_json::to_string(&map).unwrap();
+        assert_eq!(serde_json::from_str::<ArenaArt<Vec<i32>>>(&text).unwrap(), map);
+        assert_eq!(serde_json::to_string(&ArenaArt::from([("a", "x")])).unwrap(), r#"[[[97],"x"]]"#);
+        let read = serde_json::from_str::<ArenaArt<String>>(r#"[["b", "x"], [[97], "y"], ["b", "z"]]"#).unwrap();
+        assert_eq!(read, ArenaArt::from([("a", "y".to_string()), ("b", "z".to_string())]));
+        assert!(serde_json::from_str::<ArenaArt<u8>>("[[\"a\", 300]]").is_err());
+        assert!(serde_json::from_str::<ArenaArt<u8>>("[1]").is_err());
+    }
 
     #[test]
     fn a_map_goes_through_serde_and_back() {

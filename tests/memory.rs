@@ -1,6 +1,6 @@
 //! What a map says it takes against what the global allocator saw, and what is left when keys go.
 
-use memkv::{FastArt, FastSet, Value, pool};
+use memkv::{ArenaArt, FastArt, FastSet, Value, pool};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -191,5 +191,77 @@ fn churn_takes_no_more_and_more() {
         let slab = 256 << 10;
         let (early, late) = highest.split_at(6);
         assert!(late.iter().max().unwrap() <= &(early.iter().max().unwrap() + slab), "{highest:?}");
+    });
+}
+
+/// A map with an arena takes what a set of its keys does, the values, and five bytes a key.
+fn arena_of<T: Clone>(value: T) {
+    let n = 100_000;
+    alone(|| {
+        // The pool takes slabs in steps, so what is in use is compared, not what is held.
+        let keys: FastSet = (0..n).map(url).collect();
+        let set = pool::usage().used;
+        drop(keys);
+        let total = |map: &ArenaArt<T>| map.memory_usage().total();
+        let insert_all = || (0..n).fold(ArenaArt::new(), |mut map, i| (map.insert(url(i), value.clone()), map).1);
+        let before = LIVE.load(Relaxed);
+        let mut map = says_what_it_takes("arena", insert_all, total);
+        let (len, usage) = (map.len(), map.memory_usage());
+        let bytes = pool::usage().used + usage.values + usage.slack;
+        assert!(bytes <= set + len * (size_of::<T>() + 5), "{bytes} bytes, the keys alone {set}");
+
+        map.retain(|key, _| key[key.len() - 6] % 4 == 0);
+        assert!((n / 6..n / 2).contains(&map.len()));
+        agree("a third", before, size_of_val(&map), total(&map));
+        let (len, usage) = (map.len(), map.memory_usage());
+        // The segments of the others, and gaps of at most a third.
+        assert!(usage.slack <= n * 3 / 4 + len * size_of::<T>() * 2 / 3, "{usage:?}");
+        map.shrink_to_fit();
+        agree("shrunk", before, size_of_val(&map), total(&map));
+        assert!(map.memory_usage().slack <= len * 3 / 4 + 256 * size_of::<T>(), "{:?}", map.memory_usage());
+
+        let all: Vec<_> = map.keys().collect();
+        all.iter().for_each(|key| assert!(map.remove(key).is_some()));
+        assert_eq!(total(&map), size_of::<ArenaArt<T>>());
+    });
+}
+
+#[test]
+fn arenas_say_what_they_take() {
+    arena_of(0u64);
+    arena_of([0u8; 3]);
+    arena_of([0u64; 5]);
+    arena_of(());
+    arena_of(Option::<Box<[u8]>>::None);
+}
+
+#[test]
+fn arenas_give_values_back() {
+    alone(|| {
+        let before = LIVE.load(Relaxed);
+        let mut map: ArenaArt<Box<[u8]>> = (0..50_000).map(|i| (url(i), url(i).into_bytes().into())).collect();
+        map.extend((0..50_000).map(|i| (url(i), url(i + 1).into_bytes().into())));
+        let held = LIVE.load(Relaxed) - before;
+        let mut highest = 0;
+        for round in 0..8 {
+            (0..50_000).filter(|i| i % 5 == round % 5).for_each(|i| _ = map.remove(url(i)));
+            (0..50_000).rev().filter(|i| i % 5 == round % 5).for_each(|i| _ = map.insert(url(i), url(i + 1).into_bytes().into()));
+            highest = highest.max(LIVE.load(Relaxed) - before);
+        }
+        map.check().unwrap();
+        assert!(highest <= held + held / 8, "{held} bytes at first, then {highest}");
+    });
+}
+
+#[test]
+fn small_arenas_are_small() {
+    alone(|| {
+        assert!(taken(ArenaArt::<u64>::new) <= 256);
+        assert!(taken(|| ArenaArt::from([("key", 1u64)])) <= 1 << 10);
+        let grown = |n| taken(|| (0..n).map(|i| (url(i), [i; 8])).collect::<ArenaArt<_>>());
+        let standard = |n| taken(|| (0..n).map(|i| (url(i).into_bytes().into_boxed_slice(), [i; 8])).collect::<BTreeMap<_, _>>());
+        for n in [10, 100, 1000] {
+            assert!(grown(n) <= standard(n), "{n}: {} bytes, BTreeMap {}", grown(n), standard(n));
+        }
     });
 }

@@ -36,6 +36,11 @@ impl<'a, V: Value> Cursor<'a, V> {
         self.raw
     }
 
+    /// The values of the next keys as far as they are at hand, and how many those are.
+    pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
+        self.raw.upcoming(|bits| each(V::from_bits(bits)))
+    }
+
     /// Goes before the first key that is at least `key`. One lookup.
     #[inline]
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {
@@ -126,6 +131,11 @@ impl<'a, V: Value> Range<'a, V> {
             }
         }
         Range { front, back, values: std::marker::PhantomData }
+    }
+
+    /// The values of the next keys as far as they are at hand, and how many those are.
+    pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
+        self.front.upcoming(|bits| each(V::from_bits(bits)))
     }
 
     #[inline]
@@ -231,6 +241,11 @@ impl<'a, V: Value> Iter<'a, V> {
         Iter { range, left }
     }
 
+    /// The values of the next keys as far as they are at hand, and how many those are.
+    pub(crate) fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
+        self.range.upcoming(each)
+    }
+
     #[inline]
     fn lend(&mut self) -> Option<(&[u8], V)> {
         self.left = self.left.checked_sub(1)?;
@@ -278,6 +293,11 @@ impl<'a, V: Value> Values<'a, V> {
     pub(super) fn new(iter: Iter<'a, V>) -> Self {
         Values { iter }
     }
+
+    /// The values of the next keys as far as they are at hand, and how many those are.
+    pub(crate) fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
+        self.iter.upcoming(each)
+    }
 }
 
 /// A map's keys and values, taken from it, as copies. From the `IntoIterator` of [`FastArt`](crate::FastArt).
@@ -291,7 +311,7 @@ impl<V: Value> IntoIter<V> {
         IntoIter { cursors: OwnedCursors::new(tree), values: std::marker::PhantomData }
     }
 
-    fn lend(&mut self) -> Option<(&[u8], V)> {
+    pub(crate) fn lend(&mut self) -> Option<(&[u8], V)> {
         self.cursors.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
@@ -318,7 +338,19 @@ impl<V: Value> IntoKeys<V> {
     }
 }
 
-/// The four kinds differ in what they make of a lent pair.
+/// A map's values, taken from it, in the order of their keys. From [`FastArt::into_values`](crate::FastArt::into_values).
+#[derive(Debug)]
+pub struct IntoValues<V: Value> {
+    iter: IntoIter<V>,
+}
+
+impl<V: Value> IntoValues<V> {
+    pub(super) fn new(iter: IntoIter<V>) -> Self {
+        IntoValues { iter }
+    }
+}
+
+/// The kinds differ in what they make of a lent pair.
 macro_rules! iterators {
     ($($name:ident<$($l:lifetime,)? V> $(. $iter:ident)? , left: $($left:ident).+, $item:ty: |$key:ident, $value:ident| $map:expr;)*) => {$(
         impl<$($l,)? V: Value> Iterator for $name<$($l,)? V> {
@@ -364,4 +396,5 @@ iterators! {
     Values<'a, V>.iter, left: iter.left, V: |_key, value| value;
     IntoIter<V>, left: cursors, (Vec<u8>, V): |key, value| (key.to_vec(), value);
     IntoKeys<V>.iter, left: iter.cursors, Vec<u8>: |key, _value| key.to_vec();
+    IntoValues<V>.iter, left: iter.cursors, V: |_key, value| value;
 }

@@ -4,18 +4,20 @@
 
 mod entry;
 mod iter;
+mod retain;
 #[cfg(feature = "serde")]
-mod serde;
+pub(crate) mod serde;
 mod set;
 mod traits;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry, ValueMut};
-pub use iter::{Cursor, IntoIter, IntoKeys, Iter, Keys, Range, Values};
+pub use iter::{Cursor, IntoIter, IntoKeys, IntoValues, Iter, Keys, Range, Values};
+pub(crate) use retain::Retain;
 pub use set::FastSet;
 
 use crate::error::{BuildError, InsertError};
 use crate::key;
-use crate::raw::{Builder, MAX_KEY_LEN, RawCursor, RawTree, WriteCursor, common_prefix, pool};
+use crate::raw::{Builder, MAX_KEY_LEN, RawCursor, RawTree, common_prefix, pool};
 use crate::value::Value;
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
@@ -85,9 +87,9 @@ impl MemoryUsage {
 
 /// Answers a failed store as the standard collections would.
 #[cold]
-fn fail(error: InsertError) -> ! {
+pub(crate) fn fail(error: InsertError) -> ! {
     match error {
-        InsertError::KeyTooLong { .. } => panic!("{error}"),
+        InsertError::KeyTooLong { .. } | InsertError::TooManyKeys { .. } => panic!("{error}"),
         InsertError::OutOfMemory { bytes } => match std::alloc::Layout::from_size_align(bytes.max(1), 16) {
             Ok(layout) => std::alloc::handle_alloc_error(layout),
             Err(_) => panic!("{error}"),
@@ -406,42 +408,9 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(map.len(), 1);
     /// ```
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut V) -> bool) {
-        /// Keys noted before they are removed, and their bytes, at most.
-        const NOTED: (usize, usize) = (1024, 1 << 16);
-        let mut from = Vec::new();
-        loop {
-            let (mut noted, mut ends) = (Vec::new(), Vec::new());
-            let mut done = true;
-            let mut cursor = WriteCursor::new(&mut self.tree, &from);
-            while let Some((key, bits)) = cursor.next() {
-                let mut value = V::from_bits(bits);
-                let kept = keep(key, &mut value);
-                if !kept {
-                    noted.extend_from_slice(key);
-                    ends.push(noted.len());
-                }
-                let full = ends.len() == NOTED.0 || noted.len() >= NOTED.1;
-                if full {
-                    from.clear();
-                    from.extend_from_slice(key);
-                    from.push(0);
-                    done = false;
-                }
-                if kept {
-                    cursor.set(value.into_bits());
-                }
-                if full {
-                    break;
-                }
-            }
-            let mut start = 0;
-            for end in ends {
-                self.remove(&noted[start..end]);
-                start = end;
-            }
-            if done {
-                return;
-            }
+        let mut walk = Retain::new();
+        while walk.note(self, &mut keep) {
+            walk.noted().for_each(|key| _ = self.remove(key));
         }
     }
 

@@ -1,12 +1,14 @@
 //! Serialization as a sequence of (key bytes, value) pairs, ascending: not every format takes bytes as the keys of a map.
 
 use super::FastArt;
+use crate::error::InsertError;
 use crate::value::Value;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 use std::fmt;
 
-struct Bytes<'a>(&'a [u8]);
+/// A key, to be written.
+pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl Serialize for Bytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -53,22 +55,32 @@ impl<V: Value + Serialize> Serialize for FastArt<V> {
     }
 }
 
+/// Stores a pair in a map.
+type Store<M, V> = fn(&mut M, Vec<u8>, V) -> Result<(), InsertError>;
+
+/// Reads pairs into `map`.
+pub(crate) fn read<'de, D: Deserializer<'de>, M, V: Deserialize<'de>>(deserializer: D, map: M, store: Store<M, V>) -> Result<M, D::Error> {
+    struct Pairs<M, V> {
+        map: M,
+        store: Store<M, V>,
+    }
+    impl<'de, M, V: Deserialize<'de>> Visitor<'de> for Pairs<M, V> {
+        type Value = M;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence of keys with their values")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut pairs: A) -> Result<M, A::Error> {
+            while let Some((ByteBuf(key), value)) = pairs.next_element()? {
+                (self.store)(&mut self.map, key, value).map_err(A::Error::custom)?;
+            }
+            Ok(self.map)
+        }
+    }
+    deserializer.deserialize_seq(Pairs { map, store })
+}
+
 impl<'de, V: Value + Deserialize<'de>> Deserialize<'de> for FastArt<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pairs<V>(std::marker::PhantomData<V>);
-        impl<'de, V: Value + Deserialize<'de>> Visitor<'de> for Pairs<V> {
-            type Value = FastArt<V>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a sequence of keys with their values")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut pairs: A) -> Result<FastArt<V>, A::Error> {
-                let mut map = FastArt::new();
-                while let Some((ByteBuf(key), value)) = pairs.next_element()? {
-                    map.try_insert(key, value).map_err(A::Error::custom)?;
-                }
-                Ok(map)
-            }
-        }
-        deserializer.deserialize_seq(Pairs(std::marker::PhantomData))
+        read(deserializer, FastArt::new(), |map, key, value| map.try_insert(key, value).map(drop))
     }
 }

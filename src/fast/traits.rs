@@ -1,6 +1,6 @@
 //! What the standard collections implement.
 
-use super::iter::{IntoIter, IntoKeys, Iter};
+use super::iter::{IntoIter, IntoKeys, IntoValues, Iter};
 use super::{FastArt, ascends, fail};
 use crate::error::InsertError;
 use crate::raw::{Builder, MAX_KEY_LEN};
@@ -43,31 +43,34 @@ impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FastArt<V> {
     /// Builds bottom-up for as long as the keys ascend, and inserts from there on.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut pairs = pairs.into_iter();
+        let (mut map, unsorted) = Self::ascending(&mut pairs);
+        map.extend(unsorted.into_iter().chain(pairs));
+        map
+    }
+}
+
+impl<V: Value> FastArt<V> {
+    /// Builds bottom-up for as long as the keys ascend. The first that does not comes back.
+    pub(crate) fn ascending<K: AsRef<[u8]>>(pairs: &mut impl Iterator<Item = (K, V)>) -> (Self, Option<(K, V)>) {
         let mut builder = Builder::new();
         let mut unsorted = None;
-        for (key, value) in pairs.by_ref() {
+        for (key, value) in pairs {
             let bytes = key.as_ref();
             if bytes.len() > MAX_KEY_LEN {
                 fail(InsertError::KeyTooLong { len: bytes.len() });
             }
-            match ascends(&builder, bytes) {
-                Some(shared) => {
-                    if let Err(failed) = builder.push(bytes, shared, value.into_bits()) {
-                        fail(failed.into());
-                    }
-                }
-                None => {
-                    unsorted = Some((key, value));
-                    break;
-                }
+            let Some(shared) = ascends(&builder, bytes) else {
+                unsorted = Some((key, value));
+                break;
+            };
+            if let Err(failed) = builder.push(bytes, shared, value.into_bits()) {
+                fail(failed.into());
             }
         }
-        let mut map = match builder.finish() {
-            Ok(tree) => Self::of(tree),
+        match builder.finish() {
+            Ok(tree) => (Self::of(tree), unsorted),
             Err(failed) => fail(failed.into()),
-        };
-        map.extend(unsorted.into_iter().chain(pairs));
-        map
+        }
     }
 }
 
@@ -112,5 +115,15 @@ impl<V: Value> FastArt<V> {
     /// ```
     pub fn into_keys(self) -> IntoKeys<V> {
         IntoKeys::new(self.into_iter())
+    }
+
+    /// The map's values, in the order of their keys; the map is gone when the iterator is.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
+    /// assert!(map.into_values().eq([1, 2]));
+    /// ```
+    pub fn into_values(self) -> IntoValues<V> {
+        IntoValues::new(self.into_iter())
     }
 }

@@ -342,6 +342,16 @@ impl<'t, B: Bits> RawCursor<'t, B> {
         Some((self.state.key.get(), self.tree.value(place)))
     }
 
+    /// Hands out the values of the entries behind the position as far as its leaf goes, and says how many those are.
+    pub(crate) fn upcoming(&mut self, mut each: impl FnMut(B)) -> usize {
+        // SAFETY: (N1, N9) as in `seek`.
+        let Some((node, first)) = (unsafe { self.state.peek() }) else { return 0 };
+        // SAFETY: (N1, N9) as in `seek`.
+        let info = unsafe { node.info() };
+        (first..info.count()).for_each(|index| each(self.tree.value(Place { node, info, index })));
+        info.count() - first
+    }
+
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N9) as in `seek`.
         let place = unsafe { self.state.previous(&self.tree.root) }?;

@@ -55,7 +55,7 @@ pub(crate) use bulk::Builder;
 pub(crate) use cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use get::Place;
 pub(crate) use node::Usage;
-pub(crate) use simd::common_prefix;
+pub(crate) use simd::{common_prefix, prefetch};
 
 use crate::value::Bits;
 use node::Slot;

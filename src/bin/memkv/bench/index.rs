@@ -4,7 +4,7 @@
 
 use super::measure::{Job, Outcome, measure};
 use anyhow::{Context, Result, bail};
-use memkv::FastArt;
+use memkv::{ArenaArt, FastArt};
 use std::{
     collections::BTreeMap,
     ops::Bound::{Included, Unbounded},
@@ -77,6 +77,7 @@ pub(crate) fn rows() -> Vec<Row> {
         Row::of::<FastArt>("fastart"),
         Row::of::<Set>("fastart-set").on_request().note("FastArt<()>: no values are stored"),
         Row::of::<Bulk>("fastart-bulk").on_request().note("inserts: FastArt::from_sorted, the sorting not counted"),
+        Row::of::<ArenaArt<u64>>("arenaart").note("ArenaArt<u64>: values of any type, lent"),
         Row::of::<Ordered>("btreemap").note("BTreeMap<Box<[u8]>, u64>"),
         Row::of::<Hashed>("hashbrown").note("HashMap<Box<[u8]>, u64>, unordered"),
         Row::of::<Fst>("fst").note("immutable; inserts: built in memory from sorted pairs, the sorting not counted"),
@@ -179,6 +180,37 @@ impl Index for Bulk {
     }
     fn reported_bytes(&self) -> Option<usize> {
         self.0.reported_bytes()
+    }
+}
+
+impl Index for ArenaArt<u64> {
+    const GETS_MANY: bool = true;
+
+    fn new() -> Self {
+        ArenaArt::new()
+    }
+    fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
+        ArenaArt::insert(self, key, value)
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        ArenaArt::get(self, key).copied()
+    }
+    fn get_many(&self, keys: &[&[u8]]) -> Vec<Option<u64>> {
+        ArenaArt::get_many(self, keys).into_iter().map(Option::<&u64>::copied).collect()
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        let mut cursor = self.cursor();
+        cursor.seek(from);
+        for _ in 0..count {
+            let Some((key, value)) = cursor.next() else { break };
+            visit(key, *value);
+        }
+    }
+    fn remove(&mut self, key: &[u8]) -> Option<u64> {
+        ArenaArt::remove(self, key)
+    }
+    fn reported_bytes(&self) -> Option<usize> {
+        Some(self.memory_usage().total())
     }
 }
 

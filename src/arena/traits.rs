@@ -1,0 +1,105 @@
+//! What the standard collections implement.
+
+use super::values::Arena;
+use super::{ArenaArt, IntoIter, Iter, IterMut};
+use crate::fast::{FastArt, fail};
+use std::fmt;
+use std::ops::Index;
+
+impl<T> Default for ArenaArt<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Clone> Clone for ArenaArt<T> {
+    fn clone(&self) -> Self {
+        self.try_clone().unwrap_or_else(|error| fail(error))
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for ArenaArt<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.range::<[u8], _>(..).fmt(f)
+    }
+}
+
+impl<T: PartialEq> PartialEq for ArenaArt<T> {
+    fn eq(&self, other: &Self) -> bool {
+        let (mut a, mut b) = (self.cursor(), other.cursor());
+        self.len() == other.len()
+            && std::iter::from_fn(|| match (a.next(), b.next()) {
+                (None, None) => None,
+                (a, b) => Some(a == b),
+            })
+            .all(|equal| equal)
+    }
+}
+
+impl<T: Eq> Eq for ArenaArt<T> {}
+
+impl<T, K: AsRef<[u8]> + ?Sized> Index<&K> for ArenaArt<T> {
+    type Output = T;
+
+    /// The value of `key`.
+    ///
+    /// # Panics
+    /// If it is not there. [`get`](ArenaArt::get) says so instead.
+    fn index(&self, key: &K) -> &T {
+        self.get(key).expect("no value of this key")
+    }
+}
+
+impl<K: AsRef<[u8]>, T> FromIterator<(K, T)> for ArenaArt<T> {
+    /// Builds bottom-up for as long as the keys ascend, and inserts from there on.
+    fn from_iter<I: IntoIterator<Item = (K, T)>>(pairs: I) -> Self {
+        let (mut pairs, mut values) = (pairs.into_iter(), Arena::new());
+        let mut slots = pairs.by_ref().map(|(key, value)| (key, values.add(value).unwrap_or_else(|error| fail(error))));
+        let (index, unsorted) = FastArt::ascending(&mut slots);
+        let unsorted = unsorted.map(|(key, slot)| (key, values.remove(slot)));
+        let mut map = ArenaArt { index, values };
+        map.extend(unsorted.into_iter().chain(pairs));
+        map
+    }
+}
+
+impl<K: AsRef<[u8]>, T> Extend<(K, T)> for ArenaArt<T> {
+    fn extend<I: IntoIterator<Item = (K, T)>>(&mut self, pairs: I) {
+        for (key, value) in pairs {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl<K: AsRef<[u8]>, T, const N: usize> From<[(K, T); N]> for ArenaArt<T> {
+    fn from(pairs: [(K, T); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<T> IntoIterator for ArenaArt<T> {
+    type Item = (Vec<u8>, T);
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter { slots: self.index.into_iter(), values: self.values }
+    }
+}
+
+impl<'a, T> IntoIterator for &'a ArenaArt<T> {
+    type Item = (Vec<u8>, &'a T);
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a mut ArenaArt<T> {
+    type Item = (Vec<u8>, &'a mut T);
+    type IntoIter = IterMut<'a, T>;
+
+    fn into_iter(self) -> IterMut<'a, T> {
+        self.iter_mut()
+    }
+}

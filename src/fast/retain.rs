@@ -1,0 +1,59 @@
+//! `retain` in portions: a walk notes keys to remove, which may not go while it is under way.
+
+use super::FastArt;
+use crate::raw::WriteCursor;
+use crate::value::Value;
+
+/// Keys noted in one portion, and their bytes, at most.
+const NOTED: (usize, usize) = (1024, 1 << 16);
+
+/// Where a walk over a map stands between two portions.
+pub(crate) struct Retain {
+    /// The walk goes on at the first key that is not below this one; `None` at the end.
+    from: Option<Vec<u8>>,
+    /// The noted keys, one after the other.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Retain {
+    pub(crate) fn new() -> Self {
+        Retain { from: Some(Vec::new()), bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Asks `keep`, which may change values, about some keys more, and notes those it does not keep. False at the end of the walk.
+    pub(crate) fn note<V: Value>(&mut self, map: &mut FastArt<V>, mut keep: impl FnMut(&[u8], &mut V) -> bool) -> bool {
+        self.bytes.clear();
+        self.ends.clear();
+        let Some(mut from) = self.from.take() else { return false };
+        let mut cursor = WriteCursor::new(&mut map.tree, &from);
+        while let Some((key, bits)) = cursor.next() {
+            let mut value = V::from_bits(bits);
+            let kept = keep(key, &mut value);
+            if !kept {
+                self.bytes.extend_from_slice(key);
+                self.ends.push(self.bytes.len());
+            }
+            let full = self.ends.len() == NOTED.0 || self.bytes.len() >= NOTED.1;
+            if full {
+                from.clear();
+                from.extend_from_slice(key);
+                from.push(0);
+            }
+            if kept {
+                cursor.set(value.into_bits());
+            }
+            if full {
+                self.from = Some(from);
+                break;
+            }
+        }
+        true
+    }
+
+    /// The keys noted last, ascending.
+    pub(crate) fn noted(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| &self.bytes[std::mem::replace(&mut start, end)..end])
+    }
+}
