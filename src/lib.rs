@@ -87,8 +87,10 @@
 
 mod error;
 mod fast;
+mod guard;
 mod key;
 mod raw;
+mod sync;
 mod value;
 
 pub use error::{BuildError, InsertError};

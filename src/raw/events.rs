@@ -23,6 +23,9 @@ pub(crate) enum Event {
     TailClosed,
     PageDrained,
     SlabFreed,
+    LockTaken,
+    LockObsolete,
+    SharedStore,
 }
 
 thread_local! {

@@ -34,6 +34,7 @@ macro_rules! count {
 }
 
 mod bulk;
+mod change;
 mod check;
 mod clear;
 mod compact;
@@ -41,6 +42,7 @@ mod cursor;
 mod get;
 mod insert;
 mod keys;
+mod lock;
 mod node;
 mod path;
 pub mod pool;
@@ -58,6 +60,7 @@ pub(crate) use node::Usage;
 pub(crate) use simd::common_prefix;
 
 use crate::value::Bits;
+use lock::Lock;
 use node::Slot;
 use tail::Tail;
 
@@ -77,6 +80,8 @@ pub const MAX_KEY_LEN: usize = 1 << 30;
 
 /// The tree and what its owner counts.
 pub(crate) struct RawTree<B: Bits> {
+    /// Guards the root's slot, as a node's lock does its slots.
+    lock: Lock,
     root: Slot,
     len: usize,
     usage: Usage,
@@ -93,7 +98,7 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
-        RawTree { root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), most: 0, _bits: std::marker::PhantomData }
+        RawTree { lock: Lock::new(), root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), most: 0, _bits: std::marker::PhantomData }
     }
 
     pub(crate) fn len(&self) -> usize {
