@@ -16,7 +16,7 @@
 
 use super::keys::Keys;
 use super::lock::Lock;
-use super::node::{Child, Node, Slot, Usage};
+use super::node::{Child, Info, Node, Slot, Usage};
 use super::run::{Failed, Made};
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -59,8 +59,8 @@ pub(crate) trait Mode: Copy {
     fn unlock(self, lock: &Lock);
     /// Unlocks for good.
     fn retire(self, lock: &Lock);
-    /// Whether the slot, whose owner is locked, still leads there.
-    fn holds(self, slot: &Slot, child: Child) -> bool;
+    /// Whether the slot, whose owner is locked, still leads to this node, or to none.
+    fn holds(self, slot: &Slot, node: Option<Node>) -> bool;
     /// Gives a node back.
     ///
     /// # Safety
@@ -82,7 +82,7 @@ impl Mode for Alone {
     #[inline(always)]
     fn retire(self, _: &Lock) {}
     #[inline(always)]
-    fn holds(self, _: &Slot, _: Child) -> bool {
+    fn holds(self, _: &Slot, _: Option<Node>) -> bool {
         true
     }
     #[inline(always)]
@@ -119,7 +119,7 @@ impl<'a> Step<'a> {
         Step { old: [Some(old), None], at, gone: 1, new: [Some(new), None] }
     }
 
-    fn olds(&self) -> impl Iterator<Item = Old<'a>> {
+    fn olds(&self) -> impl Iterator<Item = Old<'a>> + Clone + use<'a> {
         self.old.into_iter().flatten()
     }
 
@@ -138,14 +138,112 @@ unsafe fn child(node: Node) -> Child {
     if unsafe { node.info() }.is_leaf() { Child::Leaf(node) } else { Child::Inner(node) }
 }
 
-/// Commits a change whose steps are in order from the leaves up, `value` being the new value. Gives the value it replaces or removes.
+/// Locks the slot's owner and the old nodes, if they still hang where they were found.
+///
+/// # Safety
+/// As for [`commit`].
+#[inline(always)]
+unsafe fn hold<'a, M: Mode>(mode: M, top: Owned<'a>, olds: impl Iterator<Item = Old<'a>> + Clone) -> Result<(), Stop> {
+    if !mode.lock(top.lock) {
+        return Err(Stop::Conflict);
+    }
+    let mut locked = 0;
+    let mut whole = olds.clone().next().is_some() || mode.holds(top.slot, None);
+    for (slot, node) in olds.clone() {
+        // SAFETY: (N1) by the caller: old nodes are live.
+        if !whole || !mode.holds(slot, Some(node)) || !mode.lock(unsafe { node.lock() }) {
+            whole = false;
+            break;
+        }
+        locked += 1;
+    }
+    if whole {
+        return Ok(());
+    }
+    // SAFETY: (N1) by the caller.
+    unsafe { let_go(mode, top, olds.take(locked)) };
+    Err(Stop::Conflict)
+}
+
+/// Unlocks what [`hold`] locked.
+///
+/// # Safety
+/// As for [`commit`].
+#[cold]
+unsafe fn let_go<'a, M: Mode>(mode: M, top: Owned<'a>, olds: impl Iterator<Item = Old<'a>>) {
+    // SAFETY: (N1) by the caller.
+    olds.for_each(|(_, node)| mode.unlock(unsafe { node.lock() }));
+    mode.unlock(top.lock);
+}
+
+/// Publishes what takes the place of the nodes held, and gives these back.
+///
+/// # Safety
+/// As for [`commit`]; and the new nodes are complete.
+#[inline(always)]
+unsafe fn publish<'a, B: Bits, M: Mode>(
+    mode: M,
+    usage: &mut Usage,
+    top: Owned<'a>,
+    olds: impl Iterator<Item = Old<'a>> + Clone,
+    new: Child,
+) {
+    top.slot.store(new);
+    // SAFETY: (N1) by the caller. (N2) No slot reached from the root leads to the old nodes any more.
+    unsafe {
+        for (_, node) in olds.clone() {
+            mode.retire(node.lock());
+        }
+        mode.unlock(top.lock);
+        for (_, node) in olds {
+            mode.give_back::<B>(usage, node);
+        }
+    }
+}
+
+/// Puts a leaf in the place of another: with one more value, `put`, at `at`, or without `gone` of them. Gives the first value that goes,
+/// which must be the one expected.
+///
+/// # Safety
+/// As for [`commit`].
+#[inline(always)]
+pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
+    mode: M,
+    usage: &mut Usage,
+    top: Owned<'_>,
+    leaf: &Keys<'_>,
+    (at, gone): (usize, usize),
+    (put, expected): (Option<B>, Option<B>),
+    (new, info): (Node, Info),
+) -> Result<Option<B>, Stop> {
+    let (old, n, behind) = (leaf.node, leaf.count(), at + usize::from(put.is_some()));
+    let olds = std::iter::once((top.slot, old));
+    // SAFETY: (N1, C3, N4, N6) by the caller: the old leaf stands still, the new one is ours alone, and places are below their counts.
+    unsafe {
+        hold(mode, top, olds.clone())?;
+        let replaced = (gone > 0).then(|| old.value(leaf.info, at));
+        if expected.is_some() && replaced != expected {
+            let_go(mode, top, olds);
+            return Err(Stop::Conflict);
+        }
+        Node::copy_values::<B>(old, leaf.info, 0, new, info, 0, at);
+        if let Some(value) = put {
+            new.set_value(info, at, value);
+        }
+        Node::copy_values::<B>(old, leaf.info, at + gone, new, info, behind, n - at - gone);
+        publish::<B, M>(mode, usage, top, olds, Child::Leaf(new));
+        Ok(replaced)
+    }
+}
+
+/// Commits a change whose steps are in order from the leaves up, `value` being the new value. Gives the first value that goes, which must
+/// be the one expected.
 ///
 /// In a tree with one owner it always succeeds.
 ///
 /// # Safety
 /// The mode's: with `Alone` the tree is borrowed for writing, shared the thread is pinned since it read the first of these nodes (N1,
 /// R1). The new nodes are written but for their slots or values, have as many as the plan leaves them, and are nobody else's (N4).
-#[inline]
 pub(crate) unsafe fn commit<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
@@ -154,32 +252,15 @@ pub(crate) unsafe fn commit<B: Bits, M: Mode>(
     value: Option<B>,
     expected: Option<B>,
 ) -> Result<Option<B>, Stop> {
-    // SAFETY: (N1) by the caller, here and below: old nodes are live, new ones are ours.
+    let olds = steps.iter().rev().flat_map(Step::olds);
+    // SAFETY: (N1, C3, N4) by the caller: the old nodes stand still, and the new ones are ours alone.
     unsafe {
-        if !mode.lock(top.lock) {
+        hold(mode, top, olds.clone())?;
+        let replaced = steps.first().and_then(|step| replaced::<B>(step));
+        if expected.is_some() && replaced != expected {
+            let_go(mode, top, olds);
             return Err(Stop::Conflict);
         }
-        let olds = || steps.iter().rev().flat_map(Step::olds);
-        let mut locked = 0;
-        let mut whole = olds().next().is_some() || mode.holds(top.slot, Child::Empty);
-        for (slot, node) in olds() {
-            if !whole || !mode.holds(slot, child(node)) || !mode.lock(node.lock()) {
-                whole = false;
-                break;
-            }
-            locked += 1;
-        }
-        let mut old = None;
-        if whole {
-            old = steps.first().and_then(|step| replaced::<B>(step));
-            whole = expected.is_none() || old == expected;
-        }
-        if !whole {
-            olds().take(locked).for_each(|(_, node)| mode.unlock(node.lock()));
-            mode.unlock(top.lock);
-            return Err(Stop::Conflict);
-        }
-        // (C3) All old nodes are locked, so their slots and values stand still.
         let mut below: Option<&Step<'_>> = None;
         for step in steps {
             match below {
@@ -188,15 +269,9 @@ pub(crate) unsafe fn commit<B: Bits, M: Mode>(
             }
             below = Some(step);
         }
-        let new = steps.iter().rev().find_map(|step| step.new[0]);
-        top.slot.store(new.map_or(Child::Empty, |node| child(node)));
-        count!(SharedStore);
-        olds().for_each(|(_, node)| mode.retire(node.lock()));
-        mode.unlock(top.lock);
-        for (_, node) in olds() {
-            mode.give_back::<B>(usage, node);
-        }
-        Ok(old)
+        let new = steps.iter().rev().find_map(|step| step.new[0]).map_or(Child::Empty, |node| child(node));
+        publish::<B, M>(mode, usage, top, olds, new);
+        Ok(replaced)
     }
 }
 

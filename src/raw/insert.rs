@@ -1,6 +1,6 @@
 //! Insertion: a new leaf in the old one's place; past the size limit two, and a separator for the node above.
 
-use super::change::{Alone, Mode, Owned, Step, Stop, commit, commit_made};
+use super::change::{Alone, Mode, Owned, Step, Stop, commit_made, replace_leaf};
 use super::keys::{Gap, Keys};
 use super::node::{Child, Info, Kind, Node};
 use super::path::{self, Level, copy, locate};
@@ -107,9 +107,8 @@ impl<B: Bits> RawTree<B> {
         let fits = |info: &Info| info.count() <= LEAF_COUNT && info.size::<B>() <= LEAF_SIZE;
         let Some(info) = leaf.grown(rest, gap).filter(fits) else { return Ok(false) };
         let new = leaf.with::<B>(usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
-        let step = Step { old: [Some((top.slot, leaf.node)), None], at: gap.at, gone: 0, new: [Some(new), None] };
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
-        match unsafe { commit(mode, usage, top, &[step], Some(value), None) } {
+        match unsafe { replace_leaf(mode, usage, top, leaf, (gap.at, 0), (Some(value), None), (new, info)) } {
             Ok(_) => Ok(true),
             Err(stop) => {
                 // SAFETY: (N2) the leaf was not published.

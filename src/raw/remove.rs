@@ -1,6 +1,6 @@
 //! Removal: a new leaf without the key; a leaf that has become small merges with a neighbour, and a small inner node likewise.
 
-use super::change::{Alone, Mode, Owned, Step, Stop, commit, commit_made};
+use super::change::{Alone, Mode, Owned, Step, Stop, commit, commit_made, replace_leaf};
 use super::keys::Keys;
 use super::node::{Child, Kind};
 use super::path::{Level, copy, locate};
@@ -111,18 +111,18 @@ impl<B: Bits> RawTree<B> {
         let leaf = unsafe { Keys::new(node) };
         let strip = leaf.strip();
         let Ok(at) = leaf.search(&key[strip..]) else { return Ok(None) };
-        let step = |new| Step { old: [Some((top.slot, node)), None], at, gone: keys, new: [new, None] };
         if leaf.count() == keys {
             if above.is_some() {
                 let old = Self::merge_leaf(mode, root, usage, key, Some(removal))?;
                 count!(LeafDropped);
                 return Ok(old);
             }
+            let step = Step { old: [Some((top.slot, node)), None], at, gone: keys, new: [None; 2] };
             // SAFETY: (N1, R1) the mode's, by the caller; there are no new nodes.
-            return unsafe { commit(mode, usage, top, &[step(None)], None, expected) };
+            return unsafe { commit(mode, usage, top, &[step], None, expected) };
         }
-        let new = match if keys == 1 { leaf.shrunk(at) } else { None } {
-            Some(info) => leaf.without::<B>(usage, info, at).ok_or(Failed(info.size::<B>()))?,
+        let (new, info) = match if keys == 1 { leaf.shrunk(at) } else { None } {
+            Some(info) => (leaf.without::<B>(usage, info, at).ok_or(Failed(info.size::<B>()))?, info),
             None => {
                 let mut run = Run::new();
                 run.append(&leaf, &key[..strip], |_| (), None)?;
@@ -130,13 +130,13 @@ impl<B: Bits> RawTree<B> {
                 let mut made = Made::<B>::new(usage, 1)?;
                 let new = run.node(Kind::Leaf, &mut made, 0, run.len(), strip)?;
                 made.keep();
-                new
+                // SAFETY: (N1) the new leaf is ours.
+                (new, unsafe { new.info() })
             }
         };
-        // SAFETY: (N1) the new leaf is ours.
-        let small = unsafe { new.info() }.size::<B>() < LEAF_SIZE / UNDERFULL;
+        let small = info.size::<B>() < LEAF_SIZE / UNDERFULL;
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
-        let old = match unsafe { commit(mode, usage, top, &[step(Some(new))], None, expected) } {
+        let old = match unsafe { replace_leaf(mode, usage, top, &leaf, (at, keys), (None, expected), (new, info)) } {
             Ok(old) => old,
             Err(stop) => {
                 // SAFETY: (N2) the leaf was not published.
