@@ -85,6 +85,7 @@
 //! * R. Binna, E. Zangerle, M. Pichl, G. Specht, V. Leis: "HOT: a height optimized trie index", SIGMOD 2018. Many children a node,
 //!   whatever the keys.
 
+pub mod concurrent;
 mod error;
 mod fast;
 mod guard;
@@ -93,6 +94,7 @@ mod raw;
 mod sync;
 mod value;
 
+pub use concurrent::ConcurrentArt;
 pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut, Values,

@@ -22,19 +22,19 @@ struct Level {
     at: usize,
 }
 
-/// The state of a cursor; whoever holds it keeps the tree borrowed, and unchanged but for values.
+/// The state of a cursor; whoever holds it keeps the tree borrowed, and unchanged but for values, or keeps the thread pinned.
 #[derive(Clone, Default)]
-struct State {
+pub(super) struct State {
     levels: Vec<Level>,
     /// `None`: behind all entries.
-    leaf: Option<Node>,
+    pub(super) leaf: Option<Node>,
     /// The entry behind the position.
-    index: usize,
+    pub(super) index: usize,
     /// Where its rest begins.
     offset: usize,
     /// Bytes that the leaf strips.
     strip: usize,
-    key: Vec<u8>,
+    pub(super) key: Vec<u8>,
     suffixes: Suffixes,
 }
 
@@ -73,9 +73,12 @@ impl Suffixes {
 
 impl State {
     /// # Safety
-    /// For this and the methods below: the tree under `root` is live and but for values unchanged since the position was taken (N1, N9).
-    unsafe fn seek(&mut self, root: &Slot, target: &[u8], behind: bool) {
+    /// For this and the methods below: the tree under `root` is live and but for values unchanged since the position was taken (N1, N9), or the
+    /// thread has been pinned since (R1).
+    pub(super) unsafe fn seek(&mut self, root: &Slot, target: &[u8], behind: bool) {
         self.levels.clear();
+        // A leaf's address may be another's by now.
+        self.suffixes.leaf = None;
         self.key.clear();
         self.key.extend_from_slice(target);
         let mut child = root.load();
@@ -99,7 +102,7 @@ impl State {
         }
     }
 
-    fn set_end(&mut self) {
+    pub(super) fn set_end(&mut self) {
         self.levels.clear();
         self.leaf = None;
         self.index = 0;
@@ -188,7 +191,7 @@ impl State {
 
     /// Steps over the entry behind the position: its key is in the buffer then.
     #[inline]
-    unsafe fn next(&mut self) -> Option<Place> {
+    pub(super) unsafe fn next(&mut self) -> Option<Place> {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             let (node, index) = self.peek()?;
@@ -204,7 +207,7 @@ impl State {
     }
 
     /// Steps back over the entry before the position: its key is in the buffer then.
-    unsafe fn previous(&mut self, root: &Slot) -> Option<Place> {
+    pub(super) unsafe fn previous(&mut self, root: &Slot) -> Option<Place> {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             while self.leaf.is_none() || self.index == 0 {

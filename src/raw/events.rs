@@ -25,7 +25,8 @@ pub(crate) enum Event {
     SlabFreed,
     LockTaken,
     LockObsolete,
-    SharedStore,
+    Restart,
+    CursorRenewed,
 }
 
 thread_local! {

@@ -75,7 +75,7 @@ impl<B: Bits> RawTree<B> {
                 return;
             }
             let batch = &mut batch[..n];
-            // All leaves are equally deep, so the batch goes down in step.
+            // All leaves are equally deep, so the batch goes down in step; but where others change the tree, its root may have changed between.
             while let Child::Inner(_) = batch[0].1 {
                 for (key, child) in batch.iter_mut() {
                     if let Child::Inner(node) = *child {
@@ -96,7 +96,8 @@ impl<B: Bits> RawTree<B> {
                         let found = leaf.search(&key[leaf.strip()..]).ok();
                         found.map(|index| self.value(Place { node, info: leaf.info, index }))
                     }
-                    _ => None,
+                    Child::Inner(_) => self.get(key),
+                    Child::Empty => None,
                 });
             }
         }

@@ -48,6 +48,8 @@ mod path;
 pub mod pool;
 mod remove;
 mod run;
+mod shared;
+mod shared_cursor;
 mod simd;
 mod tail;
 #[cfg(test)]
@@ -57,6 +59,8 @@ pub(crate) use bulk::Builder;
 pub(crate) use cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use get::Place;
 pub(crate) use node::Usage;
+pub(crate) use shared::{Expected, Outcome, SharedTree};
+pub(crate) use shared_cursor::SharedCursor;
 pub(crate) use simd::common_prefix;
 
 use crate::value::Bits;

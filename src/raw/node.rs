@@ -185,6 +185,17 @@ pub(crate) enum Child {
     Inner(Node),
 }
 
+impl Child {
+    /// The node itself.
+    #[inline(always)]
+    pub(crate) fn node(self) -> Option<Node> {
+        match self {
+            Child::Empty => None,
+            Child::Leaf(node) | Child::Inner(node) => Some(node),
+        }
+    }
+}
+
 /// Tag of a pointer to a leaf.
 const LEAF_TAG: usize = 1;
 

@@ -2,7 +2,7 @@
 
 use super::change::{Alone, Mode, Owned, Step, Stop, commit, commit_made, replace_leaf};
 use super::keys::Keys;
-use super::node::{Child, Kind};
+use super::node::{Child, Kind, Node};
 use super::path::{Level, copy, locate};
 use super::run::{Failed, Made, Run, Split};
 use super::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT, Usage};
@@ -22,6 +22,8 @@ pub(super) struct Removal<'k, B> {
     pub(super) keys: usize,
     /// Any, if `None`.
     pub(super) expected: Option<B>,
+    /// The leaf that the keys must be in; any, if `None`.
+    pub(super) only: Option<Node>,
 }
 
 impl<B: Bits> RawTree<B> {
@@ -30,7 +32,7 @@ impl<B: Bits> RawTree<B> {
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<Option<B>, InsertError> {
         self.unsettle();
         let root = Owned { lock: &self.lock, slot: &self.root };
-        let old = Self::remove_below(Alone, root, &mut self.usage, Removal { key, keys: 1, expected: None })?;
+        let old = Self::remove_below(Alone, root, &mut self.usage, Removal { key, keys: 1, expected: None, only: None })?;
         if old.is_some() {
             self.len -= 1;
         }
@@ -39,7 +41,7 @@ impl<B: Bits> RawTree<B> {
     }
 
     /// Ends what is remembered of appends.
-    fn unsettle(&mut self) {
+    pub(super) fn unsettle(&mut self) {
         if self.tail.is_open() {
             self.close_tail();
         }
@@ -76,7 +78,7 @@ impl<B: Bits> RawTree<B> {
                 break;
             }
             let root = Owned { lock: &self.lock, slot: &self.root };
-            Self::remove_below(Alone, root, &mut self.usage, Removal { key: &first, keys: count, expected: None })?;
+            Self::remove_below(Alone, root, &mut self.usage, Removal { key: &first, keys: count, expected: None, only: None })?;
             self.len -= count;
         }
         self.compact_if_shrunk();
@@ -91,7 +93,7 @@ impl<B: Bits> RawTree<B> {
         usage: &mut Usage,
         removal: Removal<'_, B>,
     ) -> Result<Option<B>, Stop> {
-        let Removal { key, keys, expected } = removal;
+        let Removal { key, keys, expected, only } = removal;
         let (mut top, mut above) = (root, None);
         let node = loop {
             match top.slot.load() {
@@ -106,6 +108,9 @@ impl<B: Bits> RawTree<B> {
                 }
             }
         };
+        if only.is_some_and(|only| only != node) {
+            return Err(Stop::Conflict);
+        }
         Keys::prefetch(node);
         // SAFETY: (N1, N5) as above.
         let leaf = unsafe { Keys::new(node) };
@@ -193,7 +198,8 @@ impl<B: Bits> RawTree<B> {
                 Some(removal) => {
                     let leaf = &leaves[dropped];
                     // Another thread may have been here since the leaf was looked at.
-                    if leaf.count() != removal.keys || leaf.search(&key[leaf.strip()..]) != Ok(0) {
+                    let other = removal.only.is_some_and(|only| only != leaf.node);
+                    if other || leaf.count() != removal.keys || leaf.search(&key[leaf.strip()..]) != Ok(0) {
                         return Err(Stop::Conflict);
                     }
                 }
