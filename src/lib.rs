@@ -87,13 +87,17 @@
 //!   whatever the keys.
 
 pub mod arena;
+pub mod concurrent;
 mod error;
 mod fast;
+mod guard;
 mod key;
 mod raw;
+mod sync;
 mod value;
 
 pub use arena::ArenaArt;
+pub use concurrent::ConcurrentArt;
 pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut,

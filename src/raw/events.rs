@@ -23,6 +23,10 @@ pub(crate) enum Event {
     TailClosed,
     PageDrained,
     SlabFreed,
+    LockTaken,
+    LockObsolete,
+    Restart,
+    CursorRenewed,
 }
 
 thread_local! {

@@ -9,6 +9,7 @@
 //! memory, written before the node can be reached and unchanged afterwards; info, slots and values are atomics of one width.
 //! Under `cfg(loom)` the same accessors lead to loom's atomics in a boxed node.
 
+use super::lock::Lock;
 use super::pool::Home;
 use crate::value::Bits;
 use std::ptr::NonNull;
@@ -184,6 +185,17 @@ pub(crate) enum Child {
     Inner(Node),
 }
 
+impl Child {
+    /// The node itself.
+    #[inline(always)]
+    pub(crate) fn node(self) -> Option<Node> {
+        match self {
+            Child::Empty => None,
+            Child::Leaf(node) | Child::Inner(node) => Some(node),
+        }
+    }
+}
+
 /// Tag of a pointer to a leaf.
 const LEAF_TAG: usize = 1;
 
@@ -236,6 +248,28 @@ impl std::fmt::Debug for Slot {
 }
 
 impl Node {
+    /// The node's lock.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`.
+    #[inline(always)]
+    pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.lock_word() }
+    }
+
+    /// Gives back a node that [`Usage::forget`] was told of.
+    ///
+    /// # Safety
+    /// As for [`Usage::free`] (N2).
+    pub(crate) unsafe fn free_late<B: Bits>(self) {
+        // SAFETY: (N1, N2) by the caller.
+        unsafe {
+            let info = self.info();
+            self.free(info, info.size::<B>());
+        }
+    }
+
     /// What this node is. Fixed, but for the count of a leaf with room to spare.
     ///
     /// # Safety
@@ -273,7 +307,7 @@ impl Node {
     }
 }
 
-/// Bytes held by nodes, kept by whoever owns the tree.
+/// Bytes held by nodes, kept by whoever owns the tree; or how these change, modulo the word size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Bytes of leaf cells.
@@ -293,8 +327,8 @@ impl Usage {
         let bytes = info.size::<B>();
         let (node, size) = Node::alloc::<B>(info, bytes)?;
         let (cells, slack) = self.kind(info);
-        *cells += size;
-        *slack += size - bytes;
+        *cells = cells.wrapping_add(size);
+        *slack = slack.wrapping_add(size - bytes);
         Some(node)
     }
 
@@ -309,9 +343,29 @@ impl Usage {
         let bytes = info.size::<B>();
         // SAFETY: (N2) by the caller; the size follows from the info it was allocated with.
         let size = unsafe { node.free(info, bytes) };
+        self.subtract(info, size, bytes);
+    }
+
+    /// No longer counts a node that someone else will free by [`Node::free_late`]. Gives the bytes of its cell.
+    ///
+    /// # Safety
+    /// The node is live (N1) and came from [`Usage::alloc`] with this `B`.
+    pub(crate) unsafe fn forget<B: Bits>(&mut self, node: Node) -> usize {
+        // SAFETY: (N1) by the caller.
+        unsafe {
+            let info = node.info();
+            let bytes = info.size::<B>();
+            let size = node.cell_size(info, bytes);
+            self.subtract(info, size, bytes);
+            size
+        }
+    }
+
+    #[inline]
+    fn subtract(&mut self, info: Info, size: usize, bytes: usize) {
         let (cells, slack) = self.kind(info);
-        *cells -= size;
-        *slack -= size - bytes;
+        *cells = cells.wrapping_sub(size);
+        *slack = slack.wrapping_sub(size - bytes);
     }
 
     #[inline]

@@ -2,22 +2,21 @@
 //! `UnsafeCell` that tells loom of each access. Only the payload lies in the pool's cell, where it lies without loom.
 
 use super::{HEADER, Info, Slot};
+use crate::raw::lock::Lock;
 use crate::raw::pool;
 use crate::value::Bits;
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicPtr, AtomicU64};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 pub(super) type SlotPtr = *mut u8;
 pub(super) type RawSlot = AtomicPtr<u8>;
 
 /// What a node consists of.
 struct Parts {
-    /// For whoever changes a tree that others read; no such operation is there yet.
-    #[allow(dead_code)]
-    lock: AtomicU64,
+    lock: Lock,
     info: AtomicU64,
     slots: Box<[Slot]>,
     /// Each value widened to a word.
@@ -56,7 +55,7 @@ impl Node {
             cell.ptr.as_ptr().add(info.padding_at()).write_bytes(0, bytes - info.padding_at());
         }
         let parts = Box::new(Parts {
-            lock: AtomicU64::new(0),
+            lock: Lock::new(),
             info: AtomicU64::new(info.with_home(cell.home).0),
             slots: (0..info.slots()).map(|_| Slot::empty()).collect(),
             values: (0..info.values()).map(|_| AtomicU64::new(0)).collect(),
@@ -86,6 +85,20 @@ impl Node {
     unsafe fn parts<'a>(self) -> &'a Parts {
         // SAFETY: (N1) by the caller.
         unsafe { self.0.as_ref() }
+    }
+
+    /// Bytes of the cell that the payload stands in.
+    ///
+    /// # Safety
+    /// The node is live (N1), and a node of `bytes` bytes.
+    pub(super) unsafe fn cell_size(self, info: Info, bytes: usize) -> usize {
+        // SAFETY: (N1, P3) by the caller.
+        unsafe { self.parts().payload.with(|cell| pool::usable_size(*cell, bytes, info.home())) }
+    }
+
+    pub(super) unsafe fn lock_word<'a>(self) -> &'a Lock {
+        // SAFETY: (N1) by the caller.
+        unsafe { &self.parts().lock }
     }
 
     pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
@@ -125,12 +138,12 @@ impl Node {
 
     pub(super) unsafe fn load_value<B: Bits>(self, _: Info, i: usize) -> B {
         // SAFETY: (N1) by the caller.
-        B::of_word(unsafe { self.parts() }.values[i].load(Relaxed))
+        B::of_word(unsafe { self.parts() }.values[i].load(Acquire))
     }
 
     pub(super) unsafe fn store_value<B: Bits>(self, _: Info, i: usize, value: B) {
         // SAFETY: (N1) by the caller.
-        unsafe { self.parts() }.values[i].store(value.to_word(), Relaxed);
+        unsafe { self.parts() }.values[i].store(value.to_word(), Release);
     }
 
     /// Copies values between two leaves: `to[j..j + n] = from[i..i + n]`.

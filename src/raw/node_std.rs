@@ -1,10 +1,11 @@
 //! A node as raw bytes from the pool.
 
 use super::{HEADER, Info};
+use crate::raw::lock::Lock;
 use crate::raw::pool;
 use crate::value::Bits;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 pub(super) type SlotPtr = *mut u8;
@@ -50,6 +51,15 @@ impl Node {
         unsafe { pool::free(self.0, bytes, info.home()) }
     }
 
+    /// Bytes of the cell that the node stands in.
+    ///
+    /// # Safety
+    /// The node is live (N1), and a node of `bytes` bytes.
+    pub(super) unsafe fn cell_size(self, info: Info, bytes: usize) -> usize {
+        // SAFETY: (N1, P3) by the caller.
+        unsafe { pool::usable_size(self.0, bytes, info.home()) }
+    }
+
     /// Whether a copy of the node elsewhere would help memory to come back.
     ///
     /// # Safety
@@ -57,6 +67,12 @@ impl Node {
     pub(crate) unsafe fn is_sparse(self) -> bool {
         // SAFETY: (N1) by the caller; the cell is the node's.
         unsafe { pool::is_sparse(self.0, self.info().home()) }
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn lock_word<'a>(self) -> &'a Lock {
+        // SAFETY: (N1, N6) by the caller; `Lock` is a transparent atomic word, and the first word of the header is one.
+        unsafe { &*self.as_ptr().cast::<Lock>() }
     }
 
     #[inline(always)]
@@ -103,10 +119,10 @@ impl Node {
             let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
             B::of_word(match B::SIZE {
                 0 => 0,
-                1 => AtomicU8::from_ptr(at).load(Relaxed).into(),
-                2 => AtomicU16::from_ptr(at.cast()).load(Relaxed).into(),
-                4 => AtomicU32::from_ptr(at.cast()).load(Relaxed).into(),
-                _ => AtomicU64::from_ptr(at.cast()).load(Relaxed),
+                1 => AtomicU8::from_ptr(at).load(Acquire).into(),
+                2 => AtomicU16::from_ptr(at.cast()).load(Acquire).into(),
+                4 => AtomicU32::from_ptr(at.cast()).load(Acquire).into(),
+                _ => AtomicU64::from_ptr(at.cast()).load(Acquire),
             })
         }
     }
@@ -119,10 +135,10 @@ impl Node {
             let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
             match B::SIZE {
                 0 => {}
-                1 => AtomicU8::from_ptr(at).store(word as u8, Relaxed),
-                2 => AtomicU16::from_ptr(at.cast()).store(word as u16, Relaxed),
-                4 => AtomicU32::from_ptr(at.cast()).store(word as u32, Relaxed),
-                _ => AtomicU64::from_ptr(at.cast()).store(word, Relaxed),
+                1 => AtomicU8::from_ptr(at).store(word as u8, Release),
+                2 => AtomicU16::from_ptr(at.cast()).store(word as u16, Release),
+                4 => AtomicU32::from_ptr(at.cast()).store(word as u32, Release),
+                _ => AtomicU64::from_ptr(at.cast()).store(word, Release),
             }
         }
     }

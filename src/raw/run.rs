@@ -29,6 +29,11 @@ impl<'u, B: Bits> Made<'u, B> {
         Ok(node)
     }
 
+    /// Notes a node that was made elsewhere; there is room to.
+    pub(crate) fn note(&mut self, node: Node) {
+        self.nodes.push(node);
+    }
+
     /// The nodes are published: they stay.
     pub(crate) fn keep(&mut self) {
         self.nodes.clear();
@@ -116,10 +121,6 @@ impl<T: Copy> Run<T> {
     #[inline]
     pub(crate) fn item(&self, i: usize) -> T {
         self.entries[i].item
-    }
-
-    pub(crate) fn set_item(&mut self, i: usize, item: T) {
-        self.entries[i].item = item;
     }
 
     /// The shortest separator before key `i`, `i > 0` (Bayer and Unterauer, "Prefix B-trees", 1977).
@@ -283,6 +284,15 @@ impl<T: Copy> Run<T> {
         })
     }
 
+    /// A node of the keys `from..to` less their first `strip` bytes. Its values or slots are still to be written.
+    pub(crate) fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
+        let info = self.shape(kind, from, to, strip)?;
+        let node = made.alloc(info)?;
+        // SAFETY: (N4, N6) the node is ours alone, of the size `info` says.
+        unsafe { self.write(node, info, from, to, strip) };
+        Ok(node)
+    }
+
     /// Writes the keys `from..to` less their first `strip` bytes into a node that has room for them.
     ///
     /// # Safety
@@ -337,13 +347,9 @@ impl<B: Bits> Run<B> {
 
     /// A leaf of the keys `from..to` less their first `strip` bytes.
     pub(crate) fn leaf(&self, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
-        let info = self.shape(Kind::Leaf, from, to, strip)?;
-        let node = made.alloc(info)?;
-        // SAFETY: (N4, N5, N6) the node is ours alone, of the size `info` says; all of it is written here.
-        unsafe {
-            self.write(node, info, from, to, strip);
-            self.write_values(node, info, from, to);
-        }
+        let node = self.node(Kind::Leaf, made, from, to, strip)?;
+        // SAFETY: (N4, N5, N6) the node is ours alone, and has these keys.
+        unsafe { self.write_values(node, node.info(), from, to) };
         Ok(node)
     }
 
@@ -369,11 +375,10 @@ impl Run<Child> {
         to: usize,
         strip: usize,
     ) -> Result<Node, Failed> {
-        let info = self.shape(Kind::Inner, from, to, strip)?;
-        let node = made.alloc(info)?;
-        // SAFETY: (N4, N5, N6) the node is ours alone, of the size `info` says; all of it is written here.
+        let node = self.node(Kind::Inner, made, from, to, strip)?;
+        // SAFETY: (N4, N6) the node is ours alone, and has these separators.
         unsafe {
-            self.write(node, info, from, to, strip);
+            let info = node.info();
             node.slot(info, 0).store(first);
             for i in from..to {
                 node.slot(info, i - from + 1).store(self.item(i));

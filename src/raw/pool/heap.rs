@@ -154,7 +154,6 @@ unsafe fn page_of(slab: *mut Slab, inside: *mut u8, kind: Home) -> *mut Page {
 ///
 /// # Safety
 /// `ptr` is a live cell of a slab of `kind` (P3).
-#[cfg(test)]
 pub(super) unsafe fn usable_size(ptr: NonNull<u8>, kind: Home) -> usize {
     // SAFETY: (P2, P6) a page keeps its class as long as it has a live cell.
     unsafe {
