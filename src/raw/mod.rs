@@ -103,7 +103,7 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
         RawTree {
-            lock: Lock::new(),
+            lock: Lock::new(0),
             root: Slot::empty(),
             len: 0,
             usage: Usage::default(),

@@ -1,19 +1,18 @@
 //! A node: how its bytes are laid out, and the accessors through which everything else reaches them.
 //!
 //! ```text
-//!  leaf   ┌ lock u64 ┬ info u64 ┬ payload: keys, front-coded (keys.rs)       ┬ values, aligned, SIZE bytes each ┐
-//!  inner  ┌ lock u64 ┬ info u64 ┬ payload: separators, front-coded (keys.rs) ┬ slots: children, one more        ┐
+//!  leaf   ┌ info u64 ┬ payload: keys, front-coded (keys.rs)       ┬ values, aligned, SIZE bytes each ┐
+//!  inner  ┌ info u64 ┬ payload: separators, front-coded (keys.rs) ┬ slots: children, one more        ┐
 //! ```
 //!
 //! `info` says which of the two it is and how large each part is, so a node knows its own size. The payload is plain
 //! memory, written before the node can be reached and unchanged afterwards; info, slots and values are atomics of one width.
 //! Under `cfg(loom)` the same accessors lead to loom's atomics in a boxed node.
 
-use super::lock::Lock;
 use super::pool::Home;
 use crate::value::Bits;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 #[cfg(loom)]
 #[path = "node_loom.rs"]
@@ -25,12 +24,12 @@ mod memory;
 pub(crate) use memory::Node;
 use memory::{RawSlot, SlotPtr};
 
-/// Bytes of lock and info.
-pub(crate) const HEADER: usize = 16;
+/// Bytes of the info word.
+pub(crate) const HEADER: usize = 8;
 /// What a node is and how large its parts are, in one word.
 ///
 /// ```text
-///  bit 0..2 home in the pool · 2 leaf · 3 wide · 4 key 0 is empty · 8..16 count
+///  bit 0..2 home in the pool · 2 leaf · 3 wide · 4 key 0 is empty · 5..7 the lock (lock.rs) · 8..16 count
 ///  narrow: 16..24 capacity, 24..40 bytes of rest, 40..64 strip · wide: 16..48 bytes of rest, strip in the payload
 /// ```
 ///
@@ -248,16 +247,6 @@ impl std::fmt::Debug for Slot {
 }
 
 impl Node {
-    /// The node's lock.
-    ///
-    /// # Safety
-    /// The node is live (N1) for `'a`.
-    #[inline(always)]
-    pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
-        // SAFETY: (N1) by the caller.
-        unsafe { self.lock_word() }
-    }
-
     /// Gives back a node that [`Usage::forget`] was told of.
     ///
     /// # Safety
@@ -277,7 +266,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn info(self) -> Info {
         // SAFETY: (N1) by the caller.
-        Info(unsafe { self.info_word() }.load(Relaxed))
+        Info(unsafe { self.lock() }.word())
     }
 
     /// # Safety
@@ -285,7 +274,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn set_info(self, info: Info) {
         // SAFETY: (N1, N3) by the caller.
-        unsafe { self.info_word() }.store(info.0, Relaxed);
+        unsafe { self.lock() }.set_word(info.0);
     }
 
     /// # Safety

@@ -17,7 +17,6 @@ pub(super) type RawSlot = AtomicPtr<u8>;
 /// What a node consists of.
 struct Parts {
     lock: Lock,
-    info: AtomicU64,
     slots: Box<[Slot]>,
     /// Each value widened to a word.
     values: Box<[AtomicU64]>,
@@ -55,8 +54,7 @@ impl Node {
             cell.ptr.as_ptr().add(info.padding_at()).write_bytes(0, bytes - info.padding_at());
         }
         let parts = Box::new(Parts {
-            lock: Lock::new(),
-            info: AtomicU64::new(info.with_home(cell.home).0),
+            lock: Lock::new(info.with_home(cell.home).0),
             slots: (0..info.slots()).map(|_| Slot::empty()).collect(),
             values: (0..info.values()).map(|_| AtomicU64::new(0)).collect(),
             payload: UnsafeCell::new(cell.ptr),
@@ -96,14 +94,13 @@ impl Node {
         unsafe { self.parts().payload.with(|cell| pool::usable_size(*cell, bytes, info.home())) }
     }
 
-    pub(super) unsafe fn lock_word<'a>(self) -> &'a Lock {
+    /// The info word, with the lock in it.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`.
+    pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
         // SAFETY: (N1) by the caller.
         unsafe { &self.parts().lock }
-    }
-
-    pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
-        // SAFETY: (N1) by the caller.
-        unsafe { &self.parts().info }
     }
 
     /// The plain bytes after the header.

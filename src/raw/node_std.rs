@@ -38,8 +38,7 @@ impl Node {
         // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and slots are.
         // SAFETY: (N4, N6) the cell has `bytes` bytes, is aligned for every field and is ours alone.
         unsafe {
-            ptr.cast::<u64>().write(0);
-            ptr.cast::<u64>().add(1).write(info.with_home(cell.home).0);
+            ptr.cast::<Lock>().write(Lock::new(info.with_home(cell.home).0));
             let from = info.padding_at();
             ptr.add(from).write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
         }
@@ -69,16 +68,14 @@ impl Node {
         unsafe { pool::is_sparse(self.0, self.info().home()) }
     }
 
+    /// The info word, with the lock in it.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`.
     #[inline(always)]
-    pub(super) unsafe fn lock_word<'a>(self) -> &'a Lock {
-        // SAFETY: (N1, N6) by the caller; `Lock` is a transparent atomic word, and the first word of the header is one.
+    pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
+        // SAFETY: (N1, N6) by the caller; `Lock` is a transparent atomic word, and the node begins with one.
         unsafe { &*self.as_ptr().cast::<Lock>() }
-    }
-
-    #[inline(always)]
-    pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
-        // SAFETY: (N1, N6) by the caller; the header is two aligned words.
-        unsafe { AtomicU64::from_ptr(self.as_ptr().cast::<u64>().add(1)) }
     }
 
     /// The plain bytes after the header.
