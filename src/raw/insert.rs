@@ -1,10 +1,11 @@
 //! Insertion: a new leaf in the old one's place; past the size limit two, and a separator for the node above.
 
-use super::change::{Alone, Mode, Owned, Step, Stop, commit_made, replace_leaf};
+use super::change::{Alone, Mode, Old, Owned, Step, Stop, commit_made, replace_leaf};
 use super::keys::{Gap, Keys, LINES};
 use super::node::{Child, Info, Kind, Node};
-use super::path::{self, Level, copy, locate};
-use super::run::{Failed, Made, Run, Split};
+use super::parts::Parts;
+use super::path::{self, Fences, Level, copy, locate};
+use super::run::{Failed, Made, Run, Sequence, Split};
 use super::tail::APPENDS;
 use super::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage};
 use crate::InsertError;
@@ -136,33 +137,57 @@ impl<B: Bits> RawTree<B> {
         let leaf = unsafe { Keys::new(node) };
         let strip = leaf.strip();
         let Err(gap) = leaf.search(&key[strip..]) else { return Err(Stop::Conflict) };
+        let old = (top.slot, node);
+        let way = (root, &levels[..], top, &fences);
+        let mut parts = Parts::new(3)?;
+        if parts.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
+            && Self::insert_among(mode, way, usage, &parts, (key, value), (old, gap.at), split)?
+        {
+            return Ok(());
+        }
         let mut run = Run::new();
         run.append(&leaf, &key[..strip], |_| (), Some((gap, &key[strip..], ())))?;
-        let n = run.len();
+        Self::insert_among(mode, way, usage, &run, (key, value), (old, gap.at), split)?;
+        Ok(())
+    }
+
+    /// Replaces a leaf by one or two of the keys that it has and another, which is at `at` among them. `false`: these keys cannot make them.
+    fn insert_among<M: Mode>(
+        mode: M,
+        (root, levels, top, fences): (Owned<'_>, &[Level<'_>], Owned<'_>, &Fences),
+        usage: &mut Usage,
+        keys: &impl Sequence,
+        (key, value): (&[u8], B),
+        (old, at): (Old<'_>, usize),
+        split: Split,
+    ) -> Result<bool, Stop> {
+        let n = keys.len();
         let mut made = Made::new(usage, 4 + 2 * levels.len())?;
-        let old = [Some((top.slot, node)), None];
-        if n <= LEAF_COUNT && (n == 1 || run.cost(0, n, fences.strip(), B::SIZE) <= LEAF_SIZE) {
-            let new = run.node(Kind::Leaf, &mut made, 0, n, fences.strip())?;
-            let step = Step { old, at: gap.at, gone: 0, new: [Some(new), None] };
+        if n <= LEAF_COUNT && (n == 1 || keys.cost(fences.strip(), B::SIZE) <= LEAF_SIZE) {
+            let Some(new) = keys.node(Kind::Leaf, &mut made, 0, n, fences.strip())? else { return Ok(false) };
+            let step = Step { old: [Some(old), None], at, gone: 0, new: [Some(new), None] };
             // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
             unsafe { commit_made(mode, &mut made, top, &[step], Some(value), None) }?;
-            return Ok(());
+            return Ok(true);
+        }
+        let cut = keys.cut(Kind::Leaf, 1, n, B::SIZE, split);
+        let separator = keys.separator(cut)?;
+        let left = keys.node(Kind::Leaf, &mut made, 0, cut, path::strip(fences.low(), Some(&separator)))?;
+        let right = keys.node(Kind::Leaf, &mut made, cut, n, path::strip(Some(&separator), fences.high()))?;
+        if left.is_none() || right.is_none() {
+            return Ok(false);
         }
         count!(LeafSplit);
         if split != Split::Middle {
             count!(LopsidedSplit);
         }
-        let at = run.cut(1, n, B::SIZE, split, |i| run.lcp(i));
-        let separator = run.separator(at);
-        let left = run.node(Kind::Leaf, &mut made, 0, at, path::strip(fences.low(), Some(separator)))?;
-        let right = run.node(Kind::Leaf, &mut made, at, n, path::strip(Some(separator), fences.high()))?;
         let mut steps = Vec::new();
         steps.try_reserve_exact(2 + levels.len())?;
-        steps.push(Step { old, at: gap.at, gone: 0, new: [Some(left), Some(right)] });
-        let top = Self::insert_separator(root, &levels, &mut made, key, copy(separator)?, split, &mut steps)?;
+        steps.push(Step { old: [Some(old), None], at, gone: 0, new: [left, right] });
+        let top = Self::insert_separator(root, levels, &mut made, key, separator, split, &mut steps)?;
         // SAFETY: (N1, N4, R1) as above; the two leaves together have room for one value more.
         unsafe { commit_made(mode, &mut made, top, &steps, Some(value), None) }?;
-        Ok(())
+        Ok(true)
     }
 
     /// Plans two children and the separator between them in the place of the child where `levels` end. The slot where all of it hangs.
@@ -220,7 +245,7 @@ impl<B: Bits> RawTree<B> {
     ) -> Result<(Node, &'r [u8], Node), Failed> {
         let n = run.len();
         // One separator at least on either side.
-        let at = run.cut(1, n - 1, SLOT, split, |i| run.key_len(i));
+        let at = run.cut(Kind::Inner, 1, n - 1, SLOT, split);
         let mid = run.key(at);
         let left = run.node(Kind::Inner, made, 0, at, path::strip(low, Some(mid)))?;
         let right = run.node(Kind::Inner, made, at + 1, n, path::strip(Some(mid), high))?;

@@ -115,7 +115,7 @@ impl<'a> Keys<'a> {
     }
 
     #[inline(always)]
-    fn len(&self, i: usize) -> usize {
+    pub(crate) fn len(&self, i: usize) -> usize {
         if self.info.is_wide() { self.word(1 + self.count() + i) } else { self.payload[2 * self.info.capacity() + i].into() }
     }
 
@@ -143,6 +143,15 @@ impl<'a> Keys<'a> {
     #[inline(always)]
     pub(crate) fn payload(&self) -> &'a [u8] {
         self.payload
+    }
+
+    /// The entries `from..to` of a narrow node: shared lengths, first bytes, lengths of the rest, and the rest.
+    pub(crate) fn arrays(&self, from: usize, to: usize) -> [&'a [u8]; 4] {
+        debug_assert!(!self.info.is_wide());
+        let cap = self.info.capacity();
+        let (begin, end) = (3 * cap + self.offset(from), 3 * cap + self.offset(to));
+        let array = |i: usize| &self.payload[i * cap + from..i * cap + to];
+        [array(0), array(1), array(2), &self.payload[begin..end]]
     }
 
     /// Entry `i`, whose rest begins at `offset`.

@@ -44,6 +44,7 @@ mod insert;
 mod keys;
 mod lock;
 mod node;
+mod parts;
 mod path;
 pub mod pool;
 mod remove;

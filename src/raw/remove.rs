@@ -2,9 +2,10 @@
 
 use super::change::{Alone, Mode, Owned, Step, Stop, commit, commit_made, replace_leaf};
 use super::keys::{Keys, LINES};
-use super::node::{Child, Kind, Node};
+use super::node::{Child, Info, Kind, Node};
+use super::parts::Parts;
 use super::path::{Level, copy, locate};
-use super::run::{Failed, Made, Run, Split};
+use super::run::{Failed, Made, Run, Sequence, Split};
 use super::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT, Usage};
 use crate::InsertError;
 use crate::value::Bits;
@@ -206,15 +207,21 @@ impl<B: Bits> RawTree<B> {
             }
             count!(Merge);
             let between = level.fences_of(left, left, key)?.high.unwrap_or_default();
-            let mut run = Run::new();
-            for (i, leaf) in leaves.iter().enumerate() {
-                if removal.is_none() || i != dropped {
-                    run.append(leaf, &between[..leaf.strip()], |_| (), None)?;
-                }
-            }
+            let kept = || leaves.iter().enumerate().filter(|&(i, _)| removal.is_none() || i != dropped).map(|(_, leaf)| leaf);
             let fences = level.fences_of(left, left + 1, key)?;
             let mut made = Made::new(usage, 2 + 2 * levels.len())?;
-            let merged = run.node(Kind::Leaf, &mut made, 0, run.len(), fences.strip())?;
+            let mut parts = Parts::new(2)?;
+            let mut merged = None;
+            if kept().try_fold(true, |narrow, leaf| Ok::<_, Failed>(narrow && parts.append(leaf, &between[..leaf.strip()])?))? {
+                merged = parts.node(Kind::Leaf, &mut made, 0, parts.len(), fences.strip())?;
+            }
+            if merged.is_none() {
+                let mut run = Run::new();
+                for leaf in kept() {
+                    run.append(leaf, &between[..leaf.strip()], |_| (), None)?;
+                }
+                merged = Some(run.node(Kind::Leaf, &mut made, 0, run.len(), fences.strip())?);
+            }
             if let Some(level) = levels.last_mut() {
                 level.at = left;
             }
@@ -224,7 +231,7 @@ impl<B: Bits> RawTree<B> {
                 old: [Some((keys.slot(left), a)), Some((keys.slot(left + 1), b))],
                 at: if dropped == 0 { 0 } else { leaves[0].count() },
                 gone: removal.map_or(0, |removal| removal.keys),
-                new: [Some(merged), None],
+                new: [merged, None],
             });
             let top = Self::replace_pair(&levels, &mut made, key, &mut steps)?;
             // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
@@ -242,6 +249,14 @@ impl<B: Bits> RawTree<B> {
         let mut behind: Option<Vec<u8>> = None;
         for (i, level) in levels.iter().enumerate().rev() {
             let own = (level.top.slot, level.keys.node);
+            // The ordinary case: a separator less, and that is all.
+            let large = |info: &Info| info.count() > 0 && (i == 0 || info.size::<B>() >= INNER_SIZE / UNDERFULL);
+            if let Some(info) = level.keys.shrunk(left).filter(|info| behind.is_none() && large(info)) {
+                let node = level.keys.without::<B>(made.usage, info, left).ok_or(Failed(info.size::<B>()))?;
+                made.note(node);
+                steps.push(Step { old: [Some(own), None], at: left, gone: 2, new: [Some(node), None] });
+                return Ok(level.top);
+            }
             let mut run = separators(&level.keys, &key[..level.keys.strip()])?;
             run.remove(left, left + 1);
             if let Some(separator) = behind.take() {

@@ -4,6 +4,7 @@
 
 use super::keys::{Gap, Keys, NARROW_LCP, NARROW_LEN};
 use super::node::{Child, HEADER, Info, Kind, Node, Usage};
+use super::path::copy;
 use super::simd;
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -64,6 +65,62 @@ impl From<Failed> for crate::InsertError {
     fn from(failed: Failed) -> Self {
         crate::InsertError::OutOfMemory { bytes: failed.0 }
     }
+}
+
+/// Sorted keys that nodes are to be made of.
+pub(crate) trait Sequence {
+    fn len(&self) -> usize;
+
+    /// Tells of each key how many bytes it shares with the one before, 0 for the first, and how many follow.
+    fn for_each(&self, each: impl FnMut(usize, usize));
+
+    /// The shortest separator before key `i`, `i > 0` (Bayer and Unterauer, "Prefix B-trees", 1977).
+    fn separator(&self, i: usize) -> Result<Vec<u8>, Failed>;
+
+    /// A node of the keys `from..to` less their first `strip` bytes, its values or slots still to be written. `None`: this kind of sequence
+    /// cannot make it.
+    fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Option<Node>, Failed>;
+
+    /// Bytes of a node of all keys that strips so many of each, items of `size` bytes.
+    fn cost(&self, strip: usize, size: usize) -> usize {
+        let (mut cost, mut shared) = (HEADER, strip);
+        self.for_each(|_, suffix| {
+            cost += entry_cost(suffix - shared, size);
+            shared = 0;
+        });
+        cost
+    }
+
+    /// Where to cut: before one of the keys `from..to`.
+    ///
+    /// Of cuts about as good, the one with the shortest separator is best: the neighbours share least, so the nodes beside it strip more.
+    /// In an inner node the separator is the key itself.
+    fn cut(&self, kind: Kind, from: usize, to: usize, size: usize, split: Split) -> usize {
+        let total = self.cost(0, size);
+        let (mut best, mut best_off, mut left, mut i) = (from, usize::MAX, HEADER, 0);
+        self.for_each(|lcp, suffix| {
+            if (from..to).contains(&i) {
+                let off = match split {
+                    Split::Middle => left.abs_diff(total - left),
+                    Split::Right(limit) if left <= limit => total - left,
+                    Split::Right(_) => usize::MAX / 2,
+                };
+                let off = off + SEPARATOR_WEIGHT * if kind == Kind::Leaf { lcp } else { lcp + suffix };
+                if off < best_off {
+                    (best, best_off) = (i, off);
+                }
+            }
+            left += entry_cost(suffix, size);
+            i += 1;
+        });
+        best
+    }
+}
+
+/// Bytes that a key with this suffix takes in a node, its item of `size` bytes.
+#[inline(always)]
+fn entry_cost(suffix: usize, size: usize) -> usize {
+    2 + size + suffix.max(1)
 }
 
 /// Sorted keys, whole, each with a value or, where they are separators, the child behind it.
@@ -231,33 +288,12 @@ impl<T: Copy> Run<T> {
     /// Bytes that key `i` takes in a node that stores it from byte `shared` on, items of `size` bytes.
     #[inline]
     pub(crate) fn entry_cost(&self, i: usize, shared: usize, size: usize) -> usize {
-        2 + size + (self.key_len(i) - shared).max(1)
+        entry_cost(self.key_len(i) - shared, size)
     }
 
     /// Bytes of a node with the keys `from..to`, items of `size` bytes.
     pub(crate) fn cost(&self, from: usize, to: usize, strip: usize, size: usize) -> usize {
         HEADER + (from..to).map(|i| self.entry_cost(i, if i == from { strip } else { self.lcp(i) }, size)).sum::<usize>()
-    }
-
-    /// Where to cut: before one of the keys `from..to`, for a separator whose length `separator` tells.
-    ///
-    /// Of cuts about as good, the one with the shortest separator is best: the neighbours share least, so the nodes beside it strip more.
-    pub(crate) fn cut(&self, from: usize, to: usize, size: usize, split: Split, separator: impl Fn(usize) -> usize) -> usize {
-        let total = self.cost(0, self.len(), 0, size);
-        let (mut best, mut best_off, mut left) = (from, usize::MAX, self.cost(0, from, 0, size));
-        for i in from..to {
-            let off = match split {
-                Split::Middle => left.abs_diff(total - left),
-                Split::Right(limit) if left <= limit => total - left,
-                Split::Right(_) => usize::MAX / 2,
-            };
-            let off = off + SEPARATOR_WEIGHT * separator(i);
-            if off < best_off {
-                (best, best_off) = (i, off);
-            }
-            left += self.entry_cost(i, self.lcp(i), size);
-        }
-        best
     }
 
     /// Shape of a node with the keys `from..to` less their first `strip` bytes. Several keys near the limit may be too large for one node.
@@ -327,6 +363,24 @@ impl<T: Copy> Run<T> {
                 rest = rest.add(tail.len());
             }
         }
+    }
+}
+
+impl Sequence for Run<()> {
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn for_each(&self, mut each: impl FnMut(usize, usize)) {
+        (0..self.len()).for_each(|i| each(self.lcp(i), self.key_len(i) - self.lcp(i)));
+    }
+
+    fn separator(&self, i: usize) -> Result<Vec<u8>, Failed> {
+        copy(self.separator(i))
+    }
+
+    fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Option<Node>, Failed> {
+        self.node(kind, made, from, to, strip).map(Some)
     }
 }
 
