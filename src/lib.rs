@@ -87,6 +87,8 @@
 
 mod error;
 mod fast;
+#[cfg(not(loom))]
+mod frozen;
 mod key;
 mod raw;
 mod value;
@@ -94,6 +96,11 @@ mod value;
 pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut, Values,
+};
+#[cfg(not(loom))]
+pub use frozen::{
+    Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenRange, FrozenSearch, FrozenUsage,
+    SymbolTable, ValueWidth,
 };
 pub use raw::{MAX_KEY_LEN, pool};
 pub use value::{Bits, Value};

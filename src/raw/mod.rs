@@ -56,6 +56,8 @@ pub(crate) use cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use get::Place;
 pub(crate) use node::Usage;
 pub(crate) use simd::common_prefix;
+#[cfg(not(loom))]
+pub(crate) use simd::{LANES, checked_candidates, checked_sum, prefetch};
 
 use crate::value::Bits;
 use node::Slot;
