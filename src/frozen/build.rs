@@ -17,7 +17,7 @@ use super::packed::{BLOCK, PADDING, TreeBuilder};
 use super::pending::Pending;
 use super::symbols::{Decoder, Encoder, Kind, Sample};
 use crate::MAX_KEY_LEN;
-use crate::raw::common_prefix;
+use crate::raw::{common_prefix, pool};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,6 +29,8 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 const CHUNK_BYTES: usize = 64 << 20;
 /// Bytes of keys, front-coded, from which the symbols are found.
 const HELD_BYTES: usize = 32 << 20;
+/// Bytes of chunks that are held together.
+const GATHERED: usize = 64 << 20;
 /// Bytes of a sample.
 const FSST_SAMPLE: usize = 1 << 17;
 const ONPAIR_SAMPLE: usize = 3 << 20;
@@ -272,6 +274,9 @@ impl FrozenLayerBuilder {
         self.work.wait(0)?;
         let encoder = self.encoder.as_deref().expect("there is one after release");
         let separators = self.separators.unwrap_or_else(|| TreeBuilder::new(0));
+        if self.work.file.is_none() {
+            gather(&mut self.work.done);
+        }
         Ok((assemble(self.options.codec, encoder, self.work.done, separators), self.work.file))
     }
 
@@ -363,6 +368,32 @@ fn find_symbols(options: &FrozenOptions, held: &[Pending]) -> Encoder {
     }
 }
 
+/// Moves the bytes of chunks together, so that huge pages can hold them.
+fn gather(chunks: &mut [Chunk]) {
+    let mut rest = chunks;
+    while !rest.is_empty() {
+        let (mut count, mut bytes) = (0, 0);
+        while count < rest.len() && bytes < GATHERED {
+            bytes += rest[count].data.len();
+            count += 1;
+        }
+        let (group, behind) = rest.split_at_mut(count);
+        let mut room = pool::room(bytes);
+        for chunk in group.iter_mut() {
+            room.extend_from_slice(chunk.data.as_slice());
+            chunk.data = chunk.data.forget();
+        }
+        let gathered = Bytes::of_vec(room);
+        let mut offset = 0;
+        for chunk in group {
+            let len = chunk.data.len() as u64;
+            chunk.data = gathered.part(offset, len).expect("it was put there");
+            offset += len;
+        }
+        rest = behind;
+    }
+}
+
 /// Puts encoded chunks together.
 fn assemble(codec: Codec, encoder: &Encoder, mut chunks: Vec<Chunk>, separators: TreeBuilder) -> Layer {
     let mut len = 0;
@@ -423,7 +454,9 @@ pub(super) fn from_sorted<K: AsRef<[u8]> + Sync>(options: &FrozenOptions, pairs:
     }
     let encoder = find_symbols(options, &pendings);
     let with_values = options.values == ValueWidth::Auto;
-    let chunks = pendings.into_par_iter().map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values)).collect();
+    let mut chunks: Vec<Chunk> =
+        pendings.into_par_iter().map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values)).collect();
+    gather(&mut chunks);
     let separators = separators.unwrap_or_else(|| TreeBuilder::new(0));
     Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, separators)))
 }

@@ -20,7 +20,10 @@ pub(crate) struct Bytes {
 
 impl Bytes {
     pub(crate) fn of_vec(mut bytes: Vec<u8>) -> Self {
-        bytes.shrink_to_fit();
+        // What fits already must not move: it may be backed by huge pages.
+        if bytes.capacity() > bytes.len() {
+            bytes.shrink_to_fit();
+        }
         let range = 0..bytes.len();
         Bytes { owner: Arc::new(Owner::Memory(bytes)), range }
     }

@@ -63,7 +63,10 @@ impl FstChunk {
         for _ in 0..BLOCK.min(len - first) {
             let (key, _) = stream.next()?;
             let lcp = common_prefix(&before, key);
-            run.push(lcp, |out| out.extend_from_slice(&key[lcp..]))?;
+            run.push(lcp, key.len() - lcp, |out| {
+                out.copy_from_slice(&key[lcp..]);
+                Some(key.len() - lcp)
+            })?;
             before.truncate(lcp);
             before.extend_from_slice(&key[lcp..]);
         }

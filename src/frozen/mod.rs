@@ -290,7 +290,8 @@ impl FrozenLayer {
                     if shared == before.len() {
                         return Some((&key[..shared], value));
                     }
-                    key = &key[..shared];
+                    // Nothing shorter is left only where a chunk is damaged, and the key before is not less.
+                    key = key.get(..shared).filter(|rest| rest.len() < key.len())?;
                 }
             }
         }
@@ -445,7 +446,12 @@ impl FrozenLayer {
     /// # Errors
     /// The file cannot be read, or is not whole, or not of this format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
-        Self::from_bytes(std::fs::read(path)?)
+        use std::io::Read;
+        let mut file = std::fs::File::open(path)?;
+        let len = usize::try_from(file.metadata()?.len()).map_err(|_| FrozenError::Option("the file does not fit in memory"))?;
+        let mut bytes = crate::raw::pool::room(len);
+        file.read_to_end(&mut bytes)?;
+        Self::from_bytes(bytes)
     }
 
     /// A layer of the bytes of a file, which are verified.

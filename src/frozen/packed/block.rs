@@ -10,7 +10,7 @@
 //!   wide: base, lcp[n], codes[n], u32 each, and the codes
 //! ```
 
-use crate::frozen::bytes::u32_at;
+use crate::frozen::bytes::{u32_at, u64_at};
 use crate::frozen::run::Run;
 use crate::frozen::symbols::{Coder, Encoder};
 use crate::raw::{LANES, checked_candidates, checked_sum};
@@ -60,77 +60,79 @@ pub(super) fn write<'a>(keys: impl Iterator<Item = (usize, &'a [u8])>, encoder: 
 
 /// The lengths of a narrow block: lcps, then numbers of codes.
 struct Lengths {
-    all: [u8; 2 * BLOCK],
+    all: [[u8; BLOCK]; 2],
     /// Where the codes begin.
     codes: usize,
 }
 
+/// Sixteen nibbles as bytes, eight in each word.
 #[inline(always)]
-fn unpack(nibbles: &[u8; BLOCK / 2], out: &mut [u8]) {
-    for (pair, &byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(nibbles) {
-        *pair = [byte & 15, byte >> 4];
-    }
+fn spread(nibbles: u64) -> [u64; 2] {
+    [nibbles & 0xFFFF_FFFF, nibbles >> 32].map(|half| {
+        let x = (half | half << 16) & 0x0000_FFFF_0000_FFFF;
+        let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
+        (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F
+    })
+}
+
+/// Of each nibble that is [`ESCAPE`], its lowest bit.
+#[inline(always)]
+fn escapes(nibbles: u64) -> u64 {
+    let pairs = nibbles & nibbles >> 1;
+    pairs & pairs >> 2 & 0x1111_1111_1111_1111
 }
 
 /// Puts in place of escapes what stands at `at`, and gives where that ends.
 #[inline(always)]
-fn patch(block: &[u8], mut at: usize, out: &mut [u8], mut escaped: u32) -> Option<usize> {
-    while escaped != 0 {
-        *out.get_mut(escaped.trailing_zeros() as usize)? = *block.get(at)?;
+fn patch(block: &[u8], mut at: usize, out: &mut [u8; BLOCK], mut escapes: u64) -> Option<usize> {
+    while escapes != 0 {
+        out[escapes.trailing_zeros() as usize / 4 & (BLOCK - 1)] = *block.get(at)?;
         at += 1;
-        escaped &= escaped - 1;
+        escapes &= escapes - 1;
     }
     Some(at)
-}
-
-/// Which nibbles are escapes, in order. Both words hold eight bytes of nibbles.
-#[inline(always)]
-fn escapes(nibbles: &[u8; BLOCK]) -> u32 {
-    let mut mask = 0;
-    for (i, &nibble) in nibbles.iter().enumerate() {
-        mask |= u32::from(nibble == ESCAPE) << i;
-    }
-    mask
 }
 
 impl Lengths {
     #[inline(always)]
     fn read(block: &[u8]) -> Option<Self> {
         let header: &[u8; HEADER] = block.first_chunk()?;
-        let mut all = [0; 2 * BLOCK];
-        let (lcps, lens) = all.split_at_mut(BLOCK);
-        let (lcps, lens): (&mut [u8; BLOCK], &mut [u8; BLOCK]) = (lcps.first_chunk_mut()?, lens.first_chunk_mut()?);
-        unpack(header[1..].first_chunk()?, lcps);
-        unpack(header[1 + BLOCK / 2..].first_chunk()?, lens);
+        let (lcps, lens) = (u64_at(header, 1)?, u64_at(header, 9)?);
         let (escaped_lcps, escaped_lens) = (escapes(lcps), escapes(lens));
-        for lcp in lcps.iter_mut() {
-            *lcp = lcp.wrapping_add(header[0]);
+        let mut all = [[0; BLOCK]; 2];
+        // Without the escapes, whose sums might not fit.
+        let base = u64::from(header[0]) * 0x0101_0101_0101_0101;
+        for (out, word) in all[0].as_chunks_mut::<8>().0.iter_mut().zip(spread(lcps & !(escaped_lcps * 15))) {
+            *out = word.wrapping_add(base).to_le_bytes();
         }
-        let at = patch(block, HEADER, lcps, escaped_lcps)?;
-        let codes = patch(block, at, lens, escaped_lens)?;
+        for (out, word) in all[1].as_chunks_mut::<8>().0.iter_mut().zip(spread(lens)) {
+            *out = word.to_le_bytes();
+        }
+        let at = patch(block, HEADER, &mut all[0], escaped_lcps)?;
+        let codes = patch(block, at, &mut all[1], escaped_lens)?;
         Some(Lengths { all, codes })
     }
 
     #[inline(always)]
     fn lcp(&self, i: usize) -> usize {
-        self.all[i & (BLOCK - 1)].into()
+        self.all[0][i & (BLOCK - 1)].into()
     }
 
     #[inline(always)]
     fn len(&self, i: usize) -> usize {
-        self.all[BLOCK + (i & (BLOCK - 1))].into()
+        self.all[1][i & (BLOCK - 1)].into()
     }
 
     /// The keys whose lcp is at most `m`.
     #[inline(always)]
     fn at_most(&self, m: usize) -> u32 {
-        checked_candidates(&self.all, 0, BLOCK, m.min(255) as u8, 0).unwrap_or(0) as u32
+        checked_candidates(self.all.as_flattened(), 0, BLOCK, m.min(255) as u8, 0).unwrap_or(0) as u32
     }
 
     /// Codes of the keys before `i`.
     #[inline(always)]
     fn before(&self, i: usize) -> usize {
-        checked_sum(&self.all, BLOCK, i).unwrap_or(0)
+        checked_sum(self.all.as_flattened(), BLOCK, i).unwrap_or(0)
     }
 }
 
@@ -208,7 +210,7 @@ pub(super) fn read<C: Coder>(block: &[u8], n: usize, coder: C, run: &mut Run) ->
             let lcp = u32_at(block, 1 + 4 * i)? as usize;
             let code = block.get(at..)?.get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
             at += code.len();
-            run.push(lcp, |out| coder.append(code, out))?;
+            run.push(lcp, code.len() / C::UNIT * C::MOST, |out| coder.decode(code, out))?;
         }
         return Some(());
     }
@@ -217,7 +219,7 @@ pub(super) fn read<C: Coder>(block: &[u8], n: usize, coder: C, run: &mut Run) ->
     for i in 0..n {
         let (code, behind) = rest.split_at_checked(lengths.len(i) * C::UNIT)?;
         rest = behind;
-        run.push(lengths.lcp(i), |out| coder.append(code, out))?;
+        run.push(lengths.lcp(i), lengths.len(i) * C::MOST, |out| coder.decode(code, out))?;
     }
     Some(())
 }

@@ -1,6 +1,7 @@
 //! From codes back to strings, and comparing a coded string with a plain one without decoding more of it than it takes.
 
 use super::{ESCAPE, Symbol};
+use crate::frozen::bytes::u64_at;
 use crate::raw::common_prefix;
 use std::cmp::Ordering;
 
@@ -12,8 +13,11 @@ pub(crate) trait Coder: Copy {
     /// Bytes that the coded string and `key` begin with alike, and how the coded string compares.
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering);
 
-    /// Appends the string.
-    fn append(self, code: &[u8], out: &mut Vec<u8>);
+    /// Bytes that a code stands for, at most, and that writing it touches.
+    const MOST: usize;
+
+    /// Writes the string to `out`, which has `MOST` bytes for each code, and gives its length.
+    fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize>;
 }
 
 /// Bytes that stand for themselves.
@@ -29,22 +33,39 @@ impl Coder for Plain {
         (shared, code.get(shared).cmp(&key.get(shared)))
     }
 
+    const MOST: usize = 1;
+
     #[inline(always)]
-    fn append(self, code: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(code);
+    fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
+        out.get_mut(..code.len())?.copy_from_slice(code);
+        Some(code.len())
     }
 }
 
-/// The `N` bytes at `at`, those behind the end zeros.
-#[inline(always)]
-fn load<const N: usize>(key: &[u8], at: usize) -> [u8; N] {
-    let rest = key.get(at..).unwrap_or_default();
-    if let Some(word) = rest.first_chunk::<N>() {
-        return *word;
-    }
-    let mut word = [0; N];
-    word[..rest.len()].copy_from_slice(rest);
-    word
+macro_rules! load {
+    ($($name:ident: $t:ty;)*) => {$(
+        /// The word at `at`, the first byte the least significant, zeros behind the end.
+        #[inline(always)]
+        fn $name(key: &[u8], at: usize) -> $t {
+            const SIZE: usize = size_of::<$t>();
+            let rest = key.get(at..).unwrap_or_default();
+            if let Some(word) = rest.first_chunk() {
+                return <$t>::from_le_bytes(*word);
+            }
+            if rest.is_empty() {
+                return 0;
+            }
+            // The last word of the key, without what is before `at`.
+            match key.last_chunk() {
+                Some(word) => <$t>::from_le_bytes(*word) >> (8 * (SIZE - rest.len())),
+                None => rest.iter().rev().fold(0, |word, &byte| word << 8 | <$t>::from(byte)),
+            }
+        }
+    )*};
+}
+load! {
+    load8: u64;
+    load16: u128;
 }
 
 /// Where a symbol of `len` bytes and the key differ, of which `same` bytes are alike; the key goes on at `at`.
@@ -61,6 +82,17 @@ fn differ(at: usize, same: usize, byte: u8, key: &[u8]) -> (usize, Ordering) {
 fn ended(at: usize, key: &[u8]) -> (usize, Ordering) {
     (at, if at == key.len() { Ordering::Equal } else { Ordering::Less })
 }
+
+/// The lowest bytes of a word, as many as the index says.
+static MASKS: [u64; 16] = {
+    let mut masks = [u64::MAX; 16];
+    let mut len = 0;
+    while len < 8 {
+        masks[len] = (1 << (8 * len)) - 1;
+        len += 1;
+    }
+    masks
+};
 
 /// Codes of one byte.
 pub(crate) struct Fsst {
@@ -86,13 +118,23 @@ impl Coder for &Fsst {
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
         let (mut at, mut codes) = (0, code.iter());
+        // While there is a whole word of the key left, and nothing escaped: without looking for where they differ.
+        while let Some(key) = u64_at(key, at) {
+            let Some(&code) = codes.as_slice().first() else { break };
+            let (word, len) = (self.words[usize::from(code)], self.lens[usize::from(code)]);
+            if (word ^ key) & MASKS[usize::from(len & 15)] != 0 || len == 0 {
+                break;
+            }
+            codes.next();
+            at += usize::from(len);
+        }
         while let Some(&code) = codes.next() {
             let (mut word, mut len) = (self.words[usize::from(code)], usize::from(self.lens[usize::from(code)]));
             if code == ESCAPE {
                 let Some(&byte) = codes.next() else { break };
                 (word, len) = (byte.into(), 1);
             }
-            let same = ((word ^ u64::from_le_bytes(load(key, at))).trailing_zeros() / 8) as usize;
+            let same = ((word ^ load8(key, at)).trailing_zeros() / 8) as usize;
             if same < len || at + len > key.len() {
                 return differ(at, same, (word >> (8 * (same & 7))) as u8, key);
             }
@@ -101,19 +143,22 @@ impl Coder for &Fsst {
         ended(at, key)
     }
 
+    const MOST: usize = 8;
+
     #[inline(always)]
-    fn append(self, code: &[u8], out: &mut Vec<u8>) {
-        let mut codes = code.iter();
+    fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
+        let (mut at, mut codes) = (0, code.iter());
         while let Some(&code) = codes.next() {
             if code == ESCAPE {
-                let Some(&byte) = codes.next() else { break };
-                out.push(byte);
+                *out.get_mut(at)? = *codes.next()?;
+                at += 1;
             } else {
-                let end = out.len() + usize::from(self.lens[usize::from(code)]);
-                out.extend_from_slice(&self.words[usize::from(code)].to_le_bytes());
-                out.truncate(end);
+                let place = out.get_mut(at..)?.first_chunk_mut()?;
+                *place = self.words[usize::from(code)].to_le_bytes();
+                at += usize::from(self.lens[usize::from(code)]);
             }
         }
+        Some(at)
     }
 }
 
@@ -143,7 +188,7 @@ impl Coder for &OnPair {
             let Some(slot) = self.slots.get(usize::from(u16::from_le_bytes(*code))) else { break };
             let (word, len) = (u128::from_le_bytes(*slot), usize::from(slot[15]));
             // The length's byte differs from the key's or not: it is behind the symbol either way.
-            let same = ((word ^ u128::from_le_bytes(load(key, at))).trailing_zeros() / 8) as usize;
+            let same = ((word ^ load16(key, at)).trailing_zeros() / 8) as usize;
             if same < len || at + len > key.len() {
                 return differ(at, same, slot[same & 15], key);
             }
@@ -152,13 +197,16 @@ impl Coder for &OnPair {
         ended(at, key)
     }
 
+    const MOST: usize = 16;
+
     #[inline(always)]
-    fn append(self, code: &[u8], out: &mut Vec<u8>) {
+    fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
+        let mut at = 0;
         for code in code.as_chunks::<2>().0 {
-            let Some(slot) = self.slots.get(usize::from(u16::from_le_bytes(*code))) else { break };
-            let end = out.len() + usize::from(slot[15]);
-            out.extend_from_slice(slot);
-            out.truncate(end);
+            let slot = self.slots.get(usize::from(u16::from_le_bytes(*code)))?;
+            *out.get_mut(at..)?.first_chunk_mut()? = *slot;
+            at += usize::from(slot[15]);
         }
+        Some(at)
     }
 }
