@@ -227,7 +227,8 @@ fn what_fails_leaves_the_old_file_and_nothing_else() {
 #[test]
 fn a_killed_save_leaves_a_whole_file() {
     const NAME: &str = "MEMKV_TEST_SAVE_TO";
-    let layers = || [1u64, 2].map(|x| FrozenLayer::from_sorted(&(0..20_000u64).map(|i| (i.to_be_bytes(), i * x)).collect::<Vec<_>>()).unwrap());
+    let layers =
+        || [1u64, 2].map(|x| FrozenLayer::from_sorted(&(0..20_000u64).map(|i| (i.to_be_bytes(), i * x)).collect::<Vec<_>>()).unwrap());
     if let Some(path) = std::env::var_os(NAME) {
         let layers = layers();
         for layer in layers.iter().cycle() {

@@ -6,6 +6,8 @@
 //!
 //! Where a chunk is cut, and which symbols there are, hangs on the keys alone. So the result is the same for any number of threads.
 
+#![forbid(unsafe_code)]
+
 use super::FrozenLayer;
 use super::bytes::Bytes;
 use super::chunk::{self, Chunk, Codec};
@@ -15,7 +17,7 @@ use super::layer::Layer;
 use super::options::{FrozenOptions, SymbolTable, ValueWidth};
 use super::packed::{BLOCK, PADDING, TreeBuilder};
 use super::pending::Pending;
-use super::symbols::{Decoder, Encoder, Kind, Sample};
+use super::symbols::{Encoder, Kind, Sample};
 use crate::MAX_KEY_LEN;
 use crate::raw::{common_prefix, pool};
 use rayon::prelude::*;
@@ -404,9 +406,7 @@ fn assemble(codec: Codec, encoder: &Encoder, mut chunks: Vec<Chunk>, separators:
     let mut top = Vec::new();
     let top_tree = separators.finish(&mut top);
     top.extend_from_slice(&[0; PADDING]);
-    let table = encoder.table();
-    let decoder = Decoder::read(encoder.kind(), &table, encoder.symbols()).expect("what was trained can be read");
-    Layer { codec, decoder, table: Bytes::of_vec(table), symbols: encoder.symbols(), top: Bytes::of_vec(top), top_tree, chunks, len }
+    Layer { codec, decoder: encoder.decoder(), top: Bytes::of_vec(top), top_tree, chunks, len }
 }
 
 /// Builds from a slice, of which each thread reads its own part.

@@ -1,5 +1,7 @@
 //! Bytes that several chunks share, in memory or mapped, and little-endian words in them.
 
+#![forbid(unsafe_code)]
+
 use super::map::Mapping;
 use std::fmt;
 use std::ops::Range;
@@ -80,7 +82,6 @@ macro_rules! words {
     )*};
 }
 words! {
-    u16_at: u16;
     u32_at: u32;
     u64_at: u64;
     u128_at: u128;

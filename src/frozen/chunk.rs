@@ -1,5 +1,7 @@
 //! A chunk of a layer: some tens of thousands of neighbouring keys, encoded on their own, by either codec, and their values.
 
+#![forbid(unsafe_code)]
+
 use super::bytes::Bytes;
 use super::fst::FstChunk;
 use super::packed::{self, PackedChunk, Tree};

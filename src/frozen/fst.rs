@@ -1,5 +1,7 @@
 //! The `Fst` codec: a transducer from a chunk's keys to their places in it. Places ascend with the keys, so it is searched both ways.
 
+#![forbid(unsafe_code)]
+
 use super::bytes::Bytes;
 use super::pending::Pending;
 use super::run::Run;
@@ -33,10 +35,6 @@ pub(crate) fn encode(pending: &Pending) -> Vec<u8> {
 impl FstChunk {
     pub(crate) fn open(bytes: Bytes) -> Option<Self> {
         fst::raw::Fst::new(bytes).ok().map(FstChunk)
-    }
-
-    pub(crate) fn fst(&self) -> &fst::raw::Fst<Bytes> {
-        &self.0
     }
 
     #[inline]

@@ -1,5 +1,7 @@
 //! What a layer is made of, and how a key or a rank is found in it.
 
+#![forbid(unsafe_code)]
+
 use super::bytes::Bytes;
 use super::chunk::{Chunk, Codec};
 use super::packed::{Child, Tree, prefetch_block, prefetch_node};
@@ -12,9 +14,6 @@ use crate::raw::prefetch;
 pub(crate) struct Layer {
     pub(crate) codec: Codec,
     pub(crate) decoder: Decoder,
-    /// The symbols, as they stand in a file.
-    pub(crate) table: Bytes,
-    pub(crate) symbols: usize,
     /// The index of the chunks: nodes like those inside them.
     pub(crate) top: Bytes,
     pub(crate) top_tree: Tree,

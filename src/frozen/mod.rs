@@ -91,7 +91,7 @@ pub struct FrozenUsage {
     pub values: usize,
     /// Bytes of the index of chunks, and of what is known about each.
     pub index: usize,
-    /// Bytes of the symbols, as they are stored and as they are used.
+    /// Bytes of the symbols.
     pub symbols: usize,
     /// Bytes of keys and values that are not in memory of the layer's own, but in a mapped file.
     pub mapped: usize,
@@ -404,7 +404,7 @@ impl FrozenLayer {
     pub fn memory_usage(&self) -> FrozenUsage {
         let layer = &*self.layer;
         let index = size_of::<Layer>() + layer.top.len() + layer.chunks.capacity() * size_of::<chunk::Chunk>();
-        let mut usage = FrozenUsage { index, symbols: layer.table.len() + layer.decoder.heap_bytes(), ..FrozenUsage::default() };
+        let mut usage = FrozenUsage { index, symbols: layer.decoder.heap_bytes(), ..FrozenUsage::default() };
         for chunk in &layer.chunks {
             usage.keys += chunk.key_bytes;
             usage.values += chunk.data.len() - chunk.key_bytes;

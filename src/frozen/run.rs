@@ -1,5 +1,7 @@
 //! Some neighbouring keys, decoded: what cursors hold.
 
+#![forbid(unsafe_code)]
+
 /// Keys one after the other, and of each how many bytes it shares with the one before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Run {

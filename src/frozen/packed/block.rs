@@ -1,14 +1,17 @@
 //! Blocks of keys.
 //!
 //! ```text
-//!   0   base: the least lcp; 255: the block is wide
-//!   1   of each key lcp − base, a nibble, the even key's the low one; 15: see below                  8 bytes
-//!   9   of each key its codes, a nibble; 15: see below                                               8 bytes
-//!  17   the lcps whose nibble is 15, a byte each; then the numbers of codes whose nibble is 15       a byte each
+//!   0   the least lcp; 255: the block is wide
+//!   1   the least number of codes, or 63 if that is less; + 64: lcps are short; + 128: numbers of codes are short
+//!   2   of each key its lcp, less the least: 16 nibbles, the low one of a byte first; short: 16 times 2 bits
+//!       of each key its number of codes, less the least: the same
+//!       the lcps whose nibble is 15 (short: whose bits are 3), a byte each; then such numbers of codes
 //!       the codes of each key behind its lcp
 //!
-//!   wide: base, lcp[n], codes[n], u32 each, and the codes
+//!   wide: 255, lcp[n], number of codes[n], u32 each, and the codes
 //! ```
+
+#![forbid(unsafe_code)]
 
 use crate::frozen::bytes::{u32_at, u64_at};
 use crate::frozen::run::Run;
@@ -19,10 +22,10 @@ use std::cmp::Ordering;
 /// Keys of a block.
 pub(crate) const BLOCK: usize = 16;
 const _: () = assert!(BLOCK == LANES);
-const HEADER: usize = 1 + BLOCK;
 const WIDE: u8 = 255;
-/// The nibble of what does not fit one.
-const ESCAPE: u8 = 15;
+const SHORT_LCPS: u8 = 64;
+const SHORT_LENS: u8 = 128;
+const MOST_LEN_BASE: usize = 63;
 
 /// Appends a block of keys, of which each has its lcp and the bytes behind it.
 pub(super) fn write<'a>(keys: impl Iterator<Item = (usize, &'a [u8])>, encoder: &Encoder, out: &mut Vec<u8>, codes: &mut Vec<u8>) {
@@ -36,26 +39,45 @@ pub(super) fn write<'a>(keys: impl Iterator<Item = (usize, &'a [u8])>, encoder: 
         lens[n] = (codes.len() - start) / encoder.unit();
         n += 1;
     }
-    if lcps.iter().chain(&lens).any(|&x| x >= WIDE.into()) {
+    let (lcps, lens) = (&lcps[..n], &lens[..n]);
+    if lcps.iter().chain(lens).any(|&x| x >= WIDE.into()) {
         out.push(WIDE);
-        for x in lcps[..n].iter().chain(&lens[..n]) {
+        for x in lcps.iter().chain(lens) {
             out.extend_from_slice(&(*x as u32).to_le_bytes());
         }
     } else {
-        let base = lcps[..n].iter().min().copied().unwrap_or(0);
-        out.push(base as u8);
-        // Keys that are not there: as if they were like the base.
-        let nibble = |x: usize| x.min(ESCAPE.into()) as u8;
-        let lcp_nibbles: [u8; BLOCK] = std::array::from_fn(|i| nibble(lcps[i].saturating_sub(base)));
-        let len_nibbles = lens.map(nibble);
-        for nibbles in [&lcp_nibbles, &len_nibbles] {
-            out.extend(nibbles.as_chunks::<2>().0.iter().map(|[low, high]| low | high << 4));
-        }
-        for (nibbles, values) in [(&lcp_nibbles, &lcps), (&len_nibbles, &lens)] {
-            out.extend(nibbles.iter().zip(values).filter(|(nibble, _)| **nibble == ESCAPE).map(|(_, &x)| x as u8));
-        }
+        let least = |lengths: &[usize]| lengths.iter().min().copied().unwrap_or(0);
+        let (lcp_base, len_base) = (least(lcps), least(lens).min(MOST_LEN_BASE));
+        let (short_lcps, short_lens) = (is_short(lcps, lcp_base), is_short(lens, len_base));
+        let flags = if short_lcps { SHORT_LCPS } else { 0 } | if short_lens { SHORT_LENS } else { 0 };
+        out.extend_from_slice(&[lcp_base as u8, len_base as u8 | flags]);
+        write_fields(lcps, lcp_base, short_lcps, out);
+        write_fields(lens, len_base, short_lens, out);
+        write_escapes(lcps, lcp_base, short_lcps, out);
+        write_escapes(lens, len_base, short_lens, out);
     }
     out.extend_from_slice(codes);
+}
+
+/// The field of what does not fit one.
+fn escape(short: bool) -> usize {
+    if short { 3 } else { 15 }
+}
+
+/// Whether lengths take fewer bytes with two bits each, and more escapes.
+fn is_short(lengths: &[usize], base: usize) -> bool {
+    let escapes = |short: bool| lengths.iter().filter(|&&x| x - base >= escape(short)).count();
+    BLOCK / 4 + escapes(true) < BLOCK / 2 + escapes(false)
+}
+
+fn write_fields(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
+    let bits = if short { 2 } else { 4 };
+    let fields = lengths.iter().rev().fold(0u64, |word, &x| word << bits | (x - base).min(escape(short)) as u64);
+    out.extend_from_slice(&fields.to_le_bytes()[..BLOCK * bits / 8]);
+}
+
+fn write_escapes(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
+    out.extend(lengths.iter().filter(|&&x| x - base >= escape(short)).map(|&x| x as u8));
 }
 
 /// The lengths of a narrow block: lcps, then numbers of codes.
@@ -75,42 +97,52 @@ fn spread(nibbles: u64) -> [u64; 2] {
     })
 }
 
-/// Of each nibble that is [`ESCAPE`], its lowest bit.
+/// The lowest bit of each nibble.
+const ONES: u64 = 0x1111_1111_1111_1111;
+
+/// Reads fields at `at`: nibbles, zeros for escapes; the lowest bit of each nibble that is an escape; and where the fields end.
 #[inline(always)]
-fn escapes(nibbles: u64) -> u64 {
-    let pairs = nibbles & nibbles >> 1;
-    pairs & pairs >> 2 & 0x1111_1111_1111_1111
+fn fields(block: &[u8], at: usize, short: bool) -> Option<(u64, u64, usize)> {
+    if short {
+        let x = u64::from(u32_at(block, at)?);
+        let x = (x | x << 16) & 0x0000_FFFF_0000_FFFF;
+        let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
+        let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+        let x = (x | x << 2) & 0x3333_3333_3333_3333;
+        let escapes = x & x >> 1 & ONES;
+        return Some((x & !(escapes * 3), escapes, at + BLOCK / 4));
+    }
+    let x = u64_at(block, at)?;
+    let pairs = x & x >> 1;
+    let escapes = pairs & pairs >> 2 & ONES;
+    Some((x & !(escapes * 15), escapes, at + BLOCK / 2))
 }
 
-/// Puts in place of escapes what stands at `at`, and gives where that ends.
+/// Each of the nibbles and a base, as bytes, and in place of escapes what stands at `at`; and where that ends.
 #[inline(always)]
-fn patch(block: &[u8], mut at: usize, out: &mut [u8; BLOCK], mut escapes: u64) -> Option<usize> {
+fn lengths(block: &[u8], mut at: usize, nibbles: u64, base: u8, mut escapes: u64) -> Option<([u8; BLOCK], usize)> {
+    let mut all = [0; BLOCK];
+    let base = u64::from(base) * 0x0101_0101_0101_0101;
+    for (out, word) in all.as_chunks_mut::<8>().0.iter_mut().zip(spread(nibbles)) {
+        *out = word.wrapping_add(base).to_le_bytes();
+    }
     while escapes != 0 {
-        out[escapes.trailing_zeros() as usize / 4 & (BLOCK - 1)] = *block.get(at)?;
+        all[(escapes.trailing_zeros() as usize / 4) & (BLOCK - 1)] = *block.get(at)?;
         at += 1;
         escapes &= escapes - 1;
     }
-    Some(at)
+    Some((all, at))
 }
 
 impl Lengths {
     #[inline(always)]
     fn read(block: &[u8]) -> Option<Self> {
-        let header: &[u8; HEADER] = block.first_chunk()?;
-        let (lcps, lens) = (u64_at(header, 1)?, u64_at(header, 9)?);
-        let (escaped_lcps, escaped_lens) = (escapes(lcps), escapes(lens));
-        let mut all = [[0; BLOCK]; 2];
-        // Without the escapes, whose sums might not fit.
-        let base = u64::from(header[0]) * 0x0101_0101_0101_0101;
-        for (out, word) in all[0].as_chunks_mut::<8>().0.iter_mut().zip(spread(lcps & !(escaped_lcps * 15))) {
-            *out = word.wrapping_add(base).to_le_bytes();
-        }
-        for (out, word) in all[1].as_chunks_mut::<8>().0.iter_mut().zip(spread(lens)) {
-            *out = word.to_le_bytes();
-        }
-        let at = patch(block, HEADER, &mut all[0], escaped_lcps)?;
-        let codes = patch(block, at, &mut all[1], escaped_lens)?;
-        Some(Lengths { all, codes })
+        let &[lcp_base, flags] = block.first_chunk()?;
+        let (lcps, escaped_lcps, at) = fields(block, 2, flags & SHORT_LCPS != 0)?;
+        let (lens, escaped_lens, at) = fields(block, at, flags & SHORT_LENS != 0)?;
+        let (lcps, at) = lengths(block, at, lcps, lcp_base, escaped_lcps)?;
+        let (lens, codes) = lengths(block, at, lens, flags & MOST_LEN_BASE as u8, escaped_lens)?;
+        Some(Lengths { all: [lcps, lens], codes })
     }
 
     #[inline(always)]

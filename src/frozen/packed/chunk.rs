@@ -1,8 +1,10 @@
 //! A chunk of the `Packed` codec.
 
+#![forbid(unsafe_code)]
+
 use super::block::{self, BLOCK};
-use super::prefetch_block;
 use super::node::{Child, PADDING, Tree, TreeBuilder};
+use super::prefetch_block;
 use crate::frozen::pending::Pending;
 use crate::frozen::run::Run;
 use crate::frozen::symbols::{Coder, Encoder};

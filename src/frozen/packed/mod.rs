@@ -19,6 +19,8 @@
 //!
 //! Bayer, Unterauer: "Prefix B-trees", ACM TODS 1977, for shortest separators and nodes that write what all theirs share once.
 
+#![forbid(unsafe_code)]
+
 mod block;
 mod chunk;
 mod node;

@@ -10,6 +10,8 @@
 //!
 //! Behind the last node there are [`PADDING`] zeros.
 
+#![forbid(unsafe_code)]
+
 use super::prefetch_node;
 use crate::frozen::bytes::{u32_at, u64_at};
 use crate::raw::common_prefix;
@@ -76,7 +78,7 @@ impl<'a, const W: usize> Node<'a, W> {
     /// Where a separator is in the rest.
     #[inline(always)]
     fn bounds(&self, i: usize) -> Option<(usize, usize)> {
-        let &[ref start, ref end] = self.ends.get(i..)?.first_chunk()?;
+        let [start, end] = self.ends.get(i..)?.first_chunk()?;
         Some((Self::word(start), Self::word(end)))
     }
 

@@ -1,7 +1,9 @@
 //! From codes back to strings, and comparing a coded string with a plain one without decoding more of it than it takes.
 
+#![forbid(unsafe_code)]
+
 use super::{ESCAPE, Symbol};
-use crate::frozen::bytes::u64_at;
+use crate::frozen::bytes::{u64_at, u128_at};
 use crate::raw::common_prefix;
 use std::cmp::Ordering;
 
@@ -83,32 +85,47 @@ fn ended(at: usize, key: &[u8]) -> (usize, Ordering) {
     (at, if at == key.len() { Ordering::Equal } else { Ordering::Less })
 }
 
-/// The lowest bytes of a word, as many as the index says.
-static MASKS: [u64; 16] = {
-    let mut masks = [u64::MAX; 16];
-    let mut len = 0;
-    while len < 8 {
-        masks[len] = (1 << (8 * len)) - 1;
-        len += 1;
-    }
-    masks
-};
+macro_rules! masks {
+    ($($name:ident: $t:ty;)*) => {$(
+        /// The lowest bytes of a word, as many as the index says.
+        static $name: [$t; 16] = {
+            let mut masks = [<$t>::MAX; 16];
+            let mut len = 0;
+            while len < size_of::<$t>() {
+                masks[len] = (1 << (8 * len)) - 1;
+                len += 1;
+            }
+            masks
+        };
+    )*};
+}
+masks! {
+    MASKS: u64;
+    WIDE_MASKS: u128;
+}
 
 /// Codes of one byte.
 pub(crate) struct Fsst {
     /// A symbol's bytes, the first the least significant, then zeros.
     words: [u64; 256],
     lens: [u8; 256],
+    count: usize,
 }
 
 impl Fsst {
     pub(super) fn new(symbols: &[Symbol]) -> Self {
-        let mut table = Fsst { words: [0; 256], lens: [0; 256] };
+        let mut table = Fsst { words: [0; 256], lens: [0; 256], count: 0 };
         for (symbol, (word, len)) in symbols.iter().zip(table.words.iter_mut().zip(&mut table.lens)) {
             *word = u64::from_le_bytes(*symbol.bytes().first_chunk().expect("16 bytes"));
             *len = symbol.len() as u8;
         }
+        table.count = symbols.len();
         table
+    }
+
+    pub(super) fn symbols(&self) -> Vec<Symbol> {
+        let symbols = self.words.iter().zip(&self.lens).take(self.count);
+        symbols.map(|(word, len)| Symbol::of(&word.to_le_bytes()[..usize::from(*len)])).collect()
     }
 }
 
@@ -176,6 +193,10 @@ impl OnPair {
     pub(super) fn heap_bytes(&self) -> usize {
         self.slots.capacity() * 16
     }
+
+    pub(super) fn symbols(&self) -> Vec<Symbol> {
+        self.slots.iter().map(|slot| Symbol::of(&slot[..usize::from(slot[15])])).collect()
+    }
 }
 
 impl Coder for &OnPair {
@@ -183,11 +204,22 @@ impl Coder for &OnPair {
 
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
-        let mut at = 0;
-        for code in code.as_chunks::<2>().0 {
+        let (mut at, mut codes) = (0, code.as_chunks::<2>().0.iter());
+        // While there is a whole word of the key left: without looking for where they differ.
+        while let Some(key) = u128_at(key, at) {
+            let Some(slot) = codes.as_slice().first().and_then(|code| self.slots.get(usize::from(u16::from_le_bytes(*code)))) else {
+                break;
+            };
+            if (u128::from_le_bytes(*slot) ^ key) & WIDE_MASKS[usize::from(slot[15] & 15)] != 0 {
+                break;
+            }
+            codes.next();
+            at += usize::from(slot[15]);
+        }
+        for code in codes {
             let Some(slot) = self.slots.get(usize::from(u16::from_le_bytes(*code))) else { break };
             let (word, len) = (u128::from_le_bytes(*slot), usize::from(slot[15]));
-            // The length's byte differs from the key's or not: it is behind the symbol either way.
+            // The length's byte is behind the symbol, so whether it differs does not count.
             let same = ((word ^ load16(key, at)).trailing_zeros() / 8) as usize;
             if same < len || at + len > key.len() {
                 return differ(at, same, slot[same & 15], key);
