@@ -35,7 +35,9 @@
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor lends keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
-//! | [`InsertError`], [`BuildError`] | what can go wrong |
+//! | [`FrozenLayer`], [`FrozenLayerBuilder`] | immutable map to `u64`: compressed, built in parallel, in memory or a file; [`FrozenOptions`] |
+//! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
+//! | [`InsertError`], [`BuildError`], [`FrozenError`] | what can go wrong |
 //! | [`pool`] | the memory of all maps of the process |
 //!
 //! # Keys and values
@@ -74,7 +76,7 @@
 //!
 //! # Unsafe code
 //!
-//! It is confined to `src/raw`, and every block cites the invariant it rests on: [`safety`].
+//! It is confined to `src/raw` and the mapping of files, and every block cites the invariant it rests on: [`safety`].
 //!
 //! # Literature
 //!
@@ -90,6 +92,8 @@ pub mod arena;
 pub mod concurrent;
 mod error;
 mod fast;
+#[cfg(not(loom))]
+mod frozen;
 mod guard;
 mod key;
 mod raw;
@@ -102,6 +106,11 @@ pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut,
     Values,
+};
+#[cfg(not(loom))]
+pub use frozen::{
+    Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenRange, FrozenSearch, FrozenUsage,
+    SymbolTable, ValueWidth,
 };
 pub use raw::{MAX_KEY_LEN, pool};
 pub use value::{Bits, Value};

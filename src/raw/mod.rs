@@ -20,7 +20,7 @@
 //! leaves come: Heinz, Zobel and Williams, "Burst tries", 2002; Askitis and Zobel, "B-tries for disk-based string management", 2009.
 //!
 //! A change prepares new nodes first, which may fail and publishes nothing, and then commits by stores only. All `unsafe` of
-//! the library is in this folder; SAFETY.md numbers what it rests on.
+//! the library is in this folder, but for the mapping of files; SAFETY.md numbers what it rests on.
 
 #[cfg(test)]
 pub(crate) mod events;
@@ -62,6 +62,8 @@ pub(crate) use get::Place;
 pub(crate) use node::Usage;
 pub(crate) use shared::{Expected, Outcome, SharedTree};
 pub(crate) use shared_cursor::SharedCursor;
+#[cfg(not(loom))]
+pub(crate) use simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use simd::{common_prefix, prefetch};
 
 use crate::value::Bits;

@@ -1,0 +1,257 @@
+//! Blocks of keys.
+//!
+//! ```text
+//!   0   the least lcp; 255: the block is wide
+//!   1   the least number of codes, or 63 if that is less; + 64: lcps are short; + 128: numbers of codes are short
+//!   2   of each key its lcp, less the least: 16 nibbles, the low one of a byte first; short: 16 times 2 bits
+//!       of each key its number of codes, less the least: the same
+//!       the lcps whose nibble is 15 (short: whose bits are 3), a byte each; then such numbers of codes
+//!       the codes of each key behind its lcp
+//!
+//!   wide: 255, lcp[n], number of codes[n], u32 each, and the codes
+//! ```
+
+#![forbid(unsafe_code)]
+
+use crate::frozen::bytes::{u32_at, u64_at};
+use crate::frozen::run::Run;
+use crate::frozen::symbols::{Coder, Encoder};
+use crate::raw::{LANES, checked_candidates, checked_sum};
+use std::cmp::Ordering;
+
+/// Keys of a block.
+pub(crate) const BLOCK: usize = 16;
+const _: () = assert!(BLOCK == LANES);
+const WIDE: u8 = 255;
+const SHORT_LCPS: u8 = 64;
+const SHORT_LENS: u8 = 128;
+const MOST_LEN_BASE: usize = 63;
+
+/// Appends a block of keys, of which each has its lcp and the bytes behind it.
+pub(super) fn write<'a>(keys: impl Iterator<Item = (usize, &'a [u8])>, encoder: &Encoder, out: &mut Vec<u8>, codes: &mut Vec<u8>) {
+    codes.clear();
+    let (mut lcps, mut lens) = ([0usize; BLOCK], [0usize; BLOCK]);
+    let mut n = 0;
+    for (lcp, suffix) in keys {
+        let start = codes.len();
+        encoder.encode(suffix, codes);
+        lcps[n] = lcp;
+        lens[n] = (codes.len() - start) / encoder.unit();
+        n += 1;
+    }
+    let (lcps, lens) = (&lcps[..n], &lens[..n]);
+    if lcps.iter().chain(lens).any(|&x| x >= WIDE.into()) {
+        out.push(WIDE);
+        for x in lcps.iter().chain(lens) {
+            out.extend_from_slice(&(*x as u32).to_le_bytes());
+        }
+    } else {
+        let least = |lengths: &[usize]| lengths.iter().min().copied().unwrap_or(0);
+        let (lcp_base, len_base) = (least(lcps), least(lens).min(MOST_LEN_BASE));
+        let (short_lcps, short_lens) = (is_short(lcps, lcp_base), is_short(lens, len_base));
+        let flags = if short_lcps { SHORT_LCPS } else { 0 } | if short_lens { SHORT_LENS } else { 0 };
+        out.extend_from_slice(&[lcp_base as u8, len_base as u8 | flags]);
+        write_fields(lcps, lcp_base, short_lcps, out);
+        write_fields(lens, len_base, short_lens, out);
+        write_escapes(lcps, lcp_base, short_lcps, out);
+        write_escapes(lens, len_base, short_lens, out);
+    }
+    out.extend_from_slice(codes);
+}
+
+/// The field of what does not fit one.
+fn escape(short: bool) -> usize {
+    if short { 3 } else { 15 }
+}
+
+/// Whether lengths take fewer bytes with two bits each, and more escapes.
+fn is_short(lengths: &[usize], base: usize) -> bool {
+    let escapes = |short: bool| lengths.iter().filter(|&&x| x - base >= escape(short)).count();
+    BLOCK / 4 + escapes(true) < BLOCK / 2 + escapes(false)
+}
+
+fn write_fields(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
+    let bits = if short { 2 } else { 4 };
+    let fields = lengths.iter().rev().fold(0u64, |word, &x| word << bits | (x - base).min(escape(short)) as u64);
+    out.extend_from_slice(&fields.to_le_bytes()[..BLOCK * bits / 8]);
+}
+
+fn write_escapes(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
+    out.extend(lengths.iter().filter(|&&x| x - base >= escape(short)).map(|&x| x as u8));
+}
+
+/// The lengths of a narrow block: lcps, then numbers of codes.
+struct Lengths {
+    all: [[u8; BLOCK]; 2],
+    /// Where the codes begin.
+    codes: usize,
+}
+
+/// Sixteen nibbles as bytes, eight in each word.
+#[inline(always)]
+fn spread(nibbles: u64) -> [u64; 2] {
+    [nibbles & 0xFFFF_FFFF, nibbles >> 32].map(|half| {
+        let x = (half | half << 16) & 0x0000_FFFF_0000_FFFF;
+        let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
+        (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F
+    })
+}
+
+/// The lowest bit of each nibble.
+const ONES: u64 = 0x1111_1111_1111_1111;
+
+/// Reads fields at `at`: nibbles, zeros for escapes; the lowest bit of each nibble that is an escape; and where the fields end.
+#[inline(always)]
+fn fields(block: &[u8], at: usize, short: bool) -> Option<(u64, u64, usize)> {
+    if short {
+        let x = u64::from(u32_at(block, at)?);
+        let x = (x | x << 16) & 0x0000_FFFF_0000_FFFF;
+        let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
+        let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+        let x = (x | x << 2) & 0x3333_3333_3333_3333;
+        let escapes = x & x >> 1 & ONES;
+        return Some((x & !(escapes * 3), escapes, at + BLOCK / 4));
+    }
+    let x = u64_at(block, at)?;
+    let pairs = x & x >> 1;
+    let escapes = pairs & pairs >> 2 & ONES;
+    Some((x & !(escapes * 15), escapes, at + BLOCK / 2))
+}
+
+/// Each of the nibbles and a base, as bytes, and in place of escapes what stands at `at`; and where that ends.
+#[inline(always)]
+fn lengths(block: &[u8], mut at: usize, nibbles: u64, base: u8, mut escapes: u64) -> Option<([u8; BLOCK], usize)> {
+    let mut all = [0; BLOCK];
+    let base = u64::from(base) * 0x0101_0101_0101_0101;
+    for (out, word) in all.as_chunks_mut::<8>().0.iter_mut().zip(spread(nibbles)) {
+        *out = word.wrapping_add(base).to_le_bytes();
+    }
+    while escapes != 0 {
+        all[(escapes.trailing_zeros() as usize / 4) & (BLOCK - 1)] = *block.get(at)?;
+        at += 1;
+        escapes &= escapes - 1;
+    }
+    Some((all, at))
+}
+
+impl Lengths {
+    #[inline(always)]
+    fn read(block: &[u8]) -> Option<Self> {
+        let &[lcp_base, flags] = block.first_chunk()?;
+        let (lcps, escaped_lcps, at) = fields(block, 2, flags & SHORT_LCPS != 0)?;
+        let (lens, escaped_lens, at) = fields(block, at, flags & SHORT_LENS != 0)?;
+        let (lcps, at) = lengths(block, at, lcps, lcp_base, escaped_lcps)?;
+        let (lens, codes) = lengths(block, at, lens, flags & MOST_LEN_BASE as u8, escaped_lens)?;
+        Some(Lengths { all: [lcps, lens], codes })
+    }
+
+    #[inline(always)]
+    fn lcp(&self, i: usize) -> usize {
+        self.all[0][i & (BLOCK - 1)].into()
+    }
+
+    #[inline(always)]
+    fn len(&self, i: usize) -> usize {
+        self.all[1][i & (BLOCK - 1)].into()
+    }
+
+    /// The keys whose lcp is at most `m`.
+    #[inline(always)]
+    fn at_most(&self, m: usize) -> u32 {
+        checked_candidates(self.all.as_flattened(), 0, BLOCK, m.min(255) as u8, 0).unwrap_or(0) as u32
+    }
+
+    /// Codes of the keys before `i`.
+    #[inline(always)]
+    fn before(&self, i: usize) -> usize {
+        checked_sum(self.all.as_flattened(), BLOCK, i).unwrap_or(0)
+    }
+}
+
+/// Finds `key` among the block's `n` keys: `Ok` with its place, or `Err` with that of the first greater one. `m` is how many bytes it shares
+/// with the separator before the block.
+#[inline(always)]
+pub(super) fn search<C: Coder>(block: &[u8], n: usize, coder: C, key: &[u8], m: usize) -> Option<Result<usize, usize>> {
+    if *block.first()? == WIDE {
+        return search_wide(block, n, coder, key, m);
+    }
+    let lengths = Lengths::read(block)?;
+    // The first key begins with the separator's bytes but the last, and has that one behind its lcp.
+    let mut m = m.min(lengths.lcp(0));
+    let mut left = !(u32::MAX << n);
+    loop {
+        let hits = lengths.at_most(m) & left;
+        if hits == 0 {
+            return Some(Err(n));
+        }
+        let i = hits.trailing_zeros() as usize;
+        if lengths.lcp(i) < m {
+            return Some(Err(i));
+        }
+        let start = lengths.codes + lengths.before(i) * C::UNIT;
+        let code = block.get(start..)?.get(..lengths.len(i) * C::UNIT)?;
+        let (shared, order) = coder.compare(code, key.get(m..)?);
+        match order {
+            Ordering::Equal => return Some(Ok(i)),
+            Ordering::Greater => return Some(Err(i)),
+            Ordering::Less => m += shared,
+        }
+        left &= !1 << i;
+    }
+}
+
+#[cold]
+fn search_wide<C: Coder>(block: &[u8], n: usize, coder: C, key: &[u8], m: usize) -> Option<Result<usize, usize>> {
+    let mut m = m.min(u32_at(block, 1)? as usize);
+    let mut at = 1 + 8 * n;
+    for i in 0..n {
+        let lcp = u32_at(block, 1 + 4 * i)? as usize;
+        let code = block.get(at..)?.get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
+        at += code.len();
+        if lcp > m {
+            continue;
+        }
+        if lcp < m {
+            return Some(Err(i));
+        }
+        let (shared, order) = coder.compare(code, key.get(m..)?);
+        match order {
+            Ordering::Equal => return Some(Ok(i)),
+            Ordering::Greater => return Some(Err(i)),
+            Ordering::Less => m += shared,
+        }
+    }
+    Some(Err(n))
+}
+
+/// The lcp of the first key: how many bytes have to be known to read the block.
+#[inline(always)]
+pub(super) fn first_lcp(block: &[u8]) -> Option<usize> {
+    match *block.first()? {
+        WIDE => Some(u32_at(block, 1)? as usize),
+        _ => Some(Lengths::read(block)?.lcp(0)),
+    }
+}
+
+/// Reads the block's `n` keys into `run`, of which `prefix` holds what the first one's lcp leaves out.
+#[inline(always)]
+pub(super) fn read<C: Coder>(block: &[u8], n: usize, coder: C, run: &mut Run) -> Option<()> {
+    if *block.first()? == WIDE {
+        let mut at = 1 + 8 * n;
+        for i in 0..n {
+            let lcp = u32_at(block, 1 + 4 * i)? as usize;
+            let code = block.get(at..)?.get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
+            at += code.len();
+            run.push(lcp, code.len() / C::UNIT * C::MOST, |out| coder.decode(code, out))?;
+        }
+        return Some(());
+    }
+    let lengths = Lengths::read(block)?;
+    let mut rest = block.get(lengths.codes..)?;
+    for i in 0..n {
+        let (code, behind) = rest.split_at_checked(lengths.len(i) * C::UNIT)?;
+        rest = behind;
+        run.push(lengths.lcp(i), lengths.len(i) * C::MOST, |out| coder.decode(code, out))?;
+    }
+    Some(())
+}

@@ -1,0 +1,268 @@
+//! Index nodes.
+//!
+//! ```text
+//!   0  flags (1: wide)   1  separators n   2  two zeros   4  where child 0 begins, u32   8  length of the prefix, u32
+//!  12  ends[0..=n]                 where separator i begins behind the prefix, and i − 1 ends, u16; wide: u32
+//!      starts[0..=n]               where child i begins, counted from child 0, u16; wide: u32
+//!      prefix                      what all separators begin with
+//!      the separators behind it
+//! ```
+//!
+//! Behind the last node there are [`PADDING`] zeros.
+
+#![forbid(unsafe_code)]
+
+use super::prefetch_node;
+use crate::frozen::bytes::{u32_at, u64_at};
+use crate::raw::common_prefix;
+
+/// Children of a node, at most.
+pub(crate) const FANOUT: usize = 64;
+const WIDE: u8 = 1;
+const HEADER: usize = 12;
+/// Bytes behind a separator that can be read.
+pub(crate) const PADDING: usize = 8;
+
+/// A node in its chunk, with words of `W` bytes.
+#[derive(Clone, Copy)]
+struct Node<'a, const W: usize> {
+    base: u32,
+    ends: &'a [[u8; W]],
+    starts: &'a [[u8; W]],
+    prefix: &'a [u8],
+    /// The separators behind the prefix, and what follows the node.
+    rest: &'a [u8],
+}
+
+/// Runs code for a node of either width.
+macro_rules! with_node {
+    ($data:expr, $at:expr, $node:ident => $body:expr) => {{
+        let (header, body) = $data.get($at..)?.split_first_chunk::<HEADER>()?;
+        if header[0] & WIDE == 0 {
+            let $node = Node::<2>::read(header, body)?;
+            $body
+        } else {
+            let $node = Node::<4>::read(header, body)?;
+            $body
+        }
+    }};
+}
+
+/// Where a search went on to: which child of its level, and where it begins.
+pub(crate) struct Child {
+    pub(crate) index: usize,
+    pub(crate) offset: usize,
+}
+
+impl<'a, const W: usize> Node<'a, W> {
+    #[inline(always)]
+    fn read(header: &[u8; HEADER], body: &'a [u8]) -> Option<Self> {
+        let children = usize::from(header[1]) + 1;
+        let (ends, body) = body.split_at_checked(W * children)?;
+        let (starts, body) = body.split_at_checked(W * children)?;
+        let (prefix, rest) = body.split_at_checked(u32_at(header, 8)? as usize)?;
+        Some(Node { base: u32_at(header, 4)?, ends: ends.as_chunks().0, starts: starts.as_chunks().0, prefix, rest })
+    }
+
+    #[inline(always)]
+    fn word(word: &[u8; W]) -> usize {
+        word.iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte))
+    }
+
+    /// Where a child begins.
+    #[inline(always)]
+    fn child(&self, index: usize) -> Option<usize> {
+        (self.base as usize).checked_add(Self::word(self.starts.get(index)?))
+    }
+
+    /// Where a separator is in the rest.
+    #[inline(always)]
+    fn bounds(&self, i: usize) -> Option<(usize, usize)> {
+        let [start, end] = self.ends.get(i..)?.first_chunk()?;
+        Some((Self::word(start), Self::word(end)))
+    }
+
+    /// The child for `key`, and how many bytes this shares with the last separator that is not greater: `m`, if that is none of this node's.
+    ///
+    /// Of the two separators between which the search goes on, `left` and `right` are what they share with the key; all between them share the less of
+    /// both.
+    #[inline(always)]
+    fn search(&self, key: &[u8], m: usize) -> Option<(usize, usize)> {
+        let shared = common_prefix(self.prefix, key);
+        if shared < self.prefix.len() {
+            let greater = key.get(shared).is_some_and(|byte| *byte > self.prefix[shared]);
+            return Some(if greater { (self.ends.len() - 1, shared) } else { (0, m) });
+        }
+        let key = key.get(shared..)?;
+        let (mut low, mut high, mut left, mut right) = (0, self.ends.len() - 1, 0, 0);
+        while low < high {
+            let middle = (low + high) / 2;
+            let (start, end) = self.bounds(middle)?;
+            let known = left.min(right);
+            let (shared, not_greater) = compare(self.rest, start, end, key, known)?;
+            if not_greater {
+                (low, left) = (middle + 1, shared);
+            } else {
+                (high, right) = (middle, shared);
+            }
+        }
+        Some((low, if low == 0 { m } else { self.prefix.len() + left }))
+    }
+}
+
+/// How many bytes `text[start..end]` and `key` share, `known` at least, and whether the first is not greater.
+#[inline(always)]
+fn compare(text: &[u8], start: usize, end: usize, key: &[u8], known: usize) -> Option<(usize, bool)> {
+    // Mostly they differ within a word.
+    if let (Some(a), Some(b)) = (u64_at(text, start + known), u64_at(key, known)) {
+        let shared = known + (a ^ b).trailing_zeros() as usize / 8;
+        if shared >= end.saturating_sub(start) {
+            return Some((end.checked_sub(start)?, true));
+        }
+        if a != b {
+            return Some((shared, a.swap_bytes() < b.swap_bytes()));
+        }
+    }
+    let separator = text.get(start..end)?;
+    let shared = known + common_prefix(separator.get(known..)?, key.get(known..)?);
+    Some((shared, separator.get(shared) <= key.get(shared)))
+}
+
+/// A tree of nodes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tree {
+    pub(crate) root: u32,
+    /// Levels of nodes; 0 where there is one child in all, which begins at `root`.
+    pub(crate) height: u8,
+}
+
+impl Tree {
+    /// The child for `key`, and how many bytes this shares with the separator before it.
+    #[inline(always)]
+    pub(crate) fn search(self, data: &[u8], key: &[u8]) -> Option<(Child, usize)> {
+        let (mut child, mut m) = (Child { index: 0, offset: self.root as usize }, 0);
+        for _ in 0..self.height {
+            prefetch_node(data, child.offset);
+            Self::step(data, &mut child, key, &mut m)?;
+        }
+        Some((child, m))
+    }
+
+    /// Goes from a node to the child for `key`.
+    #[inline(always)]
+    pub(crate) fn step(data: &[u8], at: &mut Child, key: &[u8], m: &mut usize) -> Option<()> {
+        with_node!(data, at.offset, node => {
+            let (index, shared) = node.search(key, *m)?;
+            *m = shared;
+            *at = Child { index: at.index * FANOUT + index, offset: node.child(index)? };
+        });
+        Some(())
+    }
+
+    /// Where the node of a level, counted from below, is on the way to child `index`.
+    fn node(self, data: &[u8], level: u32, index: usize) -> Option<usize> {
+        let mut offset = self.root as usize;
+        for above in (level..u32::from(self.height)).skip(1).rev() {
+            offset = with_node!(data, offset, node => node.child(index / FANOUT.pow(above) % FANOUT)?);
+        }
+        Some(offset)
+    }
+
+    /// Where child `index` begins.
+    pub(crate) fn child(self, data: &[u8], index: usize) -> Option<usize> {
+        if self.height == 0 {
+            return Some(self.root as usize);
+        }
+        with_node!(data, self.node(data, 0, index)?, node => node.child(index % FANOUT))
+    }
+
+    /// The first `len` bytes of the separator before child `index`, into `out`. It is in the lowest node where something is before the child.
+    pub(crate) fn separator(self, data: &[u8], index: usize, len: usize, out: &mut Vec<u8>) -> Option<()> {
+        out.clear();
+        for level in 0..u32::from(self.height) {
+            if let Some(before) = (index / FANOUT.pow(level) % FANOUT).checked_sub(1) {
+                with_node!(data, self.node(data, level, index)?, node => {
+                    let (start, end) = node.bounds(before)?;
+                    let from_prefix = node.prefix.len().min(len);
+                    out.extend_from_slice(&node.prefix[..from_prefix]);
+                    out.extend_from_slice(node.rest.get(start..end)?.get(..len - from_prefix)?);
+                });
+                return Some(());
+            }
+        }
+        (len == 0).then_some(())
+    }
+}
+
+/// Separators and where the children behind them begin, in order.
+pub(crate) struct TreeBuilder {
+    /// Of each child but the first.
+    separators: Vec<u8>,
+    ends: Vec<usize>,
+    starts: Vec<u32>,
+}
+
+impl TreeBuilder {
+    /// With the first child, which no separator is before.
+    pub(crate) fn new(start: u32) -> Self {
+        TreeBuilder { separators: Vec::new(), ends: vec![0], starts: vec![start] }
+    }
+
+    pub(crate) fn push(&mut self, separator: &[u8], start: u32) {
+        self.separators.extend_from_slice(separator);
+        self.ends.push(self.separators.len());
+        self.starts.push(start);
+    }
+
+    fn separator(&self, child: usize) -> &[u8] {
+        match child {
+            0 => &[],
+            _ => &self.separators[self.ends[child - 1]..self.ends[child]],
+        }
+    }
+
+    /// Appends the nodes to `out`, level by level.
+    pub(crate) fn finish(self, out: &mut Vec<u8>) -> Tree {
+        let mut height = 0;
+        let mut level = self;
+        while level.starts.len() > 1 {
+            let mut above: Option<TreeBuilder> = None;
+            for first in (0..level.starts.len()).step_by(FANOUT) {
+                let start = out.len() as u32;
+                match &mut above {
+                    None => above = Some(TreeBuilder::new(start)),
+                    Some(above) => above.push(level.separator(first), start),
+                }
+                level.write(first..level.starts.len().min(first + FANOUT), out);
+            }
+            level = above.expect("there is a child");
+            height += 1;
+        }
+        Tree { root: level.starts[0], height }
+    }
+
+    fn write(&self, children: std::ops::Range<usize>, out: &mut Vec<u8>) {
+        let (first, last) = (children.start, children.end - 1);
+        let base = self.starts[first];
+        let prefix = if first < last { common_prefix(self.separator(first + 1), self.separator(last)) } else { 0 };
+        let rest = |child: usize| &self.separator(child)[prefix..];
+        let mut ends = vec![0];
+        (first + 1..=last).for_each(|child| ends.push(ends[child - first - 1] + rest(child).len() as u32));
+        let starts: Vec<u32> = self.starts[first..=last].iter().map(|start| start - base).collect();
+        let wide = ends.iter().chain(&starts).any(|&word| word > u16::MAX.into());
+        out.extend_from_slice(&[if wide { WIDE } else { 0 }, (last - first) as u8, 0, 0]);
+        out.extend_from_slice(&base.to_le_bytes());
+        out.extend_from_slice(&(prefix as u32).to_le_bytes());
+        for &word in ends.iter().chain(&starts) {
+            if wide {
+                out.extend_from_slice(&word.to_le_bytes());
+            } else {
+                out.extend_from_slice(&(word as u16).to_le_bytes());
+            }
+        }
+        if first < last {
+            out.extend_from_slice(&self.separator(last)[..prefix]);
+        }
+        (first + 1..=last).for_each(|child| out.extend_from_slice(rest(child)));
+    }
+}
