@@ -99,6 +99,8 @@ pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut, Values,
 };
+#[cfg(loom)]
+pub use raw::mutant;
 pub use raw::{MAX_KEY_LEN, pool};
 pub use value::{Bits, Value};
 

@@ -47,7 +47,7 @@ impl Lock {
     #[inline]
     pub(super) fn unlock(&self) {
         debug_assert_eq!(self.0.load(Relaxed), LOCKED);
-        self.0.store(0, Release);
+        self.0.store(0, if mutant!(UnlockRelaxed) { Relaxed } else { Release });
     }
 
     /// Gives the lock up for good. The caller holds it, and has taken the node out of the tree.

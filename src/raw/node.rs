@@ -215,7 +215,7 @@ impl Slot {
     /// Every store is a release: a reader touches the child's header before it validates anything.
     #[inline(always)]
     pub(crate) fn store(&self, child: Child) {
-        self.0.store(pack(child), Release);
+        self.0.store(pack(child), if mutant!(SlotRelaxed) { Relaxed } else { Release });
     }
 }
 

@@ -9,7 +9,7 @@ use loom::alloc::Track;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicPtr, AtomicU64};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 pub(super) type SlotPtr = *mut u8;
 pub(super) type RawSlot = AtomicPtr<u8>;
@@ -17,7 +17,8 @@ pub(super) type RawSlot = AtomicPtr<u8>;
 /// What a node consists of.
 struct Parts {
     lock: Lock,
-    info: AtomicU64,
+    /// Not modelled: it is written and published together with the payload, which is.
+    info: std::sync::atomic::AtomicU64,
     slots: Box<[Slot]>,
     /// Each value widened to a word.
     values: Box<[AtomicU64]>,
@@ -56,7 +57,7 @@ impl Node {
         }
         let parts = Box::new(Parts {
             lock: Lock::new(),
-            info: AtomicU64::new(info.with_home(cell.home).0),
+            info: std::sync::atomic::AtomicU64::new(info.with_home(cell.home).0),
             slots: (0..info.slots()).map(|_| Slot::empty()).collect(),
             values: (0..info.values()).map(|_| AtomicU64::new(0)).collect(),
             payload: UnsafeCell::new(cell.ptr),
@@ -76,8 +77,13 @@ impl Node {
     pub(super) unsafe fn free(self, info: Info, bytes: usize) -> usize {
         // SAFETY: (N2, P3) by the caller; `alloc` leaked the box and took the cell.
         unsafe {
-            let parts = Box::from_raw(self.0.as_ptr());
-            let cell = parts.payload.with_mut(|cell| *cell);
+            // A reader that should not be there any more meets this write, or is met by it.
+            let cell = self.parts().payload.with_mut(|cell| *cell);
+            if mutant!(FreedAtOnce) || mutant!(ReaderNotPinned) || mutant!(CursorNotLedBack) {
+                // The model is to find the error, not to run into it.
+                return pool::usable_size(cell, bytes, info.home());
+            }
+            drop(Box::from_raw(self.0.as_ptr()));
             pool::free(cell, bytes, info.home())
         }
     }
@@ -101,7 +107,7 @@ impl Node {
         unsafe { &self.parts().lock }
     }
 
-    pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
+    pub(super) unsafe fn info_word<'a>(self) -> &'a std::sync::atomic::AtomicU64 {
         // SAFETY: (N1) by the caller.
         unsafe { &self.parts().info }
     }
@@ -138,7 +144,7 @@ impl Node {
 
     pub(super) unsafe fn load_value<B: Bits>(self, _: Info, i: usize) -> B {
         // SAFETY: (N1) by the caller.
-        B::of_word(unsafe { self.parts() }.values[i].load(Acquire))
+        B::of_word(unsafe { self.parts() }.values[i].load(if mutant!(ValueReadRelaxed) { Relaxed } else { Acquire }))
     }
 
     pub(super) unsafe fn store_value<B: Bits>(self, _: Info, i: usize, value: B) {
