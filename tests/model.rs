@@ -2,25 +2,10 @@
 
 use memkv::FastArt;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 use std::ops::Bound;
 
-type Model = BTreeMap<Vec<u8>, u64>;
-
-/// Keys with shared prefixes, NUL, 0xFF, nothing, and lengths around those a byte holds.
-fn key() -> impl Strategy<Value = Vec<u8>> {
-    let part = prop_oneof![
-        4 => Just(b"a".to_vec()),
-        2 => Just(b"ab".to_vec()),
-        2 => Just(vec![0]),
-        2 => Just(vec![0xFF]),
-        2 => Just(b"https://www.example.org/".to_vec()),
-        2 => any::<u8>().prop_map(|b| vec![b]),
-        1 => (0u16..600).prop_map(|n| format!("{n}").into_bytes()),
-        1 => prop_oneof![253usize..=258, Just(511), Just(70)].prop_map(|n| vec![b'x'; n]),
-    ];
-    proptest::collection::vec(part, 0..5).prop_map(|parts| parts.concat())
-}
+mod common;
+use common::{Model, bound, cases, inside, key};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -49,14 +34,6 @@ enum Op {
     Clear,
 }
 
-fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
-    prop_oneof![
-        3 => key().prop_map(Bound::Included),
-        3 => key().prop_map(Bound::Excluded),
-        1 => Just(Bound::Unbounded),
-    ]
-}
-
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         10 => (key(), any::<u64>()).prop_map(|(k, v)| Op::Insert(k, v)),
@@ -83,20 +60,6 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (key(), proptest::collection::vec(any::<bool>(), 0..40)).prop_map(|(k, w)| Op::Walk(k, w)),
         1 => Just(Op::Clear),
     ]
-}
-
-fn inside(model: &Model, start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> Vec<(Vec<u8>, u64)> {
-    let after = |k: &Vec<u8>| match start {
-        Bound::Included(s) => k >= s,
-        Bound::Excluded(s) => k > s,
-        Bound::Unbounded => true,
-    };
-    let before = |k: &Vec<u8>| match end {
-        Bound::Included(e) => k <= e,
-        Bound::Excluded(e) => k < e,
-        Bound::Unbounded => true,
-    };
-    model.iter().filter(|(k, _)| after(k) && before(k)).map(|(k, v)| (k.clone(), *v)).collect()
 }
 
 fn step(map: &mut FastArt, model: &mut Model, op: Op) {
@@ -249,12 +212,6 @@ fn same(map: &FastArt, model: &Model) {
     assert!(map.iter().rev().eq(model.iter().rev().map(|(k, v)| (k.clone(), *v))));
     let keys: Vec<_> = model.keys().collect();
     assert!(map.get_many(&keys).into_iter().eq(model.values().map(|v| Some(*v))));
-}
-
-/// As many as `PROPTEST_CASES` says.
-fn cases() -> u32 {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
-    asked.unwrap_or(if cfg!(miri) { 4 } else { 192 })
 }
 
 proptest! {
