@@ -207,6 +207,7 @@ unsafe fn publish<'a, B: Bits, M: Mode>(
     new: Child,
 ) {
     top.slot.store(new);
+    count!(Published);
     // SAFETY: (N1) by the caller. (N2) No slot reached from the root leads to the old nodes any more.
     unsafe {
         for (_, node) in olds.clone() {

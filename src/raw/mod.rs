@@ -54,6 +54,8 @@ mod remove;
 mod run;
 mod shared;
 mod shared_cursor;
+#[cfg(test)]
+mod shared_tests;
 mod simd;
 mod tail;
 #[cfg(test)]

@@ -258,6 +258,7 @@ impl<B: Bits> SharedTree<B> {
             if outcome.old.is_none() {
                 return Err(Stop::Conflict);
             }
+            count!(Popped);
             Ok((outcome.old, usize::MAX))
         })
     }
@@ -354,6 +355,7 @@ impl<B: Bits> SharedTree<B> {
             let done = expected == Expected::Any || expected == Expected::Value(old);
             if done {
                 leaf.node.set_value(leaf.info, i, value);
+                count!(Overwritten);
             }
             if !mutant!(OverwriteUnlocked) {
                 lock.unlock();
