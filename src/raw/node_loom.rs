@@ -24,8 +24,10 @@ struct Parts {
     values: Box<[AtomicU64]>,
     /// The first byte of the cell.
     payload: UnsafeCell<NonNull<u8>>,
+    /// Set where a mutant keeps freed nodes, so that a later use shows.
+    freed: std::cell::Cell<bool>,
     /// Fails the model if a node is not freed.
-    _track: Track<()>,
+    track: std::cell::Cell<Option<Track<()>>>,
 }
 
 /// The address of a node.
@@ -61,7 +63,8 @@ impl Node {
             slots: (0..info.slots()).map(|_| Slot::empty()).collect(),
             values: (0..info.values()).map(|_| AtomicU64::new(0)).collect(),
             payload: UnsafeCell::new(cell.ptr),
-            _track: Track::new(()),
+            freed: std::cell::Cell::new(false),
+            track: std::cell::Cell::new(Some(Track::new(()))),
         });
         Some((Node(NonNull::from(Box::leak(parts))), cell.size))
     }
@@ -81,6 +84,8 @@ impl Node {
             let cell = self.parts().payload.with_mut(|cell| *cell);
             if mutant!(FreedAtOnce) || mutant!(ReaderNotPinned) || mutant!(CursorNotLedBack) {
                 // The model is to find the error, not to run into it.
+                self.parts().freed.set(true);
+                self.parts().track.take();
                 return pool::usable_size(cell, bytes, info.home());
             }
             drop(Box::from_raw(self.0.as_ptr()));
@@ -119,6 +124,7 @@ impl Node {
     pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
         // SAFETY: (N1, N5, N6) by the caller.
         unsafe {
+            assert!(!self.parts().freed.get(), "Causality violation: a node is read after it was freed");
             let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER));
             std::slice::from_raw_parts(at, info.payload_len())
         }
