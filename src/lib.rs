@@ -30,6 +30,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`FastArt<V>`](FastArt) | ordered map from byte strings to small values |
+//! | [`ConcurrentArt<V>`](ConcurrentArt) | the same map for many threads at a time |
 //! | [`FastSet`] | ordered set of byte strings |
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor lends keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
@@ -64,7 +65,8 @@
 //!
 //! # Threads
 //!
-//! Maps are `Send` and `Sync` where their values are. Any number of threads may read a shared map; changing one takes `&mut`.
+//! Maps are `Send` and `Sync` where their values are. Any number of threads may read a shared [`FastArt`]; changing one takes `&mut`. A
+//! [`ConcurrentArt`] is changed through `&self`, by any number of threads. Each turns into the other in O(1).
 //!
 //! # Features
 //!
@@ -73,7 +75,7 @@
 //!
 //! # Unsafe code
 //!
-//! It is confined to `src/raw`, and every block cites the invariant it rests on: [`safety`].
+//! It is confined to `src/raw` and `src/guard.rs`, and every block cites the invariant it rests on: [`safety`].
 //!
 //! # Literature
 //!

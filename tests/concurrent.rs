@@ -62,7 +62,7 @@ fn own_keys(kind: u64, threads: u64, keys: u64, steps: u64) {
             let i = rng.below(keys) * threads + t;
             let k = key(kind, i);
             // Grows for a while, then shrinks.
-            let grows = step / (steps / 4).max(1) % 2 == 0;
+            let grows = (step / (steps / 4).max(1)).is_multiple_of(2);
             match rng.below(10) {
                 0..=3 => assert_eq!(map.get(&k), model.get(&k).copied()),
                 4..=7 if grows => assert_eq!(map.insert(&k, step), model.insert(k, step)),
@@ -108,7 +108,11 @@ fn counters_lose_nothing() {
             pinned.compute(key, |count| Some(count.unwrap_or(0) + 1));
             // Neighbours come and go, so that the counters' leaf is replaced all the time.
             let other = format!("counter/{}/{t}", i % 17);
-            if i % 2 == 0 { pinned.insert(other, 0) } else { pinned.remove(other) };
+            if i % 2 == 0 {
+                pinned.insert(other, 0)
+            } else {
+                pinned.remove(other)
+            };
         }
     });
     let sum: u64 = (0..13).map(|i| map.get(format!("counter/{i}")).unwrap()).sum();
@@ -157,7 +161,11 @@ fn scans_yield_what_stays() {
                         let from = rng.below(n);
                         for i in from..(from + n / 4).min(n) {
                             if i % 3 == t {
-                                if grows { map.insert(key(kind, i), i) } else { map.remove(key(kind, i)) };
+                                if grows {
+                                    map.insert(key(kind, i), i)
+                                } else {
+                                    map.remove(key(kind, i))
+                                };
                             }
                         }
                     }

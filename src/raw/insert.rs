@@ -23,7 +23,8 @@ impl<B: Bits> RawTree<B> {
             }
             self.close_tail();
         }
-        let (old, last) = Self::insert_below(Owned { lock: &self.lock, slot: &self.root }, &mut self.usage, key, value, self.tail.appends >= APPENDS)?;
+        let (old, last) =
+            Self::insert_below(Owned { lock: &self.lock, slot: &self.root }, &mut self.usage, key, value, self.tail.appends >= APPENDS)?;
         if old.is_none() {
             self.len += 1;
             if last {

@@ -108,7 +108,15 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
-        RawTree { lock: Lock::new(), root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), most: 0, _bits: std::marker::PhantomData }
+        RawTree {
+            lock: Lock::new(),
+            root: Slot::empty(),
+            len: 0,
+            usage: Usage::default(),
+            tail: Tail::new(),
+            most: 0,
+            _bits: std::marker::PhantomData,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

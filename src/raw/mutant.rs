@@ -28,8 +28,6 @@ pub enum Mutant {
     FreedAtOnce,
     /// Reading takes no pin.
     ReaderNotPinned,
-    /// A cursor that pins anew goes on from the node where it was.
-    CursorNotLedBack,
     /// The slots of a node that is replaced are cleared.
     FrozenSlotsCleared,
     /// A change ends without a fence.

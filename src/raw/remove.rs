@@ -87,12 +87,7 @@ impl<B: Bits> RawTree<B> {
 
     /// Removes keys of one leaf, and merges the leaf with a neighbour where both fit in one then. The value of the first of these keys.
     #[inline]
-    pub(super) fn remove_below<M: Mode>(
-        mode: M,
-        root: Owned<'_>,
-        usage: &mut Usage,
-        removal: Removal<'_, B>,
-    ) -> Result<Option<B>, Stop> {
+    pub(super) fn remove_below<M: Mode>(mode: M, root: Owned<'_>, usage: &mut Usage, removal: Removal<'_, B>) -> Result<Option<B>, Stop> {
         let Removal { key, keys, expected, only } = removal;
         let (mut top, mut above) = (root, None);
         let node = loop {
@@ -236,12 +231,7 @@ impl<B: Bits> RawTree<B> {
 
     /// Plans one child in the place of the two at and behind where `levels` end. Inner nodes that become small in turn merge with a
     /// neighbour, or take from it. The slot where all of it hangs.
-    fn replace_pair<'a>(
-        levels: &[Level<'a>],
-        made: &mut Made<'_, B>,
-        key: &[u8],
-        steps: &mut Vec<Step<'a>>,
-    ) -> Result<Owned<'a>, Failed> {
+    fn replace_pair<'a>(levels: &[Level<'a>], made: &mut Made<'_, B>, key: &[u8], steps: &mut Vec<Step<'a>>) -> Result<Owned<'a>, Failed> {
         let mut left = levels.last().map_or(0, |level| level.at);
         // The separator between the nodes that take the place of the pair, if these are two.
         let mut behind: Option<Vec<u8>> = None;

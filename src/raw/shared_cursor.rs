@@ -48,10 +48,6 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
         self.left -= 1;
         if self.left == 0 {
             count!(CursorRenewed);
-            if mutant!(CursorNotLedBack) {
-                self.left = LEAVES;
-                return self.pin.renew();
-            }
             let at_end = self.state.leaf.is_none();
             let key = std::mem::take(&mut self.state.key);
             self.seek(&key, self.behind);

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 type Tree = SharedTree<u64>;
 type Counts = BTreeMap<Event, u64>;
+/// Keys by number, and how many.
+type Kind = (fn(usize) -> Vec<u8>, usize);
 
 fn insert(tree: &Tree, key: &[u8], value: u64) -> Option<u64> {
     tree.change(&guard::pin_to_write(), key, Expected::Any, Some(value)).unwrap().old
@@ -50,13 +52,26 @@ fn on_threads(threads: usize, work: impl Fn(usize) + Sync) -> Counts {
 fn every_path_is_taken_beside_other_threads() {
     use Event::*;
     let wanted = [
-        LeafSplit, LopsidedSplit, InnerSplit, RootSplit, Merge, LeafDropped, InnerMerge, InnerBorrow, RootCollapse, Wide, WideInner,
-        LockObsolete, Restart, CursorRenewed, Popped,
+        LeafSplit,
+        LopsidedSplit,
+        InnerSplit,
+        RootSplit,
+        Merge,
+        LeafDropped,
+        InnerMerge,
+        InnerBorrow,
+        RootCollapse,
+        Wide,
+        WideInner,
+        LockObsolete,
+        Restart,
+        CursorRenewed,
+        Popped,
     ];
     let mut all = Counts::new();
     for round in 0..if cfg!(miri) { 2 } else { 400 } {
         let mut tree = Tree::new(RawTree::new());
-        let kinds: [(fn(usize) -> Vec<u8>, usize); 3] = [(short, 1200), (middling, 400), (long, 90)];
+        let kinds: [Kind; 3] = [(short, 1200), (middling, 400), (long, 90)];
         let (key, n) = kinds[round % 3];
         let failures = AtomicUsize::new(0);
         let counts = on_threads(4, |t| {
@@ -133,7 +148,7 @@ fn operations_write_no_more_than_they_say() {
 
 #[test]
 fn failed_allocations_change_nothing() {
-    let kinds: [(fn(usize) -> Vec<u8>, usize); 2] = [(middling, 300), (long, 60)];
+    let kinds: [Kind; 2] = [(middling, 300), (long, 60)];
     for (key, n) in kinds {
         let (mut tree, mut model, mut failures) = (Tree::new(RawTree::new()), BTreeMap::new(), 0);
         for insert in [true, false] {
@@ -154,7 +169,11 @@ fn failed_allocations_change_nothing() {
                     assert!(contents(&tree) == before && tree.usage() == usage, "a failed step changed the tree");
                     tree.check().unwrap();
                 }
-                if insert { model.insert(key(i), i as u64) } else { model.remove(&key(i)) };
+                if insert {
+                    model.insert(key(i), i as u64)
+                } else {
+                    model.remove(&key(i))
+                };
             }
             assert!(contents(&tree).into_iter().eq(model.clone()));
         }

@@ -22,8 +22,8 @@ use clap::{Args, ValueEnum};
 use index::Row;
 use indicatif::{ProgressBar, ProgressStyle};
 use measure::{BATCH, Job, Order, SCAN};
-use shared::SharedRow;
 use record::{Record, large, mebibytes, number, ratio, summary, table};
+use shared::SharedRow;
 use std::{
     io::{Read, Write},
     path::PathBuf,
