@@ -78,6 +78,47 @@ fn first_stripe() -> usize {
 /// Keeps what this thread reads from being freed. Not `Send`.
 pub(crate) struct Pin(Guard);
 
+/// What models put in the collector's place: its own atomics make most executions, so models of something else do without.
+#[cfg(loom)]
+#[expect(unreachable_pub, reason = "models choose it")]
+pub mod plain {
+    use super::Pin;
+    use std::cell::{Cell, RefCell};
+
+    thread_local! {
+        static CHOSEN: Cell<bool> = const { Cell::new(false) };
+        static LATER: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Chooses whether nodes that models of this thread retire are kept until [`free`].
+    pub fn choose(plain: bool) {
+        CHOSEN.set(plain);
+        // What a model that failed has left is gone.
+        LATER.take().into_iter().for_each(std::mem::forget);
+    }
+
+    /// Frees what was retired. Nobody uses a map any more.
+    pub fn free() {
+        LATER.take().into_iter().for_each(|free| free());
+    }
+
+    pub(super) fn is_chosen() -> bool {
+        CHOSEN.get()
+    }
+
+    pub(super) fn retire(free: impl FnOnce()) {
+        let free: Box<dyn FnOnce()> = Box::new(free);
+        // SAFETY: (R3) the closure owns what it uses.
+        let free = unsafe { std::mem::transmute::<Box<dyn FnOnce() + '_>, Box<dyn FnOnce()>>(free) };
+        LATER.with_borrow_mut(|later| later.push(free));
+    }
+
+    pub(super) fn pin() -> Pin {
+        // SAFETY: a guard without a collector has no state.
+        Pin(unsafe { std::ptr::read(crossbeam_epoch::unprotected()) })
+    }
+}
+
 impl Pin {
     /// Pins anew: what was reached under this pin before must not be used any more, which the mutable borrow sees to.
     #[inline]
@@ -96,6 +137,10 @@ impl Pin {
             free();
             PENDING[stripe()].0.fetch_sub(bytes, Relaxed);
         };
+        #[cfg(loom)]
+        if plain::is_chosen() {
+            return plain::retire(free);
+        }
         // SAFETY: (R3) by the caller.
         unsafe { self.0.defer_unchecked(free) };
         let since = SINCE.get() + bytes;
@@ -120,6 +165,19 @@ fn look() -> usize {
 /// Pins this thread, to read.
 #[inline]
 pub(crate) fn pin() -> Pin {
+    #[cfg(loom)]
+    if crate::raw::mutant::is(crate::raw::mutant::Mutant::ReaderNotPinned) {
+        return plain::pin();
+    }
+    pin_local()
+}
+
+#[inline]
+fn pin_local() -> Pin {
+    #[cfg(loom)]
+    if plain::is_chosen() {
+        return plain::pin();
+    }
     // A thread that is ending has no handle any more.
     LOCAL.try_with(|local| Pin(local.pin())).unwrap_or_else(|_| Pin(collector().register().pin()))
 }
@@ -130,7 +188,7 @@ pub(crate) fn pin_to_write() -> Pin {
     if HELP.get() {
         help();
     }
-    pin()
+    pin_local()
 }
 
 #[cold]
@@ -143,9 +201,9 @@ fn help() {
 
 /// Frees what can be freed: all that this thread retired, and what others have handed over, unless a thread stays pinned.
 pub(crate) fn flush() {
-    let mut pin = pin();
+    let mut pin = pin_local();
     // What is retired now is free two epochs on; each round hands over, collects a part, and may advance the epoch.
-    for _ in 0..4 {
+    for _ in 0..if cfg!(loom) { 3 } else { 4 } {
         pin.flush();
         pin.renew();
     }

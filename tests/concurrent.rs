@@ -62,7 +62,7 @@ fn own_keys(kind: u64, threads: u64, keys: u64, steps: u64) {
             let i = rng.below(keys) * threads + t;
             let k = key(kind, i);
             // Grows for a while, then shrinks.
-            let grows = step / (steps / 4).max(1) % 2 == 0;
+            let grows = (step / (steps / 4).max(1)).is_multiple_of(2);
             match rng.below(10) {
                 0..=3 => assert_eq!(map.get(&k), model.get(&k).copied()),
                 4..=7 if grows => assert_eq!(map.insert(&k, step), model.insert(k, step)),

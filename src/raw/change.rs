@@ -4,8 +4,7 @@
 //! change. This may fail, and publishes nothing. Then it is committed, by stores only:
 //!
 //! ```text
-//!   lock            owner of the slot ── old inner nodes, from the top, left to right ── old leaves
-//!   check           each old node still hangs where it was found
+//!   lock            owner of the slot ── old inner nodes, from the top, left to right ── old leaves; give up if one is obsolete
 //!   move            children and values, in order, from the old nodes to the new ones, the new child or value among them
 //!   publish         one store into the slot
 //!   retire          the old nodes: their slots and values stay as they are for those who still read them
@@ -54,13 +53,24 @@ impl From<Stop> for crate::InsertError {
 
 /// How the nodes of a tree are locked and given back.
 pub(crate) trait Mode: Copy {
-    /// Waits for a lock; `false`: the node is not part of the tree any more.
-    fn lock(self, lock: &Lock) -> bool;
-    fn unlock(self, lock: &Lock);
-    /// Unlocks for good.
-    fn retire(self, lock: &Lock);
-    /// Whether the slot, whose owner is locked, still leads to this node, or to none.
-    fn holds(self, slot: &Slot, node: Option<Node>) -> bool;
+    /// Waits for the lock of a slot's owner; `false`: that is not part of the tree any more.
+    fn lock(self, owner: &Lock) -> bool;
+    fn unlock(self, owner: &Lock);
+    /// Waits for the lock of a node that is to be replaced, as above.
+    ///
+    /// # Safety
+    /// The node is live (N1), for this and the next two.
+    unsafe fn lock_old(self, node: Node) -> bool;
+    /// # Safety
+    /// As above.
+    unsafe fn unlock_old(self, node: Node);
+    /// Unlocks a node for good: it is not part of the tree any more.
+    ///
+    /// # Safety
+    /// As above.
+    unsafe fn retire(self, node: Node);
+    /// Whether the slot, whose owner is locked, still leads nowhere.
+    fn is_empty(self, slot: &Slot) -> bool;
     /// Gives a node back.
     ///
     /// # Safety
@@ -80,9 +90,15 @@ impl Mode for Alone {
     #[inline(always)]
     fn unlock(self, _: &Lock) {}
     #[inline(always)]
-    fn retire(self, _: &Lock) {}
+    unsafe fn lock_old(self, _: Node) -> bool {
+        true
+    }
     #[inline(always)]
-    fn holds(self, _: &Slot, _: Option<Node>) -> bool {
+    unsafe fn unlock_old(self, _: Node) {}
+    #[inline(always)]
+    unsafe fn retire(self, _: Node) {}
+    #[inline(always)]
+    fn is_empty(self, _: &Slot) -> bool {
         true
     }
     #[inline(always)]
@@ -138,7 +154,8 @@ unsafe fn child(node: Node) -> Child {
     if unsafe { node.info() }.is_leaf() { Child::Leaf(node) } else { Child::Inner(node) }
 }
 
-/// Locks the slot's owner and the old nodes, if they still hang where they were found.
+/// Locks the slot's owner and the old nodes, unless one is obsolete. Those that are not hang where they were found: a slot of a node that is
+/// part of the tree gets another child only when the one it leads to becomes obsolete (C1).
 ///
 /// # Safety
 /// As for [`commit`].
@@ -148,13 +165,14 @@ unsafe fn hold<'a, M: Mode>(mode: M, top: Owned<'a>, olds: impl Iterator<Item = 
         return Err(Stop::Conflict);
     }
     let mut locked = 0;
-    let mut whole = olds.clone().next().is_some() || mode.holds(top.slot, None);
+    let mut whole = olds.clone().next().is_some() || mode.is_empty(top.slot);
     for (slot, node) in olds.clone() {
         // SAFETY: (N1) by the caller: old nodes are live.
-        if !whole || !mode.holds(slot, Some(node)) || !mode.lock(unsafe { node.lock() }) {
+        if !unsafe { mode.lock_old(node) } {
             whole = false;
             break;
         }
+        debug_assert!(slot.load().node() == Some(node), "a node has one slot for life");
         locked += 1;
     }
     if whole {
@@ -172,7 +190,7 @@ unsafe fn hold<'a, M: Mode>(mode: M, top: Owned<'a>, olds: impl Iterator<Item = 
 #[cold]
 unsafe fn let_go<'a, M: Mode>(mode: M, top: Owned<'a>, olds: impl Iterator<Item = Old<'a>>) {
     // SAFETY: (N1) by the caller.
-    olds.for_each(|(_, node)| mode.unlock(unsafe { node.lock() }));
+    olds.for_each(|(_, node)| unsafe { mode.unlock_old(node) });
     mode.unlock(top.lock);
 }
 
@@ -189,10 +207,11 @@ unsafe fn publish<'a, B: Bits, M: Mode>(
     new: Child,
 ) {
     top.slot.store(new);
+    count!(Published);
     // SAFETY: (N1) by the caller. (N2) No slot reached from the root leads to the old nodes any more.
     unsafe {
         for (_, node) in olds.clone() {
-            mode.retire(node.lock());
+            mode.retire(node);
         }
         mode.unlock(top.lock);
         for (_, node) in olds {

@@ -27,6 +27,9 @@ pub(crate) enum Event {
     LockObsolete,
     Restart,
     CursorRenewed,
+    Published,
+    Overwritten,
+    Popped,
 }
 
 thread_local! {

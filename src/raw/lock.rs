@@ -66,7 +66,7 @@ impl Lock {
     pub(super) fn unlock(&self) {
         let word = self.0.load(Relaxed);
         debug_assert_eq!(word & (LOCKED | OBSOLETE), LOCKED);
-        self.0.store(word & !LOCKED, Release);
+        self.0.store(word & !LOCKED, if mutant!(UnlockRelaxed) { Relaxed } else { Release });
     }
 
     /// Gives the lock up for good. The caller holds it, and has taken the node out of the tree.

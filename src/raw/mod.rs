@@ -33,6 +33,10 @@ macro_rules! count {
     };
 }
 
+#[macro_use]
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "models choose mutants"))]
+pub mod mutant;
+
 mod bulk;
 mod change;
 mod check;
@@ -51,6 +55,8 @@ mod remove;
 mod run;
 mod shared;
 mod shared_cursor;
+#[cfg(test)]
+mod shared_tests;
 mod simd;
 mod tail;
 #[cfg(test)]

@@ -12,7 +12,7 @@
 use super::pool::Home;
 use crate::value::Bits;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 #[cfg(loom)]
 #[path = "node_loom.rs"]
@@ -214,7 +214,7 @@ impl Slot {
     /// Every store is a release: a reader touches the child's header before it validates anything.
     #[inline(always)]
     pub(crate) fn store(&self, child: Child) {
-        self.0.store(pack(child), Release);
+        self.0.store(pack(child), if mutant!(SlotRelaxed) { Relaxed } else { Release });
     }
 }
 
@@ -266,7 +266,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn info(self) -> Info {
         // SAFETY: (N1) by the caller.
-        Info(unsafe { self.lock() }.word())
+        Info(unsafe { self.info_word() })
     }
 
     /// # Safety
@@ -274,7 +274,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn set_info(self, info: Info) {
         // SAFETY: (N1, N3) by the caller.
-        unsafe { self.lock() }.set_word(info.0);
+        unsafe { self.set_info_word(info.0) };
     }
 
     /// # Safety

@@ -78,6 +78,18 @@ impl Node {
         unsafe { &*self.as_ptr().cast::<Lock>() }
     }
 
+    #[inline(always)]
+    pub(super) unsafe fn info_word(self) -> u64 {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.lock() }.word()
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn set_info_word(self, word: u64) {
+        // SAFETY: (N1, N3) by the caller.
+        unsafe { self.lock() }.set_word(word);
+    }
+
     /// The plain bytes after the header.
     ///
     /// # Safety

@@ -27,20 +27,47 @@ struct Shared<'p>(&'p Pin);
 
 impl Mode for Shared<'_> {
     #[inline]
-    fn lock(self, lock: &Lock) -> bool {
-        lock.lock()
+    fn lock(self, owner: &Lock) -> bool {
+        mutant!(OwnerNotLocked) || owner.lock()
     }
     #[inline]
-    fn unlock(self, lock: &Lock) {
-        lock.unlock();
+    fn unlock(self, owner: &Lock) {
+        if !mutant!(OwnerNotLocked) {
+            owner.unlock();
+        }
     }
     #[inline]
-    fn retire(self, lock: &Lock) {
-        lock.retire();
+    unsafe fn lock_old(self, node: Node) -> bool {
+        // SAFETY: (N1) by the caller, for this and the next two.
+        unsafe { is(node, mutant!(LeafNotLocked), mutant!(InnerNotLocked)) || node.lock().lock() }
     }
     #[inline]
-    fn holds(self, slot: &Slot, node: Option<Node>) -> bool {
-        slot.load().node() == node
+    unsafe fn unlock_old(self, node: Node) {
+        // SAFETY: (N1) as above.
+        unsafe {
+            if !is(node, mutant!(LeafNotLocked), mutant!(InnerNotLocked)) {
+                node.lock().unlock();
+            }
+        }
+    }
+    #[inline]
+    unsafe fn retire(self, node: Node) {
+        // SAFETY: (N1) as above.
+        unsafe {
+            if is(node, false, mutant!(FrozenSlotsCleared)) {
+                let keys = Keys::new(node);
+                (0..=keys.count()).for_each(|i| keys.slot(i).store(Child::Empty));
+            }
+            if is(node, mutant!(LeafNotObsolete), mutant!(InnerNotObsolete)) {
+                node.lock().unlock();
+            } else {
+                node.lock().retire();
+            }
+        }
+    }
+    #[inline]
+    fn is_empty(self, slot: &Slot) -> bool {
+        mutant!(EmptyNotChecked) || slot.load() == Child::Empty
     }
     #[inline]
     unsafe fn give_back<B: Bits>(self, usage: &mut Usage, node: Node) {
@@ -48,9 +75,22 @@ impl Mode for Shared<'_> {
         // cannot reach it.
         unsafe {
             let bytes = usage.forget::<B>(node);
+            if mutant!(FreedAtOnce) {
+                return node.free_late::<B>();
+            }
             self.0.retire(bytes, move || node.free_late::<B>());
         }
     }
+}
+
+/// Whether a mutant is about nodes of this kind.
+///
+/// # Safety
+/// The node is live (N1).
+#[inline(always)]
+unsafe fn is(node: Node, leaf: bool, inner: bool) -> bool {
+    // SAFETY: (N1) by the caller.
+    (leaf || inner) && if unsafe { node.info() }.is_leaf() { leaf } else { inner }
 }
 
 /// What the current value must be for a change to be made.
@@ -213,10 +253,12 @@ impl<B: Bits> SharedTree<B> {
             key.clear();
             leaf.decode(if last { leaf.count() - 1 } else { 0 }, key)?;
             // The leaf has all keys on its side of the range, so as long as it is in the tree this key is the least, or the greatest.
-            let outcome = self.remove(Shared(pin), usage, key, Expected::Any, Some(node))?;
+            let only = if mutant!(PopFromAnyLeaf) { None } else { Some(node) };
+            let outcome = self.remove(Shared(pin), usage, key, Expected::Any, only)?;
             if outcome.old.is_none() {
                 return Err(Stop::Conflict);
             }
+            count!(Popped);
             Ok((outcome.old, usize::MAX))
         })
     }
@@ -237,7 +279,9 @@ impl<B: Bits> SharedTree<B> {
                 Ok((result, len)) => {
                     self.count(len, usage);
                     // What this thread reads from here on it reads after its change was visible to all (C6).
-                    fence(SeqCst);
+                    if !mutant!(NoFence) {
+                        fence(SeqCst);
+                    }
                     return Ok(result);
                 }
                 Err(Stop::Failed(failed)) => {
@@ -304,15 +348,18 @@ impl<B: Bits> SharedTree<B> {
                 return Ok(Outcome { old: Some(leaf.node.value(leaf.info, i)), done: false });
             }
             let lock = leaf.node.lock();
-            if !lock.lock() {
+            if !mutant!(OverwriteUnlocked) && !lock.lock() {
                 return Err(Stop::Conflict);
             }
             let old = leaf.node.value(leaf.info, i);
             let done = expected == Expected::Any || expected == Expected::Value(old);
             if done {
                 leaf.node.set_value(leaf.info, i, value);
+                count!(Overwritten);
             }
-            lock.unlock();
+            if !mutant!(OverwriteUnlocked) {
+                lock.unlock();
+            }
             Ok(Outcome { old: Some(old), done })
         }
     }
@@ -359,14 +406,14 @@ impl<B: Bits> SharedTree<B> {
         // can replace it first.
         unsafe {
             walk(top, &mut path, |node| {
-                let locked = mode.lock(node.lock());
+                let locked = mode.lock_old(node);
                 debug_assert!(locked, "a node of a locked one is not obsolete");
                 if node.info().is_leaf() {
                     len += node.info().count();
                 }
             });
             root.slot.store(Child::Empty);
-            walk(top, &mut path, |node| mode.retire(node.lock()));
+            walk(top, &mut path, |node| mode.retire(node));
             mode.unlock(root.lock);
             // (N2) The nodes hang nowhere now, and whoever locked them gives them back.
             walk(top, &mut path, |node| mode.give_back::<B>(&mut usage, node));

@@ -34,12 +34,15 @@ enum Command {
     Bench(bench::BenchArgs),
     #[command(hide = true, name = bench::CHILD)]
     BenchChild,
+    #[command(hide = true, name = bench::threads::CHILD)]
+    BenchThreadsChild,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Bench(args) => bench::run(&args, &bench::index::rows(), &mut io::stdout().lock()),
+        Command::Bench(args) => bench::run(&args, &bench::index::rows(), &bench::shared::rows(), &mut io::stdout().lock()),
         Command::BenchChild => bench::run_child(&bench::index::rows()).map(|()| true),
+        Command::BenchThreadsChild => bench::threads::run_child(&bench::shared::rows()).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
