@@ -16,6 +16,7 @@ mod cursor;
 mod error;
 mod file;
 mod fst;
+mod fst_walk;
 mod layer;
 #[expect(unsafe_code, reason = "mapping a file is")]
 mod map;
