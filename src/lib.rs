@@ -72,6 +72,7 @@
 //! # Features
 //!
 //! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
+//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions.
 //! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it.
 //!
 //! # Unsafe code
@@ -112,6 +113,8 @@ pub use frozen::{
     Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenRange, FrozenSearch, FrozenUsage,
     SymbolTable, ValueWidth,
 };
+#[cfg(all(feature = "regex", not(loom)))]
+pub use frozen::{RegexAutomaton, RegexError, RegexState};
 pub use raw::{MAX_KEY_LEN, pool};
 pub use value::{Bits, Value};
 
