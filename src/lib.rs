@@ -74,6 +74,7 @@
 //! # Features
 //!
 //! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
+//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions.
 //! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it.
 //!
 //! # Unsafe code
@@ -116,6 +117,8 @@ pub use frozen::{
 };
 #[cfg(loom)]
 pub use raw::mutant;
+#[cfg(all(feature = "regex", not(loom)))]
+pub use frozen::{RegexAutomaton, RegexError, RegexState};
 pub use raw::{MAX_KEY_LEN, pool};
 pub use value::{Bits, Value};
 
