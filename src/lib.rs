@@ -89,6 +89,8 @@
 pub mod arena;
 mod error;
 mod fast;
+#[cfg(not(loom))]
+mod frozen;
 mod key;
 mod raw;
 mod value;
@@ -98,6 +100,11 @@ pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut,
     Values,
+};
+#[cfg(not(loom))]
+pub use frozen::{
+    Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenRange, FrozenSearch, FrozenUsage,
+    SymbolTable, ValueWidth,
 };
 pub use raw::{MAX_KEY_LEN, pool};
 pub use value::{Bits, Value};

@@ -55,6 +55,8 @@ pub(crate) use bulk::Builder;
 pub(crate) use cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use get::Place;
 pub(crate) use node::Usage;
+#[cfg(not(loom))]
+pub(crate) use simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use simd::{common_prefix, prefetch};
 
 use crate::value::Bits;

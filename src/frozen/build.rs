@@ -1,0 +1,429 @@
+//! Building: keys are cut into chunks, which the threads of rayon encode while more keys come in.
+//!
+//! ```text
+//!   insert ─▶ pending chunk ─▶ held until there is enough to find symbols with ─▶ encoded in parallel ─▶ in order ─▶ memory or file
+//! ```
+//!
+//! Where a chunk is cut, and which symbols there are, hangs on the keys alone. So the result is the same for any number of threads.
+
+use super::FrozenLayer;
+use super::bytes::Bytes;
+use super::chunk::{self, Chunk, Codec};
+use super::error::FrozenError;
+use super::file::{self, NewFile};
+use super::layer::Layer;
+use super::options::{FrozenOptions, SymbolTable, ValueWidth};
+use super::packed::{BLOCK, PADDING, TreeBuilder};
+use super::pending::Pending;
+use super::symbols::{Decoder, Encoder, Kind, Sample};
+use crate::MAX_KEY_LEN;
+use crate::raw::common_prefix;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+
+/// Bytes of keys that end a chunk, so that places inside it fit 32 bits.
+const CHUNK_BYTES: usize = 64 << 20;
+/// Bytes of keys, front-coded, from which the symbols are found.
+const HELD_BYTES: usize = 32 << 20;
+/// Bytes of a sample.
+const FSST_SAMPLE: usize = 1 << 17;
+const ONPAIR_SAMPLE: usize = 3 << 20;
+/// Bytes on which kinds of symbols are tried.
+const TRIAL: usize = 1 << 18;
+
+/// Builds a [`FrozenLayer`] from keys that ascend, in bounded memory beside the layer itself: chunks are encoded by the threads of rayon's pool
+/// while the caller goes on inserting.
+///
+/// ```
+/// use memkv::{FrozenLayer, FrozenLayerBuilder};
+///
+/// let mut builder = FrozenLayerBuilder::new()?;
+/// builder.insert(b"key1", 1)?;
+/// let frozen: FrozenLayer = builder.finish()?;
+/// assert_eq!(frozen.get(b"key1"), Some(1));
+/// # Ok::<(), memkv::FrozenError>(())
+/// ```
+///
+/// # Memory
+/// Until the symbols are found, the first 32 MiB of the keys, front-coded, and their values, 16 bytes a key. From then on, the chunks in work:
+/// two for each thread of the pool.
+pub struct FrozenLayerBuilder {
+    options: FrozenOptions,
+    pending: Pending,
+    /// Keys inserted.
+    len: u64,
+    /// The last key of the chunk before `pending`.
+    last: Vec<u8>,
+    separators: Option<TreeBuilder>,
+    chunks_begun: u32,
+    /// Chunks that wait for the symbols.
+    held: Vec<Pending>,
+    held_bytes: usize,
+    encoder: Option<Arc<Encoder>>,
+    work: Work,
+}
+
+/// Chunks on their way through the pool.
+struct Work {
+    sender: Sender<(usize, Chunk)>,
+    receiver: Receiver<(usize, Chunk)>,
+    sent: usize,
+    received: usize,
+    /// Encoded ones that others must come before.
+    early: BTreeMap<usize, Chunk>,
+    done: Vec<Chunk>,
+    file: Option<NewFile>,
+}
+
+impl Work {
+    fn new(file: Option<NewFile>) -> Self {
+        let (sender, receiver) = channel();
+        Work { sender, receiver, sent: 0, received: 0, early: BTreeMap::new(), done: Vec::new(), file }
+    }
+
+    fn send(&mut self, pending: Pending, options: &FrozenOptions, encoder: &Arc<Encoder>) -> Result<(), FrozenError> {
+        let (number, sender, encoder) = (self.sent, self.sender.clone(), Arc::clone(encoder));
+        let (codec, with_values) = (options.codec, options.values == ValueWidth::Auto);
+        self.sent += 1;
+        rayon::spawn(move || {
+            // If nobody waits any more, the builder is gone.
+            let _ = sender.send((number, chunk::encode(&pending, codec, &encoder, with_values)));
+        });
+        self.wait(2 * rayon::current_num_threads())
+    }
+
+    /// Waits until at most so many chunks are in work.
+    fn wait(&mut self, most: usize) -> Result<(), FrozenError> {
+        loop {
+            let arrived = match self.receiver.try_recv() {
+                Ok(arrived) => Some(arrived),
+                Err(TryRecvError::Disconnected) => None,
+                Err(TryRecvError::Empty) if self.sent - self.received <= most => return Ok(()),
+                // A thread of the pool itself has to help, or might wait for what only it can do.
+                Err(TryRecvError::Empty) => match rayon::yield_now() {
+                    None => self.receiver.recv().ok(),
+                    Some(rayon::Yield::Executed) => continue,
+                    Some(rayon::Yield::Idle) => {
+                        std::thread::yield_now();
+                        continue;
+                    }
+                },
+            };
+            let Some((number, chunk)) = arrived else { return Ok(()) };
+            self.received += 1;
+            self.early.insert(number, chunk);
+            while let Some(mut chunk) = self.early.remove(&self.done.len()) {
+                if let Some(file) = &mut self.file {
+                    file.write(chunk.data.as_slice())?;
+                    chunk.data = chunk.data.forget();
+                }
+                self.done.push(chunk);
+            }
+        }
+    }
+}
+
+impl FrozenLayerBuilder {
+    /// A builder with the default [options](FrozenOptions), which makes a layer in memory.
+    ///
+    /// # Errors
+    /// None so far: that of the options does not arise from the default ones.
+    pub fn new() -> Result<Self, FrozenError> {
+        Self::with_options(FrozenOptions::new())
+    }
+
+    /// A builder with some options, which makes a layer in memory.
+    ///
+    /// # Errors
+    /// An option is outside what is possible.
+    pub fn with_options(options: FrozenOptions) -> Result<Self, FrozenError> {
+        options.check()?;
+        Ok(FrozenLayerBuilder {
+            options,
+            pending: Pending::default(),
+            len: 0,
+            last: Vec::new(),
+            separators: None,
+            chunks_begun: 0,
+            held: Vec::new(),
+            held_bytes: 0,
+            encoder: None,
+            work: Work::new(None),
+        })
+    }
+
+    /// A builder that writes chunks to a file as they are encoded. The file gets its name when it is complete, by [`finish`](Self::finish) or
+    /// [`finish_file`](Self::finish_file); until then it has another one in the same folder, and is removed if the builder is dropped.
+    ///
+    /// # Errors
+    /// An option is outside what is possible, or the file cannot be made.
+    ///
+    /// ```
+    /// use memkv::{FrozenLayer, FrozenLayerBuilder, FrozenOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-build-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let path = folder.join("layer");
+    /// let mut builder = FrozenLayerBuilder::create(&path, FrozenOptions::new())?;
+    /// builder.insert("a", 1)?;
+    /// assert_eq!(builder.finish_file()?, 1);
+    /// assert_eq!(FrozenLayer::open(&path)?.get("a"), Some(1));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn create(path: impl AsRef<Path>, options: FrozenOptions) -> Result<Self, FrozenError> {
+        let mut builder = Self::with_options(options)?;
+        let mut file = NewFile::create(path.as_ref())?;
+        file.write(&file::header())?;
+        builder.work.file = Some(file);
+        Ok(builder)
+    }
+
+    /// Keys inserted so far.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether no key was inserted yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a key, which has to be greater than the one before. Waits where the threads that encode do not keep up.
+    ///
+    /// # Errors
+    /// The key is not greater than the one before it, or is over the limit: then the builder is as it was, and other keys can follow. Or the
+    /// file cannot be written: then it cannot be finished.
+    pub fn insert(&mut self, key: impl AsRef<[u8]>, value: u64) -> Result<(), FrozenError> {
+        let key = key.as_ref();
+        if key.len() > MAX_KEY_LEN {
+            return Err(FrozenError::KeyTooLong { position: self.len, len: key.len() });
+        }
+        if self.pending.is_empty() {
+            self.begin_chunk(key)?;
+        }
+        if !self.pending.push(key, value) {
+            return Err(self.not_ascending(key));
+        }
+        self.len += 1;
+        if self.pending.len() >= self.options.chunk_keys || self.pending.raw_bytes() >= CHUNK_BYTES {
+            let pending = std::mem::take(&mut self.pending);
+            self.last = pending.last().to_vec();
+            self.take(pending)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn not_ascending(&self, key: &[u8]) -> FrozenError {
+        FrozenError::NotAscending { position: self.len, key: key.to_vec() }
+    }
+
+    /// Notes the separator before a chunk that begins with `key`.
+    fn begin_chunk(&mut self, key: &[u8]) -> Result<(), FrozenError> {
+        match &mut self.separators {
+            None => self.separators = Some(TreeBuilder::new(0)),
+            Some(separators) => {
+                let shared = common_prefix(&self.last, key);
+                if key.get(shared).is_none_or(|byte| self.last.get(shared).is_some_and(|last| last > byte)) {
+                    return Err(self.not_ascending(key));
+                }
+                separators.push(&key[..=shared], self.chunks_begun);
+            }
+        }
+        self.chunks_begun += 1;
+        Ok(())
+    }
+
+    /// Takes a whole chunk: encodes it, or holds it until there are symbols.
+    fn take(&mut self, pending: Pending) -> Result<(), FrozenError> {
+        if let Some(encoder) = &self.encoder {
+            return self.work.send(pending, &self.options, encoder);
+        }
+        self.held_bytes += pending.suffix_bytes();
+        self.held.push(pending);
+        let enough = self.options.sample.is_some() || needs_no_sample(&self.options) || self.held_bytes >= HELD_BYTES;
+        if enough { self.release() } else { Ok(()) }
+    }
+
+    /// Finds the symbols, and encodes what waits for them.
+    fn release(&mut self) -> Result<(), FrozenError> {
+        let encoder = Arc::new(find_symbols(&self.options, &self.held));
+        for pending in std::mem::take(&mut self.held) {
+            self.work.send(pending, &self.options, &encoder)?;
+        }
+        self.encoder = Some(encoder);
+        Ok(())
+    }
+
+    /// Encodes what is left. Gives the layer, without the chunks' bytes where these are in a file, and the file.
+    fn complete(mut self) -> Result<(Layer, Option<NewFile>), FrozenError> {
+        if !self.pending.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            self.take(pending)?;
+        }
+        if self.encoder.is_none() {
+            self.release()?;
+        }
+        self.work.wait(0)?;
+        let encoder = self.encoder.as_deref().expect("there is one after release");
+        let separators = self.separators.unwrap_or_else(|| TreeBuilder::new(0));
+        Ok((assemble(self.options.codec, encoder, self.work.done, separators), self.work.file))
+    }
+
+    /// Completes the layer. One that was written to a file is read back into memory; [`finish_file`](Self::finish_file) does not.
+    ///
+    /// # Errors
+    /// The file cannot be written or read.
+    pub fn finish(self) -> Result<FrozenLayer, FrozenError> {
+        let (layer, file) = self.complete()?;
+        match file {
+            None => Ok(FrozenLayer::of(layer)),
+            Some(file) => {
+                let path = file.path().to_owned();
+                commit(&layer, file)?;
+                FrozenLayer::open(path)
+            }
+        }
+    }
+
+    /// Completes the file of a builder from [`create`](Self::create), and says how many keys it has.
+    ///
+    /// # Errors
+    /// The file cannot be written; or there is none.
+    pub fn finish_file(self) -> Result<u64, FrozenError> {
+        let (layer, file) = self.complete()?;
+        let file = file.ok_or(FrozenError::Option("the builder was not made to write a file"))?;
+        commit(&layer, file)?;
+        Ok(layer.len as u64)
+    }
+}
+
+fn commit(layer: &Layer, mut file: NewFile) -> Result<(), FrozenError> {
+    file.write(&file::trailer(layer))?;
+    Ok(file.commit()?)
+}
+
+impl fmt::Debug for FrozenLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrozenLayerBuilder").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+fn needs_no_sample(options: &FrozenOptions) -> bool {
+    options.codec == Codec::Fst || options.symbols == SymbolTable::None
+}
+
+/// A part of the keys of some chunks: of every so many blocks one, so that there are about `bytes` of it.
+fn sample(chunks: &[Pending], bytes: usize, offset: usize) -> Sample {
+    let all: usize = chunks.iter().map(Pending::suffix_bytes).sum();
+    let step = (all / bytes).max(1);
+    let mut sample = Sample::default();
+    let mut block = 0;
+    for chunk in chunks {
+        for first in (0..chunk.len()).step_by(BLOCK) {
+            if block % step == offset % step {
+                for i in first..chunk.len().min(first + BLOCK) {
+                    sample.push(chunk.entry(i).1);
+                }
+            }
+            block += 1;
+        }
+    }
+    sample
+}
+
+fn find_symbols(options: &FrozenOptions, held: &[Pending]) -> Encoder {
+    if needs_no_sample(options) {
+        return Encoder::train(Kind::Plain, &Sample::default(), 0);
+    }
+    let all: usize = held.iter().map(Pending::suffix_bytes).sum();
+    let train = |kind: Kind| match &options.sample {
+        Some(sample) => Encoder::train(kind, sample, usize::MAX),
+        None => Encoder::train(kind, &sample(held, if kind == Kind::Fsst { FSST_SAMPLE } else { ONPAIR_SAMPLE }, 0), all),
+    };
+    match options.symbols {
+        SymbolTable::None => train(Kind::Plain),
+        SymbolTable::Fsst => train(Kind::Fsst),
+        SymbolTable::OnPair => train(Kind::OnPair),
+        SymbolTable::Auto => {
+            let trial = sample(held, TRIAL, 1);
+            let size = |encoder: &Encoder| {
+                let mut codes = Vec::new();
+                trial.iter().for_each(|string| encoder.encode(string, &mut codes));
+                codes.len() as u128 * all.max(1) as u128 / trial.bytes().max(1) as u128 + encoder.heap_bytes() as u128
+            };
+            let encoders = [Kind::Plain, Kind::Fsst, Kind::OnPair].into_par_iter().map(train).collect::<Vec<_>>();
+            encoders.into_iter().min_by_key(size).expect("there are three")
+        }
+    }
+}
+
+/// Puts encoded chunks together.
+fn assemble(codec: Codec, encoder: &Encoder, mut chunks: Vec<Chunk>, separators: TreeBuilder) -> Layer {
+    let mut len = 0;
+    for chunk in &mut chunks {
+        chunk.start = len;
+        len += chunk.len;
+    }
+    let mut top = Vec::new();
+    let top_tree = separators.finish(&mut top);
+    top.extend_from_slice(&[0; PADDING]);
+    let table = encoder.table();
+    let decoder = Decoder::read(encoder.kind(), &table, encoder.symbols()).expect("what was trained can be read");
+    Layer { codec, decoder, table: Bytes::of_vec(table), symbols: encoder.symbols(), top: Bytes::of_vec(top), top_tree, chunks, len }
+}
+
+/// Builds from a slice, of which each thread reads its own part.
+pub(super) fn from_sorted<K: AsRef<[u8]> + Sync>(options: &FrozenOptions, pairs: &[(K, u64)]) -> Result<FrozenLayer, FrozenError> {
+    options.check()?;
+    // Where chunks begin.
+    let mut starts = Vec::new();
+    let (mut keys, mut bytes) = (0, 0);
+    for (position, (key, _)) in pairs.iter().enumerate() {
+        if keys == 0 {
+            starts.push(position);
+        }
+        keys += 1;
+        bytes += key.as_ref().len().min(MAX_KEY_LEN);
+        if keys >= options.chunk_keys || bytes >= CHUNK_BYTES {
+            (keys, bytes) = (0, 0);
+        }
+    }
+    let parts: Vec<std::ops::Range<usize>> =
+        starts.iter().enumerate().map(|(i, &start)| start..starts.get(i + 1).copied().unwrap_or(pairs.len())).collect();
+    let take = |part: &std::ops::Range<usize>| {
+        let mut pending = Pending::default();
+        let before = part.start.checked_sub(1).map(|before| pairs[before].0.as_ref());
+        for (position, (key, value)) in part.clone().zip(&pairs[part.clone()]) {
+            let key = key.as_ref();
+            if key.len() > MAX_KEY_LEN {
+                return Err(FrozenError::KeyTooLong { position: position as u64, len: key.len() });
+            }
+            let greater = position > part.start || before.is_none_or(|before| before < key);
+            if !greater || !pending.push(key, *value) {
+                return Err(FrozenError::NotAscending { position: position as u64, key: key.to_vec() });
+            }
+        }
+        Ok(pending)
+    };
+    let mut pendings = Vec::with_capacity(parts.len());
+    // The first error by position, whichever thread found its own first.
+    for pending in parts.par_iter().map(take).collect::<Vec<_>>() {
+        pendings.push(pending?);
+    }
+    let mut separators: Option<TreeBuilder> = None;
+    for (i, pair) in pendings.windows(2).enumerate() {
+        let (last, first) = (pair[0].last(), pair[1].first());
+        separators.get_or_insert_with(|| TreeBuilder::new(0)).push(&first[..=common_prefix(last, first)], i as u32 + 1);
+    }
+    let encoder = find_symbols(options, &pendings);
+    let with_values = options.values == ValueWidth::Auto;
+    let chunks = pendings.into_par_iter().map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values)).collect();
+    let separators = separators.unwrap_or_else(|| TreeBuilder::new(0));
+    Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, separators)))
+}

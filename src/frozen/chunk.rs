@@ -1,0 +1,134 @@
+//! A chunk of a layer: some tens of thousands of neighbouring keys, encoded on their own, by either codec, and their values.
+
+use super::bytes::Bytes;
+use super::fst::FstChunk;
+use super::packed::{self, PackedChunk, Tree};
+use super::pending::Pending;
+use super::run::Run;
+use super::symbols::{Decoder, Encoder, with_coder};
+use super::values::{self, Shape};
+use std::sync::OnceLock;
+
+/// How keys are encoded.
+///
+/// ```
+/// use memkv::{Codec, FrozenOptions};
+///
+/// let layer = FrozenOptions::new().codec(Codec::Fst).from_sorted(&[("a", 1), ("b", 2)])?;
+/// assert_eq!(layer.get("b"), Some(2));
+/// # Ok::<(), memkv::FrozenError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Codec {
+    /// Front-coded blocks in a static B+-tree, with symbols: the smallest and the fastest.
+    #[default]
+    Packed = 0,
+    /// A finite-state transducer of the `fst` crate for each chunk. Larger and slower, but where an automaton excludes most of what it sees
+    /// ([`FrozenLayer::search`](crate::FrozenLayer::search)), it finds the rest sooner.
+    Fst = 1,
+}
+
+/// A chunk, and where its parts are.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// Keys before this chunk.
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+    /// Keys, then values.
+    pub(crate) data: Bytes,
+    pub(crate) key_bytes: usize,
+    pub(crate) tree: Tree,
+    pub(crate) shape: Shape,
+    pub(crate) checksum: u32,
+    /// The transducer, once it was asked for: if its checksum is right, since the `fst` crate trusts what it reads.
+    pub(crate) fst: OnceLock<Option<FstChunk>>,
+}
+
+/// Encodes keys and values.
+pub(crate) fn encode(pending: &Pending, codec: Codec, encoder: &Encoder, with_values: bool) -> Chunk {
+    let (mut data, tree) = match codec {
+        Codec::Packed => packed::encode(pending, encoder),
+        Codec::Fst => (super::fst::encode(pending), Tree { root: 0, height: 0 }),
+    };
+    let key_bytes = data.len();
+    let shape = if with_values { Shape::of(pending.values()) } else { Shape::NONE };
+    values::write(pending.values(), shape, &mut data);
+    let checksum = crc32fast::hash(&data);
+    let data = Bytes::of_vec(data);
+    Chunk { start: 0, len: pending.len(), data, key_bytes, tree, shape, checksum, fst: OnceLock::new() }
+}
+
+impl Chunk {
+    #[inline(always)]
+    pub(crate) fn keys(&self) -> &[u8] {
+        self.data.as_slice().get(..self.key_bytes).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    pub(crate) fn values(&self) -> &[u8] {
+        self.data.as_slice().get(self.key_bytes..).unwrap_or_default()
+    }
+
+    #[inline(always)]
+    pub(crate) fn value(&self, i: usize) -> Option<u64> {
+        values::read(self.values(), self.shape, i)
+    }
+
+    #[inline(always)]
+    pub(crate) fn packed(&self) -> PackedChunk<'_> {
+        PackedChunk { data: self.keys(), tree: self.tree, len: self.len }
+    }
+
+    pub(crate) fn fst(&self) -> Option<&FstChunk> {
+        self.fst.get_or_init(|| if self.is_whole() { FstChunk::open(self.data.part(0, self.key_bytes as u64)?) } else { None }).as_ref()
+    }
+
+    /// Whether the checksum is right.
+    pub(crate) fn is_whole(&self) -> bool {
+        crc32fast::hash(self.data.as_slice()) == self.checksum
+    }
+
+    /// Finds a key: `Ok` with its place, or `Err` with that of the first greater one. Nothing where the chunk is damaged.
+    #[inline(always)]
+    pub(crate) fn search(&self, codec: Codec, decoder: &Decoder, key: &[u8]) -> Option<Result<usize, usize>> {
+        match codec {
+            Codec::Packed => {
+                let chunk = self.packed();
+                with_coder!(decoder, coder => chunk.search(coder, key))
+            }
+            Codec::Fst => self.fst()?.search(key, self.len),
+        }
+    }
+
+    /// Finds a key that is there.
+    #[inline(always)]
+    pub(crate) fn find(&self, codec: Codec, decoder: &Decoder, key: &[u8]) -> Option<usize> {
+        match codec {
+            Codec::Packed => self.search(codec, decoder, key)?.ok(),
+            Codec::Fst => self.fst()?.find(key),
+        }
+    }
+
+    /// Reads a block of keys, of `codec.block()` each, into `run`. If `follows`, the run holds the block before.
+    pub(crate) fn read(&self, codec: Codec, decoder: &Decoder, block: usize, follows: bool, run: &mut Run) -> Option<()> {
+        match codec {
+            Codec::Packed => {
+                let chunk = self.packed();
+                with_coder!(decoder, coder => chunk.read(coder, block, follows, run))
+            }
+            Codec::Fst => self.fst()?.read(block, self.len, run),
+        }
+    }
+}
+
+impl Codec {
+    /// Keys that are decoded together.
+    #[inline(always)]
+    pub(crate) fn block(self) -> usize {
+        match self {
+            Codec::Packed => packed::BLOCK,
+            Codec::Fst => super::fst::BLOCK,
+        }
+    }
+}

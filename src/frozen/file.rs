@@ -1,0 +1,248 @@
+//! The format of a layer's bytes, in memory and in files. FORMAT.md describes it.
+
+use super::bytes::{Bytes, u32_at, u64_at};
+use super::chunk::{Chunk, Codec};
+use super::error::FrozenError;
+use super::layer::Layer;
+use super::packed::Tree;
+use super::symbols::{Decoder, Kind};
+use super::values::Shape;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const MAGIC: &[u8; 8] = b"memkvFRZ";
+const END: &[u8; 8] = b"memkvEND";
+const VERSION: u32 = 1;
+/// Magic, version, zeros.
+pub(crate) const HEADER: usize = 16;
+const ENTRY: usize = 48;
+const FOOTER: usize = 88;
+
+pub(crate) fn header() -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header
+}
+
+/// What stands behind the chunks.
+pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
+    let mut out = Vec::new();
+    let chunks_end = HEADER as u64 + layer.chunks.iter().map(|chunk| chunk.data.len() as u64).sum::<u64>();
+    out.extend_from_slice(layer.table.as_slice());
+    let mut offset = HEADER as u64;
+    for chunk in &layer.chunks {
+        let values = chunk.data.len() - chunk.key_bytes;
+        for word in [offset, chunk.key_bytes as u64, values as u64, chunk.shape.base] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(&(chunk.len as u32).to_le_bytes());
+        out.extend_from_slice(&[chunk.shape.width, chunk.tree.height, 0, 0]);
+        out.extend_from_slice(&chunk.tree.root.to_le_bytes());
+        out.extend_from_slice(&chunk.checksum.to_le_bytes());
+        offset += chunk.data.len() as u64;
+    }
+    out.extend_from_slice(layer.top.as_slice());
+    let (table, top) = (layer.table.len() as u64, layer.top.len() as u64);
+    let length = chunks_end + out.len() as u64 + FOOTER as u64;
+    for word in [chunks_end, table, layer.chunks.len() as u64, top, layer.len as u64] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    out.extend_from_slice(&layer.top_tree.root.to_le_bytes());
+    out.extend_from_slice(&(layer.symbols as u32).to_le_bytes());
+    out.extend_from_slice(&[layer.top_tree.height, layer.codec as u8, layer.decoder.kind() as u8, 0]);
+    out.extend_from_slice(&[0; 12]);
+    out.extend_from_slice(&length.to_le_bytes());
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&header());
+    hasher.update(&out);
+    out.extend_from_slice(&[0; 4]);
+    let at = out.len() - 4;
+    out[at..].copy_from_slice(&hasher.finalize().to_le_bytes());
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(END);
+    out
+}
+
+const fn damaged(part: &'static str) -> FrozenError {
+    FrozenError::Damaged { part, chunk: None }
+}
+
+/// Reads header and trailer, and no chunk.
+pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
+    let data = bytes.as_slice();
+    if !MAGIC.starts_with(&data[..data.len().min(8)]) {
+        return Err(FrozenError::Foreign);
+    }
+    let found = u32_at(data, 8).ok_or(FrozenError::Truncated)?;
+    if found != VERSION {
+        return Err(FrozenError::Version { found });
+    }
+    let footer_at = data.len().checked_sub(FOOTER).filter(|&at| at >= HEADER).ok_or(FrozenError::Truncated)?;
+    let footer = &data[footer_at..];
+    let word = |at: usize| u64_at(footer, at).ok_or(FrozenError::Truncated);
+    let half = |at: usize| u32_at(footer, at).ok_or(FrozenError::Truncated);
+    if footer[FOOTER - 8..] != *END || word(64)? != data.len() as u64 {
+        return Err(FrozenError::Truncated);
+    }
+    let (table_at, table_len, count, top_len, len) = (word(0)?, word(8)?, word(16)?, word(24)?, word(32)?);
+    let checked = data.get(usize::try_from(table_at).unwrap_or(usize::MAX)..data.len() - 16).ok_or(damaged("footer"))?;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&data[..HEADER]);
+    hasher.update(checked);
+    if hasher.finalize() != half(72)? || half(76)? != VERSION {
+        return Err(damaged("directory"));
+    }
+    // From here on the trailer is as it was written, if not by someone who means harm.
+    let (height, codec, kind) = (footer[48], footer[49], footer[50]);
+    let codec = match codec {
+        0 => Codec::Packed,
+        1 => Codec::Fst,
+        _ => return Err(damaged("footer")),
+    };
+    let kind = match kind {
+        0 => Kind::Plain,
+        1 => Kind::Fsst,
+        2 => Kind::OnPair,
+        _ => return Err(damaged("footer")),
+    };
+    let entries_at = table_at.checked_add(table_len).ok_or(damaged("footer"))?;
+    let entries_len = count.checked_mul(ENTRY as u64).ok_or(damaged("footer"))?;
+    let top_at = entries_at.checked_add(entries_len).ok_or(damaged("footer"))?;
+    if top_at.checked_add(top_len) != Some(footer_at as u64) {
+        return Err(damaged("footer"));
+    }
+    let part = |offset, len| bytes.part(offset, len).ok_or(damaged("footer"));
+    let (table, entries, top) = (part(table_at, table_len)?, part(entries_at, entries_len)?, part(top_at, top_len)?);
+    let decoder = Decoder::read(kind, table.as_slice(), half(44)? as usize).ok_or(damaged("symbol table"))?;
+    let mut chunks = Vec::with_capacity(entries.len() / ENTRY);
+    let (mut start, mut offset) = (0usize, HEADER as u64);
+    for (i, entry) in entries.as_slice().chunks_exact(ENTRY).enumerate() {
+        let damaged = || FrozenError::Damaged { part: "directory entry", chunk: Some(i) };
+        let word = |at| u64_at(entry, at).ok_or_else(damaged);
+        let (at, keys, values) = (word(0)?, word(8)?, word(16)?);
+        let all = keys.checked_add(values).ok_or_else(damaged)?;
+        let (len, width) = (u32_at(entry, 32).ok_or_else(damaged)? as usize, entry[36]);
+        let shape = Shape { base: word(24)?, width };
+        let end = at.checked_add(all).filter(|&end| end <= table_at);
+        if at != offset || width > 64 || len == 0 || values != shape.bytes(len) as u64 {
+            return Err(damaged());
+        }
+        chunks.push(Chunk {
+            start,
+            len,
+            data: bytes.part(at, all).ok_or_else(damaged)?,
+            key_bytes: keys as usize,
+            tree: Tree { root: u32_at(entry, 40).ok_or_else(damaged)?, height: entry[37] },
+            shape,
+            checksum: u32_at(entry, 44).ok_or_else(damaged)?,
+            fst: OnceLock::new(),
+        });
+        start = start.checked_add(len).ok_or_else(damaged)?;
+        offset = end.ok_or_else(damaged)?;
+    }
+    if start as u64 != len || offset != table_at || chunks.iter().any(|chunk| chunk.tree.height > MAX_HEIGHT) || height > MAX_HEIGHT {
+        return Err(damaged("directory"));
+    }
+    let (top_tree, symbols) = (Tree { root: half(40)?, height }, half(44)? as usize);
+    Ok(Layer { codec, decoder, table, symbols, top, top_tree, chunks, len: start })
+}
+
+/// Levels that a tree of 2^32 children has.
+const MAX_HEIGHT: u8 = 6;
+
+/// A file that takes its name only when it is complete: until then it has another one in the same folder.
+pub(crate) struct NewFile {
+    out: Option<BufWriter<File>>,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl NewFile {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
+        loop {
+            let mut temporary = name.to_os_string();
+            temporary.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+            let temporary = path.with_file_name(temporary);
+            match File::options().write(true).create_new(true).open(&temporary) {
+                Ok(file) => {
+                    let out = Some(BufWriter::with_capacity(1 << 16, file));
+                    return Ok(NewFile { out, temporary, path: path.to_owned() });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.out {
+            Some(out) => out.write_all(bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings everything to the disk, and gives the file its name.
+    pub(crate) fn commit(mut self) -> io::Result<()> {
+        if let Some(out) = self.out.take() {
+            let committed = out.into_inner().map_err(|error| error.into_error()).and_then(|file| {
+                file.sync_all()?;
+                drop(file);
+                fs::rename(&self.temporary, &self.path)
+            });
+            if let Err(error) = committed {
+                // It may be gone already, which is fine.
+                let _ = fs::remove_file(&self.temporary);
+                return Err(error);
+            }
+            sync_folder(&self.path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if self.out.take().is_some() {
+            // Nobody is left to tell.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Makes a rename last.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Writes a layer to a file.
+pub(crate) fn save(layer: &Layer, path: &Path) -> io::Result<()> {
+    let mut file = NewFile::create(path)?;
+    file.write(&header())?;
+    for chunk in &layer.chunks {
+        file.write(chunk.data.as_slice())?;
+    }
+    file.write(&trailer(layer))?;
+    file.commit()
+}
+
+/// What [`save`] writes.
+pub(crate) fn to_bytes(layer: &Layer) -> Vec<u8> {
+    let mut out = header().to_vec();
+    layer.chunks.iter().for_each(|chunk| out.extend_from_slice(chunk.data.as_slice()));
+    out.extend_from_slice(&trailer(layer));
+    out
+}

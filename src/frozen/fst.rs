@@ -1,0 +1,78 @@
+//! The `Fst` codec: a transducer from a chunk's keys to their places in it. Places ascend with the keys, so it is searched both ways.
+
+use super::bytes::Bytes;
+use super::pending::Pending;
+use super::run::Run;
+use crate::raw::common_prefix;
+use fst::{IntoStreamer, Streamer};
+use std::fmt;
+
+/// Keys that are decoded together.
+pub(crate) const BLOCK: usize = 64;
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+/// A chunk's keys, to read.
+pub(crate) struct FstChunk(fst::raw::Fst<Bytes>);
+
+/// Encodes a chunk's keys.
+pub(crate) fn encode(pending: &Pending) -> Vec<u8> {
+    let mut builder = fst::MapBuilder::memory();
+    let mut place = 0;
+    let added = pending.for_each(|key| {
+        place += 1;
+        builder.insert(key, place - 1)
+    });
+    added.and_then(|()| builder.into_inner()).expect("keys ascend, and memory takes every write")
+}
+
+impl FstChunk {
+    pub(crate) fn open(bytes: Bytes) -> Option<Self> {
+        fst::raw::Fst::new(bytes).ok().map(FstChunk)
+    }
+
+    pub(crate) fn fst(&self) -> &fst::raw::Fst<Bytes> {
+        &self.0
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
+        Some(self.0.get(key)?.value() as usize)
+    }
+
+    pub(crate) fn search(&self, key: &[u8], len: usize) -> Option<Result<usize, usize>> {
+        if let Some(place) = self.find(key) {
+            return Some(Ok(place));
+        }
+        let mut greater = self.0.range().ge(key).into_stream();
+        Some(Err(greater.next().map_or(len, |(_, place)| place.value() as usize)))
+    }
+
+    pub(crate) fn read(&self, block: usize, len: usize, run: &mut Run) -> Option<()> {
+        run.clear(&[]);
+        let first = block.checked_mul(BLOCK).filter(|&first| first < len)?;
+        let mut before = Vec::new();
+        // What the first key shares with the one before is not known, and not needed.
+        let mut from = Vec::new();
+        self.0.get_key_into(first as u64, &mut from).then_some(())?;
+        let mut stream = self.0.range().ge(&from).into_stream();
+        for _ in 0..BLOCK.min(len - first) {
+            let (key, _) = stream.next()?;
+            let lcp = common_prefix(&before, key);
+            run.push(lcp, |out| out.extend_from_slice(&key[lcp..]))?;
+            before.truncate(lcp);
+            before.extend_from_slice(&key[lcp..]);
+        }
+        Some(())
+    }
+}
+
+impl fmt::Debug for FstChunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FstChunk").field("bytes", &self.0.size()).finish()
+    }
+}

@@ -1,0 +1,136 @@
+//! What a layer is made of, and how a key or a rank is found in it.
+
+use super::bytes::Bytes;
+use super::chunk::{Chunk, Codec};
+use super::packed::{Child, Tree};
+use super::symbols::{Coder, Decoder, with_coder};
+use super::values;
+use crate::raw::prefetch;
+
+/// Chunks in order, and what they share.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pub(crate) codec: Codec,
+    pub(crate) decoder: Decoder,
+    /// The symbols, as they stand in a file.
+    pub(crate) table: Bytes,
+    pub(crate) symbols: usize,
+    /// The index of the chunks: nodes like those inside them.
+    pub(crate) top: Bytes,
+    pub(crate) top_tree: Tree,
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) len: usize,
+}
+
+/// Lookups that go on side by side.
+const BATCH: usize = 32;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Cache lines of a node and of a block that are asked for ahead.
+const NODE_LINES: usize = 8;
+const BLOCK_LINES: usize = 4;
+
+#[inline(always)]
+fn prefetch_lines(data: &[u8], at: usize, lines: usize) {
+    for line in 0..lines {
+        prefetch(data.as_ptr().wrapping_add(at + line * LINE));
+    }
+}
+
+impl Layer {
+    /// The chunk that a key belongs in.
+    #[inline(always)]
+    pub(crate) fn chunk_of(&self, key: &[u8]) -> Option<&Chunk> {
+        let index = if self.chunks.len() < 2 { 0 } else { self.top_tree.search(self.top.as_slice(), key)?.0.index };
+        self.chunks.get(index)
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, key: &[u8]) -> Option<u64> {
+        let chunk = self.chunk_of(key)?;
+        chunk.value(chunk.find(self.codec, &self.decoder, key)?)
+    }
+
+    /// The rank of a key that is there.
+    #[inline(always)]
+    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
+        let chunk = self.chunk_of(key)?;
+        Some(chunk.start + chunk.find(self.codec, &self.decoder, key)?)
+    }
+
+    /// Finds a key: `Ok` with its rank, or `Err` with that of the first greater one.
+    pub(crate) fn search(&self, key: &[u8]) -> Result<usize, usize> {
+        let Some(chunk) = self.chunk_of(key) else { return Err(0) };
+        match chunk.search(self.codec, &self.decoder, key) {
+            Some(Ok(i)) => Ok(chunk.start + i),
+            Some(Err(i)) => Err(chunk.start + i),
+            None => Err(chunk.start),
+        }
+    }
+
+    /// The chunk of a rank.
+    pub(crate) fn chunk_at(&self, rank: usize) -> Option<usize> {
+        if rank >= self.len {
+            return None;
+        }
+        self.chunks.partition_point(|chunk| chunk.start <= rank).checked_sub(1)
+    }
+
+    pub(crate) fn get_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, mut found: impl FnMut(Option<u64>)) {
+        match self.codec {
+            Codec::Packed => with_coder!(&self.decoder, coder => self.get_many_packed(coder, keys, found)),
+            Codec::Fst => keys.for_each(|key| found(self.get(key))),
+        }
+    }
+
+    /// Takes many keys down the trees level by level, asking for each one's next node before going on with the others.
+    fn get_many_packed<'k, C: Coder>(&self, coder: C, mut keys: impl Iterator<Item = &'k [u8]>, mut found: impl FnMut(Option<u64>)) {
+        struct Lookup<'l, 'k> {
+            key: &'k [u8],
+            chunk: Option<&'l Chunk>,
+            at: Child,
+            m: usize,
+            place: Option<usize>,
+        }
+        let mut batch: Vec<Lookup<'_, 'k>> = Vec::with_capacity(BATCH);
+        loop {
+            batch.clear();
+            for key in keys.by_ref().take(BATCH) {
+                let chunk = self.chunk_of(key);
+                let root = chunk.map_or(0, |chunk| chunk.tree.root as usize);
+                if let Some(chunk) = chunk {
+                    prefetch_lines(chunk.keys(), root, NODE_LINES);
+                }
+                batch.push(Lookup { key, chunk, at: Child { index: 0, offset: root }, m: 0, place: None });
+            }
+            if batch.is_empty() {
+                return;
+            }
+            let height = batch.iter().filter_map(|lookup| lookup.chunk).map(|chunk| chunk.tree.height).max().unwrap_or(0);
+            for level in 0..height {
+                for lookup in &mut batch {
+                    let Some(chunk) = lookup.chunk else { continue };
+                    if level < chunk.tree.height {
+                        let data = chunk.keys();
+                        if Tree::step(data, &mut lookup.at, lookup.key, &mut lookup.m).is_none() {
+                            lookup.chunk = None;
+                        }
+                        let lines = if level + 1 == chunk.tree.height { BLOCK_LINES } else { NODE_LINES };
+                        prefetch_lines(data, lookup.at.offset, lines);
+                    }
+                }
+            }
+            for lookup in &mut batch {
+                let Some(chunk) = lookup.chunk else { continue };
+                let place = chunk.packed().search_block(coder, lookup.key, &lookup.at, lookup.m);
+                lookup.place = place.and_then(Result::ok);
+                if let Some(value) = lookup.place.and_then(|place| values::place(chunk.values(), chunk.shape, place)) {
+                    prefetch(value);
+                }
+            }
+            for lookup in &batch {
+                found(lookup.chunk.zip(lookup.place).and_then(|(chunk, place)| chunk.value(place)));
+            }
+        }
+    }
+}

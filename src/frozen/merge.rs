@@ -1,0 +1,65 @@
+//! Several layers into one.
+
+#![forbid(unsafe_code)]
+
+use super::error::FrozenError;
+use super::{FrozenCursor, FrozenLayer, FrozenLayerBuilder, FrozenOptions};
+use std::cmp::Ordering;
+
+impl FrozenLayer {
+    /// A layer of all keys of some layers. Of a key that several have, the value of the last one stays. O(keys × layers).
+    ///
+    /// # Errors
+    /// An option is outside what is possible.
+    ///
+    /// ```
+    /// use memkv::{FrozenLayer, FrozenOptions};
+    ///
+    /// let old = FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
+    /// let new = FrozenLayer::from_sorted(&[("b", 3), ("c", 4)])?;
+    /// let merged = FrozenLayer::merge([&old, &new], FrozenOptions::new())?;
+    /// assert!(merged.iter().map(|(_, value)| value).eq([1, 3, 4]));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn merge<'a>(layers: impl IntoIterator<Item = &'a FrozenLayer>, options: FrozenOptions) -> Result<Self, FrozenError> {
+        let mut builder = FrozenLayerBuilder::with_options(options)?;
+        builder.insert_layers(layers)?;
+        builder.finish()
+    }
+}
+
+impl FrozenLayerBuilder {
+    /// Adds all keys of some layers, which have to be greater than those that were added before. Of a key that several have, the value of the
+    /// last one stays.
+    ///
+    /// # Errors
+    /// As [`insert`](Self::insert).
+    pub fn insert_layers<'a>(&mut self, layers: impl IntoIterator<Item = &'a FrozenLayer>) -> Result<(), FrozenError> {
+        let mut cursors: Vec<FrozenCursor<'a>> = layers.into_iter().map(FrozenLayer::cursor).collect();
+        loop {
+            let mut least: Option<usize> = None;
+            for i in 0..cursors.len() {
+                // Two cursors at a time: the best so far, and this one.
+                let (before, rest) = cursors.split_at_mut(i);
+                let Some((key, _)) = rest[0].peek() else { continue };
+                match least {
+                    None => least = Some(i),
+                    Some(best) => {
+                        let Some((other, _)) = before[best].peek() else { continue };
+                        match key.cmp(other) {
+                            Ordering::Less => least = Some(i),
+                            Ordering::Equal => {
+                                // The earlier layer's value is gone.
+                                before[best].next();
+                                least = Some(i);
+                            }
+                            Ordering::Greater => {}
+                        }
+                    }
+                }
+            }
+            let Some((key, value)) = least.and_then(|i| cursors[i].next()) else { return Ok(()) };
+            self.insert(key, value)?;
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A chunk of the `Packed` codec.
+
+use super::block::{self, BLOCK};
+use super::node::{Child, PADDING, Tree, TreeBuilder};
+use crate::frozen::pending::Pending;
+use crate::frozen::run::Run;
+use crate::frozen::symbols::{Coder, Encoder};
+
+/// Encodes a chunk's keys.
+pub(crate) fn encode(pending: &Pending, encoder: &Encoder) -> (Vec<u8>, Tree) {
+    let mut out = Vec::with_capacity(pending.suffix_bytes() + 4 * pending.len());
+    let mut tree = TreeBuilder::new(0);
+    let (mut key, mut codes) = (Vec::new(), Vec::new());
+    for first in (0..pending.len()).step_by(BLOCK) {
+        let block = first..pending.len().min(first + BLOCK);
+        if first > 0 {
+            let (lcp, suffix) = pending.entry(first);
+            key.truncate(lcp);
+            key.extend_from_slice(&suffix[..1]);
+            tree.push(&key, out.len() as u32);
+        }
+        block::write(block.clone().map(|i| pending.entry(i)), encoder, &mut out, &mut codes);
+        for i in block {
+            let (lcp, suffix) = pending.entry(i);
+            key.truncate(lcp);
+            key.extend_from_slice(suffix);
+        }
+    }
+    let tree = tree.finish(&mut out);
+    out.extend_from_slice(&[0; PADDING]);
+    (out, tree)
+}
+
+/// A chunk's keys, to read.
+#[derive(Clone, Copy)]
+pub(crate) struct PackedChunk<'a> {
+    pub(crate) data: &'a [u8],
+    pub(crate) tree: Tree,
+    pub(crate) len: usize,
+}
+
+impl PackedChunk<'_> {
+    fn blocks(&self) -> usize {
+        self.len.div_ceil(BLOCK)
+    }
+
+    /// Keys of a block.
+    #[inline(always)]
+    fn keys(&self, block: usize) -> usize {
+        self.len.saturating_sub(block * BLOCK).min(BLOCK)
+    }
+
+    /// Finds a key: `Ok` with its place, or `Err` with that of the first greater one.
+    #[inline(always)]
+    pub(crate) fn search<C: Coder>(&self, coder: C, key: &[u8]) -> Option<Result<usize, usize>> {
+        let (child, m) = self.tree.search(self.data, key)?;
+        self.search_block(coder, key, &child, m)
+    }
+
+    /// The second half of [`search`](Self::search): in the block that the tree leads to.
+    #[inline(always)]
+    pub(crate) fn search_block<C: Coder>(&self, coder: C, key: &[u8], child: &Child, m: usize) -> Option<Result<usize, usize>> {
+        let base = child.index * BLOCK;
+        match block::search(self.data.get(child.offset..)?, self.keys(child.index), coder, key, m)? {
+            Ok(i) => Some(Ok(base + i)),
+            Err(i) => Some(Err(base + i)),
+        }
+    }
+
+    /// Reads the keys of a block into `run`. If `follows`, the run holds the block before.
+    pub(crate) fn read<C: Coder>(&self, coder: C, block: usize, follows: bool, run: &mut Run) -> Option<()> {
+        let keys = if block < self.blocks() { self.tree.child(self.data, block) } else { None };
+        let Some(data) = keys.and_then(|offset| self.data.get(offset..)) else {
+            run.clear(&[]);
+            return None;
+        };
+        if follows && block > 0 {
+            run.clear_to_last();
+        } else {
+            let mut before = Vec::new();
+            if block > 0 {
+                self.tree.separator(self.data, block, block::first_lcp(data)?, &mut before)?;
+            }
+            run.clear(&before);
+        }
+        block::read(data, self.keys(block), coder, run)
+    }
+}

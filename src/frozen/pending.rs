@@ -1,0 +1,86 @@
+//! A chunk's keys and values before they are encoded: front-coded, each key as its lcp and the bytes behind it.
+
+use crate::raw::common_prefix;
+
+/// Keys in order, with their values.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    suffixes: Vec<u8>,
+    /// Of each key its lcp, and where its suffix ends.
+    keys: Vec<(u32, u32)>,
+    values: Vec<u64>,
+    /// The last key.
+    last: Vec<u8>,
+    /// Bytes of all keys.
+    raw_bytes: usize,
+}
+
+impl Pending {
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    pub(crate) fn suffix_bytes(&self) -> usize {
+        self.suffixes.len()
+    }
+
+    pub(crate) fn raw_bytes(&self) -> usize {
+        self.raw_bytes
+    }
+
+    pub(crate) fn values(&self) -> &[u64] {
+        &self.values
+    }
+
+    pub(crate) fn last(&self) -> &[u8] {
+        &self.last
+    }
+
+    /// The first key.
+    pub(crate) fn first(&self) -> &[u8] {
+        if self.is_empty() { &[] } else { self.entry(0).1 }
+    }
+
+    /// A key's lcp and suffix. The first key's lcp is 0.
+    #[inline(always)]
+    pub(crate) fn entry(&self, i: usize) -> (usize, &[u8]) {
+        let start = match i.checked_sub(1) {
+            None => 0,
+            Some(before) => self.keys[before].1 as usize,
+        };
+        let (lcp, end) = self.keys[i];
+        (lcp as usize, &self.suffixes[start..end as usize])
+    }
+
+    /// Adds a key, if it is greater than the last one.
+    #[inline]
+    pub(crate) fn push(&mut self, key: &[u8], value: u64) -> bool {
+        let lcp = common_prefix(&self.last, key);
+        if !self.is_empty() && (lcp == key.len() || self.last.get(lcp).is_some_and(|&byte| byte > key[lcp])) {
+            return false;
+        }
+        self.suffixes.extend_from_slice(&key[lcp..]);
+        self.keys.push((lcp as u32, self.suffixes.len() as u32));
+        self.values.push(value);
+        self.last.truncate(lcp);
+        self.last.extend_from_slice(&key[lcp..]);
+        self.raw_bytes += key.len();
+        true
+    }
+
+    /// All keys in turn, whole.
+    pub(crate) fn for_each<E>(&self, mut f: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut key = Vec::new();
+        for i in 0..self.len() {
+            let (lcp, suffix) = self.entry(i);
+            key.truncate(lcp);
+            key.extend_from_slice(suffix);
+            f(&key)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! Symbols: short strings that a layer's keys are made of, each written as one code.
+//!
+//! | kind | code | symbols |
+//! |---|---|---|
+//! | none | the byte itself | |
+//! | FSST | 1 byte; 255 stands before a byte that no symbol covers | up to 255, of 1 to 8 bytes |
+//! | OnPair | 2 bytes, little-endian | up to 65,536, of 1 to 15 bytes, every single byte among them |
+//!
+//! A string is coded from its beginning, by the longest symbol each time. Nothing rests on that: every sequence of codes stands for
+//! one string. A table is written as the lengths of its symbols, a byte each, and then their bytes.
+//!
+//! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020; Gargiulo, Venturini: "OnPair: short strings
+//! compression for fast random access", 2025.
+
+mod decode;
+mod table;
+mod train;
+
+pub(crate) use decode::{Coder, Fsst, OnPair, Plain};
+pub(crate) use train::Sample;
+
+use std::fmt;
+use table::{MAX_SYMBOL, Matcher, Symbol};
+use train::Limits;
+
+/// Codes below this one are FSST's symbols; this one stands before a byte.
+const ESCAPE: u8 = 255;
+
+/// The kinds of tables, with the numbers that stand in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plain = 0,
+    Fsst = 1,
+    OnPair = 2,
+}
+
+/// A table to decode with.
+pub(crate) enum Decoder {
+    Plain,
+    Fsst(Box<Fsst>),
+    OnPair(OnPair),
+}
+
+/// Runs code for whichever kind of table there is, as the generic `Coder` it names.
+macro_rules! with_coder {
+    ($decoder:expr, $coder:ident => $body:expr) => {
+        match $decoder {
+            $crate::frozen::symbols::Decoder::Plain => {
+                let $coder = $crate::frozen::symbols::Plain;
+                $body
+            }
+            $crate::frozen::symbols::Decoder::Fsst(table) => {
+                let $coder = &**table;
+                $body
+            }
+            $crate::frozen::symbols::Decoder::OnPair(table) => {
+                let $coder = table;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_coder;
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind().fmt(f)
+    }
+}
+
+impl Decoder {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Decoder::Plain => Kind::Plain,
+            Decoder::Fsst(_) => Kind::Fsst,
+            Decoder::OnPair(_) => Kind::OnPair,
+        }
+    }
+
+    /// Reads a table as [`Encoder::table`] writes it.
+    pub(crate) fn read(kind: Kind, table: &[u8], symbols: usize) -> Option<Self> {
+        if kind == Kind::Plain {
+            return (symbols == 0 && table.is_empty()).then_some(Decoder::Plain);
+        }
+        let (lens, mut bytes) = table.split_at_checked(symbols)?;
+        let longest = if kind == Kind::Fsst { 8 } else { MAX_SYMBOL };
+        let mut read = Vec::with_capacity(symbols);
+        for &len in lens {
+            let (symbol, rest) = bytes.split_at_checked(usize::from(len))?;
+            if symbol.is_empty() || symbol.len() > longest {
+                return None;
+            }
+            read.push(Symbol::of(symbol));
+            bytes = rest;
+        }
+        if !bytes.is_empty() {
+            return None;
+        }
+        match kind {
+            Kind::Fsst if symbols <= usize::from(ESCAPE) => Some(Decoder::Fsst(Box::new(Fsst::new(&read)))),
+            Kind::OnPair if symbols <= 1 << 16 => Some(Decoder::OnPair(OnPair::new(&read))),
+            _ => None,
+        }
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Decoder::Plain => 0,
+            Decoder::Fsst(_) => size_of::<Fsst>(),
+            Decoder::OnPair(table) => table.heap_bytes(),
+        }
+    }
+}
+
+/// A trained table, to encode with.
+pub(crate) struct Encoder {
+    kind: Kind,
+    matcher: Matcher,
+}
+
+impl Encoder {
+    /// Finds the symbols of a sample, for `bytes` to encode: a table must not outweigh what it saves.
+    pub(crate) fn train(kind: Kind, sample: &Sample, bytes: usize) -> Self {
+        let matcher = match kind {
+            Kind::Plain => Matcher::new(Vec::new()),
+            Kind::Fsst => train::train(sample, Limits { symbols: 255, len: 8, all_bytes: false, generations: 6, least: 2 }),
+            Kind::OnPair => train::train(
+                sample,
+                Limits { symbols: (bytes / 128).clamp(256, 65_535), len: MAX_SYMBOL, all_bytes: true, generations: 6, least: 3 },
+            ),
+        };
+        Encoder { kind, matcher }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Bytes of a code.
+    pub(crate) fn unit(&self) -> usize {
+        if self.kind == Kind::OnPair { 2 } else { 1 }
+    }
+
+    /// How many symbols there are.
+    pub(crate) fn symbols(&self) -> usize {
+        self.matcher.symbols().len()
+    }
+
+    /// Bytes of memory that decoding takes, about.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self.kind {
+            Kind::Plain => 0,
+            Kind::Fsst => size_of::<Fsst>(),
+            Kind::OnPair => 24 * self.symbols(),
+        }
+    }
+
+    /// The table as bytes.
+    pub(crate) fn table(&self) -> Vec<u8> {
+        let symbols = self.matcher.symbols();
+        let mut table: Vec<u8> = symbols.iter().map(|symbol| symbol.len() as u8).collect();
+        for symbol in symbols {
+            table.extend_from_slice(&symbol.bytes()[..symbol.len()]);
+        }
+        table
+    }
+
+    /// Appends the codes of a string.
+    pub(crate) fn encode(&self, mut string: &[u8], out: &mut Vec<u8>) {
+        match self.kind {
+            Kind::Plain => out.extend_from_slice(string),
+            Kind::Fsst => {
+                while let Some(&byte) = string.first() {
+                    let len = match self.matcher.longest(string) {
+                        Some((code, len)) => {
+                            out.push(code as u8);
+                            len
+                        }
+                        None => {
+                            out.extend_from_slice(&[ESCAPE, byte]);
+                            1
+                        }
+                    };
+                    string = &string[len..];
+                }
+            }
+            Kind::OnPair => {
+                while let Some((code, len)) = self.matcher.longest(string) {
+                    out.extend_from_slice(&(code as u16).to_le_bytes());
+                    string = &string[len..];
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::cmp::Ordering;
+
+    fn check<C: Coder>(coder: C, encoder: &Encoder, string: &[u8], other: &[u8]) {
+        let mut code = Vec::new();
+        encoder.encode(string, &mut code);
+        let mut back = b"before".to_vec();
+        coder.append(&code, &mut back);
+        assert_eq!(&back[6..], string);
+        let shared = string.iter().zip(other).take_while(|(a, b)| a == b).count();
+        assert_eq!(coder.compare(&code, other), (shared, string.cmp(other)));
+        assert_eq!(coder.compare(&code, string), (string.len(), Ordering::Equal));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_comes_back_and_compares(
+            strings in proptest::collection::vec(proptest::collection::vec(prop_oneof![0u8..3, any::<u8>()], 0..30), 2..30),
+            repeat in 1usize..4,
+        ) {
+            let mut sample = Sample::default();
+            for string in strings.iter().skip(1) {
+                sample.push(&string.repeat(repeat));
+            }
+            for kind in [Kind::Plain, Kind::Fsst, Kind::OnPair] {
+                let encoder = Encoder::train(kind, &sample, usize::MAX);
+                let decoder = Decoder::read(kind, &encoder.table(), encoder.symbols()).unwrap();
+                assert_eq!(decoder.kind(), kind);
+                for pair in strings.windows(2) {
+                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0], &pair[1]));
+                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0].repeat(repeat), &pair[0]));
+                    let cut = pair[0].len() / 2;
+                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0], &pair[0][..cut]));
+                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0][..cut], &pair[0]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn zero_bytes_behind_the_end_are_not_the_key() {
+        let mut sample = Sample::default();
+        for _ in 0..10 {
+            sample.push(b"a\0\0\0b");
+        }
+        for kind in [Kind::Plain, Kind::Fsst, Kind::OnPair] {
+            let encoder = Encoder::train(kind, &sample, usize::MAX);
+            let decoder = Decoder::read(kind, &encoder.table(), encoder.symbols()).unwrap();
+            for other in [&b""[..], b"a", b"a\0", b"a\0\0", b"a\0\0\0b", b"a\0\0\0b\0"] {
+                with_coder!(&decoder, coder => check(coder, &encoder, b"a\0\0\0b", other));
+                with_coder!(&decoder, coder => check(coder, &encoder, other, b"a\0\0"));
+            }
+        }
+    }
+
+    #[test]
+    fn broken_tables_are_refused() {
+        assert!(Decoder::read(Kind::Plain, b"a", 0).is_none());
+        assert!(Decoder::read(Kind::Fsst, &[1], 1).is_none());
+        assert!(Decoder::read(Kind::Fsst, &[0], 1).is_none());
+        assert!(Decoder::read(Kind::Fsst, &[9, 1, 2, 3, 4, 5, 6, 7, 8, 9], 1).is_none());
+        assert!(Decoder::read(Kind::Fsst, &[1, 1, 1], 1).is_none());
+        assert!(Decoder::read(Kind::OnPair, &[16; 17], 1).is_none());
+        assert!(Decoder::read(Kind::OnPair, &[], 1).is_none());
+    }
+}

@@ -1,0 +1,307 @@
+//! `FrozenLayer` against `BTreeMap`: every operation, both codecs, every kind of symbols, one and several chunks.
+
+use memkv::{Codec, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable, ValueWidth};
+use proptest::prelude::*;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+type Model = BTreeMap<Vec<u8>, u64>;
+
+/// Keys with shared prefixes, NUL, 0xFF, nothing, and lengths around those a byte holds.
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop_oneof![
+        4 => Just(b"a".to_vec()),
+        2 => Just(b"ab".to_vec()),
+        2 => Just(vec![0]),
+        2 => Just(vec![0xFF]),
+        2 => Just(b"https://www.example.org/".to_vec()),
+        2 => any::<u8>().prop_map(|b| vec![b]),
+        2 => (0u16..600).prop_map(|n| format!("{n}").into_bytes()),
+        1 => prop_oneof![252usize..=258, 508usize..=512, Just(70)].prop_map(|n| vec![b'x'; n]),
+    ];
+    proptest::collection::vec(part, 0..5).prop_map(|parts| parts.concat())
+}
+
+fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
+    prop_oneof![
+        3 => key().prop_map(Bound::Included),
+        3 => key().prop_map(Bound::Excluded),
+        1 => Just(Bound::Unbounded),
+    ]
+}
+
+fn options() -> Vec<FrozenOptions> {
+    let packed = [SymbolTable::Auto, SymbolTable::None, SymbolTable::Fsst, SymbolTable::OnPair];
+    let packed = packed.into_iter().map(|symbols| FrozenOptions::new().symbols(symbols));
+    packed.chain([FrozenOptions::new().codec(Codec::Fst)]).collect()
+}
+
+fn build(model: &Model, options: &FrozenOptions) -> FrozenLayer {
+    let mut builder = options.builder().unwrap();
+    for (key, value) in model {
+        builder.insert(key, *value).unwrap();
+    }
+    assert_eq!(builder.len(), model.len() as u64);
+    let layer = builder.finish().unwrap();
+    let pairs: Vec<(&Vec<u8>, u64)> = model.iter().map(|(key, value)| (key, *value)).collect();
+    assert_eq!(options.from_sorted(&pairs).unwrap().to_bytes(), layer.to_bytes());
+    layer
+}
+
+fn in_order(start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
+    match (start, end) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
+        (Bound::Excluded(a), Bound::Excluded(b)) => a < b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a <= b,
+    }
+}
+
+/// Asks everything about some keys, there or not.
+fn check_keys(layer: &FrozenLayer, model: &Model, keys: &[Vec<u8>]) {
+    let sorted: Vec<&Vec<u8>> = model.keys().collect();
+    let values: Vec<u64> = model.values().copied().collect();
+    for key in keys {
+        let rank = sorted.partition_point(|k| *k < key);
+        assert_eq!(layer.get(key), model.get(key).copied(), "get {key:?}");
+        assert_eq!(layer.contains_key(key), model.contains_key(key));
+        assert_eq!(layer.rank(key), rank, "rank {key:?}");
+        let prefix = (0..=key.len()).rev().find_map(|len| Some((&key[..len], *model.get(&key[..len])?)));
+        assert_eq!(layer.get_longest_prefix(key), prefix, "longest prefix of {key:?}");
+        let mut lower = layer.lower_bound(key);
+        assert_eq!(lower.rank(), rank);
+        assert_eq!(lower.next(), sorted.get(rank).map(|k| (&k[..], values[rank])));
+        let mut upper = layer.upper_bound(key);
+        let behind = rank + usize::from(model.contains_key(key));
+        assert_eq!(upper.peek(), sorted.get(behind).map(|k| (&k[..], values[behind])));
+        assert_eq!(upper.prev(), behind.checked_sub(1).map(|i| (&sorted[i][..], values[i])));
+        let begin: Vec<_> = model.iter().filter(|(k, _)| k.starts_with(key)).map(|(k, v)| (k.clone(), *v)).collect();
+        assert_eq!(layer.prefix(key).len(), begin.len());
+        assert!(layer.prefix(key).eq(begin.iter().cloned()));
+        assert!(layer.prefix(key).rev().eq(begin.iter().rev().cloned()));
+    }
+    assert_eq!(layer.get_many(keys), keys.iter().map(|key| model.get(key).copied()).collect::<Vec<_>>());
+}
+
+fn check_all(layer: &FrozenLayer, model: &Model) {
+    assert_eq!(layer.len(), model.len());
+    assert_eq!(layer.is_empty(), model.is_empty());
+    let pairs: Vec<(Vec<u8>, u64)> = model.iter().map(|(key, value)| (key.clone(), *value)).collect();
+    assert!(layer.iter().eq(pairs.iter().cloned()));
+    assert!(layer.iter().rev().eq(pairs.iter().rev().cloned()));
+    assert_eq!(layer.par_iter().collect::<Vec<_>>(), pairs);
+    assert_eq!(layer.first_key_value(), pairs.first().cloned());
+    assert_eq!(layer.last_key_value(), pairs.last().cloned());
+    for rank in (0..pairs.len()).step_by(pairs.len() / 40 + 1) {
+        assert_eq!(layer.select(rank).as_ref(), pairs.get(rank));
+        assert_eq!(layer.iter().nth(rank).as_ref(), pairs.get(rank));
+    }
+    assert_eq!(layer.select(pairs.len()), None);
+    let map = layer.thaw().unwrap();
+    assert!(map.iter().eq(pairs.iter().cloned()));
+    assert!(FrozenLayer::from(&map).iter().eq(pairs.iter().cloned()));
+    layer.verify().unwrap();
+    let copy = FrozenLayer::from_bytes(layer.to_bytes()).unwrap();
+    assert_eq!(copy.to_bytes(), layer.to_bytes());
+    assert!(copy.iter().eq(pairs));
+}
+
+proptest! {
+    #[test]
+    fn answers_as_a_btreemap(
+        pairs in proptest::collection::vec((key(), any::<u64>()), 0..120),
+        others in proptest::collection::vec(key(), 0..20),
+        ranges in proptest::collection::vec((bound(), bound()), 0..6),
+        steps in proptest::collection::vec(any::<bool>(), 0..60),
+        chunk in prop_oneof![Just(1usize), Just(16), Just(17), Just(40), Just(1 << 16)],
+    ) {
+        let model: Model = pairs.into_iter().collect();
+        for options in options() {
+            let layer = build(&model, &options.chunk_keys(chunk));
+            prop_assert_eq!(layer.chunks(), model.len().div_ceil(chunk));
+            check_all(&layer, &model);
+            check_keys(&layer, &model, &others);
+            check_keys(&layer, &model, &model.keys().cloned().collect::<Vec<_>>());
+            for range in &ranges {
+                let want: Vec<_> = match in_order(&range.0, &range.1) {
+                    true => model.range(range.clone()).map(|(k, v)| (k.clone(), *v)).collect(),
+                    false => Vec::new(),
+                };
+                prop_assert!(layer.range(range.clone()).eq(want.iter().cloned()));
+                let mut both = layer.range(range.clone());
+                let mut want = want.into_iter();
+                for front in &steps {
+                    prop_assert_eq!(both.len(), want.len());
+                    match front {
+                        true => prop_assert_eq!(both.next(), want.next()),
+                        false => prop_assert_eq!(both.next_back(), want.next_back()),
+                    }
+                }
+            }
+            // A walk to and fro.
+            let pairs: Vec<(&Vec<u8>, &u64)> = model.iter().collect();
+            let mut cursor = layer.cursor();
+            let mut at = 0;
+            for forward in steps.iter().chain(steps.iter()) {
+                if *forward {
+                    prop_assert_eq!(cursor.next(), pairs.get(at).map(|(k, v)| (&k[..], **v)));
+                    at += usize::from(at < pairs.len());
+                } else {
+                    let want = at.checked_sub(1).map(|i| (&pairs[i].0[..], *pairs[i].1));
+                    prop_assert_eq!(cursor.prev(), want);
+                    at = at.saturating_sub(1);
+                }
+                prop_assert_eq!(cursor.rank(), at);
+            }
+        }
+    }
+
+    #[test]
+    fn merges_as_btreemaps(
+        maps in proptest::collection::vec(proptest::collection::btree_map(key(), any::<u64>(), 0..40), 0..4),
+    ) {
+        let mut model = Model::new();
+        let mut layers = Vec::new();
+        for map in maps {
+            layers.push(build(&map, &FrozenOptions::new().chunk_keys(16)));
+            model.extend(map);
+        }
+        check_all(&FrozenLayer::merge(&layers, FrozenOptions::new().chunk_keys(16)).unwrap(), &model);
+    }
+
+    #[test]
+    fn from_unsorted_keeps_the_last(pairs in proptest::collection::vec((key(), any::<u64>()), 0..60)) {
+        let model: Model = pairs.iter().cloned().collect();
+        check_all(&FrozenLayer::from_unsorted(pairs).unwrap(), &model);
+    }
+}
+
+/// A URL-like key.
+fn url(i: usize) -> String {
+    format!("https://www.host{}.example/path/{}/page-{}.html", i / 5000, i / 50 % 100, i.wrapping_mul(0x9E37_79B9) % 1_000_000)
+}
+
+fn urls(n: usize) -> Model {
+    (0..n).map(|i| (url(i).into_bytes(), (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (i % 3))).collect()
+}
+
+#[test]
+fn large_layers_answer_as_a_btreemap() {
+    let model = urls(40_000);
+    let others: Vec<Vec<u8>> = (0..2000)
+        .map(|i| {
+            let mut key = url(i * 37).into_bytes();
+            key.truncate(20 + i % 30);
+            key.extend_from_slice(&[b'!', b'z', 0, 0xFF][i % 4..=i % 4]);
+            key
+        })
+        .collect();
+    let some: Vec<Vec<u8>> = model.keys().step_by(7).cloned().collect();
+    for options in options() {
+        for chunk in [1000, 16 * 64 * 8, 1 << 16] {
+            let layer = build(&model, &options.clone().chunk_keys(chunk));
+            check_all(&layer, &model);
+            assert_eq!(layer.get_many(&some), some.iter().map(|key| model.get(key).copied()).collect::<Vec<_>>());
+            for key in some.iter().chain(&others) {
+                assert_eq!(layer.get(key), model.get(key).copied());
+                let next = model.range(key.clone()..).next().map(|(k, v)| (&k[..], *v));
+                assert_eq!(layer.lower_bound(key).next(), next);
+            }
+        }
+    }
+}
+
+#[test]
+fn long_keys_and_deep_prefixes() {
+    let mut model = Model::new();
+    for len in [0, 1, 15, 16, 17, 253, 254, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537, 200_000] {
+        for end in [&b""[..], b"a", b"b", b"\0", b"\xFF"] {
+            let mut key = vec![b'k'; len];
+            key.extend_from_slice(end);
+            model.insert(key, len as u64);
+        }
+    }
+    // Each the prefix of the next.
+    for len in 0..400 {
+        model.insert(vec![b'p'; len], 7);
+    }
+    let keys: Vec<Vec<u8>> = model.keys().cloned().collect();
+    for options in options() {
+        for chunk in [3, 20, 1 << 16] {
+            let layer = build(&model, &options.clone().chunk_keys(chunk));
+            check_all(&layer, &model);
+            for key in &keys {
+                for key in [&key[..], &key[..key.len() / 2], &[key, &b"!"[..]].concat()] {
+                    assert_eq!(layer.get(key), model.get(key).copied());
+                    assert_eq!(layer.rank(key), keys.partition_point(|k| &k[..] < key));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_bytes_for_any_number_of_threads() {
+    let model = urls(30_000);
+    let pairs: Vec<(&Vec<u8>, u64)> = model.iter().map(|(key, value)| (key, *value)).collect();
+    for options in options() {
+        let options = options.chunk_keys(1000);
+        let mut all = Vec::new();
+        for threads in [1, 2, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            all.push(pool.install(|| options.from_sorted(&pairs).unwrap().to_bytes()));
+            all.push(pool.install(|| build(&model, &options).to_bytes()));
+        }
+        all.push(build(&model, &options).to_bytes());
+        assert!(all.iter().all(|bytes| *bytes == all[0]));
+    }
+}
+
+#[test]
+fn sets_store_no_values() {
+    let model = urls(1000);
+    let set: Model = model.keys().map(|key| (key.clone(), 0)).collect();
+    let layer = build(&model, &FrozenOptions::new().values(ValueWidth::None));
+    check_all(&layer, &set);
+    assert_eq!(layer.memory_usage().values, 0);
+}
+
+#[test]
+fn wrong_input_is_refused_by_name() {
+    let at = |error: FrozenError| match error {
+        FrozenError::NotAscending { position, key } => (position, key),
+        other => panic!("{other}"),
+    };
+    for chunk in [1, 2, 3, 100] {
+        let options = FrozenOptions::new().chunk_keys(chunk);
+        for wrong in ["b", "a", "", "bb"] {
+            let mut builder = options.builder().unwrap();
+            for key in ["a", "b", "bb"] {
+                builder.insert(key, 1).unwrap();
+            }
+            assert_eq!(at(builder.insert(wrong, 2).unwrap_err()), (3, wrong.as_bytes().to_vec()));
+            // Nothing is lost.
+            builder.insert("c", 3).unwrap();
+            let layer = builder.finish().unwrap();
+            assert!(layer.iter().map(|(key, _)| key).eq([&b"a"[..], b"b", b"bb", b"c"]));
+            let pairs = [("a", 1), ("b", 1), ("bb", 1), (wrong, 2), ("c", 3)];
+            assert_eq!(at(options.from_sorted(&pairs).unwrap_err()), (3, wrong.as_bytes().to_vec()));
+        }
+    }
+    assert!(matches!(FrozenOptions::new().chunk_keys(0).builder(), Err(FrozenError::Option(_))));
+    assert!(FrozenLayerBuilder::new().unwrap().finish_file().is_err());
+}
+
+#[test]
+fn maps_of_any_value_freeze() {
+    let map = FastArt::from([("a", -1i32), ("b", 2)]);
+    let layer = FrozenLayer::from(&map);
+    assert_eq!(layer.get("a"), Some(u64::from(u32::MAX)));
+    assert_eq!(layer.get("b"), Some(2));
+    let empty = FrozenLayer::from(&FastArt::<u64>::new());
+    assert_eq!((empty.len(), empty.get(""), empty.chunks()), (0, None, 0));
+    assert_eq!((empty.first_key_value(), empty.last_key_value(), empty.iter().next()), (None, None, None));
+    let clone = layer.clone();
+    drop(layer);
+    assert_eq!(std::thread::spawn(move || clone.get("b")).join().unwrap(), Some(2));
+}
