@@ -57,11 +57,11 @@ pub(crate) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
     imp::sum(payload, at, n)
 }
 
-/// [`candidates`] of places that may be anything: nothing where they are not inside the payload.
+/// [`candidates`], any of them, of places that may be anything: nothing where they are not inside the payload.
 #[inline(always)]
 pub(crate) fn checked_candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Option<u64> {
     let inside = payload.len().checked_sub(LANES).is_some_and(|most| lcp <= most && first <= most);
-    inside.then(|| candidates(payload, lcp, first, m, b))
+    inside.then(|| candidates(payload, lcp, first, m, b).any)
 }
 
 /// [`sum`] of a place that may be anything: nothing where it is not inside the payload, or there are too many bytes.
