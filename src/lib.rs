@@ -35,7 +35,9 @@
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor lends keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
-//! | [`InsertError`], [`BuildError`] | what can go wrong |
+//! | [`FrozenLayer`], [`FrozenLayerBuilder`] | immutable map to `u64`: compressed, built in parallel, in memory or a file; [`FrozenOptions`] |
+//! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
+//! | [`InsertError`], [`BuildError`], [`FrozenError`] | what can go wrong |
 //! | [`pool`] | the memory of all maps of the process |
 //!
 //! # Keys and values
@@ -74,7 +76,7 @@
 //!
 //! # Unsafe code
 //!
-//! It is confined to `src/raw`, and every block cites the invariant it rests on: [`safety`].
+//! It is confined to `src/raw` and the mapping of files, and every block cites the invariant it rests on: [`safety`].
 //!
 //! # Literature
 //!

@@ -6,6 +6,8 @@
 //!
 //! Where a chunk is cut, and which symbols there are, hangs on the keys alone. So the result is the same for any number of threads.
 
+#![forbid(unsafe_code)]
+
 use super::FrozenLayer;
 use super::bytes::Bytes;
 use super::chunk::{self, Chunk, Codec};
@@ -15,9 +17,9 @@ use super::layer::Layer;
 use super::options::{FrozenOptions, SymbolTable, ValueWidth};
 use super::packed::{BLOCK, PADDING, TreeBuilder};
 use super::pending::Pending;
-use super::symbols::{Decoder, Encoder, Kind, Sample};
+use super::symbols::{Encoder, Kind, Sample};
 use crate::MAX_KEY_LEN;
-use crate::raw::common_prefix;
+use crate::raw::{common_prefix, pool};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -29,6 +31,8 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 const CHUNK_BYTES: usize = 64 << 20;
 /// Bytes of keys, front-coded, from which the symbols are found.
 const HELD_BYTES: usize = 32 << 20;
+/// Bytes of chunks that are held together.
+const GATHERED: usize = 64 << 20;
 /// Bytes of a sample.
 const FSST_SAMPLE: usize = 1 << 17;
 const ONPAIR_SAMPLE: usize = 3 << 20;
@@ -279,6 +283,9 @@ impl FrozenLayerBuilder {
         self.work.wait(0, usize::MAX)?;
         let encoder = self.encoder.as_deref().expect("there is one after release");
         let separators = self.separators.unwrap_or_else(|| TreeBuilder::new(0));
+        if self.work.file.is_none() {
+            gather(&mut self.work.done);
+        }
         Ok((assemble(self.options.codec, encoder, self.work.done, separators), self.work.file))
     }
 
@@ -377,6 +384,32 @@ fn find_symbols(options: &FrozenOptions, held: &[Pending]) -> Encoder {
     }
 }
 
+/// Moves the bytes of chunks together, so that huge pages can hold them.
+fn gather(chunks: &mut [Chunk]) {
+    let mut rest = chunks;
+    while !rest.is_empty() {
+        let (mut count, mut bytes) = (0, 0);
+        while count < rest.len() && bytes < GATHERED {
+            bytes += rest[count].data.len();
+            count += 1;
+        }
+        let (group, behind) = rest.split_at_mut(count);
+        let mut room = pool::room(bytes);
+        for chunk in group.iter_mut() {
+            room.extend_from_slice(chunk.data.as_slice());
+            chunk.data = chunk.data.forget();
+        }
+        let gathered = Bytes::of_vec(room);
+        let mut offset = 0;
+        for chunk in group {
+            let len = chunk.data.len() as u64;
+            chunk.data = gathered.part(offset, len).expect("it was put there");
+            offset += len;
+        }
+        rest = behind;
+    }
+}
+
 /// Puts encoded chunks together.
 fn assemble(codec: Codec, encoder: &Encoder, mut chunks: Vec<Chunk>, separators: TreeBuilder) -> Layer {
     let mut len = 0;
@@ -387,9 +420,7 @@ fn assemble(codec: Codec, encoder: &Encoder, mut chunks: Vec<Chunk>, separators:
     let mut top = Vec::new();
     let top_tree = separators.finish(&mut top);
     top.extend_from_slice(&[0; PADDING]);
-    let table = encoder.table();
-    let decoder = Decoder::read(encoder.kind(), &table, encoder.symbols()).expect("what was trained can be read");
-    Layer { codec, decoder, table: Bytes::of_vec(table), symbols: encoder.symbols(), top: Bytes::of_vec(top), top_tree, chunks, len }
+    Layer { codec, decoder: encoder.decoder(), top: Bytes::of_vec(top), top_tree, chunks, len }
 }
 
 /// Builds from a slice, of which each thread reads its own part.
@@ -437,7 +468,9 @@ pub(super) fn from_sorted<K: AsRef<[u8]> + Sync>(options: &FrozenOptions, pairs:
     }
     let encoder = find_symbols(options, &pendings);
     let with_values = options.values == ValueWidth::Auto;
-    let chunks = pendings.into_par_iter().map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values)).collect();
+    let mut chunks: Vec<Chunk> =
+        pendings.into_par_iter().map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values)).collect();
+    gather(&mut chunks);
     let separators = separators.unwrap_or_else(|| TreeBuilder::new(0));
     Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, separators)))
 }

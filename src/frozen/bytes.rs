@@ -1,5 +1,7 @@
 //! Bytes that several chunks share, in memory or mapped, and little-endian words in them.
 
+#![forbid(unsafe_code)]
+
 use super::map::Mapping;
 use std::fmt;
 use std::ops::Range;
@@ -20,7 +22,10 @@ pub(crate) struct Bytes {
 
 impl Bytes {
     pub(crate) fn of_vec(mut bytes: Vec<u8>) -> Self {
-        bytes.shrink_to_fit();
+        // What fits already must not move: it may be backed by huge pages.
+        if bytes.capacity() > bytes.len() {
+            bytes.shrink_to_fit();
+        }
         let range = 0..bytes.len();
         Bytes { owner: Arc::new(Owner::Memory(bytes)), range }
     }
@@ -77,7 +82,6 @@ macro_rules! words {
     )*};
 }
 words! {
-    u16_at: u16;
     u32_at: u32;
     u64_at: u64;
     u128_at: u128;

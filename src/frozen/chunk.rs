@@ -1,5 +1,7 @@
 //! A chunk of a layer: some tens of thousands of neighbouring keys, encoded on their own, by either codec, and their values.
 
+#![forbid(unsafe_code)]
+
 use super::bytes::Bytes;
 use super::fst::FstChunk;
 use super::packed::{self, PackedChunk, Tree};
@@ -105,7 +107,15 @@ impl Chunk {
     #[inline(always)]
     pub(crate) fn find(&self, codec: Codec, decoder: &Decoder, key: &[u8]) -> Option<usize> {
         match codec {
-            Codec::Packed => self.search(codec, decoder, key)?.ok(),
+            Codec::Packed => {
+                let chunk = self.packed();
+                let (child, m) = chunk.descend(key)?;
+                // The value will be wanted, and comes from elsewhere: it may come while the block is searched.
+                if let Some(value) = values::place(self.values(), self.shape, child.index * packed::BLOCK) {
+                    packed::prefetch_values(value);
+                }
+                with_coder!(decoder, coder => chunk.search_block(coder, key, &child, m))?.ok()
+            }
             Codec::Fst => self.fst()?.find(key),
         }
     }

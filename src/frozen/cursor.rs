@@ -1,5 +1,7 @@
 //! Cursors, and the iterators on them.
 
+#![forbid(unsafe_code)]
+
 use super::FrozenLayer;
 use super::layer::Layer;
 use super::run::Run;

@@ -1,5 +1,7 @@
 //! What can go wrong with frozen layers.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 use std::io;
 

@@ -1,5 +1,7 @@
 //! The format of a layer's bytes, in memory and in files. FORMAT.md describes it.
 
+#![forbid(unsafe_code)]
+
 use super::bytes::{Bytes, u32_at, u64_at};
 use super::chunk::{Chunk, Codec};
 use super::error::FrozenError;
@@ -32,7 +34,8 @@ pub(crate) fn header() -> [u8; HEADER] {
 pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
     let mut out = Vec::new();
     let chunks_end = HEADER as u64 + layer.chunks.iter().map(|chunk| chunk.data.len() as u64).sum::<u64>();
-    out.extend_from_slice(layer.table.as_slice());
+    let (symbols, table) = layer.decoder.table();
+    out.extend_from_slice(&table);
     let mut offset = HEADER as u64;
     for chunk in &layer.chunks {
         let values = chunk.data.len() - chunk.key_bytes;
@@ -46,13 +49,13 @@ pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
         offset += chunk.data.len() as u64;
     }
     out.extend_from_slice(layer.top.as_slice());
-    let (table, top) = (layer.table.len() as u64, layer.top.len() as u64);
+    let (table, top) = (table.len() as u64, layer.top.len() as u64);
     let length = chunks_end + out.len() as u64 + FOOTER as u64;
     for word in [chunks_end, table, layer.chunks.len() as u64, top, layer.len as u64] {
         out.extend_from_slice(&word.to_le_bytes());
     }
     out.extend_from_slice(&layer.top_tree.root.to_le_bytes());
-    out.extend_from_slice(&(layer.symbols as u32).to_le_bytes());
+    out.extend_from_slice(&(symbols as u32).to_le_bytes());
     out.extend_from_slice(&[layer.top_tree.height, layer.codec as u8, layer.decoder.kind() as u8, 0]);
     out.extend_from_slice(&[0; 12]);
     out.extend_from_slice(&length.to_le_bytes());
@@ -147,8 +150,8 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     if start as u64 != len || offset != table_at || chunks.iter().any(|chunk| chunk.tree.height > MAX_HEIGHT) || height > MAX_HEIGHT {
         return Err(damaged("directory"));
     }
-    let (top_tree, symbols) = (Tree { root: half(40)?, height }, half(44)? as usize);
-    Ok(Layer { codec, decoder, table, symbols, top, top_tree, chunks, len: start })
+    let top_tree = Tree { root: half(40)?, height };
+    Ok(Layer { codec, decoder, top, top_tree, chunks, len: start })
 }
 
 /// Levels that a tree of 2^32 children has.

@@ -1,5 +1,7 @@
 //! The `Fst` codec: a transducer from a chunk's keys to their places in it. Places ascend with the keys, so it is searched both ways.
 
+#![forbid(unsafe_code)]
+
 use super::bytes::Bytes;
 use super::pending::Pending;
 use super::run::Run;
@@ -35,10 +37,6 @@ impl FstChunk {
         fst::raw::Fst::new(bytes).ok().map(FstChunk)
     }
 
-    pub(crate) fn fst(&self) -> &fst::raw::Fst<Bytes> {
-        &self.0
-    }
-
     #[inline]
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
         Some(self.0.get(key)?.value() as usize)
@@ -63,7 +61,10 @@ impl FstChunk {
         for _ in 0..BLOCK.min(len - first) {
             let (key, _) = stream.next()?;
             let lcp = common_prefix(&before, key);
-            run.push(lcp, |out| out.extend_from_slice(&key[lcp..]))?;
+            run.push(lcp, key.len() - lcp, |out| {
+                out.copy_from_slice(&key[lcp..]);
+                Some(key.len() - lcp)
+            })?;
             before.truncate(lcp);
             before.extend_from_slice(&key[lcp..]);
         }

@@ -1,8 +1,10 @@
 //! What a layer is made of, and how a key or a rank is found in it.
 
+#![forbid(unsafe_code)]
+
 use super::bytes::Bytes;
 use super::chunk::{Chunk, Codec};
-use super::packed::{Child, Tree};
+use super::packed::{Child, Tree, prefetch_block, prefetch_node};
 use super::symbols::{Coder, Decoder, with_coder};
 use super::values;
 use crate::raw::prefetch;
@@ -12,9 +14,6 @@ use crate::raw::prefetch;
 pub(crate) struct Layer {
     pub(crate) codec: Codec,
     pub(crate) decoder: Decoder,
-    /// The symbols, as they stand in a file.
-    pub(crate) table: Bytes,
-    pub(crate) symbols: usize,
     /// The index of the chunks: nodes like those inside them.
     pub(crate) top: Bytes,
     pub(crate) top_tree: Tree,
@@ -24,19 +23,6 @@ pub(crate) struct Layer {
 
 /// Lookups that go on side by side.
 const BATCH: usize = 32;
-/// Bytes of a cache line.
-const LINE: usize = 64;
-/// Cache lines of a node and of a block that are asked for ahead.
-const NODE_LINES: usize = 8;
-const BLOCK_LINES: usize = 4;
-
-#[inline(always)]
-fn prefetch_lines(data: &[u8], at: usize, lines: usize) {
-    for line in 0..lines {
-        prefetch(data.as_ptr().wrapping_add(at + line * LINE));
-    }
-}
-
 impl Layer {
     /// The chunk that a key belongs in.
     #[inline(always)]
@@ -99,7 +85,7 @@ impl Layer {
                 let chunk = self.chunk_of(key);
                 let root = chunk.map_or(0, |chunk| chunk.tree.root as usize);
                 if let Some(chunk) = chunk {
-                    prefetch_lines(chunk.keys(), root, NODE_LINES);
+                    prefetch_node(chunk.keys(), root);
                 }
                 batch.push(Lookup { key, chunk, at: Child { index: 0, offset: root }, m: 0, place: None });
             }
@@ -115,8 +101,11 @@ impl Layer {
                         if Tree::step(data, &mut lookup.at, lookup.key, &mut lookup.m).is_none() {
                             lookup.chunk = None;
                         }
-                        let lines = if level + 1 == chunk.tree.height { BLOCK_LINES } else { NODE_LINES };
-                        prefetch_lines(data, lookup.at.offset, lines);
+                        if level + 1 == chunk.tree.height {
+                            prefetch_block(data, lookup.at.offset);
+                        } else {
+                            prefetch_node(data, lookup.at.offset);
+                        }
                     }
                 }
             }

@@ -91,7 +91,7 @@ pub struct FrozenUsage {
     pub values: usize,
     /// Bytes of the index of chunks, and of what is known about each.
     pub index: usize,
-    /// Bytes of the symbols, as they are stored and as they are used.
+    /// Bytes of the symbols.
     pub symbols: usize,
     /// Bytes of keys and values that are not in memory of the layer's own, but in a mapped file.
     pub mapped: usize,
@@ -290,7 +290,8 @@ impl FrozenLayer {
                     if shared == before.len() {
                         return Some((&key[..shared], value));
                     }
-                    key = &key[..shared];
+                    // Nothing shorter is left only where a chunk is damaged, and the key before is not less.
+                    key = key.get(..shared).filter(|rest| rest.len() < key.len())?;
                 }
             }
         }
@@ -403,7 +404,7 @@ impl FrozenLayer {
     pub fn memory_usage(&self) -> FrozenUsage {
         let layer = &*self.layer;
         let index = size_of::<Layer>() + layer.top.len() + layer.chunks.capacity() * size_of::<chunk::Chunk>();
-        let mut usage = FrozenUsage { index, symbols: layer.table.len() + layer.decoder.heap_bytes(), ..FrozenUsage::default() };
+        let mut usage = FrozenUsage { index, symbols: layer.decoder.heap_bytes(), ..FrozenUsage::default() };
         for chunk in &layer.chunks {
             usage.keys += chunk.key_bytes;
             usage.values += chunk.data.len() - chunk.key_bytes;
@@ -445,7 +446,12 @@ impl FrozenLayer {
     /// # Errors
     /// The file cannot be read, or is not whole, or not of this format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
-        Self::from_bytes(std::fs::read(path)?)
+        use std::io::Read;
+        let mut file = std::fs::File::open(path)?;
+        let len = usize::try_from(file.metadata()?.len()).map_err(|_| FrozenError::Option("the file does not fit in memory"))?;
+        let mut bytes = crate::raw::pool::room(len);
+        file.read_to_end(&mut bytes)?;
+        Self::from_bytes(bytes)
     }
 
     /// A layer of the bytes of a file, which are verified.

@@ -1,5 +1,7 @@
 //! How a layer is built.
 
+#![forbid(unsafe_code)]
+
 use super::chunk::Codec;
 use super::error::FrozenError;
 use super::{FrozenLayer, FrozenLayerBuilder};

@@ -1,5 +1,7 @@
 //! A chunk's keys and values before they are encoded: front-coded, each key as its lcp and the bytes behind it.
 
+#![forbid(unsafe_code)]
+
 use crate::raw::common_prefix;
 
 /// Keys in order, with their values.

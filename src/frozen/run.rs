@@ -1,14 +1,17 @@
 //! Some neighbouring keys, decoded: what cursors hold.
 
+#![forbid(unsafe_code)]
+
 /// Keys one after the other, and of each how many bytes it shares with the one before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Run {
+    /// The keys, and room for more.
     bytes: Vec<u8>,
     /// Where keys begin and end in `bytes`.
     bounds: Vec<(usize, usize)>,
     lcps: Vec<usize>,
-    /// Where the bytes are from which the next key takes what it shares.
-    shared: (usize, usize),
+    /// Where the bytes are from which the next key takes what it shares. It is written behind them.
+    before: (usize, usize),
 }
 
 impl Run {
@@ -29,35 +32,41 @@ impl Run {
 
     /// Removes all keys; the next one may share bytes with `before`.
     pub(crate) fn clear(&mut self, before: &[u8]) {
-        self.bytes.clear();
-        self.bytes.extend_from_slice(before);
-        self.shared = (0, before.len());
-        self.bounds.clear();
-        self.lcps.clear();
+        if self.bytes.len() < before.len() {
+            self.bytes.resize(before.len(), 0);
+        }
+        self.bytes[..before.len()].copy_from_slice(before);
+        self.forget(before.len());
     }
 
     /// Removes all keys; the next one may share bytes with the last of them.
     pub(crate) fn clear_to_last(&mut self) {
-        let (start, end) = self.shared;
+        let (start, end) = self.before;
         self.bytes.copy_within(start..end, 0);
-        self.bytes.truncate(end - start);
-        self.shared = (0, end - start);
+        self.forget(end - start);
+    }
+
+    fn forget(&mut self, before: usize) {
+        self.before = (0, before);
         self.bounds.clear();
         self.lcps.clear();
     }
 
-    /// Adds a key, of which `append` appends the bytes behind the first `lcp`.
+    /// Adds a key, of which `write` writes the bytes behind the first `lcp`, `most` at most, and says how many they are.
     #[inline(always)]
-    pub(crate) fn push(&mut self, lcp: usize, append: impl FnOnce(&mut Vec<u8>)) -> Option<()> {
-        let (from, to) = self.shared;
-        if lcp > to - from {
+    pub(crate) fn push(&mut self, lcp: usize, most: usize, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<()> {
+        let (from, start) = self.before;
+        if lcp > start - from {
             return None;
         }
-        let start = self.bytes.len();
-        self.bytes.extend_from_within(from..from + lcp);
-        append(&mut self.bytes);
-        self.shared = (start, self.bytes.len());
-        self.bounds.push(self.shared);
+        let room = start + lcp + most;
+        if self.bytes.len() < room {
+            self.bytes.resize(2 * room, 0);
+        }
+        self.bytes.copy_within(from..from + lcp, start);
+        let end = start + lcp + write(self.bytes.get_mut(start + lcp..room)?)?;
+        self.before = (start, end);
+        self.bounds.push(self.before);
         self.lcps.push(lcp);
         Some(())
     }

@@ -77,7 +77,8 @@ impl<A: Automaton> FrozenSearch<'_, A> {
 
     /// Passes over the keys that begin with `key`, whose last state excludes them.
     fn pass(&mut self) {
-        self.cursor.next();
+        let behind = self.cursor.rank() + 1;
+        self.cursor.seek_to_rank(behind);
         if self.cursor.skip_shared(self.key.len()) {
             self.follows = true;
             return;
@@ -90,6 +91,8 @@ impl<A: Automaton> FrozenSearch<'_, A> {
             if let Some(other) = other {
                 self.key.push(other);
                 self.cursor.seek(&self.key);
+                // Only in a damaged chunk can it be before.
+                self.cursor.seek_to_rank(self.cursor.rank().max(behind));
                 self.key.pop();
                 self.follows = false;
                 return;

@@ -2,6 +2,8 @@
 //!
 //! Value `i` begins at bit `i * width`, counted from the least significant bit of the first byte. Zeros follow.
 
+#![forbid(unsafe_code)]
+
 use super::bytes::{u64_at, u128_at};
 
 /// Zeros behind the last value, so that each can be read as a part of a wide word.

@@ -83,10 +83,6 @@ enum SymbolsName {
 }
 
 impl Output {
-    pub(crate) fn path(&self) -> &Path {
-        &self.output
-    }
-
     /// The folder that the file is to be in.
     pub(crate) fn folder(&self) -> &Path {
         self.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

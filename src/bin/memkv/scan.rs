@@ -1,9 +1,6 @@
 //! `memkv scan`: keys in order.
 
-use crate::{
-    layer::Input,
-    print::Printer,
-};
+use crate::{layer::Input, print::Printer};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::{ffi::OsString, io::Write};

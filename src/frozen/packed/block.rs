@@ -1,16 +1,19 @@
 //! Blocks of keys.
 //!
 //! ```text
-//!   0   base: the least lcp; 255: the block is wide
-//!   1   of each key lcp − base, a nibble, the even key's the low one; 15: see below                  8 bytes
-//!   9   of each key its codes, a nibble; 15: see below                                               8 bytes
-//!  17   the lcps whose nibble is 15, a byte each; then the numbers of codes whose nibble is 15       a byte each
+//!   0   the least lcp; 255: the block is wide
+//!   1   the least number of codes, or 63 if that is less; + 64: lcps are short; + 128: numbers of codes are short
+//!   2   of each key its lcp, less the least: 16 nibbles, the low one of a byte first; short: 16 times 2 bits
+//!       of each key its number of codes, less the least: the same
+//!       the lcps whose nibble is 15 (short: whose bits are 3), a byte each; then such numbers of codes
 //!       the codes of each key behind its lcp
 //!
-//!   wide: base, lcp[n], codes[n], u32 each, and the codes
+//!   wide: 255, lcp[n], number of codes[n], u32 each, and the codes
 //! ```
 
-use crate::frozen::bytes::u32_at;
+#![forbid(unsafe_code)]
+
+use crate::frozen::bytes::{u32_at, u64_at};
 use crate::frozen::run::Run;
 use crate::frozen::symbols::{Coder, Encoder};
 use crate::raw::{LANES, checked_candidates, checked_sum};
@@ -19,10 +22,10 @@ use std::cmp::Ordering;
 /// Keys of a block.
 pub(crate) const BLOCK: usize = 16;
 const _: () = assert!(BLOCK == LANES);
-const HEADER: usize = 1 + BLOCK;
 const WIDE: u8 = 255;
-/// The nibble of what does not fit one.
-const ESCAPE: u8 = 15;
+const SHORT_LCPS: u8 = 64;
+const SHORT_LENS: u8 = 128;
+const MOST_LEN_BASE: usize = 63;
 
 /// Appends a block of keys, of which each has its lcp and the bytes behind it.
 pub(super) fn write<'a>(keys: impl Iterator<Item = (usize, &'a [u8])>, encoder: &Encoder, out: &mut Vec<u8>, codes: &mut Vec<u8>) {
@@ -36,101 +39,132 @@ pub(super) fn write<'a>(keys: impl Iterator<Item = (usize, &'a [u8])>, encoder: 
         lens[n] = (codes.len() - start) / encoder.unit();
         n += 1;
     }
-    if lcps.iter().chain(&lens).any(|&x| x >= WIDE.into()) {
+    let (lcps, lens) = (&lcps[..n], &lens[..n]);
+    if lcps.iter().chain(lens).any(|&x| x >= WIDE.into()) {
         out.push(WIDE);
-        for x in lcps[..n].iter().chain(&lens[..n]) {
+        for x in lcps.iter().chain(lens) {
             out.extend_from_slice(&(*x as u32).to_le_bytes());
         }
     } else {
-        let base = lcps[..n].iter().min().copied().unwrap_or(0);
-        out.push(base as u8);
-        // Keys that are not there: as if they were like the base.
-        let nibble = |x: usize| x.min(ESCAPE.into()) as u8;
-        let lcp_nibbles: [u8; BLOCK] = std::array::from_fn(|i| nibble(lcps[i].saturating_sub(base)));
-        let len_nibbles = lens.map(nibble);
-        for nibbles in [&lcp_nibbles, &len_nibbles] {
-            out.extend(nibbles.as_chunks::<2>().0.iter().map(|[low, high]| low | high << 4));
-        }
-        for (nibbles, values) in [(&lcp_nibbles, &lcps), (&len_nibbles, &lens)] {
-            out.extend(nibbles.iter().zip(values).filter(|(nibble, _)| **nibble == ESCAPE).map(|(_, &x)| x as u8));
-        }
+        let least = |lengths: &[usize]| lengths.iter().min().copied().unwrap_or(0);
+        let (lcp_base, len_base) = (least(lcps), least(lens).min(MOST_LEN_BASE));
+        let (short_lcps, short_lens) = (is_short(lcps, lcp_base), is_short(lens, len_base));
+        let flags = if short_lcps { SHORT_LCPS } else { 0 } | if short_lens { SHORT_LENS } else { 0 };
+        out.extend_from_slice(&[lcp_base as u8, len_base as u8 | flags]);
+        write_fields(lcps, lcp_base, short_lcps, out);
+        write_fields(lens, len_base, short_lens, out);
+        write_escapes(lcps, lcp_base, short_lcps, out);
+        write_escapes(lens, len_base, short_lens, out);
     }
     out.extend_from_slice(codes);
 }
 
+/// The field of what does not fit one.
+fn escape(short: bool) -> usize {
+    if short { 3 } else { 15 }
+}
+
+/// Whether lengths take fewer bytes with two bits each, and more escapes.
+fn is_short(lengths: &[usize], base: usize) -> bool {
+    let escapes = |short: bool| lengths.iter().filter(|&&x| x - base >= escape(short)).count();
+    BLOCK / 4 + escapes(true) < BLOCK / 2 + escapes(false)
+}
+
+fn write_fields(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
+    let bits = if short { 2 } else { 4 };
+    let fields = lengths.iter().rev().fold(0u64, |word, &x| word << bits | (x - base).min(escape(short)) as u64);
+    out.extend_from_slice(&fields.to_le_bytes()[..BLOCK * bits / 8]);
+}
+
+fn write_escapes(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
+    out.extend(lengths.iter().filter(|&&x| x - base >= escape(short)).map(|&x| x as u8));
+}
+
 /// The lengths of a narrow block: lcps, then numbers of codes.
 struct Lengths {
-    all: [u8; 2 * BLOCK],
+    all: [[u8; BLOCK]; 2],
     /// Where the codes begin.
     codes: usize,
 }
 
+/// Sixteen nibbles as bytes, eight in each word.
 #[inline(always)]
-fn unpack(nibbles: &[u8; BLOCK / 2], out: &mut [u8]) {
-    for (pair, &byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(nibbles) {
-        *pair = [byte & 15, byte >> 4];
-    }
+fn spread(nibbles: u64) -> [u64; 2] {
+    [nibbles & 0xFFFF_FFFF, nibbles >> 32].map(|half| {
+        let x = (half | half << 16) & 0x0000_FFFF_0000_FFFF;
+        let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
+        (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F
+    })
 }
 
-/// Puts in place of escapes what stands at `at`, and gives where that ends.
+/// The lowest bit of each nibble.
+const ONES: u64 = 0x1111_1111_1111_1111;
+
+/// Reads fields at `at`: nibbles, zeros for escapes; the lowest bit of each nibble that is an escape; and where the fields end.
 #[inline(always)]
-fn patch(block: &[u8], mut at: usize, out: &mut [u8], mut escaped: u32) -> Option<usize> {
-    while escaped != 0 {
-        *out.get_mut(escaped.trailing_zeros() as usize)? = *block.get(at)?;
+fn fields(block: &[u8], at: usize, short: bool) -> Option<(u64, u64, usize)> {
+    if short {
+        let x = u64::from(u32_at(block, at)?);
+        let x = (x | x << 16) & 0x0000_FFFF_0000_FFFF;
+        let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
+        let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+        let x = (x | x << 2) & 0x3333_3333_3333_3333;
+        let escapes = x & x >> 1 & ONES;
+        return Some((x & !(escapes * 3), escapes, at + BLOCK / 4));
+    }
+    let x = u64_at(block, at)?;
+    let pairs = x & x >> 1;
+    let escapes = pairs & pairs >> 2 & ONES;
+    Some((x & !(escapes * 15), escapes, at + BLOCK / 2))
+}
+
+/// Each of the nibbles and a base, as bytes, and in place of escapes what stands at `at`; and where that ends.
+#[inline(always)]
+fn lengths(block: &[u8], mut at: usize, nibbles: u64, base: u8, mut escapes: u64) -> Option<([u8; BLOCK], usize)> {
+    let mut all = [0; BLOCK];
+    let base = u64::from(base) * 0x0101_0101_0101_0101;
+    for (out, word) in all.as_chunks_mut::<8>().0.iter_mut().zip(spread(nibbles)) {
+        *out = word.wrapping_add(base).to_le_bytes();
+    }
+    while escapes != 0 {
+        all[(escapes.trailing_zeros() as usize / 4) & (BLOCK - 1)] = *block.get(at)?;
         at += 1;
-        escaped &= escaped - 1;
+        escapes &= escapes - 1;
     }
-    Some(at)
-}
-
-/// Which nibbles are escapes, in order. Both words hold eight bytes of nibbles.
-#[inline(always)]
-fn escapes(nibbles: &[u8; BLOCK]) -> u32 {
-    let mut mask = 0;
-    for (i, &nibble) in nibbles.iter().enumerate() {
-        mask |= u32::from(nibble == ESCAPE) << i;
-    }
-    mask
+    Some((all, at))
 }
 
 impl Lengths {
     #[inline(always)]
     fn read(block: &[u8]) -> Option<Self> {
-        let header: &[u8; HEADER] = block.first_chunk()?;
-        let mut all = [0; 2 * BLOCK];
-        let (lcps, lens) = all.split_at_mut(BLOCK);
-        let (lcps, lens): (&mut [u8; BLOCK], &mut [u8; BLOCK]) = (lcps.first_chunk_mut()?, lens.first_chunk_mut()?);
-        unpack(header[1..].first_chunk()?, lcps);
-        unpack(header[1 + BLOCK / 2..].first_chunk()?, lens);
-        let (escaped_lcps, escaped_lens) = (escapes(lcps), escapes(lens));
-        for lcp in lcps.iter_mut() {
-            *lcp = lcp.wrapping_add(header[0]);
-        }
-        let at = patch(block, HEADER, lcps, escaped_lcps)?;
-        let codes = patch(block, at, lens, escaped_lens)?;
-        Some(Lengths { all, codes })
+        let &[lcp_base, flags] = block.first_chunk()?;
+        let (lcps, escaped_lcps, at) = fields(block, 2, flags & SHORT_LCPS != 0)?;
+        let (lens, escaped_lens, at) = fields(block, at, flags & SHORT_LENS != 0)?;
+        let (lcps, at) = lengths(block, at, lcps, lcp_base, escaped_lcps)?;
+        let (lens, codes) = lengths(block, at, lens, flags & MOST_LEN_BASE as u8, escaped_lens)?;
+        Some(Lengths { all: [lcps, lens], codes })
     }
 
     #[inline(always)]
     fn lcp(&self, i: usize) -> usize {
-        self.all[i & (BLOCK - 1)].into()
+        self.all[0][i & (BLOCK - 1)].into()
     }
 
     #[inline(always)]
     fn len(&self, i: usize) -> usize {
-        self.all[BLOCK + (i & (BLOCK - 1))].into()
+        self.all[1][i & (BLOCK - 1)].into()
     }
 
     /// The keys whose lcp is at most `m`.
     #[inline(always)]
     fn at_most(&self, m: usize) -> u32 {
-        checked_candidates(&self.all, 0, BLOCK, m.min(255) as u8, 0).unwrap_or(0) as u32
+        checked_candidates(self.all.as_flattened(), 0, BLOCK, m.min(255) as u8, 0).unwrap_or(0) as u32
     }
 
     /// Codes of the keys before `i`.
     #[inline(always)]
     fn before(&self, i: usize) -> usize {
-        checked_sum(&self.all, BLOCK, i).unwrap_or(0)
+        checked_sum(self.all.as_flattened(), BLOCK, i).unwrap_or(0)
     }
 }
 
@@ -208,7 +242,7 @@ pub(super) fn read<C: Coder>(block: &[u8], n: usize, coder: C, run: &mut Run) ->
             let lcp = u32_at(block, 1 + 4 * i)? as usize;
             let code = block.get(at..)?.get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
             at += code.len();
-            run.push(lcp, |out| coder.append(code, out))?;
+            run.push(lcp, code.len() / C::UNIT * C::MOST, |out| coder.decode(code, out))?;
         }
         return Some(());
     }
@@ -217,7 +251,7 @@ pub(super) fn read<C: Coder>(block: &[u8], n: usize, coder: C, run: &mut Run) ->
     for i in 0..n {
         let (code, behind) = rest.split_at_checked(lengths.len(i) * C::UNIT)?;
         rest = behind;
-        run.push(lengths.lcp(i), |out| coder.append(code, out))?;
+        run.push(lengths.lcp(i), lengths.len(i) * C::MOST, |out| coder.decode(code, out))?;
     }
     Some(())
 }

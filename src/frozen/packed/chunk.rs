@@ -1,7 +1,10 @@
 //! A chunk of the `Packed` codec.
 
+#![forbid(unsafe_code)]
+
 use super::block::{self, BLOCK};
 use super::node::{Child, PADDING, Tree, TreeBuilder};
+use super::prefetch_block;
 use crate::frozen::pending::Pending;
 use crate::frozen::run::Run;
 use crate::frozen::symbols::{Coder, Encoder};
@@ -53,8 +56,16 @@ impl PackedChunk<'_> {
     /// Finds a key: `Ok` with its place, or `Err` with that of the first greater one.
     #[inline(always)]
     pub(crate) fn search<C: Coder>(&self, coder: C, key: &[u8]) -> Option<Result<usize, usize>> {
-        let (child, m) = self.tree.search(self.data, key)?;
+        let (child, m) = self.descend(key)?;
         self.search_block(coder, key, &child, m)
+    }
+
+    /// The first half of [`search`](Self::search): the block where the key belongs, and how many bytes it shares with the separator before that.
+    #[inline(always)]
+    pub(crate) fn descend(&self, key: &[u8]) -> Option<(Child, usize)> {
+        let (child, m) = self.tree.search(self.data, key)?;
+        prefetch_block(self.data, child.offset);
+        Some((child, m))
     }
 
     /// The second half of [`search`](Self::search): in the block that the tree leads to.

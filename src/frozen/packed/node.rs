@@ -1,168 +1,131 @@
 //! Index nodes.
 //!
 //! ```text
-//!   0  flags (1: wide separators, 2: wide starts)   1  separators n   2  two zeros   4  where child 0 begins, u32
-//!   8  lcp[n]  first[n]  len[n]                     a byte each; wide: lcp[n] and len[n], u32 each
-//!      starts[n]                                    u16 each, from child 0 on, of children 1..=n; wide: u32 each
-//!      the separators behind their lcps             narrow: and behind their first bytes, which are in first
+//!   0  flags (1: wide)   1  separators n   2  two zeros   4  where child 0 begins, u32   8  length of the prefix, u32
+//!  12  ends[0..=n]                 where separator i begins behind the prefix, and i − 1 ends, u16; wide: u32
+//!      starts[0..=n]               where child i begins, counted from child 0, u16; wide: u32
+//!      prefix                      what all separators begin with
+//!      the separators behind it
 //! ```
+//!
+//! Behind the last node there are [`PADDING`] zeros.
 
-use crate::frozen::bytes::{u16_at, u32_at};
-use crate::raw::{LANES, checked_candidates, checked_sum, common_prefix};
+#![forbid(unsafe_code)]
+
+use super::prefetch_node;
+use crate::frozen::bytes::{u32_at, u64_at};
+use crate::raw::common_prefix;
 
 /// Children of a node, at most.
 pub(crate) const FANOUT: usize = 64;
-const WIDE_KEYS: u8 = 1;
-const WIDE_STARTS: u8 = 2;
-const HEADER: usize = 8;
-/// Zeros behind the last node, into which vector loads may reach.
-pub(crate) const PADDING: usize = 16;
+const WIDE: u8 = 1;
+const HEADER: usize = 12;
+/// Bytes behind a separator that can be read.
+pub(crate) const PADDING: usize = 8;
 
-/// A node in its chunk.
+/// A node in its chunk, with words of `W` bytes.
 #[derive(Clone, Copy)]
-struct Node<'a> {
-    data: &'a [u8],
-    /// Where its arrays begin.
-    at: usize,
-    n: usize,
-    flags: u8,
+struct Node<'a, const W: usize> {
     base: u32,
+    ends: &'a [[u8; W]],
+    starts: &'a [[u8; W]],
+    prefix: &'a [u8],
+    /// The separators behind the prefix, and what follows the node.
+    rest: &'a [u8],
 }
 
-/// Where a search went on to.
+/// Runs code for a node of either width.
+macro_rules! with_node {
+    ($data:expr, $at:expr, $node:ident => $body:expr) => {{
+        let (header, body) = $data.get($at..)?.split_first_chunk::<HEADER>()?;
+        if header[0] & WIDE == 0 {
+            let $node = Node::<2>::read(header, body)?;
+            $body
+        } else {
+            let $node = Node::<4>::read(header, body)?;
+            $body
+        }
+    }};
+}
+
+/// Where a search went on to: which child of its level, and where it begins.
 pub(crate) struct Child {
     pub(crate) index: usize,
     pub(crate) offset: usize,
 }
 
-impl<'a> Node<'a> {
+impl<'a, const W: usize> Node<'a, W> {
     #[inline(always)]
-    fn read(data: &'a [u8], at: usize) -> Option<Self> {
-        let header: &[u8; HEADER] = data.get(at..)?.first_chunk()?;
-        let n = usize::from(header[1]);
-        (n < FANOUT).then_some(Node { data, at: at + HEADER, n, flags: header[0], base: u32_at(header, 4)? })
-    }
-
-    fn is_wide(&self) -> bool {
-        self.flags & WIDE_KEYS != 0
+    fn read(header: &[u8; HEADER], body: &'a [u8]) -> Option<Self> {
+        let children = usize::from(header[1]) + 1;
+        let (ends, body) = body.split_at_checked(W * children)?;
+        let (starts, body) = body.split_at_checked(W * children)?;
+        let (prefix, rest) = body.split_at_checked(u32_at(header, 8)? as usize)?;
+        Some(Node { base: u32_at(header, 4)?, ends: ends.as_chunks().0, starts: starts.as_chunks().0, prefix, rest })
     }
 
     #[inline(always)]
-    fn starts(&self) -> usize {
-        self.at + self.n * if self.is_wide() { 8 } else { 3 }
+    fn word(word: &[u8; W]) -> usize {
+        word.iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte))
     }
 
+    /// Where a child begins.
     #[inline(always)]
-    fn suffixes(&self) -> usize {
-        self.starts() + self.n * if self.flags & WIDE_STARTS != 0 { 4 } else { 2 }
+    fn child(&self, index: usize) -> Option<usize> {
+        (self.base as usize).checked_add(Self::word(self.starts.get(index)?))
     }
 
+    /// Where a separator is in the rest.
     #[inline(always)]
-    fn child(&self, index: usize) -> Option<Child> {
-        let start = match index.checked_sub(1) {
-            None => 0,
-            Some(_) if index > self.n => return None,
-            Some(before) if self.flags & WIDE_STARTS != 0 => u32_at(self.data, self.starts() + 4 * before)?,
-            Some(before) => u16_at(self.data, self.starts() + 2 * before)?.into(),
-        };
-        Some(Child { index, offset: self.base.checked_add(start)? as usize })
+    fn bounds(&self, i: usize) -> Option<(usize, usize)> {
+        let [start, end] = self.ends.get(i..)?.first_chunk()?;
+        Some((Self::word(start), Self::word(end)))
     }
 
-    /// The lcp of separator `i`, and what is behind it.
-    fn separator(&self, i: usize) -> Option<(usize, Separator<'a>)> {
-        if self.is_wide() {
-            let mut at = self.suffixes();
-            for j in 0..i {
-                at = at.checked_add(u32_at(self.data, self.at + 4 * (self.n + j))? as usize)?;
-            }
-            let len = u32_at(self.data, self.at + 4 * (self.n + i))? as usize;
-            let rest = self.data.get(at..)?.get(..len)?;
-            let (&first, rest) = rest.split_first()?;
-            return Some((u32_at(self.data, self.at + 4 * i)? as usize, Separator { first, rest }));
-        }
-        let at = self.suffixes() + self.data.get(self.at + 2 * self.n..)?.get(..i)?.iter().map(|&len| usize::from(len)).sum::<usize>();
-        let len = usize::from(*self.data.get(self.at + 2 * self.n + i)?);
-        let rest = self.data.get(at..)?.get(..len)?;
-        Some((usize::from(*self.data.get(self.at + i)?), Separator { first: *self.data.get(self.at + self.n + i)?, rest }))
-    }
-
-    /// The child for `key`, which shares `m` bytes with the last separator above that is not greater, and how many it shares then.
+    /// The child for `key`, and how many bytes this shares with the last separator that is not greater: `m`, if that is none of this node's.
+    ///
+    /// Of the two separators between which the search goes on, `left` and `right` are what they share with the key; all between them share the less of
+    /// both.
     #[inline(always)]
     fn search(&self, key: &[u8], m: usize) -> Option<(usize, usize)> {
-        if self.is_wide() { self.search_wide(key, m) } else { self.search_narrow(key, m) }
-    }
-
-    #[inline(always)]
-    fn search_narrow(&self, key: &[u8], mut m: usize) -> Option<(usize, usize)> {
-        let (n, lcps, firsts, lens) = (self.n, self.at, self.at + self.n, self.at + 2 * self.n);
-        // Separators before this one are not greater than the key.
-        let mut from = 0;
-        'compare: loop {
-            // A key that ends here equals the last separator, and the next one is greater.
-            let Some(&byte) = key.get(m) else { return Some((from, m)) };
-            let mut group = from & !(LANES - 1);
-            let hit = loop {
-                if group >= n {
-                    return Some((n, m));
-                }
-                let mut hits = checked_candidates(self.data, lcps + group, firsts + group, m.min(255) as u8, byte)?;
-                hits &= u64::MAX << from.saturating_sub(group);
-                if hits != 0 {
-                    break group + hits.trailing_zeros() as usize;
-                }
-                group += LANES;
-            };
-            if hit >= n {
-                return Some((n, m));
-            }
-            if usize::from(*self.data.get(lcps + hit)?) < m || *self.data.get(firsts + hit)? > byte {
-                return Some((hit, m));
-            }
-            let (mut at, mut i) = (self.suffixes(), 0);
-            while i < hit {
-                at += checked_sum(self.data, lens + i, (hit - i).min(LANES))?;
-                i += LANES;
-            }
-            let rest = self.data.get(at..)?.get(..usize::from(*self.data.get(lens + hit)?))?;
-            let left = &key[m + 1..];
-            let shared = common_prefix(rest, left);
-            if shared < rest.len() && left.get(shared).is_none_or(|byte| *byte < rest[shared]) {
-                return Some((hit, m));
-            }
-            m += 1 + shared;
-            from = hit + 1;
-            continue 'compare;
+        let shared = common_prefix(self.prefix, key);
+        if shared < self.prefix.len() {
+            let greater = key.get(shared).is_some_and(|byte| *byte > self.prefix[shared]);
+            return Some(if greater { (self.ends.len() - 1, shared) } else { (0, m) });
         }
-    }
-
-    #[cold]
-    fn search_wide(&self, key: &[u8], mut m: usize) -> Option<(usize, usize)> {
-        let mut at = self.suffixes();
-        for i in 0..self.n {
-            let lcp = u32_at(self.data, self.at + 4 * i)? as usize;
-            let rest = self.data.get(at..)?.get(..u32_at(self.data, self.at + 4 * (self.n + i))? as usize)?;
-            at += rest.len();
-            if lcp > m {
-                continue;
+        let key = key.get(shared..)?;
+        let (mut low, mut high, mut left, mut right) = (0, self.ends.len() - 1, 0, 0);
+        while low < high {
+            let middle = (low + high) / 2;
+            let (start, end) = self.bounds(middle)?;
+            let known = left.min(right);
+            let (shared, not_greater) = compare(self.rest, start, end, key, known)?;
+            if not_greater {
+                (low, left) = (middle + 1, shared);
+            } else {
+                (high, right) = (middle, shared);
             }
-            if lcp < m {
-                return Some((i, m));
-            }
-            let left = key.get(m..)?;
-            let shared = common_prefix(rest, left);
-            if shared < rest.len() && left.get(shared).is_none_or(|byte| *byte < rest[shared]) {
-                return Some((i, m));
-            }
-            m += shared;
         }
-        Some((self.n, m))
+        Some((low, if low == 0 { m } else { self.prefix.len() + left }))
     }
 }
 
-/// A separator behind its lcp.
-struct Separator<'a> {
-    first: u8,
-    rest: &'a [u8],
+/// How many bytes `text[start..end]` and `key` share, `known` at least, and whether the first is not greater.
+#[inline(always)]
+fn compare(text: &[u8], start: usize, end: usize, key: &[u8], known: usize) -> Option<(usize, bool)> {
+    // Mostly they differ within a word.
+    if let (Some(a), Some(b)) = (u64_at(text, start + known), u64_at(key, known)) {
+        let shared = known + (a ^ b).trailing_zeros() as usize / 8;
+        if shared >= end.saturating_sub(start) {
+            return Some((end.checked_sub(start)?, true));
+        }
+        if a != b {
+            return Some((shared, a.swap_bytes() < b.swap_bytes()));
+        }
+    }
+    let separator = text.get(start..end)?;
+    let shared = known + common_prefix(separator.get(known..)?, key.get(known..)?);
+    Some((shared, separator.get(shared) <= key.get(shared)))
 }
 
 /// A tree of nodes.
@@ -179,68 +142,55 @@ impl Tree {
     pub(crate) fn search(self, data: &[u8], key: &[u8]) -> Option<(Child, usize)> {
         let (mut child, mut m) = (Child { index: 0, offset: self.root as usize }, 0);
         for _ in 0..self.height {
-            let node = Node::read(data, child.offset)?;
-            let (index, shared) = node.search(key, m)?;
-            m = shared;
-            child = Child { index: child.index * FANOUT + index, offset: node.child(index)?.offset };
+            prefetch_node(data, child.offset);
+            Self::step(data, &mut child, key, &mut m)?;
         }
         Some((child, m))
     }
 
-    /// The node one level down from `at` on the way to `key`: for searches that go on side by side.
+    /// Goes from a node to the child for `key`.
     #[inline(always)]
     pub(crate) fn step(data: &[u8], at: &mut Child, key: &[u8], m: &mut usize) -> Option<()> {
-        let node = Node::read(data, at.offset)?;
-        let (index, shared) = node.search(key, *m)?;
-        *m = shared;
-        *at = Child { index: at.index * FANOUT + index, offset: node.child(index)?.offset };
+        with_node!(data, at.offset, node => {
+            let (index, shared) = node.search(key, *m)?;
+            *m = shared;
+            *at = Child { index: at.index * FANOUT + index, offset: node.child(index)? };
+        });
         Some(())
     }
 
-    /// Where child `index` begins.
-    pub(crate) fn child(self, data: &[u8], index: usize) -> Option<usize> {
+    /// Where the node of a level, counted from below, is on the way to child `index`.
+    fn node(self, data: &[u8], level: u32, index: usize) -> Option<usize> {
         let mut offset = self.root as usize;
-        for level in (0..u32::from(self.height)).rev() {
-            offset = Node::read(data, offset)?.child(index / FANOUT.pow(level) % FANOUT)?.offset;
+        for above in (level..u32::from(self.height)).skip(1).rev() {
+            offset = with_node!(data, offset, node => node.child(index / FANOUT.pow(above) % FANOUT)?);
         }
         Some(offset)
     }
 
-    /// The first `len` bytes of the separator before child `index`, into `out`.
-    ///
-    /// From the last entry backwards: an entry has the bytes from its lcp on, and those before are the last earlier entry's with a smaller lcp.
+    /// Where child `index` begins.
+    pub(crate) fn child(self, data: &[u8], index: usize) -> Option<usize> {
+        if self.height == 0 {
+            return Some(self.root as usize);
+        }
+        with_node!(data, self.node(data, 0, index)?, node => node.child(index % FANOUT))
+    }
+
+    /// The first `len` bytes of the separator before child `index`, into `out`. It is in the lowest node where something is before the child.
     pub(crate) fn separator(self, data: &[u8], index: usize, len: usize, out: &mut Vec<u8>) -> Option<()> {
         out.clear();
-        // The length comes from the file; the bytes have to be there.
-        if len > data.len().saturating_mul(16) {
-            return None;
-        }
-        out.resize(len, 0);
-        let mut missing = len;
         for level in 0..u32::from(self.height) {
-            if missing == 0 {
-                break;
-            }
-            // The node of this level, counted from below, on the way to the child.
-            let mut offset = self.root as usize;
-            for above in (level + 1..u32::from(self.height)).rev() {
-                offset = Node::read(data, offset)?.child(index / FANOUT.pow(above) % FANOUT)?.offset;
-            }
-            let node = Node::read(data, offset)?;
-            for i in (0..index / FANOUT.pow(level) % FANOUT).rev() {
-                let (lcp, separator) = node.separator(i)?;
-                if lcp < missing {
-                    let part = out.get_mut(lcp..missing)?;
-                    part[0] = separator.first;
-                    part[1..].copy_from_slice(separator.rest.get(..missing - lcp - 1)?);
-                    missing = lcp;
-                    if missing == 0 {
-                        break;
-                    }
-                }
+            if let Some(before) = (index / FANOUT.pow(level) % FANOUT).checked_sub(1) {
+                with_node!(data, self.node(data, level, index)?, node => {
+                    let (start, end) = node.bounds(before)?;
+                    let from_prefix = node.prefix.len().min(len);
+                    out.extend_from_slice(&node.prefix[..from_prefix]);
+                    out.extend_from_slice(node.rest.get(start..end)?.get(..len - from_prefix)?);
+                });
+                return Some(());
             }
         }
-        (missing == 0).then_some(())
+        (len == 0).then_some(())
     }
 }
 
@@ -292,34 +242,27 @@ impl TreeBuilder {
     }
 
     fn write(&self, children: std::ops::Range<usize>, out: &mut Vec<u8>) {
-        let (first, n) = (children.start, children.len() - 1);
-        let entries: Vec<(usize, &[u8])> = (first + 1..children.end)
-            .map(|child| {
-                let (before, separator) = (self.separator(child - 1), self.separator(child));
-                let lcp = common_prefix(before, separator);
-                (lcp, &separator[lcp..])
-            })
-            .collect();
-        let wide_keys = entries.iter().any(|(lcp, suffix)| *lcp >= 255 || suffix.len() > 255);
-        let wide_starts = self.starts[children.end - 1] - self.starts[first] > u16::MAX.into();
-        out.extend_from_slice(&[if wide_keys { WIDE_KEYS } else { 0 } | if wide_starts { WIDE_STARTS } else { 0 }, n as u8, 0, 0]);
-        out.extend_from_slice(&self.starts[first].to_le_bytes());
-        if wide_keys {
-            entries.iter().for_each(|(lcp, _)| out.extend_from_slice(&(*lcp as u32).to_le_bytes()));
-            entries.iter().for_each(|(_, suffix)| out.extend_from_slice(&(suffix.len() as u32).to_le_bytes()));
-        } else {
-            out.extend(entries.iter().map(|(lcp, _)| *lcp as u8));
-            out.extend(entries.iter().map(|(_, suffix)| suffix[0]));
-            out.extend(entries.iter().map(|(_, suffix)| (suffix.len() - 1) as u8));
-        }
-        for start in &self.starts[first + 1..children.end] {
-            let start = start - self.starts[first];
-            if wide_starts {
-                out.extend_from_slice(&start.to_le_bytes());
+        let (first, last) = (children.start, children.end - 1);
+        let base = self.starts[first];
+        let prefix = if first < last { common_prefix(self.separator(first + 1), self.separator(last)) } else { 0 };
+        let rest = |child: usize| &self.separator(child)[prefix..];
+        let mut ends = vec![0];
+        (first + 1..=last).for_each(|child| ends.push(ends[child - first - 1] + rest(child).len() as u32));
+        let starts: Vec<u32> = self.starts[first..=last].iter().map(|start| start - base).collect();
+        let wide = ends.iter().chain(&starts).any(|&word| word > u16::MAX.into());
+        out.extend_from_slice(&[if wide { WIDE } else { 0 }, (last - first) as u8, 0, 0]);
+        out.extend_from_slice(&base.to_le_bytes());
+        out.extend_from_slice(&(prefix as u32).to_le_bytes());
+        for &word in ends.iter().chain(&starts) {
+            if wide {
+                out.extend_from_slice(&word.to_le_bytes());
             } else {
-                out.extend_from_slice(&(start as u16).to_le_bytes());
+                out.extend_from_slice(&(word as u16).to_le_bytes());
             }
         }
-        entries.iter().for_each(|(_, suffix)| out.extend_from_slice(&suffix[usize::from(!wide_keys)..]));
+        if first < last {
+            out.extend_from_slice(&self.separator(last)[..prefix]);
+        }
+        (first + 1..=last).for_each(|child| out.extend_from_slice(rest(child)));
     }
 }

@@ -1,6 +1,9 @@
 //! From codes back to strings, and comparing a coded string with a plain one without decoding more of it than it takes.
 
+#![forbid(unsafe_code)]
+
 use super::{ESCAPE, Symbol};
+use crate::frozen::bytes::{u64_at, u128_at};
 use crate::raw::common_prefix;
 use std::cmp::Ordering;
 
@@ -12,8 +15,11 @@ pub(crate) trait Coder: Copy {
     /// Bytes that the coded string and `key` begin with alike, and how the coded string compares.
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering);
 
-    /// Appends the string.
-    fn append(self, code: &[u8], out: &mut Vec<u8>);
+    /// Bytes that a code stands for, at most, and that writing it touches.
+    const MOST: usize;
+
+    /// Writes the string to `out`, which has `MOST` bytes for each code, and gives its length.
+    fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize>;
 }
 
 /// Bytes that stand for themselves.
@@ -29,22 +35,39 @@ impl Coder for Plain {
         (shared, code.get(shared).cmp(&key.get(shared)))
     }
 
+    const MOST: usize = 1;
+
     #[inline(always)]
-    fn append(self, code: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(code);
+    fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
+        out.get_mut(..code.len())?.copy_from_slice(code);
+        Some(code.len())
     }
 }
 
-/// The `N` bytes at `at`, those behind the end zeros.
-#[inline(always)]
-fn load<const N: usize>(key: &[u8], at: usize) -> [u8; N] {
-    let rest = key.get(at..).unwrap_or_default();
-    if let Some(word) = rest.first_chunk::<N>() {
-        return *word;
-    }
-    let mut word = [0; N];
-    word[..rest.len()].copy_from_slice(rest);
-    word
+macro_rules! load {
+    ($($name:ident: $t:ty;)*) => {$(
+        /// The word at `at`, the first byte the least significant, zeros behind the end.
+        #[inline(always)]
+        fn $name(key: &[u8], at: usize) -> $t {
+            const SIZE: usize = size_of::<$t>();
+            let rest = key.get(at..).unwrap_or_default();
+            if let Some(word) = rest.first_chunk() {
+                return <$t>::from_le_bytes(*word);
+            }
+            if rest.is_empty() {
+                return 0;
+            }
+            // The last word of the key, without what is before `at`.
+            match key.last_chunk() {
+                Some(word) => <$t>::from_le_bytes(*word) >> (8 * (SIZE - rest.len())),
+                None => rest.iter().rev().fold(0, |word, &byte| word << 8 | <$t>::from(byte)),
+            }
+        }
+    )*};
+}
+load! {
+    load8: u64;
+    load16: u128;
 }
 
 /// Where a symbol of `len` bytes and the key differ, of which `same` bytes are alike; the key goes on at `at`.
@@ -62,21 +85,47 @@ fn ended(at: usize, key: &[u8]) -> (usize, Ordering) {
     (at, if at == key.len() { Ordering::Equal } else { Ordering::Less })
 }
 
+macro_rules! masks {
+    ($($name:ident: $t:ty;)*) => {$(
+        /// The lowest bytes of a word, as many as the index says.
+        static $name: [$t; 16] = {
+            let mut masks = [<$t>::MAX; 16];
+            let mut len = 0;
+            while len < size_of::<$t>() {
+                masks[len] = (1 << (8 * len)) - 1;
+                len += 1;
+            }
+            masks
+        };
+    )*};
+}
+masks! {
+    MASKS: u64;
+    WIDE_MASKS: u128;
+}
+
 /// Codes of one byte.
 pub(crate) struct Fsst {
     /// A symbol's bytes, the first the least significant, then zeros.
     words: [u64; 256],
     lens: [u8; 256],
+    count: usize,
 }
 
 impl Fsst {
     pub(super) fn new(symbols: &[Symbol]) -> Self {
-        let mut table = Fsst { words: [0; 256], lens: [0; 256] };
+        let mut table = Fsst { words: [0; 256], lens: [0; 256], count: 0 };
         for (symbol, (word, len)) in symbols.iter().zip(table.words.iter_mut().zip(&mut table.lens)) {
             *word = u64::from_le_bytes(*symbol.bytes().first_chunk().expect("16 bytes"));
             *len = symbol.len() as u8;
         }
+        table.count = symbols.len();
         table
+    }
+
+    pub(super) fn symbols(&self) -> Vec<Symbol> {
+        let symbols = self.words.iter().zip(&self.lens).take(self.count);
+        symbols.map(|(word, len)| Symbol::of(&word.to_le_bytes()[..usize::from(*len)])).collect()
     }
 }
 
@@ -86,13 +135,23 @@ impl Coder for &Fsst {
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
         let (mut at, mut codes) = (0, code.iter());
+        // While there is a whole word of the key left, and nothing escaped: without looking for where they differ.
+        while let Some(key) = u64_at(key, at) {
+            let Some(&code) = codes.as_slice().first() else { break };
+            let (word, len) = (self.words[usize::from(code)], self.lens[usize::from(code)]);
+            if (word ^ key) & MASKS[usize::from(len & 15)] != 0 || len == 0 {
+                break;
+            }
+            codes.next();
+            at += usize::from(len);
+        }
         while let Some(&code) = codes.next() {
             let (mut word, mut len) = (self.words[usize::from(code)], usize::from(self.lens[usize::from(code)]));
             if code == ESCAPE {
                 let Some(&byte) = codes.next() else { break };
                 (word, len) = (byte.into(), 1);
             }
-            let same = ((word ^ u64::from_le_bytes(load(key, at))).trailing_zeros() / 8) as usize;
+            let same = ((word ^ load8(key, at)).trailing_zeros() / 8) as usize;
             if same < len || at + len > key.len() {
                 return differ(at, same, (word >> (8 * (same & 7))) as u8, key);
             }
@@ -101,19 +160,22 @@ impl Coder for &Fsst {
         ended(at, key)
     }
 
+    const MOST: usize = 8;
+
     #[inline(always)]
-    fn append(self, code: &[u8], out: &mut Vec<u8>) {
-        let mut codes = code.iter();
+    fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
+        let (mut at, mut codes) = (0, code.iter());
         while let Some(&code) = codes.next() {
             if code == ESCAPE {
-                let Some(&byte) = codes.next() else { break };
-                out.push(byte);
+                *out.get_mut(at)? = *codes.next()?;
+                at += 1;
             } else {
-                let end = out.len() + usize::from(self.lens[usize::from(code)]);
-                out.extend_from_slice(&self.words[usize::from(code)].to_le_bytes());
-                out.truncate(end);
+                let place = out.get_mut(at..)?.first_chunk_mut()?;
+                *place = self.words[usize::from(code)].to_le_bytes();
+                at += usize::from(self.lens[usize::from(code)]);
             }
         }
+        Some(at)
     }
 }
 
@@ -131,6 +193,10 @@ impl OnPair {
     pub(super) fn heap_bytes(&self) -> usize {
         self.slots.capacity() * 16
     }
+
+    pub(super) fn symbols(&self) -> Vec<Symbol> {
+        self.slots.iter().map(|slot| Symbol::of(&slot[..usize::from(slot[15])])).collect()
+    }
 }
 
 impl Coder for &OnPair {
@@ -138,12 +204,23 @@ impl Coder for &OnPair {
 
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
-        let mut at = 0;
-        for code in code.as_chunks::<2>().0 {
+        let (mut at, mut codes) = (0, code.as_chunks::<2>().0.iter());
+        // While there is a whole word of the key left: without looking for where they differ.
+        while let Some(key) = u128_at(key, at) {
+            let Some(slot) = codes.as_slice().first().and_then(|code| self.slots.get(usize::from(u16::from_le_bytes(*code)))) else {
+                break;
+            };
+            if (u128::from_le_bytes(*slot) ^ key) & WIDE_MASKS[usize::from(slot[15] & 15)] != 0 {
+                break;
+            }
+            codes.next();
+            at += usize::from(slot[15]);
+        }
+        for code in codes {
             let Some(slot) = self.slots.get(usize::from(u16::from_le_bytes(*code))) else { break };
             let (word, len) = (u128::from_le_bytes(*slot), usize::from(slot[15]));
-            // The length's byte differs from the key's or not: it is behind the symbol either way.
-            let same = ((word ^ u128::from_le_bytes(load(key, at))).trailing_zeros() / 8) as usize;
+            // The length's byte is behind the symbol, so whether it differs does not count.
+            let same = ((word ^ load16(key, at)).trailing_zeros() / 8) as usize;
             if same < len || at + len > key.len() {
                 return differ(at, same, slot[same & 15], key);
             }
@@ -152,13 +229,16 @@ impl Coder for &OnPair {
         ended(at, key)
     }
 
+    const MOST: usize = 16;
+
     #[inline(always)]
-    fn append(self, code: &[u8], out: &mut Vec<u8>) {
+    fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
+        let mut at = 0;
         for code in code.as_chunks::<2>().0 {
-            let Some(slot) = self.slots.get(usize::from(u16::from_le_bytes(*code))) else { break };
-            let end = out.len() + usize::from(slot[15]);
-            out.extend_from_slice(slot);
-            out.truncate(end);
+            let slot = self.slots.get(usize::from(u16::from_le_bytes(*code)))?;
+            *out.get_mut(at..)?.first_chunk_mut()? = *slot;
+            at += usize::from(slot[15]);
         }
+        Some(at)
     }
 }

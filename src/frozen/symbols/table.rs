@@ -1,5 +1,7 @@
 //! A table of symbols in the order of their bytes, and the longest of them that a string begins with.
 
+#![forbid(unsafe_code)]
+
 /// The longest symbol, in bytes.
 pub(crate) const MAX_SYMBOL: usize = 15;
 
@@ -132,13 +134,6 @@ impl Matcher {
             }
             at = usize::from(self.parents[at]);
         }
-    }
-
-    /// The longest other symbol that a symbol begins with, and its length.
-    #[inline(always)]
-    pub(super) fn parent(&self, at: usize) -> Option<(usize, usize)> {
-        let parent = self.parents[at];
-        (parent != NONE).then(|| (usize::from(parent), self.symbols[usize::from(parent)].len()))
     }
 }
 

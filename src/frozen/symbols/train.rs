@@ -6,6 +6,8 @@
 //! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020, for this bottom-up scheme; Gargiulo, Venturini:
 //! "OnPair: short strings compression for fast random access", 2025, for dictionaries of 65,536 entries of up to 16 bytes.
 
+#![forbid(unsafe_code)]
+
 use super::table::{Matcher, Symbol};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -707,8 +707,8 @@ unsafe fn fresh_cell(page: *mut Page, size: usize) -> *mut u8 {
     }
 }
 
-/// Asks the system to back a slab by a huge page.
-fn advise_huge(base: *mut u8, bytes: usize) {
+/// Asks the system to back a fresh allocation, or the whole huge pages in it, by huge pages.
+pub(super) fn advise_huge(base: *mut u8, bytes: usize) {
     #[cfg(target_os = "linux")]
     // SAFETY: (P1) the range is a fresh allocation; the advice changes nothing
     // but how it is backed, and may fail without harm.

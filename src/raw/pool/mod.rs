@@ -109,6 +109,19 @@ pub(crate) fn cell_size(bytes: usize) -> usize {
     if bytes > MAX_CELL { bytes.next_multiple_of(GRAIN) } else { classes::SIZES[class_of(bytes)].into() }
 }
 
+/// Room for bytes that are read at random, backed by huge pages where there are enough of them.
+#[cfg(not(loom))]
+pub(crate) fn room(bytes: usize) -> Vec<u8> {
+    let mut room = Vec::with_capacity(bytes);
+    let base: *mut u8 = room.as_mut_ptr();
+    let skipped = base.align_offset(heap::LARGE_SLAB);
+    let whole = bytes.saturating_sub(skipped) / heap::LARGE_SLAB * heap::LARGE_SLAB;
+    if huge_pages() && whole > 0 {
+        heap::advise_huge(base.wrapping_add(skipped), whole);
+    }
+    room
+}
+
 /// How much memory the maps of the process use.
 ///
 /// ```

@@ -4,7 +4,7 @@
 
 use super::measure::{Job, Outcome, measure};
 use anyhow::{Context, Result, bail};
-use memkv::{ArenaArt, FastArt};
+use memkv::{ArenaArt, Codec, FastArt, FrozenLayer, FrozenOptions, SymbolTable};
 use std::{
     collections::BTreeMap,
     ops::Bound::{Included, Unbounded},
@@ -80,6 +80,11 @@ pub(crate) fn rows() -> Vec<Row> {
         Row::of::<ArenaArt<u64>>("arenaart").note("ArenaArt<u64>: values of any type, lent"),
         Row::of::<Ordered>("btreemap").note("BTreeMap<Box<[u8]>, u64>"),
         Row::of::<Hashed>("hashbrown").note("HashMap<Box<[u8]>, u64>, unordered"),
+        Row::of::<Frozen<AUTO>>("frozenlayer").note("immutable; inserts: FrozenLayerBuilder on one thread, the sorting not counted"),
+        Row::of::<Frozen<PLAIN>>("frozenlayer-plain").on_request().note("FrozenLayer without symbols"),
+        Row::of::<Frozen<FSST>>("frozenlayer-fsst").on_request().note("FrozenLayer with FSST symbols"),
+        Row::of::<Frozen<ONPAIR>>("frozenlayer-onpair").on_request().note("FrozenLayer with OnPair symbols"),
+        Row::of::<Frozen<BY_FST>>("frozenlayer-fst").on_request().note("FrozenLayer of fst's transducers and an array of values"),
         Row::of::<Fst>("fst").note("immutable; inserts: built in memory from sorted pairs, the sorting not counted"),
     ]
 }
@@ -256,6 +261,65 @@ impl Index for Hashed {
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
         hashbrown::HashMap::remove(self, key)
+    }
+}
+
+const AUTO: u8 = 0;
+const PLAIN: u8 = 1;
+const FSST: u8 = 2;
+const ONPAIR: u8 = 3;
+const BY_FST: u8 = 4;
+
+/// `FrozenLayer` of one of the kinds above.
+struct Frozen<const KIND: u8>(FrozenLayer);
+
+impl<const KIND: u8> Index for Frozen<KIND> {
+    const BULK: bool = true;
+    const GETS_MANY: bool = true;
+    const REMOVES: bool = false;
+
+    fn new() -> Self {
+        Self::build(std::iter::empty()).unwrap_or_else(|error| unreachable!("nothing to go wrong: {error}"))
+    }
+    fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
+        let options = match KIND {
+            PLAIN => FrozenOptions::new().symbols(SymbolTable::None),
+            FSST => FrozenOptions::new().symbols(SymbolTable::Fsst),
+            ONPAIR => FrozenOptions::new().symbols(SymbolTable::OnPair),
+            BY_FST => FrozenOptions::new().codec(Codec::Fst),
+            _ => FrozenOptions::new(),
+        };
+        // Rates are of this thread's time, so it has to do all the work: from the first pool that is asked for on, it is the only worker.
+        // A pool that is there already does as well.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global();
+        let mut builder = options.builder()?;
+        for (key, value) in pairs {
+            builder.insert(key, value)?;
+        }
+        let layer = builder.finish()?;
+        Ok(Self(layer))
+    }
+    fn insert(&mut self, _: &[u8], _: u64) -> Option<u64> {
+        unimplemented!("BULK is true")
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.0.get(key)
+    }
+    fn get_many(&self, keys: &[&[u8]]) -> Vec<Option<u64>> {
+        self.0.get_many(keys)
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        let mut cursor = self.0.lower_bound(from);
+        for _ in 0..count {
+            let Some((key, value)) = cursor.next() else { break };
+            visit(key, value);
+        }
+    }
+    fn remove(&mut self, _: &[u8]) -> Option<u64> {
+        unimplemented!("REMOVES is false")
+    }
+    fn reported_bytes(&self) -> Option<usize> {
+        Some(self.0.memory_usage().total())
     }
 }
 

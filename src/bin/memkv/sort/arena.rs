@@ -178,8 +178,9 @@ mod tests {
 
     #[test]
     fn large_groups_are_sorted_in_parallel() {
-        let keys: Vec<Vec<u8>> =
-            (0..60_000u64).map(|i| format!("https://www.example.org/{:016x}", i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).into_bytes()).collect();
+        let keys: Vec<Vec<u8>> = (0..60_000u64)
+            .map(|i| format!("https://www.example.org/{:016x}", i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).into_bytes())
+            .collect();
         check(&keys);
     }
 

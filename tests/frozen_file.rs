@@ -1,0 +1,269 @@
+//! Files of `FrozenLayer`: damage of every kind gives an error by name, or, where nothing was verified, a wrong answer at worst.
+
+use memkv::{Codec, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable};
+use std::path::PathBuf;
+
+/// A folder of one test, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("memkv-frozen-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn pairs(n: u64) -> Vec<(Vec<u8>, u64)> {
+    let mut pairs: Vec<(Vec<u8>, u64)> =
+        (0..n).map(|i| (format!("https://example.org/{:03}/{}", i / 20, i * 7919 % 1000).into_bytes(), i * i)).collect();
+    pairs.push((vec![b'x'; 300], 1));
+    pairs.push(([vec![b'x'; 300], vec![0xFF]].concat(), 2));
+    pairs.sort();
+    pairs
+}
+
+fn kinds() -> Vec<FrozenOptions> {
+    let packed = [SymbolTable::None, SymbolTable::Fsst, SymbolTable::OnPair].map(|symbols| FrozenOptions::new().symbols(symbols));
+    packed.into_iter().chain([FrozenOptions::new().codec(Codec::Fst)]).collect()
+}
+
+/// Reads everything there is, in every way: for damaged layers, whose answers do not matter, but that they come.
+fn read_all(layer: &FrozenLayer, pairs: &[(Vec<u8>, u64)]) {
+    let most = 10 * pairs.len() + 100;
+    let _ = layer.iter().take(most).count();
+    assert!(layer.iter().map(|_| 1).take(most).sum::<usize>() <= layer.len());
+    let _ = layer.iter().rev().take(most).last();
+    for (key, _) in pairs {
+        let _ = layer.get(key);
+        let _ = layer.rank(&key[..key.len() - 1]);
+        let _ = layer.get_longest_prefix(key);
+    }
+    let keys: Vec<&Vec<u8>> = pairs.iter().map(|(key, _)| key).collect();
+    let _ = layer.get_many(&keys);
+    let _ = layer.search(fst::automaton::Subsequence::new("e/7")).take(most).count();
+    for rank in [0, 15, 16, 17, 1000, usize::MAX] {
+        let _ = layer.select(rank);
+    }
+    let _ = layer.memory_usage();
+}
+
+/// A file with one byte altered is refused when it is opened into memory. Mapped, it may open, but not verify; and reading it does no harm.
+#[test]
+fn every_altered_byte_is_noticed() {
+    let folder = Folder::new("altered");
+    let path = folder.file("layer");
+    let pairs = pairs(60);
+    for options in kinds() {
+        let layer = options.chunk_keys(40).from_sorted(&pairs).unwrap();
+        assert_eq!(layer.chunks(), 2);
+        let bytes = layer.to_bytes();
+        for at in 0..bytes.len() {
+            // All of the small file by one bit, and some more.
+            for flip in [1, 0x80, 0xFF] {
+                let mut altered = bytes.clone();
+                altered[at] ^= flip;
+                let error = FrozenLayer::from_bytes(altered.clone()).expect_err("altered");
+                match error {
+                    FrozenError::Foreign => assert!(at < 8),
+                    FrozenError::Version { .. } => assert!((8..12).contains(&at)),
+                    FrozenError::Truncated => assert!(at >= bytes.len() - 88),
+                    FrozenError::Damaged { .. } => {}
+                    other => panic!("{other}"),
+                }
+                assert!(!error.to_string().is_empty());
+                if flip == 0xFF || at % 7 == 0 {
+                    std::fs::write(&path, &altered).unwrap();
+                    // SAFETY: the file is written anew under the same name only after the mapping is gone.
+                    if let Ok(mapped) = unsafe { FrozenLayer::open_mapped(&path) } {
+                        assert!(matches!(mapped.verify(), Err(FrozenError::Damaged { part: "content", chunk: Some(_) })));
+                        read_all(&mapped, &pairs);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_truncation_is_noticed() {
+    let folder = Folder::new("truncated");
+    let path = folder.file("layer");
+    for options in kinds() {
+        let bytes = options.chunk_keys(40).from_sorted(&pairs(60)).unwrap().to_bytes();
+        for len in 0..bytes.len() {
+            let error = FrozenLayer::from_bytes(bytes[..len].to_vec()).expect_err("truncated");
+            assert!(matches!(error, FrozenError::Truncated), "{len}: {error}");
+            if len % 50 == 0 {
+                std::fs::write(&path, &bytes[..len]).unwrap();
+                // SAFETY: nothing is mapped when the file is written anew.
+                assert!(matches!(unsafe { FrozenLayer::open_mapped(&path) }, Err(FrozenError::Truncated)));
+            }
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(FrozenLayer::from_bytes(longer).is_err());
+        // The footer of a shorter file at the end of a longer one.
+        let mut twice = bytes.clone();
+        twice.extend_from_slice(&bytes);
+        assert!(FrozenLayer::from_bytes(twice).is_err());
+    }
+}
+
+/// Damage of several bytes at once, in the chunks, read without verifying.
+#[test]
+fn random_damage_does_no_harm() {
+    let folder = Folder::new("damage");
+    let path = folder.file("layer");
+    let pairs = pairs(500);
+    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    for options in kinds() {
+        let bytes = options.chunk_keys(200).from_sorted(&pairs).unwrap().to_bytes();
+        for _ in 0..300 {
+            let mut altered = bytes.clone();
+            for _ in 0..1 + random() % 20 {
+                let at = 16 + (random() % (bytes.len() as u64 / 2)) as usize;
+                altered[at] = [0, 0xFF, random() as u8][(random() % 3) as usize];
+            }
+            std::fs::write(&path, &altered).unwrap();
+            // SAFETY: the file is written anew only after the mapping is gone.
+            if let Ok(mapped) = unsafe { FrozenLayer::open_mapped(&path) } {
+                read_all(&mapped, &pairs);
+            }
+        }
+    }
+}
+
+#[test]
+fn foreign_and_later_files_are_named() {
+    assert!(matches!(FrozenLayer::from_bytes(Vec::new()), Err(FrozenError::Truncated)));
+    assert!(matches!(FrozenLayer::from_bytes(b"hello".to_vec()), Err(FrozenError::Foreign)));
+    assert!(matches!(FrozenLayer::from_bytes(vec![0; 1000]), Err(FrozenError::Foreign)));
+    let mut later = FrozenLayer::from_sorted(&[("a", 1)]).unwrap().to_bytes();
+    later[8] = 9;
+    assert!(matches!(FrozenLayer::from_bytes(later), Err(FrozenError::Version { found: 9 })));
+    let missing = std::env::temp_dir().join("memkv-there-is-no-such-file");
+    assert!(matches!(FrozenLayer::open(&missing), Err(FrozenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound));
+}
+
+#[test]
+fn saved_layers_open() {
+    let folder = Folder::new("saved");
+    let path = folder.file("layer");
+    let pairs = pairs(2000);
+    for options in kinds() {
+        let options = options.chunk_keys(300);
+        let layer = options.from_sorted(&pairs).unwrap();
+        layer.save(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), layer.to_bytes());
+        let opened = FrozenLayer::open(&path).unwrap();
+        // SAFETY: the file is replaced below, not written to.
+        let mapped = unsafe { FrozenLayer::open_mapped(&path).unwrap() };
+        mapped.verify().unwrap();
+        for copy in [&opened, &mapped] {
+            assert!(copy.iter().eq(pairs.iter().cloned()));
+            assert_eq!((copy.codec(), copy.symbols()), (layer.codec(), layer.symbols()));
+            assert_eq!(copy.to_bytes(), layer.to_bytes());
+        }
+        assert_eq!(mapped.memory_usage().mapped, mapped.memory_usage().keys + mapped.memory_usage().values);
+        // Replaced by another layer, of which the mapping sees nothing.
+        FrozenLayer::from_sorted(&[("other", 1)]).unwrap().save(&path).unwrap();
+        assert!(mapped.iter().eq(pairs.iter().cloned()));
+        // By a builder, chunk by chunk.
+        let mut builder = FrozenLayerBuilder::create(&path, options.clone()).unwrap();
+        for (key, value) in &pairs {
+            builder.insert(key, *value).unwrap();
+        }
+        assert_eq!(FrozenLayer::open(&path).unwrap().len(), 1);
+        assert_eq!(builder.finish_file().unwrap(), pairs.len() as u64);
+        assert_eq!(std::fs::read(&path).unwrap(), layer.to_bytes());
+        assert_eq!(folder.names(), ["layer"]);
+    }
+}
+
+#[test]
+fn what_fails_leaves_the_old_file_and_nothing_else() {
+    let folder = Folder::new("failed");
+    let path = folder.file("layer");
+    let layer = FrozenLayer::from_sorted(&[("a", 1)]).unwrap();
+    layer.save(&path).unwrap();
+    let mut builder = FrozenLayerBuilder::create(&path, FrozenOptions::new()).unwrap();
+    builder.insert("b", 1).unwrap();
+    assert_eq!(folder.names().len(), 2);
+    drop(builder);
+    assert_eq!(folder.names(), ["layer"]);
+    assert_eq!(FrozenLayer::open(&path).unwrap().get("a"), Some(1));
+    // A folder cannot be replaced by a file.
+    std::fs::create_dir(folder.file("folder")).unwrap();
+    assert!(matches!(layer.save(folder.file("folder")), Err(FrozenError::Io(_))));
+    assert!(matches!(layer.save(folder.file("none").join("layer")), Err(FrozenError::Io(_))));
+    assert_eq!(folder.names(), ["folder", "layer"]);
+}
+
+/// A save that is killed at any moment leaves the old file whole, or the new one. The test runs itself as the process to kill.
+#[test]
+fn a_killed_save_leaves_a_whole_file() {
+    const NAME: &str = "MEMKV_TEST_SAVE_TO";
+    let layers =
+        || [1u64, 2].map(|x| FrozenLayer::from_sorted(&(0..20_000u64).map(|i| (i.to_be_bytes(), i * x)).collect::<Vec<_>>()).unwrap());
+    if let Some(path) = std::env::var_os(NAME) {
+        let layers = layers();
+        for layer in layers.iter().cycle() {
+            layer.save(&path).unwrap();
+        }
+    }
+    let folder = Folder::new("killed");
+    let path = folder.file("layer");
+    layers()[0].save(&path).unwrap();
+    for round in 0..6 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_killed_save_leaves_a_whole_file"])
+            .env(NAME, &path)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(60 + 17 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let layer = FrozenLayer::open(&path).unwrap();
+        assert_eq!((layer.len(), layer.get(0u64.to_be_bytes())), (20_000, Some(0)));
+    }
+}
+
+/// Files of this version open for ever, and what is built from the same keys is the same until the format's version changes.
+#[test]
+fn golden_files_open() {
+    let pairs = pairs(60);
+    for (name, options) in ["plain", "fsst", "onpair", "fst"].iter().zip(kinds()) {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v1-{name}.frozen"));
+        if std::env::var_os("MEMKV_WRITE_GOLDEN").is_some() {
+            options.clone().chunk_keys(40).from_sorted(&pairs).unwrap().save(&path).unwrap();
+        }
+        let layer = FrozenLayer::open(&path).unwrap();
+        assert!(layer.iter().eq(pairs.iter().cloned()), "{name}");
+        assert!(pairs.iter().all(|(key, value)| layer.get(key) == Some(*value)), "{name}");
+    }
+}
