@@ -189,7 +189,9 @@ fn values_are_as_asked_for() {
     assert_eq!(folder.text("scan layer"), "");
     // A line unlike the first one names its place, and nothing is written.
     let before = fs::read(folder.path("layer")).unwrap();
-    for (input, place) in [("a\nb\nc\t1\n", "-, line 3: there is a tab"), ("a\t1\nb\n", "-, line 2: there is no tab"), ("a\t1x\n", "\"1x\" is not")] {
+    for (input, place) in
+        [("a\nb\nc\t1\n", "-, line 3: there is a tab"), ("a\t1\nb\n", "-, line 2: there is no tab"), ("a\t1x\n", "\"1x\" is not")]
+    {
         let (code, message) = folder.fails("build - -o layer", input.as_bytes());
         assert!(code == 1 && message.starts_with("memkv: ") && message.contains(place), "{message}");
     }
@@ -233,21 +235,21 @@ fn duplicates_follow_the_rule() {
 #[test]
 fn spilled_is_as_in_memory() {
     let folder = Folder::new();
-    let text = lines(300_000);
+    let text = lines(400_000);
     folder.write("in", &text);
     fs::create_dir(folder.path("temp")).unwrap();
     for rule in ["first", "sum"] {
         folder.text(&format!("build in -o large --symbols fsst --on-duplicate {rule}"));
-        folder.text(&format!("build in -o small --symbols fsst --on-duplicate {rule} --memory 16M --temp-dir temp"));
+        folder.text(&format!("build in -o small --symbols fsst --on-duplicate {rule} --memory 32M --temp-dir temp"));
         assert!(records(&folder.open("large")) == records(&folder.open("small")), "{rule}");
     }
     assert_eq!(folder.open("large").len(), model(&text).len());
     assert!(fs::read_dir(folder.path("temp")).unwrap().next().is_none());
     // An error after files were spilled: nothing is left, and the folder for them must be one.
     folder.write("bad", text + "no tab\n");
-    assert!(folder.fails("build bad -o none --memory 16M --temp-dir temp", b"").1.contains("bad, line 300001: there is no tab"));
+    assert!(folder.fails("build bad -o none --memory 32M --temp-dir temp", b"").1.contains("bad, line 400001: there is no tab"));
     assert!(fs::read_dir(folder.path("temp")).unwrap().next().is_none());
-    let (code, message) = folder.fails("build in -o none --memory 16M --temp-dir missing", b"");
+    let (code, message) = folder.fails("build in -o none --memory 32M --temp-dir missing", b"");
     assert!(code == 1 && message.contains("temporary file in missing"), "{message}");
     assert_eq!(folder.names(), ["bad", "in", "large", "small", "temp"]);
 }
@@ -317,8 +319,8 @@ fn searches_by_patterns() {
     assert_eq!(folder.text("search layer --regex ^https:.*org.*rt"), "https://example.org/cart\t2\n");
     assert_eq!(folder.text("search layer -e example -n 1"), "http://example.org/\u{e4}\t4\n");
     assert_eq!(folder.text("search layer --fuzzy https://example.org/cat -k"), "https://example.org/cart\nhttps://example.org/cat\n");
-    assert_eq!(folder.text("search layer --fuzzy https://example.org/cot --distance 3").lines().count(), 2);
-    assert_eq!(folder.text("search layer --fuzzy https://example.org/cot --distance 4").lines().count(), 3);
+    assert_eq!(folder.text("search layer --fuzzy https://example.org/cot --distance 2").lines().count(), 2);
+    assert_eq!(folder.text("search layer --fuzzy https://example.org/cot --distance 3").lines().count(), 3);
     assert_eq!(folder.text("search layer -f http://example.org/a -d 1"), "http://example.org/\u{e4}\t4\n");
     assert_eq!(folder.fails("search layer --regex dog", b""), (1, String::new()));
     assert_eq!(folder.fails("search layer --fuzzy dog", b""), (1, String::new()));
@@ -389,7 +391,8 @@ fn damaged_files_are_told_from_whole_ones() {
 fn a_closed_pipe_ends_it_quietly() {
     let folder = Folder::new();
     folder.ok(&["build", "-", "-o", "layer"], lines(20_000).as_bytes());
-    for args in [&["scan", "layer"][..], &["search", "layer", "-e", "e"], &["stats", "layer"], &["verify", "layer"], &["get", "layer", "-"]] {
+    for args in [&["scan", "layer"][..], &["search", "layer", "-e", "e"], &["stats", "layer"], &["verify", "layer"], &["get", "layer", "-"]]
+    {
         let mut child = folder.command(args).spawn().unwrap();
         drop(child.stdout.take());
         let mut stdin = child.stdin.take().unwrap();
@@ -461,7 +464,8 @@ fn memory_stays_within_the_budget() {
         let mut sent = 0;
         let mut i = 0;
         while sent < 4 * BUDGET {
-            let block: String = (i..i + 10_000).map(|i| format!("https://{:x}.example.org/{:016x}/{i:030}\n", mix(i) >> 50, mix(i))).collect();
+            let block: String =
+                (i..i + 10_000).map(|i| format!("https://{:x}.example.org/{:016x}/{i:030}\n", mix(i) >> 50, mix(i))).collect();
             stdin.write_all(block.as_bytes()).unwrap();
             sent += block.len() as u64;
             i += 10_000;
@@ -499,7 +503,7 @@ fn complains_like_a_shell_tool() {
         "none",
     ] {
         let (code, message) = folder.fails(args, b"");
-        assert!(code == 2 && message.contains("Usage"), "{args}: {message}");
+        assert!(code == 2 && message.contains("--help"), "{args}: {message}");
     }
     for (args, part) in [
         ("build missing -o out", "memkv: cannot open missing: "),

@@ -26,7 +26,7 @@ pub(crate) struct BuildArgs {
     /// is not like the first one is an error]
     #[arg(long, value_enum)]
     values: Option<Values>,
-    /// Memory to use, about, as in 500M or 2G; 16M at least.
+    /// Memory to use, about, as in 500M or 2G; 32M at least.
     #[arg(long, default_value = "1G", value_parser = parse_bytes, value_name = "BYTES")]
     memory: usize,
     /// The folder for temporary files. [default: that of the output]
@@ -58,13 +58,15 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
     };
     let number = digits.parse::<usize>().map_err(|_| "not a number of bytes, as 500M or 2G are".to_owned())?;
     let bytes = number.checked_mul(1 << shift).ok_or("too much")?;
-    if bytes < 16 << 20 { Err("less than 16M".to_owned()) } else { Ok(bytes) }
+    if bytes < 32 << 20 { Err("less than 32M".to_owned()) } else { Ok(bytes) }
 }
 
 pub(crate) fn run(args: &BuildArgs) -> Result<()> {
     let folder = args.temp_dir.clone().unwrap_or_else(|| args.output.folder().to_owned());
     let mut sorter = Sorter::new(args.memory / 8 * 7, folder, args.output.on_duplicate);
     let mut values = args.values;
+    // Hours may pass until the output is written.
+    args.output.try_folder()?;
     read(args, &mut sorter, &mut values)?;
 
     let mut sorted = sorter.finish()?;
@@ -125,11 +127,11 @@ mod tests {
 
     #[test]
     fn bytes() {
-        for (text, bytes) in [("16M", 16 << 20), ("1g", 1 << 30), ("2GiB", 2 << 30), ("17MB", 17 << 20), ("20000k", 20000 << 10)] {
+        for (text, bytes) in [("32M", 32 << 20), ("1g", 1 << 30), ("2GiB", 2 << 30), ("37MB", 37 << 20), ("40000k", 40000 << 10)] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
-        assert_eq!(parse_bytes("16777216"), Ok(16 << 20));
-        for text in ["", "M", "x", "1.5G", "-1G", "15M", "99999999999T", "99999999999999999999"] {
+        assert_eq!(parse_bytes("33554432"), Ok(32 << 20));
+        for text in ["", "M", "x", "1.5G", "-1G", "31M", "99999999999T", "99999999999999999999"] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
     }

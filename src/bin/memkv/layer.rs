@@ -88,6 +88,12 @@ impl Output {
         self.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
+    /// Finds out whether files can be made where the output is to be.
+    pub(crate) fn try_folder(&self) -> Result<()> {
+        tempfile::tempfile_in(self.folder()).with_context(|| format!("cannot write {}", self.output.display()))?;
+        Ok(())
+    }
+
     pub(crate) fn options(&self) -> FrozenOptions {
         let codec = match self.codec {
             CodecName::Packed => Codec::Packed,

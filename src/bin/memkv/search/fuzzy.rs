@@ -184,11 +184,11 @@ mod tests {
 
     #[test]
     fn finds_long_keys_in_a_layer() {
-        let keys: Vec<String> = (0..3000).map(|i| format!("https://example.org/{}/{i:06}", "long-".repeat(40))).collect();
+        let keys: Vec<String> = (0..400).map(|i| format!("https://example.org/{}/{i:06}", "long-".repeat(20))).collect();
         let layer = FrozenLayer::from_unsorted(keys.iter().map(|key| (key, 0)).collect()).unwrap();
         for most in [0, 1, 3, 7] {
-            let found: Vec<Vec<u8>> = layer.search(Fuzzy::new(keys[1234].as_bytes(), most)).map(|(key, _)| key).collect();
-            let near = |key: &&String| distance(&characters(key.as_bytes()), &characters(keys[1234].as_bytes())) <= most.into();
+            let found: Vec<Vec<u8>> = layer.search(Fuzzy::new(keys[123].as_bytes(), most)).map(|(key, _)| key).collect();
+            let near = |key: &&String| distance(&characters(key.as_bytes()), &characters(keys[123].as_bytes())) <= most.into();
             assert!(found.iter().eq(keys.iter().filter(near).map(|key| key.as_bytes())), "{most}");
         }
     }

@@ -10,7 +10,7 @@ use regex_automata::{
 };
 
 /// Bytes of an automaton, and bytes to make it with.
-const MOST: usize = 64 << 20;
+const MOST: usize = 32 << 20;
 
 /// A regular expression that matches somewhere in a key.
 pub(super) struct Regex {

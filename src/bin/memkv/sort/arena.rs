@@ -9,6 +9,7 @@
 //! "Cache efficient radix sort for string sorting", 2007, for key bytes held beside the pointers.
 
 use super::{
+    Sample,
     merge::Source,
     run::{put_varint, split_varint},
 };
@@ -64,6 +65,21 @@ impl Arena {
     pub(super) fn sort(&mut self) {
         let (bytes, entries) = (&self.bytes[..], &mut self.entries[..]);
         rayon::scope(|scope| sort(scope, bytes, entries, 0));
+    }
+
+    /// How many records there are.
+    pub(super) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of the records.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Offers a sample the keys in the order they have now.
+    pub(super) fn offer_to(&self, sample: &mut Sample) {
+        self.entries.iter().for_each(|entry| sample.offer(|| record(&self.bytes, entry.at).0));
     }
 
     /// The records in the order they have now.

@@ -12,17 +12,16 @@ use std::{
 /// A sorted run in a file without a name.
 pub(super) struct Run {
     file: File,
-    records: u64,
+    pub(super) records: u64,
 }
 
 impl Run {
-    /// Writes the records of a merger to a file in `folder`, and shows `visit` each key.
-    pub(super) fn write(folder: &Path, merger: &mut Merger<'_>, mut visit: impl FnMut(&[u8])) -> Result<Self> {
+    /// Writes the records of a merger to a file in `folder`.
+    pub(super) fn write(folder: &Path, merger: &mut Merger<'_>) -> Result<Self> {
         let failed = || format!("cannot write a temporary file in {}", folder.display());
         let mut out = BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(folder).with_context(failed)?);
         let (mut before, mut head, mut records) = (Vec::new(), Vec::new(), 0);
         while let Some((key, value)) = merger.next()? {
-            visit(key);
             let shared = key.iter().zip(&before).take_while(|(a, b)| a == b).count();
             head.clear();
             for number in [shared as u64, (key.len() - shared) as u64, value] {

@@ -20,13 +20,14 @@ impl Sample {
         Self { keys: Keys::default(), stride: 1, seen: 0, most }
     }
 
-    pub(super) fn push(&mut self, key: &[u8]) {
+    /// Takes the next key, or does not even look at it.
+    pub(super) fn offer<'k>(&mut self, key: impl FnOnce() -> &'k [u8]) {
         let block = self.seen / BLOCK as u64;
         self.seen += 1;
         if !block.is_multiple_of(self.stride) {
             return;
         }
-        self.keys.push(key);
+        self.keys.push(key());
         if self.keys.raw_bytes() > self.most && self.keys.len() > BLOCK {
             let kept: Vec<u32> = (0..self.keys.len() as u32).filter(|i| (*i as usize / BLOCK).is_multiple_of(2)).collect();
             self.keys = self.keys.select(&kept);
@@ -47,7 +48,8 @@ mod tests {
     fn is_even_and_of_whole_blocks() {
         let mut sample = Sample::new(10_000);
         for i in 0..100_000u64 {
-            sample.push(&i.to_be_bytes());
+            let key = i.to_be_bytes();
+            sample.offer(|| &key);
         }
         let kept: Vec<u64> = sample.iter().map(|key| u64::from_be_bytes(key.try_into().unwrap())).collect();
         let blocks: Vec<u64> = kept.chunks(BLOCK).map(|block| block[0] / BLOCK as u64).collect();
