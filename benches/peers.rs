@@ -56,13 +56,17 @@ fn main() -> ExitCode {
 /// A peer's mistakes are results, not failures, so they do not show in the exit status.
 fn run(rows: Vec<bench::index::Row>, checks: Vec<probe::Probe>) -> Result<()> {
     match std::env::args().nth(1).as_deref() {
+        Some(bench::threads::CHILD) => return bench::threads::run_child(&rows::shared_peers()),
         Some(bench::CHILD) => return bench::run_child(&rows),
         Some(probe::CHILD) => return probe::run_child(&rows, &checks),
         _ => {}
     }
     let args = Cli::parse().bench;
     let out = &mut io::stdout().lock();
-    bench::run(&args, &rows, out)?;
+    bench::run(&args, &rows, &rows::shared_peers(), out)?;
+    if args.is_for_threads() {
+        return Ok(());
+    }
     writeln!(out, "\nIs it right?\n")?;
     for row in bench::choose(&args.impls, &rows)? {
         writeln!(out, "{}: {}", row.name, probe::verdict(row)?)?;

@@ -2,6 +2,8 @@
 
 #![cfg(loom)]
 
+mod shared;
+
 use loom::sync::Arc;
 use loom::thread;
 use memkv::FastArt;

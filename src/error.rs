@@ -87,3 +87,15 @@ impl From<InsertError> for BuildError {
         Self::Insert(error)
     }
 }
+
+/// Answers a failed store as the standard collections would.
+#[cold]
+pub(crate) fn fail(error: InsertError) -> ! {
+    match error {
+        InsertError::KeyTooLong { .. } | InsertError::TooManyKeys { .. } => panic!("{error}"),
+        InsertError::OutOfMemory { bytes } => match std::alloc::Layout::from_size_align(bytes.max(1), 16) {
+            Ok(layout) => std::alloc::handle_alloc_error(layout),
+            Err(_) => panic!("{error}"),
+        },
+    }
+}

@@ -30,6 +30,7 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`FastArt<V>`](FastArt) | ordered map from byte strings to small values |
+//! | [`ConcurrentArt<V>`](ConcurrentArt) | the same map for many threads at a time |
 //! | [`FastSet`] | ordered set of byte strings |
 //! | [`ArenaArt<T>`](ArenaArt) | ordered map from byte strings to values of any type, which it lends; its iterators are in [`arena`] |
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor lends keys and allocates nothing for each |
@@ -67,7 +68,8 @@
 //!
 //! # Threads
 //!
-//! Maps are `Send` and `Sync` where their values are. Any number of threads may read a shared map; changing one takes `&mut`.
+//! Maps are `Send` and `Sync` where their values are. Any number of threads may read a shared [`FastArt`]; changing one takes `&mut`. A
+//! [`ConcurrentArt`] is changed through `&self`, by any number of threads. Each turns into the other in O(1).
 //!
 //! # Features
 //!
@@ -76,7 +78,7 @@
 //!
 //! # Unsafe code
 //!
-//! It is confined to `src/raw` and the mapping of files, and every block cites the invariant it rests on: [`safety`].
+//! It is confined to `src/raw`, `src/guard.rs` and the mapping of files, and every block cites the invariant it rests on: [`safety`].
 //!
 //! # Literature
 //!
@@ -89,15 +91,19 @@
 //!   whatever the keys.
 
 pub mod arena;
+pub mod concurrent;
 mod error;
 mod fast;
 #[cfg(not(loom))]
 mod frozen;
+mod guard;
 mod key;
 mod raw;
+mod sync;
 mod value;
 
 pub use arena::ArenaArt;
+pub use concurrent::ConcurrentArt;
 pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut,
@@ -108,6 +114,8 @@ pub use frozen::{
     Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenRange, FrozenSearch, FrozenUsage,
     SymbolTable, ValueWidth,
 };
+#[cfg(loom)]
+pub use raw::mutant;
 pub use raw::{MAX_KEY_LEN, pool};
 pub use value::{Bits, Value};
 

@@ -1,8 +1,8 @@
 //! `ArenaArt` against `BTreeMap`: random operations, with values that count how many of them there are.
 
-mod hard_keys;
+mod common;
 
-use hard_keys::{bound, cases, inside, key};
+use common::{bound, cases, inside, key};
 use memkv::ArenaArt;
 use memkv::arena::Entry;
 use proptest::prelude::*;

@@ -50,7 +50,7 @@ fn read_all(layer: &FrozenLayer, pairs: &[(Vec<u8>, u64)]) {
     let most = 10 * pairs.len() + 100;
     let _ = layer.iter().take(most).count();
     assert!(layer.iter().map(|_| 1).take(most).sum::<usize>() <= layer.len());
-    let _ = layer.iter().rev().take(most).last();
+    let _ = layer.iter().rev().take(most).map(|(key, _)| key.len()).sum::<usize>();
     for (key, _) in pairs {
         let _ = layer.get(key);
         let _ = layer.rank(&key[..key.len() - 1]);

@@ -1,8 +1,8 @@
 //! `FastArt` against `BTreeMap`: random operations over keys that are hard on a radix tree, the structure checked on the way.
 
-mod hard_keys;
+mod common;
 
-use hard_keys::{bound, cases, inside, key};
+use common::{bound, cases, inside, key};
 use memkv::FastArt;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 
 use crate::{
     bench::index::{self, Index, Row},
+    bench::shared::{SharedIndex, SharedRow},
     probe::{Probe, probe},
 };
 use std::{
@@ -140,6 +141,33 @@ impl Index for Rart {
 }
 
 type Artmap = artmap::ArtMap<Vec<u8>, u64>;
+
+/// The structures of the suite `threads`: those of the tool, and artmap.
+pub(crate) fn shared_peers() -> Vec<SharedRow> {
+    let mut rows = crate::bench::shared::rows();
+    rows.push(SharedRow::of::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic"));
+    rows
+}
+
+impl SharedIndex for Artmap {
+    fn new() -> Self {
+        Self::new()
+    }
+    fn insert(&self, key: &[u8], value: u64) {
+        self.insert_cloned(key.to_vec(), value);
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.get_value(key)
+    }
+    fn add(&self, key: &[u8], value: u64) {
+        // It has no atomic update: this one may lose some.
+        let old = self.get_value(key).unwrap_or_default();
+        self.insert_cloned(key.to_vec(), old.wrapping_add(value));
+    }
+    fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64)) {
+        Index::scan(self, from, count, visit);
+    }
+}
 
 impl Index for Artmap {
     fn new() -> Self {

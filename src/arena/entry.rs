@@ -1,7 +1,7 @@
 //! The place of a key, looked up once.
 
 use super::ArenaArt;
-use crate::fast::fail;
+use crate::error::fail;
 use std::fmt;
 
 /// The place of a key in a map. From [`ArenaArt::entry`](crate::ArenaArt::entry).

@@ -22,8 +22,9 @@ pub use entry::{Entry, OccupiedEntry, VacantEntry};
 use iter::Ahead;
 pub use iter::{Cursor, CursorMut, IntoIter, Iter, IterMut, Range, Values};
 
+use crate::error::fail;
 use crate::error::{BuildError, InsertError};
-use crate::fast::{self, FastArt, Retain, fail};
+use crate::fast::{self, FastArt, Retain};
 use crate::key;
 use std::iter::FusedIterator;
 use std::ops::{Bound, RangeBounds};

@@ -2,7 +2,8 @@
 
 use super::values::Arena;
 use super::{ArenaArt, IntoIter, Iter, IterMut};
-use crate::fast::{FastArt, fail};
+use crate::error::fail;
+use crate::fast::FastArt;
 use std::fmt;
 use std::ops::Index;
 

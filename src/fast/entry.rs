@@ -1,6 +1,6 @@
 //! Changing a value in place.
 
-use super::fail;
+use crate::error::fail;
 use crate::raw::{Place, RawTree};
 use crate::value::Value;
 use std::fmt;

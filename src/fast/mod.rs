@@ -15,9 +15,9 @@ pub use iter::{Cursor, IntoIter, IntoKeys, IntoValues, Iter, Keys, Range, Values
 pub(crate) use retain::Retain;
 pub use set::FastSet;
 
-use crate::error::{BuildError, InsertError};
+use crate::error::{BuildError, InsertError, fail};
 use crate::key;
-use crate::raw::{Builder, MAX_KEY_LEN, RawCursor, RawTree, common_prefix, pool};
+use crate::raw::{Builder, MAX_KEY_LEN, RawCursor, RawTree, Usage, common_prefix, pool};
 use crate::value::Value;
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
@@ -76,24 +76,29 @@ pub struct MemoryUsage {
     pub slack: usize,
     /// The map itself and its buffers.
     pub own: usize,
+    /// Bytes that shared maps gave back and that some thread may still read, of all maps together. Only a
+    /// [`ConcurrentArt`](crate::ConcurrentArt) says them.
+    pub retired: usize,
 }
 
 impl MemoryUsage {
+    pub(crate) fn of(usage: Usage, own: usize, retired: usize) -> Self {
+        let cells = usage.leaves + usage.inner;
+        let pool = pool::usage();
+        let idle = pool.reserved.saturating_sub(pool.used) as u128;
+        let share = (idle * cells as u128 / pool.used.max(cells).max(1) as u128) as usize;
+        MemoryUsage {
+            leaves: usage.leaves.saturating_sub(usage.slack_leaves),
+            inner: usage.inner.saturating_sub(usage.slack_inner),
+            slack: usage.slack_leaves + usage.slack_inner + share,
+            own,
+            retired,
+        }
+    }
+
     /// All of it.
     pub fn total(&self) -> usize {
-        self.leaves + self.inner + self.slack + self.own
-    }
-}
-
-/// Answers a failed store as the standard collections would.
-#[cold]
-pub(crate) fn fail(error: InsertError) -> ! {
-    match error {
-        InsertError::KeyTooLong { .. } | InsertError::TooManyKeys { .. } => panic!("{error}"),
-        InsertError::OutOfMemory { bytes } => match std::alloc::Layout::from_size_align(bytes.max(1), 16) {
-            Ok(layout) => std::alloc::handle_alloc_error(layout),
-            Err(_) => panic!("{error}"),
-        },
+        self.leaves + self.inner + self.slack + self.own + self.retired
     }
 }
 
@@ -108,7 +113,7 @@ impl<V: Value> FastArt<V> {
         Self::of(RawTree::new())
     }
 
-    fn of(tree: RawTree<V::Bits>) -> Self {
+    pub(crate) fn of(tree: RawTree<V::Bits>) -> Self {
         FastArt { tree, values: PhantomData }
     }
 
@@ -562,17 +567,11 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.memory_usage().total() < 20 * map.len());
     /// ```
     pub fn memory_usage(&self) -> MemoryUsage {
-        let usage = self.tree.usage();
-        let cells = usage.leaves + usage.inner;
-        let pool = pool::usage();
-        let idle = pool.reserved.saturating_sub(pool.used) as u128;
-        let share = (idle * cells as u128 / pool.used.max(cells).max(1) as u128) as usize;
-        MemoryUsage {
-            leaves: usage.leaves - usage.slack_leaves,
-            inner: usage.inner - usage.slack_inner,
-            slack: usage.slack_leaves + usage.slack_inner + share,
-            own: size_of::<Self>() + self.tree.heap_bytes(),
-        }
+        MemoryUsage::of(self.tree.usage(), size_of::<Self>() + self.tree.heap_bytes(), 0)
+    }
+
+    pub(crate) fn into_tree(self) -> RawTree<V::Bits> {
+        self.tree
     }
 
     /// Says what is wrong with the map's structure, if anything is. For tests.

@@ -1,8 +1,8 @@
 //! What the standard collections implement.
 
 use super::iter::{IntoIter, IntoKeys, IntoValues, Iter};
-use super::{FastArt, ascends, fail};
-use crate::error::InsertError;
+use super::{FastArt, ascends};
+use crate::error::{InsertError, fail};
 use crate::raw::{Builder, MAX_KEY_LEN};
 use crate::value::Value;
 use std::fmt;

@@ -22,25 +22,25 @@ struct Level {
     at: usize,
 }
 
-/// The state of a cursor; whoever holds it keeps the tree borrowed, and unchanged but for values.
+/// The state of a cursor; whoever holds it keeps the tree borrowed, and unchanged but for values, or keeps the thread pinned.
 #[derive(Clone, Default)]
-struct State {
+pub(super) struct State {
     levels: Vec<Level>,
     /// `None`: behind all entries.
-    leaf: Option<Node>,
+    pub(super) leaf: Option<Node>,
     /// The entry behind the position.
-    index: usize,
+    pub(super) index: usize,
     /// Where its rest begins.
     offset: usize,
     /// Bytes that the leaf strips.
     strip: usize,
-    key: KeyBuf,
+    pub(super) key: KeyBuf,
     suffixes: Suffixes,
 }
 
 /// A key that is overwritten from some byte on, again and again.
 #[derive(Clone, Default)]
-struct KeyBuf {
+pub(super) struct KeyBuf {
     /// The key, and room behind it, so that a short suffix is copied as one or two blocks of fixed size.
     bytes: Vec<u8>,
     len: usize,
@@ -51,7 +51,7 @@ const BLOCK: usize = 16;
 
 impl KeyBuf {
     #[inline(always)]
-    fn get(&self) -> &[u8] {
+    pub(super) fn get(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
@@ -150,9 +150,12 @@ impl Suffixes {
 
 impl State {
     /// # Safety
-    /// For this and the methods below: the tree under `root` is live and but for values unchanged since the position was taken (N1, N9).
-    unsafe fn seek(&mut self, root: &Slot, target: &[u8], behind: bool) {
+    /// For this and the methods below: the tree under `root` is live and but for values unchanged since the position was taken (N1, N9), or the
+    /// thread has been pinned since (R1).
+    pub(super) unsafe fn seek(&mut self, root: &Slot, target: &[u8], behind: bool) {
         self.levels.clear();
+        // A leaf's address may be another's by now.
+        self.suffixes.leaf = None;
         self.key.set(target);
         let mut child = root.load();
         // SAFETY: (N1, N5) by the caller, here and in every method below.
@@ -175,7 +178,7 @@ impl State {
         }
     }
 
-    fn set_end(&mut self) {
+    pub(super) fn set_end(&mut self) {
         self.levels.clear();
         self.leaf = None;
         self.index = 0;
@@ -262,7 +265,7 @@ impl State {
 
     /// Steps over the entry behind the position: its key is in the buffer then.
     #[inline]
-    unsafe fn next(&mut self) -> Option<Place> {
+    pub(super) unsafe fn next(&mut self) -> Option<Place> {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             let (node, index) = self.peek()?;
@@ -274,7 +277,7 @@ impl State {
     }
 
     /// Steps back over the entry before the position: its key is in the buffer then.
-    unsafe fn previous(&mut self, root: &Slot) -> Option<Place> {
+    pub(super) unsafe fn previous(&mut self, root: &Slot) -> Option<Place> {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             while self.leaf.is_none() || self.index == 0 {

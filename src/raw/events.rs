@@ -23,6 +23,13 @@ pub(crate) enum Event {
     TailClosed,
     PageDrained,
     SlabFreed,
+    LockTaken,
+    LockObsolete,
+    Restart,
+    CursorRenewed,
+    Published,
+    Overwritten,
+    Popped,
 }
 
 thread_local! {

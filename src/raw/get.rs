@@ -78,7 +78,7 @@ impl<B: Bits> RawTree<B> {
                 return;
             }
             let batch = &mut batch[..n];
-            // All leaves are equally deep, so the batch goes down in step.
+            // All leaves are equally deep, so the batch goes down in step; but where others change the tree, its root may have changed between.
             while let Child::Inner(_) = batch[0].1 {
                 for (key, child) in batch.iter_mut() {
                     if let Child::Inner(node) = *child {
@@ -94,11 +94,16 @@ impl<B: Bits> RawTree<B> {
             // All searches before the first value is read: their values come in together, too.
             let mut places = [None; BATCH];
             for (place, &(key, child)) in places.iter_mut().zip(batch.iter()) {
-                if let Child::Leaf(node) = child {
-                    // SAFETY: (N1, N5) as in `find`.
-                    let leaf = unsafe { Keys::new(node) };
-                    *place = leaf.search(&key[leaf.strip()..]).ok().map(|index| Place { node, info: leaf.info, index });
-                }
+                *place = match child {
+                    Child::Leaf(node) => {
+                        // SAFETY: (N1, N5) as in `find`.
+                        let leaf = unsafe { Keys::new(node) };
+                        leaf.search(&key[leaf.strip()..]).ok().map(|index| Place { node, info: leaf.info, index })
+                    }
+                    // The root was another for the first key: a shared tree grew meanwhile.
+                    Child::Inner(_) => self.find(key),
+                    Child::Empty => None,
+                };
             }
             for place in &places[..n] {
                 out(place.map(|place| self.value(place)));

@@ -1,9 +1,11 @@
 //! Insertion: a new leaf in the old one's place; past the size limit two, and a separator for the node above.
 
-use super::keys::{Gap, Item, Keys, LINES};
-use super::node::{Child, Node, Slot};
-use super::path::{self, Level, copy, locate};
-use super::run::{Failed, Made, Run, Split};
+use super::change::{Alone, Mode, Old, Owned, Step, Stop, commit_made, replace_leaf};
+use super::keys::{Gap, Keys, LINES};
+use super::node::{Child, Info, Kind, Node};
+use super::parts::Parts;
+use super::path::{self, Fences, Level, copy, locate};
+use super::run::{Failed, Made, Run, Sequence, Split};
 use super::tail::APPENDS;
 use super::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage};
 use crate::InsertError;
@@ -22,7 +24,8 @@ impl<B: Bits> RawTree<B> {
             }
             self.close_tail();
         }
-        let (old, last) = Self::insert_below(&self.root, &mut self.usage, key, value, self.tail.appends >= APPENDS)?;
+        let (old, last) =
+            Self::insert_below(Owned { lock: &self.lock, slot: &self.root }, &mut self.usage, key, value, self.tail.appends >= APPENDS)?;
         if old.is_none() {
             self.len += 1;
             if last {
@@ -36,32 +39,26 @@ impl<B: Bits> RawTree<B> {
 
     /// The old value, and whether the key went behind all others.
     #[inline]
-    fn insert_below(root: &Slot, usage: &mut Usage, key: &[u8], value: B, appending: bool) -> Result<(Option<B>, bool), Failed> {
-        let (mut slot, mut last) = (root, true);
+    fn insert_below(root: Owned<'_>, usage: &mut Usage, key: &[u8], value: B, appending: bool) -> Result<(Option<B>, bool), Stop> {
+        let (mut top, mut last) = (root, true);
         loop {
-            match slot.load() {
+            match top.slot.load() {
                 Child::Inner(node) => {
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
                     let keys = unsafe { Keys::new(node) };
                     let at = keys.child(&key[keys.strip()..]);
                     last &= at == keys.count();
-                    slot = keys.slot(at);
+                    top = keys.owned(at);
                 }
                 Child::Empty => {
-                    let mut run = Run::new();
-                    run.reserve(1, key.len())?;
-                    run.push(0, key, value);
-                    let mut made = Made::new(usage, 1)?;
-                    slot.store(Child::Leaf(run.leaf(&mut made, 0, 1, 0)?));
-                    made.keep();
+                    Self::insert_first(Alone, top, usage, key, value)?;
                     return Ok((None, true));
                 }
                 Child::Leaf(node) => {
                     Keys::prefetch(node, LINES);
                     // SAFETY: (N1, N5) as above.
                     let leaf = unsafe { Keys::new(node) };
-                    let rest = &key[leaf.strip()..];
-                    let gap = match leaf.search(rest) {
+                    let gap = match leaf.search(&key[leaf.strip()..]) {
                         Err(gap) => gap,
                         Ok(i) => {
                             // SAFETY: (N1, N3) as above; the tree is borrowed for writing.
@@ -73,18 +70,9 @@ impl<B: Bits> RawTree<B> {
                         }
                     };
                     last &= gap.at == leaf.count();
-                    match leaf.grown(rest, gap) {
-                        Some(info) if info.count() <= LEAF_COUNT && info.size::<B>() <= LEAF_SIZE => {
-                            // SAFETY: (N3) the tree is borrowed for writing.
-                            let new = unsafe { leaf.with(usage, info, rest, gap, Item::Value(value)) };
-                            slot.store(Child::Leaf(new.ok_or(Failed(info.size::<B>()))?));
-                            // SAFETY: (N2) the slot leads to the new leaf now.
-                            unsafe { usage.free::<B>(node) };
-                        }
-                        _ => {
-                            let split = if last && appending { Split::Right(LEAF_SIZE) } else { Split::Middle };
-                            Self::insert_cold(root, usage, key, gap, value, split)?;
-                        }
+                    if !Self::insert_at(Alone, top, usage, &leaf, gap, key, value)? {
+                        let split = if last && appending { Split::Right(LEAF_SIZE) } else { Split::Middle };
+                        Self::insert_cold(Alone, root, usage, key, value, split)?;
                     }
                     return Ok((None, last));
                 }
@@ -92,110 +80,175 @@ impl<B: Bits> RawTree<B> {
         }
     }
 
-    /// Inserts where the leaf has no room or is wide.
+    /// Inserts the first key of all.
     #[cold]
-    #[inline(never)]
-    fn insert_cold(root: &Slot, usage: &mut Usage, key: &[u8], gap: Gap, value: B, split: Split) -> Result<(), Failed> {
-        let (levels, slot, fences) = locate(root, key)?;
-        let Child::Leaf(node) = slot.load() else { return Ok(()) };
-        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-        let leaf = unsafe { Keys::new(node) };
-        let strip = leaf.strip();
+    pub(super) fn insert_first<M: Mode>(mode: M, top: Owned<'_>, usage: &mut Usage, key: &[u8], value: B) -> Result<(), Stop> {
         let mut run = Run::new();
-        // SAFETY: (N3) the tree is borrowed for writing.
-        unsafe { run.append_leaf(&leaf, &key[..strip], Some((gap, &key[strip..], value)))? };
-        let n = run.len();
-        let mut made = Made::new(usage, 4 + 2 * levels.len())?;
-        if n <= LEAF_COUNT && (n == 1 || run.cost(0, n, fences.strip(), B::SIZE) <= LEAF_SIZE) {
-            slot.store(Child::Leaf(run.leaf(&mut made, 0, n, fences.strip())?));
-            made.keep();
-        } else {
-            count!(LeafSplit);
-            if split != Split::Middle {
-                count!(LopsidedSplit);
-            }
-            let at = run.cut(1, n, B::SIZE, split, |i| run.lcp(i));
-            let separator = run.separator(at);
-            let left = run.leaf(&mut made, 0, at, path::strip(fences.low(), Some(separator)))?;
-            let right = run.leaf(&mut made, at, n, path::strip(Some(separator), fences.high()))?;
-            let pair = (copy(separator)?, Child::Leaf(left), Child::Leaf(right));
-            let replaced = Self::insert_separator(root, &levels, &mut made, key, pair, split)?;
-            for level in &levels[replaced..] {
-                // SAFETY: (N2) no slot leads to it any more.
-                unsafe { made.usage.free::<B>(level.keys.node) };
-            }
-        }
-        // SAFETY: (N2) no slot leads to the old leaf any more.
-        unsafe { made.usage.free::<B>(node) };
+        run.reserve(1, key.len())?;
+        run.push(0, key, ());
+        let mut made = Made::new(usage, 1)?;
+        let new = run.node(Kind::Leaf, &mut made, 0, 1, 0)?;
+        let step = Step { old: [None; 2], at: 0, gone: 0, new: [Some(new), None] };
+        // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value.
+        unsafe { commit_made(mode, &mut made, top, &[step], Some(value), None) }?;
         Ok(())
     }
 
-    /// Puts two children and the separator between them in the place of the child where `levels` end. Says from which level on nodes were
-    /// replaced.
-    fn insert_separator(
-        root: &Slot,
-        levels: &[Level<'_>],
+    /// Inserts `key` at a gap of the leaf that `top` leads to. `false`: the leaf has no room, or is wide.
+    #[inline(always)]
+    pub(super) fn insert_at<M: Mode>(
+        mode: M,
+        top: Owned<'_>,
+        usage: &mut Usage,
+        leaf: &Keys<'_>,
+        gap: Gap,
+        key: &[u8],
+        value: B,
+    ) -> Result<bool, Stop> {
+        let rest = &key[leaf.strip()..];
+        let fits = |info: &Info| info.count() <= LEAF_COUNT && info.size::<B>() <= LEAF_SIZE;
+        let Some(info) = leaf.grown(rest, gap).filter(fits) else { return Ok(false) };
+        let new = leaf.with::<B>(usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
+        // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
+        match unsafe { replace_leaf(mode, usage, top, leaf, (gap.at, 0), (Some(value), None), (new, info)) } {
+            Ok(_) => Ok(true),
+            Err(stop) => {
+                // SAFETY: (N2) the leaf was not published.
+                unsafe { usage.free::<B>(new) };
+                Err(stop)
+            }
+        }
+    }
+
+    /// Inserts where the leaf has no room or is wide.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn insert_cold<M: Mode>(
+        mode: M,
+        root: Owned<'_>,
+        usage: &mut Usage,
+        key: &[u8],
+        value: B,
+        split: Split,
+    ) -> Result<(), Stop> {
+        let (levels, top, fences) = locate(root, key)?;
+        let Child::Leaf(node) = top.slot.load() else { return Err(Stop::Conflict) };
+        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
+        let leaf = unsafe { Keys::new(node) };
+        let strip = leaf.strip();
+        let Err(gap) = leaf.search(&key[strip..]) else { return Err(Stop::Conflict) };
+        let old = (top.slot, node);
+        let way = (root, &levels[..], top, &fences);
+        let mut parts = Parts::new(3)?;
+        if parts.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
+            && Self::insert_among(mode, way, usage, &parts, (key, value), (old, gap.at), split)?
+        {
+            return Ok(());
+        }
+        let mut run = Run::new();
+        run.append(&leaf, &key[..strip], |_| (), Some((gap, &key[strip..], ())))?;
+        Self::insert_among(mode, way, usage, &run, (key, value), (old, gap.at), split)?;
+        Ok(())
+    }
+
+    /// Replaces a leaf by one or two of the keys that it has and another, which is at `at` among them. `false`: these keys cannot make them.
+    fn insert_among<M: Mode>(
+        mode: M,
+        (root, levels, top, fences): (Owned<'_>, &[Level<'_>], Owned<'_>, &Fences),
+        usage: &mut Usage,
+        keys: &impl Sequence,
+        (key, value): (&[u8], B),
+        (old, at): (Old<'_>, usize),
+        split: Split,
+    ) -> Result<bool, Stop> {
+        let n = keys.len();
+        let mut made = Made::new(usage, 4 + 2 * levels.len())?;
+        if n <= LEAF_COUNT && (n == 1 || keys.cost(fences.strip(), B::SIZE) <= LEAF_SIZE) {
+            let Some(new) = keys.node(Kind::Leaf, &mut made, 0, n, fences.strip())? else { return Ok(false) };
+            let step = Step { old: [Some(old), None], at, gone: 0, new: [Some(new), None] };
+            // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
+            unsafe { commit_made(mode, &mut made, top, &[step], Some(value), None) }?;
+            return Ok(true);
+        }
+        let cut = keys.cut(Kind::Leaf, 1, n, B::SIZE, split);
+        let separator = keys.separator(cut)?;
+        let left = keys.node(Kind::Leaf, &mut made, 0, cut, path::strip(fences.low(), Some(&separator)))?;
+        let right = keys.node(Kind::Leaf, &mut made, cut, n, path::strip(Some(&separator), fences.high()))?;
+        if left.is_none() || right.is_none() {
+            return Ok(false);
+        }
+        count!(LeafSplit);
+        if split != Split::Middle {
+            count!(LopsidedSplit);
+        }
+        let mut steps = Vec::new();
+        steps.try_reserve_exact(2 + levels.len())?;
+        steps.push(Step { old: [Some(old), None], at, gone: 0, new: [left, right] });
+        let top = Self::insert_separator(root, levels, &mut made, key, separator, split, &mut steps)?;
+        // SAFETY: (N1, N4, R1) as above; the two leaves together have room for one value more.
+        unsafe { commit_made(mode, &mut made, top, &steps, Some(value), None) }?;
+        Ok(true)
+    }
+
+    /// Plans two children and the separator between them in the place of the child where `levels` end. The slot where all of it hangs.
+    fn insert_separator<'a>(
+        root: Owned<'a>,
+        levels: &[Level<'a>],
         made: &mut Made<'_, B>,
         key: &[u8],
-        (mut separator, mut left, mut right): (Vec<u8>, Child, Child),
+        mut separator: Vec<u8>,
         split: Split,
-    ) -> Result<usize, Failed> {
-        for (i, level) in levels.iter().enumerate().rev() {
+        steps: &mut Vec<Step<'a>>,
+    ) -> Result<Owned<'a>, Failed> {
+        for level in levels.iter().rev() {
             let keys = &level.keys;
             let strip = keys.strip();
             let rest = &separator[strip..];
             let Err(gap) = keys.search(rest) else { unreachable!("a separator is new") };
             debug_assert_eq!(gap.at, level.at);
+            let old = (level.top.slot, keys.node);
             if let Some(info) = keys.grown(rest, gap).filter(|info| info.count() <= INNER_COUNT && info.size::<B>() <= INNER_SIZE) {
-                // SAFETY: (N3) the tree is borrowed for writing.
-                let node = unsafe { keys.with::<B>(made.usage, info, rest, gap, Item::Children(left, right)) };
-                level.slot.store(Child::Inner(node.ok_or(Failed(info.size::<B>()))?));
-                made.keep();
-                return Ok(i);
+                let node = keys.with::<B>(made.usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
+                made.note(node);
+                steps.push(Step::one(old, level.at, node));
+                return Ok(level.top);
             }
             let mut run = Run::new();
-            run.append(keys, &key[..strip], |i| keys.slot(i + 1).load(), Some((gap, rest, right)))?;
-            let mut first = keys.slot(0).load();
-            match gap.at.checked_sub(1) {
-                None => first = left,
-                Some(before) => run.set_item(before, left),
-            }
+            run.append(keys, &key[..strip], |_| (), Some((gap, rest, ())))?;
             let n = run.len();
             if n < 3 || (n <= INNER_COUNT && run.cost(0, n, level.fences.strip(), SLOT) <= INNER_SIZE) {
-                let node = run.inner(made, first, 0, n, level.fences.strip())?;
-                level.slot.store(Child::Inner(node));
-                made.keep();
-                return Ok(i);
+                let node = run.node(Kind::Inner, made, 0, n, level.fences.strip())?;
+                steps.push(Step::one(old, level.at, node));
+                return Ok(level.top);
             }
             count!(InnerSplit);
             let split = if let Split::Right(_) = split { Split::Right(INNER_SIZE) } else { split };
-            let (low, mid, high) = Self::split_inner(made, &run, first, split, (level.fences.low(), level.fences.high()))?;
+            let (low, mid, high) = Self::split_inner(made, &run, split, (level.fences.low(), level.fences.high()))?;
             separator = copy(mid)?;
-            (left, right) = (Child::Inner(low), Child::Inner(high));
+            steps.push(Step { old: [Some(old), None], at: level.at, gone: 1, new: [Some(low), Some(high)] });
         }
         count!(RootSplit);
         let mut run = Run::new();
         run.reserve(1, separator.len())?;
-        run.push(0, &separator, right);
-        root.store(Child::Inner(run.inner(made, left, 0, 1, 0)?));
-        made.keep();
-        Ok(0)
+        run.push(0, &separator, ());
+        let node = run.node(Kind::Inner, made, 0, 1, 0)?;
+        steps.push(Step { old: [None; 2], at: 0, gone: 0, new: [Some(node), None] });
+        Ok(root)
     }
 
     /// Two inner nodes of the separators of `run`, three at least, and the one between them that goes up.
     pub(crate) fn split_inner<'r>(
         made: &mut Made<'_, B>,
-        run: &'r Run<Child>,
-        first: Child,
+        run: &'r Run<()>,
         split: Split,
         (low, high): (Option<&[u8]>, Option<&[u8]>),
     ) -> Result<(Node, &'r [u8], Node), Failed> {
         let n = run.len();
         // One separator at least on either side.
-        let at = run.cut(1, n - 1, SLOT, split, |i| run.key_len(i));
+        let at = run.cut(Kind::Inner, 1, n - 1, SLOT, split);
         let mid = run.key(at);
-        let left = run.inner(made, first, 0, at, path::strip(low, Some(mid)))?;
-        let right = run.inner(made, run.item(at), at + 1, n, path::strip(Some(mid), high))?;
+        let left = run.node(Kind::Inner, made, 0, at, path::strip(low, Some(mid)))?;
+        let right = run.node(Kind::Inner, made, at + 1, n, path::strip(Some(mid), high))?;
         Ok((left, mid, right))
     }
 }

@@ -15,7 +15,8 @@
 //!
 //! A node whose lengths do not fit a byte is wide and searched key by key.
 
-use super::node::{Child, Info, Node, Slot, Usage};
+use super::change::Owned;
+use super::node::{Info, Node, Slot, Usage};
 use super::simd;
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -34,14 +35,6 @@ pub(crate) struct Keys<'a> {
     pub(crate) node: Node,
     pub(crate) info: Info,
     payload: &'a [u8],
-}
-
-/// What a new key brings along.
-pub(crate) enum Item<B> {
-    /// Its value.
-    Value(B),
-    /// A separator's children: in the place of the one that was split, and behind.
-    Children(Child, Child),
 }
 
 /// Where an absent key would stand.
@@ -90,6 +83,13 @@ impl<'a> Keys<'a> {
         unsafe { self.node.slot(self.info, i) }
     }
 
+    /// The slot of a child, with the lock that guards it.
+    #[inline(always)]
+    pub(crate) fn owned(&self, i: usize) -> Owned<'a> {
+        // SAFETY: (N1) since `new`.
+        Owned { lock: unsafe { self.node.lock() }, slot: self.slot(i) }
+    }
+
     /// The position of the child that has `rest`, the key less the strip.
     #[inline(always)]
     pub(crate) fn child(&self, rest: &[u8]) -> usize {
@@ -115,7 +115,7 @@ impl<'a> Keys<'a> {
     }
 
     #[inline(always)]
-    fn len(&self, i: usize) -> usize {
+    pub(crate) fn len(&self, i: usize) -> usize {
         if self.info.is_wide() { self.word(1 + self.count() + i) } else { self.payload[2 * self.info.capacity() + i].into() }
     }
 
@@ -143,6 +143,15 @@ impl<'a> Keys<'a> {
     #[inline(always)]
     pub(crate) fn payload(&self) -> &'a [u8] {
         self.payload
+    }
+
+    /// The entries `from..to` of a narrow node: shared lengths, first bytes, lengths of the rest, and the rest.
+    pub(crate) fn arrays(&self, from: usize, to: usize) -> [&'a [u8]; 4] {
+        debug_assert!(!self.info.is_wide());
+        let cap = self.info.capacity();
+        let (begin, end) = (3 * cap + self.offset(from), 3 * cap + self.offset(to));
+        let array = |i: usize| &self.payload[i * cap + from..i * cap + to];
+        [array(0), array(1), array(2), &self.payload[begin..end]]
     }
 
     /// Entry `i`, whose rest begins at `offset`.
@@ -307,19 +316,17 @@ impl<'a> Keys<'a> {
             .then(|| Info::narrow(self.info.kind(), n + 1, n + 1, rest, self.info.narrow_strip(), self.info.empty_first()))
     }
 
-    /// A copy of this node with `key` inserted at `gap`, of the shape that [`Keys::grown`] gave; `None`: no memory.
-    ///
-    /// # Safety
-    /// Neither values nor slots of this node change meanwhile (N3).
+    /// A node of these keys and `key`, inserted at `gap`, of the shape that [`Keys::grown`] gave; `None`: no memory. Its values or slots
+    /// are still to be written.
     #[inline(always)]
-    pub(crate) unsafe fn with<B: Bits>(&self, usage: &mut Usage, info: Info, key: &[u8], gap: Gap, item: Item<B>) -> Option<Node> {
+    pub(crate) fn with<B: Bits>(&self, usage: &mut Usage, info: Info, key: &[u8], gap: Gap) -> Option<Node> {
         let node = usage.alloc::<B>(info)?;
         let (n, cap, at) = (self.count(), self.info.capacity(), gap.at);
         // What the entry behind loses to its longer lcp.
         let lost = if at < n { gap.next - self.lcp(at) } else { 0 };
         let offset = simd::long_sum(self.payload, 2 * cap, at);
         let rest = &key[gap.lcp + 1..];
-        // SAFETY: (N3) by the caller. (N4, N5, N6) The new node is ours alone and written in full; `grown` summed up what is copied here.
+        // SAFETY: (N4, N5, N6) the new node is ours alone; `grown` summed up what is copied here.
         unsafe {
             let to = node.payload_mut(info);
             let src = self.payload.as_ptr();
@@ -352,23 +359,6 @@ impl<'a> Keys<'a> {
             dst = dst.add(rest.len());
             let tail = info.rest() - offset - rest.len();
             from.add(offset + lost).copy_to_nonoverlapping(dst, tail);
-            match item {
-                Item::Value(value) => {
-                    Node::copy_values::<B>(self.node, self.info, 0, node, info, 0, at);
-                    node.set_value(info, at, value);
-                    Node::copy_values::<B>(self.node, self.info, at, node, info, at + 1, n - at);
-                }
-                Item::Children(left, right) => {
-                    for i in 0..at {
-                        node.slot(info, i).store(self.slot(i).load());
-                    }
-                    node.slot(info, at).store(left);
-                    node.slot(info, at + 1).store(right);
-                    for i in at + 1..=n {
-                        node.slot(info, i + 1).store(self.slot(i).load());
-                    }
-                }
-            }
         }
         Some(node)
     }
@@ -395,16 +385,14 @@ impl<'a> Keys<'a> {
         if at + 1 < self.count() { self.lcp(at + 1).saturating_sub(self.lcp(at)) } else { 0 }
     }
 
-    /// A copy of this leaf without entry `at`, of the shape that [`Keys::shrunk`] gave; `None`: no memory.
-    ///
-    /// # Safety
-    /// No value of this leaf changes meanwhile (N3).
-    pub(crate) unsafe fn without<B: Bits>(&self, usage: &mut Usage, info: Info, at: usize) -> Option<Node> {
+    /// A leaf of these keys without entry `at`, of the shape that [`Keys::shrunk`] gave; `None`: no memory. Its values are still to be
+    /// written.
+    pub(crate) fn without<B: Bits>(&self, usage: &mut Usage, info: Info, at: usize) -> Option<Node> {
         let node = usage.alloc::<B>(info)?;
         let (n, cap, gained) = (self.count(), self.info.capacity(), self.gained(at));
         let offset = simd::long_sum(self.payload, 2 * cap, at);
         let len = self.len(at);
-        // SAFETY: (N3, N4, N5, N6) as in `with`; `shrunk` summed up what is copied here.
+        // SAFETY: (N4, N5, N6) as in `with`; `shrunk` summed up what is copied here.
         unsafe {
             let to = node.payload_mut(info);
             let new = |array: usize, i: usize| to.add(array * (n - 1) + i);
@@ -430,8 +418,6 @@ impl<'a> Keys<'a> {
             from.add(tail).copy_to_nonoverlapping(dst, end - tail);
             tail = end;
             debug_assert_eq!(tail, self.offset(n));
-            Node::copy_values::<B>(self.node, self.info, 0, node, info, 0, at);
-            Node::copy_values::<B>(self.node, self.info, at + 1, node, info, at, n - 1 - at);
         }
         Some(node)
     }

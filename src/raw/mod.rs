@@ -33,7 +33,12 @@ macro_rules! count {
     };
 }
 
+#[macro_use]
+#[cfg_attr(not(loom), expect(unreachable_pub, reason = "models choose mutants"))]
+pub mod mutant;
+
 mod bulk;
+mod change;
 mod check;
 mod clear;
 mod compact;
@@ -41,11 +46,17 @@ mod cursor;
 mod get;
 mod insert;
 mod keys;
+mod lock;
 mod node;
+mod parts;
 mod path;
 pub mod pool;
 mod remove;
 mod run;
+mod shared;
+mod shared_cursor;
+#[cfg(test)]
+mod shared_tests;
 mod simd;
 mod tail;
 #[cfg(test)]
@@ -55,11 +66,14 @@ pub(crate) use bulk::Builder;
 pub(crate) use cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use get::Place;
 pub(crate) use node::Usage;
+pub(crate) use shared::{Expected, Outcome, SharedTree};
+pub(crate) use shared_cursor::SharedCursor;
 #[cfg(not(loom))]
 pub(crate) use simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use simd::{common_prefix, prefetch};
 
 use crate::value::Bits;
+use lock::Lock;
 use node::Slot;
 use tail::Tail;
 
@@ -79,6 +93,8 @@ pub const MAX_KEY_LEN: usize = 1 << 30;
 
 /// The tree and what its owner counts.
 pub(crate) struct RawTree<B: Bits> {
+    /// Guards the root's slot, as a node's lock does its slots.
+    lock: Lock,
     root: Slot,
     len: usize,
     usage: Usage,
@@ -95,7 +111,15 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
-        RawTree { root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), most: 0, _bits: std::marker::PhantomData }
+        RawTree {
+            lock: Lock::new(0),
+            root: Slot::empty(),
+            len: 0,
+            usage: Usage::default(),
+            tail: Tail::new(),
+            most: 0,
+            _bits: std::marker::PhantomData,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,8 +1,8 @@
 //! A node: how its bytes are laid out, and the accessors through which everything else reaches them.
 //!
 //! ```text
-//!  leaf   ┌ lock u64 ┬ info u64 ┬ payload: keys, front-coded (keys.rs)       ┬ values, aligned, SIZE bytes each ┐
-//!  inner  ┌ lock u64 ┬ info u64 ┬ payload: separators, front-coded (keys.rs) ┬ slots: children, one more        ┐
+//!  leaf   ┌ info u64 ┬ payload: keys, front-coded (keys.rs)       ┬ values, aligned, SIZE bytes each ┐
+//!  inner  ┌ info u64 ┬ payload: separators, front-coded (keys.rs) ┬ slots: children, one more        ┐
 //! ```
 //!
 //! `info` says which of the two it is and how large each part is, so a node knows its own size. The payload is plain
@@ -24,12 +24,12 @@ mod memory;
 pub(crate) use memory::Node;
 use memory::{RawSlot, SlotPtr};
 
-/// Bytes of lock and info.
-pub(crate) const HEADER: usize = 16;
+/// Bytes of the info word.
+pub(crate) const HEADER: usize = 8;
 /// What a node is and how large its parts are, in one word.
 ///
 /// ```text
-///  bit 0..2 home in the pool · 2 leaf · 3 wide · 4 key 0 is empty · 8..16 count
+///  bit 0..2 home in the pool · 2 leaf · 3 wide · 4 key 0 is empty · 5..7 the lock (lock.rs) · 8..16 count
 ///  narrow: 16..24 capacity, 24..40 bytes of rest, 40..64 strip · wide: 16..48 bytes of rest, strip in the payload
 /// ```
 ///
@@ -184,6 +184,17 @@ pub(crate) enum Child {
     Inner(Node),
 }
 
+impl Child {
+    /// The node itself.
+    #[inline(always)]
+    pub(crate) fn node(self) -> Option<Node> {
+        match self {
+            Child::Empty => None,
+            Child::Leaf(node) | Child::Inner(node) => Some(node),
+        }
+    }
+}
+
 /// Tag of a pointer to a leaf.
 const LEAF_TAG: usize = 1;
 
@@ -203,7 +214,7 @@ impl Slot {
     /// Every store is a release: a reader touches the child's header before it validates anything.
     #[inline(always)]
     pub(crate) fn store(&self, child: Child) {
-        self.0.store(pack(child), Release);
+        self.0.store(pack(child), if mutant!(SlotRelaxed) { Relaxed } else { Release });
     }
 }
 
@@ -236,6 +247,18 @@ impl std::fmt::Debug for Slot {
 }
 
 impl Node {
+    /// Gives back a node that [`Usage::forget`] was told of.
+    ///
+    /// # Safety
+    /// As for [`Usage::free`] (N2).
+    pub(crate) unsafe fn free_late<B: Bits>(self) {
+        // SAFETY: (N1, N2) by the caller.
+        unsafe {
+            let info = self.info();
+            self.free(info, info.size::<B>());
+        }
+    }
+
     /// What this node is. Fixed, but for the count of a leaf with room to spare.
     ///
     /// # Safety
@@ -243,7 +266,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn info(self) -> Info {
         // SAFETY: (N1) by the caller.
-        Info(unsafe { self.info_word() }.load(Relaxed))
+        Info(unsafe { self.info_word() })
     }
 
     /// # Safety
@@ -251,7 +274,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn set_info(self, info: Info) {
         // SAFETY: (N1, N3) by the caller.
-        unsafe { self.info_word() }.store(info.0, Relaxed);
+        unsafe { self.set_info_word(info.0) };
     }
 
     /// # Safety
@@ -273,7 +296,7 @@ impl Node {
     }
 }
 
-/// Bytes held by nodes, kept by whoever owns the tree.
+/// Bytes held by nodes, kept by whoever owns the tree; or how these change, modulo the word size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Bytes of leaf cells.
@@ -293,8 +316,8 @@ impl Usage {
         let bytes = info.size::<B>();
         let (node, size) = Node::alloc::<B>(info, bytes)?;
         let (cells, slack) = self.kind(info);
-        *cells += size;
-        *slack += size - bytes;
+        *cells = cells.wrapping_add(size);
+        *slack = slack.wrapping_add(size - bytes);
         Some(node)
     }
 
@@ -309,9 +332,29 @@ impl Usage {
         let bytes = info.size::<B>();
         // SAFETY: (N2) by the caller; the size follows from the info it was allocated with.
         let size = unsafe { node.free(info, bytes) };
+        self.subtract(info, size, bytes);
+    }
+
+    /// No longer counts a node that someone else will free by [`Node::free_late`]. Gives the bytes of its cell.
+    ///
+    /// # Safety
+    /// The node is live (N1) and came from [`Usage::alloc`] with this `B`.
+    pub(crate) unsafe fn forget<B: Bits>(&mut self, node: Node) -> usize {
+        // SAFETY: (N1) by the caller.
+        unsafe {
+            let info = node.info();
+            let bytes = info.size::<B>();
+            let size = node.cell_size(info, bytes);
+            self.subtract(info, size, bytes);
+            size
+        }
+    }
+
+    #[inline]
+    fn subtract(&mut self, info: Info, size: usize, bytes: usize) {
         let (cells, slack) = self.kind(info);
-        *cells -= size;
-        *slack -= size - bytes;
+        *cells = cells.wrapping_sub(size);
+        *slack = slack.wrapping_sub(size - bytes);
     }
 
     #[inline]

@@ -2,30 +2,32 @@
 //! `UnsafeCell` that tells loom of each access. Only the payload lies in the pool's cell, where it lies without loom.
 
 use super::{HEADER, Info, Slot};
+use crate::raw::lock::Lock;
 use crate::raw::pool;
 use crate::value::Bits;
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicPtr, AtomicU64};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 pub(super) type SlotPtr = *mut u8;
 pub(super) type RawSlot = AtomicPtr<u8>;
 
 /// What a node consists of.
 struct Parts {
-    /// For whoever changes a tree that others read; no such operation is there yet.
-    #[allow(dead_code)]
-    lock: AtomicU64,
-    info: AtomicU64,
+    lock: Lock,
+    /// Not modelled: it is written and published together with the payload, which is. So it is not in the lock's word.
+    info: std::sync::atomic::AtomicU64,
     slots: Box<[Slot]>,
     /// Each value widened to a word.
     values: Box<[AtomicU64]>,
     /// The first byte of the cell.
     payload: UnsafeCell<NonNull<u8>>,
+    /// Set where a mutant keeps freed nodes, so that a later use shows.
+    freed: std::cell::Cell<bool>,
     /// Fails the model if a node is not freed.
-    _track: Track<()>,
+    track: std::cell::Cell<Option<Track<()>>>,
 }
 
 /// The address of a node.
@@ -56,12 +58,13 @@ impl Node {
             cell.ptr.as_ptr().add(info.padding_at()).write_bytes(0, bytes - info.padding_at());
         }
         let parts = Box::new(Parts {
-            lock: AtomicU64::new(0),
-            info: AtomicU64::new(info.with_home(cell.home).0),
+            lock: Lock::new(0),
+            info: std::sync::atomic::AtomicU64::new(info.with_home(cell.home).0),
             slots: (0..info.slots()).map(|_| Slot::empty()).collect(),
             values: (0..info.values()).map(|_| AtomicU64::new(0)).collect(),
             payload: UnsafeCell::new(cell.ptr),
-            _track: Track::new(()),
+            freed: std::cell::Cell::new(false),
+            track: std::cell::Cell::new(Some(Track::new(()))),
         });
         Some((Node(NonNull::from(Box::leak(parts))), cell.size))
     }
@@ -77,8 +80,15 @@ impl Node {
     pub(super) unsafe fn free(self, info: Info, bytes: usize) -> usize {
         // SAFETY: (N2, P3) by the caller; `alloc` leaked the box and took the cell.
         unsafe {
-            let parts = Box::from_raw(self.0.as_ptr());
-            let cell = parts.payload.with_mut(|cell| *cell);
+            // A reader that should not be there any more meets this write, or is met by it.
+            let cell = self.parts().payload.with_mut(|cell| *cell);
+            if mutant!(FreedAtOnce) || mutant!(ReaderNotPinned) {
+                // The model is to find the error, not to run into it.
+                self.parts().freed.set(true);
+                self.parts().track.take();
+                return pool::usable_size(cell, bytes, info.home());
+            }
+            drop(Box::from_raw(self.0.as_ptr()));
             pool::free(cell, bytes, info.home())
         }
     }
@@ -88,9 +98,32 @@ impl Node {
         unsafe { self.0.as_ref() }
     }
 
-    pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
+    /// Bytes of the cell that the payload stands in.
+    ///
+    /// # Safety
+    /// The node is live (N1), and a node of `bytes` bytes.
+    pub(super) unsafe fn cell_size(self, info: Info, bytes: usize) -> usize {
+        // SAFETY: (N1, P3) by the caller.
+        unsafe { self.parts().payload.with(|cell| pool::usable_size(*cell, bytes, info.home())) }
+    }
+
+    /// The info word, with the lock in it.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`.
+    pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
         // SAFETY: (N1) by the caller.
-        unsafe { &self.parts().info }
+        unsafe { &self.parts().lock }
+    }
+
+    pub(super) unsafe fn info_word(self) -> u64 {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.parts() }.info.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(super) unsafe fn set_info_word(self, word: u64) {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.parts() }.info.store(word, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The plain bytes after the header.
@@ -100,6 +133,7 @@ impl Node {
     pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
         // SAFETY: (N1, N5, N6) by the caller.
         unsafe {
+            assert!(!self.parts().freed.get(), "Causality violation: a node is read after it was freed");
             let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER));
             std::slice::from_raw_parts(at, info.payload_len())
         }
@@ -125,12 +159,12 @@ impl Node {
 
     pub(super) unsafe fn load_value<B: Bits>(self, _: Info, i: usize) -> B {
         // SAFETY: (N1) by the caller.
-        B::of_word(unsafe { self.parts() }.values[i].load(Relaxed))
+        B::of_word(unsafe { self.parts() }.values[i].load(if mutant!(ValueReadRelaxed) { Relaxed } else { Acquire }))
     }
 
     pub(super) unsafe fn store_value<B: Bits>(self, _: Info, i: usize, value: B) {
         // SAFETY: (N1) by the caller.
-        unsafe { self.parts() }.values[i].store(value.to_word(), Relaxed);
+        unsafe { self.parts() }.values[i].store(value.to_word(), Release);
     }
 
     /// Copies values between two leaves: `to[j..j + n] = from[i..i + n]`.

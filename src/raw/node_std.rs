@@ -1,10 +1,11 @@
 //! A node as raw bytes from the pool.
 
 use super::{HEADER, Info};
+use crate::raw::lock::Lock;
 use crate::raw::pool;
 use crate::value::Bits;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 pub(super) type SlotPtr = *mut u8;
@@ -37,8 +38,7 @@ impl Node {
         // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and slots are.
         // SAFETY: (N4, N6) the cell has `bytes` bytes, is aligned for every field and is ours alone.
         unsafe {
-            ptr.cast::<u64>().write(0);
-            ptr.cast::<u64>().add(1).write(info.with_home(cell.home).0);
+            ptr.cast::<Lock>().write(Lock::new(info.with_home(cell.home).0));
             let from = info.padding_at();
             ptr.add(from).write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
         }
@@ -50,6 +50,15 @@ impl Node {
         unsafe { pool::free(self.0, bytes, info.home()) }
     }
 
+    /// Bytes of the cell that the node stands in.
+    ///
+    /// # Safety
+    /// The node is live (N1), and a node of `bytes` bytes.
+    pub(super) unsafe fn cell_size(self, info: Info, bytes: usize) -> usize {
+        // SAFETY: (N1, P3) by the caller.
+        unsafe { pool::usable_size(self.0, bytes, info.home()) }
+    }
+
     /// Whether a copy of the node elsewhere would help memory to come back.
     ///
     /// # Safety
@@ -59,10 +68,26 @@ impl Node {
         unsafe { pool::is_sparse(self.0, self.info().home()) }
     }
 
+    /// The info word, with the lock in it.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`.
     #[inline(always)]
-    pub(super) unsafe fn info_word<'a>(self) -> &'a AtomicU64 {
-        // SAFETY: (N1, N6) by the caller; the header is two aligned words.
-        unsafe { AtomicU64::from_ptr(self.as_ptr().cast::<u64>().add(1)) }
+    pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
+        // SAFETY: (N1, N6) by the caller; `Lock` is a transparent atomic word, and the node begins with one.
+        unsafe { &*self.as_ptr().cast::<Lock>() }
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn info_word(self) -> u64 {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.lock() }.word()
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn set_info_word(self, word: u64) {
+        // SAFETY: (N1, N3) by the caller.
+        unsafe { self.lock() }.set_word(word);
     }
 
     /// The plain bytes after the header.
@@ -103,10 +128,10 @@ impl Node {
             let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
             B::of_word(match B::SIZE {
                 0 => 0,
-                1 => AtomicU8::from_ptr(at).load(Relaxed).into(),
-                2 => AtomicU16::from_ptr(at.cast()).load(Relaxed).into(),
-                4 => AtomicU32::from_ptr(at.cast()).load(Relaxed).into(),
-                _ => AtomicU64::from_ptr(at.cast()).load(Relaxed),
+                1 => AtomicU8::from_ptr(at).load(Acquire).into(),
+                2 => AtomicU16::from_ptr(at.cast()).load(Acquire).into(),
+                4 => AtomicU32::from_ptr(at.cast()).load(Acquire).into(),
+                _ => AtomicU64::from_ptr(at.cast()).load(Acquire),
             })
         }
     }
@@ -119,10 +144,10 @@ impl Node {
             let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
             match B::SIZE {
                 0 => {}
-                1 => AtomicU8::from_ptr(at).store(word as u8, Relaxed),
-                2 => AtomicU16::from_ptr(at.cast()).store(word as u16, Relaxed),
-                4 => AtomicU32::from_ptr(at.cast()).store(word as u32, Relaxed),
-                _ => AtomicU64::from_ptr(at.cast()).store(word, Relaxed),
+                1 => AtomicU8::from_ptr(at).store(word as u8, Release),
+                2 => AtomicU16::from_ptr(at.cast()).store(word as u16, Release),
+                4 => AtomicU32::from_ptr(at.cast()).store(word as u32, Release),
+                _ => AtomicU64::from_ptr(at.cast()).store(word, Release),
             }
         }
     }

@@ -3,15 +3,16 @@
 //! A node's fences are the separators to its left and right, from whichever node above has them. All its keys lie between, so they begin
 //! with what the fences share: that is what the node may strip, and a key that is led there begins with it too.
 
+use super::change::Owned;
 use super::keys::Keys;
-use super::node::{Child, Slot};
+use super::node::Child;
 use super::run::Failed;
 use super::simd;
 
 /// An inner node on the way.
 pub(crate) struct Level<'a> {
     /// What leads to it.
-    pub(crate) slot: &'a Slot,
+    pub(crate) top: Owned<'a>,
     pub(crate) keys: Keys<'a>,
     /// The child taken.
     pub(crate) at: usize,
@@ -75,17 +76,19 @@ impl<'a> Level<'a> {
 }
 
 /// The inner nodes on the way to `key`, the leaf's slot, and the leaf's fences.
-pub(crate) fn locate<'a>(root: &'a Slot, key: &[u8]) -> Result<(Vec<Level<'a>>, &'a Slot, Fences), Failed> {
-    let (mut levels, mut slot, mut fences) = (Vec::new(), root, Fences::default());
-    while let Child::Inner(node) = slot.load() {
-        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+///
+/// A slot leads to the same range of keys whatever node is in it, so this holds also while others change the tree (C1).
+pub(crate) fn locate<'a>(root: Owned<'a>, key: &[u8]) -> Result<(Vec<Level<'a>>, Owned<'a>, Fences), Failed> {
+    let (mut levels, mut top, mut fences) = (Vec::new(), root, Fences::default());
+    while let Child::Inner(node) = top.slot.load() {
+        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
         let keys = unsafe { Keys::new(node) };
         let at = keys.child(&key[keys.strip()..]);
-        let level = Level { slot, keys, at, fences };
+        let level = Level { top, keys, at, fences };
         fences = level.fences_of(at, at, key)?;
         levels.try_reserve(1)?;
         levels.push(level);
-        slot = keys.slot(at);
+        top = keys.owned(at);
     }
-    Ok((levels, slot, fences))
+    Ok((levels, top, fences))
 }

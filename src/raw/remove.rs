@@ -1,9 +1,11 @@
 //! Removal: a new leaf without the key; a leaf that has become small merges with a neighbour, and a small inner node likewise.
 
+use super::change::{Alone, Mode, Owned, Step, Stop, commit, commit_made, replace_leaf};
 use super::keys::{Keys, LINES};
-use super::node::{Child, Node, Slot};
+use super::node::{Child, Info, Kind, Node};
+use super::parts::Parts;
 use super::path::{Level, copy, locate};
-use super::run::{Failed, Made, Run, Split};
+use super::run::{Failed, Made, Run, Sequence, Split};
 use super::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT, Usage};
 use crate::InsertError;
 use crate::value::Bits;
@@ -17,28 +19,33 @@ const MERGED: usize = 3;
 /// Bytes by which a small leaf shrinks between two looks at its neighbours.
 const MERGE_STEP: usize = 128;
 
-/// What replaces two neighbouring children: one, or two and their separator.
-type Merged = (Child, Option<(Vec<u8>, Child)>);
+/// What is to be removed: so many keys from one on, which has this value.
+#[derive(Clone, Copy)]
+pub(super) struct Removal<'k, B> {
+    pub(super) key: &'k [u8],
+    pub(super) keys: usize,
+    /// Any, if `None`.
+    pub(super) expected: Option<B>,
+    /// The leaf that the keys must be in; any, if `None`.
+    pub(super) only: Option<Node>,
+}
 
 impl<B: Bits> RawTree<B> {
     /// Removes `key`, and gives its value.
     #[inline]
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<Option<B>, InsertError> {
         self.unsettle();
-        let (old, small) = Self::remove_below(&self.root, &mut self.usage, key, 1)?;
+        let root = Owned { lock: &self.lock, slot: &self.root };
+        let old = Self::remove_below(Alone, root, &mut self.usage, Removal { key, keys: 1, expected: None, only: None })?;
         if old.is_some() {
             self.len -= 1;
-        }
-        if small {
-            // Without memory for it the leaf stays small; the tree is whole either way.
-            let _ = Self::merge_leaf(&self.root, &mut self.usage, key, false);
         }
         self.compact_if_shrunk();
         Ok(old)
     }
 
     /// Ends what is remembered of appends.
-    fn unsettle(&mut self) {
+    pub(super) fn unsettle(&mut self) {
         if self.tail.is_open() {
             self.close_tail();
         }
@@ -74,75 +81,80 @@ impl<B: Bits> RawTree<B> {
             if count == 0 {
                 break;
             }
-            let (_, small) = Self::remove_below(&self.root, &mut self.usage, &first, count)?;
+            let root = Owned { lock: &self.lock, slot: &self.root };
+            Self::remove_below(Alone, root, &mut self.usage, Removal { key: &first, keys: count, expected: None, only: None })?;
             self.len -= count;
-            if small {
-                let _ = Self::merge_leaf(&self.root, &mut self.usage, &first, false);
-            }
         }
         self.compact_if_shrunk();
         Ok(before - self.len)
     }
 
-    /// Removes `key` and the `keys - 1` behind it in its leaf. The value of `key`, and whether the leaf has become so small that it fits
-    /// in one with a neighbour.
+    /// Removes keys of one leaf, and merges the leaf with a neighbour where both fit in one then. The value of the first of these keys.
     #[inline]
-    fn remove_below(root: &Slot, usage: &mut Usage, key: &[u8], keys: usize) -> Result<(Option<B>, bool), Failed> {
-        let (mut slot, mut above) = (root, None);
+    pub(super) fn remove_below<M: Mode>(mode: M, root: Owned<'_>, usage: &mut Usage, removal: Removal<'_, B>) -> Result<Option<B>, Stop> {
+        let Removal { key, keys, expected, only } = removal;
+        let (mut top, mut above) = (root, None);
         let node = loop {
-            match slot.load() {
-                Child::Empty => return Ok((None, false)),
+            match top.slot.load() {
+                Child::Empty => return Ok(None),
                 Child::Leaf(node) => break node,
                 Child::Inner(node) => {
-                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
                     let inner = unsafe { Keys::new(node) };
                     let at = inner.child(&key[inner.strip()..]);
-                    slot = inner.slot(at);
+                    top = inner.owned(at);
                     above = Some((inner, at));
                 }
             }
         };
+        if only.is_some_and(|only| only != node) {
+            return Err(Stop::Conflict);
+        }
         Keys::prefetch(node, LINES);
         // SAFETY: (N1, N5) as above.
         let leaf = unsafe { Keys::new(node) };
         let strip = leaf.strip();
-        let Ok(at) = leaf.search(&key[strip..]) else { return Ok((None, false)) };
-        // SAFETY: (N1) as above.
-        let old = unsafe { node.value(leaf.info, at) };
+        let Ok(at) = leaf.search(&key[strip..]) else { return Ok(None) };
         if leaf.count() == keys {
-            if std::ptr::eq(slot, root) {
-                slot.store(Child::Empty);
-                // SAFETY: (N2) no slot leads to the leaf any more.
-                unsafe { usage.free::<B>(node) };
-            } else {
-                Self::merge_leaf(root, usage, key, true)?;
+            if above.is_some() {
+                let old = Self::merge_leaf(mode, root, usage, key, Some(removal))?;
                 count!(LeafDropped);
+                return Ok(old);
             }
-            return Ok((Some(old), false));
+            let step = Step { old: [Some((top.slot, node)), None], at, gone: keys, new: [None; 2] };
+            // SAFETY: (N1, R1) the mode's, by the caller; there are no new nodes.
+            return unsafe { commit(mode, usage, top, &[step], None, expected) };
         }
-        let new = match if keys == 1 { leaf.shrunk(at) } else { None } {
-            // SAFETY: (N3) the tree is borrowed for writing.
-            Some(info) => unsafe { leaf.without::<B>(usage, info, at) }.ok_or(Failed(info.size::<B>()))?,
+        let (new, info) = match if keys == 1 { leaf.shrunk(at) } else { None } {
+            Some(info) => (leaf.without::<B>(usage, info, at).ok_or(Failed(info.size::<B>()))?, info),
             None => {
-                let mut run = Run::<B>::new();
-                // SAFETY: (N3) as above.
-                unsafe { run.append_leaf(&leaf, &key[..strip], None)? };
+                let mut run = Run::new();
+                run.append(&leaf, &key[..strip], |_| (), None)?;
                 run.remove(at, at + keys);
-                let mut made = Made::new(usage, 1)?;
-                let new = run.leaf(&mut made, 0, run.len(), strip)?;
+                let mut made = Made::<B>::new(usage, 1)?;
+                let new = run.node(Kind::Leaf, &mut made, 0, run.len(), strip)?;
                 made.keep();
-                new
+                // SAFETY: (N1) the new leaf is ours.
+                (new, unsafe { new.info() })
             }
         };
-        slot.store(Child::Leaf(new));
-        // SAFETY: (N2) no slot leads to the old leaf any more.
-        unsafe { usage.free::<B>(node) };
-        // SAFETY: (N1) the new leaf is live.
-        let size = unsafe { new.info() }.size::<B>();
+        let size = info.size::<B>();
         // The neighbours' lines are far away: not after every removal.
         let small = size < LEAF_SIZE / UNDERFULL && size / MERGE_STEP != leaf.info.size::<B>() / MERGE_STEP;
-        let merges = |(keys, at): (Keys<'_>, usize)| Self::neighbours(&keys, at).any(|left| Self::fit_in_one(&keys, left));
-        Ok((Some(old), small && above.is_some_and(merges)))
+        // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
+        let old = match unsafe { replace_leaf(mode, usage, top, &leaf, (at, keys), (None, expected), (new, info)) } {
+            Ok(old) => old,
+            Err(stop) => {
+                // SAFETY: (N2) the leaf was not published.
+                unsafe { usage.free::<B>(new) };
+                return Err(stop);
+            }
+        };
+        if small && above.is_some_and(|(keys, at)| Self::neighbours(&keys, at).any(|left| Self::fit_in_one(&keys, left))) {
+            // Without memory for it the leaf stays small, as it does where another thread comes between; the tree is whole either way.
+            let _ = Self::merge_leaf(mode, root, usage, key, None);
+        }
+        Ok(old)
     }
 
     /// The left ones of the pairs that the child at `at` forms with its neighbours.
@@ -153,128 +165,164 @@ impl<B: Bits> RawTree<B> {
     /// Whether the children at `left` and behind it are leaves, and small enough for one.
     fn fit_in_one(keys: &Keys<'_>, left: usize) -> bool {
         let (Child::Leaf(a), Child::Leaf(b)) = (keys.slot(left).load(), keys.slot(left + 1).load()) else { return false };
-        // SAFETY: (N1) nodes reached from the root are live while the tree is borrowed.
-        let (a, b) = unsafe { (a.info(), b.info()) };
-        a.size::<B>() + b.size::<B>() <= LEAF_SIZE * MERGED / 4 && a.count() + b.count() <= LEAF_COUNT
+        // SAFETY: (N1) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
+        let (a, b) = unsafe { (Keys::new(a), Keys::new(b)) };
+        Self::fit(&a, &b)
     }
 
-    /// Merges the leaf to which `key` leads with a neighbour, where both fit in one; with `dropped`, its keys go and the neighbour takes its place.
+    fn fit(a: &Keys<'_>, b: &Keys<'_>) -> bool {
+        a.info.size::<B>() + b.info.size::<B>() <= LEAF_SIZE * MERGED / 4 && a.count() + b.count() <= LEAF_COUNT
+    }
+
+    /// Merges the leaf to which `key` leads with a neighbour, where both fit in one; or removes all its keys and puts the neighbour in its
+    /// place. The value of the first key removed.
     #[cold]
     #[inline(never)]
-    fn merge_leaf(root: &Slot, usage: &mut Usage, key: &[u8], dropped: bool) -> Result<(), Failed> {
+    fn merge_leaf<M: Mode>(
+        mode: M,
+        root: Owned<'_>,
+        usage: &mut Usage,
+        key: &[u8],
+        removal: Option<Removal<'_, B>>,
+    ) -> Result<Option<B>, Stop> {
         let (mut levels, ..) = locate(root, key)?;
-        let Some(level) = levels.last() else { return Ok(()) };
+        let Some(level) = levels.last() else { return Err(Stop::Conflict) };
         let (keys, at) = (level.keys, level.at);
         for left in Self::neighbours(&keys, at) {
             let (Child::Leaf(a), Child::Leaf(b)) = (keys.slot(left).load(), keys.slot(left + 1).load()) else { continue };
-            // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed.
-            let (leaf_a, leaf_b) = unsafe { (Keys::new(a), Keys::new(b)) };
-            if !dropped && !Self::fit_in_one(&keys, left) {
-                continue;
+            // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
+            let leaves = unsafe { [Keys::new(a), Keys::new(b)] };
+            let dropped = at - left;
+            match removal {
+                None if !Self::fit(&leaves[0], &leaves[1]) => continue,
+                None => {}
+                Some(removal) => {
+                    let leaf = &leaves[dropped];
+                    // Another thread may have been here since the leaf was looked at.
+                    let other = removal.only.is_some_and(|only| only != leaf.node);
+                    if other || leaf.count() != removal.keys || leaf.search(&key[leaf.strip()..]) != Ok(0) {
+                        return Err(Stop::Conflict);
+                    }
+                }
             }
             count!(Merge);
             let between = level.fences_of(left, left, key)?.high.unwrap_or_default();
-            let mut run = Run::<B>::new();
-            for (i, leaf) in [(left, leaf_a), (left + 1, leaf_b)] {
-                if !dropped || i != at {
-                    // SAFETY: (N3) the tree is borrowed for writing.
-                    unsafe { run.append_leaf(&leaf, &between[..leaf.strip()], None)? };
-                }
-            }
+            let kept = || leaves.iter().enumerate().filter(|&(i, _)| removal.is_none() || i != dropped).map(|(_, leaf)| leaf);
             let fences = level.fences_of(left, left + 1, key)?;
             let mut made = Made::new(usage, 2 + 2 * levels.len())?;
-            let merged = run.leaf(&mut made, 0, run.len(), fences.strip())?;
+            let mut parts = Parts::new(2)?;
+            let mut merged = None;
+            if kept().try_fold(true, |narrow, leaf| Ok::<_, Failed>(narrow && parts.append(leaf, &between[..leaf.strip()])?))? {
+                merged = parts.node(Kind::Leaf, &mut made, 0, parts.len(), fences.strip())?;
+            }
+            if merged.is_none() {
+                let mut run = Run::new();
+                for leaf in kept() {
+                    run.append(leaf, &between[..leaf.strip()], |_| (), None)?;
+                }
+                merged = Some(run.node(Kind::Leaf, &mut made, 0, run.len(), fences.strip())?);
+            }
             if let Some(level) = levels.last_mut() {
                 level.at = left;
             }
-            let mut old = Vec::new();
-            old.try_reserve_exact(2 + 2 * levels.len())?;
-            old.extend([a, b]);
-            Self::replace_pair(root, &levels, &mut made, key, (Child::Leaf(merged), None), &mut old)?;
-            for node in old {
-                // SAFETY: (N2) no slot leads to it any more.
-                unsafe { made.usage.free::<B>(node) };
-            }
-            return Ok(());
+            let mut steps = Vec::new();
+            steps.try_reserve_exact(1 + levels.len())?;
+            steps.push(Step {
+                old: [Some((keys.slot(left), a)), Some((keys.slot(left + 1), b))],
+                at: if dropped == 0 { 0 } else { leaves[0].count() },
+                gone: removal.map_or(0, |removal| removal.keys),
+                new: [merged, None],
+            });
+            let top = Self::replace_pair(&levels, &mut made, key, &mut steps)?;
+            // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
+            return unsafe { commit_made(mode, &mut made, top, &steps, None, removal.and_then(|removal| removal.expected)) };
         }
-        Ok(())
+        // A leaf to be dropped has a neighbour.
+        if removal.is_some() { Err(Stop::Conflict) } else { Ok(None) }
     }
 
-    /// Puts `new` in the place of the two children at and behind where `levels` end. Inner nodes that become small in turn merge with
-    /// a neighbour, or take from it. The nodes replaced are noted in `old`.
-    fn replace_pair(
-        root: &Slot,
-        levels: &[Level<'_>],
-        made: &mut Made<'_, B>,
-        key: &[u8],
-        mut new: Merged,
-        old: &mut Vec<Node>,
-    ) -> Result<(), Failed> {
+    /// Plans one child in the place of the two at and behind where `levels` end. Inner nodes that become small in turn merge with a
+    /// neighbour, or take from it. The slot where all of it hangs.
+    fn replace_pair<'a>(levels: &[Level<'a>], made: &mut Made<'_, B>, key: &[u8], steps: &mut Vec<Step<'a>>) -> Result<Owned<'a>, Failed> {
         let mut left = levels.last().map_or(0, |level| level.at);
+        // The separator between the nodes that take the place of the pair, if these are two.
+        let mut behind: Option<Vec<u8>> = None;
         for (i, level) in levels.iter().enumerate().rev() {
-            old.push(level.keys.node);
-            let (mut first, mut run) = separators(&level.keys, &key[..level.keys.strip()])?;
-            let (child, behind) = new;
-            run.remove(left, left + 1);
-            match left.checked_sub(1) {
-                None => first = child,
-                Some(before) => run.set_item(before, child),
+            let own = (level.top.slot, level.keys.node);
+            // The ordinary case: a separator less, and that is all.
+            let large = |info: &Info| info.count() > 0 && (i == 0 || info.size::<B>() >= INNER_SIZE / UNDERFULL);
+            if let Some(info) = level.keys.shrunk(left).filter(|info| behind.is_none() && large(info)) {
+                let node = level.keys.without::<B>(made.usage, info, left).ok_or(Failed(info.size::<B>()))?;
+                made.note(node);
+                steps.push(Step { old: [Some(own), None], at: left, gone: 2, new: [Some(node), None] });
+                return Ok(level.top);
             }
-            if let Some((separator, child)) = behind {
-                run.insert(left, &separator, child)?;
+            let mut run = separators(&level.keys, &key[..level.keys.strip()])?;
+            run.remove(left, left + 1);
+            if let Some(separator) = behind.take() {
+                run.insert(left, &separator, ())?;
             }
             let n = run.len();
             let size = run.cost(0, n, level.fences.strip(), SLOT);
             let above = i.checked_sub(1).map(|i| &levels[i]).filter(|_| n == 0 || size < INNER_SIZE / UNDERFULL);
-            let Some(above) = above else {
-                if n == 0 {
+            let beside = above.map(|above| {
+                // The pair is this node and its left neighbour, or its right one where it is the first.
+                let first = above.at.saturating_sub(1);
+                let slot = above.keys.slot(if above.at == 0 { 1 } else { first });
+                let Child::Inner(neighbour) = slot.load() else { unreachable!("all leaves are equally deep") };
+                // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
+                (above, first, slot, unsafe { Keys::new(neighbour) })
+            });
+            let mut alone = || -> Result<Owned<'a>, Failed> {
+                let node = match n {
                     // The root has one child left: that is the root now.
-                    count!(RootCollapse);
-                    root.store(first);
-                } else {
-                    level.slot.store(Child::Inner(run.inner(made, first, 0, n, level.fences.strip())?));
-                }
-                made.keep();
-                return Ok(());
+                    0 => None,
+                    _ => Some(run.node(Kind::Inner, made, 0, n, level.fences.strip())?),
+                };
+                steps.push(Step { old: [Some(own), None], at: left, gone: 2, new: [node, None] });
+                Ok(level.top)
             };
-            // The pair is this node and its left neighbour, or its right one where it is the first.
-            left = above.at.saturating_sub(1);
-            let beside = if above.at == 0 { 1 } else { left };
-            let Child::Inner(neighbour) = above.keys.slot(beside).load() else { unreachable!("all leaves are equally deep") };
-            // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-            let neighbour = unsafe { Keys::new(neighbour) };
-            let between = above.fences_of(left, left, key)?.high.unwrap_or_default();
+            let Some((above, first, slot, neighbour)) = beside else {
+                if n == 0 {
+                    count!(RootCollapse);
+                }
+                return alone();
+            };
+            let between = above.fences_of(first, first, key)?.high.unwrap_or_default();
             let fits = size + neighbour.info.size::<B>() + between.len() <= INNER_SIZE * MERGED / 4 && n + neighbour.count() < INNER_COUNT;
             if !fits && n > 0 {
-                level.slot.store(Child::Inner(run.inner(made, first, 0, n, level.fences.strip())?));
-                made.keep();
-                return Ok(());
+                return alone();
             }
-            let (other_first, other) = separators(&neighbour, &between[..neighbour.strip()])?;
-            let (first, mut all, middle, high) =
-                if above.at == 0 { (first, run, other_first, other) } else { (other_first, other, first, run) };
-            all.insert(all.len(), &between, middle)?;
+            let other = separators(&neighbour, &between[..neighbour.strip()])?;
+            let beside = (slot, neighbour.node);
+            let (old, at, mut all, high) = match above.at {
+                0 => ([Some(own), Some(beside)], left, run, other),
+                _ => ([Some(beside), Some(own)], neighbour.count() + 1 + left, other, run),
+            };
+            all.insert(all.len(), &between, ())?;
             for j in 0..high.len() {
-                all.insert(all.len(), high.key(j), high.item(j))?;
+                all.insert(all.len(), high.key(j), ())?;
             }
-            let fences = above.fences_of(left, left + 1, key)?;
-            new = if fits || all.len() < 3 {
+            let fences = above.fences_of(first, first + 1, key)?;
+            let new = if fits || all.len() < 3 {
                 count!(InnerMerge);
-                (Child::Inner(all.inner(made, first, 0, all.len(), fences.strip())?), None)
+                [Some(all.node(Kind::Inner, made, 0, all.len(), fences.strip())?), None]
             } else {
                 count!(InnerBorrow);
-                let (low, middle, high) = Self::split_inner(made, &all, first, Split::Middle, (fences.low(), fences.high()))?;
-                (Child::Inner(low), Some((copy(middle)?, Child::Inner(high))))
+                let (low, middle, high) = Self::split_inner(made, &all, Split::Middle, (fences.low(), fences.high()))?;
+                behind = Some(copy(middle)?);
+                [Some(low), Some(high)]
             };
-            old.push(neighbour.node);
+            steps.push(Step { old, at, gone: 2, new });
+            left = first;
         }
-        Ok(())
+        unreachable!("the root has no neighbour")
     }
 }
 
-/// The first child of an inner node, and its separators, whole, with the children behind them.
-fn separators(keys: &Keys<'_>, stripped: &[u8]) -> Result<(Child, Run<Child>), Failed> {
+/// The separators of an inner node, whole.
+fn separators(keys: &Keys<'_>, stripped: &[u8]) -> Result<Run<()>, Failed> {
     let mut run = Run::new();
-    run.append(keys, stripped, |i| keys.slot(i + 1).load(), None)?;
-    Ok((keys.slot(0).load(), run))
+    run.append(keys, stripped, |_| (), None)?;
+    Ok(run)
 }

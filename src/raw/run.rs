@@ -4,6 +4,7 @@
 
 use super::keys::{Gap, Keys, NARROW_LCP, NARROW_LEN};
 use super::node::{Child, HEADER, Info, Kind, Node, Usage};
+use super::path::copy;
 use super::simd;
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -27,6 +28,11 @@ impl<'u, B: Bits> Made<'u, B> {
         let node = self.usage.alloc::<B>(info).ok_or(Failed(info.size::<B>()))?;
         self.nodes.push(node);
         Ok(node)
+    }
+
+    /// Notes a node that was made elsewhere; there is room to.
+    pub(crate) fn note(&mut self, node: Node) {
+        self.nodes.push(node);
     }
 
     /// The nodes are published: they stay.
@@ -59,6 +65,62 @@ impl From<Failed> for crate::InsertError {
     fn from(failed: Failed) -> Self {
         crate::InsertError::OutOfMemory { bytes: failed.0 }
     }
+}
+
+/// Sorted keys that nodes are to be made of.
+pub(crate) trait Sequence {
+    fn len(&self) -> usize;
+
+    /// Tells of each key how many bytes it shares with the one before, 0 for the first, and how many follow.
+    fn for_each(&self, each: impl FnMut(usize, usize));
+
+    /// The shortest separator before key `i`, `i > 0` (Bayer and Unterauer, "Prefix B-trees", 1977).
+    fn separator(&self, i: usize) -> Result<Vec<u8>, Failed>;
+
+    /// A node of the keys `from..to` less their first `strip` bytes, its values or slots still to be written. `None`: this kind of sequence
+    /// cannot make it.
+    fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Option<Node>, Failed>;
+
+    /// Bytes of a node of all keys that strips so many of each, items of `size` bytes.
+    fn cost(&self, strip: usize, size: usize) -> usize {
+        let (mut cost, mut shared) = (HEADER, strip);
+        self.for_each(|_, suffix| {
+            cost += entry_cost(suffix - shared, size);
+            shared = 0;
+        });
+        cost
+    }
+
+    /// Where to cut: before one of the keys `from..to`.
+    ///
+    /// Of cuts about as good, the one with the shortest separator is best: the neighbours share least, so the nodes beside it strip more.
+    /// In an inner node the separator is the key itself.
+    fn cut(&self, kind: Kind, from: usize, to: usize, size: usize, split: Split) -> usize {
+        let total = self.cost(0, size);
+        let (mut best, mut best_off, mut left, mut i) = (from, usize::MAX, HEADER, 0);
+        self.for_each(|lcp, suffix| {
+            if (from..to).contains(&i) {
+                let off = match split {
+                    Split::Middle => left.abs_diff(total - left),
+                    Split::Right(limit) if left <= limit => total - left,
+                    Split::Right(_) => usize::MAX / 2,
+                };
+                let off = off + SEPARATOR_WEIGHT * if kind == Kind::Leaf { lcp } else { lcp + suffix };
+                if off < best_off {
+                    (best, best_off) = (i, off);
+                }
+            }
+            left += entry_cost(suffix, size);
+            i += 1;
+        });
+        best
+    }
+}
+
+/// Bytes that a key with this suffix takes in a node, its item of `size` bytes.
+#[inline(always)]
+fn entry_cost(suffix: usize, size: usize) -> usize {
+    2 + size + suffix.max(1)
 }
 
 /// Sorted keys, whole, each with a value or, where they are separators, the child behind it.
@@ -116,10 +178,6 @@ impl<T: Copy> Run<T> {
     #[inline]
     pub(crate) fn item(&self, i: usize) -> T {
         self.entries[i].item
-    }
-
-    pub(crate) fn set_item(&mut self, i: usize, item: T) {
-        self.entries[i].item = item;
     }
 
     /// The shortest separator before key `i`, `i > 0` (Bayer and Unterauer, "Prefix B-trees", 1977).
@@ -230,33 +288,12 @@ impl<T: Copy> Run<T> {
     /// Bytes that key `i` takes in a node that stores it from byte `shared` on, items of `size` bytes.
     #[inline]
     pub(crate) fn entry_cost(&self, i: usize, shared: usize, size: usize) -> usize {
-        2 + size + (self.key_len(i) - shared).max(1)
+        entry_cost(self.key_len(i) - shared, size)
     }
 
     /// Bytes of a node with the keys `from..to`, items of `size` bytes.
     pub(crate) fn cost(&self, from: usize, to: usize, strip: usize, size: usize) -> usize {
         HEADER + (from..to).map(|i| self.entry_cost(i, if i == from { strip } else { self.lcp(i) }, size)).sum::<usize>()
-    }
-
-    /// Where to cut: before one of the keys `from..to`, for a separator whose length `separator` tells.
-    ///
-    /// Of cuts about as good, the one with the shortest separator is best: the neighbours share least, so the nodes beside it strip more.
-    pub(crate) fn cut(&self, from: usize, to: usize, size: usize, split: Split, separator: impl Fn(usize) -> usize) -> usize {
-        let total = self.cost(0, self.len(), 0, size);
-        let (mut best, mut best_off, mut left) = (from, usize::MAX, self.cost(0, from, 0, size));
-        for i in from..to {
-            let off = match split {
-                Split::Middle => left.abs_diff(total - left),
-                Split::Right(limit) if left <= limit => total - left,
-                Split::Right(_) => usize::MAX / 2,
-            };
-            let off = off + SEPARATOR_WEIGHT * separator(i);
-            if off < best_off {
-                (best, best_off) = (i, off);
-            }
-            left += self.entry_cost(i, self.lcp(i), size);
-        }
-        best
     }
 
     /// Shape of a node with the keys `from..to` less their first `strip` bytes. Several keys near the limit may be too large for one node.
@@ -281,6 +318,15 @@ impl<T: Copy> Run<T> {
         } else {
             Info::narrow(kind, to - from, to - from, rest, strip, empty_first)
         })
+    }
+
+    /// A node of the keys `from..to` less their first `strip` bytes. Its values or slots are still to be written.
+    pub(crate) fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
+        let info = self.shape(kind, from, to, strip)?;
+        let node = made.alloc(info)?;
+        // SAFETY: (N4, N6) the node is ours alone, of the size `info` says.
+        unsafe { self.write(node, info, from, to, strip) };
+        Ok(node)
     }
 
     /// Writes the keys `from..to` less their first `strip` bytes into a node that has room for them.
@@ -320,6 +366,24 @@ impl<T: Copy> Run<T> {
     }
 }
 
+impl Sequence for Run<()> {
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn for_each(&self, mut each: impl FnMut(usize, usize)) {
+        (0..self.len()).for_each(|i| each(self.lcp(i), self.key_len(i) - self.lcp(i)));
+    }
+
+    fn separator(&self, i: usize) -> Result<Vec<u8>, Failed> {
+        copy(self.separator(i))
+    }
+
+    fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Option<Node>, Failed> {
+        self.node(kind, made, from, to, strip).map(Some)
+    }
+}
+
 impl<B: Bits> Run<B> {
     /// Appends the entries of a leaf, the bytes it strips put back, and `extra` among them.
     ///
@@ -337,13 +401,9 @@ impl<B: Bits> Run<B> {
 
     /// A leaf of the keys `from..to` less their first `strip` bytes.
     pub(crate) fn leaf(&self, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
-        let info = self.shape(Kind::Leaf, from, to, strip)?;
-        let node = made.alloc(info)?;
-        // SAFETY: (N4, N5, N6) the node is ours alone, of the size `info` says; all of it is written here.
-        unsafe {
-            self.write(node, info, from, to, strip);
-            self.write_values(node, info, from, to);
-        }
+        let node = self.node(Kind::Leaf, made, from, to, strip)?;
+        // SAFETY: (N4, N5, N6) the node is ours alone, and has these keys.
+        unsafe { self.write_values(node, node.info(), from, to) };
         Ok(node)
     }
 
@@ -369,11 +429,10 @@ impl Run<Child> {
         to: usize,
         strip: usize,
     ) -> Result<Node, Failed> {
-        let info = self.shape(Kind::Inner, from, to, strip)?;
-        let node = made.alloc(info)?;
-        // SAFETY: (N4, N5, N6) the node is ours alone, of the size `info` says; all of it is written here.
+        let node = self.node(Kind::Inner, made, from, to, strip)?;
+        // SAFETY: (N4, N6) the node is ours alone, and has these separators.
         unsafe {
-            self.write(node, info, from, to, strip);
+            let info = node.info();
             node.slot(info, 0).store(first);
             for i in from..to {
                 node.slot(info, i - from + 1).store(self.item(i));

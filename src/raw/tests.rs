@@ -18,23 +18,23 @@ fn takes(events: &[Event], work: impl FnOnce()) {
 }
 
 /// The numbers below `n`, strewn: `step` is a prime that does not divide `n`.
-fn strewn(n: usize, step: usize) -> impl Iterator<Item = usize> {
+pub(super) fn strewn(n: usize, step: usize) -> impl Iterator<Item = usize> {
     (0..n).map(move |i| i * step % n)
 }
 
 /// A key with no neighbour that it shares much with, so that separators are short.
-fn short(i: usize) -> Vec<u8> {
+pub(super) fn short(i: usize) -> Vec<u8> {
     let head = (i as u32).wrapping_mul(2_654_435_761).to_be_bytes();
     [&head[..], &[b'-'; 240]].concat()
 }
 
 /// Twelve keys to a group, which is more than a leaf takes: most separators are long, and all nodes narrow.
-fn middling(i: usize) -> Vec<u8> {
+pub(super) fn middling(i: usize) -> Vec<u8> {
     [&[(i / 12) as u8; 100][..], &[(i % 12) as u8], &[b'-'; 140]].concat()
 }
 
 /// Three keys to a group, which share all of a long prefix: separators are alternately short and long, and every leaf has one key.
-fn long(i: usize) -> Vec<u8> {
+pub(super) fn long(i: usize) -> Vec<u8> {
     [&[(i / 3) as u8; 2000][..], &[(i % 3) as u8]].concat()
 }
 

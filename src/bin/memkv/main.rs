@@ -54,6 +54,8 @@ enum Command {
     Bench(bench::BenchArgs),
     #[command(hide = true, name = bench::CHILD)]
     BenchChild,
+    #[command(hide = true, name = bench::threads::CHILD)]
+    BenchThreadsChild,
 }
 
 fn main() -> ExitCode {
@@ -69,8 +71,9 @@ fn main() -> ExitCode {
         Command::Stats(args) => stats::run(&args, out).map(|()| true),
         Command::Verify(args) => verify::run(&args, out),
         Command::Merge(args) => merge::run(&args).map(|()| true),
-        Command::Bench(args) => bench::run(&args, &bench::index::rows(), out),
+        Command::Bench(args) => bench::run(&args, &bench::index::rows(), &bench::shared::rows(), out),
         Command::BenchChild => bench::run_child(&bench::index::rows()).map(|()| true),
+        Command::BenchThreadsChild => bench::threads::run_child(&bench::shared::rows()).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -32,12 +32,12 @@ const MOST_PAGES: usize = LARGE.pages;
 /// `free_pages` is one word with a bit per page.
 const _: () = assert!(LARGE.pages <= 64 && SMALL.pages >= 2 && SMALL.pages <= LARGE.pages);
 
-/// How far a class without a free cell borrows, the less the more
+/// How far a class without a free cell borrows, for little, more and much that
 /// is live: from cells larger by that part at most. The smaller the heap, the
 /// more a partly used page costs beside it.
-static BORROW: [[u8; CLASSES]; 4] = [borrow_table(4), borrow_table(8), borrow_table(16), borrow_table(32)];
+static BORROW: [[u8; CLASSES]; 3] = [borrow_table(4), borrow_table(8), borrow_table(16)];
 /// The live bytes above which it is the next.
-const BORROW_LESS: [usize; 3] = [4 << 20, 24 << 20, 48 << 20];
+const BORROW_LESS: [usize; 2] = [4 << 20, 24 << 20];
 
 /// The state of one page; lives in the header of its slab.
 #[repr(C)]
@@ -154,7 +154,6 @@ unsafe fn page_of(slab: *mut Slab, inside: *mut u8, kind: Home) -> *mut Page {
 ///
 /// # Safety
 /// `ptr` is a live cell of a slab of `kind` (P3).
-#[cfg(test)]
 pub(super) unsafe fn usable_size(ptr: NonNull<u8>, kind: Home) -> usize {
     // SAFETY: (P2, P6) a page keeps its class as long as it has a live cell.
     unsafe {

@@ -313,8 +313,7 @@ pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, home: Home) -> bool {
 ///
 /// # Safety
 /// As for [`free`], but the cell remains in use.
-#[cfg(test)]
-unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
     match home {
         Home::Direct => bytes.max(1).next_multiple_of(GRAIN),
         // SAFETY: (P3) as the caller promises.

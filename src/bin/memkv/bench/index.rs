@@ -3,8 +3,9 @@
 //! To add a row, implement [`Index`] and name it in [`rows`].
 
 use super::measure::{Job, Outcome, measure};
+use super::shared::SharedIndex;
 use anyhow::{Context, Result, bail};
-use memkv::{ArenaArt, Codec, FastArt, FrozenLayer, FrozenOptions, SymbolTable};
+use memkv::{ArenaArt, Codec, ConcurrentArt, FastArt, FrozenLayer, FrozenOptions, SymbolTable};
 use std::{
     collections::BTreeMap,
     ops::Bound::{Included, Unbounded},
@@ -40,6 +41,9 @@ pub(crate) trait Index: Sized {
     fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64));
 
     fn remove(&mut self, key: &[u8]) -> Option<u64>;
+
+    /// Frees what waits to be freed, before memory is measured.
+    fn settle(&mut self) {}
 
     /// Bytes it says it holds.
     fn reported_bytes(&self) -> Option<usize> {
@@ -78,6 +82,7 @@ pub(crate) fn rows() -> Vec<Row> {
         Row::of::<Set>("fastart-set").on_request().note("FastArt<()>: no values are stored"),
         Row::of::<Bulk>("fastart-bulk").on_request().note("inserts: FastArt::from_sorted, the sorting not counted"),
         Row::of::<ArenaArt<u64>>("arenaart").note("ArenaArt<u64>: values of any type, lent"),
+        Row::of::<ConcurrentArt>("concurrent-art").note("by one thread"),
         Row::of::<Ordered>("btreemap").note("BTreeMap<Box<[u8]>, u64>"),
         Row::of::<Hashed>("hashbrown").note("HashMap<Box<[u8]>, u64>, unordered"),
         Row::of::<Frozen<AUTO>>("frozenlayer").note("immutable; inserts: FrozenLayerBuilder on one thread, the sorting not counted"),
@@ -114,6 +119,35 @@ impl Index for FastArt {
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
         FastArt::remove(self, key)
+    }
+    fn reported_bytes(&self) -> Option<usize> {
+        Some(self.memory_usage().total())
+    }
+}
+
+impl Index for ConcurrentArt {
+    const GETS_MANY: bool = true;
+
+    fn new() -> Self {
+        ConcurrentArt::new()
+    }
+    fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
+        ConcurrentArt::insert(self, key, value)
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        ConcurrentArt::get(self, key)
+    }
+    fn get_many(&self, keys: &[&[u8]]) -> Vec<Option<u64>> {
+        ConcurrentArt::get_many(self, keys)
+    }
+    fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64)) {
+        SharedIndex::scan(self, from, count, visit);
+    }
+    fn remove(&mut self, key: &[u8]) -> Option<u64> {
+        ConcurrentArt::remove(self, key)
+    }
+    fn settle(&mut self) {
+        self.flush();
     }
     fn reported_bytes(&self) -> Option<usize> {
         Some(self.memory_usage().total())

@@ -222,6 +222,7 @@ impl<'a, I: Index> Bench<'a, I> {
                 let errors = timer.time(|| self.block.iter().filter(|&(key, value)| index.insert(key, value).is_some()).count());
                 self.check(errors, "an insert found the key there already");
             }
+            index.settle();
             index
         };
         self.outcome.mem_bytes = allocated()? - self.memory;
@@ -327,6 +328,7 @@ impl<'a, I: Index> Bench<'a, I> {
                 let errors = timer.time(|| self.block.iter().filter(|&(key, value)| index.remove(key) != Some(value)).count());
                 self.check(errors, "a removal gave a wrong result");
             }
+            index.settle();
             let held = Some(allocated()? - self.memory);
             if range.end == half {
                 self.outcome.mem_half_bytes = held;
@@ -441,7 +443,7 @@ fn seconds(clock: ClockId) -> f64 {
 }
 
 /// Bytes allocated in this process, without those that were freed and wait in threads' caches.
-fn allocated() -> Result<i64> {
+pub(super) fn allocated() -> Result<i64> {
     use tikv_jemalloc_ctl::{Access, AsName, epoch, stats};
     // 4096 stands for all arenas.
     const CACHED: &[u8] = b"stats.arenas.4096.tcache_bytes\0";

@@ -9,18 +9,21 @@ pub(crate) mod index;
 mod measure;
 mod plot;
 mod record;
+pub(crate) mod shared;
+pub(crate) mod threads;
 
 use crate::{
     generate::Kind,
     source::{self, Origin, STDIN, Source},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use child::{answer, call};
 use clap::{Args, ValueEnum};
 use index::Row;
 use indicatif::{ProgressBar, ProgressStyle};
 use measure::{BATCH, Job, Order, SCAN};
 use record::{Record, large, mebibytes, number, ratio, summary, table};
+use shared::SharedRow;
 use std::{
     io::{Read, Write},
     path::PathBuf,
@@ -72,9 +75,22 @@ pub(crate) struct BenchArgs {
     /// Print a JSON object for each structure, instead of tables.
     #[arg(long)]
     json: bool,
+    /// Numbers of threads, separated by commas, for the suite `threads`.
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,2,4", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Vec<u16>,
+    /// Milliseconds that each workload of the suite `threads` runs.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    millis: u64,
     /// Draw the results into an SVG file.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
+}
+
+impl BenchArgs {
+    /// Whether shared maps are to be measured.
+    pub(crate) fn is_for_threads(&self) -> bool {
+        self.suite == Suite::Threads
+    }
 }
 
 /// A group of measurements.
@@ -82,6 +98,8 @@ pub(crate) struct BenchArgs {
 enum Suite {
     /// Single-threaded maps.
     Map,
+    /// Shared maps, used by several threads at a time.
+    Threads,
 }
 
 /// A count above 0 with underscores and the suffixes `k` and `m` for thousands and millions.
@@ -113,9 +131,13 @@ impl Measured {
 }
 
 /// Runs the benchmark of `rows` and returns whether all results were right.
-pub(crate) fn run(args: &BenchArgs, rows: &[Row], out: &mut impl Write) -> Result<bool> {
-    // The one suite, so far.
-    let Suite::Map = args.suite;
+pub(crate) fn run(args: &BenchArgs, rows: &[Row], shared: &[SharedRow], out: &mut impl Write) -> Result<bool> {
+    if args.is_for_threads() {
+        let (source, input) = source(args)?;
+        ensure!(input.is_empty(), "the suite threads does not read the standard input");
+        ensure!(args.plot.is_none(), "the suite threads draws nothing");
+        return threads::run(args, shared, &source, out);
+    }
     let chosen = choose(&args.impls, rows)?;
     let (source, input) = source(args)?;
     let kinds = if args.kinds { kinds(args) } else { Vec::new() };
@@ -378,7 +400,7 @@ mod tests {
         let chosen: Vec<&str> = choose(&named.impls, &rows).unwrap().iter().map(|row| row.name).collect();
         assert_eq!(chosen, ["fst", "btreemap"]);
         let chosen: Vec<&str> = choose(&[], &rows).unwrap().iter().map(|row| row.name).collect();
-        assert_eq!(chosen, ["fastart", "arenaart", "btreemap", "hashbrown", "frozenlayer", "fst"]);
+        assert_eq!(chosen, ["fastart", "arenaart", "concurrent-art", "btreemap", "hashbrown", "frozenlayer", "fst"]);
         assert!(choose(&["none".to_owned()], &rows).is_err());
         for bad in ["--suite all", "--rounds 0", "--n x", "--order random", "--kind x", "--keys a --kind words"] {
             assert!(args(bad).is_err(), "{bad}");

@@ -1,4 +1,4 @@
-//! Keys and ranges that are hard on a radix tree, for the model tests.
+//! What the model tests share: keys that are hard on a tree, and what a range of the model holds.
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;

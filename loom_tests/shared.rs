@@ -1,0 +1,457 @@
+//! Models of a tree that two threads change. Each is followed by the errors, made one at a time inside `src/raw`, that it must find.
+
+use loom::sync::Arc;
+use loom::thread;
+use memkv::ConcurrentArt;
+use memkv::mutant::{Mutant, Mutant::*, choose, plain};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+type Map = ConcurrentArt<u64>;
+
+/// Preemptions in an execution, at most, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+const PREEMPTIONS: usize = 3;
+
+/// Explores the executions of a model, and says how many there were.
+fn explore(f: fn(), preemptions: usize) -> usize {
+    let count = std::sync::Arc::new(AtomicUsize::new(0));
+    let counter = std::sync::Arc::clone(&count);
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 1_000_000;
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.check(move || {
+        counter.fetch_add(1, Relaxed);
+        f();
+    });
+    count.load(Relaxed)
+}
+
+/// Names the error to make in a process of its own.
+const CHILD: &str = "MEMKV_MUTANT";
+
+/// The model must hold, and find each of these errors. With the collector there are many more executions, so fewer preemptions.
+fn model(name: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
+    let preemptions = if collector { 1 } else { PREEMPTIONS };
+    plain::choose(!collector);
+    if let Ok(error) = std::env::var(CHILD) {
+        choose(mutants.iter().copied().find(|mutant| format!("{mutant:?}") == error));
+        explore(f, preemptions);
+        return;
+    }
+    let start = Instant::now();
+    let executions = explore(f, preemptions);
+    println!("| {name} | {executions} | {:.1} s |", start.elapsed().as_secs_f64());
+    for &mutant in mutants {
+        let found = if collector {
+            // A model that fails amid the collector does not unwind.
+            let program = std::env::current_exe().unwrap();
+            let mut child = Command::new(program);
+            let output = child.args([&format!("shared::found::{name}"), "--exact"]).env(CHILD, format!("{mutant:?}")).output().unwrap();
+            !output.status.success() && String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).contains("Causality violation")
+        } else {
+            choose(Some(mutant));
+            let found = catch_unwind(AssertUnwindSafe(|| explore(f, preemptions))).is_err();
+            choose(None);
+            plain::choose(true);
+            found
+        };
+        assert!(found, "{name} does not find {mutant:?}");
+    }
+}
+
+/// Names the models, and lists the errors that each must find.
+macro_rules! models {
+    ($($name:ident $(with $collector:ident)?: [$($mutant:ident),*];)*) => {
+        mod found {
+            $(#[test]
+            fn $name() {
+                super::model(stringify!($name), super::$name, stringify!($($collector)?) == "collector", &[$(super::$mutant),*]);
+            })*
+        }
+    };
+}
+
+models! {
+    two_first_inserts: [EmptyNotChecked, OwnerNotLocked];
+    leaf_replace_and_get: [SlotRelaxed, FreedAtOnce];
+    leaf_replace_and_overwrite: [LeafNotLocked, LeafNotObsolete, OverwriteUnlocked];
+    two_inserts_of_one_key: [LeafNotObsolete];
+    two_inserts_into_one_leaf: [LeafNotObsolete];
+    two_updates_of_one_key: [OverwriteUnlocked, UnlockRelaxed];
+    leaf_split_and_get: [SlotRelaxed, FrozenSlotsCleared, FreedAtOnce];
+    leaf_split_and_insert_beside: [OwnerNotLocked, InnerNotLocked, InnerNotObsolete];
+    leaf_split_and_overwrite: [LeafNotLocked, LeafNotObsolete];
+    inner_split_and_insert: [OwnerNotLocked, InnerNotLocked, InnerNotObsolete];
+    merge_and_insert: [LeafNotObsolete];
+    merge_and_insert_beside: [OwnerNotLocked, InnerNotLocked, InnerNotObsolete];
+    merge_and_overwrite: [LeafNotLocked];
+    drop_of_a_leaf_and_insert: [LeafNotObsolete];
+    drop_of_a_leaf_and_insert_beside: [OwnerNotLocked, InnerNotLocked, InnerNotObsolete];
+    collapse_and_insert: [SlotRelaxed];
+    collapse_and_get: [FrozenSlotsCleared, FreedAtOnce];
+    merge_and_scan: [FrozenSlotsCleared, FreedAtOnce];
+    split_and_scan_back: [FrozenSlotsCleared];
+    pop_and_insert: [PopFromAnyLeaf];
+    clear_and_insert: [OwnerNotLocked];
+    remove_and_compare_exchange: [LeafNotObsolete];
+    both_write_then_read: [NoFence];
+    values_are_seen_in_order: [ValueReadRelaxed];
+    reclamation_and_get with collector: [ReaderNotPinned];
+    reclamation_and_scan with collector: [];
+}
+
+fn key(i: usize) -> Vec<u8> {
+    vec![b'a' + i as u8]
+}
+
+/// A map of these keys, key `i` with value `i`.
+fn filled(keys: &[usize]) -> Map {
+    let map = Map::new();
+    keys.iter().for_each(|&i| _ = map.insert(key(i), i as u64));
+    map
+}
+
+/// Runs two threads, then checks the tree, and gives it to `then`.
+fn two(map: Map, a: impl FnOnce(&Map) + Send + 'static, b: impl FnOnce(&Map) + Send + 'static, then: impl FnOnce(&Map)) {
+    let map = Arc::new(map);
+    let (of_a, of_b) = (Arc::clone(&map), Arc::clone(&map));
+    // Each is done with the map before it says that it ends.
+    let run_a = thread::spawn(move || {
+        a(&of_a);
+        drop(of_a);
+    });
+    let run_b = thread::spawn(move || {
+        b(&of_b);
+        drop(of_b);
+    });
+    run_a.join().unwrap();
+    run_b.join().unwrap();
+    let Ok(mut map) = Arc::try_unwrap(map) else { panic!("the threads are gone") };
+    map.check().unwrap();
+    then(&map);
+    drop(map);
+    plain::free();
+}
+
+fn has(map: &Map, keys: &[usize]) {
+    let want: Vec<_> = keys.iter().map(|&i| (key(i), i as u64)).collect();
+    assert_eq!(map.iter().collect::<Vec<_>>(), want);
+    assert_eq!(map.len(), keys.len());
+}
+
+fn leaf_replace_and_get() {
+    two(
+        filled(&[0]),
+        |map| assert_eq!(map.insert(key(1), 1), None),
+        |map| {
+            assert_eq!(map.get(key(0)), Some(0));
+            assert!(matches!(map.get(key(1)), None | Some(1)));
+        },
+        |map| has(map, &[0, 1]),
+    );
+}
+
+fn reclamation_and_get() {
+    two(
+        filled(&[0]),
+        |map| {
+            assert_eq!(map.insert(key(1), 1), None);
+            map.flush();
+        },
+        |map| assert_eq!(map.get(key(0)), Some(0)),
+        |_| (),
+    );
+}
+
+fn reclamation_and_scan() {
+    // Three leaves. The cursor pins anew before the third; then this thread frees what the other one retired.
+    two(
+        filled(&[0, 2, 4, 6, 8, 10, 12, 14]),
+        |map| {
+            assert_eq!(map.insert(key(1), 1), None);
+            map.flush();
+        },
+        |map| {
+            let mut cursor = map.cursor();
+            let mut seen = Vec::new();
+            while let Some((_, value)) = cursor.next() {
+                if value == 12 {
+                    map.flush();
+                }
+                seen.push(value);
+            }
+            seen.retain(|&value| value != 1);
+            assert_eq!(seen, [0, 2, 4, 6, 8, 10, 12, 14]);
+        },
+        |_| (),
+    );
+}
+
+fn leaf_replace_and_overwrite() {
+    two(
+        filled(&[0]),
+        |map| assert_eq!(map.insert(key(1), 1), None),
+        |map| assert_eq!(map.insert(key(0), 7), Some(0)),
+        |map| assert_eq!((map.get(key(0)), map.get(key(1))), (Some(7), Some(1))),
+    );
+}
+
+fn two_inserts_of_one_key() {
+    static WON: AtomicUsize = AtomicUsize::new(0);
+    WON.store(0, Relaxed);
+    let insert = |map: &Map| {
+        if map.compare_exchange(key(1), None, Some(1)).is_ok() {
+            WON.fetch_add(1, Relaxed);
+        }
+    };
+    two(filled(&[0]), insert, insert, |map| {
+        has(map, &[0, 1]);
+        assert_eq!(WON.load(Relaxed), 1);
+    });
+}
+
+fn two_first_inserts() {
+    two(filled(&[]), |map| assert_eq!(map.insert(key(1), 1), None), |map| assert_eq!(map.insert(key(2), 2), None), |map| has(map, &[1, 2]));
+}
+
+fn two_inserts_into_one_leaf() {
+    two(
+        filled(&[0]),
+        |map| assert_eq!(map.insert(key(1), 1), None),
+        |map| assert_eq!(map.insert(key(2), 2), None),
+        |map| has(map, &[0, 1, 2]),
+    );
+}
+
+fn two_updates_of_one_key() {
+    let add = |map: &Map| _ = map.update(key(0), |value| value + 1);
+    two(filled(&[0]), add, add, |map| assert_eq!(map.get(key(0)), Some(2)));
+}
+
+/// Ascending keys fill one leaf after the other: three keys in the first, one in the second.
+const TWO_LEAVES: &[usize] = &[0, 2, 4, 6];
+
+/// Three leaves: 4, then 6 to 10, then 12 and 14.
+fn three_leaves() -> Map {
+    let map = filled(&[0, 2, 4, 6, 8, 10, 12, 14]);
+    map.remove(key(0));
+    map.remove(key(2));
+    map
+}
+
+fn leaf_split_and_get() {
+    two(
+        filled(&[0, 2, 4, 6, 8]),
+        |map| {
+            assert_eq!(map.insert(key(5), 5), None);
+        },
+        |map| {
+            assert_eq!(map.get(key(0)), Some(0));
+            assert_eq!(map.get(key(8)), Some(8));
+        },
+        |map| has(map, &[0, 2, 4, 5, 6, 8]),
+    );
+}
+
+fn leaf_split_and_insert_beside() {
+    two(
+        filled(&[0, 2, 4, 6, 8]),
+        |map| assert_eq!(map.insert(key(1), 1), None),
+        |map| assert_eq!(map.insert(key(9), 9), None),
+        |map| has(map, &[0, 1, 2, 4, 6, 8, 9]),
+    );
+}
+
+fn leaf_split_and_overwrite() {
+    two(
+        filled(&[0, 2, 4]),
+        |map| assert_eq!(map.insert(key(3), 3), None),
+        |map| assert_eq!(map.insert(key(4), 44), Some(4)),
+        |map| assert_eq!((map.get(key(4)), map.len()), (Some(44), 4)),
+    );
+}
+
+fn inner_split_and_insert() {
+    // Four leaves under the root, all but the last of them full: the root splits.
+    let keys: Vec<_> = (0..11).map(|i| 2 * i).collect();
+    two(
+        filled(&keys),
+        |map| assert_eq!(map.insert(key(1), 1), None),
+        |map| assert_eq!(map.insert(key(21), 21), None),
+        |map| assert_eq!((map.len(), map.get(key(1)), map.get(key(21))), (13, Some(1), Some(21))),
+    );
+}
+
+fn merge_and_insert() {
+    two(
+        filled(TWO_LEAVES),
+        |map| assert_eq!(map.remove(key(0)), Some(0)),
+        |map| assert_eq!(map.insert(key(5), 5), None),
+        |map| has(map, &[2, 4, 5, 6]),
+    );
+}
+
+fn merge_and_insert_beside() {
+    two(
+        three_leaves(),
+        |map| assert_eq!(map.remove(key(6)), Some(6)),
+        |map| assert_eq!(map.insert(key(15), 15), None),
+        |map| has(map, &[4, 8, 10, 12, 14, 15]),
+    );
+}
+
+fn merge_and_overwrite() {
+    two(
+        filled(TWO_LEAVES),
+        |map| assert_eq!(map.remove(key(0)), Some(0)),
+        |map| assert_eq!(map.insert(key(4), 44), Some(4)),
+        |map| assert_eq!((map.get(key(4)), map.len()), (Some(44), 3)),
+    );
+}
+
+fn drop_of_a_leaf_and_insert() {
+    two(
+        three_leaves(),
+        |map| assert_eq!(map.remove(key(4)), Some(4)),
+        |map| assert_eq!(map.insert(key(3), 3), None),
+        |map| has(map, &[3, 6, 8, 10, 12, 14]),
+    );
+}
+
+fn drop_of_a_leaf_and_insert_beside() {
+    two(
+        three_leaves(),
+        |map| assert_eq!(map.remove(key(4)), Some(4)),
+        |map| assert_eq!(map.insert(key(15), 15), None),
+        |map| has(map, &[6, 8, 10, 12, 14, 15]),
+    );
+}
+
+/// Two leaves of two keys: without one of them they fit in one.
+fn two_and_two() -> Map {
+    let map = filled(&[0, 2, 4, 6, 8]);
+    map.remove(key(0));
+    map
+}
+
+fn collapse_and_insert() {
+    two(
+        two_and_two(),
+        |map| assert_eq!(map.remove(key(2)), Some(2)),
+        |map| assert_eq!(map.insert(key(9), 9), None),
+        |map| has(map, &[4, 6, 8, 9]),
+    );
+}
+
+fn collapse_and_get() {
+    two(
+        two_and_two(),
+        |map| assert_eq!(map.remove(key(2)), Some(2)),
+        |map| assert_eq!(map.get(key(8)), Some(8)),
+        |map| has(map, &[4, 6, 8]),
+    );
+}
+
+fn merge_and_scan() {
+    two(
+        three_leaves(),
+        |map| assert_eq!(map.remove(key(6)), Some(6)),
+        |map| {
+            let got: Vec<_> = map.iter().map(|(_, value)| value).filter(|&value| value != 6).collect();
+            assert_eq!(got, [4, 8, 10, 12, 14]);
+        },
+        |map| has(map, &[4, 8, 10, 12, 14]),
+    );
+}
+
+fn split_and_scan_back() {
+    two(
+        filled(&[0, 2, 4, 6, 8]),
+        |map| assert_eq!(map.insert(key(5), 5), None),
+        |map| {
+            let got: Vec<_> = map.iter().rev().map(|(_, value)| value).filter(|&value| value != 5).collect();
+            assert_eq!(got, [8, 6, 4, 2, 0]);
+        },
+        |map| has(map, &[0, 2, 4, 5, 6, 8]),
+    );
+}
+
+fn pop_and_insert() {
+    let map = Arc::new(filled(&[1, 2]));
+    let other = Arc::clone(&map);
+    let popper = thread::spawn(move || other.pop_first().map(|(_, value)| value));
+    let other = Arc::clone(&map);
+    let inserter = thread::spawn(move || {
+        other.insert(key(0), 0);
+        other.get(key(1))
+    });
+    let (popped, seen) = (popper.join().unwrap(), inserter.join().unwrap());
+    drop(map);
+    plain::free();
+    // Who sees the old first key after a smaller one was inserted knows that the pop came later or took the smaller one.
+    assert!(popped == Some(0) || (popped == Some(1) && seen.is_none()), "popped {popped:?}, saw {seen:?}");
+}
+
+fn clear_and_insert() {
+    two(
+        filled(TWO_LEAVES),
+        |map| map.clear(),
+        |map| assert_eq!(map.insert(key(5), 5), None),
+        |map| assert!(map.is_empty() || map.iter().eq([(key(5), 5)])),
+    );
+}
+
+fn remove_and_compare_exchange() {
+    let map = Arc::new(filled(&[0, 1]));
+    let other = Arc::clone(&map);
+    let remover = thread::spawn(move || other.remove(key(1)));
+    let other = Arc::clone(&map);
+    let exchanger = thread::spawn(move || other.compare_exchange(key(1), Some(1), Some(2)));
+    let (removed, exchanged) = (remover.join().unwrap(), exchanger.join().unwrap());
+    has(&map, &[0]);
+    drop(map);
+    plain::free();
+    // Either came first.
+    assert!(matches!((removed, exchanged), (Some(2), Ok(Some(1))) | (Some(1), Err(None))), "{removed:?}, {exchanged:?}");
+}
+
+fn both_write_then_read() {
+    let map = Arc::new(filled(TWO_LEAVES));
+    let run = |mine: usize, others: usize| {
+        let map = Arc::clone(&map);
+        thread::spawn(move || {
+            let pinned = map.pin();
+            pinned.insert(key(mine), 70);
+            pinned.get(key(others)) == Some(70)
+        })
+    };
+    // In different leaves: no lock orders one before the other.
+    let (a, b) = (run(0, 6), run(6, 0));
+    let (a, b) = (a.join().unwrap(), b.join().unwrap());
+    drop(map);
+    plain::free();
+    assert!(a || b, "each was first");
+}
+
+fn values_are_seen_in_order() {
+    let map = Arc::new(filled(&[0, 1]));
+    let other = Arc::clone(&map);
+    let writer = thread::spawn(move || {
+        let pinned = other.pin();
+        pinned.insert(key(0), 7);
+        pinned.insert(key(1), 7);
+    });
+    let other = Arc::clone(&map);
+    let reader = thread::spawn(move || {
+        let pinned = other.pin();
+        if pinned.get(key(1)) == Some(7) {
+            assert_eq!(pinned.get(key(0)), Some(7));
+        }
+    });
+    writer.join().unwrap();
+    reader.join().unwrap();
+    drop(map);
+    plain::free();
+}

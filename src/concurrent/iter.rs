@@ -1,0 +1,219 @@
+//! Cursors and ranges over a map that others change meanwhile.
+
+use crate::key;
+use crate::raw::{SharedCursor, SharedTree};
+use crate::value::Value;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::marker::PhantomData;
+use std::ops::Bound;
+
+/// A position in a [`ConcurrentArt`](crate::ConcurrentArt), which steps in both directions and goes to any key.
+///
+/// It lends keys out of its own buffer, valid until the next step. A key that is there for the whole of a scan is lent exactly once and in
+/// order; one that comes or goes meanwhile may be or not. Its value is that of the moment of the step.
+///
+/// While it lives its thread is pinned, so that what it reads is not freed; it pins anew every few leaves and with each seek. One
+/// that is kept without stepping holds back what all maps retire: drop it instead, and seek again. It is not `Send`.
+///
+/// ```
+/// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
+/// let mut cursor = map.cursor();
+/// cursor.seek("b");
+/// map.insert("bb", 22);
+/// assert_eq!(cursor.next(), Some((&b"b"[..], 2)));
+/// assert_eq!(cursor.prev(), Some((&b"b"[..], 2)));
+/// assert_eq!(cursor.prev(), Some((&b"a"[..], 1)));
+/// ```
+pub struct Cursor<'m, V: Value> {
+    raw: SharedCursor<'m, V::Bits>,
+}
+
+impl<'m, V: Value> Cursor<'m, V> {
+    pub(super) fn new(tree: &'m SharedTree<V::Bits>) -> Self {
+        let mut cursor = Cursor { raw: SharedCursor::new(tree) };
+        cursor.seek_to_first();
+        cursor
+    }
+
+    /// Goes before the first key that is at least `key`. One lookup.
+    pub fn seek(&mut self, key: impl AsRef<[u8]>) {
+        self.raw.seek(key.as_ref(), false);
+    }
+
+    /// Goes before the first key that is greater than `key`.
+    pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
+        self.raw.seek(key.as_ref(), true);
+    }
+
+    /// Goes before the first key of all.
+    pub fn seek_to_first(&mut self) {
+        self.raw.seek(&[], false);
+    }
+
+    /// Goes behind the last key of all.
+    pub fn seek_to_last(&mut self) {
+        self.raw.seek_end();
+    }
+
+    /// Steps over the next key, and lends it with its value.
+    #[inline]
+    #[expect(clippy::should_implement_trait, reason = "what it lends lives until the next step only")]
+    pub fn next(&mut self) -> Option<(&[u8], V)> {
+        self.raw.next().map(|(key, bits)| (key, V::from_bits(bits)))
+    }
+
+    /// Steps back over the key before, and lends it with its value.
+    #[inline]
+    pub fn prev(&mut self) -> Option<(&[u8], V)> {
+        self.raw.previous().map(|(key, bits)| (key, V::from_bits(bits)))
+    }
+}
+
+impl<V: Value> fmt::Debug for Cursor<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor").finish_non_exhaustive()
+    }
+}
+
+/// One end of a range.
+struct End<'m, V: Value> {
+    cursor: SharedCursor<'m, V::Bits>,
+    bound: Bound<Vec<u8>>,
+    /// Whether the cursor has been led to the bound.
+    begun: bool,
+    /// Whether it has handed out a key since, which is in its buffer.
+    moved: bool,
+}
+
+impl<'m, V: Value> End<'m, V> {
+    fn new(tree: &'m SharedTree<V::Bits>, bound: Bound<&[u8]>) -> Self {
+        End { cursor: SharedCursor::new(tree), bound: bound.map(<[u8]>::to_vec), begun: false, moved: false }
+    }
+
+    /// Whether a key from the other end is on this side of where this end stands.
+    fn admits(&self, key: &[u8], is_back: bool) -> bool {
+        let inside = |key: &[u8], limit: &[u8]| if is_back { key < limit } else { key > limit };
+        if self.moved {
+            return inside(key, self.cursor.key());
+        }
+        match &self.bound {
+            Bound::Unbounded => true,
+            Bound::Included(limit) => key == limit || inside(key, limit),
+            Bound::Excluded(limit) => inside(key, limit),
+        }
+    }
+}
+
+/// The keys inside a range, as copies, with their values; ascending, from the back descending. From
+/// [`ConcurrentArt::range`](crate::ConcurrentArt::range), [`prefix`](crate::ConcurrentArt::prefix) and [`iter`](crate::ConcurrentArt::iter).
+///
+/// What it yields while others change the map, and what it holds back, is said at [`Cursor`]. [`lend`](Self::lend) and
+/// [`lend_back`](Self::lend_back) give the same keys without a copy.
+pub struct Range<'m, V: Value> {
+    front: End<'m, V>,
+    back: End<'m, V>,
+    done: bool,
+    values: PhantomData<V>,
+}
+
+impl<'m, V: Value> Range<'m, V> {
+    pub(super) fn new(tree: &'m SharedTree<V::Bits>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
+        Range { front: End::new(tree, start), back: End::new(tree, end), done: key::is_empty(start, end), values: PhantomData }
+    }
+
+    /// The next key, lent until the next call, and its value.
+    ///
+    /// ```
+    /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
+    /// let mut range = map.prefix("a");
+    /// assert_eq!(range.lend(), Some((&b"a"[..], 1)));
+    /// assert_eq!(range.lend(), None);
+    /// ```
+    #[inline]
+    pub fn lend(&mut self) -> Option<(&[u8], V)> {
+        if self.done {
+            return None;
+        }
+        let Range { front, back, .. } = self;
+        if !front.begun {
+            front.begun = true;
+            match &front.bound {
+                Bound::Unbounded => front.cursor.seek(&[], false),
+                Bound::Included(key) => front.cursor.seek(key, false),
+                Bound::Excluded(key) => front.cursor.seek(key, true),
+            }
+        }
+        match front.cursor.next().filter(|(key, _)| back.admits(key, true)).map(|(_, bits)| bits) {
+            Some(bits) => {
+                front.moved = true;
+                Some((front.cursor.key(), V::from_bits(bits)))
+            }
+            None => {
+                self.done = true;
+                None
+            }
+        }
+    }
+
+    /// The next key from the back, lent until the next call, and its value.
+    #[inline]
+    pub fn lend_back(&mut self) -> Option<(&[u8], V)> {
+        if self.done {
+            return None;
+        }
+        let Range { front, back, .. } = self;
+        if !back.begun {
+            back.begun = true;
+            match &back.bound {
+                Bound::Unbounded => back.cursor.seek_end(),
+                Bound::Included(key) => back.cursor.seek(key, true),
+                Bound::Excluded(key) => back.cursor.seek(key, false),
+            }
+        }
+        match back.cursor.previous().filter(|(key, _)| front.admits(key, false)).map(|(_, bits)| bits) {
+            Some(bits) => {
+                back.moved = true;
+                Some((back.cursor.key(), V::from_bits(bits)))
+            }
+            None => {
+                self.done = true;
+                None
+            }
+        }
+    }
+}
+
+impl<V: Value> Iterator for Range<'_, V> {
+    type Item = (Vec<u8>, V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.lend().map(|(key, value)| (key.to_vec(), value))
+    }
+
+    fn count(mut self) -> usize {
+        let mut count = 0;
+        while self.lend().is_some() {
+            count += 1;
+        }
+        count
+    }
+
+    fn last(mut self) -> Option<Self::Item> {
+        self.next_back()
+    }
+}
+
+impl<V: Value> DoubleEndedIterator for Range<'_, V> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.lend_back().map(|(key, value)| (key.to_vec(), value))
+    }
+}
+
+impl<V: Value> FusedIterator for Range<'_, V> {}
+
+impl<V: Value> fmt::Debug for Range<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Range").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+//! What the standard collections implement.
+
+use super::{ConcurrentArt, Range};
+use crate::fast::{FastArt, IntoIter};
+use crate::value::Value;
+use std::fmt;
+
+impl<V: Value> Default for ConcurrentArt<V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V: Value> From<FastArt<V>> for ConcurrentArt<V> {
+    /// O(1).
+    fn from(map: FastArt<V>) -> Self {
+        Self::of(map.into_tree())
+    }
+}
+
+impl<V: Value> From<ConcurrentArt<V>> for FastArt<V> {
+    /// O(1).
+    fn from(map: ConcurrentArt<V>) -> Self {
+        map.into_fast()
+    }
+}
+
+impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for ConcurrentArt<V> {
+    /// Builds bottom-up for as long as the keys ascend, and inserts from there on.
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        FastArt::from_iter(pairs).into()
+    }
+}
+
+impl<K: AsRef<[u8]>, V: Value, const N: usize> From<[(K, V); N]> for ConcurrentArt<V> {
+    fn from(pairs: [(K, V); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for ConcurrentArt<V> {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
+        (&*self).extend(pairs);
+    }
+}
+
+impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for &ConcurrentArt<V> {
+    /// Inserts the pairs one by one, through a shared map.
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
+        for (key, value) in pairs {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl<V: Value> IntoIterator for ConcurrentArt<V> {
+    type Item = (Vec<u8>, V);
+    type IntoIter = IntoIter<V>;
+
+    fn into_iter(self) -> IntoIter<V> {
+        self.freeze()
+    }
+}
+
+impl<'m, V: Value> IntoIterator for &'m ConcurrentArt<V> {
+    type Item = (Vec<u8>, V);
+    type IntoIter = Range<'m, V>;
+
+    fn into_iter(self) -> Range<'m, V> {
+        self.iter()
+    }
+}
+
+impl<V: Value + fmt::Debug> fmt::Debug for ConcurrentArt<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut range, mut map) = (self.iter(), f.debug_map());
+        while let Some((key, value)) = range.lend() {
+            map.entry(&format_args!("\"{}\"", key.escape_ascii()), &value);
+        }
+        map.finish()
+    }
+}

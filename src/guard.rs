@@ -1,0 +1,252 @@
+//! Reclamation: nodes taken out of a shared tree are freed when no thread can read them any more. The one file that names the collector.
+//!
+//! A thread *pins* before it reads a tree, and unpins when it keeps no address of a node. What is *retired* is freed when each thread
+//! that was pinned at that time has unpinned. Fraser: "Practical lock-freedom", 2004, chapter 5.2.3; the implementation is
+//! `crossbeam-epoch`, with a collector of the library's own, so that only pins of this library hold its memory back.
+//!
+//! Retired bytes are counted, in stripes on cache lines of their own. Threads that write and find much of it retired help to collect, and
+//! give their time slice to those that may be pinned.
+
+use crossbeam_epoch::{Collector, Guard, LocalHandle};
+use std::cell::Cell;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Bytes that may be retired before writers help to collect.
+const SOFT_LIMIT: usize = 4 << 20;
+/// Bytes that a thread retires between two looks at how much there is in all.
+const LOOK: usize = 256 << 10;
+/// Cells of a striped counter.
+pub(crate) const STRIPES: usize = 16;
+
+/// Bytes retired less bytes freed, modulo the word size, by this stripe's threads.
+#[repr(align(128))]
+struct Stripe(AtomicUsize);
+
+static PENDING: [Stripe; STRIPES] = [const { Stripe(AtomicUsize::new(0)) }; STRIPES];
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// This thread's stripe, once it has one.
+    static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// Bytes this thread retired since it last looked.
+    static SINCE: Cell<usize> = const { Cell::new(0) };
+    /// Whether there was too much then.
+    static HELP: Cell<bool> = const { Cell::new(false) };
+}
+
+#[cfg(not(loom))]
+fn collector() -> &'static Collector {
+    static COLLECTOR: std::sync::OnceLock<Collector> = std::sync::OnceLock::new();
+    COLLECTOR.get_or_init(Collector::new)
+}
+
+#[cfg(not(loom))]
+thread_local! {
+    static LOCAL: LocalHandle = collector().register();
+}
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref COLLECTOR: Collector = Collector::new();
+}
+
+#[cfg(loom)]
+fn collector() -> &'static Collector {
+    &COLLECTOR
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    static LOCAL: LocalHandle = collector().register();
+}
+
+/// The stripe that this thread counts in.
+#[inline]
+pub(crate) fn stripe() -> usize {
+    let stripe = STRIPE.get();
+    if stripe < STRIPES { stripe } else { first_stripe() }
+}
+
+#[cold]
+fn first_stripe() -> usize {
+    let stripe = THREADS.fetch_add(1, Relaxed) % STRIPES;
+    STRIPE.set(stripe);
+    stripe
+}
+
+/// Keeps what this thread reads from being freed. Not `Send`.
+pub(crate) struct Pin(Guard);
+
+/// What models put in the collector's place: its own atomics make most executions, so models of something else do without.
+#[cfg(loom)]
+#[expect(unreachable_pub, reason = "models choose it")]
+pub mod plain {
+    use super::Pin;
+    use std::cell::{Cell, RefCell};
+
+    thread_local! {
+        static CHOSEN: Cell<bool> = const { Cell::new(false) };
+        static LATER: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Chooses whether nodes that models of this thread retire are kept until [`free`].
+    pub fn choose(plain: bool) {
+        CHOSEN.set(plain);
+        // What a model that failed has left is gone.
+        LATER.take().into_iter().for_each(std::mem::forget);
+    }
+
+    /// Frees what was retired. Nobody uses a map any more.
+    pub fn free() {
+        LATER.take().into_iter().for_each(|free| free());
+    }
+
+    pub(super) fn is_chosen() -> bool {
+        CHOSEN.get()
+    }
+
+    pub(super) fn retire(free: impl FnOnce()) {
+        let free: Box<dyn FnOnce()> = Box::new(free);
+        // SAFETY: (R3) the closure owns what it uses.
+        let free = unsafe { std::mem::transmute::<Box<dyn FnOnce() + '_>, Box<dyn FnOnce()>>(free) };
+        LATER.with_borrow_mut(|later| later.push(free));
+    }
+
+    pub(super) fn pin() -> Pin {
+        // SAFETY: a guard without a collector has no state.
+        Pin(unsafe { std::ptr::read(crossbeam_epoch::unprotected()) })
+    }
+}
+
+impl Pin {
+    /// Pins anew: what was reached under this pin before must not be used any more, which the mutable borrow sees to.
+    #[inline]
+    pub(crate) fn renew(&mut self) {
+        self.0.repin();
+    }
+
+    /// Runs `free` when no thread that is pinned now is still pinned. It frees `bytes` bytes.
+    ///
+    /// # Safety
+    /// `free` may run on any thread and at any later time (R3), and owns all it uses.
+    #[inline]
+    pub(crate) unsafe fn retire(&self, bytes: usize, free: impl FnOnce()) {
+        PENDING[stripe()].0.fetch_add(bytes, Relaxed);
+        let free = move || {
+            free();
+            PENDING[stripe()].0.fetch_sub(bytes, Relaxed);
+        };
+        #[cfg(loom)]
+        if plain::is_chosen() {
+            return plain::retire(free);
+        }
+        // SAFETY: (R3) by the caller.
+        unsafe { self.0.defer_unchecked(free) };
+        let since = SINCE.get() + bytes;
+        SINCE.set(if since < LOOK { since } else { look() });
+    }
+
+    /// Hands what this thread retired to all, and frees what can be freed.
+    pub(crate) fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// Notes whether too much is retired.
+#[cold]
+fn look() -> usize {
+    if pending() > SOFT_LIMIT && !cfg!(loom) {
+        HELP.set(true);
+    }
+    0
+}
+
+/// Pins this thread, to read.
+#[inline]
+pub(crate) fn pin() -> Pin {
+    #[cfg(loom)]
+    if crate::raw::mutant::is(crate::raw::mutant::Mutant::ReaderNotPinned) {
+        return plain::pin();
+    }
+    pin_local()
+}
+
+#[inline]
+fn pin_local() -> Pin {
+    #[cfg(loom)]
+    if plain::is_chosen() {
+        return plain::pin();
+    }
+    // A thread that is ending has no handle any more.
+    LOCAL.try_with(|local| Pin(local.pin())).unwrap_or_else(|_| Pin(collector().register().pin()))
+}
+
+/// Pins this thread, to write: where too much is retired, it first helps to collect.
+#[inline]
+pub(crate) fn pin_to_write() -> Pin {
+    if HELP.get() {
+        help();
+    }
+    pin_local()
+}
+
+#[cold]
+fn help() {
+    HELP.set(false);
+    pin().flush();
+    std::thread::yield_now();
+    pin().flush();
+}
+
+/// Frees what can be freed: all that this thread retired, and what others have handed over, unless a thread stays pinned.
+pub(crate) fn flush() {
+    let mut pin = pin_local();
+    // What is retired now is free two epochs on; each round hands over, collects a part, and may advance the epoch.
+    for _ in 0..if cfg!(loom) { 3 } else { 4 } {
+        pin.flush();
+        pin.renew();
+    }
+    let mut before = usize::MAX;
+    while pending() < before && !cfg!(loom) {
+        before = pending();
+        for _ in 0..16 {
+            pin.flush();
+            pin.renew();
+        }
+    }
+}
+
+/// Bytes that are retired and not yet freed, of all maps together.
+pub(crate) fn pending() -> usize {
+    PENDING.iter().fold(0usize, |sum, stripe| sum.wrapping_add(stripe.0.load(Relaxed))).cast_signed().max(0).cast_unsigned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_is_retired_is_freed_once_and_not_under_a_pin() {
+        let freed = Arc::new(AtomicUsize::new(0));
+        let early = pin();
+        for _ in 0..1000 {
+            let freed = Arc::clone(&freed);
+            // SAFETY: (R3) the closure owns the counter's handle, which is `Send`.
+            unsafe { pin().retire(16, move || _ = freed.fetch_add(1, Relaxed)) };
+        }
+        flush();
+        assert_eq!(freed.load(Relaxed), 0, "freed under a pin");
+        drop(early);
+        // Other tests pin too.
+        for _ in 0..10_000 {
+            flush();
+            if freed.load(Relaxed) == 1000 {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        panic!("{} of 1000 freed", freed.load(Relaxed));
+    }
+}

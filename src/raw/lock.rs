@@ -1,0 +1,79 @@
+//! The lock of a node, in two bits of its first word: who holds it may change the node's slots or values, and take the node out of the tree.
+//!
+//! ```text
+//!   free ──lock──▶ locked ──unlock──▶ free
+//!                    └────retire────▶ obsolete, for good
+//! ```
+//!
+//! The other bits of the word stay as they are while anyone may lock. Readers never look at the two. A node that was taken out of the tree
+//! stays as it was at that moment, because nobody can lock it any more.
+
+use crate::sync::{AtomicU64, wait};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+const LOCKED: u64 = 1 << 5;
+const OBSOLETE: u64 = 1 << 6;
+
+/// A word with a lock in it.
+#[repr(transparent)]
+pub(crate) struct Lock(AtomicU64);
+
+impl Lock {
+    /// A word that nobody has locked.
+    pub(crate) fn new(word: u64) -> Lock {
+        debug_assert_eq!(word & (LOCKED | OBSOLETE), 0);
+        Lock(AtomicU64::new(word))
+    }
+
+    /// The rest of the word.
+    #[inline(always)]
+    pub(super) fn word(&self) -> u64 {
+        self.0.load(Relaxed) & !(LOCKED | OBSOLETE)
+    }
+
+    /// Changes the rest of the word, while nobody else can lock.
+    #[inline(always)]
+    pub(super) fn set_word(&self, word: u64) {
+        self.0.store(word, Relaxed);
+    }
+
+    /// Waits for the lock. `false`: the node has been taken out of the tree, and is not locked.
+    #[inline]
+    #[must_use]
+    pub(super) fn lock(&self) -> bool {
+        let (mut round, mut free) = (0, self.word());
+        loop {
+            match self.0.compare_exchange_weak(free, free | LOCKED, Acquire, Relaxed) {
+                Ok(_) => {
+                    count!(LockTaken);
+                    return true;
+                }
+                Err(word) if word & OBSOLETE != 0 => {
+                    count!(LockObsolete);
+                    return false;
+                }
+                Err(word) => {
+                    free = word & !LOCKED;
+                    wait(round);
+                }
+            }
+            round += 1;
+        }
+    }
+
+    /// The caller holds the lock.
+    #[inline]
+    pub(super) fn unlock(&self) {
+        let word = self.0.load(Relaxed);
+        debug_assert_eq!(word & (LOCKED | OBSOLETE), LOCKED);
+        self.0.store(word & !LOCKED, if mutant!(UnlockRelaxed) { Relaxed } else { Release });
+    }
+
+    /// Gives the lock up for good. The caller holds it, and has taken the node out of the tree.
+    #[inline]
+    pub(super) fn retire(&self) {
+        let word = self.0.load(Relaxed);
+        debug_assert_eq!(word & (LOCKED | OBSOLETE), LOCKED);
+        self.0.store(word & !LOCKED | OBSOLETE, Release);
+    }
+}

@@ -1,0 +1,77 @@
+//! Errors that a model must find, one at a time. In a model the test thread chooses one; elsewhere there is none, and the compiler sees it.
+
+/// What is done wrongly.
+#[cfg(loom)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A new child is published without release.
+    SlotRelaxed,
+    /// A lock is given back without release.
+    UnlockRelaxed,
+    /// A value is read without acquire.
+    ValueReadRelaxed,
+    /// The first key of all does not look again whether the tree is empty.
+    EmptyNotChecked,
+    /// A leaf that is replaced is not locked while its values are copied.
+    LeafNotLocked,
+    /// A leaf that is replaced can still be locked.
+    LeafNotObsolete,
+    /// An inner node that is replaced is not locked while its children are copied.
+    InnerNotLocked,
+    /// An inner node that is replaced can still be locked.
+    InnerNotObsolete,
+    /// A value is overwritten without the leaf's lock.
+    OverwriteUnlocked,
+    /// The owner of the slot is not locked.
+    OwnerNotLocked,
+    /// A node is freed when it is taken out of the tree.
+    FreedAtOnce,
+    /// Reading takes no pin.
+    ReaderNotPinned,
+    /// The slots of a node that is replaced are cleared.
+    FrozenSlotsCleared,
+    /// A change ends without a fence.
+    NoFence,
+    /// A leaf that was popped from may be another by then.
+    PopFromAnyLeaf,
+}
+
+#[cfg(loom)]
+mod chosen {
+    use super::Mutant;
+    use std::cell::Cell;
+
+    thread_local! {
+        static CHOSEN: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// Chooses the error for models that this thread runs.
+    pub fn choose(mutant: Option<Mutant>) {
+        CHOSEN.set(mutant);
+    }
+
+    pub(crate) fn is(mutant: Mutant) -> bool {
+        CHOSEN.get() == Some(mutant)
+    }
+}
+
+#[cfg(loom)]
+pub use crate::guard::plain;
+#[cfg(loom)]
+pub use chosen::choose;
+#[cfg(loom)]
+pub(crate) use chosen::is;
+
+/// Whether this error is to be made.
+#[cfg(loom)]
+macro_rules! mutant {
+    ($name:ident) => {
+        $crate::raw::mutant::is($crate::raw::mutant::Mutant::$name)
+    };
+}
+#[cfg(not(loom))]
+macro_rules! mutant {
+    ($name:ident) => {
+        false
+    };
+}

@@ -1,0 +1,476 @@
+//! A tree that many threads read and change at a time.
+//!
+//! Reads go down without a lock and without looking back: whatever node they meet, its range is exactly covered by what hangs below it,
+//! now or at the moment when it was taken out of the tree (SAFETY.md, C). Changes are those of the tree with one owner, committed under
+//! locks; a change that finds another in its place begins again.
+
+use super::change::{Mode, Owned, Stop};
+use super::keys::{Keys, LINES};
+use super::lock::Lock;
+use super::node::{Child, Node, Slot, Usage};
+use super::remove::Removal;
+use super::run::{Failed, Split};
+use super::{LEAF_SIZE, MAX_KEY_LEN, RawTree};
+use crate::InsertError;
+use crate::guard::{self, Pin};
+use crate::sync::{fence, wait};
+use crate::value::Bits;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+
+/// Conflicts in a row after which a change waits a little before it begins again.
+const PATIENCE: u32 = 4;
+
+/// The mode of a shared tree: nodes are locked, and freed when no pinned thread can read them.
+#[derive(Clone, Copy)]
+struct Shared<'p>(&'p Pin);
+
+impl Mode for Shared<'_> {
+    #[inline]
+    fn lock(self, owner: &Lock) -> bool {
+        mutant!(OwnerNotLocked) || owner.lock()
+    }
+    #[inline]
+    fn unlock(self, owner: &Lock) {
+        if !mutant!(OwnerNotLocked) {
+            owner.unlock();
+        }
+    }
+    #[inline]
+    unsafe fn lock_old(self, node: Node) -> bool {
+        // SAFETY: (N1) by the caller, for this and the next two.
+        unsafe { is(node, mutant!(LeafNotLocked), mutant!(InnerNotLocked)) || node.lock().lock() }
+    }
+    #[inline]
+    unsafe fn unlock_old(self, node: Node) {
+        // SAFETY: (N1) as above.
+        unsafe {
+            if !is(node, mutant!(LeafNotLocked), mutant!(InnerNotLocked)) {
+                node.lock().unlock();
+            }
+        }
+    }
+    #[inline]
+    unsafe fn retire(self, node: Node) {
+        // SAFETY: (N1) as above.
+        unsafe {
+            if is(node, false, mutant!(FrozenSlotsCleared)) {
+                let keys = Keys::new(node);
+                (0..=keys.count()).for_each(|i| keys.slot(i).store(Child::Empty));
+            }
+            if is(node, mutant!(LeafNotObsolete), mutant!(InnerNotObsolete)) {
+                node.lock().unlock();
+            } else {
+                node.lock().retire();
+            }
+        }
+    }
+    #[inline]
+    fn is_empty(self, slot: &Slot) -> bool {
+        mutant!(EmptyNotChecked) || slot.load() == Child::Empty
+    }
+    #[inline]
+    unsafe fn give_back<B: Bits>(self, usage: &mut Usage, node: Node) {
+        // SAFETY: (N1) the thread is pinned, so the node is live. (N2, R2) By the caller no slot of the tree leads to it, so who pins from now on
+        // cannot reach it.
+        unsafe {
+            let bytes = usage.forget::<B>(node);
+            if mutant!(FreedAtOnce) {
+                return node.free_late::<B>();
+            }
+            self.0.retire(bytes, move || node.free_late::<B>());
+        }
+    }
+}
+
+/// Whether a mutant is about nodes of this kind.
+///
+/// # Safety
+/// The node is live (N1).
+#[inline(always)]
+unsafe fn is(node: Node, leaf: bool, inner: bool) -> bool {
+    // SAFETY: (N1) by the caller.
+    (leaf || inner) && if unsafe { node.info() }.is_leaf() { leaf } else { inner }
+}
+
+/// What the current value must be for a change to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected<B> {
+    Any,
+    Absent,
+    Value(B),
+}
+
+/// What came of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome<B> {
+    /// The value at that moment, before the change.
+    pub(crate) old: Option<B>,
+    /// Whether the change was made: whether that value was as expected.
+    pub(crate) done: bool,
+}
+
+/// A stripe of what a map counts, modulo the word size.
+#[derive(Default)]
+#[repr(align(128))]
+struct Counts {
+    len: AtomicUsize,
+    leaves: AtomicUsize,
+    inner: AtomicUsize,
+    slack_leaves: AtomicUsize,
+    slack_inner: AtomicUsize,
+}
+
+/// A tree, and what its users count.
+pub(crate) struct SharedTree<B: Bits> {
+    tree: RawTree<B>,
+    counts: Box<[Counts]>,
+}
+
+/// Stripes that are worth while on this machine, a power of two.
+fn stripes() -> usize {
+    static COUNT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    let threads = || std::thread::available_parallelism().map_or(1, usize::from);
+    *COUNT.get_or_init(|| threads().next_power_of_two().min(guard::STRIPES))
+}
+
+impl<B: Bits> SharedTree<B> {
+    pub(crate) fn new(mut tree: RawTree<B>) -> Self {
+        tree.unsettle();
+        SharedTree { tree, counts: (0..stripes()).map(|_| Counts::default()).collect() }
+    }
+
+    /// The tree, for one owner.
+    pub(crate) fn into_raw(mut self) -> RawTree<B> {
+        self.settle();
+        std::mem::replace(&mut self.tree, RawTree::new())
+    }
+
+    /// Leaves the counts to the tree.
+    fn settle(&mut self) {
+        (self.tree.len, self.tree.usage) = (self.len(), self.usage());
+        self.counts = Box::default();
+    }
+
+    fn sum(&self, own: usize, count: impl Fn(&Counts) -> &AtomicUsize) -> usize {
+        let sum = self.counts.iter().fold(own, |sum, counts| sum.wrapping_add(count(counts).load(Relaxed)));
+        // Stripes are read one after the other, so while others count, their sum may be below zero.
+        sum.cast_signed().max(0).cast_unsigned()
+    }
+
+    /// Keys; exact when nobody changes the tree.
+    pub(crate) fn len(&self) -> usize {
+        self.sum(self.tree.len, |counts| &counts.len)
+    }
+
+    /// What nodes take; exact when nobody changes the tree.
+    pub(crate) fn usage(&self) -> Usage {
+        let usage = &self.tree.usage;
+        Usage {
+            leaves: self.sum(usage.leaves, |counts| &counts.leaves),
+            inner: self.sum(usage.inner, |counts| &counts.inner),
+            slack_leaves: self.sum(usage.slack_leaves, |counts| &counts.slack_leaves),
+            slack_inner: self.sum(usage.slack_inner, |counts| &counts.slack_inner),
+        }
+    }
+
+    /// Bytes on the heap besides nodes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.counts)
+    }
+
+    fn count(&self, len: usize, usage: Usage) {
+        let counts = &self.counts[guard::stripe() & (self.counts.len() - 1)];
+        let add = |count: &AtomicUsize, delta: usize| {
+            if delta != 0 {
+                count.fetch_add(delta, Relaxed);
+            }
+        };
+        add(&counts.len, len);
+        add(&counts.leaves, usage.leaves);
+        add(&counts.slack_leaves, usage.slack_leaves);
+        add(&counts.inner, usage.inner);
+        add(&counts.slack_inner, usage.slack_inner);
+    }
+
+    fn root(&self) -> Owned<'_> {
+        Owned { lock: &self.tree.lock, slot: &self.tree.root }
+    }
+
+    /// The tree, to read. Reading a shared tree takes a pin, which must last as long as what was read of it is used.
+    #[inline]
+    pub(super) fn read(&self, _: &Pin) -> &RawTree<B> {
+        &self.tree
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, pin: &Pin, key: &[u8]) -> Option<B> {
+        self.read(pin).get(key)
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, pin: &Pin, key: &[u8]) -> bool {
+        self.read(pin).find(key).is_some()
+    }
+
+    /// Looks keys up in batches and hands the values out in order, to a caller who has to be done before the pin is renewed.
+    pub(crate) fn get_many<'k>(&self, pin: &Pin, keys: impl Iterator<Item = &'k [u8]>, out: impl FnMut(Option<B>)) {
+        self.read(pin).get_many(keys, out);
+    }
+
+    /// Gives `key` a new value, or none, if its value is as expected.
+    #[inline]
+    pub(crate) fn change(&self, pin: &Pin, key: &[u8], expected: Expected<B>, new: Option<B>) -> Result<Outcome<B>, InsertError> {
+        if new.is_some() && key.len() > MAX_KEY_LEN {
+            return Err(InsertError::KeyTooLong { len: key.len() });
+        }
+        self.repeat(|usage| {
+            let outcome = match new {
+                Some(value) => self.store(Shared(pin), usage, key, expected, value)?,
+                None => self.remove(Shared(pin), usage, key, expected, None)?,
+            };
+            let len = match (outcome.done, outcome.old, new) {
+                (true, None, Some(_)) => 1,
+                (true, Some(_), None) => usize::MAX,
+                _ => 0,
+            };
+            Ok((outcome, len))
+        })
+    }
+
+    /// Removes the least key, or the greatest, and gives its value; the key is in `key` then.
+    pub(crate) fn pop(&self, pin: &Pin, last: bool, key: &mut Vec<u8>) -> Result<Option<B>, InsertError> {
+        self.repeat(|usage| {
+            let mut child = self.tree.root.load();
+            while let Child::Inner(node) = child {
+                // SAFETY: (N1, N5, R1) a node reached from the root is live while the thread is pinned.
+                let keys = unsafe { Keys::new(node) };
+                child = keys.slot(if last { keys.count() } else { 0 }).load();
+            }
+            let Child::Leaf(node) = child else { return Ok((None, 0)) };
+            // SAFETY: (N1, N5, R1) as above.
+            let leaf = unsafe { Keys::new(node) };
+            key.clear();
+            leaf.decode(if last { leaf.count() - 1 } else { 0 }, key)?;
+            // The leaf has all keys on its side of the range, so as long as it is in the tree this key is the least, or the greatest.
+            let only = if mutant!(PopFromAnyLeaf) { None } else { Some(node) };
+            let outcome = self.remove(Shared(pin), usage, key, Expected::Any, only)?;
+            if outcome.old.is_none() {
+                return Err(Stop::Conflict);
+            }
+            count!(Popped);
+            Ok((outcome.old, usize::MAX))
+        })
+    }
+
+    /// Tries until nobody comes between. `attempt` gives its result, and the change in the number of keys.
+    #[inline]
+    fn repeat<R>(&self, mut attempt: impl FnMut(&mut Usage) -> Result<(R, usize), Stop>) -> Result<R, InsertError> {
+        let (mut usage, mut round) = (Usage::default(), 0);
+        loop {
+            match attempt(&mut usage) {
+                Err(Stop::Conflict) => {
+                    count!(Restart);
+                    if round >= PATIENCE {
+                        wait(round);
+                    }
+                    round += 1;
+                }
+                Ok((result, len)) => {
+                    self.count(len, usage);
+                    // What this thread reads from here on it reads after its change was visible to all (C6).
+                    if !mutant!(NoFence) {
+                        fence(SeqCst);
+                    }
+                    return Ok(result);
+                }
+                Err(Stop::Failed(failed)) => {
+                    self.count(0, usage);
+                    return Err(failed.into());
+                }
+            }
+        }
+    }
+
+    /// Stores a value.
+    #[inline]
+    fn store(&self, mode: Shared<'_>, usage: &mut Usage, key: &[u8], expected: Expected<B>, value: B) -> Result<Outcome<B>, Stop> {
+        let root = self.root();
+        let (mut top, mut last) = (root, true);
+        let leaf = loop {
+            match top.slot.load() {
+                Child::Inner(node) => {
+                    // SAFETY: (N1, N5, R1) a node reached from the root is live while the thread is pinned.
+                    let keys = unsafe { Keys::new(node) };
+                    let at = keys.child(&key[keys.strip()..]);
+                    last &= at == keys.count();
+                    top = keys.owned(at);
+                }
+                Child::Leaf(node) => {
+                    Keys::prefetch(node, LINES);
+                    // SAFETY: (N1, N5, R1) as above.
+                    break Some(unsafe { Keys::new(node) });
+                }
+                Child::Empty => break None,
+            }
+        };
+        let gap = match leaf.map(|leaf| leaf.search(&key[leaf.strip()..])) {
+            Some(Ok(i)) => {
+                let Some(leaf) = leaf else { return Err(Stop::Conflict) };
+                return self.overwrite(&leaf, i, expected, value);
+            }
+            Some(Err(gap)) => Some(gap),
+            None => None,
+        };
+        if let Expected::Value(_) = expected {
+            return Ok(Outcome { old: None, done: false });
+        }
+        match (leaf, gap) {
+            (Some(leaf), Some(gap)) => {
+                if !RawTree::insert_at(mode, top, usage, &leaf, gap, key, value)? {
+                    let appends = last && gap.at == leaf.count();
+                    let split = if appends { Split::Right(LEAF_SIZE) } else { Split::Middle };
+                    RawTree::insert_cold(mode, root, usage, key, value, split)?;
+                }
+            }
+            _ => RawTree::insert_first(mode, top, usage, key, value)?,
+        }
+        Ok(Outcome { old: None, done: true })
+    }
+
+    /// Overwrites value `i` of a leaf.
+    #[inline]
+    fn overwrite(&self, leaf: &Keys<'_>, i: usize, expected: Expected<B>, value: B) -> Result<Outcome<B>, Stop> {
+        // SAFETY: (N1, N6, R1) the leaf is live while the thread is pinned, and the index is a key's. (C4) The value is stored under the
+        // leaf's lock.
+        unsafe {
+            if expected == Expected::Absent {
+                return Ok(Outcome { old: Some(leaf.node.value(leaf.info, i)), done: false });
+            }
+            let lock = leaf.node.lock();
+            if !mutant!(OverwriteUnlocked) && !lock.lock() {
+                return Err(Stop::Conflict);
+            }
+            let old = leaf.node.value(leaf.info, i);
+            let done = expected == Expected::Any || expected == Expected::Value(old);
+            if done {
+                leaf.node.set_value(leaf.info, i, value);
+                count!(Overwritten);
+            }
+            if !mutant!(OverwriteUnlocked) {
+                lock.unlock();
+            }
+            Ok(Outcome { old: Some(old), done })
+        }
+    }
+
+    /// Removes a key, with `only` from this leaf alone.
+    #[inline]
+    fn remove(
+        &self,
+        mode: Shared<'_>,
+        usage: &mut Usage,
+        key: &[u8],
+        expected: Expected<B>,
+        only: Option<Node>,
+    ) -> Result<Outcome<B>, Stop> {
+        let wanted = match expected {
+            Expected::Any => None,
+            Expected::Absent => {
+                let old = self.tree.get(key);
+                return Ok(Outcome { old, done: old.is_none() });
+            }
+            Expected::Value(wanted) => {
+                let old = self.tree.get(key);
+                if old != expected.value() {
+                    return Ok(Outcome { old, done: false });
+                }
+                Some(wanted)
+            }
+        };
+        let old = RawTree::remove_below(mode, self.root(), usage, Removal { key, keys: 1, expected: wanted, only })?;
+        Ok(Outcome { old, done: wanted.is_none() || old.is_some() })
+    }
+
+    /// Removes every key at one moment. Others wait for as long as it takes to lock each node and to take it out.
+    pub(crate) fn clear(&self, pin: &Pin) -> Result<(), InsertError> {
+        // An inner node has two children at least, so no tree is higher than this.
+        let mut path = Vec::new();
+        path.try_reserve_exact(usize::BITS as usize).map_err(Failed::from)?;
+        let mode = Shared(pin);
+        let (mut usage, mut len) = (Usage::default(), 0usize);
+        let root = self.root();
+        let _ = mode.lock(root.lock);
+        let top = root.slot.load();
+        // SAFETY: (N1, R1) nodes reached from the root are live while the thread is pinned. (C5) Each is locked after the one above it, so nobody
+        // can replace it first.
+        unsafe {
+            walk(top, &mut path, |node| {
+                let locked = mode.lock_old(node);
+                debug_assert!(locked, "a node of a locked one is not obsolete");
+                if node.info().is_leaf() {
+                    len += node.info().count();
+                }
+            });
+            root.slot.store(Child::Empty);
+            walk(top, &mut path, |node| mode.retire(node));
+            mode.unlock(root.lock);
+            // (N2) The nodes hang nowhere now, and whoever locked them gives them back.
+            walk(top, &mut path, |node| mode.give_back::<B>(&mut usage, node));
+        }
+        self.count(len.wrapping_neg(), usage);
+        fence(SeqCst);
+        Ok(())
+    }
+
+    /// Says what is wrong with the tree, if anything is. Nobody changes it meanwhile.
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        let tree = std::mem::replace(&mut self.tree, RawTree::new());
+        let counts = std::mem::take(&mut self.counts);
+        let whole = SharedTree { tree, counts }.into_raw();
+        let result = whole.check();
+        *self = SharedTree::new(whole);
+        result
+    }
+}
+
+/// Visits a node before its children, and these from left to right. `path` has room for the way to any leaf.
+///
+/// # Safety
+/// The nodes are live (N1), and their slots stand still once they have been visited.
+unsafe fn walk(top: Child, path: &mut Vec<(Node, usize)>, mut visit: impl FnMut(Node)) {
+    let mut next = top;
+    loop {
+        if let Some(node) = next.node() {
+            visit(node);
+        }
+        if let Child::Inner(node) = next {
+            path.push((node, 0));
+        }
+        next = loop {
+            let Some((node, at)) = path.last_mut() else { return };
+            // SAFETY: (N1) by the caller.
+            let keys = unsafe { Keys::new(*node) };
+            if *at <= keys.count() {
+                *at += 1;
+                break keys.slot(*at - 1).load();
+            }
+            path.pop();
+        };
+    }
+}
+
+impl<B> Expected<B> {
+    fn value(self) -> Option<B> {
+        match self {
+            Expected::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl<B: Bits> Drop for SharedTree<B> {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}

@@ -1,0 +1,88 @@
+//! A cursor over a tree that others change meanwhile.
+//!
+//! It reads leaf by leaf: the keys of a leaf are those of one moment. On to the next leaf it goes by the path it came, whose inner nodes
+//! may have been taken out of the tree since; what they lead to was current when that happened (SAFETY.md, C2). Now and then it pins anew and finds
+//! its place again by the last key it read, so that a long scan does not hold back what others retire.
+
+use super::cursor::State;
+use super::shared::SharedTree;
+use crate::guard::{self, Pin};
+use crate::value::Bits;
+
+/// Leaves read under one pin.
+const LEAVES: u32 = if cfg!(any(loom, test)) { 2 } else { 32 };
+
+/// A position in a shared tree.
+pub(crate) struct SharedCursor<'t, B: Bits> {
+    tree: &'t SharedTree<B>,
+    state: State,
+    /// Whether the position is behind the key in the buffer, or before it.
+    behind: bool,
+    /// Leaves left under this pin.
+    left: u32,
+    pin: Pin,
+}
+
+impl<'t, B: Bits> SharedCursor<'t, B> {
+    /// A cursor behind all entries.
+    pub(crate) fn new(tree: &'t SharedTree<B>) -> Self {
+        SharedCursor { tree, state: State::default(), behind: false, left: LEAVES, pin: guard::pin() }
+    }
+
+    /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
+    pub(crate) fn seek(&mut self, target: &[u8], behind: bool) {
+        self.pin.renew();
+        self.left = LEAVES;
+        self.behind = behind;
+        // SAFETY: (R1) the cursor holds its pin from here on, and what it knew before is forgotten.
+        unsafe { self.state.seek(&self.tree.read(&self.pin).root, target, behind) }
+    }
+
+    pub(crate) fn seek_end(&mut self) {
+        self.state.set_end();
+    }
+
+    /// Pins anew where enough leaves were read, and finds the place again.
+    #[inline]
+    fn cross(&mut self) {
+        self.left -= 1;
+        if self.left == 0 {
+            count!(CursorRenewed);
+            let at_end = self.state.leaf.is_none();
+            let key = std::mem::take(&mut self.state.key);
+            self.seek(key.get(), self.behind);
+            if at_end {
+                self.seek_end();
+            }
+        }
+    }
+
+    /// The key of the entry stepped over last.
+    pub(crate) fn key(&self) -> &[u8] {
+        self.state.key.get()
+    }
+
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
+        // SAFETY: (N1, R1) the leaf was read under this pin.
+        if self.state.leaf.is_some_and(|leaf| self.state.index == unsafe { leaf.info() }.count()) {
+            self.cross();
+        }
+        // SAFETY: (R1) the position was taken under this pin.
+        let place = unsafe { self.state.next() }?;
+        self.behind = true;
+        Some((self.state.key.get(), self.tree.read(&self.pin).value(place)))
+    }
+
+    #[inline]
+    pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
+        if self.state.index == 0 {
+            self.cross();
+        }
+        let tree = self.tree.read(&self.pin);
+        // SAFETY: (R1) the position was taken under this pin.
+        let place = unsafe { self.state.previous(&tree.root) }?;
+        self.behind = false;
+        Some((self.state.key.get(), tree.value(place)))
+    }
+}
