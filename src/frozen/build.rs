@@ -21,13 +21,13 @@ use super::symbols::{Encoder, Kind, Sample};
 use crate::MAX_KEY_LEN;
 use crate::raw::{common_prefix, pool};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
-/// Bytes of keys that end a chunk, so that places inside it fit 32 bits.
+/// Bytes of keys that end a chunk at the latest, so that places inside it fit 32 bits.
 const CHUNK_BYTES: usize = 64 << 20;
 /// Bytes of keys, front-coded, from which the symbols are found.
 const HELD_BYTES: usize = 32 << 20;
@@ -77,6 +77,9 @@ struct Work {
     receiver: Receiver<(usize, Chunk)>,
     sent: usize,
     received: usize,
+    /// Bytes that each chunk may take until it is done, and all of them together.
+    costs: VecDeque<usize>,
+    cost: usize,
     /// Encoded ones that others must come before.
     early: BTreeMap<usize, Chunk>,
     done: Vec<Chunk>,
@@ -86,27 +89,30 @@ struct Work {
 impl Work {
     fn new(file: Option<NewFile>) -> Self {
         let (sender, receiver) = channel();
-        Work { sender, receiver, sent: 0, received: 0, early: BTreeMap::new(), done: Vec::new(), file }
+        Work { sender, receiver, sent: 0, received: 0, costs: VecDeque::new(), cost: 0, early: BTreeMap::new(), done: Vec::new(), file }
     }
 
     fn send(&mut self, pending: Pending, options: &FrozenOptions, encoder: &Arc<Encoder>) -> Result<(), FrozenError> {
         let (number, sender, encoder) = (self.sent, self.sender.clone(), Arc::clone(encoder));
         let (codec, with_values) = (options.codec, options.values == ValueWidth::Auto);
         self.sent += 1;
+        // As it is, and encoded.
+        self.costs.push_back(2 * pending.heap_bytes());
+        self.cost += 2 * pending.heap_bytes();
         rayon::spawn(move || {
             // If nobody waits any more, the builder is gone.
             let _ = sender.send((number, chunk::encode(&pending, codec, &encoder, with_values)));
         });
-        self.wait(2 * rayon::current_num_threads())
+        self.wait(2 * rayon::current_num_threads(), options.memory)
     }
 
-    /// Waits until at most so many chunks are in work.
-    fn wait(&mut self, most: usize) -> Result<(), FrozenError> {
+    /// Waits until at most so many chunks are in work, and take at most `memory` bytes.
+    fn wait(&mut self, most: usize, memory: usize) -> Result<(), FrozenError> {
         loop {
             let arrived = match self.receiver.try_recv() {
                 Ok(arrived) => Some(arrived),
                 Err(TryRecvError::Disconnected) => None,
-                Err(TryRecvError::Empty) if self.sent - self.received <= most => return Ok(()),
+                Err(TryRecvError::Empty) if self.sent - self.received <= most && self.cost <= memory => return Ok(()),
                 // A thread of the pool itself has to help, or might wait for what only it can do.
                 Err(TryRecvError::Empty) => match rayon::yield_now() {
                     None => self.receiver.recv().ok(),
@@ -126,6 +132,7 @@ impl Work {
                     chunk.data = chunk.data.forget();
                 }
                 self.done.push(chunk);
+                self.cost -= self.costs.pop_front().unwrap_or(0);
             }
         }
     }
@@ -214,7 +221,7 @@ impl FrozenLayerBuilder {
             return Err(self.not_ascending(key));
         }
         self.len += 1;
-        if self.pending.len() >= self.options.chunk_keys || self.pending.raw_bytes() >= CHUNK_BYTES {
+        if self.pending.len() >= self.options.chunk_keys || self.pending.raw_bytes() >= chunk_bytes(&self.options) {
             let pending = std::mem::take(&mut self.pending);
             self.last = pending.last().to_vec();
             self.take(pending)?;
@@ -273,7 +280,7 @@ impl FrozenLayerBuilder {
         if self.encoder.is_none() {
             self.release()?;
         }
-        self.work.wait(0)?;
+        self.work.wait(0, usize::MAX)?;
         let encoder = self.encoder.as_deref().expect("there is one after release");
         let separators = self.separators.unwrap_or_else(|| TreeBuilder::new(0));
         if self.work.file.is_none() {
@@ -321,6 +328,11 @@ impl fmt::Debug for FrozenLayerBuilder {
     }
 }
 
+/// Bytes of keys that end a chunk.
+fn chunk_bytes(options: &FrozenOptions) -> usize {
+    CHUNK_BYTES.min(options.memory / 16)
+}
+
 fn needs_no_sample(options: &FrozenOptions) -> bool {
     options.codec == Codec::Fst || options.symbols == SymbolTable::None
 }
@@ -359,6 +371,8 @@ fn find_symbols(options: &FrozenOptions, held: &[Pending]) -> Encoder {
         SymbolTable::OnPair => train(Kind::OnPair),
         SymbolTable::Auto => {
             let trial = sample(held, TRIAL, 1);
+            // Keys that come with a sample are so many that the table's size is of no account.
+            let all = if options.sample.is_some() { 1 << 40 } else { all };
             let size = |encoder: &Encoder| {
                 let mut codes = Vec::new();
                 trial.iter().for_each(|string| encoder.encode(string, &mut codes));
@@ -421,7 +435,7 @@ pub(super) fn from_sorted<K: AsRef<[u8]> + Sync>(options: &FrozenOptions, pairs:
         }
         keys += 1;
         bytes += key.as_ref().len().min(MAX_KEY_LEN);
-        if keys >= options.chunk_keys || bytes >= CHUNK_BYTES {
+        if keys >= options.chunk_keys || bytes >= chunk_bytes(options) {
             (keys, bytes) = (0, 0);
         }
     }

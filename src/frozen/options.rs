@@ -53,6 +53,7 @@ pub struct FrozenOptions {
     pub(super) symbols: SymbolTable,
     pub(super) values: ValueWidth,
     pub(super) chunk_keys: usize,
+    pub(super) memory: usize,
     pub(super) sample: Option<Sample>,
 }
 
@@ -70,6 +71,7 @@ impl FrozenOptions {
             symbols: SymbolTable::default(),
             values: ValueWidth::default(),
             chunk_keys: CHUNK_KEYS,
+            memory: usize::MAX,
             sample: None,
         }
     }
@@ -100,6 +102,27 @@ impl FrozenOptions {
     #[must_use]
     pub fn chunk_keys(mut self, keys: usize) -> Self {
         self.chunk_keys = keys;
+        self
+    }
+
+    /// Bytes that chunks of a builder may take while they are in work, about; at least 1 MiB. A chunk ends where its keys take a sixteenth of
+    /// that, and [`insert`](FrozenLayerBuilder::insert) waits while there are more in work than fit. Without it there are two for each thread.
+    ///
+    /// What a builder holds until the symbols are found is not bounded by this: give it a [`sample`](Self::sample), and it holds nothing.
+    ///
+    /// ```
+    /// use memkv::FrozenOptions;
+    ///
+    /// let mut builder = FrozenOptions::new().memory(16 << 20).builder()?;
+    /// for i in 0..100_000u64 {
+    ///     builder.insert(i.to_be_bytes(), i)?;
+    /// }
+    /// assert_eq!(builder.finish()?.len(), 100_000);
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    #[must_use]
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = bytes;
         self
     }
 
@@ -149,6 +172,9 @@ impl FrozenOptions {
     }
 
     pub(super) fn check(&self) -> Result<(), FrozenError> {
+        if self.memory < 1 << 20 {
+            return Err(FrozenError::Option("a builder needs at least 1 MiB of memory"));
+        }
         match self.chunk_keys {
             1..=0x0100_0000 => Ok(()),
             _ => Err(FrozenError::Option("a chunk has 1 to 16,777,216 keys")),

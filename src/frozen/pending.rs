@@ -34,6 +34,11 @@ impl Pending {
         self.raw_bytes
     }
 
+    /// Bytes that it takes in memory.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.suffixes.capacity() + self.keys.capacity() * size_of::<(u32, u32)>() + self.values.capacity() * size_of::<u64>()
+    }
+
     pub(crate) fn values(&self) -> &[u64] {
         &self.values
     }

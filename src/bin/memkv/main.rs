@@ -1,15 +1,28 @@
 //! The command-line tool `memkv`. This file only reads the command line; each subcommand is a module.
 //!
-//! Exit status: 0 if all went well, 1 if not, 2 for a wrong command line. Output to a closed pipe ends the program
-//! quietly, as with `memkv bench | head -1`.
+//! Exit status: 0 if all went well, 1 if not, 2 for a wrong command line. `get` and `search` answer a question: for them
+//! 1 means no, and 2 that something went wrong. Output to a closed pipe ends the program quietly, as with
+//! `memkv bench | head -1`.
 
-#![forbid(unsafe_code)]
+// Mapping a layer's file is the one exception, in layer.rs.
+#![deny(unsafe_code)]
 
 mod bench;
+mod build;
 mod generate;
+mod get;
 mod keys;
+mod layer;
+mod merge;
+mod print;
+mod progress;
 mod rng;
+mod scan;
+mod search;
+mod sort;
 mod source;
+mod stats;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::{
@@ -31,6 +44,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Build(build::BuildArgs),
+    Get(get::GetArgs),
+    Scan(scan::ScanArgs),
+    Search(search::SearchArgs),
+    Stats(stats::StatsArgs),
+    Verify(verify::VerifyArgs),
+    Merge(merge::MergeArgs),
     Bench(bench::BenchArgs),
     #[command(hide = true, name = bench::CHILD)]
     BenchChild,
@@ -39,8 +59,19 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Bench(args) => bench::run(&args, &bench::index::rows(), &bench::shared::rows(), &mut io::stdout().lock()),
+    let out = &mut io::stdout().lock();
+    let command = Cli::parse().command;
+    // Where 1 means no.
+    let trouble = if matches!(command, Command::Get(_) | Command::Search(_)) { 2 } else { 1 };
+    let result = match command {
+        Command::Build(args) => build::run(&args).map(|()| true),
+        Command::Get(args) => get::run(&args, out),
+        Command::Scan(args) => scan::run(&args, out).map(|()| true),
+        Command::Search(args) => search::run(&args, out),
+        Command::Stats(args) => stats::run(&args, out).map(|()| true),
+        Command::Verify(args) => verify::run(&args, out),
+        Command::Merge(args) => merge::run(&args).map(|()| true),
+        Command::Bench(args) => bench::run(&args, &bench::index::rows(), &bench::shared::rows(), out),
         Command::BenchChild => bench::run_child(&bench::index::rows()).map(|()| true),
         Command::BenchThreadsChild => bench::threads::run_child(&bench::shared::rows()).map(|()| true),
     };
@@ -51,7 +82,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody is left to tell if this fails, too.
             let _ = writeln!(io::stderr(), "memkv: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(trouble)
         }
     }
 }

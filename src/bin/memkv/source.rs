@@ -1,4 +1,4 @@
-//! Where a benchmark's keys come from: the generator, or a file of one key a line, plain or compressed by gzip or
+//! Where keys come from: the generator, or a file of one key a line, plain or compressed by gzip or
 //! Zstandard (told by how its name ends), or the standard input.
 //!
 //! Lines end in `\n`, which is the one byte that is not part of a key; a carriage return is.
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read},
     path::Path,
 };
 
@@ -52,11 +52,11 @@ impl Source {
     /// A uniform sample of `n` lines of a file, or all but those held out, having counted its lines in `input`.
     pub(crate) fn file(path: &str, input: impl BufRead, n: Option<u64>, seed: u64) -> Result<Self> {
         let (mut lines, mut bytes) = (0, 0);
-        for_each_line(input, |line| {
+        let mut input = Lines::new(input);
+        while let Some(line) = input.next().with_context(|| format!("cannot read {path}"))? {
             lines += 1;
             bytes += line.len() as u64;
-        })
-        .with_context(|| format!("cannot read {path}"))?;
+        }
         ensure!(lines > 0, "there are no keys in {path}");
         let n = n.unwrap_or(lines).min(lines);
         let held_out = n.div_ceil(50).min(lines - n).max(lines / 51);
@@ -102,7 +102,8 @@ impl Source {
         let (mut keys, mut held) = (Keys::with_capacity(self.n as usize, bytes as usize), Keys::default());
         let (mut rng, mut left) = (Rng::new(self.seed), lines);
         let (mut need, mut need_held) = (self.n, self.held_out);
-        for_each_line(input, |line| {
+        let mut input = Lines::new(input);
+        while let Some(line) = input.next()? {
             let draw = if left == 0 { u64::MAX } else { rng.below(left) };
             left = left.saturating_sub(1);
             if draw < need {
@@ -112,7 +113,7 @@ impl Source {
                 held.push(line);
                 need_held -= 1;
             }
-        })?;
+        }
         Ok((keys, held))
     }
 }
@@ -133,18 +134,41 @@ pub(crate) fn open(path: &str) -> Result<Box<dyn BufRead>> {
     open().with_context(|| format!("cannot open {path}"))
 }
 
-fn for_each_line(mut input: impl BufRead, mut f: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line)? > 0 {
-        f(line.strip_suffix(b"\n").unwrap_or(&line));
-        line.clear();
+/// The lines of an input, of which one is in memory at a time.
+pub(crate) struct Lines<R> {
+    input: R,
+    line: Vec<u8>,
+    /// Bytes of the longest line.
+    longest: usize,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(crate) fn new(input: R) -> Self {
+        Self::of_at_most(input, usize::MAX)
     }
-    Ok(())
+
+    /// Lines of at most `longest` bytes; a longer one is an error.
+    pub(crate) fn of_at_most(input: R, longest: usize) -> Self {
+        Self { input, line: Vec::new(), longest }
+    }
+
+    /// The next line, lent until the next call.
+    pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.line.clear();
+        let most = (self.longest as u64).saturating_add(1);
+        if (&mut self.input).take(most).read_until(b'\n', &mut self.line)? == 0 {
+            return Ok(None);
+        }
+        match self.line.strip_suffix(b"\n").unwrap_or(&self.line) {
+            line if line.len() <= self.longest => Ok(Some(line)),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("a line has more than {} bytes", self.longest))),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Origin, Source, for_each_line, open};
+    use super::{Lines, Origin, Source, open};
     use crate::{generate::Kind, keys::Keys};
     use std::io::Write;
 
@@ -152,8 +176,21 @@ mod tests {
 
     fn read(path: &str) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
-        for_each_line(open(path).unwrap(), |line| lines.push(line.to_vec())).unwrap();
+        let mut input = Lines::new(open(path).unwrap());
+        while let Some(line) = input.next().unwrap() {
+            lines.push(line.to_vec());
+        }
         lines
+    }
+
+    #[test]
+    fn long_lines_are_errors() {
+        let mut lines = Lines::of_at_most(&b"12345\n\n1234\n123456\n"[..], 5);
+        for line in [&b"12345"[..], b"", b"1234"] {
+            assert_eq!(lines.next().unwrap(), Some(line));
+        }
+        assert!(lines.next().is_err());
+        assert_eq!(Lines::of_at_most(&b"12345"[..], 5).next().unwrap(), Some(&b"12345"[..]));
     }
 
     #[test]

@@ -417,7 +417,7 @@ mod tests {
         let chosen: Vec<&str> = choose(&named.impls, &rows).unwrap().iter().map(|row| row.name).collect();
         assert_eq!(chosen, ["fst", "btreemap"]);
         let chosen: Vec<&str> = choose(&[], &rows).unwrap().iter().map(|row| row.name).collect();
-        assert_eq!(chosen, ["fastart", "concurrent-art", "btreemap", "hashbrown", "fst"]);
+        assert_eq!(chosen, ["fastart", "arenaart", "concurrent-art", "btreemap", "hashbrown", "frozenlayer", "fst"]);
         assert!(choose(&["none".to_owned()], &rows).is_err());
         for bad in ["--suite all", "--rounds 0", "--n x", "--order random", "--kind x", "--keys a --kind words"] {
             assert!(args(bad).is_err(), "{bad}");

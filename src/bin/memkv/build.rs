@@ -1,0 +1,148 @@
+//! `memkv build`: a layer of the lines of some files, which need not fit in memory.
+
+use crate::{
+    layer::Output,
+    progress::Progress,
+    sort::Sorter,
+    source::{self, Lines},
+};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use memkv::{MAX_KEY_LEN, ValueWidth};
+use std::path::PathBuf;
+
+/// Build a file that the other commands search, from lines of text in any order.
+///
+/// A line is a key, or a key, a tab and a number. Lines end in a line feed; every other byte is part of the key, also a
+/// carriage return. What does not fit in the memory given is sorted through temporary files.
+#[derive(Args, Debug)]
+pub(crate) struct BuildArgs {
+    /// Files of lines: plain, .gz, .zst, or - for the standard input, which is plain.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<String>,
+    #[command(flatten)]
+    output: Output,
+    /// Where a key's value comes from. [default: tab, if there is one in the first line, or else none; then a line that
+    /// is not like the first one is an error]
+    #[arg(long, value_enum)]
+    values: Option<Values>,
+    /// Memory to use, about, as in 500M or 2G; 32M at least.
+    #[arg(long, default_value = "1G", value_parser = parse_bytes, value_name = "BYTES")]
+    memory: usize,
+    /// The folder for temporary files. [default: that of the output]
+    #[arg(long, value_name = "FOLDER")]
+    temp_dir: Option<PathBuf>,
+}
+
+/// Where a key's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Values {
+    /// The number behind the last tab of the line.
+    Tab,
+    /// The number of the line, from 1 on, counted through all inputs.
+    Line,
+    /// There are none; the whole line is the key. As a value 0 is printed.
+    None,
+}
+
+/// Bytes as a number with a suffix of K, M, G or T.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let upper = text.to_ascii_uppercase();
+    let short = upper.strip_suffix("IB").or(upper.strip_suffix('B')).unwrap_or(&upper);
+    let (digits, shift) = match short.char_indices().last() {
+        Some((at, 'K')) => (&short[..at], 10),
+        Some((at, 'M')) => (&short[..at], 20),
+        Some((at, 'G')) => (&short[..at], 30),
+        Some((at, 'T')) => (&short[..at], 40),
+        _ => (short, 0),
+    };
+    let number = digits.parse::<usize>().map_err(|_| "not a number of bytes, as 500M or 2G are".to_owned())?;
+    let bytes = number.checked_mul(1 << shift).ok_or("too much")?;
+    if bytes < 32 << 20 { Err("less than 32M".to_owned()) } else { Ok(bytes) }
+}
+
+pub(crate) fn run(args: &BuildArgs) -> Result<()> {
+    let folder = args.temp_dir.clone().unwrap_or_else(|| args.output.folder().to_owned());
+    let mut sorter = Sorter::new(args.memory / 8 * 7, folder, args.output.on_duplicate);
+    let mut values = args.values;
+    // Hours may pass until the output is written.
+    args.output.try_folder()?;
+    read(args, &mut sorter, &mut values)?;
+
+    let mut sorted = sorter.finish()?;
+    let mut options = args.output.options().memory(args.memory / 4);
+    if matches!(values, Some(Values::None)) {
+        options = options.values(ValueWidth::None);
+    }
+    if let Some(sample) = sorted.sample.take() {
+        options = options.sample(sample.iter());
+    }
+    let mut progress = Progress::new("writing", Some(sorted.records));
+    args.output.write(options, &mut sorted.merger, |taken| progress.at(taken))
+}
+
+/// Reads all lines. What the values are is told by the first one, if not by the command line.
+fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> Result<()> {
+    let mut progress = Progress::new("reading", None);
+    let mut count = 0;
+    for path in &args.inputs {
+        // With its number, a line is longer than its key.
+        let mut lines = Lines::of_at_most(source::open(path)?, sorter.longest().min(MAX_KEY_LEN) + 32);
+        let mut number = 0u64;
+        loop {
+            let place = |number: u64| format!("{path}, line {number}");
+            number += 1;
+            let Some(line) = lines.next().with_context(|| place(number))? else { break };
+            count += 1;
+            let tab = line.contains(&b'\t');
+            let (key, value) = match *values.get_or_insert(if tab { Values::Tab } else { Values::None }) {
+                Values::Tab => split(line).with_context(|| place(number))?,
+                Values::Line => (line, count),
+                Values::None if tab && args.values.is_none() => {
+                    bail!("{}: there is a tab, but none in the first line; see --values", place(number))
+                }
+                Values::None => (line, 0),
+            };
+            if key.len() > MAX_KEY_LEN {
+                bail!("{}: a key of {} bytes is over the limit of {MAX_KEY_LEN}", place(number), key.len());
+            }
+            sorter.push(key, value).with_context(|| place(number))?;
+            progress.at(count);
+        }
+    }
+    Ok(())
+}
+
+/// A line's key, and its number behind the last tab.
+fn split(line: &[u8]) -> Result<(&[u8], u64)> {
+    let tab = line.iter().rposition(|&byte| byte == b'\t').context("there is no tab")?;
+    let text = &line[tab + 1..];
+    let number = str::from_utf8(text).ok().filter(|text| text.starts_with(|c: char| c.is_ascii_digit())).and_then(|text| text.parse().ok());
+    Ok((&line[..tab], number.with_context(|| format!("\"{}\" is not a number from 0 to {}", text.escape_ascii(), u64::MAX))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse_bytes, split};
+
+    #[test]
+    fn bytes() {
+        for (text, bytes) in [("32M", 32 << 20), ("1g", 1 << 30), ("2GiB", 2 << 30), ("37MB", 37 << 20), ("40000k", 40000 << 10)] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        assert_eq!(parse_bytes("33554432"), Ok(32 << 20));
+        for text in ["", "M", "x", "1.5G", "-1G", "31M", "99999999999T", "99999999999999999999"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_and_numbers() {
+        assert_eq!(split(b"key\t7").unwrap(), (&b"key"[..], 7));
+        assert_eq!(split(b"a\tb\t18446744073709551615").unwrap(), (&b"a\tb"[..], u64::MAX));
+        assert_eq!(split(b"\t0").unwrap(), (&b""[..], 0));
+        for line in ["key", "key\t", "key\t7 ", "key\t-1", "key\t+1", "key\t18446744073709551616", "key\t7\r", "key\t\u{0661}"] {
+            assert!(split(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Layers in files, and the options for writing them, which several commands have in common.
+
+use crate::sort::{Merger, OnDuplicate};
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use memkv::{Codec, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable};
+use std::path::{Path, PathBuf};
+
+/// Maps a layer's file, of which only what is asked for is read.
+pub(crate) fn open(path: &Path) -> Result<FrozenLayer> {
+    #[expect(unsafe_code, reason = "a file of any size is to be read without a copy in memory")]
+    // SAFETY: (M1) what this program writes takes the place of a file, and changes none. That no other changes one
+    // that is in use is asked of the user, by `--help` of each command that reads layers.
+    let layer = unsafe { FrozenLayer::open_mapped(path) };
+    layer.with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// Maps a layer's file, all of which is checked first.
+pub(crate) fn open_checked(path: &Path) -> Result<FrozenLayer> {
+    let layer = open(path)?;
+    layer.verify().with_context(|| path.display().to_string())?;
+    Ok(layer)
+}
+
+/// The file that a command reads.
+#[derive(Args, Debug)]
+pub(crate) struct Input {
+    /// A file of `memkv build` or `FrozenLayer::save`. It is mapped, so it must not be written to meanwhile; to put
+    /// another one in its place, as `memkv build` does, is fine.
+    file: PathBuf,
+    /// Check the whole file first. Without that, of a damaged file keys may be missing, or have wrong values.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Input {
+    pub(crate) fn open(&self) -> Result<FrozenLayer> {
+        if self.check { open_checked(&self.file) } else { open(&self.file) }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.file
+    }
+}
+
+/// How a command writes a layer.
+#[derive(Args, Debug)]
+pub(crate) struct Output {
+    /// The file to write. It takes its name when it is complete; until then the file that had it before is there.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+    /// What to do with a key that comes several times.
+    #[arg(long, value_enum, default_value_t = OnDuplicate::Last, value_name = "RULE")]
+    pub(crate) on_duplicate: OnDuplicate,
+    /// How keys are encoded.
+    #[arg(long, value_enum, default_value_t = CodecName::Packed)]
+    codec: CodecName,
+    /// What the bytes of keys are replaced by, with the codec `packed`.
+    #[arg(long, value_enum, default_value_t = SymbolsName::Auto)]
+    symbols: SymbolsName,
+    /// Keys of a chunk, 1 to 16777216.
+    #[arg(long, default_value_t = 1 << 16, value_name = "KEYS", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    chunk: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CodecName {
+    /// Front-coded blocks in a static B+-tree: the smallest and the fastest.
+    Packed,
+    /// A finite-state transducer for each chunk.
+    Fst,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SymbolsName {
+    /// Those with which a sample of the keys takes the fewest bytes.
+    Auto,
+    None,
+    /// Up to 255 symbols of up to 8 bytes.
+    Fsst,
+    /// Up to 65535 symbols of up to 15 bytes: the smallest; slower to build.
+    Onpair,
+}
+
+impl Output {
+    /// The folder that the file is to be in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// Finds out whether files can be made where the output is to be.
+    pub(crate) fn try_folder(&self) -> Result<()> {
+        tempfile::tempfile_in(self.folder()).with_context(|| format!("cannot write {}", self.output.display()))?;
+        Ok(())
+    }
+
+    pub(crate) fn options(&self) -> FrozenOptions {
+        let codec = match self.codec {
+            CodecName::Packed => Codec::Packed,
+            CodecName::Fst => Codec::Fst,
+        };
+        let symbols = match self.symbols {
+            SymbolsName::Auto => SymbolTable::Auto,
+            SymbolsName::None => SymbolTable::None,
+            SymbolsName::Fsst => SymbolTable::Fsst,
+            SymbolsName::Onpair => SymbolTable::OnPair,
+        };
+        FrozenOptions::new().codec(codec).symbols(symbols).chunk_keys(self.chunk as usize)
+    }
+
+    /// Writes the records of a merger. `progress` is shown how many were taken from it.
+    pub(crate) fn write(&self, options: FrozenOptions, merger: &mut Merger<'_>, mut progress: impl FnMut(u64)) -> Result<()> {
+        let failed = || format!("cannot write {}", self.output.display());
+        let mut builder = FrozenLayerBuilder::create(&self.output, options).with_context(failed)?;
+        while let Some((key, value)) = merger.next()? {
+            builder.insert(key, value).with_context(failed)?;
+            progress(merger.taken());
+        }
+        builder.finish_file().with_context(failed)?;
+        Ok(())
+    }
+}
+
+/// What `--codec` calls a layer's codec.
+pub(crate) fn codec_name(layer: &FrozenLayer) -> &'static str {
+    match layer.codec() {
+        Codec::Packed => "packed",
+        Codec::Fst => "fst",
+        _ => "unknown",
+    }
+}
+
+/// What `--symbols` calls a layer's symbols.
+pub(crate) fn symbols_name(layer: &FrozenLayer) -> &'static str {
+    match layer.symbols() {
+        SymbolTable::None => "none",
+        SymbolTable::Fsst => "fsst",
+        SymbolTable::OnPair => "onpair",
+        _ => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Output;
+    use clap::Parser;
+    use std::path::Path;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        output: Output,
+    }
+
+    #[test]
+    fn folders() {
+        let folder = |output: &str| Cli::try_parse_from(["x", "-o", output]).unwrap().output.folder().to_owned();
+        assert_eq!(folder("file"), Path::new("."));
+        assert_eq!(folder("a/file"), Path::new("a"));
+        assert_eq!(folder("/file"), Path::new("/"));
+    }
+}

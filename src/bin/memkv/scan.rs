@@ -1,0 +1,60 @@
+//! `memkv scan`: keys in order.
+
+use crate::{layer::Input, print::Printer};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::{ffi::OsString, io::Write};
+
+/// Print keys and their values, in the order of the keys' bytes.
+///
+/// Each line has a key, a tab and a value, as `memkv build` reads them.
+#[derive(Args, Debug)]
+pub(crate) struct ScanArgs {
+    #[command(flatten)]
+    input: Input,
+    /// Only keys that begin with this.
+    #[arg(long, value_name = "KEY")]
+    prefix: Option<OsString>,
+    /// Only keys that are not less than this.
+    #[arg(long, value_name = "KEY")]
+    from: Option<OsString>,
+    /// Only keys that are less than this.
+    #[arg(long, value_name = "KEY")]
+    to: Option<OsString>,
+    /// Print at most so many.
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    limit: Option<usize>,
+    /// From the greatest key to the least.
+    #[arg(long, short)]
+    reverse: bool,
+    /// Print keys without their values.
+    #[arg(long, short)]
+    keys: bool,
+}
+
+pub(crate) fn run(args: &ScanArgs, out: &mut impl Write) -> Result<()> {
+    let layer = args.input.open()?;
+    // As ranks, which can be compared.
+    let (mut from, mut to) = (0, layer.len());
+    if let Some(prefix) = &args.prefix {
+        let prefix = prefix.as_encoded_bytes();
+        from = layer.rank(prefix);
+        to = from + layer.prefix(prefix).len();
+    }
+    if let Some(key) = &args.from {
+        from = from.max(layer.rank(key.as_encoded_bytes()));
+    }
+    if let Some(key) = &args.to {
+        to = to.min(layer.rank(key.as_encoded_bytes()));
+    }
+    let count = to.saturating_sub(from).min(args.limit.unwrap_or(usize::MAX));
+    let mut cursor = layer.cursor();
+    cursor.seek_to_rank(if args.reverse { to } else { from });
+    let mut printer = Printer::new(out, !args.keys);
+    for _ in 0..count {
+        let record = if args.reverse { cursor.prev() } else { cursor.next() };
+        let (key, value) = record.with_context(|| format!("{} is damaged: keys are missing", args.input.path().display()))?;
+        printer.record(key, value)?;
+    }
+    Ok(printer.finish()?)
+}

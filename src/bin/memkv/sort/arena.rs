@@ -1,0 +1,213 @@
+//! Records in memory, and their order.
+//!
+//! The keys are sorted by their first seven bytes, which are held in a word beside each record's place; then those of
+//! each group that have these bytes in common by the next seven, and so on: a radix sort from the most significant
+//! digit on, with comparison inside a digit. A key's bytes are read once for each seven of them, not once for each
+//! comparison.
+//!
+//! Sinha and Zobel, "Cache-conscious sorting of large sets of strings with dynamic tries", 2004; Ng and Kakehi,
+//! "Cache efficient radix sort for string sorting", 2007, for key bytes held beside the pointers.
+
+use super::{
+    Sample,
+    merge::Source,
+    run::{put_varint, split_varint},
+};
+use anyhow::Result;
+use rayon::prelude::*;
+
+/// Bytes of a record beside those of its key, at most.
+pub(super) const ENTRY: usize = size_of::<Entry>() + 20;
+/// Bytes of a key in a word.
+const DIGIT: usize = 7;
+/// Entries that threads share the work on.
+const PARALLEL: usize = 1 << 14;
+
+/// Where a record is, and some bytes of its key. Equal keys are in the order of their places.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    /// The next bytes of the key, the first one the most significant, then zeros; and in the lowest byte how many these
+    /// are, or [`MORE`].
+    word: u64,
+    at: usize,
+}
+
+/// The key goes on.
+const MORE: u8 = DIGIT as u8 + 1;
+
+/// Records in the order of their arrival, or sorted.
+pub(super) struct Arena {
+    /// Of each record: the key's length, the value, the key.
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    room: usize,
+}
+
+impl Arena {
+    /// An arena that takes at most `room` bytes. What is not used is not resident.
+    pub(super) fn with_room(room: usize) -> Self {
+        Self { bytes: Vec::with_capacity(room), entries: Vec::with_capacity(room / size_of::<Entry>()), room }
+    }
+
+    /// Adds a record, if there is room for it.
+    pub(super) fn push(&mut self, key: &[u8], value: u64) -> bool {
+        if self.bytes.len() + self.entries.len() * size_of::<Entry>() + key.len() + ENTRY > self.room {
+            return false;
+        }
+        self.entries.push(Entry { word: 0, at: self.bytes.len() });
+        put_varint(&mut self.bytes, key.len() as u64);
+        put_varint(&mut self.bytes, value);
+        self.bytes.extend_from_slice(key);
+        true
+    }
+
+    /// Sorts the records by their keys, those of equal keys as they came.
+    pub(super) fn sort(&mut self) {
+        let (bytes, entries) = (&self.bytes[..], &mut self.entries[..]);
+        rayon::scope(|scope| sort(scope, bytes, entries, 0));
+    }
+
+    /// How many records there are.
+    pub(super) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Bytes of the records.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Offers a sample the keys in the order they have now.
+    pub(super) fn offer_to(&self, sample: &mut Sample) {
+        self.entries.iter().for_each(|entry| sample.offer(|| record(&self.bytes, entry.at).0));
+    }
+
+    /// The records in the order they have now.
+    pub(super) fn into_source(self) -> ArenaSource {
+        ArenaSource { arena: self, next: 0 }
+    }
+}
+
+/// The key and the value of the record at `at`.
+fn record(bytes: &[u8], at: usize) -> (&[u8], u64) {
+    let (len, rest) = split_varint(&bytes[at..]);
+    let (value, rest) = split_varint(rest);
+    (&rest[..len as usize], value)
+}
+
+/// The word of a key from `depth` on.
+fn word(key: &[u8], depth: usize) -> u64 {
+    let rest = &key[depth..];
+    if let Some(bytes) = rest.first_chunk::<8>() {
+        return u64::from_be_bytes(*bytes) & !0xFF | u64::from(MORE);
+    }
+    let mut bytes = [0; 8];
+    bytes[..rest.len()].copy_from_slice(rest);
+    bytes[DIGIT] = rest.len() as u8;
+    u64::from_be_bytes(bytes)
+}
+
+/// Sorts entries whose keys have their first `depth` bytes in common, large groups of them as tasks of their own. No
+/// recursion: keys may have millions of bytes in common.
+fn sort<'a>(scope: &rayon::Scope<'a>, bytes: &'a [u8], entries: &'a mut [Entry], depth: usize) {
+    let mut groups = vec![(entries, depth)];
+    while let Some((entries, depth)) = groups.pop() {
+        let read = |entry: &mut Entry| entry.word = word(record(bytes, entry.at).0, depth);
+        if entries.len() >= PARALLEL {
+            entries.par_iter_mut().for_each(read);
+            entries.par_sort_unstable();
+        } else {
+            entries.iter_mut().for_each(read);
+            entries.sort_unstable();
+        }
+        for group in entries.chunk_by_mut(|a, b| a.word == b.word) {
+            // Those of a key that ends in the word are equal, and in order.
+            if group.len() > 1 && group[0].word as u8 == MORE {
+                if group.len() >= PARALLEL {
+                    scope.spawn(move |scope| sort(scope, bytes, group, depth + DIGIT));
+                } else {
+                    groups.push((group, depth + DIGIT));
+                }
+            }
+        }
+    }
+}
+
+/// A sorted arena's records.
+pub(super) struct ArenaSource {
+    arena: Arena,
+    /// Records that were stepped over.
+    next: usize,
+}
+
+impl Source for ArenaSource {
+    fn advance(&mut self) -> Result<bool> {
+        self.next += 1;
+        Ok(self.next <= self.arena.entries.len())
+    }
+
+    fn record(&self) -> (&[u8], u64) {
+        record(&self.arena.bytes, self.arena.entries[self.next - 1].at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arena, Source};
+
+    fn check(keys: &[Vec<u8>]) {
+        let mut arena = Arena::with_room(keys.iter().map(|key| key.len() + 64).sum());
+        for (i, key) in keys.iter().enumerate() {
+            assert!(arena.push(key, i as u64));
+        }
+        arena.sort();
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_by_key(|&i| &keys[i]);
+        let mut source = arena.into_source();
+        for i in order {
+            assert!(source.advance().unwrap());
+            assert_eq!(source.record(), (&keys[i][..], i as u64));
+        }
+        assert!(!source.advance().unwrap());
+    }
+
+    #[test]
+    fn zeros_and_ends_are_told_apart() {
+        let mut keys = Vec::new();
+        for len in 0..20 {
+            for tail in [&b""[..], b"\0", b"\0\0", b"\x01", b"\xFF", b"\x07", b"\x08"] {
+                keys.push([&vec![0; len], tail].concat());
+                keys.push([&vec![0xFF; len], tail].concat());
+            }
+        }
+        keys.extend(keys.clone());
+        keys.reverse();
+        check(&keys);
+    }
+
+    #[test]
+    fn deep_families_take_no_stack() {
+        let keys: Vec<Vec<u8>> = (0..3000).rev().map(|i| vec![b'a'; i * 7]).collect();
+        check(&keys);
+        check(&[vec![b'x'; 3 << 20], vec![b'x'; 3 << 20], vec![b'x'; (3 << 20) - 1]]);
+    }
+
+    #[test]
+    fn large_groups_are_sorted_in_parallel() {
+        let keys: Vec<Vec<u8>> = (0..60_000u64)
+            .map(|i| format!("https://www.example.org/{:016x}", i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).into_bytes())
+            .collect();
+        check(&keys);
+    }
+
+    #[test]
+    fn a_full_arena_takes_no_more() {
+        let mut arena = Arena::with_room(1000);
+        let mut count = 0;
+        while arena.push(b"0123456789", 1 << 40) {
+            count += 1;
+        }
+        assert!((15..60).contains(&count), "{count}");
+        assert!(!arena.push(&[0; 1000], 0));
+    }
+}

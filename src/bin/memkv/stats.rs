@@ -1,0 +1,52 @@
+//! `memkv stats`: what a layer holds.
+
+use crate::layer::{self, Input};
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+use std::io::Write;
+
+/// Print how many keys there are, and what takes how many bytes.
+#[derive(Args, Debug)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    input: Input,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
+    let layer = args.input.open()?;
+    let path = args.input.path();
+    let bytes = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?.len();
+    let usage = layer.memory_usage();
+    let per_key = bytes as f64 / layer.len().max(1) as f64;
+    let text = |record: Option<(Vec<u8>, u64)>| record.map(|(key, _)| key.escape_ascii().to_string());
+    let (codec, symbols) = (layer::codec_name(&layer), layer::symbols_name(&layer));
+    let (first, last) = (text(layer.first_key_value()), text(layer.last_key_value()));
+    if args.json {
+        let record = json!({
+            "keys": layer.len(), "file_bytes": bytes, "bytes_per_key": per_key, "codec": codec, "symbols": symbols, "chunks": layer.chunks(),
+            "key_bytes": usage.keys, "value_bytes": usage.values, "index_bytes": usage.index, "symbol_bytes": usage.symbols,
+            "first_key": first, "last_key": last,
+        });
+        writeln!(out, "{record}")?;
+        return Ok(());
+    }
+    let each = |part: usize| format!("{part} bytes, {:.2} a key", part as f64 / layer.len().max(1) as f64);
+    writeln!(out, "keys:      {}", layer.len())?;
+    writeln!(out, "file:      {bytes} bytes, {per_key:.2} a key")?;
+    writeln!(out, "codec:     {codec}")?;
+    writeln!(out, "symbols:   {symbols}, {} bytes in memory", usage.symbols)?;
+    writeln!(out, "chunks:    {}", layer.chunks())?;
+    writeln!(out, "keys in:   {}", each(usage.keys))?;
+    writeln!(out, "values in: {}", each(usage.values))?;
+    writeln!(out, "index in:  {} bytes in memory", usage.index)?;
+    if let (Some(first), Some(last)) = (first, last) {
+        writeln!(out, "first key: {first}")?;
+        writeln!(out, "last key:  {last}")?;
+    }
+    out.flush()?;
+    Ok(())
+}
