@@ -115,10 +115,10 @@ pub use frozen::{
     Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenRange, FrozenSearch, FrozenUsage,
     SymbolTable, ValueWidth,
 };
-#[cfg(loom)]
-pub use raw::mutant;
 #[cfg(all(feature = "regex", not(loom)))]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};
+#[cfg(loom)]
+pub use raw::mutant;
 pub use raw::{MAX_KEY_LEN, pool};
 pub use value::{Bits, Value};
 
