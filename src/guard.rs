@@ -13,9 +13,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Bytes that may be retired before writers help to collect.
-const SOFT_LIMIT: usize = 4 << 20;
+const SOFT_LIMIT: usize = 1 << 20;
 /// Bytes that a thread retires between two looks at how much there is in all.
-const LOOK: usize = 256 << 10;
+const LOOK: usize = 64 << 10;
 /// Cells of a striped counter.
 pub(crate) const STRIPES: usize = 16;
 

@@ -74,6 +74,7 @@
 //! # Features
 //!
 //! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
+//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions.
 //! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it.
 //!
 //! # Unsafe code
@@ -114,6 +115,8 @@ pub use frozen::{
     Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenRange, FrozenSearch, FrozenUsage,
     SymbolTable, ValueWidth,
 };
+#[cfg(all(feature = "regex", not(loom)))]
+pub use frozen::{RegexAutomaton, RegexError, RegexState};
 #[cfg(loom)]
 pub use raw::mutant;
 pub use raw::{MAX_KEY_LEN, pool};

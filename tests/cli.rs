@@ -65,6 +65,21 @@ fn reads_keys_from_the_standard_input() {
 }
 
 #[test]
+fn frozen_layers_beside_fst() {
+    let input: Vec<u8> = (0..3000).flat_map(|i| format!("https://example.org/{}/{i}\n", i * 7919 % 31).into_bytes()).collect();
+    let figures = records("bench --suite frozen --json --keys - --rounds 2", &input);
+    for figure in ["keys alone, bytes a key", "hit, ns", "scan, ns a key", "Levenshtein 1, µs", "build, 1 thread, M keys/s"] {
+        let record = figures.iter().find(|record| record["figure"] == figure).expect(figure);
+        for column in ["fst ranks", "packed", "packed fsst", "packed onpair", "fst codec"] {
+            assert!(record[column].as_f64().unwrap() > 0.0, "{figure}: {record}");
+        }
+    }
+    let output = memkv("bench --suite frozen --n 2000", b"");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("seek + 50 keys") && !text.contains("wrong"), "{text}");
+}
+
+#[test]
 fn prints_tables_and_draws() {
     let plot = std::env::temp_dir().join(format!("memkv-plot-{}.svg", std::process::id()));
     let output = memkv(&format!("bench --n 1000 --kinds --plot {}", plot.display()), b"");

@@ -1,10 +1,11 @@
 //! `FrozenLayer` against `BTreeMap`: every operation, both codecs, every kind of symbols, one and several chunks.
 
-use memkv::{Codec, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable, ValueWidth};
+use memkv::{Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable, ValueWidth};
 use proptest::prelude::*;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 type Model = BTreeMap<Vec<u8>, u64>;
 
@@ -320,4 +321,29 @@ fn maps_of_any_value_freeze() {
     let clone = layer.clone();
     drop(layer);
     assert_eq!(std::thread::spawn(move || clone.get("b")).join().unwrap(), Some(2));
+}
+
+/// Of a map that others change, the layer has what is there all the time.
+#[test]
+fn from_a_shared_map() {
+    let stays = |i: u32| format!("stays/{i:05}");
+    let map: ConcurrentArt<i16> = (0..20_000).map(|i| (stays(i), -(i as i16))).collect();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in (0u32..).take_while(|_| !done.load(Ordering::Relaxed)) {
+                let key = format!("stays/{:05}/comes and goes", i * 7919 % 20_000);
+                map.insert(&key, 1);
+                map.remove(&key);
+            }
+        });
+        for _ in 0..5 {
+            let layer = FrozenLayer::from(&map);
+            let stayed = layer.iter().filter(|(key, _)| key.len() == 11);
+            assert!(stayed.eq((0..20_000).map(|i| (stays(i).into_bytes(), u64::from(-(i as i16) as u16)))));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(FrozenLayer::from(&map).len(), 20_000);
+    assert!(FrozenLayer::from(&ConcurrentArt::<u64>::new()).is_empty());
 }

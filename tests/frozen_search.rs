@@ -7,7 +7,50 @@ use std::collections::BTreeMap;
 
 fn matches<A: Automaton>(automaton: &A, key: &[u8]) -> bool {
     let state = key.iter().fold(automaton.start(), |state, &byte| automaton.accept(&state, byte));
-    automaton.is_match(&state)
+    automaton.is_match(&automaton.accept_eof(&state).unwrap_or(state))
+}
+
+/// Keys of an even length, which only their ends tell.
+struct Even;
+
+impl Automaton for Even {
+    /// Whether the length is even, and whether it is all of it.
+    type State = (bool, bool);
+
+    fn start(&self) -> (bool, bool) {
+        (true, false)
+    }
+
+    fn is_match(&self, &(even, ended): &(bool, bool)) -> bool {
+        even && ended
+    }
+
+    fn accept(&self, &(even, _): &(bool, bool), _: u8) -> (bool, bool) {
+        (!even, false)
+    }
+
+    fn accept_eof(&self, &(even, _): &(bool, bool)) -> Option<(bool, bool)> {
+        Some((even, true))
+    }
+}
+
+/// No key.
+struct Never;
+
+impl Automaton for Never {
+    type State = ();
+
+    fn start(&self) {}
+
+    fn is_match(&self, (): &()) -> bool {
+        false
+    }
+
+    fn can_match(&self, (): &()) -> bool {
+        false
+    }
+
+    fn accept(&self, (): &(), _: u8) {}
 }
 
 fn check<A: Automaton>(layer: &FrozenLayer, model: &BTreeMap<Vec<u8>, u64>, automaton: A) {
@@ -25,6 +68,8 @@ fn check_all(model: &BTreeMap<Vec<u8>, u64>, text: &str, chunk: usize) {
         let pairs: Vec<(&Vec<u8>, u64)> = model.iter().map(|(key, value)| (key, *value)).collect();
         let layer = options.chunk_keys(chunk).from_sorted(&pairs).unwrap();
         check(&layer, model, AlwaysMatch);
+        check(&layer, model, Even);
+        check(&layer, model, Never);
         check(&layer, model, Str::new(text));
         check(&layer, model, Str::new(text).starts_with());
         check(&layer, model, Str::new(text).starts_with().complement());

@@ -236,7 +236,8 @@ impl<V: Value> ConcurrentArt<V> {
     }
 
     /// Frees what this thread retired, and what others did, as far as no thread is still reading. Up to some dozen nodes retired by
-    /// each other thread wait until that thread retires more, or ends.
+    /// each other thread wait until that thread retires more, or ends. Then, where much of the pool lies idle, moves the map's leaves together
+    /// so that it can go back to the allocator, which takes O(leaves); others may use the map meanwhile.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
@@ -244,7 +245,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// map.flush();
     /// ```
     pub fn flush(&self) {
-        guard::flush();
+        self.tree.flush();
     }
 
     /// Says what is wrong with the map's structure, if anything is. For tests.

@@ -26,8 +26,8 @@ pub enum Codec {
     /// Front-coded blocks in a static B+-tree, with symbols: the smallest and the fastest.
     #[default]
     Packed = 0,
-    /// A finite-state transducer of the `fst` crate for each chunk. Larger and slower, but where an automaton excludes most of what it sees
-    /// ([`FrozenLayer::search`](crate::FrozenLayer::search)), it finds the rest sooner.
+    /// A finite-state transducer of the `fst` crate for each chunk. Larger and slower, but [`FrozenLayer::search`](crate::FrozenLayer::search)
+    /// walks transducers and automaton together: where the automaton excludes most of what it sees, it finds the rest sooner.
     Fst = 1,
 }
 

@@ -6,6 +6,7 @@ use super::bytes::Bytes;
 use super::pending::Pending;
 use super::run::Run;
 use crate::raw::common_prefix;
+use fst::raw::{CompiledAddr, Node};
 use fst::{IntoStreamer, Streamer};
 use std::fmt;
 
@@ -35,6 +36,25 @@ pub(crate) fn encode(pending: &Pending) -> Vec<u8> {
 impl FstChunk {
     pub(crate) fn open(bytes: Bytes) -> Option<Self> {
         fst::raw::Fst::new(bytes).ok().map(FstChunk)
+    }
+
+    pub(crate) fn root(&self) -> Node<'_> {
+        self.0.root()
+    }
+
+    #[inline]
+    pub(crate) fn node(&self, address: CompiledAddr) -> Node<'_> {
+        self.0.node(address)
+    }
+
+    /// The bytes of the least key.
+    pub(crate) fn first_key(&self) -> impl Iterator<Item = u8> + '_ {
+        let mut node = self.root();
+        std::iter::from_fn(move || {
+            let transition = (!node.is_final() && !node.is_empty()).then(|| node.transition(0))?;
+            node = self.node(transition.addr);
+            Some(transition.inp)
+        })
     }
 
     #[inline]

@@ -24,11 +24,16 @@ pub(crate) struct Layer {
 /// Lookups that go on side by side.
 const BATCH: usize = 32;
 impl Layer {
+    /// The number of the chunk that a key belongs in.
+    #[inline(always)]
+    pub(crate) fn index_of(&self, key: &[u8]) -> Option<usize> {
+        if self.chunks.len() < 2 { Some(0) } else { Some(self.top_tree.search(self.top.as_slice(), key)?.0.index) }
+    }
+
     /// The chunk that a key belongs in.
     #[inline(always)]
     pub(crate) fn chunk_of(&self, key: &[u8]) -> Option<&Chunk> {
-        let index = if self.chunks.len() < 2 { 0 } else { self.top_tree.search(self.top.as_slice(), key)?.0.index };
-        self.chunks.get(index)
+        self.chunks.get(self.index_of(key)?)
     }
 
     #[inline(always)]

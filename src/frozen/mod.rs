@@ -16,6 +16,7 @@ mod cursor;
 mod error;
 mod file;
 mod fst;
+mod fst_walk;
 mod layer;
 #[expect(unsafe_code, reason = "mapping a file is")]
 mod map;
@@ -23,6 +24,8 @@ mod merge;
 mod options;
 mod packed;
 mod pending;
+#[cfg(feature = "regex")]
+mod regex;
 mod run;
 mod search;
 mod symbols;
@@ -34,14 +37,16 @@ pub use chunk::Codec;
 pub use cursor::{FrozenCursor, FrozenRange};
 pub use error::FrozenError;
 pub use options::{FrozenOptions, SymbolTable, ValueWidth};
+#[cfg(feature = "regex")]
+pub use regex::{RegexAutomaton, RegexError, RegexState};
 pub use search::FrozenSearch;
 
 mod fst_automaton {
     pub use ::fst::Automaton;
 }
 
-use crate::key;
-use crate::{FastArt, Value};
+use crate::value::Bits;
+use crate::{ConcurrentArt, FastArt, Value, key};
 use bytes::Bytes;
 use layer::Layer;
 use rayon::prelude::*;
@@ -484,16 +489,39 @@ impl FrozenLayer {
     }
 }
 
-impl<V: Value> From<&FastArt<V>> for FrozenLayer {
-    /// The map's keys, with the bits of their values. Chunks are encoded in parallel. O(keys).
-    fn from(map: &FastArt<V>) -> Self {
-        use crate::value::Bits;
+/// Builds from a cursor's steps.
+macro_rules! from_cursor {
+    ($cursor:expr) => {{
         let mut builder = FrozenLayerBuilder::new().expect("the default options are possible");
-        let mut cursor = map.cursor();
+        let mut cursor = $cursor;
         while let Some((key, value)) = cursor.next() {
             builder.insert(key, value.into_bits().to_word()).expect("a map's keys ascend and are within the limit");
         }
+        drop(cursor);
         builder.finish().expect("memory takes every write")
+    }};
+}
+
+impl<V: Value> From<&FastArt<V>> for FrozenLayer {
+    /// The map's keys, with the bits of their values. Chunks are encoded in parallel. O(keys).
+    fn from(map: &FastArt<V>) -> Self {
+        from_cursor!(map.cursor())
+    }
+}
+
+impl<V: Value> From<&ConcurrentArt<V>> for FrozenLayer {
+    /// The map's keys, with the bits of their values. Chunks are encoded in parallel. O(keys).
+    ///
+    /// While others change the map, the layer has every key that is there for the whole of the call, and may have one that comes or goes
+    /// meanwhile; a value is that of the moment when its key is read. What is retired meanwhile is held, for some of the time, until the
+    /// threads that encode have room for the next chunk.
+    ///
+    /// ```
+    /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
+    /// assert!(memkv::FrozenLayer::from(&map).iter().eq(map.iter()));
+    /// ```
+    fn from(map: &ConcurrentArt<V>) -> Self {
+        from_cursor!(map.cursor())
     }
 }
 

@@ -48,7 +48,7 @@ fn cut_leaf<B: Bits>(run: &Run<B>, low: Option<&[u8]>) -> usize {
     let (mut best, mut least) = (1, usize::MAX);
     for i in 1..run.len() {
         strip = strip.min(run.lcp(i));
-        let bytes = size - strip.min(run.key_len(0) - 1);
+        let bytes = size - strip.min(run.key_len(0).saturating_sub(1));
         let cost = if bytes > FULL {
             usize::MAX
         } else if bytes < CUT_FROM {

@@ -103,6 +103,22 @@ pub(crate) unsafe fn free_all<B: Bits>(usage: &mut Usage, root: Child) {
 /// # Safety
 /// The node is live and unchanged meanwhile (N1, N3).
 pub(super) unsafe fn copy<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node> {
+    // SAFETY: (N1, N3) by the caller; (N4, N6) the copy is ours alone, of the same shape.
+    unsafe {
+        let new = copy_keys::<B>(usage, node)?;
+        let info = node.info();
+        if info.is_leaf() {
+            Node::copy_values::<B>(node, info, 0, new, new.info(), 0, info.count());
+        }
+        Some(new)
+    }
+}
+
+/// A node of the same keys, its slots empty, its values still to be written.
+///
+/// # Safety
+/// The node is live (N1), and its keys do not change meanwhile (N3).
+pub(super) unsafe fn copy_keys<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node> {
     // SAFETY: (N1, N3) by the caller; (N4, N5, N6) the copy is ours alone, of the same shape, and zero where the source has no entry.
     unsafe {
         let info = node.info();
@@ -112,9 +128,6 @@ pub(super) unsafe fn copy<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node
         let home = new.info().home();
         let payload = node.payload(info);
         new.payload_mut(info).copy_from_nonoverlapping(payload.as_ptr(), payload.len());
-        if info.is_leaf() {
-            Node::copy_values::<B>(node, info, 0, new, info, 0, info.count());
-        }
         new.set_info(Info(info.0).with_home(home));
         Some(new)
     }

@@ -14,10 +14,10 @@ use crate::value::Bits;
 /// Bytes below which a tree is too small for it.
 const LEAST: usize = 1 << 20;
 /// Visits in a row: what drains in one lets the pool empty further slabs in the next.
-const VISITS: usize = 4;
+pub(super) const VISITS: usize = 4;
 
 /// Whether so much of the pool is idle that compaction pays: over a sixteenth of what is live.
-fn is_idle() -> bool {
+pub(super) fn is_idle() -> bool {
     let pool = pool::usage();
     pool.reserved - pool.used > pool.used / 16 + LEAST
 }

@@ -54,6 +54,7 @@ pub mod pool;
 mod remove;
 mod run;
 mod shared;
+mod shared_compact;
 mod shared_cursor;
 #[cfg(test)]
 mod shared_tests;

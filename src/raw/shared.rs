@@ -23,7 +23,7 @@ const PATIENCE: u32 = 4;
 
 /// The mode of a shared tree: nodes are locked, and freed when no pinned thread can read them.
 #[derive(Clone, Copy)]
-struct Shared<'p>(&'p Pin);
+pub(super) struct Shared<'p>(pub(super) &'p Pin);
 
 impl Mode for Shared<'_> {
     #[inline]
@@ -179,7 +179,7 @@ impl<B: Bits> SharedTree<B> {
         size_of_val(&*self.counts)
     }
 
-    fn count(&self, len: usize, usage: Usage) {
+    pub(super) fn count(&self, len: usize, usage: Usage) {
         let counts = &self.counts[guard::stripe() & (self.counts.len() - 1)];
         let add = |count: &AtomicUsize, delta: usize| {
             if delta != 0 {
@@ -193,7 +193,7 @@ impl<B: Bits> SharedTree<B> {
         add(&counts.slack_inner, usage.slack_inner);
     }
 
-    fn root(&self) -> Owned<'_> {
+    pub(super) fn root(&self) -> Owned<'_> {
         Owned { lock: &self.tree.lock, slot: &self.tree.root }
     }
 

@@ -87,6 +87,14 @@ impl Source {
         }
     }
 
+    /// As [`load`](Self::load), but what comes from the standard input was read before.
+    pub(crate) fn load_from(&self, stdin: &[u8]) -> Result<(Keys, Keys)> {
+        match &self.origin {
+            Origin::File { path, lines, bytes } if path == STDIN => Ok(self.sample(stdin, *lines, *bytes)?),
+            _ => self.load(),
+        }
+    }
+
     /// Selection sampling (Knuth's algorithm S): each set of lines is as likely as any other, and order is kept.
     fn sample(&self, input: impl BufRead, lines: u64, bytes: u64) -> io::Result<(Keys, Keys)> {
         // Room for all bytes, of which the untouched cost nothing, since what growing frees would be reused by what is

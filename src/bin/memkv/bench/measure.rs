@@ -416,18 +416,27 @@ impl<'a, I: Index> Bench<'a, I> {
 
 /// CPU and wall time, in seconds, added up.
 #[derive(Default)]
-struct Timer {
+pub(super) struct Timer {
     cpu: f64,
     wall: f64,
 }
 
 impl Timer {
-    fn time<T>(&mut self, f: impl FnOnce() -> T) -> T {
+    pub(super) fn time<T>(&mut self, f: impl FnOnce() -> T) -> T {
         let (cpu, wall) = (seconds(ClockId::ThreadCPUTime), seconds(ClockId::Monotonic));
         let result = f();
         self.wall += seconds(ClockId::Monotonic) - wall;
         self.cpu += seconds(ClockId::ThreadCPUTime) - cpu;
         result
+    }
+
+    /// Seconds of the thread's CPU time.
+    pub(super) fn cpu(&self) -> f64 {
+        self.cpu
+    }
+
+    pub(super) fn wall(&self) -> f64 {
+        self.wall
     }
 
     /// Operations a second: of CPU time, and of wall time.

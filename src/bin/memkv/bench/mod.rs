@@ -5,6 +5,7 @@
 //! all; medians are shown.
 
 pub(crate) mod child;
+mod frozen;
 pub(crate) mod index;
 mod measure;
 mod plot;
@@ -100,6 +101,8 @@ enum Suite {
     Map,
     /// Shared maps, used by several threads at a time.
     Threads,
+    /// Frozen layers and fst::Map: sizes, reads, builds and automata; of the options, --keys, --kind, --n, --seed, --rounds and --json count.
+    Frozen,
 }
 
 /// A count above 0 with underscores and the suffixes `k` and `m` for thousands and millions.
@@ -140,6 +143,13 @@ pub(crate) fn run(args: &BenchArgs, rows: &[Row], shared: &[SharedRow], out: &mu
     }
     let chosen = choose(&args.impls, rows)?;
     let (source, input) = source(args)?;
+    if args.suite == Suite::Frozen {
+        let (keys, held) = source.load_from(&input[..])?;
+        let mut sizes = Record::new();
+        sizes.insert("n".to_owned(), keys.len().into());
+        sizes.insert("raw_bytes".to_owned(), keys.raw_bytes().into());
+        return frozen::run(args, &heading(&source, &[sizes]), &keys, &held, out);
+    }
     let kinds = if args.kinds { kinds(args) } else { Vec::new() };
     // What the kinds are measured with.
     let pair = choose(&["fastart".to_owned(), BASE.to_owned()], rows)?;
@@ -308,9 +318,16 @@ fn print_errors(out: &mut impl Write, measured: &[Measured]) -> Result<()> {
 }
 
 fn print_json(out: &mut impl Write, keys: &str, measured: &[Measured]) -> Result<()> {
-    for measured in measured {
+    let with_keys = |measured: &Measured| {
         let mut record = measured.summary.clone();
         record.insert("keys".to_owned(), keys.into());
+        record
+    };
+    print_json_lines(out, measured.iter().map(with_keys))
+}
+
+fn print_json_lines(out: &mut impl Write, records: impl Iterator<Item = Record>) -> Result<()> {
+    for record in records {
         writeln!(out, "{}", serde_json::to_string(&record)?)?;
     }
     Ok(())

@@ -1,14 +1,13 @@
 //! `memkv search`: the keys that match a pattern.
 
 mod fuzzy;
-mod regex;
 
 use crate::{layer::Input, print::Printer};
 use anyhow::Result;
 use clap::Args;
 use fuzzy::Fuzzy;
-use memkv::{Automaton, FrozenLayer};
-use regex::Regex;
+use memkv::{Automaton, FrozenLayer, RegexAutomaton};
+
 use std::{ffi::OsString, io::Write};
 
 /// Print the keys that match a pattern, and their values, in order.
@@ -46,7 +45,7 @@ struct Pattern {
 /// Whether a key matches.
 pub(crate) fn run(args: &SearchArgs, out: &mut impl Write) -> Result<bool> {
     match (&args.pattern.regex, &args.pattern.fuzzy) {
-        (Some(regex), _) => print(args, Regex::new(regex)?, out),
+        (Some(regex), _) => print(args, RegexAutomaton::new(regex)?, out),
         (None, Some(text)) => print(args, Fuzzy::new(text.as_encoded_bytes(), args.distance), out),
         (None, None) => unreachable!("one is required"),
     }

@@ -1,0 +1,132 @@
+//! Bytes that are said to be a `FrozenLayer`: an error, or a layer that can be read in every way. Nothing worse, whatever the bytes.
+//!
+//! An input is taken as it is, or says how to build a layer and how to damage its bytes. Checksums are made right again, so that damage gets past
+//! them, except in transducers: the `fst` crate trusts what it reads, once the checksum vouches for it.
+
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use memkv::{Codec, FrozenLayer, FrozenOptions, SymbolTable};
+use std::collections::BTreeMap;
+
+/// Bytes of the footer, and of a directory entry: see FORMAT.md.
+const FOOTER: usize = 88;
+const ENTRY: usize = 48;
+
+#[derive(Arbitrary, Debug)]
+enum Input {
+    Raw(Vec<u8>),
+    Damaged { keys: Vec<(Vec<u8>, u64)>, numbered: u16, symbols: u8, chunk: u8, damage: Vec<Damage>, end: Option<u16> },
+}
+
+#[derive(Arbitrary, Debug)]
+enum Damage {
+    /// A byte, counted from the beginning or from the end.
+    Byte { at: u16, from_end: bool, value: u8 },
+    /// A little-endian word.
+    Word { at: u16, from_end: bool, value: u64 },
+}
+
+fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(place) = bytes.get_mut(at..at.saturating_add(value.len())) {
+        place.copy_from_slice(value);
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<usize> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize)
+}
+
+/// Makes the checksums right, and the magic and the length, as far as the footer tells where they are.
+fn repair(bytes: &mut [u8]) -> Option<()> {
+    let footer = bytes.len().checked_sub(FOOTER)?;
+    let (table, entries) = (word(bytes, footer)?, word(bytes, footer)?.checked_add(word(bytes, footer + 8)?)?);
+    for i in 0..word(bytes, footer + 16)?.min(64) {
+        let entry = entries.checked_add(i * ENTRY)?;
+        let (at, keys, values) = (word(bytes, entry)?, word(bytes, entry + 8)?, word(bytes, entry + 16)?);
+        let checksum = crc32fast::hash(bytes.get(at..at.checked_add(keys)?.checked_add(values)?)?);
+        put(bytes, entry + 44, &checksum.to_le_bytes());
+    }
+    let len = bytes.len() as u64;
+    put(bytes, footer + 64, &len.to_le_bytes());
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(bytes.get(..16)?);
+    hasher.update(bytes.get(table..footer + FOOTER - 16)?);
+    put(bytes, footer + 72, &hasher.finalize().to_le_bytes());
+    Some(())
+}
+
+fn read_all(layer: &FrozenLayer, keys: &BTreeMap<Vec<u8>, u64>) {
+    // A directory may say that there are 2^40 keys.
+    let most = 2000;
+    let mut probes: Vec<Vec<u8>> = keys.keys().take(20).cloned().collect();
+    probes.extend(layer.iter().take(20).map(|(key, _)| key));
+    let _ = layer.iter().rev().take(most).count();
+    for key in &probes {
+        let _ = (layer.get(key), layer.contains_key(key), layer.rank(key), layer.get_longest_prefix(key));
+        let _ = layer.prefix(&key[..key.len() / 2]).rev().take(100).count();
+        let mut cursor = layer.upper_bound(key);
+        let _ = (cursor.prev().is_some(), cursor.next().is_some(), cursor.next().is_some());
+    }
+    let _ = layer.get_many(&probes);
+    for rank in [0, 1, 15, 16, 63, 64, layer.len() / 2, layer.len().saturating_sub(1), usize::MAX] {
+        let _ = layer.select(rank);
+    }
+    let _ = layer.search(fst::automaton::Subsequence::new("e7")).take(most).count();
+    let _ = layer.memory_usage().total();
+}
+
+fn damage(bytes: &mut Vec<u8>, damages: &[Damage], end: Option<u16>) {
+    let len = bytes.len();
+    let place = |at: u16, from_end: bool| if from_end { len.saturating_sub(usize::from(at)) } else { usize::from(at) };
+    for damage in damages {
+        match *damage {
+            Damage::Byte { at, from_end, value } => put(bytes, place(at, from_end), &[value]),
+            Damage::Word { at, from_end, value } => put(bytes, place(at, from_end), &value.to_le_bytes()),
+        }
+    }
+    if let Some(end) = end {
+        bytes.truncate(end.into());
+    }
+}
+
+fuzz_target!(|input: Input| {
+    match input {
+        Input::Raw(bytes) => {
+            if let Ok(layer) = FrozenLayer::from_bytes(bytes) {
+                read_all(&layer, &BTreeMap::new());
+            }
+        }
+        Input::Damaged { keys, numbered, symbols, chunk, damage: damages, end } => {
+            let mut keys: BTreeMap<Vec<u8>, u64> = keys.into_iter().collect();
+            keys.extend((0..u64::from(numbered % 256)).map(|i| (format!("https://example.org/{}/{i}", i * 7919 % 31).into_bytes(), i)));
+            let options = match symbols % 4 {
+                0 => FrozenOptions::new().codec(Codec::Fst),
+                1 => FrozenOptions::new().symbols(SymbolTable::None),
+                2 => FrozenOptions::new().symbols(SymbolTable::Fsst),
+                _ => FrozenOptions::new().symbols(SymbolTable::OnPair),
+            };
+            let pairs: Vec<(&Vec<u8>, u64)> = keys.iter().map(|(key, value)| (key, *value)).collect();
+            let mut bytes = options.chunk_keys(usize::from(chunk) + 1).from_sorted(&pairs).unwrap().to_bytes();
+            let whole = bytes.clone();
+            damage(&mut bytes, &damages, end);
+            if bytes == whole {
+                let layer = FrozenLayer::from_bytes(bytes).unwrap();
+                read_all(&layer, &keys);
+                assert!(layer.iter().eq(keys));
+                return;
+            }
+            // What was altered is refused, by its checksum if by nothing else.
+            assert!(FrozenLayer::from_bytes(bytes.clone()).is_err());
+            if symbols % 4 != 0 && repair(&mut bytes).is_some() && !is_fst(&bytes) && let Ok(layer) = FrozenLayer::from_bytes(bytes) {
+                read_all(&layer, &keys);
+            }
+        }
+    }
+});
+
+/// Whether the footer says that keys are in transducers.
+fn is_fst(bytes: &[u8]) -> bool {
+    bytes.len().checked_sub(FOOTER).is_none_or(|footer| bytes[footer + 49] == 1)
+}

@@ -1,0 +1,143 @@
+//! Regular expressions as automata.
+
+#![forbid(unsafe_code)]
+
+use super::Automaton;
+use regex_automata::Anchored;
+use regex_automata::dfa::{Automaton as _, StartKind, dense};
+use regex_automata::nfa::thompson;
+use regex_automata::util::{primitives::StateID, start, syntax};
+use std::fmt;
+
+/// Bytes of an automaton, and bytes to make it with.
+const MOST: usize = 32 << 20;
+
+/// A regular expression that matches somewhere in a key, for [`FrozenLayer::search`](crate::FrozenLayer::search). With the feature `regex`.
+///
+/// With `^` and `$`, it matches at the beginning and at the end. Where it can match at the beginning only, the search reads just the keys that
+/// may match; otherwise it reads all of them. The syntax is that of the crate [`regex`](https://docs.rs/regex/latest/regex/#syntax). A key need not be
+/// UTF-8: `.` is a character, `(?s-u:.)` is any byte.
+///
+/// The automaton is made before the search, so that a byte costs one look into a table. It takes up to 32 MiB: more for Unicode's classes
+/// and for counted repetitions, whose states multiply.
+///
+/// ```
+/// use memkv::{FrozenLayer, RegexAutomaton};
+///
+/// let layer = FrozenLayer::from_sorted(&[("/a/10", 1), ("/b/7", 2), ("/b/70", 3)])?;
+/// assert!(layer.search(RegexAutomaton::new("^/[b-d]/").unwrap()).map(|(_, value)| value).eq([2, 3]));
+/// assert!(layer.search(RegexAutomaton::new("0$").unwrap()).map(|(_, value)| value).eq([1, 3]));
+/// # Ok::<(), memkv::FrozenError>(())
+/// ```
+///
+/// # Source
+/// The tables are those of the crate `regex-automata`.
+#[derive(Clone)]
+pub struct RegexAutomaton {
+    dfa: dense::DFA<Vec<u32>>,
+    start: StateID,
+}
+
+/// Where a [`RegexAutomaton`] is in a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegexState(Place);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// The beginning of the key has matched.
+    Matched,
+    At(StateID),
+}
+
+/// Why a regular expression is not to be searched with. Made by [`RegexAutomaton::new`].
+#[derive(Clone, Debug)]
+pub struct RegexError(String);
+
+impl fmt::Display for RegexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot search with this regular expression: {}", self.0)
+    }
+}
+
+impl std::error::Error for RegexError {}
+
+impl RegexError {
+    /// What went wrong, with its causes.
+    fn of(error: impl std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        RegexError(text)
+    }
+}
+
+impl RegexAutomaton {
+    /// Makes the automaton of a pattern.
+    ///
+    /// # Errors
+    /// The pattern has no meaning; it takes more than 32 MiB; or it has what no such automaton can tell, as Unicode's `\b` (`(?-u:\b)` is fine).
+    pub fn new(pattern: &str) -> Result<Self, RegexError> {
+        // Keys are bytes, of any kind.
+        let nfa = thompson::Compiler::new()
+            .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(MOST)))
+            .syntax(syntax::Config::new().utf8(false))
+            .build(pattern)
+            .map_err(RegexError::of)?;
+        // Without a beginning that may be any, all keys that begin otherwise can be passed over.
+        let (kind, anchored) = match nfa.is_always_start_anchored() {
+            true => (StartKind::Anchored, Anchored::Yes),
+            false => (StartKind::Unanchored, Anchored::No),
+        };
+        let config = dense::Config::new().start_kind(kind).dfa_size_limit(Some(MOST)).determinize_size_limit(Some(MOST));
+        let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(RegexError::of)?;
+        let start = dfa.start_state(&start::Config::new().anchored(anchored)).map_err(RegexError::of)?;
+        Ok(RegexAutomaton { dfa, start })
+    }
+}
+
+impl Automaton for RegexAutomaton {
+    type State = RegexState;
+
+    fn start(&self) -> RegexState {
+        RegexState(Place::At(self.start))
+    }
+
+    fn is_match(&self, state: &RegexState) -> bool {
+        match state.0 {
+            Place::Matched => true,
+            // A match is told of one step late, which may be the end.
+            Place::At(state) => self.dfa.is_match_state(self.dfa.next_eoi_state(state)),
+        }
+    }
+
+    fn can_match(&self, state: &RegexState) -> bool {
+        match state.0 {
+            Place::Matched => true,
+            Place::At(state) => !self.dfa.is_dead_state(state),
+        }
+    }
+
+    fn will_always_match(&self, state: &RegexState) -> bool {
+        state.0 == Place::Matched
+    }
+
+    fn accept(&self, state: &RegexState, byte: u8) -> RegexState {
+        match state.0 {
+            Place::Matched => *state,
+            Place::At(state) => {
+                let next = self.dfa.next_state(state, byte);
+                RegexState(if self.dfa.is_match_state(next) { Place::Matched } else { Place::At(next) })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RegexAutomaton {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegexAutomaton").field("bytes", &self.dfa.memory_usage()).finish_non_exhaustive()
+    }
+}
