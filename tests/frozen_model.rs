@@ -259,6 +259,22 @@ fn the_same_bytes_for_any_number_of_threads() {
 }
 
 #[test]
+fn little_memory_makes_small_chunks() {
+    let model = urls(30_000);
+    let pairs: Vec<(&Vec<u8>, u64)> = model.iter().map(|(key, value)| (key, *value)).collect();
+    for options in options() {
+        let options = options.memory(1 << 20);
+        let layer = build(&model, &options);
+        // Each ends with the key that makes it 64 KiB.
+        let bytes: usize = model.keys().map(Vec::len).sum();
+        assert!((bytes >> 17..=(bytes >> 16) + 1).contains(&layer.chunks()), "{} chunks", layer.chunks());
+        assert!(layer.iter().eq(model.iter().map(|(key, value)| (key.clone(), *value))));
+        assert!(options.from_sorted(&pairs).unwrap().to_bytes() == layer.to_bytes());
+    }
+    assert!(matches!(FrozenOptions::new().memory((1 << 20) - 1).builder(), Err(FrozenError::Option(_))));
+}
+
+#[test]
 fn sets_store_no_values() {
     let model = urls(1000);
     let set: Model = model.keys().map(|key| (key.clone(), 0)).collect();

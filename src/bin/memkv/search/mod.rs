@@ -20,7 +20,7 @@ pub(crate) struct SearchArgs {
     #[command(flatten)]
     pattern: Pattern,
     /// With --fuzzy: how many characters may be missing, added or replaced.
-    #[arg(long, short, default_value_t = 1, requires = "fuzzy", value_parser = clap::value_parser!(u8).range(0..=fuzzy::MOST as i64))]
+    #[arg(long, short, default_value_t = 1, conflicts_with = "regex", value_parser = clap::value_parser!(u8).range(0..=fuzzy::MOST as i64))]
     distance: u8,
     /// Print at most so many.
     #[arg(long, short = 'n', value_name = "COUNT")]
