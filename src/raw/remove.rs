@@ -16,8 +16,8 @@ const UNDERFULL: usize = 2;
 /// Share of the limit, in quarters, that a merged node may take, so that the next insert does not split it again.
 const MERGED: usize = 3;
 
-/// Bytes by which a small leaf shrinks between two looks at its neighbours.
-const MERGE_STEP: usize = 128;
+/// Bytes by which a small leaf shrinks between two looks at its neighbours. In a model a leaf is small at once.
+const MERGE_STEP: usize = if cfg!(loom) { 1 } else { 128 };
 
 /// What is to be removed: so many keys from one on, which has this value.
 #[derive(Clone, Copy)]
