@@ -101,14 +101,17 @@ fuzz_target!(|input: Input| {
         Input::Damaged { keys, numbered, symbols, chunk, damage: damages, end } => {
             let mut keys: BTreeMap<Vec<u8>, u64> = keys.into_iter().collect();
             keys.extend((0..u64::from(numbered % 256)).map(|i| (format!("https://example.org/{}/{i}", i * 7919 % 31).into_bytes(), i)));
+            let fst = symbols % 16 == 0;
+            // Each transducer's builder clears megabytes first.
+            let chunk = if fst { 128 } else { usize::from(chunk) + 1 };
             let options = match symbols % 4 {
-                0 => FrozenOptions::new().codec(Codec::Fst),
-                1 => FrozenOptions::new().symbols(SymbolTable::None),
+                _ if fst => FrozenOptions::new().codec(Codec::Fst),
+                0 | 1 => FrozenOptions::new().symbols(SymbolTable::None),
                 2 => FrozenOptions::new().symbols(SymbolTable::Fsst),
                 _ => FrozenOptions::new().symbols(SymbolTable::OnPair),
             };
             let pairs: Vec<(&Vec<u8>, u64)> = keys.iter().map(|(key, value)| (key, *value)).collect();
-            let mut bytes = options.chunk_keys(usize::from(chunk) + 1).from_sorted(&pairs).unwrap().to_bytes();
+            let mut bytes = options.chunk_keys(chunk).from_sorted(&pairs).unwrap().to_bytes();
             let whole = bytes.clone();
             damage(&mut bytes, &damages, end);
             if bytes == whole {
@@ -119,7 +122,11 @@ fuzz_target!(|input: Input| {
             }
             // What was altered is refused, by its checksum if by nothing else.
             assert!(FrozenLayer::from_bytes(bytes.clone()).is_err());
-            if symbols % 4 != 0 && repair(&mut bytes).is_some() && !is_fst(&bytes) && let Ok(layer) = FrozenLayer::from_bytes(bytes) {
+            if !fst
+                && repair(&mut bytes).is_some()
+                && !is_fst(&bytes)
+                && let Ok(layer) = FrozenLayer::from_bytes(bytes)
+            {
                 read_all(&layer, &keys);
             }
         }
