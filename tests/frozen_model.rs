@@ -1,5 +1,8 @@
 //! `FrozenLayer` against `BTreeMap`: every operation, both codecs, every kind of symbols, one and several chunks.
 
+mod common;
+
+use common::{bound, key};
 use memkv::{Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable, ValueWidth};
 use proptest::prelude::*;
 use rayon::prelude::*;
@@ -8,29 +11,6 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 type Model = BTreeMap<Vec<u8>, u64>;
-
-/// Keys with shared prefixes, NUL, 0xFF, nothing, and lengths around those a byte holds.
-fn key() -> impl Strategy<Value = Vec<u8>> {
-    let part = prop_oneof![
-        4 => Just(b"a".to_vec()),
-        2 => Just(b"ab".to_vec()),
-        2 => Just(vec![0]),
-        2 => Just(vec![0xFF]),
-        2 => Just(b"https://www.example.org/".to_vec()),
-        2 => any::<u8>().prop_map(|b| vec![b]),
-        2 => (0u16..600).prop_map(|n| format!("{n}").into_bytes()),
-        1 => prop_oneof![252usize..=258, 508usize..=512, Just(70)].prop_map(|n| vec![b'x'; n]),
-    ];
-    proptest::collection::vec(part, 0..5).prop_map(|parts| parts.concat())
-}
-
-fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
-    prop_oneof![
-        3 => key().prop_map(Bound::Included),
-        3 => key().prop_map(Bound::Excluded),
-        1 => Just(Bound::Unbounded),
-    ]
-}
 
 fn options() -> Vec<FrozenOptions> {
     let packed = [SymbolTable::Auto, SymbolTable::None, SymbolTable::Fsst, SymbolTable::OnPair];

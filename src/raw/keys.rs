@@ -157,9 +157,9 @@ impl<'a> Keys<'a> {
     /// Entry `i`, whose rest begins at `offset`.
     #[inline(always)]
     pub(crate) fn entry(&self, i: usize, offset: usize) -> Coded<'a> {
-        let from = self.rest_at() + offset;
+        let (from, len) = self.rest_of(i, offset);
         let empty = i == 0 && self.info.empty_first();
-        Coded { lcp: self.lcp(i), first: if empty { None } else { Some(self.first(i)) }, rest: &self.payload[from..from + self.len(i)] }
+        Coded { lcp: self.lcp(i), first: if empty { None } else { Some(self.first(i)) }, rest: &self.payload[from..from + len] }
     }
 
     /// Writes key `i` behind the strip in `buf`, whose bytes before it are the stripped ones. O(i).
@@ -180,7 +180,7 @@ impl<'a> Keys<'a> {
             if lcp < end {
                 let suffix = &mut buf[strip + lcp..strip + end];
                 suffix[0] = self.first(j);
-                let from = self.rest_at() + offset;
+                let (from, _) = self.rest_of(j, offset);
                 suffix[1..].copy_from_slice(&self.payload[from..from + end - lcp - 1]);
                 end = lcp;
             }

@@ -71,8 +71,9 @@ impl<'a> Parts<'a> {
         self.push(keys, stripped, 0, keys.count(), 0)?;
         if before > 0 && self.len() > before {
             let last = self.key(before - 1)?;
-            let part = &mut self.parts[1];
-            part.lcp = simd::common_prefix(&last, &part.lead);
+            if let Some(part) = self.parts.last_mut() {
+                part.lcp = simd::common_prefix(&last, &part.lead);
+            }
         }
         Ok(true)
     }
