@@ -13,6 +13,8 @@ mod bench;
 mod generate;
 #[path = "../src/bin/memkv/keys.rs"]
 mod keys;
+#[path = "../src/bin/memkv/lines.rs"]
+mod lines;
 #[path = "peers/probe.rs"]
 mod probe;
 #[path = "../src/bin/memkv/rng.rs"]
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
 fn run(rows: Vec<bench::index::Row>, checks: Vec<probe::Probe>) -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some(bench::threads::CHILD) => return bench::threads::run_child(&rows::shared_peers()),
+        Some(bench::bulk::CHILD) => return bench::bulk::run_child(),
         Some(bench::CHILD) => return bench::run_child(&rows),
         Some(probe::CHILD) => return probe::run_child(&rows, &checks),
         _ => {}

@@ -2,7 +2,10 @@
 
 #![cfg(loom)]
 
+mod hybrid;
+mod sharded;
 mod shared;
+mod values;
 
 use loom::sync::Arc;
 use loom::thread;

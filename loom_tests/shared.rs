@@ -1,5 +1,6 @@
 //! Models of a tree that two threads change. Each is followed by the errors, made one at a time inside `src/raw`, that it must find.
 
+use crate::sharded::*;
 use loom::sync::Arc;
 use loom::thread;
 use memkv::ConcurrentArt;
@@ -32,7 +33,8 @@ fn explore(f: fn(), preemptions: usize) -> usize {
 const CHILD: &str = "MEMKV_MUTANT";
 
 /// The model must hold, and find each of these errors. With the collector there are many more executions, so fewer preemptions.
-fn model(name: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
+pub(super) fn model(path: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
+    let name = path.rsplit("::").next().unwrap_or(path);
     let preemptions = if collector { 1 } else { PREEMPTIONS };
     plain::choose(!collector);
     if let Ok(error) = std::env::var(CHILD) {
@@ -48,7 +50,8 @@ fn model(name: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
             // A model that fails amid the collector does not unwind.
             let program = std::env::current_exe().unwrap();
             let mut child = Command::new(program);
-            let output = child.args([&format!("shared::found::{name}"), "--exact"]).env(CHILD, format!("{mutant:?}")).output().unwrap();
+            let test = path.split_once("::").map_or(path, |(_, test)| test);
+            let output = child.args([test, "--exact"]).env(CHILD, format!("{mutant:?}")).output().unwrap();
             !output.status.success() && String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).contains("Causality violation")
         } else {
             choose(Some(mutant));
@@ -67,11 +70,13 @@ macro_rules! models {
         mod found {
             $(#[test]
             fn $name() {
-                super::model(stringify!($name), super::$name, stringify!($($collector)?) == "collector", &[$(super::$mutant),*]);
+                let path = concat!(module_path!(), "::", stringify!($name));
+                super::model(path, super::$name, stringify!($($collector)?) == "collector", &[$(super::$mutant),*]);
             })*
         }
     };
 }
+pub(super) use models;
 
 models! {
     two_first_inserts: [EmptyNotChecked, OwnerNotLocked];
@@ -98,11 +103,18 @@ models! {
     remove_and_compare_exchange: [LeafNotObsolete];
     both_write_then_read: [NoFence];
     values_are_seen_in_order: [ValueReadRelaxed];
+    split_step_and_get: [TableNotChecked, RemovedFirst];
+    split_step_and_insert: [WriterNotChecked, GateOpen];
+    split_step_and_overwrite: [WriterNotChecked, GateOpen];
+    split_step_and_scan: [ScanNotChecked, RemovedFirst];
+    split_step_and_scan_back: [ScanNotChecked, RemovedFirst];
+    split_step_and_pop: [WriterNotChecked];
+    clear_and_get_of_two_shards: [];
     reclamation_and_get with collector: [ReaderNotPinned];
     reclamation_and_scan with collector: [];
 }
 
-fn key(i: usize) -> Vec<u8> {
+pub(super) fn key(i: usize) -> Vec<u8> {
     vec![b'a' + i as u8]
 }
 
@@ -113,8 +125,8 @@ fn filled(keys: &[usize]) -> Map {
     map
 }
 
-/// Runs two threads, then checks the tree, and gives it to `then`.
-fn two(map: Map, a: impl FnOnce(&Map) + Send + 'static, b: impl FnOnce(&Map) + Send + 'static, then: impl FnOnce(&Map)) {
+/// Runs two threads on a map, and gives it back.
+pub(super) fn pair<M: Send + Sync + 'static>(map: M, a: impl FnOnce(&M) + Send + 'static, b: impl FnOnce(&M) + Send + 'static) -> M {
     let map = Arc::new(map);
     let (of_a, of_b) = (Arc::clone(&map), Arc::clone(&map));
     // Each is done with the map before it says that it ends.
@@ -128,7 +140,13 @@ fn two(map: Map, a: impl FnOnce(&Map) + Send + 'static, b: impl FnOnce(&Map) + S
     });
     run_a.join().unwrap();
     run_b.join().unwrap();
-    let Ok(mut map) = Arc::try_unwrap(map) else { panic!("the threads are gone") };
+    let Ok(map) = Arc::try_unwrap(map) else { panic!("the threads are gone") };
+    map
+}
+
+/// Runs two threads, then checks the tree, and gives it to `then`.
+fn two(map: Map, a: impl FnOnce(&Map) + Send + 'static, b: impl FnOnce(&Map) + Send + 'static, then: impl FnOnce(&Map)) {
+    let mut map = pair(map, a, b);
     map.check().unwrap();
     then(&map);
     drop(map);

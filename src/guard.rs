@@ -7,10 +7,11 @@
 //! Retired bytes are counted, in stripes on cache lines of their own. Threads that write and find much of it retired help to collect, and
 //! give their time slice to those that may be pinned.
 
-use crossbeam_epoch::{Collector, Guard, LocalHandle};
+use crate::sync::fence;
+use crossbeam_epoch::{Atomic, Collector, Guard, LocalHandle, Owned};
 use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 /// Bytes that may be retired before writers help to collect.
 const SOFT_LIMIT: usize = 1 << 20;
@@ -153,6 +154,45 @@ impl Pin {
     }
 }
 
+/// A place for a value that is replaced as a whole. Readers get it by one load, and may use it while they stay pinned; what is replaced is
+/// retired.
+pub(crate) struct Swap<T>(Atomic<T>);
+
+impl<T: Send + Sync + 'static> Swap<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Swap(Atomic::new(value))
+    }
+
+    /// The value of now.
+    #[inline]
+    pub(crate) fn load<'p>(&'p self, pin: &'p Pin) -> &'p T {
+        // SAFETY: (R5) a value is there from `new` to the drop, and the one loaded under a pin is not freed until that ends.
+        unsafe { self.0.load(Acquire, &pin.0).deref() }
+    }
+
+    /// Whether `value`, which was loaded under a pin that still lasts, has not been replaced.
+    #[inline]
+    pub(crate) fn is(&self, value: &T, pin: &Pin) -> bool {
+        // What was read of the value's parts was read before this.
+        fence(Acquire);
+        std::ptr::eq(self.0.load(Relaxed, &pin.0).as_raw(), value)
+    }
+
+    /// Puts `value` in the place of what is there, which is dropped when nobody can be reading it.
+    pub(crate) fn replace(&self, value: T, pin: &Pin) {
+        let old = self.0.swap(Owned::new(value), AcqRel, &pin.0).as_raw() as usize;
+        // SAFETY: (R3, R5) the swap took the only address of the value; it is `Send`, and came from a box.
+        unsafe { pin.retire(size_of::<T>(), move || drop(Box::from_raw(old as *mut T))) };
+    }
+}
+
+impl<T> Drop for Swap<T> {
+    fn drop(&mut self) {
+        // SAFETY: (R5) nobody uses it any more.
+        drop(unsafe { std::mem::replace(&mut self.0, Atomic::null()).into_owned() });
+    }
+}
+
 /// Notes whether too much is retired.
 #[cold]
 fn look() -> usize {
@@ -182,13 +222,19 @@ fn pin_local() -> Pin {
     LOCAL.try_with(|local| Pin(local.pin())).unwrap_or_else(|_| Pin(collector().register().pin()))
 }
 
-/// Pins this thread, to write: where too much is retired, it first helps to collect.
+/// Pins this thread, to write: where too much is retired, it first helps to collect, unless it is pinned already. What it collects may be values of
+/// the caller's, whose drops may use any map: so whoever locks anything that such a drop may want pins before.
 #[inline]
 pub(crate) fn pin_to_write() -> Pin {
-    if HELP.get() {
+    if HELP.get() && !is_pinned() {
         help();
     }
     pin_local()
+}
+
+#[cold]
+fn is_pinned() -> bool {
+    LOCAL.try_with(LocalHandle::is_pinned).unwrap_or(false)
 }
 
 #[cold]
@@ -226,6 +272,39 @@ pub(crate) fn pending() -> usize {
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    #[test]
+    fn what_is_replaced_is_dropped_once_and_not_under_a_pin() {
+        struct Counted(Arc<AtomicUsize>, usize);
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Relaxed);
+            }
+        }
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let swap = Swap::new(Counted(Arc::clone(&dropped), 0));
+        let early = pin();
+        let first = swap.load(&early);
+        for i in 1..=100 {
+            swap.replace(Counted(Arc::clone(&dropped), i), &pin());
+        }
+        flush();
+        assert_eq!(first.1, 0);
+        assert!(!swap.is(first, &early));
+        assert!(swap.is(swap.load(&early), &early));
+        assert_eq!(swap.load(&early).1, 100);
+        assert_eq!(dropped.load(Relaxed), 0, "dropped under a pin");
+        drop(early);
+        drop(swap);
+        for _ in 0..10_000 {
+            flush();
+            if dropped.load(Relaxed) == 101 {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        panic!("{} of 101 dropped", dropped.load(Relaxed));
+    }
 
     #[test]
     fn what_is_retired_is_freed_once_and_not_under_a_pin() {

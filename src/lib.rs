@@ -31,13 +31,16 @@
 //! |---|---|
 //! | [`FastArt<V>`](FastArt) | ordered map from byte strings to small values |
 //! | [`ConcurrentArt<V>`](ConcurrentArt) | the same map for many threads at a time |
+//! | [`ShardedArt<V>`](ShardedArt) | shards of that map, for bulk loading and many writers; its scans are in [`sharded`] |
 //! | [`FastSet`] | ordered set of byte strings |
 //! | [`ArenaArt<T>`](ArenaArt) | ordered map from byte strings to values of any type, which it lends; its iterators are in [`arena`] |
+//! | [`ConcurrentArenaArt<T>`](ConcurrentArenaArt) | that map for many threads at a time; its handles and iterators are in [`arena::shared`] |
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor lends keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
 //! | [`FrozenLayer`], [`FrozenLayerBuilder`] | immutable map to `u64`: compressed, built in parallel, in memory or a file; [`FrozenOptions`] |
 //! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
+//! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
 //! | [`InsertError`], [`BuildError`], [`FrozenError`] | what can go wrong |
 //! | [`pool`] | the memory of all maps of the process |
 //!
@@ -53,7 +56,7 @@
 //!
 //! A lookup searches one node a level; the tree of two million URLs has three levels above the leaves. An insert writes one new leaf
 //! in the place of the old one, and now and then splits a node; ascending keys are appended without either. [`FastArt::from_sorted`]
-//! builds several times faster than inserts do, and more tightly. [`FastArt::get_many`] overlaps the cache misses of many lookups.
+//! builds several times faster than inserts do, and more tightly; [`FastArt::from_unsorted`] sorts first, by all processors. [`FastArt::get_many`] overlaps the cache misses of many lookups.
 //!
 //! # Memory
 //!
@@ -69,7 +72,7 @@
 //! # Threads
 //!
 //! Maps are `Send` and `Sync` where their values are. Any number of threads may read a shared [`FastArt`]; changing one takes `&mut`. A
-//! [`ConcurrentArt`] is changed through `&self`, by any number of threads. Each turns into the other in O(1).
+//! [`ConcurrentArt`] is changed through `&self`, by any number of threads. Each turns into the other in O(1), and both into a [`ShardedArt`].
 //!
 //! # Features
 //!
@@ -93,18 +96,30 @@
 
 pub mod arena;
 pub mod concurrent;
+#[cfg(not(loom))]
+mod crash;
 mod error;
 mod fast;
 #[cfg(not(loom))]
 mod frozen;
+mod gate;
 mod guard;
+mod hybrid;
 mod key;
+#[cfg(not(loom))]
+mod load;
+#[macro_use]
 mod raw;
+pub mod sharded;
 mod sync;
 mod value;
 
 pub use arena::ArenaArt;
+pub use arena::shared::ConcurrentArenaArt;
 pub use concurrent::ConcurrentArt;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use crash::{crash_after, fail_after};
 pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut,
@@ -117,9 +132,15 @@ pub use frozen::{
 };
 #[cfg(all(feature = "regex", not(loom)))]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};
+pub use hybrid::HybridError;
+#[cfg(loom)]
+pub use hybrid::ModelStore;
+#[cfg(not(loom))]
+pub use hybrid::{HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Wal};
 #[cfg(loom)]
 pub use raw::mutant;
 pub use raw::{MAX_KEY_LEN, pool};
+pub use sharded::ShardedArt;
 pub use value::{Bits, Value};
 
 #[doc = include_str!("SAFETY.md")]

@@ -2,192 +2,29 @@
 
 use memkv::{ConcurrentArt, FastArt};
 use proptest::prelude::*;
-use std::ops::Bound;
 
 mod common;
-use common::{bound, cases, inside, key};
+#[path = "common/steps.rs"]
+mod steps;
+use common::{cases, inside};
+use steps::{Model, Op, computed, op, set, steps};
 
-type Model = std::collections::BTreeMap<Vec<u8>, u64>;
+steps!(ConcurrentArt);
 
-#[derive(Clone, Debug)]
-enum Op {
-    Insert(Vec<u8>, u64),
-    InsertMany(Vec<u8>, u16),
-    Append(u8),
-    Remove(Vec<u8>),
-    RemoveNth(u16),
-    RemoveEvery(u8),
-    Get(Vec<u8>),
-    Exchange(Vec<u8>, Option<u64>, Option<u64>),
-    Compute(Vec<u8>, u8),
-    GetOrInsert(Vec<u8>, u64),
-    RemoveIf(Vec<u8>, bool),
-    Range(Bound<Vec<u8>>, Bound<Vec<u8>>),
-    Prefix(Vec<u8>),
-    PopFirst,
-    PopLast,
-    Walk(Vec<u8>, Vec<bool>),
-    Fast(Vec<u8>),
-    Rebuild,
-    Clear,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let small = || proptest::option::of(0u64..3);
-    prop_oneof![
-        10 => (key(), any::<u64>()).prop_map(|(k, v)| Op::Insert(k, v)),
-        6 => (key(), any::<u16>()).prop_map(|(k, n)| Op::InsertMany(k, n)),
-        3 => any::<u8>().prop_map(Op::Append),
-        4 => key().prop_map(Op::Remove),
-        6 => any::<u16>().prop_map(Op::RemoveNth),
-        2 => (2u8..5).prop_map(Op::RemoveEvery),
-        2 => key().prop_map(Op::Get),
-        4 => (key(), small(), small()).prop_map(|(k, a, b)| Op::Exchange(k, a, b)),
-        4 => (key(), any::<u8>()).prop_map(|(k, n)| Op::Compute(k, n)),
-        2 => (key(), 0u64..3).prop_map(|(k, v)| Op::GetOrInsert(k, v)),
-        2 => (key(), any::<bool>()).prop_map(|(k, b)| Op::RemoveIf(k, b)),
-        2 => (bound(), bound()).prop_map(|(a, b)| Op::Range(a, b)),
-        1 => key().prop_map(Op::Prefix),
-        1 => Just(Op::PopFirst),
-        1 => Just(Op::PopLast),
-        2 => (key(), proptest::collection::vec(any::<bool>(), 0..40)).prop_map(|(k, w)| Op::Walk(k, w)),
-        1 => key().prop_map(Op::Fast),
-        1 => Just(Op::Rebuild),
-        1 => Just(Op::Clear),
-    ]
-}
-
-/// What a compute of kind `n` makes of a value.
-fn computed(n: u8, value: Option<u64>) -> Option<u64> {
-    match n % 4 {
-        0 => Some(value.map_or(0, |value| value.wrapping_add(1))),
-        1 => None,
-        2 => value,
-        _ => value.map(|value| value / 2),
-    }
-}
-
-fn step(map: &mut ConcurrentArt, model: &mut Model, op: Op) {
-    match op {
-        Op::Insert(k, v) => assert_eq!(map.insert(&k, v), model.insert(k, v)),
-        Op::InsertMany(k, n) => {
-            let pinned = map.pin();
-            // Three hundred neighbours in an order that is neither up nor down.
-            for i in 0..300u32 {
-                let mut k = k.clone();
-                k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
-                assert_eq!(pinned.insert(&k, i.into()), model.insert(k, i.into()));
-            }
+/// The map for one owner and back, or built anew.
+fn own(map: &mut ConcurrentArt, model: &mut Model, k: &[u8], n: u8) {
+    if n.is_multiple_of(2) {
+        let mut fast = std::mem::take(map).into_fast();
+        fast.check().unwrap();
+        // Appends, so that the tail is open when the map is shared again.
+        for i in 0..20u8 {
+            let k = [&[0xFE; 9][..], k, &[i]].concat();
+            assert_eq!(fast.insert(&k, 1), model.insert(k, 1));
         }
-        Op::Append(n) => {
-            let last = model.last_key_value().map(|(k, _)| k.clone()).unwrap_or_default();
-            for i in 0..u32::from(n) {
-                let mut k = last.clone();
-                k.extend_from_slice(format!("{i:06}").as_bytes());
-                assert_eq!(map.insert(&k, i.into()), model.insert(k, i.into()));
-            }
-        }
-        Op::Remove(k) => assert_eq!(map.remove(&k), model.remove(&k)),
-        Op::RemoveNth(n) => {
-            if let Some(k) = model.keys().nth(usize::from(n) % model.len().max(1)).cloned() {
-                assert_eq!(map.remove(&k), model.remove(&k));
-            }
-        }
-        Op::RemoveEvery(n) => {
-            let keys: Vec<_> = model.keys().enumerate().filter(|(i, _)| i % usize::from(n) != 0).map(|(_, k)| k.clone()).collect();
-            for k in keys {
-                assert_eq!(map.remove(&k), model.remove(&k));
-            }
-        }
-        Op::Get(k) => {
-            assert_eq!(map.get(&k), model.get(&k).copied());
-            assert_eq!(map.contains_key(&k), model.contains_key(&k));
-        }
-        Op::Exchange(k, current, new) => {
-            let have = model.get(&k).copied();
-            let want = if have == current { Ok(have) } else { Err(have) };
-            assert_eq!(map.compare_exchange(&k, current, new), want);
-            if want.is_ok() {
-                set(model, k, new);
-            }
-        }
-        Op::Compute(k, n) => {
-            let (old, new) = map.compute(&k, |value| computed(n, value));
-            assert_eq!((old, new), (model.get(&k).copied(), computed(n, old)));
-            set(model, k, new);
-        }
-        Op::GetOrInsert(k, v) => assert_eq!(map.get_or_insert_with(&k, || v), *model.entry(k).or_insert(v)),
-        Op::RemoveIf(k, yes) => {
-            let want = if yes { model.remove(&k) } else { None };
-            assert_eq!(map.remove_if(&k, |_| yes), want);
-        }
-        Op::Range(start, end) => {
-            let want = inside(model, &start, &end);
-            let range = || map.range::<Vec<u8>, _>((start.clone(), end.clone()));
-            assert_eq!(range().collect::<Vec<_>>(), want);
-            assert!(range().rev().eq(want.iter().rev().cloned()));
-            assert_eq!(range().count(), want.len());
-            let (mut both, mut want) = (range(), want.into_iter());
-            for i in 0.. {
-                let (got, want) = if i % 3 == 0 { (both.next_back(), want.next_back()) } else { (both.next(), want.next()) };
-                assert_eq!(got, want);
-                if got.is_none() {
-                    break;
-                }
-            }
-            assert_eq!((both.next(), both.next_back()), (None, None));
-        }
-        Op::Prefix(p) => {
-            let want: Vec<_> = model.iter().filter(|(k, _)| k.starts_with(&p)).map(|(k, v)| (k.clone(), *v)).collect();
-            assert_eq!(map.prefix(&p).collect::<Vec<_>>(), want);
-        }
-        Op::PopFirst => {
-            assert_eq!(map.first_key_value(), model.first_key_value().map(|(k, v)| (k.clone(), *v)));
-            assert_eq!(map.pop_first(), model.pop_first());
-        }
-        Op::PopLast => {
-            assert_eq!(map.last_key_value(), model.last_key_value().map(|(k, v)| (k.clone(), *v)));
-            assert_eq!(map.pop_last(), model.pop_last());
-        }
-        Op::Walk(k, steps) => {
-            let keys: Vec<_> = model.iter().collect();
-            let mut at = keys.partition_point(|(key, _)| **key < k);
-            let mut cursor = map.cursor();
-            cursor.seek(&k);
-            for forward in steps {
-                let want = if forward { keys.get(at) } else { at.checked_sub(1).and_then(|at| keys.get(at)) };
-                let got = if forward { cursor.next() } else { cursor.prev() };
-                assert_eq!(got, want.map(|(k, v)| (&k[..], **v)));
-                if want.is_some() {
-                    at = if forward { at + 1 } else { at - 1 };
-                }
-            }
-        }
-        Op::Fast(k) => {
-            let mut fast = std::mem::take(map).into_fast();
-            fast.check().unwrap();
-            // Appends, so that the tail is open when the map is shared again.
-            for i in 0..20u8 {
-                let k = [&[0xFE; 9][..], &k, &[i]].concat();
-                assert_eq!(fast.insert(&k, 1), model.insert(k, 1));
-            }
-            *map = fast.into();
-        }
-        Op::Rebuild => {
-            let built = ConcurrentArt::from_sorted(model.iter().map(|(k, v)| (k, *v))).unwrap();
-            assert!(std::mem::replace(map, built).freeze().eq(model.iter().map(|(k, v)| (k.clone(), *v))));
-        }
-        Op::Clear => {
-            map.clear();
-            model.clear();
-        }
-    }
-}
-
-fn set(model: &mut Model, k: Vec<u8>, value: Option<u64>) {
-    match value {
-        Some(value) => _ = model.insert(k, value),
-        None => _ = model.remove(&k),
+        *map = fast.into();
+    } else {
+        let built = ConcurrentArt::from_sorted(model.iter().map(|(k, v)| (k, *v))).unwrap();
+        assert!(std::mem::replace(map, built).freeze().eq(model.iter().map(|(k, v)| (k.clone(), *v))));
     }
 }
 

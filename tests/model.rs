@@ -111,18 +111,7 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
         Op::Range(start, end) => {
             let want = inside(model, &start, &end);
             let range = || map.range::<Vec<u8>, _>((start.clone(), end.clone()));
-            assert_eq!(range().collect::<Vec<_>>(), want);
-            assert!(range().rev().eq(want.iter().rev().cloned()));
-            assert_eq!(range().count(), want.len());
-            let (mut both, mut want) = (range(), want.into_iter());
-            for i in 0.. {
-                let (got, want) = if i % 3 == 0 { (both.next_back(), want.next_back()) } else { (both.next(), want.next()) };
-                assert_eq!(got, want);
-                if got.is_none() {
-                    break;
-                }
-            }
-            assert_eq!((both.next(), both.next_back()), (None, None));
+            common::is_both_ways(range, want);
         }
         Op::Prefix(p) => {
             let want: Vec<_> = model.iter().filter(|(k, _)| k.starts_with(&p)).map(|(k, v)| (k.clone(), *v)).collect();

@@ -156,6 +156,9 @@ impl SharedIndex for Artmap {
     fn insert(&self, key: &[u8], value: u64) {
         self.insert_cloned(key.to_vec(), value);
     }
+    fn remove(&self, key: &[u8]) {
+        self.remove_by_slice(key);
+    }
     fn get(&self, key: &[u8]) -> Option<u64> {
         self.get_value(key)
     }

@@ -15,6 +15,7 @@ mod entry;
 mod iter;
 #[cfg(feature = "serde")]
 mod serde;
+pub mod shared;
 mod traits;
 mod values;
 

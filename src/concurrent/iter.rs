@@ -1,6 +1,6 @@
 //! Cursors and ranges over a map that others change meanwhile.
 
-use crate::key;
+use super::walk::Between;
 use crate::raw::{SharedCursor, SharedTree};
 use crate::value::Value;
 use std::fmt;
@@ -24,6 +24,41 @@ use std::ops::Bound;
 /// assert_eq!(cursor.next(), Some((&b"b"[..], 2)));
 /// assert_eq!(cursor.prev(), Some((&b"b"[..], 2)));
 /// assert_eq!(cursor.prev(), Some((&b"a"[..], 1)));
+/// ```
+///
+/// It cannot outlive its map:
+///
+/// ```compile_fail,E0505
+/// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
+/// let mut cursor = map.cursor();
+/// drop(map);
+/// assert!(cursor.next().is_some());
+/// ```
+///
+/// ```
+/// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
+/// let mut cursor = map.cursor();
+/// assert!(cursor.next().is_some());
+/// drop(cursor);
+/// drop(map);
+/// ```
+///
+/// Nor can a key outlive the step:
+///
+/// ```compile_fail,E0499
+/// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
+/// let mut cursor = map.cursor();
+/// let first = cursor.next();
+/// cursor.next();
+/// assert!(first.is_some());
+/// ```
+///
+/// ```
+/// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
+/// let mut cursor = map.cursor();
+/// let first = cursor.next();
+/// assert!(first.is_some());
+/// cursor.next();
 /// ```
 pub struct Cursor<'m, V: Value> {
     raw: SharedCursor<'m, V::Bits>,
@@ -76,50 +111,40 @@ impl<V: Value> fmt::Debug for Cursor<'_, V> {
     }
 }
 
-/// One end of a range.
-struct End<'m, V: Value> {
-    cursor: SharedCursor<'m, V::Bits>,
-    bound: Bound<Vec<u8>>,
-    /// Whether the cursor has been led to the bound.
-    begun: bool,
-    /// Whether it has handed out a key since, which is in its buffer.
-    moved: bool,
-}
-
-impl<'m, V: Value> End<'m, V> {
-    fn new(tree: &'m SharedTree<V::Bits>, bound: Bound<&[u8]>) -> Self {
-        End { cursor: SharedCursor::new(tree), bound: bound.map(<[u8]>::to_vec), begun: false, moved: false }
-    }
-
-    /// Whether a key from the other end is on this side of where this end stands.
-    fn admits(&self, key: &[u8], is_back: bool) -> bool {
-        let inside = |key: &[u8], limit: &[u8]| if is_back { key < limit } else { key > limit };
-        if self.moved {
-            return inside(key, self.cursor.key());
-        }
-        match &self.bound {
-            Bound::Unbounded => true,
-            Bound::Included(limit) => key == limit || inside(key, limit),
-            Bound::Excluded(limit) => inside(key, limit),
-        }
-    }
-}
-
 /// The keys inside a range, as copies, with their values; ascending, from the back descending. From
 /// [`ConcurrentArt::range`](crate::ConcurrentArt::range), [`prefix`](crate::ConcurrentArt::prefix) and [`iter`](crate::ConcurrentArt::iter).
 ///
 /// What it yields while others change the map, and what it holds back, is said at [`Cursor`]. [`lend`](Self::lend) and
 /// [`lend_back`](Self::lend_back) give the same keys without a copy.
+///
+/// It cannot outlive its map:
+///
+/// ```compile_fail,E0505
+/// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
+/// let mut range = map.iter();
+/// drop(map);
+/// assert!(range.next().is_some());
+/// ```
+///
+/// ```
+/// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
+/// let mut range = map.iter();
+/// assert!(range.next().is_some());
+/// drop(range);
+/// drop(map);
+/// ```
 pub struct Range<'m, V: Value> {
-    front: End<'m, V>,
-    back: End<'m, V>,
-    done: bool,
+    between: Between<SharedCursor<'m, V::Bits>>,
     values: PhantomData<V>,
 }
 
 impl<'m, V: Value> Range<'m, V> {
     pub(super) fn new(tree: &'m SharedTree<V::Bits>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
-        Range { front: End::new(tree, start), back: End::new(tree, end), done: key::is_empty(start, end), values: PhantomData }
+        Range { between: Between::new(|| SharedCursor::new(tree), start, end), values: PhantomData }
+    }
+
+    pub(super) fn prefix(tree: &'m SharedTree<V::Bits>, prefix: &[u8]) -> Self {
+        Range { between: Between::prefix(|| SharedCursor::new(tree), prefix), values: PhantomData }
     }
 
     /// The next key, lent until the next call, and its value.
@@ -132,55 +157,13 @@ impl<'m, V: Value> Range<'m, V> {
     /// ```
     #[inline]
     pub fn lend(&mut self) -> Option<(&[u8], V)> {
-        if self.done {
-            return None;
-        }
-        let Range { front, back, .. } = self;
-        if !front.begun {
-            front.begun = true;
-            match &front.bound {
-                Bound::Unbounded => front.cursor.seek(&[], false),
-                Bound::Included(key) => front.cursor.seek(key, false),
-                Bound::Excluded(key) => front.cursor.seek(key, true),
-            }
-        }
-        match front.cursor.next().filter(|(key, _)| back.admits(key, true)).map(|(_, bits)| bits) {
-            Some(bits) => {
-                front.moved = true;
-                Some((front.cursor.key(), V::from_bits(bits)))
-            }
-            None => {
-                self.done = true;
-                None
-            }
-        }
+        self.between.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
     /// The next key from the back, lent until the next call, and its value.
     #[inline]
     pub fn lend_back(&mut self) -> Option<(&[u8], V)> {
-        if self.done {
-            return None;
-        }
-        let Range { front, back, .. } = self;
-        if !back.begun {
-            back.begun = true;
-            match &back.bound {
-                Bound::Unbounded => back.cursor.seek_end(),
-                Bound::Included(key) => back.cursor.seek(key, true),
-                Bound::Excluded(key) => back.cursor.seek(key, false),
-            }
-        }
-        match back.cursor.previous().filter(|(key, _)| front.admits(key, false)).map(|(_, bits)| bits) {
-            Some(bits) => {
-                back.moved = true;
-                Some((back.cursor.key(), V::from_bits(bits)))
-            }
-            None => {
-                self.done = true;
-                None
-            }
-        }
+        self.between.next_back().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 }
 
@@ -191,12 +174,8 @@ impl<V: Value> Iterator for Range<'_, V> {
         self.lend().map(|(key, value)| (key.to_vec(), value))
     }
 
-    fn count(mut self) -> usize {
-        let mut count = 0;
-        while self.lend().is_some() {
-            count += 1;
-        }
-        count
+    fn count(self) -> usize {
+        self.between.count()
     }
 
     fn last(mut self) -> Option<Self::Item> {

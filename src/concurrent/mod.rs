@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod iter;
-mod pinned;
+pub(crate) mod pinned;
 mod traits;
+mod walk;
 
 pub use iter::{Cursor, Range};
 pub use pinned::Pinned;
+pub(crate) use walk::Between;
 
 use crate::error::{BuildError, fail};
 use crate::fast::{FastArt, MemoryUsage};
@@ -15,7 +17,13 @@ use crate::raw::{RawTree, SharedTree};
 use crate::value::Value;
 use crate::{guard, key};
 use std::marker::PhantomData;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
+
+/// Changes of all shared maps that began again because another came between. For benchmarks.
+#[doc(hidden)]
+pub fn restarts() -> usize {
+    crate::raw::restarts()
+}
 
 /// An ordered map from byte strings to small values that any number of threads read and change at a time, through `&self`.
 ///
@@ -158,7 +166,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert_eq!(map.get("a"), None);
     /// ```
     pub fn clear(&self) {
-        if let Err(error) = self.tree.clear(&guard::pin_to_write()) {
+        if let Err(error) = self.tree.clear(&guard::pin_to_write(), |_| ()) {
             fail(error);
         }
     }
@@ -220,8 +228,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, V> {
-        let end = key::prefix_end(prefix.as_ref());
-        Range::new(&self.tree, Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
+        Range::prefix(&self.tree, prefix.as_ref())
     }
 
     /// What the map holds, in bytes, and what all maps have retired. Exact when nobody changes the map. O(threads of the machine).
@@ -251,6 +258,6 @@ impl<V: Value> ConcurrentArt<V> {
     /// Says what is wrong with the map's structure, if anything is. For tests.
     #[doc(hidden)]
     pub fn check(&mut self) -> Result<(), String> {
-        self.tree.check()
+        self.tree.check(&guard::pin())
     }
 }

@@ -1,9 +1,9 @@
 //! A map's handle that keeps its thread pinned.
 
 use super::ConcurrentArt;
-use crate::error::{InsertError, fail};
+use crate::error::fail;
 use crate::guard::{self, Pin};
-use crate::raw::{Expected, Outcome};
+use crate::raw::SharedTree;
 use crate::value::Value;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -34,20 +34,39 @@ const CALLS: u32 = 64;
 /// drop(map);
 /// pinned.get("a");
 /// ```
+///
+/// ```
+/// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
+/// let pinned = map.pin();
+/// pinned.get("a");
+/// drop(pinned);
+/// drop(map);
+/// ```
 pub struct Pinned<'m, V: Value> {
     map: &'m ConcurrentArt<V>,
-    pin: RefCell<Pin>,
-    calls: Cell<u32>,
+    held: Held,
 }
 
 impl<'m, V: Value> Pinned<'m, V> {
     pub(super) fn new(map: &'m ConcurrentArt<V>) -> Self {
-        Pinned { map, pin: RefCell::new(guard::pin()), calls: Cell::new(CALLS) }
+        Pinned { map, held: Held::new() }
+    }
+}
+
+/// A pin that is renewed every few calls.
+pub(crate) struct Held {
+    pin: RefCell<Pin>,
+    calls: Cell<u32>,
+}
+
+impl Held {
+    pub(crate) fn new() -> Self {
+        Held { pin: RefCell::new(guard::pin()), calls: Cell::new(CALLS) }
     }
 
     /// Runs one operation, pinning anew where it is time; not inside an operation, which a caller's function may call from.
     #[inline]
-    fn with<R>(&self, work: impl FnOnce(&Pin) -> R) -> R {
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&Pin) -> R) -> R {
         let left = self.calls.get();
         if left == 0
             && let Ok(mut pin) = self.pin.try_borrow_mut()
@@ -60,7 +79,8 @@ impl<'m, V: Value> Pinned<'m, V> {
     }
 }
 
-/// The operations, which differ in who pins: the macro writes them for the map and for its handle.
+/// The operations, which differ in who pins, and in the tree that has the key: the macro writes them for each map and for its handle. `$read`
+/// and `$write` get the key, and run a function on that tree under a pin. `look_up` and `pop` are the owner's.
 macro_rules! operations {
     ($owner:ident $(<$l:lifetime>)?, $read:ident, $write:ident, $docs:literal) => {
         impl<$($l,)? V: Value> $owner<$($l,)? V> {
@@ -73,13 +93,15 @@ macro_rules! operations {
             /// ```
             #[inline]
             pub fn get(&self, key: impl AsRef<[u8]>) -> Option<V> {
-                self.$read(|map, pin| map.tree.get(pin, key.as_ref())).map(V::from_bits)
+                let key = key.as_ref();
+                self.$read(key, |tree, pin| tree.get(pin, key)).map(V::from_bits)
             }
 
             /// Whether `key` is there.
             #[inline]
             pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
-                self.$read(|map, pin| map.tree.contains(pin, key.as_ref()))
+                let key = key.as_ref();
+                self.$read(key, |tree, pin| tree.contains(pin, key))
             }
 
             /// The values of many keys, in their order. The lookups of a batch go on together so that their cache misses overlap. Each is atomic
@@ -90,11 +112,7 @@ macro_rules! operations {
             /// assert_eq!(map.get_many(&["b", "a"]), [None, Some(1)]);
             /// ```
             pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<V>> {
-                let mut bits = Vec::with_capacity(keys.len());
-                for part in keys.chunks(PART) {
-                    self.$read(|map, pin| map.tree.get_many(pin, part.iter().map(AsRef::as_ref), |found| bits.push(found)));
-                }
-                bits.into_iter().map(|found| found.map(V::from_bits)).collect()
+                self.look_up(keys)
             }
 
             /// Stores `value` under `key`, and gives the value it replaces.
@@ -111,7 +129,7 @@ macro_rules! operations {
             /// ```
             #[inline]
             pub fn insert(&self, key: impl AsRef<[u8]>, value: V) -> Option<V> {
-                self.try_insert(key, value).unwrap_or_else(|error| fail(error))
+                self.try_insert(key, value).unwrap_or_else(|error| $crate::error::fail(error))
             }
 
             /// [`insert`](Self::insert) that reports failure.
@@ -124,9 +142,9 @@ macro_rules! operations {
             /// assert_eq!(map.try_insert("a", 2), Ok(Some(1)));
             /// ```
             #[inline]
-            pub fn try_insert(&self, key: impl AsRef<[u8]>, value: V) -> Result<Option<V>, InsertError> {
-                let bits = value.into_bits();
-                let outcome = self.$write(|map, pin| map.tree.change(pin, key.as_ref(), Expected::Any, Some(bits)))?;
+            pub fn try_insert(&self, key: impl AsRef<[u8]>, value: V) -> Result<Option<V>, $crate::InsertError> {
+                let (key, bits) = (key.as_ref(), value.into_bits());
+                let outcome = self.$write(key, |tree, pin| tree.change(pin, key, $crate::raw::Expected::Any, Some(bits)))?;
                 Ok(outcome.old.map(V::from_bits))
             }
 
@@ -142,7 +160,7 @@ macro_rules! operations {
             /// ```
             #[inline]
             pub fn remove(&self, key: impl AsRef<[u8]>) -> Option<V> {
-                self.try_remove(key).unwrap_or_else(|error| fail(error))
+                self.try_remove(key).unwrap_or_else(|error| $crate::error::fail(error))
             }
 
             /// [`remove`](Self::remove) that reports failure: a shortened leaf is a new one, which takes memory for a while.
@@ -150,8 +168,9 @@ macro_rules! operations {
             /// # Errors
             /// There is no memory. The map is then as it was before.
             #[inline]
-            pub fn try_remove(&self, key: impl AsRef<[u8]>) -> Result<Option<V>, InsertError> {
-                let outcome = self.$write(|map, pin| map.tree.change(pin, key.as_ref(), Expected::Any, None))?;
+            pub fn try_remove(&self, key: impl AsRef<[u8]>) -> Result<Option<V>, $crate::InsertError> {
+                let key = key.as_ref();
+                let outcome = self.$write(key, |tree, pin| tree.change(pin, key, $crate::raw::Expected::Any, None))?;
                 Ok(outcome.old.map(V::from_bits))
             }
 
@@ -169,10 +188,10 @@ macro_rules! operations {
             /// assert_eq!(map.compare_exchange("b", None, Some(3)), Ok(None));
             /// ```
             pub fn compare_exchange(&self, key: impl AsRef<[u8]>, current: Option<V>, new: Option<V>) -> Result<Option<V>, Option<V>> {
-                let expected = current.map_or(Expected::Absent, |value| Expected::Value(value.into_bits()));
-                let new = new.map(V::into_bits);
-                let outcome = self.$write(|map, pin| map.tree.change(pin, key.as_ref(), expected, new));
-                let Outcome { old, done } = outcome.unwrap_or_else(|error| fail(error));
+                let expected = current.map_or($crate::raw::Expected::Absent, |value| $crate::raw::Expected::Value(value.into_bits()));
+                let (key, new) = (key.as_ref(), new.map(V::into_bits));
+                let outcome = self.$write(key, |tree, pin| tree.change(pin, key, expected, new));
+                let $crate::raw::Outcome { old, done } = outcome.unwrap_or_else(|error| $crate::error::fail(error));
                 let old = old.map(V::from_bits);
                 if done { Ok(old) } else { Err(old) }
             }
@@ -181,7 +200,7 @@ macro_rules! operations {
             /// and after.
             ///
             /// `f` runs without a lock, and again where another thread changed the value meanwhile, so it may call the map, and may panic: nothing
-            /// is changed then. Where it gives back the value it got, nothing is written.
+            /// is changed then. Where it gives back the value it got, nothing is written. While it runs, what all maps retire is held back.
             ///
             /// ```
             #[doc = $docs]
@@ -190,22 +209,9 @@ macro_rules! operations {
             /// assert_eq!(map.compute("a", |_| None), (Some(2), None));
             /// ```
             pub fn compute(&self, key: impl AsRef<[u8]>, mut f: impl FnMut(Option<V>) -> Option<V>) -> (Option<V>, Option<V>) {
-                let key = key.as_ref();
-                let mut seen = self.$read(|map, pin| map.tree.get(pin, key));
-                loop {
-                    let old = seen.map(V::from_bits);
-                    let new = f(old);
-                    let bits = new.map(V::into_bits);
-                    if bits == seen {
-                        return (old, new);
-                    }
-                    let expected = seen.map_or(Expected::Absent, Expected::Value);
-                    let outcome = self.$write(|map, pin| map.tree.change(pin, key, expected, bits));
-                    match outcome.unwrap_or_else(|error| fail(error)) {
-                        Outcome { done: true, .. } => return (old, new),
-                        Outcome { old, .. } => seen = old,
-                    }
-                }
+                let f = |bits: Option<V::Bits>| f(bits.map(V::from_bits)).map(V::into_bits);
+                let (old, new) = self.try_compute(key.as_ref(), f).unwrap_or_else(|error| $crate::error::fail(error));
+                (old.map(V::from_bits), new.map(V::from_bits))
             }
 
             /// Changes the value of a key that is there, as [`compute`](Self::compute) does. Gives the value before.
@@ -288,10 +294,38 @@ macro_rules! operations {
             pub fn pop_last(&self) -> Option<(Vec<u8>, V)> {
                 self.pop(true)
             }
+        }
+    };
+}
+pub(crate) use operations;
+
+/// Keys of a batch lookup under one pin.
+const PART: usize = 1024;
+
+/// The values before and after.
+pub(crate) type Computed<V> = Result<(Option<<V as Value>::Bits>, Option<<V as Value>::Bits>), crate::InsertError>;
+
+/// What one tree has for all keys.
+macro_rules! whole {
+    ($owner:ident $(<$l:lifetime>)?, $read:ident, $write:ident) => {
+        impl<$($l,)? V: Value> $owner<$($l,)? V> {
+            fn look_up<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<V>> {
+                let mut values = Vec::with_capacity(keys.len());
+                for part in keys.chunks(PART) {
+                    self.$read(&[], |tree, pin| {
+                        tree.get_many(pin, part.iter().map(AsRef::as_ref), |found| values.push(found.map(V::from_bits)));
+                    });
+                }
+                values
+            }
+
+            fn try_compute(&self, key: &[u8], f: impl FnMut(Option<V::Bits>) -> Option<V::Bits>) -> Computed<V> {
+                self.$write(key, |tree, pin| tree.compute(pin, key, f))
+            }
 
             fn pop(&self, last: bool) -> Option<(Vec<u8>, V)> {
                 let mut key = Vec::new();
-                let popped = self.$write(|map, pin| map.tree.pop(pin, last, &mut key));
+                let popped = self.$write(&[], |tree, pin| tree.pop(pin, last, &mut key));
                 let bits = popped.unwrap_or_else(|error| fail(error))?;
                 Some((key, V::from_bits(bits)))
             }
@@ -299,13 +333,10 @@ macro_rules! operations {
     };
 }
 
-/// Keys of a batch lookup under one pin.
-const PART: usize = 1024;
-
 impl<V: Value> Pinned<'_, V> {
     #[inline]
-    fn reading<R>(&self, work: impl FnOnce(&ConcurrentArt<V>, &Pin) -> R) -> R {
-        self.with(|pin| work(self.map, pin))
+    fn on<R>(&self, _: &[u8], work: impl FnOnce(&SharedTree<V::Bits>, &Pin) -> R) -> R {
+        self.held.with(|pin| work(&self.map.tree, pin))
     }
 
     /// The map it is for.
@@ -316,18 +347,20 @@ impl<V: Value> Pinned<'_, V> {
 
 impl<V: Value> ConcurrentArt<V> {
     #[inline]
-    fn reading<R>(&self, work: impl FnOnce(&Self, &Pin) -> R) -> R {
-        work(self, &guard::pin())
+    fn reading<R>(&self, _: &[u8], work: impl FnOnce(&SharedTree<V::Bits>, &Pin) -> R) -> R {
+        work(&self.tree, &guard::pin())
     }
 
     #[inline]
-    fn writing<R>(&self, work: impl FnOnce(&Self, &Pin) -> R) -> R {
-        work(self, &guard::pin_to_write())
+    fn writing<R>(&self, _: &[u8], work: impl FnOnce(&SharedTree<V::Bits>, &Pin) -> R) -> R {
+        work(&self.tree, &guard::pin_to_write())
     }
 }
 
+whole!(ConcurrentArt, reading, writing);
+whole!(Pinned<'m>, on, on);
 operations!(ConcurrentArt, reading, writing, "let map = memkv::ConcurrentArt::from([(\"a\", 1u64)]);");
-operations!(Pinned<'m>, reading, reading, "let shared = memkv::ConcurrentArt::from([(\"a\", 1u64)]);\nlet map = shared.pin();");
+operations!(Pinned<'m>, on, on, "let shared = memkv::ConcurrentArt::from([(\"a\", 1u64)]);\nlet map = shared.pin();");
 
 impl<V: Value> fmt::Debug for Pinned<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -31,7 +31,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 const CHUNK_BYTES: usize = 64 << 20;
 /// Bytes of keys, front-coded, from which the symbols are found.
 const HELD_BYTES: usize = 32 << 20;
-/// Bytes of chunks that are held together.
+/// Bytes of chunks that are held together. While they are moved there, as many are in memory twice.
 const GATHERED: usize = 64 << 20;
 /// Bytes of a sample.
 const FSST_SAMPLE: usize = 1 << 17;
@@ -284,7 +284,7 @@ impl FrozenLayerBuilder {
         let encoder = self.encoder.as_deref().expect("there is one after release");
         let separators = self.separators.unwrap_or_else(|| TreeBuilder::new(0));
         if self.work.file.is_none() {
-            gather(&mut self.work.done);
+            gather(&mut self.work.done, GATHERED);
         }
         Ok((assemble(self.options.codec, encoder, self.work.done, separators), self.work.file))
     }
@@ -329,7 +329,7 @@ impl fmt::Debug for FrozenLayerBuilder {
 }
 
 /// Bytes of keys that end a chunk.
-fn chunk_bytes(options: &FrozenOptions) -> usize {
+pub(super) fn chunk_bytes(options: &FrozenOptions) -> usize {
     CHUNK_BYTES.min(options.memory / 16)
 }
 
@@ -384,12 +384,12 @@ fn find_symbols(options: &FrozenOptions, held: &[Pending]) -> Encoder {
     }
 }
 
-/// Moves the bytes of chunks together, so that huge pages can hold them.
-fn gather(chunks: &mut [Chunk]) {
+/// Moves the bytes of chunks together, about so many, so that huge pages can hold them.
+pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
     let mut rest = chunks;
     while !rest.is_empty() {
         let (mut count, mut bytes) = (0, 0);
-        while count < rest.len() && bytes < GATHERED {
+        while count < rest.len() && bytes < most {
             bytes += rest[count].data.len();
             count += 1;
         }
@@ -411,7 +411,7 @@ fn gather(chunks: &mut [Chunk]) {
 }
 
 /// Puts encoded chunks together.
-fn assemble(codec: Codec, encoder: &Encoder, mut chunks: Vec<Chunk>, separators: TreeBuilder) -> Layer {
+pub(super) fn assemble(codec: Codec, encoder: &Encoder, mut chunks: Vec<Chunk>, separators: TreeBuilder) -> Layer {
     let mut len = 0;
     for chunk in &mut chunks {
         chunk.start = len;
@@ -470,7 +470,7 @@ pub(super) fn from_sorted<K: AsRef<[u8]> + Sync>(options: &FrozenOptions, pairs:
     let with_values = options.values == ValueWidth::Auto;
     let mut chunks: Vec<Chunk> =
         pendings.into_par_iter().map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values)).collect();
-    gather(&mut chunks);
+    gather(&mut chunks, GATHERED);
     let separators = separators.unwrap_or_else(|| TreeBuilder::new(0));
     Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, separators)))
 }

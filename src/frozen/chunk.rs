@@ -62,6 +62,12 @@ pub(crate) fn encode(pending: &Pending, codec: Codec, encoder: &Encoder, with_va
 }
 
 impl Chunk {
+    /// The same chunk, for another layer.
+    pub(crate) fn share(&self) -> Self {
+        let Chunk { start, len, ref data, key_bytes, tree, shape, checksum, fst: _ } = *self;
+        Chunk { start, len, data: data.clone(), key_bytes, tree, shape, checksum, fst: OnceLock::new() }
+    }
+
     #[inline(always)]
     pub(crate) fn keys(&self) -> &[u8] {
         self.data.as_slice().get(..self.key_bytes).unwrap_or_default()

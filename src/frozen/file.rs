@@ -9,6 +9,7 @@ use super::layer::Layer;
 use super::packed::Tree;
 use super::symbols::{Decoder, Kind};
 use super::values::Shape;
+use crate::crash;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -188,6 +189,7 @@ impl NewFile {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        crash::point();
         match &mut self.out {
             Some(out) => out.write_all(bytes),
             None => Ok(()),
@@ -198,8 +200,10 @@ impl NewFile {
     pub(crate) fn commit(mut self) -> io::Result<()> {
         if let Some(out) = self.out.take() {
             let committed = out.into_inner().map_err(|error| error.into_error()).and_then(|file| {
+                crash::point();
                 file.sync_all()?;
                 drop(file);
+                crash::point();
                 fs::rename(&self.temporary, &self.path)
             });
             if let Err(error) = committed {
@@ -207,6 +211,7 @@ impl NewFile {
                 let _ = fs::remove_file(&self.temporary);
                 return Err(error);
             }
+            crash::point();
             sync_folder(&self.path)?;
         }
         Ok(())

@@ -3,6 +3,8 @@
 use super::bytes::Bytes;
 use super::error::FrozenError;
 use super::{FrozenLayer, file};
+use crate::sharded::ShardedArt;
+use crate::value::Value;
 use std::fs::File;
 use std::path::Path;
 
@@ -13,6 +15,51 @@ impl Mapping {
     #[inline(always)]
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl Mapping {
+    /// Maps a file; `None` if it is empty, so that there is nothing to map.
+    ///
+    /// # Safety
+    /// Nobody truncates the file or writes to it while it is mapped.
+    unsafe fn of(path: &Path) -> std::io::Result<Option<Self>> {
+        let opened = File::open(path)?;
+        if opened.metadata()?.len() == 0 {
+            return Ok(None);
+        }
+        // SAFETY: (M1) the caller promises that the file does not change while this lives.
+        Ok(Some(Mapping(unsafe { memmap2::Mmap::map(&opened) }?)))
+    }
+}
+
+impl<V: Value + Send + Sync> ShardedArt<V> {
+    /// Maps a file, and loads its lines as [`load_text`](Self::load_text) does. Its pages need not stay in memory, so this takes little more memory than the
+    /// map.
+    ///
+    /// # Errors
+    /// The file cannot be mapped; or as [`load`](Self::load), inside an error of the kind `Other`.
+    ///
+    /// # Safety
+    /// During the call nobody truncates the file or writes to it, in this process or another. What is read is plain memory to the compiler, which must
+    /// not change; and reading behind the end of a file that became shorter ends the process.
+    ///
+    /// ```
+    /// # let path = std::env::temp_dir().join(format!("memkv-lines-{}", std::process::id()));
+    /// std::fs::write(&path, "b\t2\na\t1\n")?;
+    /// let map = memkv::ShardedArt::<u64>::default();
+    /// // SAFETY: nobody else knows the file.
+    /// unsafe { map.load_file(&path, |line, _| (&line[..1], u64::from(line[2] - b'0')))? };
+    /// assert_eq!(map.get("a"), Some(1));
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub unsafe fn load_file(&self, path: impl AsRef<Path>, parse: impl Fn(&[u8], u64) -> (&[u8], V) + Sync) -> std::io::Result<()> {
+        // SAFETY: (M1) by the caller, until the mapping is dropped here.
+        match unsafe { Mapping::of(path.as_ref()) }? {
+            Some(mapping) => self.load_text(mapping.as_slice(), parse).map_err(std::io::Error::other),
+            None => Ok(()),
+        }
     }
 }
 
@@ -47,13 +94,8 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub unsafe fn open_mapped(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
-        let opened = File::open(path)?;
-        // Of an empty file there is nothing to map.
-        if opened.metadata()?.len() == 0 {
-            return Err(FrozenError::Truncated);
-        }
         // SAFETY: (M1) the caller promises that the file does not change while the layer lives, which owns the mapping.
-        let mapping = Mapping(unsafe { memmap2::Mmap::map(&opened) }?);
+        let mapping = unsafe { Mapping::of(path.as_ref()) }?.ok_or(FrozenError::Truncated)?;
         Ok(Self::of(file::parse(&Bytes::of_mapping(mapping))?))
     }
 }

@@ -23,6 +23,7 @@ mod map;
 mod merge;
 mod options;
 mod packed;
+mod patch;
 mod pending;
 #[cfg(feature = "regex")]
 mod regex;
@@ -36,6 +37,7 @@ pub use build::FrozenLayerBuilder;
 pub use chunk::Codec;
 pub use cursor::{FrozenCursor, FrozenRange};
 pub use error::FrozenError;
+pub(crate) use file::NewFile;
 pub use options::{FrozenOptions, SymbolTable, ValueWidth};
 #[cfg(feature = "regex")]
 pub use regex::{RegexAutomaton, RegexError, RegexState};
@@ -46,7 +48,7 @@ mod fst_automaton {
 }
 
 use crate::value::Bits;
-use crate::{ConcurrentArt, FastArt, Value, key};
+use crate::{ConcurrentArt, FastArt, ShardedArt, Value, key};
 use bytes::Bytes;
 use layer::Layer;
 use rayon::prelude::*;
@@ -521,6 +523,21 @@ impl<V: Value> From<&ConcurrentArt<V>> for FrozenLayer {
     /// assert!(memkv::FrozenLayer::from(&map).iter().eq(map.iter()));
     /// ```
     fn from(map: &ConcurrentArt<V>) -> Self {
+        from_cursor!(map.cursor())
+    }
+}
+
+impl<V: Value> From<&ShardedArt<V>> for FrozenLayer {
+    /// The map's keys, with the bits of their values. Chunks are encoded in parallel. O(keys).
+    ///
+    /// While others change the map, the layer has every key that is there for the whole of the call, and may have one that comes or goes
+    /// meanwhile.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
+    /// assert!(memkv::FrozenLayer::from(&map).iter().eq(map.iter()));
+    /// ```
+    fn from(map: &ShardedArt<V>) -> Self {
         from_cursor!(map.cursor())
     }
 }

@@ -171,6 +171,11 @@ impl FrozenOptions {
         super::build::from_sorted(self, pairs)
     }
 
+    /// Whether values are kept.
+    pub(crate) fn has_values(&self) -> bool {
+        self.values != ValueWidth::None
+    }
+
     pub(super) fn check(&self) -> Result<(), FrozenError> {
         if self.memory < 1 << 20 {
             return Err(FrozenError::Option("a builder needs at least 1 MiB of memory"));

@@ -79,6 +79,17 @@ impl Pending {
         true
     }
 
+    /// Both halves of at least two keys; of one key that and nothing.
+    pub(crate) fn halves(self) -> impl Iterator<Item = Self> {
+        let (mut halves, middle, mut at) = ([Pending::default(), Pending::default()], self.len().div_ceil(2), 0);
+        let _: Result<(), std::convert::Infallible> = self.for_each(|key| {
+            halves[at / middle].push(key, self.values[at]);
+            at += 1;
+            Ok(())
+        });
+        halves.into_iter().filter(|half| !half.is_empty())
+    }
+
     /// All keys in turn, whole.
     pub(crate) fn for_each<E>(&self, mut f: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut key = Vec::new();

@@ -255,6 +255,28 @@ pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
     }
 }
 
+/// Puts an inner node of the same keys in the place of another.
+///
+/// # Safety
+/// As for [`commit`].
+pub(crate) unsafe fn replace_inner<B: Bits, M: Mode>(
+    mode: M,
+    usage: &mut Usage,
+    top: Owned<'_>,
+    inner: &Keys<'_>,
+    new: Node,
+) -> Result<(), Stop> {
+    let olds = std::iter::once((top.slot, inner.node));
+    // SAFETY: (N1, C3, N4) by the caller: the old node stands still, and the new one is ours alone.
+    unsafe {
+        hold(mode, top, olds.clone())?;
+        let to = Keys::new(new);
+        (0..=inner.count()).for_each(|i| to.slot(i).store(inner.slot(i).load()));
+        publish::<B, M>(mode, usage, top, olds, Child::Inner(new));
+        Ok(())
+    }
+}
+
 /// Commits a change whose steps are in order from the leaves up, `value` being the new value. Gives the first value that goes, which must
 /// be the one expected.
 ///

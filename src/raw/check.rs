@@ -17,11 +17,16 @@ macro_rules! ensure {
 impl<B: Bits> RawTree<B> {
     /// Says what is wrong with the tree, if anything is: order and coding of every node, fences and strips, routes to every key, counts, sizes.
     pub(crate) fn check(&self) -> Result<(), String> {
+        self.check_counted(self.len, self.usage)
+    }
+
+    /// [`check`](Self::check) of a tree for which these were counted.
+    pub(super) fn check_counted(&self, len: usize, counted: Usage) -> Result<(), String> {
         let mut todo = vec![(self.root.load(), Fences::default(), 0)];
         let (mut total, mut usage, mut depth) = (0, Usage::default(), None);
         while let Some((child, fences, level)) = todo.pop() {
             let (Child::Leaf(node) | Child::Inner(node)) = child else {
-                ensure!(level == 0 && self.len == 0, "empty child at level {level}");
+                ensure!(level == 0 && len == 0, "empty child at level {level}");
                 continue;
             };
             // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
@@ -45,9 +50,9 @@ impl<B: Bits> RawTree<B> {
                 }
             }
         }
-        ensure!(total == self.len, "{total} keys, len {}", self.len);
-        let counted = (self.usage.leaves - self.usage.slack_leaves, self.usage.inner - self.usage.slack_inner);
-        ensure!((usage.leaves, usage.inner) == counted, "{usage:?} found, {:?} counted", self.usage);
+        ensure!(total == len, "{total} keys, len {len}");
+        let filled = (counted.leaves - counted.slack_leaves, counted.inner - counted.slack_inner);
+        ensure!((usage.leaves, usage.inner) == filled, "{usage:?} found, {counted:?} counted");
         Ok(())
     }
 

@@ -5,21 +5,25 @@
 //! them cells in fuller ones. The visit costs a small part of what the removals before it cost.
 
 use super::RawTree;
-use super::clear::copy;
+use super::change::{Alone, Mode, Owned, Stop, replace_inner, replace_leaf};
+use super::clear::copy_keys;
 use super::keys::Keys;
-use super::node::{Child, Slot, Usage};
+use super::node::{Child, Usage};
 use super::pool;
+use super::run::Failed;
 use crate::value::Bits;
 
 /// Bytes below which a tree is too small for it.
 const LEAST: usize = 1 << 20;
+/// The part of what is live that may lie idle while a tree shrinks.
+const PART: usize = 16;
 /// Visits in a row: what drains in one lets the pool empty further slabs in the next.
 pub(super) const VISITS: usize = 4;
 
-/// Whether so much of the pool is idle that compaction pays: over a sixteenth of what is live.
-pub(super) fn is_idle() -> bool {
+/// Whether so much of the pool is idle that compaction pays: over this part of what is live.
+pub(super) fn is_idle(part: usize) -> bool {
     let pool = pool::usage();
-    pool.reserved - pool.used > pool.used / 16 + LEAST
+    pool.reserved - pool.used > (pool.used + 16 * LEAST) / part
 }
 
 impl<B: Bits> RawTree<B> {
@@ -31,7 +35,7 @@ impl<B: Bits> RawTree<B> {
         if bytes < self.most - self.most / 16 && self.most > LEAST {
             self.most = bytes;
             for _ in 0..VISITS {
-                if !is_idle() || !self.compact() {
+                if !is_idle(PART) || !self.compact() {
                     break;
                 }
             }
@@ -43,48 +47,52 @@ impl<B: Bits> RawTree<B> {
     #[inline(never)]
     fn compact(&mut self) -> bool {
         count!(Compact);
-        let mut todo: Vec<&Slot> = Vec::new();
-        let (mut next, mut moved) = (Some(&self.root), false);
-        while let Some(slot) = next {
-            match Self::relocate(&mut self.usage, slot) {
-                Some(done) => moved |= done,
-                None => return false,
+        let mut todo = Vec::new();
+        let (mut next, mut moved) = (Some(Owned { lock: &self.lock, slot: &self.root }), false);
+        while let Some(top) = next {
+            // SAFETY: (N1, N3) the tree is borrowed for writing.
+            match unsafe { relocate::<B, _>(Alone, &mut self.usage, top) } {
+                Ok(done) => moved |= done,
+                Err(_) => return false,
             }
-            if let Child::Inner(node) = slot.load() {
+            if let Child::Inner(node) = top.slot.load() {
                 // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
                 let keys = unsafe { Keys::new(node) };
                 if todo.try_reserve(keys.count() + 1).is_err() {
                     return false;
                 }
-                todo.extend((0..=keys.count()).map(|i| keys.slot(i)));
+                todo.extend((0..=keys.count()).map(|i| keys.owned(i)));
             }
             next = todo.pop();
         }
         moved
     }
+}
 
-    /// Copies the node in a slot to another cell if it had better move; `None`: no memory.
-    fn relocate(usage: &mut Usage, slot: &Slot) -> Option<bool> {
-        let child = slot.load();
-        let (Child::Leaf(node) | Child::Inner(node)) = child else { return Some(false) };
-        // SAFETY: (N1) a node reached from the root is live while the tree is borrowed.
-        if !unsafe { node.is_sparse() } {
-            return Some(false);
+/// Moves the node in a slot to another cell if it had better move. Says whether it did.
+///
+/// # Safety
+/// The mode's, as for [`commit`](super::change::commit).
+pub(super) unsafe fn relocate<B: Bits, M: Mode>(mode: M, usage: &mut Usage, top: Owned<'_>) -> Result<bool, Stop> {
+    let Some(node) = top.slot.load().node() else { return Ok(false) };
+    // SAFETY: (N1, N5) by the caller, a node reached from the root is live. (N4) The copy is ours alone until it is published, with room for
+    // the same values or slots; (N2) and is given back if it is not.
+    unsafe {
+        if !node.is_sparse() {
+            return Ok(false);
         }
-        // SAFETY: (N1, N3) as above, and the tree is borrowed for writing.
-        let new = unsafe { copy::<B>(usage, node) }?;
-        if let Child::Inner(_) = child {
-            // SAFETY: (N1, N5) both are live inner nodes.
-            let (old, new) = unsafe { (Keys::new(node), Keys::new(new)) };
-            for i in 0..=old.count() {
-                new.slot(i).store(old.slot(i).load());
-            }
-            slot.store(Child::Inner(new.node));
+        let keys = Keys::new(node);
+        let new = copy_keys::<B>(usage, node).ok_or(Failed(keys.info.size::<B>()))?;
+        let replaced = if keys.info.is_leaf() {
+            replace_leaf::<B, M>(mode, usage, top, &keys, (0, 0), (None, None), (new, keys.info)).map(drop)
         } else {
-            slot.store(Child::Leaf(new));
+            replace_inner::<B, M>(mode, usage, top, &keys, new)
+        };
+        if replaced.is_err() {
+            usage.free::<B>(new);
+        } else {
+            count!(Relocated);
         }
-        // SAFETY: (N2) the slot leads to the copy now.
-        unsafe { usage.free::<B>(node) };
-        Some(true)
+        replaced.map(|()| true)
     }
 }

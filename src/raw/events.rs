@@ -12,6 +12,7 @@ pub(crate) enum Event {
     RootSplit,
     Merge,
     Compact,
+    Relocated,
     LeafDropped,
     InnerMerge,
     InnerBorrow,

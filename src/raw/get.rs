@@ -49,7 +49,12 @@ impl<B: Bits> RawTree<B> {
 
     #[inline]
     pub(crate) fn value(&self, place: Place) -> B {
-        // SAFETY: (N1, N9) a place is used while the tree is borrowed.
+        Self::value_at(place)
+    }
+
+    #[inline]
+    fn value_at(place: Place) -> B {
+        // SAFETY: (N1, N9) a place is used while its tree is borrowed.
         unsafe { place.node.value(place.info, place.index) }
     }
 
@@ -65,22 +70,31 @@ impl<B: Bits> RawTree<B> {
     }
 
     /// Looks keys up in batches and hands the values out in order.
-    pub(crate) fn get_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, mut out: impl FnMut(Option<B>)) {
+    pub(crate) fn get_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, out: impl FnMut(Option<B>)) {
+        Self::get_many_of(keys.map(|key| (self, key)), out);
+    }
+
+    /// [`get_many`](Self::get_many) of keys that are each looked up in a tree of their own.
+    pub(crate) fn get_many_of<'t, 'k>(keys: impl Iterator<Item = (&'t Self, &'k [u8])>, mut out: impl FnMut(Option<B>))
+    where
+        B: 't,
+    {
         let mut keys = keys.fuse();
-        let mut batch = [(&[][..], Child::Empty); BATCH];
+        let mut batch = [(None, &[][..], Child::Empty); BATCH];
         loop {
             let mut n = 0;
-            for key in keys.by_ref().take(BATCH) {
-                batch[n] = (key, self.root.load());
+            for (tree, key) in keys.by_ref().take(BATCH) {
+                batch[n] = (Some(tree), key, tree.root.load());
                 n += 1;
             }
             if n == 0 {
                 return;
             }
             let batch = &mut batch[..n];
-            // All leaves are equally deep, so the batch goes down in step; but where others change the tree, its root may have changed between.
-            while let Child::Inner(_) = batch[0].1 {
-                for (key, child) in batch.iter_mut() {
+            // All leaves of a tree are equally deep, so a batch of one goes down in step; but trees differ, and where others change one, its root
+            // may have changed between.
+            while let Child::Inner(_) = batch[0].2 {
+                for (_, key, child) in batch.iter_mut() {
                     if let Child::Inner(node) = *child {
                         // SAFETY: (N1, N5) as in `find`.
                         let inner = unsafe { Keys::new(node) };
@@ -93,20 +107,20 @@ impl<B: Bits> RawTree<B> {
             }
             // All searches before the first value is read: their values come in together, too.
             let mut places = [None; BATCH];
-            for (place, &(key, child)) in places.iter_mut().zip(batch.iter()) {
+            for (place, &(tree, key, child)) in places.iter_mut().zip(batch.iter()) {
                 *place = match child {
                     Child::Leaf(node) => {
                         // SAFETY: (N1, N5) as in `find`.
                         let leaf = unsafe { Keys::new(node) };
                         leaf.search(&key[leaf.strip()..]).ok().map(|index| Place { node, info: leaf.info, index })
                     }
-                    // The root was another for the first key: a shared tree grew meanwhile.
-                    Child::Inner(_) => self.find(key),
+                    // Higher than the first key's tree, or grown meanwhile.
+                    Child::Inner(_) => tree.and_then(|tree| tree.find(key)),
                     Child::Empty => None,
                 };
             }
             for place in &places[..n] {
-                out(place.map(|place| self.value(place)));
+                out(place.map(Self::value_at));
             }
         }
     }

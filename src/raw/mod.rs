@@ -59,19 +59,23 @@ mod shared_cursor;
 #[cfg(test)]
 mod shared_tests;
 mod simd;
+mod slots;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub(crate) use bulk::Builder;
 pub(crate) use cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use get::Place;
 pub(crate) use node::Usage;
-pub(crate) use shared::{Expected, Outcome, SharedTree};
+pub(crate) use shared::{Expected, Outcome, SharedTree, restarts};
 pub(crate) use shared_cursor::SharedCursor;
 #[cfg(not(loom))]
 pub(crate) use simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use simd::{common_prefix, prefetch};
+pub use values::Ref;
+pub(crate) use values::{At, Change, Lent, Taken, ValueCursor, ValueTree};
 
 use crate::value::Bits;
 use lock::Lock;

@@ -34,6 +34,26 @@ pub enum Mutant {
     NoFence,
     /// A leaf that was popped from may be another by then.
     PopFromAnyLeaf,
+    /// A delta is sealed while writers are inside.
+    GateNotClosed,
+    /// A writer loads the state before it holds the stripe of its key.
+    StateLoadedEarly,
+    /// The sealed delta goes before its changes are in the base.
+    SealedDroppedEarly,
+    /// A value of the second map is taken without another look at the first.
+    EscapedReadOnce,
+    /// A value is dropped when it is taken out of the tree.
+    ValueDroppedAtOnce,
+    /// The gate of a shard stays open while keys are moved out of it.
+    GateOpen,
+    /// Keys are removed from a shard before the table leads to the other one.
+    RemovedFirst,
+    /// A reader does not look whether the table that led it was replaced.
+    TableNotChecked,
+    /// A writer does not look whether the table that led it was replaced.
+    WriterNotChecked,
+    /// A scan does not look whether the table that led it was replaced.
+    ScanNotChecked,
 }
 
 #[cfg(loom)]
@@ -75,3 +95,4 @@ macro_rules! mutant {
         false
     };
 }
+pub(crate) use mutant;

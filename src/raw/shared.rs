@@ -10,7 +10,7 @@ use super::lock::Lock;
 use super::node::{Child, Node, Slot, Usage};
 use super::remove::Removal;
 use super::run::{Failed, Split};
-use super::{LEAF_SIZE, MAX_KEY_LEN, RawTree};
+use super::{LEAF_SIZE, MAX_KEY_LEN, Place, RawTree};
 use crate::InsertError;
 use crate::guard::{self, Pin};
 use crate::sync::{fence, wait};
@@ -83,6 +83,14 @@ impl Mode for Shared<'_> {
     }
 }
 
+/// A change is done. What this thread reads from here on it reads after its change was visible to all (C6).
+#[inline(always)]
+fn visible() {
+    if !mutant!(NoFence) {
+        fence(SeqCst);
+    }
+}
+
 /// Whether a mutant is about nodes of this kind.
 ///
 /// # Safety
@@ -127,8 +135,15 @@ pub(crate) struct SharedTree<B: Bits> {
     counts: Box<[Counts]>,
 }
 
+/// Changes that began again because another came between, of all maps. Counted where the way is lost already.
+static RESTARTS: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) fn restarts() -> usize {
+    RESTARTS.load(Relaxed)
+}
+
 /// Stripes that are worth while on this machine, a power of two.
-fn stripes() -> usize {
+pub(super) fn stripes() -> usize {
     static COUNT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     let threads = || std::thread::available_parallelism().map_or(1, usize::from);
     *COUNT.get_or_init(|| threads().next_power_of_two().min(guard::STRIPES))
@@ -144,6 +159,13 @@ impl<B: Bits> SharedTree<B> {
     pub(crate) fn into_raw(mut self) -> RawTree<B> {
         self.settle();
         std::mem::replace(&mut self.tree, RawTree::new())
+    }
+
+    /// Lets the tree's only user change it as one owner does.
+    pub(super) fn alone<R>(&mut self, work: impl FnOnce(&mut RawTree<B>) -> R) -> R {
+        let result = work(&mut self.tree);
+        self.tree.unsettle();
+        result
     }
 
     /// Leaves the counts to the tree.
@@ -218,6 +240,14 @@ impl<B: Bits> SharedTree<B> {
         self.read(pin).get_many(keys, out);
     }
 
+    /// [`get_many`](Self::get_many) of keys that are each looked up in a tree of their own.
+    pub(crate) fn get_many_of<'t, 'k>(pin: &Pin, keys: impl Iterator<Item = (&'t Self, &'k [u8])>, out: impl FnMut(Option<B>))
+    where
+        B: 't,
+    {
+        RawTree::get_many_of(keys.map(|(tree, key)| (tree.read(pin), key)), out);
+    }
+
     /// Gives `key` a new value, or none, if its value is as expected.
     #[inline]
     pub(crate) fn change(&self, pin: &Pin, key: &[u8], expected: Expected<B>, new: Option<B>) -> Result<Outcome<B>, InsertError> {
@@ -236,6 +266,44 @@ impl<B: Bits> SharedTree<B> {
             };
             Ok((outcome, len))
         })
+    }
+
+    /// Gives `key` what `f` makes of its value, and gives the values before and after. `f` runs again where another came between.
+    ///
+    /// A value that stays in its leaf is overwritten there, by one descent; where that leaf was replaced meanwhile, and where keys come or go,
+    /// it takes [`change`](Self::change).
+    pub(crate) fn compute(
+        &self,
+        pin: &Pin,
+        key: &[u8],
+        mut f: impl FnMut(Option<B>) -> Option<B>,
+    ) -> Result<(Option<B>, Option<B>), InsertError> {
+        let tree = self.read(pin);
+        let place = tree.find(key);
+        let mut seen = place.map(|place| tree.value(place));
+        loop {
+            let new = f(seen);
+            if new == seen {
+                return Ok((seen, new));
+            }
+            let expected = seen.map_or(Expected::Absent, Expected::Value);
+            // A leaf that was replaced cannot be locked.
+            let overwritten = match (place, seen, new) {
+                (Some(place), Some(_), Some(value)) => self.overwrite(place, expected, value).ok(),
+                _ => None,
+            };
+            let outcome = match overwritten {
+                Some(outcome) => {
+                    visible();
+                    outcome
+                }
+                None => self.change(pin, key, expected, new)?,
+            };
+            if outcome.done {
+                return Ok((seen, new));
+            }
+            seen = outcome.old;
+        }
     }
 
     /// Removes the least key, or the greatest, and gives its value; the key is in `key` then.
@@ -271,6 +339,7 @@ impl<B: Bits> SharedTree<B> {
             match attempt(&mut usage) {
                 Err(Stop::Conflict) => {
                     count!(Restart);
+                    RESTARTS.fetch_add(1, Relaxed);
                     if round >= PATIENCE {
                         wait(round);
                     }
@@ -278,10 +347,7 @@ impl<B: Bits> SharedTree<B> {
                 }
                 Ok((result, len)) => {
                     self.count(len, usage);
-                    // What this thread reads from here on it reads after its change was visible to all (C6).
-                    if !mutant!(NoFence) {
-                        fence(SeqCst);
-                    }
+                    visible();
                     return Ok(result);
                 }
                 Err(Stop::Failed(failed)) => {
@@ -317,7 +383,7 @@ impl<B: Bits> SharedTree<B> {
         let gap = match leaf.map(|leaf| leaf.search(&key[leaf.strip()..])) {
             Some(Ok(i)) => {
                 let Some(leaf) = leaf else { return Err(Stop::Conflict) };
-                return self.overwrite(&leaf, i, expected, value);
+                return self.overwrite(Place { node: leaf.node, info: leaf.info, index: i }, expected, value);
             }
             Some(Err(gap)) => Some(gap),
             None => None,
@@ -338,23 +404,23 @@ impl<B: Bits> SharedTree<B> {
         Ok(Outcome { old: None, done: true })
     }
 
-    /// Overwrites value `i` of a leaf.
+    /// Overwrites a value.
     #[inline]
-    fn overwrite(&self, leaf: &Keys<'_>, i: usize, expected: Expected<B>, value: B) -> Result<Outcome<B>, Stop> {
+    fn overwrite(&self, Place { node, info, index }: Place, expected: Expected<B>, value: B) -> Result<Outcome<B>, Stop> {
         // SAFETY: (N1, N6, R1) the leaf is live while the thread is pinned, and the index is a key's. (C4) The value is stored under the
         // leaf's lock.
         unsafe {
             if expected == Expected::Absent {
-                return Ok(Outcome { old: Some(leaf.node.value(leaf.info, i)), done: false });
+                return Ok(Outcome { old: Some(node.value(info, index)), done: false });
             }
-            let lock = leaf.node.lock();
+            let lock = node.lock();
             if !mutant!(OverwriteUnlocked) && !lock.lock() {
                 return Err(Stop::Conflict);
             }
-            let old = leaf.node.value(leaf.info, i);
+            let old = node.value(info, index);
             let done = expected == Expected::Any || expected == Expected::Value(old);
             if done {
-                leaf.node.set_value(leaf.info, i, value);
+                node.set_value(info, index, value);
                 count!(Overwritten);
             }
             if !mutant!(OverwriteUnlocked) {
@@ -392,8 +458,9 @@ impl<B: Bits> SharedTree<B> {
         Ok(Outcome { old, done: wanted.is_none() || old.is_some() })
     }
 
-    /// Removes every key at one moment. Others wait for as long as it takes to lock each node and to take it out.
-    pub(crate) fn clear(&self, pin: &Pin) -> Result<(), InsertError> {
+    /// Removes every key at one moment, and hands its values to `each` afterwards. Others wait for as long as it takes to lock each node and
+    /// to take it out.
+    pub(crate) fn clear(&self, pin: &Pin, mut each: impl FnMut(B)) -> Result<(), InsertError> {
         // An inner node has two children at least, so no tree is higher than this.
         let mut path = Vec::new();
         path.try_reserve_exact(usize::BITS as usize).map_err(Failed::from)?;
@@ -415,22 +482,21 @@ impl<B: Bits> SharedTree<B> {
             root.slot.store(Child::Empty);
             walk(top, &mut path, |node| mode.retire(node));
             mode.unlock(root.lock);
-            // (N2) The nodes hang nowhere now, and whoever locked them gives them back.
-            walk(top, &mut path, |node| mode.give_back::<B>(&mut usage, node));
+            // (N2) The nodes hang nowhere now, and whoever locked them gives them back. (C2) Their values stay as they are.
+            walk(top, &mut path, |node| {
+                let info = node.info();
+                (0..info.values()).take(info.count()).for_each(|i| each(node.value(info, i)));
+                mode.give_back::<B>(&mut usage, node);
+            });
         }
         self.count(len.wrapping_neg(), usage);
-        fence(SeqCst);
+        visible();
         Ok(())
     }
 
-    /// Says what is wrong with the tree, if anything is. Nobody changes it meanwhile.
-    pub(crate) fn check(&mut self) -> Result<(), String> {
-        let tree = std::mem::replace(&mut self.tree, RawTree::new());
-        let counts = std::mem::take(&mut self.counts);
-        let whole = SharedTree { tree, counts }.into_raw();
-        let result = whole.check();
-        *self = SharedTree::new(whole);
-        result
+    /// Says what is wrong with the tree, if anything is. Somebody who changes it meanwhile makes it look wrong.
+    pub(crate) fn check(&self, pin: &Pin) -> Result<(), String> {
+        self.read(pin).check_counted(self.len(), self.usage())
     }
 }
 

@@ -70,7 +70,7 @@ fn every_path_is_taken_beside_other_threads() {
     ];
     let mut all = Counts::new();
     for round in 0..if cfg!(miri) { 2 } else { 400 } {
-        let mut tree = Tree::new(RawTree::new());
+        let tree = Tree::new(RawTree::new());
         let kinds: [Kind; 3] = [(short, 1200), (middling, 400), (long, 90)];
         let (key, n) = kinds[round % 3];
         let failures = AtomicUsize::new(0);
@@ -97,7 +97,7 @@ fn every_path_is_taken_beside_other_threads() {
                 while tree.pop(&pin, true, &mut Vec::new()).unwrap().is_some() {}
             }
         });
-        tree.check().unwrap();
+        tree.check(&guard::pin()).unwrap();
         assert_eq!((tree.len(), tree.usage()), (0, super::Usage::default()));
         assert!(cfg!(miri) || failures.into_inner() > 0);
         for (event, count) in counts {
@@ -109,6 +109,41 @@ fn every_path_is_taken_beside_other_threads() {
     }
     let missed: Vec<_> = wanted.iter().filter(|event| !all.contains_key(event)).collect();
     assert!(cfg!(miri) || missed.is_empty(), "not taken: {missed:?}");
+}
+
+/// A flush moves nodes while other threads change the tree, and neither loses anything to the other.
+#[test]
+fn compaction_runs_beside_other_threads() {
+    let n = if cfg!(miri) { 500 } else { 30_000 };
+    for round in 0..if cfg!(miri) { 1 } else { 20 } {
+        let tree = Tree::new(RawTree::new());
+        strewn(n, 7).for_each(|i| _ = insert(&tree, &short(i), i as u64));
+        // Holes all over the pages.
+        (0..n).filter(|i| i / 64 % 8 != 0).for_each(|i| _ = remove(&tree, &short(i)));
+        let counts = on_threads(3, |t| {
+            if t == 0 {
+                (0..4).for_each(|_| tree.flush());
+                return;
+            }
+            let mut rounds = 0;
+            // What stays changes its value; others come and go around it.
+            for i in (0..n).filter(|i| i / 64 % 8 == 0 && i % 2 == t - 1) {
+                assert_eq!(insert(&tree, &short(i), 1), Some(i as u64));
+                rounds += 1;
+                if rounds % 4 == 0 {
+                    assert_eq!(insert(&tree, &short(i + 64), 2), None);
+                    assert_eq!(remove(&tree, &short(i + 64)), Some(2));
+                }
+            }
+        });
+        tree.check(&guard::pin()).unwrap();
+        let want: BTreeMap<_, _> = (0..n).filter(|i| i / 64 % 8 == 0).map(|i| (short(i), 1)).collect();
+        assert!(contents(&tree).into_iter().eq(want));
+        if counts.get(&Event::Relocated).is_some_and(|&moved| moved > 0) {
+            return;
+        }
+        assert!(round < 19 || cfg!(any(miri, memkv_plain_alloc)), "nothing was moved");
+    }
 }
 
 /// What threads share and an operation writes: locks, slots, values. Its stripe of the counts comes on top where it changes these.
@@ -150,7 +185,7 @@ fn operations_write_no_more_than_they_say() {
 fn failed_allocations_change_nothing() {
     let kinds: [Kind; 2] = [(middling, 300), (long, 60)];
     for (key, n) in kinds {
-        let (mut tree, mut model, mut failures) = (Tree::new(RawTree::new()), BTreeMap::new(), 0);
+        let (tree, mut model, mut failures) = (Tree::new(RawTree::new()), BTreeMap::new(), 0);
         for insert in [true, false] {
             for i in strewn(n, 7) {
                 for fail in 1.. {
@@ -167,7 +202,7 @@ fn failed_allocations_change_nothing() {
                         Err(error) => panic!("{error}"),
                     }
                     assert!(contents(&tree) == before && tree.usage() == usage, "a failed step changed the tree");
-                    tree.check().unwrap();
+                    tree.check(&guard::pin()).unwrap();
                 }
                 if insert {
                     model.insert(key(i), i as u64)
@@ -179,4 +214,26 @@ fn failed_allocations_change_nothing() {
         }
         assert!(failures > n);
     }
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn counts_go_beyond_32_bits_and_stripes_below_zero() {
+    const KEYS: usize = 1 << 40;
+    const BYTES: usize = 1 << 50;
+    // As if so much were there already.
+    let mut raw = RawTree::new();
+    (raw.len, raw.usage.leaves) = (KEYS, BYTES);
+    let tree = Tree::new(raw);
+    (0..100).for_each(|i| _ = insert(&tree, &short(i), 0));
+    assert_eq!(tree.len(), KEYS + 100);
+    // A thread that counts in another stripe takes away what it never added.
+    std::thread::scope(|scope| _ = scope.spawn(|| (0..50).for_each(|i| _ = remove(&tree, &short(i)))));
+    assert_eq!(tree.len(), KEYS + 50);
+    assert!((BYTES..BYTES + (1 << 20)).contains(&tree.usage().leaves));
+    let mut raw = tree.into_raw();
+    assert_eq!(raw.len, KEYS + 50);
+    raw.len -= KEYS;
+    raw.usage.leaves -= BYTES;
+    raw.check().unwrap();
 }

@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each of the tests uses a part")]
 
+pub(crate) mod history;
+
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::ops::Bound;
 
 /// Keys with shared prefixes, NUL, 0xFF, nothing, and lengths around those a byte holds.
@@ -49,4 +52,20 @@ pub(crate) fn inside<V: Copy>(model: &BTreeMap<Vec<u8>, V>, start: &Bound<Vec<u8
 pub(crate) fn cases(usual: u32) -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
     asked.unwrap_or(if cfg!(miri) { 4 } else { usual })
+}
+
+/// A range, made anew each time, has these entries: forwards, backwards, and taken from both ends.
+pub(crate) fn is_both_ways<T: Clone + PartialEq + Debug, R: DoubleEndedIterator<Item = T>>(range: impl Fn() -> R, want: Vec<T>) {
+    assert_eq!(range().collect::<Vec<_>>(), want);
+    assert!(range().rev().eq(want.iter().rev().cloned()));
+    assert_eq!(range().count(), want.len());
+    let (mut both, mut want) = (range(), want.into_iter());
+    for i in 0.. {
+        let (got, want) = if i % 3 == 0 { (both.next_back(), want.next_back()) } else { (both.next(), want.next()) };
+        assert_eq!(got, want);
+        if got.is_none() {
+            break;
+        }
+    }
+    assert_eq!((both.next(), both.next_back()), (None, None));
 }

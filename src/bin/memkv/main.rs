@@ -4,7 +4,7 @@
 //! 1 means no, and 2 that something went wrong. Output to a closed pipe ends the program quietly, as with
 //! `memkv bench | head -1`.
 
-// Mapping a layer's file is the one exception, in layer.rs.
+// Mapping files is the one exception, in layer.rs and lines.rs.
 #![deny(unsafe_code)]
 
 mod bench;
@@ -13,6 +13,7 @@ mod generate;
 mod get;
 mod keys;
 mod layer;
+mod lines;
 mod merge;
 mod print;
 mod progress;
@@ -56,6 +57,8 @@ enum Command {
     BenchChild,
     #[command(hide = true, name = bench::threads::CHILD)]
     BenchThreadsChild,
+    #[command(hide = true, name = bench::bulk::CHILD)]
+    BenchBulkChild,
 }
 
 fn main() -> ExitCode {
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args, &bench::index::rows(), &bench::shared::rows(), out),
         Command::BenchChild => bench::run_child(&bench::index::rows()).map(|()| true),
         Command::BenchThreadsChild => bench::threads::run_child(&bench::shared::rows()).map(|()| true),
+        Command::BenchBulkChild => bench::bulk::run_child().map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -155,6 +155,14 @@ impl Encoder {
         Encoder { kind, matcher }
     }
 
+    /// The table that a decoder has, if it is as [`train`](Self::train) makes them: in order, and with a code for every string.
+    pub(crate) fn of(decoder: &Decoder) -> Option<Self> {
+        let (kind, symbols) = (decoder.kind(), decoder.symbols());
+        let whole = kind != Kind::OnPair || (0..=u8::MAX).all(|byte| symbols.binary_search(&Symbol::of(&[byte])).is_ok());
+        let matcher = Matcher::new(symbols.clone());
+        (whole && matcher.symbols() == symbols).then_some(Encoder { kind, matcher })
+    }
+
     /// Bytes of a code.
     pub(crate) fn unit(&self) -> usize {
         if self.kind == Kind::OnPair { 2 } else { 1 }

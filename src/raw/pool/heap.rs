@@ -36,6 +36,8 @@ const _: () = assert!(LARGE.pages <= 64 && SMALL.pages >= 2 && SMALL.pages <= LA
 /// is live: from cells larger by that part at most. The smaller the heap, the
 /// more a partly used page costs beside it.
 static BORROW: [[u8; CLASSES]; 3] = [borrow_table(4), borrow_table(8), borrow_table(16)];
+/// Cells of a class that borrow as if little were live, before a page of its own is opened.
+const EARLY: u8 = 16;
 /// The live bytes above which it is the next.
 const BORROW_LESS: [usize; 2] = [4 << 20, 24 << 20];
 
@@ -177,6 +179,8 @@ pub(super) struct Heap {
     /// The first of the slabs that are to be emptied: neither their free pages
     /// nor the free cells in their other pages are in any list.
     retired: *mut Slab,
+    /// Cells of each class that were borrowed that early, [`EARLY`] at most.
+    early: [u8; CLASSES],
     /// Bytes of the free pages of the listed slabs.
     free: usize,
     /// Bytes of live cells.
@@ -202,6 +206,7 @@ impl Heap {
             roomy: 0,
             spare: ptr::null_mut(),
             retired: ptr::null_mut(),
+            early: [0; CLASSES],
             free: 0,
             used: 0,
             reserved: 0,
@@ -325,13 +330,16 @@ impl Heap {
     #[inline(never)]
     fn another_page(&mut self, class: usize) -> Option<*mut Page> {
         let live = BORROW_LESS.iter().filter(|least| self.used > **least).count();
-        let most = BORROW[live][class] as usize;
+        // The first cells of a class borrow as far as in a small heap: a page for a few of them would cost more.
+        let early = self.early[class] < EARLY;
+        let most = BORROW[if early { 0 } else { live }][class] as usize;
         loop {
             // Without this the half filled last pages of all classes add up to
             // a sizable part of a small heap.
             let larger = self.open >> class;
             let nearest = class + larger.trailing_zeros() as usize;
             if larger != 0 && nearest <= most {
+                self.early[class] += u8::from(early && nearest > class);
                 return Some(self.avail[nearest]);
             }
             if self.roomy != 0 {

@@ -5,7 +5,7 @@
 use super::measure::{Job, Outcome, measure};
 use super::shared::SharedIndex;
 use anyhow::{Context, Result, bail};
-use memkv::{ArenaArt, Codec, ConcurrentArt, FastArt, FrozenLayer, FrozenOptions, SymbolTable};
+use memkv::{ArenaArt, Codec, ConcurrentArt, FastArt, FrozenLayer, FrozenOptions, HybridOptions, HybridStore, ShardedArt, SymbolTable};
 use std::{
     collections::BTreeMap,
     ops::Bound::{Included, Unbounded},
@@ -83,9 +83,13 @@ pub(crate) fn rows() -> Vec<Row> {
         Row::of::<Bulk>("fastart-bulk").on_request().note("inserts: FastArt::from_sorted, the sorting not counted"),
         Row::of::<ArenaArt<u64>>("arenaart").note("ArenaArt<u64>: values of any type, lent"),
         Row::of::<ConcurrentArt>("concurrent-art").note("by one thread"),
+        Row::of::<ShardedArt>("sharded-art").note("by one thread; 64 shards, which arise as the map grows"),
         Row::of::<Ordered>("btreemap").note("BTreeMap<Box<[u8]>, u64>"),
         Row::of::<Hashed>("hashbrown").note("HashMap<Box<[u8]>, u64>, unordered"),
         Row::of::<Frozen<AUTO>>("frozenlayer").note("immutable; inserts: FrozenLayerBuilder on one thread, the sorting not counted"),
+        Row::of::<HybridStore>("hybridstore").note(
+            "by one thread, over a frozenlayer with all keys; inserts: as there; removes: changes, compacted when memory is measured",
+        ),
         Row::of::<Frozen<PLAIN>>("frozenlayer-plain").on_request().note("FrozenLayer without symbols"),
         Row::of::<Frozen<FSST>>("frozenlayer-fsst").on_request().note("FrozenLayer with FSST symbols"),
         Row::of::<Frozen<ONPAIR>>("frozenlayer-onpair").on_request().note("FrozenLayer with OnPair symbols"),
@@ -125,34 +129,40 @@ impl Index for FastArt {
     }
 }
 
-impl Index for ConcurrentArt {
-    const GETS_MANY: bool = true;
+/// The maps that threads share.
+macro_rules! shared {
+    ($($map:ident),*) => {$(
+        impl Index for $map {
+            const GETS_MANY: bool = true;
 
-    fn new() -> Self {
-        ConcurrentArt::new()
-    }
-    fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
-        ConcurrentArt::insert(self, key, value)
-    }
-    fn get(&self, key: &[u8]) -> Option<u64> {
-        ConcurrentArt::get(self, key)
-    }
-    fn get_many(&self, keys: &[&[u8]]) -> Vec<Option<u64>> {
-        ConcurrentArt::get_many(self, keys)
-    }
-    fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64)) {
-        SharedIndex::scan(self, from, count, visit);
-    }
-    fn remove(&mut self, key: &[u8]) -> Option<u64> {
-        ConcurrentArt::remove(self, key)
-    }
-    fn settle(&mut self) {
-        self.flush();
-    }
-    fn reported_bytes(&self) -> Option<usize> {
-        Some(self.memory_usage().total())
-    }
+            fn new() -> Self {
+                SharedIndex::new()
+            }
+            fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
+                $map::insert(self, key, value)
+            }
+            fn get(&self, key: &[u8]) -> Option<u64> {
+                $map::get(self, key)
+            }
+            fn get_many(&self, keys: &[&[u8]]) -> Vec<Option<u64>> {
+                $map::get_many(self, keys)
+            }
+            fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64)) {
+                SharedIndex::scan(self, from, count, visit);
+            }
+            fn remove(&mut self, key: &[u8]) -> Option<u64> {
+                $map::remove(self, key)
+            }
+            fn settle(&mut self) {
+                self.flush();
+            }
+            fn reported_bytes(&self) -> Option<usize> {
+                Some(self.memory_usage().total())
+            }
+        }
+    )*};
 }
+shared!(ConcurrentArt, ShardedArt);
 
 /// `FastArt` as a set of keys.
 struct Set(FastArt<()>);
@@ -354,6 +364,47 @@ impl<const KIND: u8> Index for Frozen<KIND> {
     }
     fn reported_bytes(&self) -> Option<usize> {
         Some(self.0.memory_usage().total())
+    }
+}
+
+impl Index for HybridStore {
+    const BULK: bool = true;
+    const GETS_MANY: bool = true;
+
+    fn new() -> Self {
+        HybridStore::new()
+    }
+    fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
+        let base = Frozen::<AUTO>::build(pairs)?.0;
+        Ok(HybridStore::with_base(base, HybridOptions::new().background(false))?)
+    }
+    fn insert(&mut self, _: &[u8], _: u64) -> Option<u64> {
+        unimplemented!("BULK is true")
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        HybridStore::get(self, key)
+    }
+    fn get_many(&self, keys: &[&[u8]]) -> Vec<Option<u64>> {
+        HybridStore::get_many(self, keys)
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        let mut range = self.range(from..);
+        for _ in 0..count {
+            let Some((key, value)) = range.lend() else { break };
+            visit(key, value);
+        }
+    }
+    fn remove(&mut self, key: &[u8]) -> Option<u64> {
+        // What fails is counted as a wrong result.
+        HybridStore::remove(self, key).unwrap_or(None)
+    }
+    fn settle(&mut self) {
+        // Where it fails, the memory shows it.
+        let _ = self.compact();
+        self.flush();
+    }
+    fn reported_bytes(&self) -> Option<usize> {
+        Some(self.memory_usage().total())
     }
 }
 

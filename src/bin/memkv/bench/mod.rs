@@ -4,8 +4,10 @@
 //! several rounds, every structure is measured once a round, so that what disturbs the machine for a while disturbs
 //! all; medians are shown.
 
+pub(crate) mod bulk;
 pub(crate) mod child;
 mod frozen;
+mod hybrid;
 pub(crate) mod index;
 mod measure;
 mod plot;
@@ -82,6 +84,9 @@ pub(crate) struct BenchArgs {
     /// Milliseconds that each workload of the suite `threads` runs.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     millis: u64,
+    /// Parts of the suite `bulk`, separated by commas: load, shards, grow. [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = ["load", "shards", "grow"])]
+    parts: Vec<String>,
     /// Draw the results into an SVG file.
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
@@ -103,6 +108,11 @@ enum Suite {
     Threads,
     /// Frozen layers and fst::Map: sizes, reads, builds and automata; of the options, --keys, --kind, --n, --seed, --rounds and --json count.
     Frozen,
+    /// A hybrid store beside its base, while it is compacted, and its log; of the options, those count that count for `frozen`.
+    Hybrid,
+    /// Bulk loading and shards: ways to load, what shards cost, and how far one map goes; of the options, --keys, --kind, --n, --seed, --rounds,
+    /// --threads, --millis, --parts and --json count.
+    Bulk,
 }
 
 /// A count above 0 with underscores and the suffixes `k` and `m` for thousands and millions.
@@ -138,17 +148,27 @@ pub(crate) fn run(args: &BenchArgs, rows: &[Row], shared: &[SharedRow], out: &mu
     if args.is_for_threads() {
         let (source, input) = source(args)?;
         ensure!(input.is_empty(), "the suite threads does not read the standard input");
-        ensure!(args.plot.is_none(), "the suite threads draws nothing");
         return threads::run(args, shared, &source, out);
+    }
+    if args.suite == Suite::Bulk {
+        let (source, input) = source(args)?;
+        ensure!(input.is_empty(), "the suite bulk does not read the standard input");
+        ensure!(args.plot.is_none(), "the suite bulk draws nothing");
+        return bulk::run(args, &source, out);
     }
     let chosen = choose(&args.impls, rows)?;
     let (source, input) = source(args)?;
-    if args.suite == Suite::Frozen {
+    if matches!(args.suite, Suite::Frozen | Suite::Hybrid) {
         let (keys, held) = source.load_from(&input[..])?;
         let mut sizes = Record::new();
         sizes.insert("n".to_owned(), keys.len().into());
         sizes.insert("raw_bytes".to_owned(), keys.raw_bytes().into());
-        return frozen::run(args, &heading(&source, &[sizes]), &keys, &held, out);
+        let heading = heading(&source, &[sizes]);
+        return if args.suite == Suite::Hybrid {
+            hybrid::run(args, &heading, &keys, out)
+        } else {
+            frozen::run(args, &heading, &keys, &held, out)
+        };
     }
     let kinds = if args.kinds { kinds(args) } else { Vec::new() };
     // What the kinds are measured with.
@@ -167,7 +187,7 @@ pub(crate) fn run(args: &BenchArgs, rows: &[Row], shared: &[SharedRow], out: &mu
 
     if let Some(path) = &args.plot {
         let summaries: Vec<Record> = measured.iter().map(|measured| measured.summary.clone()).collect();
-        std::fs::write(path, plot::svg(&heading(&source, &summaries), &summaries))
+        std::fs::write(path, plot::svg(&heading(&source, &summaries), &plot::ALONE, &summaries))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     print(out, args, &source, &chosen, &measured)?;
@@ -417,7 +437,8 @@ mod tests {
         let chosen: Vec<&str> = choose(&named.impls, &rows).unwrap().iter().map(|row| row.name).collect();
         assert_eq!(chosen, ["fst", "btreemap"]);
         let chosen: Vec<&str> = choose(&[], &rows).unwrap().iter().map(|row| row.name).collect();
-        assert_eq!(chosen, ["fastart", "arenaart", "concurrent-art", "btreemap", "hashbrown", "frozenlayer", "fst"]);
+        let usual = ["fastart", "arenaart", "concurrent-art", "sharded-art", "btreemap", "hashbrown", "frozenlayer", "hybridstore", "fst"];
+        assert_eq!(chosen, usual);
         assert!(choose(&["none".to_owned()], &rows).is_err());
         for bad in ["--suite all", "--rounds 0", "--n x", "--order random", "--kind x", "--keys a --kind words"] {
             assert!(args(bad).is_err(), "{bad}");

@@ -4,12 +4,22 @@ use super::record::{Record, large, number};
 use std::fmt::Write;
 
 /// A panel: its title, the field shown, how to print its numbers, and whether less is better.
-type Panel = (&'static str, &'static str, fn(f64) -> String, bool);
+pub(crate) type Panel = (&'static str, &'static str, fn(f64) -> String, bool);
 
-const PANELS: [Panel; 3] = [
+/// What is shown of maps for one thread.
+pub(crate) const ALONE: [Panel; 3] = [
     ("Overhead per key, bytes", "overhead_per_key", |bytes| format!("{bytes:+.1}").replace('-', "−"), true),
     ("Inserts per second", "insert_per_s", large, false),
     ("Lookups per second", "get_per_s", large, false),
+];
+
+/// What is shown of shared maps, for each number of threads.
+pub(crate) const SHARED: [Panel; 5] = [
+    ("Load", "load_per_s", large, false),
+    ("Reads", "reads_per_s", large, false),
+    ("YCSB A", "A_per_s", large, false),
+    ("YCSB F", "F_per_s", large, false),
+    ("100-key scans beside a writer", "scan_per_s", large, false),
 ];
 
 const WIDTH: f64 = 760.0;
@@ -22,10 +32,10 @@ const TITLE: f64 = 46.0;
 const NUMBER: f64 = 64.0;
 
 /// Draws the records, of which each has a bar in each panel that it has a number for.
-pub(crate) fn svg(title: &str, records: &[Record]) -> String {
+pub(crate) fn svg(title: &str, panels: &[Panel], records: &[Record]) -> String {
     let mut body = String::new();
     let mut y = 44.0;
-    for panel in &PANELS {
+    for panel in panels {
         y = draw_panel(&mut body, panel, records, y);
     }
     let (title, height) = (escape(title), y + 14.0);
@@ -61,7 +71,7 @@ fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f6
     let zero = left - least * scale;
     let mut top = y + TITLE - 8.0;
     for (name, value) in rows {
-        let colour = if name.starts_with("fastart") { "#1f6f8b" } else { "#b8c4cc" };
+        let colour = if name.starts_with("fastart") || name.starts_with("concurrent-art") { "#1f6f8b" } else { "#b8c4cc" };
         let length = value.abs() * scale;
         let start = if value < 0.0 { zero - length } else { zero };
         let (number_at, anchor) = if value < 0.0 { (start - 6.0, "end") } else { (start + length + 6.0, "start") };
@@ -86,7 +96,7 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Record, svg};
+    use super::{ALONE, Record, svg};
     use serde_json::json;
 
     #[test]
@@ -96,7 +106,7 @@ mod tests {
             record(json!({"impl": "fastart", "overhead_per_key": -17.2, "insert_per_s": 1e6, "get_per_s": 2e6})),
             record(json!({"impl": "b<tree", "overhead_per_key": 50.2, "insert_per_s": 5e5, "get_per_s": null})),
         ];
-        let svg = svg("keys & values", &records);
+        let svg = svg("keys & values", &ALONE, &records);
         // The background and five bars.
         assert_eq!(svg.matches("<rect").count(), 6);
         for text in ["−17.2", "+50.2", "1.00 M", "500 k", "b&lt;tree", "keys &amp; values"] {

@@ -4,7 +4,7 @@
 
 use super::threads::{Job, Outcome, measure};
 use anyhow::Result;
-use memkv::ConcurrentArt;
+use memkv::{ConcurrentArt, HybridStore, ShardedArt};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::ops::Bound::{Included, Unbounded};
@@ -14,6 +14,7 @@ pub(crate) trait SharedIndex: Sync + Sized {
     fn new() -> Self;
     /// Sets a key's value.
     fn insert(&self, key: &[u8], value: u64);
+    fn remove(&self, key: &[u8]);
     fn get(&self, key: &[u8]) -> Option<u64>;
     /// Adds to a key's value, as one atomic step.
     fn add(&self, key: &[u8], value: u64);
@@ -21,6 +22,18 @@ pub(crate) trait SharedIndex: Sync + Sized {
     fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64));
     /// Frees what waits to be freed.
     fn settle(&self) {}
+    /// Changes that had to begin again so far, where that is counted.
+    fn restarts() -> Option<usize> {
+        None
+    }
+    /// Bytes that wait to be freed, where that is counted.
+    fn retired(&self) -> Option<usize> {
+        None
+    }
+    /// Does something while this thread reads, as the map's memory sees it.
+    fn pinned(&self, work: impl FnOnce()) {
+        work();
+    }
 }
 
 /// A structure that can be measured.
@@ -40,6 +53,8 @@ impl SharedRow {
 pub(crate) fn rows() -> Vec<SharedRow> {
     vec![
         SharedRow::of::<ConcurrentArt>("concurrent-art", ""),
+        SharedRow::of::<ShardedArt>("sharded-art", "64 shards, which arise as the map grows"),
+        SharedRow::of::<HybridStore>("hybridstore", "from an empty one, compacted in the background"),
         SharedRow::of::<Locked>("rwlock-btreemap", "parking_lot::RwLock<BTreeMap<Box<[u8]>, u64>>"),
         SharedRow::of::<Skip>("crossbeam-skiplist", "SkipMap<Box<[u8]>, AtomicU64>; values are changed in place"),
     ]
@@ -52,8 +67,76 @@ impl SharedIndex for ConcurrentArt {
     fn insert(&self, key: &[u8], value: u64) {
         ConcurrentArt::insert(self, key, value);
     }
+    fn remove(&self, key: &[u8]) {
+        ConcurrentArt::remove(self, key);
+    }
     fn get(&self, key: &[u8]) -> Option<u64> {
         ConcurrentArt::get(self, key)
+    }
+    fn add(&self, key: &[u8], value: u64) {
+        self.update(key, |old| old.wrapping_add(value));
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        let mut cursor = self.cursor();
+        cursor.seek(from);
+        for _ in 0..count {
+            let Some((key, value)) = cursor.next() else { break };
+            visit(key, value);
+        }
+    }
+    fn settle(&self) {
+        self.flush();
+    }
+    fn restarts() -> Option<usize> {
+        Some(memkv::concurrent::restarts())
+    }
+    fn retired(&self) -> Option<usize> {
+        Some(self.memory_usage().retired)
+    }
+    fn pinned(&self, work: impl FnOnce()) {
+        let _pinned = self.pin();
+        work();
+    }
+}
+
+impl SharedIndex for HybridStore {
+    fn new() -> Self {
+        HybridStore::new()
+    }
+    fn insert(&self, key: &[u8], value: u64) {
+        // What fails is found missing.
+        let _ = HybridStore::insert(self, key, value);
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        HybridStore::get(self, key)
+    }
+    fn remove(&self, key: &[u8]) {
+        let _ = HybridStore::remove(self, key);
+    }
+    fn add(&self, key: &[u8], value: u64) {
+        let _ = self.compute(key, |old| old.map(|old| old.wrapping_add(value)));
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        let mut range = self.range(from..);
+        for _ in 0..count {
+            let Some((key, value)) = range.lend() else { break };
+            visit(key, value);
+        }
+    }
+}
+
+impl SharedIndex for ShardedArt {
+    fn new() -> Self {
+        ShardedArt::default()
+    }
+    fn insert(&self, key: &[u8], value: u64) {
+        ShardedArt::insert(self, key, value);
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        ShardedArt::get(self, key)
+    }
+    fn remove(&self, key: &[u8]) {
+        ShardedArt::remove(self, key);
     }
     fn add(&self, key: &[u8], value: u64) {
         self.update(key, |old| old.wrapping_add(value));
@@ -81,6 +164,9 @@ impl SharedIndex for Locked {
     fn insert(&self, key: &[u8], value: u64) {
         self.0.write().insert(key.into(), value);
     }
+    fn remove(&self, key: &[u8]) {
+        self.0.write().remove(key);
+    }
     fn get(&self, key: &[u8]) -> Option<u64> {
         self.0.read().get(key).copied()
     }
@@ -107,6 +193,9 @@ impl SharedIndex for Skip {
             Some(entry) => entry.value().store(value, std::sync::atomic::Ordering::Release),
             None => _ = self.0.insert(key.into(), value.into()),
         }
+    }
+    fn remove(&self, key: &[u8]) {
+        self.0.remove(key);
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
         self.0.get(key).map(|entry| entry.value().load(std::sync::atomic::Ordering::Acquire))

@@ -30,6 +30,8 @@ pub(crate) const CHILD: &str = "bench-threads-child";
 const SCAN: usize = 100;
 /// Keys that all threads fight for in the workload `hot`.
 const HOT: usize = 64;
+/// How long a reader stays pinned while others write.
+const PINNED: Duration = Duration::from_millis(100);
 /// Operations to one whose latency is taken.
 const SAMPLE: u64 = 16;
 
@@ -84,7 +86,7 @@ const WORKLOADS: [(&str, Workload); 9] = [
 ];
 
 /// Zipf's law over `n` ranks: Gray et al., "Quickly generating billion-record synthetic databases", 1994.
-struct Zipf {
+pub(super) struct Zipf {
     n: f64,
     theta: f64,
     zeta: f64,
@@ -93,7 +95,7 @@ struct Zipf {
 }
 
 impl Zipf {
-    fn new(n: usize) -> Self {
+    pub(super) fn new(n: usize) -> Self {
         let theta = 0.99;
         let zeta = |n: usize| (1..=n).map(|i| (i as f64).powf(-theta)).sum::<f64>();
         let (all, two) = (zeta(n), zeta(2));
@@ -101,7 +103,7 @@ impl Zipf {
         Zipf { n: n as f64, theta, zeta: all, alpha: 1.0 / (1.0 - theta), eta }
     }
 
-    fn rank(&self, rng: &mut Rng) -> usize {
+    pub(super) fn rank(&self, rng: &mut Rng) -> usize {
         let u = rng.unit();
         let uz = u * self.zeta;
         if uz < 1.0 {
@@ -128,7 +130,7 @@ struct Bench<'a, I> {
 }
 
 /// Latencies up to a minute, of three digits.
-fn histogram() -> Result<Histogram<u64>> {
+pub(super) fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_max(60_000_000_000, 3)?)
 }
 
@@ -197,8 +199,9 @@ impl<I: SharedIndex> Bench<'_, I> {
         }
     }
 
-    /// Runs a workload for a while: the rate, and the latencies.
-    fn run(&self, workload: Workload, threads: usize, time: Duration) -> Result<(f64, Histogram<u64>)> {
+    /// Runs a workload for a while: the rate, the latencies, and how many changes in a million operations began again.
+    fn run(&self, workload: Workload, threads: usize, time: Duration) -> Result<(f64, Histogram<u64>, Option<f64>)> {
+        let restarts = I::restarts();
         // The rate and the latencies of scans beside a writer are those of the scans.
         let writer = workload == Workload::ScansBesideWriter;
         let threads = threads + usize::from(writer);
@@ -234,7 +237,8 @@ impl<I: SharedIndex> Bench<'_, I> {
             elapsed = begin.elapsed().as_secs_f64();
             Ok(())
         })?;
-        Ok((done as f64 / elapsed, all))
+        let restarts = restarts.zip(I::restarts()).map(|(before, after)| (after - before) as f64 * 1e6 / (done.max(1)) as f64);
+        Ok((done as f64 / elapsed, all, restarts))
     }
 
     /// Lets each thread insert a slice of the keys, in a random order.
@@ -259,6 +263,42 @@ impl<I: SharedIndex> Bench<'_, I> {
             handles.into_iter().for_each(|handle| self.note(handle.join().is_ok()));
             self.loaded as f64 / begin.elapsed().as_secs_f64()
         })
+    }
+
+    /// The most bytes that wait to be freed while all threads remove and insert for a while, with a reader that stays pinned or without.
+    fn peak(&self, threads: usize, pinned: bool) -> Option<usize> {
+        let mut peak = self.map.retired()?;
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for t in 0..threads {
+                let stop = &stop;
+                scope.spawn(move || {
+                    let mut rng = Rng::new(hash(self.seed, t as u64));
+                    while !stop.load(Relaxed) {
+                        // Each thread has keys of its own.
+                        let i = rng.below((self.loaded / threads).max(1) as u64) as usize * threads + t;
+                        let key = self.keys.get(i % self.loaded);
+                        self.map.remove(key);
+                        self.map.insert(key, value_of(i % self.loaded));
+                    }
+                });
+            }
+            let mut watch = || {
+                let begin = Instant::now();
+                while begin.elapsed() < PINNED {
+                    thread::sleep(Duration::from_millis(1));
+                    peak = peak.max(self.map.retired().unwrap_or(0));
+                }
+            };
+            if pinned {
+                self.map.pinned(watch)
+            } else {
+                watch()
+            }
+            stop.store(true, Relaxed);
+        });
+        self.map.settle();
+        Some(peak)
     }
 
     fn note(&self, right: bool) {
@@ -287,10 +327,18 @@ pub(crate) fn measure<I: SharedIndex>(job: &Job) -> Result<Outcome> {
     outcome.overhead_per_key = ((allocated()? - before) - raw_bytes as i64) as f64 / loaded as f64;
     (0..loaded).step_by(7).for_each(|i| bench.note(map.get(keys.get(i)) == Some(value_of(i))));
     for (name, workload) in WORKLOADS {
-        let (rate, latencies) = bench.run(workload, job.threads, Duration::from_millis(job.millis))?;
+        let (rate, latencies, restarts) = bench.run(workload, job.threads, Duration::from_millis(job.millis))?;
         outcome.numbers.insert(format!("{name}_per_s"), rate.into());
+        if let Some(restarts) = restarts {
+            outcome.numbers.insert(format!("{name}_restarts_per_million"), restarts.into());
+        }
         for (percentile, at) in [("p50", 50.0), ("p99", 99.0), ("p999", 99.9), ("max", 100.0)] {
             outcome.numbers.insert(format!("{name}_{percentile}_ns"), latencies.value_at_percentile(at).into());
+        }
+    }
+    for (field, pinned) in [("retired_peak", false), ("retired_peak_pinned", true)] {
+        if let Some(peak) = bench.peak(job.threads, pinned) {
+            outcome.numbers.insert(field.to_owned(), peak.into());
         }
     }
     outcome.errors = bench.errors.into_inner();
@@ -328,6 +376,16 @@ pub(super) fn run(args: &BenchArgs, rows: &[SharedRow], source: &Source, out: &m
         }
     }
     let results: Vec<(&SharedRow, usize, Record)> = results.into_iter().map(|(row, t, rounds)| (row, t, summary(&rounds))).collect();
+    if let Some(path) = &args.plot {
+        let bars = results.iter().map(|(row, threads, record)| {
+            let mut bar = record.clone();
+            bar.insert("impl".to_owned(), format!("{}, {threads}", row.name).into());
+            bar
+        });
+        let title = format!("{} of {} keys by threads, operations a second", source.name(), source.n);
+        std::fs::write(path, super::plot::svg(&title, &super::plot::SHARED, &bars.collect::<Vec<_>>()))
+            .with_context(|| path.display().to_string())?;
+    }
     if args.json {
         for (.., record) in &results {
             writeln!(out, "{}", serde_json::to_string(record)?)?;
@@ -371,6 +429,22 @@ fn print(args: &BenchArgs, source: &Source, results: &[(&SharedRow, usize, Recor
         lines.push(line);
     }
     writeln!(out, "{}", table(&lines))?;
+    let mut lines = vec![vec!["restarts per million".to_owned(), "threads".to_owned()]];
+    lines[0].extend(WORKLOADS.iter().map(|(name, _)| (*name).to_owned()));
+    lines[0].extend(["retired, MiB".to_owned(), "with a reader pinned".to_owned()]);
+    for (row, threads, record) in results.iter().filter(|(.., record)| record.contains_key("retired_peak")) {
+        let cell = |field: &str, unit: f64, digits: usize| {
+            number(record, field).map_or("-".to_owned(), |value| format!("{:.digits$}", value / unit))
+        };
+        let mut line = vec![row.name.to_owned(), threads.to_string()];
+        line.extend(WORKLOADS.iter().map(|(name, _)| cell(&format!("{name}_restarts_per_million"), 1.0, 0)));
+        line.extend(["retired_peak", "retired_peak_pinned"].map(|field| cell(field, 1048576.0, 1)));
+        lines.push(line);
+    }
+    if lines.len() > 1 {
+        writeln!(out, "{}", table(&lines))?;
+        writeln!(out, "Retired at most while all threads remove and insert for {} ms.\n", PINNED.as_millis())?;
+    }
     for (row, threads, record) in results {
         if let Some(error) = record.get("first_error").and_then(|error| error.as_str()) {
             writeln!(out, "{} at {threads}: wrong: {error}", row.name)?;

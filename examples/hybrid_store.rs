@@ -1,0 +1,70 @@
+//! A store in a folder: loaded, changed by several threads with a log, compacted, and opened again as after a crash:
+//! `cargo run --release --example hybrid_store`.
+
+use memkv::{FrozenLayer, HybridError, HybridOptions, HybridStore, Wal};
+use std::thread;
+
+const PAGES: u64 = 100_000;
+
+fn url(page: u64) -> String {
+    format!("https://www.site{:03}.example/articles/{page:06}.html", page / 200)
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::temp_dir().join(format!("memkv-example-{}", std::process::id()));
+
+    // A base of sorted keys, saved to a folder.
+    let pages: Vec<(String, u64)> = (0..PAGES).map(|page| (url(page), page)).collect();
+    HybridStore::from(FrozenLayer::from_sorted(&pages)?).save(&folder)?;
+
+    // Changes are kept in a log, and are on the disk after each `sync`.
+    let options = HybridOptions::new().wal(Wal::Buffered);
+    let store = HybridStore::open_with(&folder, options.clone())?;
+    println!("{} keys in {} bytes", store.len(), store.memory_usage().total());
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..2)
+            .map(|thread| {
+                let store = &store;
+                scope.spawn(move || -> Result<(), HybridError> {
+                    for page in (thread..2000).step_by(2) {
+                        // All of them are neighbours.
+                        store.compute(url(page), |visits| Some(visits.unwrap_or(0) + 1))?;
+                        store.insert(format!("{}?print", url(page)), page)?;
+                        if page % 500 == thread {
+                            store.sync()?;
+                        }
+                    }
+                    store.remove(url(5000 + thread))?;
+                    store.sync()
+                })
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panics"))
+    })?;
+    println!("{} changes in {} bytes", store.stats().delta_keys, store.stats().delta_bytes);
+
+    // Everything that was synced is there when the folder is opened anew, as it would be after a crash.
+    drop(store);
+    let store = HybridStore::open_with(&folder, options)?;
+    println!("{} changes replayed", store.stats().replayed);
+    assert_eq!(store.len() as u64, PAGES + 2000 - 2);
+    assert_eq!(store.get(url(7)), Some(8));
+    assert_eq!(store.get(url(5000)), None);
+
+    // One layer of both, while reads and writes could go on.
+    store.compact()?;
+    let stats = store.stats();
+    println!(
+        "compacted: {} chunks reused, {} encoded; writers waited {:?} at most",
+        stats.last_reused, stats.last_encoded, stats.longest_pause
+    );
+    assert_eq!(stats.delta_keys, 0);
+
+    // In order, from both layers alike.
+    let mut range = store.prefix("https://www.site000.");
+    assert_eq!(range.next(), Some((url(0).into_bytes(), 1)));
+    assert_eq!(range.next(), Some((format!("{}?print", url(0)).into_bytes(), 0)));
+
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! Cursors and ranges over a map that others change meanwhile, and what takes a map apart.
+
+use crate::concurrent::Between;
+use crate::raw::{Taken, ValueCursor, ValueTree};
+use std::fmt;
+use std::iter::FusedIterator;
+
+/// A position in a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt), which steps in both directions and goes to any key.
+///
+/// It lends keys and values until the next step. What it meets while others change the map, and what it holds back while it lives, is as with
+/// the [`Cursor`](crate::concurrent::Cursor) of a `ConcurrentArt`.
+///
+/// ```
+/// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
+/// let mut cursor = map.cursor();
+/// assert_eq!(cursor.next(), Some((&b"a"[..], &"x")));
+/// assert_eq!(cursor.prev(), Some((&b"a"[..], &"x")));
+/// ```
+///
+/// A value does not outlive the step:
+///
+/// ```compile_fail,E0499
+/// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
+/// let mut cursor = map.cursor();
+/// let first = cursor.next();
+/// cursor.next();
+/// assert!(first.is_some());
+/// ```
+///
+/// ```
+/// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
+/// let mut cursor = map.cursor();
+/// let first = cursor.next();
+/// assert!(first.is_some());
+/// cursor.next();
+/// ```
+pub struct Cursor<'m, T: Send + Sync + 'static> {
+    raw: ValueCursor<'m, T>,
+}
+
+impl<'m, T: Send + Sync + 'static> Cursor<'m, T> {
+    pub(super) fn new(tree: &'m ValueTree<T>) -> Self {
+        let mut cursor = Cursor { raw: ValueCursor::new(tree) };
+        cursor.seek_to_first();
+        cursor
+    }
+
+    /// Goes before the first key that is at least `key`. One lookup.
+    pub fn seek(&mut self, key: impl AsRef<[u8]>) {
+        self.raw.seek(key.as_ref(), false);
+    }
+
+    /// Goes before the first key that is greater than `key`.
+    pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
+        self.raw.seek(key.as_ref(), true);
+    }
+
+    /// Goes before the first key of all.
+    pub fn seek_to_first(&mut self) {
+        self.raw.seek(&[], false);
+    }
+
+    /// Goes behind the last key of all.
+    pub fn seek_to_last(&mut self) {
+        self.raw.seek_end();
+    }
+
+    /// Steps over the next key, and lends it with its value.
+    #[inline]
+    #[expect(clippy::should_implement_trait, reason = "what it lends lives until the next step only")]
+    pub fn next(&mut self) -> Option<(&[u8], &T)> {
+        self.raw.next()
+    }
+
+    /// Steps back over the key before, and lends it with its value.
+    #[inline]
+    pub fn prev(&mut self) -> Option<(&[u8], &T)> {
+        self.raw.previous()
+    }
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for Cursor<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cursor").finish_non_exhaustive()
+    }
+}
+
+/// The keys inside a range, with their values; ascending, from the back descending. From
+/// [`ConcurrentArenaArt::range`](crate::ConcurrentArenaArt::range), [`prefix`](crate::ConcurrentArenaArt::prefix) and
+/// [`iter`](crate::ConcurrentArenaArt::iter).
+///
+/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) lend them until the next call. As an iterator it gives copies, where `T` is [`Clone`]. What
+/// it yields while others change the map is said at [`Cursor`].
+pub struct Range<'m, T: Send + Sync + 'static> {
+    between: Between<ValueCursor<'m, T>>,
+}
+
+impl<'m, T: Send + Sync + 'static> Range<'m, T> {
+    pub(super) fn new(between: Between<ValueCursor<'m, T>>) -> Self {
+        Range { between }
+    }
+
+    /// The next key and its value, lent until the next call.
+    ///
+    /// ```
+    /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
+    /// let mut range = map.prefix("a");
+    /// assert_eq!(range.lend(), Some((&b"a"[..], &"x")));
+    /// assert_eq!(range.lend(), None);
+    /// ```
+    #[inline]
+    pub fn lend(&mut self) -> Option<(&[u8], &T)> {
+        self.between.next()
+    }
+
+    /// The next key from the back and its value, lent until the next call.
+    #[inline]
+    pub fn lend_back(&mut self) -> Option<(&[u8], &T)> {
+        self.between.next_back()
+    }
+
+    /// How many keys are left. O(keys).
+    pub fn count(self) -> usize {
+        self.between.count()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Iterator for Range<'_, T> {
+    type Item = (Vec<u8>, T);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.lend().map(|(key, value)| (key.to_vec(), value.clone()))
+    }
+
+    fn count(self) -> usize {
+        self.between.count()
+    }
+
+    fn last(mut self) -> Option<Self::Item> {
+        self.next_back()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> DoubleEndedIterator for Range<'_, T> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.lend_back().map(|(key, value)| (key.to_vec(), value.clone()))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> FusedIterator for Range<'_, T> {}
+
+impl<T: Send + Sync + 'static> fmt::Debug for Range<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Range").finish_non_exhaustive()
+    }
+}
+
+/// A map's keys, as copies, and its values, taken from it. From the `IntoIterator` of [`ConcurrentArenaArt`](crate::ConcurrentArenaArt).
+///
+/// Dropping it drops those that are left.
+pub struct IntoIter<T: Send + Sync + 'static> {
+    taken: Taken<T>,
+}
+
+impl<T: Send + Sync + 'static> IntoIter<T> {
+    pub(super) fn new(tree: ValueTree<T>) -> Self {
+        IntoIter { taken: tree.into_taken() }
+    }
+}
+
+impl<T: Send + Sync + 'static> Iterator for IntoIter<T> {
+    type Item = (Vec<u8>, T);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.taken.next().map(|(key, value)| (key.to_vec(), value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.taken.left(), Some(self.taken.left()))
+    }
+}
+
+impl<T: Send + Sync + 'static> DoubleEndedIterator for IntoIter<T> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.taken.previous().map(|(key, value)| (key.to_vec(), value))
+    }
+}
+
+impl<T: Send + Sync + 'static> ExactSizeIterator for IntoIter<T> {}
+impl<T: Send + Sync + 'static> FusedIterator for IntoIter<T> {}
+
+impl<T: Send + Sync + 'static> fmt::Debug for IntoIter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntoIter").field("left", &self.taken.left()).finish()
+    }
+}

@@ -1,0 +1,73 @@
+//! What the standard collections implement.
+
+use super::{ConcurrentArenaArt, IntoIter};
+use crate::ArenaArt;
+use crate::error::fail;
+use crate::raw::ValueTree;
+use std::fmt;
+
+impl<T: Send + Sync + 'static> Default for ConcurrentArenaArt<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Send + Sync + 'static> From<ArenaArt<T>> for ConcurrentArenaArt<T> {
+    /// O(keys): the values move.
+    fn from(map: ArenaArt<T>) -> Self {
+        map.into_iter().collect()
+    }
+}
+
+impl<T: Send + Sync + 'static> From<ConcurrentArenaArt<T>> for ArenaArt<T> {
+    /// O(keys): the values move.
+    fn from(map: ConcurrentArenaArt<T>) -> Self {
+        map.into_arena()
+    }
+}
+
+impl<K: AsRef<[u8]>, T: Send + Sync + 'static> FromIterator<(K, T)> for ConcurrentArenaArt<T> {
+    fn from_iter<I: IntoIterator<Item = (K, T)>>(pairs: I) -> Self {
+        ConcurrentArenaArt { tree: ValueTree::build(pairs.into_iter()).unwrap_or_else(|error| fail(error)) }
+    }
+}
+
+impl<K: AsRef<[u8]>, T: Send + Sync + 'static, const N: usize> From<[(K, T); N]> for ConcurrentArenaArt<T> {
+    fn from(pairs: [(K, T); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<K: AsRef<[u8]>, T: Send + Sync + 'static> Extend<(K, T)> for ConcurrentArenaArt<T> {
+    fn extend<I: IntoIterator<Item = (K, T)>>(&mut self, pairs: I) {
+        (&*self).extend(pairs);
+    }
+}
+
+impl<K: AsRef<[u8]>, T: Send + Sync + 'static> Extend<(K, T)> for &ConcurrentArenaArt<T> {
+    /// Inserts the pairs one by one, through a shared map.
+    fn extend<I: IntoIterator<Item = (K, T)>>(&mut self, pairs: I) {
+        for (key, value) in pairs {
+            self.insert(key, value);
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> IntoIterator for ConcurrentArenaArt<T> {
+    type Item = (Vec<u8>, T);
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter::new(self.tree)
+    }
+}
+
+impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for ConcurrentArenaArt<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut range, mut map) = (self.iter(), f.debug_map());
+        while let Some((key, value)) = range.lend() {
+            map.entry(&format_args!("\"{}\"", key.escape_ascii()), value);
+        }
+        map.finish()
+    }
+}

@@ -1,0 +1,147 @@
+//! What shards cost: the way to them, their sizes, and splits.
+
+use super::load::{distinct, pairs};
+use super::{Job, Numbers, SHARDS, put, value_of};
+use crate::bench::measure::{BATCH, Timer};
+use crate::bench::record::median;
+use crate::keys::Keys;
+use crate::rng::{Rng, hash};
+use anyhow::Result;
+use hdrhistogram::Histogram;
+use memkv::{ConcurrentArt, ShardedArt};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Keys of a comparison, and how many comparisons there are.
+const LOOKUPS: usize = 100_000;
+const COMPARISONS: usize = 15;
+
+/// Lookups and inserts through shards beside those without, in turn, on maps of the same content.
+pub(super) fn routing(job: &Job) -> Result<Numbers> {
+    let keys = distinct(job, false)?;
+    let pairs = pairs(&keys);
+    let (whole, sharded) = (ConcurrentArt::from_unsorted(&pairs)?, ShardedArt::new(SHARDS));
+    sharded.load(&pairs)?;
+    let (mut rng, mut errors) = (Rng::new(hash(job.source.seed, 1)), 0usize);
+    let names = ["get_ratio", "pinned_ratio", "get_many_ratio", "miss_ratio", "insert_ratio"];
+    let mut ratios: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
+    for round in 0..COMPARISONS {
+        let (mut hits, mut misses, mut sum) = (Keys::default(), Keys::default(), 0u64);
+        for _ in 0..LOOKUPS.min(keys.len()) {
+            let i = rng.below(keys.len() as u64) as usize;
+            hits.push(keys.get(i));
+            misses.push(&[keys.get(i), b"\xFF"].concat());
+            sum = sum.wrapping_add(value_of(i));
+        }
+        let hits: Vec<&[u8]> = hits.iter().collect();
+        let misses: Vec<&[u8]> = misses.iter().collect();
+        let fold = |values: &mut dyn Iterator<Item = Option<u64>>| values.flatten().fold(0, u64::wrapping_add);
+        let (of_whole, of_sharded) = (whole.pin(), sharded.pin());
+        let a: [&dyn Fn() -> u64; 5] = [
+            &|| fold(&mut hits.iter().map(|key| whole.get(key))),
+            &|| fold(&mut hits.iter().map(|key| of_whole.get(key))),
+            &|| fold(&mut hits.chunks(BATCH).flat_map(|batch| of_whole.get_many(batch))),
+            &|| fold(&mut misses.iter().map(|key| whole.get(key))),
+            &|| fold(&mut hits.iter().map(|key| whole.update(key, |value| value))),
+        ];
+        let b: [&dyn Fn() -> u64; 5] = [
+            &|| fold(&mut hits.iter().map(|key| sharded.get(key))),
+            &|| fold(&mut hits.iter().map(|key| of_sharded.get(key))),
+            &|| fold(&mut hits.chunks(BATCH).flat_map(|batch| of_sharded.get_many(batch))),
+            &|| fold(&mut misses.iter().map(|key| sharded.get(key))),
+            &|| fold(&mut hits.iter().map(|key| sharded.update(key, |value| value))),
+        ];
+        for (i, name) in names.iter().enumerate() {
+            let want = if *name == "miss_ratio" { 0 } else { sum };
+            let mut time = |work: &dyn Fn() -> u64| {
+                let mut timer = Timer::default();
+                errors += usize::from(timer.time(|| black_box(work())) != want);
+                timer.cpu()
+            };
+            // Each is first in every other round.
+            let (whole, sharded) = if round % 2 == 0 {
+                let whole = time(a[i]);
+                (whole, time(b[i]))
+            } else {
+                let sharded = time(b[i]);
+                (time(a[i]), sharded)
+            };
+            ratios[i].push(whole / sharded);
+        }
+    }
+    let mut numbers = Numbers::new();
+    names.iter().zip(ratios).for_each(|(name, ratios)| put(&mut numbers, name, median(ratios)));
+    put(&mut numbers, "errors", errors);
+    Ok(numbers)
+}
+
+/// The largest shard beside the mean.
+pub(super) fn balance(job: &Job) -> Result<Numbers> {
+    let keys = distinct(job, false)?;
+    let map = ShardedArt::new(SHARDS);
+    map.load(&pairs(&keys))?;
+    let shards = map.shards();
+    let largest = |of: &dyn Fn(usize) -> usize| {
+        let (most, sum) = (0..shards.len()).fold((0, 0), |(most, sum), i| (most.max(of(i)), sum + of(i)));
+        most as f64 * shards.len() as f64 / sum.max(1) as f64
+    };
+    let mut numbers = Numbers::new();
+    put(&mut numbers, "shards", shards.len());
+    put(&mut numbers, "largest", largest(&|i| shards[i].len));
+    put(&mut numbers, "largest_bytes", largest(&|i| shards[i].bytes));
+    put(&mut numbers, "errors", usize::from(map.len() != keys.len()));
+    Ok(numbers)
+}
+
+/// Latencies of one reader: alone, beside a writer, and while the map's one shard is split in two over and over.
+pub(super) fn split(job: &Job) -> Result<Numbers> {
+    let keys = distinct(job, false)?;
+    let map = ShardedArt::from(ConcurrentArt::from_unsorted(&pairs(&keys))?);
+    let mut sorted: Vec<&[u8]> = keys.iter().collect();
+    sorted.sort_unstable();
+    let (mut numbers, mut errors) = (Numbers::new(), 0usize);
+    let mut read = |name: &str, beside: &(dyn Fn(&AtomicBool) + Sync), least: Duration| -> Result<()> {
+        let (done, mut latencies) = (AtomicBool::new(false), Histogram::<u64>::new_with_max(60_000_000_000, 3)?);
+        thread::scope(|scope| {
+            let other = scope.spawn(|| beside(&done));
+            let (mut rng, begin) = (Rng::new(hash(job.source.seed, 3)), Instant::now());
+            // Beside a split for as long as it takes.
+            while begin.elapsed() < least || name == "split" && !other.is_finished() {
+                for _ in 0..64 {
+                    let i = rng.below(keys.len() as u64) as usize;
+                    let begin = Instant::now();
+                    let found = map.get(keys.get(i));
+                    latencies.saturating_record(begin.elapsed().as_nanos() as u64);
+                    errors += usize::from(found != Some(value_of(i)));
+                }
+            }
+            done.store(true, Relaxed);
+        });
+        for (what, at) in [("p50", 50.0), ("p99", 99.0), ("p999", 99.9)] {
+            put(&mut numbers, &format!("{name}_{what}"), latencies.value_at_percentile(at));
+        }
+        Ok(())
+    };
+    let time = Duration::from_millis(job.millis);
+    read("alone", &|_| (), time)?;
+    // An update that changes nothing would write nothing.
+    let write = |done: &AtomicBool| {
+        let mut rng = Rng::new(4);
+        while !done.load(Relaxed) {
+            let key = [sorted[rng.below(sorted.len() as u64) as usize], b"/"].concat();
+            if map.insert(&key, 0).is_none() {
+                map.remove(&key);
+            }
+        }
+    };
+    read("writer", &write, time)?;
+    let begin = Instant::now();
+    let moved = sorted.len() / 2;
+    read("split", &|_| _ = map.split(sorted[moved]), Duration::ZERO)?;
+    put(&mut numbers, "moved", moved);
+    put(&mut numbers, "moved_per_s", moved as f64 / begin.elapsed().as_secs_f64());
+    put(&mut numbers, "errors", errors + usize::from(map.len() != keys.len()));
+    Ok(numbers)
+}

@@ -1,0 +1,46 @@
+//! Ends of the process, or errors, at chosen file operations, for tests of what these leave behind.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Operations until the end, and writes to a log until one fails, if they are not 0.
+static LEFT: AtomicU64 = AtomicU64::new(0);
+static GOOD: AtomicU64 = AtomicU64::new(0);
+
+/// Aborts the process before its `operations`-th operation on files from now on; 0: not at all. For tests.
+#[doc(hidden)]
+pub fn crash_after(operations: u64) {
+    LEFT.store(operations, Relaxed);
+}
+
+/// Lets the `writes`-th write to a log from now on fail. For tests.
+#[doc(hidden)]
+pub fn fail_after(writes: u64) {
+    GOOD.store(writes, Relaxed);
+}
+
+/// Whether what is counted is to happen now.
+fn strikes(left: &AtomicU64) -> bool {
+    left.load(Relaxed) != 0 && left.fetch_sub(1, Relaxed) == 1
+}
+
+/// An operation on files follows.
+pub(crate) fn point() {
+    if strikes(&LEFT) {
+        std::process::abort();
+    }
+}
+
+/// Writes bytes to a log; if it is the operation to end at, or to fail, a part of them.
+pub(crate) fn write(mut file: impl Write, bytes: &[u8]) -> io::Result<()> {
+    let (ends, fails) = (strikes(&LEFT), strikes(&GOOD));
+    if ends || fails {
+        file.write_all(&bytes[..bytes.len() * 2 / 3])?;
+    }
+    if ends {
+        std::process::abort();
+    }
+    if fails { Err(io::Error::other("a failure for a test")) } else { file.write_all(bytes) }
+}

@@ -1,0 +1,305 @@
+//! A layer with changes made to it: chunks without changes are taken as they are.
+//!
+//! ```text
+//!   base      │ chunk 0 │ chunk 1 │ chunk 2 │ chunk 3 │
+//!   changes        ·                     ·
+//!   result    │ encoded │ reused  │ encoded │ reused  │
+//! ```
+//!
+//! A chunk takes the changes from its first key up to that of the next chunk; the first chunk also those before it. What is encoded anew
+//! keeps the layer's symbols. Where the changes are so many that most would be encoded anyway, or the layer is empty, all is built from the
+//! beginning, with symbols of its own.
+
+#![forbid(unsafe_code)]
+
+use super::build::{assemble, chunk_bytes, gather};
+use super::chunk::{self, Chunk};
+use super::error::FrozenError;
+use super::options::ValueWidth;
+use super::packed::TreeBuilder;
+use super::pending::Pending;
+use super::symbols::Encoder;
+use super::{FrozenCursor, FrozenLayer, FrozenOptions};
+use crate::raw::common_prefix;
+use rayon::prelude::*;
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::ops::{Bound, Range};
+
+/// Bytes of chunks that are held together: less than elsewhere, since they are in memory twice for a moment while the old layer is still there.
+const GATHERED: usize = 8 << 20;
+
+/// A patched layer, and how it came about.
+#[derive(Debug)]
+pub(crate) struct Patched {
+    pub(crate) layer: FrozenLayer,
+    /// Chunks that were taken as they are, and chunks that were encoded.
+    pub(crate) reused: usize,
+    pub(crate) encoded: usize,
+    /// Whether all was built anew, with new symbols.
+    pub(crate) rebuilt: bool,
+}
+
+/// A chunk of the result, with its first and its last key.
+struct Piece {
+    chunk: Chunk,
+    first: Vec<u8>,
+    last: Vec<u8>,
+    reused: bool,
+}
+
+/// The bounds of the keys that some chunks take.
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+impl FrozenLayer {
+    /// The layer with changes: keys in order inside the bounds that are asked for, with a value, or none for a key that is to go. `count` is about
+    /// how many there are in all. In parallel, by chunks, each of which asks for its changes twice at most.
+    pub(crate) fn patch<I>(
+        &self,
+        options: &FrozenOptions,
+        count: usize,
+        changes: impl Fn(Bounds<'_>) -> I + Sync,
+    ) -> Result<Patched, FrozenError>
+    where
+        I: Iterator<Item = (Vec<u8>, Option<u64>)>,
+    {
+        options.check()?;
+        let few = !self.is_empty() && count <= self.len() / 2 && self.codec() == options.codec;
+        let Some(encoder) = (if few { Encoder::of(&self.layer.decoder) } else { None }) else {
+            return self.rebuild(options, changes((Bound::Unbounded, Bound::Unbounded)));
+        };
+        let chunks = &self.layer.chunks;
+        let firsts = chunks.par_iter().map(|chunk| self.key_at(chunk.start)).collect::<Result<Vec<_>, _>>()?;
+        let bounds = |part: &Range<usize>| {
+            let start = if part.start == 0 { Bound::Unbounded } else { Bound::Included(&firsts[part.start][..]) };
+            (start, firsts.get(part.end).map_or(Bound::Unbounded, |first| Bound::Excluded(&first[..])))
+        };
+        let changed: Vec<bool> = (0..chunks.len()).into_par_iter().map(|i| changes(bounds(&(i..i + 1))).next().is_some()).collect();
+        // Chunks that have become small are encoded together with their neighbours, where one of them is encoded anyway.
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        let mut keys = 0;
+        for (i, chunk) in chunks.iter().enumerate() {
+            match parts.last_mut() {
+                Some(part) if keys + chunk.len <= options.chunk_keys && (changed[i] || part.clone().any(|i| changed[i])) => {
+                    part.end = i + 1;
+                    keys += chunk.len;
+                }
+                _ => {
+                    parts.push(i..i + 1);
+                    keys = chunk.len;
+                }
+            }
+        }
+        let pieces = parts
+            .into_par_iter()
+            .map(|part| {
+                let (from, to) = (&chunks[part.start], &chunks[part.end - 1]);
+                if part.len() == 1 && !changed[part.start] {
+                    let last = self.key_at(from.start + from.len - 1)?;
+                    return Ok(vec![Piece { chunk: from.share(), first: firsts[part.start].clone(), last, reused: true }]);
+                }
+                self.encode(options, &encoder, from.start..to.start + to.len, changes(bounds(&part)))
+            })
+            .collect::<Result<Vec<_>, FrozenError>>()?;
+        Ok(join(options, &encoder, pieces.into_iter().flatten()))
+    }
+
+    fn key_at(&self, rank: usize) -> Result<Vec<u8>, FrozenError> {
+        let damaged = || FrozenError::Damaged { part: "content", chunk: self.layer.chunk_at(rank) };
+        self.select(rank).map(|(key, _)| key).ok_or_else(damaged)
+    }
+
+    /// Encodes the keys of some ranks with their changes.
+    fn encode(
+        &self,
+        options: &FrozenOptions,
+        encoder: &Encoder,
+        ranks: Range<usize>,
+        changes: impl Iterator<Item = (Vec<u8>, Option<u64>)>,
+    ) -> Result<Vec<Piece>, FrozenError> {
+        let mut pieces = Vec::new();
+        let mut pending = Pending::default();
+        let mut finish = |pending: Pending| {
+            let (first, last) = (pending.first().to_vec(), pending.last().to_vec());
+            let chunk = chunk::encode(&pending, options.codec, encoder, options.values == ValueWidth::Auto);
+            pieces.push(Piece { chunk, first, last, reused: false });
+        };
+        // A chunk that has grown is cut in halves, so that it is not cut again soon.
+        let most = options.chunk_keys + options.chunk_keys / 2;
+        self.with_changes(ranks, changes, |key, value| {
+            if !pending.push(key, value) {
+                return Err(FrozenError::NotAscending { position: 0, key: key.to_vec() });
+            }
+            if pending.len() >= most || pending.raw_bytes() >= chunk_bytes(options) {
+                for half in std::mem::take(&mut pending).halves() {
+                    finish(half);
+                }
+            }
+            Ok(())
+        })?;
+        if !pending.is_empty() {
+            finish(pending);
+        }
+        Ok(pieces)
+    }
+
+    /// Builds all of it anew.
+    fn rebuild(&self, options: &FrozenOptions, changes: impl Iterator<Item = (Vec<u8>, Option<u64>)>) -> Result<Patched, FrozenError> {
+        let mut builder = options.builder()?;
+        self.with_changes(0..self.len(), changes, |key, value| builder.insert(key, value))?;
+        let layer = builder.finish()?;
+        let encoded = layer.chunks();
+        Ok(Patched { layer, reused: 0, encoded, rebuilt: true })
+    }
+
+    /// The keys of some ranks with their changes, in order.
+    fn with_changes<I>(
+        &self,
+        ranks: Range<usize>,
+        changes: I,
+        mut then: impl FnMut(&[u8], u64) -> Result<(), FrozenError>,
+    ) -> Result<(), FrozenError>
+    where
+        I: Iterator<Item = (Vec<u8>, Option<u64>)>,
+    {
+        let mut changes: Peekable<I> = changes.peekable();
+        let mut cursor = FrozenCursor::new(&self.layer, ranks.start);
+        while cursor.rank() < ranks.end {
+            let rank = cursor.rank();
+            let damaged = || FrozenError::Damaged { part: "content", chunk: self.layer.chunk_at(rank) };
+            let (key, value) = cursor.next().ok_or_else(damaged)?;
+            let mut replaced = false;
+            while let Some((change, new)) = changes.next_if(|(change, _)| change[..].cmp(key) != Ordering::Greater) {
+                replaced = change == key;
+                new.map_or(Ok(()), |new| then(&change, new))?;
+            }
+            if !replaced {
+                then(key, value)?;
+            }
+        }
+        changes.try_for_each(|(change, new)| new.map_or(Ok(()), |new| then(&change, new)))
+    }
+}
+
+fn join(options: &FrozenOptions, encoder: &Encoder, pieces: impl Iterator<Item = Piece>) -> Patched {
+    let (mut chunks, mut reused) = (Vec::new(), 0);
+    let mut separators: Option<TreeBuilder> = None;
+    let mut before: Vec<u8> = Vec::new();
+    for Piece { chunk, first, last, reused: as_it_was } in pieces {
+        match &mut separators {
+            None => separators = Some(TreeBuilder::new(0)),
+            Some(separators) => separators.push(&first[..=common_prefix(&before, &first)], chunks.len() as u32),
+        }
+        before = last;
+        reused += usize::from(as_it_was);
+        chunks.push(chunk);
+    }
+    let encoded = chunks.len() - reused;
+    // Parts of what was gathered before would hold all of it.
+    gather(&mut chunks, GATHERED);
+    let layer = assemble(options.codec, encoder, chunks, separators.unwrap_or_else(|| TreeBuilder::new(0)));
+    Patched { layer: FrozenLayer::of(layer), reused, encoded, rebuilt: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Codec, SymbolTable};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    type Model = BTreeMap<Vec<u8>, u64>;
+
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(prop_oneof![Just(b"a".to_vec()), Just(b"https://www.".to_vec()), any::<u8>().prop_map(|b| vec![b])], 0..4)
+            .prop_map(|parts| parts.concat())
+    }
+
+    fn patched(layer: &FrozenLayer, options: &FrozenOptions, changes: &BTreeMap<Vec<u8>, Option<u64>>, count: usize) -> Patched {
+        let inside = |(start, end): Bounds<'_>| {
+            let range = changes.range((start.map(<[u8]>::to_vec), end.map(<[u8]>::to_vec)));
+            range.map(|(key, value)| (key.clone(), *value)).collect::<Vec<_>>().into_iter()
+        };
+        layer.patch(options, count, inside).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn patches_as_a_btreemap(
+            base in proptest::collection::btree_map(key(), any::<u64>(), 0..120),
+            rounds in proptest::collection::vec(proptest::collection::btree_map(key(), any::<Option<u64>>(), 0..20), 1..4),
+            chunk in prop_oneof![Just(1usize), Just(3), Just(16), Just(40)],
+            kind in 0usize..4,
+            rebuild in any::<bool>(),
+        ) {
+            let options = match kind {
+                0 => FrozenOptions::new().symbols(SymbolTable::OnPair),
+                1 => FrozenOptions::new().symbols(SymbolTable::Fsst),
+                2 => FrozenOptions::new().symbols(SymbolTable::None),
+                _ => FrozenOptions::new().codec(Codec::Fst),
+            };
+            let options = options.chunk_keys(chunk);
+            let mut model: Model = base;
+            let pairs: Vec<(&Vec<u8>, u64)> = model.iter().map(|(key, value)| (key, *value)).collect();
+            let mut layer = options.from_sorted(&pairs).unwrap();
+            for changes in rounds {
+                layer = patched(&layer, &options, &changes, if rebuild { usize::MAX } else { 0 }).layer;
+                for (key, value) in &changes {
+                    match value {
+                        Some(value) => _ = model.insert(key.clone(), *value),
+                        None => _ = model.remove(key),
+                    }
+                }
+                prop_assert!(layer.iter().eq(model.iter().map(|(key, value)| (key.clone(), *value))));
+                prop_assert!(layer.iter().rev().eq(model.iter().rev().map(|(key, value)| (key.clone(), *value))));
+                for key in model.keys().chain(changes.keys()) {
+                    prop_assert_eq!(layer.get(key), model.get(key).copied());
+                    prop_assert_eq!(layer.rank(key), model.range::<Vec<u8>, _>(..key).count());
+                }
+                layer.verify().unwrap();
+                let copy = FrozenLayer::from_bytes(layer.to_bytes()).unwrap();
+                prop_assert!(copy.iter().eq(layer.iter()));
+            }
+        }
+    }
+
+    fn url(i: usize) -> Vec<u8> {
+        format!("https://www.example.org/{:03}/page-{i:06}", i / 300).into_bytes()
+    }
+
+    #[test]
+    fn chunks_without_changes_are_reused() {
+        let options = FrozenOptions::new().chunk_keys(1000);
+        let pairs: Vec<(Vec<u8>, u64)> = (0..20_000).map(|i| (url(2 * i), i as u64)).collect();
+        let layer = options.from_sorted(&pairs).unwrap();
+        // One in the middle of chunk 7, one before all, one behind all.
+        let at = |i: usize| (url(i), Some(1));
+        let one = patched(&layer, &options, &[at(15_001)].into(), 1);
+        assert_eq!((one.reused, one.encoded), (19, 1));
+        let ends = patched(&layer, &options, &[(b"a".to_vec(), Some(1)), (b"z".to_vec(), Some(2))].into(), 2);
+        assert_eq!((ends.reused, ends.encoded, ends.layer.len()), (18, 2, 20_002));
+        assert_eq!(ends.layer.get("z"), Some(2));
+        let none = patched(&layer, &options, &BTreeMap::new(), 0);
+        assert_eq!((none.reused, none.encoded), (20, 0));
+        assert_eq!(none.layer.to_bytes(), layer.to_bytes());
+    }
+
+    #[test]
+    fn chunks_that_grow_are_cut_and_small_ones_joined() {
+        let options = FrozenOptions::new().chunk_keys(1000);
+        let pairs: Vec<(Vec<u8>, u64)> = (0..10_000).map(|i| (url(2 * i), i as u64)).collect();
+        let layer = options.from_sorted(&pairs).unwrap();
+        let more = patched(&layer, &options, &(0..1000).map(|i| (url(4000 + 2 * i + 1), Some(7))).collect(), 1000);
+        assert_eq!(more.layer.chunks(), 12);
+        let lens: Vec<usize> = more.layer.layer.chunks.iter().map(|chunk| chunk.len).collect();
+        assert!(lens.iter().all(|len| (500..1500).contains(len)), "{lens:?}");
+        // Nine in ten keys go; the next change near them joins what is left.
+        let gone: BTreeMap<_, _> = (0..10_000).filter(|i| i % 10 != 0).map(|i| (url(2 * i), None)).collect();
+        let few = patched(&layer, &options, &gone, 1);
+        assert_eq!((few.layer.len(), few.layer.chunks()), (1000, 10));
+        let joined = patched(&few.layer, &options, &(0..10).map(|i| (url(2000 * i + 1), Some(1))).collect(), 1);
+        assert_eq!((joined.layer.len(), joined.layer.chunks()), (1010, 1));
+        let empty = patched(&few.layer, &options, &few.layer.iter().map(|(key, _)| (key, None)).collect(), 1);
+        assert_eq!((empty.layer.len(), empty.layer.chunks(), empty.layer.get("a")), (0, 0, None));
+    }
+}

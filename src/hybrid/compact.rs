@@ -1,0 +1,166 @@
+//! Compaction: the changes and the base into a new base, while others read and write.
+//!
+//! A store in a folder goes through these steps; after each, the folder opens to the same content:
+//!
+//! ```text
+//!   create the next log ─▶ seal ─▶ merge ─▶ write the layer ─▶ rename the manifest ─▶ land ─▶ remove what it does not name
+//! ```
+//! Where one fails, the sealed delta stays where it is, and the next compaction begins with it.
+
+#![forbid(unsafe_code)]
+
+use super::error::HybridError;
+use super::folder::Folder;
+use super::options::HybridOptions;
+use super::state::{Base, Core, State};
+use super::stats::{HybridStats, HybridUsage};
+use crate::{FrozenLayer, guard};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+impl Base for FrozenLayer {
+    #[inline]
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        FrozenLayer::get(self, key)
+    }
+}
+
+/// Time that the background waits after a failure before it tries again.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// A base that has grown by this factor is built anew, with new symbols.
+const GROWTH: usize = 4;
+
+/// A store without the thread that compacts it.
+pub(super) struct Shared {
+    pub(super) core: Core<FrozenLayer>,
+    pub(super) options: HybridOptions,
+    /// Whoever compacts holds it for all the time.
+    pub(super) work: Mutex<Work>,
+    /// What compactions did; the sizes are not kept here.
+    pub(super) done: Mutex<HybridStats>,
+    /// Whether a thread compacts in the background.
+    pub(super) is_busy: AtomicBool,
+    /// When a compaction failed last.
+    pub(super) failed: Mutex<Option<Instant>>,
+}
+
+/// What a compaction needs for itself.
+pub(super) struct Work {
+    pub(super) folder: Option<Folder>,
+    /// Keys that the base had when its symbols were found.
+    pub(super) trained: usize,
+}
+
+impl Shared {
+    /// Merges all changes made before the call into the base.
+    pub(super) fn compact(&self) -> Result<(), HybridError> {
+        let mut work = self.work.lock();
+        self.compact_with(&mut work)
+    }
+
+    pub(super) fn compact_with(&self, work: &mut Work) -> Result<(), HybridError> {
+        let result = self.try_compact(work);
+        let mut done = self.done.lock();
+        done.last_failure = result.as_ref().err().map(ToString::to_string);
+        done.failures += u64::from(result.is_err());
+        drop(done);
+        *self.failed.lock() = result.is_err().then(Instant::now);
+        result
+    }
+
+    fn try_compact(&self, work: &mut Work) -> Result<(), HybridError> {
+        if self.core.with(|state| state.sealed.is_some()) {
+            self.merge(work)?;
+        }
+        let is_settled = work.folder.as_ref().is_none_or(Folder::is_settled);
+        if is_settled && self.core.with(|state| state.delta.is_empty()) {
+            return Ok(());
+        }
+        let next = work.folder.as_ref().map_or(Ok(None), Folder::next_log)?;
+        let begin = Instant::now();
+        self.core.seal(next.clone().map(|log| log as _));
+        let pause = begin.elapsed();
+        if let Some(folder) = &mut work.folder {
+            folder.rotate(next);
+        }
+        let mut done = self.done.lock();
+        done.longest_pause = done.longest_pause.max(pause);
+        drop(done);
+        self.merge(work)
+    }
+
+    /// Merges the sealed delta into the base.
+    fn merge(&self, work: &mut Work) -> Result<(), HybridError> {
+        let begin = Instant::now();
+        let State { sealed, base, .. } = self.core.parts();
+        let Some(sealed) = sealed else { return Ok(()) };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.options.threads).build();
+        let pool = pool.map_err(|error| HybridError::Io(std::io::Error::other(error)))?;
+        // Symbols that were found in few keys may not fit the many of now.
+        let few = base.len() + sealed.len() <= GROWTH * work.trained;
+        let count = if few { sealed.len() } else { usize::MAX };
+        let patched = pool.install(|| base.patch(&self.options.frozen, count, |(start, end)| sealed.batches(start, end)));
+        let patched = patched.map_err(|error| HybridError::Base { file: None, error })?;
+        let trained = if patched.rebuilt { patched.layer.len() } else { work.trained };
+        if let Some(folder) = &mut work.folder {
+            folder.land(&patched.layer, trained)?;
+        }
+        work.trained = trained;
+        self.core.land(patched.layer);
+        let mut done = self.done.lock();
+        done.compactions += 1;
+        done.last_compaction = begin.elapsed();
+        (done.last_reused, done.last_encoded) = (patched.reused, patched.encoded);
+        drop(done);
+        drop((sealed, base));
+        // The old parts go when nobody is reading them.
+        guard::flush();
+        Ok(())
+    }
+
+    /// Whether the changes take more than they may, and no compaction failed just before.
+    pub(super) fn is_over(&self) -> bool {
+        if self.failed.lock().is_some_and(|failed| failed.elapsed() < AFTER_FAILURE) {
+            return false;
+        }
+        let (delta, log, base) = self.core.with(|state| {
+            let log = state.delta.journal().map_or(0, |journal| journal.bytes());
+            (state.delta.bytes(), log, state.base.memory_usage().total())
+        });
+        let (part, whole) = (delta as u128 * 100, base as u128 * self.options.compact_percent as u128);
+        log > self.options.compact_log || delta > self.options.compact_bytes && part > whole
+    }
+
+    /// Compacts for as long as there is too much, in the background.
+    pub(super) fn run(&self) {
+        while self.is_over() && self.compact().is_ok() {}
+        self.is_busy.store(false, Relaxed);
+    }
+
+    pub(super) fn usage(&self) -> HybridUsage {
+        let State { delta, sealed, base } = self.core.parts();
+        HybridUsage {
+            base: base.memory_usage().total(),
+            delta: delta.bytes(),
+            sealed: sealed.map_or(0, |sealed| sealed.bytes()),
+            own: size_of::<Self>(),
+            retired: guard::pending(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> HybridStats {
+        let State { delta, sealed, base } = self.core.parts();
+        HybridStats {
+            base_keys: base.len(),
+            base_bytes: base.memory_usage().total(),
+            base_chunks: base.chunks(),
+            delta_keys: delta.len(),
+            delta_bytes: delta.bytes(),
+            sealed_bytes: sealed.map_or(0, |sealed| sealed.bytes()),
+            log_bytes: delta.journal().map_or(0, |journal| journal.bytes()),
+            ..self.done.lock().clone()
+        }
+    }
+}

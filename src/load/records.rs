@@ -1,0 +1,273 @@
+//! What is loaded: records in blocks, each found again by its block and a 32-bit place inside.
+
+#![forbid(unsafe_code)]
+
+use crate::raw::prefetch;
+use crate::value::Value;
+use rayon::prelude::*;
+use std::io::BufRead;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// Records that many threads read.
+pub(crate) trait Records<V>: Sync {
+    fn blocks(&self) -> usize;
+
+    /// Hands out the records of a block in order, each as its place and its key.
+    fn each(&self, block: usize, visit: impl FnMut(u32, &[u8]));
+
+    /// The record at a place.
+    fn get(&self, block: usize, at: u32) -> (&[u8], V);
+
+    /// Asks for the memory of a record that is needed soon: first of what leads to its key, then, when it is needed `next`, of the key.
+    fn prefetch(&self, block: usize, at: u32, next: bool);
+
+    /// The key of some record: `word` is a random number. `None` if there is none.
+    fn some_key(&self, word: u64) -> Option<&[u8]>;
+}
+
+/// A number below `count` from a random word.
+fn below(word: u64, count: usize) -> usize {
+    ((u128::from(word) * count as u128) >> 64) as usize
+}
+
+/// Pairs of a slice.
+pub(crate) struct Pairs<'p, K, V>(pub(crate) &'p [(K, V)]);
+
+/// Pairs of a block.
+const PAIRS: usize = 1 << 17;
+/// Records before one is needed that its memory is asked for.
+pub(super) const AHEAD: usize = 12;
+
+impl<K: AsRef<[u8]> + Sync, V: Value + Sync> Records<V> for Pairs<'_, K, V> {
+    fn blocks(&self) -> usize {
+        self.0.len().div_ceil(PAIRS)
+    }
+
+    fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {
+        let pairs = &self.0[block * PAIRS..];
+        for (at, (key, _)) in (0..).zip(pairs.iter().take(PAIRS)) {
+            if let Some((key, _)) = pairs.get(at as usize + AHEAD) {
+                prefetch(key.as_ref().as_ptr());
+            }
+            visit(at, key.as_ref());
+        }
+    }
+
+    fn get(&self, block: usize, at: u32) -> (&[u8], V) {
+        let (key, value) = &self.0[block * PAIRS + at as usize];
+        (key.as_ref(), *value)
+    }
+
+    fn prefetch(&self, block: usize, at: u32, next: bool) {
+        let pair = &self.0[block * PAIRS + at as usize];
+        prefetch(if next { pair.0.as_ref().as_ptr() } else { (&raw const *pair).cast() });
+    }
+
+    fn some_key(&self, word: u64) -> Option<&[u8]> {
+        self.0.get(below(word, self.0.len())).map(|(key, _)| key.as_ref())
+    }
+}
+
+/// Lines of a text, of which a function makes records.
+pub(crate) struct Text<'t, V, F> {
+    text: &'t [u8],
+    /// Lines stay whole.
+    blocks: Vec<Range<usize>>,
+    parse: F,
+    values: PhantomData<fn() -> V>,
+}
+
+/// Bytes of a block at least, but for the last line in it.
+const TEXT: usize = 4 << 20;
+
+/// Bytes of the line that a text begins with, without its end.
+#[inline]
+fn line_len(text: &[u8]) -> usize {
+    // A slice has no errors to report.
+    let len = { text }.skip_until(b'\n').unwrap_or(0);
+    len - usize::from(text[..len].last() == Some(&b'\n'))
+}
+
+impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Text<'t, V, F> {
+    pub(crate) fn new(text: &'t [u8], parse: F) -> Self {
+        let (mut blocks, mut start) = (Vec::new(), 0);
+        while start < text.len() {
+            let end = (start + TEXT).min(text.len());
+            let end = (end + line_len(&text[end..]) + 1).min(text.len());
+            blocks.push(start..end);
+            start = end;
+        }
+        Text { text, blocks, parse, values: PhantomData }
+    }
+
+    fn record(&self, start: usize, end: usize) -> (&'t [u8], V) {
+        (self.parse)(&self.text[start..end], start as u64)
+    }
+}
+
+impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Records<V> for Text<'t, V, F> {
+    fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {
+        let Range { start: first, end } = self.blocks[block].clone();
+        let mut start = first;
+        while start < end {
+            let len = line_len(&self.text[start..end]);
+            visit((start - first) as u32, self.record(start, start + len).0);
+            start += len + 1;
+        }
+    }
+
+    fn get(&self, block: usize, at: u32) -> (&[u8], V) {
+        let Range { start, end } = self.blocks[block].clone();
+        let start = start + at as usize;
+        self.record(start, start + line_len(&self.text[start..end]))
+    }
+
+    fn prefetch(&self, block: usize, at: u32, next: bool) {
+        if !next {
+            prefetch(self.text[self.blocks[block].start + at as usize..].as_ptr());
+        }
+    }
+
+    fn some_key(&self, word: u64) -> Option<&[u8]> {
+        // The line behind a random byte, or the first one.
+        let at = below(word, self.text.len());
+        let start = at + line_len(&self.text[at..]) + 1;
+        let start = if start < self.text.len() { start } else { 0 };
+        (!self.text.is_empty()).then(|| self.record(start, start + line_len(&self.text[start..])).0)
+    }
+}
+
+/// Copies of the pairs of a parallel iterator, in its order.
+pub(crate) struct Gathered<V>(Vec<Block<V>>);
+
+struct Block<V> {
+    bytes: Vec<u8>,
+    /// Where each key ends.
+    ends: Vec<u32>,
+    values: Vec<V>,
+}
+
+/// Bytes of keys that end a block.
+const BYTES: usize = 1 << 20;
+
+impl<V: Value + Send> Gathered<V> {
+    pub(crate) fn new<K: AsRef<[u8]>>(pairs: impl IntoParallelIterator<Item = (K, V)>) -> Self {
+        let add = |mut blocks: Vec<Block<V>>, (key, value): (K, V)| {
+            let key = key.as_ref();
+            let full = |block: &Block<V>| block.bytes.len() >= BYTES || block.bytes.len() + key.len() > u32::MAX as usize;
+            if blocks.last().is_none_or(full) {
+                blocks.last_mut().into_iter().for_each(Block::shrink);
+                blocks.push(Block { bytes: Vec::new(), ends: Vec::new(), values: Vec::new() });
+            }
+            if let Some(block) = blocks.last_mut() {
+                block.bytes.extend_from_slice(key);
+                block.ends.push(block.bytes.len() as u32);
+                block.values.push(value);
+            }
+            blocks
+        };
+        let shrunk = |mut blocks: Vec<Block<V>>| {
+            blocks.last_mut().into_iter().for_each(Block::shrink);
+            blocks
+        };
+        Gathered(pairs.into_par_iter().fold(Vec::new, add).flat_map_iter(shrunk).collect())
+    }
+}
+
+impl<V> Block<V> {
+    fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        self.values.shrink_to_fit();
+    }
+
+    fn key(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.bytes[start..self.ends[i] as usize]
+    }
+}
+
+impl<V: Value + Sync> Records<V> for Gathered<V> {
+    fn blocks(&self) -> usize {
+        self.0.len()
+    }
+
+    fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {
+        let block = &self.0[block];
+        (0..block.ends.len()).for_each(|i| visit(i as u32, block.key(i)));
+    }
+
+    fn get(&self, block: usize, at: u32) -> (&[u8], V) {
+        let block = &self.0[block];
+        (block.key(at as usize), block.values[at as usize])
+    }
+
+    fn prefetch(&self, block: usize, at: u32, next: bool) {
+        let block = &self.0[block];
+        if next {
+            prefetch(block.key(at as usize).as_ptr());
+        } else {
+            prefetch((&raw const block.ends[at as usize]).cast());
+            prefetch((&raw const block.values[at as usize]).cast());
+        }
+    }
+
+    fn some_key(&self, word: u64) -> Option<&[u8]> {
+        let block = self.0.get(below(word, self.0.len()))?;
+        // Other bits than those that chose the block.
+        Some(block.key(below(word.rotate_left(32), block.ends.len())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8]) -> Vec<(Vec<u8>, u64)> {
+        let records = Text::new(text, |line, at| (line, at));
+        let mut all = Vec::new();
+        for block in 0..records.blocks() {
+            records.each(block, |at, key| {
+                assert_eq!(records.get(block, at).0, key);
+                all.push((key.to_vec(), records.get(block, at).1));
+            });
+        }
+        all
+    }
+
+    #[test]
+    fn lines_are_told_apart() {
+        assert!(lines(b"").is_empty());
+        assert_eq!(lines(b"\n"), [(vec![], 0)]);
+        assert_eq!(lines(b"a"), [(b"a".to_vec(), 0)]);
+        assert_eq!(lines(b"a\n\nb\r\n"), [(b"a".to_vec(), 0), (vec![], 2), (b"b\r".to_vec(), 3)]);
+        assert_eq!(lines(b"a\nbc"), [(b"a".to_vec(), 0), (b"bc".to_vec(), 2)]);
+    }
+
+    #[test]
+    fn blocks_end_with_lines() {
+        let text: Vec<u8> = (0..1_200_000).flat_map(|i| format!("{i}\n").into_bytes()).collect();
+        assert!(text.len() > 2 * TEXT);
+        let all = lines(&text);
+        assert_eq!(all.len(), 1_200_000);
+        assert!(all.iter().enumerate().all(|(i, (key, at))| *key == i.to_string().into_bytes() && text[*at as usize..].starts_with(key)));
+    }
+
+    #[test]
+    fn pairs_are_gathered_in_order() {
+        let gathered = Gathered::new((0..300_000u64).into_par_iter().map(|i| (i.to_be_bytes(), i)));
+        let mut next = 0u64;
+        for block in 0..gathered.blocks() {
+            gathered.each(block, |at, key| {
+                assert_eq!((key, gathered.get(block, at)), (&next.to_be_bytes()[..], (&next.to_be_bytes()[..], next)));
+                next += 1;
+            });
+        }
+        assert_eq!(next, 300_000);
+    }
+}

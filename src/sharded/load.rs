@@ -1,0 +1,147 @@
+//! Loading in bulk: into empty shards as whole trees, into others by inserts in the order of the keys.
+
+#![forbid(unsafe_code)]
+
+use super::ShardedArt;
+use super::table::{Part, Shard, Table, quantiles};
+use crate::error::{BuildError, InsertError};
+use crate::fast::FastArt;
+use crate::guard;
+use crate::load::{Gathered, Pairs, Plan, Records, Text, fail_build, sample};
+use crate::raw::RawTree;
+use crate::value::Value;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+impl<V: Value + Send + Sync> ShardedArt<V> {
+    /// Loads pairs in any order, by the threads of rayon's pool. Of equal keys the last one's value stays, over one that is in the map already.
+    ///
+    /// An empty map first gets boundaries from a sample of the keys, as many as [`new`](Self::new) was asked for. The pairs are divided by shards and
+    /// sorted; an empty shard is then built bottom-up with full leaves and put in its place at one moment, and into others the keys are inserted in
+    /// order. Others may use the map meanwhile.
+    ///
+    /// Memory besides the map: 4 to 8 bytes a key, and 16 for those that are being sorted, a few in a hundred.
+    ///
+    /// # Errors
+    /// A key is over the limit: then the map is as it was. Or there is no memory: then some of the pairs may be there.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::new(4);
+    /// let pairs: Vec<(String, u64)> = (0..1000).map(|i| (format!("{:03}", i * 7 % 1000), i)).collect();
+    /// map.load(&pairs)?;
+    /// assert_eq!((map.len(), map.shards().len()), (1000, 4));
+    /// assert_eq!(map.get("007"), Some(1));
+    /// # Ok::<(), memkv::BuildError>(())
+    /// ```
+    pub fn load<K: AsRef<[u8]> + Sync>(&self, pairs: &[(K, V)]) -> Result<(), BuildError> {
+        self.load_records(&Pairs(pairs))
+    }
+
+    /// Loads the lines of a text, as [`load`](Self::load) does pairs. `parse` gets a line, without the `\n` that ends it, and where it begins in the
+    /// text, and gives the key, a part of the line, and the value. It is called several times for each line, by several threads.
+    ///
+    /// The text is not copied. [`load_file`](Self::load_file) maps it from a file.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::default();
+    /// let text = b"https://example.org/b\nhttps://example.org/a\n";
+    /// map.load_text(text, |line, at| (line, at))?;
+    /// assert_eq!(map.get("https://example.org/a"), Some(22));
+    /// # Ok::<(), memkv::BuildError>(())
+    /// ```
+    pub fn load_text<'t>(&self, text: &'t [u8], parse: impl Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync) -> Result<(), BuildError> {
+        self.load_records(&Text::new(text, parse))
+    }
+
+    /// Loads the pairs of a parallel iterator, as [`load`](Self::load) does, through a shared map. It gathers copies first, which take the bytes of the keys,
+    /// and 4 for each beside its value.
+    ///
+    /// # Panics
+    /// If a key is over the limit. Without memory it calls [`handle_alloc_error`](std::alloc::handle_alloc_error).
+    ///
+    /// ```
+    /// use rayon::prelude::*;
+    ///
+    /// let map = memkv::ShardedArt::new(4);
+    /// map.par_extend((0..1000u64).into_par_iter().map(|i| (i.to_be_bytes(), i)));
+    /// assert_eq!(map.get(7u64.to_be_bytes()), Some(7));
+    /// ```
+    pub fn par_extend<K: AsRef<[u8]> + Send>(&self, pairs: impl IntoParallelIterator<Item = (K, V)>) {
+        if let Err(error) = self.load_records(&Gathered::new(pairs)) {
+            fail_build(&error);
+        }
+    }
+
+    fn load_records<R: Records<V>>(&self, records: &R) -> Result<(), BuildError> {
+        let sample = sample(records, self.target);
+        if sample.is_empty() {
+            return Ok(());
+        }
+        self.divide(&quantiles(&sample, self.target));
+        let parts: Vec<Part<V::Bits>> = {
+            let pin = guard::pin();
+            self.table.load(&pin).parts().to_vec()
+        };
+        let bounds: Vec<Arc<[u8]>> = parts[1..].iter().map(|(low, _)| Arc::clone(low)).collect();
+        let plan = Plan::new(records, &bounds, &sample)?;
+        (0..parts.len()).into_par_iter().try_for_each(|i| {
+            let (low, shard) = &parts[i];
+            let high = parts.get(i + 1).map(|(low, _)| &**low);
+            let range = plan.parts(low, high);
+            if shard.tree.len() > 0 {
+                return Ok(plan.visit(range, |key, _, value| self.try_insert(key, value).map(drop))?);
+            }
+            match self.put(shard, high, plan.tree(range)?) {
+                None => Ok(()),
+                // Somebody else was faster.
+                Some(tree) => Ok(self.insert_tree(tree)?),
+            }
+        })
+    }
+
+    fn insert_tree(&self, tree: RawTree<V::Bits>) -> Result<(), InsertError> {
+        let tree = FastArt::<V>::of(tree);
+        let mut cursor = tree.cursor();
+        while let Some((key, value)) = cursor.next() {
+            self.try_insert(key, value)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the map other boundaries, if it is empty.
+    fn divide(&self, bounds: &[Arc<[u8]>]) {
+        if !self.is_empty() {
+            return;
+        }
+        let _admin = self.admin.write();
+        let pin = guard::pin_to_write();
+        let table = self.table.load(&pin);
+        // Those given by the caller stay.
+        if table.len() >= self.target || bounds.is_empty() {
+            return;
+        }
+        let _closed: Vec<_> = table.parts().iter().map(|(_, shard)| shard.gate.close()).collect();
+        if table.parts().iter().all(|(_, shard)| shard.tree.len() == 0) {
+            let lows = std::iter::once(Arc::default()).chain(bounds.iter().cloned());
+            self.table.replace(Table::new(lows.map(|low| (low, Shard::new(RawTree::new()))).collect()), &pin);
+        }
+    }
+
+    /// Puts a tree in the place of a shard, if that is still there as it was, and empty; else gives it back.
+    fn put(&self, shard: &Arc<Shard<V::Bits>>, high: Option<&[u8]>, tree: RawTree<V::Bits>) -> Option<RawTree<V::Bits>> {
+        let _admin = self.admin.write();
+        let pin = guard::pin_to_write();
+        let _closed = shard.gate.close();
+        let table = self.table.load(&pin);
+        match table.position(shard).filter(|&i| table.high(i) == high && shard.tree.len() == 0) {
+            None => Some(tree),
+            Some(i) => {
+                self.table.replace(table.with(i..i + 1, [(Arc::clone(table.low(i)), Shard::new(tree))]), &pin);
+                None
+            }
+        }
+    }
+}

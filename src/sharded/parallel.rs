@@ -1,0 +1,98 @@
+//! All shards at once, by the threads of rayon's pool.
+
+#![forbid(unsafe_code)]
+
+use super::{Range, ShardedArt};
+use crate::guard;
+use crate::value::Value;
+use rayon::prelude::*;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// From the first key to before the second; from the last one on to the end.
+type Span = (Arc<[u8]>, Option<Arc<[u8]>>);
+
+impl<V: Value> ShardedArt<V> {
+    /// The parts of the shards at this moment.
+    fn spans(&self) -> Vec<Span> {
+        let pin = guard::pin();
+        let table = self.table.load(&pin);
+        (0..table.len()).map(|i| (Arc::clone(table.low(i)), (i + 1 < table.len()).then(|| Arc::clone(table.low(i + 1))))).collect()
+    }
+
+    fn between(&self, (start, end): &Span) -> Range<'_, V> {
+        Range::new(self, Bound::Included(start), end.as_deref().map_or(Bound::Unbounded, Bound::Excluded))
+    }
+}
+
+impl<V: Value + Send + Sync> ShardedArt<V> {
+    /// All keys and values, the shards in parallel, each from its first key to its last. What it yields while others change the map is said at
+    /// [`Cursor`](super::Cursor).
+    ///
+    /// ```
+    /// use rayon::prelude::*;
+    ///
+    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
+    /// assert_eq!(map.par_iter().map(|(_, value)| value).sum::<u64>(), 3);
+    /// ```
+    pub fn par_iter(&self) -> impl ParallelIterator<Item = (Vec<u8>, V)> + '_ {
+        self.par_shards().flat_map_iter(|shard| shard)
+    }
+
+    /// The keys of each shard, as ranges in order, for work in parallel that allocates nothing for each key.
+    ///
+    /// ```
+    /// use rayon::prelude::*;
+    ///
+    /// let map = memkv::ShardedArt::<u64>::with_boundaries(["b", "c"]);
+    /// map.insert("a", 1);
+    /// assert_eq!(map.par_shards().map(Iterator::count).collect::<Vec<_>>(), [1, 0, 0]);
+    /// ```
+    pub fn par_shards(&self) -> impl IndexedParallelIterator<Item = Range<'_, V>> + '_ {
+        self.spans().into_par_iter().map(|span| self.between(&span))
+    }
+
+    /// Removes keys in parallel, and says how many of them there were. Each removal is atomic by itself.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
+    /// assert_eq!(map.par_remove(["b", "c"]), 1);
+    /// ```
+    pub fn par_remove<K: AsRef<[u8]>>(&self, keys: impl IntoParallelIterator<Item = K>) -> usize {
+        keys.into_par_iter().filter(|key| self.remove(key).is_some()).count()
+    }
+
+    /// Keeps the keys for which `keep` says so, the shards in parallel. Each removal is atomic by itself, and of the value that `keep` was asked about:
+    /// where another thread has stored one meanwhile, it is asked again.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
+    /// map.par_retain(|_, value| value > 1);
+    /// assert_eq!(map.len(), 1);
+    /// ```
+    pub fn par_retain(&self, keep: impl Fn(&[u8], V) -> bool + Sync) {
+        self.par_shards().for_each(|mut range| {
+            while let Some((key, value)) = range.lend() {
+                if !keep(key, value) {
+                    // Once more from what is there now.
+                    self.remove_if(key, |now| now.into_bits() == value.into_bits() || !keep(key, now));
+                }
+            }
+        });
+    }
+}
+
+impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> ParallelExtend<(K, V)> for ShardedArt<V> {
+    fn par_extend<I: IntoParallelIterator<Item = (K, V)>>(&mut self, pairs: I) {
+        ShardedArt::par_extend(self, pairs);
+    }
+}
+
+impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)> for ShardedArt<V> {
+    /// [`ShardedArt::par_extend`] into an empty map with 64 shards.
+    fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let map = Self::default();
+        map.par_extend(pairs);
+        map
+    }
+}

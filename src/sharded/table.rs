@@ -1,0 +1,145 @@
+//! The table of shards, and the way from a key to its shard.
+//!
+//! ```text
+//!   lows:    ""      http://i.       http://www.a    http://www.m        each shard has the keys from its own boundary
+//!   shards:  s0      s1              s2              s3                  to the next one
+//! ```
+//! A key is led to its shard by its beginning (router.rs). A table never changes: another takes its place.
+
+#![forbid(unsafe_code)]
+
+use super::router::Router;
+use crate::gate::Gate;
+use crate::raw::{RawTree, SharedTree, common_prefix};
+use crate::value::Bits;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A tree of a part of the keys.
+pub(super) struct Shard<B: Bits> {
+    pub(super) tree: SharedTree<B>,
+    /// Writers are inside while they change the tree.
+    pub(super) gate: Gate,
+}
+
+impl<B: Bits> Shard<B> {
+    pub(super) fn new(tree: RawTree<B>) -> Arc<Self> {
+        Arc::new(Shard { tree: SharedTree::new(tree), gate: Gate::new() })
+    }
+}
+
+/// A boundary and the shard of the keys from there on.
+pub(super) type Part<B> = (Arc<[u8]>, Arc<Shard<B>>);
+
+/// The shards in the order of their keys.
+pub(super) struct Table<B: Bits> {
+    /// The first boundary is the empty key, the others ascend.
+    parts: Vec<Part<B>>,
+    router: Router,
+}
+
+impl<B: Bits> Table<B> {
+    /// A table of parts that ascend.
+    pub(super) fn new(mut parts: Vec<Part<B>>) -> Self {
+        if !parts[0].0.is_empty() {
+            parts[0].0 = Arc::default();
+        }
+        debug_assert!(parts.is_sorted_by(|a, b| a.0 < b.0));
+        let router = Router::new(parts.iter().skip(1).map(|(low, _)| Arc::clone(low)).collect());
+        Table { parts, router }
+    }
+
+    pub(super) fn parts(&self) -> &[Part<B>] {
+        &self.parts
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    #[inline]
+    pub(super) fn shard(&self, i: usize) -> &Arc<Shard<B>> {
+        &self.parts[i].1
+    }
+
+    pub(super) fn low(&self, i: usize) -> &Arc<[u8]> {
+        &self.parts[i].0
+    }
+
+    /// The first key that is not in shard `i` any more, unless it is the last.
+    pub(super) fn high(&self, i: usize) -> Option<&[u8]> {
+        self.parts.get(i + 1).map(|(low, _)| &**low)
+    }
+
+    /// The number of the shard that has `key`.
+    #[inline]
+    pub(super) fn route(&self, key: &[u8]) -> usize {
+        self.router.route(key)
+    }
+
+    pub(super) fn position(&self, shard: &Arc<Shard<B>>) -> Option<usize> {
+        self.parts.iter().position(|(_, other)| Arc::ptr_eq(shard, other))
+    }
+
+    /// Some of the parts replaced by others.
+    pub(super) fn with(&self, range: Range<usize>, parts: impl IntoIterator<Item = Part<B>>) -> Self {
+        let mut all = self.parts.clone();
+        all.splice(range, parts);
+        Table::new(all)
+    }
+
+    /// Says what is wrong with the table, if anything is.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !self.parts[0].0.is_empty() || !self.parts.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err("boundaries do not ascend".to_owned());
+        }
+        match (0..self.len()).find(|&i| self.route(self.low(i)) != i) {
+            Some(i) => Err(format!("boundary {i} leads to shard {}", self.route(self.low(i)))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The shortest string that is greater than `below` and not greater than `key`, where `below < key`.
+pub(super) fn separator(below: &[u8], key: &[u8]) -> Arc<[u8]> {
+    Arc::from(&key[..=common_prefix(below, key).min(key.len() - 1)])
+}
+
+/// Boundaries that divide sorted keys into as many equal parts, or fewer where keys are equal.
+pub(crate) fn quantiles(sorted: &[Vec<u8>], parts: usize) -> Vec<Arc<[u8]>> {
+    let mut bounds: Vec<Arc<[u8]>> = Vec::new();
+    for part in 1..parts {
+        let at = part * sorted.len() / parts;
+        // The first key that differs from those before it.
+        let Some(key) = sorted.get(at) else { break };
+        let first = sorted.partition_point(|other| other < key);
+        let Some(before) = first.checked_sub(1) else { continue };
+        let bound = separator(&sorted[before], key);
+        if bounds.last().is_none_or(|last| *last < bound) {
+            bounds.push(bound);
+        }
+    }
+    bounds
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn string() -> impl Strategy<Value = Vec<u8>> {
+        let part =
+            prop_oneof![Just(b"http://".to_vec()), Just(vec![0]), Just(vec![0xFF]), Just(vec![0; 7]), any::<u8>().prop_map(|b| vec![b])];
+        proptest::collection::vec(part, 0..4).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn separators_lie_between(a in string(), b in string()) {
+            prop_assume!(a != b);
+            let (below, key) = if a < b { (a, b) } else { (b, a) };
+            let between = separator(&below, &key);
+            prop_assert!(below < between.to_vec() && between.to_vec() <= key);
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! The folder of a `HybridStore`: processes that end at any file operation, and files that are damaged or missing.
+
+use memkv::{FrozenOptions, HybridError, HybridOptions, HybridStore, SymbolTable, Wal};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+type Model = BTreeMap<Vec<u8>, u64>;
+
+/// A folder that is removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("memkv-hybrid-folder-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn options(wal: Wal) -> HybridOptions {
+    let frozen = FrozenOptions::new().chunk_keys(8).symbols(SymbolTable::None);
+    HybridOptions::new().frozen(frozen).wal(wal).background(false).threads(1)
+}
+
+fn content(store: &HybridStore) -> Model {
+    let content: Model = store.iter().collect();
+    assert_eq!(store.len(), content.len());
+    content
+}
+
+/// The `i`-th change of a writer, whose keys are its own: a value, or none.
+fn change(writer: usize, i: usize) -> (Vec<u8>, Option<u64>) {
+    let key = format!("writer {writer}, key {:02}", i * 7 % 23).into_bytes();
+    (key, (i % 5 != 3).then_some(if i.is_multiple_of(4) { u64::MAX - (i % 2) as u64 } else { i as u64 }))
+}
+
+/// A writer's keys after its first changes.
+fn after(writer: usize, changes: usize) -> Model {
+    let mut model = Model::new();
+    for (key, value) in (0..changes).map(|i| change(writer, i)) {
+        match value {
+            Some(value) => _ = model.insert(key, value),
+            None => _ = model.remove(&key),
+        }
+    }
+    model
+}
+
+fn make(store: &HybridStore, writer: usize, i: usize) {
+    let (key, value) = change(writer, i);
+    match value {
+        Some(value) => store.insert(key, value).unwrap(),
+        None => store.remove(key).unwrap(),
+    };
+}
+
+/// Changes that each writer of a process makes, and how many of them lie between two compactions.
+const CHANGES: usize = 24;
+const COMPACT: usize = 7;
+
+const CHILD: &str = "MEMKV_CRASH_CHILD";
+
+/// What a process does until it ends: `folder;mode;operations;changes of writer 0 so far,of writer 1`. It says what was acknowledged.
+#[test]
+fn child() {
+    let Ok(job) = std::env::var(CHILD) else { return };
+    let parts: Vec<&str> = job.split(';').collect();
+    let (mode, from): (&str, Vec<usize>) = (parts[1], parts[3].split(',').map(|n| n.parse().unwrap()).collect());
+    memkv::crash_after(parts[2].parse().unwrap());
+    let wal = match mode {
+        "off" => Wal::Off,
+        "buffered" => Wal::Buffered,
+        _ => Wal::Synced,
+    };
+    let store = HybridStore::open_with(parts[0], options(wal)).unwrap();
+    let out = Mutex::new(());
+    let say = |writer: usize, done: usize| {
+        let _alone = out.lock().unwrap();
+        println!("\nhas {writer} {done}");
+    };
+    std::thread::scope(|scope| {
+        for (writer, from) in from.iter().copied().enumerate() {
+            let (store, say) = (&store, &say);
+            scope.spawn(move || {
+                for i in from..from + CHANGES {
+                    make(store, writer, i);
+                    let compact = i % COMPACT == 6 && writer == 0;
+                    if compact {
+                        store.compact().unwrap();
+                    } else if wal == Wal::Buffered && i % 3 == 0 {
+                        store.sync().unwrap();
+                    }
+                    if wal == Wal::Synced || compact || wal == Wal::Buffered && i % 3 == 0 {
+                        say(writer, i + 1);
+                    }
+                }
+            });
+        }
+    });
+    println!("\nended");
+}
+
+/// Starts processes that end after ever more file operations, each in the folder that the one before left, and checks what is there each time.
+fn crash(mode: &str, writers: usize, most: u64) {
+    let folder = Folder::new(&format!("crash-{mode}-{writers}"));
+    let mut done = vec![0; writers];
+    let (mut crashes, mut ended) = (0, 0);
+    for operations in 1..=most {
+        let numbers: Vec<String> = done.iter().map(usize::to_string).collect();
+        let job = format!("{};{mode};{operations};{}", folder.0.display(), numbers.join(","));
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let output = command.args(["child", "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, job).output().unwrap();
+        let output = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines = || output.lines();
+        match lines().any(|line| line == "ended") {
+            true => ended += 1,
+            false => crashes += 1,
+        }
+        assert!(!output.contains("panicked") && !output.contains("FAILED"), "{output}");
+        let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
+        let found = content(&store);
+        for (writer, done) in done.iter_mut().enumerate() {
+            let start = format!("has {writer} ");
+            let acknowledged = lines().filter_map(|line| line.strip_prefix(&start)?.parse().ok()).max().unwrap_or(*done);
+            let prefix = format!("writer {writer},").into_bytes();
+            let mine: Model = found.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(key, value)| (key.clone(), *value)).collect();
+            // All that was acknowledged; perhaps more, up to what the writer was about to do; in the order in which it was done.
+            let may = acknowledged..=if mode == "synced" { acknowledged + 1 } else { *done + CHANGES };
+            let at = may.clone().find(|&changes| after(writer, changes) == mine);
+            *done = at.unwrap_or_else(|| panic!("operation {operations}: {writer} has {mine:?}, which it had not at {may:?}"));
+        }
+        // Without a log it is as its last compaction left it. Nothing is left that does not belong there.
+        drop(store);
+        for entry in fs::read_dir(&folder.0).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(!name.ends_with(".tmp"), "{name} after operation {operations}");
+        }
+    }
+    assert!(crashes >= most / 2, "{crashes} crashes, {ended} ended");
+}
+
+#[test]
+fn crashes_without_a_log() {
+    crash("off", 1, 60);
+}
+
+#[test]
+fn crashes_with_a_log() {
+    crash("synced", 1, 110);
+}
+
+#[test]
+fn crashes_with_a_log_that_is_synced_now_and_then() {
+    crash("buffered", 1, 80);
+}
+
+#[test]
+fn crashes_with_a_log_of_two_writers() {
+    crash("synced", 2, 110);
+}
+
+/// Names the folder of a process whose log fails.
+const FAILING: &str = "MEMKV_FAILING_CHILD";
+
+#[test]
+fn failing_child() {
+    let Ok(folder) = std::env::var(FAILING) else { return };
+    let store = HybridStore::open_with(&folder, options(Wal::Synced)).unwrap();
+    (0..10).for_each(|i| make(&store, 0, i));
+    memkv::fail_after(1);
+    assert!(matches!(store.insert("unsure", 1), Err(HybridError::Log(_))));
+    // Nothing goes on as if nothing had been.
+    for _ in 0..2 {
+        assert!(matches!(store.insert("refused", 1), Err(HybridError::Log(_))));
+        assert!(matches!(store.remove(change(0, 0).0), Err(HybridError::Log(_))));
+        assert!(matches!(store.sync(), Err(HybridError::Log(_))));
+    }
+    assert_eq!(store.get("refused"), None);
+    // What is there is there when the folder is opened anew.
+    let copy = Folder::new("failing-copy");
+    put(&copy.0, &files(Path::new(&folder)));
+    assert_eq!(content(&HybridStore::open_with(&copy.0, options(Wal::Off)).unwrap()), after(0, 10));
+    store.compact().unwrap();
+    (10..20).for_each(|i| make(&store, 0, i));
+    drop(store);
+    let mut found = content(&HybridStore::open_with(&folder, options(Wal::Off)).unwrap());
+    found.remove(&b"unsure"[..]);
+    assert_eq!(found, after(0, 20));
+}
+
+#[test]
+fn a_log_that_fails_is_reported_until_a_compaction() {
+    let folder = Folder::new("failing");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["failing_child", "--exact", "--nocapture"]).env(FAILING, &folder.0).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+}
+
+/// The files of a folder, by their names.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
+    let entries = entries.filter(|entry| entry.file_name() != "LOCK");
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+fn put(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).unwrap();
+    files.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
+}
+
+/// A folder with a layer and two logs, as it is when the process ends between the seal and the new layer.
+fn folder_amid_a_compaction(folder: &Path) -> Model {
+    let store = HybridStore::open_with(folder, options(Wal::Synced)).unwrap();
+    (0..30).for_each(|i| make(&store, 0, i));
+    store.compact().unwrap();
+    (30..36).for_each(|i| make(&store, 0, i));
+    // A folder is where the next layer should be.
+    fs::create_dir(folder.join("layer-2")).unwrap();
+    let error = store.compact().unwrap_err();
+    assert!(matches!(error, HybridError::Io(_)), "{error}");
+    (36..40).for_each(|i| make(&store, 0, i));
+    assert_eq!(content(&store), after(0, 40));
+    let stats = store.stats();
+    assert_eq!((stats.failures, stats.compactions, stats.delta_keys), (1, 1, 4));
+    assert!(stats.last_failure.is_some() && stats.sealed_bytes > 0);
+    let kept = files(folder);
+    assert_eq!(kept.keys().collect::<Vec<_>>(), ["MANIFEST", "layer-1", "log-2", "log-3"]);
+    // The next one merges what is sealed, and then the rest.
+    fs::remove_dir(folder.join("layer-2")).unwrap();
+    store.compact().unwrap();
+    assert_eq!((store.stats().sealed_bytes, store.stats().delta_keys, store.stats().last_failure), (0, 0, None));
+    assert_eq!(content(&store), after(0, 40));
+    drop(store);
+    assert_eq!(files(folder).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-3", "log-4"]);
+    put(folder, &kept);
+    after(0, 40)
+}
+
+#[test]
+fn a_failed_compaction_is_made_up_for() {
+    let folder = Folder::new("failed");
+    let model = folder_amid_a_compaction(&folder.0);
+    for wal in [Wal::Off, Wal::Synced, Wal::Buffered] {
+        let store = HybridStore::open_with(&folder.0, options(wal)).unwrap();
+        assert_eq!(store.stats().replayed, 10);
+        assert_eq!(content(&store), model);
+    }
+    let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
+    store.compact().unwrap();
+    drop(store);
+    assert_eq!(files(&folder.0).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-2"]);
+    assert_eq!(content(&HybridStore::open(&folder.0).unwrap()), model);
+}
+
+fn open_damaged(folder: &Path, what: &str) -> HybridError {
+    let before = files(folder);
+    match HybridStore::open_with(folder, options(Wal::Synced)) {
+        Ok(_) => panic!("{what} is not found out"),
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            assert!(files(folder) == before, "{what}: the folder was changed");
+            error
+        }
+    }
+}
+
+#[test]
+fn damage_is_found_out_and_named() {
+    let folder = Folder::new("damage");
+    folder_amid_a_compaction(&folder.0);
+    let whole = files(&folder.0);
+    for (name, bytes) in &whole {
+        let put_other = |other: Option<Vec<u8>>| {
+            let mut files = whole.clone();
+            match other {
+                Some(other) => _ = files.insert(name.clone(), other),
+                None => _ = files.remove(name),
+            }
+            put(&folder.0, &files);
+        };
+        put_other(None);
+        let error = open_damaged(&folder.0, name);
+        // Where the last log is missing, the one before says that there should be one.
+        assert!(matches!(&error, HybridError::Missing { file } if file.ends_with(name)), "{name}: {error}");
+        let last_log = name == "log-3";
+        for len in (0..bytes.len()).step_by(if bytes.len() > 1000 { 37 } else { 1 }) {
+            put_other(Some(bytes[..len].to_vec()));
+            if last_log && len >= 24 {
+                // As a crash would leave it.
+                let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
+                assert!((36..40).any(|changes| after(0, changes) == content(&store)), "{name} of {len} bytes");
+            } else {
+                open_damaged(&folder.0, &format!("{name} of {len} bytes"));
+            }
+        }
+        for at in (0..bytes.len()).step_by(if bytes.len() > 1000 { 11 } else { 1 }) {
+            let mut other = bytes.clone();
+            other[at] ^= 1 << (at % 8);
+            put_other(Some(other));
+            let what = format!("{name}, byte {at}");
+            match HybridStore::open_with(&folder.0, options(Wal::Off)) {
+                // The last frame, which might have been torn.
+                Ok(store) => assert!(last_log && content(&store) == after(0, 39), "{what}"),
+                Err(_) => _ = open_damaged(&folder.0, &what),
+            }
+        }
+        let longer = [&bytes[..], b"?"].concat();
+        put_other(Some(longer));
+        match HybridStore::open_with(&folder.0, options(Wal::Off)) {
+            Ok(store) => assert!(last_log && content(&store) == after(0, 40), "{name}, longer"),
+            Err(_) => _ = open_damaged(&folder.0, &format!("{name}, longer")),
+        }
+    }
+    let other = Folder::new("damage-other");
+    HybridStore::from(memkv::FrozenLayer::from_sorted(&[("a", 1)]).unwrap()).save(&other.0).unwrap();
+    put(&folder.0, &whole);
+    fs::copy(other.0.join("layer-1"), folder.0.join("layer-1")).unwrap();
+    assert!(matches!(open_damaged(&folder.0, "another layer"), HybridError::Damaged { .. }));
+}
+
+#[test]
+fn a_log_does_not_grow_for_ever() {
+    let folder = Folder::new("grow");
+    let store = HybridStore::open_with(&folder.0, options(Wal::Buffered).background(true).compact_log(20_000)).unwrap();
+    let begin = std::time::Instant::now();
+    while store.stats().compactions < 2 {
+        // Nothing is left of it but notes.
+        store.insert("comes and goes", 1).unwrap();
+        store.remove("comes and goes").unwrap();
+        assert!(begin.elapsed().as_secs() < 60, "{:?}", store.stats());
+    }
+    store.compact().unwrap();
+    assert_eq!((store.len(), store.stats().log_bytes), (0, 0));
+    let before = files(&folder.0);
+    store.compact().unwrap();
+    assert!(files(&folder.0) == before, "there was nothing to compact");
+    drop(store);
+    assert!(files(&folder.0).values().map(Vec::len).sum::<usize>() < 1000);
+}
+
+#[test]
+fn a_base_that_has_grown_gets_new_symbols() {
+    let options = || HybridOptions::new().background(false);
+    let folder = Folder::new("symbols");
+    // Numbers at first, later words.
+    let words = ["apple", "banana", "cherry", "damson", "elderberry", "fig", "grape", "hawthorn", "juniper", "lemon", "mulberry"];
+    let url = |i: usize| match i {
+        0..2000 => format!("{i:06}"),
+        _ => [7, 5, 3, 2].map(|by| words[i.wrapping_mul(0x9E37_79B9) / by % words.len()]).join("-") + &i.to_string(),
+    };
+    let mut store = HybridStore::open_with(&folder.0, options()).unwrap();
+    let mut keys = 0;
+    for step in 0..10 {
+        let more = if keys == 0 { 2000 } else { keys / 3 };
+        (keys..keys + more).for_each(|i| _ = store.insert(url(i), i as u64).unwrap());
+        keys += more;
+        store.compact().unwrap();
+        if step % 4 == 1 {
+            drop(store);
+            store = HybridStore::open_with(&folder.0, options()).unwrap();
+        }
+    }
+    let fresh = {
+        let mut pairs: Vec<(String, u64)> = (0..keys).map(|i| (url(i), i as u64)).collect();
+        pairs.sort();
+        memkv::FrozenLayer::from_sorted(&pairs).unwrap()
+    };
+    let (mine, best) = (store.stats().base_bytes, fresh.memory_usage().total());
+    assert!(mine * 100 < best * 125, "{mine} bytes, which could be {best}");
+    assert_eq!(store.len(), keys);
+}
+
+#[test]
+fn later_versions_are_refused_by_name() {
+    let folder = Folder::new("version");
+    folder_amid_a_compaction(&folder.0);
+    let whole = files(&folder.0);
+    for name in ["MANIFEST", "log-2"] {
+        let mut files = whole.clone();
+        files.get_mut(name).unwrap()[8] = 9;
+        put(&folder.0, &files);
+        assert!(matches!(open_damaged(&folder.0, name), HybridError::Version { file, found: 9 } if file.ends_with(name)));
+    }
+}
+
+#[test]
+fn saving_replaces_whatever_store_was_there() {
+    let folder = Folder::new("replace");
+    folder_amid_a_compaction(&folder.0);
+    let store = HybridStore::new();
+    store.insert("a", u64::MAX).unwrap();
+    store.save(&folder.0).unwrap();
+    assert_eq!(content(&HybridStore::open(&folder.0).unwrap()), [(b"a".to_vec(), u64::MAX)].into());
+    assert_eq!(files(&folder.0).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-2"]);
+    // A log, from here on and not any more.
+    for wal in [Wal::Synced, Wal::Off, Wal::Buffered] {
+        let store = HybridStore::open_with(&folder.0, options(wal)).unwrap();
+        store.insert("b", 1).unwrap();
+        drop(store);
+        let found = content(&HybridStore::open(&folder.0).unwrap());
+        assert_eq!(found.len(), 2);
+    }
+}
+
+#[test]
+fn a_folder_is_open_in_one_place_at_a_time() {
+    let folder = &Folder::new("lock").0;
+    let store = HybridStore::open(folder).unwrap();
+    store.insert("a", 1).unwrap();
+    let in_use = |error| matches!(error, HybridError::InUse { folder: named } if named == *folder);
+    assert!(in_use(HybridStore::open(folder).unwrap_err()));
+    assert!(in_use(HybridStore::new().save(folder).unwrap_err()));
+    store.save(folder).unwrap();
+    drop(store);
+    assert_eq!(HybridStore::open(folder).unwrap().get("a"), Some(1));
+}
+
+#[test]
+fn values_that_would_be_lost_are_refused() {
+    let options = HybridOptions::new().frozen(memkv::FrozenOptions::new().values(memkv::ValueWidth::None));
+    assert!(matches!(HybridStore::with_options(options), Err(HybridError::Option(_))));
+}

@@ -1,0 +1,298 @@
+//! `ShardedArt` under many threads while its shards are split: what they see, and what is left.
+
+use memkv::{BuildError, FastArt, InsertError, MAX_KEY_LEN, ShardedArt};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Rounds of a loop, fewer under an interpreter.
+fn rounds(n: u64) -> u64 {
+    if cfg!(miri) { n / 500 + 8 } else { n }
+}
+
+/// A number that looks random.
+fn mix(i: u64) -> u64 {
+    let i = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (i ^ (i >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 16
+}
+
+fn key(i: u64) -> Vec<u8> {
+    format!("https://www.host{}.example/path/{}/page-{i}.html", i % 7, i % 31).into_bytes()
+}
+
+/// Splits shards at keys, in an endless order, while `work` runs.
+fn while_splitting<R>(map: &ShardedArt, keys: u64, work: impl FnOnce() -> R) -> R {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0.. {
+                if done.load(Relaxed) {
+                    break;
+                }
+                map.split(key(mix(i) % keys)).unwrap();
+                // What comes back must not fill the machine with shards.
+                if i % 64 == 63 {
+                    thread::sleep(Duration::from_millis(20));
+                }
+            }
+        });
+        let result = work();
+        done.store(true, Relaxed);
+        result
+    })
+}
+
+#[test]
+fn threads_with_keys_of_their_own_see_what_they_wrote() {
+    let (threads, keys, steps) = (4, 600, rounds(30_000));
+    let map = ShardedArt::new(8);
+    let models: Vec<BTreeMap<Vec<u8>, u64>> = while_splitting(&map, keys, || {
+        thread::scope(|scope| {
+            let run = |t: u64| {
+                let (map, mut model) = (map.pin(), BTreeMap::new());
+                for step in 0..steps {
+                    let r = mix(t << 32 | step);
+                    let k = key(r % (keys / threads) * threads + t);
+                    match r >> 20 & 7 {
+                        0..=2 => assert_eq!(map.get(&k), model.get(&k).copied()),
+                        3..=5 => assert_eq!(map.insert(&k, step), model.insert(k, step)),
+                        _ => assert_eq!(map.remove(&k), model.remove(&k)),
+                    }
+                }
+                model
+            };
+            let handles: Vec<_> = (0..threads).map(|t| scope.spawn(move || run(t))).collect();
+            handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+        })
+    });
+    map.check().unwrap();
+    let all: BTreeMap<_, _> = models.into_iter().flatten().collect();
+    assert!(map.shards().len() > 8);
+    assert_eq!(map.len(), all.len());
+    assert!(map.iter().eq(all));
+}
+
+#[test]
+fn counters_lose_nothing() {
+    let (map, n) = (ShardedArt::new(4), rounds(30_000));
+    (0..2000).for_each(|i| _ = map.insert(key(i), 0));
+    while_splitting(&map, 2000, || {
+        thread::scope(|scope| {
+            for t in 0..4 {
+                let map = &map;
+                scope.spawn(move || (0..n).for_each(|i| _ = map.compute(key(mix(i * 4 + t) % 2000), |count| Some(count.unwrap_or(0) + 1))));
+            }
+        });
+    });
+    map.check().unwrap();
+    assert_eq!(map.iter().map(|(_, count)| count).sum::<u64>(), 4 * n);
+    assert_eq!(map.len(), 2000);
+}
+
+#[test]
+fn scans_yield_what_stays_once_and_in_order() {
+    let map = ShardedArt::new(4);
+    let n = 3000;
+    (0..n).for_each(|i| _ = map.insert(key(i), i));
+    let mut stays: Vec<Vec<u8>> = (0..n).filter(|i| i % 3 != 0).map(key).collect();
+    stays.sort_unstable();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0.. {
+                if stop.load(Relaxed) {
+                    break;
+                }
+                let k = mix(i) % (n / 3) * 3;
+                if i % 2 == 0 {
+                    map.remove(key(k))
+                } else {
+                    map.insert(key(k), k)
+                };
+            }
+        });
+        while_splitting(&map, n, || {
+            let end = Instant::now() + Duration::from_millis(if cfg!(miri) { 1 } else { 1500 });
+            let mut round = 0;
+            while Instant::now() < end {
+                round += 1;
+                let (a, b) = (mix(round) as usize % stays.len(), mix(round + 7) as usize % stays.len());
+                let want = &stays[a.min(b)..=a.max(b)];
+                let range = || map.range(&want[0][..]..=&want[want.len() - 1][..]);
+                let check = |got: Vec<(Vec<u8>, u64)>| {
+                    assert!(got.windows(2).all(|w| w[0].0 < w[1].0), "not in order");
+                    assert!(got.iter().all(|(k, v)| *k == key(*v)), "a value of another key");
+                    assert!(got.iter().map(|(k, _)| k).filter(|k| stays.binary_search(k).is_ok()).eq(want), "a key is missing");
+                };
+                check(range().collect());
+                let mut back: Vec<_> = range().rev().collect();
+                back.reverse();
+                check(back);
+                let (mut both, mut front, mut back) = (range(), Vec::new(), Vec::new());
+                for i in 0.. {
+                    let next = if mix(i) & 1 == 0 { both.next().map(|e| front.push(e)) } else { both.next_back().map(|e| back.push(e)) };
+                    if next.is_none() {
+                        break;
+                    }
+                }
+                back.reverse();
+                front.extend(back);
+                check(front);
+                let some: Vec<&[u8]> = want.iter().map(Vec::as_slice).step_by(5).collect();
+                assert!(map.get_many(&some).iter().zip(&some).all(|(value, k)| value.is_some_and(|v| key(v) == **k)));
+            }
+        });
+        stop.store(true, Relaxed);
+    });
+    map.check().unwrap();
+}
+
+#[test]
+fn each_key_is_popped_once_and_in_order() {
+    let map = ShardedArt::new(4);
+    let n = rounds(20_000);
+    (0..n).for_each(|i| _ = map.insert(i.to_be_bytes(), i));
+    let popped: Vec<Vec<u64>> = thread::scope(|scope| {
+        let pop =
+            |last: bool| std::iter::from_fn(|| if last { map.pop_last() } else { map.pop_first() }).map(|(_, v)| v).collect::<Vec<_>>();
+        let handles: Vec<_> = (0..4).map(|t| scope.spawn(move || pop(t % 2 == 0))).collect();
+        (0..n).step_by(97).for_each(|i| _ = map.split(i.to_be_bytes()).unwrap());
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+    });
+    assert!(popped.iter().enumerate().all(|(t, keys)| keys.is_sorted_by(|a, b| if t % 2 == 0 { a > b } else { a < b })));
+    let mut all: Vec<u64> = popped.concat();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..n));
+    assert!(map.is_empty());
+    map.check().unwrap();
+}
+
+#[test]
+fn a_growing_map_is_split() {
+    for ascending in [true, false] {
+        let map = ShardedArt::new(8);
+        let n = rounds(150_000);
+        thread::scope(|scope| {
+            for t in 0..2 {
+                let map = &map;
+                let i = move |i: u64| if ascending { i } else { mix(i) };
+                scope.spawn(move || (t..n).step_by(2).for_each(|n| _ = map.insert(i(n).to_be_bytes(), n)));
+            }
+        });
+        map.check().unwrap();
+        map.rebalance().unwrap();
+        map.check().unwrap();
+        assert_eq!(map.len() as u64, n);
+        let shards = map.shards();
+        assert!(cfg!(miri) || (8..=16).contains(&shards.len()), "{shards:?}");
+        let most = shards.iter().map(|shard| shard.len).max().unwrap();
+        assert!(cfg!(miri) || most * 8 <= map.len() * 2 + 8, "{shards:?}");
+    }
+}
+
+#[test]
+fn boundaries_may_be_any_keys() {
+    let long = vec![b'x'; 70_000];
+    let keys: Vec<Vec<u8>> =
+        [&b""[..], b"\0", b"\0\0", b"a", b"a\0", b"aa", b"https://www.", b"\xFF", b"\xFF\xFF", &long, &[&long[..], b"y"].concat()]
+            .iter()
+            .flat_map(|key| [key.to_vec(), [key, &b"\0"[..]].concat(), [key, &b"\xFF"[..]].concat()])
+            .collect();
+    let model: BTreeMap<Vec<u8>, u64> = keys.iter().cloned().zip(0..).collect();
+    let given = ShardedArt::with_boundaries(&keys);
+    let split = ShardedArt::new(1);
+    for (k, v) in &model {
+        assert_eq!((given.insert(k, *v), split.insert(k, *v)), (None, None));
+    }
+    for k in keys.iter().rev() {
+        split.split(k).unwrap();
+        split.check().unwrap();
+    }
+    // No boundary is the empty key, which is the first shard's.
+    assert_eq!((given.shards().len(), split.shards().len()), (model.len(), model.len()));
+    for map in [given, split] {
+        map.check().unwrap();
+        assert!(map.iter().eq(model.clone()));
+        assert!(map.iter().rev().eq(model.clone().into_iter().rev()));
+        for (k, v) in &model {
+            assert_eq!(map.get(k), Some(*v));
+            assert!(map.range(&k[..]..).eq(model.range(k.clone()..).map(|(k, v)| (k.clone(), *v))));
+        }
+        assert!(model.keys().all(|k| map.pop_first().is_some_and(|(popped, _)| popped == *k)));
+        assert_eq!((map.len(), map.shards().len(), map.pop_last()), (0, 1, None));
+    }
+}
+
+#[test]
+fn loads_are_sorted_and_the_last_of_equal_keys_stays() {
+    let n = rounds(200_000);
+    for (shards, prefix) in [(1, &b""[..]), (64, b"https://www.example.org/all/the/same/"), (300, b"\xFF\xFF")] {
+        let key = |i: u64| [prefix, format!("{:05}", mix(i) % 90_000).as_bytes()].concat();
+        let pairs: Vec<(Vec<u8>, u64)> = (0..n).map(|i| (key(i), i)).collect();
+        let model: BTreeMap<Vec<u8>, u64> = pairs.iter().cloned().collect();
+        let text: Vec<u8> = pairs.iter().flat_map(|(key, _)| [key, &b"\n"[..]].concat()).collect();
+        let width = prefix.len() as u64 + 6;
+        let maps: [ShardedArt; 4] = std::array::from_fn(|_| ShardedArt::new(shards));
+        maps[0].load(&pairs).unwrap();
+        maps[1].par_extend(pairs.par_iter().map(|(key, value)| (key, *value)));
+        maps[2].load_text(&text, |line, at| (line, at / width)).unwrap();
+        // Into a map with keys.
+        maps[3].load(&pairs[..pairs.len() / 3]).unwrap();
+        maps[3].load(&pairs[pairs.len() / 3..]).unwrap();
+        for map in &maps {
+            map.check().unwrap();
+            assert_eq!(map.len(), model.len());
+            assert!(map.iter().eq(model.clone()));
+            let lens: Vec<usize> = map.shards().iter().map(|shard| shard.len).collect();
+            assert!(cfg!(miri) || lens.len() > shards * 9 / 10, "{} shards", lens.len());
+            let most = lens.iter().max().unwrap();
+            assert!(cfg!(miri) || most * shards <= model.len() * 3 / 2, "{lens:?}");
+        }
+        let fast = FastArt::from_unsorted(&pairs).unwrap();
+        fast.check().unwrap();
+        assert!(fast.iter().eq(model.clone()));
+        assert!(pairs.into_par_iter().collect::<FastArt>() == fast);
+    }
+}
+
+#[test]
+fn loads_go_on_beside_writers() {
+    let n = rounds(60_000);
+    let map = ShardedArt::new(16);
+    thread::scope(|scope| {
+        scope.spawn(|| (0..n / 4).for_each(|i| assert_eq!(map.insert(key(i * 4 + 1), 1), None)));
+        scope.spawn(|| map.par_extend((0..n / 4).into_par_iter().map(|i| (key(i * 4 + 2), 2))));
+        let pairs: Vec<_> = (0..n / 4).map(|i| (key(i * 4 + 3), 3)).collect();
+        map.load(&pairs).unwrap();
+    });
+    map.check().unwrap();
+    assert_eq!(map.len() as u64, n / 4 * 3);
+    assert!(map.par_iter().all(|(k, v)| key(
+        k.rsplit(|b| *b == b'-').next().unwrap()[..].iter().take_while(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u64::from(b - b'0'))
+    ) == k
+        && v > 0));
+}
+
+#[test]
+fn a_key_over_the_limit_is_refused() {
+    let map = ShardedArt::from([("a", 1u64)]);
+    let long = vec![0; MAX_KEY_LEN + 1];
+    let error = InsertError::KeyTooLong { len: MAX_KEY_LEN + 1 };
+    assert_eq!(map.try_insert(&long, 1), Err(error));
+    assert_eq!(map.split(&long), Err(error));
+    assert_eq!(map.load(&[(&b"b"[..], 2), (&long, 3)]), Err(BuildError::Insert(error)));
+    assert_eq!(FastArt::from_unsorted(&[(&b"b"[..], 2u64), (&long, 3)]), Err(BuildError::Insert(error)));
+    assert!(map.iter().eq([(b"a".to_vec(), 1)]));
+    assert!(map.load::<&str>(&[]).is_ok() && map.load_text(b"", |line, at| (line, at)).is_ok());
+    assert_eq!(map.len(), 1);
+}
+
+#[test]
+fn shared_maps_and_their_scans_are_send() {
+    fn is<T: Send + Sync>() {}
+    is::<ShardedArt<u64>>();
+    is::<ShardedArt<()>>();
+    is::<memkv::sharded::Cursor<'static, u64>>();
+}
