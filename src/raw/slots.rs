@@ -249,8 +249,12 @@ impl<T> Slots<T> {
         (segments, SLOTS as usize * size_of::<Room<T>>(), lists + size_of::<Self>())
     }
 
-    /// Says what is wrong, if anything is, given the slots that should be taken. Nobody else uses it meanwhile.
+    /// Says what is wrong, if anything is, given the slots that should be taken. Nobody else fills any meanwhile; threads may leave some that
+    /// were retired, so all is looked at under the locks.
     pub(super) fn check(&self, slots: impl Iterator<Item = u32>) -> Result<(), String> {
+        // Before the locks, since the source may collect what was retired.
+        let slots: Vec<u32> = slots.collect();
+        let owned: Vec<_> = self.stripes.iter().map(|stripe| stripe.0.read()).collect();
         let next = self.numbers.read().next;
         let mut want = vec![0u64; next as usize];
         for slot in slots {
@@ -270,13 +274,13 @@ impl<T> Slots<T> {
             }
             if used != 0 && used != FULL {
                 open += 1;
-                let owned = self.stripes[segment.owner.load(Relaxed) as usize].0.read();
-                if owned.open.get(segment.at.load(Relaxed) as usize) != Some(&number) {
+                let owner = &owned[segment.owner.load(Relaxed) as usize];
+                if owner.open.get(segment.at.load(Relaxed) as usize) != Some(&number) {
                     return Err(format!("segment {number} is not listed as open"));
                 }
             }
         }
-        let listed: usize = self.stripes.iter().map(|stripe| stripe.0.read().open.len()).sum();
+        let listed: usize = owned.iter().map(|owned| owned.open.len()).sum();
         if open == listed { Ok(()) } else { Err(format!("{open} segments are open, {listed} are listed")) }
     }
 }
