@@ -87,9 +87,9 @@ pub(crate) const LEAF_SIZE: usize = 1792;
 /// Keys that a leaf may have before it is split. In a model a few keys must make a tree of several levels.
 pub(crate) const LEAF_COUNT: usize = if cfg!(loom) { 3 } else { 192 };
 /// Bytes that an inner node may take before it is split.
-pub(crate) const INNER_SIZE: usize = 1536;
+pub(crate) const INNER_SIZE: usize = 768;
 /// Separators that an inner node may have before it is split.
-pub(crate) const INNER_COUNT: usize = if cfg!(loom) { 3 } else { 128 };
+pub(crate) const INNER_COUNT: usize = if cfg!(loom) { 3 } else { 64 };
 /// Bytes of a slot.
 pub(crate) const SLOT: usize = size_of::<*mut u8>();
 
