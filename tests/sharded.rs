@@ -3,7 +3,7 @@
 use memkv::{BuildError, FastArt, InsertError, MAX_KEY_LEN, ShardedArt};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -273,6 +273,29 @@ fn loads_go_on_beside_writers() {
         k.rsplit(|b| *b == b'-').next().unwrap()[..].iter().take_while(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u64::from(b - b'0'))
     ) == k
         && v > 0));
+}
+
+#[test]
+fn loads_go_on_beside_splits() {
+    // The function that parses splits shards while the load has planned for them, and has put nothing into them yet.
+    let n = rounds(20_000);
+    let text: Vec<u8> = (0..n).flat_map(|i| [key(mix(i) % n), b"\n".to_vec()].concat()).collect();
+    let model: BTreeMap<&[u8], u64> =
+        text.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(|line| (line, line.len() as u64)).collect();
+    let map = ShardedArt::with_boundaries([key(n / 2)]);
+    let calls = AtomicU64::new(0);
+    map.load_text(&text, |line, _| {
+        let call = calls.fetch_add(1, Relaxed);
+        if call.is_multiple_of(rounds(2000)) {
+            map.split(key(mix(call) % n)).unwrap();
+        }
+        (line, line.len() as u64)
+    })
+    .unwrap();
+    map.check().unwrap();
+    assert!(map.shards().len() > 4);
+    assert_eq!(map.len(), model.len());
+    assert!(model.iter().all(|(k, v)| map.get(k) == Some(*v)));
 }
 
 #[test]

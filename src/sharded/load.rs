@@ -94,7 +94,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
             if shard.tree.len() > 0 {
                 return Ok(plan.visit(range, |key, _, value| self.try_insert(key, value).map(drop))?);
             }
-            match self.put(shard, high, plan.tree(range)?) {
+            match self.put(shard, low, high, plan.tree(range)?) {
                 None => Ok(()),
                 // Somebody else was faster.
                 Some(tree) => Ok(self.insert_tree(tree)?),
@@ -130,13 +130,14 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         }
     }
 
-    /// Puts a tree in the place of a shard, if that is still there as it was, and empty; else gives it back.
-    fn put(&self, shard: &Arc<Shard<V::Bits>>, high: Option<&[u8]>, tree: RawTree<V::Bits>) -> Option<RawTree<V::Bits>> {
+    /// Puts a tree in the place of a shard, if that still has the keys from `low` to `high` and is empty; else gives it back.
+    fn put(&self, shard: &Arc<Shard<V::Bits>>, low: &[u8], high: Option<&[u8]>, tree: RawTree<V::Bits>) -> Option<RawTree<V::Bits>> {
         let _admin = self.admin.write();
         let pin = guard::pin_to_write();
         let _closed = shard.gate.close();
         let table = self.table.load(&pin);
-        match table.position(shard).filter(|&i| table.high(i) == high && shard.tree.len() == 0) {
+        let is_free = |i: &usize| **table.low(*i) == *low && table.high(*i) == high && shard.tree.len() == 0;
+        match table.position(shard).filter(is_free) {
             None => Some(tree),
             Some(i) => {
                 self.table.replace(table.with(i..i + 1, [(Arc::clone(table.low(i)), Shard::new(tree))]), &pin);
