@@ -113,6 +113,8 @@ mod raw;
 pub mod sharded;
 mod sync;
 mod value;
+#[cfg(not(loom))]
+mod waves;
 
 pub use arena::ArenaArt;
 pub use arena::shared::ConcurrentArenaArt;

@@ -19,6 +19,7 @@ use crate::fast::FastArt;
 use crate::raw::{Builder, RawTree, common_prefix};
 use crate::sharded::{Router, quantiles};
 use crate::value::Value;
+use crate::waves::in_waves;
 use rayon::prelude::*;
 use records::AHEAD;
 use sort::Entry;
@@ -129,22 +130,8 @@ impl<'r, R> Plan<'r, R> {
     where
         R: Records<V>,
     {
-        let wave = 2 * rayon::current_num_threads();
-        let sorted = |from: usize| (from..parts.end.min(from + wave)).into_par_iter().map(|part| self.sorted(part)).collect::<Vec<_>>();
-        let (mut from, mut now) = (parts.start, sorted(parts.start));
         let mut last: Vec<u8> = Vec::new();
-        while !now.is_empty() {
-            from += now.len();
-            let mut next = Vec::new();
-            // The visitor stays on this thread.
-            let result = rayon::in_place_scope(|scope| {
-                scope.spawn(|_| next = sorted(from));
-                now.iter().try_for_each(|entries| self.visit_part(entries, &mut last, &mut visit))
-            });
-            result?;
-            now = next;
-        }
-        Ok(())
+        in_waves(parts, |part| self.sorted(part), |entries| self.visit_part(&entries, &mut last, &mut visit))
     }
 
     /// The rest of [`visit`](Self::visit) for one part; `last` is the last key of the part before.
