@@ -275,6 +275,24 @@ fn loads_go_on_beside_writers() {
         && v > 0));
 }
 
+/// What reads a line again for each step along it would not be done in hours.
+#[test]
+fn long_lines_are_loaded_in_time() {
+    let len = if cfg!(miri) { 5000 } else { 6 << 20 };
+    let line = |c: u8| [&vec![b'x'; len][..], &[c], b"\n"].concat();
+    let text = [line(b'b'), line(b'a'), b"a\n\nz\n".to_vec(), line(b'a'), line(b'c')].concat();
+    let map = ShardedArt::default();
+    map.load_text(&text, |line, at| (line, at)).unwrap();
+    map.check().unwrap();
+    let at = len as u64 + 2;
+    let [a, b, c] = [line(b'a'), line(b'b'), line(b'c')].map(|mut key| key.drain(..=len).collect::<Vec<u8>>());
+    let want = [(vec![], 2 * at + 2), (b"a".to_vec(), 2 * at), (a, 2 * at + 5), (b, 0), (c, 3 * at + 5), (b"z".to_vec(), 2 * at + 3)];
+    assert!(map.iter().eq(want));
+    // No line ends.
+    map.load_text(&vec![b'y'; if cfg!(miri) { 5000 } else { 150 << 20 }], |line, _| (&line[..3], 1)).unwrap();
+    assert_eq!((map.get("yyy"), map.len()), (Some(1), 7));
+}
+
 #[test]
 fn loads_go_on_beside_splits() {
     // The function that parses splits shards while the load has planned for them, and has put nothing into them yet.

@@ -41,16 +41,26 @@ pub(crate) struct Plan<'r, R> {
     places: Vec<Vec<Vec<u32>>>,
 }
 
-/// Keys of some records, sorted.
+/// Bytes that a sample takes in memory, with those that are read to find it.
+const BUDGET: usize = 128 << 20;
+
+/// Keys of some records, sorted: as many as make good boundaries between so many shards, if they fit the budget.
 pub(crate) fn sample<V, R: Records<V>>(records: &R, shards: usize) -> Vec<Vec<u8>> {
-    let count = SAMPLE * PARTS.max(4 * shards);
-    // Words of equal distance in a shuffled order would do; these are Weyl's sequence, finalized.
-    let word = |i: usize| {
-        let word = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (word ^ (word >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93)
-    };
-    let mut keys: Vec<Vec<u8>> =
-        (0..count).filter_map(|i| records.some_key(word(i))).map(|key| key[..key.len().min(LONGEST)].to_vec()).collect();
+    let (count, mut budget) = (SAMPLE * PARTS.max(4 * shards), BUDGET);
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    for i in 0..count as u64 {
+        // Words of equal distance in a shuffled order would do; these are Weyl's sequence, finalized.
+        let word = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let word = (word ^ (word >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        let Some(key) = records.some_key(word, &mut budget) else { break };
+        let key = key[..key.len().min(LONGEST)].to_vec();
+        let bytes = key.len() + 2 * size_of::<Vec<u8>>();
+        keys.push(key);
+        budget = budget.saturating_sub(bytes);
+        if budget == 0 {
+            break;
+        }
+    }
     keys.par_sort_unstable();
     keys
 }

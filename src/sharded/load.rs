@@ -20,7 +20,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// sorted; an empty shard is then built bottom-up with full leaves and put in its place at one moment, and into others the keys are inserted in
     /// order. Others may use the map meanwhile.
     ///
-    /// Memory besides the map: 4 to 8 bytes a key, and 16 for those that are being sorted, a few in a hundred.
+    /// Memory besides the map: 4 to 8 bytes a key, and 16 for those that are being sorted, a few in a hundred; and a sample of at most 128 MiB, which is
+    /// some tens of kilobytes for each shard.
     ///
     /// # Errors
     /// A key is over the limit: then the map is as it was. Or there is no memory: then some of the pairs may be there.
@@ -76,10 +77,10 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     }
 
     fn load_records<R: Records<V>>(&self, records: &R) -> Result<(), BuildError> {
-        let sample = sample(records, self.target);
-        if sample.is_empty() {
+        if records.blocks() == 0 {
             return Ok(());
         }
+        let sample = sample(records, self.target);
         self.divide(&quantiles(&sample, self.target));
         let parts: Vec<Part<V::Bits>> = {
             let pin = guard::pin();
