@@ -14,7 +14,7 @@ pub(crate) use records::{Gathered, Pairs, Records, Text};
 
 use crate::MAX_KEY_LEN;
 use crate::concurrent::ConcurrentArt;
-use crate::error::{BuildError, InsertError, fail};
+use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::FastArt;
 use crate::raw::{Builder, RawTree, common_prefix};
 use crate::sharded::{Router, quantiles};
@@ -237,14 +237,5 @@ impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)>
     /// Gathers the pairs, then as [`FastArt::from_unsorted`].
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
         FastArt::from_par_iter(pairs).into()
-    }
-}
-
-/// Answers a failed load as the standard collections would.
-#[cold]
-pub(crate) fn fail_build(error: &BuildError) -> ! {
-    match error {
-        BuildError::Insert(error) => fail(*error),
-        BuildError::NotAscending { .. } => unreachable!("keys were sorted"),
     }
 }

@@ -4,10 +4,10 @@
 
 use super::ShardedArt;
 use super::table::{Part, Shard, Table, quantiles};
-use crate::error::{BuildError, InsertError};
+use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::FastArt;
 use crate::guard;
-use crate::load::{Gathered, Pairs, Plan, Records, Text, fail_build, sample};
+use crate::load::{Gathered, Pairs, Plan, Records, Text, sample};
 use crate::raw::RawTree;
 use crate::value::Value;
 use rayon::prelude::*;
