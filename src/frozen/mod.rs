@@ -445,6 +445,22 @@ impl FrozenLayer {
         usage
     }
 
+    /// Bytes of the keys' lengths, a part of what [`memory_usage`](Self::memory_usage) counts as keys; 0 with the codec `Fst`, which has none. O(keys), in
+    /// parallel.
+    ///
+    /// ```
+    /// let pairs: Vec<(String, u64)> = (0..10_000).map(|i| (format!("https://example.org/{i:05}"), i)).collect();
+    /// let layer = memkv::FrozenLayer::from_sorted(&pairs)?;
+    /// assert!(layer.header_bytes() * 10 < 17 * layer.len());
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn header_bytes(&self) -> usize {
+        match self.codec() {
+            Codec::Packed => self.layer.chunks.par_iter().map(|chunk| chunk.packed().headers()).sum(),
+            Codec::Fst => 0,
+        }
+    }
+
     /// Writes the layer to a file, which gets its name when it is complete and on the disk: whatever happens meanwhile, there is the file that was
     /// there before, or the new one, whole.
     ///
