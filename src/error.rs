@@ -99,3 +99,12 @@ pub(crate) fn fail(error: InsertError) -> ! {
         },
     }
 }
+
+/// Answers a failed build as the standard collections would.
+#[cold]
+pub(crate) fn fail_build(error: &BuildError) -> ! {
+    match error {
+        BuildError::Insert(error) => fail(*error),
+        BuildError::NotAscending { .. } => unreachable!("keys were sorted"),
+    }
+}

@@ -72,7 +72,8 @@
 //! # Threads
 //!
 //! Maps are `Send` and `Sync` where their values are. Any number of threads may read a shared [`FastArt`]; changing one takes `&mut`. A
-//! [`ConcurrentArt`] is changed through `&self`, by any number of threads. Each turns into the other in O(1), and both into a [`ShardedArt`].
+//! [`ConcurrentArt`] is changed through `&self`, by any number of threads. Each turns into the other in O(1), and both into a [`ShardedArt`];
+//! the way back from there takes O(keys).
 //!
 //! # Features
 //!
@@ -113,6 +114,8 @@ mod raw;
 pub mod sharded;
 mod sync;
 mod value;
+#[cfg(not(loom))]
+mod waves;
 
 pub use arena::ArenaArt;
 pub use arena::shared::ConcurrentArenaArt;

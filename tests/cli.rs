@@ -68,15 +68,30 @@ fn reads_keys_from_the_standard_input() {
 fn frozen_layers_beside_fst() {
     let input: Vec<u8> = (0..3000).flat_map(|i| format!("https://example.org/{}/{i}\n", i * 7919 % 31).into_bytes()).collect();
     let figures = records("bench --suite frozen --json --keys - --rounds 2", &input);
-    for figure in ["keys alone, bytes a key", "hit, ns", "scan, ns a key", "Levenshtein 1, µs", "build, 1 thread, M keys/s"] {
+    for figure in ["build by all threads, peak memory, bytes a key", "keys alone, bytes a key", "hit, ns", "scan, ns a key", "Levenshtein 1, µs", "build, 1 thread, M keys/s"] {
         let record = figures.iter().find(|record| record["figure"] == figure).expect(figure);
         for column in ["fst ranks", "packed", "packed fsst", "packed onpair", "fst codec"] {
             assert!(record[column].as_f64().unwrap() > 0.0, "{figure}: {record}");
         }
     }
+    let of = |figure: &str, column: &str| figures.iter().find(|record| record["figure"] == figure).and_then(|record| record[column].as_f64());
+    for figure in ["headers of blocks, bytes a key", "hit in a mapped file, ns"] {
+        assert!(of(figure, "packed onpair").unwrap() > 0.0 && of(figure, "fst").is_none(), "{figure}");
+    }
     let output = memkv("bench --suite frozen --n 2000", b"");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains("seek + 50 keys") && !text.contains("wrong"), "{text}");
+}
+
+#[test]
+fn builds_of_text_are_measured() {
+    let record = &records("bench --suite frozen --parts external --n 3000 --json", b"")[0];
+    assert_eq!((&record["n"], &record["errors"], &record["budget_bytes"]), (&3000.into(), &0.into(), &(256 << 20).into()));
+    assert!(record["text_bytes"].as_u64() > record["file_bytes"].as_u64() && record["keys_per_s"].as_f64().unwrap() > 0.0, "{record}");
+    if cfg!(target_os = "linux") {
+        let peak = record["peak_resident_bytes"].as_f64().unwrap();
+        assert!(peak > 1e6 && (record["peak_of_budget"].as_f64().unwrap() - peak / f64::from(256 << 20)).abs() < 1e-6, "{record}");
+    }
 }
 
 #[test]

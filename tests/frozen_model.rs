@@ -3,7 +3,10 @@
 mod common;
 
 use common::{bound, key};
-use memkv::{Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable, ValueWidth};
+use memkv::{
+    BuildError, Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, ShardedArt, SymbolTable,
+    ValueWidth,
+};
 use proptest::prelude::*;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -236,6 +239,92 @@ fn the_same_bytes_for_any_number_of_threads() {
         all.push(build(&model, &options).to_bytes());
         assert!(all.iter().all(|bytes| *bytes == all[0]));
     }
+}
+
+/// Keys of which a part of a range fills what a thread reads ahead, among others.
+fn with_long_keys() -> Model {
+    let long = |i: usize| ([b"https://www.host1.example/path/", &vec![b'a' + i as u8; 1_500_000][..]].concat(), i as u64);
+    urls(70_000).into_iter().chain((0..20).map(long)).collect()
+}
+
+#[test]
+fn maps_freeze_to_the_same_bytes_whoever_reads_them() {
+    for model in [Model::new(), urls(1), urls(90_000), with_long_keys()] {
+        let mut builder = FrozenLayerBuilder::new().unwrap();
+        model.iter().for_each(|(key, value)| builder.insert(key, *value).unwrap());
+        let layer = builder.finish().unwrap();
+        let bytes = layer.to_bytes();
+        let fast = FastArt::from_sorted(model_pairs(&model)).unwrap();
+        let concurrent: ConcurrentArt = model.iter().map(|(key, value)| (key, *value)).collect();
+        let sharded = ShardedArt::with_boundaries(model.keys().step_by(model.len() / 5 + 1));
+        sharded.load(&model_pairs(&model)).unwrap();
+        for threads in [1, 2, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                assert!(FrozenLayer::from(&fast).to_bytes() == bytes);
+                assert!(FrozenLayer::from(&concurrent).to_bytes() == bytes);
+                assert!(FrozenLayer::from(&sharded).to_bytes() == bytes);
+                let thawed = layer.thaw().unwrap();
+                thawed.check().unwrap();
+                assert!(thawed == fast);
+            });
+        }
+    }
+}
+
+fn model_pairs(model: &Model) -> Vec<(&Vec<u8>, u64)> {
+    model.iter().map(|(key, value)| (key, *value)).collect()
+}
+
+#[test]
+fn parallel_iterators_make_the_same_layers() {
+    let n = 50_000u64;
+    let key = |i: u64| format!("https://www.example.org/{i:07}");
+    let model: Model = (0..n).map(|i| (key(i).into_bytes(), i)).collect();
+    for options in options() {
+        for options in [options.clone(), options.clone().chunk_keys(700), options.memory(1 << 20)] {
+            let layer = build(&model, &options);
+            let made = options.from_par_sorted((0..n as u32).into_par_iter().map(u64::from).map(|i| (key(i), i))).unwrap();
+            assert!(made.to_bytes() == layer.to_bytes());
+            let unsorted = (0..n).map(|i| (key(i * 7919 % n), i * 7919 % n)).collect();
+            assert!(options.from_unsorted(unsorted).unwrap().to_bytes() == layer.to_bytes());
+        }
+    }
+    // The first that is wrong is named, be it inside of what a thread reads or between two.
+    for (chunk, wrong) in [(700, 700), (700, 701), (700, 1399), (1, 5), (1 << 16, 40_000)] {
+        let options = FrozenOptions::new().chunk_keys(chunk);
+        let pairs = (0..n as u32).into_par_iter().map(u64::from).map(|i| (key(if i == wrong || i == 45_000 { i - 1 } else { i }), i));
+        match options.from_par_sorted(pairs) {
+            Err(FrozenError::NotAscending { position, key: named }) => assert_eq!((position, named), (wrong, key(wrong - 1).into_bytes())),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A layer of a mapped file that was altered thaws as far as its keys ascend, or says which does not; it is never a map out of order.
+#[test]
+fn damaged_layers_thaw_in_order_or_not_at_all() {
+    let folder = std::env::temp_dir().join(format!("memkv-thaw-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let bytes = FrozenOptions::new().chunk_keys(5000).from_sorted(&model_pairs(&urls(40_000))).unwrap().to_bytes();
+    let mut refused = 0;
+    for i in 0..60 {
+        let mut bytes = bytes.clone();
+        // Inside the chunks.
+        let at = 64 + (i * 7919 * 31) % (bytes.len() / 2);
+        bytes[at..at + 8].fill(i as u8);
+        let path = folder.join(i.to_string());
+        std::fs::write(&path, bytes).unwrap();
+        // SAFETY: nobody changes the file while it is mapped.
+        let layer = unsafe { FrozenLayer::open_mapped(&path) }.unwrap();
+        match layer.thaw() {
+            Ok(map) => map.check().unwrap(),
+            Err(BuildError::NotAscending { .. }) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(refused > 0);
 }
 
 #[test]

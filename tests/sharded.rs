@@ -3,7 +3,7 @@
 use memkv::{BuildError, FastArt, InsertError, MAX_KEY_LEN, ShardedArt};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,13 +22,13 @@ fn key(i: u64) -> Vec<u8> {
     format!("https://www.host{}.example/path/{}/page-{i}.html", i % 7, i % 31).into_bytes()
 }
 
-/// Splits shards at keys, in an endless order, while `work` runs.
+/// Splits shards at keys, in an endless order, while `work` runs; some in any case, however busy the machine is.
 fn while_splitting<R>(map: &ShardedArt, keys: u64, work: impl FnOnce() -> R) -> R {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             for i in 0.. {
-                if done.load(Relaxed) {
+                if done.load(Relaxed) && i >= 64 {
                     break;
                 }
                 map.split(key(mix(i) % keys)).unwrap();
@@ -273,6 +273,47 @@ fn loads_go_on_beside_writers() {
         k.rsplit(|b| *b == b'-').next().unwrap()[..].iter().take_while(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u64::from(b - b'0'))
     ) == k
         && v > 0));
+}
+
+/// What reads a line again for each step along it would not be done in hours.
+#[test]
+fn long_lines_are_loaded_in_time() {
+    let len = if cfg!(miri) { 5000 } else { 6 << 20 };
+    let line = |c: u8| [&vec![b'x'; len][..], &[c], b"\n"].concat();
+    let text = [line(b'b'), line(b'a'), b"a\n\nz\n".to_vec(), line(b'a'), line(b'c')].concat();
+    let map = ShardedArt::default();
+    map.load_text(&text, |line, at| (line, at)).unwrap();
+    map.check().unwrap();
+    let at = len as u64 + 2;
+    let [a, b, c] = [line(b'a'), line(b'b'), line(b'c')].map(|mut key| key.drain(..=len).collect::<Vec<u8>>());
+    let want = [(vec![], 2 * at + 2), (b"a".to_vec(), 2 * at), (a, 2 * at + 5), (b, 0), (c, 3 * at + 5), (b"z".to_vec(), 2 * at + 3)];
+    assert!(map.iter().eq(want));
+    // No line ends.
+    map.load_text(&vec![b'y'; if cfg!(miri) { 5000 } else { 150 << 20 }], |line, _| (&line[..3], 1)).unwrap();
+    assert_eq!((map.get("yyy"), map.len()), (Some(1), 7));
+}
+
+#[test]
+fn loads_go_on_beside_splits() {
+    // The function that parses splits shards while the load has planned for them, and has put nothing into them yet.
+    let n = rounds(20_000);
+    let text: Vec<u8> = (0..n).flat_map(|i| [key(mix(i) % n), b"\n".to_vec()].concat()).collect();
+    let model: BTreeMap<&[u8], u64> =
+        text.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(|line| (line, line.len() as u64)).collect();
+    let map = ShardedArt::with_boundaries([key(n / 2)]);
+    let calls = AtomicU64::new(0);
+    map.load_text(&text, |line, _| {
+        let call = calls.fetch_add(1, Relaxed);
+        if call.is_multiple_of(rounds(2000)) {
+            map.split(key(mix(call) % n)).unwrap();
+        }
+        (line, line.len() as u64)
+    })
+    .unwrap();
+    map.check().unwrap();
+    assert!(map.shards().len() > 4);
+    assert_eq!(map.len(), model.len());
+    assert!(model.iter().all(|(k, v)| map.get(k) == Some(*v)));
 }
 
 #[test]

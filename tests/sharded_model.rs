@@ -45,7 +45,11 @@ fn own(map: &mut ShardedArt, model: &mut Model, k: &[u8], n: u8) {
                 content.par_iter().map(|(_, value)| value).reduce(|| 0, u64::wrapping_add),
                 model.values().fold(0u64, |sum, v| sum.wrapping_add(*v))
             );
-            *map = if n < 128 { content.into_iter().collect() } else { ConcurrentArt::from_iter(content).into() };
+            *map = match n >> 5 {
+                0..3 => content.into_fast().into(),
+                3..6 => ShardedArt::from_sorted(content.freeze()).unwrap(),
+                _ => ConcurrentArt::from_iter(content).into(),
+            };
         }
     }
 }

@@ -131,6 +131,12 @@ impl<V: Value> ConcurrentArt<V> {
         self.into_fast().into_iter()
     }
 
+    /// Keys that divide the map into so many ranges of about equal length, or fewer.
+    #[cfg(not(loom))]
+    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+        self.tree.bounds(ranges)
+    }
+
     /// A handle for many calls, which pins once for several of them.
     ///
     /// ```

@@ -501,18 +501,9 @@ impl<V: Value> FastArt<V> {
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
     pub fn from_sorted<K: AsRef<[u8]>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, BuildError> {
-        let mut builder = Builder::new();
-        for (key, value) in pairs {
-            let key = key.as_ref();
-            let Some(shared) = ascends(&builder, key) else {
-                return Err(BuildError::NotAscending { position: builder.len(), key: key.to_vec() });
-            };
-            if key.len() > MAX_KEY_LEN {
-                return Err(InsertError::KeyTooLong { len: key.len() }.into());
-            }
-            builder.push(key, shared, value.into_bits()).map_err(InsertError::from)?;
-        }
-        Ok(Self::of(builder.finish().map_err(InsertError::from)?))
+        let mut sorted = Sorted::new();
+        pairs.into_iter().try_for_each(|(key, value)| sorted.push(key.as_ref(), value))?;
+        sorted.finish()
     }
 
     /// A map of the keys from a cursor's position on.
@@ -570,6 +561,12 @@ impl<V: Value> FastArt<V> {
         MemoryUsage::of(self.tree.usage(), size_of::<Self>() + self.tree.heap_bytes(), 0)
     }
 
+    /// Keys that divide the map into so many ranges of about equal length, or fewer.
+    #[cfg(not(loom))]
+    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+        self.tree.bounds(ranges)
+    }
+
     pub(crate) fn into_tree(self) -> RawTree<V::Bits> {
         self.tree
     }
@@ -578,6 +575,32 @@ impl<V: Value> FastArt<V> {
     #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         self.tree.check()
+    }
+}
+
+/// Builds a map of keys that have to ascend.
+pub(crate) struct Sorted<V: Value> {
+    builder: Builder<V::Bits>,
+}
+
+impl<V: Value> Sorted<V> {
+    pub(crate) fn new() -> Self {
+        Sorted { builder: Builder::new() }
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, key: &[u8], value: V) -> Result<(), BuildError> {
+        let Some(shared) = ascends(&self.builder, key) else {
+            return Err(BuildError::NotAscending { position: self.builder.len(), key: key.to_vec() });
+        };
+        if key.len() > MAX_KEY_LEN {
+            return Err(InsertError::KeyTooLong { len: key.len() }.into());
+        }
+        Ok(self.builder.push(key, shared, value.into_bits()).map_err(InsertError::from)?)
+    }
+
+    pub(crate) fn finish(self) -> Result<FastArt<V>, BuildError> {
+        Ok(FastArt::of(self.builder.finish().map_err(InsertError::from)?))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::MAX_KEY_LEN;
 use crate::raw::{common_prefix, pool};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -220,8 +221,29 @@ impl FrozenLayerBuilder {
         if !self.pending.push(key, value) {
             return Err(self.not_ascending(key));
         }
+        self.inserted()
+    }
+
+    /// Adds keys that were front-coded by others.
+    pub(super) fn insert_all(&mut self, part: &Pending) -> Result<(), FrozenError> {
+        for i in 0..part.len() {
+            let ((lcp, suffix), value) = (part.entry(i), part.values()[i]);
+            if i > 0 && !self.pending.is_empty() {
+                self.pending.follow(lcp, suffix, value);
+                self.inserted()?;
+            } else {
+                // The key before is the last of the chunk before, or of another part, with which nothing is shared here.
+                self.insert([&self.last[..lcp], suffix].concat(), value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a key, and ends a chunk that is full.
+    #[inline]
+    fn inserted(&mut self) -> Result<(), FrozenError> {
         self.len += 1;
-        if self.pending.len() >= self.options.chunk_keys || self.pending.raw_bytes() >= chunk_bytes(&self.options) {
+        if is_full(&self.pending, &self.options) {
             let pending = std::mem::take(&mut self.pending);
             self.last = pending.last().to_vec();
             self.take(pending)?;
@@ -333,6 +355,12 @@ pub(super) fn chunk_bytes(options: &FrozenOptions) -> usize {
     CHUNK_BYTES.min(options.memory / 16)
 }
 
+/// Whether a chunk ends here.
+#[inline]
+fn is_full(pending: &Pending, options: &FrozenOptions) -> bool {
+    pending.len() >= options.chunk_keys || pending.raw_bytes() >= chunk_bytes(options)
+}
+
 fn needs_no_sample(options: &FrozenOptions) -> bool {
     options.codec == Codec::Fst || options.symbols == SymbolTable::None
 }
@@ -423,43 +451,73 @@ pub(super) fn assemble(codec: Codec, encoder: &Encoder, mut chunks: Vec<Chunk>, 
     Layer { codec, decoder: encoder.decoder(), top: Bytes::of_vec(top), top_tree, chunks, len }
 }
 
-/// Builds from a slice, of which each thread reads its own part.
-pub(super) fn from_sorted<K: AsRef<[u8]> + Sync>(options: &FrozenOptions, pairs: &[(K, u64)]) -> Result<FrozenLayer, FrozenError> {
-    options.check()?;
-    // Where chunks begin.
-    let mut starts = Vec::new();
-    let (mut keys, mut bytes) = (0, 0);
-    for (position, (key, _)) in pairs.iter().enumerate() {
-        if keys == 0 {
-            starts.push(position);
+/// Keys of a part of the input, as far as they are right.
+#[derive(Default)]
+struct Part {
+    chunks: Vec<Pending>,
+    error: Option<FrozenError>,
+}
+
+impl Part {
+    fn add(&mut self, options: &FrozenOptions, position: u64, key: &[u8], value: u64) {
+        if key.len() > MAX_KEY_LEN {
+            self.error = Some(FrozenError::KeyTooLong { position, len: key.len() });
+            return;
         }
-        keys += 1;
-        bytes += key.as_ref().len().min(MAX_KEY_LEN);
-        if keys >= options.chunk_keys || bytes >= chunk_bytes(options) {
-            (keys, bytes) = (0, 0);
+        let last = self.chunks.last().map(Pending::last);
+        if last.is_some_and(|last| last >= key) {
+            self.error = Some(FrozenError::NotAscending { position, key: key.to_vec() });
+            return;
+        }
+        push(&mut self.chunks, options, key, value);
+    }
+}
+
+/// Adds a key that is greater than all before to the last of some chunks, or a new one.
+fn push(chunks: &mut Vec<Pending>, options: &FrozenOptions, key: &[u8], value: u64) {
+    match chunks.last_mut().filter(|chunk| !is_full(chunk, options)) {
+        Some(chunk) => _ = chunk.push(key, value),
+        None => {
+            let mut chunk = Pending::default();
+            chunk.push(key, value);
+            chunks.push(chunk);
         }
     }
-    let parts: Vec<std::ops::Range<usize>> =
-        starts.iter().enumerate().map(|(i, &start)| start..starts.get(i + 1).copied().unwrap_or(pairs.len())).collect();
-    let take = |part: &std::ops::Range<usize>| {
-        let mut pending = Pending::default();
-        let before = part.start.checked_sub(1).map(|before| pairs[before].0.as_ref());
-        for (position, (key, value)) in part.clone().zip(&pairs[part.clone()]) {
-            let key = key.as_ref();
-            if key.len() > MAX_KEY_LEN {
-                return Err(FrozenError::KeyTooLong { position: position as u64, len: key.len() });
-            }
-            let greater = position > part.start || before.is_none_or(|before| before < key);
-            if !greater || !pending.push(key, *value) {
-                return Err(FrozenError::NotAscending { position: position as u64, key: key.to_vec() });
+}
+
+/// Builds a layer of keys that are all there, each chunk by a thread. A chunk that is not ended by the bytes of its keys is a part of its own.
+pub(super) fn from_par_sorted<K, I>(options: &FrozenOptions, pairs: I) -> Result<FrozenLayer, FrozenError>
+where
+    K: AsRef<[u8]>,
+    I: IndexedParallelIterator<Item = (K, u64)>,
+{
+    options.check()?;
+    let add = |mut part: Part, (position, (key, value)): (usize, (K, u64))| {
+        if part.error.is_none() {
+            part.add(options, position as u64, key.as_ref(), value);
+        }
+        part
+    };
+    let parts: Vec<Part> = pairs.enumerate().fold_chunks(options.chunk_keys, Part::default, add).collect();
+    let mut pendings: Vec<Pending> = Vec::with_capacity(parts.len());
+    let (mut position, mut in_place) = (0, true);
+    for Part { chunks, error } in parts {
+        if let Some((last, first)) = pendings.last().zip(chunks.first())
+            && last.last() >= first.first()
+        {
+            return Err(FrozenError::NotAscending { position, key: first.first().to_vec() });
+        }
+        position += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        error.map_or(Ok(()), Err)?;
+        for chunk in chunks {
+            // Behind a chunk that ended early all borders are elsewhere.
+            if in_place {
+                in_place = chunk.len() == options.chunk_keys;
+                pendings.push(chunk);
+            } else {
+                let _: Result<(), Infallible> = chunk.for_each(|key, value| Ok(push(&mut pendings, options, key, value)));
             }
         }
-        Ok(pending)
-    };
-    let mut pendings = Vec::with_capacity(parts.len());
-    // The first error by position, whichever thread found its own first.
-    for pending in parts.par_iter().map(take).collect::<Vec<_>>() {
-        pendings.push(pending?);
     }
     let mut separators: Option<TreeBuilder> = None;
     for (i, pair) in pendings.windows(2).enumerate() {

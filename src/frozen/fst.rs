@@ -26,7 +26,7 @@ pub(crate) struct FstChunk(fst::raw::Fst<Bytes>);
 pub(crate) fn encode(pending: &Pending) -> Vec<u8> {
     let mut builder = fst::MapBuilder::memory();
     let mut place = 0;
-    let added = pending.for_each(|key| {
+    let added = pending.for_each(|key, _| {
         place += 1;
         builder.insert(key, place - 1)
     });

@@ -25,6 +25,7 @@ mod options;
 mod packed;
 mod patch;
 mod pending;
+mod ranges;
 #[cfg(feature = "regex")]
 mod regex;
 mod run;
@@ -47,10 +48,11 @@ mod fst_automaton {
     pub use ::fst::Automaton;
 }
 
-use crate::value::Bits;
+use crate::fast::Sorted;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value, key};
 use bytes::Bytes;
 use layer::Layer;
+use ranges::Ranges;
 use rayon::prelude::*;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
@@ -140,25 +142,38 @@ impl FrozenLayer {
     /// assert_eq!((layer.get("a"), layer.get("b")), (Some(1), Some(3)));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(mut pairs: Vec<(K, u64)>) -> Result<Self, FrozenError> {
-        pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        // Of equal keys, the sort left the last one last.
-        let mut kept = 0;
-        for i in 0..pairs.len() {
-            if i > 0 && pairs[kept - 1].0.as_ref() == pairs[i].0.as_ref() {
-                kept -= 1;
-            }
-            pairs.swap(kept, i);
-            kept += 1;
-        }
-        pairs.truncate(kept);
-        Self::from_sorted(&pairs)
+    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(pairs: Vec<(K, u64)>) -> Result<Self, FrozenError> {
+        FrozenOptions::new().from_unsorted(pairs)
     }
 
-    /// A copy as a map that can be changed, built bottom-up. O(keys).
+    /// [`from_sorted`](Self::from_sorted) of a parallel iterator, whose keys may be made in parallel and are needed once.
+    ///
+    /// Until the symbols are found, all keys are in memory front-coded, with 16 bytes for each.
     ///
     /// # Errors
-    /// There is no memory for the map.
+    /// As there.
+    ///
+    /// ```
+    /// use rayon::prelude::*;
+    ///
+    /// let pairs = (0..1000u32).into_par_iter().map(|i| (format!("{i:03}"), u64::from(i)));
+    /// let layer = memkv::FrozenLayer::from_par_sorted(pairs)?;
+    /// assert_eq!(layer.get("007"), Some(7));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn from_par_sorted<K, I>(pairs: I) -> Result<Self, FrozenError>
+    where
+        K: AsRef<[u8]>,
+        I: IntoParallelIterator<Item = (K, u64)>,
+        I::Iter: IndexedParallelIterator,
+    {
+        FrozenOptions::new().from_par_sorted(pairs)
+    }
+
+    /// A copy as a map that can be changed, built bottom-up by this thread from keys that others decode in parallel. O(keys).
+    ///
+    /// # Errors
+    /// There is no memory for the map; or the layer is damaged, and its keys do not ascend.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1)])?;
@@ -168,7 +183,15 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn thaw(&self) -> Result<FastArt, crate::BuildError> {
-        FastArt::from_sorted(self.iter())
+        let mut sorted = Sorted::new();
+        ranges::read_all(self, |part| part.for_each(|key, value| sorted.push(key, value)))?;
+        sorted.finish()
+    }
+
+    /// Keys that divide the layer into so many ranges of equal length, or fewer.
+    fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+        let place = |i: usize| (i as u128 * self.len() as u128 / ranges as u128) as usize;
+        (1..ranges).into_par_iter().filter_map(|i| self.select(place(i))).map(|(key, _)| key).collect()
     }
 
     /// Number of keys. O(1).
@@ -422,6 +445,22 @@ impl FrozenLayer {
         usage
     }
 
+    /// Bytes of the keys' lengths, a part of what [`memory_usage`](Self::memory_usage) counts as keys; 0 with the codec `Fst`, which has none. O(keys), in
+    /// parallel.
+    ///
+    /// ```
+    /// let pairs: Vec<(String, u64)> = (0..10_000).map(|i| (format!("https://example.org/{i:05}"), i)).collect();
+    /// let layer = memkv::FrozenLayer::from_sorted(&pairs)?;
+    /// assert!(layer.header_bytes() * 10 < 17 * layer.len());
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn header_bytes(&self) -> usize {
+        match self.codec() {
+            Codec::Packed => self.layer.chunks.par_iter().map(|chunk| chunk.packed().headers()).sum(),
+            Codec::Fst => 0,
+        }
+    }
+
     /// Writes the layer to a file, which gets its name when it is complete and on the disk: whatever happens meanwhile, there is the file that was
     /// there before, or the new one, whole.
     ///
@@ -491,44 +530,37 @@ impl FrozenLayer {
     }
 }
 
-/// Builds from a cursor's steps.
-macro_rules! from_cursor {
-    ($cursor:expr) => {{
-        let mut builder = FrozenLayerBuilder::new().expect("the default options are possible");
-        let mut cursor = $cursor;
-        while let Some((key, value)) = cursor.next() {
-            builder.insert(key, value.into_bits().to_word()).expect("a map's keys ascend and are within the limit");
-        }
-        drop(cursor);
-        builder.finish().expect("memory takes every write")
-    }};
+/// Builds from a map's keys.
+fn freeze(map: &impl Ranges) -> FrozenLayer {
+    let mut builder = FrozenLayerBuilder::new().expect("the default options are possible");
+    ranges::read_all(map, |part| builder.insert_all(&part)).expect("a map's keys ascend and are within the limit");
+    builder.finish().expect("memory takes every write")
 }
 
-impl<V: Value> From<&FastArt<V>> for FrozenLayer {
-    /// The map's keys, with the bits of their values. Chunks are encoded in parallel. O(keys).
+impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer {
+    /// The map's keys, with the bits of their values, read and encoded in parallel. O(keys).
     fn from(map: &FastArt<V>) -> Self {
-        from_cursor!(map.cursor())
+        freeze(map)
     }
 }
 
-impl<V: Value> From<&ConcurrentArt<V>> for FrozenLayer {
-    /// The map's keys, with the bits of their values. Chunks are encoded in parallel. O(keys).
+impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer {
+    /// The map's keys, with the bits of their values, read and encoded in parallel. O(keys).
     ///
     /// While others change the map, the layer has every key that is there for the whole of the call, and may have one that comes or goes
-    /// meanwhile; a value is that of the moment when its key is read. What is retired meanwhile is held, for some of the time, until the
-    /// threads that encode have room for the next chunk.
+    /// meanwhile; a value is that of the moment when its key is read.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
     /// assert!(memkv::FrozenLayer::from(&map).iter().eq(map.iter()));
     /// ```
     fn from(map: &ConcurrentArt<V>) -> Self {
-        from_cursor!(map.cursor())
+        freeze(map)
     }
 }
 
-impl<V: Value> From<&ShardedArt<V>> for FrozenLayer {
-    /// The map's keys, with the bits of their values. Chunks are encoded in parallel. O(keys).
+impl<V: Value + Sync> From<&ShardedArt<V>> for FrozenLayer {
+    /// The map's keys, with the bits of their values, read and encoded in parallel. O(keys).
     ///
     /// While others change the map, the layer has every key that is there for the whole of the call, and may have one that comes or goes
     /// meanwhile.
@@ -538,7 +570,7 @@ impl<V: Value> From<&ShardedArt<V>> for FrozenLayer {
     /// assert!(memkv::FrozenLayer::from(&map).iter().eq(map.iter()));
     /// ```
     fn from(map: &ShardedArt<V>) -> Self {
-        from_cursor!(map.cursor())
+        freeze(map)
     }
 }
 

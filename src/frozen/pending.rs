@@ -70,34 +70,40 @@ impl Pending {
         if !self.is_empty() && (lcp == key.len() || self.last.get(lcp).is_some_and(|&byte| byte > key[lcp])) {
             return false;
         }
-        self.suffixes.extend_from_slice(&key[lcp..]);
+        self.follow(lcp, &key[lcp..], value);
+        true
+    }
+
+    /// Adds a key that shares `lcp` bytes with the last one and is greater: `suffix` is the rest.
+    #[inline]
+    pub(crate) fn follow(&mut self, lcp: usize, suffix: &[u8], value: u64) {
+        self.suffixes.extend_from_slice(suffix);
         self.keys.push((lcp as u32, self.suffixes.len() as u32));
         self.values.push(value);
         self.last.truncate(lcp);
-        self.last.extend_from_slice(&key[lcp..]);
-        self.raw_bytes += key.len();
-        true
+        self.last.extend_from_slice(suffix);
+        self.raw_bytes += lcp + suffix.len();
     }
 
     /// Both halves of at least two keys; of one key that and nothing.
     pub(crate) fn halves(self) -> impl Iterator<Item = Self> {
         let (mut halves, middle, mut at) = ([Pending::default(), Pending::default()], self.len().div_ceil(2), 0);
-        let _: Result<(), std::convert::Infallible> = self.for_each(|key| {
-            halves[at / middle].push(key, self.values[at]);
+        let _: Result<(), std::convert::Infallible> = self.for_each(|key, value| {
+            halves[at / middle].push(key, value);
             at += 1;
             Ok(())
         });
         halves.into_iter().filter(|half| !half.is_empty())
     }
 
-    /// All keys in turn, whole.
-    pub(crate) fn for_each<E>(&self, mut f: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    /// All keys in turn, whole, with their values.
+    pub(crate) fn for_each<E>(&self, mut f: impl FnMut(&[u8], u64) -> Result<(), E>) -> Result<(), E> {
         let mut key = Vec::new();
         for i in 0..self.len() {
             let (lcp, suffix) = self.entry(i);
             key.truncate(lcp);
             key.extend_from_slice(suffix);
-            f(&key)?;
+            f(&key, self.values[i])?;
         }
         Ok(())
     }

@@ -14,11 +14,12 @@ pub(crate) use records::{Gathered, Pairs, Records, Text};
 
 use crate::MAX_KEY_LEN;
 use crate::concurrent::ConcurrentArt;
-use crate::error::{BuildError, InsertError, fail};
+use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::FastArt;
 use crate::raw::{Builder, RawTree, common_prefix};
 use crate::sharded::{Router, quantiles};
 use crate::value::Value;
+use crate::waves::in_waves;
 use rayon::prelude::*;
 use records::AHEAD;
 use sort::Entry;
@@ -40,16 +41,26 @@ pub(crate) struct Plan<'r, R> {
     places: Vec<Vec<Vec<u32>>>,
 }
 
-/// Keys of some records, sorted.
+/// Bytes that a sample takes in memory, with those that are read to find it.
+const BUDGET: usize = 128 << 20;
+
+/// Keys of some records, sorted: as many as make good boundaries between so many shards, if they fit the budget.
 pub(crate) fn sample<V, R: Records<V>>(records: &R, shards: usize) -> Vec<Vec<u8>> {
-    let count = SAMPLE * PARTS.max(4 * shards);
-    // Words of equal distance in a shuffled order would do; these are Weyl's sequence, finalized.
-    let word = |i: usize| {
-        let word = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (word ^ (word >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93)
-    };
-    let mut keys: Vec<Vec<u8>> =
-        (0..count).filter_map(|i| records.some_key(word(i))).map(|key| key[..key.len().min(LONGEST)].to_vec()).collect();
+    let (count, mut budget) = (SAMPLE * PARTS.max(4 * shards), BUDGET);
+    let mut keys: Vec<Vec<u8>> = Vec::new();
+    for i in 0..count as u64 {
+        // Words of equal distance in a shuffled order would do; these are Weyl's sequence, finalized.
+        let word = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let word = (word ^ (word >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        let Some(key) = records.some_key(word, &mut budget) else { break };
+        let key = key[..key.len().min(LONGEST)].to_vec();
+        let bytes = key.len() + 2 * size_of::<Vec<u8>>();
+        keys.push(key);
+        budget = budget.saturating_sub(bytes);
+        if budget == 0 {
+            break;
+        }
+    }
     keys.par_sort_unstable();
     keys
 }
@@ -129,22 +140,8 @@ impl<'r, R> Plan<'r, R> {
     where
         R: Records<V>,
     {
-        let wave = 2 * rayon::current_num_threads();
-        let sorted = |from: usize| (from..parts.end.min(from + wave)).into_par_iter().map(|part| self.sorted(part)).collect::<Vec<_>>();
-        let (mut from, mut now) = (parts.start, sorted(parts.start));
         let mut last: Vec<u8> = Vec::new();
-        while !now.is_empty() {
-            from += now.len();
-            let mut next = Vec::new();
-            // The visitor stays on this thread.
-            let result = rayon::in_place_scope(|scope| {
-                scope.spawn(|_| next = sorted(from));
-                now.iter().try_for_each(|entries| self.visit_part(entries, &mut last, &mut visit))
-            });
-            result?;
-            now = next;
-        }
-        Ok(())
+        in_waves(parts, |part| self.sorted(part), |entries| self.visit_part(&entries, &mut last, &mut visit))
     }
 
     /// The rest of [`visit`](Self::visit) for one part; `last` is the last key of the part before.
@@ -240,14 +237,5 @@ impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)>
     /// Gathers the pairs, then as [`FastArt::from_unsorted`].
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
         FastArt::from_par_iter(pairs).into()
-    }
-}
-
-/// Answers a failed load as the standard collections would.
-#[cold]
-pub(crate) fn fail_build(error: &BuildError) -> ! {
-    match error {
-        BuildError::Insert(error) => fail(*error),
-        BuildError::NotAscending { .. } => unreachable!("keys were sorted"),
     }
 }

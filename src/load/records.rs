@@ -22,8 +22,9 @@ pub(crate) trait Records<V>: Sync {
     /// Asks for the memory of a record that is needed soon: first of what leads to its key, then, when it is needed `next`, of the key.
     fn prefetch(&self, block: usize, at: u32, next: bool);
 
-    /// The key of some record: `word` is a random number. `None` if there is none.
-    fn some_key(&self, word: u64) -> Option<&[u8]>;
+    /// The key of some record: `word` is a random number. `None` if there is none, or finding one takes more than `budget` bytes to be read, from which those
+    /// are taken that were.
+    fn some_key(&self, word: u64, budget: &mut usize) -> Option<&[u8]>;
 }
 
 /// A number below `count` from a random word.
@@ -64,7 +65,7 @@ impl<K: AsRef<[u8]> + Sync, V: Value + Sync> Records<V> for Pairs<'_, K, V> {
         prefetch(if next { pair.0.as_ref().as_ptr() } else { (&raw const *pair).cast() });
     }
 
-    fn some_key(&self, word: u64) -> Option<&[u8]> {
+    fn some_key(&self, word: u64, _: &mut usize) -> Option<&[u8]> {
         self.0.get(below(word, self.0.len())).map(|(key, _)| key.as_ref())
     }
 }
@@ -133,17 +134,29 @@ impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Records<V> for 
         }
     }
 
-    fn some_key(&self, word: u64) -> Option<&[u8]> {
+    fn some_key(&self, word: u64, budget: &mut usize) -> Option<&[u8]> {
+        if self.text.is_empty() {
+            return None;
+        }
+        // Where the line ends that has a byte, if it is found.
+        let mut end = |at: usize| {
+            let len = line_len(&self.text[at..self.text.len().min(at + *budget)]);
+            *budget -= len;
+            (*budget > 0).then_some(at + len)
+        };
         // The line behind a random byte, or the first one.
-        let at = below(word, self.text.len());
-        let start = at + line_len(&self.text[at..]) + 1;
+        let start = end(below(word, self.text.len()))? + 1;
         let start = if start < self.text.len() { start } else { 0 };
-        (!self.text.is_empty()).then(|| self.record(start, start + line_len(&self.text[start..])).0)
+        Some(self.record(start, end(start)?).0)
     }
 }
 
 /// Copies of the pairs of a parallel iterator, in its order.
-pub(crate) struct Gathered<V>(Vec<Block<V>>);
+pub(crate) struct Gathered<V> {
+    blocks: Vec<Block<V>>,
+    /// Of each block, the pairs before it and in it.
+    ends: Vec<usize>,
+}
 
 struct Block<V> {
     bytes: Vec<u8>,
@@ -175,7 +188,13 @@ impl<V: Value + Send> Gathered<V> {
             blocks.last_mut().into_iter().for_each(Block::shrink);
             blocks
         };
-        Gathered(pairs.into_par_iter().fold(Vec::new, add).flat_map_iter(shrunk).collect())
+        let blocks: Vec<Block<V>> = pairs.into_par_iter().fold(Vec::new, add).flat_map_iter(shrunk).collect();
+        let mut end = 0;
+        let ends = blocks.iter().map(|block| {
+            end += block.ends.len();
+            end
+        });
+        Gathered { ends: ends.collect(), blocks }
     }
 }
 
@@ -194,21 +213,21 @@ impl<V> Block<V> {
 
 impl<V: Value + Sync> Records<V> for Gathered<V> {
     fn blocks(&self) -> usize {
-        self.0.len()
+        self.blocks.len()
     }
 
     fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {
-        let block = &self.0[block];
+        let block = &self.blocks[block];
         (0..block.ends.len()).for_each(|i| visit(i as u32, block.key(i)));
     }
 
     fn get(&self, block: usize, at: u32) -> (&[u8], V) {
-        let block = &self.0[block];
+        let block = &self.blocks[block];
         (block.key(at as usize), block.values[at as usize])
     }
 
     fn prefetch(&self, block: usize, at: u32, next: bool) {
-        let block = &self.0[block];
+        let block = &self.blocks[block];
         if next {
             prefetch(block.key(at as usize).as_ptr());
         } else {
@@ -217,10 +236,12 @@ impl<V: Value + Sync> Records<V> for Gathered<V> {
         }
     }
 
-    fn some_key(&self, word: u64) -> Option<&[u8]> {
-        let block = self.0.get(below(word, self.0.len()))?;
-        // Other bits than those that chose the block.
-        Some(block.key(below(word.rotate_left(32), block.ends.len())))
+    fn some_key(&self, word: u64, _: &mut usize) -> Option<&[u8]> {
+        // Blocks may have few pairs or many.
+        let i = below(word, *self.ends.last()?);
+        let block = self.ends.partition_point(|&end| end <= i);
+        let start = block.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some(self.blocks[block].key(i - start))
     }
 }
 
@@ -256,6 +277,35 @@ mod tests {
         let all = lines(&text);
         assert_eq!(all.len(), 1_200_000);
         assert!(all.iter().enumerate().all(|(i, (key, at))| *key == i.to_string().into_bytes() && text[*at as usize..].starts_with(key)));
+    }
+
+    #[test]
+    fn sampling_a_text_reads_no_more_than_its_budget() {
+        let long = [vec![b'x'; 5000], b"\n".to_vec()].concat();
+        for text in [&b"\n"[..], b"a", b"a\nb\n", &long, &[&long[..], b"a\n", &long].concat()] {
+            let records = Text::new(text, |line, at| (line, at));
+            for word in (0..200u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
+                let mut budget = 20_000;
+                let key = records.some_key(word, &mut budget).unwrap();
+                assert!(text.split(|b| *b == b'\n').any(|line| line == key));
+                assert!(20_000 - budget >= key.len());
+                let mut budget = 4000;
+                let key = records.some_key(word, &mut budget);
+                assert!(key.is_none_or(|key| key.len() < 4000) && budget <= 4000);
+            }
+        }
+        assert_eq!(Text::new(b"", |line, at| (line, at)).some_key(7, &mut 100), None);
+    }
+
+    #[test]
+    fn every_gathered_pair_is_sampled_alike() {
+        // Most blocks have one pair, since a filter leaves little.
+        let gathered =
+            Gathered::new((0..1_000_000u64).into_par_iter().filter(|i| *i < 1000 || i % 50_000 == 0).map(|i| (i.to_be_bytes(), i)));
+        let keys = 1000 + 19;
+        let words = (0..100_000u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let small = words.filter(|word| gathered.some_key(*word, &mut 0).unwrap() < &1000u64.to_be_bytes()[..]).count();
+        assert!((small * keys).abs_diff(1000 * 100_000) < 100_000 * 10, "{small}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Sorting places of records by their keys: a radix sort from the most significant digit on, with comparison inside a digit.
 //!
 //! The next seven bytes of each key are held in a word beside its place; entries are sorted by these, then those of each group that have
-//! them in common by the next seven. A key is read once for each seven of its bytes that others share, not once for each comparison.
+//! them in common by the next seven. A key is read once for each seven of its bytes that others share, not once for each comparison;
+//! where hundreds are shared it is the other way round.
 //!
 //! Ng, Kakehi: "Cache efficient radix sort for string sorting", 2007, for key bytes held beside the pointers.
 
@@ -9,6 +10,8 @@
 
 /// Bytes of a key in a word.
 const DIGIT: usize = 7;
+/// Bytes that keys have in common from which on they are compared whole: reading a key may take as long as it is.
+const DEEP: usize = 64 * DIGIT;
 /// The key goes on behind the word.
 const MORE: u8 = DIGIT as u8 + 1;
 
@@ -42,6 +45,10 @@ fn word(key: &[u8], depth: usize) -> u64 {
 pub(super) fn sort<'k>(entries: &mut [Entry], depth: usize, key: impl Fn(u64) -> &'k [u8], soon: impl Fn(&[Entry], usize)) {
     let mut groups = vec![(entries, depth)];
     while let Some((entries, depth)) = groups.pop() {
+        if depth >= DEEP {
+            entries.sort_unstable_by(|a, b| key(a.at)[depth..].cmp(&key(b.at)[depth..]).then(a.at.cmp(&b.at)));
+            continue;
+        }
         for i in 0..entries.len() {
             soon(entries, i);
             entries[i].word = word(key(entries[i].at), depth);

@@ -43,6 +43,8 @@ mod check;
 mod clear;
 mod compact;
 mod cursor;
+#[cfg(not(loom))]
+mod divide;
 mod get;
 mod insert;
 mod keys;

@@ -4,10 +4,10 @@
 
 use super::ShardedArt;
 use super::table::{Part, Shard, Table, quantiles};
-use crate::error::{BuildError, InsertError};
+use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::FastArt;
 use crate::guard;
-use crate::load::{Gathered, Pairs, Plan, Records, Text, fail_build, sample};
+use crate::load::{Gathered, Pairs, Plan, Records, Text, sample};
 use crate::raw::RawTree;
 use crate::value::Value;
 use rayon::prelude::*;
@@ -20,7 +20,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// sorted; an empty shard is then built bottom-up with full leaves and put in its place at one moment, and into others the keys are inserted in
     /// order. Others may use the map meanwhile.
     ///
-    /// Memory besides the map: 4 to 8 bytes a key, and 16 for those that are being sorted, a few in a hundred.
+    /// Memory besides the map: 4 to 8 bytes a key, and 16 for those that are being sorted, a few in a hundred; and a sample of at most 128 MiB, which is
+    /// some tens of kilobytes for each shard.
     ///
     /// # Errors
     /// A key is over the limit: then the map is as it was. Or there is no memory: then some of the pairs may be there.
@@ -76,10 +77,10 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     }
 
     fn load_records<R: Records<V>>(&self, records: &R) -> Result<(), BuildError> {
-        let sample = sample(records, self.target);
-        if sample.is_empty() {
+        if records.blocks() == 0 {
             return Ok(());
         }
+        let sample = sample(records, self.target);
         self.divide(&quantiles(&sample, self.target));
         let parts: Vec<Part<V::Bits>> = {
             let pin = guard::pin();
@@ -94,7 +95,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
             if shard.tree.len() > 0 {
                 return Ok(plan.visit(range, |key, _, value| self.try_insert(key, value).map(drop))?);
             }
-            match self.put(shard, high, plan.tree(range)?) {
+            match self.put(shard, low, high, plan.tree(range)?) {
                 None => Ok(()),
                 // Somebody else was faster.
                 Some(tree) => Ok(self.insert_tree(tree)?),
@@ -130,13 +131,14 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         }
     }
 
-    /// Puts a tree in the place of a shard, if that is still there as it was, and empty; else gives it back.
-    fn put(&self, shard: &Arc<Shard<V::Bits>>, high: Option<&[u8]>, tree: RawTree<V::Bits>) -> Option<RawTree<V::Bits>> {
+    /// Puts a tree in the place of a shard, if that still has the keys from `low` to `high` and is empty; else gives it back.
+    fn put(&self, shard: &Arc<Shard<V::Bits>>, low: &[u8], high: Option<&[u8]>, tree: RawTree<V::Bits>) -> Option<RawTree<V::Bits>> {
         let _admin = self.admin.write();
         let pin = guard::pin_to_write();
         let _closed = shard.gate.close();
         let table = self.table.load(&pin);
-        match table.position(shard).filter(|&i| table.high(i) == high && shard.tree.len() == 0) {
+        let is_free = |i: &usize| **table.low(*i) == *low && table.high(*i) == high && shard.tree.len() == 0;
+        match table.position(shard).filter(is_free) {
             None => Some(tree),
             Some(i) => {
                 self.table.replace(table.with(i..i + 1, [(Arc::clone(table.low(i)), Shard::new(tree))]), &pin);

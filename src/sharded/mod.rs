@@ -22,7 +22,8 @@ pub use pinned::Pinned;
 pub use scan::{Cursor, Range};
 pub use traits::IntoIter;
 
-use crate::fast::MemoryUsage;
+use crate::error::{BuildError, fail_build};
+use crate::fast::{FastArt, MemoryUsage, Sorted};
 use crate::guard::{self, Swap};
 use crate::raw::{RawTree, SharedTree, Usage};
 use crate::sync::RwLock;
@@ -170,6 +171,54 @@ impl<V: Value> ShardedArt<V> {
             target: target.clamp(1, MOST),
             values: PhantomData,
         }
+    }
+
+    /// A map of keys that ascend strictly, built bottom-up by this thread: see [`FastArt::from_sorted`]. It has one shard, which is split later, into 64;
+    /// [`rebalance`](Self::rebalance) does so at once. [`load`](Self::load) builds shards in parallel.
+    ///
+    /// # Errors
+    /// Names the first key that is not greater than the one before it, is over the limit, or finds no memory.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from_sorted([("a", 1u64), ("b", 2)])?;
+    /// assert_eq!(map.get("b"), Some(2));
+    /// # Ok::<(), memkv::BuildError>(())
+    /// ```
+    pub fn from_sorted<K: AsRef<[u8]>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, BuildError> {
+        Ok(FastArt::from_sorted(pairs)?.into())
+    }
+
+    /// One map of all shards' keys, for one owner, built bottom-up by this thread. O(keys), and takes the new map's memory beside the old one's meanwhile:
+    /// unlike [`ConcurrentArt::into_fast`](crate::ConcurrentArt::into_fast), since the trees of shards are not joined.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::with_boundaries(["b"]);
+    /// map.insert("b", 1u64);
+    /// map.insert("a", 2);
+    /// let mut alone = map.into_fast();
+    /// *alone.get_mut("a").unwrap() += 1;
+    /// assert!(alone.values().eq([3, 1]));
+    /// ```
+    pub fn into_fast(self) -> FastArt<V> {
+        let (mut sorted, mut cursor) = (Sorted::new(), self.cursor());
+        let build = || {
+            while let Some((key, value)) = cursor.next() {
+                sorted.push(key, value)?;
+            }
+            sorted.finish()
+        };
+        build().unwrap_or_else(|error: BuildError| fail_build(&error))
+    }
+
+    /// The content as a stream of ascending keys, as a builder of sorted files takes it. The map is given up for it, so the stream is exactly what
+    /// the map held. While others use the map, [`iter`](Self::iter) streams it with the guarantees of a scan.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("b", 2u64), ("a", 1)]);
+    /// assert!(map.freeze().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
+    /// ```
+    pub fn freeze(self) -> IntoIter<V> {
+        IntoIter::new(self)
     }
 
     /// A handle for many calls, which pins once for several of them.

@@ -20,6 +20,24 @@ impl<V: Value> ShardedArt<V> {
         (0..table.len()).map(|i| (Arc::clone(table.low(i)), (i + 1 < table.len()).then(|| Arc::clone(table.low(i + 1))))).collect()
     }
 
+    /// Keys that divide the map into so many ranges of about equal length, or fewer; between the shards at least.
+    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+        let keys = self.len();
+        let pin = guard::pin();
+        let mut bounds: Vec<Vec<u8>> = Vec::new();
+        for (low, shard) in self.table.load(&pin).parts() {
+            bounds.push(low.to_vec());
+            let share = (ranges as u128 * shard.tree.len() as u128).div_ceil(keys.max(1) as u128);
+            // While keys are moved, a tree may have some outside its part.
+            let inside = shard.tree.bounds(share as usize).into_iter().filter(|key| key[..] > low[..]);
+            bounds.extend(inside);
+        }
+        bounds.sort_unstable();
+        bounds.dedup();
+        // The first shard begins with the empty key.
+        bounds.split_off(1)
+    }
+
     fn between(&self, (start, end): &Span) -> Range<'_, V> {
         Range::new(self, Bound::Included(start), end.as_deref().map_or(Bound::Unbounded, Bound::Excluded))
     }

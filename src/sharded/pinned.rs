@@ -25,6 +25,36 @@ const PART: usize = 1024;
 /// }
 /// assert_eq!(pinned.get("a"), Some(2));
 /// ```
+///
+/// It cannot outlive its map:
+///
+/// ```compile_fail,E0505
+/// let map = memkv::ShardedArt::from([("a", 1u64)]);
+/// let pinned = map.pin();
+/// drop(map);
+/// pinned.get("a");
+/// ```
+///
+/// ```
+/// let map = memkv::ShardedArt::from([("a", 1u64)]);
+/// let pinned = map.pin();
+/// pinned.get("a");
+/// drop(pinned);
+/// drop(map);
+/// ```
+///
+/// Nor can it go to another thread:
+///
+/// ```compile_fail,E0277
+/// let map = memkv::ShardedArt::from([("a", 1u64)]);
+/// let pinned = map.pin();
+/// std::thread::scope(|scope| scope.spawn(move || pinned.get("a")).join().unwrap());
+/// ```
+///
+/// ```
+/// let map = memkv::ShardedArt::from([("a", 1u64)]);
+/// std::thread::scope(|scope| scope.spawn(|| map.pin().get("a")).join().unwrap());
+/// ```
 pub struct Pinned<'m, V: Value> {
     map: &'m ShardedArt<V>,
     held: Held,

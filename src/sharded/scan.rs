@@ -236,6 +236,41 @@ impl<B: Bits> Scan<B> {
 /// assert_eq!(cursor.prev(), Some((&b"b"[..], 2)));
 /// assert_eq!(cursor.prev(), Some((&b"a"[..], 1)));
 /// ```
+///
+/// It cannot outlive its map:
+///
+/// ```compile_fail,E0505
+/// let map = memkv::ShardedArt::from([("a", 1u64)]);
+/// let mut cursor = map.cursor();
+/// drop(map);
+/// assert!(cursor.next().is_some());
+/// ```
+///
+/// ```
+/// let map = memkv::ShardedArt::from([("a", 1u64)]);
+/// let mut cursor = map.cursor();
+/// assert!(cursor.next().is_some());
+/// drop(cursor);
+/// drop(map);
+/// ```
+///
+/// Nor can a key outlive the step:
+///
+/// ```compile_fail,E0499
+/// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
+/// let mut cursor = map.cursor();
+/// let first = cursor.next();
+/// cursor.next();
+/// assert!(first.is_some());
+/// ```
+///
+/// ```
+/// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
+/// let mut cursor = map.cursor();
+/// let first = cursor.next();
+/// assert!(first.is_some());
+/// cursor.next();
+/// ```
 pub struct Cursor<'m, V: Value> {
     map: &'m ShardedArt<V>,
     scan: Scan<V::Bits>,
@@ -356,6 +391,23 @@ impl<B: Bits> Ends<B> {
 ///
 /// What it yields while others change the map is said at [`Cursor`]. [`lend`](Self::lend) and [`lend_back`](Self::lend_back) give the same
 /// keys without a copy.
+///
+/// It cannot outlive its map:
+///
+/// ```compile_fail,E0505
+/// let map = memkv::ShardedArt::from([("a", 1u64)]);
+/// let mut range = map.iter();
+/// drop(map);
+/// assert!(range.next().is_some());
+/// ```
+///
+/// ```
+/// let map = memkv::ShardedArt::from([("a", 1u64)]);
+/// let mut range = map.iter();
+/// assert!(range.next().is_some());
+/// drop(range);
+/// drop(map);
+/// ```
 pub struct Range<'m, V: Value> {
     map: &'m ShardedArt<V>,
     ends: Ends<V::Bits>,

@@ -70,6 +70,12 @@ pub struct IntoIter<V: Value> {
     ends: Ends<V::Bits>,
 }
 
+impl<V: Value> IntoIter<V> {
+    pub(super) fn new(map: ShardedArt<V>) -> Self {
+        IntoIter { map, ends: Ends::new(Bound::Unbounded, Bound::Unbounded) }
+    }
+}
+
 impl<V: Value> Iterator for IntoIter<V> {
     type Item = (Vec<u8>, V);
 
@@ -97,7 +103,7 @@ impl<V: Value> IntoIterator for ShardedArt<V> {
     type IntoIter = IntoIter<V>;
 
     fn into_iter(self) -> IntoIter<V> {
-        IntoIter { map: self, ends: Ends::new(Bound::Unbounded, Bound::Unbounded) }
+        self.freeze()
     }
 }
 

@@ -59,6 +59,8 @@ enum Command {
     BenchThreadsChild,
     #[command(hide = true, name = bench::bulk::CHILD)]
     BenchBulkChild,
+    #[command(hide = true, name = bench::external::CHILD)]
+    BenchExternalChild,
 }
 
 fn main() -> ExitCode {
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::BenchChild => bench::run_child(&bench::index::rows()).map(|()| true),
         Command::BenchThreadsChild => bench::threads::run_child(&bench::shared::rows()).map(|()| true),
         Command::BenchBulkChild => bench::bulk::run_child().map(|()| true),
+        Command::BenchExternalChild => bench::external::run_child().map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

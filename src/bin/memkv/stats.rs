@@ -22,13 +22,14 @@ pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
     let bytes = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?.len();
     let usage = layer.memory_usage();
     let per_key = bytes as f64 / layer.len().max(1) as f64;
+    let headers = layer.header_bytes();
     let text = |record: Option<(Vec<u8>, u64)>| record.map(|(key, _)| key.escape_ascii().to_string());
     let (codec, symbols) = (layer::codec_name(&layer), layer::symbols_name(&layer));
     let (first, last) = (text(layer.first_key_value()), text(layer.last_key_value()));
     if args.json {
         let record = json!({
             "keys": layer.len(), "file_bytes": bytes, "bytes_per_key": per_key, "codec": codec, "symbols": symbols, "chunks": layer.chunks(),
-            "key_bytes": usage.keys, "value_bytes": usage.values, "index_bytes": usage.index, "symbol_bytes": usage.symbols,
+            "key_bytes": usage.keys, "header_bytes": headers, "value_bytes": usage.values, "index_bytes": usage.index, "symbol_bytes": usage.symbols,
             "first_key": first, "last_key": last,
         });
         writeln!(out, "{record}")?;
@@ -41,6 +42,7 @@ pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
     writeln!(out, "symbols:   {symbols}, {} bytes in memory", usage.symbols)?;
     writeln!(out, "chunks:    {}", layer.chunks())?;
     writeln!(out, "keys in:   {}", each(usage.keys))?;
+    writeln!(out, "  lengths: {}", each(headers))?;
     writeln!(out, "values in: {}", each(usage.values))?;
     writeln!(out, "index in:  {} bytes in memory", usage.index)?;
     if let (Some(first), Some(last)) = (first, last) {

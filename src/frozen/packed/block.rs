@@ -233,6 +233,14 @@ pub(super) fn first_lcp(block: &[u8]) -> Option<usize> {
     }
 }
 
+/// Bytes of the block's `n` keys that are not codes.
+pub(super) fn header(block: &[u8], n: usize) -> Option<usize> {
+    match *block.first()? {
+        WIDE => Some(1 + 8 * n),
+        _ => Some(Lengths::read(block)?.codes),
+    }
+}
+
 /// Reads the block's `n` keys into `run`, of which `prefix` holds what the first one's lcp leaves out.
 #[inline(always)]
 pub(super) fn read<C: Coder>(block: &[u8], n: usize, coder: C, run: &mut Run) -> Option<()> {

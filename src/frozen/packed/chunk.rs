@@ -78,6 +78,15 @@ impl PackedChunk<'_> {
         }
     }
 
+    /// Bytes of all blocks that are not codes.
+    pub(crate) fn headers(&self) -> usize {
+        let header = |block: usize| {
+            let offset = self.tree.child(self.data, block)?;
+            block::header(self.data.get(offset..)?, self.keys(block))
+        };
+        (0..self.blocks()).filter_map(header).sum()
+    }
+
     /// Reads the keys of a block into `run`. If `follows`, the run holds the block before.
     pub(crate) fn read<C: Coder>(&self, coder: C, block: usize, follows: bool, run: &mut Run) -> Option<()> {
         let keys = if block < self.blocks() { self.tree.child(self.data, block) } else { None };

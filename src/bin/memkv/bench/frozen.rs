@@ -3,11 +3,12 @@
 //! All are built in one process and stay in memory; in each round every one of them answers the same questions in turn, so that what disturbs
 //! the machine for a while disturbs all. Ratios are taken within a round. What each answers is compared with what the keys say.
 
-use super::measure::Timer;
+use super::measure::{Timer, allocated, with_peak};
 use super::record::{Record, median, table};
 use super::{BenchArgs, print_json_lines};
 use crate::{
     keys::Keys,
+    layer,
     rng::{Rng, hash},
 };
 use anyhow::{Context, Result};
@@ -15,7 +16,7 @@ use fst::automaton::{Automaton, Levenshtein, Str, Subsequence};
 use fst::{IntoStreamer, Streamer};
 use indicatif::ProgressBar;
 use memkv::{Codec, FrozenLayer, FrozenOptions, SymbolTable, ValueWidth};
-use std::{hint::black_box, io::Write};
+use std::{hint::black_box, io::Write, path::Path};
 
 /// What is measured, and the column that each figure's ratios refer to.
 const COLUMNS: [&str; 6] = ["fst", "fst ranks", "packed", "packed fsst", "packed onpair", "fst codec"];
@@ -71,6 +72,13 @@ impl Subject {
             }
             _ => Self::Layer(options(column).from_sorted(pairs)?),
         })
+    }
+
+    /// A layer in a mapped file, all of which has been read.
+    fn mapped(&self, path: &Path) -> Result<Option<Self>> {
+        let Self::Layer(layer) = self else { return Ok(None) };
+        layer.save(path)?;
+        Ok(Some(Self::Layer(layer::open_checked(path)?)))
     }
 
     fn bytes(&self) -> usize {
@@ -267,20 +275,26 @@ impl Questions {
         sum
     }
 
-    /// Asks one structure, and returns sums of what it found by automata.
-    fn ask(&self, subject: &Subject, pairs: &Pairs<'_>, whole: u64, round: usize, column: usize, results: &mut Results) -> [u64; 4] {
+    /// Looks keys up that are there, and others. Gives the time of a hit.
+    fn look_up(&self, subject: &Subject, place: &str, round: usize, column: usize, results: &mut Results) -> f64 {
         let mut sum = 0u64;
         let hits = nanoseconds(self.hits.len(), || {
             sum = self.hits.iter().map(|key| subject.get(key).unwrap_or(0)).fold(0, u64::wrapping_add);
         });
         results.expect("hits", column, sum, self.sum);
-        results.add("hit, ns", round, column, hits);
+        results.add(&format!("hit{place}, ns"), round, column, hits);
         if !self.misses.is_empty() {
             let mut found = 0;
             let misses = nanoseconds(self.misses.len(), || found = self.misses.iter().filter(|key| subject.get(key).is_some()).count());
             results.expect("misses", column, found as u64, 0);
-            results.add("miss, ns", round, column, misses);
+            results.add(&format!("miss{place}, ns"), round, column, misses);
         }
+        hits
+    }
+
+    /// Asks one structure, and returns sums of what it found by automata.
+    fn ask(&self, subject: &Subject, pairs: &Pairs<'_>, whole: u64, round: usize, column: usize, results: &mut Results) -> [u64; 4] {
+        let hits = self.look_up(subject, "", round, column, results);
         if let Subject::Layer(layer) = subject {
             let keys: Vec<&[u8]> = self.hits.iter().collect();
             let mut sum = 0u64;
@@ -320,7 +334,15 @@ fn sizes(pairs: &Pairs<'_>, results: &mut Results) -> Result<Vec<Subject>> {
     let raw = pairs.iter().map(|pair| pair.0.len()).sum::<usize>() as f64;
     let mut subjects = Vec::new();
     for column in 0..COLUMNS.len() {
-        let subject = Subject::build(column, pairs)?;
+        let before = allocated()?;
+        let (subject, peak) = with_peak(|| Subject::build(column, pairs))?;
+        results.add("build by all threads, peak memory, bytes a key", 0, column, (peak - before) as f64 / n).plain = true;
+        let subject = subject?;
+        if let Subject::Layer(layer) = &subject
+            && layer.codec() == Codec::Packed
+        {
+            results.add("headers of blocks, bytes a key", 0, column, layer.header_bytes() as f64 / n).plain = true;
+        }
         let keys = match &subject {
             Subject::Inside(_) => None,
             Subject::Ranks(map, _) => Some(map.as_fst().size()),
@@ -380,6 +402,9 @@ pub(super) fn run(args: &BenchArgs, heading: &str, keys: &Keys, held: &Keys, out
     progress.enable_steady_tick(std::time::Duration::from_secs(1));
     progress.set_message("building");
     let subjects = sizes(&pairs, &mut results)?;
+    let folder = tempfile::tempdir().context("cannot make a folder for temporary files")?;
+    let mapped = subjects.iter().enumerate().map(|(column, subject)| subject.mapped(&folder.path().join(column.to_string())));
+    let mapped = mapped.collect::<Result<Vec<_>>>()?;
     let (mut auto, mut chosen) = (Timer::default(), SymbolTable::Auto);
     auto.time(|| FrozenLayer::from_sorted(&pairs).map(|layer| chosen = layer.symbols()))?;
     for round in 0..args.rounds as usize {
@@ -389,6 +414,9 @@ pub(super) fn run(args: &BenchArgs, heading: &str, keys: &Keys, held: &Keys, out
         let mut expected = None;
         for (column, subject) in subjects.iter().enumerate() {
             let found = questions.ask(subject, &pairs, whole, round, column, &mut results);
+            if let Some(mapped) = &mapped[column] {
+                questions.look_up(mapped, " in a mapped file", round, column, &mut results);
+            }
             let expected = *expected.get_or_insert(found);
             found.iter().zip(expected).for_each(|(&found, expected)| results.expect("automata", column, found, expected));
         }

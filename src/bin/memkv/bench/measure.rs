@@ -16,6 +16,9 @@ use clap::ValueEnum;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
 
 /// Operations between two readings of the clock.
 const BLOCK: usize = 1024;
@@ -462,6 +465,32 @@ pub(super) fn allocated() -> Result<i64> {
     };
     let (allocated, cached) = read().map_err(|error| anyhow!("cannot read jemalloc's statistics: {error}"))?;
     Ok(allocated as i64 - cached as i64)
+}
+
+/// Runs `work` while looking at the bytes allocated every other millisecond: the most there were.
+pub(super) fn with_peak<R>(work: impl FnOnce() -> R) -> Result<(R, i64)> {
+    let (done, most) = (AtomicBool::new(false), AtomicI64::new(0));
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| -> Result<()> {
+            while !done.load(Relaxed) {
+                most.fetch_max(allocated()?, Relaxed);
+                thread::sleep(Duration::from_millis(2));
+            }
+            Ok(())
+        });
+        let result = work();
+        done.store(true, Relaxed);
+        watch.join().map_err(|_| anyhow!("a thread panicked"))??;
+        most.fetch_max(allocated()?, Relaxed);
+        Ok((result, most.load(Relaxed)))
+    })
+}
+
+/// The most bytes of this process that were in memory, if the system says.
+pub(super) fn most_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
 /// Bytes of this process in memory, 0 where the system does not say.

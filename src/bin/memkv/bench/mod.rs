@@ -6,6 +6,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod child;
+pub(crate) mod external;
 mod frozen;
 mod hybrid;
 pub(crate) mod index;
@@ -84,8 +85,9 @@ pub(crate) struct BenchArgs {
     /// Milliseconds that each workload of the suite `threads` runs.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     millis: u64,
-    /// Parts of the suite `bulk`, separated by commas: load, shards, grow. [default: all]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = ["load", "shards", "grow"])]
+    /// Parts of the suite `bulk`, separated by commas: load, shards, grow. [default: all] Of the suite `frozen` there is one that is measured only if
+    /// named here, and then alone, as it takes long: external, a build of more text than fits in the memory it is given.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = ["load", "shards", "grow", "external"])]
     parts: Vec<String>,
     /// Draw the results into an SVG file.
     #[arg(long, value_name = "FILE.svg")]
@@ -106,7 +108,8 @@ enum Suite {
     Map,
     /// Shared maps, used by several threads at a time.
     Threads,
-    /// Frozen layers and fst::Map: sizes, reads, builds and automata; of the options, --keys, --kind, --n, --seed, --rounds and --json count.
+    /// Frozen layers and fst::Map: sizes, reads, builds and automata; of the options, --keys, --kind, --n, --seed, --rounds, --parts and
+    /// --json count.
     Frozen,
     /// A hybrid store beside its base, while it is compacted, and its log; of the options, those count that count for `frozen`.
     Hybrid,
@@ -155,6 +158,9 @@ pub(crate) fn run(args: &BenchArgs, rows: &[Row], shared: &[SharedRow], out: &mu
         ensure!(input.is_empty(), "the suite bulk does not read the standard input");
         ensure!(args.plot.is_none(), "the suite bulk draws nothing");
         return bulk::run(args, &source, out);
+    }
+    if args.suite == Suite::Frozen && args.parts.iter().any(|part| part == "external") {
+        return external::run(args, out);
     }
     let chosen = choose(&args.impls, rows)?;
     let (source, input) = source(args)?;

@@ -1,7 +1,7 @@
 //! Every way to fill a map with keys in any order.
 
-use super::{Job, Numbers, SHARDS, put, value_of, with_peak};
-use crate::bench::measure::allocated;
+use super::{Job, Numbers, SHARDS, put, value_of};
+use crate::bench::measure::{allocated, with_peak};
 use crate::keys::Keys;
 use crate::lines::load_lines;
 use crate::rng::{Rng, hash};

@@ -10,7 +10,6 @@ mod grow;
 mod load;
 mod shards;
 
-use super::measure::allocated;
 use super::record::{Record, large, number, summary, table};
 use super::{BenchArgs, child, print_json_lines};
 use crate::generate::Kind;
@@ -18,9 +17,7 @@ use crate::source::{Origin, Source};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
 
 /// The hidden subcommand by which a measurement runs in a process of its own.
 pub(crate) const CHILD: &str = "bench-bulk-child";
@@ -58,25 +55,6 @@ fn value_of(i: usize) -> u64 {
     crate::rng::hash(7, i as u64)
 }
 
-/// Runs `work` while looking at the bytes allocated every other millisecond: the most there were.
-fn with_peak<R>(work: impl FnOnce() -> R) -> Result<(R, i64)> {
-    let (done, most) = (AtomicBool::new(false), AtomicI64::new(0));
-    thread::scope(|scope| {
-        let watch = scope.spawn(|| -> Result<()> {
-            while !done.load(Relaxed) {
-                most.fetch_max(allocated()?, Relaxed);
-                thread::sleep(Duration::from_millis(2));
-            }
-            Ok(())
-        });
-        let result = work();
-        done.store(true, Relaxed);
-        watch.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
-        most.fetch_max(allocated()?, Relaxed);
-        Ok((result, most.load(Relaxed)))
-    })
-}
-
 fn measure(job: &Job) -> Result<Numbers> {
     match job.what {
         What::Load { way, sorted } => load::measure(job, way, sorted),
@@ -102,6 +80,7 @@ fn call(args: &BenchArgs, what: &What, source: &Source, threads: usize, rounds: 
 /// Runs the suite and returns whether all results were right.
 pub(super) fn run(args: &BenchArgs, source: &Source, out: &mut impl Write) -> Result<bool> {
     ensure!(args.impls.is_empty(), "the suite bulk has no structures to choose");
+    ensure!(args.parts.iter().all(|part| part != "external"), "the part external is one of the suite frozen");
     let mut records = Vec::new();
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let threads: Vec<usize> = args.threads.iter().map(|&threads| threads.into()).filter(|&threads| threads <= processors.max(2)).collect();

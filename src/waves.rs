@@ -1,0 +1,63 @@
+//! Work in waves: things are made in parallel, and taken in order by one thread while the next ones are made.
+
+#![forbid(unsafe_code)]
+
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Makes one thing for each number, by the threads of rayon's pool, and hands them out in order on this thread. At most four for each thread are there at
+/// a time.
+pub(crate) fn in_waves<T: Send, E>(
+    numbers: Range<usize>,
+    make: impl Fn(usize) -> T + Sync,
+    take: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let wave = 2 * rayon::current_num_threads();
+    let made = |from: usize| (from..numbers.end.min(from.saturating_add(wave))).into_par_iter().map(&make).collect::<Vec<T>>();
+    let (mut from, mut take, mut now) = (numbers.start, take, made(numbers.start));
+    while !now.is_empty() {
+        from += now.len();
+        let mut next = Vec::new();
+        // Who takes stays on this thread.
+        let result = rayon::in_place_scope(|scope| {
+            scope.spawn(|_| next = made(from));
+            now.into_iter().try_for_each(&mut take)
+        });
+        result?;
+        now = next;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_come_in_order_and_all_of_them() {
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for numbers in [0..0, 5..6, 3..100] {
+                let take_all = || {
+                    let mut taken = Vec::new();
+                    in_waves(numbers.clone(), |i| i * i, |square| Ok::<(), ()>(taken.push(square))).unwrap();
+                    taken
+                };
+                assert!(pool.install(take_all).into_iter().eq(numbers.clone().map(|i| i * i)));
+                assert!(take_all().into_iter().eq(numbers.clone().map(|i| i * i)));
+            }
+            let mut left = 10;
+            let stop = pool.install(|| {
+                in_waves(
+                    0..1000,
+                    |i| i,
+                    |i| {
+                        left -= 1;
+                        if left == 0 { Err(i) } else { Ok(()) }
+                    },
+                )
+            });
+            assert_eq!(stop, Err(9));
+        }
+    }
+}
