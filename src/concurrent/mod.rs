@@ -65,7 +65,8 @@ pub fn restarts() -> usize {
 ///
 /// # Memory
 /// A node that was replaced is *retired*: it is freed when each thread that was reading at that time is done. That is some hundred
-/// microseconds later, unless a thread keeps a [`Pinned`] handle, a [`Cursor`] or a [`Range`] without using it, or lost its processor amid a call;
+/// microseconds later, unless a thread keeps a [`Pinned`] handle, a [`Cursor`] or a [`Range`] without using it, or two at a time, or lost its
+/// processor amid a call;
 /// all that writers retire meanwhile, a kilobyte and more for an insert, is then held. `memory_usage().retired` says how much it is,
 /// for all maps together. [`flush`](Self::flush) frees what can be freed.
 ///

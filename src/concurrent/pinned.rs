@@ -15,7 +15,8 @@ const CALLS: u32 = 64;
 ///
 /// To call a method of the map, a thread pins itself: it says that it reads, so that what it reads is not freed. This handle does so once for
 /// several calls, which saves some ten nanoseconds for each; all point operations of the map are here too, with the same
-/// guarantees. The handle pins anew every few calls. One that is kept without a call holds back what all maps retire. It is not `Send`.
+/// guarantees. The handle pins anew every few calls. One that is kept without a call holds back what all maps retire, and so does one that is
+/// used while the same thread has another pin, of a handle, a cursor or a range: only a thread's sole pin can be renewed. It is not `Send`.
 ///
 /// ```
 /// let map = memkv::ConcurrentArt::new();
@@ -67,15 +68,21 @@ impl Held {
     /// Runs one operation, pinning anew where it is time; not inside an operation, which a caller's function may call from.
     #[inline]
     pub(crate) fn with<R>(&self, work: impl FnOnce(&Pin) -> R) -> R {
-        let left = self.calls.get();
-        if left == 0
-            && let Ok(mut pin) = self.pin.try_borrow_mut()
-        {
-            self.calls.set(CALLS);
-            pin.renew();
+        if self.calls.get() == 0 {
+            self.renew();
         }
         self.calls.set(self.calls.get().saturating_sub(1));
         work(&self.pin.borrow())
+    }
+
+    #[cold]
+    fn renew(&self) {
+        let Ok(mut pin) = self.pin.try_borrow_mut() else { return };
+        self.calls.set(CALLS);
+        pin.renew();
+        drop(pin);
+        // Values that are dropped now may call the handle in their turn, which borrows the pin as this does, and cannot renew it.
+        self.pin.borrow().help();
     }
 }
 

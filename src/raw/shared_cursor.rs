@@ -20,18 +20,24 @@ pub(crate) struct SharedCursor<'t, B: Bits> {
     behind: bool,
     /// Leaves left under this pin.
     left: u32,
+    /// Whether the thread had no other pin when this cursor was made, hence holds no lock that a drop may want.
+    alone: bool,
     pin: Pin,
 }
 
 impl<'t, B: Bits> SharedCursor<'t, B> {
     /// A cursor behind all entries.
     pub(crate) fn new(tree: &'t SharedTree<B>) -> Self {
-        SharedCursor { tree, state: State::default(), behind: false, left: LEAVES, pin: guard::pin() }
+        SharedCursor { tree, state: State::default(), behind: false, left: LEAVES, alone: !guard::is_pinned(), pin: guard::pin() }
     }
 
     /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
     pub(crate) fn seek(&mut self, target: &[u8], behind: bool) {
         self.pin.renew();
+        if self.alone {
+            // Or who changes the tree as he scans it would never collect.
+            self.pin.help();
+        }
         self.left = LEAVES;
         self.behind = behind;
         // SAFETY: (R1) the cursor holds its pin from here on, and what it knew before is forgotten.
