@@ -4,6 +4,7 @@ use crate::sharded::*;
 use loom::sync::Arc;
 use loom::thread;
 use memkv::ConcurrentArt;
+use memkv::concurrent::Cursor;
 use memkv::mutant::{Mutant, Mutant::*, choose, plain};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -98,6 +99,8 @@ models! {
     collapse_and_get: [FrozenSlotsCleared, FreedAtOnce];
     merge_and_scan: [FrozenSlotsCleared, FreedAtOnce];
     split_and_scan_back: [FrozenSlotsCleared];
+    scan_and_replace: [ScanReadsOn];
+    scan_back_and_replace: [ScanReadsOn];
     pop_and_insert: [PopFromAnyLeaf];
     clear_and_insert: [OwnerNotLocked];
     remove_and_compare_exchange: [LeafNotObsolete];
@@ -394,6 +397,39 @@ fn split_and_scan_back() {
         },
         |map| has(map, &[0, 2, 4, 5, 6, 8]),
     );
+}
+
+/// One thread replaces a leaf and overwrites a value of the new one, while the other stands in the old one.
+fn replace_under(read: impl Fn(&mut Cursor<'_, u64>) -> Option<u64> + Copy + Send + 'static, from: usize, then: usize) {
+    two(
+        filled(&[0, 2]),
+        move |map| {
+            assert_eq!(map.insert(key(1), 1), None);
+            assert_eq!(map.insert(key(then), 7), Some(then as u64));
+        },
+        move |map| {
+            let mut cursor = map.cursor();
+            if from > then {
+                cursor.seek_to_last();
+            }
+            assert_eq!(read(&mut cursor), Some(from as u64));
+            let seen = map.get(key(then));
+            let mut next = read(&mut cursor);
+            if next == Some(1) {
+                next = read(&mut cursor);
+            }
+            assert!(next == seen || next == Some(7), "a value of before the step");
+        },
+        |_| (),
+    );
+}
+
+fn scan_and_replace() {
+    replace_under(|cursor| cursor.next().map(|(_, value)| value), 0, 2);
+}
+
+fn scan_back_and_replace() {
+    replace_under(|cursor| cursor.prev().map(|(_, value)| value), 2, 0);
 }
 
 fn pop_and_insert() {

@@ -27,7 +27,7 @@ macro_rules! subject {
                     Call::RemoveIfEven(k) => Answer::Value(self.remove_if(key(k), |v| v % 2 == 0)),
                     Call::Pop => Answer::Popped(self.pop_first().map(|(found, v)| ((0..KEYS).find(|&k| key(k)[..] == found).unwrap(), v))),
                     Call::Clear => {
-                        self.map().clear();
+                        self.clear();
                         Answer::Nothing
                     }
                 }

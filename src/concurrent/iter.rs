@@ -11,7 +11,8 @@ use std::ops::Bound;
 /// A position in a [`ConcurrentArt`](crate::ConcurrentArt), which steps in both directions and goes to any key.
 ///
 /// It lends keys out of its own buffer, valid until the next step. A key that is there for the whole of a scan is lent exactly once and in
-/// order; one that comes or goes meanwhile may be or not. Its value is that of the moment of the step.
+/// order; one that comes or goes meanwhile may be or not. What is lent is there, with that value, at a moment
+/// within the step.
 ///
 /// While it lives its thread is pinned, so that what it reads is not freed; it pins anew every few leaves and with each seek. One
 /// that is kept without stepping holds back what all maps retire: drop it instead, and seek again. So does one that is stepped while the same

@@ -53,7 +53,7 @@ pub fn restarts() -> usize {
 /// * Point operations (all that take one key, and [`pop_first`](Self::pop_first)) and [`clear`](Self::clear) are linearizable: each
 ///   takes effect at one moment between its call and its return.
 /// * A scan yields every key that is there for the whole of it exactly once, and in order. A key that comes or goes meanwhile may be yielded or
-///   not; values are those of the moment of the step.
+///   not; what is yielded is there, with that value, at a moment within the step.
 /// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact when nobody changes the map.
 /// * Values are handed out by copy. Nothing that a method returns holds a lock, and no function of the caller's runs under one, so
 ///   nothing can deadlock. Readers never wait for writers.

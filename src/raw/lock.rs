@@ -5,7 +5,7 @@
 //!                    └────retire────▶ obsolete, for good
 //! ```
 //!
-//! The other bits of the word stay as they are while anyone may lock. Readers never look at the two. A node that was taken out of the tree
+//! The other bits of the word stay as they are while anyone may lock. Lookups never look at the two. A node that was taken out of the tree
 //! stays as it was at that moment, because nobody can lock it any more.
 
 use crate::sync::{AtomicU64, wait};
@@ -35,6 +35,12 @@ impl Lock {
     #[inline(always)]
     pub(super) fn set_word(&self, word: u64) {
         self.0.store(word, Relaxed);
+    }
+
+    /// Whether nobody has the lock, nor can have replaced the node.
+    #[inline(always)]
+    pub(super) fn is_free(&self) -> bool {
+        self.0.load(Relaxed) & (LOCKED | OBSOLETE) == 0
     }
 
     /// Waits for the lock. `false`: the node has been taken out of the tree, and is not locked.

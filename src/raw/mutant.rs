@@ -32,6 +32,8 @@ pub enum Mutant {
     FrozenSlotsCleared,
     /// A change ends without a fence.
     NoFence,
+    /// A scan reads on in a leaf that was replaced.
+    ScanReadsOn,
     /// A leaf that was popped from may be another by then.
     PopFromAnyLeaf,
     /// A delta is sealed while writers are inside.
