@@ -259,6 +259,10 @@ pub(crate) fn pin_to_write() -> Pin {
 
 /// Whether this thread is pinned.
 pub(crate) fn is_pinned() -> bool {
+    #[cfg(loom)]
+    if plain::is_chosen() {
+        return false;
+    }
     LOCAL.try_with(LocalHandle::is_pinned).unwrap_or(false)
 }
 
