@@ -256,6 +256,13 @@ impl<V: Value> ConcurrentArt<V> {
         self.tree.flush();
     }
 
+    /// Moves the leaves, or the inner nodes, as [`flush`](Self::flush) does in sparse pages. Says whether it moved any. For models.
+    #[cfg(loom)]
+    #[doc(hidden)]
+    pub fn relocate(&self, leaves: bool) -> bool {
+        self.tree.relocate(leaves)
+    }
+
     /// Says what is wrong with the map's structure, if anything is. For tests.
     #[doc(hidden)]
     pub fn check(&mut self) -> Result<(), String> {

@@ -54,6 +54,8 @@ pub enum Mutant {
     TableNotChecked,
     /// A writer does not look whether the table that led it was replaced.
     WriterNotChecked,
+    /// A map of shards is cleared one shard after the other.
+    ClearedOneByOne,
     /// A scan does not look whether the table that led it was replaced.
     ScanNotChecked,
 }
@@ -75,6 +77,10 @@ mod chosen {
     pub(crate) fn is(mutant: Mutant) -> bool {
         CHOSEN.get() == Some(mutant)
     }
+
+    pub(crate) fn is_any() -> bool {
+        CHOSEN.get().is_some()
+    }
 }
 
 #[cfg(loom)]
@@ -82,7 +88,7 @@ pub use crate::guard::plain;
 #[cfg(loom)]
 pub use chosen::choose;
 #[cfg(loom)]
-pub(crate) use chosen::is;
+pub(crate) use chosen::{is, is_any};
 
 /// Whether this error is to be made.
 #[cfg(loom)]

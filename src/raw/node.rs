@@ -22,6 +22,8 @@ mod memory;
 mod memory;
 
 pub(crate) use memory::Node;
+#[cfg(loom)]
+pub(super) use memory::with_sparse;
 use memory::{RawSlot, SlotPtr};
 
 /// Bytes of the info word.
