@@ -1,7 +1,7 @@
 //! Errors that a model must find, one at a time. In a model the test thread chooses one; elsewhere there is none, and the compiler sees it.
 
 /// What is done wrongly.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// A new child is published without release.
@@ -60,7 +60,7 @@ pub enum Mutant {
     ScanNotChecked,
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod chosen {
     use super::Mutant;
     use std::cell::Cell;
@@ -78,6 +78,7 @@ mod chosen {
         CHOSEN.get() == Some(mutant)
     }
 
+    #[cfg(loom)]
     pub(crate) fn is_any() -> bool {
         CHOSEN.get().is_some()
     }
@@ -85,19 +86,21 @@ mod chosen {
 
 #[cfg(loom)]
 pub use crate::guard::plain;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub use chosen::choose;
+#[cfg(any(loom, shuttle))]
+pub(crate) use chosen::is;
 #[cfg(loom)]
-pub(crate) use chosen::{is, is_any};
+pub(crate) use chosen::is_any;
 
 /// Whether this error is to be made.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 macro_rules! mutant {
     ($name:ident) => {
         $crate::raw::mutant::is($crate::raw::mutant::Mutant::$name)
     };
 }
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 macro_rules! mutant {
     ($name:ident) => {
         false

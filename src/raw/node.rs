@@ -10,6 +10,7 @@
 //! Under `cfg(loom)` the same accessors lead to loom's atomics in a boxed node.
 
 use super::pool::Home;
+use crate::sync::point;
 use crate::value::Bits;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -211,11 +212,13 @@ impl Slot {
     }
     #[inline(always)]
     pub(crate) fn load(&self) -> Child {
+        point();
         unpack(self.0.load(Acquire))
     }
     /// Every store is a release: a reader touches the child's header before it validates anything.
     #[inline(always)]
     pub(crate) fn store(&self, child: Child) {
+        point();
         self.0.store(pack(child), if mutant!(SlotRelaxed) { Relaxed } else { Release });
     }
 }

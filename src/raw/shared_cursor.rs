@@ -12,7 +12,7 @@ use crate::guard::{self, Pin};
 use crate::value::Bits;
 
 /// Leaves read under one pin.
-const LEAVES: u32 = if cfg!(any(loom, test)) { 2 } else { 32 };
+const LEAVES: u32 = if cfg!(any(loom, shuttle, test)) { 2 } else { 32 };
 
 /// A position in a shared tree.
 pub(crate) struct SharedCursor<'t, B: Bits> {
