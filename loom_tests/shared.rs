@@ -4,6 +4,7 @@ use crate::sharded::*;
 use loom::sync::Arc;
 use loom::thread;
 use memkv::ConcurrentArt;
+use memkv::concurrent::Cursor;
 use memkv::mutant::{Mutant, Mutant::*, choose, plain};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -88,16 +89,27 @@ models! {
     leaf_split_and_get: [SlotRelaxed, FrozenSlotsCleared, FreedAtOnce];
     leaf_split_and_insert_beside: [OwnerNotLocked, InnerNotLocked, InnerNotObsolete];
     leaf_split_and_overwrite: [LeafNotLocked, LeafNotObsolete];
-    inner_split_and_insert: [OwnerNotLocked, InnerNotLocked, InnerNotObsolete];
+    root_split_and_insert: [OwnerNotLocked, InnerNotLocked, InnerNotObsolete];
+    root_split_and_get: [SlotRelaxed, FrozenSlotsCleared, FreedAtOnce];
+    inner_split_and_get: [SlotRelaxed, FrozenSlotsCleared, FreedAtOnce];
     merge_and_insert: [LeafNotObsolete];
     merge_and_insert_beside: [OwnerNotLocked, InnerNotLocked, InnerNotObsolete];
     merge_and_overwrite: [LeafNotLocked];
     drop_of_a_leaf_and_insert: [LeafNotObsolete];
     drop_of_a_leaf_and_insert_beside: [OwnerNotLocked, InnerNotLocked, InnerNotObsolete];
+    remove_of_the_last_and_insert: [LeafNotObsolete];
     collapse_and_insert: [SlotRelaxed];
     collapse_and_get: [FrozenSlotsCleared, FreedAtOnce];
     merge_and_scan: [FrozenSlotsCleared, FreedAtOnce];
     split_and_scan_back: [FrozenSlotsCleared];
+    leaves_move_and_get: [SlotRelaxed, FreedAtOnce];
+    leaves_move_and_overwrite: [LeafNotLocked, LeafNotObsolete];
+    leaves_move_and_split: [LeafNotObsolete];
+    inner_nodes_move_and_get: [SlotRelaxed, FrozenSlotsCleared, FreedAtOnce];
+    inner_nodes_move_and_insert: [InnerNotLocked, InnerNotObsolete];
+    inner_nodes_move_and_split: [InnerNotObsolete];
+    scan_and_replace: [ScanReadsOn];
+    scan_back_and_replace: [ScanReadsOn];
     pop_and_insert: [PopFromAnyLeaf];
     clear_and_insert: [OwnerNotLocked];
     remove_and_compare_exchange: [LeafNotObsolete];
@@ -109,7 +121,7 @@ models! {
     split_step_and_scan: [ScanNotChecked, RemovedFirst];
     split_step_and_scan_back: [ScanNotChecked, RemovedFirst];
     split_step_and_pop: [WriterNotChecked];
-    clear_and_get_of_two_shards: [];
+    clear_and_get_of_two_shards: [ClearedOneByOne];
     reclamation_and_get with collector: [ReaderNotPinned];
     reclamation_and_scan with collector: [];
 }
@@ -291,7 +303,7 @@ fn leaf_split_and_overwrite() {
     );
 }
 
-fn inner_split_and_insert() {
+fn root_split_and_insert() {
     // Four leaves under the root, all but the last of them full: the root splits.
     let keys: Vec<_> = (0..11).map(|i| 2 * i).collect();
     two(
@@ -300,6 +312,30 @@ fn inner_split_and_insert() {
         |map| assert_eq!(map.insert(key(21), 21), None),
         |map| assert_eq!((map.len(), map.get(key(1)), map.get(key(21))), (13, Some(1), Some(21))),
     );
+}
+
+/// A key is inserted where a node above the leaves is full, and so splits.
+fn splits(map: Map, new: usize) {
+    let len = map.len();
+    two(
+        map,
+        move |map| assert_eq!(map.insert(key(new), 7), None),
+        |map| {
+            assert_eq!(map.get(key(0)), Some(0));
+            assert_eq!(map.get(key(20)), Some(20));
+        },
+        |map| assert_eq!((map.len(), map.get(key(new))), (len + 1, Some(7))),
+    );
+}
+
+fn root_split_and_get() {
+    splits(filled(&(0..11).map(|i| 2 * i).collect::<Vec<_>>()), 1);
+}
+
+fn inner_split_and_get() {
+    // Two inner nodes under the root, of which the first is full.
+    let keys: Vec<_> = (0..13).map(|i| 2 * i).chain([1, 3]).collect();
+    splits(filled(&keys), 5);
 }
 
 fn merge_and_insert() {
@@ -345,6 +381,40 @@ fn drop_of_a_leaf_and_insert_beside() {
         |map| assert_eq!(map.insert(key(15), 15), None),
         |map| has(map, &[6, 8, 10, 12, 14, 15]),
     );
+}
+
+fn remove_of_the_last_and_insert() {
+    two(filled(&[0]), |map| assert_eq!(map.remove(key(0)), Some(0)), |map| assert_eq!(map.insert(key(1), 1), None), |map| has(map, &[1]));
+}
+
+/// One thread moves nodes to other cells, the other one uses them.
+fn moved(leaves: bool, keys: &[usize], work: impl FnOnce(&Map) + Send + 'static, then: impl FnOnce(&Map)) {
+    two(filled(keys), move |map| _ = map.relocate(leaves), work, then);
+}
+
+fn leaves_move_and_get() {
+    moved(true, TWO_LEAVES, |map| assert_eq!(map.get(key(0)), Some(0)), |map| has(map, TWO_LEAVES));
+}
+
+fn leaves_move_and_overwrite() {
+    let overwrite = |map: &Map| assert_eq!(map.insert(key(6), 7), Some(6));
+    moved(true, TWO_LEAVES, overwrite, |map| assert_eq!((map.get(key(6)), map.len()), (Some(7), 4)));
+}
+
+fn leaves_move_and_split() {
+    moved(true, TWO_LEAVES, |map| assert_eq!(map.insert(key(1), 1), None), |map| has(map, &[0, 1, 2, 4, 6]));
+}
+
+fn inner_nodes_move_and_get() {
+    moved(false, TWO_LEAVES, |map| assert_eq!(map.get(key(6)), Some(6)), |map| has(map, TWO_LEAVES));
+}
+
+fn inner_nodes_move_and_insert() {
+    moved(false, TWO_LEAVES, |map| assert_eq!(map.insert(key(7), 7), None), |map| has(map, &[0, 2, 4, 6, 7]));
+}
+
+fn inner_nodes_move_and_split() {
+    moved(false, TWO_LEAVES, |map| assert_eq!(map.insert(key(1), 1), None), |map| has(map, &[0, 1, 2, 4, 6]));
 }
 
 /// Two leaves of two keys: without one of them they fit in one.
@@ -394,6 +464,39 @@ fn split_and_scan_back() {
         },
         |map| has(map, &[0, 2, 4, 5, 6, 8]),
     );
+}
+
+/// One thread replaces a leaf and overwrites a value of the new one, while the other stands in the old one.
+fn replace_under(read: impl Fn(&mut Cursor<'_, u64>) -> Option<u64> + Copy + Send + 'static, from: usize, then: usize) {
+    two(
+        filled(&[0, 2]),
+        move |map| {
+            assert_eq!(map.insert(key(1), 1), None);
+            assert_eq!(map.insert(key(then), 7), Some(then as u64));
+        },
+        move |map| {
+            let mut cursor = map.cursor();
+            if from > then {
+                cursor.seek_to_last();
+            }
+            assert_eq!(read(&mut cursor), Some(from as u64));
+            let seen = map.get(key(then));
+            let mut next = read(&mut cursor);
+            if next == Some(1) {
+                next = read(&mut cursor);
+            }
+            assert!(next == seen || next == Some(7), "a value of before the step");
+        },
+        |_| (),
+    );
+}
+
+fn scan_and_replace() {
+    replace_under(|cursor| cursor.next().map(|(_, value)| value), 0, 2);
+}
+
+fn scan_back_and_replace() {
+    replace_under(|cursor| cursor.prev().map(|(_, value)| value), 2, 0);
 }
 
 fn pop_and_insert() {

@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 const SOFT_LIMIT: usize = 1 << 20;
 /// Bytes that a thread retires between two looks at how much there is in all.
 const LOOK: usize = 64 << 10;
+/// Flushes at a time under a pin that lasts, at most: enough for all that is retired from one renewal to the next.
+const FLUSHES: usize = 16;
 /// Cells of a striped counter.
 pub(crate) const STRIPES: usize = 16;
 
@@ -115,7 +117,8 @@ pub mod plain {
     }
 
     pub(super) fn pin() -> Pin {
-        // SAFETY: a guard without a collector has no state.
+        // SAFETY: (R1) a guard without a collector has no state to copy. It holds nothing back; models that choose it free nothing meanwhile, or are
+        // to find that it does not.
         Pin(unsafe { std::ptr::read(crossbeam_epoch::unprotected()) })
     }
 }
@@ -125,6 +128,28 @@ impl Pin {
     #[inline]
     pub(crate) fn renew(&mut self) {
         self.0.repin();
+    }
+
+    /// Helps to collect where too much is retired, as [`pin_to_write`] does: for a pin that lasts, after it was renewed. Where the thread has
+    /// other pins, little can be freed.
+    #[inline]
+    pub(crate) fn help(&self) {
+        if HELP.get() {
+            self.collect();
+        }
+    }
+
+    #[cold]
+    fn collect(&self) {
+        HELP.set(false);
+        // A flush runs some of what it may; how much that frees is not known before.
+        for _ in 0..FLUSHES {
+            if pending() <= SOFT_LIMIT {
+                return;
+            }
+            self.0.flush();
+        }
+        std::thread::yield_now();
     }
 
     /// Runs `free` when no thread that is pinned now is still pinned. It frees `bytes` bytes.
@@ -232,8 +257,12 @@ pub(crate) fn pin_to_write() -> Pin {
     pin_local()
 }
 
-#[cold]
-fn is_pinned() -> bool {
+/// Whether this thread is pinned.
+pub(crate) fn is_pinned() -> bool {
+    #[cfg(loom)]
+    if plain::is_chosen() {
+        return false;
+    }
     LOCAL.try_with(LocalHandle::is_pinned).unwrap_or(false)
 }
 

@@ -140,7 +140,7 @@ pub use hybrid::HybridError;
 pub use hybrid::ModelStore;
 #[cfg(not(loom))]
 pub use hybrid::{HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Wal};
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub use raw::mutant;
 pub use raw::{MAX_KEY_LEN, pool};
 pub use sharded::ShardedArt;

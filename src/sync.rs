@@ -1,4 +1,5 @@
-//! Atomics and waiting: the standard library's, or loom's in a model.
+//! Atomics and waiting: the standard library's, or loom's in a model. Under `cfg(shuttle)` the atomics are the standard library's, and threads are
+//! switched at each [`point`]: all of them are tasks of one thread, so what lies between two points is one step.
 
 #![forbid(unsafe_code)]
 
@@ -56,6 +57,15 @@ impl<T> RwLock<T> {
     }
 }
 
+/// What follows reads or writes what threads share: shuttle may let another thread go first.
+#[inline(always)]
+pub(crate) fn point() {
+    #[cfg(shuttle)]
+    if !std::thread::panicking() {
+        shuttle::sync::atomic::AtomicU8::new(0).load(std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
 /// Lets others go on, the longer the more rounds one has waited.
 #[cold]
 pub(crate) fn wait(round: u32) {
@@ -64,7 +74,12 @@ pub(crate) fn wait(round: u32) {
         let _ = round;
         loom::thread::yield_now();
     }
-    #[cfg(not(loom))]
+    #[cfg(shuttle)]
+    {
+        let _ = round;
+        shuttle::thread::yield_now();
+    }
+    #[cfg(not(any(loom, shuttle)))]
     match round {
         0..64 => std::hint::spin_loop(),
         64..192 => std::thread::yield_now(),

@@ -68,13 +68,21 @@ fn reads_keys_from_the_standard_input() {
 fn frozen_layers_beside_fst() {
     let input: Vec<u8> = (0..3000).flat_map(|i| format!("https://example.org/{}/{i}\n", i * 7919 % 31).into_bytes()).collect();
     let figures = records("bench --suite frozen --json --keys - --rounds 2", &input);
-    for figure in ["build by all threads, peak memory, bytes a key", "keys alone, bytes a key", "hit, ns", "scan, ns a key", "Levenshtein 1, µs", "build, 1 thread, M keys/s"] {
+    for figure in [
+        "build by all threads, peak memory, bytes a key",
+        "keys alone, bytes a key",
+        "hit, ns",
+        "scan, ns a key",
+        "Levenshtein 1, µs",
+        "build, 1 thread, M keys/s",
+    ] {
         let record = figures.iter().find(|record| record["figure"] == figure).expect(figure);
         for column in ["fst ranks", "packed", "packed fsst", "packed onpair", "fst codec"] {
             assert!(record[column].as_f64().unwrap() > 0.0, "{figure}: {record}");
         }
     }
-    let of = |figure: &str, column: &str| figures.iter().find(|record| record["figure"] == figure).and_then(|record| record[column].as_f64());
+    let of =
+        |figure: &str, column: &str| figures.iter().find(|record| record["figure"] == figure).and_then(|record| record[column].as_f64());
     for figure in ["headers of blocks, bytes a key", "hit in a mapped file, ns"] {
         assert!(of(figure, "packed onpair").unwrap() > 0.0 && of(figure, "fst").is_none(), "{figure}");
     }
@@ -91,6 +99,33 @@ fn builds_of_text_are_measured() {
     if cfg!(target_os = "linux") {
         let peak = record["peak_resident_bytes"].as_f64().unwrap();
         assert!(peak > 1e6 && (record["peak_of_budget"].as_f64().unwrap() - peak / f64::from(256 << 20)).abs() < 1e-6, "{record}");
+    }
+}
+
+#[test]
+fn measures_threads_and_draws() {
+    let plot = std::env::temp_dir().join(format!("memkv-threads-{}.svg", std::process::id()));
+    let args = "bench --suite threads --n 3000 --threads 1,2 --millis 5";
+    let figures = records(&format!("{args} --json --plot {}", plot.display()), b"");
+    let names = ["concurrent-art", "sharded-art", "hybridstore", "rwlock-btreemap", "crossbeam-skiplist"];
+    assert!(figures.iter().map(|record| record["impl"].as_str().unwrap()).eq(names.iter().flat_map(|name| [*name; 2])));
+    for record in &figures {
+        assert_eq!((&record["n"], &record["errors"]), (&2700.into(), &0.into()), "{record}");
+        assert!(record["load_per_s"].as_f64().unwrap() > 0.0 && record["overhead_per_key"].is_f64());
+        for workload in ["reads", "A", "B", "C", "D", "E", "F", "hot", "scan"] {
+            let number = |what: &str| record[format!("{workload}_{what}")].as_f64().expect(what);
+            assert!(number("per_s") > 0.0, "{workload}: {record}");
+            let latencies = ["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(number);
+            assert!(latencies[0] > 0.0 && latencies.is_sorted(), "{workload}: {record}");
+        }
+        assert_eq!(record["A_restarts_per_million"].is_number(), record["impl"] == "concurrent-art");
+    }
+    let svg = std::fs::read_to_string(&plot).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("concurrent-art, 2") && svg.ends_with("</svg>\n"));
+    std::fs::remove_file(plot).unwrap();
+    let text = String::from_utf8(memkv(&format!("{args} --impl concurrent-art"), b"").stdout).unwrap();
+    for part in ["p50 / p99 / p99.9 / max, µs", "overhead/key", "restarts per million", "with a reader pinned"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ConcurrentArt` under many threads: what they see, what is left, and what is freed.
 
-use memkv::{ConcurrentArt, FastArt};
+use memkv::{ConcurrentArenaArt, ConcurrentArt, FastArt, ShardedArt};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
@@ -203,6 +203,31 @@ fn scans_yield_what_stays() {
     }
 }
 
+/// What a scan yields is there when it steps, though it had reached that leaf before.
+#[test]
+fn scans_yield_what_is_there_at_the_step() {
+    let keys = ["a", "b", "c", "d", "e"];
+    let map = ConcurrentArt::from(keys.map(|key| (key, 1u64)));
+    let change = |key: &str| {
+        map.remove(key);
+        // The leaf was replaced, and its successor changed in place.
+        map.update("c", |value| value + 1);
+    };
+    let mut cursor = map.cursor();
+    cursor.seek("b");
+    assert_eq!(cursor.next(), Some((&b"b"[..], 1)));
+    change("a");
+    assert_eq!(cursor.next(), Some((&b"c"[..], 2)));
+    change("d");
+    assert_eq!(cursor.next(), Some((&b"e"[..], 1)));
+    change("c");
+    map.insert("d", 7);
+    assert_eq!(cursor.prev(), Some((&b"e"[..], 1)));
+    assert_eq!(cursor.prev(), Some((&b"d"[..], 7)));
+    assert_eq!(cursor.prev(), Some((&b"b"[..], 1)));
+    assert_eq!(cursor.prev(), None);
+}
+
 #[test]
 fn clear_takes_all_at_once() {
     let mut map = ConcurrentArt::<u64>::new();
@@ -299,6 +324,41 @@ fn functions_may_use_the_map_they_are_called_by() {
         value.map(|value| value + pinned.get("b").unwrap())
     });
     assert_eq!((old, new, rounds), (Some(10), Some(209), 2));
+}
+
+/// A handle has all methods of its map. Those that are not its own pin for themselves, also where they are called amid one of its operations.
+#[test]
+fn handles_have_what_their_maps_have() {
+    macro_rules! check {
+        ($map:expr) => {{
+            let map = $map;
+            let mut pinned = map.pin();
+            pinned.extend((0..500u64).map(|i| (key(0, i), i)));
+            assert_eq!((pinned.len(), pinned.is_empty(), pinned.iter().count()), (500, false, 500));
+            assert_eq!(pinned.range(&key(0, 10)[..]..&key(0, 20)[..]).count(), 10);
+            assert_eq!(pinned.prefix([0, 0, 1]).rev().map(|(_, value)| value).collect::<Vec<_>>(), (256..500).rev().collect::<Vec<_>>());
+            assert!(pinned.cursor().next().is_some());
+            let mut rounds = 0;
+            pinned.compute(key(0, 0), |_| {
+                rounds += 1;
+                // Over the number of calls after which a handle pins anew.
+                (0..100).for_each(|i| assert!(pinned.get(key(0, 1 + i)).is_some()));
+                assert_eq!(pinned.iter().count(), 500);
+                pinned.flush();
+                Some(7)
+            });
+            assert_eq!(rounds, 1);
+            assert_eq!(pinned.iter().next(), Some((key(0, 0), 7)));
+            // What the map lends outlives the handle.
+            let range = pinned.map().iter();
+            pinned.clear();
+            drop(pinned);
+            assert_eq!((range.count(), map.len()), (0, 0));
+        }};
+    }
+    check!(ConcurrentArt::<u64>::new());
+    check!(ShardedArt::<u64>::new(4));
+    check!(ConcurrentArenaArt::<u64>::new());
 }
 
 #[test]

@@ -2,42 +2,13 @@
 
 mod common;
 
-use common::history::{Answer, Call, Event, KEYS, Subject, histories, is_linearizable, key};
+use common::history::{Answer, Call, Event, KEYS, histories, is_linearizable, key};
 use memkv::{ConcurrentArt, ShardedArt};
 
 /// The map must have no other key before the first of these, or it could not be popped.
 fn around(i: usize) -> String {
     format!("key/{:02}/{}", 51 + i % 40, i)
 }
-
-/// Makes the handles of both kinds of maps subjects.
-macro_rules! subject {
-    ($kind:ident) => {
-        impl Subject for memkv::$kind::Pinned<'_, u64> {
-            fn get(&self, k: usize) -> Option<u64> {
-                self.get(key(k))
-            }
-            fn call(&self, call: Call) -> Answer {
-                match call {
-                    Call::Get(k) => Answer::Value(self.get(key(k))),
-                    Call::Insert(k, v) => Answer::Value(self.insert(key(k), v)),
-                    Call::Remove(k) => Answer::Value(self.remove(key(k))),
-                    Call::Add(k) => Answer::Value(self.compute(key(k), |v| Some(v.unwrap_or(0) + 1)).0),
-                    Call::Exchange(k, current, new) => Answer::Exchange(self.compare_exchange(key(k), current, new)),
-                    Call::RemoveIfEven(k) => Answer::Value(self.remove_if(key(k), |v| v % 2 == 0)),
-                    Call::Pop => Answer::Popped(self.pop_first().map(|(found, v)| ((0..KEYS).find(|&k| key(k)[..] == found).unwrap(), v))),
-                    Call::Clear => {
-                        self.map().clear();
-                        Answer::Nothing
-                    }
-                }
-            }
-        }
-    };
-}
-
-subject!(concurrent);
-subject!(sharded);
 
 #[test]
 fn the_checker_finds_what_is_wrong() {

@@ -11,7 +11,14 @@ use crate::{
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    ops::Bound::{self, Included, Unbounded},
+    ops::{
+        Bound::{self, Included, Unbounded},
+        ControlFlow,
+    },
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 /// The structures of the table, each with its probe.
@@ -40,18 +47,17 @@ fn from(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (Included(key), Unbounded)
 }
 
-/// A key with a NUL after it, in memory that is used again.
-#[derive(Default)]
-struct Terminated(RefCell<Vec<u8>>);
-
-impl Terminated {
-    fn with<T>(&self, key: &[u8], f: impl FnOnce(&[u8]) -> T) -> T {
-        let mut buffer = self.0.borrow_mut();
+/// Calls a function with a key that has a NUL after it, in memory that is used again.
+fn terminated<T>(key: &[u8], f: impl FnOnce(&[u8]) -> T) -> T {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    BUFFER.with_borrow_mut(|buffer| {
         buffer.clear();
         buffer.extend_from_slice(key);
         buffer.push(0);
-        f(&buffer)
-    }
+        f(buffer)
+    })
 }
 
 fn unterminated(key: &[u8]) -> &[u8] {
@@ -85,32 +91,27 @@ impl Index for ArtTree {
     }
 }
 
-struct Blart {
-    map: blart::TreeMap<Box<[u8]>, u64>,
-    terminated: Terminated,
-}
+type Blart = blart::TreeMap<Box<[u8]>, u64>;
 
 impl Index for Blart {
     fn new() -> Self {
-        Self { map: blart::TreeMap::new(), terminated: Terminated::default() }
+        Self::new()
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
-        let map = &mut self.map;
-        self.terminated.with(key, |key| map.try_insert(key.into(), value).expect("no key is a prefix of another"))
+        terminated(key, |key| self.try_insert(key.into(), value).expect("no key is a prefix of another"))
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        self.terminated.with(key, |key| self.map.get(key).copied())
+        terminated(key, |key| self.get(key).copied())
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
-        self.terminated.with(from, |from| {
-            for (key, &value) in self.map.range::<[u8], _>(self::from(from)).take(count) {
+        terminated(from, |from| {
+            for (key, &value) in self.range::<[u8], _>(self::from(from)).take(count) {
                 visit(unterminated(key), value);
             }
         });
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
-        let map = &mut self.map;
-        self.terminated.with(key, |key| map.remove(key))
+        terminated(key, |key| self.remove(key))
     }
 }
 
@@ -142,10 +143,22 @@ impl Index for Rart {
 
 type Artmap = artmap::ArtMap<Vec<u8>, u64>;
 
-/// The structures of the suite `threads`: those of the tool, and artmap.
+/// The structures of the suite `threads`: those of the tool, and of other crates. masstree is not among them: all its versions but the first
+/// few need a later compiler than this crate.
 pub(crate) fn shared_peers() -> Vec<SharedRow> {
     let mut rows = crate::bench::shared::rows();
-    rows.push(SharedRow::of::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic"));
+    rows.extend([
+        SharedRow::of::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic"),
+        SharedRow::of::<SharedArctic>(
+            "arctic-wt",
+            "ConcurrentMap<BoxedSlice<Terminated<0>, [u8]>, u64>; keys get a NUL terminator; scans are not linearizable",
+        ),
+        SharedRow::of::<Scc>(
+            "scc",
+            "TreeIndex<Box<[u8]>, u64>; an update is a removal and an insert, not atomic: reads that find nothing in between are its errors",
+        ),
+        SharedRow::of::<PerThread>("concurrent-map", "ConcurrentMap<Vec<u8>, u64>; each thread has a handle of its own; a write copies its leaf's keys"),
+    ]);
     rows
 }
 
@@ -198,40 +211,67 @@ impl Index for Artmap {
 type ArcticKey = arctic::key::BoxedSlice<arctic::key::Terminated<0>, [u8]>;
 type ArcticSlice = arctic::key::Slice<arctic::key::Terminated<0>, [u8]>;
 
-struct Arctic {
-    map: arctic::SequentialMap<ArcticKey, u64>,
-    terminated: Terminated,
-}
-
 fn arctic_key(terminated: &[u8]) -> &ArcticSlice {
     ArcticSlice::new(terminated).expect("there is no NUL in the key")
 }
 
+type Arctic = arctic::SequentialMap<ArcticKey, u64>;
+
+/// The first entries from a key on. What gives them has another type in each of the maps, and the same methods.
+macro_rules! arctic_scan {
+    ($map:expr, $from:expr, $count:expr, $visit:expr) => {
+        terminated($from, |from| {
+            let from = <ArcticKey as arctic::Key>::Read::from(arctic_key(from));
+            let shard = $map.range(from..);
+            let mut entries = shard.entries(arctic::Order::Ascend);
+            for _ in 0..$count {
+                let Some((key, &value)) = entries.lend() else { break };
+                $visit(unterminated(key.as_bytes()), value);
+            }
+        })
+    };
+}
+
 impl Index for Arctic {
     fn new() -> Self {
-        Self { map: arctic::SequentialMap::default(), terminated: Terminated::default() }
+        Self::default()
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
-        let map = &mut self.map;
-        self.terminated.with(key, |key| map.upsert(arctic_key(key), value).ok().map(|(old, _)| old))
+        terminated(key, |key| self.upsert(arctic_key(key), value).ok().map(|(old, _)| old))
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        self.terminated.with(key, |key| self.map.get(arctic_key(key)).copied())
+        terminated(key, |key| self.get(arctic_key(key)).copied())
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
-        self.terminated.with(from, |from| {
-            let from = <ArcticKey as arctic::Key>::Read::from(arctic_key(from));
-            let shard = self.map.range(from..);
-            let mut entries = shard.entries(arctic::Order::Ascend);
-            for _ in 0..count {
-                let Some((key, &value)) = entries.lend() else { break };
-                visit(unterminated(key.as_bytes()), value);
-            }
-        });
+        arctic_scan!(self, from, count, visit);
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
-        let map = &mut self.map;
-        self.terminated.with(key, |key| map.remove(arctic_key(key)))
+        terminated(key, |key| self.remove(arctic_key(key)))
+    }
+}
+
+type SharedArctic = arctic::ConcurrentMap<ArcticKey, u64>;
+
+impl SharedIndex for SharedArctic {
+    fn new() -> Self {
+        Self::default()
+    }
+    fn insert(&self, key: &[u8], value: u64) {
+        terminated(key, |key| drop(self.upsert(arctic_key(key), value)));
+    }
+    fn remove(&self, key: &[u8]) {
+        terminated(key, |key| drop(self.remove(arctic_key(key))));
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        terminated(key, |key| self.get(arctic_key(key)).as_deref().copied())
+    }
+    fn add(&self, key: &[u8], value: u64) {
+        terminated(key, |key| {
+            drop(self.update_with(arctic_key(key), None, |old, _| ControlFlow::Continue(old.wrapping_add(value))));
+        });
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        arctic_scan!(self, from, count, visit);
     }
 }
 
@@ -291,5 +331,76 @@ impl Index for Scc {
             true
         });
         old
+    }
+}
+
+impl SharedIndex for Scc {
+    fn new() -> Self {
+        Self::new()
+    }
+    fn insert(&self, key: &[u8], value: u64) {
+        let mut key = Box::from(key);
+        while let Err((refused, _)) = self.insert_sync(key, value) {
+            key = refused;
+            self.remove_sync(&key);
+        }
+    }
+    fn remove(&self, key: &[u8]) {
+        self.remove_sync(key);
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.peek_with(key, |_, &value| value)
+    }
+    fn add(&self, key: &[u8], value: u64) {
+        let old = SharedIndex::get(self, key).unwrap_or_default();
+        SharedIndex::insert(self, key, old.wrapping_add(value));
+    }
+    fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64)) {
+        Index::scan(self, from, count, visit);
+    }
+}
+
+type Handle = concurrent_map::ConcurrentMap<Vec<u8>, u64>;
+
+/// A map whose handles are each for one thread.
+struct PerThread {
+    first: Mutex<Handle>,
+    number: usize,
+}
+
+impl PerThread {
+    fn with<T>(&self, f: impl FnOnce(&Handle) -> T) -> T {
+        thread_local! {
+            /// This thread's handle, and the number of the map that it is for.
+            static HANDLE: RefCell<Option<(usize, Handle)>> = const { RefCell::new(None) };
+        }
+        HANDLE.with_borrow_mut(|handle| {
+            if handle.as_ref().is_none_or(|(number, _)| *number != self.number) {
+                *handle = Some((self.number, self.first.lock().expect("nobody panics with it").clone()));
+            }
+            f(&handle.as_ref().expect("it is there now").1)
+        })
+    }
+}
+
+impl SharedIndex for PerThread {
+    fn new() -> Self {
+        static MAPS: AtomicUsize = AtomicUsize::new(0);
+        PerThread { first: Mutex::default(), number: MAPS.fetch_add(1, Relaxed) }
+    }
+    fn insert(&self, key: &[u8], value: u64) {
+        self.with(|map| map.insert(key.to_vec(), value));
+    }
+    fn remove(&self, key: &[u8]) {
+        self.with(|map| map.remove(key));
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.with(|map| map.get(key))
+    }
+    fn add(&self, key: &[u8], value: u64) {
+        self.with(|map| map.fetch_and_update(key.to_vec(), |old| old.map(|old| old.wrapping_add(value))));
+    }
+    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
+        self.with(|map| map.range::<[u8], _>(self::from(from)).take(count).for_each(|(key, value)| visit(&key, value)));
     }
 }

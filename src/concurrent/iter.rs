@@ -11,10 +11,12 @@ use std::ops::Bound;
 /// A position in a [`ConcurrentArt`](crate::ConcurrentArt), which steps in both directions and goes to any key.
 ///
 /// It lends keys out of its own buffer, valid until the next step. A key that is there for the whole of a scan is lent exactly once and in
-/// order; one that comes or goes meanwhile may be or not. Its value is that of the moment of the step.
+/// order; one that comes or goes meanwhile may be or not. What is lent is there, with that value, at a moment
+/// within the step.
 ///
 /// While it lives its thread is pinned, so that what it reads is not freed; it pins anew every few leaves and with each seek. One
-/// that is kept without stepping holds back what all maps retire: drop it instead, and seek again. It is not `Send`.
+/// that is kept without stepping holds back what all maps retire: drop it instead, and seek again. So does one that is stepped while the same
+/// thread has another pin, of a handle or another cursor: only a thread's sole pin can be renewed. It is not `Send`.
 ///
 /// ```
 /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -115,7 +117,7 @@ impl<V: Value> fmt::Debug for Cursor<'_, V> {
 /// [`ConcurrentArt::range`](crate::ConcurrentArt::range), [`prefix`](crate::ConcurrentArt::prefix) and [`iter`](crate::ConcurrentArt::iter).
 ///
 /// What it yields while others change the map, and what it holds back, is said at [`Cursor`]. [`lend`](Self::lend) and
-/// [`lend_back`](Self::lend_back) give the same keys without a copy.
+/// [`lend_back`](Self::lend_back) give the same keys without a copy. A step from the other end than the one before takes a lookup.
 ///
 /// It cannot outlive its map:
 ///
@@ -140,11 +142,11 @@ pub struct Range<'m, V: Value> {
 
 impl<'m, V: Value> Range<'m, V> {
     pub(super) fn new(tree: &'m SharedTree<V::Bits>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
-        Range { between: Between::new(|| SharedCursor::new(tree), start, end), values: PhantomData }
+        Range { between: Between::new(SharedCursor::new(tree), start, end), values: PhantomData }
     }
 
     pub(super) fn prefix(tree: &'m SharedTree<V::Bits>, prefix: &[u8]) -> Self {
-        Range { between: Between::prefix(|| SharedCursor::new(tree), prefix), values: PhantomData }
+        Range { between: Between::prefix(SharedCursor::new(tree), prefix), values: PhantomData }
     }
 
     /// The next key, lent until the next call, and its value.

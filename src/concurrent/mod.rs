@@ -53,7 +53,7 @@ pub fn restarts() -> usize {
 /// * Point operations (all that take one key, and [`pop_first`](Self::pop_first)) and [`clear`](Self::clear) are linearizable: each
 ///   takes effect at one moment between its call and its return.
 /// * A scan yields every key that is there for the whole of it exactly once, and in order. A key that comes or goes meanwhile may be yielded or
-///   not; values are those of the moment of the step.
+///   not; what is yielded is there, with that value, at a moment within the step.
 /// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact when nobody changes the map.
 /// * Values are handed out by copy. Nothing that a method returns holds a lock, and no function of the caller's runs under one, so
 ///   nothing can deadlock. Readers never wait for writers.
@@ -65,7 +65,8 @@ pub fn restarts() -> usize {
 ///
 /// # Memory
 /// A node that was replaced is *retired*: it is freed when each thread that was reading at that time is done. That is some hundred
-/// microseconds later, unless a thread keeps a [`Pinned`] handle, a [`Cursor`] or a [`Range`] without using it, or lost its processor amid a call;
+/// microseconds later, unless a thread keeps a [`Pinned`] handle, a [`Cursor`] or a [`Range`] without using it, or two at a time, or lost its
+/// processor amid a call;
 /// all that writers retire meanwhile, a kilobyte and more for an insert, is then held. `memory_usage().retired` says how much it is,
 /// for all maps together. [`flush`](Self::flush) frees what can be freed.
 ///
@@ -259,6 +260,13 @@ impl<V: Value> ConcurrentArt<V> {
     /// ```
     pub fn flush(&self) {
         self.tree.flush();
+    }
+
+    /// Moves the leaves, or the inner nodes, as [`flush`](Self::flush) does in sparse pages. Says whether it moved any. For models.
+    #[cfg(loom)]
+    #[doc(hidden)]
+    pub fn relocate(&self, leaves: bool) -> bool {
+        self.tree.relocate(leaves)
     }
 
     /// Says what is wrong with the map's structure, if anything is. For tests.

@@ -6,7 +6,6 @@ use crate::guard::{self, Pin};
 use crate::raw::SharedTree;
 use crate::value::Value;
 use std::cell::{Cell, RefCell};
-use std::fmt;
 
 /// Calls under one pin.
 const CALLS: u32 = 64;
@@ -15,7 +14,8 @@ const CALLS: u32 = 64;
 ///
 /// To call a method of the map, a thread pins itself: it says that it reads, so that what it reads is not freed. This handle does so once for
 /// several calls, which saves some ten nanoseconds for each; all point operations of the map are here too, with the same
-/// guarantees. The handle pins anew every few calls. One that is kept without a call holds back what all maps retire. It is not `Send`.
+/// guarantees. The map's other methods can be called by it as well ([`Deref`](std::ops::Deref)), and pin for themselves. The handle pins anew every few calls. One that is kept without a call holds back what all maps retire, and so does one that is
+/// used while the same thread has another pin, of a handle, a cursor or a range: only a thread's sole pin can be renewed. It is not `Send`.
 ///
 /// ```
 /// let map = memkv::ConcurrentArt::new();
@@ -23,7 +23,17 @@ const CALLS: u32 = 64;
 /// for word in ["a", "b", "a"] {
 ///     pinned.compute(word, |count| Some(count.unwrap_or(0) + 1u32));
 /// }
-/// assert_eq!(pinned.get("a"), Some(2));
+/// assert_eq!((pinned.get("a"), pinned.len()), (Some(2), 2));
+/// ```
+///
+/// A cursor or a range is a second pin, so a long scan is taken from the map, without a handle beside it:
+///
+/// ```
+/// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
+/// let pinned = map.pin();
+/// let range = pinned.map().iter();
+/// drop(pinned);
+/// assert_eq!(range.count(), 2);
 /// ```
 ///
 /// It cannot outlive its map:
@@ -67,17 +77,60 @@ impl Held {
     /// Runs one operation, pinning anew where it is time; not inside an operation, which a caller's function may call from.
     #[inline]
     pub(crate) fn with<R>(&self, work: impl FnOnce(&Pin) -> R) -> R {
-        let left = self.calls.get();
-        if left == 0
-            && let Ok(mut pin) = self.pin.try_borrow_mut()
-        {
-            self.calls.set(CALLS);
-            pin.renew();
+        if self.calls.get() == 0 {
+            self.renew();
         }
         self.calls.set(self.calls.get().saturating_sub(1));
         work(&self.pin.borrow())
     }
+
+    #[cold]
+    fn renew(&self) {
+        let Ok(mut pin) = self.pin.try_borrow_mut() else { return };
+        self.calls.set(CALLS);
+        pin.renew();
+        drop(pin);
+        // Values that are dropped now may call the handle in their turn, which borrows the pin as this does, and cannot renew it.
+        self.pin.borrow().help();
+    }
 }
+
+/// What every map's handle has besides its own operations. The map's other methods pin for themselves: they know nothing of the handle's pin, so a
+/// function of the caller's that one of them calls may use the handle.
+macro_rules! handle {
+    ($map:ident, $value:ident: $($bound:tt)+) => {
+        impl<'m, $value: $($bound)+> Pinned<'m, $value> {
+            /// The map it is for.
+            pub fn map(&self) -> &'m $map<$value> {
+                self.map
+            }
+        }
+
+        /// The map's other methods.
+        impl<$value: $($bound)+> std::ops::Deref for Pinned<'_, $value> {
+            type Target = $map<$value>;
+
+            #[inline]
+            fn deref(&self) -> &$map<$value> {
+                self.map
+            }
+        }
+
+        impl<K: AsRef<[u8]>, $value: $($bound)+> Extend<(K, $value)> for Pinned<'_, $value> {
+            /// Inserts the pairs one by one.
+            fn extend<I: IntoIterator<Item = (K, $value)>>(&mut self, pairs: I) {
+                pairs.into_iter().for_each(|(key, value)| _ = self.insert(key, value));
+            }
+        }
+
+        impl<$value: $($bound)+> std::fmt::Debug for Pinned<'_, $value> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct("Pinned").finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use handle;
 
 /// The operations, which differ in who pins, and in the tree that has the key: the macro writes them for each map and for its handle. `$read`
 /// and `$write` get the key, and run a function on that tree under a pin. `look_up` and `pop` are the owner's.
@@ -137,6 +190,9 @@ macro_rules! operations {
             /// # Errors
             /// The key is over the limit, or there is no memory. The map is then as it was before.
             ///
+            /// Memory of the collector itself cannot be reported: two kilobytes for each 64 nodes retired, and as much for a thread's first call.
+            /// Without it the process aborts, by [`handle_alloc_error`](std::alloc::handle_alloc_error).
+            ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(map.try_insert("a", 2), Ok(Some(1)));
@@ -166,7 +222,7 @@ macro_rules! operations {
             /// [`remove`](Self::remove) that reports failure: a shortened leaf is a new one, which takes memory for a while.
             ///
             /// # Errors
-            /// There is no memory. The map is then as it was before.
+            /// There is no memory. The map is then as it was before. The collector's is as in [`try_insert`](Self::try_insert).
             #[inline]
             pub fn try_remove(&self, key: impl AsRef<[u8]>) -> Result<Option<V>, $crate::InsertError> {
                 let key = key.as_ref();
@@ -338,11 +394,6 @@ impl<V: Value> Pinned<'_, V> {
     fn on<R>(&self, _: &[u8], work: impl FnOnce(&SharedTree<V::Bits>, &Pin) -> R) -> R {
         self.held.with(|pin| work(&self.map.tree, pin))
     }
-
-    /// The map it is for.
-    pub fn map(&self) -> &ConcurrentArt<V> {
-        self.map
-    }
 }
 
 impl<V: Value> ConcurrentArt<V> {
@@ -357,13 +408,8 @@ impl<V: Value> ConcurrentArt<V> {
     }
 }
 
+handle!(ConcurrentArt, V: Value);
 whole!(ConcurrentArt, reading, writing);
 whole!(Pinned<'m>, on, on);
 operations!(ConcurrentArt, reading, writing, "let map = memkv::ConcurrentArt::from([(\"a\", 1u64)]);");
 operations!(Pinned<'m>, on, on, "let shared = memkv::ConcurrentArt::from([(\"a\", 1u64)]);\nlet map = shared.pin();");
-
-impl<V: Value> fmt::Debug for Pinned<'_, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pinned").finish_non_exhaustive()
-    }
-}

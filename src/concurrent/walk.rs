@@ -43,51 +43,55 @@ walks! {
     <T: Send, Sync> ValueCursor, &'a T;
 }
 
-/// One end of a range.
-struct End<C> {
-    cursor: C,
-    bound: Bound<Vec<u8>>,
-    /// Whether the cursor has been led to the bound.
-    begun: bool,
-    /// Whether it has handed out a key since, which is in its buffer.
-    moved: bool,
-}
-
-impl<C: Walk> End<C> {
-    fn new(cursor: C, bound: Bound<&[u8]>) -> Self {
-        End { cursor, bound: bound.map(<[u8]>::to_vec), begun: false, moved: false }
-    }
-
-    /// Whether a key from the other end is on this side of where this end stands.
-    fn admits(&self, key: &[u8], is_back: bool) -> bool {
-        let inside = |key: &[u8], limit: &[u8]| if is_back { key < limit } else { key > limit };
-        if self.moved {
-            return inside(key, self.cursor.key());
-        }
-        match &self.bound {
-            Bound::Unbounded => true,
-            Bound::Included(limit) => key == limit || inside(key, limit),
-            Bound::Excluded(limit) => inside(key, limit),
-        }
-    }
-}
-
-/// The entries between two bounds, from both ends.
+/// The entries between two bounds, from both ends: one cursor, and so one pin, that stands at the end stepped from last, and is led over to the
+/// other one where that changes.
 pub(crate) struct Between<C> {
-    front: End<C>,
-    back: End<C>,
+    cursor: C,
+    side: Side,
+    /// What is left: the side where the cursor stands is narrowed when it leaves.
+    start: Bound<Vec<u8>>,
+    end: Bound<Vec<u8>>,
     done: bool,
 }
 
+/// Where the cursor of a range stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Nowhere,
+    /// Behind the last key handed out from the front.
+    Front,
+    /// Before the last key handed out from the back.
+    Back,
+}
+
 impl<C: Walk> Between<C> {
-    pub(crate) fn new(cursor: impl Fn() -> C, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
-        Between { front: End::new(cursor(), start), back: End::new(cursor(), end), done: key::is_empty(start, end) }
+    pub(crate) fn new(cursor: C, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
+        let own = |bound: Bound<&[u8]>| bound.map(<[u8]>::to_vec);
+        Between { cursor, side: Side::Nowhere, start: own(start), end: own(end), done: key::is_empty(start, end) }
     }
 
     /// Those whose keys begin with `prefix`.
-    pub(crate) fn prefix(cursor: impl Fn() -> C, prefix: &[u8]) -> Self {
+    pub(crate) fn prefix(cursor: C, prefix: &[u8]) -> Self {
         let end = key::prefix_end(prefix);
         Self::new(cursor, Bound::Included(prefix), end.as_ref().map(Vec::as_slice))
+    }
+
+    /// Leads the cursor to an end of what is left. It has handed out a key at the other, or there would be nothing left.
+    #[cold]
+    fn turn(&mut self, side: Side) {
+        let here = || Bound::Excluded(self.cursor.key().to_vec());
+        match self.side {
+            Side::Nowhere => {}
+            Side::Front => self.start = here(),
+            Side::Back => self.end = here(),
+        }
+        self.side = side;
+        match (side, if side == Side::Back { &self.end } else { &self.start }) {
+            (Side::Back, Bound::Unbounded) => self.cursor.seek_end(),
+            (_, Bound::Unbounded) => self.cursor.seek(&[], false),
+            (_, Bound::Included(key)) => self.cursor.seek(key, side == Side::Back),
+            (_, Bound::Excluded(key)) => self.cursor.seek(key, side == Side::Front),
+        }
     }
 
     #[inline]
@@ -95,17 +99,15 @@ impl<C: Walk> Between<C> {
         if self.done {
             return None;
         }
-        let Between { front, back, done } = self;
-        if !front.begun {
-            front.begun = true;
-            match &front.bound {
-                Bound::Unbounded => front.cursor.seek(&[], false),
-                Bound::Included(key) => front.cursor.seek(key, false),
-                Bound::Excluded(key) => front.cursor.seek(key, true),
-            }
+        if self.side != Side::Front {
+            self.turn(Side::Front);
         }
-        let found = front.cursor.next().filter(|(key, _)| back.admits(key, true));
-        front.moved |= found.is_some();
+        let Between { cursor, end, done, .. } = self;
+        let found = cursor.next().filter(|(key, _)| match end {
+            Bound::Unbounded => true,
+            Bound::Included(end) => *key <= &end[..],
+            Bound::Excluded(end) => *key < &end[..],
+        });
         *done = found.is_none();
         found
     }
@@ -115,17 +117,15 @@ impl<C: Walk> Between<C> {
         if self.done {
             return None;
         }
-        let Between { front, back, done } = self;
-        if !back.begun {
-            back.begun = true;
-            match &back.bound {
-                Bound::Unbounded => back.cursor.seek_end(),
-                Bound::Included(key) => back.cursor.seek(key, true),
-                Bound::Excluded(key) => back.cursor.seek(key, false),
-            }
+        if self.side != Side::Back {
+            self.turn(Side::Back);
         }
-        let found = back.cursor.previous().filter(|(key, _)| front.admits(key, false));
-        back.moved |= found.is_some();
+        let Between { cursor, start, done, .. } = self;
+        let found = cursor.previous().filter(|(key, _)| match start {
+            Bound::Unbounded => true,
+            Bound::Included(start) => *key >= &start[..],
+            Bound::Excluded(start) => *key > &start[..],
+        });
         *done = found.is_none();
         found
     }

@@ -328,7 +328,7 @@ pub(crate) unsafe fn commit_made<B: Bits, M: Mode>(
     value: Option<B>,
     expected: Option<B>,
 ) -> Result<Option<B>, Stop> {
-    // SAFETY: by the caller.
+    // SAFETY: (N1, N4, R1) by the caller.
     let old = unsafe { commit(mode, made.usage, top, steps, value, expected) }?;
     made.keep();
     Ok(old)

@@ -28,6 +28,7 @@ pub(crate) enum Event {
     LockObsolete,
     Restart,
     CursorRenewed,
+    CursorLedAnew,
     Published,
     Overwritten,
     Popped,

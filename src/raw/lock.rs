@@ -5,10 +5,10 @@
 //!                    └────retire────▶ obsolete, for good
 //! ```
 //!
-//! The other bits of the word stay as they are while anyone may lock. Readers never look at the two. A node that was taken out of the tree
+//! The other bits of the word stay as they are while anyone may lock. Lookups never look at the two. A node that was taken out of the tree
 //! stays as it was at that moment, because nobody can lock it any more.
 
-use crate::sync::{AtomicU64, wait};
+use crate::sync::{AtomicU64, point, wait};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 const LOCKED: u64 = 1 << 5;
@@ -37,12 +37,20 @@ impl Lock {
         self.0.store(word, Relaxed);
     }
 
+    /// Whether nobody has the lock, nor can have replaced the node.
+    #[inline(always)]
+    pub(super) fn is_free(&self) -> bool {
+        point();
+        self.0.load(Relaxed) & (LOCKED | OBSOLETE) == 0
+    }
+
     /// Waits for the lock. `false`: the node has been taken out of the tree, and is not locked.
     #[inline]
     #[must_use]
     pub(super) fn lock(&self) -> bool {
         let (mut round, mut free) = (0, self.word());
         loop {
+            point();
             match self.0.compare_exchange_weak(free, free | LOCKED, Acquire, Relaxed) {
                 Ok(_) => {
                     count!(LockTaken);
@@ -64,6 +72,7 @@ impl Lock {
     /// The caller holds the lock.
     #[inline]
     pub(super) fn unlock(&self) {
+        point();
         let word = self.0.load(Relaxed);
         debug_assert_eq!(word & (LOCKED | OBSOLETE), LOCKED);
         self.0.store(word & !LOCKED, if mutant!(UnlockRelaxed) { Relaxed } else { Release });
@@ -72,6 +81,7 @@ impl Lock {
     /// Gives the lock up for good. The caller holds it, and has taken the node out of the tree.
     #[inline]
     pub(super) fn retire(&self) {
+        point();
         let word = self.0.load(Relaxed);
         debug_assert_eq!(word & (LOCKED | OBSOLETE), LOCKED);
         self.0.store(word & !LOCKED | OBSOLETE, Release);

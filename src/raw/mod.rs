@@ -34,7 +34,7 @@ macro_rules! count {
 }
 
 #[macro_use]
-#[cfg_attr(not(loom), expect(unreachable_pub, reason = "models choose mutants"))]
+#[cfg_attr(not(any(loom, shuttle)), expect(unreachable_pub, reason = "models choose mutants"))]
 pub mod mutant;
 
 mod bulk;
@@ -87,11 +87,11 @@ use tail::Tail;
 /// Bytes that a leaf may take before it is split, all in all.
 pub(crate) const LEAF_SIZE: usize = 1792;
 /// Keys that a leaf may have before it is split. In a model a few keys must make a tree of several levels.
-pub(crate) const LEAF_COUNT: usize = if cfg!(loom) { 3 } else { 192 };
+pub(crate) const LEAF_COUNT: usize = if cfg!(any(loom, shuttle)) { 3 } else { 192 };
 /// Bytes that an inner node may take before it is split.
 pub(crate) const INNER_SIZE: usize = 768;
 /// Separators that an inner node may have before it is split.
-pub(crate) const INNER_COUNT: usize = if cfg!(loom) { 3 } else { 64 };
+pub(crate) const INNER_COUNT: usize = if cfg!(any(loom, shuttle)) { 3 } else { 64 };
 /// Bytes of a slot.
 pub(crate) const SLOT: usize = size_of::<*mut u8>();
 

@@ -1,7 +1,7 @@
 //! Errors that a model must find, one at a time. In a model the test thread chooses one; elsewhere there is none, and the compiler sees it.
 
 /// What is done wrongly.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// A new child is published without release.
@@ -32,6 +32,8 @@ pub enum Mutant {
     FrozenSlotsCleared,
     /// A change ends without a fence.
     NoFence,
+    /// A scan reads on in a leaf that was replaced.
+    ScanReadsOn,
     /// A leaf that was popped from may be another by then.
     PopFromAnyLeaf,
     /// A delta is sealed while writers are inside.
@@ -52,11 +54,13 @@ pub enum Mutant {
     TableNotChecked,
     /// A writer does not look whether the table that led it was replaced.
     WriterNotChecked,
+    /// A map of shards is cleared one shard after the other.
+    ClearedOneByOne,
     /// A scan does not look whether the table that led it was replaced.
     ScanNotChecked,
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod chosen {
     use super::Mutant;
     use std::cell::Cell;
@@ -73,23 +77,30 @@ mod chosen {
     pub(crate) fn is(mutant: Mutant) -> bool {
         CHOSEN.get() == Some(mutant)
     }
+
+    #[cfg(loom)]
+    pub(crate) fn is_any() -> bool {
+        CHOSEN.get().is_some()
+    }
 }
 
 #[cfg(loom)]
 pub use crate::guard::plain;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub use chosen::choose;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 pub(crate) use chosen::is;
+#[cfg(loom)]
+pub(crate) use chosen::is_any;
 
 /// Whether this error is to be made.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 macro_rules! mutant {
     ($name:ident) => {
         $crate::raw::mutant::is($crate::raw::mutant::Mutant::$name)
     };
 }
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 macro_rules! mutant {
     ($name:ident) => {
         false

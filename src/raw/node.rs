@@ -10,6 +10,7 @@
 //! Under `cfg(loom)` the same accessors lead to loom's atomics in a boxed node.
 
 use super::pool::Home;
+use crate::sync::point;
 use crate::value::Bits;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -22,6 +23,8 @@ mod memory;
 mod memory;
 
 pub(crate) use memory::Node;
+#[cfg(loom)]
+pub(super) use memory::with_sparse;
 use memory::{RawSlot, SlotPtr};
 
 /// Bytes of the info word.
@@ -209,11 +212,13 @@ impl Slot {
     }
     #[inline(always)]
     pub(crate) fn load(&self) -> Child {
+        point();
         unpack(self.0.load(Acquire))
     }
     /// Every store is a release: a reader touches the child's header before it validates anything.
     #[inline(always)]
     pub(crate) fn store(&self, child: Child) {
+        point();
         self.0.store(pack(child), if mutant!(SlotRelaxed) { Relaxed } else { Release });
     }
 }

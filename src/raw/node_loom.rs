@@ -1,7 +1,7 @@
 //! A node for models: loom's atomics cannot be laid over raw bytes, so they stand in a struct of their own, and the payload in an
 //! `UnsafeCell` that tells loom of each access. Only the payload lies in the pool's cell, where it lies without loom.
 
-use super::{HEADER, Info, Slot};
+use super::{HEADER, Info, Kind, Slot};
 use crate::raw::lock::Lock;
 use crate::raw::pool;
 use crate::value::Bits;
@@ -14,6 +14,19 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 pub(super) type SlotPtr = *mut u8;
 pub(super) type RawSlot = AtomicPtr<u8>;
 
+thread_local! {
+    /// Which nodes compaction moves.
+    static SPARSE: std::cell::Cell<Option<Kind>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `compact` so that it moves the leaves, or the inner nodes.
+pub(crate) fn with_sparse<R>(leaves: bool, compact: impl FnOnce() -> R) -> R {
+    SPARSE.set(Some(if leaves { Kind::Leaf } else { Kind::Inner }));
+    let result = compact();
+    SPARSE.set(None);
+    result
+}
+
 /// What a node consists of.
 struct Parts {
     lock: Lock,
@@ -24,7 +37,7 @@ struct Parts {
     values: Box<[AtomicU64]>,
     /// The first byte of the cell.
     payload: UnsafeCell<NonNull<u8>>,
-    /// Set where a mutant keeps freed nodes, so that a later use shows.
+    /// Set where freed nodes are kept because of a mutant, so that a later use shows.
     freed: std::cell::Cell<bool>,
     /// Fails the model if a node is not freed.
     track: std::cell::Cell<Option<Track<()>>>,
@@ -69,12 +82,13 @@ impl Node {
         Some((Node(NonNull::from(Box::leak(parts))), cell.size))
     }
 
-    /// A model's pool has no pages.
+    /// A model's pool has no pages: the model says which nodes had better move.
     ///
     /// # Safety
     /// The node is live (N1).
     pub(crate) unsafe fn is_sparse(self) -> bool {
-        false
+        // SAFETY: (N1) by the caller.
+        SPARSE.get() == Some(Info(unsafe { self.info_word() }).kind())
     }
 
     pub(super) unsafe fn free(self, info: Info, bytes: usize) -> usize {
@@ -82,9 +96,9 @@ impl Node {
         unsafe {
             // A reader that should not be there any more meets this write, or is met by it.
             let cell = self.parts().payload.with_mut(|cell| *cell);
-            if mutant!(FreedAtOnce) || mutant!(ReaderNotPinned) {
+            if crate::raw::mutant::is_any() {
                 // The model is to find the error, not to run into it.
-                self.parts().freed.set(true);
+                assert!(!self.parts().freed.replace(true), "a node is freed twice");
                 self.parts().track.take();
                 return pool::usable_size(cell, bytes, info.home());
             }

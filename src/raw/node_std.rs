@@ -3,6 +3,7 @@
 use super::{HEADER, Info};
 use crate::raw::lock::Lock;
 use crate::raw::pool;
+use crate::sync::point;
 use crate::value::Bits;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -123,6 +124,7 @@ impl Node {
 
     #[inline(always)]
     pub(super) unsafe fn load_value<B: Bits>(self, info: Info, i: usize) -> B {
+        point();
         // SAFETY: (N1, N6) by the caller.
         unsafe {
             let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
@@ -138,6 +140,7 @@ impl Node {
 
     #[inline(always)]
     pub(super) unsafe fn store_value<B: Bits>(self, info: Info, i: usize, value: B) {
+        point();
         let word = value.to_word();
         // SAFETY: (N1, N6) by the caller.
         unsafe {
@@ -159,6 +162,7 @@ impl Node {
     /// nobody else can reach `to` (N4).
     #[inline(always)]
     pub(crate) unsafe fn copy_values<B: Bits>(from: Node, fi: Info, i: usize, to: Node, ti: Info, j: usize, n: usize) {
+        point();
         debug_assert!(i + n <= fi.values() && j + n <= ti.values());
         // SAFETY: (N1, N3, N4, N6) by the caller.
         unsafe {

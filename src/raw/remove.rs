@@ -17,7 +17,7 @@ const UNDERFULL: usize = 2;
 const MERGED: usize = 3;
 
 /// Bytes by which a small leaf shrinks between two looks at its neighbours. In a model a leaf is small at once.
-const MERGE_STEP: usize = if cfg!(loom) { 1 } else { 128 };
+const MERGE_STEP: usize = if cfg!(any(loom, shuttle)) { 1 } else { 128 };
 
 /// What is to be removed: so many keys from one on, which has this value.
 #[derive(Clone, Copy)]

@@ -32,6 +32,12 @@ impl<B: Bits> SharedTree<B> {
         }
     }
 
+    /// Moves the leaves, or the inner nodes. For models, whose pool has no pages.
+    #[cfg(loom)]
+    pub(crate) fn relocate(&self, leaves: bool) -> bool {
+        super::node::with_sparse(leaves, || self.compact().unwrap_or(false))
+    }
+
     /// Moves the nodes that stand in sparse pages. Says whether there were any.
     fn compact(&self) -> Result<bool, Failed> {
         count!(Compact);

@@ -1,16 +1,18 @@
 //! A cursor over a tree that others change meanwhile.
 //!
-//! It reads leaf by leaf: the keys of a leaf are those of one moment. On to the next leaf it goes by the path it came, whose inner nodes
-//! may have been taken out of the tree since; what they lead to was current when that happened (SAFETY.md, C2). Now and then it pins anew and finds
-//! its place again by the last key it read, so that a long scan does not hold back what others retire.
+//! It reads leaf by leaf. On to the next leaf it goes by the path it came, whose inner nodes may have been taken out of the tree since; what
+//! they lead to was current when that happened (SAFETY.md, C2). Each step looks whether its leaf is being replaced, or was, and then takes the
+//! entry from the leaf that a lookup finds. Now and then the cursor pins anew and finds its place again by the last key it read, so that a long
+//! scan does not hold back what others retire.
 
+use super::Place;
 use super::cursor::State;
 use super::shared::SharedTree;
 use crate::guard::{self, Pin};
 use crate::value::Bits;
 
 /// Leaves read under one pin.
-const LEAVES: u32 = if cfg!(any(loom, test)) { 2 } else { 32 };
+const LEAVES: u32 = if cfg!(any(loom, shuttle, test)) { 2 } else { 32 };
 
 /// A position in a shared tree.
 pub(crate) struct SharedCursor<'t, B: Bits> {
@@ -20,18 +22,24 @@ pub(crate) struct SharedCursor<'t, B: Bits> {
     behind: bool,
     /// Leaves left under this pin.
     left: u32,
+    /// Whether the thread had no other pin when this cursor was made, hence holds no lock that a drop may want.
+    alone: bool,
     pin: Pin,
 }
 
 impl<'t, B: Bits> SharedCursor<'t, B> {
     /// A cursor behind all entries.
     pub(crate) fn new(tree: &'t SharedTree<B>) -> Self {
-        SharedCursor { tree, state: State::default(), behind: false, left: LEAVES, pin: guard::pin() }
+        SharedCursor { tree, state: State::default(), behind: false, left: LEAVES, alone: !guard::is_pinned(), pin: guard::pin() }
     }
 
     /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
     pub(crate) fn seek(&mut self, target: &[u8], behind: bool) {
         self.pin.renew();
+        if self.alone {
+            // Or who changes the tree as he scans it would never collect.
+            self.pin.help();
+        }
         self.left = LEAVES;
         self.behind = behind;
         // SAFETY: (R1) the cursor holds its pin from here on, and what it knew before is forgotten.
@@ -49,12 +57,18 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
         if self.left == 0 {
             count!(CursorRenewed);
             let at_end = self.state.leaf.is_none();
-            let key = std::mem::take(&mut self.state.key);
-            self.seek(key.get(), self.behind);
+            self.seek_again(self.behind);
             if at_end {
                 self.seek_end();
             }
         }
+    }
+
+    /// Goes before the key in the buffer, or behind it.
+    #[cold]
+    fn seek_again(&mut self, behind: bool) {
+        let key = std::mem::take(&mut self.state.key);
+        self.seek(key.get(), behind);
     }
 
     /// The key of the entry stepped over last.
@@ -68,10 +82,7 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
         if self.state.leaf.is_some_and(|leaf| self.state.index == unsafe { leaf.info() }.count()) {
             self.cross();
         }
-        // SAFETY: (R1) the position was taken under this pin.
-        let place = unsafe { self.state.next() }?;
-        self.behind = true;
-        Some((self.state.key.get(), self.tree.read(&self.pin).value(place)))
+        self.step(false)
     }
 
     #[inline]
@@ -79,10 +90,28 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
         if self.state.index == 0 {
             self.cross();
         }
+        self.step(true)
+    }
+
+    /// Steps, and gives the entry as it is now.
+    #[inline]
+    fn step(&mut self, back: bool) -> Option<(&[u8], B)> {
+        let (place, mut value) = self.take(back)?;
+        // SAFETY: (N1, R1) the leaf was read under this pin.
+        if !unsafe { place.node.lock() }.is_free() && !mutant!(ScanReadsOn) {
+            count!(CursorLedAnew);
+            self.seek_again(back);
+            value = self.take(back)?.1;
+        }
+        Some((self.state.key.get(), value))
+    }
+
+    #[inline]
+    fn take(&mut self, back: bool) -> Option<(Place, B)> {
         let tree = self.tree.read(&self.pin);
         // SAFETY: (R1) the position was taken under this pin.
-        let place = unsafe { self.state.previous(&tree.root) }?;
-        self.behind = false;
-        Some((self.state.key.get(), tree.value(place)))
+        let place = unsafe { if back { self.state.previous(&tree.root) } else { self.state.next() } }?;
+        self.behind = !back;
+        Some((place, tree.value(place)))
     }
 }

@@ -66,6 +66,7 @@ fn every_path_is_taken_beside_other_threads() {
         LockObsolete,
         Restart,
         CursorRenewed,
+        CursorLedAnew,
         Popped,
     ];
     let mut all = Counts::new();

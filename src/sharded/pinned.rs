@@ -3,19 +3,18 @@
 #![forbid(unsafe_code)]
 
 use super::ShardedArt;
-use crate::concurrent::pinned::{Computed, Held, operations};
+use crate::concurrent::pinned::{Computed, Held, handle, operations};
 use crate::guard::{self, Pin};
 use crate::raw::{Expected, Outcome, SharedTree};
 use crate::value::Value;
-use std::fmt;
 
 /// Keys of a batch lookup under one table.
 const PART: usize = 1024;
 
 /// A [`ShardedArt`] for many calls of one thread. From [`ShardedArt::pin`].
 ///
-/// As [`concurrent::Pinned`](crate::concurrent::Pinned) is for a `ConcurrentArt`: it pins once for several calls, holds back what all maps retire where
-/// it is kept without a call, and is not `Send`.
+/// As [`concurrent::Pinned`](crate::concurrent::Pinned) is for a `ConcurrentArt`: it pins once for several calls, has the map's other methods too, holds
+/// back what all maps retire where it is kept without a call or beside another pin, and is not `Send`.
 ///
 /// ```
 /// let map = memkv::ShardedArt::new(8);
@@ -23,7 +22,7 @@ const PART: usize = 1024;
 /// for word in ["a", "b", "a"] {
 ///     pinned.compute(word, |count| Some(count.unwrap_or(0) + 1u32));
 /// }
-/// assert_eq!(pinned.get("a"), Some(2));
+/// assert_eq!((pinned.get("a"), pinned.len()), (Some(2), 2));
 /// ```
 ///
 /// It cannot outlive its map:
@@ -63,11 +62,6 @@ pub struct Pinned<'m, V: Value> {
 impl<'m, V: Value> Pinned<'m, V> {
     pub(super) fn new(map: &'m ShardedArt<V>) -> Self {
         Pinned { map, held: Held::new() }
-    }
-
-    /// The map it is for.
-    pub fn map(&self) -> &ShardedArt<V> {
-        self.map
     }
 
     #[inline]
@@ -181,13 +175,8 @@ macro_rules! divided {
     };
 }
 
+handle!(ShardedArt, V: Value);
 divided!(ShardedArt);
 divided!(Pinned<'m>);
 operations!(ShardedArt, reading, writing, "let map = memkv::ShardedArt::from([(\"a\", 1u64)]);");
 operations!(Pinned<'m>, reading, writing, "let shared = memkv::ShardedArt::from([(\"a\", 1u64)]);\nlet map = shared.pin();");
-
-impl<V: Value> fmt::Debug for Pinned<'_, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pinned").finish_non_exhaustive()
-    }
-}

@@ -287,6 +287,9 @@ impl<V: Value> ShardedArt<V> {
         let pin = guard::pin_to_write();
         let table = self.table.load(&pin);
         let _closed: Vec<_> = table.parts().iter().map(|(_, shard)| shard.gate.close()).collect();
+        if mutant!(ClearedOneByOne) {
+            table.parts().iter().rev().for_each(|(_, shard)| _ = shard.tree.clear(&pin, |_| ()));
+        }
         let parts = table.parts().iter().map(|(low, _)| (Arc::clone(low), Shard::new(RawTree::new())));
         self.table.replace(Table::new(parts.collect()), &pin);
     }

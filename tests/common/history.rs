@@ -116,42 +116,84 @@ pub(crate) trait Subject {
     fn call(&self, call: Call) -> Answer;
 }
 
-/// In each round lets some threads make calls at random, each on a subject of its own, and checks what each saw. Meanwhile this one does something else. With `whole`
+/// Makes the handles of both kinds of maps subjects.
+macro_rules! subject {
+    ($kind:ident) => {
+        impl Subject for memkv::$kind::Pinned<'_, u64> {
+            fn get(&self, k: usize) -> Option<u64> {
+                self.get(key(k))
+            }
+            fn call(&self, call: Call) -> Answer {
+                match call {
+                    Call::Get(k) => Answer::Value(self.get(key(k))),
+                    Call::Insert(k, v) => Answer::Value(self.insert(key(k), v)),
+                    Call::Remove(k) => Answer::Value(self.remove(key(k))),
+                    Call::Add(k) => Answer::Value(self.compute(key(k), |v| Some(v.unwrap_or(0) + 1)).0),
+                    Call::Exchange(k, current, new) => Answer::Exchange(self.compare_exchange(key(k), current, new)),
+                    Call::RemoveIfEven(k) => Answer::Value(self.remove_if(key(k), |v| v % 2 == 0)),
+                    Call::Pop => Answer::Popped(self.pop_first().map(|(found, v)| ((0..KEYS).find(|&k| key(k)[..] == found).unwrap(), v))),
+                    Call::Clear => {
+                        self.clear();
+                        Answer::Nothing
+                    }
+                }
+            }
+        }
+    };
+}
+
+subject!(concurrent);
+subject!(sharded);
+
+/// What each key holds.
+pub(crate) fn state(subject: &impl Subject) -> State {
+    std::array::from_fn(|k| subject.get(k))
+}
+
+/// Makes calls at random, those of thread `t` of a round.
+pub(crate) fn calls(subject: &impl Subject, clock: &AtomicU64, (round, t): (u64, u64), n: u64, whole: bool) -> Vec<Event> {
+    (0..n).map(|i| call(subject, clock, random(round, t, i, whole))).collect()
+}
+
+/// Makes one call.
+pub(crate) fn call(subject: &impl Subject, clock: &AtomicU64, call: Call) -> Event {
+    let begin = clock.fetch_add(1, SeqCst);
+    let answer = subject.call(call);
+    Event { call, answer, begin, end: clock.fetch_add(1, SeqCst) }
+}
+
+/// What all threads saw must have an order in which it could have happened one after the other.
+pub(crate) fn check(mut history: Vec<Event>, state: State) {
+    history.sort_by_key(|event| event.begin);
+    assert!(is_linearizable(&history, state), "from {state:?}: {history:#?}");
+}
+
+/// In each round lets some threads make `n` calls at random, each on a subject of its own, and checks what each saw. Meanwhile this one does something else. With `whole`
 /// there are these keys alone, and calls concern all of them.
 pub(crate) fn histories<S: Subject>(
     rounds: Range<u64>,
     threads: u64,
-    calls: u64,
+    n: u64,
     whole: bool,
     subject: impl Fn() -> S + Sync,
     meanwhile: impl Fn(u64),
 ) {
     let clock = AtomicU64::new(0);
     for seed in rounds {
-        let first = subject();
-        let state: State = std::array::from_fn(|k| first.get(k));
-        drop(first);
+        let state = state(&subject());
         let barrier = Barrier::new(threads as usize + 1);
-        let mut history: Vec<Event> = thread::scope(|scope| {
+        let history = thread::scope(|scope| {
             let (subject, clock, barrier) = (&subject, &clock, &barrier);
             let run = move |t| {
                 let subject = subject();
                 barrier.wait();
-                (0..calls)
-                    .map(|i| {
-                        let what = random(seed, t, i, whole);
-                        let begin = clock.fetch_add(1, SeqCst);
-                        let answer = subject.call(what);
-                        Event { call: what, answer, begin, end: clock.fetch_add(1, SeqCst) }
-                    })
-                    .collect::<Vec<_>>()
+                calls(&subject, clock, (seed, t), n, whole)
             };
             let runs: Vec<_> = (0..threads).map(|t| scope.spawn(move || run(t))).collect();
             barrier.wait();
             meanwhile(seed);
             runs.into_iter().flat_map(|run| run.join().unwrap()).collect()
         });
-        history.sort_by_key(|event| event.begin);
-        assert!(is_linearizable(&history, state), "from {state:?}: {history:#?}");
+        check(history, state);
     }
 }

@@ -177,7 +177,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, T> {
         let (start, end) = key::bounds(&range);
-        Range::new(Between::new(|| ValueCursor::new(&self.tree), start, end))
+        Range::new(Between::new(ValueCursor::new(&self.tree), start, end))
     }
 
     /// The keys that begin with `prefix`, with their values.
@@ -187,7 +187,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, T> {
-        Range::new(Between::prefix(|| ValueCursor::new(&self.tree), prefix.as_ref()))
+        Range::new(Between::prefix(ValueCursor::new(&self.tree), prefix.as_ref()))
     }
 
     /// The map for one owner. O(keys): the values move.

@@ -2,16 +2,17 @@
 
 use super::{ConcurrentArenaArt, Ref};
 use crate::InsertError;
+use crate::concurrent::pinned::handle;
 use crate::error::fail;
 use crate::guard::{self, Pin};
 use crate::raw::{At, Change, Expected, Lent};
 use std::convert::Infallible;
-use std::fmt;
 
 /// A [`ConcurrentArenaArt`] for some calls of one thread, under one pin. From [`ConcurrentArenaArt::pin`].
 ///
 /// It lends values as plain references, which stay valid as long as the handle is there, whatever other threads do. All point operations of the
-/// map are here too. It holds back what all maps retire while it lives, so long work takes a new one now and then. It is not `Send`.
+/// map are here too, and its other methods can be called by it ([`Deref`](std::ops::Deref)). It holds back what all maps retire while it lives, so
+/// long work takes a new one now and then, and a long scan takes none. It is not `Send`.
 ///
 /// ```
 /// let map = memkv::ConcurrentArenaArt::from([("a", "x".to_string())]);
@@ -64,11 +65,6 @@ pub struct Pinned<'m, T: Send + Sync + 'static> {
 impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
     pub(super) fn new(map: &'m ConcurrentArenaArt<T>) -> Self {
         Pinned { map, pin: guard::pin_to_write() }
-    }
-
-    /// The map it is for.
-    pub fn map(&self) -> &'m ConcurrentArenaArt<T> {
-        self.map
     }
 
     /// The values of many keys, in their order. The lookups of a batch go on together so that their cache misses overlap. Each is atomic by
@@ -347,11 +343,6 @@ macro_rules! operations {
     };
 }
 
+handle!(ConcurrentArenaArt, T: Send + Sync + 'static);
 operations!(ConcurrentArenaArt, Ref<'_, T>, "let map = memkv::ConcurrentArenaArt::from([(\"a\", 1)]);");
 operations!(Pinned<'m>, &T, "let shared = memkv::ConcurrentArenaArt::from([(\"a\", 1)]);\nlet map = shared.pin();");
-
-impl<T: Send + Sync + 'static> fmt::Debug for Pinned<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pinned").finish_non_exhaustive()
-    }
-}

@@ -418,14 +418,14 @@ fn print(args: &BenchArgs, source: &Source, results: &[(&SharedRow, usize, Recor
         lines.push(line);
     }
     writeln!(out, "{}", table(&lines))?;
-    let mut lines = vec![vec!["p50 / p99 / p99.9, µs".to_owned(), "threads".to_owned()]];
+    let mut lines = vec![vec!["p50 / p99 / p99.9 / max, µs".to_owned(), "threads".to_owned()]];
     lines[0].extend(WORKLOADS.iter().map(|(name, _)| (*name).to_owned()));
     for (row, threads, record) in results {
         let micros = |name: &str, what: &str| {
             number(record, &format!("{name}_{what}_ns")).map_or("-".to_owned(), |ns| format!("{:.1}", ns / 1000.0))
         };
         let mut line = vec![row.name.to_owned(), threads.to_string()];
-        line.extend(WORKLOADS.iter().map(|(name, _)| ["p50", "p99", "p999"].map(|what| micros(name, what)).join(" / ")));
+        line.extend(WORKLOADS.iter().map(|(name, _)| ["p50", "p99", "p999", "max"].map(|what| micros(name, what)).join(" / ")));
         lines.push(line);
     }
     writeln!(out, "{}", table(&lines))?;
