@@ -223,33 +223,92 @@ fn what_fails_leaves_the_old_file_and_nothing_else() {
     assert_eq!(folder.names(), ["folder", "layer"]);
 }
 
-/// A save that is killed at any moment leaves the old file whole, or the new one. The test runs itself as the process to kill.
+/// Runs a test of this file as a process of its own, with something to do; says whether it came to its end.
+fn run(test: &str, job: &str) -> bool {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", test, "--nocapture"]).env(JOB, job).output().unwrap();
+    let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!all.contains("panicked"), "{all}");
+    output.status.success()
+}
+
+const JOB: &str = "MEMKV_CHILD_JOB";
+
+/// A save that ends before any operation on files leaves the old file whole, or the new one; or none, where there was none. The test runs itself as the
+/// process that ends.
 #[test]
 fn a_killed_save_leaves_a_whole_file() {
-    const NAME: &str = "MEMKV_TEST_SAVE_TO";
-    let layers =
-        || [1u64, 2].map(|x| FrozenLayer::from_sorted(&(0..20_000u64).map(|i| (i.to_be_bytes(), i * x)).collect::<Vec<_>>()).unwrap());
-    if let Some(path) = std::env::var_os(NAME) {
-        let layers = layers();
-        for layer in layers.iter().cycle() {
-            layer.save(&path).unwrap();
-        }
+    let layer = |x: u64| {
+        let pairs: Vec<_> = (0..2000u64).map(|i| (i.to_be_bytes(), (i + 1) * x)).collect();
+        FrozenOptions::new().chunk_keys(500).from_sorted(&pairs).unwrap()
+    };
+    if let Ok(job) = std::env::var(JOB) {
+        let (path, operations) = job.split_once(';').unwrap();
+        let layer = layer(2);
+        memkv::crash_after(operations.parse().unwrap());
+        layer.save(path).unwrap();
+        return;
     }
     let folder = Folder::new("killed");
     let path = folder.file("layer");
-    layers()[0].save(&path).unwrap();
-    for round in 0..6 {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_killed_save_leaves_a_whole_file"])
-            .env(NAME, &path)
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(60 + 17 * round));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let layer = FrozenLayer::open(&path).unwrap();
-        assert_eq!((layer.len(), layer.get(0u64.to_be_bytes())), (20_000, Some(0)));
+    for old in [Some(layer(1).to_bytes()), None] {
+        let (new, mut kept, mut replaced) = (layer(2).to_bytes(), 0, 0);
+        for operations in 1.. {
+            folder.names().iter().for_each(|name| std::fs::remove_file(folder.file(name)).unwrap());
+            if let Some(old) = &old {
+                std::fs::write(&path, old).unwrap();
+            }
+            let to_its_end = run("a_killed_save_leaves_a_whole_file", &format!("{};{operations}", path.display()));
+            let found = std::fs::read(&path).ok();
+            kept += usize::from(found == old);
+            replaced += usize::from(found.as_ref() == Some(&new));
+            assert_eq!(kept + replaced, operations, "operation {operations}");
+            if to_its_end {
+                break;
+            }
+        }
+        // Header, four chunks, the rest, the disk, the name; and the folder.
+        assert!(kept >= 8 && replaced >= 2, "{kept} {replaced}");
+        assert_eq!(folder.names(), ["layer"]);
+    }
+}
+
+/// Whatever write fails, and whatever is called afterwards, a builder that could not write its file gives none.
+#[test]
+fn a_builder_that_cannot_write_cannot_be_finished() {
+    let Ok(job) = std::env::var(JOB) else {
+        let folder = Folder::new("fails");
+        let path = folder.file("layer");
+        for writes in 1.. {
+            for by in ["finish", "finish_file"] {
+                run("a_builder_that_cannot_write_cannot_be_finished", &format!("{};{writes};{by}", path.display()));
+            }
+            if path.exists() {
+                assert!(writes > 10, "{writes}");
+                return;
+            }
+            assert_eq!(folder.names(), [""; 0], "write {writes}");
+        }
+        return;
+    };
+    let parts: Vec<&str> = job.split(';').collect();
+    let mut builder = FrozenLayerBuilder::create(parts[0], FrozenOptions::new().chunk_keys(40).symbols(SymbolTable::None)).unwrap();
+    memkv::fail_after(parts[1].parse().unwrap());
+    let is_the_failure = |error: FrozenError| matches!(&error, FrozenError::Io(error) if error.to_string() == "a failure for a test");
+    let mut failed = false;
+    for (key, value) in pairs(500) {
+        match builder.insert(key, value) {
+            Ok(()) => {}
+            Err(error) => {
+                assert!(is_the_failure(error));
+                failed = true;
+            }
+        }
+    }
+    let finished = if parts[2] == "finish" { builder.finish().map(|layer| layer.len() as u64) } else { builder.finish_file() };
+    match finished {
+        Ok(len) => assert!(!failed && len == 502),
+        Err(error) => assert!(is_the_failure(error)),
     }
 }
 
@@ -263,6 +322,8 @@ fn golden_files_open() {
             options.clone().chunk_keys(40).from_sorted(&pairs).unwrap().save(&path).unwrap();
         }
         let layer = FrozenLayer::open(&path).unwrap();
+        let built = options.chunk_keys(40).from_sorted(&pairs).unwrap();
+        assert!(built.to_bytes() == std::fs::read(&path).unwrap(), "{name} is built in another way");
         assert!(layer.iter().eq(pairs.iter().cloned()), "{name}");
         assert!(pairs.iter().all(|(key, value)| layer.get(key) == Some(*value)), "{name}");
     }

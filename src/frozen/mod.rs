@@ -37,7 +37,7 @@ pub use build::FrozenLayerBuilder;
 pub use chunk::Codec;
 pub use cursor::{FrozenCursor, FrozenRange};
 pub use error::FrozenError;
-pub(crate) use file::NewFile;
+pub(crate) use file::{NewFile, sync_folder};
 pub use options::{FrozenOptions, SymbolTable, ValueWidth};
 #[cfg(feature = "regex")]
 pub use regex::{RegexAutomaton, RegexError, RegexState};
