@@ -53,7 +53,7 @@ fn read_all(layer: &FrozenLayer, pairs: &[(Vec<u8>, u64)]) {
     let _ = layer.iter().rev().take(most).map(|(key, _)| key.len()).sum::<usize>();
     for (key, _) in pairs {
         let _ = layer.get(key);
-        let _ = layer.rank(&key[..key.len() - 1]);
+        let _ = layer.rank(&key[..key.len().saturating_sub(1)]);
         let _ = layer.get_longest_prefix(key);
     }
     let keys: Vec<&Vec<u8>> = pairs.iter().map(|(key, _)| key).collect();
@@ -152,6 +152,88 @@ fn random_damage_does_no_harm() {
             // SAFETY: the file is written anew only after the mapping is gone.
             if let Ok(mapped) = unsafe { FrozenLayer::open_mapped(&path) } {
                 read_all(&mapped, &pairs);
+            }
+        }
+    }
+}
+
+/// Makes all checksums right, as who means harm would.
+fn forge(bytes: &mut [u8]) {
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
+    let footer = bytes.len() - 88;
+    let (symbols, count) = (word(bytes, footer), word(bytes, footer + 16));
+    let directory = symbols + word(bytes, footer + 8);
+    for entry in (0..count).map(|i| directory + 48 * i) {
+        let (at, len) = (word(bytes, entry), word(bytes, entry + 8) + word(bytes, entry + 16));
+        let checksum = crc32fast::hash(&bytes[at..at + len]);
+        bytes[entry + 44..entry + 48].copy_from_slice(&checksum.to_le_bytes());
+    }
+    let checksum = crc32fast::hash(&[&bytes[..16], &bytes[symbols..bytes.len() - 16]].concat());
+    let at = bytes.len() - 16;
+    bytes[at..at + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Damage under right checksums is refused, or does no harm: bit by bit, and several bytes at once.
+#[test]
+fn forged_files_do_no_harm() {
+    let folder = Folder::new("forged");
+    let path = folder.file("layer");
+    let mut pairs = pairs(60);
+    // More ways than need an index, all ways, and a key that others begin with.
+    pairs.extend((0..=255).map(|byte| (vec![b'y', byte], u64::from(byte))));
+    pairs.extend((0..50).map(|byte| (vec![b'z', byte, 1], u64::from(byte))));
+    pairs.push((b"z".to_vec(), 7));
+    pairs.push((Vec::new(), 8));
+    pairs.sort();
+    let some: Vec<_> = pairs.iter().step_by(7).cloned().collect();
+    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    for options in kinds() {
+        for chunk in [300, 40] {
+            let bytes = options.clone().chunk_keys(chunk).from_sorted(&pairs).unwrap().to_bytes();
+            let chunks_end = u64::from_le_bytes(*bytes[bytes.len() - 88..].first_chunk().unwrap()) as usize;
+            let mut forged = bytes.clone();
+            forge(&mut forged);
+            assert!(forged == bytes);
+            let is_fst = FrozenLayer::from_bytes(forged).unwrap().codec() == Codec::Fst;
+            let check = |mut altered: Vec<u8>| {
+                forge(&mut altered);
+                let opened = FrozenLayer::from_bytes(altered.clone());
+                std::fs::write(&path, &altered).unwrap();
+                // SAFETY: the file is written anew only after the mapping is gone.
+                let mapped = unsafe { FrozenLayer::open_mapped(&path) };
+                for layer in opened.iter().chain(&mapped) {
+                    read_all(layer, &some);
+                }
+                // Transducers are looked through: where one is taken, it has as many keys, in order, in their places.
+                if let Ok(layer) = opened
+                    && is_fst
+                {
+                    let keys: Vec<Vec<u8>> = layer.iter().map(|(key, _)| key).collect();
+                    assert_eq!(keys.len(), pairs.len());
+                    if layer.chunks() == 1 {
+                        assert!(keys.is_sorted_by(|a, b| a < b));
+                        assert!(keys.iter().enumerate().all(|(i, key)| layer.rank(key) == i && layer.contains_key(key)));
+                    }
+                }
+            };
+            for at in (16..chunks_end).step_by(if chunk == 300 && is_fst { 1 } else { 7 }) {
+                let mut altered = bytes.clone();
+                altered[at] ^= 1 << (random() % 8);
+                check(altered);
+            }
+            for _ in 0..100 {
+                let mut altered = bytes.clone();
+                for _ in 0..1 + random() % 6 {
+                    let at = 16 + (random() % (chunks_end - 16) as u64) as usize;
+                    altered[at] = [0, 0xFF, random() as u8, altered[at].wrapping_add(1)][(random() % 4) as usize];
+                }
+                check(altered);
             }
         }
     }

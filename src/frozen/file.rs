@@ -143,6 +143,7 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
             tree: Tree { root: u32_at(entry, 40).ok_or_else(damaged)?, height: entry[37] },
             shape,
             checksum: u32_at(entry, 44).ok_or_else(damaged)?,
+            trusted: false,
             fst: OnceLock::new(),
         });
         start = start.checked_add(len).ok_or_else(damaged)?;
