@@ -308,7 +308,7 @@ impl FrozenLayerBuilder {
     /// Completes the layer. One that was written to a file is read back into memory; [`finish_file`](Self::finish_file) does not.
     ///
     /// # Errors
-    /// The file cannot be written or read.
+    /// The file cannot be written or read, or could not be written before.
     pub fn finish(self) -> Result<FrozenLayer, FrozenError> {
         let (layer, file) = self.complete()?;
         match file {
@@ -324,7 +324,7 @@ impl FrozenLayerBuilder {
     /// Completes the file of a builder from [`create`](Self::create), and says how many keys it has.
     ///
     /// # Errors
-    /// The file cannot be written; or there is none.
+    /// The file cannot be written, or could not before; or there is none.
     pub fn finish_file(self) -> Result<u64, FrozenError> {
         let (layer, file) = self.complete()?;
         let file = file.ok_or(FrozenError::Option("the builder was not made to write a file"))?;

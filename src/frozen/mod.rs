@@ -481,7 +481,7 @@ impl FrozenLayer {
         Ok(layer)
     }
 
-    /// Checks that every chunk is as it was written, in parallel. Reads everything.
+    /// Checks that every chunk is as it was written, and transducers also that they can be read, in parallel. Reads everything.
     ///
     /// # Errors
     /// Names the first chunk that is damaged.
