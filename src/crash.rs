@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Operations until the end, and writes to a log until one fails, if they are not 0.
+/// Operations until the end, and writes to a file until one fails, if they are not 0.
 static LEFT: AtomicU64 = AtomicU64::new(0);
 static GOOD: AtomicU64 = AtomicU64::new(0);
 
@@ -15,7 +15,7 @@ pub fn crash_after(operations: u64) {
     LEFT.store(operations, Relaxed);
 }
 
-/// Lets the `writes`-th write to a log from now on fail. For tests.
+/// Lets the `writes`-th write to a file from now on fail. For tests.
 #[doc(hidden)]
 pub fn fail_after(writes: u64) {
     GOOD.store(writes, Relaxed);
@@ -33,7 +33,7 @@ pub(crate) fn point() {
     }
 }
 
-/// Writes bytes to a log; if it is the operation to end at, or to fail, a part of them.
+/// Writes bytes to a file; if it is the operation to end at, or to fail, a part of them.
 pub(crate) fn write(mut file: impl Write, bytes: &[u8]) -> io::Result<()> {
     let (ends, fails) = (strikes(&LEFT), strikes(&GOOD));
     if ends || fails {

@@ -53,7 +53,7 @@ fn read_all(layer: &FrozenLayer, pairs: &[(Vec<u8>, u64)]) {
     let _ = layer.iter().rev().take(most).map(|(key, _)| key.len()).sum::<usize>();
     for (key, _) in pairs {
         let _ = layer.get(key);
-        let _ = layer.rank(&key[..key.len() - 1]);
+        let _ = layer.rank(&key[..key.len().saturating_sub(1)]);
         let _ = layer.get_longest_prefix(key);
     }
     let keys: Vec<&Vec<u8>> = pairs.iter().map(|(key, _)| key).collect();
@@ -157,6 +157,88 @@ fn random_damage_does_no_harm() {
     }
 }
 
+/// Makes all checksums right, as who means harm would.
+fn forge(bytes: &mut [u8]) {
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
+    let footer = bytes.len() - 88;
+    let (symbols, count) = (word(bytes, footer), word(bytes, footer + 16));
+    let directory = symbols + word(bytes, footer + 8);
+    for entry in (0..count).map(|i| directory + 48 * i) {
+        let (at, len) = (word(bytes, entry), word(bytes, entry + 8) + word(bytes, entry + 16));
+        let checksum = crc32fast::hash(&bytes[at..at + len]);
+        bytes[entry + 44..entry + 48].copy_from_slice(&checksum.to_le_bytes());
+    }
+    let checksum = crc32fast::hash(&[&bytes[..16], &bytes[symbols..bytes.len() - 16]].concat());
+    let at = bytes.len() - 16;
+    bytes[at..at + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Damage under right checksums is refused, or does no harm: bit by bit, and several bytes at once.
+#[test]
+fn forged_files_do_no_harm() {
+    let folder = Folder::new("forged");
+    let path = folder.file("layer");
+    let mut pairs = pairs(60);
+    // More ways than need an index, all ways, and a key that others begin with.
+    pairs.extend((0..=255).map(|byte| (vec![b'y', byte], u64::from(byte))));
+    pairs.extend((0..50).map(|byte| (vec![b'z', byte, 1], u64::from(byte))));
+    pairs.push((b"z".to_vec(), 7));
+    pairs.push((Vec::new(), 8));
+    pairs.sort();
+    let some: Vec<_> = pairs.iter().step_by(7).cloned().collect();
+    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    for options in kinds() {
+        for chunk in [300, 40] {
+            let bytes = options.clone().chunk_keys(chunk).from_sorted(&pairs).unwrap().to_bytes();
+            let chunks_end = u64::from_le_bytes(*bytes[bytes.len() - 88..].first_chunk().unwrap()) as usize;
+            let mut forged = bytes.clone();
+            forge(&mut forged);
+            assert!(forged == bytes);
+            let is_fst = FrozenLayer::from_bytes(forged).unwrap().codec() == Codec::Fst;
+            let check = |mut altered: Vec<u8>| {
+                forge(&mut altered);
+                let opened = FrozenLayer::from_bytes(altered.clone());
+                std::fs::write(&path, &altered).unwrap();
+                // SAFETY: the file is written anew only after the mapping is gone.
+                let mapped = unsafe { FrozenLayer::open_mapped(&path) };
+                for layer in opened.iter().chain(&mapped) {
+                    read_all(layer, &some);
+                }
+                // Transducers are looked through: where one is taken, it has as many keys, in order, in their places.
+                if let Ok(layer) = opened
+                    && is_fst
+                {
+                    let keys: Vec<Vec<u8>> = layer.iter().map(|(key, _)| key).collect();
+                    assert_eq!(keys.len(), pairs.len());
+                    if layer.chunks() == 1 {
+                        assert!(keys.is_sorted_by(|a, b| a < b));
+                        assert!(keys.iter().enumerate().all(|(i, key)| layer.rank(key) == i && layer.contains_key(key)));
+                    }
+                }
+            };
+            for at in (16..chunks_end).step_by(if chunk == 300 && is_fst { 1 } else { 7 }) {
+                let mut altered = bytes.clone();
+                altered[at] ^= 1 << (random() % 8);
+                check(altered);
+            }
+            for _ in 0..100 {
+                let mut altered = bytes.clone();
+                for _ in 0..1 + random() % 6 {
+                    let at = 16 + (random() % (chunks_end - 16) as u64) as usize;
+                    altered[at] = [0, 0xFF, random() as u8, altered[at].wrapping_add(1)][(random() % 4) as usize];
+                }
+                check(altered);
+            }
+        }
+    }
+}
+
 #[test]
 fn foreign_and_later_files_are_named() {
     assert!(matches!(FrozenLayer::from_bytes(Vec::new()), Err(FrozenError::Truncated)));
@@ -223,33 +305,92 @@ fn what_fails_leaves_the_old_file_and_nothing_else() {
     assert_eq!(folder.names(), ["folder", "layer"]);
 }
 
-/// A save that is killed at any moment leaves the old file whole, or the new one. The test runs itself as the process to kill.
+/// Runs a test of this file as a process of its own, with something to do; says whether it came to its end.
+fn run(test: &str, job: &str) -> bool {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", test, "--nocapture"]).env(JOB, job).output().unwrap();
+    let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!all.contains("panicked"), "{all}");
+    output.status.success()
+}
+
+const JOB: &str = "MEMKV_CHILD_JOB";
+
+/// A save that ends before any operation on files leaves the old file whole, or the new one; or none, where there was none. The test runs itself as the
+/// process that ends.
 #[test]
 fn a_killed_save_leaves_a_whole_file() {
-    const NAME: &str = "MEMKV_TEST_SAVE_TO";
-    let layers =
-        || [1u64, 2].map(|x| FrozenLayer::from_sorted(&(0..20_000u64).map(|i| (i.to_be_bytes(), i * x)).collect::<Vec<_>>()).unwrap());
-    if let Some(path) = std::env::var_os(NAME) {
-        let layers = layers();
-        for layer in layers.iter().cycle() {
-            layer.save(&path).unwrap();
-        }
+    let layer = |x: u64| {
+        let pairs: Vec<_> = (0..2000u64).map(|i| (i.to_be_bytes(), (i + 1) * x)).collect();
+        FrozenOptions::new().chunk_keys(500).from_sorted(&pairs).unwrap()
+    };
+    if let Ok(job) = std::env::var(JOB) {
+        let (path, operations) = job.split_once(';').unwrap();
+        let layer = layer(2);
+        memkv::crash_after(operations.parse().unwrap());
+        layer.save(path).unwrap();
+        return;
     }
     let folder = Folder::new("killed");
     let path = folder.file("layer");
-    layers()[0].save(&path).unwrap();
-    for round in 0..6 {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_killed_save_leaves_a_whole_file"])
-            .env(NAME, &path)
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(60 + 17 * round));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let layer = FrozenLayer::open(&path).unwrap();
-        assert_eq!((layer.len(), layer.get(0u64.to_be_bytes())), (20_000, Some(0)));
+    for old in [Some(layer(1).to_bytes()), None] {
+        let (new, mut kept, mut replaced) = (layer(2).to_bytes(), 0, 0);
+        for operations in 1.. {
+            folder.names().iter().for_each(|name| std::fs::remove_file(folder.file(name)).unwrap());
+            if let Some(old) = &old {
+                std::fs::write(&path, old).unwrap();
+            }
+            let to_its_end = run("a_killed_save_leaves_a_whole_file", &format!("{};{operations}", path.display()));
+            let found = std::fs::read(&path).ok();
+            kept += usize::from(found == old);
+            replaced += usize::from(found.as_ref() == Some(&new));
+            assert_eq!(kept + replaced, operations, "operation {operations}");
+            if to_its_end {
+                break;
+            }
+        }
+        // Header, four chunks, the rest, the disk, the name; and the folder.
+        assert!(kept >= 8 && replaced >= 2, "{kept} {replaced}");
+        assert_eq!(folder.names(), ["layer"]);
+    }
+}
+
+/// Whatever write fails, and whatever is called afterwards, a builder that could not write its file gives none.
+#[test]
+fn a_builder_that_cannot_write_cannot_be_finished() {
+    let Ok(job) = std::env::var(JOB) else {
+        let folder = Folder::new("fails");
+        let path = folder.file("layer");
+        for writes in 1.. {
+            for by in ["finish", "finish_file"] {
+                run("a_builder_that_cannot_write_cannot_be_finished", &format!("{};{writes};{by}", path.display()));
+            }
+            if path.exists() {
+                assert!(writes > 10, "{writes}");
+                return;
+            }
+            assert_eq!(folder.names(), [""; 0], "write {writes}");
+        }
+        return;
+    };
+    let parts: Vec<&str> = job.split(';').collect();
+    let mut builder = FrozenLayerBuilder::create(parts[0], FrozenOptions::new().chunk_keys(40).symbols(SymbolTable::None)).unwrap();
+    memkv::fail_after(parts[1].parse().unwrap());
+    let is_the_failure = |error: FrozenError| matches!(&error, FrozenError::Io(error) if error.to_string() == "a failure for a test");
+    let mut failed = false;
+    for (key, value) in pairs(500) {
+        match builder.insert(key, value) {
+            Ok(()) => {}
+            Err(error) => {
+                assert!(is_the_failure(error));
+                failed = true;
+            }
+        }
+    }
+    let finished = if parts[2] == "finish" { builder.finish().map(|layer| layer.len() as u64) } else { builder.finish_file() };
+    match finished {
+        Ok(len) => assert!(!failed && len == 502),
+        Err(error) => assert!(is_the_failure(error)),
     }
 }
 
@@ -263,6 +404,8 @@ fn golden_files_open() {
             options.clone().chunk_keys(40).from_sorted(&pairs).unwrap().save(&path).unwrap();
         }
         let layer = FrozenLayer::open(&path).unwrap();
+        let built = options.chunk_keys(40).from_sorted(&pairs).unwrap();
+        assert!(built.to_bytes() == std::fs::read(&path).unwrap(), "{name} is built in another way");
         assert!(layer.iter().eq(pairs.iter().cloned()), "{name}");
         assert!(pairs.iter().all(|(key, value)| layer.get(key) == Some(*value)), "{name}");
     }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 type Model = BTreeMap<Vec<u8>, u64>;
 
@@ -67,12 +68,29 @@ fn make(store: &HybridStore, writer: usize, i: usize) {
 const CHANGES: usize = 24;
 const COMPACT: usize = 7;
 
-const CHILD: &str = "MEMKV_CRASH_CHILD";
+/// Tells a process that a test of this file starts what to do.
+const JOB: &str = "MEMKV_CHILD_JOB";
+
+fn job(test: &str) -> Option<String> {
+    let job = std::env::var(JOB).ok()?;
+    Some(job.strip_prefix(test)?.strip_prefix(':')?.to_owned())
+}
+
+/// Runs one of the tests in a process of its own, and gives what it says, and whether it came to its end.
+fn run(test: &str, job: &str) -> (String, bool) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(JOB, format!("{test}:{job}"));
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let all = format!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!all.contains("panicked") && !all.contains("FAILED"), "{all}");
+    (said, output.status.success())
+}
 
 /// What a process does until it ends: `folder;mode;operations;changes of writer 0 so far,of writer 1`. It says what was acknowledged.
 #[test]
 fn child() {
-    let Ok(job) = std::env::var(CHILD) else { return };
+    let Some(job) = job("child") else { return };
     let parts: Vec<&str> = job.split(';').collect();
     let (mode, from): (&str, Vec<usize>) = (parts[1], parts[3].split(',').map(|n| n.parse().unwrap()).collect());
     memkv::crash_after(parts[2].parse().unwrap());
@@ -106,7 +124,6 @@ fn child() {
             });
         }
     });
-    println!("\nended");
 }
 
 /// Starts processes that end after ever more file operations, each in the folder that the one before left, and checks what is there each time.
@@ -117,15 +134,12 @@ fn crash(mode: &str, writers: usize, most: u64) {
     for operations in 1..=most {
         let numbers: Vec<String> = done.iter().map(usize::to_string).collect();
         let job = format!("{};{mode};{operations};{}", folder.0.display(), numbers.join(","));
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        let output = command.args(["child", "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, job).output().unwrap();
-        let output = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (output, to_its_end) = run("child", &job);
         let lines = || output.lines();
-        match lines().any(|line| line == "ended") {
+        match to_its_end {
             true => ended += 1,
             false => crashes += 1,
         }
-        assert!(!output.contains("panicked") && !output.contains("FAILED"), "{output}");
         let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
         let found = content(&store);
         for (writer, done) in done.iter_mut().enumerate() {
@@ -140,10 +154,7 @@ fn crash(mode: &str, writers: usize, most: u64) {
         }
         // Without a log it is as its last compaction left it. Nothing is left that does not belong there.
         drop(store);
-        for entry in fs::read_dir(&folder.0).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(!name.ends_with(".tmp"), "{name} after operation {operations}");
-        }
+        assert!(files(&folder.0).keys().all(|name| !name.ends_with(".tmp")), "after operation {operations}");
     }
     assert!(crashes >= most / 2, "{crashes} crashes, {ended} ended");
 }
@@ -168,12 +179,56 @@ fn crashes_with_a_log_of_two_writers() {
     crash("synced", 2, 110);
 }
 
-/// Names the folder of a process whose log fails.
-const FAILING: &str = "MEMKV_FAILING_CHILD";
+/// A process that saves a store to a folder, and ends meanwhile: `folder;operations`.
+#[test]
+fn saving_child() {
+    let Some(job) = job("saving_child") else { return };
+    let (folder, operations) = job.split_once(';').unwrap();
+    let store = HybridStore::with_options(options(Wal::Off)).unwrap();
+    (0..20).for_each(|i| make(&store, 1, i));
+    memkv::crash_after(operations.parse().unwrap());
+    store.save(folder).unwrap();
+}
+
+/// Saves to a folder that `before` fills, and is ended before each operation on files in turn.
+fn crash_saves(name: &str, before: impl Fn(&Path) -> Model) {
+    let folder = Folder::new(name);
+    let path = folder.0.join("in/folders/that are made");
+    let (mut old, mut new) = (0, 0);
+    for operations in 1.. {
+        let _ = fs::remove_dir_all(&folder.0);
+        let model = before(&path);
+        let (_, to_its_end) = run("saving_child", &format!("{};{operations}", path.display()));
+        let found = content(&HybridStore::open_with(&path, options(Wal::Off)).unwrap());
+        match found == after(1, 20) {
+            true => new += 1,
+            false => old += usize::from(found == model),
+        }
+        assert_eq!(old + new, operations, "operation {operations}: neither old nor new: {found:?}");
+        let names = files(&path);
+        assert!(names.keys().all(|name| name == "MANIFEST" || name.starts_with("layer-") || name.starts_with("log-")), "{names:?}");
+        assert!(names.keys().filter(|name| name.starts_with("layer-")).count() <= 1);
+        if to_its_end {
+            break;
+        }
+    }
+    assert!(old > 5 && new >= 2, "{old} {new}");
+}
 
 #[test]
+fn crashes_of_a_save_to_a_new_folder() {
+    crash_saves("save-new", |_| Model::new());
+}
+
+#[test]
+fn crashes_of_a_save_over_a_store() {
+    crash_saves("save-over", folder_amid_a_compaction);
+}
+
+/// A process whose log fails: the folder.
+#[test]
 fn failing_child() {
-    let Ok(folder) = std::env::var(FAILING) else { return };
+    let Some(folder) = job("failing_child") else { return };
     let store = HybridStore::open_with(&folder, options(Wal::Synced)).unwrap();
     (0..10).for_each(|i| make(&store, 0, i));
     memkv::fail_after(1);
@@ -200,9 +255,83 @@ fn failing_child() {
 #[test]
 fn a_log_that_fails_is_reported_until_a_compaction() {
     let folder = Folder::new("failing");
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command.args(["failing_child", "--exact", "--nocapture"]).env(FAILING, &folder.0).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+    assert!(run("failing_child", folder.0.to_str().unwrap()).1);
+}
+
+/// A process whose log fails, while another thread goes on writing: the folder.
+#[test]
+fn failing_child_of_two_threads() {
+    let Some(folder) = job("failing_child_of_two_threads") else { return };
+    let store = HybridStore::open_with(&folder, options(Wal::Synced)).unwrap();
+    let mut kept = Model::new();
+    for round in 0..8 {
+        memkv::fail_after(1);
+        assert!(matches!(store.insert(format!("unsure {round}"), 1), Err(HybridError::Log(_))));
+        let done = AtomicBool::new(false);
+        let written: Vec<(Vec<u8>, bool)> = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let keys = (0..).map(|i| format!("round {round}, key {i}")).take_while(|_| !done.load(Relaxed));
+                keys.map(|key| (store.insert(&key, round).is_ok(), key)).map(|(ok, key)| (key.into_bytes(), ok)).collect()
+            });
+            store.compact().unwrap();
+            // The doc says: until a compaction succeeds.
+            let now = store.insert(format!("after {round}"), round);
+            done.store(true, Relaxed);
+            now.unwrap();
+            writer.join().unwrap()
+        });
+        assert!(written.iter().any(|(_, ok)| !ok));
+        for (key, ok) in written {
+            // What was refused is not there.
+            assert_eq!(store.get(&key).is_some(), ok, "{}", key.escape_ascii());
+            if ok {
+                kept.insert(key, round);
+            }
+        }
+        kept.insert(format!("after {round}").into_bytes(), round);
+    }
+    drop(store);
+    let mut found = content(&HybridStore::open_with(&folder, options(Wal::Off)).unwrap());
+    found.retain(|key, _| !key.starts_with(b"unsure"));
+    assert_eq!(found, kept);
+}
+
+#[test]
+fn a_log_that_fails_is_mended_by_a_compaction_amid_writes() {
+    let folder = Folder::new("failing-two");
+    assert!(run("failing_child_of_two_threads", folder.0.to_str().unwrap()).1);
+}
+
+/// A log whose predecessor has failed takes nothing, and no harm.
+#[test]
+fn failing_child_amid_a_compaction() {
+    let Some(folder) = job("failing_child_amid_a_compaction") else { return };
+    let folder = Path::new(&folder);
+    let store = HybridStore::open_with(folder, options(Wal::Synced)).unwrap();
+    (0..10).for_each(|i| make(&store, 0, i));
+    memkv::fail_after(1);
+    assert!(matches!(store.insert("unsure", 1), Err(HybridError::Log(_))));
+    fs::create_dir(folder.join("layer-1")).unwrap();
+    store.compact().unwrap_err();
+    for _ in 0..3 {
+        assert!(matches!(store.insert("refused", 1), Err(HybridError::Log(_))));
+        assert_eq!((store.get("refused"), store.stats().delta_keys, store.stats().log_bytes), (None, 0, 0));
+    }
+    fs::remove_dir(folder.join("layer-1")).unwrap();
+    store.compact().unwrap();
+    // One compaction was enough, since nothing had been noted meanwhile.
+    assert_eq!(store.stats().compactions, 1);
+    (10..20).for_each(|i| make(&store, 0, i));
+    drop(store);
+    let mut found = content(&HybridStore::open_with(folder, options(Wal::Off)).unwrap());
+    found.remove(&b"unsure"[..]);
+    assert_eq!(found, after(0, 20));
+}
+
+#[test]
+fn a_log_whose_predecessor_failed_takes_nothing() {
+    let folder = Folder::new("failing-amid");
+    assert!(run("failing_child_amid_a_compaction", folder.0.to_str().unwrap()).1);
 }
 
 /// The files of a folder, by their names.
@@ -346,6 +475,44 @@ fn a_log_does_not_grow_for_ever() {
     assert!(files(&folder.0) == before, "there was nothing to compact");
     drop(store);
     assert!(files(&folder.0).values().map(Vec::len).sum::<usize>() < 1000);
+}
+
+/// However often the store is opened anew in between, and however little is written each time.
+#[test]
+fn a_log_does_not_grow_for_ever_across_processes() {
+    let folder = Folder::new("grow-across");
+    let options = || options(Wal::Buffered).background(true).compact_log(2000);
+    let mut most = 0;
+    for i in 0..200 {
+        let store = HybridStore::open_with(&folder.0, options()).unwrap();
+        store.insert("key", i).unwrap();
+        drop(store);
+        most = most.max(files(&folder.0).iter().filter(|(name, _)| name.starts_with("log-")).map(|(_, bytes)| bytes.len()).sum());
+    }
+    assert!((1000..4000).contains(&most), "{most}");
+    assert_eq!(HybridStore::open(&folder.0).unwrap().get("key"), Some(199));
+}
+
+/// What a failed compaction left is merged by the next one in the background, though nothing is over the limits any more.
+#[test]
+fn a_failed_compaction_is_made_up_for_in_the_background() {
+    let folder = Folder::new("failed-background");
+    let store = HybridStore::open_with(&folder.0, options(Wal::Off).background(true)).unwrap();
+    (0..30).for_each(|i| make(&store, 0, i));
+    fs::create_dir(folder.0.join("layer-1")).unwrap();
+    store.compact().unwrap_err();
+    assert!(store.stats().sealed_bytes > 0);
+    fs::remove_dir(folder.0.join("layer-1")).unwrap();
+    let begin = std::time::Instant::now();
+    while store.stats().last_failure.is_some() {
+        store.insert("one key", 1).unwrap();
+        assert!(begin.elapsed().as_secs() < 60, "{:?}", store.stats());
+    }
+    assert!(store.stats().compactions > 0);
+    let found = content(&store);
+    drop(store);
+    let kept = content(&HybridStore::open(&folder.0).unwrap());
+    assert!(found.iter().all(|(key, value)| kept.get(key) == Some(value) || key == b"one key"));
 }
 
 #[test]

@@ -24,6 +24,7 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -85,15 +86,26 @@ struct Work {
     early: BTreeMap<usize, Chunk>,
     done: Vec<Chunk>,
     file: Option<NewFile>,
+    /// Why the file could not be written.
+    failed: Option<(io::ErrorKind, String)>,
 }
 
 impl Work {
     fn new(file: Option<NewFile>) -> Self {
         let (sender, receiver) = channel();
-        Work { sender, receiver, sent: 0, received: 0, costs: VecDeque::new(), cost: 0, early: BTreeMap::new(), done: Vec::new(), file }
+        let (costs, early, done) = (VecDeque::new(), BTreeMap::new(), Vec::new());
+        Work { sender, receiver, sent: 0, received: 0, costs, cost: 0, early, done, file, failed: None }
+    }
+
+    fn check(&self) -> Result<(), FrozenError> {
+        match &self.failed {
+            None => Ok(()),
+            Some((kind, what)) => Err(io::Error::new(*kind, what.clone()).into()),
+        }
     }
 
     fn send(&mut self, pending: Pending, options: &FrozenOptions, encoder: &Arc<Encoder>) -> Result<(), FrozenError> {
+        self.check()?;
         let (number, sender, encoder) = (self.sent, self.sender.clone(), Arc::clone(encoder));
         let (codec, with_values) = (options.codec, options.values == ValueWidth::Auto);
         self.sent += 1;
@@ -109,6 +121,7 @@ impl Work {
 
     /// Waits until at most so many chunks are in work, and take at most `memory` bytes.
     fn wait(&mut self, most: usize, memory: usize) -> Result<(), FrozenError> {
+        self.check()?;
         loop {
             let arrived = match self.receiver.try_recv() {
                 Ok(arrived) => Some(arrived),
@@ -129,7 +142,10 @@ impl Work {
             self.early.insert(number, chunk);
             while let Some(mut chunk) = self.early.remove(&self.done.len()) {
                 if let Some(file) = &mut self.file {
-                    file.write(chunk.data.as_slice())?;
+                    if let Err(error) = file.write(chunk.data.as_slice()) {
+                        self.failed = Some((error.kind(), error.to_string()));
+                        return self.check();
+                    }
                     chunk.data = chunk.data.forget();
                 }
                 self.done.push(chunk);
@@ -209,7 +225,7 @@ impl FrozenLayerBuilder {
     ///
     /// # Errors
     /// The key is not greater than the one before it, or is over the limit: then the builder is as it was, and other keys can follow. Or the
-    /// file cannot be written: then it cannot be finished.
+    /// file cannot be written: then it cannot be finished, and what follows gives the same error.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: u64) -> Result<(), FrozenError> {
         let key = key.as_ref();
         if key.len() > MAX_KEY_LEN {
@@ -314,7 +330,7 @@ impl FrozenLayerBuilder {
     /// Completes the layer. One that was written to a file is read back into memory; [`finish_file`](Self::finish_file) does not.
     ///
     /// # Errors
-    /// The file cannot be written or read.
+    /// The file cannot be written or read, or could not be written before.
     pub fn finish(self) -> Result<FrozenLayer, FrozenError> {
         let (layer, file) = self.complete()?;
         match file {
@@ -330,7 +346,7 @@ impl FrozenLayerBuilder {
     /// Completes the file of a builder from [`create`](Self::create), and says how many keys it has.
     ///
     /// # Errors
-    /// The file cannot be written; or there is none.
+    /// The file cannot be written, or could not before; or there is none.
     pub fn finish_file(self) -> Result<u64, FrozenError> {
         let (layer, file) = self.complete()?;
         let file = file.ok_or(FrozenError::Option("the builder was not made to write a file"))?;

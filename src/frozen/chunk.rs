@@ -43,7 +43,9 @@ pub(crate) struct Chunk {
     pub(crate) tree: Tree,
     pub(crate) shape: Shape,
     pub(crate) checksum: u32,
-    /// The transducer, once it was asked for: if its checksum is right, since the `fst` crate trusts what it reads.
+    /// Whether it was encoded here, or found to be right.
+    pub(crate) trusted: bool,
+    /// The transducer, once it was asked for, if it is right.
     pub(crate) fst: OnceLock<Option<FstChunk>>,
 }
 
@@ -58,14 +60,15 @@ pub(crate) fn encode(pending: &Pending, codec: Codec, encoder: &Encoder, with_va
     values::write(pending.values(), shape, &mut data);
     let checksum = crc32fast::hash(&data);
     let data = Bytes::of_vec(data);
-    Chunk { start: 0, len: pending.len(), data, key_bytes, tree, shape, checksum, fst: OnceLock::new() }
+    Chunk { start: 0, len: pending.len(), data, key_bytes, tree, shape, checksum, trusted: true, fst: OnceLock::new() }
 }
 
 impl Chunk {
     /// The same chunk, for another layer.
     pub(crate) fn share(&self) -> Self {
-        let Chunk { start, len, ref data, key_bytes, tree, shape, checksum, fst: _ } = *self;
-        Chunk { start, len, data: data.clone(), key_bytes, tree, shape, checksum, fst: OnceLock::new() }
+        let Chunk { start, len, ref data, key_bytes, tree, shape, checksum, trusted, ref fst } = *self;
+        let trusted = trusted || matches!(fst.get(), Some(Some(_)));
+        Chunk { start, len, data: data.clone(), key_bytes, tree, shape, checksum, trusted, fst: OnceLock::new() }
     }
 
     #[inline(always)]
@@ -89,7 +92,17 @@ impl Chunk {
     }
 
     pub(crate) fn fst(&self) -> Option<&FstChunk> {
-        self.fst.get_or_init(|| if self.is_whole() { FstChunk::open(self.data.part(0, self.key_bytes as u64)?) } else { None }).as_ref()
+        let open = || match self.data.part(0, self.key_bytes as u64)? {
+            keys if self.trusted => FstChunk::of(keys),
+            keys if self.is_whole() => FstChunk::checked(keys, self.len),
+            _ => None,
+        };
+        self.fst.get_or_init(open).as_ref()
+    }
+
+    /// Whether reading it cannot go wrong. The packed codec reads whatever there is.
+    pub(crate) fn is_readable(&self, codec: Codec) -> bool {
+        codec == Codec::Packed || self.fst().is_some()
     }
 
     /// Whether the checksum is right.

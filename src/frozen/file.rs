@@ -11,7 +11,7 @@ use super::symbols::{Decoder, Kind};
 use super::values::Shape;
 use crate::crash;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,6 +143,7 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
             tree: Tree { root: u32_at(entry, 40).ok_or_else(damaged)?, height: entry[37] },
             shape,
             checksum: u32_at(entry, 44).ok_or_else(damaged)?,
+            trusted: false,
             fst: OnceLock::new(),
         });
         start = start.checked_add(len).ok_or_else(damaged)?;
@@ -189,9 +190,8 @@ impl NewFile {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        crash::point();
         match &mut self.out {
-            Some(out) => out.write_all(bytes),
+            Some(out) => crash::write(out, bytes),
             None => Ok(()),
         }
     }
@@ -211,7 +211,6 @@ impl NewFile {
                 let _ = fs::remove_file(&self.temporary);
                 return Err(error);
             }
-            crash::point();
             sync_folder(&self.path)?;
         }
         Ok(())
@@ -227,8 +226,9 @@ impl Drop for NewFile {
     }
 }
 
-/// Makes a rename last.
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes a file's or a folder's name last.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    crash::point();
     if !cfg!(unix) {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::bytes::Bytes;
+use super::fst_check;
 use super::pending::Pending;
 use super::run::Run;
 use crate::raw::common_prefix;
@@ -34,8 +35,14 @@ pub(crate) fn encode(pending: &Pending) -> Vec<u8> {
 }
 
 impl FstChunk {
-    pub(crate) fn open(bytes: Bytes) -> Option<Self> {
+    /// The transducer that was encoded here.
+    pub(crate) fn of(bytes: Bytes) -> Option<Self> {
         fst::raw::Fst::new(bytes).ok().map(FstChunk)
+    }
+
+    /// A transducer of so many keys that comes from elsewhere.
+    pub(crate) fn checked(bytes: Bytes, keys: usize) -> Option<Self> {
+        fst_check::open(bytes, keys).map(FstChunk)
     }
 
     pub(crate) fn root(&self) -> Node<'_> {

@@ -16,6 +16,7 @@ mod cursor;
 mod error;
 mod file;
 mod fst;
+mod fst_check;
 mod fst_walk;
 mod layer;
 #[expect(unsafe_code, reason = "mapping a file is")]
@@ -38,7 +39,7 @@ pub use build::FrozenLayerBuilder;
 pub use chunk::Codec;
 pub use cursor::{FrozenCursor, FrozenRange};
 pub use error::FrozenError;
-pub(crate) use file::NewFile;
+pub(crate) use file::{NewFile, sync_folder};
 pub use options::{FrozenOptions, SymbolTable, ValueWidth};
 #[cfg(feature = "regex")]
 pub use regex::{RegexAutomaton, RegexError, RegexState};
@@ -79,7 +80,9 @@ use std::sync::Arc;
 /// ```
 ///
 /// # Damaged files
-/// [`open`](Self::open) and [`from_bytes`](Self::from_bytes) check everything. Of a file that [`open_mapped`](Self::open_mapped) mapped, the
+/// [`open`](Self::open) and [`from_bytes`](Self::from_bytes) check everything, and nothing makes a layer panic: not bytes that were made to deceive,
+/// with right checksums, either, though they may give wrong answers. Transducers of the codec [`Fst`](Codec::Fst) are walked through for that, when
+/// they are opened, or first asked for, which takes four bytes of memory for each of a chunk's meanwhile. Of a file that [`open_mapped`](Self::open_mapped) mapped, the
 /// chunks are not checked until [`verify`](Self::verify) is asked to: where one is damaged, keys may be missing, or have wrong values.
 ///
 /// # Source
@@ -517,12 +520,13 @@ impl FrozenLayer {
         Ok(layer)
     }
 
-    /// Checks that every chunk is as it was written, in parallel. Reads everything.
+    /// Checks that every chunk is as it was written, and transducers also that they can be read, in parallel. Reads everything.
     ///
     /// # Errors
     /// Names the first chunk that is damaged.
     pub fn verify(&self) -> Result<(), FrozenError> {
-        let whole: Vec<bool> = self.layer.chunks.par_iter().map(chunk::Chunk::is_whole).collect();
+        let codec = self.layer.codec;
+        let whole: Vec<bool> = self.layer.chunks.par_iter().map(|chunk| chunk.is_whole() && chunk.is_readable(codec)).collect();
         match whole.iter().position(|whole| !whole) {
             None => Ok(()),
             Some(chunk) => Err(FrozenError::Damaged { part: "content", chunk: Some(chunk) }),

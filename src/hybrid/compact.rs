@@ -16,7 +16,7 @@ use super::state::{Base, Core, State};
 use super::stats::{HybridStats, HybridUsage};
 use crate::{FrozenLayer, guard};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 impl Base for FrozenLayer {
@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) done: Mutex<HybridStats>,
     /// Whether a thread compacts in the background.
     pub(super) is_busy: AtomicBool,
+    /// Bytes of the logs that were read when the store was opened, until what they say is in the base.
+    pub(super) replayed: AtomicU64,
     /// When a compaction failed last.
     pub(super) failed: Mutex<Option<Instant>>,
 }
@@ -62,12 +64,16 @@ impl Shared {
 
     pub(super) fn compact_with(&self, work: &mut Work) -> Result<(), HybridError> {
         let result = self.try_compact(work);
-        let mut done = self.done.lock();
-        done.last_failure = result.as_ref().err().map(ToString::to_string);
-        done.failures += u64::from(result.is_err());
-        drop(done);
-        *self.failed.lock() = result.is_err().then(Instant::now);
+        self.note(result.as_ref().err().map(ToString::to_string));
         result
+    }
+
+    /// Takes note of how a compaction ended.
+    pub(super) fn note(&self, failure: Option<String>) {
+        *self.failed.lock() = failure.is_some().then(Instant::now);
+        let mut done = self.done.lock();
+        done.failures += u64::from(failure.is_some());
+        done.last_failure = failure;
     }
 
     fn try_compact(&self, work: &mut Work) -> Result<(), HybridError> {
@@ -109,6 +115,7 @@ impl Shared {
         }
         work.trained = trained;
         self.core.land(patched.layer);
+        self.replayed.store(0, Relaxed);
         let mut done = self.done.lock();
         done.compactions += 1;
         done.last_compaction = begin.elapsed();
@@ -120,23 +127,30 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether the changes take more than they may, and no compaction failed just before.
+    /// Whether the changes take more than they may, or a compaction has left some behind; but not just after one has failed.
     pub(super) fn is_over(&self) -> bool {
-        if self.failed.lock().is_some_and(|failed| failed.elapsed() < AFTER_FAILURE) {
+        let failed = *self.failed.lock();
+        if failed.is_some_and(|failed| failed.elapsed() < AFTER_FAILURE) {
             return false;
         }
-        let (delta, log, base) = self.core.with(|state| {
-            let log = state.delta.journal().map_or(0, |journal| journal.bytes());
-            (state.delta.bytes(), log, state.base.memory_usage().total())
+        let (is_left, delta, log, base) = self.core.with(|state| {
+            let log = self.replayed.load(Relaxed) + state.delta.journal().map_or(0, |journal| journal.bytes());
+            (failed.is_some() && state.sealed.is_some(), state.delta.bytes(), log, state.base.memory_usage().total())
         });
         let (part, whole) = (delta as u128 * 100, base as u128 * self.options.compact_percent as u128);
-        log > self.options.compact_log || delta > self.options.compact_bytes && part > whole
+        is_left || log > self.options.compact_log || delta > self.options.compact_bytes && part > whole
     }
 
     /// Compacts for as long as there is too much, in the background.
     pub(super) fn run(&self) {
-        while self.is_over() && self.compact().is_ok() {}
-        self.is_busy.store(false, Relaxed);
+        let _busy = Busy(self);
+        loop {
+            let mut work = self.work.lock();
+            // Another thread may have compacted meanwhile.
+            if !self.is_over() || self.compact_with(&mut work).is_err() {
+                break;
+            }
+        }
     }
 
     pub(super) fn usage(&self) -> HybridUsage {
@@ -162,5 +176,40 @@ impl Shared {
             log_bytes: delta.journal().map_or(0, |journal| journal.bytes()),
             ..self.done.lock().clone()
         }
+    }
+}
+
+/// The thread that compacts in the background, until it ends, in whatever way.
+struct Busy<'s>(&'s Shared);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.note(Some("the thread that compacts in the background panicked".to_owned()));
+        }
+        self.0.is_busy.store(false, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::HybridStore;
+
+    /// Panics stand for what nobody has foreseen.
+    #[test]
+    fn a_panic_in_the_background_is_a_failure() {
+        let store = HybridStore::new();
+        let shared = store.shared();
+        shared.is_busy.store(true, super::Relaxed);
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _busy = super::Busy(shared);
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        assert!(panic.is_err() && !shared.is_busy.load(super::Relaxed));
+        let stats = store.stats();
+        assert!(stats.failures == 1 && stats.last_failure.is_some());
+        store.insert("a", 1).unwrap();
+        store.compact().unwrap();
+        assert_eq!((store.stats().last_failure, store.stats().base_keys), (None, 1));
     }
 }

@@ -130,8 +130,9 @@ impl Delta {
         self.words.len()
     }
 
+    /// Whether it says nothing about any key. Looks for one: while others write, their count may be 0 though a key is there all the time.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.range(Bound::Unbounded, Bound::Unbounded).step(false).is_none()
     }
 
     /// Bytes it takes, without what is retired.

@@ -26,7 +26,7 @@ pub enum HybridError {
     /// A file or folder could not be read or written.
     Io(io::Error),
     /// The log could not be written. What this write or one before it changed may be gone when the folder is opened again. All further writes fail,
-    /// until a [`compact`](crate::HybridStore::compact) succeeds, or the folder is opened anew.
+    /// and change nothing, until a [`compact`](crate::HybridStore::compact) that begins afterwards succeeds, or the folder is opened anew.
     Log(io::Error),
     /// The folder is open already, in this process or another.
     InUse {

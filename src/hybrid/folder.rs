@@ -19,7 +19,7 @@ use super::journal::Journal;
 use super::log::{self, Found, Log};
 use super::options::Wal;
 use crate::crash;
-use crate::frozen::NewFile;
+use crate::frozen::{NewFile, sync_folder};
 use crate::{FrozenError, FrozenLayer};
 use std::fs::{File, TryLockError};
 use std::io;
@@ -56,7 +56,9 @@ pub(super) struct Folder {
 
 /// Makes the folder if it is not there, and locks it until the file is closed, however the process ends.
 fn lock(folder: &Path) -> Result<File, HybridError> {
+    let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
     std::fs::create_dir_all(folder)?;
+    made.into_iter().try_for_each(sync_folder)?;
     let file = File::options().create(true).truncate(false).write(true).open(folder.join("LOCK"))?;
     // A process that any thread starts has the lock of a folder closed meanwhile, until it runs its own program.
     for _ in 0..50 {
@@ -109,6 +111,17 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
+    /// Writes the manifest of an empty store to a folder, in which nothing of another one may be.
+    fn begin(folder: &Path) -> Result<Self, HybridError> {
+        let (layers, logs) = numbers(folder)?;
+        if !layers.is_empty() || !logs.is_empty() {
+            return Err(HybridError::Missing { file: folder.join("MANIFEST") });
+        }
+        let manifest = Manifest { first_log: 1, ..Manifest::default() };
+        manifest.write(folder)?;
+        Ok(manifest)
+    }
+
     fn write(self, folder: &Path) -> io::Result<()> {
         let mut file = NewFile::create(&folder.join("MANIFEST"))?;
         file.write(&self.to_bytes())?;
@@ -151,19 +164,7 @@ impl Folder {
     /// Opens a folder, or makes it, and reads its base. Nothing that is there is changed unless all of it is understood.
     pub(super) fn open(path: &Path, wal: Wal) -> Result<(Self, Option<FrozenLayer>), HybridError> {
         let lock = lock(path)?;
-        let file = path.join("MANIFEST");
-        let manifest = match Manifest::read(&file)? {
-            Some(manifest) => manifest,
-            None => {
-                let (layers, logs) = numbers(path)?;
-                if !layers.is_empty() || !logs.is_empty() {
-                    return Err(HybridError::Missing { file });
-                }
-                let manifest = Manifest { first_log: 1, ..Manifest::default() };
-                manifest.write(path)?;
-                manifest
-            }
-        };
+        let manifest = Manifest::read(&path.join("MANIFEST"))?.map_or_else(|| Manifest::begin(path), Ok)?;
         let folder = Folder { path: path.to_owned(), manifest, wal, log: Err(manifest.first_log), _lock: lock };
         let base = if manifest.layer == 0 { None } else { Some(folder.read_layer()?) };
         Ok((folder, base))
@@ -182,8 +183,9 @@ impl Folder {
         Ok(layer)
     }
 
-    /// Hands on what the logs say, in order, and says how many changes that was. Then begins a log for what follows, if there is to be one.
-    pub(super) fn replay(&mut self, mut then: impl FnMut(&[u8], Change) -> Result<(), HybridError>) -> Result<u64, HybridError> {
+    /// Hands on what the logs say, in order, and says how many changes that was, and of how many bytes. Then begins a log for what follows, if there
+    /// is to be one.
+    pub(super) fn replay(&mut self, mut then: impl FnMut(&[u8], Change) -> Result<(), HybridError>) -> Result<(u64, u64), HybridError> {
         let (layers, logs) = numbers(&self.path)?;
         let first = self.manifest.first_log;
         let current: Vec<u64> = logs.iter().copied().filter(|&number| number >= first).collect();
@@ -219,7 +221,7 @@ impl Folder {
                 remove(entry.path());
             }
         }
-        Ok(found.iter().map(|log| log.notes).sum())
+        Ok(found.iter().fold((0, 0), |(notes, bytes), log| (notes + log.notes, bytes + log.len)))
     }
 
     /// Goes on with the last log if nothing is in it, or with a new one, and ends those before.
@@ -318,6 +320,10 @@ impl Folder {
     pub(super) fn save(path: &Path, base: &FrozenLayer, trained: usize) -> Result<(), HybridError> {
         let lock = lock(path)?;
         let (layers, logs) = numbers(path)?;
+        // Without a manifest, a layer that is left when the process ends would make the folder one that does not open.
+        if layers.is_empty() && logs.is_empty() && !path.join("MANIFEST").exists() {
+            Manifest::begin(path)?;
+        }
         // Numbers that no file has yet, so that what is there stays whole until the manifest changes.
         let layer = layers.iter().max().copied().unwrap_or(0);
         let first_log = logs.last().map_or(1, |last| last + 1);

@@ -7,7 +7,7 @@ use std::io;
 
 /// Takes note of changes.
 pub(crate) trait Journal: Send + Sync {
-    /// Whether it still works.
+    /// Whether it takes notes. Where it does not, nothing may be changed.
     fn ready(&self) -> io::Result<()>;
     /// Takes note of a change, in memory: does not wait. Notes of one key come in the order of its changes. Gives the note's place.
     fn append(&self, key: &[u8], change: Change) -> u64;

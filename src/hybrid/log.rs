@@ -9,7 +9,8 @@
 //! waits for all who came meanwhile. A frame is on the disk before the next one is written, so only the last can be torn.
 //!
 //! Each delta has a log of its own, and the next one is created before the delta is sealed. Before anything is written to a log, its
-//! predecessor gets its end frame. So what is on the disk is at all times what was there at one moment, of each key.
+//! predecessor gets its end frame. So what is on the disk is at all times what was there at one moment, of each key. Where the predecessor has
+//! failed, nothing can follow it: its successor takes no notes, until the predecessor's are in the base.
 
 #![forbid(unsafe_code)]
 
@@ -44,14 +45,15 @@ struct Waiting {
     synced: u64,
     /// Whether somebody is writing.
     busy: bool,
+    /// The log that has to end before anything is written to this one.
+    previous: Option<Arc<Log>>,
+    ended: bool,
     failed: Option<(io::ErrorKind, String)>,
 }
 
 struct Tail {
     file: File,
     frames: u32,
-    ended: bool,
-    previous: Option<Arc<Log>>,
 }
 
 /// A log that is written.
@@ -103,36 +105,51 @@ impl Log {
     pub(super) fn append_to(path: &Path, number: u64, synced: bool, previous: Option<Arc<Log>>) -> io::Result<Self> {
         let file = File::options().append(true).open(path)?;
         file.set_len(HEADER as u64)?;
-        let waiting = Waiting { frame: vec![0; FRAME_HEADER], end: 0, synced: 0, busy: false, failed: None };
-        let tail = Tail { file, frames: 0, ended: false, previous };
-        Ok(Log { number, synced, waiting: Mutex::new(waiting), written: Condvar::new(), tail: Mutex::new(tail) })
+        let waiting = Waiting { frame: no_notes(), end: 0, synced: 0, busy: false, previous, ended: false, failed: None };
+        let tail = Mutex::new(Tail { file, frames: 0 });
+        Ok(Log { number, synced, waiting: Mutex::new(waiting), written: Condvar::new(), tail })
     }
 
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    fn sync_to(&self, place: u64) -> io::Result<()> {
+    /// Writes the notes up to a place, with all others that wait; with `end`, also that nothing follows.
+    fn write_to(&self, place: u64, end: bool) -> io::Result<()> {
         let mut waiting = self.waiting.lock();
         loop {
-            if waiting.synced >= place {
+            if waiting.synced >= place && (waiting.ended || !end) {
                 return Ok(());
             }
-            if let Some((kind, what)) = &waiting.failed {
-                return Err(io::Error::new(*kind, what.clone()));
-            }
+            waiting.check()?;
             if waiting.busy {
                 self.written.wait(&mut waiting);
                 continue;
             }
             waiting.busy = true;
-            let (mut frame, end) = (std::mem::replace(&mut waiting.frame, vec![0; FRAME_HEADER]), waiting.end);
+            if let Some(previous) = waiting.previous.clone() {
+                drop(waiting);
+                let ended = previous.end();
+                waiting = self.waiting.lock();
+                waiting.busy = false;
+                self.written.notify_all();
+                // The notes wait on: if they come to the base meanwhile that the log before has lost, nothing is amiss with those.
+                if waiting.previous.is_some() {
+                    ended?;
+                    waiting.previous = None;
+                }
+                continue;
+            }
+            let (mut frame, place) = (std::mem::replace(&mut waiting.frame, no_notes()), waiting.end);
             drop(waiting);
-            let written = self.write(&mut frame);
+            if end {
+                frame.push(END);
+            }
+            let written = self.tail.lock().write(&mut frame);
             waiting = self.waiting.lock();
             waiting.busy = false;
             match written {
-                Ok(()) => waiting.synced = end,
+                Ok(()) => (waiting.synced, waiting.ended) = (place, end),
                 // What a disk has of a write that failed cannot be known, so nothing may follow it.
                 Err(error) => waiting.failed = Some((error.kind(), error.to_string())),
             }
@@ -140,27 +157,28 @@ impl Log {
         }
     }
 
-    fn write(&self, frame: &mut [u8]) -> io::Result<()> {
-        let mut tail = self.tail.lock();
-        if let Some(previous) = tail.previous.take() {
-            previous.end()?;
-        }
-        tail.write(frame)
-    }
-
     /// The changes before this log are in the base.
     pub(super) fn forget_previous(&self) {
-        self.tail.lock().previous = None;
+        self.waiting.lock().previous = None;
     }
 
     /// Writes what waits, and that nothing follows. Nobody takes notes any more.
-    pub(super) fn end(&self) -> io::Result<()> {
-        self.sync()?;
-        let mut tail = self.tail.lock();
-        if let Some(previous) = tail.previous.take() {
-            previous.end()?;
+    fn end(&self) -> io::Result<()> {
+        self.write_to(0, true)
+    }
+}
+
+/// A frame to be.
+fn no_notes() -> Vec<u8> {
+    vec![0; FRAME_HEADER]
+}
+
+impl Waiting {
+    fn check(&self) -> io::Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some((kind, what)) => Err(io::Error::new(*kind, what.clone())),
         }
-        if tail.ended { Ok(()) } else { tail.end() }
     }
 }
 
@@ -172,22 +190,13 @@ impl Tail {
         crash::point();
         self.file.sync_data()
     }
-
-    fn end(&mut self) -> io::Result<()> {
-        let mut frame = vec![0; FRAME_HEADER];
-        frame.push(END);
-        self.write(&mut frame)?;
-        self.ended = true;
-        Ok(())
-    }
 }
 
 impl Journal for Log {
     fn ready(&self) -> io::Result<()> {
-        match &self.waiting.lock().failed {
-            None => Ok(()),
-            Some((kind, what)) => Err(io::Error::new(*kind, what.clone())),
-        }
+        let waiting = self.waiting.lock();
+        waiting.check()?;
+        waiting.previous.as_ref().map_or(Ok(()), |previous| previous.ready())
     }
 
     fn append(&self, key: &[u8], change: Change) -> u64 {
@@ -204,7 +213,8 @@ impl Journal for Log {
     }
 
     fn settle(&self, place: u64) -> io::Result<()> {
-        if self.synced || place.saturating_sub(self.waiting.lock().synced) > MOST_WAITING { self.sync_to(place) } else { Ok(()) }
+        let now = self.synced || place.saturating_sub(self.waiting.lock().synced) > MOST_WAITING;
+        if now { self.write_to(place, false) } else { Ok(()) }
     }
 
     fn bytes(&self) -> u64 {
@@ -213,7 +223,7 @@ impl Journal for Log {
 
     fn sync(&self) -> io::Result<()> {
         let end = self.waiting.lock().end;
-        self.sync_to(end)
+        self.write_to(end, false)
     }
 }
 
@@ -221,7 +231,7 @@ impl Journal for Log {
 pub(super) struct Found {
     pub(super) path: PathBuf,
     /// Bytes up to the end of the last whole frame.
-    len: u64,
+    pub(super) len: u64,
     pub(super) frames: u32,
     pub(super) ended: bool,
     pub(super) notes: u64,
@@ -304,6 +314,6 @@ impl Found {
         let file = File::options().append(true).open(&self.path)?;
         crash::point();
         file.set_len(self.len)?;
-        Tail { file, frames: self.frames, ended: false, previous: None }.end()
+        Tail { file, frames: self.frames }.write(&mut [&no_notes()[..], &[END]].concat())
     }
 }

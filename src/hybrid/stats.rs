@@ -20,7 +20,7 @@ pub struct HybridStats {
     pub delta_bytes: usize,
     /// Bytes of changes that are being merged.
     pub sealed_bytes: usize,
-    /// Bytes of the log of these changes, made since the store was opened or compacted.
+    /// Bytes of the log of these changes, made since the store was opened or compacted. What was read when it was opened is not in them.
     pub log_bytes: u64,
     /// Changes that were read from the log when the store was opened.
     pub replayed: u64,

@@ -16,7 +16,7 @@ use std::fmt;
 use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 /// Writes of a stripe of threads between two looks at whether it is time to compact.
@@ -50,7 +50,8 @@ const PART: usize = 1024;
 ///   compaction seals the changes, which is some microseconds. No function of the caller's runs under a lock.
 ///
 /// # What lasts
-/// A store from [`new`](Self::new) is in memory only. One that was opened from a folder keeps there what was there when the last
+/// A store that was not opened from a folder is in memory only: a folder that it was [saved](Self::save) to has what was there then, and nothing of what
+/// is written later, until it is saved again. One that was opened from a folder keeps there what was there when the last
 /// [`compact`](Self::compact) began, in the background or not. Later changes are in memory only, **unless** there is a log ([`Wal`](crate::Wal)): then
 /// they are on the disk when the write has returned ([`Wal::Synced`](crate::Wal)), or a later [`sync`](Self::sync). Reads may see a change that is
 /// not on the disk yet.
@@ -107,9 +108,15 @@ impl HybridStore {
             work: Mutex::new(Work { folder: None, trained: keys }),
             done: Mutex::default(),
             is_busy: AtomicBool::new(false),
+            replayed: AtomicU64::new(0),
             failed: Mutex::new(None),
         };
         HybridStore { shared: Arc::new(shared), worker: Mutex::new(None) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Opens the store in a folder, which is made if it is not there. Reads the base into memory, verifies it, and replays the log, for which that is in
@@ -143,12 +150,15 @@ impl HybridStore {
         let (mut folder, base) = Folder::open(folder.as_ref(), options.wal)?;
         let store = Self::of(base.unwrap_or_else(empty), options);
         let core = &store.shared.core;
-        let replayed = folder.replay(|key, change| core.change(key, Expected::Any, change).map(drop))?;
+        let (replayed, bytes) = folder.replay(|key, change| core.change(key, Expected::Any, change).map(drop))?;
         if let Some(log) = folder.log() {
             core.with(|state| state.delta.log_to(Arc::clone(log) as _));
         }
         store.shared.done.lock().replayed = replayed;
+        store.shared.replayed.store(bytes, Relaxed);
         *store.shared.work.lock() = Work { trained: folder.trained(), folder: Some(folder) };
+        // Who opens it again and again may never make enough changes to be asked.
+        store.compact_if_over();
         Ok(store)
     }
 
@@ -317,25 +327,30 @@ impl HybridStore {
 
     fn change(&self, key: &[u8], expected: Expected<u64>, new: Option<u64>) -> Result<Outcome<u64>, HybridError> {
         let outcome = self.shared.core.change(key, expected, new)?;
-        if self.shared.options.background && self.shared.core.is_nth_write(LOOK) {
+        if self.shared.core.is_nth_write(LOOK) {
             self.compact_if_over();
         }
         Ok(outcome)
     }
 
-    /// Starts a thread that compacts, if it is time and none does.
+    /// Starts a thread that compacts, if it is time, and none does.
     #[cold]
     fn compact_if_over(&self) {
         let shared = &self.shared;
-        if shared.is_busy.load(Relaxed) || !shared.is_over() || shared.is_busy.swap(true, Relaxed) {
+        if !shared.options.background || shared.is_busy.load(Relaxed) || !shared.is_over() || shared.is_busy.swap(true, Relaxed) {
             return;
+        }
+        // Held until the thread is known: it may have ended by then, and another one begun.
+        let mut worker = self.worker.lock();
+        if let Some(before) = worker.take() {
+            // It has ended, or is about to, and has noted it if it panicked.
+            let _ = before.join();
         }
         let run = Arc::clone(shared);
         match std::thread::Builder::new().name("memkv-compact".to_owned()).spawn(move || run.run()) {
-            // The one before has ended, or is about to.
-            Ok(worker) => *self.worker.lock() = Some(worker),
+            Ok(started) => *worker = Some(started),
             Err(error) => {
-                shared.done.lock().last_failure = Some(error.to_string());
+                shared.note(Some(error.to_string()));
                 shared.is_busy.store(false, Relaxed);
             }
         }

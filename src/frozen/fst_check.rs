@@ -1,0 +1,123 @@
+//! Whether a transducer can be trusted: the `fst` crate believes what it reads. From bytes that were made to do so it would panic, or walk for ever.
+//!
+//! ```text
+//!   transducer        ┌ header, 16 bytes ┬ nodes, children before parents, the root last ┬ footer, 20 bytes ┐
+//!   node, one way     ┌ output ┬ delta ┬ widths of these ┬ input, if not in the kind ┬ kind: 128 + input ┐
+//!   to the one before                                   ┌ input, if not in the kind ┬ kind: 192 + input ┐
+//!   node, other ways  ┌ final output ┬ outputs ┬ deltas ┬ inputs ┬ index, if over 32 ┬ widths ┬ ways, if not in the kind ┬ kind: 64 if final + ways ┐
+//! ```
+//! A node's address is that of its last byte, and its child's is where the node begins, less the delta; delta 0 leads to address 0, where a key ends. Ways
+//! stand in descending order.
+//!
+//! Nodes lie side by side, so from the root back to the header each is found, and known to be inside. Then, children first, the keys are counted that
+//! end at each node or below. There is one, or the node is good for nothing; and the output of a way is the number of keys before it. So places are
+//! those of the keys, no sum of outputs is greater than the number of keys, and no walk goes on for long without meeting a key.
+
+#![forbid(unsafe_code)]
+
+use super::bytes::{Bytes, u64_at};
+use fst::raw::Fst;
+
+const HEADER: usize = 16;
+const FOOTER: usize = 20;
+const VERSION: u64 = 3;
+/// Ways of a node that has no index yet.
+const NO_INDEX: usize = 32;
+
+/// A transducer of as many keys as it should have, if it can be trusted. O(bytes); takes four bytes of memory for each meanwhile.
+pub(super) fn open(bytes: Bytes, keys: usize) -> Option<Fst<Bytes>> {
+    let data = bytes.as_slice();
+    let end = data.len().checked_sub(FOOTER).filter(|&end| end >= HEADER)?;
+    let root = if end == HEADER { 0 } else { end - 1 };
+    if u64_at(data, 0)? != VERSION || u64_at(data, end)? != keys as u64 || u64_at(data, end + 8)? != root as u64 {
+        return None;
+    }
+    // Keys from each address on. Where a node is that is not counted yet, one stands for them.
+    let mut counts = vec![0u32; end];
+    counts[0] = 1;
+    let mut start = end;
+    while start > HEADER {
+        counts[start - 1] = 1;
+        start = Ways::read(data, start - 1)?.start;
+    }
+    let fst = Fst::new(bytes.clone()).ok()?;
+    for address in HEADER..end {
+        if counts[address] != 0 {
+            counts[address] = count(data, &fst, address, &counts)?;
+        }
+    }
+    (counts[root] as usize == keys).then_some(fst)
+}
+
+/// Keys that end at a node or below, if it is right, and its children were.
+fn count(data: &[u8], fst: &Fst<Bytes>, address: usize, counts: &[u32]) -> Option<u32> {
+    let (ways, node) = (Ways::read(data, address)?, fst.node(address));
+    let mut count = u32::from(node.is_final());
+    let mut before = None;
+    for i in 0..ways.count {
+        let child = ways.child(data, i)?;
+        let below = *counts.get(child).filter(|&&below| below > 0)?;
+        let way = node.transition(i);
+        let follows = before < Some(way.inp) && way.out.value() == u64::from(count) && way.addr == child;
+        if !follows || node.find_input(way.inp) != Some(i) {
+            return None;
+        }
+        before = Some(way.inp);
+        count = count.checked_add(below)?;
+    }
+    let is_index_right = ways.count <= NO_INDEX || (0..=255).filter(|&byte| node.find_input(byte).is_some()).count() == ways.count;
+    (count > 0 && is_index_right && node.final_output().value() == 0).then_some(count)
+}
+
+/// The ways from a node.
+struct Ways {
+    count: usize,
+    /// Where the node begins.
+    start: usize,
+    deltas: usize,
+    /// Bytes of a delta; none where the only way leads to the node before.
+    width: usize,
+}
+
+impl Ways {
+    /// Those of the node at an address, if all of it is behind the header.
+    fn read(data: &[u8], address: usize) -> Option<Self> {
+        let kind = *data.get(address)?;
+        let (low, has_byte) = (usize::from(kind & 63), usize::from(kind & 63 == 0));
+        let before = address.checked_sub(has_byte)?;
+        let widths_at = before.checked_sub(1)?;
+        let (width, output) = (usize::from(data[widths_at] >> 4), usize::from(data[widths_at] & 15));
+        let (count, behind, outputs) = match kind >> 6 {
+            3 => return (before >= HEADER).then_some(Ways { count: 1, start: before, deltas: before, width: 0 }),
+            2 => (1, 0, 1),
+            is_final => {
+                let count = match (low, data[before]) {
+                    (0, 1) => 256,
+                    (0, count) => usize::from(count),
+                    (count, _) => count,
+                };
+                (count, count + if count > NO_INDEX { 256 } else { 0 }, count + usize::from(is_final))
+            }
+        };
+        if width > 8 || output > 8 || (width == 0 && count > 0) {
+            return None;
+        }
+        let deltas = widths_at.checked_sub(behind + count * width)?;
+        let start = deltas.checked_sub(outputs * output).filter(|&start| start >= HEADER)?;
+        Some(Ways { count, start, deltas, width })
+    }
+
+    /// The address that a way leads to, which is before the node.
+    fn child(&self, data: &[u8], i: usize) -> Option<usize> {
+        if self.width == 0 {
+            return self.start.checked_sub(1);
+        }
+        let at = self.deltas + (self.count - 1 - i) * self.width;
+        let delta = data
+            .get(at..at + self.width)?
+            .iter()
+            .rev()
+            .try_fold(0usize, |delta, &byte| Some(delta.checked_mul(256)? + usize::from(byte)))?;
+        if delta == 0 { Some(0) } else { self.start.checked_sub(delta) }
+    }
+}
