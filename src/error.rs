@@ -105,6 +105,7 @@ pub(crate) fn fail(error: InsertError) -> ! {
 pub(crate) fn fail_build(error: &BuildError) -> ! {
     match error {
         BuildError::Insert(error) => fail(*error),
-        BuildError::NotAscending { .. } => unreachable!("keys were sorted"),
+        // The keys were sorted, so one was not the same all the time.
+        BuildError::NotAscending { .. } => panic!("{error}"),
     }
 }

@@ -362,3 +362,34 @@ mod serde {
         assert!(serde_json::from_str::<FastArt<u8>>(r#"[[null, 1]]"#).is_err());
     }
 }
+
+/// A key that is another one each time it is asked for.
+struct Fickle<'k>(&'k [Vec<u8>], std::sync::atomic::AtomicUsize);
+
+impl AsRef<[u8]> for Fickle<'_> {
+    fn as_ref(&self) -> &[u8] {
+        let turn = self.1.fetch_add(7919, std::sync::atomic::Ordering::Relaxed);
+        &self.0[turn % 31 % 5 * turn % self.0.len()]
+    }
+}
+
+/// Keys that change while they are sorted give an error, or some map; never one whose nodes are not as they must be.
+#[test]
+fn keys_that_change_are_refused() {
+    let keys: Vec<Vec<u8>> = (0..997u32).map(|i| format!("{}/{i}", "a".repeat(i as usize % 300)).into_bytes()).collect();
+    let mut refused = 0;
+    for seed in 0..60 {
+        let pairs: Vec<_> = (0..300).map(|i| (Fickle(&keys, (seed * 1009 + i * 13).into()), i as u64)).collect();
+        match FastArt::from_unsorted(&pairs) {
+            Ok(map) => map.check().unwrap(),
+            Err(error) => {
+                assert!(matches!(error, memkv::BuildError::NotAscending { .. }), "{error}");
+                refused += 1;
+            }
+        }
+        if let Ok(map) = memkv::ConcurrentArt::from_unsorted(&pairs) {
+            map.into_fast().check().unwrap();
+        }
+    }
+    assert!(refused > 0);
+}

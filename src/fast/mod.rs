@@ -512,7 +512,8 @@ impl<V: Value> FastArt<V> {
             let mut builder = Builder::new();
             while let Some((key, bits)) = cursor.next() {
                 let shared = common_prefix(builder.last(), key);
-                builder.push(key, shared, bits)?;
+                let ascends = builder.push(key, shared, bits)?;
+                debug_assert!(ascends, "a map's keys ascend");
             }
             builder.finish()
         };
@@ -590,28 +591,22 @@ impl<V: Value> Sorted<V> {
 
     #[inline]
     pub(crate) fn push(&mut self, key: &[u8], value: V) -> Result<(), BuildError> {
-        let Some(shared) = ascends(&self.builder, key) else {
-            return Err(BuildError::NotAscending { position: self.builder.len(), key: key.to_vec() });
-        };
+        self.push_behind(key, common_prefix(self.builder.last(), key), value)
+    }
+
+    /// [`push`](Self::push) of a key that is known to share `shared` bytes with the last one.
+    #[inline]
+    pub(crate) fn push_behind(&mut self, key: &[u8], shared: usize, value: V) -> Result<(), BuildError> {
         if key.len() > MAX_KEY_LEN {
             return Err(InsertError::KeyTooLong { len: key.len() }.into());
         }
-        Ok(self.builder.push(key, shared, value.into_bits()).map_err(InsertError::from)?)
+        if !self.builder.push(key, shared, value.into_bits()).map_err(InsertError::from)? {
+            return Err(BuildError::NotAscending { position: self.builder.len(), key: key.to_vec() });
+        }
+        Ok(())
     }
 
     pub(crate) fn finish(self) -> Result<FastArt<V>, BuildError> {
         Ok(FastArt::of(self.builder.finish().map_err(InsertError::from)?))
     }
-}
-
-/// Bytes that `key` shares with the builder's last key, where it is greater.
-fn ascends<B: crate::Bits>(builder: &Builder<B>, key: &[u8]) -> Option<usize> {
-    let last = builder.last();
-    let shared = common_prefix(last, key);
-    let greater = match (last.get(shared), key.get(shared)) {
-        (Some(a), Some(b)) => a < b,
-        (None, Some(_)) => true,
-        (_, None) => builder.len() == 0,
-    };
-    greater.then_some(shared)
 }

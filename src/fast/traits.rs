@@ -1,9 +1,9 @@
 //! What the standard collections implement.
 
+use super::FastArt;
 use super::iter::{IntoIter, IntoKeys, IntoValues, Iter};
-use super::{FastArt, ascends};
 use crate::error::{InsertError, fail};
-use crate::raw::{Builder, MAX_KEY_LEN};
+use crate::raw::{Builder, MAX_KEY_LEN, common_prefix};
 use crate::value::Value;
 use std::fmt;
 
@@ -59,12 +59,13 @@ impl<V: Value> FastArt<V> {
             if bytes.len() > MAX_KEY_LEN {
                 fail(InsertError::KeyTooLong { len: bytes.len() });
             }
-            let Some(shared) = ascends(&builder, bytes) else {
-                unsorted = Some((key, value));
-                break;
-            };
-            if let Err(failed) = builder.push(bytes, shared, value.into_bits()) {
-                fail(failed.into());
+            match builder.push(bytes, common_prefix(builder.last(), bytes), value.into_bits()) {
+                Ok(true) => {}
+                Ok(false) => {
+                    unsorted = Some((key, value));
+                    break;
+                }
+                Err(failed) => fail(failed.into()),
             }
         }
         match builder.finish() {

@@ -15,8 +15,8 @@ pub(crate) use records::{Gathered, Pairs, Records, Text};
 use crate::MAX_KEY_LEN;
 use crate::concurrent::ConcurrentArt;
 use crate::error::{BuildError, InsertError, fail_build};
-use crate::fast::FastArt;
-use crate::raw::{Builder, RawTree, common_prefix};
+use crate::fast::{FastArt, Sorted};
+use crate::raw::common_prefix;
 use crate::sharded::{Router, quantiles};
 use crate::value::Value;
 use crate::waves::in_waves;
@@ -161,7 +161,7 @@ impl<'r, R> Plan<'r, R> {
             self.soon(entries, i);
             let (next, next_value) = self.record(entry.at);
             let lcp = common_prefix(key, next);
-            if lcp < next.len() {
+            if lcp < next.len() || lcp < key.len() {
                 visit(key, shared, value)?;
                 shared = lcp;
             }
@@ -172,21 +172,21 @@ impl<'r, R> Plan<'r, R> {
         visit(key, shared, value)
     }
 
-    /// The tree of some parts.
-    pub(crate) fn tree<V: Value + Send>(&self, parts: Range<usize>) -> Result<RawTree<V::Bits>, BuildError>
+    /// The map of some parts. The keys are the caller's to give, and need not be the same each time: what does not ascend is an error.
+    pub(crate) fn map<V: Value + Send>(&self, parts: Range<usize>) -> Result<FastArt<V>, BuildError>
     where
         R: Records<V>,
     {
-        let mut builder = Builder::new();
-        self.visit(parts, |key, shared, value: V| builder.push(key, shared, value.into_bits()).map_err(InsertError::from))?;
-        Ok(builder.finish().map_err(InsertError::from)?)
+        let mut sorted = Sorted::new();
+        self.visit(parts, |key, shared, value| sorted.push_behind(key, shared, value))?;
+        sorted.finish()
     }
 }
 
-/// One tree of all records.
-fn tree<V: Value + Send>(records: &impl Records<V>) -> Result<RawTree<V::Bits>, BuildError> {
+/// One map of all records.
+fn map<V: Value + Send>(records: &impl Records<V>) -> Result<FastArt<V>, BuildError> {
     let plan = Plan::new(records, &[], &sample(records, 1))?;
-    plan.tree(plan.parts(&[], None))
+    plan.map(plan.parts(&[], None))
 }
 
 impl<V: Value + Send + Sync> FastArt<V> {
@@ -195,7 +195,7 @@ impl<V: Value + Send + Sync> FastArt<V> {
     /// for those that are being sorted, a few in a hundred.
     ///
     /// # Errors
-    /// A key is over the limit, or there is no memory.
+    /// A key is over the limit, or is another one each time it is asked for, or there is no memory.
     ///
     /// ```
     /// let map = memkv::FastArt::from_unsorted(&[("b", 1u64), ("a", 2), ("b", 3)])?;
@@ -203,7 +203,7 @@ impl<V: Value + Send + Sync> FastArt<V> {
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
     pub fn from_unsorted<K: AsRef<[u8]> + Sync>(pairs: &[(K, V)]) -> Result<Self, BuildError> {
-        Ok(Self::of(tree(&Pairs(pairs))?))
+        map(&Pairs(pairs))
     }
 }
 
@@ -211,7 +211,7 @@ impl<V: Value + Send + Sync> ConcurrentArt<V> {
     /// [`FastArt::from_unsorted`], to share.
     ///
     /// # Errors
-    /// A key is over the limit, or there is no memory.
+    /// A key is over the limit, or is another one each time it is asked for, or there is no memory.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from_unsorted(&[("b", 1u64), ("a", 2)])?;
@@ -226,8 +226,8 @@ impl<V: Value + Send + Sync> ConcurrentArt<V> {
 impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)> for FastArt<V> {
     /// Gathers the pairs, then as [`FastArt::from_unsorted`].
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
-        match tree(&Gathered::new(pairs)) {
-            Ok(tree) => Self::of(tree),
+        match map(&Gathered::new(pairs)) {
+            Ok(map) => map,
             Err(error) => fail_build(&error),
         }
     }

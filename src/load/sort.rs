@@ -29,9 +29,14 @@ impl Entry {
     }
 }
 
+/// A key from `depth` on. It reaches so far, unless the caller's keys are not the same each time.
+fn rest(key: &[u8], depth: usize) -> &[u8] {
+    key.get(depth..).unwrap_or_default()
+}
+
 /// The word of a key from `depth` on.
 fn word(key: &[u8], depth: usize) -> u64 {
-    let rest = &key[depth..];
+    let rest = rest(key, depth);
     if let Some(bytes) = rest.first_chunk::<8>() {
         return u64::from_be_bytes(*bytes) & !0xFF | u64::from(MORE);
     }
@@ -46,7 +51,7 @@ pub(super) fn sort<'k>(entries: &mut [Entry], depth: usize, key: impl Fn(u64) ->
     let mut groups = vec![(entries, depth)];
     while let Some((entries, depth)) = groups.pop() {
         if depth >= DEEP {
-            entries.sort_unstable_by(|a, b| key(a.at)[depth..].cmp(&key(b.at)[depth..]).then(a.at.cmp(&b.at)));
+            entries.sort_unstable_by(|a, b| rest(key(a.at), depth).cmp(rest(key(b.at), depth)).then(a.at.cmp(&b.at)));
             continue;
         }
         for i in 0..entries.len() {

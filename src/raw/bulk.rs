@@ -95,8 +95,12 @@ impl<B: Bits> Builder<B> {
         &self.last
     }
 
-    /// Takes the next key, which shares `shared` bytes with the last one and is greater.
-    pub(crate) fn push(&mut self, key: &[u8], shared: usize, value: B) -> Result<(), Failed> {
+    /// Takes the next key, which shares `shared` bytes with the last one. `false`: it is not greater (N10), and was not taken.
+    #[inline]
+    pub(crate) fn push(&mut self, key: &[u8], shared: usize, value: B) -> Result<bool, Failed> {
+        if self.len > 0 && !(shared <= self.last.len() && self.last.get(shared) < key.get(shared)) {
+            return Ok(false);
+        }
         self.last.try_reserve(key.len())?;
         self.run.reserve(1, key.len())?;
         let n = self.run.len();
@@ -112,7 +116,7 @@ impl<B: Bits> Builder<B> {
             let high = copy(self.run.separator(at))?;
             self.emit(at, Some(high))?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Makes a leaf of the run's keys before `to`.

@@ -95,17 +95,16 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
             if shard.tree.len() > 0 {
                 return Ok(plan.visit(range, |key, _, value| self.try_insert(key, value).map(drop))?);
             }
-            match self.put(shard, low, high, plan.tree(range)?) {
+            match self.put(shard, low, high, plan.map(range)?) {
                 None => Ok(()),
                 // Somebody else was faster.
-                Some(tree) => Ok(self.insert_tree(tree)?),
+                Some(map) => Ok(self.insert_map(&map)?),
             }
         })
     }
 
-    fn insert_tree(&self, tree: RawTree<V::Bits>) -> Result<(), InsertError> {
-        let tree = FastArt::<V>::of(tree);
-        let mut cursor = tree.cursor();
+    fn insert_map(&self, map: &FastArt<V>) -> Result<(), InsertError> {
+        let mut cursor = map.cursor();
         while let Some((key, value)) = cursor.next() {
             self.try_insert(key, value)?;
         }
@@ -131,17 +130,17 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         }
     }
 
-    /// Puts a tree in the place of a shard, if that still has the keys from `low` to `high` and is empty; else gives it back.
-    fn put(&self, shard: &Arc<Shard<V::Bits>>, low: &[u8], high: Option<&[u8]>, tree: RawTree<V::Bits>) -> Option<RawTree<V::Bits>> {
+    /// Puts a map in the place of a shard, if that still has the keys from `low` to `high` and is empty; else gives it back.
+    fn put(&self, shard: &Arc<Shard<V::Bits>>, low: &[u8], high: Option<&[u8]>, map: FastArt<V>) -> Option<FastArt<V>> {
         let _admin = self.admin.write();
         let pin = guard::pin_to_write();
         let _closed = shard.gate.close();
         let table = self.table.load(&pin);
         let is_free = |i: &usize| **table.low(*i) == *low && table.high(*i) == high && shard.tree.len() == 0;
         match table.position(shard).filter(is_free) {
-            None => Some(tree),
+            None => Some(map),
             Some(i) => {
-                self.table.replace(table.with(i..i + 1, [(Arc::clone(table.low(i)), Shard::new(tree))]), &pin);
+                self.table.replace(table.with(i..i + 1, [(Arc::clone(table.low(i)), Shard::new(map.into_tree()))]), &pin);
                 None
             }
         }
