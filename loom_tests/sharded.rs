@@ -60,6 +60,19 @@ pub(crate) fn split_step_and_pop() {
     two(filled(&[0, 2]), split, |map| assert_eq!(map.pop_first(), Some((key(0), 0))), &[(2, 2)]);
 }
 
+/// What was popped from the new shard is gone, also when it was copied there only just now.
+pub(crate) fn split_steps_and_pops() {
+    let pops = |map: &Map| {
+        for i in 0..3 {
+            assert_eq!(map.pop_first(), Some((key(i), i as u64)));
+            assert_eq!(map.get(key(i)), None, "a key is there after it was popped");
+        }
+    };
+    // Two steps, of two keys and of one.
+    let split = |map: &Map| _ = map.split(key(4)).unwrap();
+    two(filled(&[0, 1, 2, 4]), split, pops, &[(4, 4)]);
+}
+
 /// Who sees one key gone sees none of the other, although they are in different shards.
 pub(crate) fn clear_and_get_of_two_shards() {
     let map = filled(&[0, 2]);

@@ -121,6 +121,7 @@ models! {
     split_step_and_scan: [ScanNotChecked, RemovedFirst];
     split_step_and_scan_back: [ScanNotChecked, RemovedFirst];
     split_step_and_pop: [WriterNotChecked];
+    split_steps_and_pops: [FirstNotClosed];
     clear_and_get_of_two_shards: [ClearedOneByOne];
     reclamation_and_get with collector: [ReaderNotPinned];
     reclamation_and_scan with collector: [];

@@ -11,7 +11,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::guard;
+use crate::guard::{self, Noted};
 use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Locks of a gate. Loom explores few.
@@ -26,13 +26,13 @@ pub(crate) struct Gate {
 }
 
 /// A writer that is inside, beside others.
-pub(crate) struct Entered<'g>(#[expect(dead_code, reason = "held")] RwLockReadGuard<'g, ()>);
+pub(crate) struct Entered<'g>(#[expect(dead_code, reason = "held")] Noted<RwLockReadGuard<'g, ()>>);
 
 /// A writer that is inside, alone with the keys of its stripe.
-pub(crate) struct Locked<'g>(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'g, ()>);
+pub(crate) struct Locked<'g>(#[expect(dead_code, reason = "held")] Noted<RwLockWriteGuard<'g, ()>>);
 
 /// Nobody else is inside.
-pub(crate) struct Closed<'g>(#[expect(dead_code, reason = "held")] [RwLockWriteGuard<'g, ()>; STRIPES]);
+pub(crate) struct Closed<'g>(#[expect(dead_code, reason = "held")] Noted<[RwLockWriteGuard<'g, ()>; STRIPES]>);
 
 impl Gate {
     pub(crate) fn new() -> Self {
@@ -42,19 +42,19 @@ impl Gate {
     /// Waits while the gate is closed. Not to be called again by who is inside.
     #[inline]
     pub(crate) fn enter(&self) -> Entered<'_> {
-        Entered(self.stripes[guard::stripe() % STRIPES].0.read())
+        Entered(Noted::new(|| self.stripes[guard::stripe() % STRIPES].0.read()))
     }
 
     /// Waits while the gate is closed, or another changes a key of the same stripe. Not to be called again by who is inside.
     #[inline]
     pub(crate) fn lock(&self, key: &[u8]) -> Locked<'_> {
-        Locked(self.stripes[spread(key) % STRIPES].0.write())
+        Locked(Noted::new(|| self.stripes[spread(key) % STRIPES].0.write()))
     }
 
     /// Waits until all who are inside have left; keeps others out until it is dropped. Stripes are taken in order, so two that close do
     /// not wait for each other.
     pub(crate) fn close(&self) -> Closed<'_> {
-        Closed(std::array::from_fn(|i| self.stripes[i].0.write()))
+        Closed(Noted::new(|| std::array::from_fn(|i| self.stripes[i].0.write())))
     }
 }
 

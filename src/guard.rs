@@ -10,8 +10,11 @@
 use crate::sync::fence;
 use crossbeam_epoch::{Atomic, Collector, Guard, LocalHandle, Owned};
 use std::cell::Cell;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// Bytes that may be retired before writers help to collect.
 const SOFT_LIMIT: usize = 1 << 20;
@@ -208,6 +211,8 @@ impl<T: Send + Sync + 'static> Swap<T> {
         let old = self.0.swap(Owned::new(value), AcqRel, &pin.0).as_raw() as usize;
         // SAFETY: (R3, R5) the swap took the only address of the value; it is `Send`, and came from a box.
         unsafe { pin.retire(size_of::<T>(), move || drop(Box::from_raw(old as *mut T))) };
+        // As after every change of a tree (C6).
+        fence(SeqCst);
     }
 }
 
@@ -247,14 +252,96 @@ fn pin_local() -> Pin {
     LOCAL.try_with(|local| Pin(local.pin())).unwrap_or_else(|_| Pin(collector().register().pin()))
 }
 
-/// Pins this thread, to write: where too much is retired, it first helps to collect, unless it is pinned already. What it collects may be values of
-/// the caller's, whose drops may use any map: so whoever locks anything that such a drop may want pins before.
+/// Pins this thread, to write: where too much is retired, it first helps to collect, unless it is pinned already.
 #[inline]
 pub(crate) fn pin_to_write() -> Pin {
     if HELP.get() && !is_pinned() {
         help();
     }
     pin_local()
+}
+
+thread_local! {
+    /// How many locks of the library this thread has.
+    static LOCKS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A caller's code that waits until the thread that came to run it has no lock.
+type Later = Box<dyn FnOnce() + Send>;
+
+static LATER: std::sync::Mutex<Vec<Later>> = std::sync::Mutex::new(Vec::new());
+static IS_LATER: AtomicBool = AtomicBool::new(false);
+
+/// Runs a caller's code, which may use any map, now; or, while this thread has a lock or runs such code already, afterwards: so it meets no lock of
+/// its own thread, and takes no stack however much there is.
+pub(crate) fn apart(work: impl FnOnce() + Send + 'static) {
+    if LOCKS.get() > 0 {
+        LATER.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(work));
+        return IS_LATER.store(true, Relaxed);
+    }
+    let _running = Locking::new();
+    work();
+}
+
+/// This thread has a lock of the library's, or is about to take it. It ends after the lock does.
+pub(crate) struct Locking(PhantomData<*const ()>);
+
+impl Locking {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        LOCKS.set(LOCKS.get() + 1);
+        Locking(PhantomData)
+    }
+}
+
+impl Drop for Locking {
+    #[inline]
+    fn drop(&mut self) {
+        if LOCKS.get() == 1 && IS_LATER.load(Relaxed) {
+            run_later();
+        }
+        LOCKS.set(LOCKS.get() - 1);
+    }
+}
+
+/// Runs what waits. The thread counts as locking meanwhile, so what comes up then waits, too.
+#[cold]
+fn run_later() {
+    while IS_LATER.swap(false, Relaxed) {
+        let all = std::mem::take(&mut *LATER.lock().unwrap_or_else(PoisonError::into_inner));
+        all.into_iter().for_each(|work| work());
+    }
+}
+
+/// A lock's guard, with a note that this thread has it.
+pub(crate) struct Noted<G> {
+    guard: G,
+    _locking: Locking,
+}
+
+impl<G> Noted<G> {
+    /// The guard that `lock` waits for.
+    #[inline]
+    pub(crate) fn new(lock: impl FnOnce() -> G) -> Self {
+        let locking = Locking::new();
+        Noted { guard: lock(), _locking: locking }
+    }
+}
+
+impl<G: Deref> Deref for Noted<G> {
+    type Target = G::Target;
+
+    #[inline]
+    fn deref(&self) -> &G::Target {
+        &self.guard
+    }
+}
+
+impl<G: DerefMut> DerefMut for Noted<G> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut G::Target {
+        &mut self.guard
+    }
 }
 
 /// Whether this thread is pinned.

@@ -48,6 +48,8 @@ pub enum Mutant {
     ValueDroppedAtOnce,
     /// The gate of a shard stays open while keys are moved out of it.
     GateOpen,
+    /// The first shard stays open while keys are copied to it.
+    FirstNotClosed,
     /// Keys are removed from a shard before the table leads to the other one.
     RemovedFirst,
     /// A reader does not look whether the table that led it was replaced.

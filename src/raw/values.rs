@@ -98,7 +98,12 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         let keep = Arc::clone(&self.keeps[guard::stripe() % self.keeps.len()]);
         // SAFETY: (R3, V4) the closure owns its handle, and the slot with the value, which may be dropped anywhere and at any time, since it
         // is `Send` and `'static`.
-        unsafe { pin.retire(size_of::<T>(), move || drop_quietly(keep.0.leave(slot))) };
+        unsafe {
+            pin.retire(size_of::<T>(), move || {
+                let value = keep.0.leave(slot);
+                guard::apart(move || drop_quietly(value));
+            });
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

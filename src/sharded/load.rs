@@ -116,7 +116,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         if !self.is_empty() {
             return;
         }
-        let _admin = self.admin.write();
+        let _admin = self.admin();
         let pin = guard::pin_to_write();
         let table = self.table.load(&pin);
         // Those given by the caller stay.
@@ -132,7 +132,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
 
     /// Puts a map in the place of a shard, if that still has the keys from `low` to `high` and is empty; else gives it back.
     fn put(&self, shard: &Arc<Shard<V::Bits>>, low: &[u8], high: Option<&[u8]>, map: FastArt<V>) -> Option<FastArt<V>> {
-        let _admin = self.admin.write();
+        let _admin = self.admin();
         let pin = guard::pin_to_write();
         let _closed = shard.gate.close();
         let table = self.table.load(&pin);

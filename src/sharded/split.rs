@@ -24,8 +24,9 @@ use super::ShardedArt;
 use super::scan::Run;
 use super::table::{Shard, Table, separator};
 use crate::error::{InsertError, fail};
-use crate::guard::{self, Pin};
+use crate::guard::{self, Noted, Pin};
 use crate::raw::{Expected, RawTree};
+use crate::sync::RwLockWriteGuard;
 use crate::value::{Bits, Value};
 #[cfg(not(loom))]
 use std::cell::Cell;
@@ -86,6 +87,11 @@ thread_local! {
 }
 
 impl<V: Value> ShardedArt<V> {
+    /// Waits to be the one that changes the table.
+    pub(super) fn admin(&self) -> Noted<RwLockWriteGuard<'_, Admin<V::Bits>>> {
+        Noted::new(|| self.admin.write())
+    }
+
     /// Moves some keys. False when the split has ended.
     fn step(&self, split: &mut Split<V::Bits>) -> Result<bool, InsertError> {
         let Split { old, new, until, begun } = split;
@@ -100,6 +106,8 @@ impl<V: Value> ShardedArt<V> {
         if most == 0 || *begun && (i == 0 || !Arc::ptr_eq(table.shard(i - 1), new)) {
             return Ok(false);
         }
+        // Until the table says otherwise, who asks for a key that is copied there asks the old shard; so nobody may pop it.
+        let _first = (*begun && i == 1 && !mutant!(FirstNotClosed)).then(|| new.gate.close());
         let low = table.low(i);
         if at.is_some_and(|at| at <= &low[..] || table.high(i).is_some_and(|high| high <= at)) {
             return Ok(false);
@@ -150,7 +158,7 @@ impl<V: Value> ShardedArt<V> {
         if key.len() > crate::MAX_KEY_LEN {
             return Err(InsertError::KeyTooLong { len: key.len() });
         }
-        let _admin = self.admin.write();
+        let _admin = self.admin();
         let mut split = {
             let pin = guard::pin();
             let table = self.table.load(&pin);
@@ -179,7 +187,7 @@ impl<V: Value> ShardedArt<V> {
     /// # Ok::<(), memkv::InsertError>(())
     /// ```
     pub fn rebalance(&self) -> Result<(), InsertError> {
-        while self.advance(&mut self.admin.write())? {}
+        while self.advance(&mut self.admin())? {}
         Ok(())
     }
 
@@ -229,6 +237,7 @@ impl<V: Value> ShardedArt<V> {
     #[cold]
     fn tend(&self) {
         LEFT.set(WRITES);
+        let _locking = guard::Locking::new();
         if let Some(mut admin) = self.admin.try_write() {
             for _ in 0..STEPS {
                 // Without memory for it the shard stays as it is.
@@ -242,6 +251,10 @@ impl<V: Value> ShardedArt<V> {
     /// Removes the least key, or the greatest.
     pub(super) fn pop_under(&self, pin: &Pin, last: bool) -> Option<(Vec<u8>, V)> {
         let mut key = Vec::new();
+        self.pop_bits(pin, last, &mut key).map(|bits| (key, V::from_bits(bits)))
+    }
+
+    fn pop_bits(&self, pin: &Pin, last: bool, key: &mut Vec<u8>) -> Option<V::Bits> {
         loop {
             let table = self.table.load(pin);
             let shard = table.shard(if last { table.len() - 1 } else { 0 });
@@ -250,27 +263,26 @@ impl<V: Value> ShardedArt<V> {
                 continue;
             }
             // Whoever would put another shard at this end has to close the gate.
-            match shard.tree.pop(pin, last, &mut key).unwrap_or_else(|error| fail(error)) {
-                Some(bits) => return Some((key, V::from_bits(bits))),
+            match shard.tree.pop(pin, last, key).unwrap_or_else(|error| fail(error)) {
+                Some(bits) => return Some(bits),
                 None if table.len() == 1 => return None,
                 None => break,
             }
         }
-        self.pop_cold(pin, last)
+        self.pop_cold(pin, last, key)
     }
 
-    /// [`pop_under`](Self::pop_under) where the shard at the end is empty: the one beside it takes its place.
+    /// [`pop_bits`](Self::pop_bits) where the shard at the end is empty: the one beside it takes its place.
     #[cold]
-    fn pop_cold(&self, pin: &Pin, last: bool) -> Option<(Vec<u8>, V)> {
-        let _admin = self.admin.write();
-        let mut key = Vec::new();
+    fn pop_cold(&self, pin: &Pin, last: bool, key: &mut Vec<u8>) -> Option<V::Bits> {
+        let _admin = self.admin();
         loop {
             let table = self.table.load(pin);
             let n = table.len();
             let shard = table.shard(if last { n - 1 } else { 0 });
             let _closed = shard.gate.close();
-            if let Some(bits) = shard.tree.pop(pin, last, &mut key).unwrap_or_else(|error| fail(error)) {
-                return Some((key, V::from_bits(bits)));
+            if let Some(bits) = shard.tree.pop(pin, last, key).unwrap_or_else(|error| fail(error)) {
+                return Some(bits);
             }
             if n == 1 {
                 return None;
@@ -283,7 +295,7 @@ impl<V: Value> ShardedArt<V> {
 
     /// Replaces every shard by an empty one, at one moment.
     pub(super) fn clear_all(&self) {
-        let _admin = self.admin.write();
+        let _admin = self.admin();
         let pin = guard::pin_to_write();
         let table = self.table.load(&pin);
         let _closed: Vec<_> = table.parts().iter().map(|(_, shard)| shard.gate.close()).collect();
