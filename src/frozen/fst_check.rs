@@ -5,7 +5,7 @@
 //!   transducer     ┌ header, 16 bytes ┬ nodes, children before parents, the root last ┬ footer, 20 bytes ┐
 //!   node, one way  ┌ output ┬ delta ┬ widths of these ┬ input, if not in the kind ┬ kind: 128 + input ┐
 //!   to the one before                                ┌ input, if not in the kind ┬ kind: 192 + input ┐
-//!   other nodes    ┌ final output ┬ outputs ┬ deltas ┬ inputs ┬ index, if over 32 ┬ widths ┬ ways, if not in kind ┬ kind: ways, 64 if final ┐
+//!   other nodes    ┌ final output ┬ outputs ┬ deltas ┬ inputs ┬ index, over 32 ┬ widths ┬ ways, if not in kind ┬ kind: ways, 64 if final ┐
 //! ```
 //! A node's address is that of its last byte, and its child's is where the node begins, less the delta; delta 0 leads to address 0, where a
 //! key ends. Ways stand in descending order.
