@@ -316,8 +316,8 @@ fn run(test: &str, job: &str) -> bool {
 
 const JOB: &str = "MEMKV_CHILD_JOB";
 
-/// A save that ends before any operation on files leaves the old file whole, or the new one; or none, where there was none. The test runs itself as the
-/// process that ends.
+/// A save that ends before any operation on files leaves the old file whole, or the new one; or none, where there was none. The test runs
+/// itself as the process that ends.
 #[test]
 fn a_killed_save_leaves_a_whole_file() {
     let layer = |x: u64| {

@@ -1,17 +1,19 @@
-//! Whether a transducer can be trusted: the `fst` crate believes what it reads. From bytes that were made to do so it would panic, or walk for ever.
+//! Whether a transducer can be trusted: the `fst` crate believes what it reads. From bytes that were made to do so it would panic, or walk
+//! for ever.
 //!
 //! ```text
-//!   transducer        ┌ header, 16 bytes ┬ nodes, children before parents, the root last ┬ footer, 20 bytes ┐
-//!   node, one way     ┌ output ┬ delta ┬ widths of these ┬ input, if not in the kind ┬ kind: 128 + input ┐
-//!   to the one before                                   ┌ input, if not in the kind ┬ kind: 192 + input ┐
-//!   node, other ways  ┌ final output ┬ outputs ┬ deltas ┬ inputs ┬ index, if over 32 ┬ widths ┬ ways, if not in the kind ┬ kind: 64 if final + ways ┐
+//!   transducer     ┌ header, 16 bytes ┬ nodes, children before parents, the root last ┬ footer, 20 bytes ┐
+//!   node, one way  ┌ output ┬ delta ┬ widths of these ┬ input, if not in the kind ┬ kind: 128 + input ┐
+//!   to the one before                                ┌ input, if not in the kind ┬ kind: 192 + input ┐
+//!   other nodes    ┌ final output ┬ outputs ┬ deltas ┬ inputs ┬ index, over 32 ┬ widths ┬ ways, if not in kind ┬ kind: ways, 64 if final ┐
 //! ```
-//! A node's address is that of its last byte, and its child's is where the node begins, less the delta; delta 0 leads to address 0, where a key ends. Ways
-//! stand in descending order.
+//! A node's address is that of its last byte, and its child's is where the node begins, less the delta; delta 0 leads to address 0, where a
+//! key ends. Ways stand in descending order.
 //!
-//! Nodes lie side by side, so from the root back to the header each is found, and known to be inside. Then, children first, the keys are counted that
-//! end at each node or below. There is one, or the node is good for nothing; and the output of a way is the number of keys before it. So places are
-//! those of the keys, no sum of outputs is greater than the number of keys, and no walk goes on for long without meeting a key.
+//! Nodes lie side by side, so from the root back to the header each is found, and known to be inside. Then, children first, the keys are
+//! counted that end at each node or below. There is one, or the node is good for nothing; and the output of a way is the number of keys
+//! before it. So places are those of the keys, no sum of outputs is greater than the number of keys, and no walk goes on for long without
+//! meeting a key.
 
 #![forbid(unsafe_code)]
 

@@ -80,10 +80,11 @@ use std::sync::Arc;
 /// ```
 ///
 /// # Damaged files
-/// [`open`](Self::open) and [`from_bytes`](Self::from_bytes) check everything, and nothing makes a layer panic: not bytes that were made to deceive,
-/// with right checksums, either, though they may give wrong answers. Transducers of the codec [`Fst`](Codec::Fst) are walked through for that, when
-/// they are opened, or first asked for, which takes four bytes of memory for each of a chunk's meanwhile. Of a file that [`open_mapped`](Self::open_mapped) mapped, the
-/// chunks are not checked until [`verify`](Self::verify) is asked to: where one is damaged, keys may be missing, or have wrong values.
+/// [`open`](Self::open) and [`from_bytes`](Self::from_bytes) check everything, and nothing makes a layer panic: not bytes that were made to
+/// deceive, with right checksums, either, though they may give wrong answers. Transducers of the codec [`Fst`](Codec::Fst) are walked
+/// through for that, when they are opened, or first asked for, which takes four bytes of memory for each of a chunk's meanwhile. Of a file
+/// that [`open_mapped`](Self::open_mapped) mapped, the chunks are not checked until [`verify`](Self::verify) is asked to: where one is
+/// damaged, keys may be missing, or have wrong values.
 ///
 /// # Source
 /// Bayer, Unterauer: "Prefix B-trees", 1977, for the index; Boncz, Neumann, Leis: "FSST", 2020, and Gargiulo, Venturini: "OnPair", 2025,

@@ -183,8 +183,8 @@ impl Folder {
         Ok(layer)
     }
 
-    /// Hands on what the logs say, in order, and says how many changes that was, and of how many bytes. Then begins a log for what follows, if there
-    /// is to be one.
+    /// Hands on what the logs say, in order, and says how many changes that was, and of how many bytes. Then begins a log for what follows,
+    /// if there is to be one.
     pub(super) fn replay(&mut self, mut then: impl FnMut(&[u8], Change) -> Result<(), HybridError>) -> Result<(u64, u64), HybridError> {
         let (layers, logs) = numbers(&self.path)?;
         let first = self.manifest.first_log;

@@ -9,8 +9,8 @@
 //! waits for all who came meanwhile. A frame is on the disk before the next one is written, so only the last can be torn.
 //!
 //! Each delta has a log of its own, and the next one is created before the delta is sealed. Before anything is written to a log, its
-//! predecessor gets its end frame. So what is on the disk is at all times what was there at one moment, of each key. Where the predecessor has
-//! failed, nothing can follow it: its successor takes no notes, until the predecessor's are in the base.
+//! predecessor gets its end frame. So what is on the disk is at all times what was there at one moment, of each key. Where the predecessor
+//! has failed, nothing can follow it: its successor takes no notes, until the predecessor's are in the base.
 
 #![forbid(unsafe_code)]
 

@@ -98,8 +98,8 @@ impl HybridOptions {
         self
     }
 
-    /// Bytes of the log at which the background compacts, however little the changes take: the same keys may have been changed over and over. What was
-    /// read of it when the store was opened counts, too.
+    /// Bytes of the log at which the background compacts, however little the changes take: the same keys may have been changed over and
+    /// over. What was read of it when the store was opened counts, too.
     #[must_use]
     pub fn compact_log(mut self, bytes: u64) -> Self {
         self.compact_log = bytes;

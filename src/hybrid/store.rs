@@ -50,11 +50,11 @@ const PART: usize = 1024;
 ///   compaction seals the changes, which is some microseconds. No function of the caller's runs under a lock.
 ///
 /// # What lasts
-/// A store that was not opened from a folder is in memory only: a folder that it was [saved](Self::save) to has what was there then, and nothing of what
-/// is written later, until it is saved again. One that was opened from a folder keeps there what was there when the last
-/// [`compact`](Self::compact) began, in the background or not. Later changes are in memory only, **unless** there is a log ([`Wal`](crate::Wal)): then
-/// they are on the disk when the write has returned ([`Wal::Synced`](crate::Wal)), or a later [`sync`](Self::sync). Reads may see a change that is
-/// not on the disk yet.
+/// A store that was not opened from a folder is in memory only: a folder that it was [saved](Self::save) to has what was there then, and
+/// nothing of what is written later, until it is saved again. One that was opened from a folder keeps there what was there when the last
+/// [`compact`](Self::compact) began, in the background or not. Later changes are in memory only, **unless** there is a log
+/// ([`Wal`](crate::Wal)): then they are on the disk when the write has returned ([`Wal::Synced`](crate::Wal)), or a later
+/// [`sync`](Self::sync). Reads may see a change that is not on the disk yet.
 ///
 /// Whenever the process or the machine ends, the folder opens to what it was promised to have, and of each key to the state of some moment not
 /// before that. A folder is open in one place at a time, which a lock of the system's sees to.
