@@ -68,13 +68,21 @@ fn reads_keys_from_the_standard_input() {
 fn frozen_layers_beside_fst() {
     let input: Vec<u8> = (0..3000).flat_map(|i| format!("https://example.org/{}/{i}\n", i * 7919 % 31).into_bytes()).collect();
     let figures = records("bench --suite frozen --json --keys - --rounds 2", &input);
-    for figure in ["build by all threads, peak memory, bytes a key", "keys alone, bytes a key", "hit, ns", "scan, ns a key", "Levenshtein 1, µs", "build, 1 thread, M keys/s"] {
+    for figure in [
+        "build by all threads, peak memory, bytes a key",
+        "keys alone, bytes a key",
+        "hit, ns",
+        "scan, ns a key",
+        "Levenshtein 1, µs",
+        "build, 1 thread, M keys/s",
+    ] {
         let record = figures.iter().find(|record| record["figure"] == figure).expect(figure);
         for column in ["fst ranks", "packed", "packed fsst", "packed onpair", "fst codec"] {
             assert!(record[column].as_f64().unwrap() > 0.0, "{figure}: {record}");
         }
     }
-    let of = |figure: &str, column: &str| figures.iter().find(|record| record["figure"] == figure).and_then(|record| record[column].as_f64());
+    let of =
+        |figure: &str, column: &str| figures.iter().find(|record| record["figure"] == figure).and_then(|record| record[column].as_f64());
     for figure in ["headers of blocks, bytes a key", "hit in a mapped file, ns"] {
         assert!(of(figure, "packed onpair").unwrap() > 0.0 && of(figure, "fst").is_none(), "{figure}");
     }
