@@ -40,7 +40,15 @@ mod tests {
             for numbers in [0..0, 5..6, 3..100] {
                 let take_all = || {
                     let mut taken = Vec::new();
-                    in_waves(numbers.clone(), |i| i * i, |square| Ok::<(), ()>(taken.push(square))).unwrap();
+                    in_waves(
+                        numbers.clone(),
+                        |i| i * i,
+                        |square| {
+                            taken.push(square);
+                            Ok::<(), ()>(())
+                        },
+                    )
+                    .unwrap();
                     taken
                 };
                 assert!(pool.install(take_all).into_iter().eq(numbers.clone().map(|i| i * i)));
