@@ -9,18 +9,26 @@
 
 #[path = "../src/bin/memkv/bench/mod.rs"]
 mod bench;
+#[path = "../src/bin/memkv/build.rs"]
+mod build;
 #[path = "../src/bin/memkv/generate.rs"]
 mod generate;
 #[path = "../src/bin/memkv/keys.rs"]
 mod keys;
+#[path = "../src/bin/memkv/layer.rs"]
+mod layer;
 #[path = "../src/bin/memkv/lines.rs"]
 mod lines;
 #[path = "peers/probe.rs"]
 mod probe;
+#[path = "../src/bin/memkv/progress.rs"]
+mod progress;
 #[path = "../src/bin/memkv/rng.rs"]
 mod rng;
 #[path = "peers/rows.rs"]
 mod rows;
+#[path = "../src/bin/memkv/sort/mod.rs"]
+mod sort;
 #[path = "../src/bin/memkv/source.rs"]
 mod source;
 
@@ -60,6 +68,7 @@ fn run(rows: Vec<bench::index::Row>, checks: Vec<probe::Probe>) -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some(bench::threads::CHILD) => return bench::threads::run_child(&rows::shared_peers()),
         Some(bench::bulk::CHILD) => return bench::bulk::run_child(),
+        Some(bench::external::CHILD) => return bench::external::run_child(),
         Some(bench::CHILD) => return bench::run_child(&rows),
         Some(probe::CHILD) => return probe::run_child(&rows, &checks),
         _ => {}

@@ -344,6 +344,29 @@ fn little_memory_makes_small_chunks() {
 }
 
 #[test]
+fn the_largest_chunks() {
+    const MOST: usize = 1 << 24;
+    let options = FrozenOptions::new().symbols(SymbolTable::None);
+    for keys in [0, MOST + 1, usize::MAX] {
+        let options = options.clone().chunk_keys(keys);
+        assert!(matches!(options.builder(), Err(FrozenError::Option(_))));
+        assert!(matches!(options.from_sorted(&[("a", 1)]), Err(FrozenError::Option(_))));
+    }
+    // All keys of three bytes, and before them the empty one.
+    let key = |rank: usize| rank.checked_sub(1).map_or(Vec::new(), |i| (i as u32).to_be_bytes()[1..].to_vec());
+    let pairs = |len: usize| (0..len).into_par_iter().map(move |rank| (key(rank), rank as u64 * 3));
+    for (len, chunks) in [(MOST, 1), (MOST + 1, 2)] {
+        let layer = options.clone().chunk_keys(MOST).from_par_sorted(pairs(len)).unwrap();
+        assert_eq!((layer.len(), layer.chunks()), (len, chunks));
+        for rank in (0..len).step_by(99_991).chain([1, MOST - 2, MOST - 1, len - 1]) {
+            assert_eq!((layer.get(key(rank)), layer.rank(key(rank))), (Some(rank as u64 * 3), rank));
+            assert_eq!(layer.select(rank), Some((key(rank), rank as u64 * 3)));
+        }
+        assert_eq!((layer.get([0, 0]), layer.rank([0xFF; 4])), (None, len));
+    }
+}
+
+#[test]
 fn sets_store_no_values() {
     let model = urls(1000);
     let set: Model = model.keys().map(|key| (key.clone(), 0)).collect();

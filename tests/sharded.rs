@@ -275,6 +275,25 @@ fn loads_go_on_beside_writers() {
         && v > 0));
 }
 
+#[test]
+fn there_are_65_536_shards_at_most() {
+    const MOST: usize = 1 << 16;
+    if cfg!(miri) {
+        return;
+    }
+    let key = |i: usize| format!("https://www.example.org/{i:06}");
+    assert_eq!(ShardedArt::<u64>::with_boundaries((0..MOST - 1).map(key)).shards().len(), MOST);
+    let map = ShardedArt::with_boundaries((0..3 * MOST + 7).map(key));
+    assert_eq!(map.shards().len(), MOST);
+    map.load(&(0..2 * MOST).map(|i| (key(i * 7919 % (2 * MOST)), i as u64)).collect::<Vec<_>>()).unwrap();
+    map.check().unwrap();
+    assert_eq!(map.len(), 2 * MOST);
+    assert!((0..2 * MOST).all(|i| map.get(key(i * 7919 % (2 * MOST))) == Some(i as u64)));
+    // As many of all others as asked for, within the limit.
+    assert_eq!(ShardedArt::<u64>::with_sample(usize::MAX, (0..2 * MOST).map(key)).shards().len(), MOST);
+    assert_eq!(ShardedArt::<u64>::new(usize::MAX).shards().len(), 1);
+}
+
 /// What reads a line again for each step along it would not be done in hours.
 #[test]
 fn long_lines_are_loaded_in_time() {

@@ -531,7 +531,10 @@ where
                 in_place = chunk.len() == options.chunk_keys;
                 pendings.push(chunk);
             } else {
-                let _: Result<(), Infallible> = chunk.for_each(|key, value| Ok(push(&mut pendings, options, key, value)));
+                let _: Result<(), Infallible> = chunk.for_each(|key, value| {
+                    push(&mut pendings, options, key, value);
+                    Ok(())
+                });
             }
         }
     }

@@ -317,3 +317,19 @@ impl Found {
         Tail { file, frames: self.frames }.write(&mut [&no_notes()[..], &[END]].concat())
     }
 }
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_over_4_gib_is_refused() {
+        // Nothing of it is read, so it takes no memory.
+        let mut frame = vec![0; FRAME_HEADER + (1 << 32)];
+        assert!(complete(&mut frame, 0).unwrap_err().to_string().contains("4 GiB"));
+        assert!(frame[..FRAME_HEADER].iter().all(|&byte| byte == 0));
+        let mut short = vec![0; FRAME_HEADER + 1];
+        complete(&mut short, 0).unwrap();
+        assert_eq!(super::frame(&short, |number| number == 0), Some(&[0][..]));
+    }
+}

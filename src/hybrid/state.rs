@@ -206,3 +206,28 @@ impl<B: Base> Core<B> {
         self.replace(|state| State { sealed: None, ..state }, &pin);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::FrozenLayer;
+
+    #[test]
+    fn counts_wrap_around() {
+        let core = Core::new(FrozenLayer::from_sorted::<&str>(&[]).unwrap(), 0);
+        // As if threads of one stripe had removed what those of another inserted.
+        for (stripe, count) in core.stripes.iter().zip([usize::MAX - 1, 2]) {
+            stripe.keys.store(count, Relaxed);
+            stripe.writes.store(usize::MAX - 5, Relaxed);
+        }
+        assert_eq!(core.len(), 0);
+        for i in 0..20u64 {
+            core.change(&i.to_be_bytes(), Expected::Any, Some(i)).unwrap();
+            core.is_nth_write(4);
+        }
+        assert_eq!(core.len(), 20);
+        // Before the other stripe is read, the sum is below zero.
+        core.stripes[1].keys.fetch_sub(25, Relaxed);
+        assert_eq!(core.len(), 0);
+    }
+}

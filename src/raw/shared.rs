@@ -540,3 +540,37 @@ impl<B: Bits> Drop for SharedTree<B> {
         self.settle();
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_wrap_around() {
+        let mut tree = SharedTree::<u64>::new(RawTree::new());
+        // As if threads of one stripe had removed what those of another inserted.
+        tree.counts = (0..2).map(|_| Counts::default()).collect();
+        for (stripe, count) in [usize::MAX - 10, 11].into_iter().enumerate() {
+            let counts = &tree.counts[stripe];
+            for all in [&counts.len, &counts.leaves, &counts.inner, &counts.slack_leaves, &counts.slack_inner] {
+                all.store(count, Relaxed);
+            }
+        }
+        assert_eq!((tree.len(), tree.usage()), (0, Usage::default()));
+        let pin = guard::pin_to_write();
+        let change = |i: u32, value| _ = tree.change(&pin, &i.to_be_bytes(), Expected::Any, value).unwrap();
+        (0..1000).for_each(|i| change(i, Some(u64::from(i))));
+        assert_eq!(tree.len(), 1000);
+        tree.check(&pin).unwrap();
+        (0..990).for_each(|i| change(i, None));
+        assert_eq!(tree.len(), 10);
+        // Before the other stripe is read, the sum is below zero.
+        tree.counts[1].len.fetch_sub(11, Relaxed);
+        assert_eq!(tree.len(), 0);
+        tree.counts[1].len.fetch_add(11, Relaxed);
+        drop(pin);
+        let raw = tree.into_raw();
+        assert_eq!(raw.len(), 10);
+        raw.check().unwrap();
+    }
+}

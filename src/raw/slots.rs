@@ -343,5 +343,20 @@ mod tests {
     fn there_are_as_many_slots_as_numbers() {
         assert_eq!(LIMIT, (1 << 32) - 64);
         assert_eq!(((SEGMENTS - 1) + 1).ilog2() as usize, PARTS - 1);
+        let slots = Slots::new(1);
+        let all: Vec<u32> = (0..SLOTS).map(|i| slots.fill(i).unwrap()).collect();
+        // As if all other segments were there.
+        slots.numbers.write().next = SEGMENTS;
+        assert_eq!(slots.fill(7), Err(InsertError::TooManyKeys { limit: LIMIT }));
+        // SAFETY: (V4) once, by this thread alone.
+        assert_eq!(unsafe { slots.leave(all[5]) }, 5);
+        assert_eq!(slots.fill(7), Ok(all[5]));
+        assert_eq!(slots.fill(8), Err(InsertError::TooManyKeys { limit: LIMIT }));
+        for slot in all {
+            // SAFETY: (V4) each once, by this thread alone.
+            unsafe { slots.leave(slot) };
+        }
+        // An empty segment's number is free again.
+        assert_eq!(slots.fill(9), Ok(0));
     }
 }

@@ -13,11 +13,14 @@ use crate::value::Value;
 use rayon::prelude::*;
 use std::sync::Arc;
 
+/// Times that the table is replaced in a load, about.
+const TABLES: usize = 64;
+
 impl<V: Value + Send + Sync> ShardedArt<V> {
     /// Loads pairs in any order, by the threads of rayon's pool. Of equal keys the last one's value stays, over one that is in the map already.
     ///
     /// An empty map first gets boundaries from a sample of the keys, as many as [`new`](Self::new) was asked for. The pairs are divided by shards and
-    /// sorted; an empty shard is then built bottom-up with full leaves and put in its place at one moment, and into others the keys are inserted in
+    /// sorted; an empty shard is then built bottom-up with full leaves and put in its place at one moment, some of many together, and into others the keys are inserted in
     /// order. Others may use the map meanwhile.
     ///
     /// Memory besides the map: 4 to 8 bytes a key, and 16 for those that are being sorted, a few in a hundred; and a sample of at most 128 MiB, which is
@@ -88,18 +91,22 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         };
         let bounds: Vec<Arc<[u8]>> = parts[1..].iter().map(|(low, _)| Arc::clone(low)).collect();
         let plan = Plan::new(records, &bounds, &sample)?;
-        (0..parts.len()).into_par_iter().try_for_each(|i| {
-            let (low, shard) = &parts[i];
-            let high = parts.get(i + 1).map(|(low, _)| &**low);
-            let range = plan.parts(low, high);
-            if shard.tree.len() > 0 {
-                return Ok(plan.visit(range, |key, _, value| self.try_insert(key, value).map(drop))?);
+        // A table is as long as there are shards, so it is not replaced for each of many.
+        let batch = parts.len().div_ceil(TABLES);
+        (0..parts.len().div_ceil(batch)).into_par_iter().try_for_each(|i| {
+            let mut built = Vec::new();
+            for i in i * batch..parts.len().min((i + 1) * batch) {
+                let (low, shard) = &parts[i];
+                let high = parts.get(i + 1).map(|(low, _)| &**low);
+                let range = plan.parts(low, high);
+                if shard.tree.len() > 0 {
+                    plan.visit(range, |key, _, value| self.try_insert(key, value).map(drop))?;
+                } else {
+                    built.push(Built { low, high, shard, map: plan.map(range)? });
+                }
             }
-            match self.put(shard, low, high, plan.map(range)?) {
-                None => Ok(()),
-                // Somebody else was faster.
-                Some(map) => Ok(self.insert_map(&map)?),
-            }
+            // Of the others somebody else was faster.
+            self.put(built).into_iter().try_for_each(|map| Ok(self.insert_map(&map)?))
         })
     }
 
@@ -130,19 +137,33 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         }
     }
 
-    /// Puts a map in the place of a shard, if that still has the keys from `low` to `high` and is empty; else gives it back.
-    fn put(&self, shard: &Arc<Shard<V::Bits>>, low: &[u8], high: Option<&[u8]>, map: FastArt<V>) -> Option<FastArt<V>> {
+    /// Puts maps in the places of their shards, where these are still there as they were, and empty; gives the others back.
+    fn put(&self, built: Vec<Built<'_, V>>) -> Vec<FastArt<V>> {
         let _admin = self.admin();
         let pin = guard::pin_to_write();
-        let _closed = shard.gate.close();
+        let _closed: Vec<_> = built.iter().map(|built| built.shard.gate.close()).collect();
         let table = self.table.load(&pin);
-        let is_free = |i: &usize| **table.low(*i) == *low && table.high(*i) == high && shard.tree.len() == 0;
-        match table.position(shard).filter(is_free) {
-            None => Some(map),
-            Some(i) => {
-                self.table.replace(table.with(i..i + 1, [(Arc::clone(table.low(i)), Shard::new(map.into_tree()))]), &pin);
-                None
+        let (mut parts, mut left, mut changed) = (table.parts().to_vec(), Vec::new(), false);
+        for Built { low, high, shard, map } in built {
+            let i = table.route(low);
+            if **table.low(i) == *low && table.high(i) == high && Arc::ptr_eq(table.shard(i), shard) && shard.tree.len() == 0 {
+                parts[i].1 = Shard::new(map.into_tree());
+                changed = true;
+            } else {
+                left.push(map);
             }
         }
+        if changed {
+            self.table.replace(Table::new(parts), &pin);
+        }
+        left
     }
+}
+
+/// What was built for a shard.
+struct Built<'p, V: Value> {
+    low: &'p [u8],
+    high: Option<&'p [u8]>,
+    shard: &'p Arc<Shard<V::Bits>>,
+    map: FastArt<V>,
 }

@@ -136,10 +136,7 @@ impl<V: Value> ShardedArt<V> {
     }
 
     /// An empty map with these boundaries: a shard for the keys below the first, and one from each on. They may come in any order, and
-    /// more than once.
-    ///
-    /// # Panics
-    /// If a boundary has more than [`MAX_KEY_LEN`] bytes, or there are more than 65,535.
+    /// more than once. Of more than 65,535, some are left out, evenly; of one with more than [`MAX_KEY_LEN`] bytes, what is behind these.
     ///
     /// ```
     /// let map = memkv::ShardedArt::<u64>::with_boundaries(["m"]);
@@ -148,12 +145,14 @@ impl<V: Value> ShardedArt<V> {
     /// assert!(map.shards().iter().map(|shard| shard.len).eq([1, 1]));
     /// ```
     pub fn with_boundaries<K: AsRef<[u8]>>(boundaries: impl IntoIterator<Item = K>) -> Self {
-        let mut bounds: Vec<Arc<[u8]>> = boundaries.into_iter().map(|key| Arc::from(key.as_ref())).collect();
+        let cut = |key: &[u8]| Arc::from(&key[..key.len().min(MAX_KEY_LEN)]);
+        let mut bounds: Vec<Arc<[u8]>> = boundaries.into_iter().map(|key| cut(key.as_ref())).collect();
         bounds.sort_unstable();
         bounds.dedup();
-        assert!(bounds.iter().all(|bound| bound.len() <= MAX_KEY_LEN), "a boundary is over the limit");
         bounds.retain(|bound| !bound.is_empty());
-        assert!(bounds.len() < MOST, "too many shards");
+        if bounds.len() >= MOST {
+            bounds = (1..MOST).map(|i| Arc::clone(&bounds[i * bounds.len() / MOST])).collect();
+        }
         Self::with_bounds(bounds.len() + 1, &bounds)
     }
 

@@ -48,7 +48,7 @@ pub(crate) fn run_child() -> Result<()> {
 fn write_text(path: &Path, kind: Kind, seed: u64, n: Option<u64>) -> Result<(u64, u64)> {
     let mut file = BufWriter::new(File::create(path)?);
     let (mut count, mut bytes) = (0, 0);
-    while n.map_or(bytes < TIMES * BUDGET << 20, |n| count < n) && count < kind.most() {
+    while n.map_or(bytes < TIMES * (BUDGET << 20), |n| count < n) && count < kind.most() {
         let end = n.map_or(count + BLOCK, |n| n.min(count + BLOCK)).min(kind.most());
         let keys = generate(kind, seed, count..end);
         for (key, i) in keys.iter().zip(count..) {
