@@ -116,8 +116,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         if !self.is_empty() {
             return;
         }
-        let _admin = self.admin.write();
         let pin = guard::pin_to_write();
+        let _admin = self.admin.write();
         let table = self.table.load(&pin);
         // Those given by the caller stay.
         if table.len() >= self.target || bounds.is_empty() {
@@ -132,8 +132,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
 
     /// Puts a tree in the place of a shard, if that is still there as it was, and empty; else gives it back.
     fn put(&self, shard: &Arc<Shard<V::Bits>>, high: Option<&[u8]>, tree: RawTree<V::Bits>) -> Option<RawTree<V::Bits>> {
-        let _admin = self.admin.write();
         let pin = guard::pin_to_write();
+        let _admin = self.admin.write();
         let _closed = shard.gate.close();
         let table = self.table.load(&pin);
         match table.position(shard).filter(|&i| table.high(i) == high && shard.tree.len() == 0) {

@@ -16,7 +16,8 @@
 //! * Trees hold keys outside their part only during a step: the new one behind its part before the table is replaced, the old one before its
 //!   part after it. Nobody is led there.
 //!
-//! One thread at a time replaces the table: the one that holds `admin`.
+//! One thread at a time replaces the table: the one that holds `admin`. It pins before, since what is collected on that occasion may be values
+//! whose drops change the map.
 
 #![forbid(unsafe_code)]
 
@@ -93,7 +94,7 @@ impl<V: Value> ShardedArt<V> {
             Until::At(key) => (Some(&key[..]), STEP),
             Until::Has(count) => (None, STEP.min(count.saturating_sub(new.tree.len()))),
         };
-        let pin = guard::pin_to_write();
+        let pin = guard::pin();
         let _closed = (!mutant!(GateOpen)).then(|| old.gate.close());
         let table = self.table.load(&pin);
         let Some(i) = table.position(old) else { return Ok(false) };
@@ -150,14 +151,23 @@ impl<V: Value> ShardedArt<V> {
         if key.len() > crate::MAX_KEY_LEN {
             return Err(InsertError::KeyTooLong { len: key.len() });
         }
-        let _admin = self.admin.write();
-        let mut split = {
-            let pin = guard::pin();
-            let table = self.table.load(&pin);
-            Split::of(table.shard(table.route(key)), Until::At(key.to_vec()))
-        };
-        while self.step(&mut split)? {}
-        Ok(split.begun)
+        let (mut split, mut begun) = (None, false);
+        loop {
+            let pin = guard::pin_to_write();
+            let _admin = self.admin.write();
+            let mut now = split.take().unwrap_or_else(|| {
+                let table = self.table.load(&pin);
+                Split::of(table.shard(table.route(key)), Until::At(key.to_vec()))
+            });
+            let goes_on = self.step(&mut now)?;
+            begun |= now.begun;
+            match (goes_on, now.begun) {
+                (true, _) => split = Some(now),
+                // Done, unless another split came between.
+                (false, true) => {}
+                (false, false) => return Ok(begun),
+            }
+        }
     }
 
     /// Splits shards that have grown far beyond their share, until there are none: as writers do a little at a time. O(keys moved).
@@ -179,8 +189,12 @@ impl<V: Value> ShardedArt<V> {
     /// # Ok::<(), memkv::InsertError>(())
     /// ```
     pub fn rebalance(&self) -> Result<(), InsertError> {
-        while self.advance(&mut self.admin.write())? {}
-        Ok(())
+        loop {
+            let _pin = guard::pin_to_write();
+            if !self.advance(&mut self.admin.write())? {
+                return Ok(());
+            }
+        }
     }
 
     /// Makes a step of the split under way, or begins one where a shard has outgrown the others. False if there is nothing to do.
@@ -229,6 +243,7 @@ impl<V: Value> ShardedArt<V> {
     #[cold]
     fn tend(&self) {
         LEFT.set(WRITES);
+        let _pin = guard::pin_to_write();
         if let Some(mut admin) = self.admin.try_write() {
             for _ in 0..STEPS {
                 // Without memory for it the shard stays as it is.
@@ -283,8 +298,8 @@ impl<V: Value> ShardedArt<V> {
 
     /// Replaces every shard by an empty one, at one moment.
     pub(super) fn clear_all(&self) {
-        let _admin = self.admin.write();
         let pin = guard::pin_to_write();
+        let _admin = self.admin.write();
         let table = self.table.load(&pin);
         let _closed: Vec<_> = table.parts().iter().map(|(_, shard)| shard.gate.close()).collect();
         if mutant!(ClearedOneByOne) {
