@@ -137,3 +137,55 @@ fn many_threads_share_one_store_and_each_keeps_its_own() {
     assert_eq!((store.len(), store.iter().count(), store.stats().base_keys), (16_000, 16_000, 16_000));
     assert!(store.stats().compactions > 1);
 }
+
+/// Runs something that must not wait for itself.
+fn comes_back(work: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        work();
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(std::time::Duration::from_secs(120)).expect("a thread waits for itself, or has failed");
+    thread.join().unwrap();
+}
+
+#[test]
+fn one_thread_of_a_pool_compacts_at_two_places() {
+    comes_back(|| {
+        let store = HybridStore::new();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        for i in 0..200u64 {
+            store.insert(i.to_be_bytes(), i).unwrap();
+            pool.install(|| rayon::join(|| store.compact().unwrap(), || store.compact().unwrap()));
+        }
+        assert_eq!((store.len(), store.stats().base_keys), (200, 200));
+    });
+}
+
+/// Values of another map that write to the store, or compact it, when they are dropped: on any thread, at any time.
+#[test]
+fn drops_use_a_store_while_it_compacts() {
+    static STORE: std::sync::LazyLock<HybridStore> =
+        std::sync::LazyLock::new(|| HybridStore::with_options(HybridOptions::new().compact_bytes(1 << 12).compact_percent(0)).unwrap());
+    struct WritesBack(u64);
+    impl Drop for WritesBack {
+        fn drop(&mut self) {
+            STORE.insert(self.0.to_be_bytes(), self.0).unwrap();
+            if self.0.is_multiple_of(100) {
+                STORE.compact().unwrap();
+            }
+        }
+    }
+    comes_back(|| {
+        let cache = memkv::ConcurrentArenaArt::new();
+        for i in 0..5000 {
+            cache.insert("value", WritesBack(i));
+            STORE.remove(i.wrapping_sub(1000).to_be_bytes()).unwrap();
+            if i % 64 == 0 {
+                STORE.compact().unwrap();
+                cache.flush();
+            }
+        }
+        drop(cache);
+    });
+}

@@ -3,8 +3,9 @@
 use memkv::concurrent::Pinned;
 use memkv::{ConcurrentArenaArt, ConcurrentArt, ShardedArt};
 use std::cell::RefCell;
-use std::sync::{Mutex, MutexGuard, mpsc};
+use std::sync::{LazyLock, Mutex, MutexGuard, mpsc};
 use std::thread;
+use std::time::Duration;
 
 /// Bytes that may be retired.
 const MOST: usize = 16 << 20;
@@ -103,6 +104,31 @@ fn drops_use_the_handle_that_collects() {
     HANDLE.take();
     let retired = map.memory_usage().retired;
     assert!(retired < MOST, "{retired}");
+}
+
+/// The drop of a value may change the map whose shards are being split as it is collected.
+#[test]
+fn drops_change_a_map_whose_shards_split() {
+    static MAP: LazyLock<ShardedArt<u64>> = LazyLock::new(|| ShardedArt::new(8));
+    struct Clears;
+    impl Drop for Clears {
+        fn drop(&mut self) {
+            MAP.clear();
+        }
+    }
+    let _alone = alone();
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        let values = ConcurrentArenaArt::new();
+        for i in 0..2 * KEYS {
+            MAP.insert(i.to_be_bytes(), i);
+            if i % 20_000 == 0 {
+                values.insert("value", Clears);
+            }
+        }
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(Duration::from_secs(120)).expect("a thread waits for itself");
 }
 
 /// A scan in small steps, beside a thread that writes as often as it steps.

@@ -28,7 +28,7 @@ type Map = ConcurrentArt<u64>;
 const CHILD: &str = "MEMKV_MUTANT";
 
 fn schedules() -> usize {
-    std::env::var("MEMKV_SHUTTLE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(1000)
+    std::env::var("MEMKV_SHUTTLE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(5000)
 }
 
 /// Runs a model under both kinds of schedules. It must find each of these errors.

@@ -14,9 +14,13 @@ use super::folder::Folder;
 use super::options::HybridOptions;
 use super::state::{Base, Core, State};
 use super::stats::{HybridStats, HybridUsage};
-use crate::{FrozenLayer, guard};
-use parking_lot::Mutex;
+use crate::FrozenLayer;
+use crate::guard::{self, Locking, Noted};
+use parking_lot::{Mutex, MutexGuard};
+use std::mem;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 impl Base for FrozenLayer {
@@ -58,8 +62,12 @@ pub(super) struct Work {
 impl Shared {
     /// Merges all changes made before the call into the base.
     pub(super) fn compact(&self) -> Result<(), HybridError> {
-        let mut work = self.work.lock();
-        self.compact_with(&mut work)
+        self.compact_with(&mut self.work())
+    }
+
+    /// Waits to be the one that compacts.
+    pub(super) fn work(&self) -> Noted<MutexGuard<'_, Work>> {
+        Noted::new(|| self.work.lock())
     }
 
     pub(super) fn compact_with(&self, work: &mut Work) -> Result<(), HybridError> {
@@ -102,12 +110,16 @@ impl Shared {
         let begin = Instant::now();
         let State { sealed, base, .. } = self.core.parts();
         let Some(sealed) = sealed else { return Ok(()) };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.options.threads).build();
+        // What its threads come to collect waits until the compaction is done, as what this one does.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.options.threads).start_handler(|_| mem::forget(Locking::new())).build();
         let pool = pool.map_err(|error| HybridError::Io(std::io::Error::other(error)))?;
         // Symbols that were found in few keys may not fit the many of now.
         let few = base.len() + sealed.len() <= GROWTH * work.trained;
         let count = if few { sealed.len() } else { usize::MAX };
-        let patched = pool.install(|| base.patch(&self.options.frozen, count, |(start, end)| sealed.batches(start, end)));
+        let patch = || base.patch(&self.options.frozen, count, |(start, end)| sealed.batches(start, end));
+        // By a thread of its own: one of another pool would do other work meanwhile, and may come to wait for this very compaction.
+        let patched = thread::scope(|scope| scope.spawn(|| pool.install(patch)).join());
+        let patched = patched.unwrap_or_else(|panic| resume_unwind(panic));
         let patched = patched.map_err(|error| HybridError::Base { file: None, error })?;
         let trained = if patched.rebuilt { patched.layer.len() } else { work.trained };
         if let Some(folder) = &mut work.folder {
@@ -145,7 +157,7 @@ impl Shared {
     pub(super) fn run(&self) {
         let _busy = Busy(self);
         loop {
-            let mut work = self.work.lock();
+            let mut work = self.work();
             // Another thread may have compacted meanwhile.
             if !self.is_over() || self.compact_with(&mut work).is_err() {
                 break;
@@ -184,7 +196,7 @@ struct Busy<'s>(&'s Shared);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             self.0.note(Some("the thread that compacts in the background panicked".to_owned()));
         }
         self.0.is_busy.store(false, Relaxed);

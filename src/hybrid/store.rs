@@ -156,7 +156,7 @@ impl HybridStore {
         }
         store.shared.done.lock().replayed = replayed;
         store.shared.replayed.store(bytes, Relaxed);
-        *store.shared.work.lock() = Work { trained: folder.trained(), folder: Some(folder) };
+        *store.shared.work() = Work { trained: folder.trained(), folder: Some(folder) };
         // Who opens it again and again may never make enough changes to be asked.
         store.compact_if_over();
         Ok(store)
@@ -181,7 +181,7 @@ impl HybridStore {
     /// ```
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), HybridError> {
         let folder = folder.as_ref();
-        let mut work = self.shared.work.lock();
+        let mut work = self.shared.work();
         self.shared.compact_with(&mut work)?;
         if work.folder.as_ref().is_some_and(|own| own.is(folder)) {
             return Ok(());
@@ -502,7 +502,8 @@ impl From<FrozenLayer> for HybridStore {
 impl Drop for HybridStore {
     /// Waits for a compaction in the background, and writes what waits in the log's memory, as far as that goes: [`sync`](Self::sync) reports errors.
     fn drop(&mut self) {
-        if let Some(worker) = self.worker.get_mut().take() {
+        // A value of another map that owns the store may be dropped by the store's own thread, which cannot wait for itself.
+        if let Some(worker) = self.worker.get_mut().take().filter(|worker| worker.thread().id() != std::thread::current().id()) {
             let _ = worker.join();
         }
         let _ = self.sync();

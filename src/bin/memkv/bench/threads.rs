@@ -450,7 +450,9 @@ fn print(args: &BenchArgs, source: &Source, results: &[(&SharedRow, usize, Recor
             writeln!(out, "{} at {threads}: wrong: {error}", row.name)?;
         }
     }
-    for row in results.iter().map(|(row, ..)| row).filter(|row| !row.note.is_empty()) {
+    let mut noted: Vec<_> = results.iter().map(|(row, ..)| row).filter(|row| !row.note.is_empty()).collect();
+    noted.dedup_by_key(|row| row.name);
+    for row in noted {
         writeln!(out, "{}: {}", row.name, row.note)?;
     }
     Ok(())
