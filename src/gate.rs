@@ -29,6 +29,7 @@ pub(crate) struct Gate {
 pub(crate) struct Entered<'g>(#[expect(dead_code, reason = "held")] Noted<RwLockReadGuard<'g, ()>>);
 
 /// A writer that is inside, alone with the keys of its stripe.
+#[cfg(any(feature = "rayon", loom))]
 pub(crate) struct Locked<'g>(#[expect(dead_code, reason = "held")] Noted<RwLockWriteGuard<'g, ()>>);
 
 /// Nobody else is inside.
@@ -47,6 +48,7 @@ impl Gate {
 
     /// Waits while the gate is closed, or another changes a key of the same stripe. Not to be called again by who is inside.
     #[inline]
+    #[cfg(any(feature = "rayon", loom))]
     pub(crate) fn lock(&self, key: &[u8]) -> Locked<'_> {
         Locked(Noted::new(|| self.stripes[spread(key) % STRIPES].0.write()))
     }
@@ -60,6 +62,7 @@ impl Gate {
 
 /// The stripe of a key: FNV-1a over its last bytes, which differ most.
 #[inline]
+#[cfg(any(feature = "rayon", loom))]
 fn spread(key: &[u8]) -> usize {
     let tail = &key[key.len().saturating_sub(16)..];
     let hash = tail.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));

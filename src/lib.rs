@@ -77,6 +77,8 @@
 //!
 //! # Features
 //!
+//! * `rayon`, on by default: what works in parallel or on files. Without it [`FrozenLayer`], [`HybridStore`], and loads of unsorted keys are not
+//!   there, nor the crates that they need.
 //! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
 //! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions.
 //! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it.
@@ -97,30 +99,31 @@
 
 pub mod arena;
 pub mod concurrent;
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 mod crash;
 mod error;
 mod fast;
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 mod frozen;
 mod gate;
 mod guard;
+#[cfg(any(feature = "rayon", loom))]
 mod hybrid;
 mod key;
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 mod load;
 #[macro_use]
 mod raw;
 pub mod sharded;
 mod sync;
 mod value;
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 mod waves;
 
 pub use arena::ArenaArt;
 pub use arena::shared::ConcurrentArenaArt;
 pub use concurrent::ConcurrentArt;
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 #[doc(hidden)]
 pub use crash::{crash_after, fail_after};
 pub use error::{BuildError, InsertError};
@@ -128,17 +131,18 @@ pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut,
     Values,
 };
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 pub use frozen::{
     Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenRange, FrozenSearch, FrozenUsage,
     SymbolTable, ValueWidth,
 };
 #[cfg(all(feature = "regex", not(loom)))]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};
+#[cfg(any(feature = "rayon", loom))]
 pub use hybrid::HybridError;
 #[cfg(loom)]
 pub use hybrid::ModelStore;
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 pub use hybrid::{HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Wal};
 #[cfg(any(loom, shuttle))]
 pub use raw::mutant;

@@ -133,7 +133,7 @@ impl<V: Value> ConcurrentArt<V> {
     }
 
     /// Keys that divide the map into so many ranges of about equal length, or fewer.
-    #[cfg(not(loom))]
+    #[cfg(all(feature = "rayon", not(loom)))]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         self.tree.bounds(ranges)
     }

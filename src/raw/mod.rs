@@ -43,7 +43,7 @@ mod check;
 mod clear;
 mod compact;
 mod cursor;
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 mod divide;
 mod get;
 mod insert;
@@ -73,7 +73,7 @@ pub(crate) use get::Place;
 pub(crate) use node::Usage;
 pub(crate) use shared::{Expected, Outcome, SharedTree, restarts};
 pub(crate) use shared_cursor::SharedCursor;
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 pub(crate) use simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use simd::{common_prefix, prefetch};
 pub use values::Ref;

@@ -108,4 +108,5 @@ macro_rules! mutant {
         false
     };
 }
+#[cfg(any(feature = "rayon", loom))]
 pub(crate) use mutant;

@@ -58,7 +58,7 @@ pub(crate) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
 }
 
 /// [`candidates`] of places that may be anything: nothing where they are not inside the payload.
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 #[inline(always)]
 pub(crate) fn checked_candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Option<u64> {
     let inside = payload.len().checked_sub(LANES).is_some_and(|most| lcp <= most && first <= most);
@@ -66,7 +66,7 @@ pub(crate) fn checked_candidates(payload: &[u8], lcp: usize, first: usize, m: u8
 }
 
 /// [`sum`] of a place that may be anything: nothing where it is not inside the payload, or there are too many bytes.
-#[cfg(not(loom))]
+#[cfg(all(feature = "rayon", not(loom)))]
 #[inline(always)]
 pub(crate) fn checked_sum(payload: &[u8], at: usize, n: usize) -> Option<usize> {
     let inside = payload.len().checked_sub(LANES).is_some_and(|most| at <= most) && n <= LANES;
