@@ -26,7 +26,8 @@ pub enum InsertError {
         /// Bytes asked for.
         bytes: usize,
     },
-    /// The map holds as many values as it can number. Only [`ArenaArt`](crate::ArenaArt) has such a limit.
+    /// The map holds as many values as it can number. Only [`ArenaArt`](crate::ArenaArt) and
+    /// [`ConcurrentArenaArt`](crate::ConcurrentArenaArt) have such a limit.
     TooManyKeys {
         /// Values it can hold.
         limit: u64,

@@ -77,11 +77,11 @@
 //!
 //! # Features
 //!
-//! * `rayon`, on by default: what works in parallel or on files. Without it [`FrozenLayer`], [`HybridStore`], and loads of unsorted keys are not
-//!   there, nor the crates that they need.
+//! * `rayon`, on by default: what works in parallel or on files. Without it [`FrozenLayer`], [`HybridStore`], loads of unsorted keys, and a
+//!   [`ShardedArt`]'s `par_iter`, `par_extend`, `par_remove` and `par_retain` are not there, nor the crates that they need.
 //! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
-//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions.
-//! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it.
+//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns `rayon` on.
+//! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it. Turns the others on.
 //!
 //! # Unsafe code
 //!
@@ -152,6 +152,10 @@ pub use value::{Bits, Value};
 
 #[doc = include_str!("SAFETY.md")]
 pub mod safety {}
+
+#[cfg(all(feature = "rayon", not(loom)))]
+#[doc = include_str!("frozen/FORMAT.md")]
+pub mod format {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -50,13 +50,14 @@ pub fn restarts() -> usize {
 /// ```
 ///
 /// # Guarantees
-/// * Point operations (all that take one key, and [`pop_first`](Self::pop_first)) and [`clear`](Self::clear) are linearizable: each
-///   takes effect at one moment between its call and its return.
+/// * Point operations (all that take one key, [`pop_first`](Self::pop_first) and [`pop_last`](Self::pop_last)) and [`clear`](Self::clear) are
+///   linearizable: each takes effect at one moment between its call and its return. On processors where a store does not become visible to
+///   all others at once (POWER), two readers may see two unrelated writes in different order ([C6](crate::safety)).
 /// * A scan yields every key that is there for the whole of it exactly once, and in order. A key that comes or goes meanwhile may be yielded or
 ///   not; what is yielded is there, with that value, at a moment within the step.
 /// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact when nobody changes the map.
 /// * Values are handed out by copy. Nothing that a method returns holds a lock, and no function of the caller's runs under one, so
-///   nothing can deadlock. Readers never wait for writers.
+///   nothing can deadlock. Readers take no lock of the map and never wait for a writer; now and then one frees retired memory.
 ///
 /// # Costs
 /// A lookup goes down without a lock and writes no memory that threads share. An update of a value locks its leaf; an insert or a removal
@@ -178,7 +179,7 @@ impl<V: Value> ConcurrentArt<V> {
         }
     }
 
-    /// The least key and its value.
+    /// The least key and its value, by the guarantees of a scan: not as one atomic step.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("b", 2u64), ("a", 1)]);
@@ -189,7 +190,7 @@ impl<V: Value> ConcurrentArt<V> {
         self.iter().next()
     }
 
-    /// The greatest key and its value.
+    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
     pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
         self.iter().next_back()
     }

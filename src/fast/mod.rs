@@ -30,7 +30,7 @@ use std::ops::{Bound, RangeBounds};
 /// [`Value`], stored in their own size. A map of 2 million URLs of 51 bytes with 8-byte values takes 32 bytes a key in all, less
 /// than the keys alone: they are not stored whole, so keys come back as copies or, from a [`Cursor`], as slices of its buffer.
 ///
-/// A point operation searches one node a level, and there are O(log keys) levels of up to 129 children. A search compares each byte
+/// A point operation searches one node a level, and there are O(log keys) levels of up to 65 children. A search compares each byte
 /// of the key at most once and steps over the node's keys many at a time. A shared map (`&FastArt`) may be read by any number of
 /// threads.
 ///

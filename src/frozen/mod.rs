@@ -88,7 +88,7 @@ use std::sync::Arc;
 ///
 /// # Source
 /// Bayer, Unterauer: "Prefix B-trees", 1977, for the index; Boncz, Neumann, Leis: "FSST", 2020, and Gargiulo, Venturini: "OnPair", 2025,
-/// for the symbols. The file's format is described in `src/frozen/FORMAT.md`.
+/// for the symbols. [`format`](crate::format) describes the file.
 #[derive(Clone)]
 pub struct FrozenLayer {
     layer: Arc<Layer>,

@@ -44,10 +44,12 @@ const PART: usize = 1024;
 /// ```
 ///
 /// # Guarantees
-/// * Operations that take one key are linearizable, also while parts are replaced. What a scan yields is said at [`HybridRange`].
+/// * Operations that take one key are linearizable, as those of a [`ConcurrentArt`](crate::ConcurrentArt) are, also while parts are replaced. What a
+///   scan yields is said at [`HybridRange`].
 /// * [`len`](Self::len) is exact when nobody writes.
-/// * Readers never wait. Writers of one key, and of a few others whose hash is alike, wait for each other; all of them wait for the moment in which a
-///   compaction seals the changes, which is some microseconds. No function of the caller's runs under a lock.
+/// * Readers take no lock of the store and never wait for a writer; now and then one frees retired memory. Writers of one key, and of a few others
+///   whose hash is alike, wait for each other; all of them wait for the moment in which a compaction seals the changes, which is some
+///   microseconds. No function of the caller's runs under a lock.
 ///
 /// # What lasts
 /// A store that was not opened from a folder is in memory only: a folder that it was [saved](Self::save) to has what was there then, and
@@ -395,12 +397,12 @@ impl HybridStore {
         HybridRange::new(&self.shared.core, Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
     }
 
-    /// The least key and its value.
+    /// The least key and its value, by the guarantees of a scan: not as one atomic step.
     pub fn first_key_value(&self) -> Option<(Vec<u8>, u64)> {
         self.iter().next()
     }
 
-    /// The greatest key and its value.
+    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
     pub fn last_key_value(&self) -> Option<(Vec<u8>, u64)> {
         self.iter().next_back()
     }

@@ -76,12 +76,13 @@ const MOST: usize = 1 << 16;
 ///
 /// # Guarantees
 /// * Point operations (all that take one key, [`pop_first`](Self::pop_first) and [`pop_last`](Self::pop_last)) and [`clear`](Self::clear) are
-///   linearizable, also while shards are split.
+///   linearizable, as those of a `ConcurrentArt` are, also while shards are split.
 /// * A scan yields every key that is there for the whole of it exactly once, and in order. A key that comes or goes meanwhile may be yielded or
 ///   not; a value is that of a moment of the scan.
 /// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact when nobody changes the map, nor splits a shard.
-/// * No function of the caller's runs under a lock. Readers never wait, and write no memory that threads share. A writer waits while keys of its
-///   shard are moved, some hundred microseconds at a time, and while the shard is loaded in bulk.
+/// * No function of the caller's runs under a lock. Readers take no lock of the map, write no memory that threads share, and never wait for a
+///   writer; now and then one frees retired memory. A writer waits while keys of its shard are moved, some hundred microseconds at a time, and
+///   while the shard is loaded in bulk.
 ///
 /// # Costs
 /// The way to the shard is a search in an array of words, one for each boundary. A lookup takes one more load at its end, a write two more atomic
@@ -111,7 +112,8 @@ pub struct ShardInfo {
 }
 
 impl<V: Value> ShardedArt<V> {
-    /// An empty map with one shard, which is split as it grows, until there are as many shards as asked for (from 1 to 65,536).
+    /// An empty map with one shard, which is split as it grows, until there are as many shards as asked for (from 1 to 65,536); and up to twice
+    /// as many, where some outgrow the others.
     ///
     /// ```
     /// let map = memkv::ShardedArt::<u32>::new(64);
@@ -282,7 +284,7 @@ impl<V: Value> ShardedArt<V> {
         self.table.load(&pin).parts().iter().map(info).collect()
     }
 
-    /// The least key and its value.
+    /// The least key and its value, by the guarantees of a scan: not as one atomic step.
     ///
     /// ```
     /// let map = memkv::ShardedArt::from([("b", 2u64), ("a", 1)]);
@@ -293,7 +295,7 @@ impl<V: Value> ShardedArt<V> {
         self.iter().next()
     }
 
-    /// The greatest key and its value.
+    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
     pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
         self.iter().next_back()
     }

@@ -1,7 +1,7 @@
 //! The `Packed` codec: a static B+-tree of front-coded keys in one flat buffer.
 //!
 //! ```text
-//!   chunk   ┌ header ┬ blocks: 16 keys each ┬ nodes over blocks ┬ nodes over nodes ┬ … ┬ root ┐
+//!   chunk   ┌ blocks: 16 keys each ┬ nodes over blocks ┬ nodes over nodes ┬ … ┬ root ┬ zeros ┐
 //!
 //!   node    separators s1 < s2 < …, up to 63, and up to 64 children: child i has the keys from s(i) to below s(i+1)
 //!   block   16 keys, each as the bytes it shares with the key before (lcp), and the rest of it in symbols
