@@ -307,7 +307,7 @@ impl<T> ArenaArt<T> {
         self.index.pop_last().map(|(key, slot)| (key, self.values.remove(slot)))
     }
 
-    /// The longest stored key that `key` begins with, as a part of `key`, and its value.
+    /// The longest stored key that `key` begins with, as a part of `key`, and its value. Costs what [`FastArt::get_longest_prefix`] does.
     ///
     /// ```
     /// let routes = memkv::ArenaArt::from([("/", "root"), ("/api/", "api")]);
@@ -483,7 +483,7 @@ impl<T> ArenaArt<T> {
     }
 
     /// Keeps the keys for which `keep` says so, asked in ascending order. It may change the values. If it or a value's `drop` panics, the map is
-    /// whole, with some of the keys removed.
+    /// whole, with some of the keys removed. O(keys), and a removal for each that goes.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", "x".to_string()), ("b", String::new())]);
@@ -497,7 +497,8 @@ impl<T> ArenaArt<T> {
         }
     }
 
-    /// Removes the keys inside a range, drops their values, and says how many there were. Takes 4 bytes a key meanwhile.
+    /// Removes the keys inside a range, drops their values, and says how many there were. As [`FastArt::remove_range`], and O(values removed); takes 4
+    /// bytes a key meanwhile.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 'x'), ("b", 'y'), ("c", 'z')]);
@@ -509,7 +510,7 @@ impl<T> ArenaArt<T> {
         self.remove_between(start, end)
     }
 
-    /// Removes the keys that begin with `prefix`, drops their values, and says how many there were. Takes 4 bytes a key meanwhile.
+    /// Removes the keys that begin with `prefix`, drops their values, and says how many there were. As [`remove_range`](Self::remove_range).
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 'x'), ("ab", 'y'), ("b", 'z')]);

@@ -236,6 +236,9 @@ macro_rules! operations {
             /// # Errors
             /// Gives the current value if it is another.
             ///
+            /// # Panics
+            /// As [`insert`](Self::insert), where it would store a value; without memory it aborts, as that does.
+            ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(map.compare_exchange("a", Some(1), Some(2)), Ok(Some(1)));
@@ -257,6 +260,10 @@ macro_rules! operations {
             ///
             /// `f` runs without a lock, and again where another thread changed the value meanwhile, so it may call the map, and may panic: nothing
             /// is changed then. Where it gives back the value it got, nothing is written. While it runs, what all maps retire is held back.
+            ///
+            /// # Panics
+            /// If `f` does; or as [`insert`](Self::insert), where it would store a value. Without memory it aborts, as that does. So it is for the methods
+            /// that are made of it: [`update`](Self::update), [`fetch_update`](Self::fetch_update), [`remove_if`](Self::remove_if).
             ///
             /// ```
             #[doc = $docs]
@@ -304,7 +311,7 @@ macro_rules! operations {
             }
 
             /// The value of `key`, which is `f()` if there was none. `f` runs once at most, and without a lock; where another thread stores a value
-            /// meanwhile, that one counts.
+            /// meanwhile, that one counts. Panics and aborts as [`insert`](Self::insert).
             ///
             /// ```
             #[doc = $docs]
@@ -335,7 +342,8 @@ macro_rules! operations {
                 old.filter(|_| new.is_none())
             }
 
-            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same.
+            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same. Without memory it aborts,
+            /// as [`remove`](Self::remove) does.
             ///
             /// ```
             #[doc = $docs]

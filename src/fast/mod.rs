@@ -53,8 +53,11 @@ use std::ops::{Bound, RangeBounds};
 ///
 /// # Panics and aborts
 /// Methods that store a key take the part of the standard collections where it cannot be stored: they panic on a key over the limit,
-/// and call [`handle_alloc_error`](std::alloc::handle_alloc_error) without memory. [`try_insert`](Self::try_insert),
-/// [`try_remove`](Self::try_remove) and [`try_clone`](Self::try_clone) report both instead.
+/// and call [`handle_alloc_error`](std::alloc::handle_alloc_error) without memory. So do, without memory, those that make new nodes for what
+/// stays or is copied: [`remove`](Self::remove), [`pop_first`](Self::pop_first), [`pop_last`](Self::pop_last), [`retain`](Self::retain),
+/// [`remove_range`](Self::remove_range), [`remove_prefix`](Self::remove_prefix), [`split_off`](Self::split_off),
+/// [`shrink_to_fit`](Self::shrink_to_fit) and `clone`. [`try_insert`](Self::try_insert), [`try_remove`](Self::try_remove) and
+/// [`try_clone`](Self::try_clone) report both instead.
 ///
 /// # Source
 /// Bayer, Unterauer: "Prefix B-trees", 1977; for runs of keys as leaves Heinz, Zobel, Williams: "Burst tries", 2002, and Askitis, Zobel:
@@ -305,7 +308,8 @@ impl<V: Value> FastArt<V> {
         Some((key, value))
     }
 
-    /// The longest stored key that `key` begins with, as a part of `key`, and its value.
+    /// The longest stored key that `key` begins with, as a part of `key`, and its value. A search, and another for each key that is passed on the
+    /// way back to it, at most one for each byte of `key`.
     ///
     /// ```
     /// let routes = memkv::FastArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);
@@ -335,7 +339,7 @@ impl<V: Value> FastArt<V> {
         Cursor::new(cursor)
     }
 
-    /// All keys and values, ascending; from the back, descending.
+    /// All keys and values, ascending; from the back, descending. One search to begin; each step copies a key.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
@@ -366,7 +370,7 @@ impl<V: Value> FastArt<V> {
     }
 
     /// The keys inside a range of byte strings, with their values; ascending, from the back descending. A range that ends before it begins
-    /// is empty.
+    /// is empty. A search to begin, and one for the end; each step copies a key.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -378,7 +382,7 @@ impl<V: Value> FastArt<V> {
         Range::new(&self.tree, start, end)
     }
 
-    /// The keys that begin with `prefix`, with their values.
+    /// The keys that begin with `prefix`, with their values. Costs what [`range`](Self::range) does.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);
@@ -405,7 +409,7 @@ impl<V: Value> FastArt<V> {
     }
 
     /// Keeps the keys for which `keep` says so, asked in ascending order. It may change the values. If it panics, the map is whole,
-    /// with some of the keys removed.
+    /// with some of the keys removed. O(keys), and a removal for each that goes.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -419,7 +423,7 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// Removes the keys inside a range, and says how many there were. Works leaf by leaf.
+    /// Removes the keys inside a range, and says how many there were. O(keys removed), with a search and a removal for each of their leaves.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -431,7 +435,7 @@ impl<V: Value> FastArt<V> {
         self.remove_between(start, end)
     }
 
-    /// Removes the keys that begin with `prefix`, and says how many there were.
+    /// Removes the keys that begin with `prefix`, and says how many there were. As [`remove_range`](Self::remove_range).
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);

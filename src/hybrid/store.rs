@@ -302,6 +302,9 @@ impl HybridStore {
     /// # Errors
     /// As [`insert`](Self::insert).
     ///
+    /// # Panics
+    /// If `f` does.
+    ///
     /// ```
     /// let store = memkv::HybridStore::new();
     /// assert_eq!(store.compute("a", |count| Some(count.unwrap_or(0) + 1))?, (None, Some(1)));

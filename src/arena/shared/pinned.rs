@@ -228,6 +228,9 @@ macro_rules! operations {
             /// # Errors
             /// Gives `new` back if the current value is another.
             ///
+            /// # Panics
+            /// As [`insert`](Self::insert), where it would store a value; without memory it aborts, as that does.
+            ///
             /// ```
             #[doc = $docs]
             /// let one = map.get("a").unwrap();
@@ -256,6 +259,10 @@ macro_rules! operations {
             /// `f` runs without a lock, and again where another thread changed the value meanwhile, so it may call the map, and may panic: nothing
             /// is changed then.
             ///
+            /// # Panics
+            /// If `f` does; or as [`insert`](Self::insert), where it would store a value. Without memory it aborts, as that does. So it is for
+            /// [`update`](Self::update) and [`remove_if`](Self::remove_if).
+            ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(*map.compute("a", |value| value.map(|value| value + 1)).unwrap(), 2);
@@ -278,7 +285,7 @@ macro_rules! operations {
             }
 
             /// The value of `key`, which is `f()` if there was none. `f` runs once at most, and without a lock; where another thread stores a value
-            /// meanwhile, that one counts, and the one of `f` is dropped.
+            /// meanwhile, that one counts, and the one of `f` is dropped. Panics and aborts as [`insert`](Self::insert).
             ///
             /// ```
             #[doc = $docs]
@@ -317,7 +324,8 @@ macro_rules! operations {
                 })
             }
 
-            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same.
+            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same. Without memory it aborts,
+            /// as [`remove`](Self::remove) does.
             ///
             /// ```
             #[doc = $docs]
