@@ -78,7 +78,7 @@
 //! # Features
 //!
 //! * `rayon`, on by default: what works in parallel or on files. Without it [`FrozenLayer`], [`HybridStore`], loads of unsorted keys, and a
-//!   [`ShardedArt`]'s `par_iter`, `par_extend`, `par_remove` and `par_retain` are not there, nor the crates that they need.
+//!   [`ShardedArt`]'s `par_iter`, `par_shards`, `par_extend`, `par_remove` and `par_retain` are not there, nor the crates that they need.
 //! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
 //! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns `rayon` on.
 //! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it. Turns the others on.

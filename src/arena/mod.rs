@@ -497,8 +497,8 @@ impl<T> ArenaArt<T> {
         }
     }
 
-    /// Removes the keys inside a range, drops their values, and says how many there were. As [`FastArt::remove_range`], and O(values removed); takes 4
-    /// bytes a key meanwhile.
+    /// Removes the keys inside a range, drops their values, and says how many there were. As [`FastArt::remove_range`], and O(values
+    /// removed); takes 4 bytes a key meanwhile.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 'x'), ("b", 'y'), ("c", 'z')]);
@@ -510,7 +510,8 @@ impl<T> ArenaArt<T> {
         self.remove_between(start, end)
     }
 
-    /// Removes the keys that begin with `prefix`, drops their values, and says how many there were. As [`remove_range`](Self::remove_range).
+    /// Removes the keys that begin with `prefix`, drops their values, and says how many there were. As
+    /// [`remove_range`](Self::remove_range).
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 'x'), ("ab", 'y'), ("b", 'z')]);

@@ -50,9 +50,9 @@ pub fn restarts() -> usize {
 /// ```
 ///
 /// # Guarantees
-/// * Point operations (all that take one key, [`pop_first`](Self::pop_first) and [`pop_last`](Self::pop_last)) and [`clear`](Self::clear) are
-///   linearizable: each takes effect at one moment between its call and its return. On processors where a store does not become visible to
-///   all others at once (POWER), two readers may see two unrelated writes in different order ([C6](crate::safety)).
+/// * Point operations (all that take one key, [`pop_first`](Self::pop_first) and [`pop_last`](Self::pop_last)) and [`clear`](Self::clear)
+///   are linearizable: each takes effect at one moment between its call and its return. On processors where a store does not become visible
+///   to all others at once (POWER), two readers may see two unrelated writes in different order ([C6](crate::safety)).
 /// * A scan yields every key that is there for the whole of it exactly once, and in order. A key that comes or goes meanwhile may be yielded or
 ///   not; what is yielded is there, with that value, at a moment within the step.
 /// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact when nobody changes the map.

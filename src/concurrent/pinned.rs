@@ -262,8 +262,9 @@ macro_rules! operations {
             /// is changed then. Where it gives back the value it got, nothing is written. While it runs, what all maps retire is held back.
             ///
             /// # Panics
-            /// If `f` does; or as [`insert`](Self::insert), where it would store a value. Without memory it aborts, as that does. So it is for the methods
-            /// that are made of it: [`update`](Self::update), [`fetch_update`](Self::fetch_update), [`remove_if`](Self::remove_if).
+            /// If `f` does; or as [`insert`](Self::insert), where it would store a value. Without memory it aborts, as that does. So it is
+            /// for the methods that are made of it: [`update`](Self::update), [`fetch_update`](Self::fetch_update),
+            /// [`remove_if`](Self::remove_if).
             ///
             /// ```
             #[doc = $docs]
@@ -342,8 +343,8 @@ macro_rules! operations {
                 old.filter(|_| new.is_none())
             }
 
-            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same. Without memory it aborts,
-            /// as [`remove`](Self::remove) does.
+            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same. Without memory
+            /// it aborts, as [`remove`](Self::remove) does.
             ///
             /// ```
             #[doc = $docs]

@@ -52,8 +52,8 @@ use std::ops::{Bound, RangeBounds};
 /// `size_of::<FastArt>()` bytes, and removing keys gives their memory back.
 ///
 /// # Panics and aborts
-/// Methods that store a key take the part of the standard collections where it cannot be stored: they panic on a key over the limit,
-/// and call [`handle_alloc_error`](std::alloc::handle_alloc_error) without memory. So do, without memory, those that make new nodes for what
+/// Methods that store a key take the part of the standard collections where it cannot be stored: they panic on a key over the limit, and
+/// call [`handle_alloc_error`](std::alloc::handle_alloc_error) without memory. So do, without memory, those that make new nodes for what
 /// stays or is copied: [`remove`](Self::remove), [`pop_first`](Self::pop_first), [`pop_last`](Self::pop_last), [`retain`](Self::retain),
 /// [`remove_range`](Self::remove_range), [`remove_prefix`](Self::remove_prefix), [`split_off`](Self::split_off),
 /// [`shrink_to_fit`](Self::shrink_to_fit) and `clone`. [`try_insert`](Self::try_insert), [`try_remove`](Self::try_remove) and
@@ -308,8 +308,8 @@ impl<V: Value> FastArt<V> {
         Some((key, value))
     }
 
-    /// The longest stored key that `key` begins with, as a part of `key`, and its value. A search, and another for each key that is passed on the
-    /// way back to it, at most one for each byte of `key`.
+    /// The longest stored key that `key` begins with, as a part of `key`, and its value. A search, and another for each key that is passed
+    /// on the way back to it, at most one for each byte of `key`.
     ///
     /// ```
     /// let routes = memkv::FastArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);
@@ -423,7 +423,8 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// Removes the keys inside a range, and says how many there were. O(keys removed), with a search and a removal for each of their leaves.
+    /// Removes the keys inside a range, and says how many there were. O(keys removed), with a search and a removal for each of their
+    /// leaves.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2), ("c", 3)]);

@@ -44,12 +44,12 @@ const PART: usize = 1024;
 /// ```
 ///
 /// # Guarantees
-/// * Operations that take one key are linearizable, as those of a [`ConcurrentArt`](crate::ConcurrentArt) are, also while parts are replaced. What a
-///   scan yields is said at [`HybridRange`].
+/// * Operations that take one key are linearizable, as those of a [`ConcurrentArt`](crate::ConcurrentArt) are, also while parts are
+///   replaced. What a scan yields is said at [`HybridRange`].
 /// * [`len`](Self::len) is exact when nobody writes.
-/// * Readers take no lock of the store and never wait for a writer; now and then one frees retired memory. Writers of one key, and of a few others
-///   whose hash is alike, wait for each other; all of them wait for the moment in which a compaction seals the changes, which is some
-///   microseconds. No function of the caller's runs under a lock.
+/// * Readers take no lock of the store and never wait for a writer; now and then one frees retired memory. Writers of one key, and of a few
+///   others whose hash is alike, wait for each other; all of them wait for the moment in which a compaction seals the changes, which is
+///   some microseconds. No function of the caller's runs under a lock.
 ///
 /// # What lasts
 /// A store that was not opened from a folder is in memory only: a folder that it was [saved](Self::save) to has what was there then, and

@@ -80,9 +80,9 @@ const MOST: usize = 1 << 16;
 /// * A scan yields every key that is there for the whole of it exactly once, and in order. A key that comes or goes meanwhile may be yielded or
 ///   not; a value is that of a moment of the scan.
 /// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact when nobody changes the map, nor splits a shard.
-/// * No function of the caller's runs under a lock. Readers take no lock of the map, write no memory that threads share, and never wait for a
-///   writer; now and then one frees retired memory. A writer waits while keys of its shard are moved, some hundred microseconds at a time, and
-///   while the shard is loaded in bulk.
+/// * No function of the caller's runs under a lock. Readers take no lock of the map, write no memory that threads share, and never wait for
+///   a writer; now and then one frees retired memory. A writer waits while keys of its shard are moved, some hundred microseconds at a
+///   time, and while the shard is loaded in bulk.
 ///
 /// # Costs
 /// The way to the shard is a search in an array of words, one for each boundary. A lookup takes one more load at its end, a write two more atomic
@@ -112,8 +112,8 @@ pub struct ShardInfo {
 }
 
 impl<V: Value> ShardedArt<V> {
-    /// An empty map with one shard, which is split as it grows, until there are as many shards as asked for (from 1 to 65,536); and up to twice
-    /// as many, where some outgrow the others.
+    /// An empty map with one shard, which is split as it grows, until there are as many shards as asked for (from 1 to 65,536); and up to
+    /// twice as many, where some outgrow the others.
     ///
     /// ```
     /// let map = memkv::ShardedArt::<u32>::new(64);

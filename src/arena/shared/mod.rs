@@ -48,8 +48,8 @@ use std::ops::RangeBounds;
 /// # Guarantees
 /// * Point operations and [`clear`](Self::clear) are linearizable, scans yield what stays exactly once and in order, and [`len`](Self::len) is
 ///   exact when nobody changes the map: all as those of [`ConcurrentArt`](crate::ConcurrentArt).
-/// * Readers take no lock of the map and never wait for a writer; now and then one frees retired memory. Nothing that a method returns holds a
-///   lock, and no function of the caller's runs under one.
+/// * Readers take no lock of the map and never wait for a writer; now and then one frees retired memory. Nothing that a method returns
+///   holds a lock, and no function of the caller's runs under one.
 /// * A value that is replaced or removed is dropped just once: when no thread that was using the maps at that time still is. This may be on any
 ///   thread, in whatever call to a map, or after the map itself is gone, so `T` is `Send` and `'static`. A `drop` should not wait for
 ///   others. Should it panic, the panic ends there, and the other values are dropped all the same.

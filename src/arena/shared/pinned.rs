@@ -260,8 +260,8 @@ macro_rules! operations {
             /// is changed then.
             ///
             /// # Panics
-            /// If `f` does; or as [`insert`](Self::insert), where it would store a value. Without memory it aborts, as that does. So it is for
-            /// [`update`](Self::update) and [`remove_if`](Self::remove_if).
+            /// If `f` does; or as [`insert`](Self::insert), where it would store a value. Without memory it aborts, as that does. So it is
+            /// for [`update`](Self::update) and [`remove_if`](Self::remove_if).
             ///
             /// ```
             #[doc = $docs]
@@ -324,8 +324,8 @@ macro_rules! operations {
                 })
             }
 
-            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same. Without memory it aborts,
-            /// as [`remove`](Self::remove) does.
+            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same. Without memory
+            /// it aborts, as [`remove`](Self::remove) does.
             ///
             /// ```
             #[doc = $docs]
