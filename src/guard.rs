@@ -266,18 +266,22 @@ thread_local! {
     static LOCKS: Cell<usize> = const { Cell::new(0) };
 }
 
+/// What is read often, on a cache line of its own.
+#[repr(align(128))]
+pub(crate) struct Apart<T>(pub(crate) T);
+
 /// A caller's code that waits until the thread that came to run it has no lock.
 type Later = Box<dyn FnOnce() + Send>;
 
 static LATER: std::sync::Mutex<Vec<Later>> = std::sync::Mutex::new(Vec::new());
-static IS_LATER: AtomicBool = AtomicBool::new(false);
+static IS_LATER: Apart<AtomicBool> = Apart(AtomicBool::new(false));
 
 /// Runs a caller's code, which may use any map, now; or, while this thread has a lock or runs such code already, afterwards: so it meets no lock of
 /// its own thread, and takes no stack however much there is.
 pub(crate) fn apart(work: impl FnOnce() + Send + 'static) {
     if LOCKS.get() > 0 {
         LATER.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(work));
-        return IS_LATER.store(true, Relaxed);
+        return IS_LATER.0.store(true, Relaxed);
     }
     let _running = Locking::new();
     work();
@@ -297,17 +301,22 @@ impl Locking {
 impl Drop for Locking {
     #[inline]
     fn drop(&mut self) {
-        if LOCKS.get() == 1 && IS_LATER.load(Relaxed) {
+        if LOCKS.get() == 1 && IS_LATER.0.load(Relaxed) {
             run_later();
         }
         LOCKS.set(LOCKS.get() - 1);
     }
 }
 
+/// Whether this thread has a lock of the library's, or runs what waited for one.
+pub(crate) fn is_locking() -> bool {
+    LOCKS.get() > 0
+}
+
 /// Runs what waits. The thread counts as locking meanwhile, so what comes up then waits, too.
 #[cold]
 fn run_later() {
-    while IS_LATER.swap(false, Relaxed) {
+    while IS_LATER.0.swap(false, Relaxed) {
         let all = std::mem::take(&mut *LATER.lock().unwrap_or_else(PoisonError::into_inner));
         all.into_iter().for_each(|work| work());
     }
@@ -377,6 +386,9 @@ pub(crate) fn flush() {
             pin.renew();
         }
     }
+    drop(pin);
+    // Another thread may have left some to whoever comes first.
+    drop(Locking::new());
 }
 
 /// Bytes that are retired and not yet freed, of all maps together.

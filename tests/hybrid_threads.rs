@@ -189,3 +189,17 @@ fn drops_use_a_store_while_it_compacts() {
         drop(cache);
     });
 }
+
+/// A store that is asked to compact whatever there is has nothing to do when there is nothing.
+#[test]
+fn nothing_is_not_compacted_for_ever() {
+    comes_back(|| {
+        let store = HybridStore::with_options(HybridOptions::new().compact_bytes(0).compact_percent(0).compact_log(0)).unwrap();
+        for i in 0..1000u64 {
+            store.insert(i.to_be_bytes(), i).unwrap();
+        }
+        (0..1000u64).for_each(|i| assert_eq!(store.remove(i.to_be_bytes()).unwrap(), Some(i)));
+        store.compact().unwrap();
+        drop(store);
+    });
+}

@@ -90,6 +90,7 @@ impl Shared {
         }
         let is_settled = work.folder.as_ref().is_none_or(Folder::is_settled);
         if is_settled && self.core.with(|state| state.delta.is_empty()) {
+            self.replayed.store(0, Relaxed);
             return Ok(());
         }
         let next = work.folder.as_ref().map_or(Ok(None), Folder::next_log)?;
@@ -118,8 +119,8 @@ impl Shared {
         let count = if few { sealed.len() } else { usize::MAX };
         let patch = || base.patch(&self.options.frozen, count, |(start, end)| sealed.batches(start, end));
         // By a thread of its own: one of another pool would do other work meanwhile, and may come to wait for this very compaction.
-        let patched = thread::scope(|scope| scope.spawn(|| pool.install(patch)).join());
-        let patched = patched.unwrap_or_else(|panic| resume_unwind(panic));
+        let patched = thread::scope(|scope| Ok(thread::Builder::new().spawn_scoped(scope, || pool.install(patch))?.join()));
+        let patched = patched.map_err(HybridError::Io)?.unwrap_or_else(|panic| resume_unwind(panic));
         let patched = patched.map_err(|error| HybridError::Base { file: None, error })?;
         let trained = if patched.rebuilt { patched.layer.len() } else { work.trained };
         if let Some(folder) = &mut work.folder {
@@ -158,8 +159,9 @@ impl Shared {
         let _busy = Busy(self);
         loop {
             let mut work = self.work();
-            // Another thread may have compacted meanwhile.
-            if !self.is_over() || self.compact_with(&mut work).is_err() {
+            // Another thread may have compacted meanwhile. What an empty delta takes may be more than is asked for.
+            let before = self.done.lock().compactions;
+            if !self.is_over() || self.compact_with(&mut work).is_err() || self.done.lock().compactions == before {
                 break;
             }
         }

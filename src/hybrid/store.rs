@@ -347,7 +347,7 @@ impl HybridStore {
         }
         // Held until the thread is known: it may have ended by then, and another one begun.
         let mut worker = self.worker.lock();
-        if let Some(before) = worker.take() {
+        if let Some(before) = worker.take().filter(|worker| !is_own(worker)) {
             // It has ended, or is about to, and has noted it if it panicked.
             let _ = before.join();
         }
@@ -504,11 +504,17 @@ impl From<FrozenLayer> for HybridStore {
     }
 }
 
+/// Whether this is the thread.
+fn is_own(worker: &std::thread::JoinHandle<()>) -> bool {
+    worker.thread().id() == std::thread::current().id()
+}
+
 impl Drop for HybridStore {
     /// Waits for a compaction in the background, and writes what waits in the log's memory, as far as that goes: [`sync`](Self::sync) reports errors.
     fn drop(&mut self) {
-        // A value of another map that owns the store may be dropped by the store's own thread, which cannot wait for itself.
-        if let Some(worker) = self.worker.get_mut().take().filter(|worker| worker.thread().id() != std::thread::current().id()) {
+        // A value of another map that owns the store may be dropped by the store's own thread, or by that of a store whose owner this one's thread
+        // is about to drop. Then the compaction comes to its end by itself; until then a folder is in use.
+        if let Some(worker) = self.worker.get_mut().take().filter(|worker| !is_own(worker) && !guard::is_locking()) {
             let _ = worker.join();
         }
         let _ = self.sync();

@@ -1,7 +1,7 @@
 //! Tests of the pool.
 
 use super::classes::{PAGE, SIZES};
-use super::heap::{BUSY, LARGE_SLAB};
+use super::heap::{BUSY, LARGE_SLAB, SMALL_BYTES};
 use super::*;
 
 use std::collections::HashMap;
@@ -169,7 +169,7 @@ fn small_programs_take_no_slab() {
 fn direct_then_small_then_large_and_back() {
     let pool = Pool::new();
     let mut cells = Vec::new();
-    while pool.usage().used < 24 << 20 {
+    while pool.usage().used < SMALL_BYTES + (8 << 20) {
         cells.push(Filled::new(&pool, 1000, cells.len() as u8));
     }
     let bytes = |home| -> usize {
@@ -177,7 +177,7 @@ fn direct_then_small_then_large_and_back() {
         of.map(|cell| cell.size).sum()
     };
     assert!((DIRECT_BYTES..DIRECT_BYTES + 4096).contains(&bytes(Home::Direct)));
-    assert!((15 << 20..=16 << 20).contains(&bytes(Home::Small)));
+    assert!((SMALL_BYTES - (1 << 20)..=SMALL_BYTES).contains(&bytes(Home::Small)));
     assert!(bytes(Home::Large) > 6 << 20);
     assert_eq!(pool.busy.load(Relaxed), 1);
     let mut rng = Rng(3);
