@@ -309,6 +309,7 @@ impl Drop for Locking {
 }
 
 /// Whether this thread has a lock of the library's, or runs what waited for one.
+#[cfg(all(feature = "rayon", not(loom)))]
 pub(crate) fn is_locking() -> bool {
     LOCKS.get() > 0
 }
