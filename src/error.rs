@@ -89,6 +89,22 @@ impl From<InsertError> for BuildError {
     }
 }
 
+/// An error of a file that is reported again and again.
+#[cfg(all(feature = "rayon", not(loom)))]
+pub(crate) struct Failure(std::io::ErrorKind, String);
+
+#[cfg(all(feature = "rayon", not(loom)))]
+impl Failure {
+    pub(crate) fn new(error: &std::io::Error) -> Self {
+        Failure(error.kind(), error.to_string())
+    }
+
+    /// The error, if there was one.
+    pub(crate) fn check(failed: Option<&Self>) -> std::io::Result<()> {
+        failed.map_or(Ok(()), |Failure(kind, what)| Err(std::io::Error::new(*kind, what.clone())))
+    }
+}
+
 /// Answers a failed store as the standard collections would.
 #[cold]
 pub(crate) fn fail(error: InsertError) -> ! {

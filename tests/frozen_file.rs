@@ -127,19 +127,24 @@ fn every_truncation_is_noticed() {
     }
 }
 
+/// A stream of numbers that look random.
+fn random() -> impl FnMut() -> u64 {
+    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+    move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    }
+}
+
 /// Damage of several bytes at once, in the chunks, read without verifying.
 #[test]
 fn random_damage_does_no_harm() {
     let folder = Folder::new("damage");
     let path = folder.file("layer");
     let pairs = pairs(500);
-    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
-    let mut random = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    };
+    let mut random = random();
     for options in kinds() {
         let bytes = options.chunk_keys(200).from_sorted(&pairs).unwrap().to_bytes();
         for _ in 0..300 {
@@ -186,13 +191,7 @@ fn forged_files_do_no_harm() {
     pairs.push((Vec::new(), 8));
     pairs.sort();
     let some: Vec<_> = pairs.iter().step_by(7).cloned().collect();
-    let mut seed = 0x9E37_79B9_7F4A_7C15u64;
-    let mut random = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    };
+    let mut random = random();
     for options in kinds() {
         for chunk in [300, 40] {
             let bytes = options.clone().chunk_keys(chunk).from_sorted(&pairs).unwrap().to_bytes();

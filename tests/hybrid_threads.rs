@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::comes_back;
 use common::history::{Answer, Call, Subject, histories, key};
 use memkv::{FrozenOptions, HybridOptions, HybridStore, SymbolTable};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -136,17 +137,6 @@ fn many_threads_share_one_store_and_each_keeps_its_own() {
     store.compact().unwrap();
     assert_eq!((store.len(), store.iter().count(), store.stats().base_keys), (16_000, 16_000, 16_000));
     assert!(store.stats().compactions > 1);
-}
-
-/// Runs something that must not wait for itself.
-fn comes_back(work: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = std::sync::mpsc::channel();
-    let thread = thread::spawn(move || {
-        work();
-        done.send(()).unwrap();
-    });
-    is_done.recv_timeout(std::time::Duration::from_secs(120)).expect("a thread waits for itself, or has failed");
-    thread.join().unwrap();
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What writers retire stays bounded, whatever handle they write by and whoever scans beside them.
 
+mod common;
+
+use common::comes_back;
 use memkv::concurrent::Pinned;
 use memkv::{ConcurrentArenaArt, ConcurrentArt, ShardedArt};
 use std::cell::RefCell;
 use std::sync::{LazyLock, Mutex, MutexGuard, mpsc};
 use std::thread;
-use std::time::Duration;
 
 /// Bytes that may be retired.
 const MOST: usize = 16 << 20;
@@ -32,20 +34,17 @@ fn most(mut insert: impl FnMut([u8; 8], u64), retired: impl Fn() -> usize) -> us
 
 #[test]
 fn by_a_handle() {
-    let _alone = alone();
-    let map = ConcurrentArt::new();
-    let pinned = map.pin();
-    let most = most(|key, i| _ = pinned.insert(key, i), || map.memory_usage().retired);
-    assert!(most < MOST, "{most}");
-}
-
-#[test]
-fn by_a_handle_of_shards() {
-    let _alone = alone();
-    let map = ShardedArt::new(4);
-    let pinned = map.pin();
-    let most = most(|key, i| _ = pinned.insert(key, i), || map.memory_usage().retired);
-    assert!(most < MOST, "{most}");
+    macro_rules! check {
+        ($map:expr) => {{
+            let _alone = alone();
+            let map = $map;
+            let pinned = map.pin();
+            let most = most(|key, i| _ = pinned.insert(key, i), || map.memory_usage().retired);
+            assert!(most < MOST, "{most}");
+        }};
+    }
+    check!(ConcurrentArt::new());
+    check!(ShardedArt::new(4));
 }
 
 #[test]
@@ -117,8 +116,7 @@ fn drops_change_a_map_whose_shards_split() {
         }
     }
     let _alone = alone();
-    let (done, is_done) = mpsc::channel();
-    thread::spawn(move || {
+    comes_back(|| {
         let values = ConcurrentArenaArt::new();
         for i in 0..2 * KEYS {
             MAP.insert(i.to_be_bytes(), i);
@@ -126,9 +124,7 @@ fn drops_change_a_map_whose_shards_split() {
                 values.insert("value", Clears);
             }
         }
-        done.send(()).unwrap();
     });
-    is_done.recv_timeout(Duration::from_secs(120)).expect("a thread waits for itself");
 }
 
 /// A scan in small steps, beside a thread that writes as often as it steps.

@@ -14,8 +14,9 @@ const CALLS: u32 = 64;
 ///
 /// To call a method of the map, a thread pins itself: it says that it reads, so that what it reads is not freed. This handle does so once for
 /// several calls, which saves some ten nanoseconds for each; all point operations of the map are here too, with the same
-/// guarantees. The map's other methods can be called by it as well ([`Deref`](std::ops::Deref)), and pin for themselves. The handle pins anew every few calls. One that is kept without a call holds back what all maps retire, and so does one that is
-/// used while the same thread has another pin, of a handle, a cursor or a range: only a thread's sole pin can be renewed. It is not `Send`.
+/// guarantees. The map's other methods can be called by it as well ([`Deref`](std::ops::Deref)), and pin for themselves. The handle pins anew
+/// every few calls. One that is kept without a call holds back what all maps retire, and so does one that is used while the same thread has another
+/// pin, of a handle, a cursor or a range: only a thread's sole pin can be renewed. It is not `Send`.
 ///
 /// ```
 /// let map = memkv::ConcurrentArt::new();

@@ -1,4 +1,4 @@
-//! What the ranges of shared maps have in common: two cursors that walk towards each other.
+//! What the ranges of shared maps have in common: a cursor that walks in from both ends.
 
 use crate::key;
 use crate::raw::{SharedCursor, ValueCursor};

@@ -19,12 +19,12 @@ use super::packed::{BLOCK, PADDING, TreeBuilder};
 use super::pending::Pending;
 use super::symbols::{Encoder, Kind, Sample};
 use crate::MAX_KEY_LEN;
+use crate::error::Failure;
 use crate::raw::{common_prefix, pool};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -87,7 +87,7 @@ struct Work {
     done: Vec<Chunk>,
     file: Option<NewFile>,
     /// Why the file could not be written.
-    failed: Option<(io::ErrorKind, String)>,
+    failed: Option<Failure>,
 }
 
 impl Work {
@@ -98,10 +98,7 @@ impl Work {
     }
 
     fn check(&self) -> Result<(), FrozenError> {
-        match &self.failed {
-            None => Ok(()),
-            Some((kind, what)) => Err(io::Error::new(*kind, what.clone()).into()),
-        }
+        Ok(Failure::check(self.failed.as_ref())?)
     }
 
     fn send(&mut self, pending: Pending, options: &FrozenOptions, encoder: &Arc<Encoder>) -> Result<(), FrozenError> {
@@ -143,7 +140,7 @@ impl Work {
             while let Some(mut chunk) = self.early.remove(&self.done.len()) {
                 if let Some(file) = &mut self.file {
                     if let Err(error) = file.write(chunk.data.as_slice()) {
-                        self.failed = Some((error.kind(), error.to_string()));
+                        self.failed = Some(Failure::new(&error));
                         return self.check();
                     }
                     chunk.data = chunk.data.forget();
@@ -480,23 +477,24 @@ impl Part {
             self.error = Some(FrozenError::KeyTooLong { position, len: key.len() });
             return;
         }
-        let last = self.chunks.last().map(Pending::last);
-        if last.is_some_and(|last| last >= key) {
+        if !push(&mut self.chunks, options, key, value) {
             self.error = Some(FrozenError::NotAscending { position, key: key.to_vec() });
-            return;
         }
-        push(&mut self.chunks, options, key, value);
     }
 }
 
-/// Adds a key that is greater than all before to the last of some chunks, or a new one.
-fn push(chunks: &mut Vec<Pending>, options: &FrozenOptions, key: &[u8], value: u64) {
-    match chunks.last_mut().filter(|chunk| !is_full(chunk, options)) {
-        Some(chunk) => _ = chunk.push(key, value),
-        None => {
-            let mut chunk = Pending::default();
-            chunk.push(key, value);
-            chunks.push(chunk);
+/// Adds a key to the last of some chunks, or a new one, if it is greater than all before.
+fn push(chunks: &mut Vec<Pending>, options: &FrozenOptions, key: &[u8], value: u64) -> bool {
+    match chunks.last_mut() {
+        Some(chunk) if !is_full(chunk, options) => chunk.push(key, value),
+        last => {
+            let ascends = last.is_none_or(|last| last.last() < key);
+            if ascends {
+                let mut chunk = Pending::default();
+                chunk.push(key, value);
+                chunks.push(chunk);
+            }
+            ascends
         }
     }
 }
@@ -532,7 +530,7 @@ where
                 pendings.push(chunk);
             } else {
                 let _: Result<(), Infallible> = chunk.for_each(|key, value| {
-                    push(&mut pendings, options, key, value);
+                    _ = push(&mut pendings, options, key, value);
                     Ok(())
                 });
             }

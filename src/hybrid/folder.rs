@@ -111,12 +111,8 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
-    /// Writes the manifest of an empty store to a folder, in which nothing of another one may be.
-    fn begin(folder: &Path) -> Result<Self, HybridError> {
-        let (layers, logs) = numbers(folder)?;
-        if !layers.is_empty() || !logs.is_empty() {
-            return Err(HybridError::Missing { file: folder.join("MANIFEST") });
-        }
+    /// Writes the manifest of an empty store to a folder.
+    fn begin(folder: &Path) -> io::Result<Self> {
         let manifest = Manifest { first_log: 1, ..Manifest::default() };
         manifest.write(folder)?;
         Ok(manifest)
@@ -164,7 +160,17 @@ impl Folder {
     /// Opens a folder, or makes it, and reads its base. Nothing that is there is changed unless all of it is understood.
     pub(super) fn open(path: &Path, wal: Wal) -> Result<(Self, Option<FrozenLayer>), HybridError> {
         let lock = lock(path)?;
-        let manifest = Manifest::read(&path.join("MANIFEST"))?.map_or_else(|| Manifest::begin(path), Ok)?;
+        let file = path.join("MANIFEST");
+        let manifest = match Manifest::read(&file)? {
+            Some(manifest) => manifest,
+            None => {
+                let (layers, logs) = numbers(path)?;
+                if !layers.is_empty() || !logs.is_empty() {
+                    return Err(HybridError::Missing { file });
+                }
+                Manifest::begin(path)?
+            }
+        };
         let folder = Folder { path: path.to_owned(), manifest, wal, log: Err(manifest.first_log), _lock: lock };
         let base = if manifest.layer == 0 { None } else { Some(folder.read_layer()?) };
         Ok((folder, base))

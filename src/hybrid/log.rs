@@ -18,6 +18,7 @@ use super::delta::Change;
 use super::error::HybridError;
 use super::journal::Journal;
 use crate::crash;
+use crate::error::Failure;
 use crate::frozen::NewFile;
 use parking_lot::{Condvar, Mutex};
 use std::fs::File;
@@ -48,7 +49,7 @@ struct Waiting {
     /// The log that has to end before anything is written to this one.
     previous: Option<Arc<Log>>,
     ended: bool,
-    failed: Option<(io::ErrorKind, String)>,
+    failed: Option<Failure>,
 }
 
 struct Tail {
@@ -151,7 +152,7 @@ impl Log {
             match written {
                 Ok(()) => (waiting.synced, waiting.ended) = (place, end),
                 // What a disk has of a write that failed cannot be known, so nothing may follow it.
-                Err(error) => waiting.failed = Some((error.kind(), error.to_string())),
+                Err(error) => waiting.failed = Some(Failure::new(&error)),
             }
             self.written.notify_all();
         }
@@ -175,10 +176,7 @@ fn no_notes() -> Vec<u8> {
 
 impl Waiting {
     fn check(&self) -> io::Result<()> {
-        match &self.failed {
-            None => Ok(()),
-            Some((kind, what)) => Err(io::Error::new(*kind, what.clone())),
-        }
+        Failure::check(self.failed.as_ref())
     }
 }
 

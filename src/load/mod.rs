@@ -195,7 +195,8 @@ impl<V: Value + Send + Sync> FastArt<V> {
     /// for those that are being sorted, a few in a hundred.
     ///
     /// # Errors
-    /// A key is over the limit, or is another one each time it is asked for, or there is no memory.
+    /// A key is over the limit, or is another one each time it is asked for, or there is no memory. Sorting keys that change may also panic, as the standard
+    /// library's does.
     ///
     /// ```
     /// let map = memkv::FastArt::from_unsorted(&[("b", 1u64), ("a", 2), ("b", 3)])?;
@@ -211,7 +212,8 @@ impl<V: Value + Send + Sync> ConcurrentArt<V> {
     /// [`FastArt::from_unsorted`], to share.
     ///
     /// # Errors
-    /// A key is over the limit, or is another one each time it is asked for, or there is no memory.
+    /// A key is over the limit, or is another one each time it is asked for, or there is no memory. Sorting keys that change may also panic, as the standard
+    /// library's does.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from_unsorted(&[("b", 1u64), ("a", 2)])?;

@@ -22,7 +22,7 @@ pub(crate) struct SharedCursor<'t, B: Bits> {
     behind: bool,
     /// Leaves left under this pin.
     left: u32,
-    /// Whether the thread had no other pin when this cursor was made, hence holds no lock that a drop may want.
+    /// Whether the thread had no other pin when this cursor was made: under two, little can be collected.
     alone: bool,
     pin: Pin,
 }

@@ -27,7 +27,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// some tens of kilobytes for each shard.
     ///
     /// # Errors
-    /// A key is over the limit: then the map is as it was. Or there is no memory: then some of the pairs may be there.
+    /// A key is over the limit: then the map has the pairs that it had, perhaps in other shards. Or a key is another one each time it is asked for, or
+    /// there is no memory: then some of the pairs may be there. Sorting keys that change may also panic, as the standard library's does.
     ///
     /// ```
     /// let map = memkv::ShardedArt::new(4);

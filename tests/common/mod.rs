@@ -24,6 +24,17 @@ pub(crate) fn key() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(part, 0..5).prop_map(|parts| parts.concat())
 }
 
+/// Runs something that must not wait for itself.
+pub(crate) fn comes_back(work: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        work();
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(std::time::Duration::from_secs(120)).expect("a thread waits for itself, or has failed");
+    thread.join().unwrap();
+}
+
 /// One end of a range.
 pub(crate) fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
     prop_oneof![

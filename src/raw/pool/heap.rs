@@ -12,8 +12,7 @@ use super::classes::{CLASSES, PAGE, SIZES, borrow_table};
 pub(super) const SMALL_SLAB: usize = 256 << 10;
 /// Bytes of a large slab: the size of a huge page.
 pub(super) const LARGE_SLAB: usize = 2 << 20;
-/// A heap takes small slabs until it holds this many bytes in them: then a large one, of which half is idle on average, is little beside it. The odd
-/// part shifts the steps.
+/// A heap takes small slabs until it holds this many bytes in them: then a large one, of which half is idle on average, is little beside it.
 pub(super) const SMALL_BYTES: usize = 67 << 18;
 /// A heap with more live bytes than this counts as busy, until it has fewer
 /// than half of them.
