@@ -69,7 +69,7 @@ fn spread(key: &[u8]) -> usize {
     (hash >> 32) as usize
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, feature = "rayon", not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

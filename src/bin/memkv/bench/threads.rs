@@ -2,7 +2,8 @@
 //!
 //! Each structure is measured in a process of its own, at each number of threads in turn: loaded by all threads, each a slice of the keys in
 //! random order; then read, updated and scanned for a while by each workload. Rates are operations a second of wall time, of all threads
-//! together; latencies are taken of one operation in sixteen.
+//! together; latencies are taken of one operation in sixteen. A thread chooses sixteen operations at a time and copies their keys, which costs
+//! a small part of them, and then runs them, as if the keys had just come from elsewhere.
 //!
 //! The workloads A to F are those of Cooper et al., "Benchmarking cloud serving systems with YCSB", 2010, with zipfian
 //! constant 0.99.
@@ -32,8 +33,8 @@ const SCAN: usize = 100;
 const HOT: usize = 64;
 /// How long a reader stays pinned while others write.
 const PINNED: Duration = Duration::from_millis(100);
-/// Operations to one whose latency is taken.
-const SAMPLE: u64 = 16;
+/// Operations that are chosen together; of the first, the latency is taken.
+const GROUP: usize = 16;
 
 /// What to measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -129,6 +130,37 @@ struct Bench<'a, I> {
     errors: AtomicUsize,
 }
 
+/// What is done with a key.
+#[derive(Clone, Copy)]
+enum Operation {
+    Read { there: bool },
+    Insert(u64),
+    Add,
+    Scan(usize),
+}
+
+/// Operations, and copies of their keys.
+#[derive(Default)]
+struct Group {
+    keys: Keys,
+    operations: Vec<Operation>,
+}
+
+impl Group {
+    fn fill(&mut self, keys: &Keys, chosen: impl Iterator<Item = (usize, Operation)>) {
+        self.keys.clear();
+        self.operations.clear();
+        for (i, operation) in chosen {
+            self.keys.push(keys.get(i));
+            self.operations.push(operation);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8], Operation)> {
+        self.keys.iter().zip(self.operations.iter().copied())
+    }
+}
+
 /// Latencies up to a minute, of three digits.
 pub(super) fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_max(60_000_000_000, 3)?)
@@ -144,16 +176,9 @@ impl<I: SharedIndex> Bench<'_, I> {
         (hash(self.seed, rank as u64) % self.loaded as u64) as usize
     }
 
-    fn read(&self, i: usize) {
-        // A key that a workload inserts may be on its way yet.
-        if self.map.get(self.keys.get(i)).is_none() && i < self.loaded {
-            self.errors.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn scan(&self, from: usize, count: usize) {
+    fn scan(&self, from: &[u8], count: usize) {
         let mut last: Vec<u8> = Vec::new();
-        self.map.scan(self.keys.get(from), count, |key, value| {
+        self.map.scan(from, count, |key, value| {
             if key <= &last[..] && !last.is_empty() {
                 self.errors.fetch_add(1, Relaxed);
             }
@@ -163,39 +188,49 @@ impl<I: SharedIndex> Bench<'_, I> {
         });
     }
 
-    /// Inserts a further key, or updates one where none is left.
-    fn insert(&self, rng: &mut Rng) {
+    /// A further key to insert, or one to update where none is left.
+    fn further(&self, rng: &mut Rng) -> (usize, Operation) {
         let i = self.next.fetch_add(1, Relaxed);
         let i = if i < self.keys.len() { i } else { rng.below(self.loaded as u64) as usize };
-        self.map.insert(self.keys.get(i), value_of(i));
+        (i, Operation::Insert(value_of(i)))
     }
 
-    fn step(&self, workload: Workload, thread: usize, rng: &mut Rng) {
+    /// Chooses an operation, and the key it is about.
+    fn choose(&self, workload: Workload, thread: usize, rng: &mut Rng) -> (usize, Operation) {
         let zipf = |rng: &mut Rng| self.strewn(self.zipf.rank(rng));
+        let any = |rng: &mut Rng| rng.below(self.loaded as u64) as usize;
+        // A key that a workload inserts may be on its way yet.
+        let read = |i: usize| (i, Operation::Read { there: i < self.loaded });
         match workload {
-            Workload::Reads => self.read(rng.below(self.loaded as u64) as usize),
+            Workload::Reads => read(any(rng)),
             Workload::Mixed(updates) => {
                 let i = zipf(rng);
-                if rng.below(100) < updates { self.map.insert(self.keys.get(i), rng.next()) } else { self.read(i) }
+                if rng.below(100) < updates { (i, Operation::Insert(rng.next())) } else { read(i) }
             }
-            Workload::Latest if rng.below(20) == 0 => self.insert(rng),
+            Workload::Latest | Workload::Scans if rng.below(20) == 0 => self.further(rng),
             Workload::Latest => {
                 // Not the very last, which other threads are inserting.
-                let last = self.next.load(Relaxed).min(self.keys.len()).saturating_sub(64).max(1);
-                self.read((last - 1).saturating_sub(self.zipf.rank(rng)).min(self.loaded.max(last) - 1));
+                let last = self.next.load(Relaxed).min(self.keys.len()).saturating_sub(4 * GROUP).max(1);
+                read((last - 1).saturating_sub(self.zipf.rank(rng)).min(self.loaded.max(last) - 1))
             }
-            Workload::Scans if rng.below(20) == 0 => self.insert(rng),
-            Workload::Scans => self.scan(zipf(rng), 1 + rng.below(SCAN as u64) as usize),
+            Workload::Scans => (zipf(rng), Operation::Scan(1 + rng.below(SCAN as u64) as usize)),
             Workload::Modify => {
                 let i = zipf(rng);
-                if rng.below(2) == 0 { self.map.add(self.keys.get(i), 1) } else { self.read(i) }
+                if rng.below(2) == 0 { (i, Operation::Add) } else { read(i) }
             }
-            Workload::Hot => self.map.add(self.keys.get(self.strewn(rng.below(HOT as u64) as usize)), 1),
-            Workload::ScansBesideWriter if thread == 0 && rng.below(2) == 0 => self.insert(rng),
-            Workload::ScansBesideWriter if thread == 0 => {
-                self.map.insert(self.keys.get(rng.below(self.loaded as u64) as usize), rng.next());
-            }
-            Workload::ScansBesideWriter => self.scan(rng.below(self.loaded as u64) as usize, SCAN),
+            Workload::Hot => (self.strewn(rng.below(HOT as u64) as usize), Operation::Add),
+            Workload::ScansBesideWriter if thread == 0 && rng.below(2) == 0 => self.further(rng),
+            Workload::ScansBesideWriter if thread == 0 => (any(rng), Operation::Insert(rng.next())),
+            Workload::ScansBesideWriter => (any(rng), Operation::Scan(SCAN)),
+        }
+    }
+
+    fn perform(&self, key: &[u8], operation: Operation) {
+        match operation {
+            Operation::Read { there } => self.note(self.map.get(key).is_some() || !there),
+            Operation::Insert(value) => self.map.insert(key, value),
+            Operation::Add => self.map.add(key, 1),
+            Operation::Scan(count) => self.scan(key, count),
         }
     }
 
@@ -212,13 +247,16 @@ impl<I: SharedIndex> Bench<'_, I> {
             let (barrier, stop) = (&barrier, &stop);
             let work = move |t: usize| -> Result<(u64, Histogram<u64>)> {
                 let (mut rng, mut latencies, mut done) = (Rng::new(hash(self.seed, t as u64)), histogram()?, 0);
+                let mut group = Group::default();
                 barrier.wait();
                 while !stop.load(Relaxed) {
+                    group.fill(self.keys, (0..GROUP).map(|_| self.choose(workload, t, &mut rng)));
+                    let mut operations = group.iter();
                     let begin = Instant::now();
-                    self.step(workload, t, &mut rng);
+                    operations.by_ref().take(1).for_each(|(key, operation)| self.perform(key, operation));
                     latencies.saturating_record(begin.elapsed().as_nanos() as u64);
-                    (1..SAMPLE).for_each(|_| self.step(workload, t, &mut rng));
-                    done += SAMPLE;
+                    operations.for_each(|(key, operation)| self.perform(key, operation));
+                    done += GROUP as u64;
                 }
                 Ok((done, latencies))
             };
@@ -253,8 +291,12 @@ impl<I: SharedIndex> Bench<'_, I> {
                 .iter()
                 .map(|order| {
                     scope.spawn(move || {
+                        let mut group = Group::default();
                         barrier.wait();
-                        order.iter().for_each(|&i| self.map.insert(self.keys.get(i as usize), value_of(i as usize)));
+                        for part in order.chunks(GROUP) {
+                            group.fill(self.keys, part.iter().map(|&i| (i as usize, Operation::Insert(value_of(i as usize)))));
+                            group.iter().for_each(|(key, operation)| self.perform(key, operation));
+                        }
                     })
                 })
                 .collect();
@@ -302,7 +344,9 @@ impl<I: SharedIndex> Bench<'_, I> {
     }
 
     fn note(&self, right: bool) {
-        self.errors.fetch_add(usize::from(!right), Relaxed);
+        if !right {
+            self.errors.fetch_add(1, Relaxed);
+        }
     }
 }
 
