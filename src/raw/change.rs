@@ -115,13 +115,12 @@ pub(crate) struct Owned<'a> {
     pub(crate) slot: &'a Slot,
 }
 
-/// A node that is replaced, and the slot it was found in.
-pub(crate) type Old<'a> = (&'a Slot, Node);
-
 /// What happens at one level of the tree.
-pub(crate) struct Step<'a> {
+///
+/// It has no reference into an old node: it is read while these are given back, one after the other.
+pub(crate) struct Step {
     /// The nodes replaced, neighbours from left to right.
-    pub(crate) old: [Option<Old<'a>>; 2],
+    pub(crate) old: [Option<Node>; 2],
     /// The first item replaced, counted over all old nodes.
     pub(crate) at: usize,
     /// How many are replaced; by the new nodes of the level below, or in leaves by the new value.
@@ -130,12 +129,12 @@ pub(crate) struct Step<'a> {
     pub(crate) new: [Option<Node>; 2],
 }
 
-impl<'a> Step<'a> {
-    pub(crate) fn one(old: Old<'a>, at: usize, new: Node) -> Self {
+impl Step {
+    pub(crate) fn one(old: Node, at: usize, new: Node) -> Self {
         Step { old: [Some(old), None], at, gone: 1, new: [Some(new), None] }
     }
 
-    fn olds(&self) -> impl Iterator<Item = Old<'a>> + Clone + use<'a> {
+    fn olds(&self) -> impl Iterator<Item = Node> + Clone + use<> {
         self.old.into_iter().flatten()
     }
 
@@ -160,19 +159,18 @@ unsafe fn child(node: Node) -> Child {
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
-unsafe fn hold<'a, M: Mode>(mode: M, top: Owned<'a>, olds: impl Iterator<Item = Old<'a>> + Clone) -> Result<(), Stop> {
+unsafe fn hold<M: Mode>(mode: M, top: Owned<'_>, olds: impl Iterator<Item = Node> + Clone) -> Result<(), Stop> {
     if !mode.lock(top.lock) {
         return Err(Stop::Conflict);
     }
     let mut locked = 0;
     let mut whole = olds.clone().next().is_some() || mode.is_empty(top.slot);
-    for (slot, node) in olds.clone() {
+    for node in olds.clone() {
         // SAFETY: (N1) by the caller: old nodes are live.
         if !unsafe { mode.lock_old(node) } {
             whole = false;
             break;
         }
-        debug_assert!(slot.load().node() == Some(node), "a node has one slot for life");
         locked += 1;
     }
     if whole {
@@ -188,9 +186,9 @@ unsafe fn hold<'a, M: Mode>(mode: M, top: Owned<'a>, olds: impl Iterator<Item = 
 /// # Safety
 /// As for [`commit`].
 #[cold]
-unsafe fn let_go<'a, M: Mode>(mode: M, top: Owned<'a>, olds: impl Iterator<Item = Old<'a>>) {
+unsafe fn let_go<M: Mode>(mode: M, top: Owned<'_>, olds: impl Iterator<Item = Node>) {
     // SAFETY: (N1) by the caller.
-    olds.for_each(|(_, node)| unsafe { mode.unlock_old(node) });
+    olds.for_each(|node| unsafe { mode.unlock_old(node) });
     mode.unlock(top.lock);
 }
 
@@ -199,22 +197,16 @@ unsafe fn let_go<'a, M: Mode>(mode: M, top: Owned<'a>, olds: impl Iterator<Item 
 /// # Safety
 /// As for [`commit`]; and the new nodes are complete.
 #[inline(always)]
-unsafe fn publish<'a, B: Bits, M: Mode>(
-    mode: M,
-    usage: &mut Usage,
-    top: Owned<'a>,
-    olds: impl Iterator<Item = Old<'a>> + Clone,
-    new: Child,
-) {
+unsafe fn publish<B: Bits, M: Mode>(mode: M, usage: &mut Usage, top: Owned<'_>, olds: impl Iterator<Item = Node> + Clone, new: Child) {
     top.slot.store(new);
     count!(Published);
     // SAFETY: (N1) by the caller. (N2) No slot reached from the root leads to the old nodes any more.
     unsafe {
-        for (_, node) in olds.clone() {
+        for node in olds.clone() {
             mode.retire(node);
         }
         mode.unlock(top.lock);
-        for (_, node) in olds {
+        for node in olds {
             mode.give_back::<B>(usage, node);
         }
     }
@@ -236,7 +228,7 @@ pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
     (new, info): (Node, Info),
 ) -> Result<Option<B>, Stop> {
     let (old, n, behind) = (leaf.node, leaf.count(), at + usize::from(put.is_some()));
-    let olds = std::iter::once((top.slot, old));
+    let olds = std::iter::once(old);
     // SAFETY: (N1, C3, N4, N6) by the caller: the old leaf stands still, the new one is ours alone, and places are below their counts.
     unsafe {
         hold(mode, top, olds.clone())?;
@@ -266,7 +258,7 @@ pub(crate) unsafe fn replace_inner<B: Bits, M: Mode>(
     inner: &Keys<'_>,
     new: Node,
 ) -> Result<(), Stop> {
-    let olds = std::iter::once((top.slot, inner.node));
+    let olds = std::iter::once(inner.node);
     // SAFETY: (N1, C3, N4) by the caller: the old node stands still, and the new one is ours alone.
     unsafe {
         hold(mode, top, olds.clone())?;
@@ -289,7 +281,7 @@ pub(crate) unsafe fn commit<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
     top: Owned<'_>,
-    steps: &[Step<'_>],
+    steps: &[Step],
     value: Option<B>,
     expected: Option<B>,
 ) -> Result<Option<B>, Stop> {
@@ -302,7 +294,7 @@ pub(crate) unsafe fn commit<B: Bits, M: Mode>(
             let_go(mode, top, olds);
             return Err(Stop::Conflict);
         }
-        let mut below: Option<&Step<'_>> = None;
+        let mut below: Option<&Step> = None;
         for step in steps {
             match below {
                 None => move_values(step, value),
@@ -324,7 +316,7 @@ pub(crate) unsafe fn commit_made<B: Bits, M: Mode>(
     mode: M,
     made: &mut Made<'_, B>,
     top: Owned<'_>,
-    steps: &[Step<'_>],
+    steps: &[Step],
     value: Option<B>,
     expected: Option<B>,
 ) -> Result<Option<B>, Stop> {
@@ -339,9 +331,9 @@ pub(crate) unsafe fn commit_made<B: Bits, M: Mode>(
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
-unsafe fn replaced<B: Bits>(step: &Step<'_>) -> Option<B> {
+unsafe fn replaced<B: Bits>(step: &Step) -> Option<B> {
     let mut at = step.at;
-    for (_, node) in step.olds().filter(|_| step.gone > 0) {
+    for node in step.olds().filter(|_| step.gone > 0) {
         // SAFETY: (N1, N5) by the caller; the index is below the leaf's count.
         unsafe {
             let info = node.info();
@@ -392,7 +384,7 @@ impl<'s> Places<'s> {
 /// As for [`commit`].
 #[inline(always)]
 unsafe fn splice(
-    step: &Step<'_>,
+    step: &Step,
     put: usize,
     items: impl Fn(Node) -> usize + Copy,
     mut copy: impl FnMut(Node, usize, Node, usize, usize),
@@ -410,7 +402,7 @@ unsafe fn splice(
     // Items before those that go, and how many of these are still to be passed over.
     let (mut before, mut gone) = (step.at, step.gone);
     let mut is_put = false;
-    for (_, from) in step.olds() {
+    for from in step.olds() {
         let (mut i, n) = (0, items(from));
         loop {
             if is_put {
@@ -443,7 +435,7 @@ unsafe fn splice(
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
-unsafe fn move_values<B: Bits>(step: &Step<'_>, value: Option<B>) {
+unsafe fn move_values<B: Bits>(step: &Step, value: Option<B>) {
     // SAFETY: (N1, C3, N4, N6) by the caller: the old leaves stand still, the new ones are ours alone, and places are below their counts.
     unsafe {
         splice(
@@ -462,7 +454,7 @@ unsafe fn move_values<B: Bits>(step: &Step<'_>, value: Option<B>) {
 
 /// # Safety
 /// As for [`commit`].
-unsafe fn move_children(step: &Step<'_>, below: &Step<'_>) {
+unsafe fn move_children(step: &Step, below: &Step) {
     // SAFETY: (N1, C3, N4) by the caller, as for values.
     unsafe {
         splice(

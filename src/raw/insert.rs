@@ -1,6 +1,6 @@
 //! Insertion: a new leaf in the old one's place; past the size limit two, and a separator for the node above.
 
-use super::change::{Alone, Mode, Old, Owned, Step, Stop, commit_made, replace_leaf};
+use super::change::{Alone, Mode, Owned, Step, Stop, commit_made, replace_leaf};
 use super::keys::{Gap, Keys, LINES};
 use super::node::{Child, Info, Kind, Node};
 use super::parts::Parts;
@@ -137,17 +137,16 @@ impl<B: Bits> RawTree<B> {
         let leaf = unsafe { Keys::new(node) };
         let strip = leaf.strip();
         let Err(gap) = leaf.search(&key[strip..]) else { return Err(Stop::Conflict) };
-        let old = (top.slot, node);
         let way = (root, &levels[..], top, &fences);
         let mut parts = Parts::new(3)?;
         if parts.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
-            && Self::insert_among(mode, way, usage, &parts, (key, value), (old, gap.at), split)?
+            && Self::insert_among(mode, way, usage, &parts, (key, value), (node, gap.at), split)?
         {
             return Ok(());
         }
         let mut run = Run::new();
         run.append(&leaf, &key[..strip], |_| (), Some((gap, &key[strip..], ())))?;
-        Self::insert_among(mode, way, usage, &run, (key, value), (old, gap.at), split)?;
+        Self::insert_among(mode, way, usage, &run, (key, value), (node, gap.at), split)?;
         Ok(())
     }
 
@@ -158,7 +157,7 @@ impl<B: Bits> RawTree<B> {
         usage: &mut Usage,
         keys: &impl Sequence,
         (key, value): (&[u8], B),
-        (old, at): (Old<'_>, usize),
+        (old, at): (Node, usize),
         split: Split,
     ) -> Result<bool, Stop> {
         let n = keys.len();
@@ -198,7 +197,7 @@ impl<B: Bits> RawTree<B> {
         key: &[u8],
         mut separator: Vec<u8>,
         split: Split,
-        steps: &mut Vec<Step<'a>>,
+        steps: &mut Vec<Step>,
     ) -> Result<Owned<'a>, Failed> {
         for level in levels.iter().rev() {
             let keys = &level.keys;
@@ -206,7 +205,7 @@ impl<B: Bits> RawTree<B> {
             let rest = &separator[strip..];
             let Err(gap) = keys.search(rest) else { unreachable!("a separator is new") };
             debug_assert_eq!(gap.at, level.at);
-            let old = (level.top.slot, keys.node);
+            let old = keys.node;
             if let Some(info) = keys.grown(rest, gap).filter(|info| info.count() <= INNER_COUNT && info.size::<B>() <= INNER_SIZE) {
                 let node = keys.with::<B>(made.usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
                 made.note(node);

@@ -121,7 +121,7 @@ impl<B: Bits> RawTree<B> {
                 count!(LeafDropped);
                 return Ok(old);
             }
-            let step = Step { old: [Some((top.slot, node)), None], at, gone: keys, new: [None; 2] };
+            let step = Step { old: [Some(node), None], at, gone: keys, new: [None; 2] };
             // SAFETY: (N1, R1) the mode's, by the caller; there are no new nodes.
             return unsafe { commit(mode, usage, top, &[step], None, expected) };
         }
@@ -228,7 +228,7 @@ impl<B: Bits> RawTree<B> {
             let mut steps = Vec::new();
             steps.try_reserve_exact(1 + levels.len())?;
             steps.push(Step {
-                old: [Some((keys.slot(left), a)), Some((keys.slot(left + 1), b))],
+                old: [Some(a), Some(b)],
                 at: if dropped == 0 { 0 } else { leaves[0].count() },
                 gone: removal.map_or(0, |removal| removal.keys),
                 new: [merged, None],
@@ -243,12 +243,12 @@ impl<B: Bits> RawTree<B> {
 
     /// Plans one child in the place of the two at and behind where `levels` end. Inner nodes that become small in turn merge with a
     /// neighbour, or take from it. The slot where all of it hangs.
-    fn replace_pair<'a>(levels: &[Level<'a>], made: &mut Made<'_, B>, key: &[u8], steps: &mut Vec<Step<'a>>) -> Result<Owned<'a>, Failed> {
+    fn replace_pair<'a>(levels: &[Level<'a>], made: &mut Made<'_, B>, key: &[u8], steps: &mut Vec<Step>) -> Result<Owned<'a>, Failed> {
         let mut left = levels.last().map_or(0, |level| level.at);
         // The separator between the nodes that take the place of the pair, if these are two.
         let mut behind: Option<Vec<u8>> = None;
         for (i, level) in levels.iter().enumerate().rev() {
-            let own = (level.top.slot, level.keys.node);
+            let own = level.keys.node;
             // The ordinary case: a separator less, and that is all.
             let large = |info: &Info| info.count() > 0 && (i == 0 || info.size::<B>() >= INNER_SIZE / UNDERFULL);
             if let Some(info) = level.keys.shrunk(left).filter(|info| behind.is_none() && large(info)) {
@@ -268,10 +268,11 @@ impl<B: Bits> RawTree<B> {
             let beside = above.map(|above| {
                 // The pair is this node and its left neighbour, or its right one where it is the first.
                 let first = above.at.saturating_sub(1);
-                let slot = above.keys.slot(if above.at == 0 { 1 } else { first });
-                let Child::Inner(neighbour) = slot.load() else { unreachable!("all leaves are equally deep") };
+                let Child::Inner(neighbour) = above.keys.slot(if above.at == 0 { 1 } else { first }).load() else {
+                    unreachable!("all leaves are equally deep")
+                };
                 // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
-                (above, first, slot, unsafe { Keys::new(neighbour) })
+                (above, first, unsafe { Keys::new(neighbour) })
             });
             let mut alone = || -> Result<Owned<'a>, Failed> {
                 let node = match n {
@@ -282,7 +283,7 @@ impl<B: Bits> RawTree<B> {
                 steps.push(Step { old: [Some(own), None], at: left, gone: 2, new: [node, None] });
                 Ok(level.top)
             };
-            let Some((above, first, slot, neighbour)) = beside else {
+            let Some((above, first, neighbour)) = beside else {
                 if n == 0 {
                     count!(RootCollapse);
                 }
@@ -294,7 +295,7 @@ impl<B: Bits> RawTree<B> {
                 return alone();
             }
             let other = separators(&neighbour, &between[..neighbour.strip()])?;
-            let beside = (slot, neighbour.node);
+            let beside = neighbour.node;
             let (old, at, mut all, high) = match above.at {
                 0 => ([Some(own), Some(beside)], left, run, other),
                 _ => ([Some(beside), Some(own)], neighbour.count() + 1 + left, other, run),
