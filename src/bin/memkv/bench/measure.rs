@@ -273,15 +273,17 @@ impl<'a, I: Index> Bench<'a, I> {
     }
 
     fn miss(&mut self, index: &I) {
-        let misses = self.keys.len().min(MOST_MISSES);
+        // Found before any is looked up: a search through all keys for each would leave nothing of the structure in the caches.
+        let absent = self.absent(self.keys.len().min(MOST_MISSES));
         let mut timer = Timer::default();
-        for at in (0..misses).step_by(BLOCK) {
-            self.fill_misses(BLOCK.min(misses - at));
+        for at in (0..absent.len()).step_by(BLOCK) {
+            self.block.keys.clear();
+            (at..absent.len().min(at + BLOCK)).for_each(|i| self.block.keys.push(absent.get(i)));
             let errors = timer.time(|| self.block.keys.iter().filter(|key| index.get(key).is_some()).count());
             self.check(errors, "a lookup found an absent key");
         }
-        self.outcome.misses = misses;
-        (self.outcome.miss_per_s, self.outcome.miss_per_s_wall) = timer.rates(misses);
+        self.outcome.misses = absent.len();
+        (self.outcome.miss_per_s, self.outcome.miss_per_s_wall) = timer.rates(absent.len());
     }
 
     /// Scans are timed with a check of their length and the sum of their pairs; some more are compared pair by pair.
@@ -371,22 +373,20 @@ impl<'a, I: Index> Bench<'a, I> {
         }
     }
 
-    /// Fills the block with absent keys: held-out ones, and ones that differ from a key at the end, in turn.
-    fn fill_misses(&mut self, count: usize) {
-        self.block.keys.clear();
+    /// Absent keys: held-out ones, and ones that differ from a key at the end, in turn.
+    fn absent(&mut self, count: usize) -> Keys {
+        let mut absent = Keys::default();
         for i in 0..count {
             let held = (i % 2 == 0 && !self.held.is_empty())
                 .then(|| self.held.get(self.rng.below(self.held.len() as u64) as usize))
                 // A file may hold a key twice.
                 .filter(|key| !self.contains(key));
             match held {
-                Some(key) => self.block.keys.push(key),
-                None => {
-                    let near = self.near_miss();
-                    self.block.keys.push(&near);
-                }
+                Some(key) => absent.push(key),
+                None => absent.push(&self.near_miss()),
             }
         }
+        absent
     }
 
     /// A key with its last byte, or when that is no use its last two, or more bytes, changed.

@@ -1,7 +1,7 @@
 //! `memkv bench --suite threads`: the shared maps, used by several threads at a time.
 //!
-//! Each structure is measured in a process of its own, at each number of threads in turn: loaded by all threads, each a slice of the keys in
-//! random order; then read, updated and scanned for a while by each workload. Rates are operations a second of wall time, of all threads
+//! Each structure is measured in a process of its own, at each number of threads in turn: loaded by all threads, each a slice of the keys, which
+//! are in a random order; then read, updated and scanned for a while by each workload. Rates are operations a second of wall time, of all threads
 //! together; latencies are taken of one operation in sixteen. A thread chooses sixteen operations at a time and copies their keys, which costs
 //! a small part of them, and then runs them, as if the keys had just come from elsewhere.
 //!
@@ -279,24 +279,17 @@ impl<I: SharedIndex> Bench<'_, I> {
         Ok((done as f64 / elapsed, all, restarts))
     }
 
-    /// Lets each thread insert a slice of the keys, in a random order.
+    /// Lets each thread insert a slice of the keys, which are in a random order.
     fn load(&self, threads: usize) -> f64 {
         let barrier = Barrier::new(threads + 1);
-        let mut orders: Vec<Vec<u32>> = vec![Vec::new(); threads];
-        (0..self.loaded).for_each(|i| orders[i % threads].push(i as u32));
-        orders.iter_mut().enumerate().for_each(|(t, order)| Rng::new(self.seed ^ t as u64).shuffle(order));
         thread::scope(|scope| {
             let barrier = &barrier;
-            let handles: Vec<_> = orders
-                .iter()
-                .map(|order| {
+            let handles: Vec<_> = (0..threads)
+                .map(|t| {
                     scope.spawn(move || {
-                        let mut group = Group::default();
                         barrier.wait();
-                        for part in order.chunks(GROUP) {
-                            group.fill(self.keys, part.iter().map(|&i| (i as usize, Operation::Insert(value_of(i as usize)))));
-                            group.iter().for_each(|(key, operation)| self.perform(key, operation));
-                        }
+                        (self.loaded * t / threads..self.loaded * (t + 1) / threads)
+                            .for_each(|i| self.map.insert(self.keys.get(i), value_of(i)));
                     })
                 })
                 .collect();
