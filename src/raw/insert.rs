@@ -6,7 +6,7 @@ use super::node::{Child, Info, Kind, Node};
 use super::parts::Parts;
 use super::path::{self, Fences, Level, copy, locate};
 use super::run::{Failed, Made, Run, Sequence, Split};
-use super::tail::APPENDS;
+use super::tail::{APPENDS, Append};
 use super::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage};
 use crate::InsertError;
 use crate::value::Bits;
@@ -18,14 +18,23 @@ impl<B: Bits> RawTree<B> {
         if key.len() > MAX_KEY_LEN {
             return Err(InsertError::KeyTooLong { len: key.len() });
         }
+        let mut open = None;
         if self.tail.is_open() {
-            if self.append(key, value) {
-                return Ok(None);
+            match self.append(key, value) {
+                Append::Done => return Ok(None),
+                // The leaf gives way to others of exact size.
+                Append::Full => open = self.tail.open.take(),
+                Append::Elsewhere => self.close_tail(),
             }
-            self.close_tail();
         }
-        let (old, last) =
-            Self::insert_below(Owned { lock: &self.lock, slot: &self.root }, &mut self.usage, key, value, self.tail.appends >= APPENDS)?;
+        let root = Owned { lock: &self.lock, slot: &self.root };
+        let (old, last) = match Self::insert_below(root, &mut self.usage, key, value, self.tail.appends >= APPENDS) {
+            Ok(done) => done,
+            Err(stop) => {
+                self.tail.open = open;
+                return Err(stop.into());
+            }
+        };
         if old.is_none() {
             self.len += 1;
             if last {

@@ -154,6 +154,23 @@ impl<'a> Keys<'a> {
         [array(0), array(1), array(2), &self.payload[begin..end]]
     }
 
+    /// Writes the entries of a narrow node to another that has room for as many and for their rest.
+    ///
+    /// # Safety
+    /// The other is live (N1), of the shape `info` (N6), and nobody else's (N4).
+    pub(crate) unsafe fn copy_to(&self, node: Node, info: Info) {
+        let cap = info.capacity();
+        let [lcp, first, len, rest] = self.arrays(0, self.count());
+        debug_assert!(!info.is_wide() && lcp.len() <= cap && rest.len() <= info.rest());
+        // SAFETY: (N1, N4, N6) by the caller, and as there is room.
+        unsafe {
+            let to = node.payload_mut(info);
+            for (i, part) in [lcp, first, len, rest].into_iter().enumerate() {
+                to.add(i * cap).copy_from_nonoverlapping(part.as_ptr(), part.len());
+            }
+        }
+    }
+
     /// Entry `i`, whose rest begins at `offset`.
     #[inline(always)]
     pub(crate) fn entry(&self, i: usize, offset: usize) -> Coded<'a> {

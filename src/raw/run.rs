@@ -385,20 +385,6 @@ impl Sequence for Run<()> {
 }
 
 impl<B: Bits> Run<B> {
-    /// Appends the entries of a leaf, the bytes it strips put back, and `extra` among them.
-    ///
-    /// # Safety
-    /// The values of the leaf do not change meanwhile (N3).
-    pub(crate) unsafe fn append_leaf(
-        &mut self,
-        leaf: &Keys<'_>,
-        stripped: &[u8],
-        extra: Option<(Gap, &[u8], B)>,
-    ) -> Result<(), TryReserveError> {
-        // SAFETY: (N1, N5) since `Keys::new`, (N3) by the caller.
-        self.append(leaf, stripped, |i| unsafe { leaf.node.value(leaf.info, i) }, extra)
-    }
-
     /// A leaf of the keys `from..to` less their first `strip` bytes.
     pub(crate) fn leaf(&self, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
         let node = self.node(Kind::Leaf, made, from, to, strip)?;

@@ -1,12 +1,13 @@
 //! The open tail: appends of ascending keys, without a descent and without a copy.
 //!
-//! After some appends in a row the last leaf is laid out with room to spare and the last key is remembered. A key that is greater is written behind the others in place. Whatever else changes the tree closes the tail first: the leaf is
-//! copied to its exact size. An open leaf is an ordinary leaf with more capacity than entries; readers need not know.
+//! After some appends in a row the last leaf is laid out with room to spare and the last key is remembered. A key that is greater is
+//! written behind the others in place, and where there is no room for it the leaf is split as any other. Whatever else changes the tree closes
+//! the tail first: the leaf is copied to its exact size. An open leaf is an ordinary leaf with more capacity than entries; readers need not know.
 
 use super::keys::{Keys, NARROW_LCP, NARROW_LEN};
 use super::node::{Child, HEADER, Info, Kind, Node, Slot};
-use super::run::{Failed, Made, Run};
-use super::{LEAF_COUNT, LEAF_SIZE, RawTree, simd};
+use super::run::Failed;
+use super::{LEAF_COUNT, LEAF_SIZE, RawTree, Usage, simd};
 use crate::value::Bits;
 
 /// Appends in a row after which keys are taken to come in ascending order.
@@ -16,11 +17,20 @@ pub(crate) const APPENDS: u32 = 8;
 pub(crate) struct Tail {
     /// Appends in a row.
     pub(crate) appends: u32,
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
+}
+
+/// What came of an attempt to append a key.
+pub(super) enum Append {
+    Done,
+    /// It goes behind all others, but the open leaf has no room.
+    Full,
+    /// It goes elsewhere, or the tail is closed.
+    Elsewhere,
 }
 
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     /// The last leaf. Its slot is not noted: it may be the root's, which moves with the tree.
     node: Node,
     /// Bytes that the leaf leaves out.
@@ -50,12 +60,15 @@ impl Tail {
 impl<B: Bits> RawTree<B> {
     /// Writes `key` behind all others, where that is its place and the open leaf has room.
     #[inline]
-    pub(super) fn append(&mut self, key: &[u8], value: B) -> bool {
-        let Some(open) = &mut self.tail.open else { return false };
+    pub(super) fn append(&mut self, key: &[u8], value: B) -> Append {
+        let Some(open) = &mut self.tail.open else { return Append::Elsewhere };
         let shared = simd::common_prefix(key, &open.last);
-        let Some(&first) = key.get(shared) else { return false };
-        if open.last.get(shared).is_some_and(|&last| last > first) || shared < open.strip {
-            return false;
+        let Some(&first) = key.get(shared) else { return Append::Elsewhere };
+        if open.last.get(shared).is_some_and(|&last| last > first) {
+            return Append::Elsewhere;
+        }
+        if shared < open.strip {
+            return Append::Full;
         }
         let (lcp, rest) = (shared - open.strip, &key[shared + 1..]);
         // SAFETY: (N1, N8) an open tail's leaf is live.
@@ -70,7 +83,7 @@ impl<B: Bits> RawTree<B> {
             || size > LEAF_SIZE
             || open.last.try_reserve(rest.len() + 1).is_err()
         {
-            return false;
+            return Append::Full;
         }
         let cap = info.capacity();
         // SAFETY: (N3, N6, N8) the tree is borrowed for writing; entry `n` and its rest are inside the leaf by the checks above.
@@ -88,7 +101,7 @@ impl<B: Bits> RawTree<B> {
         open.last.extend_from_slice(&key[shared..]);
         self.len += 1;
         count!(Appended);
-        true
+        Append::Done
     }
 
     /// Notes that `key` went behind all others, and opens the tail where that has become a habit.
@@ -114,9 +127,6 @@ impl<B: Bits> RawTree<B> {
         let mut last = Vec::new();
         last.try_reserve(key.len() + 64)?;
         last.extend_from_slice(key);
-        let mut run = Run::<B>::new();
-        // SAFETY: (N1, N3) as above, and the tree is borrowed for writing.
-        unsafe { run.append_leaf(&leaf, &key[..leaf.strip()], None)? };
         let (n, rest) = (leaf.count(), leaf.offset(leaf.count()));
         let size = leaf.info.size::<B>();
         // Room for a full leaf of keys like these, and an eighth more.
@@ -125,19 +135,10 @@ impl<B: Bits> RawTree<B> {
         let cap = (scale(n) + 8).min(LEAF_COUNT).max(n);
         let rest_cap = (scale(rest) + 64 + rest).min(0xFFFF);
         let info = Info::narrow(Kind::Leaf, 0, cap, rest_cap, leaf.strip(), leaf.info.empty_first());
-        let mut made = Made::<B>::new(&mut self.usage, 1)?;
-        let new = made.alloc(info)?;
-        // SAFETY: (N4, N6) the node is ours alone and has room for `n` entries and `rest` bytes.
-        unsafe {
-            let info = new.info();
-            run.write(new, info, 0, n, leaf.strip());
-            run.write_values(new, info, 0, n);
-            new.set_info(info.with_count(n));
-        }
+        let new = Self::lay_out(&mut self.usage, &leaf, info)?;
         slot.store(Child::Leaf(new));
-        made.keep();
         // SAFETY: (N2) the slot leads to the new leaf now.
-        unsafe { made.usage.free::<B>(node) };
+        unsafe { self.usage.free::<B>(node) };
         self.tail.open = Some(Open { node: new, strip: leaf.strip(), rest, last });
         count!(TailOpened);
         Ok(())
@@ -148,22 +149,30 @@ impl<B: Bits> RawTree<B> {
     #[inline(never)]
     pub(crate) fn close_tail(&mut self) {
         let Some(open) = self.tail.open.take() else { return };
-        let mut close = || -> Result<(), Failed> {
-            let mut run = Run::<B>::new();
-            // SAFETY: (N1, N5, N8) an open tail's leaf is live.
-            let leaf = unsafe { Keys::new(open.node) };
-            // SAFETY: (N1, N3) as above, and the tree is borrowed for writing.
-            unsafe { run.append_leaf(&leaf, &open.last[..open.strip], None)? };
-            let mut made = Made::<B>::new(&mut self.usage, 1)?;
-            let new = run.leaf(&mut made, 0, run.len(), open.strip)?;
+        // SAFETY: (N1, N5, N8) an open tail's leaf is live.
+        let leaf = unsafe { Keys::new(open.node) };
+        let n = leaf.count();
+        let info = Info::narrow(Kind::Leaf, n, n, open.rest, open.strip, leaf.info.empty_first());
+        if let Ok(new) = Self::lay_out(&mut self.usage, &leaf, info) {
             last_slot(&self.root).store(Child::Leaf(new));
-            made.keep();
             count!(TailClosed);
             // SAFETY: (N2) the slot leads to the new leaf now.
-            unsafe { made.usage.free::<B>(open.node) };
-            Ok(())
-        };
-        let _ = close();
+            unsafe { self.usage.free::<B>(open.node) };
+        }
+    }
+
+    /// A leaf of the same keys and values, of another capacity.
+    fn lay_out(usage: &mut Usage, leaf: &Keys<'_>, info: Info) -> Result<Node, Failed> {
+        let n = leaf.count();
+        let new = usage.alloc::<B>(info).ok_or(Failed(info.size::<B>()))?;
+        // SAFETY: (N1, N3, N4, N6) the leaf is live and the tree borrowed for writing; the new one is ours alone and has the room.
+        unsafe {
+            let info = new.info();
+            leaf.copy_to(new, info);
+            Node::copy_values::<B>(leaf.node, leaf.info, 0, new, info, 0, n);
+            new.set_info(info.with_count(n));
+        }
+        Ok(new)
     }
 }
 
