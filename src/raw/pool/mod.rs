@@ -182,7 +182,7 @@ impl Pool {
         HEAP.with(|hint| {
             let mut heap = match self.heaps[hint.get()].try_lock() {
                 Some(heap) => heap,
-                None => self.lock_another(hint),
+                None => self.lock_uncrowded(hint),
             };
             let cell = heap.alloc(class_of(bytes));
             self.note_busy(&mut heap);
@@ -196,10 +196,15 @@ impl Pool {
         self.direct_small.load(Relaxed) < DIRECT_BYTES && self.busy.load(Relaxed) == 0
     }
 
-    /// Locks the first heap after the thread's own that is not locked, and
-    /// makes it the thread's own.
+    /// Waits for the thread's own heap; where threads often wait for it, locks instead the first heap after it that is not
+    /// locked, and makes that the thread's own.
     #[cold]
-    fn lock_another<'a>(&'a self, hint: &ThreadCell<usize>) -> Guard<'a, Heap> {
+    fn lock_uncrowded<'a>(&'a self, hint: &ThreadCell<usize>) -> Guard<'a, Heap> {
+        let mut heap = self.heaps[hint.get()].lock();
+        if !heap.is_crowded() {
+            return heap;
+        }
+        drop(heap);
         for _ in 0..HEAPS {
             hint.set((hint.get() + 1) % HEAPS);
             if let Some(heap) = self.heaps[hint.get()].try_lock() {
