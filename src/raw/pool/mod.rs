@@ -233,11 +233,40 @@ impl Pool {
         }
         // SAFETY: (P3) as the caller promises; the heap is the cell's owner.
         unsafe {
-            let mut heap = self.heaps[heap::owner(ptr, home)].lock();
+            let mut heap = self.lock_owner(ptr, home);
             let size = heap.free(ptr, home);
             self.note_busy(&mut heap);
             size
         }
+    }
+
+    /// Locks the heap that owns a cell.
+    ///
+    /// # Safety
+    /// `ptr` is a live cell of `home`, which is not [`Home::Direct`] (P3).
+    #[inline]
+    unsafe fn lock_owner(&self, ptr: NonNull<u8>, home: Home) -> Guard<'_, Heap> {
+        loop {
+            // SAFETY: (P3) as the caller promises.
+            let owner = unsafe { heap::owner(ptr, home) };
+            let heap = self.heaps[owner].lock();
+            // SAFETY: (P3) likewise. (P6) Now it stays so.
+            if unsafe { heap::owner(ptr, home) } == owner {
+                return heap;
+            }
+        }
+    }
+
+    /// Gives all that the heaps have to the first.
+    fn merge(&self) {
+        let mut first = self.heaps[0].lock();
+        for other in &self.heaps[1..] {
+            // Nobody who holds one waits for another but here, from the first on.
+            let mut other = other.lock();
+            first.merge(&mut other);
+            self.note_busy(&mut other);
+        }
+        self.note_busy(&mut first);
     }
 
     #[cold]
@@ -311,7 +340,12 @@ pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, home: Home) -> bool {
         return false;
     }
     // SAFETY: (P3) as the caller promises.
-    unsafe { POOL.heaps[heap::owner(ptr, home)].lock().is_sparse(ptr, home) }
+    unsafe { POOL.lock_owner(ptr, home).is_sparse(ptr, home) }
+}
+
+/// Brings together what the threads' heaps have left over, so that less of it lies idle.
+pub(crate) fn merge() {
+    POOL.merge();
 }
 
 /// The bytes of a cell that may be used.
