@@ -19,10 +19,6 @@ pub(super) const SMALL_BYTES: usize = 67 << 18;
 /// than half of them.
 pub(super) const BUSY: usize = 512 << 10;
 
-/// A heap is crowded when of its allocations more than one in `RARE` has waited for it for a while: `OFTEN` times more than that.
-const RARE: u32 = 16;
-const OFTEN: u32 = 16;
-
 /// An empty slab is not kept if this many bytes of pages are free elsewhere.
 const SPARE: usize = 256 << 10;
 
@@ -196,8 +192,6 @@ pub(super) struct Heap {
     reserved: usize,
     /// Bytes of small slabs.
     small: usize,
-    /// `RARE` for each allocation that waited, less one for each allocation.
-    crowd: u32,
     /// See [`BUSY`].
     busy: bool,
     index: u8,
@@ -220,7 +214,6 @@ impl Heap {
             used: 0,
             reserved: 0,
             small: 0,
-            crowd: 0,
             busy: false,
             index,
         }
@@ -259,16 +252,6 @@ impl Heap {
         })
     }
 
-    /// Notes that an allocation waited for the heap, and says whether that is so often that one thread had better use another heap.
-    pub(super) fn is_crowded(&mut self) -> bool {
-        self.crowd += RARE;
-        let crowded = self.crowd > OFTEN * RARE;
-        if crowded {
-            self.crowd = 0;
-        }
-        crowded
-    }
-
     /// A cell of `class` or of one of slightly larger cells, with its size.
     #[inline]
     pub(super) fn alloc(&mut self, class: usize) -> Option<super::Cell> {
@@ -295,7 +278,6 @@ impl Heap {
             if used == (*page).cap {
                 self.unlist(page, class);
             }
-            self.crowd = self.crowd.saturating_sub(1);
             self.used += size;
             Some(super::Cell { ptr: NonNull::new_unchecked(cell), size, home: (*page).kind })
         }

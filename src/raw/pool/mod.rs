@@ -151,9 +151,21 @@ struct Pool {
 static POOL: Pool = Pool::new();
 static HUGE_PAGES: AtomicBool = AtomicBool::new(true);
 
+/// A thread moves to another heap when of its allocations more than one in `RARE` finds its own locked, for a while: so much that there
+/// are `OFTEN` more than that.
+const RARE: u32 = 32;
+const OFTEN: u32 = 16;
+
+/// The heap that a thread uses.
+#[derive(Clone, Copy)]
+struct Own {
+    heap: u32,
+    /// `RARE` for each allocation that found it locked, less one for each allocation.
+    crowd: u32,
+}
+
 thread_local! {
-    /// The heap this thread tries first.
-    static HEAP: ThreadCell<usize> = const { ThreadCell::new(0) };
+    static OWN: ThreadCell<Own> = const { ThreadCell::new(Own { heap: 0, crowd: 0 }) };
 }
 
 /// The layout of a direct cell; none if it would be too large to exist.
@@ -179,10 +191,12 @@ impl Pool {
         if ALWAYS_DIRECT || bytes > MAX_CELL || self.is_small() {
             return self.alloc_direct(bytes);
         }
-        HEAP.with(|hint| {
-            let mut heap = match self.heaps[hint.get()].try_lock() {
+        OWN.with(|own| {
+            let Own { heap, crowd } = own.get();
+            own.set(Own { heap, crowd: crowd.saturating_sub(1) });
+            let mut heap = match self.heaps[heap as usize].try_lock() {
                 Some(heap) => heap,
-                None => self.lock_uncrowded(hint),
+                None => self.lock_uncrowded(own),
             };
             let cell = heap.alloc(class_of(bytes));
             self.note_busy(&mut heap);
@@ -196,22 +210,24 @@ impl Pool {
         self.direct_small.load(Relaxed) < DIRECT_BYTES && self.busy.load(Relaxed) == 0
     }
 
-    /// Waits for the thread's own heap; where threads often wait for it, locks instead the first heap after it that is not
-    /// locked, and makes that the thread's own.
+    /// Waits for the thread's own heap; where it often has to, locks instead the first heap after that which is not locked, and makes
+    /// this the thread's own.
     #[cold]
-    fn lock_uncrowded<'a>(&'a self, hint: &ThreadCell<usize>) -> Guard<'a, Heap> {
-        let mut heap = self.heaps[hint.get()].lock();
-        if !heap.is_crowded() {
-            return heap;
+    fn lock_uncrowded<'a>(&'a self, own: &ThreadCell<Own>) -> Guard<'a, Heap> {
+        let Own { mut heap, crowd } = own.get();
+        let crowd = crowd + RARE;
+        if crowd <= OFTEN * RARE {
+            own.set(Own { heap, crowd });
+            return self.heaps[heap as usize].lock();
         }
-        drop(heap);
         for _ in 0..HEAPS {
-            hint.set((hint.get() + 1) % HEAPS);
-            if let Some(heap) = self.heaps[hint.get()].try_lock() {
+            heap = (heap + 1) % HEAPS as u32;
+            own.set(Own { heap, crowd: 0 });
+            if let Some(heap) = self.heaps[heap as usize].try_lock() {
                 return heap;
             }
         }
-        self.heaps[hint.get()].lock()
+        self.heaps[heap as usize].lock()
     }
 
     #[inline]
