@@ -283,19 +283,24 @@ impl Heap {
         }
     }
 
-    /// Takes a cell back and returns its size.
+    /// Takes a cell back and returns its size; none, and nothing done, if
+    /// another heap owns it.
     ///
     /// # Safety
-    /// `ptr` is a live cell of a slab of `kind` that this heap owns (P3); it
-    /// is not used afterwards.
+    /// `ptr` is a live cell of a slab of `kind` (P3); it is not used after it
+    /// was taken back.
     #[inline]
-    pub(super) unsafe fn free(&mut self, ptr: NonNull<u8>, kind: Home) -> usize {
+    pub(super) unsafe fn free(&mut self, ptr: NonNull<u8>, kind: Home) -> Option<usize> {
         let cell = ptr.as_ptr();
-        // SAFETY: (P2, P4, P5) the cell's slab and page are live and this
-        // heap's; the cell is the caller's last use of these bytes.
+        // SAFETY: (P2, P4, P5) the cell's slab and page are live and, once
+        // that is looked at, this heap's; the cell is the caller's last use of
+        // these bytes.
         unsafe {
             let slab = slab_of(cell, kind);
             let page = page_of(slab, cell, kind);
+            if (*slab).heap.load(Relaxed) != self.index {
+                return None;
+            }
             let class = (*page).class as usize;
             let size = SIZES[class] as usize;
             cell.cast::<*mut u8>().write((*page).freed);
@@ -310,20 +315,23 @@ impl Heap {
             if used == 1 {
                 self.drained(slab, page);
             }
-            size
+            Some(size)
         }
     }
 
-    /// Whether the cell's slab is to be emptied, or an eighth of its page is free.
+    /// Whether the cell's slab is to be emptied, or an eighth of its page is
+    /// free; none if another heap owns it.
     ///
     /// # Safety
-    /// `ptr` is a live cell of a slab of `kind` that this heap owns (P3).
-    pub(super) unsafe fn is_sparse(&self, ptr: NonNull<u8>, kind: Home) -> bool {
-        // SAFETY: (P2, P5) the cell's slab and page are live and this heap's.
+    /// `ptr` is a live cell of a slab of `kind` (P3).
+    pub(super) unsafe fn is_sparse(&self, ptr: NonNull<u8>, kind: Home) -> Option<bool> {
+        // SAFETY: (P2, P5) the cell's slab and page are live and, once that is
+        // looked at, this heap's.
         unsafe {
             let slab = slab_of(ptr.as_ptr(), kind);
             let page = page_of(slab, ptr.as_ptr(), kind);
-            (*slab).retired || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap)
+            let own = (*slab).heap.load(Relaxed) == self.index;
+            own.then(|| (*slab).retired || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap))
         }
     }
 

@@ -17,9 +17,11 @@
 //! ```
 //!
 //! * A **heap** owns slabs. There are a few, each behind a lock. Threads start
-//!   with the first and move on when they find it locked, so a program with one
-//!   thread uses one heap. A cell is given back to the heap its slab belongs to,
-//!   whichever thread does it.
+//!   with the first and move on when they often find it locked, so a program with
+//!   one thread, or with threads that seldom allocate, uses one heap: each has
+//!   partly used pages and slabs of its own. A cell is given back to the heap its
+//!   slab belongs to, whichever thread does it. A flush *merges* the heaps: the
+//!   first takes over all slabs.
 //! * A **slab** comes from the global allocator: the first few MiB of a heap in
 //!   small slabs, the rest in large ones that Linux is asked to back by huge
 //!   pages ([`set_huge_pages`]). Slabs are aligned to their size, which leads
@@ -247,28 +249,27 @@ impl Pool {
             // SAFETY: (P3) as the caller promises.
             return unsafe { self.free_direct(ptr, bytes) };
         }
-        // SAFETY: (P3) as the caller promises; the heap is the cell's owner.
+        // SAFETY: (P3) as the caller promises; no heap but the owner takes the cell.
         unsafe {
-            let mut heap = self.lock_owner(ptr, home);
-            let size = heap.free(ptr, home);
-            self.note_busy(&mut heap);
-            size
+            self.by_owner(ptr, home, |heap| {
+                let size = heap.free(ptr, home)?;
+                self.note_busy(heap);
+                Some(size)
+            })
         }
     }
 
-    /// Locks the heap that owns a cell.
+    /// Does something under the lock of the heap that owns a cell. `work` says by `None` that another one has come to own it.
     ///
     /// # Safety
-    /// `ptr` is a live cell of `home`, which is not [`Home::Direct`] (P3).
+    /// `ptr` is a cell of `home`, which is not [`Home::Direct`], and live until `work` is done (P3).
     #[inline]
-    unsafe fn lock_owner(&self, ptr: NonNull<u8>, home: Home) -> Guard<'_, Heap> {
+    unsafe fn by_owner<R>(&self, ptr: NonNull<u8>, home: Home, mut work: impl FnMut(&mut Heap) -> Option<R>) -> R {
         loop {
             // SAFETY: (P3) as the caller promises.
             let owner = unsafe { heap::owner(ptr, home) };
-            let heap = self.heaps[owner].lock();
-            // SAFETY: (P3) likewise. (P6) Now it stays so.
-            if unsafe { heap::owner(ptr, home) } == owner {
-                return heap;
+            if let Some(result) = work(&mut self.heaps[owner].lock()) {
+                return result;
             }
         }
     }
@@ -356,7 +357,7 @@ pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, home: Home) -> bool {
         return false;
     }
     // SAFETY: (P3) as the caller promises.
-    unsafe { POOL.lock_owner(ptr, home).is_sparse(ptr, home) }
+    unsafe { POOL.by_owner(ptr, home, |heap| heap.is_sparse(ptr, home)) }
 }
 
 /// Brings together what the threads' heaps have left over, so that less of it lies idle.
