@@ -27,6 +27,9 @@ const SPARE: usize = 256 << 10;
 const MARGIN: usize = 64 << 10;
 const MARGIN_PART: usize = 64;
 
+/// This part of a heap may be small slabs in place of large ones that would be half idle.
+const NARROW_PART: usize = 32;
+
 /// The most pages a slab has.
 const MOST_PAGES: usize = LARGE.pages;
 
@@ -536,17 +539,45 @@ impl Heap {
             return;
         }
         let slab = self.slabs[self.roomy.trailing_zeros() as usize];
+        // SAFETY: (P4, P5) listed slabs are live and this heap's.
+        unsafe {
+            let room = self.free - bytes_of((*slab).free_pages);
+            if room >= MARGIN + self.reserved / MARGIN_PART {
+                self.retire_slab(slab);
+            }
+        }
+    }
+
+    /// Retires a large slab of which less than half is used, and takes small
+    /// ones for what moves out of it. Says whether there was one, and memory.
+    pub(super) fn narrow(&mut self) -> bool {
+        if self.small > SMALL_BYTES + self.reserved / NARROW_PART {
+            return false;
+        }
+        let sparse = self.slabs[..LARGE.pages / 2].iter();
+        // SAFETY: (P4, P5) listed slabs are live and this heap's.
+        unsafe {
+            let large = |slab: &*mut Slab| !slab.is_null() && (**slab).kind == Home::Large;
+            let Some((used, &slab)) = sparse.enumerate().find(|(_, slab)| large(slab)) else { return false };
+            // A page more: the first of a slab has the header in it.
+            let room = (0..(used + 1).div_ceil(SMALL.pages)).all(|_| self.add_slab_of(Home::Small));
+            if room {
+                self.retire_slab(slab);
+            }
+            room
+        }
+    }
+
+    /// Retires a slab.
+    ///
+    /// # Safety
+    /// The slab is this heap's, with a free page, and listed.
+    unsafe fn retire_slab(&mut self, slab: *mut Slab) {
         // SAFETY: (P2, P4, P5) listed slabs are live and this heap's, and their
         // pages with a free cell are listed.
         unsafe {
-            let free = bytes_of((*slab).free_pages);
-            let room = self.free - free;
-            let margin = MARGIN + self.reserved / MARGIN_PART;
-            if room < margin {
-                return;
-            }
             self.unlist_slab(slab);
-            self.free -= free;
+            self.free -= bytes_of((*slab).free_pages);
             for (page, _) in used_pages(slab) {
                 if (*page).used < (*page).cap {
                     self.unlist(page, (*page).class as usize);

@@ -365,6 +365,11 @@ pub(crate) fn merge() {
     POOL.merge();
 }
 
+/// Has a large slab emptied of which less than half is used, after [`merge`]. Says whether there was one.
+pub(crate) fn narrow() -> bool {
+    POOL.heaps[0].lock().narrow()
+}
+
 /// The bytes of a cell that may be used.
 ///
 /// # Safety

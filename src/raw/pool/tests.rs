@@ -254,6 +254,35 @@ fn slabs_run_empty_as_cells_are_replaced() {
 }
 
 #[test]
+#[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
+fn a_large_slab_hardly_used_is_narrowed() {
+    let pool = busy_pool();
+    let mut cells = Vec::new();
+    while pool.usage().reserved < SMALL_BYTES + 2 * LARGE_SLAB {
+        cells.push(Filled::new(&pool, 1000, 1));
+    }
+    cells.extend((0..300).map(|_| Filled::new(&pool, 1000, 2)));
+    let before = pool.usage();
+    assert!(pool.heaps[0].lock().narrow());
+    let moves = |cell: &Filled| {
+        // SAFETY: (P3) the cell is live.
+        unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home)) }
+    };
+    for cell in &mut cells {
+        if moves(cell) {
+            std::mem::replace(cell, Filled::new(&pool, 1000, 3)).free(&pool);
+        }
+    }
+    let after = pool.usage();
+    assert_eq!(after.used, before.used);
+    assert!(after.reserved <= before.reserved - LARGE_SLAB / 2, "{before:?}, {after:?}");
+    // Nothing is left to narrow.
+    assert!(!pool.heaps[0].lock().narrow());
+    cells.into_iter().for_each(|cell| _ = cell.free(&pool));
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+#[test]
 fn a_request_borrows_a_slightly_larger_cell() {
     if ALWAYS_DIRECT {
         return;
