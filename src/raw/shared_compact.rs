@@ -7,6 +7,7 @@ use super::change::Stop;
 use super::compact::{VISITS, is_idle, relocate};
 use super::node::Usage;
 use super::path::{Level, copy, locate};
+use super::pool;
 use super::run::Failed;
 use super::shared::{Shared, SharedTree};
 use crate::guard;
@@ -24,11 +25,24 @@ impl<B: Bits> SharedTree<B> {
     /// [`flush`](Self::flush) of several trees, whose leaves stand in the same pages: those of all have to move before one is empty.
     pub(crate) fn flush_all(trees: &[&Self]) {
         guard::flush();
+        if !is_idle(PART) {
+            return;
+        }
+        pool::merge();
+        // Says whether another visit may be worth it.
+        let visit = || {
+            let moved = trees.iter().filter(|tree| tree.compact().unwrap_or(false)).count() > 0;
+            guard::flush();
+            moved && is_idle(PART)
+        };
         for _ in 0..VISITS {
-            if !is_idle(PART) || trees.iter().filter(|tree| tree.compact().unwrap_or(false)).count() == 0 {
+            if !visit() {
                 break;
             }
-            guard::flush();
+        }
+        // What is idle now may be most of the last slab.
+        if is_idle(PART) && pool::narrow() {
+            visit();
         }
     }
 

@@ -4,6 +4,7 @@
 use std::alloc::{self, Layout};
 use std::mem;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use super::Home;
 use super::classes::{CLASSES, PAGE, SIZES, borrow_table};
@@ -25,6 +26,9 @@ const SPARE: usize = 256 << 10;
 /// all bytes more, for a slab to be retired.
 const MARGIN: usize = 64 << 10;
 const MARGIN_PART: usize = 64;
+
+/// This part of a heap may be small slabs in place of large ones that would be half idle.
+const NARROW_PART: usize = 32;
 
 /// The most pages a slab has.
 const MOST_PAGES: usize = LARGE.pages;
@@ -62,16 +66,16 @@ struct Page {
 /// The header of a slab, followed by its pages' states.
 #[repr(C)]
 struct Slab {
-    /// Neighbours in the list of slabs with as many used pages, or of retired
-    /// ones.
+    /// Neighbours in the list of slabs with as many used pages, of full or of
+    /// retired ones.
     next: *mut Slab,
     prev: *mut Slab,
     /// A bit for each page that serves no class.
     free_pages: u64,
     /// Whether the slab is in the list of those to be emptied.
     retired: bool,
-    /// The index of the owning heap; never changes.
-    heap: u8,
+    /// The index of the owning heap.
+    heap: AtomicU8,
     kind: Home,
 }
 
@@ -130,15 +134,16 @@ unsafe fn slab_of(inside: *mut u8, kind: Home) -> *mut Slab {
     unsafe { inside.sub(within).cast() }
 }
 
-/// The index of the heap that owns the cell at `ptr`.
+/// The index of the heap that owns the cell at `ptr`, which may change unless that heap is locked.
 ///
 /// # Safety
 /// `ptr` is a live cell of a slab of `kind` (P3).
 #[inline]
 pub(super) unsafe fn owner(ptr: NonNull<u8>, kind: Home) -> usize {
     // SAFETY: (P2, P6) the slab lives as long as one of its cells, and `heap`
-    // is written before the first of them is handed out and never again.
-    unsafe { (*slab_of(ptr.as_ptr(), kind)).heap as usize }
+    // is written before the first of them is handed out, and then changed
+    // atomically.
+    unsafe { (*slab_of(ptr.as_ptr(), kind)).heap.load(Relaxed) as usize }
 }
 
 /// The page that `inside` points into.
@@ -170,9 +175,10 @@ pub(super) struct Heap {
     avail: [*mut Page; CLASSES],
     /// A bit for each class whose list is not empty.
     open: u128,
-    /// The slabs with a free page, by the number of the other pages.
-    slabs: [*mut Slab; MOST_PAGES],
-    /// A bit for each of these lists that is not empty.
+    /// The slabs with a free page, by the number of the other pages, and then
+    /// those without.
+    slabs: [*mut Slab; MOST_PAGES + 1],
+    /// A bit for each of these lists, but the last, that is not empty.
     roomy: u64,
     /// An empty slab, in no list.
     spare: *mut Slab,
@@ -202,7 +208,7 @@ impl Heap {
         Heap {
             avail: [ptr::null_mut(); CLASSES],
             open: 0,
-            slabs: [ptr::null_mut(); MOST_PAGES],
+            slabs: [ptr::null_mut(); MOST_PAGES + 1],
             roomy: 0,
             spare: ptr::null_mut(),
             retired: ptr::null_mut(),
@@ -280,19 +286,24 @@ impl Heap {
         }
     }
 
-    /// Takes a cell back and returns its size.
+    /// Takes a cell back and returns its size; none, and nothing done, if
+    /// another heap owns it.
     ///
     /// # Safety
-    /// `ptr` is a live cell of a slab of `kind` that this heap owns (P3); it
-    /// is not used afterwards.
+    /// `ptr` is a live cell of a slab of `kind` (P3); it is not used after it
+    /// was taken back.
     #[inline]
-    pub(super) unsafe fn free(&mut self, ptr: NonNull<u8>, kind: Home) -> usize {
+    pub(super) unsafe fn free(&mut self, ptr: NonNull<u8>, kind: Home) -> Option<usize> {
         let cell = ptr.as_ptr();
-        // SAFETY: (P2, P4, P5) the cell's slab and page are live and this
-        // heap's; the cell is the caller's last use of these bytes.
+        // SAFETY: (P2, P4, P5) the cell's slab and page are live and, once
+        // that is looked at, this heap's; the cell is the caller's last use of
+        // these bytes.
         unsafe {
             let slab = slab_of(cell, kind);
             let page = page_of(slab, cell, kind);
+            if (*slab).heap.load(Relaxed) != self.index {
+                return None;
+            }
             let class = (*page).class as usize;
             let size = SIZES[class] as usize;
             cell.cast::<*mut u8>().write((*page).freed);
@@ -307,20 +318,23 @@ impl Heap {
             if used == 1 {
                 self.drained(slab, page);
             }
-            size
+            Some(size)
         }
     }
 
-    /// Whether the cell's slab is to be emptied, or an eighth of its page is free.
+    /// Whether the cell's slab is to be emptied, or an eighth of its page is
+    /// free; none if another heap owns it.
     ///
     /// # Safety
-    /// `ptr` is a live cell of a slab of `kind` that this heap owns (P3).
-    pub(super) unsafe fn is_sparse(&self, ptr: NonNull<u8>, kind: Home) -> bool {
-        // SAFETY: (P2, P5) the cell's slab and page are live and this heap's.
+    /// `ptr` is a live cell of a slab of `kind` (P3).
+    pub(super) unsafe fn is_sparse(&self, ptr: NonNull<u8>, kind: Home) -> Option<bool> {
+        // SAFETY: (P2, P5) the cell's slab and page are live and, once that is
+        // looked at, this heap's.
         unsafe {
             let slab = slab_of(ptr.as_ptr(), kind);
             let page = page_of(slab, ptr.as_ptr(), kind);
-            (*slab).retired || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap)
+            let own = (*slab).heap.load(Relaxed) == self.index;
+            own.then(|| (*slab).retired || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap))
         }
     }
 
@@ -352,6 +366,46 @@ impl Heap {
                 return (larger != 0).then(|| self.avail[nearest]);
             }
         }
+    }
+
+    /// Takes over all that another heap has.
+    pub(super) fn merge(&mut self, other: &mut Heap) {
+        let index = self.index;
+        // SAFETY: (P4, P5, P6) both heaps are borrowed, that is, locked. All slabs of the other are in its lists, or its spare one; they
+        // and their pages go into the same lists of this one.
+        unsafe {
+            let adopt = |slab: *mut Slab| (*slab).heap.store(index, Relaxed);
+            for at in 0..other.slabs.len() {
+                while !other.slabs[at].is_null() {
+                    let slab = other.slabs[at];
+                    other.unlist_slab(slab);
+                    adopt(slab);
+                    self.list_slab(slab);
+                }
+            }
+            while !other.retired.is_null() {
+                let slab = other.retired;
+                remove(&mut other.retired, slab);
+                adopt(slab);
+                push(&mut self.retired, slab);
+            }
+            for class in 0..CLASSES {
+                while !other.avail[class].is_null() {
+                    let page = other.avail[class];
+                    other.unlist(page, class);
+                    self.list(page, class);
+                }
+            }
+            if !other.spare.is_null() {
+                let spare = mem::replace(&mut other.spare, ptr::null_mut());
+                other.give_back(spare);
+            }
+        }
+        self.free += mem::take(&mut other.free);
+        self.used += mem::take(&mut other.used);
+        self.reserved += mem::take(&mut other.reserved);
+        self.small += mem::take(&mut other.small);
+        other.early = [0; CLASSES];
     }
 
     /// Makes a free page, of which there is one, serve `class`.
@@ -445,7 +499,7 @@ impl Heap {
             if (*slab).retired {
                 (*slab).free_pages |= bit;
                 if empty {
-                    self.unlist_retired(slab);
+                    remove(&mut self.retired, slab);
                     self.give_back(slab);
                 }
                 return;
@@ -485,17 +539,45 @@ impl Heap {
             return;
         }
         let slab = self.slabs[self.roomy.trailing_zeros() as usize];
+        // SAFETY: (P4, P5) listed slabs are live and this heap's.
+        unsafe {
+            let room = self.free - bytes_of((*slab).free_pages);
+            if room >= MARGIN + self.reserved / MARGIN_PART {
+                self.retire_slab(slab);
+            }
+        }
+    }
+
+    /// Retires a large slab of which less than half is used, and takes small
+    /// ones for what moves out of it. Says whether there was one, and memory.
+    pub(super) fn narrow(&mut self) -> bool {
+        if self.small > SMALL_BYTES + self.reserved / NARROW_PART {
+            return false;
+        }
+        let sparse = self.slabs[..LARGE.pages / 2].iter();
+        // SAFETY: (P4, P5) listed slabs are live and this heap's.
+        unsafe {
+            let large = |slab: &*mut Slab| !slab.is_null() && (**slab).kind == Home::Large;
+            let Some((used, &slab)) = sparse.enumerate().find(|(_, slab)| large(slab)) else { return false };
+            // A page more: the first of a slab has the header in it.
+            let room = (0..(used + 1).div_ceil(SMALL.pages)).all(|_| self.add_slab_of(Home::Small));
+            if room {
+                self.retire_slab(slab);
+            }
+            room
+        }
+    }
+
+    /// Retires a slab.
+    ///
+    /// # Safety
+    /// The slab is this heap's, with a free page, and listed.
+    unsafe fn retire_slab(&mut self, slab: *mut Slab) {
         // SAFETY: (P2, P4, P5) listed slabs are live and this heap's, and their
         // pages with a free cell are listed.
         unsafe {
-            let free = bytes_of((*slab).free_pages);
-            let room = self.free - free;
-            let margin = MARGIN + self.reserved / MARGIN_PART;
-            if room < margin {
-                return;
-            }
             self.unlist_slab(slab);
-            self.free -= free;
+            self.free -= bytes_of((*slab).free_pages);
             for (page, _) in used_pages(slab) {
                 if (*page).used < (*page).cap {
                     self.unlist(page, (*page).class as usize);
@@ -504,12 +586,7 @@ impl Heap {
                 (*page).cap = u16::MAX;
             }
             (*slab).retired = true;
-            (*slab).prev = ptr::null_mut();
-            (*slab).next = self.retired;
-            if !self.retired.is_null() {
-                (*self.retired).prev = slab;
-            }
-            self.retired = slab;
+            push(&mut self.retired, slab);
         }
     }
 
@@ -519,7 +596,7 @@ impl Heap {
         // SAFETY: (P2, P4, P5) retired slabs are live and this heap's, and
         // neither they nor their pages are listed elsewhere.
         unsafe {
-            self.unlist_retired(slab);
+            remove(&mut self.retired, slab);
             (*slab).retired = false;
             self.free += bytes_of((*slab).free_pages);
             for (page, index) in used_pages(slab) {
@@ -530,25 +607,6 @@ impl Heap {
                 }
             }
             self.list_slab(slab);
-        }
-    }
-
-    /// Takes a slab out of the list of retired ones.
-    ///
-    /// # Safety
-    /// The slab is in it.
-    unsafe fn unlist_retired(&mut self, slab: *mut Slab) {
-        // SAFETY: (P4, P5) retired slabs are live and this heap's.
-        unsafe {
-            let (next, prev) = ((*slab).next, (*slab).prev);
-            if !next.is_null() {
-                (*next).prev = prev;
-            }
-            if !prev.is_null() {
-                (*prev).next = next;
-            } else {
-                self.retired = next;
-            }
         }
     }
 
@@ -604,7 +662,7 @@ impl Heap {
                 prev: ptr::null_mut(),
                 free_pages: all_pages(kind),
                 retired: false,
-                heap: self.index,
+                heap: AtomicU8::new(self.index),
                 kind,
             });
             self.list_slab(slab);
@@ -617,54 +675,82 @@ impl Heap {
         true
     }
 
-    /// Puts a slab first in the list of those with as many used pages, if it has
-    /// a free one.
+    /// Puts a slab first in its list.
     ///
     /// # Safety
     /// The slab is live, this heap's, and in no list.
     unsafe fn list_slab(&mut self, slab: *mut Slab) {
         // SAFETY: (P4, P5) listed slabs are live and this heap's.
         unsafe {
-            let free = (*slab).free_pages.count_ones() as usize;
-            if free == 0 {
-                return;
+            let at = list_of(slab);
+            if at < MOST_PAGES {
+                self.roomy |= 1 << at;
             }
-            let at = shape((*slab).kind).pages - free;
-            let first = self.slabs[at];
-            (*slab).prev = ptr::null_mut();
-            (*slab).next = first;
-            if !first.is_null() {
-                (*first).prev = slab;
-            }
-            self.slabs[at] = slab;
-            self.roomy |= 1 << at;
+            push(&mut self.slabs[at], slab);
         }
     }
 
-    /// Takes a slab out of its list, if it has free pages.
+    /// Takes a slab out of its list.
     ///
     /// # Safety
-    /// The slab is live, this heap's, and listed if it has free pages.
+    /// The slab is live, this heap's, and listed.
     unsafe fn unlist_slab(&mut self, slab: *mut Slab) {
         // SAFETY: (P4, P5) listed slabs are live and this heap's.
         unsafe {
-            let free = (*slab).free_pages.count_ones() as usize;
-            if free == 0 {
-                return;
+            let at = list_of(slab);
+            remove(&mut self.slabs[at], slab);
+            if at < MOST_PAGES && self.slabs[at].is_null() {
+                self.roomy &= !(1 << at);
             }
-            let at = shape((*slab).kind).pages - free;
-            let (next, prev) = ((*slab).next, (*slab).prev);
-            if !next.is_null() {
-                (*next).prev = prev;
-            }
-            if !prev.is_null() {
-                (*prev).next = next;
-            } else {
-                self.slabs[at] = next;
-                if next.is_null() {
-                    self.roomy &= !(1 << at);
-                }
-            }
+        }
+    }
+}
+
+/// The number of the list that a slab belongs in.
+///
+/// # Safety
+/// The slab is live, and the caller holds its heap (P5).
+unsafe fn list_of(slab: *mut Slab) -> usize {
+    // SAFETY: (P5) as the caller promises.
+    unsafe {
+        match (*slab).free_pages.count_ones() as usize {
+            0 => MOST_PAGES,
+            free => shape((*slab).kind).pages - free,
+        }
+    }
+}
+
+/// Puts a slab first in a list.
+///
+/// # Safety
+/// The slabs are live, of one heap that the caller holds (P5), and this one is in no list.
+unsafe fn push(first: &mut *mut Slab, slab: *mut Slab) {
+    // SAFETY: (P4, P5) as the caller promises.
+    unsafe {
+        (*slab).prev = ptr::null_mut();
+        (*slab).next = *first;
+        if !first.is_null() {
+            (**first).prev = slab;
+        }
+    }
+    *first = slab;
+}
+
+/// Takes a slab out of the list that begins at `first`.
+///
+/// # Safety
+/// The slab is in it, and the caller holds the heap (P5).
+unsafe fn remove(first: &mut *mut Slab, slab: *mut Slab) {
+    // SAFETY: (P4, P5) as the caller promises.
+    unsafe {
+        let (next, prev) = ((*slab).next, (*slab).prev);
+        if !next.is_null() {
+            (*next).prev = prev;
+        }
+        if !prev.is_null() {
+            (*prev).next = next;
+        } else {
+            *first = next;
         }
     }
 }

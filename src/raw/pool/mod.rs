@@ -17,9 +17,11 @@
 //! ```
 //!
 //! * A **heap** owns slabs. There are a few, each behind a lock. Threads start
-//!   with the first and move on when they find it locked, so a program with one
-//!   thread uses one heap. A cell is given back to the heap its slab belongs to,
-//!   whichever thread does it.
+//!   with the first and move on when they often find it locked, so a program with
+//!   one thread, or with threads that seldom allocate, uses one heap: each has
+//!   partly used pages and slabs of its own. A cell is given back to the heap its
+//!   slab belongs to, whichever thread does it. A flush *merges* the heaps: the
+//!   first takes over all slabs.
 //! * A **slab** comes from the global allocator: the first few MiB of a heap in
 //!   small slabs, the rest in large ones that Linux is asked to back by huge
 //!   pages ([`set_huge_pages`]). Slabs are aligned to their size, which leads
@@ -151,9 +153,21 @@ struct Pool {
 static POOL: Pool = Pool::new();
 static HUGE_PAGES: AtomicBool = AtomicBool::new(true);
 
+/// A thread moves to another heap when of its allocations more than one in `RARE` finds its own locked, for a while: so much that there
+/// are `OFTEN` more than that.
+const RARE: u32 = 32;
+const OFTEN: u32 = 16;
+
+/// The heap that a thread uses.
+#[derive(Clone, Copy)]
+struct Own {
+    heap: u32,
+    /// `RARE` for each allocation that found it locked, less one for each allocation.
+    crowd: u32,
+}
+
 thread_local! {
-    /// The heap this thread tries first.
-    static HEAP: ThreadCell<usize> = const { ThreadCell::new(0) };
+    static OWN: ThreadCell<Own> = const { ThreadCell::new(Own { heap: 0, crowd: 0 }) };
 }
 
 /// The layout of a direct cell; none if it would be too large to exist.
@@ -179,10 +193,12 @@ impl Pool {
         if ALWAYS_DIRECT || bytes > MAX_CELL || self.is_small() {
             return self.alloc_direct(bytes);
         }
-        HEAP.with(|hint| {
-            let mut heap = match self.heaps[hint.get()].try_lock() {
+        OWN.with(|own| {
+            let Own { heap, crowd } = own.get();
+            own.set(Own { heap, crowd: crowd.saturating_sub(1) });
+            let mut heap = match self.heaps[heap as usize].try_lock() {
                 Some(heap) => heap,
-                None => self.lock_another(hint),
+                None => self.lock_uncrowded(own),
             };
             let cell = heap.alloc(class_of(bytes));
             self.note_busy(&mut heap);
@@ -196,17 +212,24 @@ impl Pool {
         self.direct_small.load(Relaxed) < DIRECT_BYTES && self.busy.load(Relaxed) == 0
     }
 
-    /// Locks the first heap after the thread's own that is not locked, and
-    /// makes it the thread's own.
+    /// Waits for the thread's own heap; where it often has to, locks instead the first heap after that which is not locked, and makes
+    /// this the thread's own.
     #[cold]
-    fn lock_another<'a>(&'a self, hint: &ThreadCell<usize>) -> Guard<'a, Heap> {
+    fn lock_uncrowded<'a>(&'a self, own: &ThreadCell<Own>) -> Guard<'a, Heap> {
+        let Own { mut heap, crowd } = own.get();
+        let crowd = crowd + RARE;
+        if crowd <= OFTEN * RARE {
+            own.set(Own { heap, crowd });
+            return self.heaps[heap as usize].lock();
+        }
         for _ in 0..HEAPS {
-            hint.set((hint.get() + 1) % HEAPS);
-            if let Some(heap) = self.heaps[hint.get()].try_lock() {
+            heap = (heap + 1) % HEAPS as u32;
+            own.set(Own { heap, crowd: 0 });
+            if let Some(heap) = self.heaps[heap as usize].try_lock() {
                 return heap;
             }
         }
-        self.heaps[hint.get()].lock()
+        self.heaps[heap as usize].lock()
     }
 
     #[inline]
@@ -226,13 +249,41 @@ impl Pool {
             // SAFETY: (P3) as the caller promises.
             return unsafe { self.free_direct(ptr, bytes) };
         }
-        // SAFETY: (P3) as the caller promises; the heap is the cell's owner.
+        // SAFETY: (P3) as the caller promises; no heap but the owner takes the cell.
         unsafe {
-            let mut heap = self.heaps[heap::owner(ptr, home)].lock();
-            let size = heap.free(ptr, home);
-            self.note_busy(&mut heap);
-            size
+            self.by_owner(ptr, home, |heap| {
+                let size = heap.free(ptr, home)?;
+                self.note_busy(heap);
+                Some(size)
+            })
         }
+    }
+
+    /// Does something under the lock of the heap that owns a cell. `work` says by `None` that another one has come to own it.
+    ///
+    /// # Safety
+    /// `ptr` is a cell of `home`, which is not [`Home::Direct`], and live until `work` is done (P3).
+    #[inline]
+    unsafe fn by_owner<R>(&self, ptr: NonNull<u8>, home: Home, mut work: impl FnMut(&mut Heap) -> Option<R>) -> R {
+        loop {
+            // SAFETY: (P3) as the caller promises.
+            let owner = unsafe { heap::owner(ptr, home) };
+            if let Some(result) = work(&mut self.heaps[owner].lock()) {
+                return result;
+            }
+        }
+    }
+
+    /// Gives all that the heaps have to the first.
+    fn merge(&self) {
+        let mut first = self.heaps[0].lock();
+        for other in &self.heaps[1..] {
+            // Nobody who holds one waits for another but here, from the first on.
+            let mut other = other.lock();
+            first.merge(&mut other);
+            self.note_busy(&mut other);
+        }
+        self.note_busy(&mut first);
     }
 
     #[cold]
@@ -306,7 +357,17 @@ pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, home: Home) -> bool {
         return false;
     }
     // SAFETY: (P3) as the caller promises.
-    unsafe { POOL.heaps[heap::owner(ptr, home)].lock().is_sparse(ptr, home) }
+    unsafe { POOL.by_owner(ptr, home, |heap| heap.is_sparse(ptr, home)) }
+}
+
+/// Brings together what the threads' heaps have left over, so that less of it lies idle.
+pub(crate) fn merge() {
+    POOL.merge();
+}
+
+/// Has a large slab emptied of which less than half is used, after [`merge`]. Says whether there was one.
+pub(crate) fn narrow() -> bool {
+    POOL.heaps[0].lock().narrow()
 }
 
 /// The bytes of a cell that may be used.

@@ -254,6 +254,35 @@ fn slabs_run_empty_as_cells_are_replaced() {
 }
 
 #[test]
+#[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
+fn a_large_slab_hardly_used_is_narrowed() {
+    let pool = busy_pool();
+    let mut cells = Vec::new();
+    while pool.usage().reserved < SMALL_BYTES + 2 * LARGE_SLAB {
+        cells.push(Filled::new(&pool, 1000, 1));
+    }
+    cells.extend((0..300).map(|_| Filled::new(&pool, 1000, 2)));
+    let before = pool.usage();
+    assert!(pool.heaps[0].lock().narrow());
+    let moves = |cell: &Filled| {
+        // SAFETY: (P3) the cell is live.
+        unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home)) }
+    };
+    for cell in &mut cells {
+        if moves(cell) {
+            std::mem::replace(cell, Filled::new(&pool, 1000, 3)).free(&pool);
+        }
+    }
+    let after = pool.usage();
+    assert_eq!(after.used, before.used);
+    assert!(after.reserved <= before.reserved - LARGE_SLAB / 2, "{before:?}, {after:?}");
+    // Nothing is left to narrow.
+    assert!(!pool.heaps[0].lock().narrow());
+    cells.into_iter().for_each(|cell| _ = cell.free(&pool));
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+#[test]
 fn a_request_borrows_a_slightly_larger_cell() {
     if ALWAYS_DIRECT {
         return;
@@ -319,6 +348,101 @@ fn random_churn_by_threads() {
     });
     assert_eq!(pool.usage().reserved, 0);
     assert_eq!(pool.usage().used, 0);
+}
+
+/// Cells from a heap, a part of which are given back.
+fn some_of(pool: &Pool, heap: u32, seed: u64) -> Vec<Filled> {
+    OWN.set(Own { heap, crowd: 0 });
+    let mut rng = Rng(seed);
+    let mut cells = Vec::new();
+    for _ in 0..if cfg!(miri) { 100 } else { 30_000 } {
+        cells.push(Filled::new(pool, 100 + rng.below(1000), seed as u8));
+    }
+    for _ in 0..cells.len() / 3 {
+        cells.swap_remove(rng.below(cells.len())).free(pool);
+    }
+    OWN.set(Own { heap: 0, crowd: 0 });
+    cells
+}
+
+#[test]
+fn merged_heaps_go_on_as_one() {
+    let pool = busy_pool();
+    let mut cells: Vec<_> = (0..3).map(|heap| some_of(&pool, heap, 5 + u64::from(heap))).collect();
+    let before = pool.usage();
+    pool.merge();
+    let after = pool.usage();
+    assert_eq!(after.used, before.used);
+    assert!(after.reserved <= before.reserved);
+    assert!(pool.heaps[1..].iter().all(|heap| heap.lock().reserved() == 0));
+    if !ALWAYS_DIRECT {
+        assert_eq!(pool.busy.load(Relaxed), 2);
+        // What was free in each of them is used before new slabs are taken.
+        let mut rng = Rng(17);
+        let more = (after.reserved - after.used) / 2;
+        let mut again = Vec::new();
+        while pool.usage().used < after.used + more {
+            again.push(Filled::new(&pool, 100 + rng.below(1000), 9));
+        }
+        assert!(pool.usage().reserved <= after.reserved + LARGE_SLAB, "{:?}, {after:?}", pool.usage());
+        cells.push(again);
+    }
+    cells.into_iter().flatten().for_each(|cell| _ = cell.free(&pool));
+    assert_eq!((pool.usage().reserved, pool.usage().used, pool.busy.load(Relaxed)), (0, 0, 1));
+}
+
+#[test]
+fn heaps_are_merged_while_threads_use_them() {
+    let pool = busy_pool();
+    let ended = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for seed in 1..=4 {
+            let (pool, ended) = (&pool, &ended);
+            scope.spawn(move || {
+                OWN.set(Own { heap: seed % 3, crowd: 0 });
+                churn(pool, seed.into(), STEPS, 2000);
+                ended.fetch_add(1, Relaxed);
+            });
+        }
+        while ended.load(Relaxed) < 4 {
+            pool.merge();
+            std::thread::yield_now();
+        }
+    });
+    assert_eq!((pool.usage().reserved, pool.usage().used, pool.busy.load(Relaxed)), (0, 0, 1));
+}
+
+#[test]
+fn a_thread_leaves_a_heap_it_often_finds_locked() {
+    if ALWAYS_DIRECT {
+        return;
+    }
+    let pool = busy_pool();
+    let mut cells = Vec::new();
+    let mut held = Some(pool.heaps[0].lock());
+    OWN.set(Own { heap: 0, crowd: OFTEN * RARE });
+    cells.push(Filled::new(&pool, 500, 1));
+    assert_eq!(OWN.get().heap, 1);
+    // It waits for one that it does not find locked often.
+    OWN.set(Own { heap: 0, crowd: 0 });
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let cell = Filled::new(&pool, 500, 2);
+            (cell, OWN.get())
+        });
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(!waits.is_finished());
+        held = None;
+        let (cell, own) = waits.join().expect("thread");
+        assert_eq!((own.heap, own.crowd), (0, RARE));
+        cells.push(cell);
+    });
+    // That is forgotten as it goes on.
+    OWN.set(Own { heap: 0, crowd: RARE });
+    cells.extend((0..RARE as usize).map(|_| Filled::new(&pool, 500, 3)));
+    assert_eq!((OWN.get().heap, OWN.get().crowd), (0, 0));
+    cells.into_iter().for_each(|cell| _ = cell.free(&pool));
+    assert_eq!(pool.usage().reserved, 0);
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! What maps take that several threads filled.
+
+mod counting;
+
+use counting::LIVE;
+use memkv::{ConcurrentArt, ShardedArt, pool};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Both the pool and the counter belong to the process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// A URL-like key.
+fn url(i: usize) -> String {
+    let i = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    format!("https://www.host{}.example/path/{}/page-{}.html", i % 997, i / 997 % 89, i >> 24)
+}
+
+/// Runs a test, which is to leave nothing of its maps in the pool.
+fn alone(test: impl FnOnce()) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    test();
+    let usage = pool::usage();
+    assert_eq!((usage.reserved, usage.used), (0, 0));
+}
+
+/// Several threads that load shards leave little more than one: they share the pool's pages, and keep no tables that were replaced.
+#[test]
+fn shards_loaded_by_threads_take_what_one_thread_needs() {
+    alone(|| {
+        let pairs: Vec<_> = (0..150_000).map(|i| (url(i), i as u64)).collect();
+        let load = |threads: usize| {
+            let workers = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            workers.broadcast(|_| ());
+            let before = LIVE.load(Relaxed);
+            let map = ShardedArt::new(64);
+            workers.install(|| map.load(&pairs)).unwrap();
+            map.flush();
+            let taken = LIVE.load(Relaxed).saturating_sub(before);
+            assert_eq!(map.len(), pairs.len());
+            taken
+        };
+        let (four, one) = (load(4), load(1));
+        // A slab more, perhaps.
+        assert!(four <= one + one / 16 + (256 << 10), "{four} bytes by four threads, {one} by one");
+    });
+}
+
+/// After a flush a map that threads filled at the same time has little idle beside it, in whichever heaps they were.
+#[test]
+fn maps_filled_by_threads_leave_little_idle() {
+    alone(|| {
+        const THREADS: usize = 4;
+        let n = 500_000;
+        let map = ConcurrentArt::new();
+        thread::scope(|scope| {
+            for t in 0..THREADS {
+                let map = &map;
+                scope.spawn(move || (t..n).step_by(THREADS).for_each(|i| _ = map.insert(url(i), i as u64)));
+            }
+        });
+        // A thread that was joined may yet have to hand over what it retired.
+        let end = Instant::now() + Duration::from_secs(60);
+        while map.memory_usage().retired > 0 {
+            assert!(Instant::now() < end, "{:?}", map.memory_usage());
+            map.flush();
+        }
+        map.flush();
+        let usage = pool::usage();
+        assert!(usage.reserved - usage.used <= usage.used / 8 + (256 << 10), "{usage:?}");
+        drop(map);
+    });
+}
