@@ -37,7 +37,7 @@ const HELD_BYTES: usize = 32 << 20;
 const GATHERED: usize = 64 << 20;
 /// Bytes of a sample.
 const FSST_SAMPLE: usize = 1 << 17;
-const ONPAIR_SAMPLE: usize = 3 << 20;
+const ONPAIR_SAMPLE: usize = 6 << 20;
 /// Bytes on which kinds of symbols are tried.
 const TRIAL: usize = 1 << 18;
 

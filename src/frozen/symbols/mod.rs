@@ -188,30 +188,14 @@ impl Encoder {
     }
 
     /// Appends the codes of a string.
-    pub(crate) fn encode(&self, mut string: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, string: &[u8], out: &mut Vec<u8>) {
         match self.kind {
             Kind::Plain => out.extend_from_slice(string),
-            Kind::Fsst => {
-                while let Some(&byte) = string.first() {
-                    let len = match self.matcher.longest(string) {
-                        Some((code, len)) => {
-                            out.push(code as u8);
-                            len
-                        }
-                        None => {
-                            out.extend_from_slice(&[ESCAPE, byte]);
-                            1
-                        }
-                    };
-                    string = &string[len..];
-                }
-            }
-            Kind::OnPair => {
-                while let Some((code, len)) = self.matcher.longest(string) {
-                    out.extend_from_slice(&(code as u16).to_le_bytes());
-                    string = &string[len..];
-                }
-            }
+            Kind::Fsst => self.matcher.parse(string, |code, len, byte| match len {
+                0 => out.extend_from_slice(&[ESCAPE, byte]),
+                _ => out.push(code as u8),
+            }),
+            Kind::OnPair => self.matcher.parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),
         }
     }
 }

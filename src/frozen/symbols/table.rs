@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use std::hint::select_unpredictable;
+use std::ops::Range;
+
 /// The longest symbol, in bytes.
 pub(crate) const MAX_SYMBOL: usize = 15;
 
@@ -40,6 +43,26 @@ impl Symbol {
         self.0.to_be_bytes()
     }
 
+    /// The last bytes of a string, `len` of them, which fit.
+    #[inline(always)]
+    fn of_end(string: &[u8], len: usize) -> Self {
+        match string.last_chunk::<16>() {
+            Some(last) if len > 0 => Symbol(u128::from_be_bytes(*last) << (8 * (16 - len)) | len as u128),
+            _ => Symbol::of(&string[string.len() - len..]),
+        }
+    }
+
+    /// What is left without the first `len` bytes.
+    #[inline(always)]
+    fn without(self, len: usize) -> Self {
+        Symbol((self.0 & !0xFF) << (8 * len) | (self.len() - len) as u128)
+    }
+
+    #[inline(always)]
+    fn first(self) -> u8 {
+        (self.0 >> 120) as u8
+    }
+
     /// Both, one after the other, or the first `most` bytes of that.
     pub(super) fn join(self, other: Self, most: usize) -> Self {
         let (a, b) = (self.len(), other.len());
@@ -61,78 +84,107 @@ impl Symbol {
     }
 }
 
-/// No symbol.
-const NONE: u16 = u16::MAX;
-
 /// Symbols in order, made for finding the longest that a string begins with.
 ///
 /// Every symbol between the longest match and the string itself, in order, begins with the match. So the match is the greatest
 /// symbol that is not greater than the string, or a prefix of that one.
 pub(super) struct Matcher {
-    symbols: Vec<Symbol>,
-    /// Of each symbol, the longest other one that it begins with.
-    parents: Vec<u16>,
-    /// For each two bytes, how many symbols are less.
-    starts: Vec<u32>,
+    /// The empty string, which everything begins with, and the symbols.
+    entries: Vec<Symbol>,
+    /// Of each entry, the longest other one that it begins with, and its own length.
+    parents: Vec<(u16, u16)>,
+    /// For each two bytes, how many symbols are less, and where in `thirds` the same is for each third byte, or `NONE`.
+    starts: Vec<(u16, u16)>,
+    thirds: Vec<[u16; 257]>,
 }
+
+const NONE: u16 = u16::MAX;
+/// Symbols that begin with the same two bytes, from which the third byte tells them apart.
+const MANY: usize = 8;
 
 impl Matcher {
     /// Of at most 65,535 symbols.
-    pub(super) fn new(mut symbols: Vec<Symbol>) -> Self {
-        symbols.sort_unstable();
-        symbols.dedup();
-        let mut parents = Vec::with_capacity(symbols.len());
-        let mut open: Vec<u16> = Vec::new();
-        for (i, &symbol) in symbols.iter().enumerate() {
-            while let Some(&top) = open.last() {
-                let top = symbols[usize::from(top)];
-                if top.shared(symbol) == top.len() {
-                    break;
-                }
-                open.pop();
+    pub(super) fn new(symbols: Vec<Symbol>) -> Self {
+        let mut entries = symbols;
+        entries.push(Symbol::of(&[]));
+        entries.sort_unstable();
+        entries.dedup();
+        let mut parents: Vec<(u16, u16)> = Vec::with_capacity(entries.len());
+        let mut before = 0u16;
+        for (i, &entry) in entries.iter().enumerate() {
+            while entries[usize::from(before)].shared(entry) < entries[usize::from(before)].len() {
+                before = parents[usize::from(before)].0;
             }
-            parents.push(open.last().copied().unwrap_or(NONE));
-            open.push(i as u16);
+            parents.push((before, entry.len() as u16));
+            before = i as u16;
         }
-        let mut starts = vec![0u32; (1 << 16) + 1];
-        for symbol in &symbols {
-            starts[(symbol.0 >> 112) as usize + 1] += 1;
+        let less = |range: Range<usize>, word: u128| (range.start + entries[range].partition_point(|entry| entry.0 < word) - 1) as u16;
+        let (mut starts, mut thirds) = (Vec::with_capacity((1 << 16) + 1), Vec::new());
+        let mut at = 1;
+        for bucket in 0..1u128 << 16 {
+            let start = at;
+            while entries.get(at).is_some_and(|entry| entry.0 >> 112 == bucket) {
+                at += 1;
+            }
+            let mut third = NONE;
+            if at - start > MANY {
+                third = thirds.len() as u16;
+                thirds.push(std::array::from_fn(|byte| {
+                    if byte == 256 { at as u16 - 1 } else { less(start..at, bucket << 112 | (byte as u128) << 104) }
+                }));
+            }
+            starts.push(((start - 1) as u16, third));
         }
-        for i in 1..starts.len() {
-            starts[i] += starts[i - 1];
-        }
-        Matcher { symbols, parents, starts }
+        starts.push(((entries.len() - 1) as u16, NONE));
+        Matcher { entries, parents, starts, thirds }
     }
 
     pub(super) fn symbols(&self) -> &[Symbol] {
-        &self.symbols
+        &self.entries[1..]
     }
 
-    /// The longest symbol that `bytes` begins with, and its length.
+    /// The longest symbol that a string begins with, and its length: 0 where there is none. Of the string, this is the beginning.
     #[inline(always)]
-    pub(super) fn longest(&self, bytes: &[u8]) -> Option<(usize, usize)> {
-        let query = Symbol::of(bytes);
+    fn longest(&self, query: Symbol) -> (usize, usize) {
         let bucket = (query.0 >> 112) as usize;
-        let (mut low, mut high) = (self.starts[bucket] as usize, self.starts[bucket + 1] as usize);
-        while low < high {
-            let middle = (low + high) / 2;
-            if self.symbols[middle] <= query {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+        let (mut start, third) = self.starts[bucket];
+        let mut end = self.starts[bucket + 1].0;
+        if third != NONE {
+            let byte = (query.0 >> 104) as u8 as usize;
+            let third = &self.thirds[usize::from(third)];
+            (start, end) = (third[byte], third[byte + 1]);
         }
-        let mut at = low.checked_sub(1)?;
-        let shared = self.symbols[at].shared(query);
+        // The entry before them is less than all that begin so.
+        let (mut at, mut count) = (usize::from(start), usize::from(end - start) + 1);
+        while count > 1 {
+            let half = count / 2;
+            at = select_unpredictable(self.entries[at + half] <= query, at + half, at);
+            count -= half;
+        }
+        let shared = self.entries[at].shared(query);
         loop {
-            let len = self.symbols[at].len();
-            if len <= shared {
-                return Some((at, len));
+            let (parent, len) = self.parents[at];
+            if usize::from(len) <= shared {
+                return (at.wrapping_sub(1), len.into());
             }
-            if self.parents[at] == NONE {
-                return None;
-            }
-            at = usize::from(self.parents[at]);
+            at = parent.into();
+        }
+    }
+
+    /// Cuts a string into symbols, the longest each time. Of each its number and its length, which is 0 for a byte that no symbol begins with.
+    #[inline(always)]
+    pub(super) fn parse(&self, string: &[u8], mut found: impl FnMut(usize, usize, u8)) {
+        let mut rest = string;
+        while let (Some(&byte), true) = (rest.first(), rest.len() > MAX_SYMBOL) {
+            let (code, len) = self.longest(Symbol::of(rest));
+            found(code, len, byte);
+            rest = &rest[len.max(1)..];
+        }
+        let mut left = Symbol::of_end(string, rest.len());
+        while left.len() > 0 {
+            let (code, len) = self.longest(left);
+            found(code, len, left.first());
+            left = left.without(len.max(1));
         }
     }
 }
@@ -149,12 +201,16 @@ mod tests {
             text in proptest::collection::vec(0u8..3, 0..40),
         ) {
             let matcher = Matcher::new(symbols.iter().map(|s| Symbol::of(s)).collect());
-            let want = symbols.iter().filter(|s| text.starts_with(s)).map(Vec::len).max();
-            let found = matcher.longest(&text);
-            prop_assert_eq!(found.map(|(_, len)| len), want);
-            if let Some((at, len)) = found {
-                prop_assert_eq!(&matcher.symbols()[at].bytes()[..len], &text[..len]);
-            }
+            let mut rest = &text[..];
+            matcher.parse(&text, |code, len, byte| {
+                let want = symbols.iter().filter(|s| rest.starts_with(s)).map(Vec::len).max();
+                assert_eq!((len, byte), (want.unwrap_or(0), rest[0]));
+                if len > 0 {
+                    assert_eq!(&matcher.symbols()[code].bytes()[..len], &rest[..len]);
+                }
+                rest = &rest[len.max(1)..];
+            });
+            prop_assert!(rest.is_empty());
         }
     }
 }

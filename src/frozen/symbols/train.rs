@@ -9,8 +9,15 @@
 #![forbid(unsafe_code)]
 
 use super::table::{Matcher, Symbol};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// In the last two generations all of the sample is parsed. In those before, counted back from the last, every so many strings one, as long as
+/// `ENOUGH` bytes are: shorter symbols are more frequent.
+const STEPS: [usize; 6] = [1, 1, 4, 8, 16, 32];
+const ENOUGH: usize = 1 << 16;
+/// How often a symbol must occur at least to be kept for the next generation.
+const KEPT: u32 = 2;
 
 /// Strings to train with, one after the other.
 #[derive(Clone, Debug, Default)]
@@ -29,9 +36,16 @@ impl Sample {
         self.bytes.len()
     }
 
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn range(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        range.map(|i| &self.bytes[i.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[i]])
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
+        self.range(0..self.len())
     }
 }
 
@@ -45,62 +59,67 @@ pub(super) struct Limits {
     /// Whether every single byte is a symbol. If not, a byte that no symbol covers is escaped.
     pub(super) all_bytes: bool,
     pub(super) generations: usize,
-    /// How often a symbol must occur in the sample.
+    /// How often a symbol must occur in the sample, at the end.
     pub(super) least: u32,
 }
 
-/// Mixes one word. Not for input that someone chose: a bad case costs time only.
-#[derive(Default)]
-struct Mix(u64);
+/// Strings that are parsed together.
+const PART: usize = 1 << 12;
 
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(byte.into());
-        }
-    }
-    fn write_u128(&mut self, word: u128) {
-        self.write_u64(word as u64);
-        self.write_u64((word >> 64) as u64);
-    }
-    fn write_u64(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word ^ 0x9E37_79B9_7F4A_7C15) * 0xA076_1D64_78BD_642F;
-        self.0 = (product >> 64) as u64 ^ product as u64;
-    }
+/// What a parse of some strings finds: how often there is each code, and each pair that stands side by side.
+struct Parse {
+    counts: Vec<u32>,
+    pairs: Vec<u32>,
 }
 
-type Counts = HashMap<u64, u32, BuildHasherDefault<Mix>>;
+/// Parses a part of the sample, in parallel: one of every `step` groups of strings. Codes from the number of symbols on are bytes without one.
+fn parse(sample: &Sample, matcher: &Matcher, step: usize, with_pairs: bool) -> Parse {
+    let known = matcher.symbols().len();
+    let groups = sample.len().div_ceil(PART * step);
+    let parts = (0..groups).into_par_iter().map(|part| {
+        let mut counts = vec![0u32; known + 256];
+        let mut pairs = Vec::new();
+        let first = part * PART * step;
+        for string in sample.range(first..sample.len().min(first + PART * step)).step_by(step) {
+            let mut before = None;
+            matcher.parse(string, |code, len, byte| {
+                let code = if len == 0 { known + usize::from(byte) } else { code };
+                counts[code] += 1;
+                if let (Some(before), true) = (before, with_pairs) {
+                    pairs.push(pair(before, code));
+                }
+                before = Some(code);
+            });
+        }
+        Parse { counts, pairs }
+    });
+    let mut all = Parse { counts: vec![0; known + 256], pairs: Vec::new() };
+    for part in parts.collect::<Vec<_>>() {
+        all.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);
+        all.pairs.extend_from_slice(&part.pairs);
+    }
+    all.pairs.par_sort_unstable();
+    all
+}
+
+fn pair(before: usize, code: usize) -> u32 {
+    (before as u32) << 16 | code as u32
+}
 
 pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
     let singles = || (0..=u8::MAX).map(|byte| Symbol::of(&[byte]));
     let mut matcher = Matcher::new(if limits.all_bytes { singles().collect() } else { Vec::new() });
     for generation in 1..=limits.generations {
-        let last = generation == limits.generations;
+        let left = limits.generations - generation;
+        let step = STEPS[left.min(STEPS.len() - 1)].min(sample.bytes() / ENOUGH).max(1);
+        let Parse { counts, pairs } = parse(sample, &matcher, step, left > 0);
+        let least = if left > 1 { KEPT } else { limits.least };
         let known = matcher.symbols().len();
-        // Codes from `known` on are bytes without a symbol.
         let symbol = |code: usize| if code < known { matcher.symbols()[code] } else { Symbol::of(&[(code - known) as u8]) };
-        let mut counts = vec![0u32; known + 256];
-        let mut pairs = Counts::default();
-        for string in sample.iter() {
-            let mut before = None;
-            let mut rest = string;
-            while let Some(&byte) = rest.first() {
-                let (code, len) = matcher.longest(rest).unwrap_or((known + usize::from(byte), 1));
-                counts[code] += 1;
-                if let (Some(before), false) = (before, last) {
-                    *pairs.entry((before as u64) << 32 | code as u64).or_insert(0) += 1;
-                }
-                before = Some(code);
-                rest = &rest[len..];
-            }
-        }
-        let mut gains: HashMap<u128, u64, BuildHasherDefault<Mix>> = HashMap::default();
+        let mut gains: Vec<(Symbol, u64)> = Vec::new();
         let mut add = |symbol: Symbol, count: u32| {
-            if count >= limits.least || symbol.len() == 1 {
-                *gains.entry(u128::from_be_bytes(symbol.bytes())).or_insert(0) += u64::from(count) * symbol.len() as u64;
+            if count >= least || symbol.len() == 1 {
+                gains.push((symbol, u64::from(count) * symbol.len() as u64));
             }
         };
         for (code, &count) in counts.iter().enumerate() {
@@ -110,23 +129,32 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
                 add(symbol(code), count.saturating_mul(weight));
             }
         }
-        for (&pair, &count) in &pairs {
-            let (a, b) = (symbol((pair >> 32) as usize), symbol(pair as u32 as usize));
-            add(a.join(b, limits.len), count);
+        for equal in pairs.chunk_by(|a, b| a == b) {
+            let (a, b) = (symbol((equal[0] >> 16) as usize), symbol((equal[0] & 0xFFFF) as usize));
+            add(a.join(b, limits.len), equal.len() as u32);
             if !limits.all_bytes && b.len() > 1 {
-                add(a.join(b.head(), limits.len), count);
+                add(a.join(b.head(), limits.len), equal.len() as u32);
             }
         }
-        let mut best: Vec<(u64, Symbol)> = gains.into_iter().map(|(word, gain)| (gain, Symbol::of_word(word))).collect();
+        // Several pairs may make one symbol.
+        gains.par_sort_unstable_by_key(|gain| gain.0);
+        gains.dedup_by(|next, gain| {
+            let same = next.0 == gain.0;
+            gain.1 += if same { next.1 } else { 0 };
+            same
+        });
         let mut symbols: Vec<Symbol> = Vec::new();
         if limits.all_bytes {
             symbols.extend(singles());
-            best.retain(|(_, symbol)| symbol.len() > 1);
+            gains.retain(|(symbol, _)| symbol.len() > 1);
         }
-        // Equal gains in the symbols' order, so that the result does not hang on that of a hash table.
-        best.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        best.truncate(limits.symbols - symbols.len());
-        symbols.extend(best.into_iter().map(|(_, symbol)| symbol));
+        let most = limits.symbols - symbols.len();
+        if most < gains.len() {
+            // Equal gains in the symbols' order.
+            gains.select_nth_unstable_by(most, |a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+            gains.truncate(most);
+        }
+        symbols.extend(gains.into_iter().map(|(symbol, _)| symbol));
         matcher = Matcher::new(symbols);
     }
     matcher
