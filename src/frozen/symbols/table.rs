@@ -32,11 +32,6 @@ impl Symbol {
         self.0 as usize & 0xF
     }
 
-    /// The symbol of which `word` is [`bytes`](Self::bytes), the first byte the most significant.
-    pub(super) fn of_word(word: u128) -> Self {
-        Symbol(word)
-    }
-
     /// The bytes, zeros, and in the last byte the length.
     #[inline(always)]
     pub(super) fn bytes(self) -> [u8; 16] {
@@ -130,7 +125,7 @@ impl Matcher {
             if at - start > MANY {
                 third = thirds.len() as u16;
                 thirds.push(std::array::from_fn(|byte| {
-                    if byte == 256 { at as u16 - 1 } else { less(start..at, bucket << 112 | (byte as u128) << 104) }
+                    if byte == 256 { (at - 1) as u16 } else { less(start..at, bucket << 112 | (byte as u128) << 104) }
                 }));
             }
             starts.push(((start - 1) as u16, third));
