@@ -19,7 +19,7 @@ pub enum SymbolTable {
     None,
     /// Up to 255 symbols of up to 8 bytes.
     Fsst,
-    /// Up to 65,535 symbols of up to 15 bytes: smaller yet, but it takes 2 to 3 times as long to build, and up to 1 MB in memory.
+    /// Up to 65,535 symbols of up to 15 bytes: smaller yet, but it takes about twice as long to build, and up to 1 MB in memory.
     OnPair,
 }
 
