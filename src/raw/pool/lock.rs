@@ -12,6 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+/// Rounds of waiting in which a thread spins, and those up to which it yields.
+const SPINS: u32 = 64;
+const YIELDS: u32 = 128;
+
 /// A value behind a lock, on cache lines of its own.
 #[repr(align(128))]
 pub(super) struct Lock<T> {
@@ -45,14 +49,28 @@ impl<T> Lock<T> {
         }
     }
 
+    /// Waits for as long as a holder who runs may take. None: he has lost his processor, or there are many.
+    #[cold]
+    pub(super) fn lock_soon(&self) -> Option<Guard<'_, T>> {
+        for _ in 0..SPINS {
+            hint::spin_loop();
+            if !self.taken.load(Ordering::Relaxed)
+                && let Some(guard) = self.try_lock()
+            {
+                return Some(guard);
+            }
+        }
+        None
+    }
+
     #[cold]
     #[inline(never)]
     fn wait(&self) -> Guard<'_, T> {
         let mut round = 0;
         loop {
             match round {
-                0..64 => hint::spin_loop(),
-                64..128 => thread::yield_now(),
+                0..SPINS => hint::spin_loop(),
+                SPINS..YIELDS => thread::yield_now(),
                 _ => thread::sleep(Duration::from_micros(50)),
             }
             round += 1;
