@@ -149,18 +149,21 @@ impl Encoder {
             Kind::Fsst => train::train(sample, Limits { symbols: 255, len: 8, all_bytes: false, generations: 6, least: 2 }),
             Kind::OnPair => train::train(
                 sample,
-                Limits { symbols: (bytes / 128).clamp(256, 65_535), len: MAX_SYMBOL, all_bytes: true, generations: 6, least: 3 },
+                Limits { symbols: (bytes / 128).clamp(256, Matcher::MOST), len: MAX_SYMBOL, all_bytes: true, generations: 6, least: 3 },
             ),
         };
         Encoder { kind, matcher }
     }
 
-    /// The table that a decoder has, if it is as [`train`](Self::train) makes them: in order, and with a code for every string.
+    /// The table that a decoder has, if it is as [`train`](Self::train) makes them: not too large, in order, and with a code for every string.
     pub(crate) fn of(decoder: &Decoder) -> Option<Self> {
         let (kind, symbols) = (decoder.kind(), decoder.symbols());
         let whole = kind != Kind::OnPair || (0..=u8::MAX).all(|byte| symbols.binary_search(&Symbol::of(&[byte])).is_ok());
+        if !whole || symbols.len() > Matcher::MOST {
+            return None;
+        }
         let matcher = Matcher::new(symbols.clone());
-        (whole && matcher.symbols() == symbols).then_some(Encoder { kind, matcher })
+        (matcher.symbols() == symbols).then_some(Encoder { kind, matcher })
     }
 
     /// Bytes of a code.
@@ -215,6 +218,24 @@ mod tests {
         let shared = string.iter().zip(other).take_while(|(a, b)| a == b).count();
         assert_eq!(coder.compare(&code, other), (shared, string.cmp(other)));
         assert_eq!(coder.compare(&code, string), (string.len(), Ordering::Equal));
+    }
+
+    /// A file may have a symbol for every code, which is one more than can be matched.
+    #[test]
+    fn the_largest_tables_decode_but_do_not_encode() {
+        let bytes = || 0..=u8::MAX;
+        let pairs = bytes().flat_map(|a| bytes().map(move |b| Symbol::of(&[a, b]))).take((1 << 16) - 256);
+        let mut symbols: Vec<Symbol> = bytes().map(|byte| Symbol::of(&[byte])).chain(pairs).collect();
+        symbols.sort_unstable();
+        let read = |symbols: &[Symbol]| Decoder::read(Kind::OnPair, &write_table(symbols), symbols.len()).unwrap();
+        assert!(Encoder::of(&read(&symbols)).is_none());
+        // Without the first pair.
+        symbols.remove(1);
+        let decoder = read(&symbols);
+        let (Decoder::OnPair(table), Some(encoder)) = (&decoder, Encoder::of(&decoder)) else { panic!("{decoder:?}") };
+        for string in [&[0, 0, 0, u8::MAX, u8::MAX][..], &[u8::MAX; 40], &[254, 255, 1, 2, 3]] {
+            check(table, &encoder, string, &[0, 0, 1]);
+        }
     }
 
     proptest! {

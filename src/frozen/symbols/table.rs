@@ -10,7 +10,7 @@ pub(crate) const MAX_SYMBOL: usize = 15;
 
 /// Up to `MAX_SYMBOL` bytes as one word: the bytes from the most significant on, then zeros, then the length. The order of the words is
 /// the order of the strings.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Symbol(u128);
 
 impl Symbol {
@@ -98,7 +98,10 @@ const NONE: u16 = u16::MAX;
 const MANY: usize = 8;
 
 impl Matcher {
-    /// Of at most 65,535 symbols.
+    /// The most symbols: with the empty string they have numbers of 16 bits.
+    pub(super) const MOST: usize = u16::MAX as usize;
+
+    /// Of at most [`MOST`](Self::MOST) symbols.
     pub(super) fn new(symbols: Vec<Symbol>) -> Self {
         let mut entries = symbols;
         entries.push(Symbol::of(&[]));

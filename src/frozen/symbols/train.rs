@@ -72,7 +72,7 @@ struct Parse {
     pairs: Vec<u32>,
 }
 
-/// Parses a part of the sample, in parallel: one of every `step` groups of strings. Codes from the number of symbols on are bytes without one.
+/// Parses a part of the sample, in parallel: one of every `step` strings. Codes from the number of symbols on are bytes without one.
 fn parse(sample: &Sample, matcher: &Matcher, step: usize, with_pairs: bool) -> Parse {
     let known = matcher.symbols().len();
     let groups = sample.len().div_ceil(PART * step);
