@@ -174,6 +174,7 @@ unsafe fn hold<M: Mode>(mode: M, top: Owned<'_>, olds: impl Iterator<Item = Node
         locked += 1;
     }
     if whole {
+        debug_assert!(olds.clone().next().is_none_or(|node| top.slot.load().node() == Some(node)), "a node has one slot for life");
         return Ok(());
     }
     // SAFETY: (N1) by the caller.

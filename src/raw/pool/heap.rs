@@ -45,12 +45,42 @@ const EARLY: u8 = 16;
 /// The live bytes above which it is the next.
 const BORROW_LESS: [usize; 2] = [4 << 20, 24 << 20];
 
+/// The neighbours of a page, or of a slab, in the list that it is in.
+struct Links<T> {
+    next: *mut T,
+    prev: *mut T,
+}
+
+impl<T> Links<T> {
+    const NONE: Links<T> = Links { next: ptr::null_mut(), prev: ptr::null_mut() };
+}
+
+/// What a list may be of.
+trait Linked: Sized {
+    /// # Safety
+    /// `this` is live (P2).
+    unsafe fn links(this: *mut Self) -> *mut Links<Self>;
+}
+
+impl Linked for Page {
+    unsafe fn links(this: *mut Page) -> *mut Links<Page> {
+        // SAFETY: (P2) by the caller.
+        unsafe { &raw mut (*this).links }
+    }
+}
+
+impl Linked for Slab {
+    unsafe fn links(this: *mut Slab) -> *mut Links<Slab> {
+        // SAFETY: (P2) by the caller.
+        unsafe { &raw mut (*this).links }
+    }
+}
+
 /// The state of one page; lives in the header of its slab.
 #[repr(C)]
 struct Page {
-    /// Neighbours in the list of pages of the same class with a free cell.
-    next: *mut Page,
-    prev: *mut Page,
+    /// In the list of pages of the same class with a free cell.
+    links: Links<Page>,
     /// The first cell of the list of freed cells.
     freed: *mut u8,
     /// Live cells.
@@ -66,10 +96,9 @@ struct Page {
 /// The header of a slab, followed by its pages' states.
 #[repr(C)]
 struct Slab {
-    /// Neighbours in the list of slabs with as many used pages, of full or of
-    /// retired ones.
-    next: *mut Slab,
-    prev: *mut Slab,
+    /// In the list of slabs with as many used pages, of full or of retired
+    /// ones.
+    links: Links<Slab>,
     /// A bit for each page that serves no class.
     free_pages: u64,
     /// Whether the slab is in the list of those to be emptied.
@@ -232,7 +261,7 @@ impl Heap {
         // SAFETY: (P5) retired slabs are live and this heap's.
         while let Some(retired) = unsafe { slab.as_ref() } {
             free += bytes_of(retired.free_pages);
-            slab = retired.next;
+            slab = retired.links.next;
         }
         self.reserved - free
     }
@@ -422,8 +451,7 @@ impl Heap {
             self.free -= PAGE;
             let page = slab.add(1).cast::<Page>().add(index);
             page.write(Page {
-                next: ptr::null_mut(),
-                prev: ptr::null_mut(),
+                links: Links::NONE,
                 freed: ptr::null_mut(),
                 used: 0,
                 cap: capacity(slab, index, class),
@@ -444,18 +472,9 @@ impl Heap {
     /// The page is live, this heap's, of `class`, and in no list.
     #[inline]
     unsafe fn list(&mut self, page: *mut Page, class: usize) {
-        let first = self.avail[class];
+        self.open |= 1 << class;
         // SAFETY: (P4, P5) listed pages are live and this heap's.
-        unsafe {
-            (*page).prev = ptr::null_mut();
-            (*page).next = first;
-            if first.is_null() {
-                self.open |= 1 << class;
-            } else {
-                (*first).prev = page;
-            }
-        }
-        self.avail[class] = page;
+        unsafe { push(&mut self.avail[class], page) };
     }
 
     /// Takes a page out of its class's list.
@@ -465,19 +484,9 @@ impl Heap {
     #[inline]
     unsafe fn unlist(&mut self, page: *mut Page, class: usize) {
         // SAFETY: (P4, P5) listed pages are live and this heap's.
-        unsafe {
-            let (next, prev) = ((*page).next, (*page).prev);
-            if !next.is_null() {
-                (*next).prev = prev;
-            }
-            if !prev.is_null() {
-                (*prev).next = next;
-            } else {
-                self.avail[class] = next;
-                if next.is_null() {
-                    self.open &= !(1 << class);
-                }
-            }
+        unsafe { remove(&mut self.avail[class], page) };
+        if self.avail[class].is_null() {
+            self.open &= !(1 << class);
         }
     }
 
@@ -657,14 +666,7 @@ impl Heap {
         // allocation, which nothing else refers to.
         unsafe {
             let slab = base.cast::<Slab>();
-            slab.write(Slab {
-                next: ptr::null_mut(),
-                prev: ptr::null_mut(),
-                free_pages: all_pages(kind),
-                retired: false,
-                heap: AtomicU8::new(self.index),
-                kind,
-            });
+            slab.write(Slab { links: Links::NONE, free_pages: all_pages(kind), retired: false, heap: AtomicU8::new(self.index), kind });
             self.list_slab(slab);
         }
         self.free += shape.bytes;
@@ -720,35 +722,36 @@ unsafe fn list_of(slab: *mut Slab) -> usize {
     }
 }
 
-/// Puts a slab first in a list.
+/// Puts a page or a slab first in a list.
 ///
 /// # Safety
-/// The slabs are live, of one heap that the caller holds (P5), and this one is in no list.
-unsafe fn push(first: &mut *mut Slab, slab: *mut Slab) {
+/// All that is in the list is live, of one heap that the caller holds (P5), and so is this, which is in no list.
+#[inline]
+unsafe fn push<T: Linked>(first: &mut *mut T, new: *mut T) {
     // SAFETY: (P4, P5) as the caller promises.
     unsafe {
-        (*slab).prev = ptr::null_mut();
-        (*slab).next = *first;
+        *T::links(new) = Links { next: *first, prev: ptr::null_mut() };
         if !first.is_null() {
-            (**first).prev = slab;
+            (*T::links(*first)).prev = new;
         }
     }
-    *first = slab;
+    *first = new;
 }
 
-/// Takes a slab out of the list that begins at `first`.
+/// Takes a page or a slab out of the list that begins at `first`.
 ///
 /// # Safety
-/// The slab is in it, and the caller holds the heap (P5).
-unsafe fn remove(first: &mut *mut Slab, slab: *mut Slab) {
+/// It is in it, and the caller holds the heap (P5).
+#[inline]
+unsafe fn remove<T: Linked>(first: &mut *mut T, old: *mut T) {
     // SAFETY: (P4, P5) as the caller promises.
     unsafe {
-        let (next, prev) = ((*slab).next, (*slab).prev);
+        let Links { next, prev } = T::links(old).read();
         if !next.is_null() {
-            (*next).prev = prev;
+            (*T::links(next)).prev = prev;
         }
         if !prev.is_null() {
-            (*prev).next = next;
+            (*T::links(prev)).next = next;
         } else {
             *first = next;
         }

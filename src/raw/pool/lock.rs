@@ -12,9 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Rounds of waiting in which a thread spins, and those up to which it yields.
-const SPINS: u32 = 64;
-const YIELDS: u32 = 128;
+/// Rounds of waiting in which a thread spins, and then as many in which it yields.
+const ROUNDS: usize = 64;
 
 /// A value behind a lock, on cache lines of its own.
 #[repr(align(128))]
@@ -52,34 +51,28 @@ impl<T> Lock<T> {
     /// Waits for as long as a holder who runs may take. None: he has lost his processor, or there are many.
     #[cold]
     pub(super) fn lock_soon(&self) -> Option<Guard<'_, T>> {
-        for _ in 0..SPINS {
-            hint::spin_loop();
-            if !self.taken.load(Ordering::Relaxed)
-                && let Some(guard) = self.try_lock()
-            {
-                return Some(guard);
-            }
-        }
-        None
+        self.lock_within(ROUNDS, hint::spin_loop)
     }
 
     #[cold]
     #[inline(never)]
     fn wait(&self) -> Guard<'_, T> {
-        let mut round = 0;
-        loop {
-            match round {
-                0..SPINS => hint::spin_loop(),
-                SPINS..YIELDS => thread::yield_now(),
-                _ => thread::sleep(Duration::from_micros(50)),
+        let early = self.lock_soon().or_else(|| self.lock_within(ROUNDS, thread::yield_now));
+        early.unwrap_or_else(|| {
+            loop {
+                if let Some(guard) = self.lock_within(1, || thread::sleep(Duration::from_micros(50))) {
+                    return guard;
+                }
             }
-            round += 1;
-            if !self.taken.load(Ordering::Relaxed)
-                && let Some(guard) = self.try_lock()
-            {
-                return guard;
-            }
-        }
+        })
+    }
+
+    /// Looks so often, after a pause each time, whether the lock is free, and takes it then.
+    fn lock_within(&self, rounds: usize, pause: impl Fn()) -> Option<Guard<'_, T>> {
+        (0..rounds).find_map(|_| {
+            pause();
+            if self.taken.load(Ordering::Relaxed) { None } else { self.try_lock() }
+        })
     }
 }
 
