@@ -48,16 +48,10 @@ impl<T> Lock<T> {
         }
     }
 
-    /// Waits for as long as a holder who runs may take. None: he has lost his processor, or there are many.
-    #[cold]
-    pub(super) fn lock_soon(&self) -> Option<Guard<'_, T>> {
-        self.lock_within(ROUNDS, hint::spin_loop)
-    }
-
     #[cold]
     #[inline(never)]
     fn wait(&self) -> Guard<'_, T> {
-        let early = self.lock_soon().or_else(|| self.lock_within(ROUNDS, thread::yield_now));
+        let early = self.lock_within(ROUNDS, hint::spin_loop).or_else(|| self.lock_within(ROUNDS, thread::yield_now));
         early.unwrap_or_else(|| {
             loop {
                 if let Some(guard) = self.lock_within(1, || thread::sleep(Duration::from_micros(50))) {

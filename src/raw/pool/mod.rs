@@ -212,17 +212,15 @@ impl Pool {
         self.direct_small.load(Relaxed) < DIRECT_BYTES && self.busy.load(Relaxed) == 0
     }
 
-    /// Waits for the thread's own heap; where it often has to, or for long, as when threads are more than processors, locks instead the first
-    /// heap after that which is not locked, and makes this the thread's own.
+    /// Waits for the thread's own heap; where it often has to, locks instead the first heap after that which is not locked, and makes
+    /// this the thread's own.
     #[cold]
     fn lock_uncrowded<'a>(&'a self, own: &ThreadCell<Own>) -> Guard<'a, Heap> {
         let Own { mut heap, crowd } = own.get();
         let crowd = crowd + RARE;
         if crowd <= OFTEN * RARE {
             own.set(Own { heap, crowd });
-            if let Some(heap) = self.heaps[heap as usize].lock_soon() {
-                return heap;
-            }
+            return self.heaps[heap as usize].lock();
         }
         for _ in 0..HEAPS {
             heap = (heap + 1) % HEAPS as u32;
