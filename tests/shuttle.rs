@@ -27,8 +27,10 @@ type Map = ConcurrentArt<u64>;
 /// Names the error to make in a process of its own.
 const CHILD: &str = "MEMKV_MUTANT";
 
+/// An error is looked for ten times as long: it is nearly always found at once, but schedules are random.
 fn schedules() -> usize {
-    std::env::var("MEMKV_SHUTTLE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(5000)
+    let schedules = std::env::var("MEMKV_SHUTTLE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(5000);
+    if std::env::var(CHILD).is_ok() { 10 * schedules } else { schedules }
 }
 
 /// Runs a model under both kinds of schedules. It must find each of these errors.
