@@ -61,6 +61,7 @@ impl<B: Bits> RawTree<B> {
                 if todo.try_reserve(keys.count() + 1).is_err() {
                     return false;
                 }
+                keys.prefetch_children();
                 todo.extend((0..=keys.count()).map(|i| keys.owned(i)));
             }
             next = todo.pop();

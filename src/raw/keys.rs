@@ -217,6 +217,13 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Asks for the headers of all children, which are far apart.
+    pub(crate) fn prefetch_children(&self) {
+        for child in (0..=self.count()).filter_map(|i| self.slot(i).load().node()) {
+            Keys::prefetch(child, 1);
+        }
+    }
+
     /// The entry of `key`, or where it would stand.
     #[inline(always)]
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, Gap> {

@@ -62,6 +62,7 @@ impl<B: Bits> SharedTree<B> {
             let (levels, ..) = locate(self.root(), &from)?;
             let Some(level) = levels.last() else { return Ok(moved) };
             let mut usage = Usage::default();
+            level.keys.prefetch_children();
             // A node after all below it, so that what leads there still holds.
             let last = |level: &&Level<'_>| level.at == level.keys.count();
             let inner = std::iter::once(level).chain(levels.iter().rev().skip(1).take_while(last)).map(|level| level.top);
