@@ -91,6 +91,8 @@ pub(super) struct Matcher {
     /// For each two bytes, how many symbols are less, and where in `thirds` the same is for each third byte, or `NONE`.
     starts: Vec<(u16, u16)>,
     thirds: Vec<[u16; 257]>,
+    /// For each byte, the entry that is this alone, or the empty string.
+    singles: [u16; 256],
 }
 
 const NONE: u16 = u16::MAX;
@@ -134,7 +136,11 @@ impl Matcher {
             starts.push(((start - 1) as u16, third));
         }
         starts.push(((entries.len() - 1) as u16, NONE));
-        Matcher { entries, parents, starts, thirds }
+        let mut singles = [0; 256];
+        for (i, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.len() == 1) {
+            singles[usize::from(entry.first())] = i as u16;
+        }
+        Matcher { entries, parents, starts, thirds, singles }
     }
 
     pub(super) fn symbols(&self) -> &[Symbol] {
@@ -145,13 +151,22 @@ impl Matcher {
     #[inline(always)]
     fn longest(&self, query: Symbol) -> (usize, usize) {
         let bucket = (query.0 >> 112) as usize;
-        let (mut start, third) = self.starts[bucket];
-        let mut end = self.starts[bucket + 1].0;
-        if third != NONE {
-            let byte = (query.0 >> 104) as u8 as usize;
-            let third = &self.thirds[usize::from(third)];
-            (start, end) = (third[byte], third[byte + 1]);
+        let (start, third) = self.starts[bucket];
+        if third == NONE {
+            // Of those that the string begins with, the longest is the last. Zeros behind a short string are not its own.
+            let end = self.starts[bucket + 1].0;
+            for at in (start..end).rev().map(|at| usize::from(at) + 1) {
+                let entry = self.entries[at];
+                if entry.shared(query) == entry.len() && entry.len() <= query.len() {
+                    return (at - 1, entry.len());
+                }
+            }
+            let single = usize::from(self.singles[usize::from(query.first())]);
+            return (single.wrapping_sub(1), usize::from(single > 0));
         }
+        let byte = (query.0 >> 104) as u8 as usize;
+        let third = &self.thirds[usize::from(third)];
+        let (start, end) = (third[byte], third[byte + 1]);
         // The entry before them is less than all that begin so.
         let (mut at, mut count) = (usize::from(start), usize::from(end - start) + 1);
         while count > 1 {
