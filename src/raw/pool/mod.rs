@@ -17,9 +17,10 @@
 //! ```
 //!
 //! * A **heap** owns slabs. There are a few, each behind a lock. Threads start
-//!   with the first and move on when they often find it locked, so a program with
-//!   one thread, or with threads that seldom allocate, uses one heap: each has
-//!   partly used pages and slabs of its own. A cell is given back to the heap its
+//!   with the first and leave it for one with fewer threads when they often find
+//!   it locked, so a program with one thread, or with threads that seldom
+//!   allocate, uses one heap: each has partly used pages and slabs of its own. A
+//!   cell is given back to the heap its
 //!   slab belongs to, whichever thread does it. A flush *merges* the heaps: the
 //!   first takes over all slabs.
 //! * A **slab** comes from the global allocator: the first few MiB of a heap in
@@ -153,8 +154,8 @@ struct Pool {
 static POOL: Pool = Pool::new();
 static HUGE_PAGES: AtomicBool = AtomicBool::new(true);
 
-/// A thread moves to another heap when of its allocations more than one in `RARE` finds its own locked, for a while: so much that there
-/// are `OFTEN` more than that.
+/// A thread moves to a heap of fewer threads when of its allocations more than one in `RARE` finds its own locked, for a while: so much
+/// that there are `OFTEN` more than that.
 const RARE: u32 = 32;
 const OFTEN: u32 = 16;
 
@@ -168,6 +169,43 @@ struct Own {
 
 thread_local! {
     static OWN: ThreadCell<Own> = const { ThreadCell::new(Own { heap: 0, crowd: 0 }) };
+    static USER: User = User::new(OWN.get().heap as usize);
+}
+
+/// The threads that use each heap, of those that have ever found theirs locked.
+static USERS: [AtomicUsize; HEAPS] = [const { AtomicUsize::new(0) }; HEAPS];
+
+/// A thread that is counted, as long as it lives.
+struct User {
+    heap: ThreadCell<usize>,
+}
+
+impl User {
+    fn new(heap: usize) -> User {
+        USERS[heap].fetch_add(1, Relaxed);
+        User { heap: ThreadCell::new(heap) }
+    }
+
+    /// Moves to the heap with the fewest users, unless that would have as many as the one left. The heap to use.
+    ///
+    /// So threads spread, and stay: what they had in another heap would lie scattered over its pages. That others give cells back to theirs is
+    /// no reason to leave it, as they would to any.
+    fn spread(&self) -> usize {
+        let users = |heap: &usize| USERS[*heap].load(Relaxed);
+        let (own, least) = (self.heap.get(), (0..HEAPS).min_by_key(users).unwrap_or(0));
+        if users(&least) + 1 < users(&own) {
+            USERS[least].fetch_add(1, Relaxed);
+            USERS[own].fetch_sub(1, Relaxed);
+            self.heap.set(least);
+        }
+        self.heap.get()
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        USERS[self.heap.get()].fetch_sub(1, Relaxed);
+    }
 }
 
 /// The layout of a direct cell; none if it would be too large to exist.
@@ -212,23 +250,18 @@ impl Pool {
         self.direct_small.load(Relaxed) < DIRECT_BYTES && self.busy.load(Relaxed) == 0
     }
 
-    /// Waits for the thread's own heap; where it often has to, locks instead the first heap after that which is not locked, and makes
-    /// this the thread's own.
+    /// Waits for the thread's own heap, or where it often has to, for that of fewer threads.
     #[cold]
     fn lock_uncrowded<'a>(&'a self, own: &ThreadCell<Own>) -> Guard<'a, Heap> {
         let Own { mut heap, crowd } = own.get();
-        let crowd = crowd + RARE;
-        if crowd <= OFTEN * RARE {
-            own.set(Own { heap, crowd });
-            return self.heaps[heap as usize].lock();
-        }
-        for _ in 0..HEAPS {
-            heap = (heap + 1) % HEAPS as u32;
-            own.set(Own { heap, crowd: 0 });
-            if let Some(heap) = self.heaps[heap as usize].try_lock() {
-                return heap;
+        let mut crowd = crowd + RARE;
+        // A thread that is ending stays where it is.
+        let _ = USER.try_with(|user| {
+            if crowd > OFTEN * RARE {
+                (heap, crowd) = (user.spread() as u32, 0);
             }
-        }
+        });
+        own.set(Own { heap, crowd });
         self.heaps[heap as usize].lock()
     }
 

@@ -413,16 +413,39 @@ fn heaps_are_merged_while_threads_use_them() {
 }
 
 #[test]
+fn threads_spread_over_the_heaps_and_stay() {
+    // More than all other threads of the tests.
+    const MANY: usize = 1000;
+    let users: Vec<User> = (0..MANY).map(|_| User::new(0)).collect();
+    users.iter().for_each(|user| _ = user.spread());
+    let in_heap = |heap: usize| users.iter().filter(|user| user.heap.get() == heap).count();
+    assert!((0..HEAPS).all(|heap| in_heap(heap).abs_diff(MANY / HEAPS) < MANY / 20));
+    let before: Vec<usize> = users.iter().map(|user| user.heap.get()).collect();
+    let moved = users.iter().zip(&before).filter(|(user, before)| user.spread() != **before).count();
+    assert!(moved < MANY / 20, "{moved}");
+}
+
+#[test]
 fn a_thread_leaves_a_heap_it_often_finds_locked() {
     if ALWAYS_DIRECT {
         return;
     }
     let pool = busy_pool();
     let mut cells = Vec::new();
+    let others: Vec<User> = (0..100).map(|_| User::new(0)).collect();
+    let cell = std::thread::scope(|scope| {
+        let leaves = scope.spawn(|| {
+            let _held = pool.heaps[0].lock();
+            OWN.set(Own { heap: 0, crowd: OFTEN * RARE });
+            let cell = Filled::new(&pool, 500, 1);
+            assert_ne!(OWN.get().heap, 0);
+            cell
+        });
+        leaves.join().expect("thread")
+    });
+    cells.push(cell);
+    drop(others);
     let mut held = Some(pool.heaps[0].lock());
-    OWN.set(Own { heap: 0, crowd: OFTEN * RARE });
-    cells.push(Filled::new(&pool, 500, 1));
-    assert_eq!(OWN.get().heap, 1);
     // It waits for one that it does not find locked often.
     OWN.set(Own { heap: 0, crowd: 0 });
     std::thread::scope(|scope| {
