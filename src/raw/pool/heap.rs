@@ -27,7 +27,7 @@ const SPARE: usize = 256 << 10;
 const MARGIN: usize = 64 << 10;
 const MARGIN_PART: usize = 64;
 
-/// This part of a heap may be small slabs in place of large ones that would be half idle.
+/// This part of a heap may be small slabs in place of large ones of which much would be idle.
 const NARROW_PART: usize = 32;
 
 /// The most pages a slab has.
@@ -224,6 +224,8 @@ pub(super) struct Heap {
     reserved: usize,
     /// Bytes of small slabs.
     small: usize,
+    /// Bytes of small slabs that came from other heaps.
+    merged: usize,
     /// See [`BUSY`].
     busy: bool,
     index: u8,
@@ -246,6 +248,7 @@ impl Heap {
             used: 0,
             reserved: 0,
             small: 0,
+            merged: 0,
             busy: false,
             index,
         }
@@ -352,7 +355,8 @@ impl Heap {
     }
 
     /// Whether the cell's slab is to be emptied, or an eighth of its page is
-    /// free; none if another heap owns it.
+    /// free and cells of its class are taken from another one first; none if
+    /// another heap owns it.
     ///
     /// # Safety
     /// `ptr` is a live cell of a slab of `kind` (P3).
@@ -363,7 +367,8 @@ impl Heap {
             let slab = slab_of(ptr.as_ptr(), kind);
             let page = page_of(slab, ptr.as_ptr(), kind);
             let own = (*slab).heap.load(Relaxed) == self.index;
-            own.then(|| (*slab).retired || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap))
+            let sparse = || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap) && self.avail[usize::from((*page).class)] != page;
+            own.then(|| (*slab).retired || sparse())
         }
     }
 
@@ -433,7 +438,8 @@ impl Heap {
         self.free += mem::take(&mut other.free);
         self.used += mem::take(&mut other.used);
         self.reserved += mem::take(&mut other.reserved);
-        self.small += mem::take(&mut other.small);
+        self.small += other.small;
+        self.merged += mem::take(&mut other.small);
         other.early = [0; CLASSES];
     }
 
@@ -557,13 +563,13 @@ impl Heap {
         }
     }
 
-    /// Retires a large slab of which less than half is used, and takes small
+    /// Retires a large slab of which less than three quarters are used, and takes small
     /// ones for what moves out of it. Says whether there was one, and memory.
     pub(super) fn narrow(&mut self) -> bool {
-        if self.small > SMALL_BYTES + self.reserved / NARROW_PART {
+        if self.small > SMALL_BYTES + self.merged + self.reserved / NARROW_PART {
             return false;
         }
-        let sparse = self.slabs[..LARGE.pages / 2].iter();
+        let sparse = self.slabs[..LARGE.pages * 3 / 4].iter();
         // SAFETY: (P4, P5) listed slabs are live and this heap's.
         unsafe {
             let large = |slab: &*mut Slab| !slab.is_null() && (**slab).kind == Home::Large;

@@ -398,7 +398,7 @@ pub(crate) fn merge() {
     POOL.merge();
 }
 
-/// Has a large slab emptied of which less than half is used, after [`merge`]. Says whether there was one.
+/// Has a large slab emptied of which less than three quarters are used, after [`merge`]. Says whether there was one.
 pub(crate) fn narrow() -> bool {
     POOL.heaps[0].lock().narrow()
 }

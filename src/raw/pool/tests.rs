@@ -282,6 +282,38 @@ fn a_large_slab_hardly_used_is_narrowed() {
     assert_eq!(pool.usage().reserved, 0);
 }
 
+/// Moving them would only take another page.
+#[test]
+fn cells_of_the_page_that_is_filled_next_are_not_sparse() {
+    if ALWAYS_DIRECT {
+        return;
+    }
+    let pool = busy_pool();
+    let page_of = |cell: &Filled| cell.ptr.as_ptr().addr() / super::classes::PAGE;
+    let mut cells: Vec<_> = (0..200).map(|_| Filled::new(&pool, 1000, 1)).collect();
+    // Holes in every page.
+    for i in (0..100).rev() {
+        cells.swap_remove(2 * i).free(&pool);
+    }
+    let next = Filled::new(&pool, 1000, 2);
+    let first = page_of(&next);
+    cells.push(next);
+    // SAFETY: (P3) the cell is live.
+    let sparse = |cell: &Filled| unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home)) };
+    assert!(cells.iter().all(|cell| sparse(cell) == (page_of(cell) != first)));
+    // As all move out of the others, they fill that one, and then the next.
+    let before = pool.usage();
+    for cell in &mut cells {
+        if sparse(cell) {
+            std::mem::replace(cell, Filled::new(&pool, 1000, 3)).free(&pool);
+        }
+    }
+    assert!(cells.iter().filter(|cell| sparse(cell)).count() < 10);
+    assert_eq!(pool.usage().used, before.used);
+    cells.into_iter().for_each(|cell| _ = cell.free(&pool));
+    assert_eq!(pool.usage().reserved, 0);
+}
+
 #[test]
 fn a_request_borrows_a_slightly_larger_cell() {
     if ALWAYS_DIRECT {
