@@ -79,7 +79,7 @@ pub(super) unsafe fn relocate<B: Bits, M: Mode>(mode: M, usage: &mut Usage, top:
     // SAFETY: (N1, N5) by the caller, a node reached from the root is live. (N4) The copy is ours alone until it is published, with room for
     // the same values or slots; (N2) and is given back if it is not.
     unsafe {
-        if !node.is_sparse() {
+        if !node.is_sparse::<B>() {
             return Ok(false);
         }
         let keys = Keys::new(node);

@@ -86,7 +86,7 @@ impl Node {
     ///
     /// # Safety
     /// The node is live (N1).
-    pub(crate) unsafe fn is_sparse(self) -> bool {
+    pub(crate) unsafe fn is_sparse<B: Bits>(self) -> bool {
         // SAFETY: (N1) by the caller.
         SPARSE.get() == Some(Info(unsafe { self.info_word() }).kind())
     }

@@ -63,10 +63,13 @@ impl Node {
     /// Whether a copy of the node elsewhere would help memory to come back.
     ///
     /// # Safety
-    /// The node is live (N1).
-    pub(crate) unsafe fn is_sparse(self) -> bool {
+    /// The node is live (N1), and a leaf of `B` if it is a leaf.
+    pub(crate) unsafe fn is_sparse<B: Bits>(self) -> bool {
         // SAFETY: (N1) by the caller; the cell is the node's.
-        unsafe { pool::is_sparse(self.0, self.info().home()) }
+        unsafe {
+            let info = self.info();
+            pool::is_sparse(self.0, info.size::<B>(), info.home())
+        }
     }
 
     /// The info word, with the lock in it.

@@ -40,7 +40,7 @@ impl<B: Bits> SharedTree<B> {
                 break;
             }
         }
-        // What is idle now may be most of the last slab.
+        // What is idle now may be a good part of one large slab.
         if is_idle(PART) && pool::narrow() {
             visit();
         }

@@ -224,7 +224,7 @@ pub(super) struct Heap {
     reserved: usize,
     /// Bytes of small slabs.
     small: usize,
-    /// Bytes of small slabs that came from other heaps.
+    /// Bytes of small slabs that came from other heaps, at most.
     merged: usize,
     /// See [`BUSY`].
     busy: bool,
@@ -267,6 +267,11 @@ impl Heap {
             slab = retired.links.next;
         }
         self.reserved - free
+    }
+
+    /// Whether this is the heap that the thread uses.
+    pub(super) fn is_own(&self) -> bool {
+        super::OWN.get().heap == u32::from(self.index)
     }
 
     pub(super) fn used(&self) -> usize {
@@ -355,19 +360,22 @@ impl Heap {
     }
 
     /// Whether the cell's slab is to be emptied, or an eighth of its page is
-    /// free and cells of its class are taken from another one first; none if
-    /// another heap owns it.
+    /// free and a cell in its place would stand in another one; none if another
+    /// heap owns it. `wanted`: the class that is asked for then, of this heap.
     ///
     /// # Safety
     /// `ptr` is a live cell of a slab of `kind` (P3).
-    pub(super) unsafe fn is_sparse(&self, ptr: NonNull<u8>, kind: Home) -> Option<bool> {
+    pub(super) unsafe fn is_sparse(&self, ptr: NonNull<u8>, kind: Home, wanted: Option<usize>) -> Option<bool> {
+        let open =
+            |class: usize| Some(self.open >> class).filter(|larger| *larger != 0).map(|larger| class + larger.trailing_zeros() as usize);
+        let next = wanted.and_then(open).map_or(std::ptr::null_mut(), |class| self.avail[class]);
         // SAFETY: (P2, P5) the cell's slab and page are live and, once that is
         // looked at, this heap's.
         unsafe {
             let slab = slab_of(ptr.as_ptr(), kind);
             let page = page_of(slab, ptr.as_ptr(), kind);
             let own = (*slab).heap.load(Relaxed) == self.index;
-            let sparse = || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap) && self.avail[usize::from((*page).class)] != page;
+            let sparse = || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap) && next != page;
             own.then(|| (*slab).retired || sparse())
         }
     }
@@ -557,7 +565,15 @@ impl Heap {
         // SAFETY: (P4, P5) listed slabs are live and this heap's.
         unsafe {
             let room = self.free - bytes_of((*slab).free_pages);
-            if room >= MARGIN + self.reserved / MARGIN_PART {
+            if room < MARGIN + self.reserved / MARGIN_PART {
+                return;
+            }
+            if (*slab).free_pages == all_pages((*slab).kind) {
+                // It was taken for cells that found room elsewhere.
+                self.unlist_slab(slab);
+                self.free -= bytes_of((*slab).free_pages);
+                self.give_back(slab);
+            } else {
                 self.retire_slab(slab);
             }
         }
@@ -575,7 +591,8 @@ impl Heap {
             let large = |slab: &*mut Slab| !slab.is_null() && (**slab).kind == Home::Large;
             let Some((used, &slab)) = sparse.enumerate().find(|(_, slab)| large(slab)) else { return false };
             // A page more: the first of a slab has the header in it.
-            let room = (0..(used + 1).div_ceil(SMALL.pages)).all(|_| self.add_slab_of(Home::Small));
+            let wanted = ((used + 1) * PAGE).saturating_sub(self.free - bytes_of((*slab).free_pages));
+            let room = (0..wanted.div_ceil(SMALL.bytes)).all(|_| self.add_slab_of(Home::Small));
             if room {
                 self.retire_slab(slab);
             }
@@ -639,6 +656,7 @@ impl Heap {
             self.reserved -= shape.bytes;
             if kind == Home::Small {
                 self.small -= shape.bytes;
+                self.merged = self.merged.min(self.small);
             }
         }
     }

@@ -20,9 +20,8 @@
 //!   with the first and leave it for one with fewer threads when they often find
 //!   it locked, so a program with one thread, or with threads that seldom
 //!   allocate, uses one heap: each has partly used pages and slabs of its own. A
-//!   cell is given back to the heap its
-//!   slab belongs to, whichever thread does it. A flush *merges* the heaps: the
-//!   first takes over all slabs.
+//!   cell is given back to the heap its slab belongs to, whichever thread does it.
+//!   A flush *merges* the heaps: the first takes over all slabs.
 //! * A **slab** comes from the global allocator: the first few MiB of a heap in
 //!   small slabs, the rest in large ones that Linux is asked to back by huge
 //!   pages ([`set_huge_pages`]). Slabs are aligned to their size, which leads
@@ -189,16 +188,19 @@ impl User {
     /// Moves to the heap with the fewest users, unless that would have as many as the one left. The heap to use.
     ///
     /// So threads spread, and stay: what they had in another heap would lie scattered over its pages. That others give cells back to theirs is
-    /// no reason to leave it, as they would to any.
+    /// no reason to leave it. Who no longer allocates is counted as well, as long as it lives.
     fn spread(&self) -> usize {
         let users = |heap: &usize| USERS[*heap].load(Relaxed);
         let (own, least) = (self.heap.get(), (0..HEAPS).min_by_key(users).unwrap_or(0));
         if users(&least) + 1 < users(&own) {
-            USERS[least].fetch_add(1, Relaxed);
-            USERS[own].fetch_sub(1, Relaxed);
-            self.heap.set(least);
+            self.move_to(least);
         }
         self.heap.get()
+    }
+
+    fn move_to(&self, heap: usize) {
+        USERS[heap].fetch_add(1, Relaxed);
+        USERS[self.heap.replace(heap)].fetch_sub(1, Relaxed);
     }
 }
 
@@ -254,7 +256,7 @@ impl Pool {
     #[cold]
     fn lock_uncrowded<'a>(&'a self, own: &ThreadCell<Own>) -> Guard<'a, Heap> {
         let Own { mut heap, crowd } = own.get();
-        let mut crowd = crowd + RARE;
+        let mut crowd = crowd.saturating_add(RARE);
         // A thread that is ending stays where it is.
         let _ = USER.try_with(|user| {
             if crowd > OFTEN * RARE {
@@ -381,21 +383,23 @@ pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
     unsafe { POOL.free(ptr, bytes, home) }
 }
 
-/// Whether a cell stands where little else is live, so that a copy of it elsewhere would help memory to come back.
+/// Whether a cell for `bytes` stands where little else is live, so that a copy of it elsewhere would help memory to come back.
 ///
 /// # Safety
 /// `ptr` is a live cell of `home` (P3).
-pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, home: Home) -> bool {
+pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, bytes: usize, home: Home) -> bool {
     if home == Home::Direct {
         return false;
     }
     // SAFETY: (P3) as the caller promises.
-    unsafe { POOL.by_owner(ptr, home, |heap| heap.is_sparse(ptr, home)) }
+    unsafe { POOL.by_owner(ptr, home, |heap| heap.is_sparse(ptr, home, heap.is_own().then(|| class_of(bytes)))) }
 }
 
-/// Brings together what the threads' heaps have left over, so that less of it lies idle.
+/// Brings together what the threads' heaps have left over, so that less of it lies idle, in the first heap, which this thread goes on with.
 pub(crate) fn merge() {
     POOL.merge();
+    let _ = USER.try_with(|user| user.move_to(0));
+    OWN.set(Own { heap: 0, crowd: 0 });
 }
 
 /// Has a large slab emptied of which less than three quarters are used, after [`merge`]. Says whether there was one.

@@ -266,7 +266,7 @@ fn a_large_slab_hardly_used_is_narrowed() {
     assert!(pool.heaps[0].lock().narrow());
     let moves = |cell: &Filled| {
         // SAFETY: (P3) the cell is live.
-        unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home)) }
+        unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home, Some(class_of(1000)))) }
     };
     for cell in &mut cells {
         if moves(cell) {
@@ -299,7 +299,8 @@ fn cells_of_the_page_that_is_filled_next_are_not_sparse() {
     let first = page_of(&next);
     cells.push(next);
     // SAFETY: (P3) the cell is live.
-    let sparse = |cell: &Filled| unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home)) };
+    let sparse =
+        |cell: &Filled| unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home, Some(class_of(1000)))) };
     assert!(cells.iter().all(|cell| sparse(cell) == (page_of(cell) != first)));
     // As all move out of the others, they fill that one, and then the next.
     let before = pool.usage();
