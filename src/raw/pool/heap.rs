@@ -269,9 +269,8 @@ impl Heap {
         self.reserved - free
     }
 
-    /// Whether this is the heap that the thread uses.
-    pub(super) fn is_own(&self) -> bool {
-        super::OWN.get().heap == u32::from(self.index)
+    pub(super) fn index(&self) -> u8 {
+        self.index
     }
 
     pub(super) fn used(&self) -> usize {
@@ -366,18 +365,22 @@ impl Heap {
     /// # Safety
     /// `ptr` is a live cell of a slab of `kind` (P3).
     pub(super) unsafe fn is_sparse(&self, ptr: NonNull<u8>, kind: Home, wanted: Option<usize>) -> Option<bool> {
-        let open =
-            |class: usize| Some(self.open >> class).filter(|larger| *larger != 0).map(|larger| class + larger.trailing_zeros() as usize);
-        let next = wanted.and_then(open).map_or(std::ptr::null_mut(), |class| self.avail[class]);
         // SAFETY: (P2, P5) the cell's slab and page are live and, once that is
         // looked at, this heap's.
         unsafe {
             let slab = slab_of(ptr.as_ptr(), kind);
             let page = page_of(slab, ptr.as_ptr(), kind);
             let own = (*slab).heap.load(Relaxed) == self.index;
-            let sparse = || 8 * usize::from((*page).used) < 7 * usize::from((*page).cap) && next != page;
-            own.then(|| (*slab).retired || sparse())
+            let is_next = || wanted.and_then(|class| self.nearest(class)).is_some_and(|class| self.avail[class] == page);
+            own.then(|| (*slab).retired || (8 * usize::from((*page).used) < 7 * usize::from((*page).cap) && !is_next()))
         }
+    }
+
+    /// The first class from `class` on that has a free cell.
+    #[inline]
+    fn nearest(&self, class: usize) -> Option<usize> {
+        let larger = self.open >> class;
+        (larger != 0).then(|| class + larger.trailing_zeros() as usize)
     }
 
     /// A page with a free cell for `class`, which has none: one of slightly
@@ -392,9 +395,8 @@ impl Heap {
         loop {
             // Without this the half filled last pages of all classes add up to
             // a sizable part of a small heap.
-            let larger = self.open >> class;
-            let nearest = class + larger.trailing_zeros() as usize;
-            if larger != 0 && nearest <= most {
+            let nearest = self.nearest(class);
+            if let Some(nearest) = nearest.filter(|nearest| *nearest <= most) {
                 self.early[class] += u8::from(early && nearest > class);
                 return Some(self.avail[nearest]);
             }
@@ -405,7 +407,7 @@ impl Heap {
                 self.unretire();
             } else if !self.add_slab() {
                 // A cell of any size is better than none.
-                return (larger != 0).then(|| self.avail[nearest]);
+                return nearest.map(|nearest| self.avail[nearest]);
             }
         }
     }
@@ -565,15 +567,7 @@ impl Heap {
         // SAFETY: (P4, P5) listed slabs are live and this heap's.
         unsafe {
             let room = self.free - bytes_of((*slab).free_pages);
-            if room < MARGIN + self.reserved / MARGIN_PART {
-                return;
-            }
-            if (*slab).free_pages == all_pages((*slab).kind) {
-                // It was taken for cells that found room elsewhere.
-                self.unlist_slab(slab);
-                self.free -= bytes_of((*slab).free_pages);
-                self.give_back(slab);
-            } else {
+            if room >= MARGIN + self.reserved / MARGIN_PART {
                 self.retire_slab(slab);
             }
         }
@@ -600,7 +594,7 @@ impl Heap {
         }
     }
 
-    /// Retires a slab.
+    /// Retires a slab; one that has nothing to move out goes back at once.
     ///
     /// # Safety
     /// The slab is this heap's, with a free page, and listed.
@@ -610,6 +604,9 @@ impl Heap {
         unsafe {
             self.unlist_slab(slab);
             self.free -= bytes_of((*slab).free_pages);
+            if (*slab).free_pages == all_pages((*slab).kind) {
+                return self.give_back(slab);
+            }
             for (page, _) in used_pages(slab) {
                 if (*page).used < (*page).cap {
                     self.unlist(page, (*page).class as usize);

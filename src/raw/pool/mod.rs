@@ -391,15 +391,18 @@ pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, bytes: usize, home: Home) -> bo
     if home == Home::Direct {
         return false;
     }
+    let own = OWN.get().heap;
     // SAFETY: (P3) as the caller promises.
-    unsafe { POOL.by_owner(ptr, home, |heap| heap.is_sparse(ptr, home, heap.is_own().then(|| class_of(bytes)))) }
+    unsafe { POOL.by_owner(ptr, home, |heap| heap.is_sparse(ptr, home, (u32::from(heap.index()) == own).then(|| class_of(bytes)))) }
 }
 
 /// Brings together what the threads' heaps have left over, so that less of it lies idle, in the first heap, which this thread goes on with.
 pub(crate) fn merge() {
     POOL.merge();
-    let _ = USER.try_with(|user| user.move_to(0));
-    OWN.set(Own { heap: 0, crowd: 0 });
+    // Who uses another has waited before, and is counted.
+    if OWN.replace(Own { heap: 0, crowd: 0 }).heap != 0 {
+        let _ = USER.try_with(|user| user.move_to(0));
+    }
 }
 
 /// Has a large slab emptied of which less than three quarters are used, after [`merge`]. Says whether there was one.

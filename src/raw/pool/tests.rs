@@ -253,6 +253,12 @@ fn slabs_run_empty_as_cells_are_replaced() {
     assert_eq!(pool.usage().reserved, 0);
 }
 
+/// Whether a cell for 1000 bytes had better stand elsewhere in its heap.
+fn is_sparse(pool: &Pool, cell: &Filled) -> bool {
+    // SAFETY: (P3) the cell is live.
+    unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home, Some(class_of(1000)))) }
+}
+
 #[test]
 #[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
 fn a_large_slab_hardly_used_is_narrowed() {
@@ -264,12 +270,8 @@ fn a_large_slab_hardly_used_is_narrowed() {
     cells.extend((0..300).map(|_| Filled::new(&pool, 1000, 2)));
     let before = pool.usage();
     assert!(pool.heaps[0].lock().narrow());
-    let moves = |cell: &Filled| {
-        // SAFETY: (P3) the cell is live.
-        unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home, Some(class_of(1000)))) }
-    };
     for cell in &mut cells {
-        if moves(cell) {
+        if is_sparse(&pool, cell) {
             std::mem::replace(cell, Filled::new(&pool, 1000, 3)).free(&pool);
         }
     }
@@ -298,9 +300,7 @@ fn cells_of_the_page_that_is_filled_next_are_not_sparse() {
     let next = Filled::new(&pool, 1000, 2);
     let first = page_of(&next);
     cells.push(next);
-    // SAFETY: (P3) the cell is live.
-    let sparse =
-        |cell: &Filled| unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home, Some(class_of(1000)))) };
+    let sparse = |cell: &Filled| is_sparse(&pool, cell);
     assert!(cells.iter().all(|cell| sparse(cell) == (page_of(cell) != first)));
     // As all move out of the others, they fill that one, and then the next.
     let before = pool.usage();
