@@ -66,6 +66,16 @@ pub(crate) fn point() {
     }
 }
 
+/// Puts a read-modify-write before this and a load behind it, both sequentially consistent, in one order with those of other threads. They
+/// are without it, but loom takes them for weaker ones.
+#[inline(always)]
+pub(crate) fn in_order() {
+    #[cfg(loom)]
+    if !crate::raw::mutant::is(crate::raw::mutant::Mutant::NotInOrder) {
+        fence(std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
 /// Lets others go on, the longer the more rounds one has waited.
 #[cold]
 pub(crate) fn wait(round: u32) {

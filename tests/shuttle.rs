@@ -117,7 +117,7 @@ fn histories(threads: u64, n: u64, alone: bool) {
 #[test]
 fn histories_of_three_threads() {
     use Mutant::*;
-    let mutants = [LeafNotLocked, LeafNotObsolete, OverwriteUnlocked, InnerNotObsolete, PopFromAnyLeaf, EmptyNotChecked];
+    let mutants = [LeafNotLocked, LeafNotObsolete, OverwriteUnlocked, InnerNotObsolete, PopFromAnyLeaf, ChildNotCompared];
     model("histories_of_three_threads", &mutants, || {
         histories(2, 6, false);
         histories(3, 5, true);
@@ -171,7 +171,7 @@ fn scans_beside_splits_and_merges() {
 /// A counter of each thread's own and one of all, beside a thread that clears everything now and then.
 #[test]
 fn counters_and_clear() {
-    model("counters_and_clear", &[Mutant::OverwriteUnlocked, Mutant::OwnerNotLocked], || {
+    model("counters_and_clear", &[Mutant::OverwriteUnlocked, Mutant::SlotNotLocked], || {
         let map = map();
         let added = Arc::new(AtomicU64::new(0));
         let mut threads: Vec<_> = (0..4)

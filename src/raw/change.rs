@@ -4,9 +4,9 @@
 //! change. This may fail, and publishes nothing. Then it is committed, by stores only:
 //!
 //! ```text
-//!   lock            owner of the slot ── old inner nodes, from the top, left to right ── old leaves; give up if one is obsolete
+//!   lock            the slot ── old inner nodes, from the top, left to right ── old leaves; give up if one is obsolete
 //!   move            children and values, in order, from the old nodes to the new ones, the new child or value among them
-//!   publish         one store into the slot
+//!   publish         one store into the slot, which also unlocks it
 //!   retire          the old nodes: their slots and values stay as they are for those who still read them
 //! ```
 //!
@@ -53,9 +53,8 @@ impl From<Stop> for crate::InsertError {
 
 /// How the nodes of a tree are locked and given back.
 pub(crate) trait Mode: Copy {
-    /// Waits for the lock of a slot's owner; `false`: that is not part of the tree any more.
-    fn lock(self, owner: &Lock) -> bool;
-    fn unlock(self, owner: &Lock);
+    /// Waits for the lock of a slot that led to `child`; `false`: it leads elsewhere, or its owner is replaced.
+    fn lock(self, top: Owned<'_>, child: Child) -> bool;
     /// Waits for the lock of a node that is to be replaced, as above.
     ///
     /// # Safety
@@ -69,8 +68,6 @@ pub(crate) trait Mode: Copy {
     /// # Safety
     /// As above.
     unsafe fn retire(self, node: Node);
-    /// Whether the slot, whose owner is locked, still leads nowhere.
-    fn is_empty(self, slot: &Slot) -> bool;
     /// Gives a node back.
     ///
     /// # Safety
@@ -84,11 +81,9 @@ pub(crate) struct Alone;
 
 impl Mode for Alone {
     #[inline(always)]
-    fn lock(self, _: &Lock) -> bool {
+    fn lock(self, _: Owned<'_>, _: Child) -> bool {
         true
     }
-    #[inline(always)]
-    fn unlock(self, _: &Lock) {}
     #[inline(always)]
     unsafe fn lock_old(self, _: Node) -> bool {
         true
@@ -98,20 +93,16 @@ impl Mode for Alone {
     #[inline(always)]
     unsafe fn retire(self, _: Node) {}
     #[inline(always)]
-    fn is_empty(self, _: &Slot) -> bool {
-        true
-    }
-    #[inline(always)]
     unsafe fn give_back<B: Bits>(self, usage: &mut Usage, node: Node) {
         // SAFETY: (N2) by the caller.
         unsafe { usage.free::<B>(node) }
     }
 }
 
-/// A slot, and the lock that guards it: that of the node the slot is in, or the root's.
+/// A slot, and the lock of the node that it is in. The root's is in none.
 #[derive(Clone, Copy)]
 pub(crate) struct Owned<'a> {
-    pub(crate) lock: &'a Lock,
+    pub(crate) owner: Option<&'a Lock>,
     pub(crate) slot: &'a Slot,
 }
 
@@ -153,33 +144,28 @@ unsafe fn child(node: Node) -> Child {
     if unsafe { node.info() }.is_leaf() { Child::Leaf(node) } else { Child::Inner(node) }
 }
 
-/// Locks the slot's owner and the old nodes, unless one is obsolete. Those that are not hang where they were found: a slot of a node that is
-/// part of the tree gets another child only when the one it leads to becomes obsolete (C1).
+/// Locks the slot, which led to the first of the old nodes, and all of these, unless one is obsolete. Those that are not hang where they were
+/// found: a slot of a node that is part of the tree gets another child only when the one it leads to becomes obsolete (C1).
 ///
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
 unsafe fn hold<M: Mode>(mode: M, top: Owned<'_>, olds: impl Iterator<Item = Node> + Clone) -> Result<(), Stop> {
-    if !mode.lock(top.lock) {
+    // SAFETY: (N1) by the caller: old nodes are live.
+    let was = olds.clone().next().map_or(Child::Empty, |node| unsafe { child(node) });
+    if !mode.lock(top, was) {
         return Err(Stop::Conflict);
     }
-    let mut locked = 0;
-    let mut whole = olds.clone().next().is_some() || mode.is_empty(top.slot);
-    for node in olds.clone() {
-        // SAFETY: (N1) by the caller: old nodes are live.
-        if !unsafe { mode.lock_old(node) } {
-            whole = false;
-            break;
+    for (locked, node) in olds.clone().enumerate() {
+        // SAFETY: (N1) as above.
+        unsafe {
+            if !mode.lock_old(node) {
+                let_go(mode, top, was, olds.take(locked));
+                return Err(Stop::Conflict);
+            }
         }
-        locked += 1;
     }
-    if whole {
-        debug_assert!(olds.clone().next().is_none_or(|node| top.slot.load().node() == Some(node)), "a node has one slot for life");
-        return Ok(());
-    }
-    // SAFETY: (N1) by the caller.
-    unsafe { let_go(mode, top, olds.take(locked)) };
-    Err(Stop::Conflict)
+    Ok(())
 }
 
 /// Unlocks what [`hold`] locked.
@@ -187,10 +173,10 @@ unsafe fn hold<M: Mode>(mode: M, top: Owned<'_>, olds: impl Iterator<Item = Node
 /// # Safety
 /// As for [`commit`].
 #[cold]
-unsafe fn let_go<M: Mode>(mode: M, top: Owned<'_>, olds: impl Iterator<Item = Node>) {
+unsafe fn let_go<M: Mode>(mode: M, top: Owned<'_>, was: Child, olds: impl Iterator<Item = Node>) {
     // SAFETY: (N1) by the caller.
     olds.for_each(|node| unsafe { mode.unlock_old(node) });
-    mode.unlock(top.lock);
+    top.slot.store(was);
 }
 
 /// Publishes what takes the place of the nodes held, and gives these back.
@@ -206,7 +192,6 @@ unsafe fn publish<B: Bits, M: Mode>(mode: M, usage: &mut Usage, top: Owned<'_>, 
         for node in olds.clone() {
             mode.retire(node);
         }
-        mode.unlock(top.lock);
         for node in olds {
             mode.give_back::<B>(usage, node);
         }
@@ -235,7 +220,7 @@ pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
         hold(mode, top, olds.clone())?;
         let replaced = (gone > 0).then(|| old.value(leaf.info, at));
         if expected.is_some() && replaced != expected {
-            let_go(mode, top, olds);
+            let_go(mode, top, top.slot.load(), olds);
             return Err(Stop::Conflict);
         }
         Node::copy_values::<B>(old, leaf.info, 0, new, info, 0, at);
@@ -292,7 +277,7 @@ pub(crate) unsafe fn commit<B: Bits, M: Mode>(
         hold(mode, top, olds.clone())?;
         let replaced = steps.first().and_then(|step| replaced::<B>(step));
         if expected.is_some() && replaced != expected {
-            let_go(mode, top, olds);
+            let_go(mode, top, top.slot.load(), olds);
             return Err(Stop::Conflict);
         }
         let mut below: Option<&Step> = None;

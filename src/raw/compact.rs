@@ -34,6 +34,7 @@ impl<B: Bits> RawTree<B> {
         self.most = self.most.max(bytes);
         if bytes < self.most - self.most / 16 && self.most > LEAST {
             self.most = bytes;
+            let _closed = pool::close();
             for _ in 0..VISITS {
                 if !is_idle(PART) || !self.compact() {
                     break;
@@ -48,7 +49,7 @@ impl<B: Bits> RawTree<B> {
     fn compact(&mut self) -> bool {
         count!(Compact);
         let mut todo = Vec::new();
-        let (mut next, mut moved) = (Some(Owned { lock: &self.lock, slot: &self.root }), false);
+        let (mut next, mut moved) = (Some(Owned { owner: None, slot: &self.root }), false);
         while let Some(top) = next {
             // SAFETY: (N1, N3) the tree is borrowed for writing.
             match unsafe { relocate::<B, _>(Alone, &mut self.usage, top) } {

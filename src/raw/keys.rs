@@ -83,11 +83,11 @@ impl<'a> Keys<'a> {
         unsafe { self.node.slot(self.info, i) }
     }
 
-    /// The slot of a child, with the lock that guards it.
+    /// The slot of a child, with the lock of its owner.
     #[inline(always)]
     pub(crate) fn owned(&self, i: usize) -> Owned<'a> {
         // SAFETY: (N1) since `new`.
-        Owned { lock: unsafe { self.node.lock() }, slot: self.slot(i) }
+        Owned { owner: Some(unsafe { self.node.lock() }), slot: self.slot(i) }
     }
 
     /// The position of the child that has `rest`, the key less the strip.

@@ -1,4 +1,5 @@
-//! The lock of a node, in two bits of its first word: who holds it may change the node's slots or values, and take the node out of the tree.
+//! The lock of a node, in two bits of its first word: who holds it may change a leaf's values, and take the node out of the tree. Slots have locks of
+//! their own, which nobody takes who then finds the node locked.
 //!
 //! ```text
 //!   free ──lock──▶ locked ──unlock──▶ free
@@ -9,7 +10,7 @@
 //! stays as it was at that moment, because nobody can lock it any more.
 
 use crate::sync::{AtomicU64, point, wait};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
 const LOCKED: u64 = 1 << 5;
 const OBSOLETE: u64 = 1 << 6;
@@ -37,11 +38,26 @@ impl Lock {
         self.0.store(word, Relaxed);
     }
 
-    /// Whether nobody has the lock, nor can have replaced the node.
+    /// Whether nobody has the lock, nor can have replaced the node. In one order with all that is of this order.
     #[inline(always)]
     pub(super) fn is_free(&self) -> bool {
         point();
-        self.0.load(Relaxed) & (LOCKED | OBSOLETE) == 0
+        self.0.load(SeqCst) & (LOCKED | OBSOLETE) == 0
+    }
+
+    /// Waits until nobody has the lock. `false`: the node has been taken out of the tree.
+    #[cold]
+    pub(super) fn wait(&self) -> bool {
+        let mut round = 0;
+        loop {
+            point();
+            let word = self.0.load(Relaxed);
+            if word & LOCKED == 0 {
+                return word & OBSOLETE == 0;
+            }
+            wait(round);
+            round += 1;
+        }
     }
 
     /// Waits for the lock. `false`: the node has been taken out of the tree, and is not locked.
@@ -51,7 +67,7 @@ impl Lock {
         let (mut round, mut free) = (0, self.word());
         loop {
             point();
-            match self.0.compare_exchange_weak(free, free | LOCKED, Acquire, Relaxed) {
+            match self.0.compare_exchange_weak(free, free | LOCKED, SeqCst, Relaxed) {
                 Ok(_) => {
                     count!(LockTaken);
                     return true;

@@ -80,7 +80,6 @@ pub use values::Ref;
 pub(crate) use values::{At, Change, Lent, Taken, ValueCursor, ValueTree};
 
 use crate::value::Bits;
-use lock::Lock;
 use node::Slot;
 use tail::Tail;
 
@@ -100,8 +99,6 @@ pub const MAX_KEY_LEN: usize = 1 << 30;
 
 /// The tree and what its owner counts.
 pub(crate) struct RawTree<B: Bits> {
-    /// Guards the root's slot, as a node's lock does its slots.
-    lock: Lock,
     root: Slot,
     len: usize,
     usage: Usage,
@@ -118,15 +115,7 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
-        RawTree {
-            lock: Lock::new(0),
-            root: Slot::empty(),
-            len: 0,
-            usage: Usage::default(),
-            tail: Tail::new(),
-            most: 0,
-            _bits: std::marker::PhantomData,
-        }
+        RawTree { root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), most: 0, _bits: std::marker::PhantomData }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -10,8 +10,8 @@ pub enum Mutant {
     UnlockRelaxed,
     /// A value is read without acquire.
     ValueReadRelaxed,
-    /// The first key of all does not look again whether the tree is empty.
-    EmptyNotChecked,
+    /// A slot is locked whatever it leads to by then.
+    ChildNotCompared,
     /// A leaf that is replaced is not locked while its values are copied.
     LeafNotLocked,
     /// A leaf that is replaced can still be locked.
@@ -22,8 +22,14 @@ pub enum Mutant {
     InnerNotObsolete,
     /// A value is overwritten without the leaf's lock.
     OverwriteUnlocked,
-    /// The owner of the slot is not locked.
-    OwnerNotLocked,
+    /// The slot is not locked.
+    SlotNotLocked,
+    /// A slot is locked in a node that is replaced.
+    OwnerNotChecked,
+    /// A node is replaced while slots of it are locked.
+    SlotsNotAwaited,
+    /// Locking a slot and looking at its owner, and locking a node and looking at its slots, are in no order.
+    NotInOrder,
     /// A node is freed when it is taken out of the tree.
     FreedAtOnce,
     /// Reading takes no pin.

@@ -10,10 +10,10 @@
 //! Under `cfg(loom)` the same accessors lead to loom's atomics in a boxed node.
 
 use super::pool::Home;
-use crate::sync::point;
+use crate::sync::{point, wait};
 use crate::value::Bits;
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
 #[cfg(loom)]
 #[path = "node_loom.rs"]
@@ -200,8 +200,13 @@ impl Child {
 
 /// Tag of a pointer to a leaf.
 const LEAF_TAG: usize = 1;
+/// Tag of a slot that is locked.
+const LOCK_TAG: usize = 2;
 
 /// A place that holds a child. The tag tells leaf from inner node before the child itself is touched.
+///
+/// Who is about to store another child locks the slot by a second tag, which readers do not see: so it writes this one cache line of the owner, and not
+/// the one that all readers read, and need not wait for those who replace other children. The rules are in SAFETY.md, C3.
 #[repr(transparent)]
 pub(crate) struct Slot(RawSlot);
 
@@ -215,7 +220,37 @@ impl Slot {
         point();
         unpack(self.0.load(Acquire))
     }
-    /// Every store is a release: a reader touches the child's header before it validates anything.
+    /// Waits for the slot's lock. `false`: it does not lead to `child`, and is not locked.
+    #[inline]
+    pub(super) fn lock(&self, child: Child) -> bool {
+        let (mut round, mut free) = (0, pack(child));
+        loop {
+            point();
+            match self.0.compare_exchange_weak(free, free.map_addr(|a| a | LOCK_TAG), SeqCst, Relaxed) {
+                Ok(_) => {
+                    count!(LockTaken);
+                    return true;
+                }
+                Err(other) => {
+                    let other = other.map_addr(|a| a & !LOCK_TAG);
+                    if other != free && !mutant!(ChildNotCompared) {
+                        return false;
+                    }
+                    free = other;
+                    wait(round);
+                }
+            }
+            round += 1;
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_locked(&self) -> bool {
+        point();
+        self.0.load(SeqCst).addr() & LOCK_TAG != 0
+    }
+
+    /// Every store is a release: a reader touches the child's header before it validates anything. It also unlocks the slot.
     #[inline(always)]
     pub(crate) fn store(&self, child: Child) {
         point();
@@ -234,7 +269,7 @@ fn pack(child: Child) -> SlotPtr {
 
 #[inline(always)]
 fn unpack(ptr: SlotPtr) -> Child {
-    match NonNull::new(ptr.map_addr(|a| a & !LEAF_TAG)) {
+    match NonNull::new(ptr.map_addr(|a| a & !(LEAF_TAG | LOCK_TAG))) {
         None => Child::Empty,
         Some(node) if ptr.addr() & LEAF_TAG != 0 => Child::Leaf(Node::from_ptr(node)),
         Some(node) => Child::Inner(Node::from_ptr(node)),
@@ -260,7 +295,7 @@ impl Node {
         // SAFETY: (N1, N2) by the caller.
         unsafe {
             let info = self.info();
-            self.free(info, info.size::<B>());
+            self.free(info, info.size::<B>(), true);
         }
     }
 
@@ -336,7 +371,7 @@ impl Usage {
         let info = unsafe { node.info() };
         let bytes = info.size::<B>();
         // SAFETY: (N2) by the caller; the size follows from the info it was allocated with.
-        let size = unsafe { node.free(info, bytes) };
+        let size = unsafe { node.free(info, bytes, false) };
         self.subtract(info, size, bytes);
     }
 

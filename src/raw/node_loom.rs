@@ -91,7 +91,7 @@ impl Node {
         SPARSE.get() == Some(Info(unsafe { self.info_word() }).kind())
     }
 
-    pub(super) unsafe fn free(self, info: Info, bytes: usize) -> usize {
+    pub(super) unsafe fn free(self, info: Info, bytes: usize, _: bool) -> usize {
         // SAFETY: (N2, P3) by the caller; `alloc` leaked the box and took the cell.
         unsafe {
             // A reader that should not be there any more meets this write, or is met by it.

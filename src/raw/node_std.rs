@@ -46,9 +46,10 @@ impl Node {
         Some((Node(cell.ptr), cell.size))
     }
 
-    pub(super) unsafe fn free(self, info: Info, bytes: usize) -> usize {
+    /// `late`: this thread may soon want such memory for a node of a shared tree.
+    pub(super) unsafe fn free(self, info: Info, bytes: usize, late: bool) -> usize {
         // SAFETY: (N2, P3) by the caller: pointer, home and size are those of the allocation.
-        unsafe { pool::free(self.0, bytes, info.home()) }
+        unsafe { if late { pool::keep(self.0, bytes, info.home()) } else { pool::free(self.0, bytes, info.home()) } }
     }
 
     /// Bytes of the cell that the node stands in.

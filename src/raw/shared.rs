@@ -6,14 +6,13 @@
 
 use super::change::{Mode, Owned, Stop};
 use super::keys::{Keys, LINES};
-use super::lock::Lock;
-use super::node::{Child, Node, Slot, Usage};
+use super::node::{Child, Node, Usage};
 use super::remove::Removal;
 use super::run::{Failed, Split};
 use super::{LEAF_SIZE, MAX_KEY_LEN, Place, RawTree};
 use crate::InsertError;
 use crate::guard::{self, Pin};
-use crate::sync::{fence, wait};
+use crate::sync::{fence, in_order, wait};
 use crate::value::Bits;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -27,19 +26,44 @@ pub(super) struct Shared<'p>(pub(super) &'p Pin);
 
 impl Mode for Shared<'_> {
     #[inline]
-    fn lock(self, owner: &Lock) -> bool {
-        mutant!(OwnerNotLocked) || owner.lock()
-    }
-    #[inline]
-    fn unlock(self, owner: &Lock) {
-        if !mutant!(OwnerNotLocked) {
-            owner.unlock();
+    fn lock(self, top: Owned<'_>, child: Child) -> bool {
+        if mutant!(SlotNotLocked) {
+            return true;
+        }
+        loop {
+            if !top.slot.lock(child) {
+                return false;
+            }
+            // Who locks the owner waits for this slot, or did it before, which shows here (C2).
+            in_order();
+            let Some(owner) = top.owner.filter(|owner| !owner.is_free() && !mutant!(OwnerNotChecked)) else { return true };
+            top.slot.store(child);
+            if !owner.wait() {
+                return false;
+            }
         }
     }
     #[inline]
     unsafe fn lock_old(self, node: Node) -> bool {
         // SAFETY: (N1) by the caller, for this and the next two.
-        unsafe { is(node, mutant!(LeafNotLocked), mutant!(InnerNotLocked)) || node.lock().lock() }
+        unsafe {
+            if is(node, mutant!(LeafNotLocked), mutant!(InnerNotLocked)) {
+                return true;
+            }
+            let locked = node.lock().lock();
+            if locked && !node.info().is_leaf() && !mutant!(SlotsNotAwaited) {
+                in_order();
+                let keys = Keys::new(node);
+                for i in 0..=keys.count() {
+                    let mut round = 0;
+                    while keys.slot(i).is_locked() {
+                        wait(round);
+                        round += 1;
+                    }
+                }
+            }
+            locked
+        }
     }
     #[inline]
     unsafe fn unlock_old(self, node: Node) {
@@ -64,10 +88,6 @@ impl Mode for Shared<'_> {
                 node.lock().retire();
             }
         }
-    }
-    #[inline]
-    fn is_empty(self, slot: &Slot) -> bool {
-        mutant!(EmptyNotChecked) || slot.load() == Child::Empty
     }
     #[inline]
     unsafe fn give_back<B: Bits>(self, usage: &mut Usage, node: Node) {
@@ -216,7 +236,7 @@ impl<B: Bits> SharedTree<B> {
     }
 
     pub(super) fn root(&self) -> Owned<'_> {
-        Owned { lock: &self.tree.lock, slot: &self.tree.root }
+        Owned { owner: None, slot: &self.tree.root }
     }
 
     /// The tree, to read. Reading a shared tree takes a pin, which must last as long as what was read of it is used.
@@ -467,8 +487,10 @@ impl<B: Bits> SharedTree<B> {
         let mode = Shared(pin);
         let (mut usage, mut len) = (Usage::default(), 0usize);
         let root = self.root();
-        let _ = mode.lock(root.lock);
-        let top = root.slot.load();
+        let mut top = root.slot.load();
+        while !mode.lock(root, top) {
+            top = root.slot.load();
+        }
         // SAFETY: (N1, R1) nodes reached from the root are live while the thread is pinned. (C5) Each is locked after the one above it, so nobody
         // can replace it first.
         unsafe {
@@ -481,7 +503,6 @@ impl<B: Bits> SharedTree<B> {
             });
             root.slot.store(Child::Empty);
             walk(top, &mut path, |node| mode.retire(node));
-            mode.unlock(root.lock);
             // (N2) The nodes hang nowhere now, and whoever locked them gives them back. (C2) Their values stay as they are.
             walk(top, &mut path, |node| {
                 let info = node.info();

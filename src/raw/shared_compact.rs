@@ -25,6 +25,7 @@ impl<B: Bits> SharedTree<B> {
     /// [`flush`](Self::flush) of several trees, whose leaves stand in the same pages: those of all have to move before one is empty.
     pub(crate) fn flush_all(trees: &[&Self]) {
         guard::flush();
+        let _closed = pool::close();
         if !is_idle(PART) {
             return;
         }

@@ -4,10 +4,11 @@
 use std::alloc::{self, Layout};
 use std::mem;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
 use super::Home;
 use super::classes::{CLASSES, PAGE, SIZES, borrow_table};
+use crate::raw::prefetch;
 
 /// Bytes of a small slab.
 pub(super) const SMALL_SLAB: usize = 256 << 10;
@@ -31,7 +32,7 @@ const MARGIN_PART: usize = 64;
 const NARROW_PART: usize = 32;
 
 /// The most pages a slab has.
-const MOST_PAGES: usize = LARGE.pages;
+const MOST_PAGES: usize = LARGE_SLAB / PAGE;
 
 /// `free_pages` is one word with a bit per page.
 const _: () = assert!(LARGE.pages <= 64 && SMALL.pages >= 2 && SMALL.pages <= LARGE.pages);
@@ -93,19 +94,23 @@ struct Page {
     kind: Home,
 }
 
-/// The header of a slab, followed by its pages' states.
+/// The header of a slab, followed by its pages' states. It begins with what holders of cells read without the lock, on a cache line that
+/// seldom changes.
 #[repr(C)]
 struct Slab {
+    /// The class of each page, as its state has it.
+    classes: [u8; MOST_PAGES],
+    /// The index of the owning heap.
+    heap: AtomicU8,
+    /// Whether the slab is in the list of those to be emptied.
+    retired: AtomicBool,
+    kind: Home,
+    rest: [u8; 64 - MOST_PAGES - 3],
     /// In the list of slabs with as many used pages, of full or of retired
     /// ones.
     links: Links<Slab>,
     /// A bit for each page that serves no class.
     free_pages: u64,
-    /// Whether the slab is in the list of those to be emptied.
-    retired: bool,
-    /// The index of the owning heap.
-    heap: AtomicU8,
-    kind: Home,
 }
 
 /// Where a slab's parts are; constant per kind.
@@ -175,26 +180,44 @@ pub(super) unsafe fn owner(ptr: NonNull<u8>, kind: Home) -> usize {
     unsafe { (*slab_of(ptr.as_ptr(), kind)).heap.load(Relaxed) as usize }
 }
 
+/// The index of the page that `inside` points into.
+#[inline]
+fn page_index(inside: *mut u8, kind: Home) -> usize {
+    (inside.addr() & (shape(kind).bytes - 1)) / PAGE
+}
+
 /// The page that `inside` points into.
 ///
 /// # Safety
 /// `slab` is the header of the live slab of `kind` that `inside` points into.
 #[inline]
 unsafe fn page_of(slab: *mut Slab, inside: *mut u8, kind: Home) -> *mut Page {
-    let index = (inside.addr() & (shape(kind).bytes - 1)) / PAGE;
+    let index = page_index(inside, kind);
     // SAFETY: (P2) the header is followed by one state per page.
     unsafe { slab.add(1).cast::<Page>().add(index) }
 }
 
-/// The usable size of a live cell.
+/// Whether the slab of a live cell was to be emptied a moment ago.
 ///
 /// # Safety
 /// `ptr` is a live cell of a slab of `kind` (P3).
-pub(super) unsafe fn usable_size(ptr: NonNull<u8>, kind: Home) -> usize {
+#[inline]
+pub(super) unsafe fn is_retired(ptr: NonNull<u8>, kind: Home) -> bool {
+    // SAFETY: (P2, P6) the slab lives as long as one of its cells.
+    unsafe { (*slab_of(ptr.as_ptr(), kind)).retired.load(Relaxed) }
+}
+
+/// The class of a live cell, and its size.
+///
+/// # Safety
+/// `ptr` is a live cell of a slab of `kind` (P3).
+#[inline]
+pub(super) unsafe fn class(ptr: NonNull<u8>, kind: Home) -> (usize, usize) {
     // SAFETY: (P2, P6) a page keeps its class as long as it has a live cell.
     unsafe {
         let slab = slab_of(ptr.as_ptr(), kind);
-        SIZES[(*page_of(slab, ptr.as_ptr(), kind)).class as usize] as usize
+        let class = (*slab).classes[page_index(ptr.as_ptr(), kind)];
+        (class as usize, SIZES[class as usize] as usize)
     }
 }
 
@@ -220,6 +243,8 @@ pub(super) struct Heap {
     free: usize,
     /// Bytes of live cells.
     used: usize,
+    /// Fewer are half of what they were.
+    floor: usize,
     /// Bytes of slabs.
     reserved: usize,
     /// Bytes of small slabs.
@@ -246,6 +271,7 @@ impl Heap {
             early: [0; CLASSES],
             free: 0,
             used: 0,
+            floor: 0,
             reserved: 0,
             small: 0,
             merged: 0,
@@ -291,6 +317,16 @@ impl Heap {
         })
     }
 
+    /// Whether there are half as many live bytes as there were when it last said so, or have ever been since.
+    #[inline]
+    pub(super) fn has_shrunk(&mut self) -> bool {
+        let shrunk = self.used < self.floor;
+        if shrunk {
+            self.floor = self.used / 2;
+        }
+        shrunk
+    }
+
     /// A cell of `class` or of one of slightly larger cells, with its size.
     #[inline]
     pub(super) fn alloc(&mut self, class: usize) -> Option<super::Cell> {
@@ -309,7 +345,10 @@ impl Heap {
                 (*page).fresh += 1;
                 cell
             } else {
-                (*page).freed = freed.cast::<*mut u8>().read();
+                let next = freed.cast::<*mut u8>().read();
+                // The next one is read, and then written, soon.
+                prefetch(next);
+                (*page).freed = next;
                 freed
             };
             let used = (*page).used + 1;
@@ -318,6 +357,7 @@ impl Heap {
                 self.unlist(page, class);
             }
             self.used += size;
+            self.floor = self.floor.max(self.used / 2);
             Some(super::Cell { ptr: NonNull::new_unchecked(cell), size, home: (*page).kind })
         }
     }
@@ -372,7 +412,7 @@ impl Heap {
             let page = page_of(slab, ptr.as_ptr(), kind);
             let own = (*slab).heap.load(Relaxed) == self.index;
             let is_next = || wanted.and_then(|class| self.nearest(class)).is_some_and(|class| self.avail[class] == page);
-            own.then(|| (*slab).retired || (8 * usize::from((*page).used) < 7 * usize::from((*page).cap) && !is_next()))
+            own.then(|| (*slab).retired.load(Relaxed) || (8 * usize::from((*page).used) < 7 * usize::from((*page).cap) && !is_next()))
         }
     }
 
@@ -447,6 +487,8 @@ impl Heap {
         }
         self.free += mem::take(&mut other.free);
         self.used += mem::take(&mut other.used);
+        self.floor = self.floor.max(self.used / 2);
+        other.floor = 0;
         self.reserved += mem::take(&mut other.reserved);
         self.small += other.small;
         self.merged += mem::take(&mut other.small);
@@ -465,6 +507,7 @@ impl Heap {
             (*slab).free_pages &= (*slab).free_pages - 1;
             self.list_slab(slab);
             self.free -= PAGE;
+            (*slab).classes[index] = class as u8;
             let page = slab.add(1).cast::<Page>().add(index);
             page.write(Page {
                 links: Links::NONE,
@@ -521,7 +564,7 @@ impl Heap {
             let bit = 1 << index;
             let shape = shape((*slab).kind);
             let empty = (*slab).free_pages | bit == all_pages((*slab).kind);
-            if (*slab).retired {
+            if (*slab).retired.load(Relaxed) {
                 (*slab).free_pages |= bit;
                 if empty {
                     remove(&mut self.retired, slab);
@@ -614,7 +657,7 @@ impl Heap {
                 // It does not become listed by not being full any more.
                 (*page).cap = u16::MAX;
             }
-            (*slab).retired = true;
+            (*slab).retired.store(true, Relaxed);
             push(&mut self.retired, slab);
         }
     }
@@ -626,7 +669,7 @@ impl Heap {
         // neither they nor their pages are listed elsewhere.
         unsafe {
             remove(&mut self.retired, slab);
-            (*slab).retired = false;
+            (*slab).retired.store(false, Relaxed);
             self.free += bytes_of((*slab).free_pages);
             for (page, index) in used_pages(slab) {
                 let class = (*page).class as usize;
@@ -687,7 +730,15 @@ impl Heap {
         // allocation, which nothing else refers to.
         unsafe {
             let slab = base.cast::<Slab>();
-            slab.write(Slab { links: Links::NONE, free_pages: all_pages(kind), retired: false, heap: AtomicU8::new(self.index), kind });
+            slab.write(Slab {
+                classes: [0; MOST_PAGES],
+                heap: AtomicU8::new(self.index),
+                kind,
+                retired: AtomicBool::new(false),
+                rest: [0; 64 - MOST_PAGES - 3],
+                links: Links::NONE,
+                free_pages: all_pages(kind),
+            });
             self.list_slab(slab);
         }
         self.free += shape.bytes;

@@ -21,7 +21,8 @@
 //!   it locked, so a program with one thread, or with threads that seldom
 //!   allocate, uses one heap: each has partly used pages and slabs of its own. A
 //!   cell is given back to the heap its slab belongs to, whichever thread does it.
-//!   A flush *merges* the heaps: the first takes over all slabs.
+//!   A flush *merges* the heaps: the first takes over all slabs. What several threads retire each of them first keeps *at hand*
+//!   (cache.rs), a little of it.
 //! * A **slab** comes from the global allocator: the first few MiB of a heap in
 //!   small slabs, the rest in large ones that Linux is asked to back by huge
 //!   pages ([`set_huge_pages`]). Slabs are aligned to their size, which leads
@@ -38,8 +39,9 @@
 //!
 //! The global allocator may be any; it must not use a map of this crate itself.
 //!
-//! What the `unsafe` code rests on is in SAFETY.md, P1 to P7.
+//! What the `unsafe` code rests on is in SAFETY.md, P1 to P8.
 
+mod cache;
 mod classes;
 mod heap;
 mod lock;
@@ -51,6 +53,8 @@ use std::cell::Cell as ThreadCell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use crate::guard::{self, STRIPES};
+use cache::Cache;
 use classes::{GRAIN, MAX_CELL, class_of};
 use heap::Heap;
 use lock::{Guard, Lock};
@@ -139,9 +143,21 @@ pub struct PoolUsage {
     pub used: usize,
 }
 
+/// The cells at hand of the threads of a stripe.
+#[repr(align(128))]
+struct Hand {
+    /// Whether there may be any.
+    any: AtomicBool,
+    /// Locked before a heap, never after.
+    cache: Lock<Cache>,
+}
+
 /// The heaps, and what is taken directly.
 struct Pool {
     heaps: [Lock<Heap>; HEAPS],
+    hands: [Hand; STRIPES],
+    /// Those who want no cells to be kept at hand.
+    closed: AtomicUsize,
     /// Bytes of direct cells that a slab could serve.
     direct_small: AtomicUsize,
     /// Bytes of other direct cells.
@@ -210,6 +226,15 @@ impl Drop for User {
     }
 }
 
+/// What became of a cell that its heap took back.
+struct Freed {
+    size: usize,
+    /// Bytes that are live in the heap now.
+    used: usize,
+    /// Whether these are half of what they were.
+    shrunk: bool,
+}
+
 /// The layout of a direct cell; none if it would be too large to exist.
 #[inline]
 fn direct_layout(bytes: usize) -> Option<Layout> {
@@ -225,13 +250,27 @@ impl Pool {
             heaps[index] = Lock::new(Heap::new(index as u8));
             index += 1;
         }
-        Pool { heaps, direct_small: AtomicUsize::new(0), direct_large: AtomicUsize::new(0), busy: AtomicUsize::new(0) }
+        Pool {
+            heaps,
+            hands: [const { Hand { any: AtomicBool::new(false), cache: Lock::new(Cache::new()) } }; STRIPES],
+            closed: AtomicUsize::new(0),
+            direct_small: AtomicUsize::new(0),
+            direct_large: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+        }
     }
 
     #[inline]
     fn alloc(&self, bytes: usize) -> Option<Cell> {
         if ALWAYS_DIRECT || bytes > MAX_CELL || self.is_small() {
             return self.alloc_direct(bytes);
+        }
+        let class = class_of(bytes);
+        let hand = &self.hands[guard::stripe()];
+        if hand.any.load(Relaxed)
+            && let Some(cell) = hand.cache.lock().take(class)
+        {
+            return Some(cell);
         }
         OWN.with(|own| {
             let Own { heap, crowd } = own.get();
@@ -240,7 +279,7 @@ impl Pool {
                 Some(heap) => heap,
                 None => self.lock_uncrowded(own),
             };
-            let cell = heap.alloc(class_of(bytes));
+            let cell = heap.alloc(class);
             self.note_busy(&mut heap);
             cell
         })
@@ -284,13 +323,73 @@ impl Pool {
             // SAFETY: (P3) as the caller promises.
             return unsafe { self.free_direct(ptr, bytes) };
         }
+        // SAFETY: (P3) as the caller promises.
+        let Freed { size, shrunk, .. } = unsafe { self.free_to_owner(ptr, home) };
+        if shrunk {
+            self.empty_hands();
+        }
+        size
+    }
+
+    /// [`free`](Self::free), but the cell may be kept at hand.
+    ///
+    /// # Safety
+    /// As for [`free`] (P3).
+    #[inline]
+    unsafe fn keep(&self, ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+        if home == Home::Direct || self.closed.load(Relaxed) > 0 {
+            // SAFETY: (P3) as the caller promises.
+            return unsafe { self.free(ptr, bytes, home) };
+        }
+        // SAFETY: (P3) as the caller promises.
+        let (class, size) = unsafe { heap::class(ptr, home) };
+        let hand = &self.hands[guard::stripe()];
+        let mut cache = hand.cache.lock();
+        // SAFETY: (P3) as the caller promises.
+        if unsafe { !heap::is_retired(ptr, home) } && cache.put(class, ptr, home) {
+            hand.any.store(true, Relaxed);
+            return size;
+        }
+        // SAFETY: (P3) as the caller promises.
+        let Freed { used, shrunk, .. } = unsafe { self.free_to_owner(ptr, home) };
+        cache.allow(used);
+        drop(cache);
+        if shrunk {
+            self.empty_hands();
+        }
+        size
+    }
+
+    /// # Safety
+    /// As for [`free`] (P3), and not with [`Home::Direct`].
+    #[inline]
+    unsafe fn free_to_owner(&self, ptr: NonNull<u8>, home: Home) -> Freed {
         // SAFETY: (P3) as the caller promises; no heap but the owner takes the cell.
         unsafe {
             self.by_owner(ptr, home, |heap| {
                 let size = heap.free(ptr, home)?;
                 self.note_busy(heap);
-                Some(size)
+                Some(Freed { size, used: heap.used(), shrunk: heap.has_shrunk() })
             })
+        }
+    }
+
+    /// Gives back the cells of all hands.
+    #[cold]
+    #[inline(never)]
+    fn empty_hands(&self) {
+        self.hands.iter().for_each(|hand| self.empty(hand));
+    }
+
+    /// Gives back the cells of a hand. It is filled again when it is known how much a heap has by then.
+    #[cold]
+    fn empty(&self, hand: &Hand) {
+        if hand.any.swap(false, Relaxed) {
+            let mut cache = hand.cache.lock();
+            while let Some(cell) = cache.pop() {
+                // SAFETY: (P3) who kept it was to give it back, and it is in the hand no more.
+                unsafe { self.free_to_owner(cell.ptr, cell.home) };
+            }
         }
     }
 
@@ -357,6 +456,8 @@ impl Pool {
             usage.reserved += heap.reserved();
             usage.used += heap.used();
         }
+        // What was put there since does not count.
+        usage.used = self.hands.iter().fold(usage.used, |used, hand| used.saturating_sub(hand.cache.lock().bytes()));
         usage
     }
 }
@@ -381,6 +482,33 @@ pub(crate) fn alloc(bytes: usize) -> Option<Cell> {
 pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
     // SAFETY: (P3) as the caller promises.
     unsafe { POOL.free(ptr, bytes, home) }
+}
+
+/// [`free`], but the cell may be kept for what this thread asks for next.
+///
+/// # Safety
+/// As for [`free`].
+#[inline]
+pub(crate) unsafe fn keep(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+    // SAFETY: (P3) as the caller promises.
+    unsafe { POOL.keep(ptr, bytes, home) }
+}
+
+/// As long as it lives no thread keeps cells at hand: nodes are moved out of sparse pages, and would come back to them.
+#[derive(Debug)]
+pub(crate) struct Closed(());
+
+/// Has all threads give back what they keep at hand.
+pub(crate) fn close() -> Closed {
+    POOL.closed.fetch_add(1, Relaxed);
+    POOL.empty_hands();
+    Closed(())
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        POOL.closed.fetch_sub(1, Relaxed);
+    }
 }
 
 /// Whether a cell for `bytes` stands where little else is live, so that a copy of it elsewhere would help memory to come back.
@@ -418,7 +546,7 @@ pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Home) -> 
     match home {
         Home::Direct => bytes.max(1).next_multiple_of(GRAIN),
         // SAFETY: (P3) as the caller promises.
-        _ => unsafe { heap::usable_size(ptr, home) },
+        _ => unsafe { heap::class(ptr, home).1 },
     }
 }
 

@@ -4,10 +4,16 @@
 //! that was pinned at that time has unpinned. Fraser: "Practical lock-freedom", 2004, chapter 5.2.3; the implementation is
 //! `crossbeam-epoch`, with a collector of the library's own, so that only pins of this library hold its memory back.
 //!
+//! A thread gathers what it retires, and hands it over to the collector by the batch (`batch.rs`). A batch is *ripe* when nobody can read what is in it
+//! any more; the thread that retired it then frees it.
+//!
 //! Retired bytes are counted, in stripes on cache lines of their own. Threads that write and find much of it retired help to collect, and
 //! give their time slice to those that may be pinned.
 
+mod batch;
+
 use crate::sync::fence;
+use batch::{Batch, Gathered, Retired};
 use crossbeam_epoch::{Atomic, Collector, Guard, LocalHandle, Owned};
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -18,27 +24,35 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// Bytes that may be retired before writers help to collect.
 const SOFT_LIMIT: usize = 1 << 20;
-/// Bytes that a thread retires between two looks at how much there is in all.
-const LOOK: usize = 64 << 10;
 /// Flushes at a time under a pin that lasts, at most: enough for all that is retired from one renewal to the next.
 const FLUSHES: usize = 16;
 /// Cells of a striped counter.
 pub(crate) const STRIPES: usize = 16;
 
-/// Bytes retired less bytes freed, modulo the word size, by this stripe's threads.
+/// Bytes handed over less bytes that became ripe, modulo the word size, by this stripe's threads.
 #[repr(align(128))]
 struct Stripe(AtomicUsize);
 
-static PENDING: [Stripe; STRIPES] = [const { Stripe(AtomicUsize::new(0)) }; STRIPES];
+static WAITING: [Stripe; STRIPES] = [const { Stripe(AtomicUsize::new(0)) }; STRIPES];
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// This thread's stripe, once it has one.
     static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
-    /// Bytes this thread retired since it last looked.
-    static SINCE: Cell<usize> = const { Cell::new(0) };
-    /// Whether there was too much then.
-    static HELP: Cell<bool> = const { Cell::new(false) };
+    /// What this thread has to do when it pins next.
+    static DUE: Cell<Due> = const { Cell::new(Due::Nothing) };
+    /// What this thread retired and has not handed over.
+    static GATHERED: Gathered = const { Gathered::new() };
+}
+
+/// What a thread that retires owes the others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    /// To pass on what it has handed over.
+    Flush,
+    /// To help to collect: there is too much.
+    Help,
 }
 
 #[cfg(not(loom))]
@@ -133,21 +147,24 @@ impl Pin {
         self.0.repin();
     }
 
-    /// Helps to collect where too much is retired, as [`pin_to_write`] does: for a pin that lasts, after it was renewed. Where the thread has
-    /// other pins, little can be freed.
+    /// Does what is due, as [`pin_to_write`] does: for a pin that lasts, after it was renewed. Where the thread has other pins, little can be freed.
     #[inline]
     pub(crate) fn help(&self) {
-        if HELP.get() {
+        if DUE.get() != Due::Nothing {
             self.collect();
         }
     }
 
     #[cold]
     fn collect(&self) {
-        HELP.set(false);
+        let due = DUE.replace(Due::Nothing);
+        batch::free_some();
+        if due == Due::Flush {
+            return self.0.flush();
+        }
         // A flush runs some of what it may; how much that frees is not known before.
         for _ in 0..FLUSHES {
-            if pending() <= SOFT_LIMIT {
+            if waiting() <= SOFT_LIMIT {
                 return;
             }
             self.0.flush();
@@ -161,23 +178,43 @@ impl Pin {
     /// `free` may run on any thread and at any later time (R3), and owns all it uses.
     #[inline]
     pub(crate) unsafe fn retire(&self, bytes: usize, free: impl FnOnce()) {
-        PENDING[stripe()].0.fetch_add(bytes, Relaxed);
-        let free = move || {
-            free();
-            PENDING[stripe()].0.fetch_sub(bytes, Relaxed);
-        };
         #[cfg(loom)]
         if plain::is_chosen() {
             return plain::retire(free);
         }
         // SAFETY: (R3) by the caller.
-        unsafe { self.0.defer_unchecked(free) };
-        let since = SINCE.get() + bytes;
-        SINCE.set(if since < LOOK { since } else { look() });
+        let retired = unsafe { Retired::new(free) };
+        // To the standard library all threads of a model are one, so there each thing is handed over by itself.
+        let full = if cfg!(loom) { None } else { GATHERED.try_with(|gathered| gathered.add(retired, bytes)).ok() };
+        match full {
+            Some(None) => {}
+            Some(Some(batch)) => {
+                self.hand_over(batch);
+                DUE.set(if waiting() > SOFT_LIMIT { Due::Help } else { Due::Flush });
+            }
+            // Or the thread is ending.
+            None => self.hand_over(Batch::of(retired, bytes)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn hand_over(&self, batch: Batch) {
+        let (bytes, stripe) = (batch.bytes(), stripe());
+        WAITING[stripe].0.fetch_add(bytes, Relaxed);
+        let ripen = move || {
+            WAITING[self::stripe()].0.fetch_sub(bytes, Relaxed);
+            batch.ripen(stripe);
+        };
+        // SAFETY: (R3) by those who retired what is in it.
+        unsafe { self.0.defer_unchecked(ripen) };
     }
 
     /// Hands what this thread retired to all, and frees what can be freed.
     pub(crate) fn flush(&self) {
+        if let Ok(Some(batch)) = GATHERED.try_with(Gathered::take) {
+            self.hand_over(batch);
+        }
         self.0.flush();
     }
 }
@@ -223,15 +260,6 @@ impl<T> Drop for Swap<T> {
     }
 }
 
-/// Notes whether too much is retired.
-#[cold]
-fn look() -> usize {
-    if pending() > SOFT_LIMIT && !cfg!(loom) {
-        HELP.set(true);
-    }
-    0
-}
-
 /// Pins this thread, to read.
 #[inline]
 pub(crate) fn pin() -> Pin {
@@ -252,10 +280,10 @@ fn pin_local() -> Pin {
     LOCAL.try_with(|local| Pin(local.pin())).unwrap_or_else(|_| Pin(collector().register().pin()))
 }
 
-/// Pins this thread, to write: where too much is retired, it first helps to collect, unless it is pinned already.
+/// Pins this thread, to write. What is due it does first, unless it is pinned already.
 #[inline]
 pub(crate) fn pin_to_write() -> Pin {
-    if HELP.get() && !is_pinned() {
+    if DUE.get() != Due::Nothing && !is_pinned() {
         help();
     }
     pin_local()
@@ -365,10 +393,13 @@ pub(crate) fn is_pinned() -> bool {
 
 #[cold]
 fn help() {
-    HELP.set(false);
-    pin().flush();
-    std::thread::yield_now();
-    pin().flush();
+    let due = DUE.replace(Due::Nothing);
+    batch::free_some();
+    pin_local().0.flush();
+    if due == Due::Help {
+        std::thread::yield_now();
+        pin_local().0.flush();
+    }
 }
 
 /// Frees what can be freed: all that this thread retired, and what others have handed over, unless a thread stays pinned.
@@ -379,22 +410,29 @@ pub(crate) fn flush() {
         pin.flush();
         pin.renew();
     }
+    batch::free_all();
     let mut before = usize::MAX;
-    while pending() < before && !cfg!(loom) {
-        before = pending();
+    while waiting() < before && !cfg!(loom) {
+        before = waiting();
         for _ in 0..16 {
             pin.flush();
             pin.renew();
         }
+        batch::free_all();
     }
     drop(pin);
     // Another thread may have left some to whoever comes first.
     drop(Locking::new());
 }
 
-/// Bytes that are retired and not yet freed, of all maps together.
+/// Bytes that are handed over and not yet ripe.
+fn waiting() -> usize {
+    WAITING.iter().fold(0usize, |sum, stripe| sum.wrapping_add(stripe.0.load(Relaxed))).cast_signed().max(0).cast_unsigned()
+}
+
+/// Bytes that are retired and not yet freed, of all maps together. What other threads have gathered is not in it.
 pub(crate) fn pending() -> usize {
-    PENDING.iter().fold(0usize, |sum, stripe| sum.wrapping_add(stripe.0.load(Relaxed))).cast_signed().max(0).cast_unsigned()
+    GATHERED.try_with(Gathered::bytes).unwrap_or(0) + waiting() + batch::ripe_bytes()
 }
 
 #[cfg(test)]

@@ -1,0 +1,187 @@
+//! Batches of what is retired.
+//!
+//! ```text
+//!   retire ─▶ gathered by the thread ──full──▶ handed over to the collector ──nobody reads it──▶ ripe ─▶ freed, by the thread that retired it
+//! ```
+//! What a collector passes from one thread to another costs each of them cache misses, and a batch is one thing to pass. And a node is best freed by the
+//! thread that took it out of the tree: its bytes are in that processor's cache, and the next node goes there. Where that thread has too much to free, or
+//! does not come, others do it.
+
+use super::{Apart, STRIPES, pin_local, stripe};
+use std::cell::RefCell;
+use std::mem::{self, MaybeUninit};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bytes of a batch.
+const BYTES: usize = 128 << 10;
+/// Things in a batch, at most.
+const MOST: usize = 256;
+/// Ripe batches that wait for the thread that retired them, at most. A thread that retires keeps few of them.
+const RIPE: usize = 4;
+const FEW: usize = 1;
+
+/// Code that is to run once.
+#[derive(Clone, Copy)]
+pub(super) struct Retired {
+    run: unsafe fn(*const Place),
+    place: Place,
+}
+
+/// Room for what a closure owns, or for the address of a box with it. Most own the address of what they free, and little else.
+type Place = MaybeUninit<[*const (); 2]>;
+
+impl Retired {
+    /// # Safety
+    /// The closure may run on any thread and at any later time (R3).
+    #[inline]
+    pub(super) unsafe fn new<F: FnOnce()>(free: F) -> Self {
+        let fits = size_of::<F>() <= size_of::<Place>() && align_of::<F>() <= align_of::<Place>();
+        // SAFETY: (R3) by the caller. (R6) What fits does, and a box does.
+        unsafe {
+            if fits {
+                Self::in_place(free)
+            } else {
+                let free = Box::new(free);
+                Self::in_place(move || free())
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `new`; and the closure fits the place (R6).
+    #[inline]
+    unsafe fn in_place<F: FnOnce()>(free: F) -> Self {
+        unsafe fn run<F: FnOnce()>(place: *const Place) {
+            // SAFETY: (R6) an `F` was written there.
+            unsafe { place.cast::<F>().read()() }
+        }
+        let mut place = Place::uninit();
+        // SAFETY: (R6) by the caller.
+        unsafe { place.as_mut_ptr().cast::<F>().write(free) };
+        Retired { run: run::<F>, place }
+    }
+}
+
+/// What a thread has retired.
+pub(super) struct Batch {
+    all: Vec<Retired>,
+    bytes: usize,
+}
+
+// SAFETY: (R3) what is in it may run on any thread.
+unsafe impl Send for Batch {}
+
+impl Batch {
+    /// One thing, which frees `bytes` bytes.
+    pub(super) fn of(retired: Retired, bytes: usize) -> Batch {
+        Batch { all: vec![retired], bytes }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Nobody can read any more what is in it. Leaves it to the threads of a stripe, unless these have enough to do.
+    pub(super) fn ripen(self, stripe: usize) {
+        // To the standard library all threads of a model are one.
+        if !cfg!(loom) {
+            let mut ripe = RIPE_OF[stripe].0.lock();
+            if ripe.len() < RIPE {
+                RIPE_OF[stripe].0.bytes.fetch_add(self.bytes, Relaxed);
+                return ripe.push(self);
+            }
+        }
+        self.free();
+    }
+
+    fn free(self) {
+        for retired in &self.all {
+            // SAFETY: (R6) once for each.
+            unsafe { (retired.run)(&raw const retired.place) };
+        }
+    }
+}
+
+/// The ripe batches of a stripe.
+struct Ripe {
+    batches: Mutex<Vec<Batch>>,
+    bytes: AtomicUsize,
+}
+
+static RIPE_OF: [Apart<Ripe>; STRIPES] = [const { Apart(Ripe { batches: Mutex::new(Vec::new()), bytes: AtomicUsize::new(0) }) }; STRIPES];
+
+impl Ripe {
+    fn lock(&self) -> MutexGuard<'_, Vec<Batch>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frees the newest, if there is one. Says how many are left.
+    fn free_one(&self) -> usize {
+        let mut batches = self.lock();
+        let (batch, left) = (batches.pop(), batches.len());
+        drop(batches);
+        if let Some(batch) = batch {
+            self.bytes.fetch_sub(batch.bytes, Relaxed);
+            batch.free();
+        }
+        left
+    }
+}
+
+/// Frees a ripe batch of this thread, or two if there is more than a few.
+pub(super) fn free_some() {
+    let ripe = &RIPE_OF[stripe()].0;
+    if ripe.free_one() > FEW {
+        ripe.free_one();
+    }
+}
+
+/// Frees all ripe batches.
+pub(super) fn free_all() {
+    for Apart(ripe) in &RIPE_OF {
+        while ripe.free_one() > 0 {}
+    }
+}
+
+/// Bytes in ripe batches.
+pub(super) fn ripe_bytes() -> usize {
+    RIPE_OF.iter().map(|ripe| ripe.0.bytes.load(Relaxed)).sum()
+}
+
+/// A thread's batch, which is handed over when the thread ends.
+pub(super) struct Gathered(RefCell<Batch>);
+
+impl Gathered {
+    pub(super) const fn new() -> Self {
+        Gathered(RefCell::new(Batch { all: Vec::new(), bytes: 0 }))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.borrow().bytes
+    }
+
+    /// Adds something that frees `bytes` bytes. Gives the batch when it is full.
+    #[inline]
+    pub(super) fn add(&self, retired: Retired, bytes: usize) -> Option<Batch> {
+        let mut batch = self.0.borrow_mut();
+        batch.all.push(retired);
+        batch.bytes += bytes;
+        (batch.bytes >= BYTES || batch.all.len() >= MOST).then(|| mem::replace(&mut *batch, Batch { all: Vec::new(), bytes: 0 }))
+    }
+
+    /// What there is.
+    pub(super) fn take(&self) -> Option<Batch> {
+        let batch = self.0.replace(Batch { all: Vec::new(), bytes: 0 });
+        (!batch.all.is_empty()).then_some(batch)
+    }
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        if let Some(batch) = self.take() {
+            pin_local().hand_over(batch);
+        }
+    }
+}

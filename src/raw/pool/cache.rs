@@ -1,0 +1,83 @@
+//! Cells at hand: those that were retired by a thread and freed by it, until it asks for such again.
+//!
+//! The bytes of a cell that a thread has read not long ago are in its processor's cache. Were it given back to the heap it came from, the next to
+//! write it would often be another processor, which first has to fetch each of its lines; and the heap's own state would go back and forth.
+//!
+//! A cell at hand counts as live for its heap, and keeps its page and slab from being used otherwise. So there are few, none in a small heap
+//! nor of a slab that is to be emptied, and whenever a heap has lost half of its live bytes, or nodes move out of sparse pages, all go back.
+
+use super::classes::{CLASSES, SIZES};
+use super::{Cell, Home};
+use std::ptr::{self, NonNull};
+
+/// Cells of one class at most.
+const ROOM: usize = 8;
+/// Bytes of cells at hand of one thread, at most, and as a part of the live bytes of a heap.
+const MOST: usize = 512 << 10;
+const PART: usize = 64;
+/// Live bytes of a heap from which on cells are kept at hand.
+const LEAST: usize = 4 << 20;
+
+/// Some cells of each class.
+pub(super) struct Cache {
+    cells: [[*mut u8; ROOM]; CLASSES],
+    counts: [u8; CLASSES],
+    /// A bit for each place of `cells`: whether that cell is in a large slab.
+    large: [u16; CLASSES],
+    bytes: usize,
+    limit: usize,
+}
+
+// SAFETY: (P3) cells belong to whoever has the cache.
+unsafe impl Send for Cache {}
+
+impl Cache {
+    pub(super) const fn new() -> Cache {
+        Cache { cells: [[ptr::null_mut(); ROOM]; CLASSES], counts: [0; CLASSES], large: [0; CLASSES], bytes: 0, limit: 0 }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Lets cells be kept as it befits a heap with so many live bytes.
+    pub(super) fn allow(&mut self, used: usize) {
+        if used >= LEAST {
+            self.limit = self.limit.max((used / PART).min(MOST));
+        }
+    }
+
+    /// Keeps a cell of a slab, if there is room.
+    #[inline]
+    pub(super) fn put(&mut self, class: usize, ptr: NonNull<u8>, home: Home) -> bool {
+        let (count, size) = (self.counts[class] as usize, SIZES[class] as usize);
+        if count == ROOM || self.bytes + size > self.limit {
+            return false;
+        }
+        self.cells[class][count] = ptr.as_ptr();
+        self.large[class] = self.large[class] & !(1 << count) | u16::from(home == Home::Large) << count;
+        self.counts[class] += 1;
+        self.bytes += size;
+        true
+    }
+
+    /// The cell of this class that was kept last.
+    #[inline]
+    pub(super) fn take(&mut self, class: usize) -> Option<Cell> {
+        let near = |class: &usize| self.counts[*class] > 0;
+        let class = (class..(class + 3).min(CLASSES)).find(near)?;
+        let at = (self.counts[class] as usize).checked_sub(1)?;
+        let home = if self.large[class] >> at & 1 == 0 { Home::Small } else { Home::Large };
+        self.counts[class] -= 1;
+        let size = SIZES[class] as usize;
+        self.bytes -= size;
+        Some(Cell { ptr: NonNull::new(self.cells[class][at])?, size, home })
+    }
+
+    /// Takes any cell, as long as there is one, and allows no more.
+    pub(super) fn pop(&mut self) -> Option<Cell> {
+        self.limit = 0;
+        let class = self.counts.iter().position(|&count| count > 0)?;
+        self.take(class)
+    }
+}
