@@ -8,16 +8,16 @@
 //! does not come, others do it.
 
 use super::{Apart, STRIPES, pin_local, stripe};
-use std::cell::RefCell;
-use std::mem::{self, MaybeUninit};
+use std::cell::{Cell, RefCell};
+use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a batch.
 const BYTES: usize = 128 << 10;
-/// Things in a batch, at most.
-const MOST: usize = 256;
+/// Things in a batch, at most. There is room for them from the beginning, so what is retired takes memory only where a batch is handed over.
+const MOST: usize = 192;
 /// Ripe batches that wait for the thread that retired them, at most. A thread that retires keeps few of them.
 const RIPE: usize = 4;
 const FEW: usize = 1;
@@ -66,7 +66,7 @@ impl Retired {
 
 /// What a thread has retired.
 pub(super) struct Batch {
-    all: Vec<Retired>,
+    all: Vec<Option<Retired>>,
     bytes: usize,
 }
 
@@ -76,7 +76,7 @@ unsafe impl Send for Batch {}
 impl Batch {
     /// One thing, which frees `bytes` bytes.
     pub(super) fn of(retired: Retired, bytes: usize) -> Batch {
-        Batch { all: vec![retired], bytes }
+        Batch { all: vec![Some(retired)], bytes }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -97,7 +97,7 @@ impl Batch {
     }
 
     fn free(self) {
-        for retired in &self.all {
+        for retired in self.all.iter().flatten() {
             // SAFETY: (R6) once for each.
             unsafe { (retired.run)(&raw const retired.place) };
         }
@@ -150,31 +150,37 @@ pub(super) fn ripe_bytes() -> usize {
     RIPE_OF.iter().map(|ripe| ripe.0.bytes.load(Relaxed)).sum()
 }
 
-/// A thread's batch, which is handed over when the thread ends.
-pub(super) struct Gathered(RefCell<Batch>);
+/// What a thread has retired and not handed over, which it does when it ends.
+pub(super) struct Gathered {
+    all: RefCell<[Option<Retired>; MOST]>,
+    len: Cell<usize>,
+    bytes: Cell<usize>,
+}
 
 impl Gathered {
     pub(super) const fn new() -> Self {
-        Gathered(RefCell::new(Batch { all: Vec::new(), bytes: 0 }))
+        Gathered { all: RefCell::new([None; MOST]), len: Cell::new(0), bytes: Cell::new(0) }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.0.borrow().bytes
+        self.bytes.get()
     }
 
     /// Adds something that frees `bytes` bytes. Gives the batch when it is full.
     #[inline]
     pub(super) fn add(&self, retired: Retired, bytes: usize) -> Option<Batch> {
-        let mut batch = self.0.borrow_mut();
-        batch.all.push(retired);
-        batch.bytes += bytes;
-        (batch.bytes >= BYTES || batch.all.len() >= MOST).then(|| mem::replace(&mut *batch, Batch { all: Vec::new(), bytes: 0 }))
+        let len = self.len.get();
+        self.all.borrow_mut()[len] = Some(retired);
+        self.len.set(len + 1);
+        self.bytes.set(self.bytes.get() + bytes);
+        if len + 1 == MOST || self.bytes.get() >= BYTES { self.take() } else { None }
     }
 
     /// What there is.
+    #[cold]
     pub(super) fn take(&self) -> Option<Batch> {
-        let batch = self.0.replace(Batch { all: Vec::new(), bytes: 0 });
-        (!batch.all.is_empty()).then_some(batch)
+        let (len, bytes) = (self.len.take(), self.bytes.take());
+        (len > 0).then(|| Batch { all: self.all.borrow()[..len].to_vec(), bytes })
     }
 }
 
