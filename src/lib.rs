@@ -85,7 +85,7 @@
 //!
 //! # Unsafe code
 //!
-//! It is confined to `src/raw`, `src/guard.rs` and the mapping of files, and every block cites the invariant it rests on: [`safety`].
+//! It is confined to `src/raw`, `src/guard` and the mapping of files, and every block cites the invariant it rests on: [`safety`].
 //!
 //! # Literature
 //!

@@ -116,7 +116,7 @@ fn a_failed_step_changes_nothing() {
     }
 }
 
-/// The collector's own allocations abort. It has them for the first pin of a thread and whenever 64 nodes were retired, so a flush before each step
+/// The collector's own allocations abort. It has them for the first pin of a thread and whenever a batch was retired, so a flush before each step
 /// leaves none for the step.
 #[test]
 fn a_shared_map_fails_cleanly() {

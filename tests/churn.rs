@@ -43,7 +43,7 @@ fn filled(usage: memkv::MemoryUsage) -> usize {
     usage.leaves + usage.inner
 }
 
-/// Flushes until nothing is retired, and says what was after the first time: a thread that was joined may yet have to hand over what it retired.
+/// Flushes until nothing is retired, and says what was after the first time.
 fn flush(map: &ConcurrentArt<u64>) -> usize {
     map.flush();
     let (pending, end) = (map.memory_usage().retired, Instant::now() + Duration::from_secs(60));
@@ -59,8 +59,8 @@ fn flush(map: &ConcurrentArt<u64>) -> usize {
 fn churn(map: &ConcurrentArt<u64>, keys: u64, seed: u64, time: Duration, start: usize) -> usize {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        for t in 0..THREADS {
-            let stop = &stop;
+        let stop = &stop;
+        let spawn = |t| {
             scope.spawn(move || {
                 let mut rng = Rng(seed + t + 1);
                 while !stop.load(Relaxed) {
@@ -71,14 +71,17 @@ fn churn(map: &ConcurrentArt<u64>, keys: u64, seed: u64, time: Duration, start: 
                         map.remove(url(i))
                     };
                 }
-            });
-        }
+            })
+        };
+        let handles: Vec<_> = (0..THREADS).map(spawn).collect();
         let (begin, mut highest) = (Instant::now(), 0);
         while begin.elapsed() < time {
             thread::sleep(Duration::from_millis(10));
             highest = highest.max(LIVE.load(Relaxed) - start);
         }
         stop.store(true, Relaxed);
+        // So each has handed over what it retired; the end of a scope does not wait for that.
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
         highest
     })
 }

@@ -56,12 +56,12 @@ fn maps_filled_by_threads_leave_little_idle() {
         let n = 500_000;
         let map = ConcurrentArt::new();
         thread::scope(|scope| {
-            for t in 0..THREADS {
-                let map = &map;
-                scope.spawn(move || (t..n).step_by(THREADS).for_each(|i| _ = map.insert(url(i), i as u64)));
-            }
+            let map = &map;
+            let work = move |t| (t..n).step_by(THREADS).for_each(|i| _ = map.insert(url(i), i as u64));
+            let handles: Vec<_> = (0..THREADS).map(|t| scope.spawn(move || work(t))).collect();
+            // So each has handed over what it retired; the end of a scope does not wait for that.
+            handles.into_iter().for_each(|handle| handle.join().unwrap());
         });
-        // A thread that was joined may yet have to hand over what it retired.
         let end = Instant::now() + Duration::from_secs(60);
         while map.memory_usage().retired > 0 {
             assert!(Instant::now() < end, "{:?}", map.memory_usage());

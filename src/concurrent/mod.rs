@@ -61,19 +61,21 @@ pub fn restarts() -> usize {
 ///
 /// # Costs
 /// A lookup goes down without a lock and writes no memory that threads share. An update of a value locks its leaf; an insert or a removal
-/// writes a new leaf, and locks the leaf and the node above while it puts it in place; a split, now and then, locks the nodes it replaces.
-/// Threads that change different leaves under different nodes do not meet.
+/// writes a new leaf, and locks the old one and the place above that leads to it while it puts it there; a split, now and then, locks the nodes it
+/// replaces. Threads that change different leaves do not meet, but where one splits.
 ///
 /// # Memory
-/// A node that was replaced is *retired*: it is freed when each thread that was reading at that time is done. That is some hundred
-/// microseconds later, unless a thread keeps a [`Pinned`] handle, a [`Cursor`] or a [`Range`] without using it, or two at a time, or lost its
+/// A node that was replaced is *retired*: it is freed when each thread that was reading at that time is done. That is after some hundred further
+/// changes by its thread, or a flush, unless a thread keeps a [`Pinned`] handle, a [`Cursor`] or a [`Range`] without using it, or two at a time, or lost its
 /// processor amid a call;
 /// all that writers retire meanwhile, a kilobyte and more for an insert, is then held. `memory_usage().retired` says how much it is,
-/// for all maps together. [`flush`](Self::flush) frees what can be freed.
+/// for all maps together, but for 128 KiB at most that another thread has gathered. [`flush`](Self::flush) frees what can be freed.
+///
+/// What a thread frees it keeps at hand for what it inserts next: in a large map up to 512 KiB, less in a small one, and nothing where maps shrink.
 ///
 /// # Source
 /// Lehman, Yao: "Efficient locking for concurrent operations on B-trees", 1981, for readers without locks; Leis, Scheibner, Kemper, Neumann:
-/// "The ART of practical synchronization", 2016, for replacing nodes under the locks of a node and the one above; Fraser: "Practical
+/// "The ART of practical synchronization", 2016, for replacing nodes under the locks of a node and of what leads to it; Fraser: "Practical
 /// lock-freedom", 2004, for epochs. [`safety`](crate::safety) has the argument.
 pub struct ConcurrentArt<V: Value = u64> {
     tree: SharedTree<V::Bits>,
@@ -250,7 +252,7 @@ impl<V: Value> ConcurrentArt<V> {
         MemoryUsage::of(self.tree.usage(), size_of::<Self>() + self.tree.heap_bytes(), guard::pending())
     }
 
-    /// Frees what this thread retired, and what others did, as far as no thread is still reading. Up to some dozen nodes retired by
+    /// Frees what this thread retired, and what others did, as far as no thread is still reading. Up to 128 KiB retired by
     /// each other thread wait until that thread retires more, or ends. Then, where much of the pool lies idle, moves the map's leaves together
     /// so that it can go back to the allocator, which takes O(leaves); others may use the map meanwhile.
     ///

@@ -191,7 +191,7 @@ macro_rules! operations {
             /// # Errors
             /// The key is over the limit, or there is no memory. The map is then as it was before.
             ///
-            /// Memory of the collector itself cannot be reported: two kilobytes for each 64 nodes retired, and as much for a thread's first call.
+            /// Memory of the collector itself cannot be reported: some kilobytes for each 128 KiB or 192 nodes retired, and two for a thread's first call.
             /// Without it the process aborts, by [`handle_alloc_error`](std::alloc::handle_alloc_error).
             ///
             /// ```

@@ -1,4 +1,4 @@
-//! Mapping a file into memory: with `guard.rs` the only place outside `raw` with `unsafe`.
+//! Mapping a file into memory: with `guard` the only place outside `raw` with `unsafe`.
 
 use super::bytes::Bytes;
 use super::error::FrozenError;

@@ -5,7 +5,7 @@
 //! ```
 //! What a collector passes from one thread to another costs each of them cache misses, and a batch is one thing to pass. And a node is best freed by the
 //! thread that took it out of the tree: its bytes are in that processor's cache, and the next node goes there. Where that thread has too much to free, or
-//! does not come, others do it.
+//! does not come, others do it: at the next flush. What may have a caller's code in it waits for nobody.
 
 use super::{Apart, STRIPES, pin_local, stripe};
 use std::cell::{Cell, RefCell};
@@ -18,6 +18,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const BYTES: usize = 128 << 10;
 /// Things in a batch, at most. There is room for them from the beginning, so what is retired takes memory only where a batch is handed over.
 const MOST: usize = 192;
+/// Bytes that a value counts for at least: what it owns is not known.
+const VALUE: usize = BYTES / 32;
 /// Ripe batches that wait for the thread that retired them, at most. A thread that retires keeps few of them.
 const RIPE: usize = 4;
 const FEW: usize = 1;
@@ -39,14 +41,7 @@ impl Retired {
     pub(super) unsafe fn new<F: FnOnce()>(free: F) -> Self {
         let fits = size_of::<F>() <= size_of::<Place>() && align_of::<F>() <= align_of::<Place>();
         // SAFETY: (R3) by the caller. (R6) What fits does, and a box does.
-        unsafe {
-            if fits {
-                Self::in_place(free)
-            } else {
-                let free = Box::new(free);
-                Self::in_place(move || free())
-            }
-        }
+        unsafe { if fits { Self::in_place(free) } else { Self::in_place(Box::new(free)) } }
     }
 
     /// # Safety
@@ -68,25 +63,26 @@ impl Retired {
 pub(super) struct Batch {
     all: Vec<Option<Retired>>,
     bytes: usize,
+    /// The stripe whose threads free it, if they are to.
+    owner: Option<usize>,
 }
 
 // SAFETY: (R3) what is in it may run on any thread.
 unsafe impl Send for Batch {}
 
 impl Batch {
-    /// One thing, which frees `bytes` bytes.
+    /// One thing, which frees `bytes` bytes, and is freed by whoever comes first.
     pub(super) fn of(retired: Retired, bytes: usize) -> Batch {
-        Batch { all: vec![Some(retired)], bytes }
+        Batch { all: vec![Some(retired)], bytes, owner: None }
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Nobody can read any more what is in it. Leaves it to the threads of a stripe, unless these have enough to do.
-    pub(super) fn ripen(self, stripe: usize) {
-        // To the standard library all threads of a model are one.
-        if !cfg!(loom) {
+    /// Nobody can read any more what is in it. Leaves it to its owner, unless that has enough to do.
+    pub(super) fn ripen(self) {
+        if let Some(stripe) = self.owner {
             let mut ripe = RIPE_OF[stripe].0.lock();
             if ripe.len() < RIPE {
                 RIPE_OF[stripe].0.bytes.fetch_add(self.bytes, Relaxed);
@@ -117,14 +113,16 @@ impl Ripe {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Frees the newest, if there is one. Says how many are left.
+    /// Frees the oldest, if there is one. Says how many are left.
     fn free_one(&self) -> usize {
         let mut batches = self.lock();
-        let (batch, left) = (batches.pop(), batches.len());
+        let batch = (!batches.is_empty()).then(|| batches.remove(0));
+        let left = batches.len();
         drop(batches);
         if let Some(batch) = batch {
-            self.bytes.fetch_sub(batch.bytes, Relaxed);
+            let bytes = batch.bytes;
             batch.free();
+            self.bytes.fetch_sub(bytes, Relaxed);
         }
         left
     }
@@ -155,32 +153,45 @@ pub(super) struct Gathered {
     all: RefCell<[Option<Retired>; MOST]>,
     len: Cell<usize>,
     bytes: Cell<usize>,
+    /// What they count for.
+    weight: Cell<usize>,
+    values: Cell<bool>,
 }
 
 impl Gathered {
     pub(super) const fn new() -> Self {
-        Gathered { all: RefCell::new([None; MOST]), len: Cell::new(0), bytes: Cell::new(0) }
+        let (zero, all) = (const { Cell::new(0) }, RefCell::new([None; MOST]));
+        Gathered { all, len: zero, bytes: Cell::new(0), weight: Cell::new(0), values: Cell::new(false) }
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes.get()
     }
 
-    /// Adds something that frees `bytes` bytes. Gives the batch when it is full.
+    /// Adds something that frees `bytes` bytes, a value or else a node. Gives the batch when it is full.
     #[inline]
-    pub(super) fn add(&self, retired: Retired, bytes: usize) -> Option<Batch> {
+    pub(super) fn add(&self, retired: Retired, bytes: usize, value: bool) -> Option<Batch> {
         let len = self.len.get();
         self.all.borrow_mut()[len] = Some(retired);
         self.len.set(len + 1);
         self.bytes.set(self.bytes.get() + bytes);
-        if len + 1 == MOST || self.bytes.get() >= BYTES { self.take() } else { None }
+        self.weight.set(self.weight.get() + if value { bytes.max(VALUE) } else { bytes });
+        self.values.set(self.values.get() || value);
+        if len + 1 < MOST && self.weight.get() < BYTES {
+            return None;
+        }
+        // What is much at once had better go back soon.
+        let owner = (!self.values.get() && self.bytes.get() < 2 * BYTES).then(stripe);
+        self.take().map(|batch| Batch { owner, ..batch })
     }
 
-    /// What there is.
+    /// What there is, for whoever comes first.
     #[cold]
     pub(super) fn take(&self) -> Option<Batch> {
         let (len, bytes) = (self.len.take(), self.bytes.take());
-        (len > 0).then(|| Batch { all: self.all.borrow()[..len].to_vec(), bytes })
+        self.weight.take();
+        self.values.take();
+        (len > 0).then(|| Batch { all: self.all.borrow()[..len].to_vec(), bytes, owner: None })
     }
 }
 

@@ -29,7 +29,7 @@ const FLUSHES: usize = 16;
 /// Cells of a striped counter.
 pub(crate) const STRIPES: usize = 16;
 
-/// Bytes handed over less bytes that became ripe, modulo the word size, by this stripe's threads.
+/// Bytes that this stripe's threads handed over and that are not ripe.
 #[repr(align(128))]
 struct Stripe(AtomicUsize);
 
@@ -172,12 +172,29 @@ impl Pin {
         std::thread::yield_now();
     }
 
-    /// Runs `free` when no thread that is pinned now is still pinned. It frees `bytes` bytes.
+    /// Runs `free` when no thread that is pinned now is still pinned. It frees a node of `bytes` bytes.
     ///
     /// # Safety
     /// `free` may run on any thread and at any later time (R3), and owns all it uses.
     #[inline]
     pub(crate) unsafe fn retire(&self, bytes: usize, free: impl FnOnce()) {
+        // SAFETY: (R3) by the caller.
+        unsafe { self.retire_this(bytes, false, free) }
+    }
+
+    /// [`retire`](Self::retire) for a value, which may own more, and with which a caller's code may run.
+    ///
+    /// # Safety
+    /// As for `retire`.
+    pub(crate) unsafe fn retire_value(&self, bytes: usize, free: impl FnOnce()) {
+        // SAFETY: (R3) by the caller.
+        unsafe { self.retire_this(bytes, true, free) }
+    }
+
+    /// # Safety
+    /// As for `retire`.
+    #[inline]
+    unsafe fn retire_this(&self, bytes: usize, value: bool, free: impl FnOnce()) {
         #[cfg(loom)]
         if plain::is_chosen() {
             return plain::retire(free);
@@ -185,7 +202,7 @@ impl Pin {
         // SAFETY: (R3) by the caller.
         let retired = unsafe { Retired::new(free) };
         // To the standard library all threads of a model are one, so there each thing is handed over by itself.
-        let full = if cfg!(loom) { None } else { GATHERED.try_with(|gathered| gathered.add(retired, bytes)).ok() };
+        let full = if cfg!(loom) { None } else { GATHERED.try_with(|gathered| gathered.add(retired, bytes, value)).ok() };
         match full {
             Some(None) => {}
             Some(Some(batch)) => {
@@ -203,8 +220,8 @@ impl Pin {
         let (bytes, stripe) = (batch.bytes(), stripe());
         WAITING[stripe].0.fetch_add(bytes, Relaxed);
         let ripen = move || {
-            WAITING[self::stripe()].0.fetch_sub(bytes, Relaxed);
-            batch.ripen(stripe);
+            batch.ripen();
+            WAITING[stripe].0.fetch_sub(bytes, Relaxed);
         };
         // SAFETY: (R3) by those who retired what is in it.
         unsafe { self.0.defer_unchecked(ripen) };
@@ -247,7 +264,12 @@ impl<T: Send + Sync + 'static> Swap<T> {
     pub(crate) fn replace(&self, value: T, pin: &Pin) {
         let old = self.0.swap(Owned::new(value), AcqRel, &pin.0).as_raw() as usize;
         // SAFETY: (R3, R5) the swap took the only address of the value; it is `Send`, and came from a box.
-        unsafe { pin.retire(size_of::<T>(), move || drop(Box::from_raw(old as *mut T))) };
+        let retired = unsafe { Retired::new(move || drop(Box::from_raw(old as *mut T))) };
+        // It may own much, and lead to more.
+        pin.hand_over(Batch::of(retired, size_of::<T>()));
+        if DUE.get() == Due::Nothing {
+            DUE.set(Due::Flush);
+        }
         // As after every change of a tree (C6).
         fence(SeqCst);
     }
@@ -412,13 +434,13 @@ pub(crate) fn flush() {
     }
     batch::free_all();
     let mut before = usize::MAX;
-    while waiting() < before && !cfg!(loom) {
-        before = waiting();
+    while pending() < before && !cfg!(loom) {
+        before = pending();
         for _ in 0..16 {
             pin.flush();
             pin.renew();
+            batch::free_all();
         }
-        batch::free_all();
     }
     drop(pin);
     // Another thread may have left some to whoever comes first.
@@ -430,7 +452,7 @@ fn waiting() -> usize {
     WAITING.iter().fold(0usize, |sum, stripe| sum.wrapping_add(stripe.0.load(Relaxed))).cast_signed().max(0).cast_unsigned()
 }
 
-/// Bytes that are retired and not yet freed, of all maps together. What other threads have gathered is not in it.
+/// Bytes that are retired and not yet freed, of all maps together. What other threads have gathered is not in it; what just becomes ripe may be twice.
 pub(crate) fn pending() -> usize {
     GATHERED.try_with(Gathered::bytes).unwrap_or(0) + waiting() + batch::ripe_bytes()
 }
@@ -494,5 +516,79 @@ mod tests {
             std::thread::yield_now();
         }
         panic!("{} of 1000 freed", freed.load(Relaxed));
+    }
+
+    /// Retires things of so many bytes that tell when they are freed, and by whom, and pins to write now and then.
+    fn retire_many(count: usize, bytes: usize, value: bool, freed: &Arc<[AtomicUsize]>) {
+        for i in 0..count {
+            let freed = Arc::clone(freed);
+            let free = move || _ = freed[i].fetch_add(1 + stripe(), Relaxed);
+            let pin = pin_to_write();
+            // SAFETY: (R3) the closure owns the counters' handle, which is `Send`.
+            unsafe { if value { pin.retire_value(bytes, free) } else { pin.retire(bytes, free) } };
+        }
+    }
+
+    fn counters(count: usize) -> Arc<[AtomicUsize]> {
+        (0..count).map(|_| AtomicUsize::new(0)).collect()
+    }
+
+    /// No batch waits for good while the thread that retired it goes on.
+    #[test]
+    fn a_thread_that_goes_on_frees_all_but_the_last_it_retired() {
+        let freed = counters(40_000);
+        retire_many(40_000, 1 << 10, false, &freed);
+        // Other tests pin, and hold it back for a while.
+        for _ in 0..10_000 {
+            let more = counters(1000);
+            retire_many(1000, 1 << 10, false, &more);
+            if freed.iter().all(|freed| freed.load(Relaxed) > 0) {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        panic!("the first that waits is {:?}", freed.iter().position(|freed| freed.load(Relaxed) == 0));
+    }
+
+    /// A value is dropped though the thread that retired it is gone, and others only read.
+    #[test]
+    fn values_wait_for_no_thread() {
+        for count in [1, 100] {
+            let freed = counters(count);
+            let by_thread = Arc::clone(&freed);
+            std::thread::spawn(move || retire_many(count, 8, true, &by_thread)).join().unwrap();
+            let done = (0..10_000_000).any(|i| {
+                drop(pin());
+                if i % 1000 == 0 {
+                    std::thread::yield_now();
+                }
+                freed.iter().all(|freed| freed.load(Relaxed) > 0)
+            });
+            assert!(done, "{count} values");
+        }
+    }
+
+    #[test]
+    fn what_is_freed_may_retire_more() {
+        let done = Arc::new(AtomicUsize::new(0));
+        let mut free: Box<dyn FnOnce() + Send> = {
+            let done = Arc::clone(&done);
+            Box::new(move || done.store(1, Relaxed))
+        };
+        for _ in 0..3 {
+            let inner = free;
+            // SAFETY: (R3) the closure owns what it uses, which is `Send`.
+            free = Box::new(move || unsafe { pin().retire_value(1 << 20, inner) });
+        }
+        // SAFETY: (R3) as above.
+        unsafe { pin().retire_value(1 << 20, free) };
+        for _ in 0..10_000 {
+            flush();
+            if done.load(Relaxed) == 1 {
+                return;
+            }
+            std::thread::yield_now();
+        }
+        panic!("something waits");
     }
 }

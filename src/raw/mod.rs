@@ -20,7 +20,7 @@
 //! leaves come: Heinz, Zobel and Williams, "Burst tries", 2002; Askitis and Zobel, "B-tries for disk-based string management", 2009.
 //!
 //! A change prepares new nodes first, which may fail and publishes nothing, and then commits by stores only. All `unsafe` of
-//! the library is in this folder, but for guard.rs and the mapping of files; SAFETY.md numbers what it rests on.
+//! the library is in this folder, but for `guard` and the mapping of files; SAFETY.md numbers what it rests on.
 
 #[cfg(test)]
 pub(crate) mod events;

@@ -167,7 +167,7 @@ fn operations_write_no_more_than_they_say() {
         assert_eq!(written(&|| assert!(remove(&tree, &absent).is_none())), [0, 0, 0]);
         // An update writes its leaf.
         assert_eq!(written(&|| assert!(insert(&tree, &there, 1).is_some())), [1, 0, 1]);
-        // An insert, a removal: its leaf, and the lock and one slot of the node above; more only where nodes split or merge.
+        // An insert, a removal: its leaf, and one slot of the node above, twice; more only where nodes split or merge.
         let structure = |work: &dyn Fn()| {
             let before = taken();
             let locks = written(work);

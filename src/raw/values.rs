@@ -99,7 +99,7 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         // SAFETY: (R3, V4) the closure owns its handle, and the slot with the value, which may be dropped anywhere and at any time, since it
         // is `Send` and `'static`.
         unsafe {
-            pin.retire(size_of::<T>(), move || {
+            pin.retire_value(size_of::<T>(), move || {
                 let value = keep.0.leave(slot);
                 guard::apart(move || drop_quietly(value));
             });

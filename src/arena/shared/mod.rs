@@ -52,7 +52,8 @@ use std::ops::RangeBounds;
 ///   holds a lock, and no function of the caller's runs under one.
 /// * A value that is replaced or removed is dropped just once: when no thread that was using the maps at that time still is. This may be on any
 ///   thread, in whatever call to a map, or after the map itself is gone, so `T` is `Send` and `'static`. A `drop` should not wait for
-///   others. Should it panic, the panic ends there, and the other values are dropped all the same.
+///   others. Should it panic, the panic ends there, and the other values are dropped all the same. The last 31 that a thread replaced or removed
+///   wait until it does more of it, ends, or flushes a map.
 ///
 /// # Costs
 /// A lookup is that of the index, and one or two cache misses more for the value. A change takes a short lock that a sixteenth of the threads share.

@@ -3,8 +3,8 @@
 //! The bytes of a cell that a thread has read not long ago are in its processor's cache. Were it given back to the heap it came from, the next to
 //! write it would often be another processor, which first has to fetch each of its lines; and the heap's own state would go back and forth.
 //!
-//! A cell at hand counts as live for its heap, and keeps its page and slab from being used otherwise. So there are few, none in a small heap
-//! nor of a slab that is to be emptied, and whenever a heap has lost half of its live bytes, or nodes move out of sparse pages, all go back.
+//! A cell at hand counts as live for its heap, and keeps its page and slab from being used otherwise. So there are few, none while heaps are small, and
+//! none is taken of a slab that is to be emptied. Whenever a heap has lost half of its live bytes, or nodes move out of sparse pages, all go back.
 
 use super::classes::{CLASSES, SIZES};
 use super::{Cell, Home};
@@ -12,21 +12,27 @@ use std::ptr::{self, NonNull};
 
 /// Cells of one class at most.
 const ROOM: usize = 8;
-/// Bytes of cells at hand of one thread, at most, and as a part of the live bytes of a heap.
+/// Bytes of cells at hand of the threads of a stripe, at most, and as a part of the live bytes of the heap that one of them gave a cell back to.
 const MOST: usize = 512 << 10;
 const PART: usize = 64;
 /// Live bytes of a heap from which on cells are kept at hand.
 const LEAST: usize = 4 << 20;
 
+/// From so many classes a request is served: its own, and those of slightly larger cells.
+const NEAR: usize = 3;
+
 /// Some cells of each class.
 pub(super) struct Cache {
     cells: [[*mut u8; ROOM]; CLASSES],
     counts: [u8; CLASSES],
-    /// A bit for each place of `cells`: whether that cell is in a large slab.
-    large: [u16; CLASSES],
+    /// Of each class, a bit for each of these cells: whether it is in a large slab.
+    large: [u8; CLASSES],
+    /// Bytes of all these.
     bytes: usize,
     limit: usize,
 }
+
+const _: () = assert!(ROOM <= 8);
 
 // SAFETY: (P3) cells belong to whoever has the cache.
 unsafe impl Send for Cache {}
@@ -55,17 +61,16 @@ impl Cache {
             return false;
         }
         self.cells[class][count] = ptr.as_ptr();
-        self.large[class] = self.large[class] & !(1 << count) | u16::from(home == Home::Large) << count;
+        self.large[class] = self.large[class] & !(1 << count) | u8::from(home == Home::Large) << count;
         self.counts[class] += 1;
         self.bytes += size;
         true
     }
 
-    /// The cell of this class that was kept last.
+    /// A cell of this class or of one slightly larger, the one that was kept last.
     #[inline]
     pub(super) fn take(&mut self, class: usize) -> Option<Cell> {
-        let near = |class: &usize| self.counts[*class] > 0;
-        let class = (class..(class + 3).min(CLASSES)).find(near)?;
+        let class = (class..CLASSES.min(class + NEAR)).find(|class| self.counts[*class] > 0)?;
         let at = (self.counts[class] as usize).checked_sub(1)?;
         let home = if self.large[class] >> at & 1 == 0 { Home::Small } else { Home::Large };
         self.counts[class] -= 1;

@@ -146,7 +146,7 @@ pub struct PoolUsage {
 /// The cells at hand of the threads of a stripe.
 #[repr(align(128))]
 struct Hand {
-    /// Whether there may be any.
+    /// Whether there may be any, or it is known how many there may be.
     any: AtomicBool,
     /// Locked before a heap, never after.
     cache: Lock<Cache>,
@@ -345,9 +345,10 @@ impl Pool {
         let (class, size) = unsafe { heap::class(ptr, home) };
         let hand = &self.hands[guard::stripe()];
         let mut cache = hand.cache.lock();
+        // Before there is any, so that nobody who empties all overlooks it.
+        hand.any.store(true, Relaxed);
         // SAFETY: (P3) as the caller promises.
         if unsafe { !heap::is_retired(ptr, home) } && cache.put(class, ptr, home) {
-            hand.any.store(true, Relaxed);
             return size;
         }
         // SAFETY: (P3) as the caller promises.

@@ -6,6 +6,7 @@ use super::*;
 
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
+use std::thread;
 
 mod measure;
 
@@ -73,13 +74,18 @@ impl Filled {
     }
 
     fn free(self, pool: &Pool) -> usize {
+        self.end(pool, false)
+    }
+
+    /// Gives the cell back, or lets it be kept at hand.
+    fn end(self, pool: &Pool, keep: bool) -> usize {
         for i in 0..self.size {
             // SAFETY: (P4) the cell has `size` bytes and is this test's.
             let byte = unsafe { self.ptr.as_ptr().add(i).read() };
             assert_eq!(byte, self.seed ^ i as u8, "cells overlap");
         }
         // SAFETY: (P3) as `alloc` returned it, and last use.
-        let size = unsafe { pool.free(self.ptr, self.bytes, self.home) };
+        let size = unsafe { if keep { pool.keep(self.ptr, self.bytes, self.home) } else { pool.free(self.ptr, self.bytes, self.home) } };
         assert_eq!(size, self.size);
         size
     }
@@ -347,7 +353,7 @@ fn churn(pool: &Pool, seed: u64, steps: usize, sizes: usize) {
         } else {
             let cell = cells.swap_remove(rng.below(cells.len()));
             let size = held.remove(&cell.ptr.as_ptr().addr());
-            assert_eq!(Some(cell.free(pool)), size);
+            assert_eq!(Some(cell.end(pool, rng.below(2) == 0)), size);
         }
     }
     let used: usize = held.values().sum();
@@ -358,6 +364,63 @@ fn churn(pool: &Pool, seed: u64, steps: usize, sizes: usize) {
 }
 
 const STEPS: usize = if cfg!(miri) { 500 } else { 30_000 };
+
+/// A pool with so many cells of a class that some are kept at hand.
+fn large_pool() -> (Pool, Vec<Filled>) {
+    let pool = busy_pool();
+    let cells = (0..16 << 10).map(|i| Filled::new(&pool, 1024, i as u8)).collect();
+    (pool, cells)
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "all cells are direct")]
+fn what_is_kept_is_used_next() {
+    let (pool, mut cells) = large_pool();
+    let used = pool.usage().used;
+    let hand = &pool.hands[guard::stripe()];
+    // The first tells how much the heap has.
+    let sizes: usize = (0..4).map(|_| cells.pop().unwrap().end(&pool, true)).sum();
+    assert_eq!(hand.cache.lock().bytes(), 3 * 1024);
+    assert_eq!(pool.usage().used, used - sizes);
+    let last = cells.pop().unwrap();
+    let ptr = last.ptr;
+    last.end(&pool, true);
+    // A slightly larger cell will do, a much larger or a smaller one not.
+    let other = [900, 1050].map(|bytes| Filled::new(&pool, bytes, 1));
+    assert!(other.iter().all(|other| other.ptr != ptr));
+    let next = Filled::new(&pool, 1000, 2);
+    assert_eq!(next.ptr, ptr);
+    assert_eq!(hand.cache.lock().bytes(), 3 * 1024);
+    // While nodes move, nothing is.
+    pool.closed.fetch_add(1, Relaxed);
+    next.end(&pool, true);
+    assert_eq!(hand.cache.lock().bytes(), 3 * 1024);
+    pool.empty_hands();
+    assert_eq!(hand.cache.lock().bytes(), 0);
+    cells.into_iter().chain(other).for_each(|cell| _ = cell.free(&pool));
+    assert_eq!(pool.usage().reserved, 0);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "all cells are direct")]
+fn what_is_kept_goes_back_as_a_heap_shrinks() {
+    for keep in [false, true] {
+        let (pool, mut cells) = large_pool();
+        // Some by a thread that does nothing more, from all over the slabs.
+        let own = thread::scope(|scope| {
+            let others: Vec<_> = (0..cells.len()).rev().step_by(1000).map(|i| cells.swap_remove(i)).collect();
+            let kept = scope.spawn(|| {
+                others.into_iter().for_each(|cell| _ = cell.end(&pool, true));
+                pool.hands[guard::stripe()].cache.lock().bytes()
+            });
+            kept.join().unwrap()
+        });
+        assert!(own > 4 * 1024, "{own}");
+        cells.into_iter().for_each(|cell| _ = cell.end(&pool, keep));
+        let usage = pool.usage();
+        assert!(usage.used == 0 && usage.reserved == 0, "{usage:?}");
+    }
+}
 
 #[test]
 fn random_churn() {
