@@ -251,7 +251,8 @@ impl<I: SharedIndex> Bench<'_, I> {
                 let (mut rng, mut latencies, mut done) = (Rng::new(hash(self.seed, t as u64)), histogram()?, 0);
                 let mut group = Group::default();
                 barrier.wait();
-                while !stop.load(Relaxed) {
+                // Once at least, however late a thread gets its turn.
+                loop {
                     group.fill(self.keys, (0..GROUP).map(|_| self.choose(workload, t, &mut rng)));
                     let mut operations = group.iter();
                     let begin = Instant::now();
@@ -259,8 +260,10 @@ impl<I: SharedIndex> Bench<'_, I> {
                     latencies.saturating_record(begin.elapsed().as_nanos() as u64);
                     operations.for_each(|(key, operation)| self.perform(key, operation));
                     done += GROUP as u64;
+                    if stop.load(Relaxed) {
+                        return Ok((done, latencies));
+                    }
                 }
-                Ok((done, latencies))
             };
             let handles: Vec<_> = (0..threads).map(|t| scope.spawn(move || work(t))).collect();
             barrier.wait();
