@@ -191,6 +191,22 @@ impl Pin {
         unsafe { self.retire_this(bytes, true, free) }
     }
 
+    /// [`retire`](Self::retire) for what may own much and lead to more: it is handed over at once.
+    ///
+    /// # Safety
+    /// As for `retire`.
+    unsafe fn retire_alone(&self, bytes: usize, free: impl FnOnce()) {
+        #[cfg(loom)]
+        if plain::is_chosen() {
+            return plain::retire(free);
+        }
+        // SAFETY: (R3) by the caller.
+        self.hand_over(Batch::of(unsafe { Retired::new(free) }, bytes));
+        if DUE.get() == Due::Nothing && !cfg!(loom) {
+            DUE.set(Due::Flush);
+        }
+    }
+
     /// # Safety
     /// As for `retire`.
     #[inline]
@@ -264,12 +280,7 @@ impl<T: Send + Sync + 'static> Swap<T> {
     pub(crate) fn replace(&self, value: T, pin: &Pin) {
         let old = self.0.swap(Owned::new(value), AcqRel, &pin.0).as_raw() as usize;
         // SAFETY: (R3, R5) the swap took the only address of the value; it is `Send`, and came from a box.
-        let retired = unsafe { Retired::new(move || drop(Box::from_raw(old as *mut T))) };
-        // It may own much, and lead to more.
-        pin.hand_over(Batch::of(retired, size_of::<T>()));
-        if DUE.get() == Due::Nothing {
-            DUE.set(Due::Flush);
-        }
+        unsafe { pin.retire_alone(size_of::<T>(), move || drop(Box::from_raw(old as *mut T))) };
         // As after every change of a tree (C6).
         fence(SeqCst);
     }
