@@ -373,7 +373,7 @@ fn large_pool() -> (Pool, Vec<Filled>) {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "all cells are direct")]
+#[cfg_attr(any(miri, memkv_plain_alloc), ignore = "all cells are direct")]
 fn what_is_kept_is_used_next() {
     let (pool, mut cells) = large_pool();
     let used = pool.usage().used;
@@ -402,7 +402,7 @@ fn what_is_kept_is_used_next() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "all cells are direct")]
+#[cfg_attr(any(miri, memkv_plain_alloc), ignore = "all cells are direct")]
 fn what_is_kept_goes_back_as_a_heap_shrinks() {
     for keep in [false, true] {
         let (pool, mut cells) = large_pool();
