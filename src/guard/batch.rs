@@ -160,15 +160,15 @@ pub(super) struct Gathered {
 
 impl Gathered {
     pub(super) const fn new() -> Self {
-        let (zero, all) = (const { Cell::new(0) }, RefCell::new([None; MOST]));
-        Gathered { all, len: zero, bytes: Cell::new(0), weight: Cell::new(0), values: Cell::new(false) }
+        let all = RefCell::new([None; MOST]);
+        Gathered { all, len: Cell::new(0), bytes: Cell::new(0), weight: Cell::new(0), values: Cell::new(false) }
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes.get()
     }
 
-    /// Adds something that frees `bytes` bytes, a value or else a node. Gives the batch when it is full.
+    /// Adds something that frees `bytes` bytes. Gives the batch when it is full.
     #[inline]
     pub(super) fn add(&self, retired: Retired, bytes: usize, value: bool) -> Option<Batch> {
         let len = self.len.get();
@@ -182,16 +182,20 @@ impl Gathered {
         }
         // What is much at once had better go back soon.
         let owner = (!self.values.get() && self.bytes.get() < 2 * BYTES).then(stripe);
-        self.take().map(|batch| Batch { owner, ..batch })
+        self.take_for(owner)
     }
 
     /// What there is, for whoever comes first.
-    #[cold]
     pub(super) fn take(&self) -> Option<Batch> {
+        self.take_for(None)
+    }
+
+    #[cold]
+    fn take_for(&self, owner: Option<usize>) -> Option<Batch> {
         let (len, bytes) = (self.len.take(), self.bytes.take());
         self.weight.take();
         self.values.take();
-        (len > 0).then(|| Batch { all: self.all.borrow()[..len].to_vec(), bytes, owner: None })
+        (len > 0).then(|| Batch { all: self.all.borrow()[..len].to_vec(), bytes, owner })
     }
 }
 

@@ -29,11 +29,8 @@ const FLUSHES: usize = 16;
 /// Cells of a striped counter.
 pub(crate) const STRIPES: usize = 16;
 
-/// Bytes that this stripe's threads handed over and that are not ripe.
-#[repr(align(128))]
-struct Stripe(AtomicUsize);
-
-static WAITING: [Stripe; STRIPES] = [const { Stripe(AtomicUsize::new(0)) }; STRIPES];
+/// Bytes that each stripe's threads handed over and that are not ripe.
+static WAITING: [Apart<AtomicUsize>; STRIPES] = [const { Apart(AtomicUsize::new(0)) }; STRIPES];
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -43,6 +40,16 @@ thread_local! {
     static DUE: Cell<Due> = const { Cell::new(Due::Nothing) };
     /// What this thread retired and has not handed over.
     static GATHERED: Gathered = const { Gathered::new() };
+}
+
+/// What is retired.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Node,
+    /// It may own more, and a caller's code may run with it.
+    Value,
+    /// It may own much and lead to more, so it is handed over at once.
+    Whole,
 }
 
 /// What a thread that retires owes the others.
@@ -172,61 +179,29 @@ impl Pin {
         std::thread::yield_now();
     }
 
-    /// Runs `free` when no thread that is pinned now is still pinned. It frees a node of `bytes` bytes.
+    /// Runs `free` when no thread that is pinned now is still pinned. It frees `bytes` bytes.
     ///
     /// # Safety
     /// `free` may run on any thread and at any later time (R3), and owns all it uses.
     #[inline]
-    pub(crate) unsafe fn retire(&self, bytes: usize, free: impl FnOnce()) {
-        // SAFETY: (R3) by the caller.
-        unsafe { self.retire_this(bytes, false, free) }
-    }
-
-    /// [`retire`](Self::retire) for a value, which may own more, and with which a caller's code may run.
-    ///
-    /// # Safety
-    /// As for `retire`.
-    pub(crate) unsafe fn retire_value(&self, bytes: usize, free: impl FnOnce()) {
-        // SAFETY: (R3) by the caller.
-        unsafe { self.retire_this(bytes, true, free) }
-    }
-
-    /// [`retire`](Self::retire) for what may own much and lead to more: it is handed over at once.
-    ///
-    /// # Safety
-    /// As for `retire`.
-    unsafe fn retire_alone(&self, bytes: usize, free: impl FnOnce()) {
-        #[cfg(loom)]
-        if plain::is_chosen() {
-            return plain::retire(free);
-        }
-        // SAFETY: (R3) by the caller.
-        self.hand_over(Batch::of(unsafe { Retired::new(free) }, bytes));
-        if DUE.get() == Due::Nothing && !cfg!(loom) {
-            DUE.set(Due::Flush);
-        }
-    }
-
-    /// # Safety
-    /// As for `retire`.
-    #[inline]
-    unsafe fn retire_this(&self, bytes: usize, value: bool, free: impl FnOnce()) {
+    pub(crate) unsafe fn retire(&self, what: What, bytes: usize, free: impl FnOnce()) {
         #[cfg(loom)]
         if plain::is_chosen() {
             return plain::retire(free);
         }
         // SAFETY: (R3) by the caller.
         let retired = unsafe { Retired::new(free) };
-        // To the standard library all threads of a model are one, so there each thing is handed over by itself.
-        let full = if cfg!(loom) { None } else { GATHERED.try_with(|gathered| gathered.add(retired, bytes, value)).ok() };
-        match full {
-            Some(None) => {}
-            Some(Some(batch)) => {
-                self.hand_over(batch);
-                DUE.set(if waiting() > SOFT_LIMIT { Due::Help } else { Due::Flush });
-            }
-            // Or the thread is ending.
-            None => self.hand_over(Batch::of(retired, bytes)),
+        // To the standard library all threads of a model are one, so there each thing is handed over by itself. And a thread may be ending.
+        let alone = || Some(Batch::of(retired, bytes));
+        let full = if cfg!(loom) || what == What::Whole {
+            alone()
+        } else {
+            GATHERED.try_with(|gathered| gathered.add(retired, bytes, what == What::Value)).unwrap_or_else(|_| alone())
+        };
+        let Some(batch) = full else { return };
+        self.hand_over(batch);
+        if !cfg!(loom) {
+            DUE.set(if waiting() > SOFT_LIMIT { Due::Help } else { Due::Flush });
         }
     }
 
@@ -280,7 +255,7 @@ impl<T: Send + Sync + 'static> Swap<T> {
     pub(crate) fn replace(&self, value: T, pin: &Pin) {
         let old = self.0.swap(Owned::new(value), AcqRel, &pin.0).as_raw() as usize;
         // SAFETY: (R3, R5) the swap took the only address of the value; it is `Send`, and came from a box.
-        unsafe { pin.retire_alone(size_of::<T>(), move || drop(Box::from_raw(old as *mut T))) };
+        unsafe { pin.retire(What::Whole, size_of::<T>(), move || drop(Box::from_raw(old as *mut T))) };
         // As after every change of a tree (C6).
         fence(SeqCst);
     }
@@ -443,7 +418,6 @@ pub(crate) fn flush() {
         pin.flush();
         pin.renew();
     }
-    batch::free_all();
     let mut before = usize::MAX;
     while pending() < before && !cfg!(loom) {
         before = pending();
@@ -460,7 +434,7 @@ pub(crate) fn flush() {
 
 /// Bytes that are handed over and not yet ripe.
 fn waiting() -> usize {
-    WAITING.iter().fold(0usize, |sum, stripe| sum.wrapping_add(stripe.0.load(Relaxed))).cast_signed().max(0).cast_unsigned()
+    WAITING.iter().map(|stripe| stripe.0.load(Relaxed)).sum()
 }
 
 /// Bytes that are retired and not yet freed, of all maps together. What other threads have gathered is not in it; what just becomes ripe may be twice.
@@ -472,6 +446,15 @@ pub(crate) fn pending() -> usize {
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    /// Flushes until something is done: other tests pin, too, and hold it back for a while. Says whether it was.
+    fn flush_until(done: impl Fn() -> bool) -> bool {
+        (0..10_000).any(|_| {
+            flush();
+            std::thread::yield_now();
+            done()
+        })
+    }
 
     #[test]
     fn what_is_replaced_is_dropped_once_and_not_under_a_pin() {
@@ -496,14 +479,7 @@ mod tests {
         assert_eq!(dropped.load(Relaxed), 0, "dropped under a pin");
         drop(early);
         drop(swap);
-        for _ in 0..10_000 {
-            flush();
-            if dropped.load(Relaxed) == 101 {
-                return;
-            }
-            std::thread::yield_now();
-        }
-        panic!("{} of 101 dropped", dropped.load(Relaxed));
+        assert!(flush_until(|| dropped.load(Relaxed) == 101), "{} of 101 dropped", dropped.load(Relaxed));
     }
 
     #[test]
@@ -513,30 +489,21 @@ mod tests {
         for _ in 0..1000 {
             let freed = Arc::clone(&freed);
             // SAFETY: (R3) the closure owns the counter's handle, which is `Send`.
-            unsafe { pin().retire(16, move || _ = freed.fetch_add(1, Relaxed)) };
+            unsafe { pin().retire(What::Node, 16, move || _ = freed.fetch_add(1, Relaxed)) };
         }
         flush();
         assert_eq!(freed.load(Relaxed), 0, "freed under a pin");
         drop(early);
-        // Other tests pin too.
-        for _ in 0..10_000 {
-            flush();
-            if freed.load(Relaxed) == 1000 {
-                return;
-            }
-            std::thread::yield_now();
-        }
-        panic!("{} of 1000 freed", freed.load(Relaxed));
+        assert!(flush_until(|| freed.load(Relaxed) == 1000), "{} of 1000 freed", freed.load(Relaxed));
     }
 
-    /// Retires things of so many bytes that tell when they are freed, and by whom, and pins to write now and then.
-    fn retire_many(count: usize, bytes: usize, value: bool, freed: &Arc<[AtomicUsize]>) {
+    /// Retires things of so many bytes that count how often they are freed, each under a pin of its own.
+    fn retire_many(what: What, count: usize, bytes: usize, freed: &Arc<[AtomicUsize]>) {
         for i in 0..count {
             let freed = Arc::clone(freed);
-            let free = move || _ = freed[i].fetch_add(1 + stripe(), Relaxed);
-            let pin = pin_to_write();
+            let free = move || _ = freed[i].fetch_add(1, Relaxed);
             // SAFETY: (R3) the closure owns the counters' handle, which is `Send`.
-            unsafe { if value { pin.retire_value(bytes, free) } else { pin.retire(bytes, free) } };
+            unsafe { pin_to_write().retire(what, bytes, free) };
         }
     }
 
@@ -548,12 +515,12 @@ mod tests {
     #[test]
     fn a_thread_that_goes_on_frees_all_but_the_last_it_retired() {
         let freed = counters(40_000);
-        retire_many(40_000, 1 << 10, false, &freed);
+        retire_many(What::Node, 40_000, 1 << 10, &freed);
         // Other tests pin, and hold it back for a while.
         for _ in 0..10_000 {
             let more = counters(1000);
-            retire_many(1000, 1 << 10, false, &more);
-            if freed.iter().all(|freed| freed.load(Relaxed) > 0) {
+            retire_many(What::Node, 1000, 1 << 10, &more);
+            if freed.iter().all(|freed| freed.load(Relaxed) == 1) {
                 return;
             }
             std::thread::yield_now();
@@ -567,13 +534,13 @@ mod tests {
         for count in [1, 100] {
             let freed = counters(count);
             let by_thread = Arc::clone(&freed);
-            std::thread::spawn(move || retire_many(count, 8, true, &by_thread)).join().unwrap();
+            std::thread::spawn(move || retire_many(What::Value, count, 8, &by_thread)).join().unwrap();
             let done = (0..10_000_000).any(|i| {
                 drop(pin());
                 if i % 1000 == 0 {
                     std::thread::yield_now();
                 }
-                freed.iter().all(|freed| freed.load(Relaxed) > 0)
+                freed.iter().all(|freed| freed.load(Relaxed) == 1)
             });
             assert!(done, "{count} values");
         }
@@ -589,17 +556,10 @@ mod tests {
         for _ in 0..3 {
             let inner = free;
             // SAFETY: (R3) the closure owns what it uses, which is `Send`.
-            free = Box::new(move || unsafe { pin().retire_value(1 << 20, inner) });
+            free = Box::new(move || unsafe { pin().retire(What::Value, 1 << 20, inner) });
         }
         // SAFETY: (R3) as above.
-        unsafe { pin().retire_value(1 << 20, free) };
-        for _ in 0..10_000 {
-            flush();
-            if done.load(Relaxed) == 1 {
-                return;
-            }
-            std::thread::yield_now();
-        }
-        panic!("something waits");
+        unsafe { pin().retire(What::Value, 1 << 20, free) };
+        assert!(flush_until(|| done.load(Relaxed) == 1), "something waits");
     }
 }

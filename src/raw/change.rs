@@ -106,6 +106,14 @@ pub(crate) struct Owned<'a> {
     pub(crate) slot: &'a Slot,
 }
 
+impl<'a> Owned<'a> {
+    /// A tree's root.
+    #[inline(always)]
+    pub(crate) fn root(slot: &'a Slot) -> Self {
+        Owned { owner: None, slot }
+    }
+}
+
 /// What happens at one level of the tree.
 ///
 /// It has no reference into an old node: it is read while these are given back, one after the other.
@@ -156,6 +164,7 @@ unsafe fn hold<M: Mode>(mode: M, top: Owned<'_>, olds: impl Iterator<Item = Node
     if !mode.lock(top, was) {
         return Err(Stop::Conflict);
     }
+    debug_assert!(top.slot.load() == was, "a node has one slot for life");
     for (locked, node) in olds.clone().enumerate() {
         // SAFETY: (N1) as above.
         unsafe {

@@ -49,7 +49,7 @@ impl<B: Bits> RawTree<B> {
     fn compact(&mut self) -> bool {
         count!(Compact);
         let mut todo = Vec::new();
-        let (mut next, mut moved) = (Some(Owned { owner: None, slot: &self.root }), false);
+        let (mut next, mut moved) = (Some(Owned::root(&self.root)), false);
         while let Some(top) = next {
             // SAFETY: (N1, N3) the tree is borrowed for writing.
             match unsafe { relocate::<B, _>(Alone, &mut self.usage, top) } {

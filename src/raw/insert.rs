@@ -27,7 +27,7 @@ impl<B: Bits> RawTree<B> {
                 Append::Elsewhere => self.close_tail(),
             }
         }
-        let root = Owned { owner: None, slot: &self.root };
+        let root = Owned::root(&self.root);
         let (old, last) = match Self::insert_below(root, &mut self.usage, key, value, self.tail.appends >= APPENDS) {
             Ok(done) => done,
             Err(stop) => {

@@ -206,7 +206,7 @@ const LOCK_TAG: usize = 2;
 /// A place that holds a child. The tag tells leaf from inner node before the child itself is touched.
 ///
 /// Who is about to store another child locks the slot by a second tag, which readers do not see: so it writes this one cache line of the owner, and not
-/// the one that all readers read, and need not wait for those who replace other children. The rules are in SAFETY.md, C3.
+/// the one that all readers read, and need not wait for those who replace other children. The rules are in SAFETY.md, C2 and C3.
 #[repr(transparent)]
 pub(crate) struct Slot(RawSlot);
 
@@ -244,10 +244,18 @@ impl Slot {
         }
     }
 
+    /// Waits until nobody has the lock.
     #[inline(always)]
-    pub(super) fn is_locked(&self) -> bool {
-        point();
-        self.0.load(SeqCst).addr() & LOCK_TAG != 0
+    pub(super) fn wait(&self) {
+        let mut round = 0;
+        loop {
+            point();
+            if self.0.load(SeqCst).addr() & LOCK_TAG == 0 {
+                return;
+            }
+            wait(round);
+            round += 1;
+        }
     }
 
     /// Every store is a release: a reader touches the child's header before it validates anything. It also unlocks the slot.

@@ -35,7 +35,7 @@ impl<B: Bits> RawTree<B> {
     #[inline]
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<Option<B>, InsertError> {
         self.unsettle();
-        let root = Owned { owner: None, slot: &self.root };
+        let root = Owned::root(&self.root);
         let old = Self::remove_below(Alone, root, &mut self.usage, Removal { key, keys: 1, expected: None, only: None })?;
         if old.is_some() {
             self.len -= 1;
@@ -81,7 +81,7 @@ impl<B: Bits> RawTree<B> {
             if count == 0 {
                 break;
             }
-            let root = Owned { owner: None, slot: &self.root };
+            let root = Owned::root(&self.root);
             Self::remove_below(Alone, root, &mut self.usage, Removal { key: &first, keys: count, expected: None, only: None })?;
             self.len -= count;
         }

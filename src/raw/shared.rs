@@ -11,7 +11,7 @@ use super::remove::Removal;
 use super::run::{Failed, Split};
 use super::{LEAF_SIZE, MAX_KEY_LEN, Place, RawTree};
 use crate::InsertError;
-use crate::guard::{self, Pin};
+use crate::guard::{self, Pin, What};
 use crate::sync::{fence, in_order, wait};
 use crate::value::Bits;
 use std::sync::atomic::AtomicUsize;
@@ -54,13 +54,7 @@ impl Mode for Shared<'_> {
             if locked && !node.info().is_leaf() && !mutant!(SlotsNotAwaited) {
                 in_order();
                 let keys = Keys::new(node);
-                for i in 0..=keys.count() {
-                    let mut round = 0;
-                    while keys.slot(i).is_locked() {
-                        wait(round);
-                        round += 1;
-                    }
-                }
+                (0..=keys.count()).for_each(|i| keys.slot(i).wait());
             }
             locked
         }
@@ -98,7 +92,7 @@ impl Mode for Shared<'_> {
             if mutant!(FreedAtOnce) {
                 return node.free_late::<B>();
             }
-            self.0.retire(bytes, move || node.free_late::<B>());
+            self.0.retire(What::Node, bytes, move || node.free_late::<B>());
         }
     }
 }
@@ -236,7 +230,7 @@ impl<B: Bits> SharedTree<B> {
     }
 
     pub(super) fn root(&self) -> Owned<'_> {
-        Owned { owner: None, slot: &self.tree.root }
+        Owned::root(&self.tree.root)
     }
 
     /// The tree, to read. Reading a shared tree takes a pin, which must last as long as what was read of it is used.

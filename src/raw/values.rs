@@ -11,7 +11,7 @@ use super::shared::{Expected, Outcome, SharedTree, stripes};
 use super::shared_cursor::SharedCursor;
 use super::slots::Slots;
 use crate::InsertError;
-use crate::guard::{self, Pin};
+use crate::guard::{self, Pin, What};
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -99,7 +99,7 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         // SAFETY: (R3, V4) the closure owns its handle, and the slot with the value, which may be dropped anywhere and at any time, since it
         // is `Send` and `'static`.
         unsafe {
-            pin.retire_value(size_of::<T>(), move || {
+            pin.retire(What::Value, size_of::<T>(), move || {
                 let value = keep.0.leave(slot);
                 guard::apart(move || drop_quietly(value));
             });

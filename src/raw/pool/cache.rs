@@ -8,7 +8,7 @@
 
 use super::classes::{CLASSES, SIZES};
 use super::{Cell, Home};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 /// Cells of one class at most.
 const ROOM: usize = 8;
@@ -21,25 +21,24 @@ const LEAST: usize = 4 << 20;
 /// From so many classes a request is served: its own, and those of slightly larger cells.
 const NEAR: usize = 3;
 
+/// A cell of a known class.
+type Kept = (NonNull<u8>, Home);
+
 /// Some cells of each class.
 pub(super) struct Cache {
-    cells: [[*mut u8; ROOM]; CLASSES],
+    cells: [[Option<Kept>; ROOM]; CLASSES],
     counts: [u8; CLASSES],
-    /// Of each class, a bit for each of these cells: whether it is in a large slab.
-    large: [u8; CLASSES],
     /// Bytes of all these.
     bytes: usize,
     limit: usize,
 }
-
-const _: () = assert!(ROOM <= 8);
 
 // SAFETY: (P3) cells belong to whoever has the cache.
 unsafe impl Send for Cache {}
 
 impl Cache {
     pub(super) const fn new() -> Cache {
-        Cache { cells: [[ptr::null_mut(); ROOM]; CLASSES], counts: [0; CLASSES], large: [0; CLASSES], bytes: 0, limit: 0 }
+        Cache { cells: [[None; ROOM]; CLASSES], counts: [0; CLASSES], bytes: 0, limit: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -60,8 +59,7 @@ impl Cache {
         if count == ROOM || self.bytes + size > self.limit {
             return false;
         }
-        self.cells[class][count] = ptr.as_ptr();
-        self.large[class] = self.large[class] & !(1 << count) | u8::from(home == Home::Large) << count;
+        self.cells[class][count] = Some((ptr, home));
         self.counts[class] += 1;
         self.bytes += size;
         true
@@ -71,18 +69,16 @@ impl Cache {
     #[inline]
     pub(super) fn take(&mut self, class: usize) -> Option<Cell> {
         let class = (class..CLASSES.min(class + NEAR)).find(|class| self.counts[*class] > 0)?;
-        let at = (self.counts[class] as usize).checked_sub(1)?;
-        let home = if self.large[class] >> at & 1 == 0 { Home::Small } else { Home::Large };
         self.counts[class] -= 1;
+        let (ptr, home) = self.cells[class][self.counts[class] as usize]?;
         let size = SIZES[class] as usize;
         self.bytes -= size;
-        Some(Cell { ptr: NonNull::new(self.cells[class][at])?, size, home })
+        Some(Cell { ptr, size, home })
     }
 
-    /// Takes any cell, as long as there is one, and allows no more.
-    pub(super) fn pop(&mut self) -> Option<Cell> {
+    /// Takes all cells, and allows no more.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Cell> {
         self.limit = 0;
-        let class = self.counts.iter().position(|&count| count > 0)?;
-        self.take(class)
+        std::iter::from_fn(|| self.take(self.counts.iter().position(|&count| count > 0)?))
     }
 }

@@ -386,8 +386,7 @@ impl Pool {
     #[cold]
     fn empty(&self, hand: &Hand) {
         if hand.any.swap(false, Relaxed) {
-            let mut cache = hand.cache.lock();
-            while let Some(cell) = cache.pop() {
+            for cell in hand.cache.lock().drain() {
                 // SAFETY: (P3) who kept it was to give it back, and it is in the hand no more.
                 unsafe { self.free_to_owner(cell.ptr, cell.home) };
             }
@@ -457,7 +456,7 @@ impl Pool {
             usage.reserved += heap.reserved();
             usage.used += heap.used();
         }
-        // What was put there since does not count.
+        // To a heap cells at hand are live. Some may have been put there only since.
         usage.used = self.hands.iter().fold(usage.used, |used, hand| used.saturating_sub(hand.cache.lock().bytes()));
         usage
     }

@@ -6,7 +6,6 @@ use super::*;
 
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
-use std::thread;
 
 mod measure;
 
@@ -407,7 +406,7 @@ fn what_is_kept_goes_back_as_a_heap_shrinks() {
     for keep in [false, true] {
         let (pool, mut cells) = large_pool();
         // Some by a thread that does nothing more, from all over the slabs.
-        let own = thread::scope(|scope| {
+        let own = std::thread::scope(|scope| {
             let others: Vec<_> = (0..cells.len()).rev().step_by(1000).map(|i| cells.swap_remove(i)).collect();
             let kept = scope.spawn(|| {
                 others.into_iter().for_each(|cell| _ = cell.end(&pool, true));
