@@ -5,7 +5,8 @@
 //! ```
 //! What a collector passes from one thread to another costs each of them cache misses, and a batch is one thing to pass. And a node is best freed by the
 //! thread that took it out of the tree: its bytes are in that processor's cache, and the next node goes there. Where that thread has too much to free, or
-//! does not come, others do it: at the next flush. What may have a caller's code in it waits for nobody.
+//! has ended, others do it; and if it does not come, at the next flush, or when the pool has lost half of what it had: a node that waits keeps
+//! a slab. What may have a caller's code in it waits for nobody.
 
 use super::{Apart, STRIPES, pin_local, stripe};
 use std::cell::{Cell, RefCell};
@@ -84,9 +85,9 @@ impl Batch {
     pub(super) fn ripen(self) {
         if let Some(stripe) = self.owner {
             let mut ripe = RIPE_OF[stripe].0.lock();
-            if ripe.len() < RIPE {
+            if ripe.threads > 0 && ripe.batches.len() < RIPE {
                 RIPE_OF[stripe].0.bytes.fetch_add(self.bytes, Relaxed);
-                return ripe.push(self);
+                return ripe.batches.push(self);
             }
         }
         self.free();
@@ -100,31 +101,53 @@ impl Batch {
     }
 }
 
-/// The ripe batches of a stripe.
+/// A stripe's ripe batches, and the threads that are to free them.
 struct Ripe {
-    batches: Mutex<Vec<Batch>>,
+    of: Mutex<RipeOf>,
     bytes: AtomicUsize,
 }
 
-static RIPE_OF: [Apart<Ripe>; STRIPES] = [const { Apart(Ripe { batches: Mutex::new(Vec::new()), bytes: AtomicUsize::new(0) }) }; STRIPES];
+struct RipeOf {
+    batches: Vec<Batch>,
+    threads: usize,
+}
+
+static RIPE_OF: [Apart<Ripe>; STRIPES] = [const { Apart(Ripe::new()) }; STRIPES];
 
 impl Ripe {
-    fn lock(&self) -> MutexGuard<'_, Vec<Batch>> {
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    const fn new() -> Ripe {
+        Ripe { of: Mutex::new(RipeOf { batches: Vec::new(), threads: 0 }), bytes: AtomicUsize::new(0) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RipeOf> {
+        self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Frees the oldest, if there is one. Says how many are left.
     fn free_one(&self) -> usize {
-        let mut batches = self.lock();
-        let batch = (!batches.is_empty()).then(|| batches.remove(0));
-        let left = batches.len();
-        drop(batches);
+        let mut of = self.lock();
+        let batch = (!of.batches.is_empty()).then(|| of.batches.remove(0));
+        let left = of.batches.len();
+        drop(of);
         if let Some(batch) = batch {
-            let bytes = batch.bytes;
-            batch.free();
-            self.bytes.fetch_sub(bytes, Relaxed);
+            self.free(batch);
         }
         left
+    }
+
+    fn free(&self, batch: Batch) {
+        let bytes = batch.bytes;
+        batch.free();
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    /// A thread has ended. The last of a stripe leaves nothing.
+    fn leave(&self) {
+        let mut of = self.lock();
+        of.threads -= 1;
+        let left = if of.threads == 0 { std::mem::take(&mut of.batches) } else { Vec::new() };
+        drop(of);
+        left.into_iter().for_each(|batch| self.free(batch));
     }
 }
 
@@ -136,8 +159,8 @@ pub(super) fn free_some() {
     }
 }
 
-/// Frees all ripe batches.
-pub(super) fn free_all() {
+/// Frees all ripe batches: nodes, and no caller's code.
+pub(crate) fn free_all() {
     for Apart(ripe) in &RIPE_OF {
         while ripe.free_one() > 0 {}
     }
@@ -156,12 +179,14 @@ pub(super) struct Gathered {
     /// What they count for.
     weight: Cell<usize>,
     values: Cell<bool>,
+    /// The stripe that this thread is counted in as one that frees.
+    stripe: Cell<Option<usize>>,
 }
 
 impl Gathered {
     pub(super) const fn new() -> Self {
         let all = RefCell::new([None; MOST]);
-        Gathered { all, len: Cell::new(0), bytes: Cell::new(0), weight: Cell::new(0), values: Cell::new(false) }
+        Gathered { all, len: Cell::new(0), bytes: Cell::new(0), weight: Cell::new(0), values: Cell::new(false), stripe: Cell::new(None) }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -181,8 +206,17 @@ impl Gathered {
             return None;
         }
         // What is much at once had better go back soon.
-        let owner = (!self.values.get() && self.bytes.get() < 2 * BYTES).then(stripe);
+        let owner = (!self.values.get() && self.bytes.get() < 2 * BYTES).then(|| self.stripe.get().unwrap_or_else(|| self.join()));
         self.take_for(owner)
+    }
+
+    /// Counts this thread as one that frees, until it ends.
+    #[cold]
+    fn join(&self) -> usize {
+        let stripe = stripe();
+        RIPE_OF[stripe].0.lock().threads += 1;
+        self.stripe.set(Some(stripe));
+        stripe
     }
 
     /// What there is, for whoever comes first.
@@ -203,6 +237,9 @@ impl Drop for Gathered {
     fn drop(&mut self) {
         if let Some(batch) = self.take() {
             pin_local().hand_over(batch);
+        }
+        if let Some(stripe) = self.stripe.get() {
+            RIPE_OF[stripe].0.leave();
         }
     }
 }

@@ -13,6 +13,7 @@
 mod batch;
 
 use crate::sync::fence;
+pub(crate) use batch::free_all as free_ripe;
 use batch::{Batch, Gathered, Retired};
 use crossbeam_epoch::{Atomic, Collector, Guard, LocalHandle, Owned};
 use std::cell::Cell;
@@ -424,7 +425,7 @@ pub(crate) fn flush() {
         for _ in 0..16 {
             pin.flush();
             pin.renew();
-            batch::free_all();
+            free_ripe();
         }
     }
     drop(pin);
@@ -543,6 +544,31 @@ mod tests {
                 freed.iter().all(|freed| freed.load(Relaxed) == 1)
             });
             assert!(done, "{count} values");
+        }
+    }
+
+    /// Nodes are freed though the thread that retired them is gone, and others only read.
+    #[test]
+    fn nodes_wait_for_no_thread_that_has_ended() {
+        const COUNT: usize = 2000;
+        let freed = counters(COUNT);
+        let by_thread = Arc::clone(&freed);
+        // A thread of another stripe: one that only reads frees nothing of its own.
+        let own = stripe();
+        let work = move || {
+            let other = stripe() != own;
+            if other {
+                retire_many(What::Node, COUNT, 1 << 10, &by_thread);
+            }
+            other
+        };
+        while !std::thread::spawn(work.clone()).join().unwrap() {}
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        // Threads of other tests may have the same stripe, until they end.
+        while freed.iter().any(|freed| freed.load(Relaxed) != 1) {
+            assert!(std::time::Instant::now() < end, "{} wait", freed.iter().filter(|freed| freed.load(Relaxed) == 0).count());
+            (0..1000).for_each(|_| drop(pin()));
+            std::thread::yield_now();
         }
     }
 

@@ -195,6 +195,7 @@ fn pages_and_slabs_go_back() {
             (0..30_000).for_each(|i| _ = tree.insert(&short(i), 0).unwrap());
             (0..30_000).for_each(|i| assert!(tree.remove(&short(i)).unwrap().is_some()));
             assert_eq!(tree.usage(), super::Usage::default());
+            crate::guard::flush();
             if taken().contains_key(&Event::SlabFreed) {
                 break;
             }

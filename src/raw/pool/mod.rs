@@ -326,7 +326,7 @@ impl Pool {
         // SAFETY: (P3) as the caller promises.
         let Freed { size, shrunk, .. } = unsafe { self.free_to_owner(ptr, home) };
         if shrunk {
-            self.empty_hands();
+            self.shrink();
         }
         size
     }
@@ -356,7 +356,7 @@ impl Pool {
         cache.allow(used);
         drop(cache);
         if shrunk {
-            self.empty_hands();
+            self.shrink();
         }
         size
     }
@@ -375,9 +375,16 @@ impl Pool {
         }
     }
 
-    /// Gives back the cells of all hands.
+    /// Nobody is to hold pages and slabs for what is no more. No lock of the pool's is held: batches lead back here, where there is less each time.
     #[cold]
     #[inline(never)]
+    fn shrink(&self) {
+        guard::free_ripe();
+        self.empty_hands();
+    }
+
+    /// Gives back the cells of all hands.
+    #[cold]
     fn empty_hands(&self) {
         self.hands.iter().for_each(|hand| self.empty(hand));
     }
