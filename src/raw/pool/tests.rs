@@ -90,9 +90,14 @@ impl Filled {
     }
 }
 
+/// A pool in its own memory: it is too large for a test's stack, where builds that are not optimized would have it many times.
+fn new_pool() -> Box<Pool> {
+    Box::new(const { Pool::new() })
+}
+
 /// A pool past the stage of direct cells.
-fn busy_pool() -> Pool {
-    let pool = Pool::new();
+fn busy_pool() -> Box<Pool> {
+    let pool = new_pool();
     pool.busy.fetch_add(1, Relaxed);
     pool
 }
@@ -121,7 +126,7 @@ fn classes_are_tight() {
 
 #[test]
 fn cells_of_all_sizes() {
-    for pool in [Pool::new(), busy_pool()] {
+    for pool in [new_pool(), busy_pool()] {
         let mut cells = Vec::new();
         let mut used = 0;
         for bytes in (0..5000).chain([65_536, 1_000_003]) {
@@ -149,7 +154,7 @@ fn cells_of_all_sizes() {
 
 #[test]
 fn impossible_sizes_fail() {
-    let pool = Pool::new();
+    let pool = new_pool();
     for bytes in [usize::MAX, usize::MAX - 15, isize::MAX as usize, isize::MAX as usize - 15] {
         // The compiler may take an allocation nobody looks at for granted.
         assert!(std::hint::black_box(pool.alloc(bytes)).is_none());
@@ -159,7 +164,7 @@ fn impossible_sizes_fail() {
 
 #[test]
 fn small_programs_take_no_slab() {
-    let pool = Pool::new();
+    let pool = new_pool();
     let cells: Vec<_> = (0..100).map(|i| Filled::new(&pool, 40 * i, 7)).collect();
     assert!(cells.iter().all(|cell| cell.home == Home::Direct));
     assert_eq!(pool.usage().used, pool.usage().reserved);
@@ -172,7 +177,7 @@ fn small_programs_take_no_slab() {
 #[test]
 #[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
 fn direct_then_small_then_large_and_back() {
-    let pool = Pool::new();
+    let pool = new_pool();
     let mut cells = Vec::new();
     while pool.usage().used < SMALL_BYTES + (8 << 20) {
         cells.push(Filled::new(&pool, 1000, cells.len() as u8));
@@ -365,7 +370,7 @@ fn churn(pool: &Pool, seed: u64, steps: usize, sizes: usize) {
 const STEPS: usize = if cfg!(miri) { 500 } else { 30_000 };
 
 /// A pool with so many cells of a class that some are kept at hand.
-fn large_pool() -> (Pool, Vec<Filled>) {
+fn large_pool() -> (Box<Pool>, Vec<Filled>) {
     let pool = busy_pool();
     let cells = (0..16 << 10).map(|i| Filled::new(&pool, 1024, i as u8)).collect();
     (pool, cells)
@@ -424,7 +429,7 @@ fn what_is_kept_goes_back_as_a_heap_shrinks() {
 #[test]
 fn random_churn() {
     for (seed, sizes) in [(1, 3000), (2, 200), (3, 6000)] {
-        for pool in [Pool::new(), busy_pool()] {
+        for pool in [new_pool(), busy_pool()] {
             churn(&pool, seed, STEPS, sizes);
             assert_eq!(pool.usage().reserved, 0);
             assert_eq!(pool.usage().used, 0);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// Leaves that grow and split, or shrink and merge.
 struct Leaves {
-    pool: Pool,
+    pool: Box<Pool>,
     cells: Vec<(NonNull<u8>, u32, Home)>,
     requested: usize,
     rng: Rng,
@@ -18,7 +18,7 @@ const MOST: usize = 1500;
 
 impl Leaves {
     fn new() -> Leaves {
-        Leaves { pool: Pool::new(), cells: Vec::new(), requested: 0, rng: Rng(42), pairs: 0 }
+        Leaves { pool: new_pool(), cells: Vec::new(), requested: 0, rng: Rng(42), pairs: 0 }
     }
 
     fn alloc(&mut self, bytes: usize) -> (NonNull<u8>, u32, Home) {
@@ -165,7 +165,7 @@ fn pool_measure() {
 #[ignore = "a measurement"]
 fn pool_measure_pairs() {
     for mib in [2, 64, 512] {
-        let pool = Pool::new();
+        let pool = new_pool();
         let mut rng = Rng(5);
         let mut cells: Vec<_> = (0..mib << 10)
             .map(|_| {
