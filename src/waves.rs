@@ -5,14 +5,15 @@
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Makes one thing for each number, by the threads of rayon's pool, and hands them out in order on this thread. At most four for each thread are there at
-/// a time.
+/// Makes one thing for each number, by the threads of rayon's pool, and hands them out in order on this thread. At most four for each of so many threads are
+/// there at a time: the fewer, the better are they still in a processor's cache when they are taken.
 pub(crate) fn in_waves<T: Send, E>(
     numbers: Range<usize>,
+    threads: usize,
     make: impl Fn(usize) -> T + Sync,
     take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
-    let wave = 2 * rayon::current_num_threads();
+    let wave = 2 * threads;
     let made = |from: usize| (from..numbers.end.min(from.saturating_add(wave))).into_par_iter().map(&make).collect::<Vec<T>>();
     let (mut from, mut take, mut now) = (numbers.start, take, made(numbers.start));
     while !now.is_empty() {
@@ -42,6 +43,7 @@ mod tests {
                     let mut taken = Vec::new();
                     in_waves(
                         numbers.clone(),
+                        threads,
                         |i| i * i,
                         |square| {
                             taken.push(square);
@@ -58,6 +60,7 @@ mod tests {
             let stop = pool.install(|| {
                 in_waves(
                     0..1000,
+                    threads,
                     |i| i,
                     |i| {
                         left -= 1;

@@ -66,7 +66,7 @@ pub(super) fn read_all<E>(source: &impl Ranges, mut take: impl FnMut(Pending) ->
         let start = range.checked_sub(1).map_or(Bound::Unbounded, |before| Bound::Included(&bounds[before][..]));
         (range, read(range, start))
     };
-    in_waves(0..bounds.len() + 1, first, |(range, (mut part, mut whole, mut wrong))| {
+    in_waves(0..bounds.len() + 1, rayon::current_num_threads(), first, |(range, (mut part, mut whole, mut wrong))| {
         while !whole {
             let last = part.last().to_vec();
             take(part)?;

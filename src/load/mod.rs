@@ -26,41 +26,82 @@ use sort::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Parts, of all shards together, at least: so many that each is sorted in a processor's own cache, or nearly.
-const PARTS: usize = 256;
-/// Bytes of a key that a sample holds: keys that differ only behind come into one part.
+/// Records of a part: so few that it is sorted in a processor's own cache. There are not more than `PARTS`, or places of too many are written at a time.
+const PART: usize = 4096;
+const PARTS: usize = 1024;
+/// Bytes of a key of a sample: keys that differ only behind come into one part.
 const LONGEST: usize = 1024;
-/// Keys of a sample for each part.
-const SAMPLE: usize = 128;
+/// Keys of a sample for each part, and for each shard: those are to be equal.
+const OF_PART: usize = 32;
+const OF_SHARD: usize = 512;
 
 /// Records divided into parts of neighbouring keys.
 pub(crate) struct Plan<'r, R> {
     records: &'r R,
     bounds: Vec<Arc<[u8]>>,
-    /// Of each block, of each part: places.
-    places: Vec<Vec<Vec<u32>>>,
+    blocks: Vec<Divided>,
 }
 
-/// Bytes that a sample takes in memory, with those that are read to find it.
-const BUDGET: usize = 128 << 20;
+/// The records of a block, divided into parts.
+struct Divided {
+    /// Places, those of the first part first.
+    places: Vec<u32>,
+    /// Of each part, how many there are before it and in it.
+    ends: Vec<u32>,
+}
 
-/// Keys of some records, sorted: as many as make good boundaries between so many shards, if they fit the budget.
-pub(crate) fn sample<V, R: Records<V>>(records: &R, shards: usize) -> Vec<Vec<u8>> {
-    let (count, mut budget) = (SAMPLE * PARTS.max(4 * shards), BUDGET);
-    let mut keys: Vec<Vec<u8>> = Vec::new();
-    for i in 0..count as u64 {
-        // Words of equal distance in a shuffled order would do; these are Weyl's sequence, finalized.
-        let word = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let word = (word ^ (word >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-        let Some(key) = records.some_key(word, &mut budget) else { break };
-        let key = key[..key.len().min(LONGEST)].to_vec();
-        let bytes = key.len() + 2 * size_of::<Vec<u8>>();
-        keys.push(key);
-        budget = budget.saturating_sub(bytes);
-        if budget == 0 {
-            break;
+impl Divided {
+    /// Of records that come each with its part's number.
+    fn new(records: &[(u32, u32)], parts: usize) -> Divided {
+        let mut ends = vec![0; parts];
+        records.iter().for_each(|&(_, part)| ends[part as usize] += 1);
+        let mut sum = 0;
+        for end in &mut ends {
+            sum += std::mem::replace(end, sum);
         }
+        let mut places = vec![0; records.len()];
+        // What is before a part becomes what is before it and in it.
+        for &(place, part) in records {
+            let end = &mut ends[part as usize];
+            places[*end as usize] = place;
+            *end += 1;
+        }
+        Divided { places, ends }
     }
+
+    fn part(&self, part: usize) -> &[u32] {
+        let start = part.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.places[start as usize..self.ends[part] as usize]
+    }
+}
+
+/// Parts that some records are divided into, of all shards together, at least.
+fn parts<V>(records: &impl Records<V>) -> usize {
+    (records.about() / PART).clamp(1, PARTS)
+}
+
+/// Bytes that are read to find a sample, at most.
+const BUDGET: usize = 128 << 20;
+/// A sample is taken in so many pieces, in parallel.
+const PIECES: usize = 64;
+
+/// Keys of some records, sorted: as many as make good boundaries of parts, and between so many shards, if they are found within the budget.
+pub(crate) fn sample<V, R: Records<V>>(records: &R, shards: usize) -> Vec<&[u8]> {
+    let wanted = (OF_PART * (parts(records) - 1)).max(OF_SHARD * (shards - 1));
+    // Some are found more than once.
+    let count = wanted.min(records.about().saturating_mul(4).max(PART)).div_ceil(PIECES);
+    let piece = |piece: usize| {
+        let mut budget = BUDGET / PIECES;
+        let key = move |i: usize| {
+            // Words of equal distance in a shuffled order would do; these are Weyl's sequence, finalized.
+            let word = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let word = (word ^ (word >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+            let key = records.some_key(word, &mut budget)?;
+            Some(&key[..key.len().min(LONGEST)])
+        };
+        (piece * count..(piece + 1) * count).map_while(key)
+    };
+    let mut keys: Vec<&[u8]> = (0..PIECES).into_par_iter().flat_map_iter(piece).collect();
     keys.par_sort_unstable();
     keys
 }
@@ -70,29 +111,29 @@ impl<'r, R> Plan<'r, R> {
     ///
     /// # Errors
     /// A key is over the limit.
-    pub(crate) fn new<V>(records: &'r R, bounds: &[Arc<[u8]>], sample: &[Vec<u8>]) -> Result<Self, BuildError>
+    pub(crate) fn new<V>(records: &'r R, bounds: &[Arc<[u8]>], sample: &[&[u8]]) -> Result<Self, BuildError>
     where
         R: Records<V>,
     {
-        let mut bounds = bounds.to_vec();
-        if bounds.len() < PARTS {
-            bounds.extend(quantiles(sample, PARTS));
+        let (mut bounds, parts) = (bounds.to_vec(), parts(records));
+        if bounds.len() < parts {
+            bounds.extend(quantiles(sample, parts));
             bounds.sort_unstable();
             bounds.dedup();
         }
         let router = Router::new(bounds.clone());
         let divide = |block| {
-            let (mut places, mut too_long) = (vec![Vec::new(); bounds.len() + 1], None);
+            let (mut routed, mut too_long) = (Vec::new(), None);
             records.each(block, |at, key| {
                 if key.len() > MAX_KEY_LEN {
                     too_long = Some(InsertError::KeyTooLong { len: key.len() });
                 }
-                places[router.route(key)].push(at);
+                routed.push((at, router.route(key) as u32));
             });
-            too_long.map_or(Ok(places), |error| Err(error.into()))
+            too_long.map_or_else(|| Ok(Divided::new(&routed, bounds.len() + 1)), |error| Err(error.into()))
         };
-        let places = (0..records.blocks()).into_par_iter().map(divide).collect::<Result<_, BuildError>>()?;
-        Ok(Plan { records, bounds, places })
+        let blocks = (0..records.blocks()).into_par_iter().map(divide).collect::<Result<_, BuildError>>()?;
+        Ok(Plan { records, bounds, blocks })
     }
 
     /// The parts from one boundary to another.
@@ -105,9 +146,10 @@ impl<'r, R> Plan<'r, R> {
     where
         R: Records<V>,
     {
-        let place = |block: usize| self.places[block][part].iter().map(move |&at| Entry::new((block as u64) << 32 | u64::from(at)));
-        let mut entries = Vec::with_capacity(self.places.iter().map(|parts| parts[part].len()).sum());
-        entries.extend((0..self.places.len()).flat_map(place));
+        let mut entries = Vec::with_capacity(self.blocks.iter().map(|block| block.part(part).len()).sum());
+        for (block, divided) in (0..).zip(&self.blocks) {
+            entries.extend(divided.part(part).iter().map(|&at| Entry::new(block << 32 | u64::from(at))));
+        }
         let low = part.checked_sub(1).map(|before| &*self.bounds[before]);
         let depth = low.zip(self.bounds.get(part)).map_or(0, |(low, high)| common_prefix(low, high));
         sort::sort(&mut entries, depth, |at| self.record(at).0, |entries, i| self.soon(entries, i));
@@ -135,13 +177,18 @@ impl<'r, R> Plan<'r, R> {
     }
 
     /// Hands out the records of some parts in the order of their keys, of equal keys the last one, each with the bytes it shares with the one before.
-    /// Some parts are sorted while those before are handed out.
-    pub(crate) fn visit<V, E>(&self, parts: Range<usize>, mut visit: impl FnMut(&[u8], usize, V) -> Result<(), E>) -> Result<(), E>
+    /// Some parts are sorted by so many threads while those before are handed out.
+    pub(crate) fn visit<V, E>(
+        &self,
+        parts: Range<usize>,
+        threads: usize,
+        mut visit: impl FnMut(&[u8], usize, V) -> Result<(), E>,
+    ) -> Result<(), E>
     where
         R: Records<V>,
     {
         let mut last: Vec<u8> = Vec::new();
-        in_waves(parts, |part| self.sorted(part), |entries| self.visit_part(&entries, &mut last, &mut visit))
+        in_waves(parts, threads, |part| self.sorted(part), |entries| self.visit_part(&entries, &mut last, &mut visit))
     }
 
     /// The rest of [`visit`](Self::visit) for one part; `last` is the last key of the part before.
@@ -172,13 +219,13 @@ impl<'r, R> Plan<'r, R> {
         visit(key, shared, value)
     }
 
-    /// The map of some parts. The keys are the caller's to give, and need not be the same each time: what does not ascend is an error.
-    pub(crate) fn map<V: Value + Send>(&self, parts: Range<usize>) -> Result<FastArt<V>, BuildError>
+    /// The map of some parts, sorted by so many threads. The keys are the caller's to give, and need not be the same each time: what does not ascend is an error.
+    pub(crate) fn map<V: Value + Send>(&self, parts: Range<usize>, threads: usize) -> Result<FastArt<V>, BuildError>
     where
         R: Records<V>,
     {
         let mut sorted = Sorted::new();
-        self.visit(parts, |key, shared, value| sorted.push_behind(key, shared, value))?;
+        self.visit(parts, threads, |key, shared, value| sorted.push_behind(key, shared, value))?;
         sorted.finish()
     }
 }
@@ -186,7 +233,7 @@ impl<'r, R> Plan<'r, R> {
 /// One map of all records.
 fn map<V: Value + Send>(records: &impl Records<V>) -> Result<FastArt<V>, BuildError> {
     let plan = Plan::new(records, &[], &sample(records, 1))?;
-    plan.map(plan.parts(&[], None))
+    plan.map(plan.parts(&[], None), rayon::current_num_threads())
 }
 
 impl<V: Value + Send + Sync> FastArt<V> {

@@ -13,6 +13,9 @@ use std::ops::Range;
 pub(crate) trait Records<V>: Sync {
     fn blocks(&self) -> usize;
 
+    /// How many records there are, roughly.
+    fn about(&self) -> usize;
+
     /// Hands out the records of a block in order, each as its place and its key.
     fn each(&self, block: usize, visit: impl FnMut(u32, &[u8]));
 
@@ -45,6 +48,10 @@ impl<K: AsRef<[u8]> + Sync, V: Value + Sync> Records<V> for Pairs<'_, K, V> {
         self.0.len().div_ceil(PAIRS)
     }
 
+    fn about(&self) -> usize {
+        self.0.len()
+    }
+
     fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {
         let pairs = &self.0[block * PAIRS..];
         for (at, (key, _)) in (0..).zip(pairs.iter().take(PAIRS)) {
@@ -75,12 +82,15 @@ pub(crate) struct Text<'t, V, F> {
     text: &'t [u8],
     /// Lines stay whole.
     blocks: Vec<Range<usize>>,
+    about: usize,
     parse: F,
     values: PhantomData<fn() -> V>,
 }
 
 /// Bytes of a block at least, but for the last line in it.
 const TEXT: usize = 4 << 20;
+/// Bytes in which the lines are counted, from the first.
+const COUNTED: usize = 16 << 10;
 
 /// Bytes of the line that a text begins with, without its end.
 #[inline]
@@ -99,7 +109,10 @@ impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Text<'t, V, F> 
             blocks.push(start..end);
             start = end;
         }
-        Text { text, blocks, parse, values: PhantomData }
+        let counted = &text[..text.len().min(COUNTED)];
+        let lines = counted.iter().filter(|&&byte| byte == b'\n').count().max(1);
+        let about = (text.len() as u128 * lines as u128 / counted.len().max(1) as u128) as usize;
+        Text { text, blocks, about, parse, values: PhantomData }
     }
 
     fn record(&self, start: usize, end: usize) -> (&'t [u8], V) {
@@ -110,6 +123,10 @@ impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Text<'t, V, F> 
 impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Records<V> for Text<'t, V, F> {
     fn blocks(&self) -> usize {
         self.blocks.len()
+    }
+
+    fn about(&self) -> usize {
+        self.about
     }
 
     fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {
@@ -214,6 +231,10 @@ impl<V> Block<V> {
 impl<V: Value + Sync> Records<V> for Gathered<V> {
     fn blocks(&self) -> usize {
         self.blocks.len()
+    }
+
+    fn about(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
     }
 
     fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {

@@ -23,8 +23,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// sorted; an empty shard is then built bottom-up with full leaves and put in its place at one moment, some of many together, and into others the keys are inserted in
     /// order. Others may use the map meanwhile.
     ///
-    /// Memory besides the map: 4 to 8 bytes a key, and 16 for those that are being sorted, a few in a hundred; and a sample of at most 128 MiB, which is
-    /// some tens of kilobytes for each shard.
+    /// Memory besides the map: 4 to 8 bytes a key, and 16 for those that are being sorted, a few in a hundred; and for a sample 8 KiB for each shard.
     ///
     /// # Errors
     /// A key is over the limit: then the map has the pairs that it had, perhaps in other shards. Or a key is another one each time it is asked for, or
@@ -94,16 +93,19 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         let plan = Plan::new(records, &bounds, &sample)?;
         // A table is as long as there are shards, so it is not replaced for each of many.
         let batch = parts.len().div_ceil(TABLES);
-        (0..parts.len().div_ceil(batch)).into_par_iter().try_for_each(|i| {
+        let batches = parts.len().div_ceil(batch);
+        // Of each batch; where there are many, those of another have enough to do.
+        let threads = rayon::current_num_threads().div_ceil(batches);
+        (0..batches).into_par_iter().try_for_each(|i| {
             let mut built = Vec::new();
             for i in i * batch..parts.len().min((i + 1) * batch) {
                 let (low, shard) = &parts[i];
                 let high = parts.get(i + 1).map(|(low, _)| &**low);
                 let range = plan.parts(low, high);
                 if shard.tree.len() > 0 {
-                    plan.visit(range, |key, _, value| self.try_insert(key, value).map(drop))?;
+                    plan.visit(range, threads, |key, _, value| self.try_insert(key, value).map(drop))?;
                 } else {
-                    built.push(Built { low, high, shard, map: plan.map(range)? });
+                    built.push(Built { low, high, shard, map: plan.map(range, threads)? });
                 }
             }
             // Of the others somebody else was faster.

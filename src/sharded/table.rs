@@ -106,7 +106,7 @@ pub(super) fn separator(below: &[u8], key: &[u8]) -> Arc<[u8]> {
 }
 
 /// Boundaries that divide sorted keys into as many equal parts, or fewer where keys are equal.
-pub(crate) fn quantiles(sorted: &[Vec<u8>], parts: usize) -> Vec<Arc<[u8]>> {
+pub(crate) fn quantiles(sorted: &[impl AsRef<[u8]> + Ord], parts: usize) -> Vec<Arc<[u8]>> {
     let mut bounds: Vec<Arc<[u8]>> = Vec::new();
     for part in 1..parts {
         let at = part * sorted.len() / parts;
@@ -114,7 +114,7 @@ pub(crate) fn quantiles(sorted: &[Vec<u8>], parts: usize) -> Vec<Arc<[u8]>> {
         let Some(key) = sorted.get(at) else { break };
         let first = sorted.partition_point(|other| other < key);
         let Some(before) = first.checked_sub(1) else { continue };
-        let bound = separator(&sorted[before], key);
+        let bound = separator(sorted[before].as_ref(), key.as_ref());
         if bounds.last().is_none_or(|last| *last < bound) {
             bounds.push(bound);
         }
