@@ -238,7 +238,7 @@ fn map<V: Value + Send>(records: &impl Records<V>) -> Result<FastArt<V>, BuildEr
 
 impl<V: Value + Send + Sync> FastArt<V> {
     /// A map of pairs in any order, sorted by the threads of rayon's pool and built bottom-up as [`from_sorted`](Self::from_sorted) does. Of equal
-    /// keys the last one's value stays. O(bytes of the keys), several times faster than inserts. Memory besides the map: 4 to 8 bytes a key, and 16
+    /// keys the last one's value stays. O(bytes of the keys), several times faster than inserts. Memory besides the map: 4 bytes a key, and 16
     /// for those that are being sorted, a few in a hundred.
     ///
     /// # Errors
@@ -286,5 +286,50 @@ impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)>
     /// Gathers the pairs, then as [`FastArt::from_unsorted`].
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
         FastArt::from_par_iter(pairs).into()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sharded::ShardedArt;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    /// A key that counts how often it is asked for.
+    struct Asked<'c>(String, &'c AtomicUsize);
+
+    impl AsRef<[u8]> for Asked<'_> {
+        fn as_ref(&self) -> &[u8] {
+            self.1.fetch_add(1, Relaxed);
+            self.0.as_bytes()
+        }
+    }
+
+    /// A sample is in proportion to what it is of, so small loads take no longer than their keys are worth.
+    #[test]
+    fn each_key_is_asked_for_a_few_times() {
+        for n in [2, 1000, 100_000] {
+            let asked = AtomicUsize::new(0);
+            let pairs: Vec<(Asked<'_>, u64)> = (0..n).map(|i| (Asked(format!("{:08}", i * 7919 % n), &asked), i)).collect();
+            let map = FastArt::from_unsorted(&pairs).unwrap();
+            assert_eq!(map.len() as u64, n);
+            let few = asked.swap(0, Relaxed);
+            assert!(few < 20 * n as usize, "{few} times for {n} keys");
+            let sharded = ShardedArt::new(64);
+            sharded.load(&pairs).unwrap();
+            assert_eq!(sharded.len() as u64, n);
+            let few = asked.load(Relaxed);
+            assert!(few < 20 * n.max(PART as u64) as usize, "{few} times for {n} keys");
+        }
+    }
+
+    #[test]
+    fn blocks_are_divided_in_their_order() {
+        let records = [(0, 2), (5, 0), (9, 2), (12, 4), (13, 0)];
+        let divided = Divided::new(&records, 5);
+        let parts: [&[u32]; 5] = [&[5, 13], &[], &[0, 9], &[], &[12]];
+        assert!((0..5).all(|part| divided.part(part) == parts[part]));
+        assert!((0..3).all(|part| Divided::new(&[], 3).part(part).is_empty()));
     }
 }

@@ -23,7 +23,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// sorted; an empty shard is then built bottom-up with full leaves and put in its place at one moment, some of many together, and into others the keys are inserted in
     /// order. Others may use the map meanwhile.
     ///
-    /// Memory besides the map: 4 to 8 bytes a key, and 16 for those that are being sorted, a few in a hundred; and for a sample 8 KiB for each shard.
+    /// Memory besides the map: 4 bytes a key, and 16 for those that are being sorted, a few in a hundred; and for a sample 8 KiB for each shard.
     ///
     /// # Errors
     /// A key is over the limit: then the map has the pairs that it had, perhaps in other shards. Or a key is another one each time it is asked for, or
