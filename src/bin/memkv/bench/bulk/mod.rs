@@ -10,7 +10,7 @@ mod grow;
 mod load;
 mod shards;
 
-use super::record::{Record, large, number, summary, table};
+use super::record::{Record, large, number, ratio, summary, table};
 use super::{BenchArgs, child, print_json_lines};
 use crate::generate::Kind;
 use crate::source::{Origin, Source};
@@ -70,11 +70,41 @@ pub(crate) fn run_child() -> Result<()> {
     child::answer(|job: Job| measure(&job))
 }
 
+/// The numbers of a job in one round.
+fn once(args: &BenchArgs, what: &What, source: &Source, threads: usize, round: u64) -> Result<Record> {
+    let job = Job { what: what.clone(), source: source.clone(), threads, round, millis: args.millis };
+    child::call(CHILD, &job, &[], super::TIMEOUT).with_context(|| format!("{what:?}"))
+}
+
 /// The numbers of a job, medians over rounds.
 fn call(args: &BenchArgs, what: &What, source: &Source, threads: usize, rounds: u64) -> Result<Record> {
-    let job = |round| Job { what: what.clone(), source: source.clone(), threads, round, millis: args.millis };
-    let rounds = (0..rounds).map(|round| child::call(CHILD, &job(round), &[], super::TIMEOUT)).collect::<Result<Vec<Record>>>();
-    Ok(summary(&rounds.with_context(|| format!("{what:?}"))?))
+    Ok(summary(&(0..rounds).map(|round| once(args, what, source, threads, round)).collect::<Result<Vec<_>>>()?))
+}
+
+/// Every way to fill a map, in turn in each round; compared with those of the same round.
+fn loads(args: &BenchArgs, source: &Source, threads: &[usize]) -> Result<Vec<Record>> {
+    let orders = load::Way::ALL.into_iter().flat_map(|way| [(way, false), (way, true)]);
+    let rows: Vec<_> = orders.flat_map(|(way, sorted)| threads.iter().map(move |&threads| (way, sorted, threads))).collect();
+    let mut rounds = vec![Vec::new(); rows.len()];
+    for round in 0..args.rounds {
+        for (rounds, &(way, sorted, threads)) in rounds.iter_mut().zip(&rows) {
+            rounds.push(once(args, &What::Load { way, sorted }, source, threads, round)?);
+        }
+    }
+    let record = |(row, &(way, sorted, threads)): (usize, &(load::Way, bool, usize))| {
+        let times = |base| {
+            let base = rows.iter().position(|row| *row == base)?;
+            ratio(&rounds[row], &rounds[base], "keys_per_s")
+        };
+        let mut record = summary(&rounds[row]);
+        put(&mut record, "way", way.name());
+        put(&mut record, "order", if sorted { "sorted" } else { "shuffled" });
+        put(&mut record, "threads", threads);
+        put(&mut record, "of_one_thread", times((way, sorted, 1)));
+        put(&mut record, "of_inserts", times((load::Way::ALL[0], sorted, threads)));
+        record
+    };
+    Ok(rows.iter().enumerate().map(record).collect())
 }
 
 /// Runs the suite and returns whether all results were right.
@@ -91,17 +121,7 @@ pub(super) fn run(args: &BenchArgs, source: &Source, out: &mut impl Write) -> Re
     };
     // What is generated may be more than all ways at once can hold.
     if only("load") {
-        for way in load::Way::ALL {
-            for sorted in [false, true] {
-                for &threads in &threads {
-                    let mut record = call(args, &What::Load { way, sorted }, source, threads, args.rounds)?;
-                    put(&mut record, "way", way.name());
-                    put(&mut record, "order", if sorted { "sorted" } else { "shuffled" });
-                    put(&mut record, "threads", threads);
-                    note("load", record);
-                }
-            }
-        }
+        loads(args, source, &threads)?.into_iter().for_each(|record| note("load", record));
     }
     if only("shards") {
         note("routing", call(args, &What::Routing, source, 1, args.rounds)?);
@@ -136,23 +156,13 @@ fn print(source: &Source, records: &[Record], out: &mut impl Write) -> Result<()
             .to_vec(),
     ];
     for record in of("load") {
-        let like = |same: [&str; 2]| {
-            of("load").find(|other| same.iter().all(|name| other.get(*name) == record.get(*name)) && number(other, "threads") == Some(1.0))
-        };
-        let inserts = of("load").find(|other| {
-            text(other, "way") == load::Way::ALL[0].name() && ["order", "threads"].iter().all(|name| other.get(*name) == record.get(*name))
-        });
-        let times = |base: Option<&Record>| {
-            let ratio = number(record, "keys_per_s").zip(base.and_then(|base| number(base, "keys_per_s"))).map(|(rate, base)| rate / base);
-            ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}x"))
-        };
         lines.push(vec![
             text(record, "way"),
             text(record, "order"),
             cell(record, "threads", |n| format!("{n}")),
             cell(record, "keys_per_s", large),
-            times(like(["way", "order"])),
-            times(inserts),
+            cell(record, "of_one_thread", |ratio| format!("{ratio:.2}x")),
+            cell(record, "of_inserts", |ratio| format!("{ratio:.2}x")),
             cell(record, "overhead_per_key", |bytes| format!("{bytes:+.2}")),
             cell(record, "peak_over_index_of_raw", |ratio| format!("{ratio:.3}")),
             cell(record, "errors", |n| format!("{n}")),
