@@ -21,8 +21,9 @@ const BYTES: usize = 128 << 10;
 const MOST: usize = 192;
 /// Bytes that a value counts for at least: what it owns is not known.
 const VALUE: usize = BYTES / 32;
-/// Ripe batches that wait for the thread that retired them, at most. A thread that retires keeps few of them.
-const RIPE: usize = 4;
+/// Ripe batches that wait for the thread that retired them, at most: what is over it is freed by whoever comes, who may only want to read, and is held up
+/// for tens of microseconds. A thread that retires keeps few of them.
+const RIPE: usize = 8;
 const FEW: usize = 1;
 
 /// Code that is to run once.
