@@ -13,6 +13,7 @@ pub(crate) fn in_waves<T: Send, E>(
     make: impl Fn(usize) -> T + Sync,
     take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
+    debug_assert!(threads > 0);
     let wave = 2 * threads;
     let made = |from: usize| (from..numbers.end.min(from.saturating_add(wave))).into_par_iter().map(&make).collect::<Vec<T>>();
     let (mut from, mut take, mut now) = (numbers.start, take, made(numbers.start));

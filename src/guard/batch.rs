@@ -5,7 +5,7 @@
 //! ```
 //! What a collector passes from one thread to another costs each of them cache misses, and a batch is one thing to pass. And a node is best freed by the
 //! thread that took it out of the tree: its bytes are in that processor's cache, and the next node goes there. Where that thread has too much to free, or
-//! has ended, others do it; and if it does not come, at the next flush, or when the pool has lost half of what it had: a node that waits keeps
+//! no thread of its stripe is left, others do it; and if none comes, at the next flush, or when the pool has lost half of what it had: a node that waits keeps
 //! a slab. What may have a caller's code in it waits for nobody.
 
 use super::{Apart, STRIPES, pin_local, stripe};
@@ -163,7 +163,12 @@ pub(super) fn free_some() {
 /// Frees all ripe batches: nodes, and no caller's code.
 pub(crate) fn free_all() {
     for Apart(ripe) in &RIPE_OF {
-        while ripe.free_one() > 0 {}
+        // Others may add to it meanwhile.
+        for _ in 0..RIPE {
+            if ripe.bytes.load(Relaxed) == 0 || ripe.free_one() == 0 {
+                break;
+            }
+        }
     }
 }
 

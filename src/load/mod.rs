@@ -75,21 +75,22 @@ impl Divided {
     }
 }
 
-/// Parts that some records are divided into, of all shards together, at least.
+/// Parts that some records are divided into, if they are not divided otherwise.
 fn parts<V>(records: &impl Records<V>) -> usize {
     (records.about() / PART).clamp(1, PARTS)
 }
 
-/// Bytes that are read to find a sample, at most.
+/// Bytes that are read to find a sample, and keys in it, at most.
 const BUDGET: usize = 128 << 20;
+const MOST: usize = 4 << 20;
 /// A sample is taken in so many pieces, in parallel.
-const PIECES: usize = 64;
+const PIECES: usize = 16;
 
 /// Keys of some records, sorted: as many as make good boundaries of parts, and between so many shards, if they are found within the budget.
 pub(crate) fn sample<V, R: Records<V>>(records: &R, shards: usize) -> Vec<&[u8]> {
     let wanted = (OF_PART * (parts(records) - 1)).max(OF_SHARD * (shards - 1));
-    // Some are found more than once.
-    let count = wanted.min(records.about().saturating_mul(4).max(PART)).div_ceil(PIECES);
+    // Some are found more than once, so of few there may be more than there are.
+    let count = wanted.min(records.about().max(PART)).min(MOST).div_ceil(PIECES);
     let piece = |piece: usize| {
         let mut budget = BUDGET / PIECES;
         let key = move |i: usize| {
@@ -115,12 +116,10 @@ impl<'r, R> Plan<'r, R> {
     where
         R: Records<V>,
     {
-        let (mut bounds, parts) = (bounds.to_vec(), parts(records));
-        if bounds.len() < parts {
-            bounds.extend(quantiles(sample, parts));
-            bounds.sort_unstable();
-            bounds.dedup();
-        }
+        let mut bounds = bounds.to_vec();
+        bounds.extend(quantiles(sample, parts(records)));
+        bounds.sort_unstable();
+        bounds.dedup();
         let router = Router::new(bounds.clone());
         let divide = |block| {
             let (mut routed, mut too_long) = (Vec::new(), None);
@@ -239,7 +238,7 @@ fn map<V: Value + Send>(records: &impl Records<V>) -> Result<FastArt<V>, BuildEr
 impl<V: Value + Send + Sync> FastArt<V> {
     /// A map of pairs in any order, sorted by the threads of rayon's pool and built bottom-up as [`from_sorted`](Self::from_sorted) does. Of equal
     /// keys the last one's value stays. O(bytes of the keys), several times faster than inserts. Memory besides the map: 4 bytes a key, and 16
-    /// for those that are being sorted, a few in a hundred.
+    /// for those that are being sorted, some four parts of 4096 for each thread, or larger ones of more than four million keys.
     ///
     /// # Errors
     /// A key is over the limit, or is another one each time it is asked for, or there is no memory. Sorting keys that change may also panic, as the standard

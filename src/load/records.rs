@@ -182,14 +182,15 @@ struct Block<V> {
     values: Vec<V>,
 }
 
-/// Bytes of keys that end a block.
+/// Bytes of keys that end a block, and keys.
 const BYTES: usize = 1 << 20;
 
 impl<V: Value + Send> Gathered<V> {
     pub(crate) fn new<K: AsRef<[u8]>>(pairs: impl IntoParallelIterator<Item = (K, V)>) -> Self {
         let add = |mut blocks: Vec<Block<V>>, (key, value): (K, V)| {
             let key = key.as_ref();
-            let full = |block: &Block<V>| block.bytes.len() >= BYTES || block.bytes.len() + key.len() > u32::MAX as usize;
+            let full =
+                |block: &Block<V>| block.bytes.len().max(block.ends.len()) >= BYTES || block.bytes.len() + key.len() > u32::MAX as usize;
             if blocks.last().is_none_or(full) {
                 blocks.last_mut().into_iter().for_each(Block::shrink);
                 blocks.push(Block { bytes: Vec::new(), ends: Vec::new(), values: Vec::new() });

@@ -23,7 +23,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// sorted; an empty shard is then built bottom-up with full leaves and put in its place at one moment, some of many together, and into others the keys are inserted in
     /// order. Others may use the map meanwhile.
     ///
-    /// Memory besides the map: 4 bytes a key, and 16 for those that are being sorted, a few in a hundred; and for a sample 8 KiB for each shard.
+    /// Memory besides the map: 4 bytes a key, and 16 for those that are being sorted, some four parts of 4096 for each thread where keys are evenly spread; of each
+    /// block, which is 131,072 pairs or 4 MiB of text, 4 bytes for each shard; and for a sample some 16 KiB for each shard, up to 128 MiB.
     ///
     /// # Errors
     /// A key is over the limit: then the map has the pairs that it had, perhaps in other shards. Or a key is another one each time it is asked for, or
@@ -83,7 +84,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         if records.blocks() == 0 {
             return Ok(());
         }
-        let sample = sample(records, self.target);
+        let sample = sample(records, if self.is_empty() { self.target } else { 1 });
         self.divide(&quantiles(&sample, self.target));
         let parts: Vec<Part<V::Bits>> = {
             let pin = guard::pin();
@@ -94,7 +95,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         // A table is as long as there are shards, so it is not replaced for each of many.
         let batch = parts.len().div_ceil(TABLES);
         let batches = parts.len().div_ceil(batch);
-        // Of each batch; where there are many, those of another have enough to do.
+        // Of each batch: where there are many, the others have enough to do.
         let threads = rayon::current_num_threads().div_ceil(batches);
         (0..batches).into_par_iter().try_for_each(|i| {
             let mut built = Vec::new();
