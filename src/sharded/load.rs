@@ -84,8 +84,11 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         if records.blocks() == 0 {
             return Ok(());
         }
-        let sample = sample(records, if self.is_empty() { self.target } else { 1 });
-        self.divide(&quantiles(&sample, self.target));
+        let divides = self.is_empty();
+        let sample = sample(records, if divides { self.target } else { 1 });
+        if divides {
+            self.divide(&quantiles(&sample, self.target));
+        }
         let parts: Vec<Part<V::Bits>> = {
             let pin = guard::pin();
             self.table.load(&pin).parts().to_vec()
@@ -125,11 +128,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         Ok(())
     }
 
-    /// Gives the map other boundaries, if it is empty.
+    /// Gives the map other boundaries, if it is still empty.
     fn divide(&self, bounds: &[Arc<[u8]>]) {
-        if !self.is_empty() {
-            return;
-        }
         let _admin = self.admin();
         let pin = guard::pin_to_write();
         let table = self.table.load(&pin);
