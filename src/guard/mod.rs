@@ -508,6 +508,21 @@ mod tests {
         }
     }
 
+    /// Pins, as those do who only read, until something is done. Says whether it was.
+    fn pin_until(done: impl Fn() -> bool) -> bool {
+        (0..10_000_000).any(|i| {
+            drop(pin());
+            if i % 1000 == 0 {
+                std::thread::yield_now();
+            }
+            done()
+        })
+    }
+
+    fn all_once(freed: &[AtomicUsize]) -> bool {
+        freed.iter().all(|freed| freed.load(Relaxed) == 1)
+    }
+
     fn counters(count: usize) -> Arc<[AtomicUsize]> {
         (0..count).map(|_| AtomicUsize::new(0)).collect()
     }
@@ -521,7 +536,7 @@ mod tests {
         for _ in 0..10_000 {
             let more = counters(1000);
             retire_many(What::Node, 1000, 1 << 10, &more);
-            if freed.iter().all(|freed| freed.load(Relaxed) == 1) {
+            if all_once(&freed) {
                 return;
             }
             std::thread::yield_now();
@@ -536,14 +551,7 @@ mod tests {
             let freed = counters(count);
             let by_thread = Arc::clone(&freed);
             std::thread::spawn(move || retire_many(What::Value, count, 8, &by_thread)).join().unwrap();
-            let done = (0..10_000_000).any(|i| {
-                drop(pin());
-                if i % 1000 == 0 {
-                    std::thread::yield_now();
-                }
-                freed.iter().all(|freed| freed.load(Relaxed) == 1)
-            });
-            assert!(done, "{count} values");
+            assert!(pin_until(|| all_once(&freed)), "{count} values");
         }
     }
 
@@ -564,12 +572,7 @@ mod tests {
                 other
             };
             while !std::thread::spawn(work.clone()).join().unwrap() {}
-            let end = std::time::Instant::now() + std::time::Duration::from_secs(1);
-            while freed.iter().any(|freed| freed.load(Relaxed) != 1) && std::time::Instant::now() < end {
-                (0..1000).for_each(|_| drop(pin()));
-                std::thread::yield_now();
-            }
-            freed.iter().all(|freed| freed.load(Relaxed) == 1)
+            pin_until(|| all_once(&freed))
         };
         // Threads of other tests may be of the same stripe.
         assert!((0..60).any(|_| freed()));
