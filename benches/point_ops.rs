@@ -43,10 +43,18 @@ fn point_ops(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(BATCH as u64));
     let mut batches = Batches::new(&keys);
     group.bench_function("get", |bencher| {
-        bencher.iter_batched(|| batches.next(), |batch| batch.iter().filter(|key| map.get(key).is_some()).count(), BatchSize::SmallInput);
+        bencher.iter_batched(
+            || batches.next(),
+            |batch| batch.iter().filter(|key| map.get(key).is_some()).count(),
+            BatchSize::SmallInput,
+        );
     });
     group.bench_function("get_many", |bencher| {
-        bencher.iter_batched(|| batches.next(), |batch| map.get_many(&batch), BatchSize::SmallInput);
+        bencher.iter_batched(
+            || batches.next(),
+            |batch| map.get_many(&batch),
+            BatchSize::SmallInput,
+        );
     });
     group.throughput(Throughput::Elements(SCAN as u64));
     group.bench_function("scan", |bencher| {
@@ -65,7 +73,11 @@ fn point_ops(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(BATCH as u64));
     let mut batches = Batches::new(&absent);
     group.bench_function("miss", |bencher| {
-        bencher.iter_batched(|| batches.next(), |batch| batch.iter().filter(|key| map.get(key).is_some()).count(), BatchSize::SmallInput);
+        bencher.iter_batched(
+            || batches.next(),
+            |batch| batch.iter().filter(|key| map.get(key).is_some()).count(),
+            BatchSize::SmallInput,
+        );
     });
     // The map keeps its size: what an iteration inserts is removed before the next one, and the other way round.
     let map = RefCell::new(map);

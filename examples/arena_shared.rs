@@ -11,7 +11,8 @@ fn url(page: u32) -> String {
 }
 
 fn main() {
-    let titles: ConcurrentArenaArt<String> = (0..PAGES).map(|page| (url(page), format!("Page no. {page}"))).collect();
+    let titles: ConcurrentArenaArt<String> =
+        (0..PAGES).map(|page| (url(page), format!("Page no. {page}"))).collect();
 
     thread::scope(|scope| {
         for editor in 0..2 {
@@ -28,7 +29,8 @@ fn main() {
             // One pin for some lookups, which lend their values as plain references.
             for from in (0..PAGES).step_by(100) {
                 let pinned = titles.pin();
-                let pages: Vec<&String> = (from..from + 100).filter_map(|page| pinned.get(url(page))).collect();
+                let pages: Vec<&String> =
+                    (from..from + 100).filter_map(|page| pinned.get(url(page))).collect();
                 revised += pages.iter().filter(|title| title.ends_with("revised")).count();
             }
             revised

@@ -9,7 +9,10 @@ fn main() {
     for i in 0..100_000u32 {
         // An odd multiplier scatters the numbers, so that keys come in no order.
         let id = i.wrapping_mul(0x9E37_79B1);
-        titles.insert(format!("https://wiki.example.org/page/{id:08x}"), format!("Page no. {i}").into_bytes().into());
+        titles.insert(
+            format!("https://wiki.example.org/page/{id:08x}"),
+            format!("Page no. {i}").into_bytes().into(),
+        );
     }
 
     // Values are lent, not copied.
@@ -40,6 +43,10 @@ fn main() {
     let per_key = |bytes: usize| bytes as f64 / titles.len() as f64;
     let usage = titles.memory_usage();
     let text: usize = titles.values().map(|title| title.len()).sum();
-    println!("bytes a key: index {:.1}, values {:.1}", per_key(usage.index.total()), per_key(usage.values));
+    println!(
+        "bytes a key: index {:.1}, values {:.1}",
+        per_key(usage.index.total()),
+        per_key(usage.values)
+    );
     println!("and the titles themselves {:.1}, spare {:.1}", per_key(text), per_key(usage.slack));
 }

@@ -11,7 +11,8 @@ fn main() {
     for i in 0..200_000u32 {
         let site = sites[i as usize % sites.len()];
         // An odd multiplier scatters the numbers, so that keys come in no order.
-        let url = format!("https://{site}.example.org/articles/{:08x}", i.wrapping_mul(0x9E37_79B1));
+        let url =
+            format!("https://{site}.example.org/articles/{:08x}", i.wrapping_mul(0x9E37_79B1));
         raw += url.len();
         index.insert(url, i);
     }
@@ -21,7 +22,11 @@ fn main() {
 
     println!("{} URLs of {raw} bytes in all", index.len());
     println!("one: {:?}", index.get("https://shop.example.org/articles/9e3779b1"));
-    let batch = ["https://news.example.org/articles/00000000", "https://news.example.org/", "https://wiki.example.org/"];
+    let batch = [
+        "https://news.example.org/articles/00000000",
+        "https://news.example.org/",
+        "https://wiki.example.org/",
+    ];
     println!("many: {:?}", index.get_many(&batch));
 
     let prefix = "https://wiki.example.org/articles/000";
@@ -41,5 +46,8 @@ fn main() {
     let usage = index.memory_usage();
     println!("leaves {} B, inner nodes {} B, slack {} B", usage.leaves, usage.inner, usage.slack);
     let per_key = usage.total() as f64 / index.len() as f64;
-    println!("{per_key:.1} bytes a key, values included; the keys alone have {:.1}", raw as f64 / index.len() as f64);
+    println!(
+        "{per_key:.1} bytes a key, values included; the keys alone have {:.1}",
+        raw as f64 / index.len() as f64
+    );
 }

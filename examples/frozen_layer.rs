@@ -23,7 +23,11 @@ fn main() -> Result<(), FrozenError> {
     println!("refused: {}", builder.insert("https://www.site000", 0).unwrap_err());
     let layer = builder.finish()?;
     let text: usize = (0..SITES).map(|site| url(site, 0).len() * PAGES as usize).sum();
-    println!("{} keys of {text} bytes in {} bytes, values included", layer.len(), layer.memory_usage().total());
+    println!(
+        "{} keys of {text} bytes in {} bytes, values included",
+        layer.len(),
+        layer.memory_usage().total()
+    );
 
     let file = std::env::temp_dir().join(format!("memkv-example-{}.frozen", std::process::id()));
     layer.save(&file)?;
@@ -34,7 +38,10 @@ fn main() -> Result<(), FrozenError> {
     assert_eq!(layer.get("https://www.site007"), None);
     assert_eq!(layer.rank(url(7, 9)), 7 * PAGES as usize + 9);
     assert_eq!(layer.prefix("https://www.site123.").count(), PAGES as usize);
-    assert_eq!(layer.prefix("https://www.site123.").next_back(), Some((url(123, PAGES - 1).into_bytes(), 124 * PAGES - 1)));
+    assert_eq!(
+        layer.prefix("https://www.site123.").next_back(),
+        Some((url(123, PAGES - 1).into_bytes(), 124 * PAGES - 1))
+    );
     println!("the file is read and searched");
     Ok(())
 }

@@ -7,18 +7,28 @@ use std::thread;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let text: Vec<u8> =
-        (0..1_000_000u64).flat_map(|i| format!("https://example.org/page/{:07}\n", i * 7_919 % 1_000_003).into_bytes()).collect();
+    let text: Vec<u8> = (0..1_000_000u64)
+        .flat_map(|i| {
+            format!("https://example.org/page/{:07}\n", i * 7_919 % 1_000_003).into_bytes()
+        })
+        .collect();
 
     // The value of a key is where its line begins. `load_file` maps a file instead.
     let map = ShardedArt::new(16);
     let begin = Instant::now();
     map.load_text(&text, |line, at| (line, at))?;
-    println!("{} keys of {} bytes in {:.2} s", map.len(), text.len(), begin.elapsed().as_secs_f64());
+    println!(
+        "{} keys of {} bytes in {:.2} s",
+        map.len(),
+        text.len(),
+        begin.elapsed().as_secs_f64()
+    );
     println!("{} bytes, in {} shards", map.memory_usage().total(), map.shards().len());
 
     thread::scope(|scope| {
-        scope.spawn(|| (0..1000).for_each(|i| _ = map.insert(format!("https://example.org/new/{i}"), i)));
+        scope.spawn(|| {
+            (0..1000).for_each(|i| _ = map.insert(format!("https://example.org/new/{i}"), i))
+        });
         scope.spawn(|| map.split("https://example.org/page/0001"));
         // Whatever moves meanwhile: each key that stays is seen once and in order.
         assert_eq!(map.prefix("https://example.org/page/").count(), 1_000_000);

@@ -26,7 +26,9 @@ fn main() {
                 for page in (writer..PAGES).step_by(WRITERS as usize) {
                     index.insert(url(page), page);
                     // All threads count in one place.
-                    index.compute(format!("count/{}", page % 4), |count| Some(count.unwrap_or(0) + 1));
+                    index.compute(format!("count/{}", page % 4), |count| {
+                        Some(count.unwrap_or(0) + 1)
+                    });
                 }
             })
         })
@@ -59,7 +61,10 @@ fn main() {
     }
     done.store(true, Relaxed);
     let (found, looked) = reader.join().expect("the reader ends well");
-    println!("{seen} pages of one site at first, {} in the end", index.prefix("https://www.site7.").count());
+    println!(
+        "{seen} pages of one site at first, {} in the end",
+        index.prefix("https://www.site7.").count()
+    );
     println!("the reader found {found} of {looked} pages while they were written");
 
     let counted: u32 = (0..4).filter_map(|i| index.get(format!("count/{i}"))).sum();
@@ -69,7 +74,12 @@ fn main() {
     let index = Arc::into_inner(index).expect("all threads are gone");
     index.flush();
     let memory = index.memory_usage();
-    println!("{} keys in {} bytes, {} of them retired", index.len(), memory.total(), memory.retired);
+    println!(
+        "{} keys in {} bytes, {} of them retired",
+        index.len(),
+        memory.total(),
+        memory.retired
+    );
     let index = index.into_fast();
     assert_eq!(index.len() as u32, PAGES + 4);
 }

@@ -79,7 +79,9 @@ fn swap_and_get() {
         assert_eq!(store.get(&key(2)), Some(12));
         assert_eq!(store.get(&key(1)), Some(11));
     };
-    two(filled(), ModelStore::compact, get, |store| has(store, [Some(0), Some(11), Some(12), None]));
+    two(filled(), ModelStore::compact, get, |store| {
+        has(store, [Some(0), Some(11), Some(12), None])
+    });
 }
 
 fn swap_and_gets_of_a_removed_key() {
@@ -101,7 +103,9 @@ fn escaped_value_and_get() {
     };
     let read = |store: &ModelStore| {
         // Values come in the order in which they were stored.
-        let place = |value: Option<u64>| [u64::MAX, 7, u64::MAX - 1].iter().position(|stored| Some(*stored) == value).unwrap();
+        let place = |value: Option<u64>| {
+            [u64::MAX, 7, u64::MAX - 1].iter().position(|stored| Some(*stored) == value).unwrap()
+        };
         let first = place(store.get(&key(0)));
         assert!(first <= place(store.get(&key(0))));
     };

@@ -14,7 +14,12 @@ fn filled(keys: &[usize]) -> Map {
 }
 
 /// Runs two threads, then checks the map, which must have these pairs.
-fn two(map: Map, a: impl FnOnce(&Map) + Send + 'static, b: impl FnOnce(&Map) + Send + 'static, want: &[(usize, u64)]) {
+fn two(
+    map: Map,
+    a: impl FnOnce(&Map) + Send + 'static,
+    b: impl FnOnce(&Map) + Send + 'static,
+    want: &[(usize, u64)],
+) {
     let map = pair(map, a, b);
     map.check().unwrap();
     assert!(map.iter().eq(want.iter().map(|&(i, value)| (key(i), value))), "{map:?}");
@@ -42,17 +47,32 @@ pub(crate) fn split_step_and_insert() {
 }
 
 pub(crate) fn split_step_and_overwrite() {
-    two(filled(&[0, 2]), split, |map| assert_eq!(map.insert(key(0), 7), Some(0)), &[(0, 7), (2, 2)]);
+    two(
+        filled(&[0, 2]),
+        split,
+        |map| assert_eq!(map.insert(key(0), 7), Some(0)),
+        &[(0, 7), (2, 2)],
+    );
 }
 
 pub(crate) fn split_step_and_scan() {
-    let scan = |map: &Map| assert!(map.iter().map(|(_, value)| value).eq([0, 2, 3]), "a key is missing, or there twice");
+    let scan = |map: &Map| {
+        assert!(
+            map.iter().map(|(_, value)| value).eq([0, 2, 3]),
+            "a key is missing, or there twice"
+        )
+    };
     two(filled(&[0, 2, 3]), split, scan, &[(0, 0), (2, 2), (3, 3)]);
 }
 
 pub(crate) fn split_step_and_scan_back() {
     // The first run is of one key: the second one has to find the other.
-    let scan = |map: &Map| assert!(map.iter().rev().map(|(_, value)| value).eq([2, 0]), "a key is missing, or there twice");
+    let scan = |map: &Map| {
+        assert!(
+            map.iter().rev().map(|(_, value)| value).eq([2, 0]),
+            "a key is missing, or there twice"
+        )
+    };
     two(filled(&[0, 2]), split, scan, &[(0, 0), (2, 2)]);
 }
 
@@ -77,5 +97,10 @@ pub(crate) fn split_steps_and_pops() {
 pub(crate) fn clear_and_get_of_two_shards() {
     let map = filled(&[0, 2]);
     split(&map);
-    two(map, Map::clear, |map| assert!(map.get(key(2)).is_some() || map.get(key(0)).is_none()), &[]);
+    two(
+        map,
+        Map::clear,
+        |map| assert!(map.get(key(2)).is_some() || map.get(key(0)).is_none()),
+        &[],
+    );
 }

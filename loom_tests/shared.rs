@@ -52,8 +52,11 @@ pub(super) fn model(path: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
             let program = std::env::current_exe().unwrap();
             let mut child = Command::new(program);
             let test = path.split_once("::").map_or(path, |(_, test)| test);
-            let output = child.args([test, "--exact"]).env(CHILD, format!("{mutant:?}")).output().unwrap();
-            !output.status.success() && String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).contains("Causality violation")
+            let output =
+                child.args([test, "--exact"]).env(CHILD, format!("{mutant:?}")).output().unwrap();
+            !output.status.success()
+                && String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
+                    .contains("Causality violation")
         } else {
             choose(Some(mutant));
             let found = catch_unwind(AssertUnwindSafe(|| explore(f, preemptions))).is_err();
@@ -139,7 +142,11 @@ fn filled(keys: &[usize]) -> Map {
 }
 
 /// Runs two threads on a map, and gives it back.
-pub(super) fn pair<M: Send + Sync + 'static>(map: M, a: impl FnOnce(&M) + Send + 'static, b: impl FnOnce(&M) + Send + 'static) -> M {
+pub(super) fn pair<M: Send + Sync + 'static>(
+    map: M,
+    a: impl FnOnce(&M) + Send + 'static,
+    b: impl FnOnce(&M) + Send + 'static,
+) -> M {
     let map = Arc::new(map);
     let (of_a, of_b) = (Arc::clone(&map), Arc::clone(&map));
     // Each is done with the map before it says that it ends.
@@ -158,7 +165,12 @@ pub(super) fn pair<M: Send + Sync + 'static>(map: M, a: impl FnOnce(&M) + Send +
 }
 
 /// Runs two threads, then checks the tree, and gives it to `then`.
-fn two(map: Map, a: impl FnOnce(&Map) + Send + 'static, b: impl FnOnce(&Map) + Send + 'static, then: impl FnOnce(&Map)) {
+fn two(
+    map: Map,
+    a: impl FnOnce(&Map) + Send + 'static,
+    b: impl FnOnce(&Map) + Send + 'static,
+    then: impl FnOnce(&Map),
+) {
     let mut map = pair(map, a, b);
     map.check().unwrap();
     then(&map);
@@ -244,7 +256,12 @@ fn two_inserts_of_one_key() {
 }
 
 fn two_first_inserts() {
-    two(filled(&[]), |map| assert_eq!(map.insert(key(1), 1), None), |map| assert_eq!(map.insert(key(2), 2), None), |map| has(map, &[1, 2]));
+    two(
+        filled(&[]),
+        |map| assert_eq!(map.insert(key(1), 1), None),
+        |map| assert_eq!(map.insert(key(2), 2), None),
+        |map| has(map, &[1, 2]),
+    );
 }
 
 fn two_inserts_into_one_leaf() {
@@ -385,11 +402,21 @@ fn drop_of_a_leaf_and_insert_beside() {
 }
 
 fn remove_of_the_last_and_insert() {
-    two(filled(&[0]), |map| assert_eq!(map.remove(key(0)), Some(0)), |map| assert_eq!(map.insert(key(1), 1), None), |map| has(map, &[1]));
+    two(
+        filled(&[0]),
+        |map| assert_eq!(map.remove(key(0)), Some(0)),
+        |map| assert_eq!(map.insert(key(1), 1), None),
+        |map| has(map, &[1]),
+    );
 }
 
 /// One thread moves nodes to other cells, the other one uses them.
-fn moved(leaves: bool, keys: &[usize], work: impl FnOnce(&Map) + Send + 'static, then: impl FnOnce(&Map)) {
+fn moved(
+    leaves: bool,
+    keys: &[usize],
+    work: impl FnOnce(&Map) + Send + 'static,
+    then: impl FnOnce(&Map),
+) {
     two(filled(keys), move |map| _ = map.relocate(leaves), work, then);
 }
 
@@ -399,23 +426,45 @@ fn leaves_move_and_get() {
 
 fn leaves_move_and_overwrite() {
     let overwrite = |map: &Map| assert_eq!(map.insert(key(6), 7), Some(6));
-    moved(true, TWO_LEAVES, overwrite, |map| assert_eq!((map.get(key(6)), map.len()), (Some(7), 4)));
+    moved(true, TWO_LEAVES, overwrite, |map| {
+        assert_eq!((map.get(key(6)), map.len()), (Some(7), 4))
+    });
 }
 
 fn leaves_move_and_split() {
-    moved(true, TWO_LEAVES, |map| assert_eq!(map.insert(key(1), 1), None), |map| has(map, &[0, 1, 2, 4, 6]));
+    moved(
+        true,
+        TWO_LEAVES,
+        |map| assert_eq!(map.insert(key(1), 1), None),
+        |map| has(map, &[0, 1, 2, 4, 6]),
+    );
 }
 
 fn inner_nodes_move_and_get() {
-    moved(false, TWO_LEAVES, |map| assert_eq!(map.get(key(6)), Some(6)), |map| has(map, TWO_LEAVES));
+    moved(
+        false,
+        TWO_LEAVES,
+        |map| assert_eq!(map.get(key(6)), Some(6)),
+        |map| has(map, TWO_LEAVES),
+    );
 }
 
 fn inner_nodes_move_and_insert() {
-    moved(false, TWO_LEAVES, |map| assert_eq!(map.insert(key(7), 7), None), |map| has(map, &[0, 2, 4, 6, 7]));
+    moved(
+        false,
+        TWO_LEAVES,
+        |map| assert_eq!(map.insert(key(7), 7), None),
+        |map| has(map, &[0, 2, 4, 6, 7]),
+    );
 }
 
 fn inner_nodes_move_and_split() {
-    moved(false, TWO_LEAVES, |map| assert_eq!(map.insert(key(1), 1), None), |map| has(map, &[0, 1, 2, 4, 6]));
+    moved(
+        false,
+        TWO_LEAVES,
+        |map| assert_eq!(map.insert(key(1), 1), None),
+        |map| has(map, &[0, 1, 2, 4, 6]),
+    );
 }
 
 /// Two leaves of two keys: without one of them they fit in one.
@@ -448,7 +497,8 @@ fn merge_and_scan() {
         three_leaves(),
         |map| assert_eq!(map.remove(key(6)), Some(6)),
         |map| {
-            let got: Vec<_> = map.iter().map(|(_, value)| value).filter(|&value| value != 6).collect();
+            let got: Vec<_> =
+                map.iter().map(|(_, value)| value).filter(|&value| value != 6).collect();
             assert_eq!(got, [4, 8, 10, 12, 14]);
         },
         |map| has(map, &[4, 8, 10, 12, 14]),
@@ -460,7 +510,8 @@ fn split_and_scan_back() {
         filled(&[0, 2, 4, 6, 8]),
         |map| assert_eq!(map.insert(key(5), 5), None),
         |map| {
-            let got: Vec<_> = map.iter().rev().map(|(_, value)| value).filter(|&value| value != 5).collect();
+            let got: Vec<_> =
+                map.iter().rev().map(|(_, value)| value).filter(|&value| value != 5).collect();
             assert_eq!(got, [8, 6, 4, 2, 0]);
         },
         |map| has(map, &[0, 2, 4, 5, 6, 8]),
@@ -468,7 +519,11 @@ fn split_and_scan_back() {
 }
 
 /// One thread replaces a leaf and overwrites a value of the new one, while the other stands in the old one.
-fn replace_under(read: impl Fn(&mut Cursor<'_, u64>) -> Option<u64> + Copy + Send + 'static, from: usize, then: usize) {
+fn replace_under(
+    read: impl Fn(&mut Cursor<'_, u64>) -> Option<u64> + Copy + Send + 'static,
+    from: usize,
+    then: usize,
+) {
     two(
         filled(&[0, 2]),
         move |map| {
@@ -513,7 +568,10 @@ fn pop_and_insert() {
     drop(map);
     plain::free();
     // Who sees the old first key after a smaller one was inserted knows that the pop came later or took the smaller one.
-    assert!(popped == Some(0) || (popped == Some(1) && seen.is_none()), "popped {popped:?}, saw {seen:?}");
+    assert!(
+        popped == Some(0) || (popped == Some(1) && seen.is_none()),
+        "popped {popped:?}, saw {seen:?}"
+    );
 }
 
 fn clear_and_insert() {
@@ -536,7 +594,10 @@ fn remove_and_compare_exchange() {
     drop(map);
     plain::free();
     // Either came first.
-    assert!(matches!((removed, exchanged), (Some(2), Ok(Some(1))) | (Some(1), Err(None))), "{removed:?}, {exchanged:?}");
+    assert!(
+        matches!((removed, exchanged), (Some(2), Ok(Some(1))) | (Some(1), Err(None))),
+        "{removed:?}, {exchanged:?}"
+    );
 }
 
 fn both_write_then_read() {

@@ -48,7 +48,11 @@ fn filled() -> Map {
 }
 
 /// Runs two threads, checks the map, gives it to `then`, and counts the drops in the end.
-fn two(a: impl FnOnce(&Map) + Send + 'static, b: impl FnOnce(&Map) + Send + 'static, then: impl FnOnce(&Map)) {
+fn two(
+    a: impl FnOnce(&Map) + Send + 'static,
+    b: impl FnOnce(&Map) + Send + 'static,
+    then: impl FnOnce(&Map),
+) {
     let mut map = pair(filled(), a, b);
     map.check().unwrap();
     then(&map);

@@ -41,7 +41,9 @@ impl fmt::Display for InsertError {
                 write!(f, "a key of {len} bytes is over the limit of {} bytes", crate::MAX_KEY_LEN)
             }
             Self::OutOfMemory { bytes } => write!(f, "no memory for {bytes} bytes"),
-            Self::TooManyKeys { limit } => write!(f, "the map has {limit} keys, and cannot have more"),
+            Self::TooManyKeys { limit } => {
+                write!(f, "the map has {limit} keys, and cannot have more")
+            }
         }
     }
 }
@@ -74,7 +76,11 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAscending { position, key } => {
-                write!(f, "key {position}, \"{}\", is not greater than the key before it", key.escape_ascii())
+                write!(
+                    f,
+                    "key {position}, \"{}\", is not greater than the key before it",
+                    key.escape_ascii()
+                )
             }
             Self::Insert(error) => error.fmt(f),
         }
@@ -110,10 +116,12 @@ impl Failure {
 pub(crate) fn fail(error: InsertError) -> ! {
     match error {
         InsertError::KeyTooLong { .. } | InsertError::TooManyKeys { .. } => panic!("{error}"),
-        InsertError::OutOfMemory { bytes } => match std::alloc::Layout::from_size_align(bytes.max(1), 16) {
-            Ok(layout) => std::alloc::handle_alloc_error(layout),
-            Err(_) => panic!("{error}"),
-        },
+        InsertError::OutOfMemory { bytes } => {
+            match std::alloc::Layout::from_size_align(bytes.max(1), 16) {
+                Ok(layout) => std::alloc::handle_alloc_error(layout),
+                Err(_) => panic!("{error}"),
+            }
+        }
     }
 }
 

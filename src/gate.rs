@@ -33,7 +33,9 @@ pub(crate) struct Entered<'g>(#[expect(dead_code, reason = "held")] Noted<RwLock
 pub(crate) struct Locked<'g>(#[expect(dead_code, reason = "held")] Noted<RwLockWriteGuard<'g, ()>>);
 
 /// Nobody else is inside.
-pub(crate) struct Closed<'g>(#[expect(dead_code, reason = "held")] Noted<[RwLockWriteGuard<'g, ()>; STRIPES]>);
+pub(crate) struct Closed<'g>(
+    #[expect(dead_code, reason = "held")] Noted<[RwLockWriteGuard<'g, ()>; STRIPES]>,
+);
 
 impl Gate {
     pub(crate) fn new() -> Self {
@@ -65,7 +67,9 @@ impl Gate {
 #[cfg(any(feature = "rayon", loom))]
 fn spread(key: &[u8]) -> usize {
     let tail = &key[key.len().saturating_sub(16)..];
-    let hash = tail.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = tail.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
     (hash >> 32) as usize
 }
 

@@ -5,7 +5,9 @@
 use std::ops::{Bound, RangeBounds};
 
 /// The bounds of a range over anything that gives bytes, as byte strings.
-pub(crate) fn bounds<'a, K: AsRef<[u8]> + ?Sized + 'a>(range: &'a impl RangeBounds<K>) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
+pub(crate) fn bounds<'a, K: AsRef<[u8]> + ?Sized + 'a>(
+    range: &'a impl RangeBounds<K>,
+) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
     (range.start_bound().map(AsRef::as_ref), range.end_bound().map(AsRef::as_ref))
 }
 
@@ -13,7 +15,9 @@ pub(crate) fn bounds<'a, K: AsRef<[u8]> + ?Sized + 'a>(range: &'a impl RangeBoun
 pub(crate) fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
     match (start, end) {
         (Bound::Included(a), Bound::Included(b)) => a > b,
-        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a >= b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => {
+            a >= b
+        }
         _ => false,
     }
 }

@@ -128,13 +128,13 @@ pub use concurrent::ConcurrentArt;
 pub use crash::{crash_after, fail_after};
 pub use error::{BuildError, InsertError};
 pub use fast::{
-    Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage, OccupiedEntry, Range, VacantEntry, ValueMut,
-    Values,
+    Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage,
+    OccupiedEntry, Range, VacantEntry, ValueMut, Values,
 };
 #[cfg(all(feature = "rayon", not(loom)))]
 pub use frozen::{
-    Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenRange, FrozenSearch, FrozenUsage,
-    SymbolTable, ValueWidth,
+    Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
+    FrozenRange, FrozenSearch, FrozenUsage, SymbolTable, ValueWidth,
 };
 #[cfg(all(feature = "regex", not(loom)))]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};

@@ -15,7 +15,12 @@ pub(crate) fn in_waves<T: Send, E>(
 ) -> Result<(), E> {
     debug_assert!(threads > 0);
     let wave = 2 * threads;
-    let made = |from: usize| (from..numbers.end.min(from.saturating_add(wave))).into_par_iter().map(&make).collect::<Vec<T>>();
+    let made = |from: usize| {
+        (from..numbers.end.min(from.saturating_add(wave)))
+            .into_par_iter()
+            .map(&make)
+            .collect::<Vec<T>>()
+    };
     let (mut from, mut take, mut now) = (numbers.start, take, made(numbers.start));
     while !now.is_empty() {
         from += now.len();

@@ -45,7 +45,10 @@ unsafe impl GlobalAlloc for Failing {
 static ALLOCATOR: Failing = Failing;
 
 /// Does `step` with no memory after 0, 1, 2, … allocations until it works, and says how often it failed.
-fn until_it_works<R, E>(mut step: impl FnMut() -> Result<R, E>, mut failed: impl FnMut(E)) -> (R, u32) {
+fn until_it_works<R, E>(
+    mut step: impl FnMut() -> Result<R, E>,
+    mut failed: impl FnMut(E),
+) -> (R, u32) {
     for n in 0.. {
         LEFT.set(Some(n));
         let result = step();
@@ -65,7 +68,9 @@ fn is_out_of_memory(error: InsertError) {
 /// Keys of each kind: dense, with long separators, ascending.
 fn kinds() -> [Vec<Vec<u8>>; 3] {
     let dense = (0..700u32).map(|i| (i * 7919 % 65_521).to_be_bytes().to_vec());
-    let long = (0..48u32).map(|i| i * 7 % 48).map(|i| [&[(i / 3) as u8; 1500][..], &[(i % 3) as u8]].concat());
+    let long = (0..48u32)
+        .map(|i| i * 7 % 48)
+        .map(|i| [&[(i / 3) as u8; 1500][..], &[(i % 3) as u8]].concat());
     let ascending = (0..500u32).map(|i| format!("{i:08}").into_bytes());
     [dense.collect(), long.collect(), ascending.collect()]
 }
@@ -127,19 +132,26 @@ fn a_shared_map_fails_cleanly() {
             for (i, key) in keys.iter().enumerate() {
                 if i % 16 == 0 {
                     map.check().unwrap();
-                    assert!(keys.iter().enumerate().all(|(j, key)| map.contains_key(key) == if insert { j < i } else { j >= i }));
+                    assert!(keys.iter().enumerate().all(
+                        |(j, key)| map.contains_key(key) == if insert { j < i } else { j >= i }
+                    ));
                 }
                 let before = || {
                     map.flush();
                     (map.len(), map.memory_usage().total(), LIVE.get())
                 };
                 let mut was = before();
-                let step = || if insert { map.try_insert(key, i as u64) } else { map.try_remove(key) };
+                let step =
+                    || if insert { map.try_insert(key, i as u64) } else { map.try_remove(key) };
                 let (old, n) = until_it_works(step, |error| {
                     is_out_of_memory(error);
                     let (len, total, live) = was;
                     // What was retired before may have been freed.
-                    assert!((map.len(), map.memory_usage().total()) == (len, total) && LIVE.get() <= live, "a failed step changed the map");
+                    assert!(
+                        (map.len(), map.memory_usage().total()) == (len, total)
+                            && LIVE.get() <= live,
+                        "a failed step changed the map"
+                    );
                     was = before();
                 });
                 assert_eq!(old, (!insert).then_some(i as u64));
@@ -170,7 +182,10 @@ fn bulk_loads_and_copies_fail_cleanly() {
         let held = LIVE.get();
         let build = || FastArt::from_sorted(keys.iter().map(|key| (key, 1u64)));
         let (map, failures) = until_it_works(build, |error| {
-            assert!(matches!(error, BuildError::Insert(InsertError::OutOfMemory { .. })), "{error}");
+            assert!(
+                matches!(error, BuildError::Insert(InsertError::OutOfMemory { .. })),
+                "{error}"
+            );
             assert_eq!(LIVE.get(), held, "bytes leaked");
         });
         assert!(failures > 10);
@@ -219,7 +234,10 @@ fn a_map_with_an_arena_fails_cleanly() {
         keys.sort();
         let build = || ArenaArt::from_sorted(keys.iter().map(|key| (key, [1u8; 5])));
         let (built, failures) = until_it_works(build, |error| {
-            assert!(matches!(error, BuildError::Insert(InsertError::OutOfMemory { .. })), "{error}");
+            assert!(
+                matches!(error, BuildError::Insert(InsertError::OutOfMemory { .. })),
+                "{error}"
+            );
         });
         built.check().unwrap();
         assert!(failures > 10 && built.len() == keys.len());

@@ -40,7 +40,9 @@ fn values_come_back<V: Value + PartialEq + Debug>(steps: Vec<(Vec<u8>, Option<V>
     assert!(built == map && built.into_iter().eq(model));
 }
 
-fn steps<V: Clone + Debug>(value: impl Strategy<Value = V>) -> impl Strategy<Value = Vec<(Vec<u8>, Option<V>)>> {
+fn steps<V: Clone + Debug>(
+    value: impl Strategy<Value = V>,
+) -> impl Strategy<Value = Vec<(Vec<u8>, Option<V>)>> {
     proptest::collection::vec((key(), proptest::option::weighted(0.7, value)), 0..1200)
 }
 
@@ -125,7 +127,9 @@ fn collections_are_built_from_any_order() {
     assert!(like_the_model(&sorted.iter().skip(100).chain(&sorted[..100]).cloned().collect()));
     let first_wrong = sorted.iter().map(|(key, _)| (key.clone(), 77)).chain(sorted.clone());
     assert!(like_the_model(&first_wrong.collect()));
-    assert!(like_the_model(&sorted.iter().flat_map(|(key, value)| [(key, 77), (key, *value)]).collect()));
+    assert!(like_the_model(
+        &sorted.iter().flat_map(|(key, value)| [(key, 77), (key, *value)]).collect()
+    ));
     map.extend(sorted.iter().map(|(key, value)| (key, *value)));
     assert!(like_the_model(&map));
     let mut extended = FastArt::new();
@@ -151,7 +155,10 @@ fn maps_compare_copy_and_print() {
     let mut guarded = map.clone();
     assert_eq!(format!("{:?}", guarded.entry("zz")), r#"Vacant(VacantEntry("zz"))"#);
     assert_eq!(format!("{:?}", guarded.entry("c\"")), r#"Vacant(VacantEntry("c\""))"#);
-    assert_eq!(format!("{:?}", guarded.entry("a\"")), r#"Occupied(OccupiedEntry { key: "a\"", value: 1 })"#);
+    assert_eq!(
+        format!("{:?}", guarded.entry("a\"")),
+        r#"Occupied(OccupiedEntry { key: "a\"", value: 1 })"#
+    );
     let guard = guarded.get_mut("a\"").unwrap();
     assert_eq!(format!("{guard:?}"), "1");
 }
@@ -166,12 +173,21 @@ fn iterators_know_their_length() {
         assert!(got.is_some());
     }
     assert_eq!((iter.len(), iter.next(), iter.next_back()), (0, None, None));
-    assert_eq!((map.keys().len(), map.values().len(), map.clone().into_keys().len()), (1000, 1000, 1000));
+    assert_eq!(
+        (map.keys().len(), map.values().len(), map.clone().into_keys().len()),
+        (1000, 1000, 1000)
+    );
     assert_eq!((map.iter().last(), map.values().last()), (map.last_key_value(), Some(999)));
     assert!(map.clone().into_keys().rev().eq((0..1000u64).rev().map(|i| i.to_be_bytes().to_vec())));
     let range = || map.range::<[u8; 8], _>(5u64.to_be_bytes()..9u64.to_be_bytes());
-    assert_eq!((range().min(), range().max(), range().last()), (range().next(), range().next_back(), range().next_back()));
-    assert_eq!(format!("{:?}", map.prefix(6u64.to_be_bytes())), r#"{"\x00\x00\x00\x00\x00\x00\x00\x06": 6}"#);
+    assert_eq!(
+        (range().min(), range().max(), range().last()),
+        (range().next(), range().next_back(), range().next_back())
+    );
+    assert_eq!(
+        format!("{:?}", map.prefix(6u64.to_be_bytes())),
+        r#"{"\x00\x00\x00\x00\x00\x00\x00\x06": 6}"#
+    );
 }
 
 #[test]
@@ -201,8 +217,10 @@ fn entries_do_what_they_say() {
 
 #[test]
 fn what_does_not_ascend_is_named() {
-    let wrong = |keys: &[&str]| FastArt::from_sorted(keys.iter().map(|key| (*key, 1u8))).unwrap_err();
-    let not_ascending = |position, key: &str| BuildError::NotAscending { position, key: key.as_bytes().to_vec() };
+    let wrong =
+        |keys: &[&str]| FastArt::from_sorted(keys.iter().map(|key| (*key, 1u8))).unwrap_err();
+    let not_ascending =
+        |position, key: &str| BuildError::NotAscending { position, key: key.as_bytes().to_vec() };
     assert_eq!(wrong(&["a", "a"]), not_ascending(1, "a"));
     assert_eq!(wrong(&["a", "b", "ab"]), not_ascending(2, "ab"));
     assert_eq!(wrong(&["ab", "a"]), not_ascending(1, "a"));
@@ -222,7 +240,8 @@ fn keys_of_edge_lengths() {
     let key = |len: usize, byte: u8, last: u8| [&vec![byte; len - 1][..], &[last]].concat();
     let mut keys: Vec<Vec<u8>> = Vec::new();
     for &len in &lengths {
-        for (byte, last) in [(b'a', b'a'), (b'a', b'b'), (b'a', 0), (0, 0), (0xFF, 0xFF), (0xFF, 0)] {
+        for (byte, last) in [(b'a', b'a'), (b'a', b'b'), (b'a', 0), (0, 0), (0xFF, 0xFF), (0xFF, 0)]
+        {
             keys.push(key(len, byte, last));
         }
     }
@@ -251,7 +270,10 @@ fn keys_over_the_limit_are_refused() {
     let error = InsertError::KeyTooLong { len: MAX_KEY_LEN + 1 };
     assert_eq!(map.try_insert(&long, 2), Err(error));
     assert_eq!(FastArt::from_sorted([(&long, 2u64)]).unwrap_err(), BuildError::Insert(error));
-    assert_eq!(error.to_string(), "a key of 1073741825 bytes is over the limit of 1073741824 bytes");
+    assert_eq!(
+        error.to_string(),
+        "a key of 1073741825 bytes is over the limit of 1073741824 bytes"
+    );
     assert_eq!((map.get(&long), map.remove(&long), map.len()), (None, None, 1));
     assert!(std::panic::catch_unwind(move || map.insert(&long, 2)).is_err());
 }
@@ -274,7 +296,10 @@ fn nested_keys() {
         assert_eq!((key.len(), value as usize), (i + 1, i + 1));
     }
     assert_eq!(map.count_prefix(&whole[..depth / 2]), depth / 2 + 1);
-    assert_eq!(map.get_longest_prefix(&[&whole[..depth / 3], b"b"].concat()), Some((&whole[..depth / 3], depth as u32 / 3)));
+    assert_eq!(
+        map.get_longest_prefix(&[&whole[..depth / 3], b"b"].concat()),
+        Some((&whole[..depth / 3], depth as u32 / 3))
+    );
     assert_eq!(map.get_longest_prefix("b"), None);
     let copy = map.clone();
     for len in strewn(2999).take(depth - 10) {
@@ -289,7 +314,10 @@ fn nested_keys() {
 fn maps_of_any_type_compare_copy_and_print() {
     let map = ArenaArt::from([(&b"b\xFF"[..], "y".to_string()), (b"a\"", "x".to_string())]);
     let printed = r#"{"a\"": "x", "b\xff": "y"}"#;
-    assert_eq!((format!("{map:?}"), format!("{:?}", map.iter())), (printed.to_string(), printed.to_string()));
+    assert_eq!(
+        (format!("{map:?}"), format!("{:?}", map.iter())),
+        (printed.to_string(), printed.to_string())
+    );
     let mut copy = map.clone();
     assert_eq!(copy, map);
     copy.get_mut("a\"").unwrap().push('!');
@@ -299,8 +327,14 @@ fn maps_of_any_type_compare_copy_and_print() {
     assert_ne!(ArenaArt::from([("a", 1)]), ArenaArt::from([("a", 1), ("b", 1)]));
     assert_eq!(ArenaArt::<u64>::default(), ArenaArt::new());
     assert_eq!(format!("{:?}", copy.entry("zz")), r#"Vacant(VacantEntry("zz"))"#);
-    assert_eq!(format!("{:?}", copy.entry("a\"")), r#"Occupied(OccupiedEntry { key: "a\"", value: "x!" })"#);
-    assert_eq!((&copy).into_iter().len() + (&mut copy).into_iter().len() + copy.into_iter().len(), 6);
+    assert_eq!(
+        format!("{:?}", copy.entry("a\"")),
+        r#"Occupied(OccupiedEntry { key: "a\"", value: "x!" })"#
+    );
+    assert_eq!(
+        (&copy).into_iter().len() + (&mut copy).into_iter().len() + copy.into_iter().len(),
+        6
+    );
     assert!(std::panic::catch_unwind(|| map["absent"].len()).is_err());
 }
 
@@ -315,7 +349,10 @@ fn maps_of_any_type_name_what_is_wrong() {
     assert_eq!(ArenaArt::from_sorted([(&long, 2)]).unwrap_err(), BuildError::Insert(error));
     map.check().unwrap();
     assert_eq!((map.get(&long), map.len()), (None, 1));
-    assert_eq!(InsertError::TooManyKeys { limit: 1 << 32 }.to_string(), "the map has 4294967296 keys, and cannot have more");
+    assert_eq!(
+        InsertError::TooManyKeys { limit: 1 << 32 }.to_string(),
+        "the map has 4294967296 keys, and cannot have more"
+    );
 }
 
 /// A map may go to, and be read by, any thread that its values may.
@@ -326,7 +363,11 @@ fn maps_of_any_type_go_to_threads() {
     std::thread::scope(|scope| {
         for t in 0..2 {
             let map = &map;
-            scope.spawn(move || (t..1000).step_by(2).for_each(|i| assert_eq!(map[&format!("{i:04}")], i.to_string())));
+            scope.spawn(move || {
+                (t..1000)
+                    .step_by(2)
+                    .for_each(|i| assert_eq!(map[&format!("{i:04}")], i.to_string()))
+            });
         }
     });
 }
@@ -337,11 +378,17 @@ mod serde {
 
     #[test]
     fn a_map_of_any_type_goes_through_serde_and_back() {
-        let map: ArenaArt<Vec<i32>> = (0..500).map(|i| (format!("\0{i}\u{ff}"), vec![i; i as usize % 5])).collect();
+        let map: ArenaArt<Vec<i32>> =
+            (0..500).map(|i| (format!("\0{i}\u{ff}"), vec![i; i as usize % 5])).collect();
         let text = serde_json::to_string(&map).unwrap();
         assert_eq!(serde_json::from_str::<ArenaArt<Vec<i32>>>(&text).unwrap(), map);
-        assert_eq!(serde_json::to_string(&ArenaArt::from([("a", "x")])).unwrap(), r#"[[[97],"x"]]"#);
-        let read = serde_json::from_str::<ArenaArt<String>>(r#"[["b", "x"], [[97], "y"], ["b", "z"]]"#).unwrap();
+        assert_eq!(
+            serde_json::to_string(&ArenaArt::from([("a", "x")])).unwrap(),
+            r#"[[[97],"x"]]"#
+        );
+        let read =
+            serde_json::from_str::<ArenaArt<String>>(r#"[["b", "x"], [[97], "y"], ["b", "z"]]"#)
+                .unwrap();
         assert_eq!(read, ArenaArt::from([("a", "y".to_string()), ("b", "z".to_string())]));
         assert!(serde_json::from_str::<ArenaArt<u8>>("[[\"a\", 300]]").is_err());
         assert!(serde_json::from_str::<ArenaArt<u8>>("[1]").is_err());
@@ -354,7 +401,8 @@ mod serde {
         assert_eq!(serde_json::from_str::<FastArt<i32>>(&text).unwrap(), map);
         assert_eq!(serde_json::to_string(&FastArt::from([("a", 1u8)])).unwrap(), "[[[97],1]]");
         // Text for a key, any order, and what is no map at all.
-        let read = serde_json::from_str::<FastArt<u8>>(r#"[["b", 2], [[97], 1], ["b", 3]]"#).unwrap();
+        let read =
+            serde_json::from_str::<FastArt<u8>>(r#"[["b", 2], [[97], 1], ["b", 3]]"#).unwrap();
         assert_eq!(read, FastArt::from([("a", 1), ("b", 3)]));
         assert!(serde_json::from_str::<FastArt<u8>>("[1]").is_err());
         assert!(serde_json::from_str::<FastArt<u8>>("{}").is_err());
@@ -376,10 +424,12 @@ impl AsRef<[u8]> for Fickle<'_> {
 /// Keys that change while they are sorted give an error, or some map; never one whose nodes are not as they must be.
 #[test]
 fn keys_that_change_are_refused() {
-    let keys: Vec<Vec<u8>> = (0..997u32).map(|i| format!("{}/{i}", "a".repeat(i as usize % 300)).into_bytes()).collect();
+    let keys: Vec<Vec<u8>> =
+        (0..997u32).map(|i| format!("{}/{i}", "a".repeat(i as usize % 300)).into_bytes()).collect();
     let mut refused = 0;
     for seed in 0..60 {
-        let pairs: Vec<_> = (0..300).map(|i| (Fickle(&keys, (seed * 1009 + i * 13).into()), i as u64)).collect();
+        let pairs: Vec<_> =
+            (0..300).map(|i| (Fickle(&keys, (seed * 1009 + i * 13).into()), i as u64)).collect();
         match FastArt::from_unsorted(&pairs) {
             Ok(map) => map.check().unwrap(),
             Err(error) => {

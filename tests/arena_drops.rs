@@ -69,7 +69,10 @@ const N: usize = 1000;
 
 /// Makes a map, does something to it that panics, and looks at what is left: a whole map, and no value dropped twice or never.
 /// Gives the number of keys left.
-fn panics<R>(arm: Option<usize>, action: impl FnOnce(&mut ArenaArt<Logged>, &Witness) -> R) -> usize {
+fn panics<R>(
+    arm: Option<usize>,
+    action: impl FnOnce(&mut ArenaArt<Logged>, &Witness) -> R,
+) -> usize {
     let witness = Witness::default();
     let mut map = witness.map(N);
     if let Some(bomb) = arm {
@@ -102,7 +105,10 @@ fn drops_that_panic() {
         assert_eq!(panics(armed, |map, _| map.remove_prefix([0, 0])), 0);
         let left = panics(armed, |map, _| map.retain(|key, _| key[3] % 4 == 0 && key[3] > 250));
         assert!((1..N).contains(&left), "{left}");
-        assert_eq!(panics(armed, |map, _| std::mem::take(map).into_iter().rev().take(10).count()), 0);
+        assert_eq!(
+            panics(armed, |map, _| std::mem::take(map).into_iter().rev().take(10).count()),
+            0
+        );
         assert_eq!(panics(armed, |map, _| std::mem::take(map).into_values().for_each(drop)), 0);
         let last = (0..N).find(|i| i * 7919 % N == N - 1).unwrap();
         assert_eq!(panics(Some(last), |map, _| map.pop_last()), N - 1);
@@ -115,7 +121,8 @@ fn drops_that_panic() {
             map.append(&mut other);
         });
         assert_eq!(left, N);
-        let left = panics(armed, |map, witness| map.extend((0..2 * N).map(|i| (key(i), witness.value()))));
+        let left =
+            panics(armed, |map, witness| map.extend((0..2 * N).map(|i| (key(i), witness.value()))));
         assert_eq!(left, N);
     }
 }
@@ -134,8 +141,18 @@ fn closures_that_panic() {
         assert!((N - at..=N).contains(&left));
     }
     assert_eq!(panics(None, |map, _| map.entry("x").or_insert_with(|| panic!("no value")).id), N);
-    assert_eq!(panics(None, |map, _| map.entry(key(7)).and_modify(|_| panic!("no change")).or_insert_with(|| unreachable!()).id), N);
-    assert_eq!(panics(None, |map, _| map.iter_mut().for_each(|(_, value)| assert!(value.id != 77))), N);
+    assert_eq!(
+        panics(None, |map, _| map
+            .entry(key(7))
+            .and_modify(|_| panic!("no change"))
+            .or_insert_with(|| unreachable!())
+            .id),
+        N
+    );
+    assert_eq!(
+        panics(None, |map, _| map.iter_mut().for_each(|(_, value)| assert!(value.id != 77))),
+        N
+    );
     let left = panics(None, |map, witness| {
         map.extend((0..100).map(|i| {
             assert!(i < 50, "no more pairs");

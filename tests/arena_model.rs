@@ -106,7 +106,9 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn counted<'a>(pairs: impl IntoIterator<Item = (&'a Vec<u8>, &'a u64)>) -> impl Iterator<Item = (Vec<u8>, Counted)> {
+fn counted<'a>(
+    pairs: impl IntoIterator<Item = (&'a Vec<u8>, &'a u64)>,
+) -> impl Iterator<Item = (Vec<u8>, Counted)> {
     pairs.into_iter().map(|(k, v)| (k.clone(), Counted::new(*v)))
 }
 
@@ -116,13 +118,18 @@ fn plain(value: Counted) -> u64 {
 
 fn step(map: &mut Map, model: &mut Model, op: Op) {
     match op {
-        Op::Insert(k, v) => assert_eq!(map.insert(&k, Counted::new(v)).map(plain), model.insert(k, v)),
+        Op::Insert(k, v) => {
+            assert_eq!(map.insert(&k, Counted::new(v)).map(plain), model.insert(k, v))
+        }
         Op::InsertMany(k, n) => {
             // Neighbours in an order that is neither up nor down.
             for i in 0..200u32 {
                 let mut k = k.clone();
                 k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
-                assert_eq!(map.insert(&k, Counted::new(i.into())).map(plain), model.insert(k, i.into()));
+                assert_eq!(
+                    map.insert(&k, Counted::new(i.into())).map(plain),
+                    model.insert(k, i.into())
+                );
             }
         }
         Op::Extend(pairs) => {
@@ -136,7 +143,12 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             }
         }
         Op::RemoveEvery(n) => {
-            let keys: Vec<_> = model.keys().enumerate().filter(|(i, _)| i % usize::from(n) != 0).map(|(_, k)| k.clone()).collect();
+            let keys: Vec<_> = model
+                .keys()
+                .enumerate()
+                .filter(|(i, _)| i % usize::from(n) != 0)
+                .map(|(_, k)| k.clone())
+                .collect();
             for k in keys {
                 assert_eq!(map.remove(&k).map(plain), model.remove(&k));
             }
@@ -146,7 +158,10 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             assert_eq!(map.contains_key(&k), model.contains_key(&k));
         }
         Op::GetMut(k, v) => {
-            assert_eq!(map.get_mut(&k).map(|at| std::mem::replace(&mut *at.0, v)), model.get(&k).copied());
+            assert_eq!(
+                map.get_mut(&k).map(|at| std::mem::replace(&mut *at.0, v)),
+                model.get(&k).copied()
+            );
             model.entry(k).and_modify(|at| *at = v);
         }
         Op::Entry(k, v, n) => match (map.entry(&k), n % 5) {
@@ -161,7 +176,9 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             (Entry::Occupied(mut entry), 2) => {
                 assert_eq!(plain(entry.insert(Counted::new(v))), model.insert(k, v).unwrap());
             }
-            (Entry::Occupied(entry), _) => assert_eq!(plain(entry.remove()), model.remove(&k).unwrap()),
+            (Entry::Occupied(entry), _) => {
+                assert_eq!(plain(entry.remove()), model.remove(&k).unwrap())
+            }
             (Entry::Vacant(entry), _) => {
                 assert_eq!(*entry.insert(Counted::new(v)).0, v);
                 assert_eq!(model.insert(k, v), None);
@@ -169,7 +186,8 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
         },
         Op::Range(start, end) => {
             let want = inside(model, &start, &end);
-            let range = || map.range::<Vec<u8>, _>((start.clone(), end.clone())).map(|(k, v)| (k, *v.0));
+            let range =
+                || map.range::<Vec<u8>, _>((start.clone(), end.clone())).map(|(k, v)| (k, *v.0));
             assert!(range().eq(want.iter().cloned()));
             assert!(range().rev().eq(want.iter().rev().cloned()));
             assert_eq!(range().count(), want.len());
@@ -177,11 +195,18 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
         Op::RangeMut(start, end) => {
             let want = inside(model, &start, &end);
             let mut range = map.range_mut::<Vec<u8>, _>((start, end));
-            assert_eq!((range.len(), range.size_hint()), (want.len(), (want.len(), Some(want.len()))));
+            assert_eq!(
+                (range.len(), range.size_hint()),
+                (want.len(), (want.len(), Some(want.len())))
+            );
             let mut held = Vec::new();
             let mut want = want.into_iter();
             for i in 0.. {
-                let (got, want) = if i % 3 == 0 { (range.next_back(), want.next_back()) } else { (range.next(), want.next()) };
+                let (got, want) = if i % 3 == 0 {
+                    (range.next_back(), want.next_back())
+                } else {
+                    (range.next(), want.next())
+                };
                 assert_eq!(got.as_ref().map(|(k, v)| (k.clone(), *v.0)), want);
                 let Some((k, value)) = got else { break };
                 held.push(value);
@@ -192,14 +217,21 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             held.into_iter().for_each(|value| *value.0 ^= 5);
         }
         Op::Prefix(p) => {
-            let want: Vec<_> = model.iter().filter(|(k, _)| k.starts_with(&p)).map(|(k, v)| (k.clone(), *v)).collect();
+            let want: Vec<_> = model
+                .iter()
+                .filter(|(k, _)| k.starts_with(&p))
+                .map(|(k, v)| (k.clone(), *v))
+                .collect();
             assert_eq!(map.count_prefix(&p), want.len());
             assert!(map.prefix(&p).map(|(k, v)| (k, *v.0)).eq(want.iter().cloned()));
             assert!(map.prefix_mut(&p).map(|(k, v)| (k, *v.0)).rev().eq(want.into_iter().rev()));
         }
         Op::LongestPrefix(q) => {
             let want = model.iter().filter(|(k, _)| q.starts_with(k)).max_by_key(|(k, _)| k.len());
-            assert_eq!(map.get_longest_prefix(&q).map(|(k, v)| (k, *v.0)), want.map(|(k, v)| (&q[..k.len()], *v)));
+            assert_eq!(
+                map.get_longest_prefix(&q).map(|(k, v)| (k, *v.0)),
+                want.map(|(k, v)| (&q[..k.len()], *v))
+            );
         }
         Op::RemoveRange(start, end) => {
             let gone = inside(model, &start, &end);
@@ -214,10 +246,17 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             assert_eq!(map.remove_prefix(&p), before - model.len());
         }
         Op::Pop(first) => {
-            let (want, got) =
-                if first { (model.first_key_value(), map.first_key_value()) } else { (model.last_key_value(), map.last_key_value()) };
+            let (want, got) = if first {
+                (model.first_key_value(), map.first_key_value())
+            } else {
+                (model.last_key_value(), map.last_key_value())
+            };
             assert_eq!(got.map(|(k, v)| (k, *v.0)), want.map(|(k, v)| (k.clone(), *v)));
-            let (got, want) = if first { (map.pop_first(), model.pop_first()) } else { (map.pop_last(), model.pop_last()) };
+            let (got, want) = if first {
+                (map.pop_first(), model.pop_first())
+            } else {
+                (map.pop_last(), model.pop_last())
+            };
             assert_eq!(got.map(|(k, v)| (k, plain(v))), want);
         }
         Op::SplitOff(k, back) => {
@@ -261,10 +300,15 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             *map = copy;
         }
         Op::IntoIter(backs) => {
-            let (mut got, mut want) = (std::mem::take(map).into_iter(), std::mem::take(model).into_iter());
+            let (mut got, mut want) =
+                (std::mem::take(map).into_iter(), std::mem::take(model).into_iter());
             for back in backs {
                 assert_eq!((got.len(), got.size_hint()), (want.len(), want.size_hint()));
-                let (got, want) = if back { (got.next_back(), want.next_back()) } else { (got.next(), want.next()) };
+                let (got, want) = if back {
+                    (got.next_back(), want.next_back())
+                } else {
+                    (got.next(), want.next())
+                };
                 assert_eq!(got.map(|(k, v)| (k, plain(v))), want);
             }
             // Each other time the rest is dropped unseen.
@@ -280,7 +324,11 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             let mut cursor = map.cursor();
             cursor.seek(&k);
             for &forward in &steps {
-                let want = if forward { keys.get(at) } else { at.checked_sub(1).and_then(|at| keys.get(at)) };
+                let want = if forward {
+                    keys.get(at)
+                } else {
+                    at.checked_sub(1).and_then(|at| keys.get(at))
+                };
                 let got = if forward { cursor.next() } else { cursor.prev() };
                 assert_eq!(got.map(|(k, v)| (k, *v.0)), want.map(|(k, v)| (&k[..], *v)));
                 if want.is_some() {
@@ -303,7 +351,11 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
         Op::ValuesMut => {
             map.values_mut().zip(0..).for_each(|(value, i)| *value.0 ^= i);
             model.values_mut().zip(0..).for_each(|(value, i)| *value ^= i);
-            assert!(map.iter_mut().map(|(k, v)| (k, *v.0)).eq(model.iter().map(|(k, v)| (k.clone(), *v))));
+            assert!(
+                map.iter_mut()
+                    .map(|(k, v)| (k, *v.0))
+                    .eq(model.iter().map(|(k, v)| (k.clone(), *v)))
+            );
         }
         Op::Clear => {
             map.clear();
@@ -316,11 +368,24 @@ fn same(map: &Map, model: &Model) {
     map.check().unwrap();
     assert_eq!(map.len(), model.len());
     assert!(map.iter().map(|(k, v)| (k, *v.0)).eq(model.iter().map(|(k, v)| (k.clone(), *v))));
-    assert!(map.iter().rev().map(|(k, v)| (k, *v.0)).eq(model.iter().rev().map(|(k, v)| (k.clone(), *v))));
-    assert!(map.keys().eq(model.keys().cloned()) && map.values().map(|v| *v.0).eq(model.values().copied()));
+    assert!(
+        map.iter()
+            .rev()
+            .map(|(k, v)| (k, *v.0))
+            .eq(model.iter().rev().map(|(k, v)| (k.clone(), *v)))
+    );
+    assert!(
+        map.keys().eq(model.keys().cloned())
+            && map.values().map(|v| *v.0).eq(model.values().copied())
+    );
     let keys: Vec<_> = model.keys().collect();
     assert!(
-        map.get_many(&keys).into_iter().eq(model.values().map(|v| Some(Counted::new(*v))).collect::<Vec<_>>().iter().map(Option::as_ref))
+        map.get_many(&keys).into_iter().eq(model
+            .values()
+            .map(|v| Some(Counted::new(*v)))
+            .collect::<Vec<_>>()
+            .iter()
+            .map(Option::as_ref))
     );
     assert!(map.clone().into_values().rev().map(plain).eq(model.values().rev().copied()));
     assert!(map.clone().into_keys().eq(model.keys().cloned()));

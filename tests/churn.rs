@@ -111,7 +111,8 @@ fn memory_stays_flat_under_churn() {
     let content: Vec<_> = map.iter().collect();
     let raw: usize = content.iter().map(|(key, _)| key.len()).sum();
     println!("{} keys of {raw} bytes", content.len());
-    let after = (LIVE.load(Relaxed) - start - content.capacity() * size_of::<(Vec<u8>, u64)>()).saturating_sub(raw);
+    let after = (LIVE.load(Relaxed) - start - content.capacity() * size_of::<(Vec<u8>, u64)>())
+        .saturating_sub(raw);
     let usage = map.memory_usage();
     drop(map);
     // By one owner, who inserts and removes in the same way until the same content is left.

@@ -33,14 +33,19 @@ fn records(args: &str, input: &[u8]) -> Vec<Value> {
 fn measures_every_structure_without_errors() {
     let rows = "fastart,fastart-set,fastart-bulk,arenaart,btreemap,hashbrown,fst";
     let records = records(&format!("bench --json --n 5k --rounds 2 --impl {rows}"), b"");
-    assert_eq!(records.iter().map(|record| record["impl"].as_str().unwrap()).collect::<Vec<_>>().join(","), rows);
+    assert_eq!(
+        records.iter().map(|record| record["impl"].as_str().unwrap()).collect::<Vec<_>>().join(","),
+        rows
+    );
     for record in &records {
         assert_eq!((&record["n"], &record["errors"]), (&5000.into(), &0.into()), "{record}");
         let mem = record["mem_bytes"].as_f64().unwrap();
         let raw = record["raw_bytes"].as_f64().unwrap();
         assert!(mem > 0.0 && raw > 0.0);
         assert!((record["overhead_per_key"].as_f64().unwrap() - (mem - raw) / 5000.0).abs() < 1e-6);
-        for rate in ["insert_per_s", "insert_per_s_wall", "get_per_s", "get_per_s_wall", "miss_per_s"] {
+        for rate in
+            ["insert_per_s", "insert_per_s_wall", "get_per_s", "get_per_s_wall", "miss_per_s"]
+        {
             assert!(record[rate].as_f64().unwrap() > 0.0, "{rate}: {record}");
         }
         assert!(record["rss_bytes"].is_i64());
@@ -66,7 +71,9 @@ fn reads_keys_from_the_standard_input() {
 
 #[test]
 fn frozen_layers_beside_fst() {
-    let input: Vec<u8> = (0..3000).flat_map(|i| format!("https://example.org/{}/{i}\n", i * 7919 % 31).into_bytes()).collect();
+    let input: Vec<u8> = (0..3000)
+        .flat_map(|i| format!("https://example.org/{}/{i}\n", i * 7919 % 31).into_bytes())
+        .collect();
     let figures = records("bench --suite frozen --json --keys - --rounds 2", &input);
     for figure in [
         "build by all threads, peak memory, bytes a key",
@@ -81,24 +88,46 @@ fn frozen_layers_beside_fst() {
             assert!(record[column].as_f64().unwrap() > 0.0, "{figure}: {record}");
         }
     }
-    let of =
-        |figure: &str, column: &str| figures.iter().find(|record| record["figure"] == figure).and_then(|record| record[column].as_f64());
+    let of = |figure: &str, column: &str| {
+        figures
+            .iter()
+            .find(|record| record["figure"] == figure)
+            .and_then(|record| record[column].as_f64())
+    };
     for figure in ["headers of blocks, bytes a key", "hit in a mapped file, ns"] {
-        assert!(of(figure, "packed onpair").unwrap() > 0.0 && of(figure, "fst").is_none(), "{figure}");
+        assert!(
+            of(figure, "packed onpair").unwrap() > 0.0 && of(figure, "fst").is_none(),
+            "{figure}"
+        );
     }
     let output = memkv("bench --suite frozen --n 2000", b"");
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && text.contains("seek + 50 keys") && !text.contains("wrong"), "{text}");
+    assert!(
+        output.status.success() && text.contains("seek + 50 keys") && !text.contains("wrong"),
+        "{text}"
+    );
 }
 
 #[test]
 fn builds_of_text_are_measured() {
     let record = &records("bench --suite frozen --parts external --n 3000 --json", b"")[0];
-    assert_eq!((&record["n"], &record["errors"], &record["budget_bytes"]), (&3000.into(), &0.into(), &(256 << 20).into()));
-    assert!(record["text_bytes"].as_u64() > record["file_bytes"].as_u64() && record["keys_per_s"].as_f64().unwrap() > 0.0, "{record}");
+    assert_eq!(
+        (&record["n"], &record["errors"], &record["budget_bytes"]),
+        (&3000.into(), &0.into(), &(256 << 20).into())
+    );
+    assert!(
+        record["text_bytes"].as_u64() > record["file_bytes"].as_u64()
+            && record["keys_per_s"].as_f64().unwrap() > 0.0,
+        "{record}"
+    );
     if cfg!(target_os = "linux") {
         let peak = record["peak_resident_bytes"].as_f64().unwrap();
-        assert!(peak > 1e6 && (record["peak_of_budget"].as_f64().unwrap() - peak / f64::from(256 << 20)).abs() < 1e-6, "{record}");
+        assert!(
+            peak > 1e6
+                && (record["peak_of_budget"].as_f64().unwrap() - peak / f64::from(256 << 20)).abs()
+                    < 1e-6,
+            "{record}"
+        );
     }
 }
 
@@ -107,24 +136,43 @@ fn measures_threads_and_draws() {
     let plot = std::env::temp_dir().join(format!("memkv-threads-{}.svg", std::process::id()));
     let args = "bench --suite threads --n 3000 --threads 1,2 --millis 5";
     let figures = records(&format!("{args} --json --plot {}", plot.display()), b"");
-    let names = ["concurrent-art", "sharded-art", "hybridstore", "rwlock-btreemap", "crossbeam-skiplist"];
-    assert!(figures.iter().map(|record| record["impl"].as_str().unwrap()).eq(names.iter().flat_map(|name| [*name; 2])));
+    let names =
+        ["concurrent-art", "sharded-art", "hybridstore", "rwlock-btreemap", "crossbeam-skiplist"];
+    assert!(
+        figures
+            .iter()
+            .map(|record| record["impl"].as_str().unwrap())
+            .eq(names.iter().flat_map(|name| [*name; 2]))
+    );
     for record in &figures {
         assert_eq!((&record["n"], &record["errors"]), (&2700.into(), &0.into()), "{record}");
-        assert!(record["load_per_s"].as_f64().unwrap() > 0.0 && record["overhead_per_key"].is_f64());
+        assert!(
+            record["load_per_s"].as_f64().unwrap() > 0.0 && record["overhead_per_key"].is_f64()
+        );
         for workload in ["reads", "A", "B", "C", "D", "E", "F", "hot", "scan"] {
             let number = |what: &str| record[format!("{workload}_{what}")].as_f64().expect(what);
             assert!(number("per_s") > 0.0, "{workload}: {record}");
             let latencies = ["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(number);
             assert!(latencies[0] > 0.0 && latencies.is_sorted(), "{workload}: {record}");
         }
-        assert_eq!(record["A_restarts_per_million"].is_number(), record["impl"] == "concurrent-art");
+        assert_eq!(
+            record["A_restarts_per_million"].is_number(),
+            record["impl"] == "concurrent-art"
+        );
     }
     let svg = std::fs::read_to_string(&plot).unwrap();
-    assert!(svg.starts_with("<svg") && svg.contains("concurrent-art, 2") && svg.ends_with("</svg>\n"));
+    assert!(
+        svg.starts_with("<svg") && svg.contains("concurrent-art, 2") && svg.ends_with("</svg>\n")
+    );
     std::fs::remove_file(plot).unwrap();
-    let text = String::from_utf8(memkv(&format!("{args} --impl concurrent-art"), b"").stdout).unwrap();
-    for part in ["p50 / p99 / p99.9 / max, µs", "overhead/key", "restarts per million", "with a reader pinned"] {
+    let text =
+        String::from_utf8(memkv(&format!("{args} --impl concurrent-art"), b"").stdout).unwrap();
+    for part in [
+        "p50 / p99 / p99.9 / max, µs",
+        "overhead/key",
+        "restarts per million",
+        "with a reader pinned",
+    ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }
@@ -135,7 +183,9 @@ fn prints_tables_and_draws() {
     let output = memkv(&format!("bench --n 1000 --kinds --plot {}", plot.display()), b"");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
-    for part in ["overhead/key", "btreemap", "fst : btreemap", "uuids", "nested", "urls, descending"] {
+    for part in
+        ["overhead/key", "btreemap", "fst : btreemap", "uuids", "nested", "urls, descending"]
+    {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let svg = std::fs::read_to_string(&plot).unwrap();

@@ -31,15 +31,22 @@ impl Folder {
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_memkv"));
-        command.args(args).current_dir(self.0.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(args)
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -57,7 +64,11 @@ impl Folder {
     fn ok(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
         let output = self.run(args, input);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && stderr.is_empty(), "{args:?}: {}: {stderr}", output.status);
+        assert!(
+            output.status.success() && stderr.is_empty(),
+            "{args:?}: {}: {stderr}",
+            output.status
+        );
         output.stdout
     }
 
@@ -99,7 +110,11 @@ fn lines(count: u64) -> String {
 
 /// The last value of each key.
 fn model(lines: &str) -> BTreeMap<&str, u64> {
-    lines.lines().map(|line| line.rsplit_once('\t').unwrap()).map(|(key, value)| (key, value.parse().unwrap())).collect()
+    lines
+        .lines()
+        .map(|line| line.rsplit_once('\t').unwrap())
+        .map(|(key, value)| (key, value.parse().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -121,13 +136,20 @@ fn what_is_built_is_found_again() {
     let keys: String = model.keys().map(|key| format!("{key}\n")).collect();
     assert!(folder.ok(&["get", "layer", "-"], keys.as_bytes()) == expected.as_bytes());
     assert!(folder.text("scan layer --keys") == keys);
-    assert_eq!(folder.text("verify layer again"), format!("layer: OK, {0} keys\nagain: OK, {0} keys\n", model.len()));
-    let stats: serde_json::Value = serde_json::from_str(&folder.text("stats layer --json")).unwrap();
+    assert_eq!(
+        folder.text("verify layer again"),
+        format!("layer: OK, {0} keys\nagain: OK, {0} keys\n", model.len())
+    );
+    let stats: serde_json::Value =
+        serde_json::from_str(&folder.text("stats layer --json")).unwrap();
     assert_eq!((&stats["keys"], &stats["codec"]), (&model.len().into(), &"packed".into()));
     assert_eq!(stats["file_bytes"], fs::metadata(folder.path("layer")).unwrap().len());
     assert_eq!(stats["first_key"], **model.keys().next().unwrap());
     let printed = folder.text("stats layer");
-    assert!(printed.contains(&format!("keys:      {}\n", model.len())) && printed.contains("a key"), "{printed}");
+    assert!(
+        printed.contains(&format!("keys:      {}\n", model.len())) && printed.contains("a key"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -135,8 +157,11 @@ fn options_change_the_form_and_not_the_content() {
     let folder = Folder::new();
     let text = lines(6000);
     folder.write("in", &text);
-    let expected: Vec<(String, u64)> = model(&text).into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    for (symbols, kind) in [("none", SymbolTable::None), ("fsst", SymbolTable::Fsst), ("onpair", SymbolTable::OnPair)] {
+    let expected: Vec<(String, u64)> =
+        model(&text).into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    for (symbols, kind) in
+        [("none", SymbolTable::None), ("fsst", SymbolTable::Fsst), ("onpair", SymbolTable::OnPair)]
+    {
         folder.text(&format!("build in -o layer --symbols {symbols} --chunk 1000"));
         let layer = folder.open("layer");
         assert_eq!((layer.symbols(), layer.chunks()), (kind, expected.len().div_ceil(1000)));
@@ -162,7 +187,10 @@ fn plain_and_compressed_files_and_the_standard_input() {
     folder.text("build all -o expected");
     for rest in ["rest.gz", "rest.zst"] {
         folder.ok(&["build", "-", rest, "-o", "layer"], first.as_bytes());
-        assert!(fs::read(folder.path("layer")).unwrap() == fs::read(folder.path("expected")).unwrap(), "{rest}");
+        assert!(
+            fs::read(folder.path("layer")).unwrap() == fs::read(folder.path("expected")).unwrap(),
+            "{rest}"
+        );
     }
     folder.write("broken.zst", &zstd::encode_all(rest.as_bytes(), 0).unwrap()[..5000]);
     let (code, message) = folder.fails("build broken.zst -o none", b"");
@@ -177,23 +205,36 @@ fn values_are_as_asked_for() {
         folder.ok(&args.split(' ').collect::<Vec<_>>(), input);
         records(&folder.open("layer"))
     };
-    let pairs = |expected: &[(&str, u64)]| expected.iter().map(|(key, value)| (key.to_string(), *value)).collect::<Vec<_>>();
+    let pairs = |expected: &[(&str, u64)]| {
+        expected.iter().map(|(key, value)| (key.to_string(), *value)).collect::<Vec<_>>()
+    };
     // By default, as the first line is.
     assert_eq!(build("-", b"b\na\n"), pairs(&[("a", 0), ("b", 0)]));
-    assert_eq!(build("-", b"b\t2\na\tx\t18446744073709551615"), pairs(&[("a\tx", u64::MAX), ("b", 2)]));
+    assert_eq!(
+        build("-", b"b\t2\na\tx\t18446744073709551615"),
+        pairs(&[("a\tx", u64::MAX), ("b", 2)])
+    );
     assert_eq!(build("- --values tab", b"\t1\n"), pairs(&[("", 1)]));
     assert_eq!(build("- --values none", b"b\t2\na\n\n"), pairs(&[("", 0), ("a", 0), ("b\t2", 0)]));
     folder.write("more", "b\nc\t1\r\n");
-    assert_eq!(build("- more --values line", b"c\nb\n"), pairs(&[("b", 3), ("c", 1), ("c\t1\r", 4)]));
+    assert_eq!(
+        build("- more --values line", b"c\nb\n"),
+        pairs(&[("b", 3), ("c", 1), ("c\t1\r", 4)])
+    );
     assert_eq!(build("-", b""), []);
     assert_eq!(folder.text("scan layer"), "");
     // A line unlike the first one names its place, and nothing is written.
     let before = fs::read(folder.path("layer")).unwrap();
-    for (input, place) in
-        [("a\nb\nc\t1\n", "-, line 3: there is a tab"), ("a\t1\nb\n", "-, line 2: there is no tab"), ("a\t1x\n", "\"1x\" is not")]
-    {
+    for (input, place) in [
+        ("a\nb\nc\t1\n", "-, line 3: there is a tab"),
+        ("a\t1\nb\n", "-, line 2: there is no tab"),
+        ("a\t1x\n", "\"1x\" is not"),
+    ] {
         let (code, message) = folder.fails("build - -o layer", input.as_bytes());
-        assert!(code == 1 && message.starts_with("memkv: ") && message.contains(place), "{message}");
+        assert!(
+            code == 1 && message.starts_with("memkv: ") && message.contains(place),
+            "{message}"
+        );
     }
     assert_eq!(fs::read(folder.path("layer")).unwrap(), before);
     assert_eq!(folder.names(), ["layer", "more"]);
@@ -223,7 +264,8 @@ fn duplicates_follow_the_rule() {
         let (code, message) = folder.fails(&format!("{command} -o out --on-duplicate error"), b"");
         assert_eq!((code, &message[..]), (1, "memkv: the key \"b\" is there more than once\n"));
     }
-    let (code, message) = folder.fails("build - -o out --on-duplicate sum", b"a\t18446744073709551615\na\t1\n");
+    let (code, message) =
+        folder.fails("build - -o out --on-duplicate sum", b"a\t18446744073709551615\na\t1\n");
     assert!(code == 1 && message.contains("the sum of the values of \"a\""), "{message}");
     assert_eq!(fs::read(folder.path("out")).unwrap(), before);
     // Onto an input of its own.
@@ -240,14 +282,21 @@ fn spilled_is_as_in_memory() {
     fs::create_dir(folder.path("temp")).unwrap();
     for rule in ["first", "sum"] {
         folder.text(&format!("build in -o large --symbols fsst --on-duplicate {rule}"));
-        folder.text(&format!("build in -o small --symbols fsst --on-duplicate {rule} --memory 32M --temp-dir temp"));
+        folder.text(&format!(
+            "build in -o small --symbols fsst --on-duplicate {rule} --memory 32M --temp-dir temp"
+        ));
         assert!(records(&folder.open("large")) == records(&folder.open("small")), "{rule}");
     }
     assert_eq!(folder.open("large").len(), model(&text).len());
     assert!(fs::read_dir(folder.path("temp")).unwrap().next().is_none());
     // An error after files were spilled: nothing is left, and the folder for them must be one.
     folder.write("bad", text + "no tab\n");
-    assert!(folder.fails("build bad -o none --memory 32M --temp-dir temp", b"").1.contains("bad, line 400001: there is no tab"));
+    assert!(
+        folder
+            .fails("build bad -o none --memory 32M --temp-dir temp", b"")
+            .1
+            .contains("bad, line 400001: there is no tab")
+    );
     assert!(fs::read_dir(folder.path("temp")).unwrap().next().is_none());
     let (code, message) = folder.fails("build in -o none --memory 32M --temp-dir missing", b"");
     assert!(code == 1 && message.contains("temporary file in missing"), "{message}");
@@ -258,7 +307,8 @@ fn spilled_is_as_in_memory() {
 fn scans_take_ranges() {
     let folder = Folder::new();
     let keys = ["", "a", "ab", "ab\u{ff}", "abc", "b", "ba", "c"];
-    let text: String = keys.iter().zip(0..).map(|(key, value)| format!("{key}\t{value}\n")).collect();
+    let text: String =
+        keys.iter().zip(0..).map(|(key, value)| format!("{key}\t{value}\n")).collect();
     folder.ok(&["build", "-", "-o", "layer", "--chunk", "3"], text.as_bytes());
     let line = |i: usize| format!("{}\t{i}\n", keys[i]);
     let mut order: Vec<usize> = (0..keys.len()).collect();
@@ -268,9 +318,12 @@ fn scans_take_ranges() {
         for from in bounds {
             for to in bounds {
                 let inside = |i: &usize| {
-                    keys[*i].starts_with(prefix.unwrap_or("")) && keys[*i] >= from.unwrap_or("") && to.is_none_or(|to| keys[*i] < to)
+                    keys[*i].starts_with(prefix.unwrap_or(""))
+                        && keys[*i] >= from.unwrap_or("")
+                        && to.is_none_or(|to| keys[*i] < to)
                 };
-                let expected: Vec<String> = order.iter().copied().filter(inside).map(line).collect();
+                let expected: Vec<String> =
+                    order.iter().copied().filter(inside).map(line).collect();
                 let mut args = vec!["scan", "layer"];
                 for (name, bound) in [("--prefix", prefix), ("--from", from), ("--to", to)] {
                     args.extend(bound.iter().flat_map(|bound| [name, bound]));
@@ -279,9 +332,17 @@ fn scans_take_ranges() {
                 if expected.len().is_multiple_of(2) {
                     args.push("--reverse");
                     let reversed: String = expected.iter().rev().cloned().collect();
-                    assert_eq!(String::from_utf8(folder.ok(&args, b"")).unwrap(), reversed, "{args:?}");
+                    assert_eq!(
+                        String::from_utf8(folder.ok(&args, b"")).unwrap(),
+                        reversed,
+                        "{args:?}"
+                    );
                 } else {
-                    assert_eq!(String::from_utf8(folder.ok(&args, b"")).unwrap(), expected.concat(), "{args:?}");
+                    assert_eq!(
+                        String::from_utf8(folder.ok(&args, b"")).unwrap(),
+                        expected.concat(),
+                        "{args:?}"
+                    );
                 }
             }
         }
@@ -315,13 +376,31 @@ fn searches_by_patterns() {
     let folder = Folder::new();
     let input = "https://example.org/cat\t1\nhttps://example.org/cart\t2\nhttps://example.com/cot\t3\nhttp://example.org/\u{e4}\t4\n";
     folder.ok(&["build", "-", "-o", "layer"], input.as_bytes());
-    assert_eq!(folder.text("search layer --regex c.t$ --keys"), "https://example.com/cot\nhttps://example.org/cat\n");
-    assert_eq!(folder.text("search layer --regex ^https:.*org.*rt"), "https://example.org/cart\t2\n");
+    assert_eq!(
+        folder.text("search layer --regex c.t$ --keys"),
+        "https://example.com/cot\nhttps://example.org/cat\n"
+    );
+    assert_eq!(
+        folder.text("search layer --regex ^https:.*org.*rt"),
+        "https://example.org/cart\t2\n"
+    );
     assert_eq!(folder.text("search layer -e example -n 1"), "http://example.org/\u{e4}\t4\n");
-    assert_eq!(folder.text("search layer --fuzzy https://example.org/cat -k"), "https://example.org/cart\nhttps://example.org/cat\n");
-    assert_eq!(folder.text("search layer --fuzzy https://example.org/cot --distance 2").lines().count(), 2);
-    assert_eq!(folder.text("search layer --fuzzy https://example.org/cot --distance 3").lines().count(), 3);
-    assert_eq!(folder.text("search layer -f http://example.org/a -d 1"), "http://example.org/\u{e4}\t4\n");
+    assert_eq!(
+        folder.text("search layer --fuzzy https://example.org/cat -k"),
+        "https://example.org/cart\nhttps://example.org/cat\n"
+    );
+    assert_eq!(
+        folder.text("search layer --fuzzy https://example.org/cot --distance 2").lines().count(),
+        2
+    );
+    assert_eq!(
+        folder.text("search layer --fuzzy https://example.org/cot --distance 3").lines().count(),
+        3
+    );
+    assert_eq!(
+        folder.text("search layer -f http://example.org/a -d 1"),
+        "http://example.org/\u{e4}\t4\n"
+    );
     assert_eq!(folder.fails("search layer --regex dog", b""), (1, String::new()));
     assert_eq!(folder.fails("search layer --fuzzy dog", b""), (1, String::new()));
     for (args, part) in [
@@ -342,7 +421,10 @@ fn searches_by_patterns() {
     // A text of many thousand characters needs no large automaton.
     let long = "x".repeat(50_000);
     folder.ok(&["build", "-", "-o", "long"], format!("{long}\n").as_bytes());
-    assert_eq!(folder.ok(&["search", "long", "--fuzzy", &long[2..], "--distance", "2"], b"").len(), 50_003);
+    assert_eq!(
+        folder.ok(&["search", "long", "--fuzzy", &long[2..], "--distance", "2"], b"").len(),
+        50_003
+    );
 }
 
 #[test]
@@ -360,20 +442,40 @@ fn damaged_files_are_told_from_whole_ones() {
     damaged(whole.len() / 3);
     let (code, message) = folder.fails("verify layer bad", b"");
     assert!(code == 1 && message.starts_with("memkv: bad: the content of chunk "), "{message}");
-    for (args, status) in [("get bad --check x", 2), ("scan bad --check", 1), ("search bad --check -e x", 2), ("stats bad --check", 1)] {
+    for (args, status) in [
+        ("get bad --check x", 2),
+        ("scan bad --check", 1),
+        ("search bad --check -e x", 2),
+        ("stats bad --check", 1),
+    ] {
         let (code, message) = folder.fails(args, b"");
         assert!(code == status && message.contains("is damaged"), "{args}: {message}");
     }
     // A merge always looks at all of it, and writes nothing then.
     assert!(folder.fails("merge layer bad -o out", b"").1.contains("is damaged"));
     // What is found out when it is opened.
-    let openers = [("get bad x", 2), ("scan bad", 1), ("search bad -e x", 2), ("stats bad", 1), ("verify bad", 1), ("merge bad -o out", 1)];
-    let content: [&[u8]; 4] = [&whole[..whole.len() - 1], &whole[..20], b"", b"a file of another kind, which is long enough to be one"];
+    let openers = [
+        ("get bad x", 2),
+        ("scan bad", 1),
+        ("search bad -e x", 2),
+        ("stats bad", 1),
+        ("verify bad", 1),
+        ("merge bad -o out", 1),
+    ];
+    let content: [&[u8]; 4] = [
+        &whole[..whole.len() - 1],
+        &whole[..20],
+        b"",
+        b"a file of another kind, which is long enough to be one",
+    ];
     for bytes in content {
         folder.write("bad", bytes);
         for (args, status) in openers {
             let (code, message) = folder.fails(args, b"");
-            assert!(code == status && message.starts_with("memkv: cannot open bad: "), "{args}: {message}");
+            assert!(
+                code == status && message.starts_with("memkv: cannot open bad: "),
+                "{args}: {message}"
+            );
         }
     }
     // Anywhere: never a panic, and always seen by verify.
@@ -381,7 +483,11 @@ fn damaged_files_are_told_from_whole_ones() {
         damaged(at);
         assert_eq!(folder.fails("verify bad", b"").0, 1, "{at}");
         let output = folder.run(&["scan", "bad"], b"");
-        assert!(matches!(output.status.code(), Some(0 | 1)), "{at}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{at}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{at}");
     }
     assert_eq!(folder.names(), ["bad", "layer"]);
@@ -391,16 +497,24 @@ fn damaged_files_are_told_from_whole_ones() {
 fn a_closed_pipe_ends_it_quietly() {
     let folder = Folder::new();
     folder.ok(&["build", "-", "-o", "layer"], lines(20_000).as_bytes());
-    for args in [&["scan", "layer"][..], &["search", "layer", "-e", "e"], &["stats", "layer"], &["verify", "layer"], &["get", "layer", "-"]]
-    {
+    for args in [
+        &["scan", "layer"][..],
+        &["search", "layer", "-e", "e"],
+        &["stats", "layer"],
+        &["verify", "layer"],
+        &["get", "layer", "-"],
+    ] {
         let mut child = folder.command(args).spawn().unwrap();
         drop(child.stdout.take());
         let mut stdin = child.stdin.take().unwrap();
-        let feeder = thread::spawn(move || drop(stdin.write_all(lines(20_000).replace('\t', "\n").as_bytes())));
+        let feeder = thread::spawn(move || {
+            drop(stdin.write_all(lines(20_000).replace('\t', "\n").as_bytes()))
+        });
         let mut stderr = String::new();
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert!(child.wait().unwrap().success(), "{args:?}");
-        let complaints = stderr.lines().filter(|line| !line.starts_with("memkv: no such key")).count();
+        let complaints =
+            stderr.lines().filter(|line| !line.starts_with("memkv: no such key")).count();
         assert_eq!(complaints, 0, "{args:?}: {stderr}");
         feeder.join().unwrap();
     }
@@ -413,7 +527,10 @@ fn a_killed_build_leaves_the_old_file_whole() {
     let old = fs::read(folder.path("layer")).unwrap();
     let text = lines(100_000);
     let start = || -> Child {
-        let mut child = folder.command(&["build", "-", "-o", "layer", "--codec", "fst", "--chunk", "1000"]).spawn().unwrap();
+        let mut child = folder
+            .command(&["build", "-", "-o", "layer", "--codec", "fst", "--chunk", "1000"])
+            .spawn()
+            .unwrap();
         child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
         child
     };
@@ -435,7 +552,11 @@ fn a_killed_build_leaves_the_old_file_whole() {
         let now = fs::read(folder.path("layer")).unwrap();
         assert!(finished || now == old, "{delay:?}");
         folder.write("layer", &old);
-        folder.names().iter().filter(|name| name.ends_with(".tmp")).for_each(|name| fs::remove_file(folder.path(name)).unwrap());
+        folder
+            .names()
+            .iter()
+            .filter(|name| name.ends_with(".tmp"))
+            .for_each(|name| fs::remove_file(folder.path(name)).unwrap());
     }
     assert!(killed >= 2, "{killed}");
     let mut child = start();
@@ -448,7 +569,8 @@ fn a_killed_build_leaves_the_old_file_whole() {
 /// The most memory that a process had, so far, in bytes; of an unoptimized program what it has now, and without its code, which is large.
 #[cfg(target_os = "linux")]
 fn memory(child: &Child) -> Option<u64> {
-    let status = fs::read_to_string(Path::new("/proc").join(child.id().to_string()).join("status")).ok()?;
+    let status =
+        fs::read_to_string(Path::new("/proc").join(child.id().to_string()).join("status")).ok()?;
     let field = if cfg!(debug_assertions) { "RssAnon:" } else { "VmHWM:" };
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
@@ -459,14 +581,18 @@ fn memory(child: &Child) -> Option<u64> {
 fn memory_stays_within_the_budget() {
     const BUDGET: u64 = 32 << 20;
     let folder = Folder::new();
-    let mut child = folder.command(&["build", "-", "-o", "layer", "--memory", "32M"]).spawn().unwrap();
+    let mut child =
+        folder.command(&["build", "-", "-o", "layer", "--memory", "32M"]).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let feeder = thread::spawn(move || {
         let mut sent = 0;
         let mut i = 0;
         while sent < 4 * BUDGET {
-            let block: String =
-                (i..i + 10_000).map(|i| format!("https://{:x}.example.org/{:016x}/{i:030}\n", mix(i) >> 50, mix(i))).collect();
+            let block: String = (i..i + 10_000)
+                .map(|i| {
+                    format!("https://{:x}.example.org/{:016x}/{i:030}\n", mix(i) >> 50, mix(i))
+                })
+                .collect();
             stdin.write_all(block.as_bytes()).unwrap();
             sent += block.len() as u64;
             i += 10_000;
@@ -514,7 +640,10 @@ fn complains_like_a_shell_tool() {
         ("stats in", "memkv: cannot open in: not a frozen layer"),
     ] {
         let (code, message) = folder.fails(args, b"");
-        assert!(code == 1 && message.contains(part) && message.lines().count() == 1, "{args}: {message}");
+        assert!(
+            code == 1 && message.contains(part) && message.lines().count() == 1,
+            "{args}: {message}"
+        );
     }
     assert_eq!(folder.names(), ["in"]);
     for command in ["build", "get", "scan", "search", "stats", "verify", "merge"] {

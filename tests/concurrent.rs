@@ -34,7 +34,9 @@ impl Rng {
 fn key(kind: u64, i: u64) -> Vec<u8> {
     match kind {
         0 => i.to_be_bytes()[4..].to_vec(),
-        1 => format!("https://www.host{}.example/path/{}/page-{i}.html", i % 7, i % 31).into_bytes(),
+        1 => {
+            format!("https://www.host{}.example/path/{}/page-{i}.html", i % 7, i % 31).into_bytes()
+        }
         _ => [&vec![(i / 5) as u8; 400][..], &i.to_be_bytes()].concat(),
     }
 }
@@ -66,7 +68,10 @@ fn own_keys(kind: u64, threads: u64, keys: u64, steps: u64) {
             match rng.below(10) {
                 0..=3 => assert_eq!(map.get(&k), model.get(&k).copied()),
                 4..=7 if grows => assert_eq!(map.insert(&k, step), model.insert(k, step)),
-                8 => assert_eq!(map.update(&k, |v| v + 1), model.get_mut(&k).map(|v| std::mem::replace(v, *v + 1))),
+                8 => assert_eq!(
+                    map.update(&k, |v| v + 1),
+                    model.get_mut(&k).map(|v| std::mem::replace(v, *v + 1))
+                ),
                 _ => assert_eq!(map.remove(&k), model.remove(&k)),
             }
         }
@@ -123,9 +128,12 @@ fn counters_lose_nothing() {
 fn one_of_many_inserts_removes_and_pops() {
     let map = ConcurrentArt::<u64>::new();
     let n = rounds(20_000);
-    let inserted = together(4, |t| (0..n).filter(|i| map.compare_exchange(key(1, *i), None, Some(t)).is_ok()).count());
+    let inserted = together(4, |t| {
+        (0..n).filter(|i| map.compare_exchange(key(1, *i), None, Some(t)).is_ok()).count()
+    });
     assert_eq!((inserted.into_iter().sum::<usize>(), map.len()), (n as usize, n as usize));
-    let removed = together(4, |_| (0..n).step_by(2).filter(|i| map.remove(key(1, *i)).is_some()).count());
+    let removed =
+        together(4, |_| (0..n).step_by(2).filter(|i| map.remove(key(1, *i)).is_some()).count());
     assert_eq!(removed.into_iter().sum::<usize>(), n.div_ceil(2) as usize);
     let popped = together(4, |t| {
         let pop = || if t % 2 == 0 { map.pop_first() } else { map.pop_last() };
@@ -180,7 +188,13 @@ fn scans_yield_what_stays() {
                 let check = |got: Vec<(Vec<u8>, u64)>| {
                     assert!(got.windows(2).all(|w| w[0].0 < w[1].0), "not in order");
                     assert!(got.iter().all(|(k, v)| *k == key(kind, *v)), "a value of another key");
-                    assert!(got.iter().map(|(k, _)| k).filter(|k| stays.binary_search(k).is_ok()).eq(want), "a key is missing");
+                    assert!(
+                        got.iter()
+                            .map(|(k, _)| k)
+                            .filter(|k| stays.binary_search(k).is_ok())
+                            .eq(want),
+                        "a key is missing"
+                    );
                 };
                 check(range().collect());
                 let mut back: Vec<_> = range().rev().collect();
@@ -189,7 +203,11 @@ fn scans_yield_what_stays() {
                 // From both ends.
                 let (mut both, mut front, mut back) = (range(), Vec::new(), Vec::new());
                 loop {
-                    let next = if rng.below(2) == 0 { both.next().map(|e| front.push(e)) } else { both.next_back().map(|e| back.push(e)) };
+                    let next = if rng.below(2) == 0 {
+                        both.next().map(|e| front.push(e))
+                    } else {
+                        both.next_back().map(|e| back.push(e))
+                    };
                     if next.is_none() {
                         break;
                     }
@@ -336,7 +354,10 @@ fn handles_have_what_their_maps_have() {
             pinned.extend((0..500u64).map(|i| (key(0, i), i)));
             assert_eq!((pinned.len(), pinned.is_empty(), pinned.iter().count()), (500, false, 500));
             assert_eq!(pinned.range(&key(0, 10)[..]..&key(0, 20)[..]).count(), 10);
-            assert_eq!(pinned.prefix([0, 0, 1]).rev().map(|(_, value)| value).collect::<Vec<_>>(), (256..500).rev().collect::<Vec<_>>());
+            assert_eq!(
+                pinned.prefix([0, 0, 1]).rev().map(|(_, value)| value).collect::<Vec<_>>(),
+                (256..500).rev().collect::<Vec<_>>()
+            );
             assert!(pinned.cursor().next().is_some());
             let mut rounds = 0;
             pinned.compute(key(0, 0), |_| {

@@ -160,19 +160,29 @@ type Model = BTreeMap<Vec<u8>, u64>;
 fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
     let value = |number| witness.value(number);
     match op {
-        Op::Insert(k, v) => assert_eq!(map.insert(&k, value(v)).map(|old| old.get()), model.insert(k, v)),
+        Op::Insert(k, v) => {
+            assert_eq!(map.insert(&k, value(v)).map(|old| old.get()), model.insert(k, v))
+        }
         Op::InsertMany(k, n) => {
             let pinned = map.pin();
             // Neighbours in an order that is neither up nor down.
             for i in 0..200u32 {
                 let mut k = k.clone();
                 k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
-                assert_eq!(pinned.insert(&k, value(i.into())).map(Noted::get), model.insert(k, i.into()));
+                assert_eq!(
+                    pinned.insert(&k, value(i.into())).map(Noted::get),
+                    model.insert(k, i.into())
+                );
             }
         }
         Op::Remove(k) => assert_eq!(map.remove(&k).map(|old| old.get()), model.remove(&k)),
         Op::RemoveEvery(n) => {
-            let keys: Vec<_> = model.keys().enumerate().filter(|(i, _)| i % usize::from(n) != 0).map(|(_, k)| k.clone()).collect();
+            let keys: Vec<_> = model
+                .keys()
+                .enumerate()
+                .filter(|(i, _)| i % usize::from(n) != 0)
+                .map(|(_, k)| k.clone())
+                .collect();
             for k in keys {
                 assert_eq!(map.try_remove(&k).unwrap().map(|old| old.get()), model.remove(&k));
             }
@@ -204,7 +214,10 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
                 _ => old.map(|old| old / 2),
             };
             let new = made(model.get(&k).copied());
-            assert_eq!(map.compute(&k, |old| made(old.map(Noted::get)).map(value)).map(|v| v.get()), new);
+            assert_eq!(
+                map.compute(&k, |old| made(old.map(Noted::get)).map(value)).map(|v| v.get()),
+                new
+            );
             match new {
                 Some(new) => model.insert(k, new),
                 None => model.remove(&k),
@@ -215,7 +228,9 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             assert_eq!(old, model.get(&k).copied());
             model.entry(k).and_modify(|v| *v ^= 1);
         }
-        Op::GetOrInsert(k, v) => assert_eq!(map.get_or_insert_with(&k, || value(v)).get(), *model.entry(k).or_insert(v)),
+        Op::GetOrInsert(k, v) => {
+            assert_eq!(map.get_or_insert_with(&k, || value(v)).get(), *model.entry(k).or_insert(v))
+        }
         Op::RemoveIf(k, yes) => {
             let want = if yes { model.remove(&k) } else { None };
             assert_eq!(map.remove_if(&k, |_| yes).map(|v| v.get()), want);
@@ -228,7 +243,11 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             assert_eq!(range().count(), want.len());
             let (mut both, mut want) = (range(), want.into_iter());
             for i in 0.. {
-                let (got, want) = if i % 3 == 0 { (both.lend_back(), want.next_back()) } else { (both.lend(), want.next()) };
+                let (got, want) = if i % 3 == 0 {
+                    (both.lend_back(), want.next_back())
+                } else {
+                    (both.lend(), want.next())
+                };
                 assert_eq!(got.map(|(k, v)| (k.to_vec(), v.get())), want);
                 if want.is_none() {
                     break;
@@ -236,11 +255,19 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             }
         }
         Op::Prefix(p) => {
-            let want: Vec<_> = model.iter().filter(|(k, _)| k.starts_with(&p)).map(|(k, v)| (k.clone(), *v)).collect();
+            let want: Vec<_> = model
+                .iter()
+                .filter(|(k, _)| k.starts_with(&p))
+                .map(|(k, v)| (k.clone(), *v))
+                .collect();
             assert!(map.prefix(&p).map(|(k, v)| (k, v.get())).eq(want));
         }
         Op::Pop(first) => {
-            let (got, want) = if first { (map.pop_first(), model.pop_first()) } else { (map.pop_last(), model.pop_last()) };
+            let (got, want) = if first {
+                (map.pop_first(), model.pop_first())
+            } else {
+                (map.pop_last(), model.pop_last())
+            };
             assert_eq!(got.map(|(k, v)| (k, v.get())), want);
         }
         Op::Walk(k, steps) => {
@@ -249,7 +276,11 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             let mut cursor = map.cursor();
             cursor.seek(&k);
             for forward in steps {
-                let want = if forward { keys.get(at) } else { at.checked_sub(1).and_then(|at| keys.get(at)) };
+                let want = if forward {
+                    keys.get(at)
+                } else {
+                    at.checked_sub(1).and_then(|at| keys.get(at))
+                };
                 let got = if forward { cursor.next() } else { cursor.prev() };
                 assert_eq!(got.map(|(k, v)| (k, v.get())), want.map(|(k, v)| (&k[..], **v)));
                 if want.is_some() {
@@ -277,10 +308,15 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             *map = arena.into();
         }
         Op::Take(backs) => {
-            let (mut got, mut want) = (std::mem::take(map).into_iter(), std::mem::take(model).into_iter());
+            let (mut got, mut want) =
+                (std::mem::take(map).into_iter(), std::mem::take(model).into_iter());
             for back in backs {
                 assert_eq!(got.len(), want.len());
-                let (got, want) = if back { (got.next_back(), want.next_back()) } else { (got.next(), want.next()) };
+                let (got, want) = if back {
+                    (got.next_back(), want.next_back())
+                } else {
+                    (got.next(), want.next())
+                };
                 assert_eq!(got.map(|(k, v)| (k, v.get())), want);
             }
             // Each other time the rest is dropped unseen.
@@ -331,7 +367,9 @@ fn churn(witness: &Witness, map: &Map, threads: u64, steps: u64, panics: bool) {
             scope.spawn(move || {
                 let mut rng = Rng(t + 1);
                 let made = |k: u64, n: u64| witness.value(n * KEYS + k);
-                let right = |k: u64, value: &Noted| assert_eq!(value.get() % KEYS, k, "a value of another key");
+                let right = |k: u64, value: &Noted| {
+                    assert_eq!(value.get() % KEYS, k, "a value of another key")
+                };
                 for n in 0..steps {
                     let k = rng.below(KEYS);
                     let key = name(k);
@@ -349,23 +387,40 @@ fn churn(witness: &Witness, map: &Map, threads: u64, steps: u64, panics: bool) {
                         6 => {
                             let pinned = map.pin();
                             let old = pinned.get(&key);
-                            let result = pinned.compare_exchange(&key, old, (n % 3 > 0).then(|| made(k, n)));
+                            let result =
+                                pinned.compare_exchange(&key, old, (n % 3 > 0).then(|| made(k, n)));
                             // What was lent stays, whoever won.
                             old.inspect(|old| right(k, old));
-                            _ = result.inspect_err(|new| _ = new.as_ref().inspect(|new| right(k, new)));
+                            _ = result
+                                .inspect_err(|new| _ = new.as_ref().inspect(|new| right(k, new)));
                         }
                         7 => right(k, &map.get_or_insert_with(&key, || made(k, n))),
-                        8 => _ = map.remove_if(&key, |old| old.get() % 2 == 0).inspect(|old| assert_eq!(old.get() % 2, 0)),
+                        8 => {
+                            _ = map
+                                .remove_if(&key, |old| old.get() % 2 == 0)
+                                .inspect(|old| assert_eq!(old.get() % 2, 0))
+                        }
                         9 => {
-                            if let Some((key, old)) = if n % 2 == 0 { map.pop_first() } else { map.pop_last() } {
+                            if let Some((key, old)) =
+                                if n % 2 == 0 { map.pop_first() } else { map.pop_last() }
+                            {
                                 assert_eq!(key, name(old.get() % KEYS).as_bytes());
                             }
                         }
                         10 => {
                             let (mut range, mut last) = (map.prefix("https://"), Vec::new());
-                            while let Some((key, value)) = if n % 2 == 0 { range.lend() } else { range.lend_back() } {
+                            while let Some((key, value)) =
+                                if n % 2 == 0 { range.lend() } else { range.lend_back() }
+                            {
                                 assert_eq!(key, name(value.get() % KEYS).as_bytes());
-                                assert!(last.is_empty() || if n % 2 == 0 { key > &last[..] } else { key < &last[..] });
+                                assert!(
+                                    last.is_empty()
+                                        || if n % 2 == 0 {
+                                            key > &last[..]
+                                        } else {
+                                            key < &last[..]
+                                        }
+                                );
                                 last = key.to_vec();
                             }
                         }
@@ -374,12 +429,22 @@ fn churn(witness: &Witness, map: &Map, threads: u64, steps: u64, panics: bool) {
                                 0 => drop(map.compute(&key, |_| panic!("on purpose"))),
                                 1 => drop(map.update(&key, |_| panic!("on purpose"))),
                                 2 => drop(map.get_or_insert_with(&key, || panic!("on purpose"))),
-                                _ => map.retain(|_, old| if old.get() % 5 == 0 { panic!("on purpose") } else { old.get() % 7 != 0 }),
+                                _ => map.retain(|_, old| {
+                                    if old.get() % 5 == 0 {
+                                        panic!("on purpose")
+                                    } else {
+                                        old.get() % 7 != 0
+                                    }
+                                }),
                             }));
                             drop(caught);
                         }
                         _ if n % 500 == 0 => map.clear(),
-                        _ => _ = map.update(&key, |old| made(k, old.get() / KEYS + 1)).inspect(|old| right(k, old)),
+                        _ => {
+                            _ = map
+                                .update(&key, |old| made(k, old.get() / KEYS + 1))
+                                .inspect(|old| right(k, old))
+                        }
                     }
                 }
             });
@@ -483,7 +548,9 @@ fn counters_lose_nothing() {
             let map = &map;
             scope.spawn(move || {
                 for i in 0..n {
-                    map.compute(name(i % 13), |count| Some(Box::new(count.map_or(0, |count| **count) + 1)));
+                    map.compute(name(i % 13), |count| {
+                        Some(Box::new(count.map_or(0, |count| **count) + 1))
+                    });
                     // Neighbours come and go, so that the counters' leaf is replaced all the time.
                     let other = format!("{}/{t}", name(i % 17));
                     if i % 2 == 0 {
@@ -505,12 +572,23 @@ fn one_of_many_wins() {
     let winners = |work: &(dyn Fn(u64, u64) -> bool + Sync)| -> usize {
         thread::scope(|scope| {
             let run = |t| scope.spawn(move || (0..n).filter(|i| work(t, *i)).count());
-            (0..4).map(run).collect::<Vec<_>>().into_iter().map(|handle| handle.join().unwrap()).sum()
+            (0..4)
+                .map(run)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .map(|handle| handle.join().unwrap())
+                .sum()
         })
     };
-    assert_eq!(winners(&|t, i| map.compare_exchange(name(i), None, Some(witness.value(t))).is_ok()), n as usize);
+    assert_eq!(
+        winners(&|t, i| map.compare_exchange(name(i), None, Some(witness.value(t))).is_ok()),
+        n as usize
+    );
     assert_eq!(winners(&|_, i| map.remove(name(i)).is_some()), n as usize);
-    assert_eq!(winners(&|t, i| *map.get_or_insert_with(name(i), || witness.value(t)).number == t), n as usize);
+    assert_eq!(
+        winners(&|t, i| *map.get_or_insert_with(name(i), || witness.value(t)).number == t),
+        n as usize
+    );
     assert_eq!(winners(&|_, _| map.pop_first().is_some()), n as usize);
     assert!(map.is_empty());
     witness.settles(0);
@@ -581,7 +659,9 @@ fn drops_may_use_maps() {
         let map = Arc::new(ConcurrentArenaArt::new());
         for t in 0..3 {
             let (map, counts) = (Arc::clone(&map), Arc::clone(&counts));
-            scope.spawn(move || (0..n).for_each(|i| _ = map.insert(name((i + t) % 50), Tail(Arc::clone(&counts)))));
+            scope.spawn(move || {
+                (0..n).for_each(|i| _ = map.insert(name((i + t) % 50), Tail(Arc::clone(&counts))))
+            });
         }
     });
     let end = Instant::now() + Duration::from_secs(60);

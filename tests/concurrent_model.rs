@@ -24,7 +24,9 @@ fn own(map: &mut ConcurrentArt, model: &mut Model, k: &[u8], n: u8) {
         *map = fast.into();
     } else {
         let built = ConcurrentArt::from_sorted(model.iter().map(|(k, v)| (k, *v))).unwrap();
-        assert!(std::mem::replace(map, built).freeze().eq(model.iter().map(|(k, v)| (k.clone(), *v))));
+        assert!(
+            std::mem::replace(map, built).freeze().eq(model.iter().map(|(k, v)| (k.clone(), *v)))
+        );
     }
 }
 

@@ -18,8 +18,10 @@ impl Folder {
     }
 
     fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = std::fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -32,8 +34,11 @@ impl Drop for Folder {
 }
 
 fn pairs(n: u64) -> Vec<(Vec<u8>, u64)> {
-    let mut pairs: Vec<(Vec<u8>, u64)> =
-        (0..n).map(|i| (format!("https://example.org/{:03}/{}", i / 20, i * 7919 % 1000).into_bytes(), i * i)).collect();
+    let mut pairs: Vec<(Vec<u8>, u64)> = (0..n)
+        .map(|i| {
+            (format!("https://example.org/{:03}/{}", i / 20, i * 7919 % 1000).into_bytes(), i * i)
+        })
+        .collect();
     pairs.push((vec![b'x'; 300], 1));
     pairs.push(([vec![b'x'; 300], vec![0xFF]].concat(), 2));
     pairs.sort();
@@ -41,7 +46,8 @@ fn pairs(n: u64) -> Vec<(Vec<u8>, u64)> {
 }
 
 fn kinds() -> Vec<FrozenOptions> {
-    let packed = [SymbolTable::None, SymbolTable::Fsst, SymbolTable::OnPair].map(|symbols| FrozenOptions::new().symbols(symbols));
+    let packed = [SymbolTable::None, SymbolTable::Fsst, SymbolTable::OnPair]
+        .map(|symbols| FrozenOptions::new().symbols(symbols));
     packed.into_iter().chain([FrozenOptions::new().codec(Codec::Fst)]).collect()
 }
 
@@ -93,7 +99,10 @@ fn every_altered_byte_is_noticed() {
                     std::fs::write(&path, &altered).unwrap();
                     // SAFETY: the file is written anew under the same name only after the mapping is gone.
                     if let Ok(mapped) = unsafe { FrozenLayer::open_mapped(&path) } {
-                        assert!(matches!(mapped.verify(), Err(FrozenError::Damaged { part: "content", chunk: Some(_) })));
+                        assert!(matches!(
+                            mapped.verify(),
+                            Err(FrozenError::Damaged { part: "content", chunk: Some(_) })
+                        ));
                         read_all(&mapped, &pairs);
                     }
                 }
@@ -114,7 +123,10 @@ fn every_truncation_is_noticed() {
             if len % 50 == 0 {
                 std::fs::write(&path, &bytes[..len]).unwrap();
                 // SAFETY: nothing is mapped when the file is written anew.
-                assert!(matches!(unsafe { FrozenLayer::open_mapped(&path) }, Err(FrozenError::Truncated)));
+                assert!(matches!(
+                    unsafe { FrozenLayer::open_mapped(&path) },
+                    Err(FrozenError::Truncated)
+                ));
             }
         }
         let mut longer = bytes.clone();
@@ -164,7 +176,8 @@ fn random_damage_does_no_harm() {
 
 /// Makes all checksums right, as who means harm would.
 fn forge(bytes: &mut [u8]) {
-    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
+    let word =
+        |bytes: &[u8], at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
     let footer = bytes.len() - 88;
     let (symbols, count) = (word(bytes, footer), word(bytes, footer + 16));
     let directory = symbols + word(bytes, footer + 8);
@@ -195,7 +208,8 @@ fn forged_files_do_no_harm() {
     for options in kinds() {
         for chunk in [300, 40] {
             let bytes = options.clone().chunk_keys(chunk).from_sorted(&pairs).unwrap().to_bytes();
-            let chunks_end = u64::from_le_bytes(*bytes[bytes.len() - 88..].first_chunk().unwrap()) as usize;
+            let chunks_end =
+                u64::from_le_bytes(*bytes[bytes.len() - 88..].first_chunk().unwrap()) as usize;
             let mut forged = bytes.clone();
             forge(&mut forged);
             assert!(forged == bytes);
@@ -217,7 +231,11 @@ fn forged_files_do_no_harm() {
                     assert_eq!(keys.len(), pairs.len());
                     if layer.chunks() == 1 {
                         assert!(keys.is_sorted_by(|a, b| a < b));
-                        assert!(keys.iter().enumerate().all(|(i, key)| layer.rank(key) == i && layer.contains_key(key)));
+                        assert!(
+                            keys.iter()
+                                .enumerate()
+                                .all(|(i, key)| layer.rank(key) == i && layer.contains_key(key))
+                        );
                     }
                 }
             };
@@ -230,7 +248,8 @@ fn forged_files_do_no_harm() {
                 let mut altered = bytes.clone();
                 for _ in 0..1 + random() % 6 {
                     let at = 16 + (random() % (chunks_end - 16) as u64) as usize;
-                    altered[at] = [0, 0xFF, random() as u8, altered[at].wrapping_add(1)][(random() % 4) as usize];
+                    altered[at] = [0, 0xFF, random() as u8, altered[at].wrapping_add(1)]
+                        [(random() % 4) as usize];
                 }
                 check(altered);
             }
@@ -247,7 +266,9 @@ fn foreign_and_later_files_are_named() {
     later[8] = 9;
     assert!(matches!(FrozenLayer::from_bytes(later), Err(FrozenError::Version { found: 9 })));
     let missing = std::env::temp_dir().join("memkv-there-is-no-such-file");
-    assert!(matches!(FrozenLayer::open(&missing), Err(FrozenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound));
+    assert!(
+        matches!(FrozenLayer::open(&missing), Err(FrozenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound)
+    );
 }
 
 #[test]
@@ -269,7 +290,10 @@ fn saved_layers_open() {
             assert_eq!((copy.codec(), copy.symbols()), (layer.codec(), layer.symbols()));
             assert_eq!(copy.to_bytes(), layer.to_bytes());
         }
-        assert_eq!(mapped.memory_usage().mapped, mapped.memory_usage().keys + mapped.memory_usage().values);
+        assert_eq!(
+            mapped.memory_usage().mapped,
+            mapped.memory_usage().keys + mapped.memory_usage().values
+        );
         // Replaced by another layer, of which the mapping sees nothing.
         FrozenLayer::from_sorted(&[("other", 1)]).unwrap().save(&path).unwrap();
         assert!(mapped.iter().eq(pairs.iter().cloned()));
@@ -339,7 +363,10 @@ fn a_killed_save_leaves_a_whole_file() {
             if let Some(old) = &old {
                 std::fs::write(&path, old).unwrap();
             }
-            let to_its_end = run("a_killed_save_leaves_a_whole_file", &format!("{};{operations}", path.display()));
+            let to_its_end = run(
+                "a_killed_save_leaves_a_whole_file",
+                &format!("{};{operations}", path.display()),
+            );
             let found = std::fs::read(&path).ok();
             kept += usize::from(found == old);
             replaced += usize::from(found.as_ref() == Some(&new));
@@ -362,7 +389,10 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
         let path = folder.file("layer");
         for writes in 1.. {
             for by in ["finish", "finish_file"] {
-                run("a_builder_that_cannot_write_cannot_be_finished", &format!("{};{writes};{by}", path.display()));
+                run(
+                    "a_builder_that_cannot_write_cannot_be_finished",
+                    &format!("{};{writes};{by}", path.display()),
+                );
             }
             if path.exists() {
                 assert!(writes > 10, "{writes}");
@@ -373,7 +403,11 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
         return;
     };
     let parts: Vec<&str> = job.split(';').collect();
-    let mut builder = FrozenLayerBuilder::create(parts[0], FrozenOptions::new().chunk_keys(40).symbols(SymbolTable::None)).unwrap();
+    let mut builder = FrozenLayerBuilder::create(
+        parts[0],
+        FrozenOptions::new().chunk_keys(40).symbols(SymbolTable::None),
+    )
+    .unwrap();
     memkv::fail_after(parts[1].parse().unwrap());
     let is_the_failure = |error: FrozenError| matches!(&error, FrozenError::Io(error) if error.to_string() == "a failure for a test");
     let mut failed = false;
@@ -386,7 +420,11 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
             }
         }
     }
-    let finished = if parts[2] == "finish" { builder.finish().map(|layer| layer.len() as u64) } else { builder.finish_file() };
+    let finished = if parts[2] == "finish" {
+        builder.finish().map(|layer| layer.len() as u64)
+    } else {
+        builder.finish_file()
+    };
     match finished {
         Ok(len) => assert!(!failed && len == 502),
         Err(error) => assert!(is_the_failure(error)),
@@ -398,13 +436,17 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
 fn golden_files_open() {
     let pairs = pairs(60);
     for (name, options) in ["plain", "fsst", "onpair", "fst"].iter().zip(kinds()) {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v1-{name}.frozen"));
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/golden/v1-{name}.frozen"));
         if std::env::var_os("MEMKV_WRITE_GOLDEN").is_some() {
             options.clone().chunk_keys(40).from_sorted(&pairs).unwrap().save(&path).unwrap();
         }
         let layer = FrozenLayer::open(&path).unwrap();
         let built = options.chunk_keys(40).from_sorted(&pairs).unwrap();
-        assert!(built.to_bytes() == std::fs::read(&path).unwrap(), "{name} is built in another way");
+        assert!(
+            built.to_bytes() == std::fs::read(&path).unwrap(),
+            "{name} is built in another way"
+        );
         assert!(layer.iter().eq(pairs.iter().cloned()), "{name}");
         assert!(pairs.iter().all(|(key, value)| layer.get(key) == Some(*value)), "{name}");
     }

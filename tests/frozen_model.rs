@@ -4,8 +4,8 @@ mod common;
 
 use common::{bound, key};
 use memkv::{
-    BuildError, Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, ShardedArt, SymbolTable,
-    ValueWidth,
+    BuildError, Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder,
+    FrozenOptions, ShardedArt, SymbolTable, ValueWidth,
 };
 use proptest::prelude::*;
 use rayon::prelude::*;
@@ -37,7 +37,9 @@ fn in_order(start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
     match (start, end) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
         (Bound::Excluded(a), Bound::Excluded(b)) => a < b,
-        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a <= b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => {
+            a <= b
+        }
     }
 }
 
@@ -50,7 +52,8 @@ fn check_keys(layer: &FrozenLayer, model: &Model, keys: &[Vec<u8>]) {
         assert_eq!(layer.get(key), model.get(key).copied(), "get {key:?}");
         assert_eq!(layer.contains_key(key), model.contains_key(key));
         assert_eq!(layer.rank(key), rank, "rank {key:?}");
-        let prefix = (0..=key.len()).rev().find_map(|len| Some((&key[..len], *model.get(&key[..len])?)));
+        let prefix =
+            (0..=key.len()).rev().find_map(|len| Some((&key[..len], *model.get(&key[..len])?)));
         assert_eq!(layer.get_longest_prefix(key), prefix, "longest prefix of {key:?}");
         let mut lower = layer.lower_bound(key);
         assert_eq!(lower.rank(), rank);
@@ -59,18 +62,26 @@ fn check_keys(layer: &FrozenLayer, model: &Model, keys: &[Vec<u8>]) {
         let behind = rank + usize::from(model.contains_key(key));
         assert_eq!(upper.peek(), sorted.get(behind).map(|k| (&k[..], values[behind])));
         assert_eq!(upper.prev(), behind.checked_sub(1).map(|i| (&sorted[i][..], values[i])));
-        let begin: Vec<_> = model.iter().filter(|(k, _)| k.starts_with(key)).map(|(k, v)| (k.clone(), *v)).collect();
+        let begin: Vec<_> = model
+            .iter()
+            .filter(|(k, _)| k.starts_with(key))
+            .map(|(k, v)| (k.clone(), *v))
+            .collect();
         assert_eq!(layer.prefix(key).len(), begin.len());
         assert!(layer.prefix(key).eq(begin.iter().cloned()));
         assert!(layer.prefix(key).rev().eq(begin.iter().rev().cloned()));
     }
-    assert_eq!(layer.get_many(keys), keys.iter().map(|key| model.get(key).copied()).collect::<Vec<_>>());
+    assert_eq!(
+        layer.get_many(keys),
+        keys.iter().map(|key| model.get(key).copied()).collect::<Vec<_>>()
+    );
 }
 
 fn check_all(layer: &FrozenLayer, model: &Model) {
     assert_eq!(layer.len(), model.len());
     assert_eq!(layer.is_empty(), model.is_empty());
-    let pairs: Vec<(Vec<u8>, u64)> = model.iter().map(|(key, value)| (key.clone(), *value)).collect();
+    let pairs: Vec<(Vec<u8>, u64)> =
+        model.iter().map(|(key, value)| (key.clone(), *value)).collect();
     assert!(layer.iter().eq(pairs.iter().cloned()));
     assert!(layer.iter().rev().eq(pairs.iter().rev().cloned()));
     assert_eq!(layer.par_iter().collect::<Vec<_>>(), pairs);
@@ -162,11 +173,18 @@ proptest! {
 
 /// A URL-like key.
 fn url(i: usize) -> String {
-    format!("https://www.host{}.example/path/{}/page-{}.html", i / 5000, i / 50 % 100, i.wrapping_mul(0x9E37_79B9) % 1_000_000)
+    format!(
+        "https://www.host{}.example/path/{}/page-{}.html",
+        i / 5000,
+        i / 50 % 100,
+        i.wrapping_mul(0x9E37_79B9) % 1_000_000
+    )
 }
 
 fn urls(n: usize) -> Model {
-    (0..n).map(|i| (url(i).into_bytes(), (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (i % 3))).collect()
+    (0..n)
+        .map(|i| (url(i).into_bytes(), (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (i % 3)))
+        .collect()
 }
 
 #[test]
@@ -185,7 +203,10 @@ fn large_layers_answer_as_a_btreemap() {
         for chunk in [1000, 16 * 64 * 8, 1 << 16] {
             let layer = build(&model, &options.clone().chunk_keys(chunk));
             check_all(&layer, &model);
-            assert_eq!(layer.get_many(&some), some.iter().map(|key| model.get(key).copied()).collect::<Vec<_>>());
+            assert_eq!(
+                layer.get_many(&some),
+                some.iter().map(|key| model.get(key).copied()).collect::<Vec<_>>()
+            );
             for key in some.iter().chain(&others) {
                 assert_eq!(layer.get(key), model.get(key).copied());
                 let next = model.range(key.clone()..).next().map(|(k, v)| (&k[..], *v));
@@ -198,7 +219,9 @@ fn large_layers_answer_as_a_btreemap() {
 #[test]
 fn long_keys_and_deep_prefixes() {
     let mut model = Model::new();
-    for len in [0, 1, 15, 16, 17, 253, 254, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537, 200_000] {
+    for len in
+        [0, 1, 15, 16, 17, 253, 254, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537, 200_000]
+    {
         for end in [&b""[..], b"a", b"b", b"\0", b"\xFF"] {
             let mut key = vec![b'k'; len];
             key.extend_from_slice(end);
@@ -243,7 +266,12 @@ fn the_same_bytes_for_any_number_of_threads() {
 
 /// Keys of which a part of a range fills what a thread reads ahead, among others.
 fn with_long_keys() -> Model {
-    let long = |i: usize| ([b"https://www.host1.example/path/", &vec![b'a' + i as u8; 1_500_000][..]].concat(), i as u64);
+    let long = |i: usize| {
+        (
+            [b"https://www.host1.example/path/", &vec![b'a' + i as u8; 1_500_000][..]].concat(),
+            i as u64,
+        )
+    };
     urls(70_000).into_iter().chain((0..20).map(long)).collect()
 }
 
@@ -284,7 +312,9 @@ fn parallel_iterators_make_the_same_layers() {
     for options in options() {
         for options in [options.clone(), options.clone().chunk_keys(700), options.memory(1 << 20)] {
             let layer = build(&model, &options);
-            let made = options.from_par_sorted((0..n as u32).into_par_iter().map(u64::from).map(|i| (key(i), i))).unwrap();
+            let made = options
+                .from_par_sorted((0..n as u32).into_par_iter().map(u64::from).map(|i| (key(i), i)))
+                .unwrap();
             assert!(made.to_bytes() == layer.to_bytes());
             let unsorted = (0..n).map(|i| (key(i * 7919 % n), i * 7919 % n)).collect();
             assert!(options.from_unsorted(unsorted).unwrap().to_bytes() == layer.to_bytes());
@@ -293,9 +323,14 @@ fn parallel_iterators_make_the_same_layers() {
     // The first that is wrong is named, be it inside of what a thread reads or between two.
     for (chunk, wrong) in [(700, 700), (700, 701), (700, 1399), (1, 5), (1 << 16, 40_000)] {
         let options = FrozenOptions::new().chunk_keys(chunk);
-        let pairs = (0..n as u32).into_par_iter().map(u64::from).map(|i| (key(if i == wrong || i == 45_000 { i - 1 } else { i }), i));
+        let pairs = (0..n as u32)
+            .into_par_iter()
+            .map(u64::from)
+            .map(|i| (key(if i == wrong || i == 45_000 { i - 1 } else { i }), i));
         match options.from_par_sorted(pairs) {
-            Err(FrozenError::NotAscending { position, key: named }) => assert_eq!((position, named), (wrong, key(wrong - 1).into_bytes())),
+            Err(FrozenError::NotAscending { position, key: named }) => {
+                assert_eq!((position, named), (wrong, key(wrong - 1).into_bytes()))
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -306,7 +341,11 @@ fn parallel_iterators_make_the_same_layers() {
 fn damaged_layers_thaw_in_order_or_not_at_all() {
     let folder = std::env::temp_dir().join(format!("memkv-thaw-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let bytes = FrozenOptions::new().chunk_keys(5000).from_sorted(&model_pairs(&urls(40_000))).unwrap().to_bytes();
+    let bytes = FrozenOptions::new()
+        .chunk_keys(5000)
+        .from_sorted(&model_pairs(&urls(40_000)))
+        .unwrap()
+        .to_bytes();
     let mut refused = 0;
     for i in 0..60 {
         let mut bytes = bytes.clone();
@@ -336,11 +375,18 @@ fn little_memory_makes_small_chunks() {
         let layer = build(&model, &options);
         // Each ends with the key that makes it 64 KiB.
         let bytes: usize = model.keys().map(Vec::len).sum();
-        assert!((bytes >> 17..=(bytes >> 16) + 1).contains(&layer.chunks()), "{} chunks", layer.chunks());
+        assert!(
+            (bytes >> 17..=(bytes >> 16) + 1).contains(&layer.chunks()),
+            "{} chunks",
+            layer.chunks()
+        );
         assert!(layer.iter().eq(model.iter().map(|(key, value)| (key.clone(), *value))));
         assert!(options.from_sorted(&pairs).unwrap().to_bytes() == layer.to_bytes());
     }
-    assert!(matches!(FrozenOptions::new().memory((1 << 20) - 1).builder(), Err(FrozenError::Option(_))));
+    assert!(matches!(
+        FrozenOptions::new().memory((1 << 20) - 1).builder(),
+        Err(FrozenError::Option(_))
+    ));
 }
 
 #[test]
@@ -353,13 +399,18 @@ fn the_largest_chunks() {
         assert!(matches!(options.from_sorted(&[("a", 1)]), Err(FrozenError::Option(_))));
     }
     // All keys of three bytes, and before them the empty one.
-    let key = |rank: usize| rank.checked_sub(1).map_or(Vec::new(), |i| (i as u32).to_be_bytes()[1..].to_vec());
+    let key = |rank: usize| {
+        rank.checked_sub(1).map_or(Vec::new(), |i| (i as u32).to_be_bytes()[1..].to_vec())
+    };
     let pairs = |len: usize| (0..len).into_par_iter().map(move |rank| (key(rank), rank as u64 * 3));
     for (len, chunks) in [(MOST, 1), (MOST + 1, 2)] {
         let layer = options.clone().chunk_keys(MOST).from_par_sorted(pairs(len)).unwrap();
         assert_eq!((layer.len(), layer.chunks()), (len, chunks));
         for rank in (0..len).step_by(99_991).chain([1, MOST - 2, MOST - 1, len - 1]) {
-            assert_eq!((layer.get(key(rank)), layer.rank(key(rank))), (Some(rank as u64 * 3), rank));
+            assert_eq!(
+                (layer.get(key(rank)), layer.rank(key(rank))),
+                (Some(rank as u64 * 3), rank)
+            );
             assert_eq!(layer.select(rank), Some((key(rank), rank as u64 * 3)));
         }
         assert_eq!((layer.get([0, 0]), layer.rank([0xFF; 4])), (None, len));
@@ -394,7 +445,10 @@ fn wrong_input_is_refused_by_name() {
             let layer = builder.finish().unwrap();
             assert!(layer.iter().map(|(key, _)| key).eq([&b"a"[..], b"b", b"bb", b"c"]));
             let pairs = [("a", 1), ("b", 1), ("bb", 1), (wrong, 2), ("c", 3)];
-            assert_eq!(at(options.from_sorted(&pairs).unwrap_err()), (3, wrong.as_bytes().to_vec()));
+            assert_eq!(
+                at(options.from_sorted(&pairs).unwrap_err()),
+                (3, wrong.as_bytes().to_vec())
+            );
         }
     }
     assert!(matches!(FrozenOptions::new().chunk_keys(0).builder(), Err(FrozenError::Option(_))));
@@ -409,7 +463,10 @@ fn maps_of_any_value_freeze() {
     assert_eq!(layer.get("b"), Some(2));
     let empty = FrozenLayer::from(&FastArt::<u64>::new());
     assert_eq!((empty.len(), empty.get(""), empty.chunks()), (0, None, 0));
-    assert_eq!((empty.first_key_value(), empty.last_key_value(), empty.iter().next()), (None, None, None));
+    assert_eq!(
+        (empty.first_key_value(), empty.last_key_value(), empty.iter().next()),
+        (None, None, None)
+    );
     let clone = layer.clone();
     drop(layer);
     assert_eq!(std::thread::spawn(move || clone.get("b")).join().unwrap(), Some(2));

@@ -10,10 +10,14 @@ fn matches(regex: &RegexAutomaton, key: &[u8]) -> bool {
 
 #[test]
 fn matches_somewhere_or_at_the_ends() {
-    let keys: [&[u8]; 7] = [b"", b"abc", b"xabcx", b"ab", b"\xFFabc\xFF", b"abc\n", "\u{e4}bc".as_bytes()];
+    let keys: [&[u8]; 7] =
+        [b"", b"abc", b"xabcx", b"ab", b"\xFFabc\xFF", b"abc\n", "\u{e4}bc".as_bytes()];
     let check = |pattern: &str, want: &[usize]| {
         let regex = RegexAutomaton::new(pattern).unwrap();
-        assert!((0..keys.len()).filter(|&i| matches(&regex, keys[i])).eq(want.iter().copied()), "{pattern}");
+        assert!(
+            (0..keys.len()).filter(|&i| matches(&regex, keys[i])).eq(want.iter().copied()),
+            "{pattern}"
+        );
     };
     check("abc", &[1, 2, 4, 5]);
     check("^abc", &[1, 5]);
@@ -30,7 +34,8 @@ fn matches_somewhere_or_at_the_ends() {
 #[test]
 fn an_anchored_pattern_excludes() {
     let regex = RegexAutomaton::new("^https://[a-c]").unwrap();
-    let state = |key: &[u8]| key.iter().fold(regex.start(), |state, &byte| regex.accept(&state, byte));
+    let state =
+        |key: &[u8]| key.iter().fold(regex.start(), |state, &byte| regex.accept(&state, byte));
     for key in ["", "https://", "https://bz"] {
         assert!(regex.can_match(&state(key.as_bytes())), "{key}");
     }
@@ -51,8 +56,13 @@ fn patterns_without_an_automaton_are_errors() {
 
 /// Patterns of a small alphabet.
 fn pattern() -> impl Strategy<Value = String> {
-    let leaf =
-        prop_oneof!["[ab\u{e9}]{1,3}", Just(".".to_owned()), Just("[^a]".to_owned()), Just(r"(?s-u:.)".to_owned()), Just("$".to_owned())];
+    let leaf = prop_oneof![
+        "[ab\u{e9}]{1,3}",
+        Just(".".to_owned()),
+        Just("[^a]".to_owned()),
+        Just(r"(?s-u:.)".to_owned()),
+        Just("$".to_owned())
+    ];
     let inside = leaf.prop_recursive(3, 12, 3, |part| {
         prop_oneof![
             (part.clone(), part.clone()).prop_map(|(a, b)| format!("{a}{b}")),
@@ -84,11 +94,21 @@ proptest! {
 
 #[test]
 fn many_keys() {
-    let keys: BTreeSet<String> = (0..5000).map(|i| format!("https://{:x}.example.org/{i}", i * 7919 % 256)).collect();
+    let keys: BTreeSet<String> =
+        (0..5000).map(|i| format!("https://{:x}.example.org/{i}", i * 7919 % 256)).collect();
     let pairs: Vec<(&String, u64)> = keys.iter().zip(0..).collect();
     let layer = FrozenLayer::from_sorted(&pairs).unwrap();
-    let found = |pattern| layer.search(RegexAutomaton::new(pattern).unwrap()).map(|(key, _)| String::from_utf8(key).unwrap());
-    let with = |part: &'static [&str]| keys.iter().filter(move |key| part.iter().any(|part| key.contains(part))).cloned();
+    let found = |pattern| {
+        layer
+            .search(RegexAutomaton::new(pattern).unwrap())
+            .map(|(key, _)| String::from_utf8(key).unwrap())
+    };
+    let with = |part: &'static [&str]| {
+        keys.iter().filter(move |key| part.iter().any(|part| key.contains(part))).cloned()
+    };
     assert!(found(r"^https://[a-c]f\.").eq(with(&["//af.", "//bf.", "//cf."])));
-    assert!(found(r"//7[^.]\..*99$").eq(with(&["//7"]).filter(|key| &key[10..11] == "." && key.ends_with("99"))));
+    assert!(
+        found(r"//7[^.]\..*99$")
+            .eq(with(&["//7"]).filter(|key| &key[10..11] == "." && key.ends_with("99")))
+    );
 }

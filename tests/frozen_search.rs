@@ -54,7 +54,11 @@ impl Automaton for Never {
 }
 
 fn check<A: Automaton>(layer: &FrozenLayer, model: &BTreeMap<Vec<u8>, u64>, automaton: A) {
-    let want: Vec<_> = model.iter().filter(|(key, _)| matches(&automaton, key)).map(|(key, value)| (key.clone(), *value)).collect();
+    let want: Vec<_> = model
+        .iter()
+        .filter(|(key, _)| matches(&automaton, key))
+        .map(|(key, value)| (key.clone(), *value))
+        .collect();
     assert_eq!(layer.search(&automaton).collect::<Vec<_>>(), want);
     let mut search = layer.search(automaton);
     for (key, value) in &want {
@@ -64,7 +68,9 @@ fn check<A: Automaton>(layer: &FrozenLayer, model: &BTreeMap<Vec<u8>, u64>, auto
 }
 
 fn check_all(model: &BTreeMap<Vec<u8>, u64>, text: &str, chunk: usize) {
-    for options in [FrozenOptions::new().symbols(SymbolTable::Fsst), FrozenOptions::new().codec(Codec::Fst)] {
+    for options in
+        [FrozenOptions::new().symbols(SymbolTable::Fsst), FrozenOptions::new().codec(Codec::Fst)]
+    {
         let pairs: Vec<(&Vec<u8>, u64)> = model.iter().map(|(key, value)| (key, *value)).collect();
         let layer = options.chunk_keys(chunk).from_sorted(&pairs).unwrap();
         check(&layer, model, AlwaysMatch);
@@ -77,7 +83,11 @@ fn check_all(model: &BTreeMap<Vec<u8>, u64>, text: &str, chunk: usize) {
         check(&layer, model, Subsequence::new(text).intersection(Str::new("a").starts_with()));
         for distance in [1, 2] {
             check(&layer, model, Levenshtein::new(text, distance).unwrap());
-            check(&layer, model, Levenshtein::new(text, distance).unwrap().union(Str::new("b").starts_with()));
+            check(
+                &layer,
+                model,
+                Levenshtein::new(text, distance).unwrap().union(Str::new("b").starts_with()),
+            );
         }
     }
 }
@@ -102,8 +112,9 @@ proptest! {
 
 #[test]
 fn many_keys() {
-    let model: BTreeMap<Vec<u8>, u64> =
-        (0..20_000u64).map(|i| (format!("https://{}.example/{}", i * 7919 % 1009, i % 31).into_bytes(), i)).collect();
+    let model: BTreeMap<Vec<u8>, u64> = (0..20_000u64)
+        .map(|i| (format!("https://{}.example/{}", i * 7919 % 1009, i % 31).into_bytes(), i))
+        .collect();
     for text in ["https://100.example/7", "https://99", "", "zzz", "https://1008.example/30"] {
         check_all(&model, text, 5000);
     }

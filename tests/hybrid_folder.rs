@@ -15,7 +15,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("memkv-hybrid-folder-{}-{name}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("memkv-hybrid-folder-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         Folder(path)
     }
@@ -41,7 +42,14 @@ fn content(store: &HybridStore) -> Model {
 /// The `i`-th change of a writer, whose keys are its own: a value, or none.
 fn change(writer: usize, i: usize) -> (Vec<u8>, Option<u64>) {
     let key = format!("writer {writer}, key {:02}", i * 7 % 23).into_bytes();
-    (key, (i % 5 != 3).then_some(if i.is_multiple_of(4) { u64::MAX - (i % 2) as u64 } else { i as u64 }))
+    (
+        key,
+        (i % 5 != 3).then_some(if i.is_multiple_of(4) {
+            u64::MAX - (i % 2) as u64
+        } else {
+            i as u64
+        }),
+    )
 }
 
 /// A writer's keys after its first changes.
@@ -79,7 +87,9 @@ fn job(test: &str) -> Option<String> {
 /// Runs one of the tests in a process of its own, and gives what it says, and whether it came to its end.
 fn run(test: &str, job: &str) -> (String, bool) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(JOB, format!("{test}:{job}"));
+    command
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(JOB, format!("{test}:{job}"));
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let all = format!("{said}{}", String::from_utf8_lossy(&output.stderr));
@@ -92,7 +102,8 @@ fn run(test: &str, job: &str) -> (String, bool) {
 fn child() {
     let Some(job) = job("child") else { return };
     let parts: Vec<&str> = job.split(';').collect();
-    let (mode, from): (&str, Vec<usize>) = (parts[1], parts[3].split(',').map(|n| n.parse().unwrap()).collect());
+    let (mode, from): (&str, Vec<usize>) =
+        (parts[1], parts[3].split(',').map(|n| n.parse().unwrap()).collect());
     memkv::crash_after(parts[2].parse().unwrap());
     let wal = match mode {
         "off" => Wal::Off,
@@ -144,17 +155,30 @@ fn crash(mode: &str, writers: usize, most: u64) {
         let found = content(&store);
         for (writer, done) in done.iter_mut().enumerate() {
             let start = format!("has {writer} ");
-            let acknowledged = lines().filter_map(|line| line.strip_prefix(&start)?.parse().ok()).max().unwrap_or(*done);
+            let acknowledged = lines()
+                .filter_map(|line| line.strip_prefix(&start)?.parse().ok())
+                .max()
+                .unwrap_or(*done);
             let prefix = format!("writer {writer},").into_bytes();
-            let mine: Model = found.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(key, value)| (key.clone(), *value)).collect();
+            let mine: Model = found
+                .iter()
+                .filter(|(key, _)| key.starts_with(&prefix))
+                .map(|(key, value)| (key.clone(), *value))
+                .collect();
             // All that was acknowledged; perhaps more, up to what the writer was about to do; in the order in which it was done.
-            let may = acknowledged..=if mode == "synced" { acknowledged + 1 } else { *done + CHANGES };
+            let may =
+                acknowledged..=if mode == "synced" { acknowledged + 1 } else { *done + CHANGES };
             let at = may.clone().find(|&changes| after(writer, changes) == mine);
-            *done = at.unwrap_or_else(|| panic!("operation {operations}: {writer} has {mine:?}, which it had not at {may:?}"));
+            *done = at.unwrap_or_else(|| {
+                panic!("operation {operations}: {writer} has {mine:?}, which it had not at {may:?}")
+            });
         }
         // Without a log it is as its last compaction left it. Nothing is left that does not belong there.
         drop(store);
-        assert!(files(&folder.0).keys().all(|name| !name.ends_with(".tmp")), "after operation {operations}");
+        assert!(
+            files(&folder.0).keys().all(|name| !name.ends_with(".tmp")),
+            "after operation {operations}"
+        );
     }
     assert!(crashes >= most / 2, "{crashes} crashes, {ended} ended");
 }
@@ -206,7 +230,12 @@ fn crash_saves(name: &str, before: impl Fn(&Path) -> Model) {
         }
         assert_eq!(old + new, operations, "operation {operations}: neither old nor new: {found:?}");
         let names = files(&path);
-        assert!(names.keys().all(|name| name == "MANIFEST" || name.starts_with("layer-") || name.starts_with("log-")), "{names:?}");
+        assert!(
+            names.keys().all(|name| name == "MANIFEST"
+                || name.starts_with("layer-")
+                || name.starts_with("log-")),
+            "{names:?}"
+        );
         assert!(names.keys().filter(|name| name.starts_with("layer-")).count() <= 1);
         if to_its_end {
             break;
@@ -270,8 +299,12 @@ fn failing_child_of_two_threads() {
         let done = AtomicBool::new(false);
         let written: Vec<(Vec<u8>, bool)> = std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
-                let keys = (0..).map(|i| format!("round {round}, key {i}")).take_while(|_| !done.load(Relaxed));
-                keys.map(|key| (store.insert(&key, round).is_ok(), key)).map(|(ok, key)| (key.into_bytes(), ok)).collect()
+                let keys = (0..)
+                    .map(|i| format!("round {round}, key {i}"))
+                    .take_while(|_| !done.load(Relaxed));
+                keys.map(|key| (store.insert(&key, round).is_ok(), key))
+                    .map(|(ok, key)| (key.into_bytes(), ok))
+                    .collect()
             });
             store.compact().unwrap();
             // The doc says: until a compaction succeeds.
@@ -315,7 +348,10 @@ fn failing_child_amid_a_compaction() {
     store.compact().unwrap_err();
     for _ in 0..3 {
         assert!(matches!(store.insert("refused", 1), Err(HybridError::Log(_))));
-        assert_eq!((store.get("refused"), store.stats().delta_keys, store.stats().log_bytes), (None, 0, 0));
+        assert_eq!(
+            (store.get("refused"), store.stats().delta_keys, store.stats().log_bytes),
+            (None, 0, 0)
+        );
     }
     fs::remove_dir(folder.join("layer-1")).unwrap();
     store.compact().unwrap();
@@ -336,9 +372,12 @@ fn a_log_whose_predecessor_failed_takes_nothing() {
 
 /// The files of a folder, by their names.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
+    let entries =
+        fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
     let entries = entries.filter(|entry| entry.file_name() != "LOCK");
-    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+    entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect()
 }
 
 fn put(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
@@ -367,7 +406,10 @@ fn folder_amid_a_compaction(folder: &Path) -> Model {
     // The next one merges what is sealed, and then the rest.
     fs::remove_dir(folder.join("layer-2")).unwrap();
     store.compact().unwrap();
-    assert_eq!((store.stats().sealed_bytes, store.stats().delta_keys, store.stats().last_failure), (0, 0, None));
+    assert_eq!(
+        (store.stats().sealed_bytes, store.stats().delta_keys, store.stats().last_failure),
+        (0, 0, None)
+    );
     assert_eq!(content(&store), after(0, 40));
     drop(store);
     assert_eq!(files(folder).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-3", "log-4"]);
@@ -420,14 +462,20 @@ fn damage_is_found_out_and_named() {
         put_other(None);
         let error = open_damaged(&folder.0, name);
         // Where the last log is missing, the one before says that there should be one.
-        assert!(matches!(&error, HybridError::Missing { file } if file.ends_with(name)), "{name}: {error}");
+        assert!(
+            matches!(&error, HybridError::Missing { file } if file.ends_with(name)),
+            "{name}: {error}"
+        );
         let last_log = name == "log-3";
         for len in (0..bytes.len()).step_by(if bytes.len() > 1000 { 37 } else { 1 }) {
             put_other(Some(bytes[..len].to_vec()));
             if last_log && len >= 24 {
                 // As a crash would leave it.
                 let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
-                assert!((36..40).any(|changes| after(0, changes) == content(&store)), "{name} of {len} bytes");
+                assert!(
+                    (36..40).any(|changes| after(0, changes) == content(&store)),
+                    "{name} of {len} bytes"
+                );
             } else {
                 open_damaged(&folder.0, &format!("{name} of {len} bytes"));
             }
@@ -451,7 +499,9 @@ fn damage_is_found_out_and_named() {
         }
     }
     let other = Folder::new("damage-other");
-    HybridStore::from(memkv::FrozenLayer::from_sorted(&[("a", 1)]).unwrap()).save(&other.0).unwrap();
+    HybridStore::from(memkv::FrozenLayer::from_sorted(&[("a", 1)]).unwrap())
+        .save(&other.0)
+        .unwrap();
     put(&folder.0, &whole);
     fs::copy(other.0.join("layer-1"), folder.0.join("layer-1")).unwrap();
     assert!(matches!(open_damaged(&folder.0, "another layer"), HybridError::Damaged { .. }));
@@ -460,7 +510,11 @@ fn damage_is_found_out_and_named() {
 #[test]
 fn a_log_does_not_grow_for_ever() {
     let folder = Folder::new("grow");
-    let store = HybridStore::open_with(&folder.0, options(Wal::Buffered).background(true).compact_log(20_000)).unwrap();
+    let store = HybridStore::open_with(
+        &folder.0,
+        options(Wal::Buffered).background(true).compact_log(20_000),
+    )
+    .unwrap();
     let begin = std::time::Instant::now();
     while store.stats().compactions < 2 {
         // Nothing is left of it but notes.
@@ -487,7 +541,13 @@ fn a_log_does_not_grow_for_ever_across_processes() {
         let store = HybridStore::open_with(&folder.0, options()).unwrap();
         store.insert("key", i).unwrap();
         drop(store);
-        most = most.max(files(&folder.0).iter().filter(|(name, _)| name.starts_with("log-")).map(|(_, bytes)| bytes.len()).sum());
+        most = most.max(
+            files(&folder.0)
+                .iter()
+                .filter(|(name, _)| name.starts_with("log-"))
+                .map(|(_, bytes)| bytes.len())
+                .sum(),
+        );
     }
     assert!((1000..4000).contains(&most), "{most}");
     assert_eq!(HybridStore::open(&folder.0).unwrap().get("key"), Some(199));
@@ -520,10 +580,25 @@ fn a_base_that_has_grown_gets_new_symbols() {
     let options = || HybridOptions::new().background(false);
     let folder = Folder::new("symbols");
     // Numbers at first, later words.
-    let words = ["apple", "banana", "cherry", "damson", "elderberry", "fig", "grape", "hawthorn", "juniper", "lemon", "mulberry"];
+    let words = [
+        "apple",
+        "banana",
+        "cherry",
+        "damson",
+        "elderberry",
+        "fig",
+        "grape",
+        "hawthorn",
+        "juniper",
+        "lemon",
+        "mulberry",
+    ];
     let url = |i: usize| match i {
         0..2000 => format!("{i:06}"),
-        _ => [7, 5, 3, 2].map(|by| words[i.wrapping_mul(0x9E37_79B9) / by % words.len()]).join("-") + &i.to_string(),
+        _ => {
+            [7, 5, 3, 2].map(|by| words[i.wrapping_mul(0x9E37_79B9) / by % words.len()]).join("-")
+                + &i.to_string()
+        }
     };
     let mut store = HybridStore::open_with(&folder.0, options()).unwrap();
     let mut keys = 0;
@@ -556,7 +631,9 @@ fn later_versions_are_refused_by_name() {
         let mut files = whole.clone();
         files.get_mut(name).unwrap()[8] = 9;
         put(&folder.0, &files);
-        assert!(matches!(open_damaged(&folder.0, name), HybridError::Version { file, found: 9 } if file.ends_with(name)));
+        assert!(
+            matches!(open_damaged(&folder.0, name), HybridError::Version { file, found: 9 } if file.ends_with(name))
+        );
     }
 }
 
@@ -594,6 +671,7 @@ fn a_folder_is_open_in_one_place_at_a_time() {
 
 #[test]
 fn values_that_would_be_lost_are_refused() {
-    let options = HybridOptions::new().frozen(memkv::FrozenOptions::new().values(memkv::ValueWidth::None));
+    let options =
+        HybridOptions::new().frozen(memkv::FrozenOptions::new().values(memkv::ValueWidth::None));
     assert!(matches!(HybridStore::with_options(options), Err(HybridError::Option(_))));
 }

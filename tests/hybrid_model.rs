@@ -18,7 +18,11 @@ struct Folder(PathBuf);
 impl Folder {
     fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let path = std::env::temp_dir().join(format!("memkv-hybrid-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed)));
+        let path = std::env::temp_dir().join(format!(
+            "memkv-hybrid-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Relaxed)
+        ));
         let _ = std::fs::remove_dir_all(&path);
         Folder(path)
     }
@@ -82,7 +86,8 @@ fn options(chunk: usize, wal: Wal) -> HybridOptions {
 fn check_all(store: &HybridStore, model: &Model) {
     assert_eq!(store.len(), model.len());
     assert_eq!(store.is_empty(), model.is_empty());
-    let pairs: Vec<(Vec<u8>, u64)> = model.iter().map(|(key, value)| (key.clone(), *value)).collect();
+    let pairs: Vec<(Vec<u8>, u64)> =
+        model.iter().map(|(key, value)| (key.clone(), *value)).collect();
     assert!(store.iter().eq(pairs.iter().cloned()));
     assert!(store.iter().rev().eq(pairs.iter().rev().cloned()));
     assert_eq!(store.iter().count(), pairs.len());
@@ -90,7 +95,10 @@ fn check_all(store: &HybridStore, model: &Model) {
     assert_eq!(store.last_key_value(), pairs.last().cloned());
     let mut keys: Vec<Vec<u8>> = model.keys().cloned().collect();
     keys.extend(pairs.iter().map(|(key, _)| [&key[..], b"!"].concat()));
-    assert_eq!(store.get_many(&keys), keys.iter().map(|key| model.get(key).copied()).collect::<Vec<_>>());
+    assert_eq!(
+        store.get_many(&keys),
+        keys.iter().map(|key| model.get(key).copied()).collect::<Vec<_>>()
+    );
     for key in keys {
         assert_eq!(store.get(&key), model.get(&key).copied());
         assert_eq!(store.contains_key(&key), model.contains_key(&key));
@@ -109,7 +117,9 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
     let nth = |model: &Model, n: usize| model.keys().nth(n % model.len().max(1)).cloned();
     for op in ops {
         match op {
-            Op::Insert(key, value) => assert_eq!(store.insert(&key, value).unwrap(), model.insert(key, value)),
+            Op::Insert(key, value) => {
+                assert_eq!(store.insert(&key, value).unwrap(), model.insert(key, value))
+            }
             Op::Remove(key) => assert_eq!(store.remove(&key).unwrap(), model.remove(&key)),
             Op::RemoveNth(n) => {
                 if let Some(key) = nth(&model, n) {
@@ -134,7 +144,10 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
             Op::Add(key) => {
                 let old = model.get(&key).copied();
                 let add = |old: Option<u64>| old.map_or(u64::MAX - 1, |old| old.wrapping_add(1));
-                assert_eq!(store.compute(&key, |old| Some(add(old))).unwrap(), (old, Some(add(old))));
+                assert_eq!(
+                    store.compute(&key, |old| Some(add(old))).unwrap(),
+                    (old, Some(add(old)))
+                );
                 model.insert(key, add(old));
             }
             Op::Get(key) => assert_eq!(store.get(&key), model.get(&key).copied()),
@@ -148,7 +161,10 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
                 assert!(range.eq(want));
             }
             Op::Prefix(prefix) => {
-                let want = model.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(key, value)| (key.clone(), *value));
+                let want = model
+                    .iter()
+                    .filter(|(key, _)| key.starts_with(&prefix))
+                    .map(|(key, value)| (key.clone(), *value));
                 assert!(store.prefix(&prefix).eq(want));
             }
             Op::Compact => {
@@ -242,7 +258,8 @@ fn writes_in_one_place_leave_the_other_chunks_alone() {
     let mut sorted = pairs.clone();
     sorted.sort();
     let base = frozen.from_sorted(&sorted).unwrap();
-    let store = HybridStore::with_base(base, HybridOptions::new().frozen(frozen).background(false)).unwrap();
+    let store = HybridStore::with_base(base, HybridOptions::new().frozen(frozen).background(false))
+        .unwrap();
     for (key, _) in &sorted[40_000..45_000] {
         store.insert(key, 1).unwrap();
     }
@@ -268,7 +285,10 @@ fn writes_in_one_place_leave_the_other_chunks_alone() {
 
 #[test]
 fn the_background_compacts() {
-    let options = HybridOptions::new().compact_bytes(64 << 10).compact_percent(1).frozen(FrozenOptions::new().chunk_keys(5000));
+    let options = HybridOptions::new()
+        .compact_bytes(64 << 10)
+        .compact_percent(1)
+        .frozen(FrozenOptions::new().chunk_keys(5000));
     let store = HybridStore::with_options(options).unwrap();
     for i in 0..60_000 {
         store.insert(url(i), i as u64).unwrap();

@@ -11,7 +11,8 @@ use std::thread;
 fn store(pairs: &[(String, u64)]) -> HybridStore {
     let frozen = FrozenOptions::new().chunk_keys(64).symbols(SymbolTable::None);
     let base = frozen.from_sorted(pairs).unwrap();
-    HybridStore::with_base(base, HybridOptions::new().frozen(frozen).background(false).threads(1)).unwrap()
+    HybridStore::with_base(base, HybridOptions::new().frozen(frozen).background(false).threads(1))
+        .unwrap()
 }
 
 /// Some of the values are those that stand for something else inside.
@@ -33,13 +34,17 @@ impl Subject for &HybridStore {
             Call::Get(k) => value(HybridStore::get(self, key(k))),
             Call::Insert(k, v) => value(self.insert(key(k), inside(v)).unwrap()),
             Call::Remove(k) => value(self.remove(key(k)).unwrap()),
-            Call::Add(k) => value(self.compute(key(k), |v| Some(inside(v.map_or(0, outside) + 1))).unwrap().0),
+            Call::Add(k) => {
+                value(self.compute(key(k), |v| Some(inside(v.map_or(0, outside) + 1))).unwrap().0)
+            }
             Call::Exchange(k, current, new) => {
-                let exchanged = self.compare_exchange(key(k), current.map(inside), new.map(inside)).unwrap();
+                let exchanged =
+                    self.compare_exchange(key(k), current.map(inside), new.map(inside)).unwrap();
                 Answer::Exchange(exchanged.map(|v| v.map(outside)).map_err(|v| v.map(outside)))
             }
             Call::RemoveIfEven(k) => {
-                let (old, new) = self.compute(key(k), |v| v.filter(|&v| !outside(v).is_multiple_of(2))).unwrap();
+                let (old, new) =
+                    self.compute(key(k), |v| v.filter(|&v| !outside(v).is_multiple_of(2))).unwrap();
                 value(old.filter(|_| new.is_none()))
             }
             Call::Pop | Call::Clear => unreachable!("not of the whole store"),
@@ -50,7 +55,8 @@ impl Subject for &HybridStore {
 #[test]
 fn histories_through_seals_and_swaps_are_linearizable() {
     // With a base around the keys and none below them, and later below them, too.
-    let pairs: Vec<(String, u64)> = (0..300).map(|i| (format!("key/{:02}/{i:03}", i / 10 * 3), i)).collect();
+    let pairs: Vec<(String, u64)> =
+        (0..300).map(|i| (format!("key/{:02}/{i:03}", i / 10 * 3), i)).collect();
     let store = store(&pairs);
     let compact = |seed| {
         for _ in 0..=seed % 3 {
@@ -82,7 +88,12 @@ fn scans_and_sums_while_it_is_compacted() {
                     store.compute(stays(i), |value| value.map(|value| value + 1)).unwrap();
                     added.fetch_add(1, Relaxed);
                     let other = format!("stays/{i:05}/{t}");
-                    if random >> 20 & 1 == 0 { store.insert(&other, u64::MAX) } else { store.remove(&other) }.unwrap();
+                    if random >> 20 & 1 == 0 {
+                        store.insert(&other, u64::MAX)
+                    } else {
+                        store.remove(&other)
+                    }
+                    .unwrap();
                 }
             });
         }
@@ -108,7 +119,9 @@ fn scans_and_sums_while_it_is_compacted() {
         }
         done.store(true, Relaxed);
     });
-    let sum = |store: &HybridStore| store.iter().filter(|(key, _)| key.len() == 11).map(|(_, value)| value).sum::<u64>();
+    let sum = |store: &HybridStore| {
+        store.iter().filter(|(key, _)| key.len() == 11).map(|(_, value)| value).sum::<u64>()
+    };
     let added = added.into_inner();
     assert_eq!((sum(&store), store.len()), (added, store.iter().count()));
     store.compact().unwrap();
@@ -117,7 +130,9 @@ fn scans_and_sums_while_it_is_compacted() {
 
 #[test]
 fn many_threads_share_one_store_and_each_keeps_its_own() {
-    let store = HybridStore::with_options(HybridOptions::new().compact_bytes(1 << 14).compact_percent(0)).unwrap();
+    let store =
+        HybridStore::with_options(HybridOptions::new().compact_bytes(1 << 14).compact_percent(0))
+            .unwrap();
     thread::scope(|scope| {
         for t in 0..4u64 {
             let store = &store;
@@ -125,7 +140,10 @@ fn many_threads_share_one_store_and_each_keeps_its_own() {
                 for i in 0..6000u64 {
                     assert_eq!(store.insert(format!("{t}/{i:04}"), i).unwrap(), None);
                     let earlier = i / 2;
-                    assert_eq!(store.get(format!("{t}/{earlier:04}")), if earlier % 3 == 0 && earlier < i { None } else { Some(earlier) });
+                    assert_eq!(
+                        store.get(format!("{t}/{earlier:04}")),
+                        if earlier % 3 == 0 && earlier < i { None } else { Some(earlier) }
+                    );
                     if i % 3 == 0 {
                         assert_eq!(store.remove(format!("{t}/{i:04}")).unwrap(), Some(i));
                     }
@@ -135,7 +153,10 @@ fn many_threads_share_one_store_and_each_keeps_its_own() {
     });
     assert_eq!(store.len(), 4 * 4000);
     store.compact().unwrap();
-    assert_eq!((store.len(), store.iter().count(), store.stats().base_keys), (16_000, 16_000, 16_000));
+    assert_eq!(
+        (store.len(), store.iter().count(), store.stats().base_keys),
+        (16_000, 16_000, 16_000)
+    );
     assert!(store.stats().compactions > 1);
 }
 
@@ -155,8 +176,10 @@ fn one_thread_of_a_pool_compacts_at_two_places() {
 /// Values of another map that write to the store, or compact it, when they are dropped: on any thread, at any time.
 #[test]
 fn drops_use_a_store_while_it_compacts() {
-    static STORE: std::sync::LazyLock<HybridStore> =
-        std::sync::LazyLock::new(|| HybridStore::with_options(HybridOptions::new().compact_bytes(1 << 12).compact_percent(0)).unwrap());
+    static STORE: std::sync::LazyLock<HybridStore> = std::sync::LazyLock::new(|| {
+        HybridStore::with_options(HybridOptions::new().compact_bytes(1 << 12).compact_percent(0))
+            .unwrap()
+    });
     struct WritesBack(u64);
     impl Drop for WritesBack {
         fn drop(&mut self) {
@@ -184,7 +207,10 @@ fn drops_use_a_store_while_it_compacts() {
 #[test]
 fn nothing_is_not_compacted_for_ever() {
     comes_back(|| {
-        let store = HybridStore::with_options(HybridOptions::new().compact_bytes(0).compact_percent(0).compact_log(0)).unwrap();
+        let store = HybridStore::with_options(
+            HybridOptions::new().compact_bytes(0).compact_percent(0).compact_log(0),
+        )
+        .unwrap();
         for i in 0..1000u64 {
             store.insert(i.to_be_bytes(), i).unwrap();
         }

@@ -47,12 +47,16 @@ fn scans(map: &FastArt, model: &BTreeMap<Vec<u8>, u64>, rng: &mut Rng) {
             end.push(0);
         }
         let range = (Included(&start[..]), Excluded(&end[..]));
-        let want: Vec<_> = model.range::<[u8], _>(range).map(|(key, value)| (key.clone(), *value)).collect();
+        let want: Vec<_> =
+            model.range::<[u8], _>(range).map(|(key, value)| (key.clone(), *value)).collect();
         assert_eq!(map.range::<[u8], _>(range).collect::<Vec<_>>(), want);
         assert!(map.range::<[u8], _>(range).rev().eq(want.iter().rev().cloned()));
         assert_eq!(map.range::<[u8], _>(range).count(), want.len());
         let prefix = &start[..rng.below(start.len() + 1)];
-        let want = model.range::<[u8], _>((Included(prefix), Unbounded)).take_while(|(key, _)| key.starts_with(prefix)).count();
+        let want = model
+            .range::<[u8], _>((Included(prefix), Unbounded))
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .count();
         assert_eq!(map.count_prefix(prefix), want);
     }
 }
@@ -118,13 +122,20 @@ fn uuids_as_text() {
     holds((0..N).map(|_| {
         let (a, b) = (rng.next(), rng.next());
         let (time, rest) = (a >> 32, b & 0xFFFF_FFFF_FFFF);
-        format!("{time:08x}-{:04x}-4{:03x}-a{:03x}-{rest:012x}", (a >> 16) & 0xFFFF, a & 0xFFF, b >> 52).into_bytes()
+        format!(
+            "{time:08x}-{:04x}-4{:03x}-a{:03x}-{rest:012x}",
+            (a >> 16) & 0xFFFF,
+            a & 0xFFF,
+            b >> 52
+        )
+        .into_bytes()
     }));
 }
 
 /// A word of syllables, some of them much more frequent than others.
 fn word(rng: &mut Rng) -> String {
-    const SYLLABLES: [&str; 12] = ["an", "ber", "con", "de", "er", "in", "ing", "re", "st", "tion", "un", "y"];
+    const SYLLABLES: [&str; 12] =
+        ["an", "ber", "con", "de", "er", "in", "ing", "re", "st", "tion", "un", "y"];
     let (n, mut word) = (2 + rng.below(4), String::new());
     for _ in 0..n {
         word += SYLLABLES[rng.below(12).min(rng.below(12))];
@@ -135,18 +146,30 @@ fn word(rng: &mut Rng) -> String {
 #[test]
 fn words() {
     let mut rng = Rng(4);
-    holds(
-        (0..N).map(|i| if i % 4 == 0 { word(&mut rng) + &word(&mut rng) } else { word(&mut rng) + &format!("{}", i % 900) }.into_bytes()),
-    );
+    holds((0..N).map(|i| {
+        if i % 4 == 0 {
+            word(&mut rng) + &word(&mut rng)
+        } else {
+            word(&mut rng) + &format!("{}", i % 900)
+        }
+        .into_bytes()
+    }));
 }
 
 #[test]
 fn domains() {
     let mut rng = Rng(5);
     const TOP: [&str; 4] = ["com", "org", "example", "net"];
-    holds(
-        (0..N).map(|i| format!("{}.{}-{}.{}", TOP[rng.below(4)], word(&mut rng), i % 7000, ["www", "mail", "a", ""][i % 4]).into_bytes()),
-    );
+    holds((0..N).map(|i| {
+        format!(
+            "{}.{}-{}.{}",
+            TOP[rng.below(4)],
+            word(&mut rng),
+            i % 7000,
+            ["www", "mail", "a", ""][i % 4]
+        )
+        .into_bytes()
+    }));
 }
 
 #[test]
@@ -186,6 +209,9 @@ fn hot_spot() {
 #[test]
 fn extreme_bytes() {
     holds((0..N).map(|i| {
-        (0..15).map(|bit| if ((i * 7 % 32_768) >> bit) & 1 == 0 { 0 } else { 0xFF }).chain([0; 3].into_iter().take(i % 4)).collect()
+        (0..15)
+            .map(|bit| if ((i * 7 % 32_768) >> bit) & 1 == 0 { 0 } else { 0xFF })
+            .chain([0; 3].into_iter().take(i % 4))
+            .collect()
     }));
 }

@@ -19,8 +19,14 @@ fn the_checker_finds_what_is_wrong() {
     assert!(is_linearizable(&[insert, late], [None; KEYS]));
     assert!(!is_linearizable(&[insert, early], [None; KEYS]));
     // The same reading is right if it began before the insert ended.
-    assert!(is_linearizable(&[Event { end: 3, ..insert }, Event { begin: 1, end: 2, ..early }], [None; KEYS]));
-    let lost = [event(Call::Add(1), Answer::Value(Some(1)), 0, 2), event(Call::Add(1), Answer::Value(Some(1)), 1, 3)];
+    assert!(is_linearizable(
+        &[Event { end: 3, ..insert }, Event { begin: 1, end: 2, ..early }],
+        [None; KEYS]
+    ));
+    let lost = [
+        event(Call::Add(1), Answer::Value(Some(1)), 0, 2),
+        event(Call::Add(1), Answer::Value(Some(1)), 1, 3),
+    ];
     assert!(!is_linearizable(&lost, [None, Some(1), None]));
 }
 
@@ -43,7 +49,13 @@ fn histories_of(rounds: u64, threads: u64, calls: u64, whole: bool) {
         |seed| {
             if !whole {
                 // Neighbours come and go: splits and merges around the keys.
-                (0..40).for_each(|i| _ = if seed % 2 == 0 { map.remove(around(i)) } else { map.insert(around(i), seed) });
+                (0..40).for_each(|i| {
+                    _ = if seed % 2 == 0 {
+                        map.remove(around(i))
+                    } else {
+                        map.insert(around(i), seed)
+                    }
+                });
             }
         },
     );

@@ -47,7 +47,9 @@ fn maps_of<V: Value>(what: &str, n: usize, value: impl Fn(usize) -> V) {
     alone(|| {
         let start = LIVE.load(Relaxed);
         let mut map = FastArt::new();
-        let agrees = |map: &FastArt<V>, what| agree(what, start, size_of::<FastArt<V>>(), map.memory_usage().total());
+        let agrees = |map: &FastArt<V>, what| {
+            agree(what, start, size_of::<FastArt<V>>(), map.memory_usage().total())
+        };
         (0..n).for_each(|i| _ = map.insert(url(i), value(i)));
         agrees(&map, what);
         // What the pool holds in reserve may differ, nothing else.
@@ -64,7 +66,11 @@ fn maps_of<V: Value>(what: &str, n: usize, value: impl Fn(usize) -> V) {
         let all: Vec<_> = map.keys().collect();
         all.iter().for_each(|key| assert!(map.remove(key).is_some()));
         assert_eq!(map.memory_usage().total(), size_of::<FastArt<V>>());
-        assert!(pool::usage().reserved <= 64 << 10, "{what}: {:?} after the last key", pool::usage());
+        assert!(
+            pool::usage().reserved <= 64 << 10,
+            "{what}: {:?} after the last key",
+            pool::usage()
+        );
     });
 }
 
@@ -115,7 +121,11 @@ fn sets_and_bulk_loads_say_what_they_take() {
         keys.dedup();
         let pairs = || keys.iter().map(|key| (key, 1u32));
         let total = |map: &FastArt<u32>| map.memory_usage().total();
-        drop(says_what_it_takes("set", || FastSet::from_sorted(&keys).unwrap(), |set| set.memory_usage().total()));
+        drop(says_what_it_takes(
+            "set",
+            || FastSet::from_sorted(&keys).unwrap(),
+            |set| set.memory_usage().total(),
+        ));
         drop(says_what_it_takes("bulk", || FastArt::from_sorted(pairs()).unwrap(), total));
         drop(says_what_it_takes("collected", || pairs().collect(), total));
         let grow = || {
@@ -144,7 +154,11 @@ fn small_maps_are_small() {
             map.extend((0..1000).map(|i| (url(i), i as u64)));
             map
         };
-        let standard = taken(|| (0..1000).map(|i| (url(i).into_bytes().into_boxed_slice(), i as u64)).collect::<BTreeMap<_, _>>());
+        let standard = taken(|| {
+            (0..1000)
+                .map(|i| (url(i).into_bytes().into_boxed_slice(), i as u64))
+                .collect::<BTreeMap<_, _>>()
+        });
         assert!(taken(grown) <= standard, "{} bytes, BTreeMap {standard}", taken(grown));
     });
 }
@@ -162,7 +176,10 @@ fn churn_takes_no_more_and_more() {
         for round in 0..12 {
             // A third goes, another one each round, and comes back in another order.
             (0..n).filter(|i| i % 3 == round % 3).for_each(|i| _ = map.remove(url(i)));
-            (0..n).rev().filter(|i| i % 3 == round % 3).for_each(|i| _ = map.insert(url(i), round as u64));
+            (0..n)
+                .rev()
+                .filter(|i| i % 3 == round % 3)
+                .for_each(|i| _ = map.insert(url(i), round as u64));
             highest.push(LIVE.load(Relaxed));
         }
         map.check().unwrap();
@@ -187,7 +204,9 @@ fn arena_of<T: Clone>(value: T) {
         let set = nodes(keys.memory_usage());
         drop(keys);
         let total = |map: &ArenaArt<T>| map.memory_usage().total();
-        let insert_all = || (0..n).fold(ArenaArt::new(), |mut map, i| (map.insert(url(i), value.clone()), map).1);
+        let insert_all = || {
+            (0..n).fold(ArenaArt::new(), |mut map, i| (map.insert(url(i), value.clone()), map).1)
+        };
         let before = LIVE.load(Relaxed);
         let mut map = says_what_it_takes("arena", insert_all, total);
         let (len, usage) = (map.len(), map.memory_usage());
@@ -202,7 +221,11 @@ fn arena_of<T: Clone>(value: T) {
         assert!(usage.slack <= n * 3 / 4 + len * size_of::<T>() * 2 / 3, "{usage:?}");
         map.shrink_to_fit();
         agree("shrunk", before, size_of_val(&map), total(&map));
-        assert!(map.memory_usage().slack <= len * 3 / 4 + 256 * size_of::<T>(), "{:?}", map.memory_usage());
+        assert!(
+            map.memory_usage().slack <= len * 3 / 4 + 256 * size_of::<T>(),
+            "{:?}",
+            map.memory_usage()
+        );
 
         let all: Vec<_> = map.keys().collect();
         all.iter().for_each(|key| assert!(map.remove(key).is_some()));
@@ -223,13 +246,17 @@ fn arenas_say_what_they_take() {
 fn arenas_give_values_back() {
     alone(|| {
         let before = LIVE.load(Relaxed);
-        let mut map: ArenaArt<Box<[u8]>> = (0..50_000).map(|i| (url(i), url(i).into_bytes().into())).collect();
+        let mut map: ArenaArt<Box<[u8]>> =
+            (0..50_000).map(|i| (url(i), url(i).into_bytes().into())).collect();
         map.extend((0..50_000).map(|i| (url(i), url(i + 1).into_bytes().into())));
         let held = LIVE.load(Relaxed) - before;
         let mut highest = 0;
         for round in 0..8 {
             (0..50_000).filter(|i| i % 5 == round % 5).for_each(|i| _ = map.remove(url(i)));
-            (0..50_000).rev().filter(|i| i % 5 == round % 5).for_each(|i| _ = map.insert(url(i), url(i + 1).into_bytes().into()));
+            (0..50_000)
+                .rev()
+                .filter(|i| i % 5 == round % 5)
+                .for_each(|i| _ = map.insert(url(i), url(i + 1).into_bytes().into()));
             highest = highest.max(LIVE.load(Relaxed) - before);
         }
         map.check().unwrap();
@@ -243,7 +270,13 @@ fn small_arenas_are_small() {
         assert!(taken(ArenaArt::<u64>::new) <= 256);
         assert!(taken(|| ArenaArt::from([("key", 1u64)])) <= 1 << 10);
         let grown = |n| taken(|| (0..n).map(|i| (url(i), [i; 8])).collect::<ArenaArt<_>>());
-        let standard = |n| taken(|| (0..n).map(|i| (url(i).into_bytes().into_boxed_slice(), [i; 8])).collect::<BTreeMap<_, _>>());
+        let standard = |n| {
+            taken(|| {
+                (0..n)
+                    .map(|i| (url(i).into_bytes().into_boxed_slice(), [i; 8]))
+                    .collect::<BTreeMap<_, _>>()
+            })
+        };
         for n in [10, 100, 1000] {
             assert!(grown(n) <= standard(n), "{n}: {} bytes, BTreeMap {}", grown(n), standard(n));
         }

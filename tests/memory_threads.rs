@@ -57,7 +57,8 @@ fn maps_filled_by_threads_leave_little_idle() {
         let map = ConcurrentArt::new();
         thread::scope(|scope| {
             let map = &map;
-            let work = move |t| (t..n).step_by(THREADS).for_each(|i| _ = map.insert(url(i), i as u64));
+            let work =
+                move |t| (t..n).step_by(THREADS).for_each(|i| _ = map.insert(url(i), i as u64));
             let handles: Vec<_> = (0..THREADS).map(|t| scope.spawn(move || work(t))).collect();
             // So each has handed over what it retired; the end of a scope does not wait for that.
             handles.into_iter().for_each(|handle| handle.join().unwrap());

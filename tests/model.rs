@@ -91,7 +91,12 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
             }
         }
         Op::RemoveEvery(n) => {
-            let keys: Vec<_> = model.keys().enumerate().filter(|(i, _)| i % usize::from(n) != 0).map(|(_, k)| k.clone()).collect();
+            let keys: Vec<_> = model
+                .keys()
+                .enumerate()
+                .filter(|(i, _)| i % usize::from(n) != 0)
+                .map(|(_, k)| k.clone())
+                .collect();
             for k in keys {
                 assert_eq!(map.remove(&k), model.remove(&k));
             }
@@ -101,7 +106,10 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
             assert_eq!(map.contains_key(&k), model.contains_key(&k));
         }
         Op::GetMut(k, v) => {
-            assert_eq!(map.get_mut(&k).map(|mut at| std::mem::replace(&mut *at, v)), model.get(&k).copied());
+            assert_eq!(
+                map.get_mut(&k).map(|mut at| std::mem::replace(&mut *at, v)),
+                model.get(&k).copied()
+            );
             model.entry(k).and_modify(|at| *at = v);
         }
         Op::Entry(k, v) => {
@@ -114,7 +122,11 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
             common::is_both_ways(range, want);
         }
         Op::Prefix(p) => {
-            let want: Vec<_> = model.iter().filter(|(k, _)| k.starts_with(&p)).map(|(k, v)| (k.clone(), *v)).collect();
+            let want: Vec<_> = model
+                .iter()
+                .filter(|(k, _)| k.starts_with(&p))
+                .map(|(k, v)| (k.clone(), *v))
+                .collect();
             assert_eq!(map.count_prefix(&p), want.len());
             assert_eq!(map.prefix(&p).collect::<Vec<_>>(), want);
         }
@@ -135,7 +147,10 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
             assert_eq!(map.remove_prefix(&p), before - model.len());
         }
         Op::PopFirst => {
-            assert_eq!(map.first_key_value(), model.first_key_value().map(|(k, v)| (k.clone(), *v)));
+            assert_eq!(
+                map.first_key_value(),
+                model.first_key_value().map(|(k, v)| (k.clone(), *v))
+            );
             assert_eq!(map.pop_first(), model.pop_first());
         }
         Op::PopLast => {
@@ -182,7 +197,11 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
             let mut cursor = map.cursor();
             cursor.seek(&k);
             for forward in steps {
-                let want = if forward { keys.get(at) } else { at.checked_sub(1).and_then(|at| keys.get(at)) };
+                let want = if forward {
+                    keys.get(at)
+                } else {
+                    at.checked_sub(1).and_then(|at| keys.get(at))
+                };
                 let got = if forward { cursor.next() } else { cursor.prev() };
                 assert_eq!(got, want.map(|(k, v)| (&k[..], **v)));
                 if want.is_some() {

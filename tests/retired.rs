@@ -83,7 +83,11 @@ fn drops_use_the_handle_that_collects() {
         fn drop(&mut self) {
             HANDLE.with_borrow(|handle| {
                 // More often than a handle pins anew.
-                handle.iter().for_each(|handle| (0..100).for_each(|_| _ = handle.compute("drops", |count| Some(count.unwrap_or(0) + 1))));
+                handle.iter().for_each(|handle| {
+                    (0..100).for_each(|_| {
+                        _ = handle.compute("drops", |count| Some(count.unwrap_or(0) + 1))
+                    })
+                });
             });
         }
     }
@@ -128,7 +132,11 @@ fn drops_change_a_map_whose_shards_split() {
 }
 
 /// A scan in small steps, beside a thread that writes as often as it steps.
-fn beside_a_writer<S>(map: &ConcurrentArt, scan: impl Fn() -> S, mut step: impl FnMut(&mut S) -> Option<u64>) {
+fn beside_a_writer<S>(
+    map: &ConcurrentArt,
+    scan: impl Fn() -> S,
+    mut step: impl FnMut(&mut S) -> Option<u64>,
+) {
     let most = thread::scope(|scope| {
         let (turn, turns) = mpsc::sync_channel(0);
         let writer = scope.spawn(move || {
@@ -169,7 +177,9 @@ fn beside_a_long_scan() {
             range.next_back();
             (range, true)
         },
-        |(range, first)| if std::mem::take(first) { Some(0) } else { range.next().map(|(_, value)| value) },
+        |(range, first)| {
+            if std::mem::take(first) { Some(0) } else { range.next().map(|(_, value)| value) }
+        },
     );
 }
 

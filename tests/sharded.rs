@@ -82,7 +82,13 @@ fn counters_lose_nothing() {
         thread::scope(|scope| {
             for t in 0..4 {
                 let map = &map;
-                scope.spawn(move || (0..n).for_each(|i| _ = map.compute(key(mix(i * 4 + t) % 2000), |count| Some(count.unwrap_or(0) + 1))));
+                scope.spawn(move || {
+                    (0..n).for_each(|i| {
+                        _ = map.compute(key(mix(i * 4 + t) % 2000), |count| {
+                            Some(count.unwrap_or(0) + 1)
+                        })
+                    })
+                });
             }
         });
     });
@@ -118,13 +124,20 @@ fn scans_yield_what_stays_once_and_in_order() {
             let mut round = 0;
             while Instant::now() < end {
                 round += 1;
-                let (a, b) = (mix(round) as usize % stays.len(), mix(round + 7) as usize % stays.len());
+                let (a, b) =
+                    (mix(round) as usize % stays.len(), mix(round + 7) as usize % stays.len());
                 let want = &stays[a.min(b)..=a.max(b)];
                 let range = || map.range(&want[0][..]..=&want[want.len() - 1][..]);
                 let check = |got: Vec<(Vec<u8>, u64)>| {
                     assert!(got.windows(2).all(|w| w[0].0 < w[1].0), "not in order");
                     assert!(got.iter().all(|(k, v)| *k == key(*v)), "a value of another key");
-                    assert!(got.iter().map(|(k, _)| k).filter(|k| stays.binary_search(k).is_ok()).eq(want), "a key is missing");
+                    assert!(
+                        got.iter()
+                            .map(|(k, _)| k)
+                            .filter(|k| stays.binary_search(k).is_ok())
+                            .eq(want),
+                        "a key is missing"
+                    );
                 };
                 check(range().collect());
                 let mut back: Vec<_> = range().rev().collect();
@@ -132,7 +145,11 @@ fn scans_yield_what_stays_once_and_in_order() {
                 check(back);
                 let (mut both, mut front, mut back) = (range(), Vec::new(), Vec::new());
                 for i in 0.. {
-                    let next = if mix(i) & 1 == 0 { both.next().map(|e| front.push(e)) } else { both.next_back().map(|e| back.push(e)) };
+                    let next = if mix(i) & 1 == 0 {
+                        both.next().map(|e| front.push(e))
+                    } else {
+                        both.next_back().map(|e| back.push(e))
+                    };
                     if next.is_none() {
                         break;
                     }
@@ -141,7 +158,12 @@ fn scans_yield_what_stays_once_and_in_order() {
                 front.extend(back);
                 check(front);
                 let some: Vec<&[u8]> = want.iter().map(Vec::as_slice).step_by(5).collect();
-                assert!(map.get_many(&some).iter().zip(&some).all(|(value, k)| value.is_some_and(|v| key(v) == **k)));
+                assert!(
+                    map.get_many(&some)
+                        .iter()
+                        .zip(&some)
+                        .all(|(value, k)| value.is_some_and(|v| key(v) == **k))
+                );
             }
         });
         stop.store(true, Relaxed);
@@ -155,13 +177,20 @@ fn each_key_is_popped_once_and_in_order() {
     let n = rounds(20_000);
     (0..n).for_each(|i| _ = map.insert(i.to_be_bytes(), i));
     let popped: Vec<Vec<u64>> = thread::scope(|scope| {
-        let pop =
-            |last: bool| std::iter::from_fn(|| if last { map.pop_last() } else { map.pop_first() }).map(|(_, v)| v).collect::<Vec<_>>();
+        let pop = |last: bool| {
+            std::iter::from_fn(|| if last { map.pop_last() } else { map.pop_first() })
+                .map(|(_, v)| v)
+                .collect::<Vec<_>>()
+        };
         let handles: Vec<_> = (0..4).map(|t| scope.spawn(move || pop(t % 2 == 0))).collect();
         (0..n).step_by(97).for_each(|i| _ = map.split(i.to_be_bytes()).unwrap());
         handles.into_iter().map(|handle| handle.join().unwrap()).collect()
     });
-    assert!(popped.iter().enumerate().all(|(t, keys)| keys.is_sorted_by(|a, b| if t % 2 == 0 { a > b } else { a < b })));
+    assert!(popped.iter().enumerate().all(|(t, keys)| keys.is_sorted_by(|a, b| if t % 2 == 0 {
+        a > b
+    } else {
+        a < b
+    })));
     let mut all: Vec<u64> = popped.concat();
     all.sort_unstable();
     assert!(all.into_iter().eq(0..n));
@@ -178,7 +207,9 @@ fn a_growing_map_is_split() {
             for t in 0..2 {
                 let map = &map;
                 let i = move |i: u64| if ascending { i } else { mix(i) };
-                scope.spawn(move || (t..n).step_by(2).for_each(|n| _ = map.insert(i(n).to_be_bytes(), n)));
+                scope.spawn(move || {
+                    (t..n).step_by(2).for_each(|n| _ = map.insert(i(n).to_be_bytes(), n))
+                });
             }
         });
         map.check().unwrap();
@@ -195,11 +226,22 @@ fn a_growing_map_is_split() {
 #[test]
 fn boundaries_may_be_any_keys() {
     let long = vec![b'x'; 70_000];
-    let keys: Vec<Vec<u8>> =
-        [&b""[..], b"\0", b"\0\0", b"a", b"a\0", b"aa", b"https://www.", b"\xFF", b"\xFF\xFF", &long, &[&long[..], b"y"].concat()]
-            .iter()
-            .flat_map(|key| [key.to_vec(), [key, &b"\0"[..]].concat(), [key, &b"\xFF"[..]].concat()])
-            .collect();
+    let keys: Vec<Vec<u8>> = [
+        &b""[..],
+        b"\0",
+        b"\0\0",
+        b"a",
+        b"a\0",
+        b"aa",
+        b"https://www.",
+        b"\xFF",
+        b"\xFF\xFF",
+        &long,
+        &[&long[..], b"y"].concat(),
+    ]
+    .iter()
+    .flat_map(|key| [key.to_vec(), [key, &b"\0"[..]].concat(), [key, &b"\xFF"[..]].concat()])
+    .collect();
     let model: BTreeMap<Vec<u8>, u64> = keys.iter().cloned().zip(0..).collect();
     let given = ShardedArt::with_boundaries(&keys);
     let split = ShardedArt::new(1);
@@ -228,7 +270,9 @@ fn boundaries_may_be_any_keys() {
 #[test]
 fn loads_are_sorted_and_the_last_of_equal_keys_stays() {
     let n = rounds(200_000);
-    for (shards, prefix) in [(1, &b""[..]), (64, b"https://www.example.org/all/the/same/"), (300, b"\xFF\xFF")] {
+    for (shards, prefix) in
+        [(1, &b""[..]), (64, b"https://www.example.org/all/the/same/"), (300, b"\xFF\xFF")]
+    {
         let key = |i: u64| [prefix, format!("{:05}", mix(i) % 90_000).as_bytes()].concat();
         let pairs: Vec<(Vec<u8>, u64)> = (0..n).map(|i| (key(i), i)).collect();
         let model: BTreeMap<Vec<u8>, u64> = pairs.iter().cloned().collect();
@@ -269,10 +313,14 @@ fn loads_go_on_beside_writers() {
     });
     map.check().unwrap();
     assert_eq!(map.len() as u64, n / 4 * 3);
-    assert!(map.par_iter().all(|(k, v)| key(
-        k.rsplit(|b| *b == b'-').next().unwrap()[..].iter().take_while(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u64::from(b - b'0'))
-    ) == k
-        && v > 0));
+    assert!(map.par_iter().all(|(k, v)| {
+        key(k.rsplit(|b| *b == b'-').next().unwrap()[..]
+            .iter()
+            .take_while(|b| b.is_ascii_digit())
+            .fold(0, |n, b| n * 10 + u64::from(b - b'0')))
+            == k
+            && v > 0
+    }));
 }
 
 #[test]
@@ -285,12 +333,16 @@ fn there_are_65_536_shards_at_most() {
     assert_eq!(ShardedArt::<u64>::with_boundaries((0..MOST - 1).map(key)).shards().len(), MOST);
     let map = ShardedArt::with_boundaries((0..3 * MOST + 7).map(key));
     assert_eq!(map.shards().len(), MOST);
-    map.load(&(0..2 * MOST).map(|i| (key(i * 7919 % (2 * MOST)), i as u64)).collect::<Vec<_>>()).unwrap();
+    map.load(&(0..2 * MOST).map(|i| (key(i * 7919 % (2 * MOST)), i as u64)).collect::<Vec<_>>())
+        .unwrap();
     map.check().unwrap();
     assert_eq!(map.len(), 2 * MOST);
     assert!((0..2 * MOST).all(|i| map.get(key(i * 7919 % (2 * MOST))) == Some(i as u64)));
     // As many of all others as asked for, within the limit.
-    assert_eq!(ShardedArt::<u64>::with_sample(usize::MAX, (0..2 * MOST).map(key)).shards().len(), MOST);
+    assert_eq!(
+        ShardedArt::<u64>::with_sample(usize::MAX, (0..2 * MOST).map(key)).shards().len(),
+        MOST
+    );
     assert_eq!(ShardedArt::<u64>::new(usize::MAX).shards().len(), 1);
 }
 
@@ -304,11 +356,22 @@ fn long_lines_are_loaded_in_time() {
     map.load_text(&text, |line, at| (line, at)).unwrap();
     map.check().unwrap();
     let at = len as u64 + 2;
-    let [a, b, c] = [line(b'a'), line(b'b'), line(b'c')].map(|mut key| key.drain(..=len).collect::<Vec<u8>>());
-    let want = [(vec![], 2 * at + 2), (b"a".to_vec(), 2 * at), (a, 2 * at + 5), (b, 0), (c, 3 * at + 5), (b"z".to_vec(), 2 * at + 3)];
+    let [a, b, c] =
+        [line(b'a'), line(b'b'), line(b'c')].map(|mut key| key.drain(..=len).collect::<Vec<u8>>());
+    let want = [
+        (vec![], 2 * at + 2),
+        (b"a".to_vec(), 2 * at),
+        (a, 2 * at + 5),
+        (b, 0),
+        (c, 3 * at + 5),
+        (b"z".to_vec(), 2 * at + 3),
+    ];
     assert!(map.iter().eq(want));
     // No line ends.
-    map.load_text(&vec![b'y'; if cfg!(miri) { 5000 } else { 150 << 20 }], |line, _| (&line[..3], 1)).unwrap();
+    map.load_text(&vec![b'y'; if cfg!(miri) { 5000 } else { 150 << 20 }], |line, _| {
+        (&line[..3], 1)
+    })
+    .unwrap();
     assert_eq!((map.get("yyy"), map.len()), (Some(1), 7));
 }
 
@@ -317,8 +380,11 @@ fn loads_go_on_beside_splits() {
     // The function that parses splits shards while the load has planned for them, and has put nothing into them yet.
     let n = rounds(20_000);
     let text: Vec<u8> = (0..n).flat_map(|i| [key(mix(i) % n), b"\n".to_vec()].concat()).collect();
-    let model: BTreeMap<&[u8], u64> =
-        text.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(|line| (line, line.len() as u64)).collect();
+    let model: BTreeMap<&[u8], u64> = text
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| (line, line.len() as u64))
+        .collect();
     let map = ShardedArt::with_boundaries([key(n / 2)]);
     let calls = AtomicU64::new(0);
     map.load_text(&text, |line, _| {
@@ -343,7 +409,10 @@ fn a_key_over_the_limit_is_refused() {
     assert_eq!(map.try_insert(&long, 1), Err(error));
     assert_eq!(map.split(&long), Err(error));
     assert_eq!(map.load(&[(&b"b"[..], 2), (&long, 3)]), Err(BuildError::Insert(error)));
-    assert_eq!(FastArt::from_unsorted(&[(&b"b"[..], 2u64), (&long, 3)]), Err(BuildError::Insert(error)));
+    assert_eq!(
+        FastArt::from_unsorted(&[(&b"b"[..], 2u64), (&long, 3)]),
+        Err(BuildError::Insert(error))
+    );
     assert!(map.iter().eq([(b"a".to_vec(), 1)]));
     assert!(map.load::<&str>(&[]).is_ok() && map.load_text(b"", |line, at| (line, at)).is_ok());
     assert_eq!(map.len(), 1);

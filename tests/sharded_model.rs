@@ -20,15 +20,23 @@ fn own(map: &mut ShardedArt, model: &mut Model, k: &[u8], n: u8) {
             assert_eq!(map.split(k), Ok(!known));
         }
         // At a key that is there.
-        3 => _ = model.keys().nth(usize::from(n) * 7 % model.len().max(1)).map(|k| map.split(k).unwrap()),
+        3 => {
+            _ = model
+                .keys()
+                .nth(usize::from(n) * 7 % model.len().max(1))
+                .map(|k| map.split(k).unwrap())
+        }
         4 => {
             // Some twice: the last value stays.
-            let pairs: Vec<(Vec<u8>, u64)> = (0..u64::from(n) * 3).map(|i| ([k, &[(i * 89) as u8, i as u8 & 3]].concat(), i)).collect();
+            let pairs: Vec<(Vec<u8>, u64)> = (0..u64::from(n) * 3)
+                .map(|i| ([k, &[(i * 89) as u8, i as u8 & 3]].concat(), i))
+                .collect();
             model.extend(pairs.iter().cloned());
             if n < 128 { map.load(&pairs).unwrap() } else { map.par_extend(pairs) }
         }
         5 => {
-            let keep = |key: &[u8], value: u64| !key.len().is_multiple_of(3) || value.is_multiple_of(2);
+            let keep =
+                |key: &[u8], value: u64| !key.len().is_multiple_of(3) || value.is_multiple_of(2);
             map.par_retain(keep);
             model.retain(|key, value| keep(key, *value));
         }

@@ -29,7 +29,8 @@ const CHILD: &str = "MEMKV_MUTANT";
 
 /// An error is looked for ten times as long: it is nearly always found at once, but schedules are random.
 fn schedules() -> usize {
-    let schedules = std::env::var("MEMKV_SHUTTLE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(5000);
+    let schedules =
+        std::env::var("MEMKV_SHUTTLE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(5000);
     if std::env::var(CHILD).is_ok() { 10 * schedules } else { schedules }
 }
 
@@ -54,7 +55,11 @@ fn model(name: &str, mutants: &[Mutant], f: impl Fn() + Clone + Send + Sync + 's
     }
     for mutant in mutants {
         let program = std::env::current_exe().unwrap();
-        let output = Command::new(program).args([name, "--exact"]).env(CHILD, format!("{mutant:?}")).output().unwrap();
+        let output = Command::new(program)
+            .args([name, "--exact"])
+            .env(CHILD, format!("{mutant:?}"))
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(101), "{name} does not find {mutant:?}: {output:?}");
     }
 }
@@ -117,7 +122,14 @@ fn histories(threads: u64, n: u64, alone: bool) {
 #[test]
 fn histories_of_three_threads() {
     use Mutant::*;
-    let mutants = [LeafNotLocked, LeafNotObsolete, OverwriteUnlocked, InnerNotObsolete, PopFromAnyLeaf, ChildNotCompared];
+    let mutants = [
+        LeafNotLocked,
+        LeafNotObsolete,
+        OverwriteUnlocked,
+        InnerNotObsolete,
+        PopFromAnyLeaf,
+        ChildNotCompared,
+    ];
     model("histories_of_three_threads", &mutants, || {
         histories(2, 6, false);
         histories(3, 5, true);
@@ -133,39 +145,53 @@ fn histories_of_eight_threads() {
 #[test]
 fn scans_beside_splits_and_merges() {
     use Mutant::*;
-    model("scans_beside_splits_and_merges", &[FrozenSlotsCleared, InnerNotLocked, InnerNotObsolete], || {
-        let map = map();
-        let key = |i: u64| format!("{i:02}");
-        (0..24).step_by(2).for_each(|i| _ = map.insert(key(i), i));
-        let mut threads: Vec<_> = (0..3)
-            .map(|t| {
-                let map = Arc::clone(&map);
-                thread::spawn(move || {
-                    let pinned = map.pin();
-                    let keys = || (t..12).step_by(3).map(|i| 2 * i + 1);
-                    keys().for_each(|i| assert_eq!(pinned.insert(key(i), i), None));
-                    // What each thread wrote it finds, whatever the others do.
-                    keys().for_each(|i| assert_eq!(pinned.get(key(i)), Some(i)));
-                    keys().for_each(|i| assert_eq!(pinned.remove(key(i)), Some(i)));
+    model(
+        "scans_beside_splits_and_merges",
+        &[FrozenSlotsCleared, InnerNotLocked, InnerNotObsolete],
+        || {
+            let map = map();
+            let key = |i: u64| format!("{i:02}");
+            (0..24).step_by(2).for_each(|i| _ = map.insert(key(i), i));
+            let mut threads: Vec<_> = (0..3)
+                .map(|t| {
+                    let map = Arc::clone(&map);
+                    thread::spawn(move || {
+                        let pinned = map.pin();
+                        let keys = || (t..12).step_by(3).map(|i| 2 * i + 1);
+                        keys().for_each(|i| assert_eq!(pinned.insert(key(i), i), None));
+                        // What each thread wrote it finds, whatever the others do.
+                        keys().for_each(|i| assert_eq!(pinned.get(key(i)), Some(i)));
+                        keys().for_each(|i| assert_eq!(pinned.remove(key(i)), Some(i)));
+                    })
                 })
-            })
-            .collect();
-        for back in [false, true] {
-            let map = Arc::clone(&map);
-            threads.push(thread::spawn(move || {
-                let mut seen: Vec<_> = if back { map.iter().rev().collect() } else { map.iter().collect() };
-                if back {
-                    seen.reverse();
-                }
-                assert!(seen.is_sorted() && seen.iter().all(|(found, value)| *found == key(*value).into_bytes()));
-                assert!(seen.iter().map(|(_, value)| *value).filter(|value| value % 2 == 0).eq((0..24).step_by(2)), "{seen:?}");
-            }));
-        }
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        if let Some(map) = whole(map) {
-            assert!(map.iter().map(|(_, value)| value).eq((0..24).step_by(2)));
-        }
-    });
+                .collect();
+            for back in [false, true] {
+                let map = Arc::clone(&map);
+                threads.push(thread::spawn(move || {
+                    let mut seen: Vec<_> =
+                        if back { map.iter().rev().collect() } else { map.iter().collect() };
+                    if back {
+                        seen.reverse();
+                    }
+                    assert!(
+                        seen.is_sorted()
+                            && seen.iter().all(|(found, value)| *found == key(*value).into_bytes())
+                    );
+                    assert!(
+                        seen.iter()
+                            .map(|(_, value)| *value)
+                            .filter(|value| value % 2 == 0)
+                            .eq((0..24).step_by(2)),
+                        "{seen:?}"
+                    );
+                }));
+            }
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            if let Some(map) = whole(map) {
+                assert!(map.iter().map(|(_, value)| value).eq((0..24).step_by(2)));
+            }
+        },
+    );
 }
 
 /// A counter of each thread's own and one of all, beside a thread that clears everything now and then.
@@ -188,7 +214,9 @@ fn counters_and_clear() {
             .collect();
         let other = Arc::clone(&map);
         threads.push(thread::spawn(move || {
-            other.remove("all").map(|count| _ = other.compute("all", |now| Some(now.unwrap_or(0) + count)));
+            other
+                .remove("all")
+                .map(|count| _ = other.compute("all", |now| Some(now.unwrap_or(0) + count)));
         }));
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(map.get("all"), Some(added.load(Relaxed)));

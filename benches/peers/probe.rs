@@ -45,7 +45,10 @@ pub(crate) fn run_child(rows: &[Row], probes: &[Probe]) -> Result<()> {
         let at = rows.iter().position(|row| row.name == name).context("no such structure")?;
         let payload = panic::catch_unwind(|| probes[at](&check)).err();
         Ok(payload.map(|payload| {
-            let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref().copied());
+            let text = payload
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or(payload.downcast_ref().copied());
             text.and_then(|text| text.lines().next()).unwrap_or("a panic").to_owned()
         }))
     })
@@ -62,7 +65,11 @@ pub(crate) fn probe<I: Index>(check: &str) {
     }
     if check.starts_with("overwriting") {
         for (i, key) in keys.iter().enumerate() {
-            assert_eq!(index.insert(key, value(i + 7)), model.insert(key.clone(), value(i + 7)), "overwrite");
+            assert_eq!(
+                index.insert(key, value(i + 7)),
+                model.insert(key.clone(), value(i + 7)),
+                "overwrite"
+            );
         }
     }
     compare(&index, &model, &keys);
@@ -89,7 +96,10 @@ fn compare(index: &impl Index, model: &BTreeMap<Vec<u8>, u64>, keys: &[Vec<u8>])
         }
         let (mut scanned, expected) = (Vec::new(), model.range(key.clone()..).take(50));
         index.scan(key, 50, |key, value| scanned.push((key.to_vec(), value)));
-        assert!(scanned.iter().map(|(key, value)| (key, value)).eq(expected), "a scan's pairs are wrong");
+        assert!(
+            scanned.iter().map(|(key, value)| (key, value)).eq(expected),
+            "a scan's pairs are wrong"
+        );
     }
 }
 
@@ -109,7 +119,9 @@ fn keys(check: &str) -> Vec<Vec<u8>> {
         keys
     };
     match check {
-        "keys that are prefixes of others" => texts(&["abcd", "a", "abc", "b", "ab", "abd", "abcdefghijklmnop", "abcdefghij"]),
+        "keys that are prefixes of others" => {
+            texts(&["abcd", "a", "abc", "b", "ab", "abd", "abcdefghijklmnop", "abcdefghij"])
+        }
         "NUL bytes" => texts(&["a", "a\0", "\0", "a\0b", "\0\0", "a\0\0", "ab", "b\0c"]),
         "empty key" => texts(&["b", "", "a", "ab"]),
         "keys of 300 bytes" => long(300),

@@ -36,7 +36,10 @@ pub(crate) fn peers() -> Vec<(Row, Probe)> {
         peer::<Blart>("blart", "TreeMap<Box<[u8]>, u64>; keys get a NUL terminator"),
         peer::<Rart>("rart", "AdaptiveRadixTree<VectorKey, u64>"),
         peer::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>"),
-        peer::<Arctic>("arctic-wt", "SequentialMap<BoxedSlice<Terminated<0>, [u8]>, u64>; keys get a NUL terminator"),
+        peer::<Arctic>(
+            "arctic-wt",
+            "SequentialMap<BoxedSlice<Terminated<0>, [u8]>, u64>; keys get a NUL terminator",
+        ),
         peer::<SkipMap>("crossbeam-skiplist", "SkipMap<Box<[u8]>, u64>"),
         peer::<Scc>("scc", "TreeIndex<Box<[u8]>, u64>"),
     ])
@@ -98,7 +101,9 @@ impl Index for Blart {
         Self::new()
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
-        terminated(key, |key| self.try_insert(key.into(), value).expect("no key is a prefix of another"))
+        terminated(key, |key| {
+            self.try_insert(key.into(), value).expect("no key is a prefix of another")
+        })
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
         terminated(key, |key| self.get(key).copied())
@@ -267,7 +272,9 @@ impl SharedIndex for SharedArctic {
     }
     fn add(&self, key: &[u8], value: u64) {
         terminated(key, |key| {
-            drop(self.update_with(arctic_key(key), None, |old, _| ControlFlow::Continue(old.wrapping_add(value))));
+            drop(self.update_with(arctic_key(key), None, |old, _| {
+                ControlFlow::Continue(old.wrapping_add(value))
+            }));
         });
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
@@ -376,7 +383,8 @@ impl PerThread {
         }
         HANDLE.with_borrow_mut(|handle| {
             if handle.as_ref().is_none_or(|(number, _)| *number != self.number) {
-                *handle = Some((self.number, self.first.lock().expect("nobody panics with it").clone()));
+                *handle =
+                    Some((self.number, self.first.lock().expect("nobody panics with it").clone()));
             }
             f(&handle.as_ref().expect("it is there now").1)
         })
@@ -398,9 +406,15 @@ impl SharedIndex for PerThread {
         self.with(|map| map.get(key))
     }
     fn add(&self, key: &[u8], value: u64) {
-        self.with(|map| map.fetch_and_update(key.to_vec(), |old| old.map(|old| old.wrapping_add(value))));
+        self.with(|map| {
+            map.fetch_and_update(key.to_vec(), |old| old.map(|old| old.wrapping_add(value)))
+        });
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
-        self.with(|map| map.range::<[u8], _>(self::from(from)).take(count).for_each(|(key, value)| visit(&key, value)));
+        self.with(|map| {
+            map.range::<[u8], _>(self::from(from))
+                .take(count)
+                .for_each(|(key, value)| visit(&key, value))
+        });
     }
 }

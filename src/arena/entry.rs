@@ -187,7 +187,10 @@ impl<'a, K: AsRef<[u8]>, T> VacantEntry<'a, K, T> {
 impl<K: AsRef<[u8]>, T: fmt::Debug> fmt::Debug for OccupiedEntry<'_, K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.key.as_ref().escape_ascii();
-        f.debug_struct("OccupiedEntry").field("key", &format_args!("\"{key}\"")).field("value", self.get()).finish()
+        f.debug_struct("OccupiedEntry")
+            .field("key", &format_args!("\"{key}\""))
+            .field("value", self.get())
+            .finish()
     }
 }
 

@@ -19,7 +19,11 @@ impl Ahead {
 
     /// To be called before each step, with the `upcoming` of what steps.
     #[inline]
-    pub(super) fn step<T>(&mut self, values: &Arena<T>, upcoming: impl FnOnce(&mut dyn FnMut(u32)) -> usize) {
+    pub(super) fn step<T>(
+        &mut self,
+        values: &Arena<T>,
+        upcoming: impl FnOnce(&mut dyn FnMut(u32)) -> usize,
+    ) {
         if self.left == 0 {
             self.left = upcoming(&mut |slot| values.prefetch(slot)).max(1);
         }

@@ -167,7 +167,11 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.try_insert("a", "x"), Ok(None));
     /// ```
     #[inline]
-    pub fn try_insert(&mut self, key: impl AsRef<[u8]>, value: T) -> Result<Option<T>, InsertError> {
+    pub fn try_insert(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        value: T,
+    ) -> Result<Option<T>, InsertError> {
         self.store(key.as_ref(), value).map(|(_, old)| old)
     }
 
@@ -206,7 +210,11 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.get_many(&["b", "c", "a"]), [Some(&"y"), None, Some(&"x")]);
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<&T>> {
-        self.index.get_many(keys).into_iter().map(|slot| slot.map(|slot| self.values.get(slot))).collect()
+        self.index
+            .get_many(keys)
+            .into_iter()
+            .map(|slot| slot.map(|slot| self.values.get(slot)))
+            .collect()
     }
 
     /// Whether `key` is there.
@@ -314,7 +322,10 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(routes.get_longest_prefix("/api/v1/users"), Some((&b"/api/"[..], &"api")));
     /// assert_eq!(routes.get_longest_prefix("about"), None);
     /// ```
-    pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(&self, key: &'k K) -> Option<(&'k [u8], &T)> {
+    pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(
+        &self,
+        key: &'k K,
+    ) -> Option<(&'k [u8], &T)> {
         self.index.get_longest_prefix(key).map(|(key, slot)| (key, self.values.get(slot)))
     }
 
@@ -371,7 +382,10 @@ impl<T> ArenaArt<T> {
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
     /// assert!(map.keys().eq([b"a", b"b"]));
     /// ```
-    pub fn keys(&self) -> impl DoubleEndedIterator<Item = Vec<u8>> + ExactSizeIterator + FusedIterator + Clone + use<'_, T> {
+    pub fn keys(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = Vec<u8>> + ExactSizeIterator + FusedIterator + Clone + use<'_, T>
+    {
         self.index.keys()
     }
 
@@ -402,7 +416,9 @@ impl<T> ArenaArt<T> {
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
     /// assert!(map.into_keys().eq([b"a", b"b"]));
     /// ```
-    pub fn into_keys(self) -> impl DoubleEndedIterator<Item = Vec<u8>> + ExactSizeIterator + FusedIterator {
+    pub fn into_keys(
+        self,
+    ) -> impl DoubleEndedIterator<Item = Vec<u8>> + ExactSizeIterator + FusedIterator {
         self.index.into_keys()
     }
 
@@ -412,7 +428,9 @@ impl<T> ArenaArt<T> {
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
     /// assert!(map.into_values().eq(["x", "y"]));
     /// ```
-    pub fn into_values(self) -> impl DoubleEndedIterator<Item = T> + ExactSizeIterator + FusedIterator {
+    pub fn into_values(
+        self,
+    ) -> impl DoubleEndedIterator<Item = T> + ExactSizeIterator + FusedIterator {
         let mut values = self.values;
         self.index.into_values().map(move |slot| values.remove(slot))
     }
@@ -439,7 +457,10 @@ impl<T> ArenaArt<T> {
     /// map.range_mut("b"..).rev().for_each(|(_, value)| *value *= 10);
     /// assert!(map.values().eq(&[1, 20, 30]));
     /// ```
-    pub fn range_mut<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&mut self, range: R) -> IterMut<'_, T> {
+    pub fn range_mut<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(
+        &mut self,
+        range: R,
+    ) -> IterMut<'_, T> {
         let (start, end) = key::bounds(&range);
         self.between_mut(start, end)
     }
@@ -576,7 +597,9 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.get("b"), Some(&"y"));
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
-    pub fn from_sorted<K: AsRef<[u8]>>(pairs: impl IntoIterator<Item = (K, T)>) -> Result<Self, BuildError> {
+    pub fn from_sorted<K: AsRef<[u8]>>(
+        pairs: impl IntoIterator<Item = (K, T)>,
+    ) -> Result<Self, BuildError> {
         let (mut values, mut failed) = (Arena::new(), None);
         let slots = pairs.into_iter().map_while(|(key, value)| match values.add(value) {
             Ok(slot) => Some((key, slot)),

@@ -55,7 +55,9 @@ impl<K: AsRef<[u8]>, T> FromIterator<(K, T)> for ArenaArt<T> {
     /// Builds bottom-up for as long as the keys ascend, and inserts from there on.
     fn from_iter<I: IntoIterator<Item = (K, T)>>(pairs: I) -> Self {
         let (mut pairs, mut values) = (pairs.into_iter(), Arena::new());
-        let mut slots = pairs.by_ref().map(|(key, value)| (key, values.add(value).unwrap_or_else(|error| fail(error))));
+        let mut slots = pairs
+            .by_ref()
+            .map(|(key, value)| (key, values.add(value).unwrap_or_else(|error| fail(error))));
         let (index, unsorted) = FastArt::ascending(&mut slots);
         let unsorted = unsorted.map(|(key, slot)| (key, values.remove(slot)));
         let mut map = ArenaArt { index, values };

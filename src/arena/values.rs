@@ -54,7 +54,9 @@ fn position(used: u64, bit: u32) -> usize {
 
 /// Makes room for `more` items, and for no others.
 fn reserve<I>(items: &mut Vec<I>, more: usize) -> Result<(), InsertError> {
-    items.try_reserve_exact(more).map_err(|_| InsertError::OutOfMemory { bytes: (items.len() + more).saturating_mul(size_of::<I>()) })
+    items.try_reserve_exact(more).map_err(|_| InsertError::OutOfMemory {
+        bytes: (items.len() + more).saturating_mul(size_of::<I>()),
+    })
 }
 
 impl<T> Segment<T> {
@@ -224,7 +226,11 @@ impl<T> Arena<T> {
 
     /// Bytes that there is room for in values, and that the segments themselves take. O(segments).
     pub(super) fn bytes(&self) -> (usize, usize) {
-        let room: usize = self.segments.iter().map(|segment| segment.values.capacity().saturating_mul(size_of::<T>())).sum();
+        let room: usize = self
+            .segments
+            .iter()
+            .map(|segment| segment.values.capacity().saturating_mul(size_of::<T>()))
+            .sum();
         (room, self.segments.capacity() * size_of::<Segment<T>>())
     }
 
@@ -233,7 +239,8 @@ impl<T> Arena<T> {
         let mut used = vec![0u64; self.segments.len()];
         for slot in slots {
             let (segment, bit) = place(slot);
-            let map = used.get_mut(segment).ok_or_else(|| format!("slot {slot} is outside the arena"))?;
+            let map =
+                used.get_mut(segment).ok_or_else(|| format!("slot {slot} is outside the arena"))?;
             if *map & (1 << bit) != 0 {
                 return Err(format!("slot {slot} has two keys"));
             }
@@ -242,12 +249,20 @@ impl<T> Arena<T> {
         let mut open = 0;
         for (id, (segment, used)) in self.segments.iter().zip(&used).enumerate() {
             if segment.used != *used || segment.values.len() != used.count_ones() as usize {
-                return Err(format!("segment {id} has {} values in {:b}, keys for {used:b}", segment.values.len(), segment.used));
+                return Err(format!(
+                    "segment {id} has {} values in {:b}, keys for {used:b}",
+                    segment.values.len(),
+                    segment.used
+                ));
             }
             open += usize::from(segment.used != u64::MAX);
         }
         let (mut at, mut listed) = (self.open, 0);
-        while let Some(segment) = self.segments.get(at as usize).filter(|segment| segment.used != u64::MAX && listed <= open) {
+        while let Some(segment) = self
+            .segments
+            .get(at as usize)
+            .filter(|segment| segment.used != u64::MAX && listed <= open)
+        {
             at = segment.next;
             listed += 1;
         }
@@ -305,11 +320,16 @@ mod tests {
         let mut arena = Arena::new();
         (0..500u32).for_each(|i| _ = arena.add(i));
         (0..500).filter(|i| i % 5 == 1).for_each(|i| _ = arena.remove(i));
-        let slots: Vec<u32> = (0..500).map(|i| i * 7 % 500).filter(|i| i % 5 != 1 && i / 64 != 3).collect();
+        let slots: Vec<u32> =
+            (0..500).map(|i| i * 7 % 500).filter(|i| i % 5 != 1 && i / 64 != 3).collect();
         let mut found = arena.disjoint_mut(slots.iter().copied());
         assert!(found.iter().map(|value| **value.as_ref().unwrap()).eq(slots.iter().copied()));
         found.iter_mut().flatten().for_each(|value| **value += 1000);
-        assert!((0..500).filter(|i| i % 5 != 1).all(|i| *arena.get(i) == i + if i / 64 == 3 { 0 } else { 1000 }));
+        assert!(
+            (0..500)
+                .filter(|i| i % 5 != 1)
+                .all(|i| *arena.get(i) == i + if i / 64 == 3 { 0 } else { 1000 })
+        );
     }
 
     #[test]

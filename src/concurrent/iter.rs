@@ -95,7 +95,10 @@ impl<'m, V: Value> Cursor<'m, V> {
 
     /// Steps over the next key, and lends it with its value.
     #[inline]
-    #[expect(clippy::should_implement_trait, reason = "what it lends lives until the next step only")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it lends lives until the next step only"
+    )]
     pub fn next(&mut self) -> Option<(&[u8], V)> {
         self.raw.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
@@ -141,7 +144,11 @@ pub struct Range<'m, V: Value> {
 }
 
 impl<'m, V: Value> Range<'m, V> {
-    pub(super) fn new(tree: &'m SharedTree<V::Bits>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
+    pub(super) fn new(
+        tree: &'m SharedTree<V::Bits>,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+    ) -> Self {
         Range { between: Between::new(SharedCursor::new(tree), start, end), values: PhantomData }
     }
 

@@ -107,7 +107,9 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert_eq!(map.get("b"), Some(2));
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
-    pub fn from_sorted<K: AsRef<[u8]>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, BuildError> {
+    pub fn from_sorted<K: AsRef<[u8]>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, BuildError> {
         Ok(FastArt::from_sorted(pairs)?.into())
     }
 
@@ -249,7 +251,11 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert!(map.memory_usage().total() < 20 * map.len());
     /// ```
     pub fn memory_usage(&self) -> MemoryUsage {
-        MemoryUsage::of(self.tree.usage(), size_of::<Self>() + self.tree.heap_bytes(), guard::pending())
+        MemoryUsage::of(
+            self.tree.usage(),
+            size_of::<Self>() + self.tree.heap_bytes(),
+            guard::pending(),
+        )
     }
 
     /// Frees what this thread retired, and what others did, as far as no thread is still reading. Up to 128 KiB retired by

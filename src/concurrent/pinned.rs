@@ -369,7 +369,8 @@ pub(crate) use operations;
 const PART: usize = 1024;
 
 /// The values before and after.
-pub(crate) type Computed<V> = Result<(Option<<V as Value>::Bits>, Option<<V as Value>::Bits>), crate::InsertError>;
+pub(crate) type Computed<V> =
+    Result<(Option<<V as Value>::Bits>, Option<<V as Value>::Bits>), crate::InsertError>;
 
 /// What one tree has for all keys.
 macro_rules! whole {
@@ -421,5 +422,15 @@ impl<V: Value> ConcurrentArt<V> {
 handle!(ConcurrentArt, V: Value);
 whole!(ConcurrentArt, reading, writing);
 whole!(Pinned<'m>, on, on);
-operations!(ConcurrentArt, reading, writing, "let map = memkv::ConcurrentArt::from([(\"a\", 1u64)]);");
-operations!(Pinned<'m>, on, on, "let shared = memkv::ConcurrentArt::from([(\"a\", 1u64)]);\nlet map = shared.pin();");
+operations!(
+    ConcurrentArt,
+    reading,
+    writing,
+    "let map = memkv::ConcurrentArt::from([(\"a\", 1u64)]);"
+);
+operations!(
+    Pinned<'m>,
+    on,
+    on,
+    "let shared = memkv::ConcurrentArt::from([(\"a\", 1u64)]);\nlet map = shared.pin();"
+);

@@ -67,7 +67,13 @@ enum Side {
 impl<C: Walk> Between<C> {
     pub(crate) fn new(cursor: C, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
         let own = |bound: Bound<&[u8]>| bound.map(<[u8]>::to_vec);
-        Between { cursor, side: Side::Nowhere, start: own(start), end: own(end), done: key::is_empty(start, end) }
+        Between {
+            cursor,
+            side: Side::Nowhere,
+            start: own(start),
+            end: own(end),
+            done: key::is_empty(start, end),
+        }
     }
 
     /// Those whose keys begin with `prefix`.

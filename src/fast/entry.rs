@@ -231,7 +231,10 @@ impl<'a, K: AsRef<[u8]>, V: Value> VacantEntry<'a, K, V> {
 impl<K: AsRef<[u8]>, V: Value + fmt::Debug> fmt::Debug for OccupiedEntry<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.key.as_ref().escape_ascii();
-        f.debug_struct("OccupiedEntry").field("key", &format_args!("\"{key}\"")).field("value", &self.get()).finish()
+        f.debug_struct("OccupiedEntry")
+            .field("key", &format_args!("\"{key}\""))
+            .field("value", &self.get())
+            .finish()
     }
 }
 

@@ -81,7 +81,10 @@ impl<'a, V: Value> Cursor<'a, V> {
 
     /// Steps over the next key, and lends it with its value.
     #[inline]
-    #[expect(clippy::should_implement_trait, reason = "what it lends lives until the next step only")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it lends lives until the next step only"
+    )]
     pub fn next(&mut self) -> Option<(&[u8], V)> {
         self.raw.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }

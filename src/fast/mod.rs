@@ -174,7 +174,11 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(map.try_insert("a", 1), Ok(None));
     /// ```
     #[inline]
-    pub fn try_insert(&mut self, key: impl AsRef<[u8]>, value: V) -> Result<Option<V>, InsertError> {
+    pub fn try_insert(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        value: V,
+    ) -> Result<Option<V>, InsertError> {
         Ok(self.tree.insert(key.as_ref(), value.into_bits())?.map(V::from_bits))
     }
 
@@ -199,7 +203,8 @@ impl<V: Value> FastArt<V> {
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<V>> {
         let mut values = Vec::with_capacity(keys.len());
-        self.tree.get_many(keys.iter().map(AsRef::as_ref), |bits| values.push(bits.map(V::from_bits)));
+        self.tree
+            .get_many(keys.iter().map(AsRef::as_ref), |bits| values.push(bits.map(V::from_bits)));
         values
     }
 
@@ -316,7 +321,10 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(routes.get_longest_prefix("/api/v1/users"), Some((&b"/api/"[..], 2)));
     /// assert_eq!(routes.get_longest_prefix("about"), None);
     /// ```
-    pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(&self, key: &'k K) -> Option<(&'k [u8], V)> {
+    pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(
+        &self,
+        key: &'k K,
+    ) -> Option<(&'k [u8], V)> {
         let key = key.as_ref();
         let (len, bits) = self.tree.longest_prefix(key)?;
         Some((&key[..len], V::from_bits(bits)))
@@ -505,7 +513,9 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(map.get("b"), Some(2));
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
-    pub fn from_sorted<K: AsRef<[u8]>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, BuildError> {
+    pub fn from_sorted<K: AsRef<[u8]>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, BuildError> {
         let mut sorted = Sorted::new();
         pairs.into_iter().try_for_each(|(key, value)| sorted.push(key.as_ref(), value))?;
         sorted.finish()
@@ -601,12 +611,20 @@ impl<V: Value> Sorted<V> {
 
     /// [`push`](Self::push) of a key that is known to share `shared` bytes with the last one.
     #[inline]
-    pub(crate) fn push_behind(&mut self, key: &[u8], shared: usize, value: V) -> Result<(), BuildError> {
+    pub(crate) fn push_behind(
+        &mut self,
+        key: &[u8],
+        shared: usize,
+        value: V,
+    ) -> Result<(), BuildError> {
         if key.len() > MAX_KEY_LEN {
             return Err(InsertError::KeyTooLong { len: key.len() }.into());
         }
         if !self.builder.push(key, shared, value.into_bits()).map_err(InsertError::from)? {
-            return Err(BuildError::NotAscending { position: self.builder.len(), key: key.to_vec() });
+            return Err(BuildError::NotAscending {
+                position: self.builder.len(),
+                key: key.to_vec(),
+            });
         }
         Ok(())
     }

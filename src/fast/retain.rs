@@ -22,7 +22,11 @@ impl Retain {
     }
 
     /// Asks `keep`, which may change values, about some keys more, and notes those it does not keep. False at the end of the walk.
-    pub(crate) fn note<V: Value>(&mut self, map: &mut FastArt<V>, mut keep: impl FnMut(&[u8], &mut V) -> bool) -> bool {
+    pub(crate) fn note<V: Value>(
+        &mut self,
+        map: &mut FastArt<V>,
+        mut keep: impl FnMut(&[u8], &mut V) -> bool,
+    ) -> bool {
         self.bytes.clear();
         self.ends.clear();
         let Some(mut from) = self.from.take() else { return false };

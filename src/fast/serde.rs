@@ -59,7 +59,11 @@ impl<V: Value + Serialize> Serialize for FastArt<V> {
 type Store<M, V> = fn(&mut M, Vec<u8>, V) -> Result<(), InsertError>;
 
 /// Reads pairs into `map`.
-pub(crate) fn read<'de, D: Deserializer<'de>, M, V: Deserialize<'de>>(deserializer: D, map: M, store: Store<M, V>) -> Result<M, D::Error> {
+pub(crate) fn read<'de, D: Deserializer<'de>, M, V: Deserialize<'de>>(
+    deserializer: D,
+    map: M,
+    store: Store<M, V>,
+) -> Result<M, D::Error> {
     struct Pairs<M, V> {
         map: M,
         store: Store<M, V>,

@@ -173,7 +173,9 @@ impl FastSet {
     /// assert!(set.contains("b"));
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
-    pub fn from_sorted<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Result<Self, BuildError> {
+    pub fn from_sorted<K: AsRef<[u8]>>(
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Self, BuildError> {
         Ok(FastSet { map: FastArt::from_sorted(keys.into_iter().map(|key| (key, ())))? })
     }
 

@@ -51,7 +51,9 @@ impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FastArt<V> {
 
 impl<V: Value> FastArt<V> {
     /// Builds bottom-up for as long as the keys ascend. The first that does not comes back.
-    pub(crate) fn ascending<K: AsRef<[u8]>>(pairs: &mut impl Iterator<Item = (K, V)>) -> (Self, Option<(K, V)>) {
+    pub(crate) fn ascending<K: AsRef<[u8]>>(
+        pairs: &mut impl Iterator<Item = (K, V)>,
+    ) -> (Self, Option<(K, V)>) {
         let mut builder = Builder::new();
         let mut unsorted = None;
         for (key, value) in pairs {

@@ -94,14 +94,30 @@ impl Work {
     fn new(file: Option<NewFile>) -> Self {
         let (sender, receiver) = channel();
         let (costs, early, done) = (VecDeque::new(), BTreeMap::new(), Vec::new());
-        Work { sender, receiver, sent: 0, received: 0, costs, cost: 0, early, done, file, failed: None }
+        Work {
+            sender,
+            receiver,
+            sent: 0,
+            received: 0,
+            costs,
+            cost: 0,
+            early,
+            done,
+            file,
+            failed: None,
+        }
     }
 
     fn check(&self) -> Result<(), FrozenError> {
         Ok(Failure::check(self.failed.as_ref())?)
     }
 
-    fn send(&mut self, pending: Pending, options: &FrozenOptions, encoder: &Arc<Encoder>) -> Result<(), FrozenError> {
+    fn send(
+        &mut self,
+        pending: Pending,
+        options: &FrozenOptions,
+        encoder: &Arc<Encoder>,
+    ) -> Result<(), FrozenError> {
         self.check()?;
         let (number, sender, encoder) = (self.sent, self.sender.clone(), Arc::clone(encoder));
         let (codec, with_values) = (options.codec, options.values == ValueWidth::Auto);
@@ -123,7 +139,11 @@ impl Work {
             let arrived = match self.receiver.try_recv() {
                 Ok(arrived) => Some(arrived),
                 Err(TryRecvError::Disconnected) => None,
-                Err(TryRecvError::Empty) if self.sent - self.received <= most && self.cost <= memory => return Ok(()),
+                Err(TryRecvError::Empty)
+                    if self.sent - self.received <= most && self.cost <= memory =>
+                {
+                    return Ok(());
+                }
                 // A thread of the pool itself has to help, or might wait for what only it can do.
                 Err(TryRecvError::Empty) => match rayon::yield_now() {
                     None => self.receiver.recv().ok(),
@@ -275,7 +295,10 @@ impl FrozenLayerBuilder {
             None => self.separators = Some(TreeBuilder::new(0)),
             Some(separators) => {
                 let shared = common_prefix(&self.last, key);
-                if key.get(shared).is_none_or(|byte| self.last.get(shared).is_some_and(|last| last > byte)) {
+                if key
+                    .get(shared)
+                    .is_none_or(|byte| self.last.get(shared).is_some_and(|last| last > byte))
+                {
                     return Err(self.not_ascending(key));
                 }
                 separators.push(&key[..=shared], self.chunks_begun);
@@ -292,7 +315,9 @@ impl FrozenLayerBuilder {
         }
         self.held_bytes += pending.suffix_bytes();
         self.held.push(pending);
-        let enough = self.options.sample.is_some() || needs_no_sample(&self.options) || self.held_bytes >= HELD_BYTES;
+        let enough = self.options.sample.is_some()
+            || needs_no_sample(&self.options)
+            || self.held_bytes >= HELD_BYTES;
         if enough { self.release() } else { Ok(()) }
     }
 
@@ -404,7 +429,11 @@ fn find_symbols(options: &FrozenOptions, held: &[Pending]) -> Encoder {
     let all: usize = held.iter().map(Pending::suffix_bytes).sum();
     let train = |kind: Kind| match &options.sample {
         Some(sample) => Encoder::train(kind, sample, usize::MAX),
-        None => Encoder::train(kind, &sample(held, if kind == Kind::Fsst { FSST_SAMPLE } else { ONPAIR_SAMPLE }, 0), all),
+        None => Encoder::train(
+            kind,
+            &sample(held, if kind == Kind::Fsst { FSST_SAMPLE } else { ONPAIR_SAMPLE }, 0),
+            all,
+        ),
     };
     match options.symbols {
         SymbolTable::None => train(Kind::Plain),
@@ -417,9 +446,13 @@ fn find_symbols(options: &FrozenOptions, held: &[Pending]) -> Encoder {
             let size = |encoder: &Encoder| {
                 let mut codes = Vec::new();
                 trial.iter().for_each(|string| encoder.encode(string, &mut codes));
-                codes.len() as u128 * all.max(1) as u128 / trial.bytes().max(1) as u128 + encoder.heap_bytes() as u128
+                codes.len() as u128 * all.max(1) as u128 / trial.bytes().max(1) as u128
+                    + encoder.heap_bytes() as u128
             };
-            let encoders = [Kind::Plain, Kind::Fsst, Kind::OnPair].into_par_iter().map(train).collect::<Vec<_>>();
+            let encoders = [Kind::Plain, Kind::Fsst, Kind::OnPair]
+                .into_par_iter()
+                .map(train)
+                .collect::<Vec<_>>();
             encoders.into_iter().min_by_key(size).expect("there are three")
         }
     }
@@ -452,7 +485,12 @@ pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
 }
 
 /// Puts encoded chunks together.
-pub(super) fn assemble(codec: Codec, encoder: &Encoder, mut chunks: Vec<Chunk>, separators: TreeBuilder) -> Layer {
+pub(super) fn assemble(
+    codec: Codec,
+    encoder: &Encoder,
+    mut chunks: Vec<Chunk>,
+    separators: TreeBuilder,
+) -> Layer {
     let mut len = 0;
     for chunk in &mut chunks {
         chunk.start = len;
@@ -500,7 +538,10 @@ fn push(chunks: &mut Vec<Pending>, options: &FrozenOptions, key: &[u8], value: u
 }
 
 /// Builds a layer of keys that are all there, each chunk by a thread. A chunk that is not ended by the bytes of its keys is a part of its own.
-pub(super) fn from_par_sorted<K, I>(options: &FrozenOptions, pairs: I) -> Result<FrozenLayer, FrozenError>
+pub(super) fn from_par_sorted<K, I>(
+    options: &FrozenOptions,
+    pairs: I,
+) -> Result<FrozenLayer, FrozenError>
 where
     K: AsRef<[u8]>,
     I: IndexedParallelIterator<Item = (K, u64)>,
@@ -512,7 +553,8 @@ where
         }
         part
     };
-    let parts: Vec<Part> = pairs.enumerate().fold_chunks(options.chunk_keys, Part::default, add).collect();
+    let parts: Vec<Part> =
+        pairs.enumerate().fold_chunks(options.chunk_keys, Part::default, add).collect();
     let mut pendings: Vec<Pending> = Vec::with_capacity(parts.len());
     let (mut position, mut in_place) = (0, true);
     for Part { chunks, error } in parts {
@@ -539,12 +581,16 @@ where
     let mut separators: Option<TreeBuilder> = None;
     for (i, pair) in pendings.windows(2).enumerate() {
         let (last, first) = (pair[0].last(), pair[1].first());
-        separators.get_or_insert_with(|| TreeBuilder::new(0)).push(&first[..=common_prefix(last, first)], i as u32 + 1);
+        separators
+            .get_or_insert_with(|| TreeBuilder::new(0))
+            .push(&first[..=common_prefix(last, first)], i as u32 + 1);
     }
     let encoder = find_symbols(options, &pendings);
     let with_values = options.values == ValueWidth::Auto;
-    let mut chunks: Vec<Chunk> =
-        pendings.into_par_iter().map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values)).collect();
+    let mut chunks: Vec<Chunk> = pendings
+        .into_par_iter()
+        .map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values))
+        .collect();
     gather(&mut chunks, GATHERED);
     let separators = separators.unwrap_or_else(|| TreeBuilder::new(0));
     Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, separators)))

@@ -50,7 +50,12 @@ pub(crate) struct Chunk {
 }
 
 /// Encodes keys and values.
-pub(crate) fn encode(pending: &Pending, codec: Codec, encoder: &Encoder, with_values: bool) -> Chunk {
+pub(crate) fn encode(
+    pending: &Pending,
+    codec: Codec,
+    encoder: &Encoder,
+    with_values: bool,
+) -> Chunk {
     let (mut data, tree) = match codec {
         Codec::Packed => packed::encode(pending, encoder),
         Codec::Fst => (super::fst::encode(pending), Tree { root: 0, height: 0 }),
@@ -60,15 +65,36 @@ pub(crate) fn encode(pending: &Pending, codec: Codec, encoder: &Encoder, with_va
     values::write(pending.values(), shape, &mut data);
     let checksum = crc32fast::hash(&data);
     let data = Bytes::of_vec(data);
-    Chunk { start: 0, len: pending.len(), data, key_bytes, tree, shape, checksum, trusted: true, fst: OnceLock::new() }
+    Chunk {
+        start: 0,
+        len: pending.len(),
+        data,
+        key_bytes,
+        tree,
+        shape,
+        checksum,
+        trusted: true,
+        fst: OnceLock::new(),
+    }
 }
 
 impl Chunk {
     /// The same chunk, for another layer.
     pub(crate) fn share(&self) -> Self {
-        let Chunk { start, len, ref data, key_bytes, tree, shape, checksum, trusted, ref fst } = *self;
+        let Chunk { start, len, ref data, key_bytes, tree, shape, checksum, trusted, ref fst } =
+            *self;
         let trusted = trusted || matches!(fst.get(), Some(Some(_)));
-        Chunk { start, len, data: data.clone(), key_bytes, tree, shape, checksum, trusted, fst: OnceLock::new() }
+        Chunk {
+            start,
+            len,
+            data: data.clone(),
+            key_bytes,
+            tree,
+            shape,
+            checksum,
+            trusted,
+            fst: OnceLock::new(),
+        }
     }
 
     #[inline(always)]
@@ -112,7 +138,12 @@ impl Chunk {
 
     /// Finds a key: `Ok` with its place, or `Err` with that of the first greater one. Nothing where the chunk is damaged.
     #[inline(always)]
-    pub(crate) fn search(&self, codec: Codec, decoder: &Decoder, key: &[u8]) -> Option<Result<usize, usize>> {
+    pub(crate) fn search(
+        &self,
+        codec: Codec,
+        decoder: &Decoder,
+        key: &[u8],
+    ) -> Option<Result<usize, usize>> {
         match codec {
             Codec::Packed => {
                 let chunk = self.packed();
@@ -130,7 +161,9 @@ impl Chunk {
                 let chunk = self.packed();
                 let (child, m) = chunk.descend(key)?;
                 // The value will be wanted, and comes from elsewhere: it may come while the block is searched.
-                if let Some(value) = values::place(self.values(), self.shape, child.index * packed::BLOCK) {
+                if let Some(value) =
+                    values::place(self.values(), self.shape, child.index * packed::BLOCK)
+                {
                     packed::prefetch_values(value);
                 }
                 with_coder!(decoder, coder => chunk.search_block(coder, key, &child, m))?.ok()
@@ -140,7 +173,14 @@ impl Chunk {
     }
 
     /// Reads a block of keys, of `codec.block()` each, into `run`. If `follows`, the run holds the block before.
-    pub(crate) fn read(&self, codec: Codec, decoder: &Decoder, block: usize, follows: bool, run: &mut Run) -> Option<()> {
+    pub(crate) fn read(
+        &self,
+        codec: Codec,
+        decoder: &Decoder,
+        block: usize,
+        follows: bool,
+        run: &mut Run,
+    ) -> Option<()> {
         match codec {
             Codec::Packed => {
                 let chunk = self.packed();

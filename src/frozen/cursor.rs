@@ -43,7 +43,9 @@ impl<'a> Window<'a> {
     }
 
     fn load(&mut self, rank: usize) -> Option<usize> {
-        let inside = |chunk: usize| self.layer.chunks.get(chunk).is_some_and(|c| c.start <= rank && rank - c.start < c.len);
+        let inside = |chunk: usize| {
+            self.layer.chunks.get(chunk).is_some_and(|c| c.start <= rank && rank - c.start < c.len)
+        };
         let loaded = self.run.len() > 0;
         let at = if inside(self.chunk) { self.chunk } else { self.layer.chunk_at(rank)? };
         let chunk = self.layer.chunks.get(at)?;
@@ -51,7 +53,10 @@ impl<'a> Window<'a> {
         let block = (rank - chunk.start) / keys;
         let follows = loaded && at == self.chunk && block == self.block + 1;
         (self.chunk, self.block, self.start) = (at, block, chunk.start + block * keys);
-        if chunk.read(self.layer.codec, &self.layer.decoder, block, follows, &mut self.run).is_none() {
+        if chunk
+            .read(self.layer.codec, &self.layer.decoder, block, follows, &mut self.run)
+            .is_none()
+        {
             self.run.clear(&[]);
             return None;
         }
@@ -98,7 +103,8 @@ impl<'a> FrozenCursor<'a> {
 
     /// Goes before the first key that is greater than `key`. One lookup.
     pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
-        self.rank = self.window.layer.search(key.as_ref()).map_or_else(|rank| rank, |rank| rank + 1);
+        self.rank =
+            self.window.layer.search(key.as_ref()).map_or_else(|rank| rank, |rank| rank + 1);
     }
 
     /// Goes before the key of a rank, or behind the last key. O(1).
@@ -108,7 +114,10 @@ impl<'a> FrozenCursor<'a> {
 
     /// Steps over the next key, and lends it with its value.
     #[inline]
-    #[expect(clippy::should_implement_trait, reason = "what it lends lives until the next step only")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it lends lives until the next step only"
+    )]
     pub fn next(&mut self) -> Option<(&[u8], u64)> {
         let found = self.window.get(self.rank)?;
         self.rank += 1;

@@ -57,10 +57,18 @@ impl fmt::Display for FrozenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAscending { position, key } => {
-                write!(f, "key {position}, \"{}\", is not greater than the key before it", key.escape_ascii())
+                write!(
+                    f,
+                    "key {position}, \"{}\", is not greater than the key before it",
+                    key.escape_ascii()
+                )
             }
             Self::KeyTooLong { position, len } => {
-                write!(f, "key {position}, of {len} bytes, is over the limit of {} bytes", crate::MAX_KEY_LEN)
+                write!(
+                    f,
+                    "key {position}, of {len} bytes, is over the limit of {} bytes",
+                    crate::MAX_KEY_LEN
+                )
             }
             Self::Option(what) => f.write_str(what),
             Self::Io(error) => error.fmt(f),
@@ -68,7 +76,9 @@ impl fmt::Display for FrozenError {
             Self::Version { found } => write!(f, "version {found} of the format is not known here"),
             Self::Truncated => f.write_str("the file ends early"),
             Self::Damaged { part, chunk: None } => write!(f, "the {part} is damaged"),
-            Self::Damaged { part, chunk: Some(chunk) } => write!(f, "the {part} of chunk {chunk} is damaged"),
+            Self::Damaged { part, chunk: Some(chunk) } => {
+                write!(f, "the {part} of chunk {chunk} is damaged")
+            }
         }
     }
 }

@@ -34,7 +34,8 @@ pub(crate) fn header() -> [u8; HEADER] {
 /// What stands behind the chunks.
 pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
     let mut out = Vec::new();
-    let chunks_end = HEADER as u64 + layer.chunks.iter().map(|chunk| chunk.data.len() as u64).sum::<u64>();
+    let chunks_end =
+        HEADER as u64 + layer.chunks.iter().map(|chunk| chunk.data.len() as u64).sum::<u64>();
     let (symbols, table) = layer.decoder.table();
     out.extend_from_slice(&table);
     let mut offset = HEADER as u64;
@@ -57,7 +58,12 @@ pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
     }
     out.extend_from_slice(&layer.top_tree.root.to_le_bytes());
     out.extend_from_slice(&(symbols as u32).to_le_bytes());
-    out.extend_from_slice(&[layer.top_tree.height, layer.codec as u8, layer.decoder.kind() as u8, 0]);
+    out.extend_from_slice(&[
+        layer.top_tree.height,
+        layer.codec as u8,
+        layer.decoder.kind() as u8,
+        0,
+    ]);
     out.extend_from_slice(&[0; 12]);
     out.extend_from_slice(&length.to_le_bytes());
     let mut hasher = crc32fast::Hasher::new();
@@ -85,15 +91,19 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     if found != VERSION {
         return Err(FrozenError::Version { found });
     }
-    let footer_at = data.len().checked_sub(FOOTER).filter(|&at| at >= HEADER).ok_or(FrozenError::Truncated)?;
+    let footer_at =
+        data.len().checked_sub(FOOTER).filter(|&at| at >= HEADER).ok_or(FrozenError::Truncated)?;
     let footer = &data[footer_at..];
     let word = |at: usize| u64_at(footer, at).ok_or(FrozenError::Truncated);
     let half = |at: usize| u32_at(footer, at).ok_or(FrozenError::Truncated);
     if footer[FOOTER - 8..] != *END || word(64)? != data.len() as u64 {
         return Err(FrozenError::Truncated);
     }
-    let (table_at, table_len, count, top_len, len) = (word(0)?, word(8)?, word(16)?, word(24)?, word(32)?);
-    let checked = data.get(usize::try_from(table_at).unwrap_or(usize::MAX)..data.len() - 16).ok_or(damaged("footer"))?;
+    let (table_at, table_len, count, top_len, len) =
+        (word(0)?, word(8)?, word(16)?, word(24)?, word(32)?);
+    let checked = data
+        .get(usize::try_from(table_at).unwrap_or(usize::MAX)..data.len() - 16)
+        .ok_or(damaged("footer"))?;
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&data[..HEADER]);
     hasher.update(checked);
@@ -120,8 +130,10 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
         return Err(damaged("footer"));
     }
     let part = |offset, len| bytes.part(offset, len).ok_or(damaged("footer"));
-    let (table, entries, top) = (part(table_at, table_len)?, part(entries_at, entries_len)?, part(top_at, top_len)?);
-    let decoder = Decoder::read(kind, table.as_slice(), half(44)? as usize).ok_or(damaged("symbol table"))?;
+    let (table, entries, top) =
+        (part(table_at, table_len)?, part(entries_at, entries_len)?, part(top_at, top_len)?);
+    let decoder =
+        Decoder::read(kind, table.as_slice(), half(44)? as usize).ok_or(damaged("symbol table"))?;
     let mut chunks = Vec::with_capacity(entries.len() / ENTRY);
     let (mut start, mut offset) = (0usize, HEADER as u64);
     for (i, entry) in entries.as_slice().chunks_exact(ENTRY).enumerate() {
@@ -149,7 +161,11 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
         start = start.checked_add(len).ok_or_else(damaged)?;
         offset = end.ok_or_else(damaged)?;
     }
-    if start as u64 != len || offset != table_at || chunks.iter().any(|chunk| chunk.tree.height > MAX_HEIGHT) || height > MAX_HEIGHT {
+    if start as u64 != len
+        || offset != table_at
+        || chunks.iter().any(|chunk| chunk.tree.height > MAX_HEIGHT)
+        || height > MAX_HEIGHT
+    {
         return Err(damaged("directory"));
     }
     let top_tree = Tree { root: half(40)?, height };
@@ -169,10 +185,16 @@ pub(crate) struct NewFile {
 impl NewFile {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
+        let name = path
+            .file_name()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
         loop {
             let mut temporary = name.to_os_string();
-            temporary.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+            temporary.push(format!(
+                ".{}-{}.tmp",
+                std::process::id(),
+                COUNT.fetch_add(1, Ordering::Relaxed)
+            ));
             let temporary = path.with_file_name(temporary);
             match File::options().write(true).create_new(true).open(&temporary) {
                 Ok(file) => {
@@ -232,7 +254,8 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
 

@@ -31,7 +31,10 @@ pub(super) fn open(bytes: Bytes, keys: usize) -> Option<Fst<Bytes>> {
     let data = bytes.as_slice();
     let end = data.len().checked_sub(FOOTER).filter(|&end| end >= HEADER)?;
     let root = if end == HEADER { 0 } else { end - 1 };
-    if u64_at(data, 0)? != VERSION || u64_at(data, end)? != keys as u64 || u64_at(data, end + 8)? != root as u64 {
+    if u64_at(data, 0)? != VERSION
+        || u64_at(data, end)? != keys as u64
+        || u64_at(data, end + 8)? != root as u64
+    {
         return None;
     }
     // Keys from each address on. Where a node is that is not counted yet, one stands for them.
@@ -60,14 +63,16 @@ fn count(data: &[u8], fst: &Fst<Bytes>, address: usize, counts: &[u32]) -> Optio
         let child = ways.child(data, i)?;
         let below = *counts.get(child).filter(|&&below| below > 0)?;
         let way = node.transition(i);
-        let follows = before < Some(way.inp) && way.out.value() == u64::from(count) && way.addr == child;
+        let follows =
+            before < Some(way.inp) && way.out.value() == u64::from(count) && way.addr == child;
         if !follows || node.find_input(way.inp) != Some(i) {
             return None;
         }
         before = Some(way.inp);
         count = count.checked_add(below)?;
     }
-    let is_index_right = ways.count <= NO_INDEX || (0..=255).filter(|&byte| node.find_input(byte).is_some()).count() == ways.count;
+    let is_index_right = ways.count <= NO_INDEX
+        || (0..=255).filter(|&byte| node.find_input(byte).is_some()).count() == ways.count;
     (count > 0 && is_index_right && node.final_output().value() == 0).then_some(count)
 }
 
@@ -88,9 +93,17 @@ impl Ways {
         let (low, has_byte) = (usize::from(kind & 63), usize::from(kind & 63 == 0));
         let before = address.checked_sub(has_byte)?;
         let widths_at = before.checked_sub(1)?;
-        let (width, output) = (usize::from(data[widths_at] >> 4), usize::from(data[widths_at] & 15));
+        let (width, output) =
+            (usize::from(data[widths_at] >> 4), usize::from(data[widths_at] & 15));
         let (count, behind, outputs) = match kind >> 6 {
-            3 => return (before >= HEADER).then_some(Ways { count: 1, start: before, deltas: before, width: 0 }),
+            3 => {
+                return (before >= HEADER).then_some(Ways {
+                    count: 1,
+                    start: before,
+                    deltas: before,
+                    width: 0,
+                });
+            }
             2 => (1, 0, 1),
             is_final => {
                 let count = match (low, data[before]) {
@@ -98,7 +111,11 @@ impl Ways {
                     (0, count) => usize::from(count),
                     (count, _) => count,
                 };
-                (count, count + if count > NO_INDEX { 256 } else { 0 }, count + usize::from(is_final))
+                (
+                    count,
+                    count + if count > NO_INDEX { 256 } else { 0 },
+                    count + usize::from(is_final),
+                )
             }
         };
         if width > 8 || output > 8 || (width == 0 && count > 0) {
@@ -115,11 +132,10 @@ impl Ways {
             return self.start.checked_sub(1);
         }
         let at = self.deltas + (self.count - 1 - i) * self.width;
-        let delta = data
-            .get(at..at + self.width)?
-            .iter()
-            .rev()
-            .try_fold(0usize, |delta, &byte| Some(delta.checked_mul(256)? + usize::from(byte)))?;
+        let delta =
+            data.get(at..at + self.width)?.iter().rev().try_fold(0usize, |delta, &byte| {
+                Some(delta.checked_mul(256)? + usize::from(byte))
+            })?;
         if delta == 0 { Some(0) } else { self.start.checked_sub(delta) }
     }
 }

@@ -35,7 +35,10 @@ impl<'a> FstWalk<'a> {
     }
 
     /// The next key that matches, which is the path then, and its value.
-    pub(super) fn next<'p, A: Automaton>(&mut self, path: &'p mut Path<A>) -> Option<(&'p [u8], u64)> {
+    pub(super) fn next<'p, A: Automaton>(
+        &mut self,
+        path: &'p mut Path<A>,
+    ) -> Option<(&'p [u8], u64)> {
         loop {
             let (node, output) = match self.nodes.last_mut() {
                 None => (self.open(path)?, Output::zero()),

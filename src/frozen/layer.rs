@@ -27,7 +27,11 @@ impl Layer {
     /// The number of the chunk that a key belongs in.
     #[inline(always)]
     pub(crate) fn index_of(&self, key: &[u8]) -> Option<usize> {
-        if self.chunks.len() < 2 { Some(0) } else { Some(self.top_tree.search(self.top.as_slice(), key)?.0.index) }
+        if self.chunks.len() < 2 {
+            Some(0)
+        } else {
+            Some(self.top_tree.search(self.top.as_slice(), key)?.0.index)
+        }
     }
 
     /// The chunk that a key belongs in.
@@ -67,15 +71,26 @@ impl Layer {
         self.chunks.partition_point(|chunk| chunk.start <= rank).checked_sub(1)
     }
 
-    pub(crate) fn get_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, mut found: impl FnMut(Option<u64>)) {
+    pub(crate) fn get_many<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        mut found: impl FnMut(Option<u64>),
+    ) {
         match self.codec {
-            Codec::Packed => with_coder!(&self.decoder, coder => self.get_many_packed(coder, keys, found)),
+            Codec::Packed => {
+                with_coder!(&self.decoder, coder => self.get_many_packed(coder, keys, found))
+            }
             Codec::Fst => keys.for_each(|key| found(self.get(key))),
         }
     }
 
     /// Takes many keys down the trees level by level, asking for each one's next node before going on with the others.
-    fn get_many_packed<'k, C: Coder>(&self, coder: C, mut keys: impl Iterator<Item = &'k [u8]>, mut found: impl FnMut(Option<u64>)) {
+    fn get_many_packed<'k, C: Coder>(
+        &self,
+        coder: C,
+        mut keys: impl Iterator<Item = &'k [u8]>,
+        mut found: impl FnMut(Option<u64>),
+    ) {
         struct Lookup<'l, 'k> {
             key: &'k [u8],
             chunk: Option<&'l Chunk>,
@@ -92,12 +107,23 @@ impl Layer {
                 if let Some(chunk) = chunk {
                     prefetch_node(chunk.keys(), root);
                 }
-                batch.push(Lookup { key, chunk, at: Child { index: 0, offset: root }, m: 0, place: None });
+                batch.push(Lookup {
+                    key,
+                    chunk,
+                    at: Child { index: 0, offset: root },
+                    m: 0,
+                    place: None,
+                });
             }
             if batch.is_empty() {
                 return;
             }
-            let height = batch.iter().filter_map(|lookup| lookup.chunk).map(|chunk| chunk.tree.height).max().unwrap_or(0);
+            let height = batch
+                .iter()
+                .filter_map(|lookup| lookup.chunk)
+                .map(|chunk| chunk.tree.height)
+                .max()
+                .unwrap_or(0);
             for level in 0..height {
                 for lookup in &mut batch {
                     let Some(chunk) = lookup.chunk else { continue };
@@ -118,7 +144,9 @@ impl Layer {
                 let Some(chunk) = lookup.chunk else { continue };
                 let place = chunk.packed().search_block(coder, lookup.key, &lookup.at, lookup.m);
                 lookup.place = place.and_then(Result::ok);
-                if let Some(value) = lookup.place.and_then(|place| values::place(chunk.values(), chunk.shape, place)) {
+                if let Some(value) =
+                    lookup.place.and_then(|place| values::place(chunk.values(), chunk.shape, place))
+                {
                     prefetch(value);
                 }
             }

@@ -54,10 +54,16 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// # std::fs::remove_file(&path)?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub unsafe fn load_file(&self, path: impl AsRef<Path>, parse: impl Fn(&[u8], u64) -> (&[u8], V) + Sync) -> std::io::Result<()> {
+    pub unsafe fn load_file(
+        &self,
+        path: impl AsRef<Path>,
+        parse: impl Fn(&[u8], u64) -> (&[u8], V) + Sync,
+    ) -> std::io::Result<()> {
         // SAFETY: (M1) by the caller, until the mapping is dropped here.
         match unsafe { Mapping::of(path.as_ref()) }? {
-            Some(mapping) => self.load_text(mapping.as_slice(), parse).map_err(std::io::Error::other),
+            Some(mapping) => {
+                self.load_text(mapping.as_slice(), parse).map_err(std::io::Error::other)
+            }
             None => Ok(()),
         }
     }

@@ -21,7 +21,10 @@ impl FrozenLayer {
     /// assert!(merged.iter().map(|(_, value)| value).eq([1, 3, 4]));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn merge<'a>(layers: impl IntoIterator<Item = &'a FrozenLayer>, options: FrozenOptions) -> Result<Self, FrozenError> {
+    pub fn merge<'a>(
+        layers: impl IntoIterator<Item = &'a FrozenLayer>,
+        options: FrozenOptions,
+    ) -> Result<Self, FrozenError> {
         let mut builder = FrozenLayerBuilder::with_options(options)?;
         builder.insert_layers(layers)?;
         builder.finish()
@@ -34,8 +37,12 @@ impl FrozenLayerBuilder {
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
-    pub fn insert_layers<'a>(&mut self, layers: impl IntoIterator<Item = &'a FrozenLayer>) -> Result<(), FrozenError> {
-        let mut cursors: Vec<FrozenCursor<'a>> = layers.into_iter().map(FrozenLayer::cursor).collect();
+    pub fn insert_layers<'a>(
+        &mut self,
+        layers: impl IntoIterator<Item = &'a FrozenLayer>,
+    ) -> Result<(), FrozenError> {
+        let mut cursors: Vec<FrozenCursor<'a>> =
+            layers.into_iter().map(FrozenLayer::cursor).collect();
         loop {
             let mut least: Option<usize> = None;
             for i in 0..cursors.len() {

@@ -146,7 +146,9 @@ impl FrozenLayer {
     /// assert_eq!((layer.get("a"), layer.get("b")), (Some(1), Some(3)));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(pairs: Vec<(K, u64)>) -> Result<Self, FrozenError> {
+    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(
+        pairs: Vec<(K, u64)>,
+    ) -> Result<Self, FrozenError> {
         FrozenOptions::new().from_unsorted(pairs)
     }
 
@@ -195,7 +197,11 @@ impl FrozenLayer {
     /// Keys that divide the layer into so many ranges of equal length, or fewer.
     fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         let place = |i: usize| (i as u128 * self.len() as u128 / ranges as u128) as usize;
-        (1..ranges).into_par_iter().filter_map(|i| self.select(place(i))).map(|(key, _)| key).collect()
+        (1..ranges)
+            .into_par_iter()
+            .filter_map(|i| self.select(place(i)))
+            .map(|(key, _)| key)
+            .collect()
     }
 
     /// Number of keys. O(1).
@@ -311,7 +317,10 @@ impl FrozenLayer {
     /// assert_eq!(routes.get_longest_prefix("about"), None);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(&self, key: &'k K) -> Option<(&'k [u8], u64)> {
+    pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(
+        &self,
+        key: &'k K,
+    ) -> Option<(&'k [u8], u64)> {
         let mut key = key.as_ref();
         loop {
             match self.layer.search(key) {
@@ -424,7 +433,10 @@ impl FrozenLayer {
 
     /// The keys of each chunk, as ranges in order, for work in parallel that allocates nothing for each key.
     pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_>> + '_ {
-        self.layer.chunks.par_iter().map(|chunk| FrozenRange::new(&self.layer, chunk.start, chunk.start + chunk.len))
+        self.layer
+            .chunks
+            .par_iter()
+            .map(|chunk| FrozenRange::new(&self.layer, chunk.start, chunk.start + chunk.len))
     }
 
     /// What the layer holds, in bytes. Clones share it. O(chunks).
@@ -437,8 +449,11 @@ impl FrozenLayer {
     /// ```
     pub fn memory_usage(&self) -> FrozenUsage {
         let layer = &*self.layer;
-        let index = size_of::<Layer>() + layer.top.len() + layer.chunks.capacity() * size_of::<chunk::Chunk>();
-        let mut usage = FrozenUsage { index, symbols: layer.decoder.heap_bytes(), ..FrozenUsage::default() };
+        let index = size_of::<Layer>()
+            + layer.top.len()
+            + layer.chunks.capacity() * size_of::<chunk::Chunk>();
+        let mut usage =
+            FrozenUsage { index, symbols: layer.decoder.heap_bytes(), ..FrozenUsage::default() };
         for chunk in &layer.chunks {
             usage.keys += chunk.key_bytes;
             usage.values += chunk.data.len() - chunk.key_bytes;
@@ -460,7 +475,9 @@ impl FrozenLayer {
     /// ```
     pub fn header_bytes(&self) -> usize {
         match self.codec() {
-            Codec::Packed => self.layer.chunks.par_iter().map(|chunk| chunk.packed().headers()).sum(),
+            Codec::Packed => {
+                self.layer.chunks.par_iter().map(|chunk| chunk.packed().headers()).sum()
+            }
             Codec::Fst => 0,
         }
     }
@@ -498,7 +515,8 @@ impl FrozenLayer {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
         use std::io::Read;
         let mut file = std::fs::File::open(path)?;
-        let len = usize::try_from(file.metadata()?.len()).map_err(|_| FrozenError::Option("the file does not fit in memory"))?;
+        let len = usize::try_from(file.metadata()?.len())
+            .map_err(|_| FrozenError::Option("the file does not fit in memory"))?;
         let mut bytes = crate::raw::pool::room(len);
         file.read_to_end(&mut bytes)?;
         Self::from_bytes(bytes)
@@ -527,7 +545,12 @@ impl FrozenLayer {
     /// Names the first chunk that is damaged.
     pub fn verify(&self) -> Result<(), FrozenError> {
         let codec = self.layer.codec;
-        let whole: Vec<bool> = self.layer.chunks.par_iter().map(|chunk| chunk.is_whole() && chunk.is_readable(codec)).collect();
+        let whole: Vec<bool> = self
+            .layer
+            .chunks
+            .par_iter()
+            .map(|chunk| chunk.is_whole() && chunk.is_readable(codec))
+            .collect();
         match whole.iter().position(|whole| !whole) {
             None => Ok(()),
             Some(chunk) => Err(FrozenError::Damaged { part: "content", chunk: Some(chunk) }),
@@ -538,7 +561,8 @@ impl FrozenLayer {
 /// Builds from a map's keys.
 fn freeze(map: &impl Ranges) -> FrozenLayer {
     let mut builder = FrozenLayerBuilder::new().expect("the default options are possible");
-    ranges::read_all(map, |part| builder.insert_all(&part)).expect("a map's keys ascend and are within the limit");
+    ranges::read_all(map, |part| builder.insert_all(&part))
+        .expect("a map's keys ascend and are within the limit");
     builder.finish().expect("memory takes every write")
 }
 

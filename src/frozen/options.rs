@@ -168,7 +168,10 @@ impl FrozenOptions {
     ///
     /// # Errors
     /// As there; or an option is outside what is possible.
-    pub fn from_sorted<K: AsRef<[u8]> + Sync>(&self, pairs: &[(K, u64)]) -> Result<FrozenLayer, FrozenError> {
+    pub fn from_sorted<K: AsRef<[u8]> + Sync>(
+        &self,
+        pairs: &[(K, u64)],
+    ) -> Result<FrozenLayer, FrozenError> {
         self.from_par_sorted(pairs.par_iter().map(|(key, value)| (key, *value)))
     }
 
@@ -197,7 +200,10 @@ impl FrozenOptions {
     /// assert_eq!(layer.first_key_value(), Some((b"a".to_vec(), 1)));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(&self, mut pairs: Vec<(K, u64)>) -> Result<FrozenLayer, FrozenError> {
+    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(
+        &self,
+        mut pairs: Vec<(K, u64)>,
+    ) -> Result<FrozenLayer, FrozenError> {
         pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
         // Of equal keys, the sort left the last one last.
         let mut kept = 0;

@@ -69,18 +69,34 @@ impl FrozenLayer {
             return self.rebuild(options, changes((Bound::Unbounded, Bound::Unbounded)));
         };
         let chunks = &self.layer.chunks;
-        let firsts = chunks.par_iter().map(|chunk| self.key_at(chunk.start)).collect::<Result<Vec<_>, _>>()?;
+        let firsts = chunks
+            .par_iter()
+            .map(|chunk| self.key_at(chunk.start))
+            .collect::<Result<Vec<_>, _>>()?;
         let bounds = |part: &Range<usize>| {
-            let start = if part.start == 0 { Bound::Unbounded } else { Bound::Included(&firsts[part.start][..]) };
-            (start, firsts.get(part.end).map_or(Bound::Unbounded, |first| Bound::Excluded(&first[..])))
+            let start = if part.start == 0 {
+                Bound::Unbounded
+            } else {
+                Bound::Included(&firsts[part.start][..])
+            };
+            (
+                start,
+                firsts.get(part.end).map_or(Bound::Unbounded, |first| Bound::Excluded(&first[..])),
+            )
         };
-        let changed: Vec<bool> = (0..chunks.len()).into_par_iter().map(|i| changes(bounds(&(i..i + 1))).next().is_some()).collect();
+        let changed: Vec<bool> = (0..chunks.len())
+            .into_par_iter()
+            .map(|i| changes(bounds(&(i..i + 1))).next().is_some())
+            .collect();
         // Chunks that have become small are encoded together with their neighbours, where one of them is encoded anyway.
         let mut parts: Vec<Range<usize>> = Vec::new();
         let mut keys = 0;
         for (i, chunk) in chunks.iter().enumerate() {
             match parts.last_mut() {
-                Some(part) if keys + chunk.len <= options.chunk_keys && (changed[i] || part.clone().any(|i| changed[i])) => {
+                Some(part)
+                    if keys + chunk.len <= options.chunk_keys
+                        && (changed[i] || part.clone().any(|i| changed[i])) =>
+                {
                     part.end = i + 1;
                     keys += chunk.len;
                 }
@@ -96,9 +112,19 @@ impl FrozenLayer {
                 let (from, to) = (&chunks[part.start], &chunks[part.end - 1]);
                 if part.len() == 1 && !changed[part.start] {
                     let last = self.key_at(from.start + from.len - 1)?;
-                    return Ok(vec![Piece { chunk: from.share(), first: firsts[part.start].clone(), last, reused: true }]);
+                    return Ok(vec![Piece {
+                        chunk: from.share(),
+                        first: firsts[part.start].clone(),
+                        last,
+                        reused: true,
+                    }]);
                 }
-                self.encode(options, &encoder, from.start..to.start + to.len, changes(bounds(&part)))
+                self.encode(
+                    options,
+                    &encoder,
+                    from.start..to.start + to.len,
+                    changes(bounds(&part)),
+                )
             })
             .collect::<Result<Vec<_>, FrozenError>>()?;
         Ok(join(options, &encoder, pieces.into_iter().flatten()))
@@ -121,7 +147,8 @@ impl FrozenLayer {
         let mut pending = Pending::default();
         let mut finish = |pending: Pending| {
             let (first, last) = (pending.first().to_vec(), pending.last().to_vec());
-            let chunk = chunk::encode(&pending, options.codec, encoder, options.values == ValueWidth::Auto);
+            let chunk =
+                chunk::encode(&pending, options.codec, encoder, options.values == ValueWidth::Auto);
             pieces.push(Piece { chunk, first, last, reused: false });
         };
         // A chunk that has grown is cut in halves, so that it is not cut again soon.
@@ -144,7 +171,11 @@ impl FrozenLayer {
     }
 
     /// Builds all of it anew.
-    fn rebuild(&self, options: &FrozenOptions, changes: impl Iterator<Item = (Vec<u8>, Option<u64>)>) -> Result<Patched, FrozenError> {
+    fn rebuild(
+        &self,
+        options: &FrozenOptions,
+        changes: impl Iterator<Item = (Vec<u8>, Option<u64>)>,
+    ) -> Result<Patched, FrozenError> {
         let mut builder = options.builder()?;
         self.with_changes(0..self.len(), changes, |key, value| builder.insert(key, value))?;
         let layer = builder.finish()?;
@@ -166,10 +197,13 @@ impl FrozenLayer {
         let mut cursor = FrozenCursor::new(&self.layer, ranks.start);
         while cursor.rank() < ranks.end {
             let rank = cursor.rank();
-            let damaged = || FrozenError::Damaged { part: "content", chunk: self.layer.chunk_at(rank) };
+            let damaged =
+                || FrozenError::Damaged { part: "content", chunk: self.layer.chunk_at(rank) };
             let (key, value) = cursor.next().ok_or_else(damaged)?;
             let mut replaced = false;
-            while let Some((change, new)) = changes.next_if(|(change, _)| change[..].cmp(key) != Ordering::Greater) {
+            while let Some((change, new)) =
+                changes.next_if(|(change, _)| change[..].cmp(key) != Ordering::Greater)
+            {
                 replaced = change == key;
                 new.map_or(Ok(()), |new| then(&change, new))?;
             }
@@ -181,14 +215,20 @@ impl FrozenLayer {
     }
 }
 
-fn join(options: &FrozenOptions, encoder: &Encoder, pieces: impl Iterator<Item = Piece>) -> Patched {
+fn join(
+    options: &FrozenOptions,
+    encoder: &Encoder,
+    pieces: impl Iterator<Item = Piece>,
+) -> Patched {
     let (mut chunks, mut reused) = (Vec::new(), 0);
     let mut separators: Option<TreeBuilder> = None;
     let mut before: Vec<u8> = Vec::new();
     for Piece { chunk, first, last, reused: as_it_was } in pieces {
         match &mut separators {
             None => separators = Some(TreeBuilder::new(0)),
-            Some(separators) => separators.push(&first[..=common_prefix(&before, &first)], chunks.len() as u32),
+            Some(separators) => {
+                separators.push(&first[..=common_prefix(&before, &first)], chunks.len() as u32)
+            }
         }
         before = last;
         reused += usize::from(as_it_was);
@@ -197,7 +237,8 @@ fn join(options: &FrozenOptions, encoder: &Encoder, pieces: impl Iterator<Item =
     let encoded = chunks.len() - reused;
     // Parts of what was gathered before would hold all of it.
     gather(&mut chunks, GATHERED);
-    let layer = assemble(options.codec, encoder, chunks, separators.unwrap_or_else(|| TreeBuilder::new(0)));
+    let layer =
+        assemble(options.codec, encoder, chunks, separators.unwrap_or_else(|| TreeBuilder::new(0)));
     Patched { layer: FrozenLayer::of(layer), reused, encoded, rebuilt: false }
 }
 
@@ -211,11 +252,23 @@ mod tests {
     type Model = BTreeMap<Vec<u8>, u64>;
 
     fn key() -> impl Strategy<Value = Vec<u8>> {
-        proptest::collection::vec(prop_oneof![Just(b"a".to_vec()), Just(b"https://www.".to_vec()), any::<u8>().prop_map(|b| vec![b])], 0..4)
-            .prop_map(|parts| parts.concat())
+        proptest::collection::vec(
+            prop_oneof![
+                Just(b"a".to_vec()),
+                Just(b"https://www.".to_vec()),
+                any::<u8>().prop_map(|b| vec![b])
+            ],
+            0..4,
+        )
+        .prop_map(|parts| parts.concat())
     }
 
-    fn patched(layer: &FrozenLayer, options: &FrozenOptions, changes: &BTreeMap<Vec<u8>, Option<u64>>, count: usize) -> Patched {
+    fn patched(
+        layer: &FrozenLayer,
+        options: &FrozenOptions,
+        changes: &BTreeMap<Vec<u8>, Option<u64>>,
+        count: usize,
+    ) -> Patched {
         let inside = |(start, end): Bounds<'_>| {
             let range = changes.range((start.map(<[u8]>::to_vec), end.map(<[u8]>::to_vec)));
             range.map(|(key, value)| (key.clone(), *value)).collect::<Vec<_>>().into_iter()
@@ -276,7 +329,12 @@ mod tests {
         let at = |i: usize| (url(i), Some(1));
         let one = patched(&layer, &options, &[at(15_001)].into(), 1);
         assert_eq!((one.reused, one.encoded), (19, 1));
-        let ends = patched(&layer, &options, &[(b"a".to_vec(), Some(1)), (b"z".to_vec(), Some(2))].into(), 2);
+        let ends = patched(
+            &layer,
+            &options,
+            &[(b"a".to_vec(), Some(1)), (b"z".to_vec(), Some(2))].into(),
+            2,
+        );
         assert_eq!((ends.reused, ends.encoded, ends.layer.len()), (18, 2, 20_002));
         assert_eq!(ends.layer.get("z"), Some(2));
         let none = patched(&layer, &options, &BTreeMap::new(), 0);
@@ -289,17 +347,33 @@ mod tests {
         let options = FrozenOptions::new().chunk_keys(1000);
         let pairs: Vec<(Vec<u8>, u64)> = (0..10_000).map(|i| (url(2 * i), i as u64)).collect();
         let layer = options.from_sorted(&pairs).unwrap();
-        let more = patched(&layer, &options, &(0..1000).map(|i| (url(4000 + 2 * i + 1), Some(7))).collect(), 1000);
+        let more = patched(
+            &layer,
+            &options,
+            &(0..1000).map(|i| (url(4000 + 2 * i + 1), Some(7))).collect(),
+            1000,
+        );
         assert_eq!(more.layer.chunks(), 12);
         let lens: Vec<usize> = more.layer.layer.chunks.iter().map(|chunk| chunk.len).collect();
         assert!(lens.iter().all(|len| (500..1500).contains(len)), "{lens:?}");
         // Nine in ten keys go; the next change near them joins what is left.
-        let gone: BTreeMap<_, _> = (0..10_000).filter(|i| i % 10 != 0).map(|i| (url(2 * i), None)).collect();
+        let gone: BTreeMap<_, _> =
+            (0..10_000).filter(|i| i % 10 != 0).map(|i| (url(2 * i), None)).collect();
         let few = patched(&layer, &options, &gone, 1);
         assert_eq!((few.layer.len(), few.layer.chunks()), (1000, 10));
-        let joined = patched(&few.layer, &options, &(0..10).map(|i| (url(2000 * i + 1), Some(1))).collect(), 1);
+        let joined = patched(
+            &few.layer,
+            &options,
+            &(0..10).map(|i| (url(2000 * i + 1), Some(1))).collect(),
+            1,
+        );
         assert_eq!((joined.layer.len(), joined.layer.chunks()), (1010, 1));
-        let empty = patched(&few.layer, &options, &few.layer.iter().map(|(key, _)| (key, None)).collect(), 1);
+        let empty = patched(
+            &few.layer,
+            &options,
+            &few.layer.iter().map(|(key, _)| (key, None)).collect(),
+            1,
+        );
         assert_eq!((empty.layer.len(), empty.layer.chunks(), empty.layer.get("a")), (0, 0, None));
     }
 }

@@ -36,7 +36,9 @@ impl Pending {
 
     /// Bytes that it takes in memory.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.suffixes.capacity() + self.keys.capacity() * size_of::<(u32, u32)>() + self.values.capacity() * size_of::<u64>()
+        self.suffixes.capacity()
+            + self.keys.capacity() * size_of::<(u32, u32)>()
+            + self.values.capacity() * size_of::<u64>()
     }
 
     pub(crate) fn values(&self) -> &[u64] {
@@ -67,7 +69,9 @@ impl Pending {
     #[inline]
     pub(crate) fn push(&mut self, key: &[u8], value: u64) -> bool {
         let lcp = common_prefix(&self.last, key);
-        if !self.is_empty() && (lcp == key.len() || self.last.get(lcp).is_some_and(|&byte| byte > key[lcp])) {
+        if !self.is_empty()
+            && (lcp == key.len() || self.last.get(lcp).is_some_and(|&byte| byte > key[lcp]))
+        {
             return false;
         }
         self.follow(lcp, &key[lcp..], value);
@@ -87,7 +91,8 @@ impl Pending {
 
     /// Both halves of at least two keys; of one key that and nothing.
     pub(crate) fn halves(self) -> impl Iterator<Item = Self> {
-        let (mut halves, middle, mut at) = ([Pending::default(), Pending::default()], self.len().div_ceil(2), 0);
+        let (mut halves, middle, mut at) =
+            ([Pending::default(), Pending::default()], self.len().div_ceil(2), 0);
         let _: Result<(), std::convert::Infallible> = self.for_each(|key, value| {
             halves[at / middle].push(key, value);
             at += 1;
@@ -97,7 +102,10 @@ impl Pending {
     }
 
     /// All keys in turn, whole, with their values.
-    pub(crate) fn for_each<E>(&self, mut f: impl FnMut(&[u8], u64) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn for_each<E>(
+        &self,
+        mut f: impl FnMut(&[u8], u64) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut key = Vec::new();
         for i in 0..self.len() {
             let (lcp, suffix) = self.entry(i);

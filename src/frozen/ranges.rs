@@ -50,9 +50,14 @@ ranges!([V: Value + Sync] ShardedArt<V>);
 ranges!([] FrozenLayer);
 
 /// Hands out all keys in order, in parts that the threads of rayon's pool read ahead.
-pub(super) fn read_all<E>(source: &impl Ranges, mut take: impl FnMut(Pending) -> Result<(), E>) -> Result<(), E> {
+pub(super) fn read_all<E>(
+    source: &impl Ranges,
+    mut take: impl FnMut(Pending) -> Result<(), E>,
+) -> Result<(), E> {
     let bounds = source.bounds(source.len() / KEYS + 1);
-    let end = |range: usize| bounds.get(range).map_or(Bound::Unbounded, |bound| Bound::Excluded(&bound[..]));
+    let end = |range: usize| {
+        bounds.get(range).map_or(Bound::Unbounded, |bound| Bound::Excluded(&bound[..]))
+    };
     // A part of a range, whether it is all of the rest, and the key behind it if that is not greater, as in a damaged layer.
     let read = |range: usize, start: Bound<&[u8]>| {
         let (mut part, mut whole, mut wrong) = (Pending::default(), true, Pending::default());
@@ -63,17 +68,24 @@ pub(super) fn read_all<E>(source: &impl Ranges, mut take: impl FnMut(Pending) ->
         (part, whole, wrong)
     };
     let first = |range: usize| {
-        let start = range.checked_sub(1).map_or(Bound::Unbounded, |before| Bound::Included(&bounds[before][..]));
+        let start = range
+            .checked_sub(1)
+            .map_or(Bound::Unbounded, |before| Bound::Included(&bounds[before][..]));
         (range, read(range, start))
     };
-    in_waves(0..bounds.len() + 1, rayon::current_num_threads(), first, |(range, (mut part, mut whole, mut wrong))| {
-        while !whole {
-            let last = part.last().to_vec();
+    in_waves(
+        0..bounds.len() + 1,
+        rayon::current_num_threads(),
+        first,
+        |(range, (mut part, mut whole, mut wrong))| {
+            while !whole {
+                let last = part.last().to_vec();
+                take(part)?;
+                (part, whole, wrong) = read(range, Bound::Excluded(&last));
+            }
             take(part)?;
-            (part, whole, wrong) = read(range, Bound::Excluded(&last));
-        }
-        take(part)?;
-        // To be refused.
-        take(wrong)
-    })
+            // To be refused.
+            take(wrong)
+        },
+    )
 }

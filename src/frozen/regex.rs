@@ -92,9 +92,14 @@ impl RegexAutomaton {
             true => (StartKind::Anchored, Anchored::Yes),
             false => (StartKind::Unanchored, Anchored::No),
         };
-        let config = dense::Config::new().start_kind(kind).dfa_size_limit(Some(MOST)).determinize_size_limit(Some(MOST));
-        let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(RegexError::of)?;
-        let start = dfa.start_state(&start::Config::new().anchored(anchored)).map_err(RegexError::of)?;
+        let config = dense::Config::new()
+            .start_kind(kind)
+            .dfa_size_limit(Some(MOST))
+            .determinize_size_limit(Some(MOST));
+        let dfa =
+            dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(RegexError::of)?;
+        let start =
+            dfa.start_state(&start::Config::new().anchored(anchored)).map_err(RegexError::of)?;
         Ok(RegexAutomaton { dfa, start })
     }
 }
@@ -130,7 +135,11 @@ impl Automaton for RegexAutomaton {
             Place::Matched => *state,
             Place::At(state) => {
                 let next = self.dfa.next_state(state, byte);
-                RegexState(if self.dfa.is_match_state(next) { Place::Matched } else { Place::At(next) })
+                RegexState(if self.dfa.is_match_state(next) {
+                    Place::Matched
+                } else {
+                    Place::At(next)
+                })
             }
         }
     }
@@ -138,6 +147,8 @@ impl Automaton for RegexAutomaton {
 
 impl fmt::Debug for RegexAutomaton {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegexAutomaton").field("bytes", &self.dfa.memory_usage()).finish_non_exhaustive()
+        f.debug_struct("RegexAutomaton")
+            .field("bytes", &self.dfa.memory_usage())
+            .finish_non_exhaustive()
     }
 }

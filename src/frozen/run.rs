@@ -54,7 +54,12 @@ impl Run {
 
     /// Adds a key, of which `write` writes the bytes behind the first `lcp`, `most` at most, and says how many they are.
     #[inline(always)]
-    pub(crate) fn push(&mut self, lcp: usize, most: usize, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<()> {
+    pub(crate) fn push(
+        &mut self,
+        lcp: usize,
+        most: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Option<()> {
         let (from, start) = self.before;
         if lcp > start - from {
             return None;

@@ -141,7 +141,11 @@ impl PackedWalk<'_> {
                 return None;
             }
             let (lcp, key) = self.cursor.peek_shared()?;
-            let shared = if self.follows { lcp.min(path.key.len()) } else { crate::raw::common_prefix(&path.key, key) };
+            let shared = if self.follows {
+                lcp.min(path.key.len())
+            } else {
+                crate::raw::common_prefix(&path.key, key)
+            };
             path.truncate(shared);
             if !key[shared..].iter().all(|&byte| path.push(byte)) {
                 self.pass(path);
@@ -182,6 +186,8 @@ impl<A: Automaton> Iterator for FrozenSearch<'_, A> {
 
 impl<A: Automaton> fmt::Debug for FrozenSearch<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FrozenSearch").field("key", &format_args!("\"{}\"", self.path.key.escape_ascii())).finish_non_exhaustive()
+        f.debug_struct("FrozenSearch")
+            .field("key", &format_args!("\"{}\"", self.path.key.escape_ascii()))
+            .finish_non_exhaustive()
     }
 }

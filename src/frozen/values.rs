@@ -21,7 +21,8 @@ impl Shape {
     pub(crate) const NONE: Shape = Shape { base: 0, width: 0 };
 
     pub(crate) fn of(values: &[u64]) -> Self {
-        let (base, most) = (values.iter().min().copied().unwrap_or(0), values.iter().max().copied().unwrap_or(0));
+        let (base, most) =
+            (values.iter().min().copied().unwrap_or(0), values.iter().max().copied().unwrap_or(0));
         Shape { base, width: (64 - (most - base).leading_zeros()) as u8 }
     }
 
@@ -62,7 +63,11 @@ pub(crate) fn read(values: &[u8], shape: Shape, i: usize) -> Option<u64> {
     }
     let bit = i * width;
     let (at, shift) = (bit / 8, bit % 8);
-    let word = if width <= 57 { u64_at(values, at)? >> shift } else { (u128_at(values, at)? >> shift) as u64 };
+    let word = if width <= 57 {
+        u64_at(values, at)? >> shift
+    } else {
+        (u128_at(values, at)? >> shift) as u64
+    };
     Some(shape.base.wrapping_add(word & u64::MAX >> (64 - width)))
 }
 

@@ -117,7 +117,10 @@ static RIPE_OF: [Apart<Ripe>; STRIPES] = [const { Apart(Ripe::new()) }; STRIPES]
 
 impl Ripe {
     const fn new() -> Ripe {
-        Ripe { of: Mutex::new(RipeOf { batches: Vec::new(), threads: 0 }), bytes: AtomicUsize::new(0) }
+        Ripe {
+            of: Mutex::new(RipeOf { batches: Vec::new(), threads: 0 }),
+            bytes: AtomicUsize::new(0),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, RipeOf> {
@@ -192,7 +195,14 @@ pub(super) struct Gathered {
 impl Gathered {
     pub(super) const fn new() -> Self {
         let all = RefCell::new([None; MOST]);
-        Gathered { all, len: Cell::new(0), bytes: Cell::new(0), weight: Cell::new(0), values: Cell::new(false), stripe: Cell::new(None) }
+        Gathered {
+            all,
+            len: Cell::new(0),
+            bytes: Cell::new(0),
+            weight: Cell::new(0),
+            values: Cell::new(false),
+            stripe: Cell::new(None),
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -212,7 +222,8 @@ impl Gathered {
             return None;
         }
         // What is much at once had better go back soon.
-        let owner = (!self.values.get() && self.bytes.get() < 2 * BYTES).then(|| self.stripe.get().unwrap_or_else(|| self.join()));
+        let owner = (!self.values.get() && self.bytes.get() < 2 * BYTES)
+            .then(|| self.stripe.get().unwrap_or_else(|| self.join()));
         self.take_for(owner)
     }
 

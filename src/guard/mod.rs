@@ -137,7 +137,8 @@ pub mod plain {
     pub(super) fn retire(free: impl FnOnce()) {
         let free: Box<dyn FnOnce()> = Box::new(free);
         // SAFETY: (R3) the closure owns what it uses.
-        let free = unsafe { std::mem::transmute::<Box<dyn FnOnce() + '_>, Box<dyn FnOnce()>>(free) };
+        let free =
+            unsafe { std::mem::transmute::<Box<dyn FnOnce() + '_>, Box<dyn FnOnce()>>(free) };
         LATER.with_borrow_mut(|later| later.push(free));
     }
 
@@ -197,7 +198,9 @@ impl Pin {
         let full = if cfg!(loom) || what == What::Whole {
             alone()
         } else {
-            GATHERED.try_with(|gathered| gathered.add(retired, bytes, what == What::Value)).unwrap_or_else(|_| alone())
+            GATHERED
+                .try_with(|gathered| gathered.add(retired, bytes, what == What::Value))
+                .unwrap_or_else(|_| alone())
         };
         let Some(batch) = full else { return };
         self.hand_over(batch);
@@ -256,7 +259,9 @@ impl<T: Send + Sync + 'static> Swap<T> {
     pub(crate) fn replace(&self, value: T, pin: &Pin) {
         let old = self.0.swap(Owned::new(value), AcqRel, &pin.0).as_raw() as usize;
         // SAFETY: (R3, R5) the swap took the only address of the value; it is `Send`, and came from a box.
-        unsafe { pin.retire(What::Whole, size_of::<T>(), move || drop(Box::from_raw(old as *mut T))) };
+        unsafe {
+            pin.retire(What::Whole, size_of::<T>(), move || drop(Box::from_raw(old as *mut T)))
+        };
         // As after every change of a tree (C6).
         fence(SeqCst);
     }
@@ -480,7 +485,11 @@ mod tests {
         assert_eq!(dropped.load(Relaxed), 0, "dropped under a pin");
         drop(early);
         drop(swap);
-        assert!(flush_until(|| dropped.load(Relaxed) == 101), "{} of 101 dropped", dropped.load(Relaxed));
+        assert!(
+            flush_until(|| dropped.load(Relaxed) == 101),
+            "{} of 101 dropped",
+            dropped.load(Relaxed)
+        );
     }
 
     #[test]
@@ -495,7 +504,11 @@ mod tests {
         flush();
         assert_eq!(freed.load(Relaxed), 0, "freed under a pin");
         drop(early);
-        assert!(flush_until(|| freed.load(Relaxed) == 1000), "{} of 1000 freed", freed.load(Relaxed));
+        assert!(
+            flush_until(|| freed.load(Relaxed) == 1000),
+            "{} of 1000 freed",
+            freed.load(Relaxed)
+        );
     }
 
     /// Retires things of so many bytes that count how often they are freed, each under a pin of its own.
@@ -541,7 +554,10 @@ mod tests {
             }
             std::thread::yield_now();
         }
-        panic!("the first that waits is {:?}", freed.iter().position(|freed| freed.load(Relaxed) == 0));
+        panic!(
+            "the first that waits is {:?}",
+            freed.iter().position(|freed| freed.load(Relaxed) == 0)
+        );
     }
 
     /// A value is dropped though the thread that retired it is gone, and others only read.
@@ -550,7 +566,9 @@ mod tests {
         for count in [1, 100] {
             let freed = counters(count);
             let by_thread = Arc::clone(&freed);
-            std::thread::spawn(move || retire_many(What::Value, count, 8, &by_thread)).join().unwrap();
+            std::thread::spawn(move || retire_many(What::Value, count, 8, &by_thread))
+                .join()
+                .unwrap();
             assert!(pin_until(|| all_once(&freed)), "{count} values");
         }
     }

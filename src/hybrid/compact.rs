@@ -112,15 +112,22 @@ impl Shared {
         let State { sealed, base, .. } = self.core.parts();
         let Some(sealed) = sealed else { return Ok(()) };
         // What its threads come to collect waits until the compaction is done, as what this one does.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.options.threads).start_handler(|_| mem::forget(Locking::new())).build();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.options.threads)
+            .start_handler(|_| mem::forget(Locking::new()))
+            .build();
         let pool = pool.map_err(|error| HybridError::Io(std::io::Error::other(error)))?;
         // Symbols that were found in few keys may not fit the many of now.
         let few = base.len() + sealed.len() <= GROWTH * work.trained;
         let count = if few { sealed.len() } else { usize::MAX };
-        let patch = || base.patch(&self.options.frozen, count, |(start, end)| sealed.batches(start, end));
+        let patch =
+            || base.patch(&self.options.frozen, count, |(start, end)| sealed.batches(start, end));
         // By a thread of its own: one of another pool would do other work meanwhile, and may come to wait for this very compaction.
-        let patched = thread::scope(|scope| Ok(thread::Builder::new().spawn_scoped(scope, || pool.install(patch))?.join()));
-        let patched = patched.map_err(HybridError::Io)?.unwrap_or_else(|panic| resume_unwind(panic));
+        let patched = thread::scope(|scope| {
+            Ok(thread::Builder::new().spawn_scoped(scope, || pool.install(patch))?.join())
+        });
+        let patched =
+            patched.map_err(HybridError::Io)?.unwrap_or_else(|panic| resume_unwind(panic));
         let patched = patched.map_err(|error| HybridError::Base { file: None, error })?;
         let trained = if patched.rebuilt { patched.layer.len() } else { work.trained };
         if let Some(folder) = &mut work.folder {
@@ -147,11 +154,20 @@ impl Shared {
             return false;
         }
         let (is_left, delta, log, base) = self.core.with(|state| {
-            let log = self.replayed.load(Relaxed) + state.delta.journal().map_or(0, |journal| journal.bytes());
-            (failed.is_some() && state.sealed.is_some(), state.delta.bytes(), log, state.base.memory_usage().total())
+            let log = self.replayed.load(Relaxed)
+                + state.delta.journal().map_or(0, |journal| journal.bytes());
+            (
+                failed.is_some() && state.sealed.is_some(),
+                state.delta.bytes(),
+                log,
+                state.base.memory_usage().total(),
+            )
         });
-        let (part, whole) = (delta as u128 * 100, base as u128 * self.options.compact_percent as u128);
-        is_left || log > self.options.compact_log || delta > self.options.compact_bytes && part > whole
+        let (part, whole) =
+            (delta as u128 * 100, base as u128 * self.options.compact_percent as u128);
+        is_left
+            || log > self.options.compact_log
+            || delta > self.options.compact_bytes && part > whole
     }
 
     /// Compacts for as long as there is too much, in the background.
@@ -161,7 +177,10 @@ impl Shared {
             let mut work = self.work();
             // Another thread may have compacted meanwhile. What an empty delta takes may be more than is asked for.
             let before = self.done.lock().compactions;
-            if !self.is_over() || self.compact_with(&mut work).is_err() || self.done.lock().compactions == before {
+            if !self.is_over()
+                || self.compact_with(&mut work).is_err()
+                || self.done.lock().compactions == before
+            {
                 break;
             }
         }

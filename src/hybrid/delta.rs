@@ -44,7 +44,11 @@ pub(crate) struct Delta {
 
 impl Delta {
     pub(crate) fn new() -> Self {
-        Delta { words: ConcurrentArt::new(), escaped: ConcurrentArt::new(), journal: OnceLock::new() }
+        Delta {
+            words: ConcurrentArt::new(),
+            escaped: ConcurrentArt::new(),
+            journal: OnceLock::new(),
+        }
     }
 
     /// From here on changes are logged there.
@@ -152,7 +156,12 @@ impl Delta {
 
     /// What it says about the keys between two bounds, in order, for who takes long.
     pub(crate) fn batches(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Batches<'_> {
-        Batches { delta: self, start: start.map(<[u8]>::to_vec), end: end.map(<[u8]>::to_vec), batch: Vec::new().into_iter() }
+        Batches {
+            delta: self,
+            start: start.map(<[u8]>::to_vec),
+            end: end.map(<[u8]>::to_vec),
+            batch: Vec::new().into_iter(),
+        }
     }
 
     /// What it says about the keys between two bounds, in order.
@@ -175,7 +184,11 @@ impl Changes<'_> {
             let (key, word) = if back { self.range.lend_back() } else { self.range.lend() }?;
             self.key.clear();
             self.key.extend_from_slice(key);
-            let change = if word < ESCAPED { Some(Some(word)) } else { self.delta.get_special(&self.key, word) };
+            let change = if word < ESCAPED {
+                Some(Some(word))
+            } else {
+                self.delta.get_special(&self.key, word)
+            };
             // One that is gone meanwhile was of a key that nothing below knows.
             if let Some(change) = change {
                 break change;
@@ -201,7 +214,10 @@ impl Iterator for Batches<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.batch.next().or_else(|| {
-            let mut changes = self.delta.range(self.start.as_ref().map(Vec::as_slice), self.end.as_ref().map(Vec::as_slice));
+            let mut changes = self.delta.range(
+                self.start.as_ref().map(Vec::as_slice),
+                self.end.as_ref().map(Vec::as_slice),
+            );
             let mut batch = Vec::new();
             while batch.len() < BATCH
                 && let Some((key, change)) = changes.step(false)

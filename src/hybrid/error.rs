@@ -72,7 +72,9 @@ impl fmt::Display for HybridError {
             Self::InUse { folder } => write!(f, "{} is open already", folder.display()),
             Self::Missing { file } => write!(f, "{} is missing", file.display()),
             Self::Damaged { file, part } => write!(f, "{}: the {part} is damaged", file.display()),
-            Self::Version { file, found } => write!(f, "{}: version {found} of the format is not known here", file.display()),
+            Self::Version { file, found } => {
+                write!(f, "{}: version {found} of the format is not known here", file.display())
+            }
             #[cfg(not(loom))]
             Self::Base { file: Some(file), error } => write!(f, "{}: {error}", file.display()),
             #[cfg(not(loom))]

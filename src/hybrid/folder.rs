@@ -56,10 +56,14 @@ pub(super) struct Folder {
 
 /// Makes the folder if it is not there, and locks it until the file is closed, however the process ends.
 fn lock(folder: &Path) -> Result<File, HybridError> {
-    let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
+    let made: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
     std::fs::create_dir_all(folder)?;
     made.into_iter().try_for_each(sync_folder)?;
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join("LOCK"))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(folder.join("LOCK"))?;
     // A process that any thread starts has the lock of a folder closed meanwhile, until it runs its own program.
     for _ in 0..50 {
         match file.try_lock() {
@@ -89,8 +93,18 @@ impl Manifest {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read?,
         };
-        let half = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word));
-        let word = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word));
+        let half = |at: usize| {
+            bytes
+                .get(at..)
+                .and_then(|rest| rest.first_chunk())
+                .map_or(0, |word| u32::from_le_bytes(*word))
+        };
+        let word = |at: usize| {
+            bytes
+                .get(at..)
+                .and_then(|rest| rest.first_chunk())
+                .map_or(0, |word| u64::from_le_bytes(*word))
+        };
         if bytes.get(..8) != Some(&MAGIC[..]) {
             return Err(damaged("header"));
         }
@@ -130,7 +144,9 @@ fn numbers(folder: &Path) -> io::Result<(Vec<u64>, Vec<u64>)> {
     let (mut layers, mut logs) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
-        let Some((kind, number)) = name.to_str().and_then(|name| name.split_once('-')) else { continue };
+        let Some((kind, number)) = name.to_str().and_then(|name| name.split_once('-')) else {
+            continue;
+        };
         let Some(number) = number.parse().ok() else { continue };
         match kind {
             "layer" => layers.push(number),
@@ -171,7 +187,13 @@ impl Folder {
                 Manifest::begin(path)?
             }
         };
-        let folder = Folder { path: path.to_owned(), manifest, wal, log: Err(manifest.first_log), _lock: lock };
+        let folder = Folder {
+            path: path.to_owned(),
+            manifest,
+            wal,
+            log: Err(manifest.first_log),
+            _lock: lock,
+        };
         let base = if manifest.layer == 0 { None } else { Some(folder.read_layer()?) };
         Ok((folder, base))
     }
@@ -179,10 +201,13 @@ impl Folder {
     fn read_layer(&self) -> Result<FrozenLayer, HybridError> {
         let file = self.layer_path(self.manifest.layer);
         let bytes = match std::fs::metadata(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(HybridError::Missing { file }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(HybridError::Missing { file });
+            }
             metadata => metadata?.len(),
         };
-        let layer = FrozenLayer::open(&file).map_err(|error| HybridError::Base { file: Some(file.clone()), error })?;
+        let layer = FrozenLayer::open(&file)
+            .map_err(|error| HybridError::Base { file: Some(file.clone()), error })?;
         if bytes != self.manifest.layer_bytes || layer.len() as u64 != self.manifest.layer_keys {
             return Err(HybridError::Damaged { file, part: "content, which is another layer's," });
         }
@@ -191,7 +216,10 @@ impl Folder {
 
     /// Hands on what the logs say, in order, and says how many changes that was, and of how many bytes. Then begins a log for what follows,
     /// if there is to be one.
-    pub(super) fn replay(&mut self, mut then: impl FnMut(&[u8], Change) -> Result<(), HybridError>) -> Result<(u64, u64), HybridError> {
+    pub(super) fn replay(
+        &mut self,
+        mut then: impl FnMut(&[u8], Change) -> Result<(), HybridError>,
+    ) -> Result<(u64, u64), HybridError> {
         let (layers, logs) = numbers(&self.path)?;
         let first = self.manifest.first_log;
         let current: Vec<u64> = logs.iter().copied().filter(|&number| number >= first).collect();
@@ -218,8 +246,12 @@ impl Folder {
         if self.wal != Wal::Off {
             self.begin_log(next, &found)?;
         }
-        let stale_logs = logs.iter().filter(|&&number| number < first).map(|&number| self.log_path(number));
-        let stale = layers.iter().filter(|&&number| number != self.manifest.layer).map(|&number| self.layer_path(number));
+        let stale_logs =
+            logs.iter().filter(|&&number| number < first).map(|&number| self.log_path(number));
+        let stale = layers
+            .iter()
+            .filter(|&&number| number != self.manifest.layer)
+            .map(|&number| self.layer_path(number));
         stale.chain(stale_logs).for_each(remove);
         for entry in std::fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -234,7 +266,9 @@ impl Folder {
     fn begin_log(&mut self, next: u64, found: &[Found]) -> Result<(), HybridError> {
         let synced = self.wal == Wal::Synced;
         let (log, before) = match found.split_last() {
-            Some((last, before)) if last.frames == 0 => (Log::append_to(&last.path, next - 1, synced, None)?, before),
+            Some((last, before)) if last.frames == 0 => {
+                (Log::append_to(&last.path, next - 1, synced, None)?, before)
+            }
             _ => (Log::create(&self.log_path(next), next, synced, None)?, found),
         };
         for found in before.iter().filter(|found| !found.ended) {
@@ -259,7 +293,12 @@ impl Folder {
         let number = log.number() + 1;
         // One that a failed compaction left behind has nothing in it.
         remove(self.log_path(number));
-        let next = Log::create(&self.log_path(number), number, self.wal == Wal::Synced, Some(Arc::clone(log)))?;
+        let next = Log::create(
+            &self.log_path(number),
+            number,
+            self.wal == Wal::Synced,
+            Some(Arc::clone(log)),
+        )?;
         Ok(Some(Arc::new(next)))
     }
 

@@ -77,7 +77,8 @@ fn header(number: u64) -> Vec<u8> {
 
 /// Fills in the header before some notes.
 fn complete(frame: &mut [u8], number: u32) -> io::Result<()> {
-    let len = u32::try_from(frame.len() - FRAME_HEADER).map_err(|_| io::Error::other("over 4 GiB of changes at a time"))?;
+    let len = u32::try_from(frame.len() - FRAME_HEADER)
+        .map_err(|_| io::Error::other("over 4 GiB of changes at a time"))?;
     frame[..4].copy_from_slice(&FRAME);
     frame[4..8].copy_from_slice(&len.to_le_bytes());
     frame[8..12].copy_from_slice(&number.to_le_bytes());
@@ -95,7 +96,12 @@ fn checksum(frame: &[u8]) -> u32 {
 
 impl Log {
     /// Creates a log's file. What `previous` waits with is written before anything is written here.
-    pub(super) fn create(path: &Path, number: u64, synced: bool, previous: Option<Arc<Log>>) -> io::Result<Self> {
+    pub(super) fn create(
+        path: &Path,
+        number: u64,
+        synced: bool,
+        previous: Option<Arc<Log>>,
+    ) -> io::Result<Self> {
         let mut file = NewFile::create(path)?;
         file.write(&header(number))?;
         file.commit()?;
@@ -103,10 +109,23 @@ impl Log {
     }
 
     /// Goes on with a log that has no frame yet.
-    pub(super) fn append_to(path: &Path, number: u64, synced: bool, previous: Option<Arc<Log>>) -> io::Result<Self> {
+    pub(super) fn append_to(
+        path: &Path,
+        number: u64,
+        synced: bool,
+        previous: Option<Arc<Log>>,
+    ) -> io::Result<Self> {
         let file = File::options().append(true).open(path)?;
         file.set_len(HEADER as u64)?;
-        let waiting = Waiting { frame: no_notes(), end: 0, synced: 0, busy: false, previous, ended: false, failed: None };
+        let waiting = Waiting {
+            frame: no_notes(),
+            end: 0,
+            synced: 0,
+            busy: false,
+            previous,
+            ended: false,
+            failed: None,
+        };
         let tail = Mutex::new(Tail { file, frames: 0 });
         Ok(Log { number, synced, waiting: Mutex::new(waiting), written: Condvar::new(), tail })
     }
@@ -141,7 +160,8 @@ impl Log {
                 }
                 continue;
             }
-            let (mut frame, place) = (std::mem::replace(&mut waiting.frame, no_notes()), waiting.end);
+            let (mut frame, place) =
+                (std::mem::replace(&mut waiting.frame, no_notes()), waiting.end);
             drop(waiting);
             if end {
                 frame.push(END);
@@ -243,7 +263,9 @@ pub(super) fn replay(
 ) -> Result<Found, HybridError> {
     let damaged = |part| HybridError::Damaged { file: path.to_owned(), part };
     let bytes = match std::fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(HybridError::Missing { file: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(HybridError::Missing { file: path.to_owned() });
+        }
         read => read?,
     };
     if bytes.get(..8) != Some(&MAGIC[..]) || bytes.len() < HEADER {
@@ -256,7 +278,8 @@ pub(super) fn replay(
     if bytes[..HEADER] != header(number) {
         return Err(damaged("header"));
     }
-    let mut found = Found { path: path.to_owned(), len: HEADER as u64, frames: 0, ended: false, notes: 0 };
+    let mut found =
+        Found { path: path.to_owned(), len: HEADER as u64, frames: 0, ended: false, notes: 0 };
     let mut rest = &bytes[HEADER..];
     while !found.ended {
         let Some(notes) = frame(rest, |number| number == found.frames) else { break };
@@ -269,7 +292,9 @@ pub(super) fn replay(
                 (found.ended, notes) = (true, after);
                 continue;
             }
-            let parts = after.split_at_checked(4).and_then(|(len, after)| after.split_at_checked(word(len) as usize));
+            let parts = after
+                .split_at_checked(4)
+                .and_then(|(len, after)| after.split_at_checked(word(len) as usize));
             let (key, after) = parts.ok_or_else(|| damaged("note"))?;
             let change = match (kind, after.split_first_chunk()) {
                 (STORED, Some((value, after))) => {
@@ -288,7 +313,9 @@ pub(super) fn replay(
     }
     // Whoever wrote a frame had the one before on the disk: behind a torn one there is none, and behind the end nothing.
     let follows = |at: usize| frame(&rest[at..], |number| number > found.frames).is_some();
-    if found.ended && !rest.is_empty() || (1..rest.len()).any(|at| rest[at..].starts_with(&FRAME) && follows(at)) {
+    if found.ended && !rest.is_empty()
+        || (1..rest.len()).any(|at| rest[at..].starts_with(&FRAME) && follows(at))
+    {
         return Err(damaged("frame"));
     }
     Ok(found)
@@ -298,7 +325,8 @@ pub(super) fn replay(
 fn frame(bytes: &[u8], is: impl Fn(u32) -> bool) -> Option<&[u8]> {
     let len = bytes.get(4..FRAME_HEADER).map(word)? as usize;
     let frame = bytes.get(..FRAME_HEADER.checked_add(len)?)?;
-    let whole = frame.starts_with(&FRAME) && is(word(&frame[8..])) && checksum(frame) == word(&frame[12..]);
+    let whole =
+        frame.starts_with(&FRAME) && is(word(&frame[8..])) && checksum(frame) == word(&frame[12..]);
     whole.then(|| &frame[FRAME_HEADER..])
 }
 

@@ -118,7 +118,9 @@ impl HybridOptions {
             return Err(HybridError::Option("a compaction needs a thread"));
         }
         if !self.frozen.has_values() {
-            return Err(HybridError::Option("a store without values would lose them when it is compacted"));
+            return Err(HybridError::Option(
+                "a store without values would lose them when it is compacted",
+            ));
         }
         self.frozen.builder().map(drop).map_err(|error| HybridError::Base { file: None, error })
     }

@@ -44,12 +44,20 @@ impl Batch {
     }
 
     /// Reads the next batch.
-    fn fill(&mut self, core: &Core<FrozenLayer>, start: Bound<&[u8]>, end: Bound<&[u8]>, back: bool) {
+    fn fill(
+        &mut self,
+        core: &Core<FrozenLayer>,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        back: bool,
+    ) {
         self.keys.clear();
         self.entries.clear();
         self.at = 0;
         self.size = if self.size == 0 { FIRST } else { MOST.min(2 * self.size) };
-        core.with(|state| merge(state, start, end, back, self.size, |key, value| self.push(key, value)));
+        core.with(|state| {
+            merge(state, start, end, back, self.size, |key, value| self.push(key, value))
+        });
     }
 }
 
@@ -76,7 +84,8 @@ impl<'s> Side<'s> {
     fn step(&mut self, back: bool) {
         let found = match &mut self.part {
             Part::Delta(changes) => changes.step(back),
-            Part::Base(range) => (if back { range.lend_back() } else { range.lend() }).map(|(key, value)| (key, Some(value))),
+            Part::Base(range) => (if back { range.lend_back() } else { range.lend() })
+                .map(|(key, value)| (key, Some(value))),
         };
         self.change = found.map(|(key, change)| {
             self.key.clear();
@@ -87,7 +96,14 @@ impl<'s> Side<'s> {
 }
 
 /// Hands on the first keys of a range, at most so many.
-fn merge(state: &State<FrozenLayer>, start: Bound<&[u8]>, end: Bound<&[u8]>, back: bool, most: usize, mut then: impl FnMut(&[u8], u64)) {
+fn merge(
+    state: &State<FrozenLayer>,
+    start: Bound<&[u8]>,
+    end: Bound<&[u8]>,
+    back: bool,
+    most: usize,
+    mut then: impl FnMut(&[u8], u64),
+) {
     let deltas = [Some(&state.delta), state.sealed.as_ref()];
     let deltas = deltas.into_iter().flatten().map(|delta| Part::Delta(delta.range(start, end)));
     let base = Part::Base(state.base.range::<[u8], _>((start, end)));
@@ -96,9 +112,12 @@ fn merge(state: &State<FrozenLayer>, start: Bound<&[u8]>, end: Bound<&[u8]>, bac
     let mut count = 0;
     while count < most {
         sides.retain(|side| side.change.is_some());
-        let order = |a: &Side<'_>, b: &Side<'_>| if back { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) };
+        let order =
+            |a: &Side<'_>, b: &Side<'_>| if back { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) };
         // Of equal ones, the first.
-        let Some(first) = (0..sides.len()).min_by(|&a, &b| order(&sides[a], &sides[b])) else { return };
+        let Some(first) = (0..sides.len()).min_by(|&a, &b| order(&sides[a], &sides[b])) else {
+            return;
+        };
         if let Some(Some(value)) = sides[first].change {
             then(&sides[first].key, value);
             count += 1;

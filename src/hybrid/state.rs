@@ -61,7 +61,11 @@ impl<B: Base> State<B> {
     }
 
     fn clone_parts(&self) -> Self {
-        State { delta: Arc::clone(&self.delta), sealed: self.sealed.clone(), base: self.base.clone() }
+        State {
+            delta: Arc::clone(&self.delta),
+            sealed: self.sealed.clone(),
+            base: self.base.clone(),
+        }
     }
 }
 
@@ -111,14 +115,22 @@ impl<B: Base> Core<B> {
 
     /// Keys; exact when nobody writes.
     pub(crate) fn len(&self) -> usize {
-        let sum = self.stripes.iter().fold(0usize, |sum, stripe| sum.wrapping_add(stripe.keys.load(Relaxed)));
+        let sum = self
+            .stripes
+            .iter()
+            .fold(0usize, |sum, stripe| sum.wrapping_add(stripe.keys.load(Relaxed)));
         // Stripes are read one after the other, so while others count, their sum may be below zero.
         sum.cast_signed().max(0).cast_unsigned()
     }
 
     /// Replaces the value of a key by `new`, or removes it, if the current one is as expected. Returns when the change is as durable
     /// as the journal promises.
-    pub(crate) fn change(&self, key: &[u8], expected: Expected<u64>, new: Change) -> Result<Outcome<u64>, HybridError> {
+    pub(crate) fn change(
+        &self,
+        key: &[u8],
+        expected: Expected<u64>,
+        new: Change,
+    ) -> Result<Outcome<u64>, HybridError> {
         let (outcome, note) = self.change_in_memory(key, expected, new)?;
         if let Some((journal, place)) = note {
             journal.settle(place).map_err(HybridError::Log)?;

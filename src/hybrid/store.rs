@@ -147,12 +147,16 @@ impl HybridStore {
     ///
     /// # Errors
     /// As there; or an option is outside what is possible.
-    pub fn open_with(folder: impl AsRef<Path>, options: HybridOptions) -> Result<Self, HybridError> {
+    pub fn open_with(
+        folder: impl AsRef<Path>,
+        options: HybridOptions,
+    ) -> Result<Self, HybridError> {
         options.check()?;
         let (mut folder, base) = Folder::open(folder.as_ref(), options.wal)?;
         let store = Self::of(base.unwrap_or_else(empty), options);
         let core = &store.shared.core;
-        let (replayed, bytes) = folder.replay(|key, change| core.change(key, Expected::Any, change).map(drop))?;
+        let (replayed, bytes) =
+            folder.replay(|key, change| core.change(key, Expected::Any, change).map(drop))?;
         if let Some(log) = folder.log() {
             core.with(|state| state.delta.log_to(Arc::clone(log) as _));
         }
@@ -289,7 +293,8 @@ impl HybridStore {
         current: Option<u64>,
         new: Option<u64>,
     ) -> Result<Result<Option<u64>, Option<u64>>, HybridError> {
-        let Outcome { old, done } = self.change(key.as_ref(), current.map_or(Expected::Absent, Expected::Value), new)?;
+        let Outcome { old, done } =
+            self.change(key.as_ref(), current.map_or(Expected::Absent, Expected::Value), new)?;
         Ok(if done { Ok(old) } else { Err(old) })
     }
 
@@ -330,7 +335,12 @@ impl HybridStore {
         }
     }
 
-    fn change(&self, key: &[u8], expected: Expected<u64>, new: Option<u64>) -> Result<Outcome<u64>, HybridError> {
+    fn change(
+        &self,
+        key: &[u8],
+        expected: Expected<u64>,
+        new: Option<u64>,
+    ) -> Result<Outcome<u64>, HybridError> {
         let outcome = self.shared.core.change(key, expected, new)?;
         if self.shared.core.is_nth_write(LOOK) {
             self.compact_if_over();
@@ -342,7 +352,11 @@ impl HybridStore {
     #[cold]
     fn compact_if_over(&self) {
         let shared = &self.shared;
-        if !shared.options.background || shared.is_busy.load(Relaxed) || !shared.is_over() || shared.is_busy.swap(true, Relaxed) {
+        if !shared.options.background
+            || shared.is_busy.load(Relaxed)
+            || !shared.is_over()
+            || shared.is_busy.swap(true, Relaxed)
+        {
             return;
         }
         // Held until the thread is known: it may have ended by then, and another one begun.
@@ -352,7 +366,8 @@ impl HybridStore {
             let _ = before.join();
         }
         let run = Arc::clone(shared);
-        match std::thread::Builder::new().name("memkv-compact".to_owned()).spawn(move || run.run()) {
+        match std::thread::Builder::new().name("memkv-compact".to_owned()).spawn(move || run.run())
+        {
             Ok(started) => *worker = Some(started),
             Err(error) => {
                 shared.note(Some(error.to_string()));
@@ -397,7 +412,11 @@ impl HybridStore {
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> HybridRange<'_> {
         let end = key::prefix_end(prefix.as_ref());
-        HybridRange::new(&self.shared.core, Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
+        HybridRange::new(
+            &self.shared.core,
+            Bound::Included(prefix.as_ref()),
+            end.as_ref().map(Vec::as_slice),
+        )
     }
 
     /// The least key and its value, by the guarantees of a scan: not as one atomic step.
@@ -449,7 +468,11 @@ impl HybridStore {
             let journal = |delta: &Arc<super::delta::Delta>| delta.journal().cloned();
             (state.sealed.as_ref().and_then(journal), journal(&state.delta))
         });
-        sealed.into_iter().chain(delta).try_for_each(|journal| journal.sync()).map_err(HybridError::Log)
+        sealed
+            .into_iter()
+            .chain(delta)
+            .try_for_each(|journal| journal.sync())
+            .map_err(HybridError::Log)
     }
 
     /// Frees what can be freed: see [`ConcurrentArt::flush`](crate::ConcurrentArt::flush). Does not compact, and writes no file.
@@ -478,13 +501,20 @@ impl HybridStore {
 }
 
 /// The keys about which nothing is known yet.
-fn rest<'k, K: AsRef<[u8]>>(keys: &'k [K], changes: &[Option<Option<u64>>]) -> impl Iterator<Item = &'k [u8]> {
+fn rest<'k, K: AsRef<[u8]>>(
+    keys: &'k [K],
+    changes: &[Option<Option<u64>>],
+) -> impl Iterator<Item = &'k [u8]> {
     keys.iter().zip(changes).filter(|(_, change)| change.is_none()).map(|(key, _)| key.as_ref())
 }
 
 /// Fills in what was found about those.
 fn fill(changes: &mut [Option<Option<u64>>], found: impl IntoIterator<Item = Option<Option<u64>>>) {
-    changes.iter_mut().filter(|change| change.is_none()).zip(found).for_each(|(change, found)| *change = found);
+    changes
+        .iter_mut()
+        .filter(|change| change.is_none())
+        .zip(found)
+        .for_each(|(change, found)| *change = found);
 }
 
 fn empty() -> FrozenLayer {
@@ -514,7 +544,9 @@ impl Drop for HybridStore {
     fn drop(&mut self) {
         // A value of another map that owns the store may be dropped by the store's own thread, or by that of a store whose owner this one's thread
         // is about to drop. Then the compaction comes to its end by itself; until then a folder is in use.
-        if let Some(worker) = self.worker.get_mut().take().filter(|worker| !is_own(worker) && !guard::is_locking()) {
+        if let Some(worker) =
+            self.worker.get_mut().take().filter(|worker| !is_own(worker) && !guard::is_locking())
+        {
             let _ = worker.join();
         }
         let _ = self.sync();
@@ -532,6 +564,9 @@ impl<'s> IntoIterator for &'s HybridStore {
 
 impl fmt::Debug for HybridStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HybridStore").field("len", &self.len()).field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("HybridStore")
+            .field("len", &self.len())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }

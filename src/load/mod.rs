@@ -112,7 +112,11 @@ impl<'r, R> Plan<'r, R> {
     ///
     /// # Errors
     /// A key is over the limit.
-    pub(crate) fn new<V>(records: &'r R, bounds: &[Arc<[u8]>], sample: &[&[u8]]) -> Result<Self, BuildError>
+    pub(crate) fn new<V>(
+        records: &'r R,
+        bounds: &[Arc<[u8]>],
+        sample: &[&[u8]],
+    ) -> Result<Self, BuildError>
     where
         R: Records<V>,
     {
@@ -129,9 +133,13 @@ impl<'r, R> Plan<'r, R> {
                 }
                 routed.push((at, router.route(key) as u32));
             });
-            too_long.map_or_else(|| Ok(Divided::new(&routed, bounds.len() + 1)), |error| Err(error.into()))
+            too_long.map_or_else(
+                || Ok(Divided::new(&routed, bounds.len() + 1)),
+                |error| Err(error.into()),
+            )
         };
-        let blocks = (0..records.blocks()).into_par_iter().map(divide).collect::<Result<_, BuildError>>()?;
+        let blocks =
+            (0..records.blocks()).into_par_iter().map(divide).collect::<Result<_, BuildError>>()?;
         Ok(Plan { records, bounds, blocks })
     }
 
@@ -145,12 +153,16 @@ impl<'r, R> Plan<'r, R> {
     where
         R: Records<V>,
     {
-        let mut entries = Vec::with_capacity(self.blocks.iter().map(|block| block.part(part).len()).sum());
+        let mut entries =
+            Vec::with_capacity(self.blocks.iter().map(|block| block.part(part).len()).sum());
         for (block, divided) in (0..).zip(&self.blocks) {
-            entries.extend(divided.part(part).iter().map(|&at| Entry::new(block << 32 | u64::from(at))));
+            entries.extend(
+                divided.part(part).iter().map(|&at| Entry::new(block << 32 | u64::from(at))),
+            );
         }
         let low = part.checked_sub(1).map(|before| &*self.bounds[before]);
-        let depth = low.zip(self.bounds.get(part)).map_or(0, |(low, high)| common_prefix(low, high));
+        let depth =
+            low.zip(self.bounds.get(part)).map_or(0, |(low, high)| common_prefix(low, high));
         sort::sort(&mut entries, depth, |at| self.record(at).0, |entries, i| self.soon(entries, i));
         entries
     }
@@ -187,7 +199,12 @@ impl<'r, R> Plan<'r, R> {
         R: Records<V>,
     {
         let mut last: Vec<u8> = Vec::new();
-        in_waves(parts, threads, |part| self.sorted(part), |entries| self.visit_part(&entries, &mut last, &mut visit))
+        in_waves(
+            parts,
+            threads,
+            |part| self.sorted(part),
+            |entries| self.visit_part(&entries, &mut last, &mut visit),
+        )
     }
 
     /// The rest of [`visit`](Self::visit) for one part; `last` is the last key of the part before.
@@ -219,7 +236,11 @@ impl<'r, R> Plan<'r, R> {
     }
 
     /// The map of some parts, sorted by so many threads. The keys are the caller's to give, and need not be the same each time: what does not ascend is an error.
-    pub(crate) fn map<V: Value + Send>(&self, parts: Range<usize>, threads: usize) -> Result<FastArt<V>, BuildError>
+    pub(crate) fn map<V: Value + Send>(
+        &self,
+        parts: Range<usize>,
+        threads: usize,
+    ) -> Result<FastArt<V>, BuildError>
     where
         R: Records<V>,
     {
@@ -281,7 +302,9 @@ impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)>
     }
 }
 
-impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)> for ConcurrentArt<V> {
+impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)>
+    for ConcurrentArt<V>
+{
     /// Gathers the pairs, then as [`FastArt::from_unsorted`].
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
         FastArt::from_par_iter(pairs).into()
@@ -310,7 +333,8 @@ mod tests {
     fn each_key_is_asked_for_a_few_times() {
         for n in [2, 1000, 100_000] {
             let asked = AtomicUsize::new(0);
-            let pairs: Vec<(Asked<'_>, u64)> = (0..n).map(|i| (Asked(format!("{:08}", i * 7919 % n), &asked), i)).collect();
+            let pairs: Vec<(Asked<'_>, u64)> =
+                (0..n).map(|i| (Asked(format!("{:08}", i * 7919 % n), &asked), i)).collect();
             let map = FastArt::from_unsorted(&pairs).unwrap();
             assert_eq!(map.len() as u64, n);
             let few = asked.swap(0, Relaxed);

@@ -189,8 +189,10 @@ impl<V: Value + Send> Gathered<V> {
     pub(crate) fn new<K: AsRef<[u8]>>(pairs: impl IntoParallelIterator<Item = (K, V)>) -> Self {
         let add = |mut blocks: Vec<Block<V>>, (key, value): (K, V)| {
             let key = key.as_ref();
-            let full =
-                |block: &Block<V>| block.bytes.len().max(block.ends.len()) >= BYTES || block.bytes.len() + key.len() > u32::MAX as usize;
+            let full = |block: &Block<V>| {
+                block.bytes.len().max(block.ends.len()) >= BYTES
+                    || block.bytes.len() + key.len() > u32::MAX as usize
+            };
             if blocks.last().is_none_or(full) {
                 blocks.last_mut().into_iter().for_each(Block::shrink);
                 blocks.push(Block { bytes: Vec::new(), ends: Vec::new(), values: Vec::new() });
@@ -206,7 +208,8 @@ impl<V: Value + Send> Gathered<V> {
             blocks.last_mut().into_iter().for_each(Block::shrink);
             blocks
         };
-        let blocks: Vec<Block<V>> = pairs.into_par_iter().fold(Vec::new, add).flat_map_iter(shrunk).collect();
+        let blocks: Vec<Block<V>> =
+            pairs.into_par_iter().fold(Vec::new, add).flat_map_iter(shrunk).collect();
         let mut end = 0;
         let ends = blocks.iter().map(|block| {
             end += block.ends.len();
@@ -298,7 +301,8 @@ mod tests {
         assert!(text.len() > 2 * TEXT);
         let all = lines(&text);
         assert_eq!(all.len(), 1_200_000);
-        assert!(all.iter().enumerate().all(|(i, (key, at))| *key == i.to_string().into_bytes() && text[*at as usize..].starts_with(key)));
+        assert!(all.iter().enumerate().all(|(i, (key, at))| *key == i.to_string().into_bytes()
+            && text[*at as usize..].starts_with(key)));
     }
 
     #[test]
@@ -322,11 +326,17 @@ mod tests {
     #[test]
     fn every_gathered_pair_is_sampled_alike() {
         // Most blocks have one pair, since a filter leaves little.
-        let gathered =
-            Gathered::new((0..1_000_000u64).into_par_iter().filter(|i| *i < 1000 || i % 50_000 == 0).map(|i| (i.to_be_bytes(), i)));
+        let gathered = Gathered::new(
+            (0..1_000_000u64)
+                .into_par_iter()
+                .filter(|i| *i < 1000 || i % 50_000 == 0)
+                .map(|i| (i.to_be_bytes(), i)),
+        );
         let keys = 1000 + 19;
         let words = (0..100_000u64).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let small = words.filter(|word| gathered.some_key(*word, &mut 0).unwrap() < &1000u64.to_be_bytes()[..]).count();
+        let small = words
+            .filter(|word| gathered.some_key(*word, &mut 0).unwrap() < &1000u64.to_be_bytes()[..])
+            .count();
         assert!((small * keys).abs_diff(1000 * 100_000) < 100_000 * 10, "{small}");
     }
 
@@ -336,7 +346,10 @@ mod tests {
         let mut next = 0u64;
         for block in 0..gathered.blocks() {
             gathered.each(block, |at, key| {
-                assert_eq!((key, gathered.get(block, at)), (&next.to_be_bytes()[..], (&next.to_be_bytes()[..], next)));
+                assert_eq!(
+                    (key, gathered.get(block, at)),
+                    (&next.to_be_bytes()[..], (&next.to_be_bytes()[..], next))
+                );
                 next += 1;
             });
         }

@@ -47,11 +47,18 @@ fn word(key: &[u8], depth: usize) -> u64 {
 }
 
 /// Sorts entries whose keys have their first `depth` bytes in common. No recursion: keys may have millions of bytes in common.
-pub(super) fn sort<'k>(entries: &mut [Entry], depth: usize, key: impl Fn(u64) -> &'k [u8], soon: impl Fn(&[Entry], usize)) {
+pub(super) fn sort<'k>(
+    entries: &mut [Entry],
+    depth: usize,
+    key: impl Fn(u64) -> &'k [u8],
+    soon: impl Fn(&[Entry], usize),
+) {
     let mut groups = vec![(entries, depth)];
     while let Some((entries, depth)) = groups.pop() {
         if depth >= DEEP {
-            entries.sort_unstable_by(|a, b| rest(key(a.at), depth).cmp(rest(key(b.at), depth)).then(a.at.cmp(&b.at)));
+            entries.sort_unstable_by(|a, b| {
+                rest(key(a.at), depth).cmp(rest(key(b.at), depth)).then(a.at.cmp(&b.at))
+            });
             continue;
         }
         for i in 0..entries.len() {
@@ -61,7 +68,12 @@ pub(super) fn sort<'k>(entries: &mut [Entry], depth: usize, key: impl Fn(u64) ->
         entries.sort_unstable();
         // Those of a key that ends in the word are equal, and in order.
         let more = |group: &&mut [Entry]| group.len() > 1 && group[0].word as u8 == MORE;
-        groups.extend(entries.chunk_by_mut(|a, b| a.word == b.word).filter(more).map(|group| (group, depth + DIGIT)));
+        groups.extend(
+            entries
+                .chunk_by_mut(|a, b| a.word == b.word)
+                .filter(more)
+                .map(|group| (group, depth + DIGIT)),
+        );
     }
 }
 

@@ -82,7 +82,15 @@ fn cut_inner(run: &Run<Child>, (from, to): (usize, usize), mut size: usize) -> u
 impl<B: Bits> Builder<B> {
     pub(crate) fn new() -> Self {
         let usage = Usage::default();
-        Builder { usage, run: Run::new(), size: 0, low: None, levels: Vec::new(), last: Vec::new(), len: 0 }
+        Builder {
+            usage,
+            run: Run::new(),
+            size: 0,
+            low: None,
+            levels: Vec::new(),
+            last: Vec::new(),
+            len: 0,
+        }
     }
 
     /// Keys so far.
@@ -110,7 +118,8 @@ impl<B: Bits> Builder<B> {
         self.len += 1;
         // What the leaf will strip is not known before its end is; the separator before it tells what it cannot be more than.
         let known = self.low.as_ref().map_or(0, |low| low.len() - 1);
-        self.size += self.run.entry_cost(n, if n == 0 { known.min(key.len()) } else { shared }, B::SIZE);
+        self.size +=
+            self.run.entry_cost(n, if n == 0 { known.min(key.len()) } else { shared }, B::SIZE);
         if n > 0 && (self.size > FULL || n == LEAF_COUNT) {
             let at = cut_leaf(&self.run, self.low.as_deref());
             let high = copy(self.run.separator(at))?;
@@ -145,7 +154,12 @@ impl<B: Bits> Builder<B> {
     }
 
     /// Adds a child to a level, the separator before it, and a node to the level above where this one is full.
-    fn add(&mut self, mut i: usize, mut separator: Option<Vec<u8>>, mut child: Child) -> Result<(), Failed> {
+    fn add(
+        &mut self,
+        mut i: usize,
+        mut separator: Option<Vec<u8>>,
+        mut child: Child,
+    ) -> Result<(), Failed> {
         loop {
             let level = &mut self.levels[i];
             let Some(key) = separator.take().filter(|_| level.first != Child::Empty) else {
@@ -163,7 +177,11 @@ impl<B: Bits> Builder<B> {
                 return Ok(());
             }
             // One separator at least on either side.
-            let at = cut_inner(&level.run, (1, n - 1), level.size - level.run.entry_cost(n - 1, level.run.lcp(n - 1), SLOT));
+            let at = cut_inner(
+                &level.run,
+                (1, n - 1),
+                level.size - level.run.entry_cost(n - 1, level.run.lcp(n - 1), SLOT),
+            );
             let high = copy(level.run.key(at))?;
             let strip = strip(level.low.as_deref(), Some(&high));
             let mut made = Made::<B>::new(&mut self.usage, 1)?;
@@ -207,7 +225,8 @@ impl<B: Bits> Builder<B> {
             let mut root = level.first;
             if level.run.len() > 0 {
                 let mut made = Made::<B>::new(&mut self.usage, 1)?;
-                root = Child::Inner(level.run.inner(&mut made, level.first, 0, level.run.len(), 0)?);
+                root =
+                    Child::Inner(level.run.inner(&mut made, level.first, 0, level.run.len(), 0)?);
                 made.keep();
             }
             self.levels.clear();

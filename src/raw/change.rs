@@ -158,7 +158,11 @@ unsafe fn child(node: Node) -> Child {
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
-unsafe fn hold<M: Mode>(mode: M, top: Owned<'_>, olds: impl Iterator<Item = Node> + Clone) -> Result<(), Stop> {
+unsafe fn hold<M: Mode>(
+    mode: M,
+    top: Owned<'_>,
+    olds: impl Iterator<Item = Node> + Clone,
+) -> Result<(), Stop> {
     // SAFETY: (N1) by the caller: old nodes are live.
     let was = olds.clone().next().map_or(Child::Empty, |node| unsafe { child(node) });
     if !mode.lock(top, was) {
@@ -193,7 +197,13 @@ unsafe fn let_go<M: Mode>(mode: M, top: Owned<'_>, was: Child, olds: impl Iterat
 /// # Safety
 /// As for [`commit`]; and the new nodes are complete.
 #[inline(always)]
-unsafe fn publish<B: Bits, M: Mode>(mode: M, usage: &mut Usage, top: Owned<'_>, olds: impl Iterator<Item = Node> + Clone, new: Child) {
+unsafe fn publish<B: Bits, M: Mode>(
+    mode: M,
+    usage: &mut Usage,
+    top: Owned<'_>,
+    olds: impl Iterator<Item = Node> + Clone,
+    new: Child,
+) {
     top.slot.store(new);
     count!(Published);
     // SAFETY: (N1) by the caller. (N2) No slot reached from the root leads to the old nodes any more.
@@ -297,7 +307,11 @@ pub(crate) unsafe fn commit<B: Bits, M: Mode>(
             }
             below = Some(step);
         }
-        let new = steps.iter().rev().find_map(|step| step.new[0]).map_or(Child::Empty, |node| child(node));
+        let new = steps
+            .iter()
+            .rev()
+            .find_map(|step| step.new[0])
+            .map_or(Child::Empty, |node| child(node));
         publish::<B, M>(mode, usage, top, olds, new);
         Ok(replaced)
     }
@@ -360,7 +374,11 @@ impl<'s> Places<'s> {
     /// # Safety
     /// The nodes are live (N1).
     #[inline(always)]
-    unsafe fn take(&mut self, wanted: usize, items: impl Fn(Node) -> usize) -> Option<(Node, usize, usize)> {
+    unsafe fn take(
+        &mut self,
+        wanted: usize,
+        items: impl Fn(Node) -> usize,
+    ) -> Option<(Node, usize, usize)> {
         while self.room == 0 {
             let node = (*self.nodes.next()?)?;
             (self.node, self.next, self.room) = (Some(node), 0, items(node));
@@ -411,7 +429,9 @@ unsafe fn splice(
             let stop = if is_put { n } else { n.min(i + before) };
             while i < stop {
                 // SAFETY: (N1) by the caller.
-                let Some((to, at, many)) = (unsafe { places.take(stop - i, items) }) else { return };
+                let Some((to, at, many)) = (unsafe { places.take(stop - i, items) }) else {
+                    return;
+                };
                 copy(from, i, to, at, many);
                 i += many;
                 before = before.saturating_sub(many);

@@ -44,7 +44,8 @@ impl<B: Bits> RawTree<B> {
             } else {
                 usage.inner += keys.info.size::<B>();
                 for i in 0..=all.len() {
-                    let low = i.checked_sub(1).map(|i| all[i].clone()).or_else(|| fences.low.clone());
+                    let low =
+                        i.checked_sub(1).map(|i| all[i].clone()).or_else(|| fences.low.clone());
                     let high = all.get(i).cloned().or_else(|| fences.high.clone());
                     todo.push((keys.slot(i).load(), Fences { low, high }, level + 1));
                 }
@@ -60,7 +61,10 @@ impl<B: Bits> RawTree<B> {
     fn check_keys(keys: &Keys<'_>, fences: &Fences) -> Result<Vec<Vec<u8>>, String> {
         let (n, strip) = (keys.count(), keys.strip());
         ensure!(n > 0, "node without keys");
-        ensure!(n <= if keys.info.is_leaf() { LEAF_COUNT } else { INNER_COUNT }, "node of {n} keys");
+        ensure!(
+            n <= if keys.info.is_leaf() { LEAF_COUNT } else { INNER_COUNT },
+            "node of {n} keys"
+        );
         ensure!(strip <= fences.strip(), "strips {strip} bytes of {}", fences.strip());
         let stripped = fences.low().unwrap_or_default()[..strip].to_vec();
         let (mut offset, mut key, mut all) = (0, Vec::new(), Vec::<Vec<u8>>::new());
@@ -75,12 +79,28 @@ impl<B: Bits> RawTree<B> {
             key.extend_from_slice(entry.rest);
             if i > 0 {
                 ensure!(before < key, "{before:?} then {key:?}");
-                ensure!(before.get(entry.lcp) != entry.first.as_ref(), "lcp {} too short", entry.lcp);
+                ensure!(
+                    before.get(entry.lcp) != entry.first.as_ref(),
+                    "lcp {} too short",
+                    entry.lcp
+                );
             }
-            ensure!(keys.search(&key) == Ok(i), "search of {key:?} gives {:?}, not {i}", keys.search(&key));
+            ensure!(
+                keys.search(&key) == Ok(i),
+                "search of {key:?} gives {:?}, not {i}",
+                keys.search(&key)
+            );
             let full = [&stripped[..], &key[..]].concat();
-            ensure!(fences.low().is_none_or(|low| low <= &full[..]), "{full:?} below {:?}", fences.low());
-            ensure!(fences.high().is_none_or(|high| &full[..] < high), "{full:?} not below {:?}", fences.high());
+            ensure!(
+                fences.low().is_none_or(|low| low <= &full[..]),
+                "{full:?} below {:?}",
+                fences.low()
+            );
+            ensure!(
+                fences.high().is_none_or(|high| &full[..] < high),
+                "{full:?} not below {:?}",
+                fences.high()
+            );
             all.push(full);
         }
         ensure!(offset <= keys.info.rest(), "{offset} bytes in {}", keys.info.rest());

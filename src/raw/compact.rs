@@ -75,7 +75,11 @@ impl<B: Bits> RawTree<B> {
 ///
 /// # Safety
 /// The mode's, as for [`commit`](super::change::commit).
-pub(super) unsafe fn relocate<B: Bits, M: Mode>(mode: M, usage: &mut Usage, top: Owned<'_>) -> Result<bool, Stop> {
+pub(super) unsafe fn relocate<B: Bits, M: Mode>(
+    mode: M,
+    usage: &mut Usage,
+    top: Owned<'_>,
+) -> Result<bool, Stop> {
     let Some(node) = top.slot.load().node() else { return Ok(false) };
     // SAFETY: (N1, N5) by the caller, a node reached from the root is live. (N4) The copy is ours alone until it is published, with room for
     // the same values or slots; (N2) and is given back if it is not.
@@ -86,7 +90,8 @@ pub(super) unsafe fn relocate<B: Bits, M: Mode>(mode: M, usage: &mut Usage, top:
         let keys = Keys::new(node);
         let new = copy_keys::<B>(usage, node).ok_or(Failed(keys.info.size::<B>()))?;
         let replaced = if keys.info.is_leaf() {
-            replace_leaf::<B, M>(mode, usage, top, &keys, (0, 0), (None, None), (new, keys.info)).map(drop)
+            replace_leaf::<B, M>(mode, usage, top, &keys, (0, 0), (None, None), (new, keys.info))
+                .map(drop)
         } else {
             replace_inner::<B, M>(mode, usage, top, &keys, new)
         };

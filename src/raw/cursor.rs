@@ -199,7 +199,8 @@ impl State {
             let leaf = Keys::new(node);
             self.strip = leaf.strip();
             self.leaf = Some(node);
-            (self.index, self.offset) = if last { (leaf.count(), leaf.offset(leaf.count())) } else { (0, 0) };
+            (self.index, self.offset) =
+                if last { (leaf.count(), leaf.offset(leaf.count())) } else { (0, 0) };
         }
     }
 
@@ -241,7 +242,9 @@ impl State {
                 self.descend(root.load(), true);
                 return self.leaf.is_some();
             }
-            let Some(level) = self.levels.iter().rposition(|level| level.at > 0) else { return false };
+            let Some(level) = self.levels.iter().rposition(|level| level.at > 0) else {
+                return false;
+            };
             self.levels.truncate(level + 1);
             let at = self.levels[level].at - 1;
             self.turn(at, at, true);

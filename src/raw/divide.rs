@@ -12,7 +12,9 @@ impl<B: Bits> RawTree<B> {
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         // The nodes of a level, each with the separator before it.
         let mut level = vec![(self.root.load(), Vec::new())];
-        while level.len() < ranges && level.iter().any(|(child, _)| matches!(child, Child::Inner(_))) {
+        while level.len() < ranges
+            && level.iter().any(|(child, _)| matches!(child, Child::Inner(_)))
+        {
             let mut below = Vec::new();
             for (child, low) in level {
                 let Child::Inner(node) = child else {
@@ -30,7 +32,12 @@ impl<B: Bits> RawTree<B> {
                     key
                 };
                 let lows = (0..keys.count()).map(separator).collect::<Vec<_>>();
-                below.extend(std::iter::once(low).chain(lows).enumerate().map(|(i, low)| (keys.slot(i).load(), low)));
+                below.extend(
+                    std::iter::once(low)
+                        .chain(lows)
+                        .enumerate()
+                        .map(|(i, low)| (keys.slot(i).load(), low)),
+                );
             }
             level = below;
         }
@@ -54,7 +61,12 @@ mod tests {
 
     #[test]
     fn bounds_divide_into_ranges_of_about_equal_length() {
-        for (key, n) in [(short as fn(usize) -> Vec<u8>, 20_000), (middling, 3000), (long, 700), (|i| i.to_be_bytes().to_vec(), 50_000)] {
+        for (key, n) in [
+            (short as fn(usize) -> Vec<u8>, 20_000),
+            (middling, 3000),
+            (long, 700),
+            (|i| i.to_be_bytes().to_vec(), 50_000),
+        ] {
             let mut tree = RawTree::<u64>::new();
             assert!(tree.bounds(0).is_empty() && tree.bounds(9).is_empty());
             let n = if cfg!(miri) { n / 20 } else { n };
@@ -72,7 +84,12 @@ mod tests {
                 while let Some((key, _)) = cursor.next() {
                     counts[bounds.partition_point(|bound| &bound[..] <= key)] += 1;
                 }
-                assert!(cfg!(miri) || ranges > 10 || counts.iter().all(|&count| count <= 4 * len / ranges.max(1)), "{ranges}: {counts:?}");
+                assert!(
+                    cfg!(miri)
+                        || ranges > 10
+                        || counts.iter().all(|&count| count <= 4 * len / ranges.max(1)),
+                    "{ranges}: {counts:?}"
+                );
             }
         }
     }

@@ -70,13 +70,19 @@ impl<B: Bits> RawTree<B> {
     }
 
     /// Looks keys up in batches and hands the values out in order.
-    pub(crate) fn get_many<'k>(&self, keys: impl Iterator<Item = &'k [u8]>, out: impl FnMut(Option<B>)) {
+    pub(crate) fn get_many<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        out: impl FnMut(Option<B>),
+    ) {
         Self::get_many_of(keys.map(|key| (self, key)), out);
     }
 
     /// [`get_many`](Self::get_many) of keys that are each looked up in a tree of their own.
-    pub(crate) fn get_many_of<'t, 'k>(keys: impl Iterator<Item = (&'t Self, &'k [u8])>, mut out: impl FnMut(Option<B>))
-    where
+    pub(crate) fn get_many_of<'t, 'k>(
+        keys: impl Iterator<Item = (&'t Self, &'k [u8])>,
+        mut out: impl FnMut(Option<B>),
+    ) where
         B: 't,
     {
         let mut keys = keys.fuse();
@@ -112,7 +118,11 @@ impl<B: Bits> RawTree<B> {
                     Child::Leaf(node) => {
                         // SAFETY: (N1, N5) as in `find`.
                         let leaf = unsafe { Keys::new(node) };
-                        leaf.search(&key[leaf.strip()..]).ok().map(|index| Place { node, info: leaf.info, index })
+                        leaf.search(&key[leaf.strip()..]).ok().map(|index| Place {
+                            node,
+                            info: leaf.info,
+                            index,
+                        })
                     }
                     // Higher than the first key's tree, or grown meanwhile.
                     Child::Inner(_) => tree.and_then(|tree| tree.find(key)),

@@ -28,7 +28,13 @@ impl<B: Bits> RawTree<B> {
             }
         }
         let root = Owned::root(&self.root);
-        let (old, last) = match Self::insert_below(root, &mut self.usage, key, value, self.tail.appends >= APPENDS) {
+        let (old, last) = match Self::insert_below(
+            root,
+            &mut self.usage,
+            key,
+            value,
+            self.tail.appends >= APPENDS,
+        ) {
             Ok(done) => done,
             Err(stop) => {
                 self.tail.open = open;
@@ -48,7 +54,13 @@ impl<B: Bits> RawTree<B> {
 
     /// The old value, and whether the key went behind all others.
     #[inline]
-    fn insert_below(root: Owned<'_>, usage: &mut Usage, key: &[u8], value: B, appending: bool) -> Result<(Option<B>, bool), Stop> {
+    fn insert_below(
+        root: Owned<'_>,
+        usage: &mut Usage,
+        key: &[u8],
+        value: B,
+        appending: bool,
+    ) -> Result<(Option<B>, bool), Stop> {
         let (mut top, mut last) = (root, true);
         loop {
             match top.slot.load() {
@@ -80,7 +92,8 @@ impl<B: Bits> RawTree<B> {
                     };
                     last &= gap.at == leaf.count();
                     if !Self::insert_at(Alone, top, usage, &leaf, gap, key, value)? {
-                        let split = if last && appending { Split::Right(LEAF_SIZE) } else { Split::Middle };
+                        let split =
+                            if last && appending { Split::Right(LEAF_SIZE) } else { Split::Middle };
                         Self::insert_cold(Alone, root, usage, key, value, split)?;
                     }
                     return Ok((None, last));
@@ -91,7 +104,13 @@ impl<B: Bits> RawTree<B> {
 
     /// Inserts the first key of all.
     #[cold]
-    pub(super) fn insert_first<M: Mode>(mode: M, top: Owned<'_>, usage: &mut Usage, key: &[u8], value: B) -> Result<(), Stop> {
+    pub(super) fn insert_first<M: Mode>(
+        mode: M,
+        top: Owned<'_>,
+        usage: &mut Usage,
+        key: &[u8],
+        value: B,
+    ) -> Result<(), Stop> {
         let mut run = Run::new();
         run.reserve(1, key.len())?;
         run.push(0, key, ());
@@ -119,7 +138,9 @@ impl<B: Bits> RawTree<B> {
         let Some(info) = leaf.grown(rest, gap).filter(fits) else { return Ok(false) };
         let new = leaf.with::<B>(usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
-        match unsafe { replace_leaf(mode, usage, top, leaf, (gap.at, 0), (Some(value), None), (new, info)) } {
+        match unsafe {
+            replace_leaf(mode, usage, top, leaf, (gap.at, 0), (Some(value), None), (new, info))
+        } {
             Ok(_) => Ok(true),
             Err(stop) => {
                 // SAFETY: (N2) the leaf was not published.
@@ -172,7 +193,9 @@ impl<B: Bits> RawTree<B> {
         let n = keys.len();
         let mut made = Made::new(usage, 4 + 2 * levels.len())?;
         if n <= LEAF_COUNT && (n == 1 || keys.cost(fences.strip(), B::SIZE) <= LEAF_SIZE) {
-            let Some(new) = keys.node(Kind::Leaf, &mut made, 0, n, fences.strip())? else { return Ok(false) };
+            let Some(new) = keys.node(Kind::Leaf, &mut made, 0, n, fences.strip())? else {
+                return Ok(false);
+            };
             let step = Step { old: [Some(old), None], at, gone: 0, new: [Some(new), None] };
             // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
             unsafe { commit_made(mode, &mut made, top, &[step], Some(value), None) }?;
@@ -180,8 +203,10 @@ impl<B: Bits> RawTree<B> {
         }
         let cut = keys.cut(Kind::Leaf, 1, n, B::SIZE, split);
         let separator = keys.separator(cut)?;
-        let left = keys.node(Kind::Leaf, &mut made, 0, cut, path::strip(fences.low(), Some(&separator)))?;
-        let right = keys.node(Kind::Leaf, &mut made, cut, n, path::strip(Some(&separator), fences.high()))?;
+        let left =
+            keys.node(Kind::Leaf, &mut made, 0, cut, path::strip(fences.low(), Some(&separator)))?;
+        let right =
+            keys.node(Kind::Leaf, &mut made, cut, n, path::strip(Some(&separator), fences.high()))?;
         if left.is_none() || right.is_none() {
             return Ok(false);
         }
@@ -192,7 +217,8 @@ impl<B: Bits> RawTree<B> {
         let mut steps = Vec::new();
         steps.try_reserve_exact(2 + levels.len())?;
         steps.push(Step { old: [Some(old), None], at, gone: 0, new: [left, right] });
-        let top = Self::insert_separator(root, levels, &mut made, key, separator, split, &mut steps)?;
+        let top =
+            Self::insert_separator(root, levels, &mut made, key, separator, split, &mut steps)?;
         // SAFETY: (N1, N4, R1) as above; the two leaves together have room for one value more.
         unsafe { commit_made(mode, &mut made, top, &steps, Some(value), None) }?;
         Ok(true)
@@ -215,8 +241,12 @@ impl<B: Bits> RawTree<B> {
             let Err(gap) = keys.search(rest) else { unreachable!("a separator is new") };
             debug_assert_eq!(gap.at, level.at);
             let old = keys.node;
-            if let Some(info) = keys.grown(rest, gap).filter(|info| info.count() <= INNER_COUNT && info.size::<B>() <= INNER_SIZE) {
-                let node = keys.with::<B>(made.usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
+            if let Some(info) = keys
+                .grown(rest, gap)
+                .filter(|info| info.count() <= INNER_COUNT && info.size::<B>() <= INNER_SIZE)
+            {
+                let node =
+                    keys.with::<B>(made.usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
                 made.note(node);
                 steps.push(Step::one(old, level.at, node));
                 return Ok(level.top);
@@ -224,16 +254,24 @@ impl<B: Bits> RawTree<B> {
             let mut run = Run::new();
             run.append(keys, &key[..strip], |_| (), Some((gap, rest, ())))?;
             let n = run.len();
-            if n < 3 || (n <= INNER_COUNT && run.cost(0, n, level.fences.strip(), SLOT) <= INNER_SIZE) {
+            if n < 3
+                || (n <= INNER_COUNT && run.cost(0, n, level.fences.strip(), SLOT) <= INNER_SIZE)
+            {
                 let node = run.node(Kind::Inner, made, 0, n, level.fences.strip())?;
                 steps.push(Step::one(old, level.at, node));
                 return Ok(level.top);
             }
             count!(InnerSplit);
             let split = if let Split::Right(_) = split { Split::Right(INNER_SIZE) } else { split };
-            let (low, mid, high) = Self::split_inner(made, &run, split, (level.fences.low(), level.fences.high()))?;
+            let (low, mid, high) =
+                Self::split_inner(made, &run, split, (level.fences.low(), level.fences.high()))?;
             separator = copy(mid)?;
-            steps.push(Step { old: [Some(old), None], at: level.at, gone: 1, new: [Some(low), Some(high)] });
+            steps.push(Step {
+                old: [Some(old), None],
+                at: level.at,
+                gone: 1,
+                new: [Some(low), Some(high)],
+            });
         }
         count!(RootSplit);
         let mut run = Run::new();

@@ -116,12 +116,17 @@ impl<'a> Keys<'a> {
 
     #[inline(always)]
     pub(crate) fn len(&self, i: usize) -> usize {
-        if self.info.is_wide() { self.word(1 + self.count() + i) } else { self.payload[2 * self.info.capacity() + i].into() }
+        if self.info.is_wide() {
+            self.word(1 + self.count() + i)
+        } else {
+            self.payload[2 * self.info.capacity() + i].into()
+        }
     }
 
     #[inline(always)]
     pub(crate) fn first(&self, i: usize) -> u8 {
-        self.payload[if self.info.is_wide() { 4 + 8 * self.count() } else { self.info.capacity() } + i]
+        self.payload
+            [if self.info.is_wide() { 4 + 8 * self.count() } else { self.info.capacity() } + i]
     }
 
     #[inline(always)]
@@ -131,7 +136,11 @@ impl<'a> Keys<'a> {
 
     /// Rest bytes of the entries before `i`.
     pub(crate) fn offset(&self, i: usize) -> usize {
-        if self.info.is_wide() { (0..i).map(|j| self.len(j)).sum() } else { simd::long_sum(self.payload, 2 * self.info.capacity(), i) }
+        if self.info.is_wide() {
+            (0..i).map(|j| self.len(j)).sum()
+        } else {
+            simd::long_sum(self.payload, 2 * self.info.capacity(), i)
+        }
     }
 
     /// Where in the payload the rest of entry `i` begins, which is behind `offset` bytes of rest, and its length.
@@ -176,7 +185,11 @@ impl<'a> Keys<'a> {
     pub(crate) fn entry(&self, i: usize, offset: usize) -> Coded<'a> {
         let (from, len) = self.rest_of(i, offset);
         let empty = i == 0 && self.info.empty_first();
-        Coded { lcp: self.lcp(i), first: if empty { None } else { Some(self.first(i)) }, rest: &self.payload[from..from + len] }
+        Coded {
+            lcp: self.lcp(i),
+            first: if empty { None } else { Some(self.first(i)) },
+            rest: &self.payload[from..from + len],
+        }
     }
 
     /// Writes key `i` behind the strip in `buf`, whose bytes before it are the stripped ones. O(i).
@@ -228,7 +241,11 @@ impl<'a> Keys<'a> {
     #[inline(always)]
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, Gap> {
         if key.is_empty() {
-            return if self.info.empty_first() { Ok(0) } else { Err(Gap { at: 0, lcp: 0, next: 0 }) };
+            return if self.info.empty_first() {
+                Ok(0)
+            } else {
+                Err(Gap { at: 0, lcp: 0, next: 0 })
+            };
         }
         if self.info.is_wide() { self.search_wide(key) } else { self.search_narrow(key) }
     }
@@ -325,7 +342,11 @@ impl<'a> Keys<'a> {
     /// The shape of a copy with `key` inserted at `gap`, where it stays narrow.
     #[inline(always)]
     pub(crate) fn grown(&self, key: &[u8], gap: Gap) -> Option<Info> {
-        if self.info.is_wide() || key.is_empty() || gap.lcp > NARROW_LCP || key.len() - gap.lcp - 1 > NARROW_LEN {
+        if self.info.is_wide()
+            || key.is_empty()
+            || gap.lcp > NARROW_LCP
+            || key.len() - gap.lcp - 1 > NARROW_LEN
+        {
             return None;
         }
         let n = self.count();
@@ -336,14 +357,28 @@ impl<'a> Keys<'a> {
             }
             rest -= gap.next - self.lcp(gap.at);
         }
-        (rest <= 0xFFFF && n < Info::MAX_COUNT)
-            .then(|| Info::narrow(self.info.kind(), n + 1, n + 1, rest, self.info.narrow_strip(), self.info.empty_first()))
+        (rest <= 0xFFFF && n < Info::MAX_COUNT).then(|| {
+            Info::narrow(
+                self.info.kind(),
+                n + 1,
+                n + 1,
+                rest,
+                self.info.narrow_strip(),
+                self.info.empty_first(),
+            )
+        })
     }
 
     /// A node of these keys and `key`, inserted at `gap`, of the shape that [`Keys::grown`] gave; `None`: no memory. Its values or slots
     /// are still to be written.
     #[inline(always)]
-    pub(crate) fn with<B: Bits>(&self, usage: &mut Usage, info: Info, key: &[u8], gap: Gap) -> Option<Node> {
+    pub(crate) fn with<B: Bits>(
+        &self,
+        usage: &mut Usage,
+        info: Info,
+        key: &[u8],
+        gap: Gap,
+    ) -> Option<Node> {
         let node = usage.alloc::<B>(info)?;
         let (n, cap, at) = (self.count(), self.info.capacity(), gap.at);
         // What the entry behind loses to its longer lcp.
@@ -401,7 +436,14 @@ impl<'a> Keys<'a> {
             }
             rest += gained;
         }
-        Some(Info::narrow(self.info.kind(), n - 1, n - 1, rest, self.info.narrow_strip(), empty_first))
+        Some(Info::narrow(
+            self.info.kind(),
+            n - 1,
+            n - 1,
+            rest,
+            self.info.narrow_strip(),
+            empty_first,
+        ))
     }
 
     /// Bytes by which the suffix of the entry behind `at` grows when `at` goes.
@@ -411,7 +453,12 @@ impl<'a> Keys<'a> {
 
     /// A leaf of these keys without entry `at`, of the shape that [`Keys::shrunk`] gave; `None`: no memory. Its values are still to be
     /// written.
-    pub(crate) fn without<B: Bits>(&self, usage: &mut Usage, info: Info, at: usize) -> Option<Node> {
+    pub(crate) fn without<B: Bits>(
+        &self,
+        usage: &mut Usage,
+        info: Info,
+        at: usize,
+    ) -> Option<Node> {
         let node = usage.alloc::<B>(info)?;
         let (n, cap, gained) = (self.count(), self.info.capacity(), self.gained(at));
         let offset = simd::long_sum(self.payload, 2 * cap, at);

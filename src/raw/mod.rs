@@ -115,7 +115,14 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
-        RawTree { root: Slot::empty(), len: 0, usage: Usage::default(), tail: Tail::new(), most: 0, _bits: std::marker::PhantomData }
+        RawTree {
+            root: Slot::empty(),
+            len: 0,
+            usage: Usage::default(),
+            tail: Tail::new(),
+            most: 0,
+            _bits: std::marker::PhantomData,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

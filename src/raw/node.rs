@@ -58,9 +58,27 @@ impl Info {
     pub(crate) const NARROW_STRIP: usize = 0xFF_FFFF;
 
     /// A narrow node: lengths of one byte, room for `capacity` keys and `rest` bytes of suffixes.
-    pub(crate) fn narrow(kind: Kind, count: usize, capacity: usize, rest: usize, strip: usize, empty_first: bool) -> Info {
-        debug_assert!(count <= capacity && capacity <= Self::MAX_COUNT && rest <= 0xFFFF && strip <= Self::NARROW_STRIP);
-        Info(Self::flags(kind, empty_first) | (count as u64) << 8 | (capacity as u64) << 16 | (rest as u64) << 24 | (strip as u64) << 40)
+    pub(crate) fn narrow(
+        kind: Kind,
+        count: usize,
+        capacity: usize,
+        rest: usize,
+        strip: usize,
+        empty_first: bool,
+    ) -> Info {
+        debug_assert!(
+            count <= capacity
+                && capacity <= Self::MAX_COUNT
+                && rest <= 0xFFFF
+                && strip <= Self::NARROW_STRIP
+        );
+        Info(
+            Self::flags(kind, empty_first)
+                | (count as u64) << 8
+                | (capacity as u64) << 16
+                | (rest as u64) << 24
+                | (strip as u64) << 40,
+        )
     }
 
     /// A wide node: lengths of four bytes.
@@ -68,7 +86,10 @@ impl Info {
     /// # Panics
     /// If a length does not fit: the node's size would be wrong (N6).
     pub(crate) fn wide(kind: Kind, count: usize, rest: usize, empty_first: bool) -> Info {
-        assert!(count <= Self::MAX_COUNT && rest as u64 <= u64::from(u32::MAX), "a node of {count} keys and {rest} bytes");
+        assert!(
+            count <= Self::MAX_COUNT && rest as u64 <= u64::from(u32::MAX),
+            "a node of {count} keys and {rest} bytes"
+        );
         Info(Self::flags(kind, empty_first) | WIDE | (count as u64) << 8 | (rest as u64) << 16)
     }
 
@@ -110,7 +131,11 @@ impl Info {
     /// Suffix bytes there is room for, the first byte of each apart.
     #[inline(always)]
     pub(crate) fn rest(self) -> usize {
-        if self.is_wide() { (self.0 >> 16) as usize & 0xFFFF_FFFF } else { (self.0 >> 24) as usize & 0xFFFF }
+        if self.is_wide() {
+            (self.0 >> 16) as usize & 0xFFFF_FFFF
+        } else {
+            (self.0 >> 24) as usize & 0xFFFF
+        }
     }
     /// The strip of a narrow node.
     #[inline(always)]
@@ -163,7 +188,11 @@ impl Info {
     /// Bytes of the whole node.
     #[inline(always)]
     pub(crate) fn size<B: Bits>(self) -> usize {
-        if self.is_leaf() { self.values_at::<B>() + B::SIZE * self.values() } else { self.slots_at() + size_of::<*mut u8>() * self.slots() }
+        if self.is_leaf() {
+            self.values_at::<B>() + B::SIZE * self.values()
+        } else {
+            self.slots_at() + size_of::<*mut u8>() * self.slots()
+        }
     }
 
     #[inline(always)]
@@ -226,7 +255,12 @@ impl Slot {
         let (mut round, mut free) = (0, pack(child));
         loop {
             point();
-            match self.0.compare_exchange_weak(free, free.map_addr(|a| a | LOCK_TAG), SeqCst, Relaxed) {
+            match self.0.compare_exchange_weak(
+                free,
+                free.map_addr(|a| a | LOCK_TAG),
+                SeqCst,
+                Relaxed,
+            ) {
                 Ok(_) => {
                     count!(LockTaken);
                     return true;
@@ -407,6 +441,10 @@ impl Usage {
 
     #[inline]
     fn kind(&mut self, info: Info) -> (&mut usize, &mut usize) {
-        if info.is_leaf() { (&mut self.leaves, &mut self.slack_leaves) } else { (&mut self.inner, &mut self.slack_inner) }
+        if info.is_leaf() {
+            (&mut self.leaves, &mut self.slack_leaves)
+        } else {
+            (&mut self.inner, &mut self.slack_inner)
+        }
     }
 }

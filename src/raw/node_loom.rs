@@ -147,7 +147,10 @@ impl Node {
     pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
         // SAFETY: (N1, N5, N6) by the caller.
         unsafe {
-            assert!(!self.parts().freed.get(), "Causality violation: a node is read after it was freed");
+            assert!(
+                !self.parts().freed.get(),
+                "Causality violation: a node is read after it was freed"
+            );
             let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER));
             std::slice::from_raw_parts(at, info.payload_len())
         }
@@ -173,7 +176,11 @@ impl Node {
 
     pub(super) unsafe fn load_value<B: Bits>(self, _: Info, i: usize) -> B {
         // SAFETY: (N1) by the caller.
-        B::of_word(unsafe { self.parts() }.values[i].load(if mutant!(ValueReadRelaxed) { Relaxed } else { Acquire }))
+        B::of_word(unsafe { self.parts() }.values[i].load(if mutant!(ValueReadRelaxed) {
+            Relaxed
+        } else {
+            Acquire
+        }))
     }
 
     pub(super) unsafe fn store_value<B: Bits>(self, _: Info, i: usize, value: B) {
@@ -186,7 +193,15 @@ impl Node {
     /// # Safety
     /// Both are live leaves of `B` with room for these values (N1, N6), distinct, no value of `from` changes meanwhile (N3) and
     /// nobody else can reach `to` (N4).
-    pub(crate) unsafe fn copy_values<B: Bits>(from: Node, fi: Info, i: usize, to: Node, ti: Info, j: usize, n: usize) {
+    pub(crate) unsafe fn copy_values<B: Bits>(
+        from: Node,
+        fi: Info,
+        i: usize,
+        to: Node,
+        ti: Info,
+        j: usize,
+        n: usize,
+    ) {
         for k in 0..n {
             // SAFETY: (N1, N3, N4) by the caller.
             unsafe { to.store_value::<B>(ti, j + k, from.load_value::<B>(fi, i + k)) };

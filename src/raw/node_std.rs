@@ -41,7 +41,8 @@ impl Node {
         unsafe {
             ptr.cast::<Lock>().write(Lock::new(info.with_home(cell.home).0));
             let from = info.padding_at();
-            ptr.add(from).write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
+            ptr.add(from)
+                .write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
         }
         Some((Node(cell.ptr), cell.size))
     }
@@ -49,7 +50,13 @@ impl Node {
     /// `late`: this thread may soon want such memory for a node of a shared tree.
     pub(super) unsafe fn free(self, info: Info, bytes: usize, late: bool) -> usize {
         // SAFETY: (N2, P3) by the caller: pointer, home and size are those of the allocation.
-        unsafe { if late { pool::keep(self.0, bytes, info.home()) } else { pool::free(self.0, bytes, info.home()) } }
+        unsafe {
+            if late {
+                pool::keep(self.0, bytes, info.home())
+            } else {
+                pool::free(self.0, bytes, info.home())
+            }
+        }
     }
 
     /// Bytes of the cell that the node stands in.
@@ -165,7 +172,15 @@ impl Node {
     /// Both are live leaves of `B` with room for these values (N1, N6), distinct, no value of `from` changes meanwhile (N3) and
     /// nobody else can reach `to` (N4).
     #[inline(always)]
-    pub(crate) unsafe fn copy_values<B: Bits>(from: Node, fi: Info, i: usize, to: Node, ti: Info, j: usize, n: usize) {
+    pub(crate) unsafe fn copy_values<B: Bits>(
+        from: Node,
+        fi: Info,
+        i: usize,
+        to: Node,
+        ti: Info,
+        j: usize,
+        n: usize,
+    ) {
         point();
         debug_assert!(i + n <= fi.values() && j + n <= ti.values());
         // SAFETY: (N1, N3, N4, N6) by the caller.

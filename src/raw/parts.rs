@@ -53,7 +53,14 @@ impl<'a> Parts<'a> {
     }
 
     /// Appends the entries `from..to` of a node behind the bytes that it strips. The first of them shares `lcp` bytes with the key before.
-    fn push(&mut self, keys: &Keys<'a>, stripped: &[u8], from: usize, to: usize, lcp: usize) -> Result<(), Failed> {
+    fn push(
+        &mut self,
+        keys: &Keys<'a>,
+        stripped: &[u8],
+        from: usize,
+        to: usize,
+        lcp: usize,
+    ) -> Result<(), Failed> {
         if from < to {
             let mut lead = copy(&stripped[..keys.strip()])?;
             keys.decode(from, &mut lead)?;
@@ -79,7 +86,12 @@ impl<'a> Parts<'a> {
     }
 
     /// Appends the keys of a node and among them another, less the bytes that the node strips. `false`: the node is wide, or would be.
-    pub(crate) fn append_with(&mut self, keys: &Keys<'a>, stripped: &[u8], (gap, key): (Gap, &[u8])) -> Result<bool, Failed> {
+    pub(crate) fn append_with(
+        &mut self,
+        keys: &Keys<'a>,
+        stripped: &[u8],
+        (gap, key): (Gap, &[u8]),
+    ) -> Result<bool, Failed> {
         if keys.info.is_wide() {
             return Ok(false);
         }
@@ -124,9 +136,19 @@ impl<'a> Parts<'a> {
             let (first, last) = (from.max(start), to.min(start + part.len()));
             if first < last {
                 let i = first - start;
-                let lead = if i == 0 { std::borrow::Cow::Borrowed(&part.lead[..]) } else { self.key(first)?.into() };
+                let lead = if i == 0 {
+                    std::borrow::Cow::Borrowed(&part.lead[..])
+                } else {
+                    self.key(first)?.into()
+                };
                 let lcp = if first == from { 0 } else { part.lcp };
-                pieces.push(Piece { lead, lcp, keys: &part.keys, from: part.from + i, to: part.from + last - start - 1 });
+                pieces.push(Piece {
+                    lead,
+                    lcp,
+                    keys: &part.keys,
+                    from: part.from + i,
+                    to: part.from + last - start - 1,
+                });
             }
             start += part.len();
         }
@@ -149,13 +171,21 @@ impl Sequence for Parts<'_> {
 
     fn separator(&self, i: usize) -> Result<Vec<u8>, Failed> {
         let (part, j) = self.find(i);
-        let lcp = if j == 0 { part.lcp } else { part.keys.strip() + part.keys.lcp(part.from + j - 1) };
+        let lcp =
+            if j == 0 { part.lcp } else { part.keys.strip() + part.keys.lcp(part.from + j - 1) };
         let mut key = self.key(i)?;
         key.truncate(lcp + 1);
         Ok(key)
     }
 
-    fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Option<Node>, Failed> {
+    fn node<B: Bits>(
+        &self,
+        kind: Kind,
+        made: &mut Made<'_, B>,
+        from: usize,
+        to: usize,
+        strip: usize,
+    ) -> Result<Option<Node>, Failed> {
         let pieces = self.pieces(from, to)?;
         if strip > Info::NARROW_STRIP {
             return Ok(None);
@@ -166,7 +196,11 @@ impl Sequence for Parts<'_> {
             let len = (piece.lead.len() - shared).saturating_sub(1);
             // Where the node strips less than the one the entries come from, they share more here.
             let more = piece.keys.strip().saturating_sub(strip);
-            let most = if more > 0 { (piece.from..piece.to).map(|j| piece.keys.lcp(j)).max().unwrap_or(0) } else { 0 };
+            let most = if more > 0 {
+                (piece.from..piece.to).map(|j| piece.keys.lcp(j)).max().unwrap_or(0)
+            } else {
+                0
+            };
             if shared - strip > NARROW_LCP || len > NARROW_LEN || most + more > NARROW_LCP {
                 return Ok(None);
             }
@@ -195,7 +229,9 @@ impl Sequence for Parts<'_> {
                 let many = piece.to - piece.from;
                 let [lcps, firsts, lens, rests] = piece.keys.arrays(piece.from, piece.to);
                 for (j, lcp) in lcps.iter().enumerate() {
-                    payload.add(at + j).write((usize::from(*lcp) + piece.keys.strip() - strip) as u8);
+                    payload
+                        .add(at + j)
+                        .write((usize::from(*lcp) + piece.keys.strip() - strip) as u8);
                 }
                 payload.add(n + at).copy_from_nonoverlapping(firsts.as_ptr(), many);
                 payload.add(2 * n + at).copy_from_nonoverlapping(lens.as_ptr(), many);

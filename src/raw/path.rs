@@ -70,7 +70,11 @@ impl<'a> Level<'a> {
             Some(i) => Some(self.separator(i, key)?),
             None => self.fences.low().map(copy).transpose()?,
         };
-        let high = if to < self.keys.count() { Some(self.separator(to, key)?) } else { self.fences.high().map(copy).transpose()? };
+        let high = if to < self.keys.count() {
+            Some(self.separator(to, key)?)
+        } else {
+            self.fences.high().map(copy).transpose()?
+        };
         Ok(Fences { low, high })
     }
 }
@@ -78,7 +82,10 @@ impl<'a> Level<'a> {
 /// The inner nodes on the way to `key`, the leaf's slot, and the leaf's fences.
 ///
 /// A slot leads to the same range of keys whatever node is in it, so this holds also while others change the tree (C1).
-pub(crate) fn locate<'a>(root: Owned<'a>, key: &[u8]) -> Result<(Vec<Level<'a>>, Owned<'a>, Fences), Failed> {
+pub(crate) fn locate<'a>(
+    root: Owned<'a>,
+    key: &[u8],
+) -> Result<(Vec<Level<'a>>, Owned<'a>, Fences), Failed> {
     let (mut levels, mut top, mut fences) = (Vec::new(), root, Fences::default());
     while let Child::Inner(node) = top.slot.load() {
         // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).

@@ -36,7 +36,12 @@ impl<B: Bits> RawTree<B> {
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<Option<B>, InsertError> {
         self.unsettle();
         let root = Owned::root(&self.root);
-        let old = Self::remove_below(Alone, root, &mut self.usage, Removal { key, keys: 1, expected: None, only: None })?;
+        let old = Self::remove_below(
+            Alone,
+            root,
+            &mut self.usage,
+            Removal { key, keys: 1, expected: None, only: None },
+        )?;
         if old.is_some() {
             self.len -= 1;
         }
@@ -53,7 +58,11 @@ impl<B: Bits> RawTree<B> {
     }
 
     /// Removes every key between the bounds, and says how many there were.
-    pub(crate) fn remove_between(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<usize, InsertError> {
+    pub(crate) fn remove_between(
+        &mut self,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+    ) -> Result<usize, InsertError> {
         self.unsettle();
         let before = self.len;
         loop {
@@ -82,7 +91,12 @@ impl<B: Bits> RawTree<B> {
                 break;
             }
             let root = Owned::root(&self.root);
-            Self::remove_below(Alone, root, &mut self.usage, Removal { key: &first, keys: count, expected: None, only: None })?;
+            Self::remove_below(
+                Alone,
+                root,
+                &mut self.usage,
+                Removal { key: &first, keys: count, expected: None, only: None },
+            )?;
             self.len -= count;
         }
         self.compact_if_shrunk();
@@ -91,7 +105,12 @@ impl<B: Bits> RawTree<B> {
 
     /// Removes keys of one leaf, and merges the leaf with a neighbour where both fit in one then. The value of the first of these keys.
     #[inline]
-    pub(super) fn remove_below<M: Mode>(mode: M, root: Owned<'_>, usage: &mut Usage, removal: Removal<'_, B>) -> Result<Option<B>, Stop> {
+    pub(super) fn remove_below<M: Mode>(
+        mode: M,
+        root: Owned<'_>,
+        usage: &mut Usage,
+        removal: Removal<'_, B>,
+    ) -> Result<Option<B>, Stop> {
         let Removal { key, keys, expected, only } = removal;
         let (mut top, mut above) = (root, None);
         let node = loop {
@@ -126,7 +145,9 @@ impl<B: Bits> RawTree<B> {
             return unsafe { commit(mode, usage, top, &[step], None, expected) };
         }
         let (new, info) = match if keys == 1 { leaf.shrunk(at) } else { None } {
-            Some(info) => (leaf.without::<B>(usage, info, at).ok_or(Failed(info.size::<B>()))?, info),
+            Some(info) => {
+                (leaf.without::<B>(usage, info, at).ok_or(Failed(info.size::<B>()))?, info)
+            }
             None => {
                 let mut run = Run::new();
                 run.append(&leaf, &key[..strip], |_| (), None)?;
@@ -140,9 +161,12 @@ impl<B: Bits> RawTree<B> {
         };
         let size = info.size::<B>();
         // The neighbours' lines are far away: not after every removal.
-        let small = size < LEAF_SIZE / UNDERFULL && size / MERGE_STEP != leaf.info.size::<B>() / MERGE_STEP;
+        let small =
+            size < LEAF_SIZE / UNDERFULL && size / MERGE_STEP != leaf.info.size::<B>() / MERGE_STEP;
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
-        let old = match unsafe { replace_leaf(mode, usage, top, &leaf, (at, keys), (None, expected), (new, info)) } {
+        let old = match unsafe {
+            replace_leaf(mode, usage, top, &leaf, (at, keys), (None, expected), (new, info))
+        } {
             Ok(old) => old,
             Err(stop) => {
                 // SAFETY: (N2) the leaf was not published.
@@ -150,7 +174,11 @@ impl<B: Bits> RawTree<B> {
                 return Err(stop);
             }
         };
-        if small && above.is_some_and(|(keys, at)| Self::neighbours(&keys, at).any(|left| Self::fit_in_one(&keys, left))) {
+        if small
+            && above.is_some_and(|(keys, at)| {
+                Self::neighbours(&keys, at).any(|left| Self::fit_in_one(&keys, left))
+            })
+        {
             // Without memory for it the leaf stays small, as it does where another thread comes between; the tree is whole either way.
             let _ = Self::merge_leaf(mode, root, usage, key, None);
         }
@@ -164,14 +192,18 @@ impl<B: Bits> RawTree<B> {
 
     /// Whether the children at `left` and behind it are leaves, and small enough for one.
     fn fit_in_one(keys: &Keys<'_>, left: usize) -> bool {
-        let (Child::Leaf(a), Child::Leaf(b)) = (keys.slot(left).load(), keys.slot(left + 1).load()) else { return false };
+        let (Child::Leaf(a), Child::Leaf(b)) = (keys.slot(left).load(), keys.slot(left + 1).load())
+        else {
+            return false;
+        };
         // SAFETY: (N1) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
         let (a, b) = unsafe { (Keys::new(a), Keys::new(b)) };
         Self::fit(&a, &b)
     }
 
     fn fit(a: &Keys<'_>, b: &Keys<'_>) -> bool {
-        a.info.size::<B>() + b.info.size::<B>() <= LEAF_SIZE * MERGED / 4 && a.count() + b.count() <= LEAF_COUNT
+        a.info.size::<B>() + b.info.size::<B>() <= LEAF_SIZE * MERGED / 4
+            && a.count() + b.count() <= LEAF_COUNT
     }
 
     /// Merges the leaf to which `key` leads with a neighbour, where both fit in one; or removes all its keys and puts the neighbour in its
@@ -189,7 +221,11 @@ impl<B: Bits> RawTree<B> {
         let Some(level) = levels.last() else { return Err(Stop::Conflict) };
         let (keys, at) = (level.keys, level.at);
         for left in Self::neighbours(&keys, at) {
-            let (Child::Leaf(a), Child::Leaf(b)) = (keys.slot(left).load(), keys.slot(left + 1).load()) else { continue };
+            let (Child::Leaf(a), Child::Leaf(b)) =
+                (keys.slot(left).load(), keys.slot(left + 1).load())
+            else {
+                continue;
+            };
             // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
             let leaves = unsafe { [Keys::new(a), Keys::new(b)] };
             let dropped = at - left;
@@ -200,19 +236,30 @@ impl<B: Bits> RawTree<B> {
                     let leaf = &leaves[dropped];
                     // Another thread may have been here since the leaf was looked at.
                     let other = removal.only.is_some_and(|only| only != leaf.node);
-                    if other || leaf.count() != removal.keys || leaf.search(&key[leaf.strip()..]) != Ok(0) {
+                    if other
+                        || leaf.count() != removal.keys
+                        || leaf.search(&key[leaf.strip()..]) != Ok(0)
+                    {
                         return Err(Stop::Conflict);
                     }
                 }
             }
             count!(Merge);
             let between = level.fences_of(left, left, key)?.high.unwrap_or_default();
-            let kept = || leaves.iter().enumerate().filter(|&(i, _)| removal.is_none() || i != dropped).map(|(_, leaf)| leaf);
+            let kept = || {
+                leaves
+                    .iter()
+                    .enumerate()
+                    .filter(|&(i, _)| removal.is_none() || i != dropped)
+                    .map(|(_, leaf)| leaf)
+            };
             let fences = level.fences_of(left, left + 1, key)?;
             let mut made = Made::new(usage, 2 + 2 * levels.len())?;
             let mut parts = Parts::new(2)?;
             let mut merged = None;
-            if kept().try_fold(true, |narrow, leaf| Ok::<_, Failed>(narrow && parts.append(leaf, &between[..leaf.strip()])?))? {
+            if kept().try_fold(true, |narrow, leaf| {
+                Ok::<_, Failed>(narrow && parts.append(leaf, &between[..leaf.strip()])?)
+            })? {
                 merged = parts.node(Kind::Leaf, &mut made, 0, parts.len(), fences.strip())?;
             }
             if merged.is_none() {
@@ -235,7 +282,16 @@ impl<B: Bits> RawTree<B> {
             });
             let top = Self::replace_pair(&levels, &mut made, key, &mut steps)?;
             // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
-            return unsafe { commit_made(mode, &mut made, top, &steps, None, removal.and_then(|removal| removal.expected)) };
+            return unsafe {
+                commit_made(
+                    mode,
+                    &mut made,
+                    top,
+                    &steps,
+                    None,
+                    removal.and_then(|removal| removal.expected),
+                )
+            };
         }
         // A leaf to be dropped has a neighbour.
         if removal.is_some() { Err(Stop::Conflict) } else { Ok(None) }
@@ -243,18 +299,35 @@ impl<B: Bits> RawTree<B> {
 
     /// Plans one child in the place of the two at and behind where `levels` end. Inner nodes that become small in turn merge with a
     /// neighbour, or take from it. The slot where all of it hangs.
-    fn replace_pair<'a>(levels: &[Level<'a>], made: &mut Made<'_, B>, key: &[u8], steps: &mut Vec<Step>) -> Result<Owned<'a>, Failed> {
+    fn replace_pair<'a>(
+        levels: &[Level<'a>],
+        made: &mut Made<'_, B>,
+        key: &[u8],
+        steps: &mut Vec<Step>,
+    ) -> Result<Owned<'a>, Failed> {
         let mut left = levels.last().map_or(0, |level| level.at);
         // The separator between the nodes that take the place of the pair, if these are two.
         let mut behind: Option<Vec<u8>> = None;
         for (i, level) in levels.iter().enumerate().rev() {
             let own = level.keys.node;
             // The ordinary case: a separator less, and that is all.
-            let large = |info: &Info| info.count() > 0 && (i == 0 || info.size::<B>() >= INNER_SIZE / UNDERFULL);
-            if let Some(info) = level.keys.shrunk(left).filter(|info| behind.is_none() && large(info)) {
-                let node = level.keys.without::<B>(made.usage, info, left).ok_or(Failed(info.size::<B>()))?;
+            let large = |info: &Info| {
+                info.count() > 0 && (i == 0 || info.size::<B>() >= INNER_SIZE / UNDERFULL)
+            };
+            if let Some(info) =
+                level.keys.shrunk(left).filter(|info| behind.is_none() && large(info))
+            {
+                let node = level
+                    .keys
+                    .without::<B>(made.usage, info, left)
+                    .ok_or(Failed(info.size::<B>()))?;
                 made.note(node);
-                steps.push(Step { old: [Some(own), None], at: left, gone: 2, new: [Some(node), None] });
+                steps.push(Step {
+                    old: [Some(own), None],
+                    at: left,
+                    gone: 2,
+                    new: [Some(node), None],
+                });
                 return Ok(level.top);
             }
             let mut run = separators(&level.keys, &key[..level.keys.strip()])?;
@@ -264,11 +337,16 @@ impl<B: Bits> RawTree<B> {
             }
             let n = run.len();
             let size = run.cost(0, n, level.fences.strip(), SLOT);
-            let above = i.checked_sub(1).map(|i| &levels[i]).filter(|_| n == 0 || size < INNER_SIZE / UNDERFULL);
+            let above = i
+                .checked_sub(1)
+                .map(|i| &levels[i])
+                .filter(|_| n == 0 || size < INNER_SIZE / UNDERFULL);
             let beside = above.map(|above| {
                 // The pair is this node and its left neighbour, or its right one where it is the first.
                 let first = above.at.saturating_sub(1);
-                let Child::Inner(neighbour) = above.keys.slot(if above.at == 0 { 1 } else { first }).load() else {
+                let Child::Inner(neighbour) =
+                    above.keys.slot(if above.at == 0 { 1 } else { first }).load()
+                else {
                     unreachable!("all leaves are equally deep")
                 };
                 // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
@@ -290,7 +368,8 @@ impl<B: Bits> RawTree<B> {
                 return alone();
             };
             let between = above.fences_of(first, first, key)?.high.unwrap_or_default();
-            let fits = size + neighbour.info.size::<B>() + between.len() <= INNER_SIZE * MERGED / 4 && n + neighbour.count() < INNER_COUNT;
+            let fits = size + neighbour.info.size::<B>() + between.len() <= INNER_SIZE * MERGED / 4
+                && n + neighbour.count() < INNER_COUNT;
             if !fits && n > 0 {
                 return alone();
             }
@@ -310,7 +389,8 @@ impl<B: Bits> RawTree<B> {
                 [Some(all.node(Kind::Inner, made, 0, all.len(), fences.strip())?), None]
             } else {
                 count!(InnerBorrow);
-                let (low, middle, high) = Self::split_inner(made, &all, Split::Middle, (fences.low(), fences.high()))?;
+                let (low, middle, high) =
+                    Self::split_inner(made, &all, Split::Middle, (fences.low(), fences.high()))?;
                 behind = Some(copy(middle)?);
                 [Some(low), Some(high)]
             };

@@ -79,7 +79,14 @@ pub(crate) trait Sequence {
 
     /// A node of the keys `from..to` less their first `strip` bytes, its values or slots still to be written. `None`: this kind of sequence
     /// cannot make it.
-    fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Option<Node>, Failed>;
+    fn node<B: Bits>(
+        &self,
+        kind: Kind,
+        made: &mut Made<'_, B>,
+        from: usize,
+        to: usize,
+        strip: usize,
+    ) -> Result<Option<Node>, Failed>;
 
     /// Bytes of a node of all keys that strips so many of each, items of `size` bytes.
     fn cost(&self, strip: usize, size: usize) -> usize {
@@ -105,7 +112,8 @@ pub(crate) trait Sequence {
                     Split::Right(limit) if left <= limit => total - left,
                     Split::Right(_) => usize::MAX / 2,
                 };
-                let off = off + SEPARATOR_WEIGHT * if kind == Kind::Leaf { lcp } else { lcp + suffix };
+                let off =
+                    off + SEPARATOR_WEIGHT * if kind == Kind::Leaf { lcp } else { lcp + suffix };
                 if off < best_off {
                     (best, best_off) = (i, off);
                 }
@@ -293,7 +301,10 @@ impl<T: Copy> Run<T> {
 
     /// Bytes of a node with the keys `from..to`, items of `size` bytes.
     pub(crate) fn cost(&self, from: usize, to: usize, strip: usize, size: usize) -> usize {
-        HEADER + (from..to).map(|i| self.entry_cost(i, if i == from { strip } else { self.lcp(i) }, size)).sum::<usize>()
+        HEADER
+            + (from..to)
+                .map(|i| self.entry_cost(i, if i == from { strip } else { self.lcp(i) }, size))
+                .sum::<usize>()
     }
 
     /// Shape of a node with the keys `from..to` less their first `strip` bytes. Several keys near the limit may be too large for one node.
@@ -321,7 +332,14 @@ impl<T: Copy> Run<T> {
     }
 
     /// A node of the keys `from..to` less their first `strip` bytes. Its values or slots are still to be written.
-    pub(crate) fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
+    pub(crate) fn node<B: Bits>(
+        &self,
+        kind: Kind,
+        made: &mut Made<'_, B>,
+        from: usize,
+        to: usize,
+        strip: usize,
+    ) -> Result<Node, Failed> {
         let info = self.shape(kind, from, to, strip)?;
         let node = made.alloc(info)?;
         // SAFETY: (N4, N6) the node is ours alone, of the size `info` says.
@@ -333,7 +351,14 @@ impl<T: Copy> Run<T> {
     ///
     /// # Safety
     /// The node is ours alone (N4), and `info` its shape, with capacity for these keys.
-    pub(crate) unsafe fn write(&self, node: Node, info: Info, from: usize, to: usize, strip: usize) {
+    pub(crate) unsafe fn write(
+        &self,
+        node: Node,
+        info: Info,
+        from: usize,
+        to: usize,
+        strip: usize,
+    ) {
         let n = info.capacity();
         // SAFETY: (N4, N6) by the caller; the offsets follow the payload's layout for `info`.
         unsafe {
@@ -379,14 +404,27 @@ impl Sequence for Run<()> {
         copy(self.separator(i))
     }
 
-    fn node<B: Bits>(&self, kind: Kind, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Option<Node>, Failed> {
+    fn node<B: Bits>(
+        &self,
+        kind: Kind,
+        made: &mut Made<'_, B>,
+        from: usize,
+        to: usize,
+        strip: usize,
+    ) -> Result<Option<Node>, Failed> {
         self.node(kind, made, from, to, strip).map(Some)
     }
 }
 
 impl<B: Bits> Run<B> {
     /// A leaf of the keys `from..to` less their first `strip` bytes.
-    pub(crate) fn leaf(&self, made: &mut Made<'_, B>, from: usize, to: usize, strip: usize) -> Result<Node, Failed> {
+    pub(crate) fn leaf(
+        &self,
+        made: &mut Made<'_, B>,
+        from: usize,
+        to: usize,
+        strip: usize,
+    ) -> Result<Node, Failed> {
         let node = self.node(Kind::Leaf, made, from, to, strip)?;
         // SAFETY: (N4, N5, N6) the node is ours alone, and has these keys.
         unsafe { self.write_values(node, node.info(), from, to) };

@@ -36,7 +36,11 @@ impl Mode for Shared<'_> {
             }
             // Who locks the owner waits for this slot, or did it before, which shows here (C2).
             in_order();
-            let Some(owner) = top.owner.filter(|owner| !owner.is_free() && !mutant!(OwnerNotChecked)) else { return true };
+            let Some(owner) =
+                top.owner.filter(|owner| !owner.is_free() && !mutant!(OwnerNotChecked))
+            else {
+                return true;
+            };
             top.slot.store(child);
             if !owner.wait() {
                 return false;
@@ -189,7 +193,10 @@ impl<B: Bits> SharedTree<B> {
     }
 
     fn sum(&self, own: usize, count: impl Fn(&Counts) -> &AtomicUsize) -> usize {
-        let sum = self.counts.iter().fold(own, |sum, counts| sum.wrapping_add(count(counts).load(Relaxed)));
+        let sum = self
+            .counts
+            .iter()
+            .fold(own, |sum, counts| sum.wrapping_add(count(counts).load(Relaxed)));
         // Stripes are read one after the other, so while others count, their sum may be below zero.
         sum.cast_signed().max(0).cast_unsigned()
     }
@@ -250,13 +257,21 @@ impl<B: Bits> SharedTree<B> {
     }
 
     /// Looks keys up in batches and hands the values out in order, to a caller who has to be done before the pin is renewed.
-    pub(crate) fn get_many<'k>(&self, pin: &Pin, keys: impl Iterator<Item = &'k [u8]>, out: impl FnMut(Option<B>)) {
+    pub(crate) fn get_many<'k>(
+        &self,
+        pin: &Pin,
+        keys: impl Iterator<Item = &'k [u8]>,
+        out: impl FnMut(Option<B>),
+    ) {
         self.read(pin).get_many(keys, out);
     }
 
     /// [`get_many`](Self::get_many) of keys that are each looked up in a tree of their own.
-    pub(crate) fn get_many_of<'t, 'k>(pin: &Pin, keys: impl Iterator<Item = (&'t Self, &'k [u8])>, out: impl FnMut(Option<B>))
-    where
+    pub(crate) fn get_many_of<'t, 'k>(
+        pin: &Pin,
+        keys: impl Iterator<Item = (&'t Self, &'k [u8])>,
+        out: impl FnMut(Option<B>),
+    ) where
         B: 't,
     {
         RawTree::get_many_of(keys.map(|(tree, key)| (tree.read(pin), key)), out);
@@ -264,7 +279,13 @@ impl<B: Bits> SharedTree<B> {
 
     /// Gives `key` a new value, or none, if its value is as expected.
     #[inline]
-    pub(crate) fn change(&self, pin: &Pin, key: &[u8], expected: Expected<B>, new: Option<B>) -> Result<Outcome<B>, InsertError> {
+    pub(crate) fn change(
+        &self,
+        pin: &Pin,
+        key: &[u8],
+        expected: Expected<B>,
+        new: Option<B>,
+    ) -> Result<Outcome<B>, InsertError> {
         if new.is_some() && key.len() > MAX_KEY_LEN {
             return Err(InsertError::KeyTooLong { len: key.len() });
         }
@@ -321,7 +342,12 @@ impl<B: Bits> SharedTree<B> {
     }
 
     /// Removes the least key, or the greatest, and gives its value; the key is in `key` then.
-    pub(crate) fn pop(&self, pin: &Pin, last: bool, key: &mut Vec<u8>) -> Result<Option<B>, InsertError> {
+    pub(crate) fn pop(
+        &self,
+        pin: &Pin,
+        last: bool,
+        key: &mut Vec<u8>,
+    ) -> Result<Option<B>, InsertError> {
         self.repeat(|usage| {
             let mut child = self.tree.root.load();
             while let Child::Inner(node) = child {
@@ -347,7 +373,10 @@ impl<B: Bits> SharedTree<B> {
 
     /// Tries until nobody comes between. `attempt` gives its result, and the change in the number of keys.
     #[inline]
-    fn repeat<R>(&self, mut attempt: impl FnMut(&mut Usage) -> Result<(R, usize), Stop>) -> Result<R, InsertError> {
+    fn repeat<R>(
+        &self,
+        mut attempt: impl FnMut(&mut Usage) -> Result<(R, usize), Stop>,
+    ) -> Result<R, InsertError> {
         let (mut usage, mut round) = (Usage::default(), 0);
         loop {
             match attempt(&mut usage) {
@@ -374,7 +403,14 @@ impl<B: Bits> SharedTree<B> {
 
     /// Stores a value.
     #[inline]
-    fn store(&self, mode: Shared<'_>, usage: &mut Usage, key: &[u8], expected: Expected<B>, value: B) -> Result<Outcome<B>, Stop> {
+    fn store(
+        &self,
+        mode: Shared<'_>,
+        usage: &mut Usage,
+        key: &[u8],
+        expected: Expected<B>,
+        value: B,
+    ) -> Result<Outcome<B>, Stop> {
         let root = self.root();
         let (mut top, mut last) = (root, true);
         let leaf = loop {
@@ -397,7 +433,11 @@ impl<B: Bits> SharedTree<B> {
         let gap = match leaf.map(|leaf| leaf.search(&key[leaf.strip()..])) {
             Some(Ok(i)) => {
                 let Some(leaf) = leaf else { return Err(Stop::Conflict) };
-                return self.overwrite(Place { node: leaf.node, info: leaf.info, index: i }, expected, value);
+                return self.overwrite(
+                    Place { node: leaf.node, info: leaf.info, index: i },
+                    expected,
+                    value,
+                );
             }
             Some(Err(gap)) => Some(gap),
             None => None,
@@ -420,7 +460,12 @@ impl<B: Bits> SharedTree<B> {
 
     /// Overwrites a value.
     #[inline]
-    fn overwrite(&self, Place { node, info, index }: Place, expected: Expected<B>, value: B) -> Result<Outcome<B>, Stop> {
+    fn overwrite(
+        &self,
+        Place { node, info, index }: Place,
+        expected: Expected<B>,
+        value: B,
+    ) -> Result<Outcome<B>, Stop> {
         // SAFETY: (N1, N6, R1) the leaf is live while the thread is pinned, and the index is a key's. (C4) The value is stored under the
         // leaf's lock.
         unsafe {
@@ -468,7 +513,12 @@ impl<B: Bits> SharedTree<B> {
                 Some(wanted)
             }
         };
-        let old = RawTree::remove_below(mode, self.root(), usage, Removal { key, keys: 1, expected: wanted, only })?;
+        let old = RawTree::remove_below(
+            mode,
+            self.root(),
+            usage,
+            Removal { key, keys: 1, expected: wanted, only },
+        )?;
         Ok(Outcome { old, done: wanted.is_none() || old.is_some() })
     }
 
@@ -567,13 +617,20 @@ mod tests {
         tree.counts = (0..2).map(|_| Counts::default()).collect();
         for (stripe, count) in [usize::MAX - 10, 11].into_iter().enumerate() {
             let counts = &tree.counts[stripe];
-            for all in [&counts.len, &counts.leaves, &counts.inner, &counts.slack_leaves, &counts.slack_inner] {
+            for all in [
+                &counts.len,
+                &counts.leaves,
+                &counts.inner,
+                &counts.slack_leaves,
+                &counts.slack_inner,
+            ] {
                 all.store(count, Relaxed);
             }
         }
         assert_eq!((tree.len(), tree.usage()), (0, Usage::default()));
         let pin = guard::pin_to_write();
-        let change = |i: u32, value| _ = tree.change(&pin, &i.to_be_bytes(), Expected::Any, value).unwrap();
+        let change =
+            |i: u32, value| _ = tree.change(&pin, &i.to_be_bytes(), Expected::Any, value).unwrap();
         (0..1000).for_each(|i| change(i, Some(u64::from(i))));
         assert_eq!(tree.len(), 1000);
         tree.check(&pin).unwrap();

@@ -66,17 +66,22 @@ impl<B: Bits> SharedTree<B> {
             level.keys.prefetch_children();
             // A node after all below it, so that what leads there still holds.
             let last = |level: &&Level<'_>| level.at == level.keys.count();
-            let inner = std::iter::once(level).chain(levels.iter().rev().skip(1).take_while(last)).map(|level| level.top);
-            let result = (0..=level.keys.count()).map(|i| level.keys.owned(i)).chain(inner).try_for_each(|top| {
-                // SAFETY: (N1, R1) nodes reached from the root are live while the thread is pinned.
-                match unsafe { relocate::<B, _>(Shared(&pin), &mut usage, top) } {
-                    Ok(done) => moved |= done,
-                    // Who came between has written a new node.
-                    Err(Stop::Conflict) => {}
-                    Err(Stop::Failed(failed)) => return Err(failed),
-                }
-                Ok(())
-            });
+            let inner = std::iter::once(level)
+                .chain(levels.iter().rev().skip(1).take_while(last))
+                .map(|level| level.top);
+            let result = (0..=level.keys.count())
+                .map(|i| level.keys.owned(i))
+                .chain(inner)
+                .try_for_each(|top| {
+                    // SAFETY: (N1, R1) nodes reached from the root are live while the thread is pinned.
+                    match unsafe { relocate::<B, _>(Shared(&pin), &mut usage, top) } {
+                        Ok(done) => moved |= done,
+                        // Who came between has written a new node.
+                        Err(Stop::Conflict) => {}
+                        Err(Stop::Failed(failed)) => return Err(failed),
+                    }
+                    Ok(())
+                });
             self.count(0, usage);
             result?;
             let Some(high) = level.fences.high() else { return Ok(moved) };

@@ -30,7 +30,14 @@ pub(crate) struct SharedCursor<'t, B: Bits> {
 impl<'t, B: Bits> SharedCursor<'t, B> {
     /// A cursor behind all entries.
     pub(crate) fn new(tree: &'t SharedTree<B>) -> Self {
-        SharedCursor { tree, state: State::default(), behind: false, left: LEAVES, alone: !guard::is_pinned(), pin: guard::pin() }
+        SharedCursor {
+            tree,
+            state: State::default(),
+            behind: false,
+            left: LEAVES,
+            alone: !guard::is_pinned(),
+            pin: guard::pin(),
+        }
     }
 
     /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
@@ -110,7 +117,8 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
     fn take(&mut self, back: bool) -> Option<(Place, B)> {
         let tree = self.tree.read(&self.pin);
         // SAFETY: (R1) the position was taken under this pin.
-        let place = unsafe { if back { self.state.previous(&tree.root) } else { self.state.next() } }?;
+        let place =
+            unsafe { if back { self.state.previous(&tree.root) } else { self.state.next() } }?;
         self.behind = !back;
         Some((place, tree.value(place)))
     }

@@ -138,7 +138,8 @@ fn compaction_runs_beside_other_threads() {
             }
         });
         tree.check(&guard::pin()).unwrap();
-        let want: BTreeMap<_, _> = (0..n).filter(|i| i / 64 % 8 == 0).map(|i| (short(i), 1)).collect();
+        let want: BTreeMap<_, _> =
+            (0..n).filter(|i| i / 64 % 8 == 0).map(|i| (short(i), 1)).collect();
         assert!(contents(&tree).into_iter().eq(want));
         if counts.get(&Event::Relocated).is_some_and(|&moved| moved > 0) {
             return;
@@ -157,13 +158,20 @@ fn operations_write_no_more_than_they_say() {
     let written = |work: &dyn Fn()| {
         let before = taken();
         work();
-        [LockTaken, Published, Overwritten].map(|event| taken().get(&event).unwrap_or(&0) - before.get(&event).unwrap_or(&0))
+        [LockTaken, Published, Overwritten]
+            .map(|event| taken().get(&event).unwrap_or(&0) - before.get(&event).unwrap_or(&0))
     };
     for i in 0..200 {
         let (there, absent) = (short(2 * i), short(2 * i + 1));
         // A lookup and a scan write nothing; nor does what finds nothing to do.
-        assert_eq!(written(&|| assert!(tree.get(&pin, &there).is_some() && !tree.contains(&pin, &absent))), [0, 0, 0]);
-        assert_eq!(written(&|| _ = tree.change(&pin, &there, Expected::Absent, Some(1)).unwrap()), [0, 0, 0]);
+        assert_eq!(
+            written(&|| assert!(tree.get(&pin, &there).is_some() && !tree.contains(&pin, &absent))),
+            [0, 0, 0]
+        );
+        assert_eq!(
+            written(&|| _ = tree.change(&pin, &there, Expected::Absent, Some(1)).unwrap()),
+            [0, 0, 0]
+        );
         assert_eq!(written(&|| assert!(remove(&tree, &absent).is_none())), [0, 0, 0]);
         // An update writes its leaf.
         assert_eq!(written(&|| assert!(insert(&tree, &there, 1).is_some())), [1, 0, 1]);
@@ -172,7 +180,9 @@ fn operations_write_no_more_than_they_say() {
             let before = taken();
             let locks = written(work);
             let after = taken();
-            let cold = [Event::LeafSplit, Event::Merge].iter().any(|event| after.get(event) != before.get(event));
+            let cold = [Event::LeafSplit, Event::Merge]
+                .iter()
+                .any(|event| after.get(event) != before.get(event));
             assert!(cold || locks == [2, 1, 0], "{locks:?}");
             cold
         };
@@ -192,7 +202,12 @@ fn failed_allocations_change_nothing() {
                 for fail in 1.. {
                     let (before, usage) = (contents(&tree), tree.usage());
                     pool::fail_after(Some(fail));
-                    let result = tree.change(&guard::pin(), &key(i), Expected::Any, insert.then_some(i as u64));
+                    let result = tree.change(
+                        &guard::pin(),
+                        &key(i),
+                        Expected::Any,
+                        insert.then_some(i as u64),
+                    );
                     pool::fail_after(None);
                     match result {
                         Ok(outcome) => {
@@ -202,7 +217,10 @@ fn failed_allocations_change_nothing() {
                         Err(InsertError::OutOfMemory { .. }) => failures += 1,
                         Err(error) => panic!("{error}"),
                     }
-                    assert!(contents(&tree) == before && tree.usage() == usage, "a failed step changed the tree");
+                    assert!(
+                        contents(&tree) == before && tree.usage() == usage,
+                        "a failed step changed the tree"
+                    );
                     tree.check(&guard::pin()).unwrap();
                 }
                 if insert {
@@ -229,7 +247,9 @@ fn counts_go_beyond_32_bits_and_stripes_below_zero() {
     (0..100).for_each(|i| _ = insert(&tree, &short(i), 0));
     assert_eq!(tree.len(), KEYS + 100);
     // A thread that counts in another stripe takes away what it never added.
-    std::thread::scope(|scope| _ = scope.spawn(|| (0..50).for_each(|i| _ = remove(&tree, &short(i)))));
+    std::thread::scope(|scope| {
+        _ = scope.spawn(|| (0..50).for_each(|i| _ = remove(&tree, &short(i))))
+    });
     assert_eq!(tree.len(), KEYS + 50);
     assert!((BYTES..BYTES + (1 << 20)).contains(&tree.usage().leaves));
     let mut raw = tree.into_raw();

@@ -60,7 +60,13 @@ pub(crate) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
 /// [`candidates`] of places that may be anything: nothing where they are not inside the payload.
 #[cfg(all(feature = "rayon", not(loom)))]
 #[inline(always)]
-pub(crate) fn checked_candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Option<u64> {
+pub(crate) fn checked_candidates(
+    payload: &[u8],
+    lcp: usize,
+    first: usize,
+    m: u8,
+    b: u8,
+) -> Option<u64> {
     let inside = payload.len().checked_sub(LANES).is_some_and(|most| lcp <= most && first <= most);
     inside.then(|| candidates(payload, lcp, first, m, b).any)
 }
@@ -125,7 +131,8 @@ pub(crate) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
         return if x == 0 { n } else { n - 8 + (x.trailing_zeros() / 8) as usize };
     }
     if n >= 4 {
-        let half = |s: &[u8], i: usize| u64::from(u32::from_le_bytes(s[i..i + 4].try_into().unwrap()));
+        let half =
+            |s: &[u8], i: usize| u64::from(u32::from_le_bytes(s[i..i + 4].try_into().unwrap()));
         let x = half(a, 0) ^ half(b, 0);
         if x != 0 {
             return (x.trailing_zeros() / 8) as usize;

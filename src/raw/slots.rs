@@ -83,7 +83,9 @@ fn reserve<I>(items: &mut Vec<I>, count: usize) -> Result<(), InsertError> {
 /// Items in a box.
 fn boxed<I>(count: usize, item: impl FnMut() -> I) -> Result<Box<[I]>, InsertError> {
     let mut items = Vec::new();
-    items.try_reserve_exact(count).map_err(|_| InsertError::OutOfMemory { bytes: count.saturating_mul(size_of::<I>()) })?;
+    items
+        .try_reserve_exact(count)
+        .map_err(|_| InsertError::OutOfMemory { bytes: count.saturating_mul(size_of::<I>()) })?;
     items.resize_with(count, item);
     Ok(items.into_boxed_slice())
 }
@@ -109,7 +111,8 @@ impl<T> Slots<T> {
     /// The slot is taken (V1) for as long as the room is used.
     #[inline]
     unsafe fn room(&self, slot: u32) -> &Room<T> {
-        let values = self.segment(slot / SLOTS).map_or(null_mut(), |segment| segment.values.load(Acquire));
+        let values =
+            self.segment(slot / SLOTS).map_or(null_mut(), |segment| segment.values.load(Acquire));
         debug_assert!(!values.is_null());
         // SAFETY: (V1) by the caller: so the segment is there, and has room for all its slots.
         unsafe { &*values.add((slot % SLOTS) as usize) }
@@ -148,7 +151,10 @@ impl<T> Slots<T> {
     }
 
     fn is_taken(&self, slot: u32) -> bool {
-        let taken = |segment: &Segment<T>| !segment.values.load(Relaxed).is_null() && segment.used.load(Relaxed) & 1 << (slot % SLOTS) != 0;
+        let taken = |segment: &Segment<T>| {
+            !segment.values.load(Relaxed).is_null()
+                && segment.used.load(Relaxed) & 1 << (slot % SLOTS) != 0
+        };
         self.segment(slot / SLOTS).is_some_and(taken)
     }
 
@@ -160,7 +166,9 @@ impl<T> Slots<T> {
             Some(&number) => number,
             None => self.add_segment(owner as u32, &mut owned)?,
         };
-        let Some(segment) = self.segment(number) else { return Err(InsertError::TooManyKeys { limit: LIMIT }) };
+        let Some(segment) = self.segment(number) else {
+            return Err(InsertError::TooManyKeys { limit: LIMIT });
+        };
         let used = segment.used.load(Relaxed);
         let bit = used.trailing_ones();
         segment.used.store(used | 1 << bit, Relaxed);
@@ -198,8 +206,12 @@ impl<T> Slots<T> {
             return Err(InsertError::TooManyKeys { limit: LIMIT });
         }
         let part = (number + 1).ilog2();
-        let entry =
-            || Segment { values: AtomicPtr::new(null_mut()), used: AtomicU64::new(0), at: AtomicU32::new(0), owner: AtomicU32::new(0) };
+        let entry = || Segment {
+            values: AtomicPtr::new(null_mut()),
+            used: AtomicU64::new(0),
+            at: AtomicU32::new(0),
+            owner: AtomicU32::new(0),
+        };
         let place = &self.directory[part as usize];
         if place.get().is_none() {
             // Under the lock, so nobody else sets it.
@@ -225,7 +237,8 @@ impl<T> Slots<T> {
         if left == 0 {
             let at = segment.at.load(Relaxed);
             owned.open.swap_remove(at as usize);
-            if let Some(moved) = owned.open.get(at as usize).and_then(|&moved| self.segment(moved)) {
+            if let Some(moved) = owned.open.get(at as usize).and_then(|&moved| self.segment(moved))
+            {
                 moved.at.store(at, Relaxed);
             }
             owned.count -= 1;
@@ -245,7 +258,12 @@ impl<T> Slots<T> {
             lists += owned.open.capacity() * size_of::<u32>();
         }
         lists += self.numbers.read().free.capacity() * size_of::<u32>();
-        lists += self.directory.iter().filter_map(|part| part.get()).map(|part| size_of_val(&**part)).sum::<usize>();
+        lists += self
+            .directory
+            .iter()
+            .filter_map(|part| part.get())
+            .map(|part| size_of_val(&**part))
+            .sum::<usize>();
         (segments, SLOTS as usize * size_of::<Room<T>>(), lists + size_of::<Self>())
     }
 
@@ -258,7 +276,9 @@ impl<T> Slots<T> {
         let next = self.numbers.read().next;
         let mut want = vec![0u64; next as usize];
         for slot in slots {
-            let map = want.get_mut((slot / SLOTS) as usize).ok_or_else(|| format!("slot {slot} is outside"))?;
+            let map = want
+                .get_mut((slot / SLOTS) as usize)
+                .ok_or_else(|| format!("slot {slot} is outside"))?;
             if *map & 1 << (slot % SLOTS) != 0 {
                 return Err(format!("slot {slot} has two keys"));
             }
@@ -266,8 +286,11 @@ impl<T> Slots<T> {
         }
         let mut open = 0;
         for (number, want) in (0..next).zip(want) {
-            let Some(segment) = self.segment(number) else { return Err(format!("segment {number} has no entry")) };
-            let used = if segment.values.load(Relaxed).is_null() { 0 } else { segment.used.load(Relaxed) };
+            let Some(segment) = self.segment(number) else {
+                return Err(format!("segment {number} has no entry"));
+            };
+            let used =
+                if segment.values.load(Relaxed).is_null() { 0 } else { segment.used.load(Relaxed) };
             // What is retired is taken too.
             if used & want != want {
                 return Err(format!("segment {number} has {used:b}, and keys for {want:b}"));
@@ -281,7 +304,11 @@ impl<T> Slots<T> {
             }
         }
         let listed: usize = owned.iter().map(|owned| owned.open.len()).sum();
-        if open == listed { Ok(()) } else { Err(format!("{open} segments are open, {listed} are listed")) }
+        if open == listed {
+            Ok(())
+        } else {
+            Err(format!("{open} segments are open, {listed} are listed"))
+        }
     }
 }
 

@@ -134,7 +134,8 @@ impl<B: Bits> RawTree<B> {
         // A leaf over the limit scales down, but what is in it must fit.
         let cap = (scale(n) + 8).min(LEAF_COUNT).max(n);
         let rest_cap = (scale(rest) + 64 + rest).min(0xFFFF);
-        let info = Info::narrow(Kind::Leaf, 0, cap, rest_cap, leaf.strip(), leaf.info.empty_first());
+        let info =
+            Info::narrow(Kind::Leaf, 0, cap, rest_cap, leaf.strip(), leaf.info.empty_first());
         let new = Self::lay_out(&mut self.usage, &leaf, info)?;
         slot.store(Child::Leaf(new));
         // SAFETY: (N2) the slot leads to the new leaf now.

@@ -13,7 +13,8 @@ fn takes(events: &[Event], work: impl FnOnce()) {
     let before = taken();
     work();
     let after = taken();
-    let missed: Vec<_> = events.iter().filter(|event| after.get(event) == before.get(event)).collect();
+    let missed: Vec<_> =
+        events.iter().filter(|event| after.get(event) == before.get(event)).collect();
     assert!(missed.is_empty(), "not taken: {missed:?}");
 }
 
@@ -82,15 +83,31 @@ fn nodes_split_and_merge() {
 
 #[test]
 fn inner_nodes_borrow_where_separators_are_long() {
-    use Event::{InnerBorrow, InnerMerge, InnerSplit, LeafDropped, LeafSplit, RootCollapse, RootSplit, Wide, WideInner};
-    takes(&[LeafSplit, InnerSplit, RootSplit, Wide, WideInner, LeafDropped, InnerMerge, InnerBorrow, RootCollapse], || {
-        let n = 90;
-        for step in [1, 7, 11, 13, 17] {
-            let mut tree = Tree::new();
-            strewn(n, 7).for_each(|i| insert(&mut tree, &long(i), i));
-            strewn(n, step).for_each(|i| remove(&mut tree, &long(i)));
-        }
-    });
+    use Event::{
+        InnerBorrow, InnerMerge, InnerSplit, LeafDropped, LeafSplit, RootCollapse, RootSplit, Wide,
+        WideInner,
+    };
+    takes(
+        &[
+            LeafSplit,
+            InnerSplit,
+            RootSplit,
+            Wide,
+            WideInner,
+            LeafDropped,
+            InnerMerge,
+            InnerBorrow,
+            RootCollapse,
+        ],
+        || {
+            let n = 90;
+            for step in [1, 7, 11, 13, 17] {
+                let mut tree = Tree::new();
+                strewn(n, 7).for_each(|i| insert(&mut tree, &long(i), i));
+                strewn(n, step).for_each(|i| remove(&mut tree, &long(i)));
+            }
+        },
+    );
 }
 
 #[test]
@@ -204,7 +221,11 @@ fn pages_and_slabs_go_back() {
 }
 
 /// Does a step over and over, one allocation later failing each time, until it works; what fails must change nothing.
-fn with_failures<R>(tree: &mut Tree, from: u64, step: impl Fn(&mut Tree) -> Result<R, InsertError>) -> (R, u64) {
+fn with_failures<R>(
+    tree: &mut Tree,
+    from: u64,
+    step: impl Fn(&mut Tree) -> Result<R, InsertError>,
+) -> (R, u64) {
     let mut failures = 0;
     for n in from.. {
         let (before, usage, open) = (contents(tree), tree.usage(), tree.tail.is_open());
@@ -225,11 +246,15 @@ fn with_failures<R>(tree: &mut Tree, from: u64, step: impl Fn(&mut Tree) -> Resu
 }
 
 /// Inserts and removes keys so that each step fails a few times first.
-fn fails_cleanly(keys: impl Fn() -> Box<dyn Iterator<Item = Vec<u8>>>, order: impl Fn(usize) -> usize) {
+fn fails_cleanly(
+    keys: impl Fn() -> Box<dyn Iterator<Item = Vec<u8>>>,
+    order: impl Fn(usize) -> usize,
+) {
     let (mut tree, mut model, mut failures) = (Tree::new(), BTreeMap::new(), 0);
     for (i, key) in keys().enumerate() {
         // Where a failure is passed over, as it is when a tail is closed, those behind it have their turn with other keys.
-        let (old, n) = with_failures(&mut tree, 1 + i as u64 % 3, |tree| tree.insert(&key, i as u64));
+        let (old, n) =
+            with_failures(&mut tree, 1 + i as u64 % 3, |tree| tree.insert(&key, i as u64));
         assert_eq!(old, model.insert(key, i as u64));
         failures += n;
     }
@@ -277,7 +302,8 @@ fn failed_allocations_change_nothing_behind_the_tail() {
 
 #[test]
 fn failed_allocations_undo_a_bulk_load_and_a_copy() {
-    let sets: [BTreeSet<Vec<u8>>; 2] = [(0..3000).map(short).collect(), (0..60).map(long).collect()];
+    let sets: [BTreeSet<Vec<u8>>; 2] =
+        [(0..3000).map(short).collect(), (0..60).map(long).collect()];
     for keys in sets {
         let mut failures = 0;
         let tree = loop {

@@ -48,7 +48,9 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     }
 
     /// A tree of these pairs; of those with the same key the last.
-    pub(crate) fn build<K: AsRef<[u8]>>(pairs: impl Iterator<Item = (K, T)>) -> Result<Self, InsertError> {
+    pub(crate) fn build<K: AsRef<[u8]>>(
+        pairs: impl Iterator<Item = (K, T)>,
+    ) -> Result<Self, InsertError> {
         let mut built = Self::new();
         let slots = &built.slots;
         built.index.alone(|index| {
@@ -117,7 +119,10 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     }
 
     /// Removes the keys whose values `keep` says no of, unless they get another value meanwhile.
-    pub(crate) fn retain(&self, mut keep: impl FnMut(&[u8], &T) -> bool) -> Result<(), InsertError> {
+    pub(crate) fn retain(
+        &self,
+        mut keep: impl FnMut(&[u8], &T) -> bool,
+    ) -> Result<(), InsertError> {
         let mut cursor = ValueCursor::new(self);
         cursor.seek(&[], false);
         while let Some((key, slot)) = cursor.raw.next() {
@@ -242,13 +247,24 @@ impl<'p, T: Send + Sync + 'static> At<'p, T> {
         self.tree.index.contains(self.pin, key)
     }
 
-    pub(crate) fn get_many<'k>(self, keys: impl Iterator<Item = &'k [u8]>, mut out: impl FnMut(Option<Lent<'p, T>>)) {
+    pub(crate) fn get_many<'k>(
+        self,
+        keys: impl Iterator<Item = &'k [u8]>,
+        mut out: impl FnMut(Option<Lent<'p, T>>),
+    ) {
         // SAFETY: (V3) as in `get`.
-        self.tree.index.get_many(self.pin, keys, |slot| out(slot.map(|slot| unsafe { self.lent(slot) })));
+        self.tree
+            .index
+            .get_many(self.pin, keys, |slot| out(slot.map(|slot| unsafe { self.lent(slot) })));
     }
 
     /// Gives `key` a new value, or none, if its value is as expected. An error drops the new value.
-    pub(crate) fn change(self, key: &[u8], expected: Expected<u32>, new: Option<T>) -> Result<Change<'p, T>, InsertError> {
+    pub(crate) fn change(
+        self,
+        key: &[u8],
+        expected: Expected<u32>,
+        new: Option<T>,
+    ) -> Result<Change<'p, T>, InsertError> {
         let ValueTree { index, slots, .. } = self.tree;
         let new = new.map(|value| slots.fill(value)).transpose()?;
         // SAFETY: (V4) a number that did not get into the tree is ours alone; one that this change took out of it is ours to retire. (V3) The
@@ -262,9 +278,10 @@ impl<'p, T: Send + Sync + 'static> At<'p, T> {
                     }
                     Ok(Change { before, after: Ok(new.map(|slot| self.lent(slot))) })
                 }
-                Ok(Outcome { old, done: false }) => {
-                    Ok(Change { before: old.map(|slot| self.lent(slot)), after: Err(new.map(|slot| slots.leave(slot))) })
-                }
+                Ok(Outcome { old, done: false }) => Ok(Change {
+                    before: old.map(|slot| self.lent(slot)),
+                    after: Err(new.map(|slot| slots.leave(slot))),
+                }),
                 Err(error) => {
                     if let Some(slot) = new {
                         drop_quietly(slots.leave(slot));
@@ -276,7 +293,11 @@ impl<'p, T: Send + Sync + 'static> At<'p, T> {
     }
 
     /// Removes the least key, or the greatest, and gives its value; the key is in `key` then.
-    pub(crate) fn pop(self, last: bool, key: &mut Vec<u8>) -> Result<Option<Lent<'p, T>>, InsertError> {
+    pub(crate) fn pop(
+        self,
+        last: bool,
+        key: &mut Vec<u8>,
+    ) -> Result<Option<Lent<'p, T>>, InsertError> {
         let slot = self.tree.index.pop(self.pin, last, key)?;
         Ok(slot.map(|slot| {
             // SAFETY: (V3, V4) the pop took the number out of the tree.

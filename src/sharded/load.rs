@@ -57,7 +57,11 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// assert_eq!(map.get("https://example.org/a"), Some(22));
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
-    pub fn load_text<'t>(&self, text: &'t [u8], parse: impl Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync) -> Result<(), BuildError> {
+    pub fn load_text<'t>(
+        &self,
+        text: &'t [u8],
+        parse: impl Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync,
+    ) -> Result<(), BuildError> {
         self.load_records(&Text::new(text, parse))
     }
 
@@ -74,7 +78,10 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// map.par_extend((0..1000u64).into_par_iter().map(|i| (i.to_be_bytes(), i)));
     /// assert_eq!(map.get(7u64.to_be_bytes()), Some(7));
     /// ```
-    pub fn par_extend<K: AsRef<[u8]> + Send>(&self, pairs: impl IntoParallelIterator<Item = (K, V)>) {
+    pub fn par_extend<K: AsRef<[u8]> + Send>(
+        &self,
+        pairs: impl IntoParallelIterator<Item = (K, V)>,
+    ) {
         if let Err(error) = self.load_records(&Gathered::new(pairs)) {
             fail_build(&error);
         }
@@ -107,7 +114,9 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
                 let high = parts.get(i + 1).map(|(low, _)| &**low);
                 let range = plan.parts(low, high);
                 if shard.tree.len() > 0 {
-                    plan.visit(range, threads, |key, _, value| self.try_insert(key, value).map(drop))?;
+                    plan.visit(range, threads, |key, _, value| {
+                        self.try_insert(key, value).map(drop)
+                    })?;
                 } else {
                     built.push(Built { low, high, shard, map: plan.map(range, threads)? });
                 }
@@ -140,7 +149,10 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         let _closed: Vec<_> = table.parts().iter().map(|(_, shard)| shard.gate.close()).collect();
         if table.parts().iter().all(|(_, shard)| shard.tree.len() == 0) {
             let lows = std::iter::once(Arc::default()).chain(bounds.iter().cloned());
-            self.table.replace(Table::new(lows.map(|low| (low, Shard::new(RawTree::new()))).collect()), &pin);
+            self.table.replace(
+                Table::new(lows.map(|low| (low, Shard::new(RawTree::new()))).collect()),
+                &pin,
+            );
         }
     }
 
@@ -153,7 +165,11 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         let (mut parts, mut left, mut changed) = (table.parts().to_vec(), Vec::new(), false);
         for Built { low, high, shard, map } in built {
             let i = table.route(low);
-            if **table.low(i) == *low && table.high(i) == high && Arc::ptr_eq(table.shard(i), shard) && shard.tree.len() == 0 {
+            if **table.low(i) == *low
+                && table.high(i) == high
+                && Arc::ptr_eq(table.shard(i), shard)
+                && shard.tree.len() == 0
+            {
                 parts[i].1 = Shard::new(map.into_tree());
                 changed = true;
             } else {

@@ -131,7 +131,8 @@ impl<V: Value> ShardedArt<V> {
     /// assert_eq!(map.shards().len(), 4);
     /// ```
     pub fn with_sample<K: AsRef<[u8]>>(shards: usize, sample: impl IntoIterator<Item = K>) -> Self {
-        let mut sample: Vec<Vec<u8>> = sample.into_iter().map(|key| key.as_ref().to_vec()).collect();
+        let mut sample: Vec<Vec<u8>> =
+            sample.into_iter().map(|key| key.as_ref().to_vec()).collect();
         sample.sort_unstable();
         let shards = shards.clamp(1, MOST);
         Self::with_bounds(shards, &quantiles(&sample, shards))
@@ -148,7 +149,8 @@ impl<V: Value> ShardedArt<V> {
     /// ```
     pub fn with_boundaries<K: AsRef<[u8]>>(boundaries: impl IntoIterator<Item = K>) -> Self {
         let cut = |key: &[u8]| Arc::from(&key[..key.len().min(MAX_KEY_LEN)]);
-        let mut bounds: Vec<Arc<[u8]>> = boundaries.into_iter().map(|key| cut(key.as_ref())).collect();
+        let mut bounds: Vec<Arc<[u8]>> =
+            boundaries.into_iter().map(|key| cut(key.as_ref())).collect();
         bounds.sort_unstable();
         bounds.dedup();
         bounds.retain(|bound| !bound.is_empty());
@@ -163,7 +165,11 @@ impl<V: Value> ShardedArt<V> {
     }
 
     /// A map of trees, with the boundaries between them.
-    fn of(target: usize, trees: impl IntoIterator<Item = RawTree<V::Bits>>, bounds: &[Arc<[u8]>]) -> Self {
+    fn of(
+        target: usize,
+        trees: impl IntoIterator<Item = RawTree<V::Bits>>,
+        bounds: &[Arc<[u8]>],
+    ) -> Self {
         let lows = std::iter::once(Arc::default()).chain(bounds.iter().cloned());
         let parts = lows.zip(trees).map(|(low, tree)| (low, Shard::new(tree))).collect();
         ShardedArt {
@@ -185,7 +191,9 @@ impl<V: Value> ShardedArt<V> {
     /// assert_eq!(map.get("b"), Some(2));
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
-    pub fn from_sorted<K: AsRef<[u8]>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, BuildError> {
+    pub fn from_sorted<K: AsRef<[u8]>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, BuildError> {
         Ok(FastArt::from_sorted(pairs)?.into())
     }
 
@@ -279,7 +287,11 @@ impl<V: Value> ShardedArt<V> {
         let pin = guard::pin();
         let info = |(low, shard): &table::Part<V::Bits>| {
             let usage = shard.tree.usage();
-            ShardInfo { start: low.to_vec(), len: shard.tree.len(), bytes: usage.leaves + usage.inner }
+            ShardInfo {
+                start: low.to_vec(),
+                len: shard.tree.len(),
+                bytes: usage.leaves + usage.inner,
+            }
         };
         self.table.load(&pin).parts().iter().map(info).collect()
     }
@@ -361,7 +373,11 @@ impl<V: Value> ShardedArt<V> {
             usage.inner += one.inner;
             usage.slack_leaves += one.slack_leaves;
             usage.slack_inner += one.slack_inner;
-            own += size_of::<Shard<V::Bits>>() + shard.tree.heap_bytes() + size_of::<table::Part<V::Bits>>() + low.len() + size_of::<u64>();
+            own += size_of::<Shard<V::Bits>>()
+                + shard.tree.heap_bytes()
+                + size_of::<table::Part<V::Bits>>()
+                + low.len()
+                + size_of::<u64>();
         }
         MemoryUsage::of(usage, own, guard::pending())
     }

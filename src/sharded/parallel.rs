@@ -17,7 +17,14 @@ impl<V: Value> ShardedArt<V> {
     fn spans(&self) -> Vec<Span> {
         let pin = guard::pin();
         let table = self.table.load(&pin);
-        (0..table.len()).map(|i| (Arc::clone(table.low(i)), (i + 1 < table.len()).then(|| Arc::clone(table.low(i + 1))))).collect()
+        (0..table.len())
+            .map(|i| {
+                (
+                    Arc::clone(table.low(i)),
+                    (i + 1 < table.len()).then(|| Arc::clone(table.low(i + 1))),
+                )
+            })
+            .collect()
     }
 
     /// Keys that divide the map into so many ranges of about equal length, or fewer; between the shards at least.
@@ -29,7 +36,8 @@ impl<V: Value> ShardedArt<V> {
             bounds.push(low.to_vec());
             let share = (ranges as u128 * shard.tree.len() as u128).div_ceil(keys.max(1) as u128);
             // While keys are moved, a tree may have some outside its part.
-            let inside = shard.tree.bounds(share as usize).into_iter().filter(|key| key[..] > low[..]);
+            let inside =
+                shard.tree.bounds(share as usize).into_iter().filter(|key| key[..] > low[..]);
             bounds.extend(inside);
         }
         bounds.sort_unstable();
@@ -39,7 +47,11 @@ impl<V: Value> ShardedArt<V> {
     }
 
     fn between(&self, (start, end): &Span) -> Range<'_, V> {
-        Range::new(self, Bound::Included(start), end.as_deref().map_or(Bound::Unbounded, Bound::Excluded))
+        Range::new(
+            self,
+            Bound::Included(start),
+            end.as_deref().map_or(Bound::Unbounded, Bound::Excluded),
+        )
     }
 }
 
@@ -93,7 +105,9 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
             while let Some((key, value)) = range.lend() {
                 if !keep(key, value) {
                     // Once more from what is there now.
-                    self.remove_if(key, |now| now.into_bits() == value.into_bits() || !keep(key, now));
+                    self.remove_if(key, |now| {
+                        now.into_bits() == value.into_bits() || !keep(key, now)
+                    });
                 }
             }
         });

@@ -88,7 +88,12 @@ impl<'m, V: Value> Pinned<'m, V> {
 impl<V: Value> ShardedArt<V> {
     /// Reads the tree of a key: once more, where its keys may have moved meanwhile.
     #[inline]
-    fn read_under<R>(&self, pin: &Pin, key: &[u8], work: impl Fn(&SharedTree<V::Bits>, &Pin) -> R) -> R {
+    fn read_under<R>(
+        &self,
+        pin: &Pin,
+        key: &[u8],
+        work: impl Fn(&SharedTree<V::Bits>, &Pin) -> R,
+    ) -> R {
         loop {
             let table = self.table.load(pin);
             let result = work(&table.shard(table.route(key)).tree, pin);
@@ -100,7 +105,12 @@ impl<V: Value> ShardedArt<V> {
 
     /// Changes the tree of a key, inside the gate of its shard.
     #[inline]
-    fn write_under<R>(&self, pin: &Pin, key: &[u8], work: impl FnOnce(&SharedTree<V::Bits>, &Pin) -> R) -> R {
+    fn write_under<R>(
+        &self,
+        pin: &Pin,
+        key: &[u8],
+        work: impl FnOnce(&SharedTree<V::Bits>, &Pin) -> R,
+    ) -> R {
         loop {
             let table = self.table.load(pin);
             let shard = table.shard(table.route(key));
@@ -112,14 +122,20 @@ impl<V: Value> ShardedArt<V> {
     }
 
     /// Lookups of many keys, which go down all their trees together.
-    fn look_up_by<K: AsRef<[u8]>>(&self, keys: &[K], mut under: impl FnMut(&mut dyn FnMut(&Pin))) -> Vec<Option<V>> {
+    fn look_up_by<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        mut under: impl FnMut(&mut dyn FnMut(&Pin)),
+    ) -> Vec<Option<V>> {
         let mut values = Vec::with_capacity(keys.len());
         for part in keys.chunks(PART) {
             under(&mut |pin| {
                 let done = values.len();
                 loop {
                     let table = self.table.load(pin);
-                    let keys = part.iter().map(|key| (&table.shard(table.route(key.as_ref())).tree, key.as_ref()));
+                    let keys = part
+                        .iter()
+                        .map(|key| (&table.shard(table.route(key.as_ref())).tree, key.as_ref()));
                     SharedTree::get_many_of(pin, keys, |bits| values.push(bits.map(V::from_bits)));
                     if self.table.is(table, pin) {
                         return;
@@ -179,4 +195,9 @@ handle!(ShardedArt, V: Value);
 divided!(ShardedArt);
 divided!(Pinned<'m>);
 operations!(ShardedArt, reading, writing, "let map = memkv::ShardedArt::from([(\"a\", 1u64)]);");
-operations!(Pinned<'m>, reading, writing, "let shared = memkv::ShardedArt::from([(\"a\", 1u64)]);\nlet map = shared.pin();");
+operations!(
+    Pinned<'m>,
+    reading,
+    writing,
+    "let shared = memkv::ShardedArt::from([(\"a\", 1u64)]);\nlet map = shared.pin();"
+);

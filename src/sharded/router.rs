@@ -56,17 +56,22 @@ impl Node {
             [] => 0,
         };
         let at = depth + prefix;
-        let prefix = bounds.get(range.start).map_or(Box::default(), |bound| bound[depth..at].into());
+        let prefix =
+            bounds.get(range.start).map_or(Box::default(), |bound| bound[depth..at].into());
         let (mut words, mut firsts, mut below) = (Vec::new(), Vec::new(), Vec::new());
         let mut first = range.start;
         while first < range.end {
             let of_first = word(&bounds[first][at..]);
-            let count = bounds[first..range.end].partition_point(|bound| word(&bound[at..]) == of_first);
+            let count =
+                bounds[first..range.end].partition_point(|bound| word(&bound[at..]) == of_first);
             let group = first..first + count;
             let ends = bounds[group.clone()].iter().any(|bound| bound.len() < at + WORD);
             words.push(of_first);
             firsts.push(first);
-            below.push((!ends && levels > 0).then(|| Node::new(bounds, group.clone(), at + WORD, levels - 1)));
+            below.push(
+                (!ends && levels > 0)
+                    .then(|| Node::new(bounds, group.clone(), at + WORD, levels - 1)),
+            );
             first = group.end;
         }
         Node { range, prefix, words, firsts, below }
@@ -100,7 +105,8 @@ impl Router {
                 Some(below) if behind.len() >= WORD => (node, rest) = (below, &behind[WORD..]),
                 _ => {
                     let end = node.firsts.get(at + 1).copied().unwrap_or(node.range.end);
-                    return first + self.bounds[first..end].partition_point(|bound| **bound <= *key);
+                    return first
+                        + self.bounds[first..end].partition_point(|bound| **bound <= *key);
                 }
             }
         }

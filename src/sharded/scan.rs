@@ -63,14 +63,23 @@ impl<B: Bits> Run<B> {
 
     /// Adds what shard `i` of a table has from a position on, up to `most` keys and not past `end`. Gives the key behind, if the run ended
     /// before the shard did.
-    pub(super) fn read(&mut self, table: &Table<B>, i: usize, from: Bound<&[u8]>, end: Option<&[u8]>, most: usize) -> Option<Vec<u8>> {
+    pub(super) fn read(
+        &mut self,
+        table: &Table<B>,
+        i: usize,
+        from: Bound<&[u8]>,
+        end: Option<&[u8]>,
+        most: usize,
+    ) -> Option<Vec<u8>> {
         let mut cursor = SharedCursor::new(&table.shard(i).tree);
         match from {
             Bound::Included(key) => cursor.seek(key, false),
             Bound::Excluded(key) => cursor.seek(key, true),
             Bound::Unbounded => cursor.seek(&[], false),
         }
-        while let Some((key, value)) = cursor.next().filter(|(key, _)| end.is_none_or(|end| *key < end)) {
+        while let Some((key, value)) =
+            cursor.next().filter(|(key, _)| end.is_none_or(|end| *key < end))
+        {
             if self.is_full(most) {
                 return Some(key.to_vec());
             }
@@ -87,7 +96,8 @@ impl<B: Bits> Run<B> {
             Bound::Unbounded => cursor.seek_end(),
         }
         while !self.is_full(most)
-            && let Some((key, value)) = cursor.previous().filter(|(key, _)| *key >= &table.low(i)[..])
+            && let Some((key, value)) =
+                cursor.previous().filter(|(key, _)| *key >= &table.low(i)[..])
         {
             self.push(key, value);
         }
@@ -119,7 +129,14 @@ pub(super) struct Scan<B> {
 impl<B: Bits> Scan<B> {
     /// A scan before all keys.
     pub(super) fn new() -> Self {
-        Scan { key: Vec::new(), place: Place::Before, run: Run::new(), next: 0, back: false, most: FIRST }
+        Scan {
+            key: Vec::new(),
+            place: Place::Before,
+            run: Run::new(),
+            next: 0,
+            back: false,
+            most: FIRST,
+        }
     }
 
     pub(super) fn seek(&mut self, key: &[u8], behind: bool) {
@@ -153,7 +170,11 @@ impl<B: Bits> Scan<B> {
 
     /// Steps over the next key, or the one before.
     #[inline]
-    pub(super) fn step<V: Value<Bits = B>>(&mut self, map: &ShardedArt<V>, back: bool) -> Option<(&[u8], B)> {
+    pub(super) fn step<V: Value<Bits = B>>(
+        &mut self,
+        map: &ShardedArt<V>,
+        back: bool,
+    ) -> Option<(&[u8], B)> {
         if (self.next == self.run.len() || self.back != back) && !self.fill(map, back) {
             return None;
         }
@@ -303,7 +324,10 @@ impl<'m, V: Value> Cursor<'m, V> {
 
     /// Steps over the next key, and lends it with its value.
     #[inline]
-    #[expect(clippy::should_implement_trait, reason = "what it lends lives until the next step only")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it lends lives until the next step only"
+    )]
     pub fn next(&mut self) -> Option<(&[u8], V)> {
         self.scan.step(self.map, false).map(|(key, bits)| (key, V::from_bits(bits)))
     }
@@ -364,16 +388,30 @@ pub(super) struct Ends<B> {
 
 impl<B: Bits> Ends<B> {
     pub(super) fn new(start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
-        Ends { front: End::new(start, false), back: End::new(end, true), done: key::is_empty(start, end) }
+        Ends {
+            front: End::new(start, false),
+            back: End::new(end, true),
+            done: key::is_empty(start, end),
+        }
     }
 
     #[inline]
-    pub(super) fn step<V: Value<Bits = B>>(&mut self, map: &ShardedArt<V>, is_back: bool) -> Option<(&[u8], V)> {
+    pub(super) fn step<V: Value<Bits = B>>(
+        &mut self,
+        map: &ShardedArt<V>,
+        is_back: bool,
+    ) -> Option<(&[u8], V)> {
         if self.done {
             return None;
         }
-        let (mine, other) = if is_back { (&mut self.back, &self.front) } else { (&mut self.front, &self.back) };
-        match mine.scan.step(map, is_back).filter(|(key, _)| other.admits(key, !is_back)).map(|(_, bits)| bits) {
+        let (mine, other) =
+            if is_back { (&mut self.back, &self.front) } else { (&mut self.front, &self.back) };
+        match mine
+            .scan
+            .step(map, is_back)
+            .filter(|(key, _)| other.admits(key, !is_back))
+            .map(|(_, bits)| bits)
+        {
             Some(bits) => {
                 mine.moved = true;
                 Some((mine.scan.key(), V::from_bits(bits)))

@@ -213,7 +213,11 @@ impl<V: Value> ShardedArt<V> {
         let lens = || table.parts().iter().map(|(_, shard)| shard.tree.len());
         let (i, most) = lens().enumerate().max_by_key(|&(_, len)| len)?;
         let share = lens().sum::<usize>() / self.target;
-        let (least, limit) = if table.len() < self.target { (LEAST, share + share / 2) } else { (LEAST_MORE, 2 * share) };
+        let (least, limit) = if table.len() < self.target {
+            (LEAST, share + share / 2)
+        } else {
+            (LEAST_MORE, 2 * share)
+        };
         let grown = share >= least && table.len() < 2 * self.target && most > limit;
         grown.then(|| Split::of(table.shard(i), Until::Has(share.min(most / 2))))
     }
@@ -302,7 +306,8 @@ impl<V: Value> ShardedArt<V> {
         if mutant!(ClearedOneByOne) {
             table.parts().iter().rev().for_each(|(_, shard)| _ = shard.tree.clear(&pin, |_| ()));
         }
-        let parts = table.parts().iter().map(|(low, _)| (Arc::clone(low), Shard::new(RawTree::new())));
+        let parts =
+            table.parts().iter().map(|(low, _)| (Arc::clone(low), Shard::new(RawTree::new())));
         self.table.replace(Table::new(parts.collect()), &pin);
     }
 }

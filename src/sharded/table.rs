@@ -82,7 +82,11 @@ impl<B: Bits> Table<B> {
     }
 
     /// Some of the parts replaced by others.
-    pub(super) fn with(&self, range: Range<usize>, parts: impl IntoIterator<Item = Part<B>>) -> Self {
+    pub(super) fn with(
+        &self,
+        range: Range<usize>,
+        parts: impl IntoIterator<Item = Part<B>>,
+    ) -> Self {
         let mut all = self.parts.clone();
         all.splice(range, parts);
         Table::new(all)
@@ -128,8 +132,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn string() -> impl Strategy<Value = Vec<u8>> {
-        let part =
-            prop_oneof![Just(b"http://".to_vec()), Just(vec![0]), Just(vec![0xFF]), Just(vec![0; 7]), any::<u8>().prop_map(|b| vec![b])];
+        let part = prop_oneof![
+            Just(b"http://".to_vec()),
+            Just(vec![0]),
+            Just(vec![0xFF]),
+            Just(vec![0; 7]),
+            any::<u8>().prop_map(|b| vec![b])
+        ];
         proptest::collection::vec(part, 0..4).prop_map(|parts| parts.concat())
     }
 

@@ -52,9 +52,13 @@ fn specified(state: &mut State, call: Call) -> Answer {
             state[k] = Some(old.unwrap_or(0) + 1);
             Answer::Value(old)
         }
-        Call::Exchange(k, current, new) if state[k] == current => Answer::Exchange(Ok(std::mem::replace(&mut state[k], new))),
+        Call::Exchange(k, current, new) if state[k] == current => {
+            Answer::Exchange(Ok(std::mem::replace(&mut state[k], new)))
+        }
         Call::Exchange(k, ..) => Answer::Exchange(Err(state[k])),
-        Call::RemoveIfEven(k) => Answer::Value(if state[k].is_some_and(|v| v % 2 == 0) { state[k].take() } else { None }),
+        Call::RemoveIfEven(k) => {
+            Answer::Value(if state[k].is_some_and(|v| v % 2 == 0) { state[k].take() } else { None })
+        }
         Call::Pop => Answer::Popped((0..KEYS).find_map(|k| Some((k, state[k].take()?)))),
         Call::Clear => {
             *state = [None; KEYS];
@@ -65,7 +69,12 @@ fn specified(state: &mut State, call: Call) -> Answer {
 
 /// Whether the history, sorted by its beginnings, has an order that the specification allows.
 pub(crate) fn is_linearizable(history: &[Event], state: State) -> bool {
-    fn search(history: &[Event], done: u64, state: State, seen: &mut HashSet<(u64, State)>) -> bool {
+    fn search(
+        history: &[Event],
+        done: u64,
+        state: State,
+        seen: &mut HashSet<(u64, State)>,
+    ) -> bool {
         if done.count_ones() as usize == history.len() {
             return true;
         }
@@ -74,10 +83,12 @@ pub(crate) fn is_linearizable(history: &[Event], state: State) -> bool {
         }
         let open = |i: &usize| done & 1 << i == 0;
         // What is next began before anything that is not done yet ended.
-        let first_end = (0..history.len()).filter(open).map(|i| history[i].end).min().unwrap_or(u64::MAX);
+        let first_end =
+            (0..history.len()).filter(open).map(|i| history[i].end).min().unwrap_or(u64::MAX);
         (0..history.len()).filter(open).filter(|&i| history[i].begin < first_end).any(|i| {
             let mut after = state;
-            specified(&mut after, history[i].call) == history[i].answer && search(history, done | 1 << i, after, seen)
+            specified(&mut after, history[i].call) == history[i].answer
+                && search(history, done | 1 << i, after, seen)
         })
     }
     assert!(history.len() <= 64);
@@ -103,7 +114,9 @@ fn random(seed: u64, thread: u64, i: u64, whole: bool) -> Call {
         4..=6 => Call::Insert(k, v),
         7..=8 => Call::Remove(k),
         9..=10 => Call::Add(k),
-        11..=12 => Call::Exchange(k, Some(v).filter(|v| *v < 3), Some(v + 1).filter(|_| x & 1 == 0)),
+        11..=12 => {
+            Call::Exchange(k, Some(v).filter(|v| *v < 3), Some(v + 1).filter(|_| x & 1 == 0))
+        }
         13 => Call::RemoveIfEven(k),
         14 => Call::Pop,
         _ => Call::Clear,
@@ -128,10 +141,18 @@ macro_rules! subject {
                     Call::Get(k) => Answer::Value(self.get(key(k))),
                     Call::Insert(k, v) => Answer::Value(self.insert(key(k), v)),
                     Call::Remove(k) => Answer::Value(self.remove(key(k))),
-                    Call::Add(k) => Answer::Value(self.compute(key(k), |v| Some(v.unwrap_or(0) + 1)).0),
-                    Call::Exchange(k, current, new) => Answer::Exchange(self.compare_exchange(key(k), current, new)),
+                    Call::Add(k) => {
+                        Answer::Value(self.compute(key(k), |v| Some(v.unwrap_or(0) + 1)).0)
+                    }
+                    Call::Exchange(k, current, new) => {
+                        Answer::Exchange(self.compare_exchange(key(k), current, new))
+                    }
                     Call::RemoveIfEven(k) => Answer::Value(self.remove_if(key(k), |v| v % 2 == 0)),
-                    Call::Pop => Answer::Popped(self.pop_first().map(|(found, v)| ((0..KEYS).find(|&k| key(k)[..] == found).unwrap(), v))),
+                    Call::Pop => {
+                        Answer::Popped(self.pop_first().map(|(found, v)| {
+                            ((0..KEYS).find(|&k| key(k)[..] == found).unwrap(), v)
+                        }))
+                    }
                     Call::Clear => {
                         self.clear();
                         Answer::Nothing
@@ -151,7 +172,13 @@ pub(crate) fn state(subject: &impl Subject) -> State {
 }
 
 /// Makes calls at random, those of thread `t` of a round.
-pub(crate) fn calls(subject: &impl Subject, clock: &AtomicU64, (round, t): (u64, u64), n: u64, whole: bool) -> Vec<Event> {
+pub(crate) fn calls(
+    subject: &impl Subject,
+    clock: &AtomicU64,
+    (round, t): (u64, u64),
+    n: u64,
+    whole: bool,
+) -> Vec<Event> {
     (0..n).map(|i| call(subject, clock, random(round, t, i, whole))).collect()
 }
 

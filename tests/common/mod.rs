@@ -31,7 +31,9 @@ pub(crate) fn comes_back(work: impl FnOnce() + Send + 'static) {
         work();
         done.send(()).unwrap();
     });
-    is_done.recv_timeout(std::time::Duration::from_secs(120)).expect("a thread waits for itself, or has failed");
+    is_done
+        .recv_timeout(std::time::Duration::from_secs(120))
+        .expect("a thread waits for itself, or has failed");
     thread.join().unwrap();
 }
 
@@ -45,7 +47,11 @@ pub(crate) fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
 }
 
 /// The part of a model that a range should give.
-pub(crate) fn inside<V: Copy>(model: &BTreeMap<Vec<u8>, V>, start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> Vec<(Vec<u8>, V)> {
+pub(crate) fn inside<V: Copy>(
+    model: &BTreeMap<Vec<u8>, V>,
+    start: &Bound<Vec<u8>>,
+    end: &Bound<Vec<u8>>,
+) -> Vec<(Vec<u8>, V)> {
     let after = |k: &Vec<u8>| match start {
         Bound::Included(s) => k >= s,
         Bound::Excluded(s) => k > s,
@@ -66,13 +72,20 @@ pub(crate) fn cases(usual: u32) -> u32 {
 }
 
 /// A range, made anew each time, has these entries: forwards, backwards, and taken from both ends.
-pub(crate) fn is_both_ways<T: Clone + PartialEq + Debug, R: DoubleEndedIterator<Item = T>>(range: impl Fn() -> R, want: Vec<T>) {
+pub(crate) fn is_both_ways<T: Clone + PartialEq + Debug, R: DoubleEndedIterator<Item = T>>(
+    range: impl Fn() -> R,
+    want: Vec<T>,
+) {
     assert_eq!(range().collect::<Vec<_>>(), want);
     assert!(range().rev().eq(want.iter().rev().cloned()));
     assert_eq!(range().count(), want.len());
     let (mut both, mut want) = (range(), want.into_iter());
     for i in 0.. {
-        let (got, want) = if i % 3 == 0 { (both.next_back(), want.next_back()) } else { (both.next(), want.next()) };
+        let (got, want) = if i % 3 == 0 {
+            (both.next_back(), want.next_back())
+        } else {
+            (both.next(), want.next())
+        };
         assert_eq!(got, want);
         if got.is_none() {
             break;

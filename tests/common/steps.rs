@@ -81,7 +81,9 @@ macro_rules! steps {
                     // Three hundred neighbours in an order that is neither up nor down.
                     for i in 0..300u32 {
                         let mut k = k.clone();
-                        k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
+                        k.extend_from_slice(
+                            format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes(),
+                        );
                         assert_eq!(pinned.insert(&k, i.into()), model.insert(k, i.into()));
                     }
                 }
@@ -95,12 +97,18 @@ macro_rules! steps {
                 }
                 Op::Remove(k) => assert_eq!(map.remove(&k), model.remove(&k)),
                 Op::RemoveNth(n) => {
-                    if let Some(k) = model.keys().nth(usize::from(n) % model.len().max(1)).cloned() {
+                    if let Some(k) = model.keys().nth(usize::from(n) % model.len().max(1)).cloned()
+                    {
                         assert_eq!(map.remove(&k), model.remove(&k));
                     }
                 }
                 Op::RemoveEvery(n) => {
-                    let keys: Vec<_> = model.keys().enumerate().filter(|(i, _)| i % usize::from(n) != 0).map(|(_, k)| k.clone()).collect();
+                    let keys: Vec<_> = model
+                        .keys()
+                        .enumerate()
+                        .filter(|(i, _)| i % usize::from(n) != 0)
+                        .map(|(_, k)| k.clone())
+                        .collect();
                     for k in keys {
                         assert_eq!(map.remove(&k), model.remove(&k));
                     }
@@ -122,7 +130,9 @@ macro_rules! steps {
                     assert_eq!((old, new), (model.get(&k).copied(), computed(n, old)));
                     set(model, k, new);
                 }
-                Op::GetOrInsert(k, v) => assert_eq!(map.get_or_insert_with(&k, || v), *model.entry(k).or_insert(v)),
+                Op::GetOrInsert(k, v) => {
+                    assert_eq!(map.get_or_insert_with(&k, || v), *model.entry(k).or_insert(v))
+                }
                 Op::RemoveIf(k, yes) => {
                     let want = if yes { model.remove(&k) } else { None };
                     assert_eq!(map.remove_if(&k, |_| yes), want);
@@ -133,15 +143,25 @@ macro_rules! steps {
                     crate::common::is_both_ways(range, want);
                 }
                 Op::Prefix(p) => {
-                    let want: Vec<_> = model.iter().filter(|(k, _)| k.starts_with(&p)).map(|(k, v)| (k.clone(), *v)).collect();
+                    let want: Vec<_> = model
+                        .iter()
+                        .filter(|(k, _)| k.starts_with(&p))
+                        .map(|(k, v)| (k.clone(), *v))
+                        .collect();
                     assert_eq!(map.prefix(&p).collect::<Vec<_>>(), want);
                 }
                 Op::PopFirst => {
-                    assert_eq!(map.first_key_value(), model.first_key_value().map(|(k, v)| (k.clone(), *v)));
+                    assert_eq!(
+                        map.first_key_value(),
+                        model.first_key_value().map(|(k, v)| (k.clone(), *v))
+                    );
                     assert_eq!(map.pop_first(), model.pop_first());
                 }
                 Op::PopLast => {
-                    assert_eq!(map.last_key_value(), model.last_key_value().map(|(k, v)| (k.clone(), *v)));
+                    assert_eq!(
+                        map.last_key_value(),
+                        model.last_key_value().map(|(k, v)| (k.clone(), *v))
+                    );
                     assert_eq!(map.pop_last(), model.pop_last());
                 }
                 Op::Walk(k, steps) => {
@@ -150,7 +170,11 @@ macro_rules! steps {
                     let mut cursor = map.cursor();
                     cursor.seek(&k);
                     for forward in steps {
-                        let want = if forward { keys.get(at) } else { at.checked_sub(1).and_then(|at| keys.get(at)) };
+                        let want = if forward {
+                            keys.get(at)
+                        } else {
+                            at.checked_sub(1).and_then(|at| keys.get(at))
+                        };
                         let got = if forward { cursor.next() } else { cursor.prev() };
                         assert_eq!(got, want.map(|(k, v)| (&k[..], **v)));
                         if want.is_some() {

@@ -67,7 +67,10 @@ impl<'m, T: Send + Sync + 'static> Cursor<'m, T> {
 
     /// Steps over the next key, and lends it with its value.
     #[inline]
-    #[expect(clippy::should_implement_trait, reason = "what it lends lives until the next step only")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "what it lends lives until the next step only"
+    )]
     pub fn next(&mut self) -> Option<(&[u8], &T)> {
         self.raw.next()
     }

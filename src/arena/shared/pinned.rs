@@ -76,7 +76,10 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<&T>> {
         let mut values = Vec::with_capacity(keys.len());
-        self.map.tree.at(&self.pin).get_many(keys.iter().map(AsRef::as_ref), |found| values.push(found.map(Lent::get)));
+        self.map
+            .tree
+            .at(&self.pin)
+            .get_many(keys.iter().map(AsRef::as_ref), |found| values.push(found.map(Lent::get)));
         values
     }
 
@@ -86,7 +89,10 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
     }
 
     #[inline]
-    fn hold<'p, E>(&'p self, work: impl FnOnce(At<'p, T>) -> Result<Option<Lent<'p, T>>, E>) -> Result<Option<&'p T>, E> {
+    fn hold<'p, E>(
+        &'p self,
+        work: impl FnOnce(At<'p, T>) -> Result<Option<Lent<'p, T>>, E>,
+    ) -> Result<Option<&'p T>, E> {
         Ok(work(self.map.tree.at(&self.pin))?.map(Lent::get))
     }
 
@@ -96,7 +102,10 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
     }
 
     #[inline]
-    fn changing<'p>(&'p self, work: impl FnOnce(At<'p, T>) -> Option<Lent<'p, T>>) -> Option<&'p T> {
+    fn changing<'p>(
+        &'p self,
+        work: impl FnOnce(At<'p, T>) -> Option<Lent<'p, T>>,
+    ) -> Option<&'p T> {
         self.reading(work)
     }
 }
@@ -108,18 +117,27 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     }
 
     #[inline]
-    fn hold<E>(&self, work: impl for<'p> FnOnce(At<'p, T>) -> Result<Option<Lent<'p, T>>, E>) -> Result<Option<Ref<'_, T>>, E> {
+    fn hold<E>(
+        &self,
+        work: impl for<'p> FnOnce(At<'p, T>) -> Result<Option<Lent<'p, T>>, E>,
+    ) -> Result<Option<Ref<'_, T>>, E> {
         self.tree.hold(guard::pin_to_write(), work)
     }
 
     #[inline]
-    fn reading(&self, work: impl for<'p> FnOnce(At<'p, T>) -> Option<Lent<'p, T>>) -> Option<Ref<'_, T>> {
+    fn reading(
+        &self,
+        work: impl for<'p> FnOnce(At<'p, T>) -> Option<Lent<'p, T>>,
+    ) -> Option<Ref<'_, T>> {
         let Ok(found) = self.tree.hold(guard::pin(), |at| Ok::<_, Infallible>(work(at)));
         found
     }
 
     #[inline]
-    fn changing(&self, work: impl for<'p> FnOnce(At<'p, T>) -> Option<Lent<'p, T>>) -> Option<Ref<'_, T>> {
+    fn changing(
+        &self,
+        work: impl for<'p> FnOnce(At<'p, T>) -> Option<Lent<'p, T>>,
+    ) -> Option<Ref<'_, T>> {
         let Ok(found) = self.hold(|at| Ok::<_, Infallible>(work(at)));
         found
     }
@@ -132,7 +150,11 @@ impl<'p, T: Send + Sync + 'static> At<'p, T> {
     }
 
     /// Gives `key` what `f` makes of its value, until nobody comes between: the values before and after.
-    fn compute(self, key: &[u8], mut f: impl FnMut(Option<&T>) -> Option<T>) -> (Option<Lent<'p, T>>, Option<Lent<'p, T>>) {
+    fn compute(
+        self,
+        key: &[u8],
+        mut f: impl FnMut(Option<&T>) -> Option<T>,
+    ) -> (Option<Lent<'p, T>>, Option<Lent<'p, T>>) {
         let mut seen = self.get(key);
         loop {
             let new = f(seen.map(Lent::get));
@@ -352,5 +374,13 @@ macro_rules! operations {
 }
 
 handle!(ConcurrentArenaArt, T: Send + Sync + 'static);
-operations!(ConcurrentArenaArt, Ref<'_, T>, "let map = memkv::ConcurrentArenaArt::from([(\"a\", 1)]);");
-operations!(Pinned<'m>, &T, "let shared = memkv::ConcurrentArenaArt::from([(\"a\", 1)]);\nlet map = shared.pin();");
+operations!(
+    ConcurrentArenaArt,
+    Ref<'_, T>,
+    "let map = memkv::ConcurrentArenaArt::from([(\"a\", 1)]);"
+);
+operations!(
+    Pinned<'m>,
+    &T,
+    "let shared = memkv::ConcurrentArenaArt::from([(\"a\", 1)]);\nlet map = shared.pin();"
+);

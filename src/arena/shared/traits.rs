@@ -28,11 +28,15 @@ impl<T: Send + Sync + 'static> From<ConcurrentArenaArt<T>> for ArenaArt<T> {
 
 impl<K: AsRef<[u8]>, T: Send + Sync + 'static> FromIterator<(K, T)> for ConcurrentArenaArt<T> {
     fn from_iter<I: IntoIterator<Item = (K, T)>>(pairs: I) -> Self {
-        ConcurrentArenaArt { tree: ValueTree::build(pairs.into_iter()).unwrap_or_else(|error| fail(error)) }
+        ConcurrentArenaArt {
+            tree: ValueTree::build(pairs.into_iter()).unwrap_or_else(|error| fail(error)),
+        }
     }
 }
 
-impl<K: AsRef<[u8]>, T: Send + Sync + 'static, const N: usize> From<[(K, T); N]> for ConcurrentArenaArt<T> {
+impl<K: AsRef<[u8]>, T: Send + Sync + 'static, const N: usize> From<[(K, T); N]>
+    for ConcurrentArenaArt<T>
+{
     fn from(pairs: [(K, T); N]) -> Self {
         pairs.into_iter().collect()
     }

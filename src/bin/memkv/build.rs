@@ -56,7 +56,9 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
         Some((at, 'T')) => (&short[..at], 40),
         _ => (short, 0),
     };
-    let number = digits.parse::<usize>().map_err(|_| "not a number of bytes, as 500M or 2G are".to_owned())?;
+    let number = digits
+        .parse::<usize>()
+        .map_err(|_| "not a number of bytes, as 500M or 2G are".to_owned())?;
     let bytes = number.checked_mul(1 << shift).ok_or("too much")?;
     if bytes < 32 << 20 { Err("less than 32M".to_owned()) } else { Ok(bytes) }
 }
@@ -87,7 +89,8 @@ fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> R
     let mut count = 0;
     for path in &args.inputs {
         // With its number, a line is longer than its key.
-        let mut lines = Lines::of_at_most(source::open(path)?, sorter.longest().min(MAX_KEY_LEN) + 32);
+        let mut lines =
+            Lines::of_at_most(source::open(path)?, sorter.longest().min(MAX_KEY_LEN) + 32);
         let mut number = 0u64;
         loop {
             let place = |number: u64| format!("{path}, line {number}");
@@ -95,16 +98,24 @@ fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> R
             let Some(line) = lines.next().with_context(|| place(number))? else { break };
             count += 1;
             let tab = line.contains(&b'\t');
-            let (key, value) = match *values.get_or_insert(if tab { Values::Tab } else { Values::None }) {
-                Values::Tab => split(line).with_context(|| place(number))?,
-                Values::Line => (line, count),
-                Values::None if tab && args.values.is_none() => {
-                    bail!("{}: there is a tab, but none in the first line; see --values", place(number))
-                }
-                Values::None => (line, 0),
-            };
+            let (key, value) =
+                match *values.get_or_insert(if tab { Values::Tab } else { Values::None }) {
+                    Values::Tab => split(line).with_context(|| place(number))?,
+                    Values::Line => (line, count),
+                    Values::None if tab && args.values.is_none() => {
+                        bail!(
+                            "{}: there is a tab, but none in the first line; see --values",
+                            place(number)
+                        )
+                    }
+                    Values::None => (line, 0),
+                };
             if key.len() > MAX_KEY_LEN {
-                bail!("{}: a key of {} bytes is over the limit of {MAX_KEY_LEN}", place(number), key.len());
+                bail!(
+                    "{}: a key of {} bytes is over the limit of {MAX_KEY_LEN}",
+                    place(number),
+                    key.len()
+                );
             }
             sorter.push(key, value).with_context(|| place(number))?;
             progress.at(count);
@@ -117,8 +128,16 @@ fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> R
 fn split(line: &[u8]) -> Result<(&[u8], u64)> {
     let tab = line.iter().rposition(|&byte| byte == b'\t').context("there is no tab")?;
     let text = &line[tab + 1..];
-    let number = str::from_utf8(text).ok().filter(|text| text.starts_with(|c: char| c.is_ascii_digit())).and_then(|text| text.parse().ok());
-    Ok((&line[..tab], number.with_context(|| format!("\"{}\" is not a number from 0 to {}", text.escape_ascii(), u64::MAX))?))
+    let number = str::from_utf8(text)
+        .ok()
+        .filter(|text| text.starts_with(|c: char| c.is_ascii_digit()))
+        .and_then(|text| text.parse().ok());
+    Ok((
+        &line[..tab],
+        number.with_context(|| {
+            format!("\"{}\" is not a number from 0 to {}", text.escape_ascii(), u64::MAX)
+        })?,
+    ))
 }
 
 #[cfg(test)]
@@ -127,7 +146,13 @@ mod tests {
 
     #[test]
     fn bytes() {
-        for (text, bytes) in [("32M", 32 << 20), ("1g", 1 << 30), ("2GiB", 2 << 30), ("37MB", 37 << 20), ("40000k", 40000 << 10)] {
+        for (text, bytes) in [
+            ("32M", 32 << 20),
+            ("1g", 1 << 30),
+            ("2GiB", 2 << 30),
+            ("37MB", 37 << 20),
+            ("40000k", 40000 << 10),
+        ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         assert_eq!(parse_bytes("33554432"), Ok(32 << 20));
@@ -141,7 +166,16 @@ mod tests {
         assert_eq!(split(b"key\t7").unwrap(), (&b"key"[..], 7));
         assert_eq!(split(b"a\tb\t18446744073709551615").unwrap(), (&b"a\tb"[..], u64::MAX));
         assert_eq!(split(b"\t0").unwrap(), (&b""[..], 0));
-        for line in ["key", "key\t", "key\t7 ", "key\t-1", "key\t+1", "key\t18446744073709551616", "key\t7\r", "key\t\u{0661}"] {
+        for line in [
+            "key",
+            "key\t",
+            "key\t7 ",
+            "key\t-1",
+            "key\t+1",
+            "key\t18446744073709551616",
+            "key\t7\r",
+            "key\t\u{0661}",
+        ] {
             assert!(split(line.as_bytes()).is_err(), "{line}");
         }
     }

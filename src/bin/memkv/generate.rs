@@ -69,12 +69,20 @@ impl Kind {
             Self::Sequential64 => out.extend(((hash(seed, 0) >> 24) + i).to_be_bytes()),
             Self::Uuids => {
                 let (id, random) = (id(seed, i), rng.next());
-                put!(out, "{:08x}-{:x}{:03x}-4{:03x}-", id >> 4, id & 0xf, random & 0xfff, random >> 12 & 0xfff);
+                put!(
+                    out,
+                    "{:08x}-{:x}{:03x}-4{:03x}-",
+                    id >> 4,
+                    id & 0xf,
+                    random & 0xfff,
+                    random >> 12 & 0xfff
+                );
                 put!(out, "{:04x}-{:012x}", 0x8000 | random >> 24 & 0x3fff, rng.next() >> 16);
             }
             Self::Words => {
                 syllables(sparse(rng, i), out);
-                let ending = rng.pick(&["", "", "s", "ed", "ing", "er", "ness", "ly", "tion", "ment"]);
+                let ending =
+                    rng.pick(&["", "", "s", "ed", "ing", "er", "ness", "ly", "tion", "ment"]);
                 out.extend(ending.as_bytes());
             }
             Self::Domains => {
@@ -127,7 +135,10 @@ impl FromStr for Kind {
 /// The keys of `range`.
 pub(crate) fn generate(kind: Kind, seed: u64, range: Range<u64>) -> Keys {
     // Reserved at once: memory freed by growing would be reused by what is measured later, and missing in its RSS.
-    let (count, each) = ((range.end - range.start) as usize, if kind == Kind::Nested { DEPTH as usize } else { 240 });
+    let (count, each) = (
+        (range.end - range.start) as usize,
+        if kind == Kind::Nested { DEPTH as usize } else { 240 },
+    );
     let mut keys = Keys::with_capacity(count, count * each);
     for i in range {
         keys.push_with(|out| kind.write(seed, i, out));
@@ -201,8 +212,17 @@ fn domain(rng: &mut Rng, number: u64, out: &mut Vec<u8>) {
 fn path(rng: &mut Rng, id: u64, out: &mut Vec<u8>) {
     match rng.below(4) {
         0 => put!(out, "/usr/share/{}/{}/{}_", word(rng), word(rng), word(rng)),
-        1 => put!(out, "/var/lib/{}/20{:02}/{:02}/{}_", word(rng), rng.below(25), rng.below(12) + 1, word(rng)),
-        2 => put!(out, "/home/{}/projects/{}/src/{}/{}_", word(rng), word(rng), word(rng), word(rng)),
+        1 => put!(
+            out,
+            "/var/lib/{}/20{:02}/{:02}/{}_",
+            word(rng),
+            rng.below(25),
+            rng.below(12) + 1,
+            word(rng)
+        ),
+        2 => {
+            put!(out, "/home/{}/projects/{}/src/{}/{}_", word(rng), word(rng), word(rng), word(rng))
+        }
         _ => put!(out, "/srv/data/{}/{:03}/{}/part_", word(rng), rng.zipf(1000), word(rng)),
     }
     digits(id, 16, 9, out);
@@ -215,7 +235,9 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
         0..195 => {
             out.extend(b"http://i.pixbin.com/");
             digits(id, 62, 6, out);
-            out.extend(rng.pick(&[".jpg", ".jpg", ".jpg", ".jpg", ".png", ".gif", "h.jpg"]).as_bytes());
+            out.extend(
+                rng.pick(&[".jpg", ".jpg", ".jpg", ".jpg", ".png", ".gif", "h.jpg"]).as_bytes(),
+            );
         }
         195..320 => {
             out.extend(b"http://pixbin.com/");
@@ -226,10 +248,15 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
             out.extend(b"http://www.vidtube.com/watch?v=");
             digits(id, 62, 6, out);
             digits(rng.next() % 62u64.pow(5), 62, 5, out);
-            out.extend(rng.pick(&["", "", "", "", "", "", "&feature=related", "&feature=share"]).as_bytes());
+            out.extend(
+                rng.pick(&["", "", "", "", "", "", "&feature=related", "&feature=share"])
+                    .as_bytes(),
+            );
         }
         // Numbers given out one after the other.
-        400..465 => put!(out, "https://cvelist.org/cgi-bin/entry.cgi?name=VUL-{}-{i}", 2000 + i % 25),
+        400..465 => {
+            put!(out, "https://cvelist.org/cgi-bin/entry.cgi?name=VUL-{}-{i}", 2000 + i % 25)
+        }
         465..520 => {
             put!(out, "https://forgehub.com/{}", word(rng));
             digits(id, 36, 7, out);
@@ -237,7 +264,11 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
         }
         520..560 => {
             let service = rng.pick(&["stars", "license", "issues"]);
-            put!(out, "https://img.badges.io/static/v1?style=flat-square&service={service}&project={}", word(rng));
+            put!(
+                out,
+                "https://img.badges.io/static/v1?style=flat-square&service={service}&project={}",
+                word(rng)
+            );
             digits(id, 36, 7, out);
             put!(out, "-{}", word(rng));
         }
@@ -246,7 +277,10 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
             let www = rng.pick(&["http://www.", "http://", "https://", "https://www."]);
             out.extend(www.as_bytes());
             domain(rng, id, out);
-            out.extend(rng.pick(&["/", "/", "", "/index.html", "/blog/", "/about", "/articles/"]).as_bytes());
+            out.extend(
+                rng.pick(&["/", "/", "", "/index.html", "/blog/", "/about", "/articles/"])
+                    .as_bytes(),
+            );
             if out.ends_with(b"s/") {
                 title(rng, out);
             }
@@ -321,7 +355,8 @@ fn word(rng: &mut Rng) -> &'static str {
     WORDS[rng.zipf(WORDS.len() as u64) as usize]
 }
 
-const TOP_LEVEL: &[&str] = &["com", "org", "net", "co.uk", "de", "io", "edu", "info", "fr", "gov", "ca", "blog"];
+const TOP_LEVEL: &[&str] =
+    &["com", "org", "net", "co.uk", "de", "io", "edu", "info", "fr", "gov", "ca", "blog"];
 
 #[rustfmt::skip]
 const WORDS: &[&str] = &[
@@ -353,8 +388,11 @@ mod tests {
     fn lengths(n: u64) -> (f64, f64) {
         let keys = generate(Kind::Urls, 1, 0..n);
         let sorted = keys.select(&keys.sorted());
-        let shared: usize =
-            (1..sorted.len()).map(|i| sorted.get(i - 1).iter().zip(sorted.get(i)).take_while(|(a, b)| a == b).count()).sum();
+        let shared: usize = (1..sorted.len())
+            .map(|i| {
+                sorted.get(i - 1).iter().zip(sorted.get(i)).take_while(|(a, b)| a == b).count()
+            })
+            .sum();
         let n = n as f64;
         (keys.raw_bytes() as f64 / n, (keys.raw_bytes() - shared) as f64 / n)
     }
@@ -381,7 +419,10 @@ mod tests {
             let n = kind.most().min(20_000);
             let keys = generate(kind, 5, 0..n);
             assert_eq!(keys.iter().collect::<HashSet<_>>().len() as u64, n, "{name}");
-            assert!(generate(kind, 5, 100..200).iter().eq(keys.iter().skip(100).take(100)), "{name}");
+            assert!(
+                generate(kind, 5, 100..200).iter().eq(keys.iter().skip(100).take(100)),
+                "{name}"
+            );
             if !matches!(kind, Kind::Nested) {
                 assert!(!generate(kind, 6, 0..100).iter().eq(keys.iter().take(100)), "{name}");
             }

@@ -43,7 +43,8 @@ pub(crate) fn run(args: &GetArgs, out: &mut impl Write) -> Result<bool> {
                     all = false;
                     if !args.quiet {
                         // Nobody is left to tell if this fails.
-                        let _ = writeln!(io::stderr(), "memkv: no such key: {}", key.escape_ascii());
+                        let _ =
+                            writeln!(io::stderr(), "memkv: no such key: {}", key.escape_ascii());
                     }
                 }
                 Some(_) if args.quiet => {}

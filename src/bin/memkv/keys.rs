@@ -59,7 +59,9 @@ impl Keys {
     pub(crate) fn sorted(&self) -> Vec<u32> {
         assert!(u32::try_from(self.len()).is_ok(), "at most 2^32 - 1 keys");
         let mut order: Vec<u32> = (0..self.len() as u32).collect();
-        order.sort_unstable_by(|&a, &b| self.get(a as usize).cmp(self.get(b as usize)).then(a.cmp(&b)));
+        order.sort_unstable_by(|&a, &b| {
+            self.get(a as usize).cmp(self.get(b as usize)).then(a.cmp(&b))
+        });
         order
     }
 

@@ -85,12 +85,16 @@ enum SymbolsName {
 impl Output {
     /// The folder that the file is to be in.
     pub(crate) fn folder(&self) -> &Path {
-        self.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        self.output
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
     }
 
     /// Finds out whether files can be made where the output is to be.
     pub(crate) fn try_folder(&self) -> Result<()> {
-        tempfile::tempfile_in(self.folder()).with_context(|| format!("cannot write {}", self.output.display()))?;
+        tempfile::tempfile_in(self.folder())
+            .with_context(|| format!("cannot write {}", self.output.display()))?;
         Ok(())
     }
 
@@ -109,7 +113,12 @@ impl Output {
     }
 
     /// Writes the records of a merger. `progress` is shown how many were taken from it.
-    pub(crate) fn write(&self, options: FrozenOptions, merger: &mut Merger<'_>, mut progress: impl FnMut(u64)) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        options: FrozenOptions,
+        merger: &mut Merger<'_>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<()> {
         let failed = || format!("cannot write {}", self.output.display());
         let mut builder = FrozenLayerBuilder::create(&self.output, options).with_context(failed)?;
         while let Some((key, value)) = merger.next()? {
@@ -154,7 +163,9 @@ mod tests {
 
     #[test]
     fn folders() {
-        let folder = |output: &str| Cli::try_parse_from(["x", "-o", output]).unwrap().output.folder().to_owned();
+        let folder = |output: &str| {
+            Cli::try_parse_from(["x", "-o", output]).unwrap().output.folder().to_owned()
+        };
         assert_eq!(folder("file"), Path::new("."));
         assert_eq!(folder("a/file"), Path::new("a"));
         assert_eq!(folder("/file"), Path::new("/"));

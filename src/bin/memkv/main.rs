@@ -76,9 +76,13 @@ fn main() -> ExitCode {
         Command::Stats(args) => stats::run(&args, out).map(|()| true),
         Command::Verify(args) => verify::run(&args, out),
         Command::Merge(args) => merge::run(&args).map(|()| true),
-        Command::Bench(args) => bench::run(&args, &bench::index::rows(), &bench::shared::rows(), out),
+        Command::Bench(args) => {
+            bench::run(&args, &bench::index::rows(), &bench::shared::rows(), out)
+        }
         Command::BenchChild => bench::run_child(&bench::index::rows()).map(|()| true),
-        Command::BenchThreadsChild => bench::threads::run_child(&bench::shared::rows()).map(|()| true),
+        Command::BenchThreadsChild => {
+            bench::threads::run_child(&bench::shared::rows()).map(|()| true)
+        }
         Command::BenchBulkChild => bench::bulk::run_child().map(|()| true),
         Command::BenchExternalChild => bench::external::run_child().map(|()| true),
     };
@@ -95,5 +99,9 @@ fn main() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
 }

@@ -24,10 +24,16 @@ pub(crate) struct MergeArgs {
 }
 
 pub(crate) fn run(args: &MergeArgs) -> Result<()> {
-    let layers = args.inputs.iter().map(|path| layer::open_checked(path)).collect::<Result<Vec<FrozenLayer>>>()?;
-    let sources = layers.iter().map(|layer| Box::new(Keys::of(layer)) as Box<dyn Source + '_>).collect();
+    let layers = args
+        .inputs
+        .iter()
+        .map(|path| layer::open_checked(path))
+        .collect::<Result<Vec<FrozenLayer>>>()?;
+    let sources =
+        layers.iter().map(|layer| Box::new(Keys::of(layer)) as Box<dyn Source + '_>).collect();
     let mut merger = Merger::new(sources, args.output.on_duplicate)?;
-    let mut progress = Progress::new("merging", Some(layers.iter().map(|layer| layer.len() as u64).sum()));
+    let mut progress =
+        Progress::new("merging", Some(layers.iter().map(|layer| layer.len() as u64).sum()));
     args.output.write(args.output.options(), &mut merger, |taken| progress.at(taken))
 }
 

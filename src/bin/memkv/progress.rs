@@ -22,7 +22,8 @@ impl Progress {
             Some(_) => "{msg}: {bar:30} {human_pos} of {human_len} keys, {elapsed}, {eta} left",
             None => "{msg}: {human_pos} keys, {elapsed}",
         };
-        let bar = ProgressBar::with_draw_target(len, ProgressDrawTarget::hidden()).with_message(what);
+        let bar =
+            ProgressBar::with_draw_target(len, ProgressDrawTarget::hidden()).with_message(what);
         bar.set_style(ProgressStyle::with_template(template).expect("the template is right"));
         Self { bar, started: Instant::now(), next: STEP, shown: false }
     }

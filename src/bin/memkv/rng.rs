@@ -86,7 +86,10 @@ mod tests {
         for _ in 0..100_000 {
             seen[rng.zipf(100) as usize] += 1;
         }
-        assert!(seen[0] > 10_000 && seen[0] > seen[1] && seen[1] > seen[10] && seen[10] > seen[90], "{seen:?}");
+        assert!(
+            seen[0] > 10_000 && seen[0] > seen[1] && seen[1] > seen[10] && seen[10] > seen[90],
+            "{seen:?}"
+        );
     }
 
     #[test]

@@ -53,7 +53,9 @@ pub(crate) fn run(args: &ScanArgs, out: &mut impl Write) -> Result<()> {
     let mut printer = Printer::new(out, !args.keys);
     for _ in 0..count {
         let record = if args.reverse { cursor.prev() } else { cursor.next() };
-        let (key, value) = record.with_context(|| format!("{} is damaged: keys are missing", args.input.path().display()))?;
+        let (key, value) = record.with_context(|| {
+            format!("{} is damaged: keys are missing", args.input.path().display())
+        })?;
         printer.record(key, value)?;
     }
     Ok(printer.finish()?)

@@ -46,7 +46,12 @@ pub(crate) enum Origin {
 impl Source {
     pub(crate) fn generated(kind: Kind, n: u64, seed: u64) -> Self {
         let n = n.min(kind.most() * 50 / 51);
-        Self { origin: Origin::Generated { kind: kind.to_string() }, n, held_out: n.div_ceil(50), seed }
+        Self {
+            origin: Origin::Generated { kind: kind.to_string() },
+            n,
+            held_out: n.div_ceil(50),
+            seed,
+        }
     }
 
     /// A uniform sample of `n` lines of a file, or all but those held out, having counted its lines in `input`.
@@ -90,7 +95,9 @@ impl Source {
     /// As [`load`](Self::load), but what comes from the standard input was read before.
     pub(crate) fn load_from(&self, stdin: &[u8]) -> Result<(Keys, Keys)> {
         match &self.origin {
-            Origin::File { path, lines, bytes } if path == STDIN => Ok(self.sample(stdin, *lines, *bytes)?),
+            Origin::File { path, lines, bytes } if path == STDIN => {
+                Ok(self.sample(stdin, *lines, *bytes)?)
+            }
             _ => self.load(),
         }
     }
@@ -99,7 +106,8 @@ impl Source {
     fn sample(&self, input: impl BufRead, lines: u64, bytes: u64) -> io::Result<(Keys, Keys)> {
         // Room for all bytes, of which the untouched cost nothing, since what growing frees would be reused by what is
         // measured later, and missing in its RSS.
-        let (mut keys, mut held) = (Keys::with_capacity(self.n as usize, bytes as usize), Keys::default());
+        let (mut keys, mut held) =
+            (Keys::with_capacity(self.n as usize, bytes as usize), Keys::default());
         let (mut rng, mut left) = (Rng::new(self.seed), lines);
         let (mut need, mut need_held) = (self.n, self.held_out);
         let mut input = Lines::new(input);
@@ -161,7 +169,10 @@ impl<R: BufRead> Lines<R> {
         }
         match self.line.strip_suffix(b"\n").unwrap_or(&self.line) {
             line if line.len() <= self.longest => Ok(Some(line)),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, format!("a line has more than {} bytes", self.longest))),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a line has more than {} bytes", self.longest),
+            )),
         }
     }
 }
@@ -203,7 +214,8 @@ mod tests {
         // Two members, as `cat a.gz b.gz` makes them.
         let mut gz = Vec::new();
         for part in [&TEXT[..9], &TEXT[9..]] {
-            let mut encoder = flate2::write::GzEncoder::new(&mut gz, flate2::Compression::default());
+            let mut encoder =
+                flate2::write::GzEncoder::new(&mut gz, flate2::Compression::default());
             encoder.write_all(part).unwrap();
             encoder.finish().unwrap();
         }
@@ -212,7 +224,8 @@ mod tests {
         for name in ["keys", "keys.gz", "keys.zst"] {
             assert_eq!(read(&path(name)), expected, "{name}");
         }
-        let source = Source::file(&path("keys.gz"), open(&path("keys.gz")).unwrap(), Some(3), 1).unwrap();
+        let source =
+            Source::file(&path("keys.gz"), open(&path("keys.gz")).unwrap(), Some(3), 1).unwrap();
         assert_eq!(source.load().unwrap().0.len(), 3);
         assert!(open(&path("none")).is_err());
         std::fs::remove_dir_all(&dir).unwrap();

@@ -19,11 +19,13 @@ pub(crate) struct StatsArgs {
 pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
     let layer = args.input.open()?;
     let path = args.input.path();
-    let bytes = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?.len();
+    let bytes =
+        std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?.len();
     let usage = layer.memory_usage();
     let per_key = bytes as f64 / layer.len().max(1) as f64;
     let headers = layer.header_bytes();
-    let text = |record: Option<(Vec<u8>, u64)>| record.map(|(key, _)| key.escape_ascii().to_string());
+    let text =
+        |record: Option<(Vec<u8>, u64)>| record.map(|(key, _)| key.escape_ascii().to_string());
     let (codec, symbols) = (layer::codec_name(&layer), layer::symbols_name(&layer));
     let (first, last) = (text(layer.first_key_value()), text(layer.last_key_value()));
     if args.json {
@@ -35,7 +37,8 @@ pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
         writeln!(out, "{record}")?;
         return Ok(());
     }
-    let each = |part: usize| format!("{part} bytes, {:.2} a key", part as f64 / layer.len().max(1) as f64);
+    let each =
+        |part: usize| format!("{part} bytes, {:.2} a key", part as f64 / layer.len().max(1) as f64);
     writeln!(out, "keys:      {}", layer.len())?;
     writeln!(out, "file:      {bytes} bytes, {per_key:.2} a key")?;
     writeln!(out, "codec:     {codec}")?;

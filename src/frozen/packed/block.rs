@@ -28,7 +28,12 @@ const SHORT_LENS: u8 = 128;
 const MOST_LEN_BASE: usize = 63;
 
 /// Appends a block of keys, of which each has its lcp and the bytes behind it.
-pub(super) fn write<'a>(keys: impl Iterator<Item = (usize, &'a [u8])>, encoder: &Encoder, out: &mut Vec<u8>, codes: &mut Vec<u8>) {
+pub(super) fn write<'a>(
+    keys: impl Iterator<Item = (usize, &'a [u8])>,
+    encoder: &Encoder,
+    out: &mut Vec<u8>,
+    codes: &mut Vec<u8>,
+) {
     codes.clear();
     let (mut lcps, mut lens) = ([0usize; BLOCK], [0usize; BLOCK]);
     let mut n = 0;
@@ -49,7 +54,8 @@ pub(super) fn write<'a>(keys: impl Iterator<Item = (usize, &'a [u8])>, encoder: 
         let least = |lengths: &[usize]| lengths.iter().min().copied().unwrap_or(0);
         let (lcp_base, len_base) = (least(lcps), least(lens).min(MOST_LEN_BASE));
         let (short_lcps, short_lens) = (is_short(lcps, lcp_base), is_short(lens, len_base));
-        let flags = if short_lcps { SHORT_LCPS } else { 0 } | if short_lens { SHORT_LENS } else { 0 };
+        let flags =
+            if short_lcps { SHORT_LCPS } else { 0 } | if short_lens { SHORT_LENS } else { 0 };
         out.extend_from_slice(&[lcp_base as u8, len_base as u8 | flags]);
         write_fields(lcps, lcp_base, short_lcps, out);
         write_fields(lens, len_base, short_lens, out);
@@ -72,7 +78,10 @@ fn is_short(lengths: &[usize], base: usize) -> bool {
 
 fn write_fields(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
     let bits = if short { 2 } else { 4 };
-    let fields = lengths.iter().rev().fold(0u64, |word, &x| word << bits | (x - base).min(escape(short)) as u64);
+    let fields = lengths
+        .iter()
+        .rev()
+        .fold(0u64, |word, &x| word << bits | (x - base).min(escape(short)) as u64);
     out.extend_from_slice(&fields.to_le_bytes()[..BLOCK * bits / 8]);
 }
 
@@ -120,7 +129,13 @@ fn fields(block: &[u8], at: usize, short: bool) -> Option<(u64, u64, usize)> {
 
 /// Each of the nibbles and a base, as bytes, and in place of escapes what stands at `at`; and where that ends.
 #[inline(always)]
-fn lengths(block: &[u8], mut at: usize, nibbles: u64, base: u8, mut escapes: u64) -> Option<([u8; BLOCK], usize)> {
+fn lengths(
+    block: &[u8],
+    mut at: usize,
+    nibbles: u64,
+    base: u8,
+    mut escapes: u64,
+) -> Option<([u8; BLOCK], usize)> {
     let mut all = [0; BLOCK];
     let base = u64::from(base) * 0x0101_0101_0101_0101;
     for (out, word) in all.as_chunks_mut::<8>().0.iter_mut().zip(spread(nibbles)) {
@@ -158,7 +173,8 @@ impl Lengths {
     /// The keys whose lcp is at most `m`.
     #[inline(always)]
     fn at_most(&self, m: usize) -> u32 {
-        checked_candidates(self.all.as_flattened(), 0, BLOCK, m.min(255) as u8, 0).unwrap_or(0) as u32
+        checked_candidates(self.all.as_flattened(), 0, BLOCK, m.min(255) as u8, 0).unwrap_or(0)
+            as u32
     }
 
     /// Codes of the keys before `i`.
@@ -171,7 +187,13 @@ impl Lengths {
 /// Finds `key` among the block's `n` keys: `Ok` with its place, or `Err` with that of the first greater one. `m` is how many bytes it shares
 /// with the separator before the block.
 #[inline(always)]
-pub(super) fn search<C: Coder>(block: &[u8], n: usize, coder: C, key: &[u8], m: usize) -> Option<Result<usize, usize>> {
+pub(super) fn search<C: Coder>(
+    block: &[u8],
+    n: usize,
+    coder: C,
+    key: &[u8],
+    m: usize,
+) -> Option<Result<usize, usize>> {
     if *block.first()? == WIDE {
         return search_wide(block, n, coder, key, m);
     }
@@ -201,12 +223,20 @@ pub(super) fn search<C: Coder>(block: &[u8], n: usize, coder: C, key: &[u8], m: 
 }
 
 #[cold]
-fn search_wide<C: Coder>(block: &[u8], n: usize, coder: C, key: &[u8], m: usize) -> Option<Result<usize, usize>> {
+fn search_wide<C: Coder>(
+    block: &[u8],
+    n: usize,
+    coder: C,
+    key: &[u8],
+    m: usize,
+) -> Option<Result<usize, usize>> {
     let mut m = m.min(u32_at(block, 1)? as usize);
     let mut at = 1 + 8 * n;
     for i in 0..n {
         let lcp = u32_at(block, 1 + 4 * i)? as usize;
-        let code = block.get(at..)?.get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
+        let code = block
+            .get(at..)?
+            .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
         at += code.len();
         if lcp > m {
             continue;
@@ -248,7 +278,9 @@ pub(super) fn read<C: Coder>(block: &[u8], n: usize, coder: C, run: &mut Run) ->
         let mut at = 1 + 8 * n;
         for i in 0..n {
             let lcp = u32_at(block, 1 + 4 * i)? as usize;
-            let code = block.get(at..)?.get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
+            let code = block
+                .get(at..)?
+                .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
             at += code.len();
             run.push(lcp, code.len() / C::UNIT * C::MOST, |out| coder.decode(code, out))?;
         }

@@ -70,9 +70,16 @@ impl PackedChunk<'_> {
 
     /// The second half of [`search`](Self::search): in the block that the tree leads to.
     #[inline(always)]
-    pub(crate) fn search_block<C: Coder>(&self, coder: C, key: &[u8], child: &Child, m: usize) -> Option<Result<usize, usize>> {
+    pub(crate) fn search_block<C: Coder>(
+        &self,
+        coder: C,
+        key: &[u8],
+        child: &Child,
+        m: usize,
+    ) -> Option<Result<usize, usize>> {
         let base = child.index * BLOCK;
-        match block::search(self.data.get(child.offset..)?, self.keys(child.index), coder, key, m)? {
+        match block::search(self.data.get(child.offset..)?, self.keys(child.index), coder, key, m)?
+        {
             Ok(i) => Some(Ok(base + i)),
             Err(i) => Some(Err(base + i)),
         }
@@ -88,7 +95,13 @@ impl PackedChunk<'_> {
     }
 
     /// Reads the keys of a block into `run`. If `follows`, the run holds the block before.
-    pub(crate) fn read<C: Coder>(&self, coder: C, block: usize, follows: bool, run: &mut Run) -> Option<()> {
+    pub(crate) fn read<C: Coder>(
+        &self,
+        coder: C,
+        block: usize,
+        follows: bool,
+        run: &mut Run,
+    ) -> Option<()> {
         let keys = if block < self.blocks() { self.tree.child(self.data, block) } else { None };
         let Some(data) = keys.and_then(|offset| self.data.get(offset..)) else {
             run.clear(&[]);

@@ -61,7 +61,13 @@ impl<'a, const W: usize> Node<'a, W> {
         let (ends, body) = body.split_at_checked(W * children)?;
         let (starts, body) = body.split_at_checked(W * children)?;
         let (prefix, rest) = body.split_at_checked(u32_at(header, 8)? as usize)?;
-        Some(Node { base: u32_at(header, 4)?, ends: ends.as_chunks().0, starts: starts.as_chunks().0, prefix, rest })
+        Some(Node {
+            base: u32_at(header, 4)?,
+            ends: ends.as_chunks().0,
+            starts: starts.as_chunks().0,
+            prefix,
+            rest,
+        })
     }
 
     #[inline(always)]
@@ -112,7 +118,13 @@ impl<'a, const W: usize> Node<'a, W> {
 
 /// How many bytes `text[start..end]` and `key` share, `known` at least, and whether the first is not greater.
 #[inline(always)]
-fn compare(text: &[u8], start: usize, end: usize, key: &[u8], known: usize) -> Option<(usize, bool)> {
+fn compare(
+    text: &[u8],
+    start: usize,
+    end: usize,
+    key: &[u8],
+    known: usize,
+) -> Option<(usize, bool)> {
     // Mostly they differ within a word.
     if let (Some(a), Some(b)) = (u64_at(text, start + known), u64_at(key, known)) {
         let shared = known + (a ^ b).trailing_zeros() as usize / 8;
@@ -163,7 +175,8 @@ impl Tree {
     fn node(self, data: &[u8], level: u32, index: usize) -> Option<usize> {
         let mut offset = self.root as usize;
         for above in (level..u32::from(self.height)).skip(1).rev() {
-            offset = with_node!(data, offset, node => node.child(index / FANOUT.pow(above) % FANOUT)?);
+            offset =
+                with_node!(data, offset, node => node.child(index / FANOUT.pow(above) % FANOUT)?);
         }
         Some(offset)
     }
@@ -177,7 +190,13 @@ impl Tree {
     }
 
     /// The first `len` bytes of the separator before child `index`, into `out`. It is in the lowest node where something is before the child.
-    pub(crate) fn separator(self, data: &[u8], index: usize, len: usize, out: &mut Vec<u8>) -> Option<()> {
+    pub(crate) fn separator(
+        self,
+        data: &[u8],
+        index: usize,
+        len: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
         out.clear();
         for level in 0..u32::from(self.height) {
             if let Some(before) = (index / FANOUT.pow(level) % FANOUT).checked_sub(1) {
@@ -244,10 +263,15 @@ impl TreeBuilder {
     fn write(&self, children: std::ops::Range<usize>, out: &mut Vec<u8>) {
         let (first, last) = (children.start, children.end - 1);
         let base = self.starts[first];
-        let prefix = if first < last { common_prefix(self.separator(first + 1), self.separator(last)) } else { 0 };
+        let prefix = if first < last {
+            common_prefix(self.separator(first + 1), self.separator(last))
+        } else {
+            0
+        };
         let rest = |child: usize| &self.separator(child)[prefix..];
         let mut ends = vec![0];
-        (first + 1..=last).for_each(|child| ends.push(ends[child - first - 1] + rest(child).len() as u32));
+        (first + 1..=last)
+            .for_each(|child| ends.push(ends[child - first - 1] + rest(child).len() as u32));
         let starts: Vec<u32> = self.starts[first..=last].iter().map(|start| start - base).collect();
         let wide = ends.iter().chain(&starts).any(|&word| word > u16::MAX.into());
         out.extend_from_slice(&[if wide { WIDE } else { 0 }, (last - first) as u8, 0, 0]);

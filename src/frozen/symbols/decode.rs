@@ -115,7 +115,8 @@ pub(crate) struct Fsst {
 impl Fsst {
     pub(super) fn new(symbols: &[Symbol]) -> Self {
         let mut table = Fsst { words: [0; 256], lens: [0; 256], count: 0 };
-        for (symbol, (word, len)) in symbols.iter().zip(table.words.iter_mut().zip(&mut table.lens)) {
+        for (symbol, (word, len)) in symbols.iter().zip(table.words.iter_mut().zip(&mut table.lens))
+        {
             *word = u64::from_le_bytes(*symbol.bytes().first_chunk().expect("16 bytes"));
             *len = symbol.len() as u8;
         }
@@ -146,7 +147,8 @@ impl Coder for &Fsst {
             at += usize::from(len);
         }
         while let Some(&code) = codes.next() {
-            let (mut word, mut len) = (self.words[usize::from(code)], usize::from(self.lens[usize::from(code)]));
+            let (mut word, mut len) =
+                (self.words[usize::from(code)], usize::from(self.lens[usize::from(code)]));
             if code == ESCAPE {
                 let Some(&byte) = codes.next() else { break };
                 (word, len) = (byte.into(), 1);
@@ -207,7 +209,11 @@ impl Coder for &OnPair {
         let (mut at, mut codes) = (0, code.as_chunks::<2>().0.iter());
         // While there is a whole word of the key left: without looking for where they differ.
         while let Some(key) = u128_at(key, at) {
-            let Some(slot) = codes.as_slice().first().and_then(|code| self.slots.get(usize::from(u16::from_le_bytes(*code)))) else {
+            let Some(slot) = codes
+                .as_slice()
+                .first()
+                .and_then(|code| self.slots.get(usize::from(u16::from_le_bytes(*code))))
+            else {
                 break;
             };
             if (u128::from_le_bytes(*slot) ^ key) & WIDE_MASKS[usize::from(slot[15] & 15)] != 0 {

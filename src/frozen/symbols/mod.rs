@@ -99,7 +99,9 @@ impl Decoder {
             return None;
         }
         match kind {
-            Kind::Fsst if symbols <= usize::from(ESCAPE) => Some(Decoder::Fsst(Box::new(Fsst::new(&read)))),
+            Kind::Fsst if symbols <= usize::from(ESCAPE) => {
+                Some(Decoder::Fsst(Box::new(Fsst::new(&read))))
+            }
             Kind::OnPair if symbols <= 1 << 16 => Some(Decoder::OnPair(OnPair::new(&read))),
             _ => None,
         }
@@ -146,10 +148,19 @@ impl Encoder {
     pub(crate) fn train(kind: Kind, sample: &Sample, bytes: usize) -> Self {
         let matcher = match kind {
             Kind::Plain => Matcher::new(Vec::new()),
-            Kind::Fsst => train::train(sample, Limits { symbols: 255, len: 8, all_bytes: false, generations: 6, least: 2 }),
+            Kind::Fsst => train::train(
+                sample,
+                Limits { symbols: 255, len: 8, all_bytes: false, generations: 6, least: 2 },
+            ),
             Kind::OnPair => train::train(
                 sample,
-                Limits { symbols: (bytes / 128).clamp(256, Matcher::MOST), len: MAX_SYMBOL, all_bytes: true, generations: 6, least: 3 },
+                Limits {
+                    symbols: (bytes / 128).clamp(256, Matcher::MOST),
+                    len: MAX_SYMBOL,
+                    all_bytes: true,
+                    generations: 6,
+                    least: 3,
+                },
             ),
         };
         Encoder { kind, matcher }
@@ -158,7 +169,8 @@ impl Encoder {
     /// The table that a decoder has, if it is as [`train`](Self::train) makes them: not too large, in order, and with a code for every string.
     pub(crate) fn of(decoder: &Decoder) -> Option<Self> {
         let (kind, symbols) = (decoder.kind(), decoder.symbols());
-        let whole = kind != Kind::OnPair || (0..=u8::MAX).all(|byte| symbols.binary_search(&Symbol::of(&[byte])).is_ok());
+        let whole = kind != Kind::OnPair
+            || (0..=u8::MAX).all(|byte| symbols.binary_search(&Symbol::of(&[byte])).is_ok());
         if !whole || symbols.len() > Matcher::MOST {
             return None;
         }
@@ -198,7 +210,9 @@ impl Encoder {
                 0 => out.extend_from_slice(&[ESCAPE, byte]),
                 _ => out.push(code as u8),
             }),
-            Kind::OnPair => self.matcher.parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),
+            Kind::OnPair => self
+                .matcher
+                .parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),
         }
     }
 }
@@ -224,15 +238,21 @@ mod tests {
     #[test]
     fn the_largest_tables_decode_but_do_not_encode() {
         let bytes = || 0..=u8::MAX;
-        let pairs = bytes().flat_map(|a| bytes().map(move |b| Symbol::of(&[a, b]))).take((1 << 16) - 256);
-        let mut symbols: Vec<Symbol> = bytes().map(|byte| Symbol::of(&[byte])).chain(pairs).collect();
+        let pairs =
+            bytes().flat_map(|a| bytes().map(move |b| Symbol::of(&[a, b]))).take((1 << 16) - 256);
+        let mut symbols: Vec<Symbol> =
+            bytes().map(|byte| Symbol::of(&[byte])).chain(pairs).collect();
         symbols.sort_unstable();
-        let read = |symbols: &[Symbol]| Decoder::read(Kind::OnPair, &write_table(symbols), symbols.len()).unwrap();
+        let read = |symbols: &[Symbol]| {
+            Decoder::read(Kind::OnPair, &write_table(symbols), symbols.len()).unwrap()
+        };
         assert!(Encoder::of(&read(&symbols)).is_none());
         // Without the first pair.
         symbols.remove(1);
         let decoder = read(&symbols);
-        let (Decoder::OnPair(table), Some(encoder)) = (&decoder, Encoder::of(&decoder)) else { panic!("{decoder:?}") };
+        let (Decoder::OnPair(table), Some(encoder)) = (&decoder, Encoder::of(&decoder)) else {
+            panic!("{decoder:?}")
+        };
         for string in [&[0, 0, 0, u8::MAX, u8::MAX][..], &[u8::MAX; 40], &[254, 255, 1, 2, 3]] {
             check(table, &encoder, string, &[0, 0, 1]);
         }

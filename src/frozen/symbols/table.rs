@@ -42,7 +42,9 @@ impl Symbol {
     #[inline(always)]
     fn of_end(string: &[u8], len: usize) -> Self {
         match string.last_chunk::<16>() {
-            Some(last) if len > 0 => Symbol(u128::from_be_bytes(*last) << (8 * (16 - len)) | len as u128),
+            Some(last) if len > 0 => {
+                Symbol(u128::from_be_bytes(*last) << (8 * (16 - len)) | len as u128)
+            }
             _ => Symbol::of(&string[string.len() - len..]),
         }
     }
@@ -118,7 +120,9 @@ impl Matcher {
             parents.push((before, entry.len() as u16));
             before = i as u16;
         }
-        let less = |range: Range<usize>, word: u128| (range.start + entries[range].partition_point(|entry| entry.0 < word) - 1) as u16;
+        let less = |range: Range<usize>, word: u128| {
+            (range.start + entries[range].partition_point(|entry| entry.0 < word) - 1) as u16
+        };
         let (mut starts, mut thirds) = (Vec::with_capacity((1 << 16) + 1), Vec::new());
         let mut at = 1;
         for bucket in 0..1u128 << 16 {
@@ -130,7 +134,11 @@ impl Matcher {
             if at - start > MANY {
                 third = thirds.len() as u16;
                 thirds.push(std::array::from_fn(|byte| {
-                    if byte == 256 { (at - 1) as u16 } else { less(start..at, bucket << 112 | (byte as u128) << 104) }
+                    if byte == 256 {
+                        (at - 1) as u16
+                    } else {
+                        less(start..at, bucket << 112 | (byte as u128) << 104)
+                    }
                 }));
             }
             starts.push(((start - 1) as u16, third));

@@ -41,7 +41,9 @@ impl Sample {
     }
 
     fn range(&self, range: Range<usize>) -> impl Iterator<Item = &[u8]> {
-        range.map(|i| &self.bytes[i.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[i]])
+        range.map(|i| {
+            &self.bytes[i.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[i]]
+        })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -115,7 +117,9 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
         let Parse { counts, pairs } = parse(sample, &matcher, step, left > 0);
         let least = if left > 1 { KEPT } else { limits.least };
         let known = matcher.symbols().len();
-        let symbol = |code: usize| if code < known { matcher.symbols()[code] } else { Symbol::of(&[(code - known) as u8]) };
+        let symbol = |code: usize| {
+            if code < known { matcher.symbols()[code] } else { Symbol::of(&[(code - known) as u8]) }
+        };
         let mut gains: Vec<(Symbol, u64)> = Vec::new();
         let mut add = |symbol: Symbol, count: u32| {
             if count >= least || symbol.len() == 1 {

@@ -404,15 +404,27 @@ impl Heap {
     ///
     /// # Safety
     /// `ptr` is a live cell of a slab of `kind` (P3).
-    pub(super) unsafe fn is_sparse(&self, ptr: NonNull<u8>, kind: Home, wanted: Option<usize>) -> Option<bool> {
+    pub(super) unsafe fn is_sparse(
+        &self,
+        ptr: NonNull<u8>,
+        kind: Home,
+        wanted: Option<usize>,
+    ) -> Option<bool> {
         // SAFETY: (P2, P5) the cell's slab and page are live and, once that is
         // looked at, this heap's.
         unsafe {
             let slab = slab_of(ptr.as_ptr(), kind);
             let page = page_of(slab, ptr.as_ptr(), kind);
             let own = (*slab).heap.load(Relaxed) == self.index;
-            let is_next = || wanted.and_then(|class| self.nearest(class)).is_some_and(|class| self.avail[class] == page);
-            own.then(|| (*slab).retired.load(Relaxed) || (8 * usize::from((*page).used) < 7 * usize::from((*page).cap) && !is_next()))
+            let is_next = || {
+                wanted
+                    .and_then(|class| self.nearest(class))
+                    .is_some_and(|class| self.avail[class] == page)
+            };
+            own.then(|| {
+                (*slab).retired.load(Relaxed)
+                    || (8 * usize::from((*page).used) < 7 * usize::from((*page).cap) && !is_next())
+            })
         }
     }
 
@@ -588,7 +600,9 @@ impl Heap {
             }
             // Without a spare slab a heap at the edge of one would take and
             // return it again and again; a small heap had better be small.
-            if !self.spare.is_null() && (self.free >= SPARE || self.used < 2 * self::shape((*self.spare).kind).bytes) {
+            if !self.spare.is_null()
+                && (self.free >= SPARE || self.used < 2 * self::shape((*self.spare).kind).bytes)
+            {
                 let spare = mem::replace(&mut self.spare, ptr::null_mut());
                 self.give_back(spare);
             }
@@ -626,9 +640,12 @@ impl Heap {
         // SAFETY: (P4, P5) listed slabs are live and this heap's.
         unsafe {
             let large = |slab: &*mut Slab| !slab.is_null() && (**slab).kind == Home::Large;
-            let Some((used, &slab)) = sparse.enumerate().find(|(_, slab)| large(slab)) else { return false };
+            let Some((used, &slab)) = sparse.enumerate().find(|(_, slab)| large(slab)) else {
+                return false;
+            };
             // A page more: the first of a slab has the header in it.
-            let wanted = ((used + 1) * PAGE).saturating_sub(self.free - bytes_of((*slab).free_pages));
+            let wanted =
+                ((used + 1) * PAGE).saturating_sub(self.free - bytes_of((*slab).free_pages));
             let room = (0..wanted.div_ceil(SMALL.bytes)).all(|_| self.add_slab_of(Home::Small));
             if room {
                 self.retire_slab(slab);

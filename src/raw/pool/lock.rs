@@ -51,10 +51,14 @@ impl<T> Lock<T> {
     #[cold]
     #[inline(never)]
     fn wait(&self) -> Guard<'_, T> {
-        let early = self.lock_within(ROUNDS, hint::spin_loop).or_else(|| self.lock_within(ROUNDS, thread::yield_now));
+        let early = self
+            .lock_within(ROUNDS, hint::spin_loop)
+            .or_else(|| self.lock_within(ROUNDS, thread::yield_now));
         early.unwrap_or_else(|| {
             loop {
-                if let Some(guard) = self.lock_within(1, || thread::sleep(Duration::from_micros(50))) {
+                if let Some(guard) =
+                    self.lock_within(1, || thread::sleep(Duration::from_micros(50)))
+                {
                     return guard;
                 }
             }

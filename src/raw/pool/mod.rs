@@ -112,7 +112,11 @@ impl Home {
 
 /// The bytes of a cell for `bytes` in a slab.
 pub(crate) fn cell_size(bytes: usize) -> usize {
-    if bytes > MAX_CELL { bytes.next_multiple_of(GRAIN) } else { classes::SIZES[class_of(bytes)].into() }
+    if bytes > MAX_CELL {
+        bytes.next_multiple_of(GRAIN)
+    } else {
+        classes::SIZES[class_of(bytes)].into()
+    }
 }
 
 /// Room for bytes that are read at random, backed by huge pages where there are enough of them.
@@ -252,7 +256,8 @@ impl Pool {
         }
         Pool {
             heaps,
-            hands: [const { Hand { any: AtomicBool::new(false), cache: Lock::new(Cache::new()) } }; STRIPES],
+            hands: [const { Hand { any: AtomicBool::new(false), cache: Lock::new(Cache::new()) } };
+                STRIPES],
             closed: AtomicUsize::new(0),
             direct_small: AtomicUsize::new(0),
             direct_large: AtomicUsize::new(0),
@@ -405,7 +410,12 @@ impl Pool {
     /// # Safety
     /// `ptr` is a cell of `home`, which is not [`Home::Direct`], and live until `work` is done (P3).
     #[inline]
-    unsafe fn by_owner<R>(&self, ptr: NonNull<u8>, home: Home, mut work: impl FnMut(&mut Heap) -> Option<R>) -> R {
+    unsafe fn by_owner<R>(
+        &self,
+        ptr: NonNull<u8>,
+        home: Home,
+        mut work: impl FnMut(&mut Heap) -> Option<R>,
+    ) -> R {
         loop {
             // SAFETY: (P3) as the caller promises.
             let owner = unsafe { heap::owner(ptr, home) };
@@ -464,7 +474,10 @@ impl Pool {
             usage.used += heap.used();
         }
         // To a heap cells at hand are live. Some may have been put there only since.
-        usage.used = self.hands.iter().fold(usage.used, |used, hand| used.saturating_sub(hand.cache.lock().bytes()));
+        usage.used = self
+            .hands
+            .iter()
+            .fold(usage.used, |used, hand| used.saturating_sub(hand.cache.lock().bytes()));
         usage
     }
 }
@@ -528,7 +541,11 @@ pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, bytes: usize, home: Home) -> bo
     }
     let own = OWN.get().heap;
     // SAFETY: (P3) as the caller promises.
-    unsafe { POOL.by_owner(ptr, home, |heap| heap.is_sparse(ptr, home, (u32::from(heap.index()) == own).then(|| class_of(bytes)))) }
+    unsafe {
+        POOL.by_owner(ptr, home, |heap| {
+            heap.is_sparse(ptr, home, (u32::from(heap.index()) == own).then(|| class_of(bytes)))
+        })
+    }
 }
 
 /// Brings together what the threads' heaps have left over, so that less of it lies idle, in the first heap, which this thread goes on with.

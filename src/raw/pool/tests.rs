@@ -84,7 +84,13 @@ impl Filled {
             assert_eq!(byte, self.seed ^ i as u8, "cells overlap");
         }
         // SAFETY: (P3) as `alloc` returned it, and last use.
-        let size = unsafe { if keep { pool.keep(self.ptr, self.bytes, self.home) } else { pool.free(self.ptr, self.bytes, self.home) } };
+        let size = unsafe {
+            if keep {
+                pool.keep(self.ptr, self.bytes, self.home)
+            } else {
+                pool.free(self.ptr, self.bytes, self.home)
+            }
+        };
         assert_eq!(size, self.size);
         size
     }
@@ -266,7 +272,11 @@ fn slabs_run_empty_as_cells_are_replaced() {
 /// Whether a cell for 1000 bytes had better stand elsewhere in its heap.
 fn is_sparse(pool: &Pool, cell: &Filled) -> bool {
     // SAFETY: (P3) the cell is live.
-    unsafe { pool.by_owner(cell.ptr, cell.home, |heap| heap.is_sparse(cell.ptr, cell.home, Some(class_of(1000)))) }
+    unsafe {
+        pool.by_owner(cell.ptr, cell.home, |heap| {
+            heap.is_sparse(cell.ptr, cell.home, Some(class_of(1000)))
+        })
+    }
 }
 
 #[test]
@@ -412,7 +422,8 @@ fn what_is_kept_goes_back_as_a_heap_shrinks() {
         let (pool, mut cells) = large_pool();
         // Some by a thread that does nothing more, from all over the slabs.
         let own = std::thread::scope(|scope| {
-            let others: Vec<_> = (0..cells.len()).rev().step_by(1000).map(|i| cells.swap_remove(i)).collect();
+            let others: Vec<_> =
+                (0..cells.len()).rev().step_by(1000).map(|i| cells.swap_remove(i)).collect();
             let kept = scope.spawn(|| {
                 others.into_iter().for_each(|cell| _ = cell.end(&pool, true));
                 pool.hands[guard::stripe()].cache.lock().bytes()
@@ -484,7 +495,11 @@ fn merged_heaps_go_on_as_one() {
         while pool.usage().used < after.used + more {
             again.push(Filled::new(&pool, 100 + rng.below(1000), 9));
         }
-        assert!(pool.usage().reserved <= after.reserved + LARGE_SLAB, "{:?}, {after:?}", pool.usage());
+        assert!(
+            pool.usage().reserved <= after.reserved + LARGE_SLAB,
+            "{:?}, {after:?}",
+            pool.usage()
+        );
         cells.push(again);
     }
     cells.into_iter().flatten().for_each(|cell| _ = cell.free(&pool));
@@ -521,7 +536,8 @@ fn threads_spread_over_the_heaps_and_stay() {
     let in_heap = |heap: usize| users.iter().filter(|user| user.heap.get() == heap).count();
     assert!((0..HEAPS).all(|heap| in_heap(heap).abs_diff(MANY / HEAPS) < MANY / 20));
     let before: Vec<usize> = users.iter().map(|user| user.heap.get()).collect();
-    let moved = users.iter().zip(&before).filter(|(user, before)| user.spread() != **before).count();
+    let moved =
+        users.iter().zip(&before).filter(|(user, before)| user.spread() != **before).count();
     assert!(moved < MANY / 20, "{moved}");
 }
 
@@ -609,7 +625,9 @@ fn cells_outlive_their_thread() {
     let pool = Arc::new(busy_pool());
     let cells = {
         let pool = Arc::clone(&pool);
-        std::thread::spawn(move || (0..1000).map(|i| Filled::new(&pool, i, i as u8)).collect::<Vec<_>>())
+        std::thread::spawn(move || {
+            (0..1000).map(|i| Filled::new(&pool, i, i as u8)).collect::<Vec<_>>()
+        })
     };
     for cell in cells.join().expect("thread") {
         cell.free(&pool);

@@ -4,8 +4,12 @@ use super::{CHUNK, Hits, LANES};
 
 pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Hits {
     let (lcp, first) = (&payload[lcp..lcp + LANES], &payload[first..first + LANES]);
-    let lanes = |hit: &dyn Fn(usize) -> bool| (0..LANES).fold(0, |hits, j| hits | u64::from(hit(j)) << j);
-    Hits { any: lanes(&|j| lcp[j] < m || (lcp[j] == m && first[j] >= b)), exact: lanes(&|j| lcp[j] == m && first[j] == b) }
+    let lanes =
+        |hit: &dyn Fn(usize) -> bool| (0..LANES).fold(0, |hits, j| hits | u64::from(hit(j)) << j);
+    Hits {
+        any: lanes(&|j| lcp[j] < m || (lcp[j] == m && first[j] >= b)),
+        exact: lanes(&|j| lcp[j] == m && first[j] == b),
+    }
 }
 
 pub(super) fn sum(payload: &[u8], at: usize, n: usize) -> usize {

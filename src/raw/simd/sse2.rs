@@ -47,7 +47,8 @@ pub(super) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
         let zero = _mm_setzero_si128();
         let mut total = zero;
         for i in 0..LANES / WIDTH {
-            let lanes = _mm_and_si128(load(payload, at + WIDTH * i), load(&BEFORE, LANES - n + WIDTH * i));
+            let lanes =
+                _mm_and_si128(load(payload, at + WIDTH * i), load(&BEFORE, LANES - n + WIDTH * i));
             total = _mm_add_epi64(total, _mm_sad_epu8(lanes, zero));
         }
         let high = _mm_unpackhi_epi64(total, total);

@@ -12,10 +12,19 @@ use std::{
 };
 
 /// Calls `subcommand` with `params`; `input` is what it finds on its standard input after them.
-pub(crate) fn call<R: DeserializeOwned>(subcommand: &str, params: &impl Serialize, input: &[u8], timeout: Duration) -> Result<R> {
+pub(crate) fn call<R: DeserializeOwned>(
+    subcommand: &str,
+    params: &impl Serialize,
+    input: &[u8],
+    timeout: Duration,
+) -> Result<R> {
     let program = std::env::current_exe().context("cannot find this program's file")?;
-    let mut child =
-        Command::new(program).arg(subcommand).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start a process")?;
+    let mut child = Command::new(program)
+        .arg(subcommand)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start a process")?;
     let output = exchange(&mut child, params, input, timeout);
     if output.is_err() {
         // It may be gone already, which is fine.
@@ -29,8 +38,14 @@ pub(crate) fn call<R: DeserializeOwned>(subcommand: &str, params: &impl Serializ
     serde_json::from_str(&output).context("gave no result")
 }
 
-fn exchange(child: &mut Child, params: &impl Serialize, input: &[u8], timeout: Duration) -> Result<String> {
-    let (mut stdin, stdout) = (child.stdin.take().context("no pipe")?, child.stdout.take().context("no pipe")?);
+fn exchange(
+    child: &mut Child,
+    params: &impl Serialize,
+    input: &[u8],
+    timeout: Duration,
+) -> Result<String> {
+    let (mut stdin, stdout) =
+        (child.stdin.take().context("no pipe")?, child.stdout.take().context("no pipe")?);
     let params = serde_json::to_string(params)?;
     let (sender, receiver) = channel();
     thread::scope(|scope| {
@@ -54,7 +69,9 @@ fn exchange(child: &mut Child, params: &impl Serialize, input: &[u8], timeout: D
 }
 
 /// The other side: answers a [`call`].
-pub(crate) fn answer<P: DeserializeOwned, R: Serialize>(f: impl FnOnce(P) -> Result<R>) -> Result<()> {
+pub(crate) fn answer<P: DeserializeOwned, R: Serialize>(
+    f: impl FnOnce(P) -> Result<R>,
+) -> Result<()> {
     let mut params = String::new();
     io::stdin().lock().read_line(&mut params)?;
     let result = f(serde_json::from_str(&params).context("this subcommand is not for users")?)?;

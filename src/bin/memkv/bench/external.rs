@@ -69,12 +69,27 @@ fn value_of(seed: u64, i: u64) -> u64 {
 
 /// Runs the part, and returns whether the layer is right.
 pub(super) fn run(args: &BenchArgs, out: &mut impl Write) -> Result<bool> {
-    ensure!(args.keys.is_none() && args.parts.len() == 1, "the part external is measured alone, with generated keys");
+    ensure!(
+        args.keys.is_none() && args.parts.len() == 1,
+        "the part external is measured alone, with generated keys"
+    );
     let folder = tempfile::tempdir().context("cannot make a folder for temporary files")?;
     let (text, file) = (folder.path().join("text"), folder.path().join("layer"));
-    let (n, bytes) = write_text(&text, args.kind, args.seed, args.n).context("cannot write the text")?;
-    let name = |path: &Path| path.to_str().map(str::to_owned).context("the folder for temporary files has no name in Unicode");
-    let line = ["build".to_owned(), name(&text)?, "-o".to_owned(), name(&file)?, "--memory".to_owned(), format!("{BUDGET}M")];
+    let (n, bytes) =
+        write_text(&text, args.kind, args.seed, args.n).context("cannot write the text")?;
+    let name = |path: &Path| {
+        path.to_str()
+            .map(str::to_owned)
+            .context("the folder for temporary files has no name in Unicode")
+    };
+    let line = [
+        "build".to_owned(),
+        name(&text)?,
+        "-o".to_owned(),
+        name(&file)?,
+        "--memory".to_owned(),
+        format!("{BUDGET}M"),
+    ];
     let mut record: Record = child::call(CHILD, &line.to_vec(), &[], super::TIMEOUT)?;
     let layer = layer::open_checked(&file)?;
     let sample = n.div_ceil(100_000);
@@ -98,7 +113,9 @@ pub(super) fn run(args: &BenchArgs, out: &mut impl Write) -> Result<bool> {
     if args.json {
         print_json_lines(out, [record].into_iter())?;
     } else {
-        let peak = peak.map_or("unknown".to_owned(), |peak| format!("{} ({:.2} of it)", mebibytes(peak), peak / budget as f64));
+        let peak = peak.map_or("unknown".to_owned(), |peak| {
+            format!("{} ({:.2} of it)", mebibytes(peak), peak / budget as f64)
+        });
         writeln!(
             out,
             "external build of {n} generated keys ({}), {} of text, with {}: peak resident memory {peak}; {seconds:.1} s, {} keys/s",

@@ -19,7 +19,8 @@ use memkv::{Codec, FrozenLayer, FrozenOptions, SymbolTable, ValueWidth};
 use std::{hint::black_box, io::Write, path::Path};
 
 /// What is measured, and the column that each figure's ratios refer to.
-const COLUMNS: [&str; 6] = ["fst", "fst ranks", "packed", "packed fsst", "packed onpair", "fst codec"];
+const COLUMNS: [&str; 6] =
+    ["fst", "fst ranks", "packed", "packed fsst", "packed onpair", "fst codec"];
 const VALUES_INSIDE: usize = 0;
 const RANKS: usize = 1;
 
@@ -55,7 +56,11 @@ fn transducer<'k>(pairs: impl Iterator<Item = (&'k [u8], u64)>) -> Result<fst::M
     Ok(fst::Map::new(builder.into_inner()?)?)
 }
 
-fn visit_stream<A: Automaton>(mut stream: fst::map::Stream<'_, A>, count: usize, mut visit: impl FnMut(&[u8], u64)) {
+fn visit_stream<A: Automaton>(
+    mut stream: fst::map::Stream<'_, A>,
+    count: usize,
+    mut visit: impl FnMut(&[u8], u64),
+) {
     for _ in 0..count {
         let Some((key, value)) = stream.next() else { break };
         visit(key, value);
@@ -98,12 +103,20 @@ impl Subject {
     }
 
     /// Visits up to `count` pairs from each of some keys on.
-    fn scan<'k>(&self, from: impl Iterator<Item = &'k [u8]>, count: usize, mut visit: impl FnMut(&[u8], u64)) {
+    fn scan<'k>(
+        &self,
+        from: impl Iterator<Item = &'k [u8]>,
+        count: usize,
+        mut visit: impl FnMut(&[u8], u64),
+    ) {
         match self {
-            Self::Inside(map) => from.for_each(|key| visit_stream(map.range().ge(key).into_stream(), count, &mut visit)),
+            Self::Inside(map) => from
+                .for_each(|key| visit_stream(map.range().ge(key).into_stream(), count, &mut visit)),
             Self::Ranks(map, values) => {
                 let mut visit = |key: &[u8], rank: u64| visit(key, values[rank as usize]);
-                from.for_each(|key| visit_stream(map.range().ge(key).into_stream(), count, &mut visit));
+                from.for_each(|key| {
+                    visit_stream(map.range().ge(key).into_stream(), count, &mut visit)
+                });
             }
             Self::Layer(layer) => {
                 let mut cursor = layer.cursor();
@@ -120,9 +133,13 @@ impl Subject {
 
     fn search(&self, automaton: impl Automaton, mut visit: impl FnMut(&[u8], u64)) {
         match self {
-            Self::Inside(map) => visit_stream(map.search(automaton).into_stream(), usize::MAX, visit),
+            Self::Inside(map) => {
+                visit_stream(map.search(automaton).into_stream(), usize::MAX, visit)
+            }
             Self::Ranks(map, values) => {
-                visit_stream(map.search(automaton).into_stream(), usize::MAX, |key, rank| visit(key, values[rank as usize]));
+                visit_stream(map.search(automaton).into_stream(), usize::MAX, |key, rank| {
+                    visit(key, values[rank as usize])
+                });
             }
             Self::Layer(layer) => {
                 let mut matches = layer.search(automaton);
@@ -136,7 +153,9 @@ impl Subject {
 
 /// What a scan folds of each pair.
 fn fold(sum: &mut u64, key: &[u8], value: u64) {
-    *sum = sum.wrapping_add((key.len() as u64) << 8 ^ u64::from(key.last().copied().unwrap_or(0)) ^ value);
+    *sum = sum.wrapping_add(
+        (key.len() as u64) << 8 ^ u64::from(key.last().copied().unwrap_or(0)) ^ value,
+    );
 }
 
 /// A line of the table: of each round and column a number, if the column has one.
@@ -161,13 +180,17 @@ impl Figure {
             let (value, base) = (round[column]?, round[self.base]?);
             Some(if self.rate || self.plain { value / base } else { base / value })
         };
-        median(self.rounds.iter().filter_map(of).collect()).filter(|ratio| ratio.is_finite() && *ratio > 0.0)
+        median(self.rounds.iter().filter_map(of).collect())
+            .filter(|ratio| ratio.is_finite() && *ratio > 0.0)
     }
 
     fn line(&self) -> Vec<String> {
         let cell = |column| {
             let Some(value) = self.value(column) else { return "-".to_owned() };
-            let ratio = self.ratio(column).filter(|_| column != self.base).map_or(String::new(), |ratio| format!(" ({ratio:.2}x)"));
+            let ratio = self
+                .ratio(column)
+                .filter(|_| column != self.base)
+                .map_or(String::new(), |ratio| format!(" ({ratio:.2}x)"));
             format!("{value:.*}{ratio}", if value.abs() < 1000.0 { 2 } else { 0 })
         };
         [self.name.clone()].into_iter().chain((0..COLUMNS.len()).map(cell)).collect()
@@ -195,7 +218,13 @@ struct Results {
 impl Results {
     fn add(&mut self, name: &str, round: usize, column: usize, value: f64) -> &mut Figure {
         let at = self.figures.iter().position(|figure| figure.name == name).unwrap_or_else(|| {
-            self.figures.push(Figure { name: name.to_owned(), base: VALUES_INSIDE, rate: false, plain: false, rounds: Vec::new() });
+            self.figures.push(Figure {
+                name: name.to_owned(),
+                base: VALUES_INSIDE,
+                rate: false,
+                plain: false,
+                rounds: Vec::new(),
+            });
             self.figures.len() - 1
         });
         let figure = &mut self.figures[at];
@@ -208,7 +237,8 @@ impl Results {
 
     fn expect(&mut self, what: &str, column: usize, found: u64, expected: u64) {
         if found != expected {
-            self.errors.push(format!("{}: {what}: {found:#x} instead of {expected:#x}", COLUMNS[column]));
+            self.errors
+                .push(format!("{}: {what}: {found:#x} instead of {expected:#x}", COLUMNS[column]));
         }
     }
 }
@@ -240,15 +270,28 @@ impl Questions {
             hits.push(key);
             sum = sum.wrapping_add(value);
         }
-        let absent: Vec<&[u8]> = held.iter().filter(|key| pairs.binary_search_by_key(key, |pair| pair.0).is_err()).collect();
+        let absent: Vec<&[u8]> = held
+            .iter()
+            .filter(|key| pairs.binary_search_by_key(key, |pair| pair.0).is_err())
+            .collect();
         let mut misses = Keys::default();
-        absent.iter().cycle().take(if absent.is_empty() { 0 } else { hits.len() }).for_each(|key| misses.push(key));
-        let texts: Vec<String> = (0..QUERIES).filter_map(|_| String::from_utf8(pick().0.to_vec()).ok()).collect();
-        let part = |text: &String, of: usize| text.chars().take((text.chars().count() * of).div_ceil(4)).collect::<String>();
+        absent
+            .iter()
+            .cycle()
+            .take(if absent.is_empty() { 0 } else { hits.len() })
+            .for_each(|key| misses.push(key));
+        let texts: Vec<String> =
+            (0..QUERIES).filter_map(|_| String::from_utf8(pick().0.to_vec()).ok()).collect();
+        let part = |text: &String, of: usize| {
+            text.chars().take((text.chars().count() * of).div_ceil(4)).collect::<String>()
+        };
         let start = |text: &String, most: usize| text.chars().take(most).collect::<String>();
         // Of longer texts they have more states than that crate allows.
         let near = [(1, 60), (2, 24)].map(|(distance, most)| {
-            texts.iter().filter_map(|text| Levenshtein::new(&start(text, most), distance).ok()).collect::<Vec<_>>()
+            texts
+                .iter()
+                .filter_map(|text| Levenshtein::new(&start(text, most), distance).ok())
+                .collect::<Vec<_>>()
         });
         let prefixes = texts.iter().map(|text| part(text, 3)).collect();
         let parts = texts.iter().take(3).map(|text| text.chars().step_by(5).collect()).collect();
@@ -267,7 +310,9 @@ impl Questions {
         let automata: Vec<A> = automata.collect();
         let mut sum = 0;
         let time = nanoseconds(automata.len(), || {
-            automata.iter().for_each(|automaton| subject.search(automaton, |key, value| fold(&mut sum, key, value)));
+            automata.iter().for_each(|automaton| {
+                subject.search(automaton, |key, value| fold(&mut sum, key, value))
+            });
         });
         if !automata.is_empty() {
             results.add(name, round, column, time / 1000.0).base = RANKS;
@@ -276,16 +321,29 @@ impl Questions {
     }
 
     /// Looks keys up that are there, and others. Gives the time of a hit.
-    fn look_up(&self, subject: &Subject, place: &str, round: usize, column: usize, results: &mut Results) -> f64 {
+    fn look_up(
+        &self,
+        subject: &Subject,
+        place: &str,
+        round: usize,
+        column: usize,
+        results: &mut Results,
+    ) -> f64 {
         let mut sum = 0u64;
         let hits = nanoseconds(self.hits.len(), || {
-            sum = self.hits.iter().map(|key| subject.get(key).unwrap_or(0)).fold(0, u64::wrapping_add);
+            sum = self
+                .hits
+                .iter()
+                .map(|key| subject.get(key).unwrap_or(0))
+                .fold(0, u64::wrapping_add);
         });
         results.expect("hits", column, sum, self.sum);
         results.add(&format!("hit{place}, ns"), round, column, hits);
         if !self.misses.is_empty() {
             let mut found = 0;
-            let misses = nanoseconds(self.misses.len(), || found = self.misses.iter().filter(|key| subject.get(key).is_some()).count());
+            let misses = nanoseconds(self.misses.len(), || {
+                found = self.misses.iter().filter(|key| subject.get(key).is_some()).count()
+            });
             results.expect("misses", column, found as u64, 0);
             results.add(&format!("miss{place}, ns"), round, column, misses);
         }
@@ -293,7 +351,15 @@ impl Questions {
     }
 
     /// Asks one structure, and returns sums of what it found by automata.
-    fn ask(&self, subject: &Subject, pairs: &Pairs<'_>, whole: u64, round: usize, column: usize, results: &mut Results) -> [u64; 4] {
+    fn ask(
+        &self,
+        subject: &Subject,
+        pairs: &Pairs<'_>,
+        whole: u64,
+        round: usize,
+        column: usize,
+        results: &mut Results,
+    ) -> [u64; 4] {
         let hits = self.look_up(subject, "", round, column, results);
         if let Subject::Layer(layer) = subject {
             let keys: Vec<&[u8]> = self.hits.iter().collect();
@@ -308,7 +374,9 @@ impl Questions {
             results.add("get_many : own single hits", round, column, hits / many).plain = true;
         }
         let mut sum = 0;
-        let scan = nanoseconds(pairs.len(), || subject.scan([&[][..]].into_iter(), usize::MAX, |key, value| fold(&mut sum, key, value)));
+        let scan = nanoseconds(pairs.len(), || {
+            subject.scan([&[][..]].into_iter(), usize::MAX, |key, value| fold(&mut sum, key, value))
+        });
         results.expect("scan", column, sum, whole);
         results.add("scan, ns a key", round, column, scan);
         let seeks = self.hits.len().min(SEEKS);
@@ -319,10 +387,38 @@ impl Questions {
         });
         results.add("seek + 50 keys, µs", round, column, seek / 1000.0);
         [
-            self.search_all("prefix, µs", subject, self.prefixes.iter().map(|text| Str::new(text).starts_with()), round, column, results),
-            self.search_all("Levenshtein 1, µs", subject, self.near[0].iter(), round, column, results),
-            self.search_all("Levenshtein 2, µs", subject, self.near[1].iter(), round, column, results),
-            self.search_all("subsequence, µs", subject, self.parts.iter().map(|text| Subsequence::new(text)), round, column, results),
+            self.search_all(
+                "prefix, µs",
+                subject,
+                self.prefixes.iter().map(|text| Str::new(text).starts_with()),
+                round,
+                column,
+                results,
+            ),
+            self.search_all(
+                "Levenshtein 1, µs",
+                subject,
+                self.near[0].iter(),
+                round,
+                column,
+                results,
+            ),
+            self.search_all(
+                "Levenshtein 2, µs",
+                subject,
+                self.near[1].iter(),
+                round,
+                column,
+                results,
+            ),
+            self.search_all(
+                "subsequence, µs",
+                subject,
+                self.parts.iter().map(|text| Subsequence::new(text)),
+                round,
+                column,
+                results,
+            ),
         ]
     }
 }
@@ -336,17 +432,28 @@ fn sizes(pairs: &Pairs<'_>, results: &mut Results) -> Result<Vec<Subject>> {
     for column in 0..COLUMNS.len() {
         let before = allocated()?;
         let (subject, peak) = with_peak(|| Subject::build(column, pairs))?;
-        results.add("build by all threads, peak memory, bytes a key", 0, column, (peak - before) as f64 / n).plain = true;
+        results
+            .add(
+                "build by all threads, peak memory, bytes a key",
+                0,
+                column,
+                (peak - before) as f64 / n,
+            )
+            .plain = true;
         let subject = subject?;
         if let Subject::Layer(layer) = &subject
             && layer.codec() == Codec::Packed
         {
-            results.add("headers of blocks, bytes a key", 0, column, layer.header_bytes() as f64 / n).plain = true;
+            results
+                .add("headers of blocks, bytes a key", 0, column, layer.header_bytes() as f64 / n)
+                .plain = true;
         }
         let keys = match &subject {
             Subject::Inside(_) => None,
             Subject::Ranks(map, _) => Some(map.as_fst().size()),
-            Subject::Layer(_) => Some(options(column).values(ValueWidth::None).from_sorted(pairs)?.memory_usage().total()),
+            Subject::Layer(_) => Some(
+                options(column).values(ValueWidth::None).from_sorted(pairs)?.memory_usage().total(),
+            ),
         };
         if let Some(keys) = keys {
             let figure = results.add("keys alone, bytes a key", 0, column, keys as f64 / n);
@@ -367,7 +474,9 @@ fn sizes(pairs: &Pairs<'_>, results: &mut Results) -> Result<Vec<Subject>> {
 
 /// Builds of a round: one thread's CPU time, and the wall time of two threads against that of one.
 fn builds(pairs: &Pairs<'_>, round: usize, results: &mut Results) -> Result<()> {
-    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads");
+    let pool = |threads| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")
+    };
     let (one, two) = (pool(1)?, pool(2)?);
     let time = |pool: &rayon::ThreadPool, column: usize| {
         pool.install(|| -> Result<Timer> {
@@ -382,19 +491,35 @@ fn builds(pairs: &Pairs<'_>, round: usize, results: &mut Results) -> Result<()> 
         results.add("build, 1 thread, M keys/s", round, column, millions / alone.cpu()).rate = true;
         if column > RANKS {
             let both = time(&two, column)?;
-            results.add("build, 2 threads, M keys/s of wall time", round, column, millions / both.wall()).rate = true;
-            results.add("  2 threads : 1, wall time", round, column, alone.wall() / both.wall()).plain = true;
+            results
+                .add(
+                    "build, 2 threads, M keys/s of wall time",
+                    round,
+                    column,
+                    millions / both.wall(),
+                )
+                .rate = true;
+            results
+                .add("  2 threads : 1, wall time", round, column, alone.wall() / both.wall())
+                .plain = true;
         }
     }
     Ok(())
 }
 
 /// Runs the suite, and returns whether all results were right.
-pub(super) fn run(args: &BenchArgs, heading: &str, keys: &Keys, held: &Keys, out: &mut impl Write) -> Result<bool> {
+pub(super) fn run(
+    args: &BenchArgs,
+    heading: &str,
+    keys: &Keys,
+    held: &Keys,
+    out: &mut impl Write,
+) -> Result<bool> {
     let mut sorted = keys.sorted();
     sorted.dedup_by(|a, b| keys.get(*a as usize) == keys.get(*b as usize));
     let keys = keys.select(&sorted);
-    let pairs: Vec<(&[u8], u64)> = keys.iter().enumerate().map(|(i, key)| (key, hash(!args.seed, i as u64))).collect();
+    let pairs: Vec<(&[u8], u64)> =
+        keys.iter().enumerate().map(|(i, key)| (key, hash(!args.seed, i as u64))).collect();
     let mut whole = 0;
     pairs.iter().for_each(|(key, value)| fold(&mut whole, key, *value));
     let mut results = Results::default();
@@ -403,7 +528,10 @@ pub(super) fn run(args: &BenchArgs, heading: &str, keys: &Keys, held: &Keys, out
     progress.set_message("building");
     let subjects = sizes(&pairs, &mut results)?;
     let folder = tempfile::tempdir().context("cannot make a folder for temporary files")?;
-    let mapped = subjects.iter().enumerate().map(|(column, subject)| subject.mapped(&folder.path().join(column.to_string())));
+    let mapped = subjects
+        .iter()
+        .enumerate()
+        .map(|(column, subject)| subject.mapped(&folder.path().join(column.to_string())));
     let mapped = mapped.collect::<Result<Vec<_>>>()?;
     let (mut auto, mut chosen) = (Timer::default(), SymbolTable::Auto);
     auto.time(|| FrozenLayer::from_sorted(&pairs).map(|layer| chosen = layer.symbols()))?;
@@ -418,7 +546,10 @@ pub(super) fn run(args: &BenchArgs, heading: &str, keys: &Keys, held: &Keys, out
                 questions.look_up(mapped, " in a mapped file", round, column, &mut results);
             }
             let expected = *expected.get_or_insert(found);
-            found.iter().zip(expected).for_each(|(&found, expected)| results.expect("automata", column, found, expected));
+            found
+                .iter()
+                .zip(expected)
+                .for_each(|(&found, expected)| results.expect("automata", column, found, expected));
         }
     }
     progress.finish_and_clear();
@@ -427,15 +558,27 @@ pub(super) fn run(args: &BenchArgs, heading: &str, keys: &Keys, held: &Keys, out
     } else {
         writeln!(out, "{heading}; {} of them different, seed {}\n", pairs.len(), args.seed)?;
         let title = ["figure".to_owned()].into_iter().chain(COLUMNS.map(String::from)).collect();
-        let lines: Vec<Vec<String>> = [title].into_iter().chain(results.figures.iter().map(Figure::line)).collect();
+        let lines: Vec<Vec<String>> =
+            [title].into_iter().chain(results.figures.iter().map(Figure::line)).collect();
         writeln!(out, "{}", table(&lines))?;
-        writeln!(out, "fst: fst::Map with random 64-bit values inside; fst ranks: one of ranks, and an array of values")?;
+        writeln!(
+            out,
+            "fst: fst::Map with random 64-bit values inside; fst ranks: one of ranks, and an array of values"
+        )?;
         writeln!(
             out,
             "in brackets: bytes as a part of fst's (keys alone: of fst ranks'), speed as a multiple of fst's (automata: of fst ranks')"
         )?;
-        writeln!(out, "CPU time of one thread, but for two threads; medians of {} rounds", args.rounds)?;
-        writeln!(out, "the symbols Auto are {chosen:?}; with the trial, a build by all threads takes {:.2} s of wall time", auto.wall())?;
+        writeln!(
+            out,
+            "CPU time of one thread, but for two threads; medians of {} rounds",
+            args.rounds
+        )?;
+        writeln!(
+            out,
+            "the symbols Auto are {chosen:?}; with the trial, a build by all threads takes {:.2} s of wall time",
+            auto.wall()
+        )?;
     }
     results.errors.iter().try_for_each(|error| writeln!(out, "wrong: {error}"))?;
     Ok(results.errors.is_empty())

@@ -117,11 +117,19 @@ impl Bench<'_> {
         let mut done = 0;
         while done < LOOKUPS {
             for (i, timer) in timers.iter_mut().enumerate() {
-                let asked: Vec<(&[u8], u64)> = (0..BLOCK).map(|_| self.base[rng.below(self.base.len() as u64) as usize]).collect();
-                let right = |(found, value): (Option<u64>, u64)| found == Some(value) || found == Some(!value);
+                let asked: Vec<(&[u8], u64)> = (0..BLOCK)
+                    .map(|_| self.base[rng.below(self.base.len() as u64) as usize])
+                    .collect();
+                let right = |(found, value): (Option<u64>, u64)| {
+                    found == Some(value) || found == Some(!value)
+                };
                 let found = match i {
-                    0 => timer.time(|| asked.iter().filter(|(key, value)| right((layer.get(key), *value))).count()),
-                    _ => timer.time(|| asked.iter().filter(|(key, value)| right((store.get(key), *value))).count()),
+                    0 => timer.time(|| {
+                        asked.iter().filter(|(key, value)| right((layer.get(key), *value))).count()
+                    }),
+                    _ => timer.time(|| {
+                        asked.iter().filter(|(key, value)| right((store.get(key), *value))).count()
+                    }),
                 };
                 self.note(found == BLOCK);
             }
@@ -140,7 +148,10 @@ impl Bench<'_> {
         count: &AtomicU64,
     ) -> Result<[Latencies; 2]> {
         let mut rng = Rng::new(hash(self.seed, thread));
-        let mut seen = [Latencies { writes: histogram()?, operations: 0 }, Latencies { writes: histogram()?, operations: 0 }];
+        let mut seen = [
+            Latencies { writes: histogram()?, operations: 0 },
+            Latencies { writes: histogram()?, operations: 0 },
+        ];
         while !stop.load(Relaxed) {
             let seen = &mut seen[usize::from(compacting.load(Relaxed))];
             for _ in 0..16 {
@@ -151,11 +162,14 @@ impl Bench<'_> {
                 }
                 let key = match kind {
                     // Half of what is stored is new.
-                    90..94 if !self.left_out.is_empty() => self.left_out[rng.below(self.left_out.len() as u64) as usize].0,
+                    90..94 if !self.left_out.is_empty() => {
+                        self.left_out[rng.below(self.left_out.len() as u64) as usize].0
+                    }
                     _ => self.key(&mut rng),
                 };
                 let begin = Instant::now();
-                let written = if kind < 98 { store.insert(key, rng.next()) } else { store.remove(key) };
+                let written =
+                    if kind < 98 { store.insert(key, rng.next()) } else { store.remove(key) };
                 seen.writes.saturating_record(begin.elapsed().as_nanos() as u64);
                 self.note(written.is_ok());
             }
@@ -167,11 +181,13 @@ impl Bench<'_> {
 
     /// The mixed workload, and a compaction amid it.
     fn compaction(&self, store: &HybridStore, empty: i64, record: &mut Record) -> Result<()> {
-        let (stop, compacting, count) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
+        let (stop, compacting, count) =
+            (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
         thread::scope(|scope| -> Result<()> {
             let (stop, compacting, count) = (&stop, &compacting, &count);
             let run = move |thread| self.mixed(store, thread, stop, compacting, count);
-            let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || run(thread))).collect();
+            let threads: Vec<_> =
+                (0..THREADS).map(|thread| scope.spawn(move || run(thread))).collect();
             let begin = Instant::now();
             while count.load(Relaxed) < OPERATIONS.min(self.base.len() as u64) {
                 thread::sleep(Duration::from_millis(1));
@@ -219,14 +235,18 @@ impl Bench<'_> {
     /// Writes to one twentieth of the key space, and a compaction.
     fn confined(&self, layer: &FrozenLayer, rng: &mut Rng, record: &mut Record) -> Result<()> {
         let store = HybridStore::with_base(layer.clone(), options())?;
-        let part = &self.base[self.base.len() / 2..][..self.base.len().div_ceil(20).min(self.base.len() / 2)];
+        let part = &self.base[self.base.len() / 2..]
+            [..self.base.len().div_ceil(20).min(self.base.len() / 2)];
         for _ in 0..part.len() {
             store.insert(part[rng.below(part.len() as u64) as usize].0, rng.next())?;
         }
         store.compact()?;
         let stats = store.stats();
         let chunks = (stats.last_reused + stats.last_encoded).max(1);
-        record.insert("confined_reused".to_owned(), (stats.last_reused as f64 / chunks as f64).into());
+        record.insert(
+            "confined_reused".to_owned(),
+            (stats.last_reused as f64 / chunks as f64).into(),
+        );
         Ok(())
     }
 
@@ -244,7 +264,10 @@ impl Bench<'_> {
         let mut written = 0;
         let mut write = |count: usize| -> Result<()> {
             for _ in 0..count {
-                store.insert(self.base[rng.below(self.base.len() as u64) as usize].0, written as u64)?;
+                store.insert(
+                    self.base[rng.below(self.base.len() as u64) as usize].0,
+                    written as u64,
+                )?;
                 written += 1;
             }
             Ok(store.sync()?)
@@ -310,7 +333,12 @@ impl Bench<'_> {
 }
 
 /// Runs the suite, and returns whether all results were right.
-pub(super) fn run(args: &BenchArgs, heading: &str, keys: &Keys, out: &mut impl Write) -> Result<bool> {
+pub(super) fn run(
+    args: &BenchArgs,
+    heading: &str,
+    keys: &Keys,
+    out: &mut impl Write,
+) -> Result<bool> {
     let mut sorted = keys.sorted();
     sorted.dedup_by(|a, b| keys.get(*a as usize) == keys.get(*b as usize));
     let (mut base, mut left_out) = (Vec::new(), Vec::new());

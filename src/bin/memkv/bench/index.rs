@@ -5,7 +5,10 @@
 use super::measure::{Job, Outcome, measure};
 use super::shared::SharedIndex;
 use anyhow::{Context, Result, bail};
-use memkv::{ArenaArt, Codec, ConcurrentArt, FastArt, FrozenLayer, FrozenOptions, HybridOptions, HybridStore, ShardedArt, SymbolTable};
+use memkv::{
+    ArenaArt, Codec, ConcurrentArt, FastArt, FrozenLayer, FrozenOptions, HybridOptions,
+    HybridStore, ShardedArt, SymbolTable,
+};
 use std::{
     collections::BTreeMap,
     ops::Bound::{Included, Unbounded},
@@ -323,7 +326,8 @@ impl<const KIND: u8> Index for Frozen<KIND> {
     const REMOVES: bool = false;
 
     fn new() -> Self {
-        Self::build(std::iter::empty()).unwrap_or_else(|error| unreachable!("nothing to go wrong: {error}"))
+        Self::build(std::iter::empty())
+            .unwrap_or_else(|error| unreachable!("nothing to go wrong: {error}"))
     }
     fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
         let options = match KIND {

@@ -112,7 +112,8 @@ pub(crate) fn measure<I: Index>(job: &Job) -> Result<Outcome> {
 /// The first of each run of equal keys, in the list's order, if there are equal keys.
 fn without_duplicates(keys: &Keys, sorted: &[u32]) -> Option<Keys> {
     let key = |i: u32| keys.get(i as usize);
-    let mut first: Vec<u32> = sorted.chunk_by(|&a, &b| key(a) == key(b)).map(|equal| equal[0]).collect();
+    let mut first: Vec<u32> =
+        sorted.chunk_by(|&a, &b| key(a) == key(b)).map(|equal| equal[0]).collect();
     if first.len() == keys.len() {
         return None;
     }
@@ -164,11 +165,20 @@ impl<'a, I: Index> Bench<'a, I> {
             held,
             order: (0..keys.len() as u32).collect(),
             sums: Vec::with_capacity(keys.len() + 1),
-            block: Block { keys: Keys::with_capacity(BLOCK, (longest + 1) * BLOCK), values: Vec::with_capacity(BLOCK) },
+            block: Block {
+                keys: Keys::with_capacity(BLOCK, (longest + 1) * BLOCK),
+                values: Vec::with_capacity(BLOCK),
+            },
             rng: Rng::new(hash(job.source.seed, job.round)),
             seed: job.source.seed,
             memory: 0,
-            outcome: Outcome { n: keys.len(), raw_bytes: keys.raw_bytes(), get_many_batch: BATCH, scan_len: SCAN, ..Outcome::default() },
+            outcome: Outcome {
+                n: keys.len(),
+                raw_bytes: keys.raw_bytes(),
+                get_many_batch: BATCH,
+                scan_len: SCAN,
+                ..Outcome::default()
+            },
             index: None,
         };
         let mut sum = 0u64;
@@ -222,7 +232,12 @@ impl<'a, I: Index> Bench<'a, I> {
             let mut index = I::new();
             for at in (0..self.order.len()).step_by(BLOCK) {
                 self.fill(at);
-                let errors = timer.time(|| self.block.iter().filter(|&(key, value)| index.insert(key, value).is_some()).count());
+                let errors = timer.time(|| {
+                    self.block
+                        .iter()
+                        .filter(|&(key, value)| index.insert(key, value).is_some())
+                        .count()
+                });
                 self.check(errors, "an insert found the key there already");
             }
             index.settle();
@@ -244,7 +259,9 @@ impl<'a, I: Index> Bench<'a, I> {
         let mut timer = Timer::default();
         for at in (0..self.order.len()).step_by(BLOCK) {
             self.fill(at);
-            let errors = timer.time(|| self.block.iter().filter(|&(key, value)| index.get(key) != Some(value)).count());
+            let errors = timer.time(|| {
+                self.block.iter().filter(|&(key, value)| index.get(key) != Some(value)).count()
+            });
             self.check(errors, "a lookup gave a wrong result");
         }
         (self.outcome.get_per_s, self.outcome.get_per_s_wall) = timer.rates(self.order.len());
@@ -262,14 +279,19 @@ impl<'a, I: Index> Bench<'a, I> {
                         *key = self.block.keys.get(batch * BATCH + i);
                     }
                     let found = index.get_many(&keys[..values.len()]);
-                    let right = found.iter().zip(values).filter(|&(found, &value)| *found == Some(value)).count();
+                    let right = found
+                        .iter()
+                        .zip(values)
+                        .filter(|&(found, &value)| *found == Some(value))
+                        .count();
                     values.len() - right + found.len().abs_diff(values.len())
                 });
                 wrong.sum()
             });
             self.check(errors, "a batch lookup gave a wrong result");
         }
-        (self.outcome.get_many_per_s, self.outcome.get_many_per_s_wall) = timer.rates(self.order.len());
+        (self.outcome.get_many_per_s, self.outcome.get_many_per_s_wall) =
+            timer.rates(self.order.len());
     }
 
     fn miss(&mut self, index: &I) {
@@ -279,7 +301,8 @@ impl<'a, I: Index> Bench<'a, I> {
         for at in (0..absent.len()).step_by(BLOCK) {
             self.block.keys.clear();
             (at..absent.len().min(at + BLOCK)).for_each(|i| self.block.keys.push(absent.get(i)));
-            let errors = timer.time(|| self.block.keys.iter().filter(|key| index.get(key).is_some()).count());
+            let errors = timer
+                .time(|| self.block.keys.iter().filter(|key| index.get(key).is_some()).count());
             self.check(errors, "a lookup found an absent key");
         }
         self.outcome.misses = absent.len();
@@ -313,7 +336,8 @@ impl<'a, I: Index> Bench<'a, I> {
             let rank = self.rng.below(n as u64) as usize;
             let (mut at, mut errors) = (rank, 0);
             index.scan(self.sorted_key(rank), SCAN, |key, value| {
-                let right = at < n && key == self.sorted_key(at) && value == self.value(self.sorted[at]);
+                let right =
+                    at < n && key == self.sorted_key(at) && value == self.value(self.sorted[at]);
                 errors += usize::from(!right);
                 at += 1;
             });
@@ -330,7 +354,12 @@ impl<'a, I: Index> Bench<'a, I> {
         for range in [0..half, half..n] {
             for at in range.clone().step_by(BLOCK) {
                 self.fill_range(at..range.end.min(at + BLOCK));
-                let errors = timer.time(|| self.block.iter().filter(|&(key, value)| index.remove(key) != Some(value)).count());
+                let errors = timer.time(|| {
+                    self.block
+                        .iter()
+                        .filter(|&(key, value)| index.remove(key) != Some(value))
+                        .count()
+                });
                 self.check(errors, "a removal gave a wrong result");
             }
             index.settle();
@@ -339,7 +368,8 @@ impl<'a, I: Index> Bench<'a, I> {
                 self.outcome.mem_half_bytes = held;
             }
             self.outcome.mem_empty_bytes = held;
-            let sample: Vec<usize> = (0..1000.min(n)).map(|_| self.rng.below(n as u64) as usize).collect();
+            let sample: Vec<usize> =
+                (0..1000.min(n)).map(|_| self.rng.below(n as u64) as usize).collect();
             let wrong = sample.into_iter().filter(|&at| {
                 let i = self.order[at];
                 let expected = (at >= range.end).then(|| self.value(i));
@@ -463,7 +493,8 @@ pub(super) fn allocated() -> Result<i64> {
         epoch::advance()?;
         Ok((stats::allocated::read()?, CACHED.name().read()?))
     };
-    let (allocated, cached) = read().map_err(|error| anyhow!("cannot read jemalloc's statistics: {error}"))?;
+    let (allocated, cached) =
+        read().map_err(|error| anyhow!("cannot read jemalloc's statistics: {error}"))?;
     Ok(allocated as i64 - cached as i64)
 }
 
@@ -507,7 +538,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn job(kind: Kind, order: Order) -> Job {
-        Job { row: String::new(), source: Source::generated(kind, 3 * BLOCK as u64 + 7, 1), order, round: 0 }
+        Job {
+            row: String::new(),
+            source: Source::generated(kind, 3 * BLOCK as u64 + 7, 1),
+            order,
+            round: 0,
+        }
     }
 
     type Map = BTreeMap<Box<[u8]>, u64>;
@@ -517,7 +553,12 @@ mod tests {
         for order in [Order::Shuffled, Order::Sorted, Order::Descending, Order::File] {
             for (kind, name) in Kind::ALL {
                 let outcome = measure::<Map>(&job(kind, order)).unwrap();
-                assert_eq!((outcome.n, outcome.errors), (3 * BLOCK + 7, 0), "{name} {:?}", outcome.first_error);
+                assert_eq!(
+                    (outcome.n, outcome.errors),
+                    (3 * BLOCK + 7, 0),
+                    "{name} {:?}",
+                    outcome.first_error
+                );
                 assert!(outcome.get_per_s.unwrap() > 0.0 && outcome.get_many_per_s.is_none());
             }
         }

@@ -126,7 +126,8 @@ fn parse_count(text: &str) -> Result<u64, String> {
         (_, Some(digits)) => (digits, 1_000_000),
         _ => (&lower[..], 1),
     };
-    let count = digits.replace('_', "").parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
+    let count =
+        digits.replace('_', "").parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
     match count {
         Some(count @ 1..=0xffff_ffff) => Ok(count),
         Some(_) => Err("out of the range from 1 to 4294967295".to_owned()),
@@ -147,7 +148,12 @@ impl Measured {
 }
 
 /// Runs the benchmark of `rows` and returns whether all results were right.
-pub(crate) fn run(args: &BenchArgs, rows: &[Row], shared: &[SharedRow], out: &mut impl Write) -> Result<bool> {
+pub(crate) fn run(
+    args: &BenchArgs,
+    rows: &[Row],
+    shared: &[SharedRow],
+    out: &mut impl Write,
+) -> Result<bool> {
     if args.is_for_threads() {
         let (source, input) = source(args)?;
         ensure!(input.is_empty(), "the suite threads does not read the standard input");
@@ -180,8 +186,10 @@ pub(crate) fn run(args: &BenchArgs, rows: &[Row], shared: &[SharedRow], out: &mu
     // What the kinds are measured with.
     let pair = choose(&["fastart".to_owned(), BASE.to_owned()], rows)?;
     let per_round = chosen.len() + kinds.len() * pair.len();
-    let progress = ProgressBar::new(per_round as u64 * args.rounds)
-        .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}").context("the progress bar's template")?);
+    let progress = ProgressBar::new(per_round as u64 * args.rounds).with_style(
+        ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}")
+            .context("the progress bar's template")?,
+    );
     progress.enable_steady_tick(Duration::from_secs(1));
 
     let measured = measure_all(&chosen, &source, args.order, args.rounds, &input, &progress)?;
@@ -192,7 +200,8 @@ pub(crate) fn run(args: &BenchArgs, rows: &[Row], shared: &[SharedRow], out: &mu
     progress.finish_and_clear();
 
     if let Some(path) = &args.plot {
-        let summaries: Vec<Record> = measured.iter().map(|measured| measured.summary.clone()).collect();
+        let summaries: Vec<Record> =
+            measured.iter().map(|measured| measured.summary.clone()).collect();
         std::fs::write(path, plot::svg(&heading(&source, &summaries), &plot::ALONE, &summaries))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -228,7 +237,10 @@ fn source(args: &BenchArgs) -> Result<(Source, Vec<u8>)> {
     let source = match args.keys.as_deref() {
         None => Source::generated(args.kind, args.n.unwrap_or(DEFAULT_N), args.seed),
         Some(STDIN) => {
-            std::io::stdin().lock().read_to_end(&mut input).context("cannot read the standard input")?;
+            std::io::stdin()
+                .lock()
+                .read_to_end(&mut input)
+                .context("cannot read the standard input")?;
             Source::file(STDIN, &input[..], args.n, args.seed)?
         }
         Some(path) => Source::file(path, source::open(path)?, args.n, args.seed)?,
@@ -240,7 +252,14 @@ fn source(args: &BenchArgs) -> Result<(Source, Vec<u8>)> {
 }
 
 /// Measures each structure once a round. A process that fails gives a record with the failure as its error.
-fn measure_all(rows: &[&Row], source: &Source, order: Order, rounds: u64, input: &[u8], progress: &ProgressBar) -> Result<Vec<Measured>> {
+fn measure_all(
+    rows: &[&Row],
+    source: &Source,
+    order: Order,
+    rounds: u64,
+    input: &[u8],
+    progress: &ProgressBar,
+) -> Result<Vec<Measured>> {
     let mut records: Vec<Vec<Record>> = rows.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {
         for (row, records) in rows.iter().zip(&mut records) {
@@ -300,7 +319,13 @@ fn heading(source: &Source, records: &[Record]) -> String {
     format!("{count:.0} {what}, {:.1} bytes each on average", raw / count)
 }
 
-fn print(out: &mut impl Write, args: &BenchArgs, source: &Source, rows: &[&Row], measured: &[Measured]) -> Result<()> {
+fn print(
+    out: &mut impl Write,
+    args: &BenchArgs,
+    source: &Source,
+    rows: &[&Row],
+    measured: &[Measured],
+) -> Result<()> {
     if args.json {
         return print_json(out, source.name(), measured);
     }
@@ -310,14 +335,18 @@ fn print(out: &mut impl Write, args: &BenchArgs, source: &Source, rows: &[&Row],
     let mut lines = vec![vec!["implementation".to_owned()]];
     lines[0].extend(COLUMNS.iter().map(|column| column.0.to_owned()));
     for measured in measured {
-        let cell = |column: &Column| number(&measured.summary, column.1).map_or("-".to_owned(), column.2);
-        lines.push([measured.name().to_owned()].into_iter().chain(COLUMNS.iter().map(cell)).collect());
+        let cell =
+            |column: &Column| number(&measured.summary, column.1).map_or("-".to_owned(), column.2);
+        lines.push(
+            [measured.name().to_owned()].into_iter().chain(COLUMNS.iter().map(cell)).collect(),
+        );
     }
     if let Some(base) = measured.iter().find(|measured| measured.name() == BASE) {
         for measured in measured.iter().filter(|measured| measured.name() != BASE) {
             let cell = |column: &Column| {
                 // A ratio of numbers that may be negative or 0 says nothing.
-                let comparable = !matches!(column.1, "overhead_per_key" | "mem_empty_bytes" | "errors");
+                let comparable =
+                    !matches!(column.1, "overhead_per_key" | "mem_empty_bytes" | "errors");
                 let ratio = ratio(&measured.rounds, &base.rounds, column.1).filter(|_| comparable);
                 ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}x"))
             };
@@ -329,8 +358,15 @@ fn print(out: &mut impl Write, args: &BenchArgs, source: &Source, rows: &[&Row],
     for row in rows.iter().filter(|row| !row.note.is_empty()) {
         writeln!(out, "{}: {}", row.name, row.note)?;
     }
-    let rounds = if args.rounds == 1 { "one round".to_owned() } else { format!("medians of {} rounds", args.rounds) };
-    writeln!(out, "get_many in batches of {BATCH}; scans of {SCAN} keys; rates of CPU time; {rounds}")?;
+    let rounds = if args.rounds == 1 {
+        "one round".to_owned()
+    } else {
+        format!("medians of {} rounds", args.rounds)
+    };
+    writeln!(
+        out,
+        "get_many in batches of {BATCH}; scans of {SCAN} keys; rates of CPU time; {rounds}"
+    )?;
     print_errors(out, measured)
 }
 
@@ -370,9 +406,15 @@ fn kinds(args: &BenchArgs) -> Vec<(String, Source, Order)> {
     others.chain([descending]).collect()
 }
 
-const KIND_COLUMNS: [&str; 11] = ["keys", "n", "raw/key", "bytes/key", "", "overhead/key", "", "inserts/s", "", "lookups/s", ""];
+const KIND_COLUMNS: [&str; 11] =
+    ["keys", "n", "raw/key", "bytes/key", "", "overhead/key", "", "inserts/s", "", "lookups/s", ""];
 
-fn print_kinds(out: &mut impl Write, args: &BenchArgs, kinds: &[(String, Source, Order)], measured: &[Vec<Measured>]) -> Result<()> {
+fn print_kinds(
+    out: &mut impl Write,
+    args: &BenchArgs,
+    kinds: &[(String, Source, Order)],
+    measured: &[Vec<Measured>],
+) -> Result<()> {
     let named = || kinds.iter().map(|(name, ..)| name).zip(measured);
     if args.json {
         return named().try_for_each(|(name, measured)| print_json(out, name, measured));
@@ -389,13 +431,18 @@ fn print_kinds(out: &mut impl Write, args: &BenchArgs, kinds: &[(String, Source,
 fn kind_line(name: &str, measured: &[Measured]) -> Vec<String> {
     let [ours, base] = measured else { return vec![name.to_owned()] };
     let pair = |field, print: fn(f64) -> String| {
-        let text = |measured: &Measured| number(&measured.summary, field).map_or("-".to_owned(), print);
+        let text =
+            |measured: &Measured| number(&measured.summary, field).map_or("-".to_owned(), print);
         format!("{} : {}", text(ours), text(base))
     };
-    let ratio = |field| ratio(&ours.rounds, &base.rounds, field).map_or("-".to_owned(), |ratio| format!("{ratio:.2}x"));
+    let ratio = |field| {
+        ratio(&ours.rounds, &base.rounds, field)
+            .map_or("-".to_owned(), |ratio| format!("{ratio:.2}x"))
+    };
     let n = number(&base.summary, "n").unwrap_or(0.0);
     let raw = number(&base.summary, "raw_bytes").unwrap_or(0.0) / n;
-    let difference = number(&ours.summary, "overhead_per_key").zip(number(&base.summary, "overhead_per_key"));
+    let difference =
+        number(&ours.summary, "overhead_per_key").zip(number(&base.summary, "overhead_per_key"));
     vec![
         name.to_owned(),
         large(n),
@@ -424,7 +471,9 @@ mod tests {
 
     #[test]
     fn counts() {
-        for (text, count) in [("7", 7), ("1_000", 1000), ("20k", 20_000), ("2m", 2_000_000), ("1_0M", 10_000_000)] {
+        for (text, count) in
+            [("7", 7), ("1_000", 1000), ("20k", 20_000), ("2m", 2_000_000), ("1_0M", 10_000_000)]
+        {
             assert_eq!(parse_count(text), Ok(count), "{text}");
         }
         for text in ["", "0", "k", "-1", "1.5m", "2g", "5000m", "99999999999999999999"] {
@@ -434,19 +483,39 @@ mod tests {
 
     #[test]
     fn arguments() {
-        let args = |line: &str| Cli::try_parse_from(format!("x {line}").split_whitespace()).map(|cli| cli.bench);
+        let args = |line: &str| {
+            Cli::try_parse_from(format!("x {line}").split_whitespace()).map(|cli| cli.bench)
+        };
         let default = args("").unwrap();
         assert_eq!((default.n, default.rounds, default.seed), (None, 1, 1));
         let named = args("--n 5k --impl fst,btreemap --order sorted --suite map --kinds").unwrap();
         assert_eq!((named.n, named.kinds), (Some(5000), true));
         let rows = rows();
-        let chosen: Vec<&str> = choose(&named.impls, &rows).unwrap().iter().map(|row| row.name).collect();
+        let chosen: Vec<&str> =
+            choose(&named.impls, &rows).unwrap().iter().map(|row| row.name).collect();
         assert_eq!(chosen, ["fst", "btreemap"]);
         let chosen: Vec<&str> = choose(&[], &rows).unwrap().iter().map(|row| row.name).collect();
-        let usual = ["fastart", "arenaart", "concurrent-art", "sharded-art", "btreemap", "hashbrown", "frozenlayer", "hybridstore", "fst"];
+        let usual = [
+            "fastart",
+            "arenaart",
+            "concurrent-art",
+            "sharded-art",
+            "btreemap",
+            "hashbrown",
+            "frozenlayer",
+            "hybridstore",
+            "fst",
+        ];
         assert_eq!(chosen, usual);
         assert!(choose(&["none".to_owned()], &rows).is_err());
-        for bad in ["--suite all", "--rounds 0", "--n x", "--order random", "--kind x", "--keys a --kind words"] {
+        for bad in [
+            "--suite all",
+            "--rounds 0",
+            "--n x",
+            "--order random",
+            "--kind x",
+            "--keys a --kind words",
+        ] {
             assert!(args(bad).is_err(), "{bad}");
         }
     }

@@ -8,7 +8,12 @@ pub(crate) type Panel = (&'static str, &'static str, fn(f64) -> String, bool);
 
 /// What is shown of maps for one thread.
 pub(crate) const ALONE: [Panel; 3] = [
-    ("Overhead per key, bytes", "overhead_per_key", |bytes| format!("{bytes:+.1}").replace('-', "−"), true),
+    (
+        "Overhead per key, bytes",
+        "overhead_per_key",
+        |bytes| format!("{bytes:+.1}").replace('-', "−"),
+        true,
+    ),
     ("Inserts per second", "insert_per_s", large, false),
     ("Lookups per second", "get_per_s", large, false),
 ];
@@ -53,8 +58,10 @@ pub(crate) fn svg(title: &str, panels: &[Panel], records: &[Record]) -> String {
 /// Draws a panel from height `y` on and returns where it ends.
 fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f64 {
     let &(title, field, print, less_is_better) = panel;
-    let rows: Vec<(&str, f64)> =
-        records.iter().filter_map(|record| Some((record.get("impl")?.as_str()?, number(record, field)?))).collect();
+    let rows: Vec<(&str, f64)> = records
+        .iter()
+        .filter_map(|record| Some((record.get("impl")?.as_str()?, number(record, field)?)))
+        .collect();
     let better = if less_is_better { "less is better" } else { "more is better" };
     let mut draw = |line: std::fmt::Arguments| {
         writeln!(out, "{line}").expect("a string takes all");
@@ -71,15 +78,27 @@ fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f6
     let zero = left - least * scale;
     let mut top = y + TITLE - 8.0;
     for (name, value) in rows {
-        let colour = if name.starts_with("fastart") || name.starts_with("concurrent-art") { "#1f6f8b" } else { "#b8c4cc" };
+        let colour = if name.starts_with("fastart") || name.starts_with("concurrent-art") {
+            "#1f6f8b"
+        } else {
+            "#b8c4cc"
+        };
         let length = value.abs() * scale;
         let start = if value < 0.0 { zero - length } else { zero };
-        let (number_at, anchor) = if value < 0.0 { (start - 6.0, "end") } else { (start + length + 6.0, "start") };
+        let (number_at, anchor) =
+            if value < 0.0 { (start - 6.0, "end") } else { (start + length + 6.0, "start") };
         let base = top + BAR - 5.5;
         let (name, value) = (escape(name), print(value));
-        draw(format_args!("<text x=\"{:.1}\" y=\"{base:.1}\" text-anchor=\"end\">{name}</text>", BARS.0 - 12.0));
-        draw(format_args!("<rect x=\"{start:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>"));
-        draw(format_args!("<text x=\"{number_at:.1}\" y=\"{base:.1}\" text-anchor=\"{anchor}\">{value}</text>"));
+        draw(format_args!(
+            "<text x=\"{:.1}\" y=\"{base:.1}\" text-anchor=\"end\">{name}</text>",
+            BARS.0 - 12.0
+        ));
+        draw(format_args!(
+            "<rect x=\"{start:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>"
+        ));
+        draw(format_args!(
+            "<text x=\"{number_at:.1}\" y=\"{base:.1}\" text-anchor=\"{anchor}\">{value}</text>"
+        ));
         top += STEP;
     }
     draw(format_args!(
@@ -103,8 +122,12 @@ mod tests {
     fn draws_a_bar_for_each_number() {
         let record = |value: serde_json::Value| -> Record { value.as_object().unwrap().clone() };
         let records = [
-            record(json!({"impl": "fastart", "overhead_per_key": -17.2, "insert_per_s": 1e6, "get_per_s": 2e6})),
-            record(json!({"impl": "b<tree", "overhead_per_key": 50.2, "insert_per_s": 5e5, "get_per_s": null})),
+            record(
+                json!({"impl": "fastart", "overhead_per_key": -17.2, "insert_per_s": 1e6, "get_per_s": 2e6}),
+            ),
+            record(
+                json!({"impl": "b<tree", "overhead_per_key": 50.2, "insert_per_s": 5e5, "get_per_s": null}),
+            ),
         ];
         let svg = svg("keys & values", &ALONE, &records);
         // The background and five bars.

@@ -32,7 +32,9 @@ pub(crate) fn summary(rounds: &[Record]) -> Record {
         let value = match (field.as_str(), median(numbers.clone())) {
             ("errors", _) => Value::from(numbers.iter().sum::<f64>() as u64),
             (_, None) => value.clone(),
-            (_, Some(median)) if value.is_f64() => Number::from_f64(median).map_or(Value::Null, Value::from),
+            (_, Some(median)) if value.is_f64() => {
+                Number::from_f64(median).map_or(Value::Null, Value::from)
+            }
             (_, Some(median)) => Value::from(median as i64),
         };
         summary.insert(field.clone(), value);
@@ -67,13 +69,19 @@ pub(crate) fn mebibytes(bytes: f64) -> String {
 
 /// Rows of text in columns, the first aligned to the left and the others to the right.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
-    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.chars().count()).max();
+    let width = |column| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell: &String| cell.chars().count())
+            .max()
+    };
     let widths: Vec<usize> = (0..).map_while(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
-            0 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
+        let cells =
+            row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
@@ -99,9 +107,15 @@ mod tests {
     #[test]
     fn a_summary_has_medians_and_all_errors() {
         let rounds = [
-            record(json!({"impl": "x", "rate": 3.0, "bytes": 30, "errors": 1, "none": null, "first_error": null})),
-            record(json!({"impl": "x", "rate": 1.0, "bytes": 10, "errors": 0, "none": null, "first_error": "e"})),
-            record(json!({"impl": "x", "rate": 2.5, "bytes": 20, "errors": 2, "none": null, "first_error": "f"})),
+            record(
+                json!({"impl": "x", "rate": 3.0, "bytes": 30, "errors": 1, "none": null, "first_error": null}),
+            ),
+            record(
+                json!({"impl": "x", "rate": 1.0, "bytes": 10, "errors": 0, "none": null, "first_error": "e"}),
+            ),
+            record(
+                json!({"impl": "x", "rate": 2.5, "bytes": 20, "errors": 2, "none": null, "first_error": "f"}),
+            ),
         ];
         let expected = json!({"impl": "x", "rate": 2.5, "bytes": 20, "errors": 3, "none": null, "first_error": "e"});
         assert_eq!(summary(&rounds), record(expected));
@@ -120,7 +134,10 @@ mod tests {
 
     #[test]
     fn numbers_and_columns() {
-        assert_eq!([0.0, 12.0, 1500.0, 2.5e6, 123.4e6].map(large), ["0", "12", "1.50 k", "2.50 M", "123 M"]);
+        assert_eq!(
+            [0.0, 12.0, 1500.0, 2.5e6, 123.4e6].map(large),
+            ["0", "12", "1.50 k", "2.50 M", "123 M"]
+        );
         let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "−".into()]];
         assert_eq!(table(&rows), "a    bb\nccc   −\n");
     }

@@ -54,9 +54,15 @@ pub(crate) fn rows() -> Vec<SharedRow> {
     vec![
         SharedRow::of::<ConcurrentArt>("concurrent-art", ""),
         SharedRow::of::<ShardedArt>("sharded-art", "64 shards, which arise as the map grows"),
-        SharedRow::of::<HybridStore>("hybridstore", "from an empty one, compacted in the background"),
+        SharedRow::of::<HybridStore>(
+            "hybridstore",
+            "from an empty one, compacted in the background",
+        ),
         SharedRow::of::<Locked>("rwlock-btreemap", "parking_lot::RwLock<BTreeMap<Box<[u8]>, u64>>"),
-        SharedRow::of::<Skip>("crossbeam-skiplist", "SkipMap<Box<[u8]>, AtomicU64>; values are changed in place"),
+        SharedRow::of::<Skip>(
+            "crossbeam-skiplist",
+            "SkipMap<Box<[u8]>, AtomicU64>; values are changed in place",
+        ),
     ]
 }
 
@@ -177,7 +183,9 @@ impl SharedIndex for Locked {
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
         let map = self.0.read();
-        map.range::<[u8], _>((Included(from), Unbounded)).take(count).for_each(|(key, value)| visit(key, *value));
+        map.range::<[u8], _>((Included(from), Unbounded))
+            .take(count)
+            .for_each(|(key, value)| visit(key, *value));
     }
 }
 
@@ -207,6 +215,8 @@ impl SharedIndex for Skip {
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
         let range = self.0.range::<[u8], _>((Included(from), Unbounded));
-        range.take(count).for_each(|entry| visit(entry.key(), entry.value().load(std::sync::atomic::Ordering::Acquire)));
+        range.take(count).for_each(|entry| {
+            visit(entry.key(), entry.value().load(std::sync::atomic::Ordering::Acquire))
+        });
     }
 }

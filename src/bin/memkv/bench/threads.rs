@@ -212,7 +212,8 @@ impl<I: SharedIndex> Bench<'_, I> {
             Workload::Latest | Workload::Scans if rng.below(20) == 0 => self.further(rng),
             Workload::Latest => {
                 // Not the very last, which other threads are inserting.
-                let last = self.next.load(Relaxed).min(self.keys.len()).saturating_sub(4 * GROUP).max(1);
+                let last =
+                    self.next.load(Relaxed).min(self.keys.len()).saturating_sub(4 * GROUP).max(1);
                 read((last - 1).saturating_sub(self.zipf.rank(rng)).min(self.loaded.max(last) - 1))
             }
             Workload::Scans => (zipf(rng), Operation::Scan(1 + rng.below(SCAN as u64) as usize)),
@@ -222,7 +223,9 @@ impl<I: SharedIndex> Bench<'_, I> {
             }
             Workload::Hot => (self.strewn(rng.below(HOT as u64) as usize), Operation::Add),
             Workload::ScansBesideWriter if thread == 0 && rng.below(2) == 0 => self.further(rng),
-            Workload::ScansBesideWriter if thread == 0 => (self.any(rng), Operation::Insert(rng.next())),
+            Workload::ScansBesideWriter if thread == 0 => {
+                (self.any(rng), Operation::Insert(rng.next()))
+            }
             Workload::ScansBesideWriter => (self.any(rng), Operation::Scan(SCAN)),
         }
     }
@@ -237,7 +240,12 @@ impl<I: SharedIndex> Bench<'_, I> {
     }
 
     /// Runs a workload for a while: the rate, the latencies, and how many changes in a million operations began again.
-    fn run(&self, workload: Workload, threads: usize, time: Duration) -> Result<(f64, Histogram<u64>, Option<f64>)> {
+    fn run(
+        &self,
+        workload: Workload,
+        threads: usize,
+        time: Duration,
+    ) -> Result<(f64, Histogram<u64>, Option<f64>)> {
         let restarts = I::restarts();
         // The rate and the latencies of scans beside a writer are those of the scans.
         let writer = workload == Workload::ScansBesideWriter;
@@ -248,7 +256,8 @@ impl<I: SharedIndex> Bench<'_, I> {
         thread::scope(|scope| -> Result<()> {
             let (barrier, stop) = (&barrier, &stop);
             let work = move |t: usize| -> Result<(u64, Histogram<u64>)> {
-                let (mut rng, mut latencies, mut done) = (Rng::new(hash(self.seed, t as u64)), histogram()?, 0);
+                let (mut rng, mut latencies, mut done) =
+                    (Rng::new(hash(self.seed, t as u64)), histogram()?, 0);
                 let mut group = Group::default();
                 barrier.wait();
                 // Once at least, however late a thread gets its turn.
@@ -256,7 +265,10 @@ impl<I: SharedIndex> Bench<'_, I> {
                     group.fill(self.keys, (0..GROUP).map(|_| self.choose(workload, t, &mut rng)));
                     let mut operations = group.iter();
                     let begin = Instant::now();
-                    operations.by_ref().take(1).for_each(|(key, operation)| self.perform(key, operation));
+                    operations
+                        .by_ref()
+                        .take(1)
+                        .for_each(|(key, operation)| self.perform(key, operation));
                     latencies.saturating_record(begin.elapsed().as_nanos() as u64);
                     operations.for_each(|(key, operation)| self.perform(key, operation));
                     done += GROUP as u64;
@@ -271,7 +283,8 @@ impl<I: SharedIndex> Bench<'_, I> {
             thread::sleep(time);
             stop.store(true, Relaxed);
             for (t, handle) in handles.into_iter().enumerate() {
-                let (count, latencies) = handle.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+                let (count, latencies) =
+                    handle.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
                 if !(writer && t == 0) {
                     done += count;
                     all.add(latencies)?;
@@ -280,7 +293,9 @@ impl<I: SharedIndex> Bench<'_, I> {
             elapsed = begin.elapsed().as_secs_f64();
             Ok(())
         })?;
-        let restarts = restarts.zip(I::restarts()).map(|(before, after)| (after - before) as f64 * 1e6 / (done.max(1)) as f64);
+        let restarts = restarts
+            .zip(I::restarts())
+            .map(|(before, after)| (after - before) as f64 * 1e6 / (done.max(1)) as f64);
         Ok((done as f64 / elapsed, all, restarts))
     }
 
@@ -316,7 +331,8 @@ impl<I: SharedIndex> Bench<'_, I> {
                     let mut rng = Rng::new(hash(self.seed, t as u64));
                     while !stop.load(Relaxed) {
                         // Each thread has keys of its own.
-                        let i = rng.below((self.loaded / threads).max(1) as u64) as usize * threads + t;
+                        let i =
+                            rng.below((self.loaded / threads).max(1) as u64) as usize * threads + t;
                         let key = self.keys.get(i % self.loaded);
                         self.map.remove(key);
                         self.map.insert(key, value_of(i % self.loaded));
@@ -353,7 +369,10 @@ pub(crate) fn measure<I: SharedIndex>(job: &Job) -> Result<Outcome> {
     let (keys, _) = job.source.load()?;
     // The keys sorted and without duplicates, then strewn.
     let sorted = keys.sorted();
-    let mut distinct: Vec<u32> = sorted.chunk_by(|&a, &b| keys.get(a as usize) == keys.get(b as usize)).map(|equal| equal[0]).collect();
+    let mut distinct: Vec<u32> = sorted
+        .chunk_by(|&a, &b| keys.get(a as usize) == keys.get(b as usize))
+        .map(|equal| equal[0])
+        .collect();
     let seed = hash(job.source.seed, job.round);
     Rng::new(seed).shuffle(&mut distinct);
     let keys = keys.select(&distinct);
@@ -362,20 +381,25 @@ pub(crate) fn measure<I: SharedIndex>(job: &Job) -> Result<Outcome> {
     let zipf = Zipf::new(loaded);
     let before = allocated()?;
     let map = I::new();
-    let bench = Bench { map: &map, keys: &keys, loaded, next: loaded.into(), zipf, seed, errors: 0.into() };
+    let bench =
+        Bench { map: &map, keys: &keys, loaded, next: loaded.into(), zipf, seed, errors: 0.into() };
     let mut outcome = Outcome { n: loaded, raw_bytes, ..Outcome::default() };
     outcome.numbers.insert("load_per_s".to_owned(), bench.load(job.threads).into());
     map.settle();
     outcome.overhead_per_key = ((allocated()? - before) - raw_bytes as i64) as f64 / loaded as f64;
     (0..loaded).step_by(7).for_each(|i| bench.note(map.get(keys.get(i)) == Some(value_of(i))));
     for (name, workload) in WORKLOADS {
-        let (rate, latencies, restarts) = bench.run(workload, job.threads, Duration::from_millis(job.millis))?;
+        let (rate, latencies, restarts) =
+            bench.run(workload, job.threads, Duration::from_millis(job.millis))?;
         outcome.numbers.insert(format!("{name}_per_s"), rate.into());
         if let Some(restarts) = restarts {
             outcome.numbers.insert(format!("{name}_restarts_per_million"), restarts.into());
         }
         for (percentile, at) in [("p50", 50.0), ("p99", 99.0), ("p999", 99.9), ("max", 100.0)] {
-            outcome.numbers.insert(format!("{name}_{percentile}_ns"), latencies.value_at_percentile(at).into());
+            outcome.numbers.insert(
+                format!("{name}_{percentile}_ns"),
+                latencies.value_at_percentile(at).into(),
+            );
         }
     }
     for (field, pinned) in [("retired_peak", false), ("retired_peak_pinned", true)] {
@@ -388,22 +412,37 @@ pub(crate) fn measure<I: SharedIndex>(job: &Job) -> Result<Outcome> {
 }
 
 /// Runs the suite and returns whether all results were right.
-pub(super) fn run(args: &BenchArgs, rows: &[SharedRow], source: &Source, out: &mut impl Write) -> Result<bool> {
+pub(super) fn run(
+    args: &BenchArgs,
+    rows: &[SharedRow],
+    source: &Source,
+    out: &mut impl Write,
+) -> Result<bool> {
     let chosen: Vec<&SharedRow> = match &args.impls[..] {
         [] => rows.iter().collect(),
         names => {
             let known = || rows.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
             let find = |name: &String| {
-                rows.iter().find(|row| row.name == name).with_context(|| format!("no structure is called {name:?}; there are {}", known()))
+                rows.iter().find(|row| row.name == name).with_context(|| {
+                    format!("no structure is called {name:?}; there are {}", known())
+                })
             };
             names.iter().map(find).collect::<Result<_>>()?
         }
     };
-    let mut results: Vec<(&SharedRow, usize, Vec<Record>)> =
-        chosen.iter().flat_map(|&row| args.threads.iter().map(move |&threads| (row, threads.into(), Vec::new()))).collect();
+    let mut results: Vec<(&SharedRow, usize, Vec<Record>)> = chosen
+        .iter()
+        .flat_map(|&row| args.threads.iter().map(move |&threads| (row, threads.into(), Vec::new())))
+        .collect();
     for round in 0..args.rounds {
         for (row, threads, records) in &mut results {
-            let job = Job { row: row.name.to_owned(), source: source.clone(), threads: *threads, round, millis: args.millis };
+            let job = Job {
+                row: row.name.to_owned(),
+                source: source.clone(),
+                threads: *threads,
+                round,
+                millis: args.millis,
+            };
             let mut record = Record::new();
             record.insert("impl".to_owned(), row.name.into());
             record.insert("threads".to_owned(), (*threads).into());
@@ -417,16 +456,21 @@ pub(super) fn run(args: &BenchArgs, rows: &[SharedRow], source: &Source, out: &m
             records.push(record);
         }
     }
-    let results: Vec<(&SharedRow, usize, Record)> = results.into_iter().map(|(row, t, rounds)| (row, t, summary(&rounds))).collect();
+    let results: Vec<(&SharedRow, usize, Record)> =
+        results.into_iter().map(|(row, t, rounds)| (row, t, summary(&rounds))).collect();
     if let Some(path) = &args.plot {
         let bars = results.iter().map(|(row, threads, record)| {
             let mut bar = record.clone();
             bar.insert("impl".to_owned(), format!("{}, {threads}", row.name).into());
             bar
         });
-        let title = format!("{} of {} keys by threads, operations a second", source.name(), source.n);
-        std::fs::write(path, super::plot::svg(&title, &super::plot::SHARED, &bars.collect::<Vec<_>>()))
-            .with_context(|| path.display().to_string())?;
+        let title =
+            format!("{} of {} keys by threads, operations a second", source.name(), source.n);
+        std::fs::write(
+            path,
+            super::plot::svg(&title, &super::plot::SHARED, &bars.collect::<Vec<_>>()),
+        )
+        .with_context(|| path.display().to_string())?;
     }
     if args.json {
         for (.., record) in &results {
@@ -438,13 +482,30 @@ pub(super) fn run(args: &BenchArgs, rows: &[SharedRow], source: &Source, out: &m
     Ok(results.iter().all(|(.., record)| number(record, "errors") == Some(0.0)))
 }
 
-fn print(args: &BenchArgs, source: &Source, results: &[(&SharedRow, usize, Record)], out: &mut impl Write) -> Result<()> {
-    writeln!(out, "{}: {} keys, nine tenths of them loaded; {} ms a workload\n", source.name(), source.n, args.millis)?;
-    let mut lines = vec![vec!["operations/s".to_owned(), "threads".to_owned(), "overhead/key".to_owned(), "load".to_owned()]];
+fn print(
+    args: &BenchArgs,
+    source: &Source,
+    results: &[(&SharedRow, usize, Record)],
+    out: &mut impl Write,
+) -> Result<()> {
+    writeln!(
+        out,
+        "{}: {} keys, nine tenths of them loaded; {} ms a workload\n",
+        source.name(),
+        source.n,
+        args.millis
+    )?;
+    let mut lines = vec![vec![
+        "operations/s".to_owned(),
+        "threads".to_owned(),
+        "overhead/key".to_owned(),
+        "load".to_owned(),
+    ]];
     lines[0].extend(WORKLOADS.iter().map(|(name, _)| (*name).to_owned()));
     lines[0].push("errors".to_owned());
     for (row, threads, record) in results {
-        let first = results.iter().find(|(other, ..)| other.name == row.name).map(|(.., record)| record);
+        let first =
+            results.iter().find(|(other, ..)| other.name == row.name).map(|(.., record)| record);
         // The rate, and how many times that of the first number of threads it is.
         let rate = |name: &str| {
             let field = format!("{name}_per_s");
@@ -455,7 +516,12 @@ fn print(args: &BenchArgs, source: &Source, results: &[(&SharedRow, usize, Recor
         let cell = |text: Option<String>| text.unwrap_or("-".to_owned());
         let mut line = vec![row.name.to_owned(), threads.to_string()];
         line.push(cell(number(record, "overhead_per_key").map(|bytes| format!("{bytes:+.1}"))));
-        line.extend(["load"].into_iter().chain(WORKLOADS.iter().map(|(name, _)| *name)).map(|name| cell(rate(name))));
+        line.extend(
+            ["load"]
+                .into_iter()
+                .chain(WORKLOADS.iter().map(|(name, _)| *name))
+                .map(|name| cell(rate(name))),
+        );
         line.push(cell(number(record, "errors").map(|errors| format!("{errors:.0}"))));
         lines.push(line);
     }
@@ -464,35 +530,48 @@ fn print(args: &BenchArgs, source: &Source, results: &[(&SharedRow, usize, Recor
     lines[0].extend(WORKLOADS.iter().map(|(name, _)| (*name).to_owned()));
     for (row, threads, record) in results {
         let micros = |name: &str, what: &str| {
-            number(record, &format!("{name}_{what}_ns")).map_or("-".to_owned(), |ns| format!("{:.1}", ns / 1000.0))
+            number(record, &format!("{name}_{what}_ns"))
+                .map_or("-".to_owned(), |ns| format!("{:.1}", ns / 1000.0))
         };
         let mut line = vec![row.name.to_owned(), threads.to_string()];
-        line.extend(WORKLOADS.iter().map(|(name, _)| ["p50", "p99", "p999", "max"].map(|what| micros(name, what)).join(" / ")));
+        line.extend(WORKLOADS.iter().map(|(name, _)| {
+            ["p50", "p99", "p999", "max"].map(|what| micros(name, what)).join(" / ")
+        }));
         lines.push(line);
     }
     writeln!(out, "{}", table(&lines))?;
     let mut lines = vec![vec!["restarts per million".to_owned(), "threads".to_owned()]];
     lines[0].extend(WORKLOADS.iter().map(|(name, _)| (*name).to_owned()));
     lines[0].extend(["retired, MiB".to_owned(), "with a reader pinned".to_owned()]);
-    for (row, threads, record) in results.iter().filter(|(.., record)| record.contains_key("retired_peak")) {
+    for (row, threads, record) in
+        results.iter().filter(|(.., record)| record.contains_key("retired_peak"))
+    {
         let cell = |field: &str, unit: f64, digits: usize| {
-            number(record, field).map_or("-".to_owned(), |value| format!("{:.digits$}", value / unit))
+            number(record, field)
+                .map_or("-".to_owned(), |value| format!("{:.digits$}", value / unit))
         };
         let mut line = vec![row.name.to_owned(), threads.to_string()];
-        line.extend(WORKLOADS.iter().map(|(name, _)| cell(&format!("{name}_restarts_per_million"), 1.0, 0)));
+        line.extend(
+            WORKLOADS.iter().map(|(name, _)| cell(&format!("{name}_restarts_per_million"), 1.0, 0)),
+        );
         line.extend(["retired_peak", "retired_peak_pinned"].map(|field| cell(field, 1048576.0, 1)));
         lines.push(line);
     }
     if lines.len() > 1 {
         writeln!(out, "{}", table(&lines))?;
-        writeln!(out, "Retired at most while all threads remove and insert for {} ms.\n", PINNED.as_millis())?;
+        writeln!(
+            out,
+            "Retired at most while all threads remove and insert for {} ms.\n",
+            PINNED.as_millis()
+        )?;
     }
     for (row, threads, record) in results {
         if let Some(error) = record.get("first_error").and_then(|error| error.as_str()) {
             writeln!(out, "{} at {threads}: wrong: {error}", row.name)?;
         }
     }
-    let mut noted: Vec<_> = results.iter().map(|(row, ..)| row).filter(|row| !row.note.is_empty()).collect();
+    let mut noted: Vec<_> =
+        results.iter().map(|(row, ..)| row).filter(|row| !row.note.is_empty()).collect();
     noted.dedup_by_key(|row| row.name);
     for row in noted {
         writeln!(out, "{}: {}", row.name, row.note)?;

@@ -72,7 +72,8 @@ impl Automaton for Fuzzy {
     type State = State;
 
     fn start(&self) -> State {
-        let mut state = State { count: 0, column: [self.distance as u8 + 1; BAND], bytes: [0; 4], pending: 0 };
+        let mut state =
+            State { count: 0, column: [self.distance as u8 + 1; BAND], bytes: [0; 4], pending: 0 };
         for i in 0..=2 * self.distance {
             if let Some(place) = self.place(&state, i) {
                 state.column[i] = place as u8;
@@ -138,7 +139,13 @@ mod tests {
     /// The characters of a text, as they are defined above, by another way.
     fn characters(text: &[u8]) -> Vec<u32> {
         text.utf8_chunks()
-            .flat_map(|chunk| chunk.valid().chars().map(u32::from).chain(chunk.invalid().iter().map(|&byte| lone(byte))))
+            .flat_map(|chunk| {
+                chunk
+                    .valid()
+                    .chars()
+                    .map(u32::from)
+                    .chain(chunk.invalid().iter().map(|&byte| lone(byte)))
+            })
             .collect()
     }
 
@@ -156,7 +163,15 @@ mod tests {
     }
 
     fn random(rng: &mut Rng) -> Vec<u8> {
-        let parts: [&[u8]; 7] = [b"a", b"b", "\u{e4}".as_bytes(), "\u{20ac}".as_bytes(), "\u{1f600}".as_bytes(), b"\xE2\x82", b"\xFF"];
+        let parts: [&[u8]; 7] = [
+            b"a",
+            b"b",
+            "\u{e4}".as_bytes(),
+            "\u{20ac}".as_bytes(),
+            "\u{1f600}".as_bytes(),
+            b"\xE2\x82",
+            b"\xFF",
+        ];
         (0..rng.below(9)).flat_map(|_| parts[rng.below(7) as usize]).copied().collect()
     }
 
@@ -176,7 +191,11 @@ mod tests {
                     assert!(could || !fuzzy.can_match(&state));
                     could = fuzzy.can_match(&state);
                 }
-                assert_eq!(fuzzy.is_match(&state), edits <= most.into(), "{text:x?} {key:x?} {most}");
+                assert_eq!(
+                    fuzzy.is_match(&state),
+                    edits <= most.into(),
+                    "{text:x?} {key:x?} {most}"
+                );
                 assert!(could || edits > most.into(), "{text:x?} {key:x?} {most}");
             }
         }
@@ -184,11 +203,17 @@ mod tests {
 
     #[test]
     fn finds_long_keys_in_a_layer() {
-        let keys: Vec<String> = (0..400).map(|i| format!("https://example.org/{}/{i:06}", "long-".repeat(20))).collect();
+        let keys: Vec<String> = (0..400)
+            .map(|i| format!("https://example.org/{}/{i:06}", "long-".repeat(20)))
+            .collect();
         let layer = FrozenLayer::from_unsorted(keys.iter().map(|key| (key, 0)).collect()).unwrap();
         for most in [0, 1, 3, 7] {
-            let found: Vec<Vec<u8>> = layer.search(Fuzzy::new(keys[123].as_bytes(), most)).map(|(key, _)| key).collect();
-            let near = |key: &&String| distance(&characters(key.as_bytes()), &characters(keys[123].as_bytes())) <= most.into();
+            let found: Vec<Vec<u8>> =
+                layer.search(Fuzzy::new(keys[123].as_bytes(), most)).map(|(key, _)| key).collect();
+            let near = |key: &&String| {
+                distance(&characters(key.as_bytes()), &characters(keys[123].as_bytes()))
+                    <= most.into()
+            };
             assert!(found.iter().eq(keys.iter().filter(near).map(|key| key.as_bytes())), "{most}");
         }
     }

@@ -46,12 +46,18 @@ pub(super) struct Arena {
 impl Arena {
     /// An arena that takes at most `room` bytes. What is not used is not resident.
     pub(super) fn with_room(room: usize) -> Self {
-        Self { bytes: Vec::with_capacity(room), entries: Vec::with_capacity(room / size_of::<Entry>()), room }
+        Self {
+            bytes: Vec::with_capacity(room),
+            entries: Vec::with_capacity(room / size_of::<Entry>()),
+            room,
+        }
     }
 
     /// Adds a record, if there is room for it.
     pub(super) fn push(&mut self, key: &[u8], value: u64) -> bool {
-        if self.bytes.len() + self.entries.len() * size_of::<Entry>() + key.len() + ENTRY > self.room {
+        if self.bytes.len() + self.entries.len() * size_of::<Entry>() + key.len() + ENTRY
+            > self.room
+        {
             return false;
         }
         self.entries.push(Entry { word: 0, at: self.bytes.len() });
@@ -195,7 +201,10 @@ mod tests {
     #[test]
     fn large_groups_are_sorted_in_parallel() {
         let keys: Vec<Vec<u8>> = (0..60_000u64)
-            .map(|i| format!("https://www.example.org/{:016x}", i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).into_bytes())
+            .map(|i| {
+                format!("https://www.example.org/{:016x}", i.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+                    .into_bytes()
+            })
             .collect();
         check(&keys);
     }

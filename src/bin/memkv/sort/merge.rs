@@ -29,10 +29,21 @@ pub(crate) struct Merger<'a> {
 const NONE: usize = usize::MAX;
 
 impl<'a> Merger<'a> {
-    pub(crate) fn new(sources: Vec<Box<dyn Source + 'a>>, on_duplicate: OnDuplicate) -> Result<Self> {
+    pub(crate) fn new(
+        sources: Vec<Box<dyn Source + 'a>>,
+        on_duplicate: OnDuplicate,
+    ) -> Result<Self> {
         let count = sources.len();
         let (losers, winner) = (vec![NONE; count], 0);
-        let mut merger = Self { sources, ended: vec![false; count], losers, winner, on_duplicate, key: Vec::new(), taken: 0 };
+        let mut merger = Self {
+            sources,
+            ended: vec![false; count],
+            losers,
+            winner,
+            on_duplicate,
+            key: Vec::new(),
+            taken: 0,
+        };
         for source in 0..count {
             merger.ended[source] = !merger.sources[source].advance()?;
         }
@@ -137,7 +148,10 @@ mod tests {
                 sources.push(records);
             }
             for (rule, expected) in [(OnDuplicate::First, first), (OnDuplicate::Last, last)] {
-                let boxed = sources.iter().map(|records| Box::new(Listed(records.clone(), 0)) as Box<dyn Source>).collect();
+                let boxed = sources
+                    .iter()
+                    .map(|records| Box::new(Listed(records.clone(), 0)) as Box<dyn Source>)
+                    .collect();
                 let mut merger = Merger::new(boxed, rule).unwrap();
                 let mut merged = Vec::new();
                 while let Some((key, value)) = merger.next().unwrap() {

@@ -54,7 +54,13 @@ impl OnDuplicate {
             Self::Last => Ok(later),
             Self::Sum => {
                 let sum = earlier.checked_add(later);
-                sum.with_context(|| format!("the sum of the values of \"{}\" is over {}", key.escape_ascii(), u64::MAX))
+                sum.with_context(|| {
+                    format!(
+                        "the sum of the values of \"{}\" is over {}",
+                        key.escape_ascii(),
+                        u64::MAX
+                    )
+                })
             }
             Self::Error => bail!("the key \"{}\" is there more than once", key.escape_ascii()),
         }
@@ -98,11 +104,17 @@ impl Sorter {
         Self::with_fan_in(memory, folder, on_duplicate, FAN_IN)
     }
 
-    fn with_fan_in(memory: usize, folder: PathBuf, on_duplicate: OnDuplicate, fan_in: usize) -> Self {
+    fn with_fan_in(
+        memory: usize,
+        folder: PathBuf,
+        on_duplicate: OnDuplicate,
+        fan_in: usize,
+    ) -> Self {
         // One arena is filled while the other is spilled.
         let (buffers, room) = (memory / 8, memory / 16 * 7);
         let sample = Sample::new((memory / 16).min(16 << 20));
-        let spills = Some(Spills { folder, on_duplicate, buffers, fan_in, runs: Vec::new(), sample });
+        let spills =
+            Some(Spills { folder, on_duplicate, buffers, fan_in, runs: Vec::new(), sample });
         Self { arena: Arena::with_room(room), room, spills, busy: None }
     }
 
@@ -155,7 +167,8 @@ impl Sorter {
         self.arena.offer_to(&mut spills.sample);
         let many = !spills.runs.is_empty() || self.arena.bytes() > LARGE;
         let sample = many.then_some(spills.sample);
-        let records = spills.runs.iter().map(|run| run.records).sum::<u64>() + self.arena.count() as u64;
+        let records =
+            spills.runs.iter().map(|run| run.records).sum::<u64>() + self.arena.count() as u64;
         let mut sources = readers(spills.runs, spills.buffers)?;
         sources.push(Box::new(self.arena.into_source()));
         Ok(Sorted { merger: Merger::new(sources, spills.on_duplicate)?, records, sample })
@@ -185,7 +198,9 @@ impl Spills {
 
 fn readers(runs: Vec<Run>, buffers: usize) -> Result<Vec<Box<dyn Source>>> {
     let each = (buffers / runs.len().max(1)).clamp(4 << 10, 1 << 20);
-    runs.into_iter().map(|run| Ok(Box::new(RunReader::new(run, each)?) as Box<dyn Source>)).collect()
+    runs.into_iter()
+        .map(|run| Ok(Box::new(RunReader::new(run, each)?) as Box<dyn Source>))
+        .collect()
 }
 
 #[cfg(test)]
@@ -196,7 +211,12 @@ mod tests {
 
     type Records = Vec<(Vec<u8>, u64)>;
 
-    fn sorted(records: &Records, memory: usize, on_duplicate: OnDuplicate, fan_in: usize) -> anyhow::Result<(Records, bool)> {
+    fn sorted(
+        records: &Records,
+        memory: usize,
+        on_duplicate: OnDuplicate,
+        fan_in: usize,
+    ) -> anyhow::Result<(Records, bool)> {
         let mut sorter = Sorter::with_fan_in(memory, std::env::temp_dir(), on_duplicate, fan_in);
         for (key, value) in records {
             sorter.push(key, *value)?;
@@ -216,7 +236,9 @@ mod tests {
         let mut rng = Rng::new(5);
         let mut records = Records::new();
         for _ in 0..count {
-            let mut key = [&b""[..], b"https://www.", b"\0\0\0\0\0\0\0\0\0\0", &[0xFF; 15]][rng.below(4) as usize].to_vec();
+            let mut key = [&b""[..], b"https://www.", b"\0\0\0\0\0\0\0\0\0\0", &[0xFF; 15]]
+                [rng.below(4) as usize]
+                .to_vec();
             for _ in 0..rng.below(12) {
                 key.push(*[0, 1, b'a', b'b', 0xFE, 0xFF].get(rng.below(6) as usize).unwrap());
             }
@@ -237,13 +259,19 @@ mod tests {
             last.insert(key.clone(), *value);
             *sum.entry(key.clone()).or_insert(0) += value >> 32;
         }
-        let small: Records = records.iter().map(|(key, value)| (key.clone(), value >> 32)).collect();
+        let small: Records =
+            records.iter().map(|(key, value)| (key.clone(), value >> 32)).collect();
         // All in memory; a few runs; many runs, which are merged on the way.
-        for (memory, fan_in, spills) in [(64 << 20, 4, false), (400 << 10, 100, true), (64 << 10, 3, true)] {
+        for (memory, fan_in, spills) in
+            [(64 << 20, 4, false), (400 << 10, 100, true), (64 << 10, 3, true)]
+        {
             let check = |records, rule, expected: &BTreeMap<Vec<u8>, u64>| {
                 let (all, spilled) = sorted(records, memory, rule, fan_in).unwrap();
                 assert_eq!(spilled, spills);
-                assert!(all.iter().map(|(key, value)| (key, value)).eq(expected), "{rule:?}, {memory} bytes");
+                assert!(
+                    all.iter().map(|(key, value)| (key, value)).eq(expected),
+                    "{rule:?}, {memory} bytes"
+                );
             };
             check(&records, OnDuplicate::First, &first);
             check(&records, OnDuplicate::Last, &last);
@@ -255,18 +283,25 @@ mod tests {
     #[test]
     fn duplicates_can_be_errors() {
         for memory in [1 << 20, 4 << 10] {
-            let mut records: Records = (0..1000).map(|i| (format!("key {i}").into_bytes(), 1)).collect();
+            let mut records: Records =
+                (0..1000).map(|i| (format!("key {i}").into_bytes(), 1)).collect();
             assert_eq!(sorted(&records, memory, OnDuplicate::Error, 9).unwrap().0.len(), 1000);
             records.push((b"key 5".to_vec(), u64::MAX));
             let error = |rule| sorted(&records, memory, rule, 9).unwrap_err().to_string();
             assert_eq!(error(OnDuplicate::Error), "the key \"key 5\" is there more than once");
-            assert_eq!(error(OnDuplicate::Sum), "the sum of the values of \"key 5\" is over 18446744073709551615");
+            assert_eq!(
+                error(OnDuplicate::Sum),
+                "the sum of the values of \"key 5\" is over 18446744073709551615"
+            );
         }
     }
 
     #[test]
     fn nothing_and_too_much() {
-        assert_eq!(sorted(&Records::new(), 1 << 20, OnDuplicate::Last, 9).unwrap(), (Records::new(), false));
+        assert_eq!(
+            sorted(&Records::new(), 1 << 20, OnDuplicate::Last, 9).unwrap(),
+            (Records::new(), false)
+        );
         let sorter = Sorter::new(64 << 10, std::env::temp_dir(), OnDuplicate::Last);
         let most = sorter.longest();
         let key = |len| vec![(vec![b'a'; len], 7)];

@@ -19,7 +19,8 @@ impl Run {
     /// Writes the records of a merger to a file in `folder`.
     pub(super) fn write(folder: &Path, merger: &mut Merger<'_>) -> Result<Self> {
         let failed = || format!("cannot write a temporary file in {}", folder.display());
-        let mut out = BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(folder).with_context(failed)?);
+        let mut out =
+            BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(folder).with_context(failed)?);
         let (mut before, mut head, mut records) = (Vec::new(), Vec::new(), 0);
         while let Some((key, value)) = merger.next()? {
             let shared = key.iter().zip(&before).take_while(|(a, b)| a == b).count();
@@ -27,7 +28,9 @@ impl Run {
             for number in [shared as u64, (key.len() - shared) as u64, value] {
                 put_varint(&mut head, number);
             }
-            out.write_all(&head).and_then(|()| out.write_all(&key[shared..])).with_context(failed)?;
+            out.write_all(&head)
+                .and_then(|()| out.write_all(&key[shared..]))
+                .with_context(failed)?;
             before.truncate(shared);
             before.extend_from_slice(&key[shared..]);
             records += 1;
@@ -48,7 +51,12 @@ pub(super) struct RunReader {
 
 impl RunReader {
     pub(super) fn new(run: Run, buffer: usize) -> Result<Self> {
-        Ok(Self { input: BufReader::with_capacity(buffer, run.file), left: run.records, key: Vec::new(), value: 0 })
+        Ok(Self {
+            input: BufReader::with_capacity(buffer, run.file),
+            left: run.records,
+            key: Vec::new(),
+            value: 0,
+        })
     }
 
     fn read(&mut self) -> Result<()> {
@@ -138,7 +146,9 @@ mod tests {
     #[test]
     fn what_is_not_a_run_is_an_error() {
         // Two records, of which the second is missing, ends early, or shares what is not there.
-        for bytes in [&[0, 1, 7, b'a'][..], &[0, 1, 7, b'a', 1, 5, 7, b'b'], &[0, 1, 7, b'a', 2, 1, 7, b'b']] {
+        for bytes in
+            [&[0, 1, 7, b'a'][..], &[0, 1, 7, b'a', 1, 5, 7, b'b'], &[0, 1, 7, b'a', 2, 1, 7, b'b']]
+        {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(bytes).unwrap();
             file.rewind().unwrap();

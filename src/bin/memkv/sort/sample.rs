@@ -29,7 +29,9 @@ impl Sample {
         }
         self.keys.push(key());
         if self.keys.raw_bytes() > self.most && self.keys.len() > BLOCK {
-            let kept: Vec<u32> = (0..self.keys.len() as u32).filter(|i| (*i as usize / BLOCK).is_multiple_of(2)).collect();
+            let kept: Vec<u32> = (0..self.keys.len() as u32)
+                .filter(|i| (*i as usize / BLOCK).is_multiple_of(2))
+                .collect();
             self.keys = self.keys.select(&kept);
             self.stride *= 2;
         }
@@ -51,11 +53,17 @@ mod tests {
             let key = i.to_be_bytes();
             sample.offer(|| &key);
         }
-        let kept: Vec<u64> = sample.iter().map(|key| u64::from_be_bytes(key.try_into().unwrap())).collect();
+        let kept: Vec<u64> =
+            sample.iter().map(|key| u64::from_be_bytes(key.try_into().unwrap())).collect();
         let blocks: Vec<u64> = kept.chunks(BLOCK).map(|block| block[0] / BLOCK as u64).collect();
         assert!((5_000..=10_000).contains(&(kept.len() * 8)), "{}", kept.len());
-        assert!(blocks.windows(2).all(|pair| pair[1] - pair[0] == blocks[1] - blocks[0]), "{blocks:?}");
-        assert!(kept.chunks(BLOCK).all(|block| block.windows(2).all(|pair| pair[1] == pair[0] + 1)));
+        assert!(
+            blocks.windows(2).all(|pair| pair[1] - pair[0] == blocks[1] - blocks[0]),
+            "{blocks:?}"
+        );
+        assert!(
+            kept.chunks(BLOCK).all(|block| block.windows(2).all(|pair| pair[1] == pair[0] + 1))
+        );
         assert!(*kept.last().unwrap() > 90_000);
     }
 }

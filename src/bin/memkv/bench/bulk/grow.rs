@@ -21,7 +21,8 @@ const RANGE: u64 = 1 << 18;
 /// Keys that are looked up at each size.
 const LOOKUPS: usize = 1_000_000;
 /// Sizes at which the map is looked at.
-const SIZES: [u64; 7] = [1_000_000, 3_000_000, 10_000_000, 30_000_000, 100_000_000, 300_000_000, 1_000_000_000];
+const SIZES: [u64; 7] =
+    [1_000_000, 3_000_000, 10_000_000, 30_000_000, 100_000_000, 300_000_000, 1_000_000_000];
 
 /// Generated keys by their numbers.
 struct Made {
@@ -49,12 +50,19 @@ impl Made {
 /// Lookups a second of CPU time, and how many were wrong.
 fn look_up(keys: &Keys, numbers: &[u64], get: impl Fn(&[u8]) -> Option<u64>) -> (f64, usize) {
     let mut timer = Timer::default();
-    let right = timer.time(|| keys.iter().zip(numbers).filter(|(key, i)| black_box(get(key)) == Some(value_of(**i as usize))).count());
+    let right = timer.time(|| {
+        keys.iter()
+            .zip(numbers)
+            .filter(|(key, i)| black_box(get(key)) == Some(value_of(**i as usize)))
+            .count()
+    });
     (keys.len() as f64 / timer.cpu().max(1e-9), keys.len() - right)
 }
 
 pub(super) fn measure(job: &Job) -> Result<Numbers> {
-    let Origin::Generated { kind } = &job.source.origin else { bail!("keys that grow are generated") };
+    let Origin::Generated { kind } = &job.source.origin else {
+        bail!("keys that grow are generated")
+    };
     let made = Made { kind: kind.parse().map_err(anyhow::Error::msg)?, seed: job.source.seed };
     let n = job.source.n;
     let mut rng = Rng::new(hash(job.source.seed, 5));
@@ -76,7 +84,10 @@ pub(super) fn measure(job: &Job) -> Result<Numbers> {
                         let keys = made.keys(from, (from + RANGE).min(to));
                         bytes.fetch_add(keys.raw_bytes() as u64, Relaxed);
                         // No handle that stays pinned while the next range is made.
-                        keys.sorted().iter().for_each(|&i| _ = map.insert(keys.get(i as usize), value_of(from as usize + i as usize)));
+                        keys.sorted().iter().for_each(|&i| {
+                            _ = map
+                                .insert(keys.get(i as usize), value_of(from as usize + i as usize))
+                        });
                     }
                 });
             }
@@ -102,7 +113,11 @@ pub(super) fn measure(job: &Job) -> Result<Numbers> {
     let mut numbers = Numbers::new();
     put(&mut numbers, "sizes", sizes);
     put(&mut numbers, "shards", lens.len());
-    put(&mut numbers, "largest", lens.iter().max().map(|&most| most as f64 * lens.len() as f64 / n as f64));
+    put(
+        &mut numbers,
+        "largest",
+        lens.iter().max().map(|&most| most as f64 * lens.len() as f64 / n as f64),
+    );
     let (held, begin) = (allocated()?, Instant::now());
     let layer = FrozenLayer::from(&map);
     put(&mut numbers, "frozen_seconds", begin.elapsed().as_secs_f64());
@@ -115,12 +130,32 @@ pub(super) fn measure(job: &Job) -> Result<Numbers> {
 }
 
 pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
-    let cell = |record: &Record, name: &str, show: fn(f64) -> String| number(record, name).map_or("-".to_owned(), show);
-    let mut lines =
-        vec![["\nkeys", "raw/key", "bytes/key", "overhead/key", "retired/key", "load keys/s", "lookups/s"].map(String::from).to_vec()];
-    let sizes = record.get("sizes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+    let cell = |record: &Record, name: &str, show: fn(f64) -> String| {
+        number(record, name).map_or("-".to_owned(), show)
+    };
+    let mut lines = vec![
+        [
+            "\nkeys",
+            "raw/key",
+            "bytes/key",
+            "overhead/key",
+            "retired/key",
+            "load keys/s",
+            "lookups/s",
+        ]
+        .map(String::from)
+        .to_vec(),
+    ];
+    let sizes = record
+        .get("sizes")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object);
     for size in sizes {
-        let overhead = number(size, "bytes_per_key").zip(number(size, "raw_per_key")).map(|(bytes, raw)| bytes - raw);
+        let overhead = number(size, "bytes_per_key")
+            .zip(number(size, "raw_per_key"))
+            .map(|(bytes, raw)| bytes - raw);
         lines.push(vec![
             cell(size, "n", large),
             cell(size, "raw_per_key", |bytes| format!("{bytes:.2}")),

@@ -27,8 +27,16 @@ pub(super) enum Way {
 
 impl Way {
     /// The first is what the others are compared with.
-    pub(super) const ALL: [Way; 8] =
-        [Way::Insert, Way::InsertSharded, Way::FromUnsorted, Way::Load, Way::LoadOne, Way::ParExtend, Way::Text, Way::File];
+    pub(super) const ALL: [Way; 8] = [
+        Way::Insert,
+        Way::InsertSharded,
+        Way::FromUnsorted,
+        Way::Load,
+        Way::LoadOne,
+        Way::ParExtend,
+        Way::Text,
+        Way::File,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -83,7 +91,10 @@ impl Map {
 pub(super) fn distinct(job: &Job, sorted: bool) -> Result<Keys> {
     let (keys, _) = job.source.load()?;
     let order = keys.sorted();
-    let mut chosen: Vec<u32> = order.chunk_by(|&a, &b| keys.get(a as usize) == keys.get(b as usize)).map(|equal| equal[0]).collect();
+    let mut chosen: Vec<u32> = order
+        .chunk_by(|&a, &b| keys.get(a as usize) == keys.get(b as usize))
+        .map(|equal| equal[0])
+        .collect();
     if !sorted {
         Rng::new(hash(job.source.seed, job.round)).shuffle(&mut chosen);
     }
@@ -98,7 +109,13 @@ pub(super) fn pairs(keys: &Keys) -> Vec<(&[u8], u64)> {
 fn insert(map: &Map, pairs: &[(&[u8], u64)], threads: usize) {
     thread::scope(|scope| {
         for t in 0..threads {
-            scope.spawn(move || pairs.iter().skip(t).step_by(threads).for_each(|&(key, value)| map.insert(key, value)));
+            scope.spawn(move || {
+                pairs
+                    .iter()
+                    .skip(t)
+                    .step_by(threads)
+                    .for_each(|&(key, value)| map.insert(key, value))
+            });
         }
     });
 }
@@ -112,9 +129,15 @@ pub(super) fn measure(job: &Job, way: Way, sorted: bool) -> Result<Numbers> {
     file.write_all(&text)?;
     drop(text);
     // Where each line begins.
-    let starts: Vec<u64> = keys.iter().scan(0, |at, key| Some(std::mem::replace(at, *at + key.len() as u64 + 1))).collect();
+    let starts: Vec<u64> = keys
+        .iter()
+        .scan(0, |at, key| Some(std::mem::replace(at, *at + key.len() as u64 + 1)))
+        .collect();
     let by_place = matches!(way, Way::Text | Way::File);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(job.threads).build().context("cannot start threads")?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(job.threads)
+        .build()
+        .context("cannot start threads")?;
     pool.broadcast(|_| ());
     let fill = || -> Result<Map> {
         Ok(match way {
@@ -126,7 +149,9 @@ pub(super) fn measure(job: &Job, way: Way, sorted: bool) -> Result<Numbers> {
                 insert(&map, &pairs, job.threads);
                 map
             }
-            Way::FromUnsorted => Map::Concurrent(pool.install(|| ConcurrentArt::from_unsorted(&pairs))?),
+            Way::FromUnsorted => {
+                Map::Concurrent(pool.install(|| ConcurrentArt::from_unsorted(&pairs))?)
+            }
             Way::Load | Way::LoadOne => {
                 let map = ShardedArt::new(if way == Way::Load { SHARDS } else { 1 });
                 pool.install(|| map.load(&pairs))?;
@@ -157,18 +182,27 @@ pub(super) fn measure(job: &Job, way: Way, sorted: bool) -> Result<Numbers> {
     map.flush();
     let index = allocated()? - before;
     let value = |i: usize| if by_place { starts[i] } else { value_of(i) };
-    let wrong = (0..keys.len()).step_by(7).filter(|&i| map.get(keys.get(i)) != Some(value(i))).count();
+    let wrong =
+        (0..keys.len()).step_by(7).filter(|&i| map.get(keys.get(i)) != Some(value(i))).count();
     let mut numbers = Numbers::new();
     put(&mut numbers, "n", keys.len());
     put(&mut numbers, "raw_bytes", keys.raw_bytes());
     put(&mut numbers, "keys_per_s", keys.len() as f64 / seconds);
-    put(&mut numbers, "overhead_per_key", (index - keys.raw_bytes() as i64) as f64 / keys.len() as f64);
+    put(
+        &mut numbers,
+        "overhead_per_key",
+        (index - keys.raw_bytes() as i64) as f64 / keys.len() as f64,
+    );
     put(&mut numbers, "errors", wrong + usize::from(map.len() != keys.len()));
     // Another time, as who watches takes a thread's time now and then.
     drop(map);
     let before = allocated()?;
     let (map, peak) = with_peak(fill)?;
     drop(map?);
-    put(&mut numbers, "peak_over_index_of_raw", (peak - before - index) as f64 / keys.raw_bytes() as f64);
+    put(
+        &mut numbers,
+        "peak_over_index_of_raw",
+        (peak - before - index) as f64 / keys.raw_bytes() as f64,
+    );
     Ok(numbers)
 }

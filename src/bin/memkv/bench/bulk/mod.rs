@@ -71,20 +71,39 @@ pub(crate) fn run_child() -> Result<()> {
 }
 
 /// The numbers of a job in one round.
-fn once(args: &BenchArgs, what: &What, source: &Source, threads: usize, round: u64) -> Result<Record> {
-    let job = Job { what: what.clone(), source: source.clone(), threads, round, millis: args.millis };
+fn once(
+    args: &BenchArgs,
+    what: &What,
+    source: &Source,
+    threads: usize,
+    round: u64,
+) -> Result<Record> {
+    let job =
+        Job { what: what.clone(), source: source.clone(), threads, round, millis: args.millis };
     child::call(CHILD, &job, &[], super::TIMEOUT).with_context(|| format!("{what:?}"))
 }
 
 /// The numbers of a job, medians over rounds.
-fn call(args: &BenchArgs, what: &What, source: &Source, threads: usize, rounds: u64) -> Result<Record> {
-    Ok(summary(&(0..rounds).map(|round| once(args, what, source, threads, round)).collect::<Result<Vec<_>>>()?))
+fn call(
+    args: &BenchArgs,
+    what: &What,
+    source: &Source,
+    threads: usize,
+    rounds: u64,
+) -> Result<Record> {
+    Ok(summary(
+        &(0..rounds)
+            .map(|round| once(args, what, source, threads, round))
+            .collect::<Result<Vec<_>>>()?,
+    ))
 }
 
 /// Every way to fill a map, in turn in each round; compared with those of the same round.
 fn loads(args: &BenchArgs, source: &Source, threads: &[usize]) -> Result<Vec<Record>> {
     let orders = load::Way::ALL.into_iter().flat_map(|way| [(way, false), (way, true)]);
-    let rows: Vec<_> = orders.flat_map(|(way, sorted)| threads.iter().map(move |&threads| (way, sorted, threads))).collect();
+    let rows: Vec<_> = orders
+        .flat_map(|(way, sorted)| threads.iter().map(move |&threads| (way, sorted, threads)))
+        .collect();
     let mut rounds = vec![Vec::new(); rows.len()];
     for round in 0..args.rounds {
         for (rounds, &(way, sorted, threads)) in rounds.iter_mut().zip(&rows) {
@@ -110,10 +129,18 @@ fn loads(args: &BenchArgs, source: &Source, threads: &[usize]) -> Result<Vec<Rec
 /// Runs the suite and returns whether all results were right.
 pub(super) fn run(args: &BenchArgs, source: &Source, out: &mut impl Write) -> Result<bool> {
     ensure!(args.impls.is_empty(), "the suite bulk has no structures to choose");
-    ensure!(args.parts.iter().all(|part| part != "external"), "the part external is one of the suite frozen");
+    ensure!(
+        args.parts.iter().all(|part| part != "external"),
+        "the part external is one of the suite frozen"
+    );
     let mut records = Vec::new();
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    let threads: Vec<usize> = args.threads.iter().map(|&threads| threads.into()).filter(|&threads| threads <= processors.max(2)).collect();
+    let threads: Vec<usize> = args
+        .threads
+        .iter()
+        .map(|&threads| threads.into())
+        .filter(|&threads| threads <= processors.max(2))
+        .collect();
     let only = |part: &str| args.parts.is_empty() || args.parts.iter().any(|name| name == part);
     let mut note = |part: &str, mut record: Record| {
         put(&mut record, "part", part);
@@ -134,7 +161,10 @@ pub(super) fn run(args: &BenchArgs, source: &Source, out: &mut impl Write) -> Re
         }
     }
     if only("grow") && matches!(source.origin, Origin::Generated { .. }) {
-        note("grow", call(args, &What::Grow, source, threads.iter().copied().max().unwrap_or(1), 1)?);
+        note(
+            "grow",
+            call(args, &What::Grow, source, threads.iter().copied().max().unwrap_or(1), 1)?,
+        );
     }
     let right = records.iter().all(|record| number(record, "errors") == Some(0.0));
     if args.json {
@@ -146,14 +176,32 @@ pub(super) fn run(args: &BenchArgs, source: &Source, out: &mut impl Write) -> Re
 }
 
 fn print(source: &Source, records: &[Record], out: &mut impl Write) -> Result<()> {
-    let of = |part: &'static str| records.iter().filter(move |record| record.get("part").and_then(|name| name.as_str()) == Some(part));
-    let text = |record: &Record, name: &str| record.get(name).and_then(|text| text.as_str()).unwrap_or("-").to_owned();
-    let cell = |record: &Record, name: &str, show: fn(f64) -> String| number(record, name).map_or("-".to_owned(), show);
+    let of = |part: &'static str| {
+        records
+            .iter()
+            .filter(move |record| record.get("part").and_then(|name| name.as_str()) == Some(part))
+    };
+    let text = |record: &Record, name: &str| {
+        record.get(name).and_then(|text| text.as_str()).unwrap_or("-").to_owned()
+    };
+    let cell = |record: &Record, name: &str, show: fn(f64) -> String| {
+        number(record, name).map_or("-".to_owned(), show)
+    };
     writeln!(out, "{}: {} keys, seed {}; {SHARDS} shards\n", source.name(), source.n, source.seed)?;
     let mut lines = vec![
-        ["load", "order", "threads", "keys/s", "of one thread", "of inserts", "overhead/key", "peak over index, of raw keys", "errors"]
-            .map(String::from)
-            .to_vec(),
+        [
+            "load",
+            "order",
+            "threads",
+            "keys/s",
+            "of one thread",
+            "of inserts",
+            "overhead/key",
+            "peak over index, of raw keys",
+            "errors",
+        ]
+        .map(String::from)
+        .to_vec(),
     ];
     for record in of("load") {
         lines.push(vec![

@@ -37,7 +37,9 @@ pub(super) fn routing(job: &Job) -> Result<Numbers> {
         }
         let hits: Vec<&[u8]> = hits.iter().collect();
         let misses: Vec<&[u8]> = misses.iter().collect();
-        let fold = |values: &mut dyn Iterator<Item = Option<u64>>| values.flatten().fold(0, u64::wrapping_add);
+        let fold = |values: &mut dyn Iterator<Item = Option<u64>>| {
+            values.flatten().fold(0, u64::wrapping_add)
+        };
         let (of_whole, of_sharded) = (whole.pin(), sharded.pin());
         let a: [&dyn Fn() -> u64; 5] = [
             &|| fold(&mut hits.iter().map(|key| whole.get(key))),
@@ -84,7 +86,8 @@ pub(super) fn balance(job: &Job) -> Result<Numbers> {
     map.load(&pairs(&keys))?;
     let shards = map.shards();
     let largest = |of: &dyn Fn(usize) -> usize| {
-        let (most, sum) = (0..shards.len()).fold((0, 0), |(most, sum), i| (most.max(of(i)), sum + of(i)));
+        let (most, sum) =
+            (0..shards.len()).fold((0, 0), |(most, sum), i| (most.max(of(i)), sum + of(i)));
         most as f64 * shards.len() as f64 / sum.max(1) as f64
     };
     let mut numbers = Numbers::new();
@@ -104,28 +107,30 @@ pub(super) fn split(job: &Job) -> Result<Numbers> {
     let mut sorted: Vec<&[u8]> = keys.iter().collect();
     sorted.sort_unstable();
     let (mut numbers, mut errors) = (Numbers::new(), 0usize);
-    let mut read = |name: &str, beside: &(dyn Fn(&AtomicBool) + Sync), least: Duration| -> Result<()> {
-        let (done, mut latencies) = (AtomicBool::new(false), Histogram::<u64>::new_with_max(60_000_000_000, 3)?);
-        thread::scope(|scope| {
-            let other = scope.spawn(|| beside(&done));
-            let (mut rng, begin) = (Rng::new(hash(job.source.seed, 3)), Instant::now());
-            // Beside a split for as long as it takes.
-            while begin.elapsed() < least || name == "split" && !other.is_finished() {
-                for _ in 0..64 {
-                    let i = rng.below(keys.len() as u64) as usize;
-                    let begin = Instant::now();
-                    let found = map.get(keys.get(i));
-                    latencies.saturating_record(begin.elapsed().as_nanos() as u64);
-                    errors += usize::from(found != Some(value_of(i)));
+    let mut read =
+        |name: &str, beside: &(dyn Fn(&AtomicBool) + Sync), least: Duration| -> Result<()> {
+            let (done, mut latencies) =
+                (AtomicBool::new(false), Histogram::<u64>::new_with_max(60_000_000_000, 3)?);
+            thread::scope(|scope| {
+                let other = scope.spawn(|| beside(&done));
+                let (mut rng, begin) = (Rng::new(hash(job.source.seed, 3)), Instant::now());
+                // Beside a split for as long as it takes.
+                while begin.elapsed() < least || name == "split" && !other.is_finished() {
+                    for _ in 0..64 {
+                        let i = rng.below(keys.len() as u64) as usize;
+                        let begin = Instant::now();
+                        let found = map.get(keys.get(i));
+                        latencies.saturating_record(begin.elapsed().as_nanos() as u64);
+                        errors += usize::from(found != Some(value_of(i)));
+                    }
                 }
+                done.store(true, Relaxed);
+            });
+            for (what, at) in [("p50", 50.0), ("p99", 99.0), ("p999", 99.9)] {
+                put(&mut numbers, &format!("{name}_{what}"), latencies.value_at_percentile(at));
             }
-            done.store(true, Relaxed);
-        });
-        for (what, at) in [("p50", 50.0), ("p99", 99.0), ("p999", 99.9)] {
-            put(&mut numbers, &format!("{name}_{what}"), latencies.value_at_percentile(at));
-        }
-        Ok(())
-    };
+            Ok(())
+        };
     let time = Duration::from_millis(job.millis);
     read("alone", &|_| (), time)?;
     // An update that changes nothing would write nothing.
