@@ -97,35 +97,32 @@
 //! * R. Binna, E. Zangerle, M. Pichl, G. Specht, V. Leis: "HOT: a height optimized trie index", SIGMOD 2018. Many children a node,
 //!   whatever the keys.
 
+#[macro_use]
+mod testing;
+
 pub mod arena;
 pub mod concurrent;
-#[cfg(all(feature = "rayon", not(loom)))]
-mod crash;
 mod error;
 mod fast;
 #[cfg(all(feature = "rayon", not(loom)))]
 mod frozen;
-mod gate;
-mod guard;
 #[cfg(any(feature = "rayon", loom))]
 mod hybrid;
+#[cfg(all(feature = "rayon", not(loom)))]
+mod io;
 mod key;
 #[cfg(all(feature = "rayon", not(loom)))]
 mod load;
-#[macro_use]
-mod raw;
+pub mod pool;
+mod reclaim;
 pub mod sharded;
 mod sync;
+mod tree;
 mod value;
-#[cfg(all(feature = "rayon", not(loom)))]
-mod waves;
 
 pub use arena::ArenaArt;
 pub use arena::shared::ConcurrentArenaArt;
 pub use concurrent::ConcurrentArt;
-#[cfg(all(feature = "rayon", not(loom)))]
-#[doc(hidden)]
-pub use crash::{crash_after, fail_after};
 pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage,
@@ -144,10 +141,13 @@ pub use hybrid::HybridError;
 pub use hybrid::ModelStore;
 #[cfg(all(feature = "rayon", not(loom)))]
 pub use hybrid::{HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Wal};
-#[cfg(any(loom, shuttle))]
-pub use raw::mutant;
-pub use raw::{MAX_KEY_LEN, pool};
 pub use sharded::ShardedArt;
+#[cfg(all(feature = "rayon", not(loom)))]
+#[doc(hidden)]
+pub use testing::failpoint::{crash_after, fail_after};
+#[cfg(any(loom, shuttle))]
+pub use testing::mutant;
+pub use tree::MAX_KEY_LEN;
 pub use value::{Bits, Value};
 
 #[doc = include_str!("SAFETY.md")]

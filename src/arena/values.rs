@@ -11,7 +11,7 @@
 //! lie behind it, at most 63. A segment that is full, as most are, has each value at the position of its slot.
 
 use crate::error::InsertError;
-use crate::raw::prefetch;
+use crate::tree::prefetch;
 
 /// Slots of a segment: the bits of its map.
 const SLOTS: usize = u64::BITS as usize;

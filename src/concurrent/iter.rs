@@ -1,7 +1,7 @@
 //! Cursors and ranges over a map that others change meanwhile.
 
 use super::walk::Between;
-use crate::raw::{SharedCursor, SharedTree};
+use crate::tree::{SharedCursor, SharedTree};
 use crate::value::Value;
 use std::fmt;
 use std::iter::FusedIterator;

@@ -13,16 +13,16 @@ pub(crate) use walk::Between;
 
 use crate::error::{BuildError, fail};
 use crate::fast::{FastArt, MemoryUsage};
-use crate::raw::{RawTree, SharedTree};
+use crate::tree::{RawTree, SharedTree};
 use crate::value::Value;
-use crate::{guard, key};
+use crate::{key, reclaim};
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
 /// Changes of all shared maps that began again because another came between. For benchmarks.
 #[doc(hidden)]
 pub fn restarts() -> usize {
-    crate::raw::restarts()
+    crate::tree::restarts()
 }
 
 /// An ordered map from byte strings to small values that any number of threads read and change at a time, through `&self`.
@@ -178,7 +178,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert_eq!(map.get("a"), None);
     /// ```
     pub fn clear(&self) {
-        if let Err(error) = self.tree.clear(&guard::pin_to_write(), |_| ()) {
+        if let Err(error) = self.tree.clear(&reclaim::pin_to_write(), |_| ()) {
             fail(error);
         }
     }
@@ -254,7 +254,7 @@ impl<V: Value> ConcurrentArt<V> {
         MemoryUsage::of(
             self.tree.usage(),
             size_of::<Self>() + self.tree.heap_bytes(),
-            guard::pending(),
+            reclaim::pending(),
         )
     }
 
@@ -281,6 +281,6 @@ impl<V: Value> ConcurrentArt<V> {
     /// Says what is wrong with the map's structure, if anything is. For tests.
     #[doc(hidden)]
     pub fn check(&mut self) -> Result<(), String> {
-        self.tree.check(&guard::pin())
+        self.tree.check(&reclaim::pin())
     }
 }

@@ -2,8 +2,8 @@
 
 use super::ConcurrentArt;
 use crate::error::fail;
-use crate::guard::{self, Pin};
-use crate::raw::SharedTree;
+use crate::reclaim::{self, Pin};
+use crate::tree::SharedTree;
 use crate::value::Value;
 use std::cell::{Cell, RefCell};
 
@@ -72,7 +72,7 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new() -> Self {
-        Held { pin: RefCell::new(guard::pin()), calls: Cell::new(CALLS) }
+        Held { pin: RefCell::new(reclaim::pin()), calls: Cell::new(CALLS) }
     }
 
     /// Runs one operation, pinning anew where it is time; not inside an operation, which a caller's function may call from.
@@ -201,7 +201,7 @@ macro_rules! operations {
             #[inline]
             pub fn try_insert(&self, key: impl AsRef<[u8]>, value: V) -> Result<Option<V>, $crate::InsertError> {
                 let (key, bits) = (key.as_ref(), value.into_bits());
-                let outcome = self.$write(key, |tree, pin| tree.change(pin, key, $crate::raw::Expected::Any, Some(bits)))?;
+                let outcome = self.$write(key, |tree, pin| tree.change(pin, key, $crate::tree::Expected::Any, Some(bits)))?;
                 Ok(outcome.old.map(V::from_bits))
             }
 
@@ -227,7 +227,7 @@ macro_rules! operations {
             #[inline]
             pub fn try_remove(&self, key: impl AsRef<[u8]>) -> Result<Option<V>, $crate::InsertError> {
                 let key = key.as_ref();
-                let outcome = self.$write(key, |tree, pin| tree.change(pin, key, $crate::raw::Expected::Any, None))?;
+                let outcome = self.$write(key, |tree, pin| tree.change(pin, key, $crate::tree::Expected::Any, None))?;
                 Ok(outcome.old.map(V::from_bits))
             }
 
@@ -248,10 +248,10 @@ macro_rules! operations {
             /// assert_eq!(map.compare_exchange("b", None, Some(3)), Ok(None));
             /// ```
             pub fn compare_exchange(&self, key: impl AsRef<[u8]>, current: Option<V>, new: Option<V>) -> Result<Option<V>, Option<V>> {
-                let expected = current.map_or($crate::raw::Expected::Absent, |value| $crate::raw::Expected::Value(value.into_bits()));
+                let expected = current.map_or($crate::tree::Expected::Absent, |value| $crate::tree::Expected::Value(value.into_bits()));
                 let (key, new) = (key.as_ref(), new.map(V::into_bits));
                 let outcome = self.$write(key, |tree, pin| tree.change(pin, key, expected, new));
-                let $crate::raw::Outcome { old, done } = outcome.unwrap_or_else(|error| $crate::error::fail(error));
+                let $crate::tree::Outcome { old, done } = outcome.unwrap_or_else(|error| $crate::error::fail(error));
                 let old = old.map(V::from_bits);
                 if done { Ok(old) } else { Err(old) }
             }
@@ -410,12 +410,12 @@ impl<V: Value> Pinned<'_, V> {
 impl<V: Value> ConcurrentArt<V> {
     #[inline]
     fn reading<R>(&self, _: &[u8], work: impl FnOnce(&SharedTree<V::Bits>, &Pin) -> R) -> R {
-        work(&self.tree, &guard::pin())
+        work(&self.tree, &reclaim::pin())
     }
 
     #[inline]
     fn writing<R>(&self, _: &[u8], work: impl FnOnce(&SharedTree<V::Bits>, &Pin) -> R) -> R {
-        work(&self.tree, &guard::pin_to_write())
+        work(&self.tree, &reclaim::pin_to_write())
     }
 }
 

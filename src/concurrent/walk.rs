@@ -1,7 +1,7 @@
 //! What the ranges of shared maps have in common: a cursor that walks in from both ends.
 
 use crate::key;
-use crate::raw::{SharedCursor, ValueCursor};
+use crate::tree::{SharedCursor, ValueCursor};
 use crate::value::Bits;
 use std::ops::Bound;
 

@@ -1,7 +1,7 @@
 //! Changing a value in place.
 
 use crate::error::fail;
-use crate::raw::{Place, RawTree};
+use crate::tree::{Place, RawTree};
 use crate::value::Value;
 use std::fmt;
 use std::ops::{Deref, DerefMut};

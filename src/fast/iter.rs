@@ -1,7 +1,7 @@
 //! Cursors and iterators.
 
 use crate::key;
-use crate::raw::{OwnedCursors, RawCursor, RawTree};
+use crate::tree::{OwnedCursors, RawCursor, RawTree};
 use crate::value::Value;
 use std::fmt;
 use std::iter::FusedIterator;

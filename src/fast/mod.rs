@@ -17,7 +17,8 @@ pub use set::FastSet;
 
 use crate::error::{BuildError, InsertError, fail};
 use crate::key;
-use crate::raw::{Builder, MAX_KEY_LEN, RawCursor, RawTree, Usage, common_prefix, pool};
+use crate::pool;
+use crate::tree::{Builder, MAX_KEY_LEN, RawCursor, RawTree, Usage, common_prefix};
 use crate::value::Value;
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};

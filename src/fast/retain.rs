@@ -1,7 +1,7 @@
 //! `retain` in portions: a walk notes keys to remove, which may not go while it is under way.
 
 use super::FastArt;
-use crate::raw::WriteCursor;
+use crate::tree::WriteCursor;
 use crate::value::Value;
 
 /// Keys noted in one portion, and their bytes, at most.

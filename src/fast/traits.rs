@@ -3,7 +3,7 @@
 use super::FastArt;
 use super::iter::{IntoIter, IntoKeys, IntoValues, Iter};
 use crate::error::{InsertError, fail};
-use crate::raw::{Builder, MAX_KEY_LEN, common_prefix};
+use crate::tree::{Builder, MAX_KEY_LEN, common_prefix};
 use crate::value::Value;
 use std::fmt;
 

@@ -4,8 +4,8 @@
 
 use super::FrozenLayer;
 use super::pending::Pending;
+use crate::load::in_waves;
 use crate::value::Bits;
-use crate::waves::in_waves;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use std::ops::Bound;
 

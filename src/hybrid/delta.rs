@@ -23,7 +23,6 @@
 
 use super::journal::Journal;
 use crate::concurrent::Range;
-use crate::raw::mutant::mutant;
 use crate::sync::wait;
 use crate::{ConcurrentArt, InsertError};
 use std::ops::Bound;

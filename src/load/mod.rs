@@ -7,19 +7,21 @@
 
 #![forbid(unsafe_code)]
 
+mod ordered;
 mod records;
 mod sort;
 
+pub(crate) use ordered::in_waves;
 pub(crate) use records::{Gathered, Pairs, Records, Text};
 
 use crate::MAX_KEY_LEN;
 use crate::concurrent::ConcurrentArt;
 use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::{FastArt, Sorted};
-use crate::raw::common_prefix;
 use crate::sharded::{Router, quantiles};
+use crate::tree::common_prefix;
 use crate::value::Value;
-use crate::waves::in_waves;
+
 use rayon::prelude::*;
 use records::AHEAD;
 use sort::Entry;

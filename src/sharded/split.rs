@@ -24,9 +24,9 @@ use super::ShardedArt;
 use super::scan::Run;
 use super::table::{Shard, Table, separator};
 use crate::error::{InsertError, fail};
-use crate::guard::{self, Noted, Pin};
-use crate::raw::{Expected, RawTree};
+use crate::reclaim::{self, Noted, Pin};
 use crate::sync::RwLockWriteGuard;
+use crate::tree::{Expected, RawTree};
 use crate::value::{Bits, Value};
 #[cfg(not(loom))]
 use std::cell::Cell;
@@ -99,7 +99,7 @@ impl<V: Value> ShardedArt<V> {
             Until::At(key) => (Some(&key[..]), STEP),
             Until::Has(count) => (None, STEP.min(count.saturating_sub(new.tree.len()))),
         };
-        let pin = guard::pin_to_write();
+        let pin = reclaim::pin_to_write();
         let _closed = (!mutant!(GateOpen)).then(|| old.gate.close());
         let table = self.table.load(&pin);
         let Some(i) = table.position(old) else { return Ok(false) };
@@ -160,7 +160,7 @@ impl<V: Value> ShardedArt<V> {
         }
         let _admin = self.admin();
         let mut split = {
-            let pin = guard::pin();
+            let pin = reclaim::pin();
             let table = self.table.load(&pin);
             Split::of(table.shard(table.route(key)), Until::At(key.to_vec()))
         };
@@ -208,7 +208,7 @@ impl<V: Value> ShardedArt<V> {
     }
 
     fn overgrown(&self) -> Option<Split<V::Bits>> {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         let table = self.table.load(&pin);
         let lens = || table.parts().iter().map(|(_, shard)| shard.tree.len());
         let (i, most) = lens().enumerate().max_by_key(|&(_, len)| len)?;
@@ -241,7 +241,7 @@ impl<V: Value> ShardedArt<V> {
     #[cold]
     fn tend(&self) {
         LEFT.set(WRITES);
-        let _locking = guard::Locking::new();
+        let _locking = reclaim::Locking::new();
         if let Some(mut admin) = self.admin.try_write() {
             for _ in 0..STEPS {
                 // Without memory for it the shard stays as it is.
@@ -300,7 +300,7 @@ impl<V: Value> ShardedArt<V> {
     /// Replaces every shard by an empty one, at one moment.
     pub(super) fn clear_all(&self) {
         let _admin = self.admin();
-        let pin = guard::pin_to_write();
+        let pin = reclaim::pin_to_write();
         let table = self.table.load(&pin);
         let _closed: Vec<_> = table.parts().iter().map(|(_, shard)| shard.gate.close()).collect();
         if mutant!(ClearedOneByOne) {

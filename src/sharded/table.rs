@@ -9,8 +9,8 @@
 #![forbid(unsafe_code)]
 
 use super::router::Router;
-use crate::gate::Gate;
-use crate::raw::{RawTree, SharedTree, common_prefix};
+use crate::sync::striped_lock::Gate;
+use crate::tree::{RawTree, SharedTree, common_prefix};
 use crate::value::Bits;
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Cursors and ranges over a map that others change meanwhile, and what takes a map apart.
 
 use crate::concurrent::Between;
-use crate::raw::{Taken, ValueCursor, ValueTree};
+use crate::tree::{Taken, ValueCursor, ValueTree};
 use std::fmt;
 use std::iter::FusedIterator;
 

@@ -6,15 +6,15 @@ mod iter;
 mod pinned;
 mod traits;
 
-pub use crate::raw::Ref;
+pub use crate::tree::Ref;
 pub use iter::{Cursor, IntoIter, Range};
 pub use pinned::Pinned;
 
 use super::MemoryUsage;
 use crate::concurrent::Between;
 use crate::error::fail;
-use crate::raw::{ValueCursor, ValueTree};
-use crate::{fast, guard, key};
+use crate::tree::{ValueCursor, ValueTree};
+use crate::{fast, key, reclaim};
 use std::ops::RangeBounds;
 
 /// An ordered map from byte strings to values of any type, which any number of threads read and change at a time, through `&self`.
@@ -106,7 +106,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     where
         T: Clone,
     {
-        self.tree.at(&guard::pin()).get(key.as_ref()).map(|lent| lent.get().clone())
+        self.tree.at(&reclaim::pin()).get(key.as_ref()).map(|lent| lent.get().clone())
     }
 
     /// Number of keys; exact when nobody changes the map. O(threads of the machine).
@@ -132,7 +132,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// assert!(map.get("a").is_none());
     /// ```
     pub fn clear(&self) {
-        self.tree.clear(&guard::pin_to_write()).unwrap_or_else(|error| fail(error));
+        self.tree.clear(&reclaim::pin_to_write()).unwrap_or_else(|error| fail(error));
     }
 
     /// Keeps the keys for which `keep` says so, asked in ascending order, each by the guarantees of a scan. A key that gets another value after it was
@@ -217,7 +217,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         let (slots, rest) = self.tree.slot_bytes();
         let values = self.len() * size_of::<T>();
         MemoryUsage {
-            index: fast::MemoryUsage::of(nodes, counts, guard::pending()),
+            index: fast::MemoryUsage::of(nodes, counts, reclaim::pending()),
             values: values.min(slots),
             slack: slots.saturating_sub(values) + rest,
             own: size_of::<Self>(),

@@ -4,8 +4,8 @@ use super::{ConcurrentArenaArt, Ref};
 use crate::InsertError;
 use crate::concurrent::pinned::handle;
 use crate::error::fail;
-use crate::guard::{self, Pin};
-use crate::raw::{At, Change, Expected, Lent};
+use crate::reclaim::{self, Pin};
+use crate::tree::{At, Change, Expected, Lent};
 use std::convert::Infallible;
 
 /// A [`ConcurrentArenaArt`] for some calls of one thread, under one pin. From [`ConcurrentArenaArt::pin`].
@@ -64,7 +64,7 @@ pub struct Pinned<'m, T: Send + Sync + 'static> {
 
 impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
     pub(super) fn new(map: &'m ConcurrentArenaArt<T>) -> Self {
-        Pinned { map, pin: guard::pin_to_write() }
+        Pinned { map, pin: reclaim::pin_to_write() }
     }
 
     /// The values of many keys, in their order. The lookups of a batch go on together so that their cache misses overlap. Each is atomic by
@@ -113,7 +113,7 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
 impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     #[inline]
     fn at<R>(&self, work: impl FnOnce(At<'_, T>) -> R) -> R {
-        work(self.tree.at(&guard::pin()))
+        work(self.tree.at(&reclaim::pin()))
     }
 
     #[inline]
@@ -121,7 +121,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         &self,
         work: impl for<'p> FnOnce(At<'p, T>) -> Result<Option<Lent<'p, T>>, E>,
     ) -> Result<Option<Ref<'_, T>>, E> {
-        self.tree.hold(guard::pin_to_write(), work)
+        self.tree.hold(reclaim::pin_to_write(), work)
     }
 
     #[inline]
@@ -129,7 +129,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         &self,
         work: impl for<'p> FnOnce(At<'p, T>) -> Option<Lent<'p, T>>,
     ) -> Option<Ref<'_, T>> {
-        let Ok(found) = self.tree.hold(guard::pin(), |at| Ok::<_, Infallible>(work(at)));
+        let Ok(found) = self.tree.hold(reclaim::pin(), |at| Ok::<_, Infallible>(work(at)));
         found
     }
 

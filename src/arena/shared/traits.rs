@@ -3,7 +3,7 @@
 use super::{ConcurrentArenaArt, IntoIter};
 use crate::ArenaArt;
 use crate::error::fail;
-use crate::raw::ValueTree;
+use crate::tree::ValueTree;
 use std::fmt;
 
 impl<T: Send + Sync + 'static> Default for ConcurrentArenaArt<T> {
