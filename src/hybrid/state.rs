@@ -23,7 +23,7 @@ use super::delta::{Change, Delta};
 use super::error::HybridError;
 use super::journal::Journal;
 use crate::reclaim::{self, Pin, Swap};
-use crate::sync::striped_lock::Gate;
+use crate::sync::striped_lock::StripedLock;
 use crate::tree::{Expected, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -79,7 +79,7 @@ struct Stripe {
 /// The state, and those who change it.
 pub(crate) struct Core<B> {
     state: Swap<State<B>>,
-    gate: Gate,
+    gate: StripedLock,
     stripes: [Stripe; reclaim::STRIPES],
 }
 
@@ -88,7 +88,7 @@ impl<B: Base> Core<B> {
     pub(crate) fn new(base: B, keys: usize) -> Self {
         let core = Core {
             state: Swap::new(State { delta: Arc::new(Delta::new()), sealed: None, base }),
-            gate: Gate::new(),
+            gate: StripedLock::new(),
             stripes: std::array::from_fn(|_| Stripe::default()),
         };
         core.stripes[0].keys.store(keys, Relaxed);
@@ -147,7 +147,7 @@ impl<B: Base> Core<B> {
         // Pinned first, so that nothing of others is dropped while the stripe is held.
         let pin = reclaim::pin_to_write();
         let early = mutant!(StateLoadedEarly).then(|| self.state.load(&pin));
-        let locked = self.gate.lock(key);
+        let locked = self.gate.lock_key(key);
         let state = early.unwrap_or_else(|| self.state.load(&pin));
         let delta = &state.delta;
         let known = delta.get(key);
@@ -191,7 +191,7 @@ impl<B: Base> Core<B> {
             fresh.log_to(journal);
         }
         let fresh = Arc::new(fresh);
-        let closed = if mutant!(GateNotClosed) { None } else { Some(self.gate.close()) };
+        let closed = if mutant!(GateNotClosed) { None } else { Some(self.gate.lock_all()) };
         let pin = reclaim::pin();
         let State { delta, base, .. } = self.state.load(&pin).clone_parts();
         let sealed = Arc::clone(&delta);

@@ -11,7 +11,7 @@ mod ordered;
 mod records;
 mod sort;
 
-pub(crate) use ordered::in_waves;
+pub(crate) use ordered::ordered_parallel;
 pub(crate) use records::{Gathered, Pairs, Records, Text};
 
 use crate::MAX_KEY_LEN;
@@ -201,7 +201,7 @@ impl<'r, R> Plan<'r, R> {
         R: Records<V>,
     {
         let mut last: Vec<u8> = Vec::new();
-        in_waves(
+        ordered_parallel(
             parts,
             threads,
             |part| self.sorted(part),

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// Makes one thing for each number, by the threads of rayon's pool, and hands them out in order on this thread. At most four for each of so many threads are
 /// there at a time: the fewer, the better are they still in a processor's cache when they are taken.
-pub(crate) fn in_waves<T: Send, E>(
+pub(crate) fn ordered_parallel<T: Send, E>(
     numbers: Range<usize>,
     threads: usize,
     make: impl Fn(usize) -> T + Sync,
@@ -47,7 +47,7 @@ mod tests {
             for numbers in [0..0, 5..6, 3..100] {
                 let take_all = || {
                     let mut taken = Vec::new();
-                    in_waves(
+                    ordered_parallel(
                         numbers.clone(),
                         threads,
                         |i| i * i,
@@ -64,7 +64,7 @@ mod tests {
             }
             let mut left = 10;
             let stop = pool.install(|| {
-                in_waves(
+                ordered_parallel(
                     0..1000,
                     threads,
                     |i| i,

@@ -7,7 +7,7 @@
 //! none is taken of a slab that is to be emptied. Whenever a heap has lost half of its live bytes, or nodes move out of sparse pages, all go back.
 
 use super::classes::{CLASSES, SIZES};
-use super::{Cell, Home};
+use super::{Cell, Origin};
 use std::ptr::NonNull;
 
 /// Cells of one class at most.
@@ -22,7 +22,7 @@ const LEAST: usize = 4 << 20;
 const NEAR: usize = 3;
 
 /// A cell of a known class.
-type Kept = (NonNull<u8>, Home);
+type Kept = (NonNull<u8>, Origin);
 
 /// Some cells of each class.
 pub(super) struct Cache {
@@ -54,7 +54,7 @@ impl Cache {
 
     /// Keeps a cell of a slab, if there is room.
     #[inline]
-    pub(super) fn put(&mut self, class: usize, ptr: NonNull<u8>, home: Home) -> bool {
+    pub(super) fn put(&mut self, class: usize, ptr: NonNull<u8>, home: Origin) -> bool {
         let (count, size) = (self.counts[class] as usize, SIZES[class] as usize);
         if count == ROOM || self.bytes + size > self.limit {
             return false;

@@ -6,7 +6,7 @@ use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
-use super::Home;
+use super::Origin;
 use super::classes::{CLASSES, PAGE, SIZES, borrow_table};
 use crate::tree::prefetch;
 
@@ -91,7 +91,7 @@ struct Page {
     /// Cells handed out at least once; those from here on were never touched.
     fresh: u16,
     class: u8,
-    kind: Home,
+    kind: Origin,
 }
 
 /// The header of a slab, followed by its pages' states. It begins with what holders of cells read without the lock, on a cache line that
@@ -104,7 +104,7 @@ struct Slab {
     heap: AtomicU8,
     /// Whether the slab is in the list of those to be emptied.
     retired: AtomicBool,
-    kind: Home,
+    kind: Origin,
     rest: [u8; 64 - MOST_PAGES - 3],
     /// In the list of slabs with as many used pages, of full or of retired
     /// ones.
@@ -142,12 +142,12 @@ const LARGE: Shape = Shape::new(LARGE_SLAB);
 const _: () = assert!(LARGE.header + 4096 <= PAGE);
 
 #[inline]
-fn shape(kind: Home) -> Shape {
-    if kind == Home::Large { LARGE } else { SMALL }
+fn shape(kind: Origin) -> Shape {
+    if kind == Origin::Large { LARGE } else { SMALL }
 }
 
 /// The set of all pages of a slab.
-fn all_pages(kind: Home) -> u64 {
+fn all_pages(kind: Origin) -> u64 {
     u64::MAX >> (64 - shape(kind).pages)
 }
 
@@ -161,7 +161,7 @@ fn bytes_of(pages: u64) -> usize {
 /// # Safety
 /// `inside` points into a live slab of `kind` (P2).
 #[inline]
-unsafe fn slab_of(inside: *mut u8, kind: Home) -> *mut Slab {
+unsafe fn slab_of(inside: *mut u8, kind: Origin) -> *mut Slab {
     let within = inside.addr() & (shape(kind).bytes - 1);
     // SAFETY: (P2) slabs are aligned to their size, so their start lies in the
     // allocation that `inside` points into.
@@ -173,7 +173,7 @@ unsafe fn slab_of(inside: *mut u8, kind: Home) -> *mut Slab {
 /// # Safety
 /// `ptr` is a live cell of a slab of `kind` (P3).
 #[inline]
-pub(super) unsafe fn owner(ptr: NonNull<u8>, kind: Home) -> usize {
+pub(super) unsafe fn owner(ptr: NonNull<u8>, kind: Origin) -> usize {
     // SAFETY: (P2, P6) the slab lives as long as one of its cells, and `heap`
     // is written before the first of them is handed out, and then changed
     // atomically.
@@ -182,7 +182,7 @@ pub(super) unsafe fn owner(ptr: NonNull<u8>, kind: Home) -> usize {
 
 /// The index of the page that `inside` points into.
 #[inline]
-fn page_index(inside: *mut u8, kind: Home) -> usize {
+fn page_index(inside: *mut u8, kind: Origin) -> usize {
     (inside.addr() & (shape(kind).bytes - 1)) / PAGE
 }
 
@@ -191,7 +191,7 @@ fn page_index(inside: *mut u8, kind: Home) -> usize {
 /// # Safety
 /// `slab` is the header of the live slab of `kind` that `inside` points into.
 #[inline]
-unsafe fn page_of(slab: *mut Slab, inside: *mut u8, kind: Home) -> *mut Page {
+unsafe fn page_of(slab: *mut Slab, inside: *mut u8, kind: Origin) -> *mut Page {
     let index = page_index(inside, kind);
     // SAFETY: (P2) the header is followed by one state per page.
     unsafe { slab.add(1).cast::<Page>().add(index) }
@@ -202,7 +202,7 @@ unsafe fn page_of(slab: *mut Slab, inside: *mut u8, kind: Home) -> *mut Page {
 /// # Safety
 /// `ptr` is a live cell of a slab of `kind` (P3).
 #[inline]
-pub(super) unsafe fn is_retired(ptr: NonNull<u8>, kind: Home) -> bool {
+pub(super) unsafe fn is_retired(ptr: NonNull<u8>, kind: Origin) -> bool {
     // SAFETY: (P2, P6) the slab lives as long as one of its cells.
     unsafe { (*slab_of(ptr.as_ptr(), kind)).retired.load(Relaxed) }
 }
@@ -212,7 +212,7 @@ pub(super) unsafe fn is_retired(ptr: NonNull<u8>, kind: Home) -> bool {
 /// # Safety
 /// `ptr` is a live cell of a slab of `kind` (P3).
 #[inline]
-pub(super) unsafe fn class(ptr: NonNull<u8>, kind: Home) -> (usize, usize) {
+pub(super) unsafe fn class(ptr: NonNull<u8>, kind: Origin) -> (usize, usize) {
     // SAFETY: (P2, P6) a page keeps its class as long as it has a live cell.
     unsafe {
         let slab = slab_of(ptr.as_ptr(), kind);
@@ -369,7 +369,7 @@ impl Heap {
     /// `ptr` is a live cell of a slab of `kind` (P3); it is not used after it
     /// was taken back.
     #[inline]
-    pub(super) unsafe fn free(&mut self, ptr: NonNull<u8>, kind: Home) -> Option<usize> {
+    pub(super) unsafe fn free(&mut self, ptr: NonNull<u8>, kind: Origin) -> Option<usize> {
         let cell = ptr.as_ptr();
         // SAFETY: (P2, P4, P5) the cell's slab and page are live and, once
         // that is looked at, this heap's; the cell is the caller's last use of
@@ -407,7 +407,7 @@ impl Heap {
     pub(super) unsafe fn is_sparse(
         &self,
         ptr: NonNull<u8>,
-        kind: Home,
+        kind: Origin,
         wanted: Option<usize>,
     ) -> Option<bool> {
         // SAFETY: (P2, P5) the cell's slab and page are live and, once that is
@@ -639,14 +639,14 @@ impl Heap {
         let sparse = self.slabs[..LARGE.pages * 3 / 4].iter();
         // SAFETY: (P4, P5) listed slabs are live and this heap's.
         unsafe {
-            let large = |slab: &*mut Slab| !slab.is_null() && (**slab).kind == Home::Large;
+            let large = |slab: &*mut Slab| !slab.is_null() && (**slab).kind == Origin::Large;
             let Some((used, &slab)) = sparse.enumerate().find(|(_, slab)| large(slab)) else {
                 return false;
             };
             // A page more: the first of a slab has the header in it.
             let wanted =
                 ((used + 1) * PAGE).saturating_sub(self.free - bytes_of((*slab).free_pages));
-            let room = (0..wanted.div_ceil(SMALL.bytes)).all(|_| self.add_slab_of(Home::Small));
+            let room = (0..wanted.div_ceil(SMALL.bytes)).all(|_| self.add_slab_of(Origin::Small));
             if room {
                 self.retire_slab(slab);
             }
@@ -711,7 +711,7 @@ impl Heap {
             let shape = shape(kind);
             alloc::dealloc(slab.cast(), shape.layout());
             self.reserved -= shape.bytes;
-            if kind == Home::Small {
+            if kind == Origin::Small {
                 self.small -= shape.bytes;
                 self.merged = self.merged.min(self.small);
             }
@@ -730,17 +730,17 @@ impl Heap {
             return true;
         }
         let small = self.small < SMALL_BYTES;
-        (!small && self.add_slab_of(Home::Large)) || self.add_slab_of(Home::Small)
+        (!small && self.add_slab_of(Origin::Large)) || self.add_slab_of(Origin::Small)
     }
 
-    fn add_slab_of(&mut self, kind: Home) -> bool {
+    fn add_slab_of(&mut self, kind: Origin) -> bool {
         let shape = shape(kind);
         // SAFETY: (P1) the layout's size is not zero.
         let base = unsafe { alloc::alloc(shape.layout()) };
         if base.is_null() {
             return false;
         }
-        if kind == Home::Large && super::huge_pages() {
+        if kind == Origin::Large && super::huge_pages() {
             advise_huge(base, shape.bytes);
         }
         // SAFETY: (P1, P2) the header lies within the first page of the fresh
@@ -760,7 +760,7 @@ impl Heap {
         }
         self.free += shape.bytes;
         self.reserved += shape.bytes;
-        if kind == Home::Small {
+        if kind == Origin::Small {
             self.small += shape.bytes;
         }
         true
@@ -872,7 +872,7 @@ unsafe fn capacity(slab: *mut Slab, index: usize, class: usize) -> u16 {
 
 /// Where in a slab the cells of a page begin; the first page begins with the
 /// header.
-fn page_start(kind: Home, index: usize) -> usize {
+fn page_start(kind: Origin, index: usize) -> usize {
     if index == 0 { shape(kind).header } else { index * PAGE }
 }
 

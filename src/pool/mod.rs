@@ -77,13 +77,13 @@ pub(crate) struct Cell {
     /// The bytes that may be used, at least those asked for.
     pub(crate) size: usize,
     /// To be handed back with the cell.
-    pub(crate) home: Home,
+    pub(crate) home: Origin,
 }
 
 /// Where a cell came from.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub(crate) enum Home {
+pub(crate) enum Origin {
     /// The global allocator.
     Direct = 0,
     /// A small slab.
@@ -92,14 +92,14 @@ pub(crate) enum Home {
     Large = 2,
 }
 
-impl Home {
-    /// The home that [`Home::to_bits`] made the low two bits of `bits` from.
+impl Origin {
+    /// The home that [`Origin::to_bits`] made the low two bits of `bits` from.
     #[inline]
-    pub(crate) const fn from_bits(bits: u8) -> Home {
+    pub(crate) const fn from_bits(bits: u8) -> Origin {
         match bits & 3 {
-            0 => Home::Direct,
-            1 => Home::Small,
-            _ => Home::Large,
+            0 => Origin::Direct,
+            1 => Origin::Small,
+            _ => Origin::Large,
         }
     }
 
@@ -323,8 +323,8 @@ impl Pool {
     /// # Safety
     /// As for [`free`] (P3).
     #[inline]
-    unsafe fn free(&self, ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
-        if home == Home::Direct {
+    unsafe fn free(&self, ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
+        if home == Origin::Direct {
             // SAFETY: (P3) as the caller promises.
             return unsafe { self.free_direct(ptr, bytes) };
         }
@@ -341,8 +341,8 @@ impl Pool {
     /// # Safety
     /// As for [`free`] (P3).
     #[inline]
-    unsafe fn keep(&self, ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
-        if home == Home::Direct || self.closed.load(Relaxed) > 0 {
+    unsafe fn keep(&self, ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
+        if home == Origin::Direct || self.closed.load(Relaxed) > 0 {
             // SAFETY: (P3) as the caller promises.
             return unsafe { self.free(ptr, bytes, home) };
         }
@@ -367,9 +367,9 @@ impl Pool {
     }
 
     /// # Safety
-    /// As for [`free`] (P3), and not with [`Home::Direct`].
+    /// As for [`free`] (P3), and not with [`Origin::Direct`].
     #[inline]
-    unsafe fn free_to_owner(&self, ptr: NonNull<u8>, home: Home) -> Freed {
+    unsafe fn free_to_owner(&self, ptr: NonNull<u8>, home: Origin) -> Freed {
         // SAFETY: (P3) as the caller promises; no heap but the owner takes the cell.
         unsafe {
             self.by_owner(ptr, home, |heap| {
@@ -408,12 +408,12 @@ impl Pool {
     /// Does something under the lock of the heap that owns a cell. `work` says by `None` that another one has come to own it.
     ///
     /// # Safety
-    /// `ptr` is a cell of `home`, which is not [`Home::Direct`], and live until `work` is done (P3).
+    /// `ptr` is a cell of `home`, which is not [`Origin::Direct`], and live until `work` is done (P3).
     #[inline]
     unsafe fn by_owner<R>(
         &self,
         ptr: NonNull<u8>,
-        home: Home,
+        home: Origin,
         mut work: impl FnMut(&mut Heap) -> Option<R>,
     ) -> R {
         loop {
@@ -443,11 +443,11 @@ impl Pool {
         // SAFETY: (P1) the layout's size is at least one grain.
         let ptr = NonNull::new(unsafe { alloc::alloc(layout) })?;
         self.direct(layout.size()).fetch_add(layout.size(), Relaxed);
-        Some(Cell { ptr, size: layout.size(), home: Home::Direct })
+        Some(Cell { ptr, size: layout.size(), home: Origin::Direct })
     }
 
     /// # Safety
-    /// As for [`free`] (P3), with [`Home::Direct`].
+    /// As for [`free`] (P3), with [`Origin::Direct`].
     #[cold]
     unsafe fn free_direct(&self, ptr: NonNull<u8>, bytes: usize) -> usize {
         let size = bytes.max(1).next_multiple_of(GRAIN);
@@ -499,7 +499,7 @@ pub(crate) fn alloc(bytes: usize) -> Option<Cell> {
 /// same multiple of 16 as the bytes asked for then, and the cell is not used
 /// afterwards.
 #[inline]
-pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
     // SAFETY: (P3) as the caller promises.
     unsafe { POOL.free(ptr, bytes, home) }
 }
@@ -509,7 +509,7 @@ pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
 /// # Safety
 /// As for [`free`].
 #[inline]
-pub(crate) unsafe fn keep(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+pub(crate) unsafe fn keep(ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
     // SAFETY: (P3) as the caller promises.
     unsafe { POOL.keep(ptr, bytes, home) }
 }
@@ -535,8 +535,8 @@ impl Drop for Closed {
 ///
 /// # Safety
 /// `ptr` is a live cell of `home` (P3).
-pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, bytes: usize, home: Home) -> bool {
-    if home == Home::Direct {
+pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, bytes: usize, home: Origin) -> bool {
+    if home == Origin::Direct {
         return false;
     }
     let own = OWN.get().heap;
@@ -566,9 +566,9 @@ pub(crate) fn narrow() -> bool {
 ///
 /// # Safety
 /// As for [`free`], but the cell remains in use.
-pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Home) -> usize {
+pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
     match home {
-        Home::Direct => bytes.max(1).next_multiple_of(GRAIN),
+        Origin::Direct => bytes.max(1).next_multiple_of(GRAIN),
         // SAFETY: (P3) as the caller promises.
         _ => unsafe { heap::class(ptr, home).1 },
     }

@@ -50,7 +50,7 @@ struct Filled {
     ptr: NonNull<u8>,
     bytes: usize,
     size: usize,
-    home: Home,
+    home: Origin,
     seed: u8,
 }
 
@@ -110,9 +110,9 @@ fn busy_pool() -> Box<Pool> {
 
 #[test]
 fn homes_survive_two_bits() {
-    for home in [Home::Direct, Home::Small, Home::Large] {
+    for home in [Origin::Direct, Origin::Small, Origin::Large] {
         assert!(home.to_bits() < 4);
-        assert_eq!(Home::from_bits(home.to_bits() | 0xFC), home);
+        assert_eq!(Origin::from_bits(home.to_bits() | 0xFC), home);
     }
 }
 
@@ -172,7 +172,7 @@ fn impossible_sizes_fail() {
 fn small_programs_take_no_slab() {
     let pool = new_pool();
     let cells: Vec<_> = (0..100).map(|i| Filled::new(&pool, 40 * i, 7)).collect();
-    assert!(cells.iter().all(|cell| cell.home == Home::Direct));
+    assert!(cells.iter().all(|cell| cell.home == Origin::Direct));
     assert_eq!(pool.usage().used, pool.usage().reserved);
     for cell in cells {
         cell.free(&pool);
@@ -192,9 +192,9 @@ fn direct_then_small_then_large_and_back() {
         let of = cells.iter().filter(|cell: &&Filled| cell.home == home);
         of.map(|cell| cell.size).sum()
     };
-    assert!((DIRECT_BYTES..DIRECT_BYTES + 4096).contains(&bytes(Home::Direct)));
-    assert!((SMALL_BYTES - (1 << 20)..=SMALL_BYTES).contains(&bytes(Home::Small)));
-    assert!(bytes(Home::Large) > 6 << 20);
+    assert!((DIRECT_BYTES..DIRECT_BYTES + 4096).contains(&bytes(Origin::Direct)));
+    assert!((SMALL_BYTES - (1 << 20)..=SMALL_BYTES).contains(&bytes(Origin::Small)));
+    assert!(bytes(Origin::Large) > 6 << 20);
     assert_eq!(pool.busy.load(Relaxed), 1);
     let mut rng = Rng(3);
     while cells.len() > 100 {
@@ -207,7 +207,7 @@ fn direct_then_small_then_large_and_back() {
     }
     // With little left, what is new does not keep slabs alive.
     let cell = Filled::new(&pool, 1000, 1);
-    assert_eq!(cell.home, Home::Direct);
+    assert_eq!(cell.home, Origin::Direct);
     cell.free(&pool);
     for cell in cells {
         cell.free(&pool);

@@ -8,7 +8,7 @@
 //! no thread of its stripe is left, others do it; and if none comes, at the next flush, or when the pool has lost half of what it had: a node that waits keeps
 //! a slab. What may have a caller's code in it waits for nobody.
 
-use super::{Apart, STRIPES, pin_local, stripe};
+use super::{CachePadded, STRIPES, pin_local, stripe};
 use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicUsize;
@@ -113,7 +113,7 @@ struct RipeOf {
     threads: usize,
 }
 
-static RIPE_OF: [Apart<Ripe>; STRIPES] = [const { Apart(Ripe::new()) }; STRIPES];
+static RIPE_OF: [CachePadded<Ripe>; STRIPES] = [const { CachePadded(Ripe::new()) }; STRIPES];
 
 impl Ripe {
     const fn new() -> Ripe {
@@ -165,7 +165,7 @@ pub(super) fn free_some() {
 
 /// Frees all ripe batches: nodes, and no caller's code.
 pub(crate) fn free_all() {
-    for Apart(ripe) in &RIPE_OF {
+    for CachePadded(ripe) in &RIPE_OF {
         // Others may add to it meanwhile.
         for _ in 0..RIPE {
             if ripe.bytes.load(Relaxed) == 0 || ripe.free_one() == 0 {

@@ -31,7 +31,8 @@ const FLUSHES: usize = 16;
 pub(crate) const STRIPES: usize = 16;
 
 /// Bytes that each stripe's threads handed over and that are not ripe.
-static WAITING: [Apart<AtomicUsize>; STRIPES] = [const { Apart(AtomicUsize::new(0)) }; STRIPES];
+static WAITING: [CachePadded<AtomicUsize>; STRIPES] =
+    [const { CachePadded(AtomicUsize::new(0)) }; STRIPES];
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -45,7 +46,7 @@ thread_local! {
 
 /// What is retired.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum RetiredKind {
     Node,
     /// It may own more, and a caller's code may run with it.
     Value,
@@ -186,7 +187,7 @@ impl Pin {
     /// # Safety
     /// `free` may run on any thread and at any later time (R3), and owns all it uses.
     #[inline]
-    pub(crate) unsafe fn retire(&self, what: What, bytes: usize, free: impl FnOnce()) {
+    pub(crate) unsafe fn retire(&self, what: RetiredKind, bytes: usize, free: impl FnOnce()) {
         #[cfg(loom)]
         if plain::is_chosen() {
             return plain::retire(free);
@@ -195,11 +196,11 @@ impl Pin {
         let retired = unsafe { Retired::new(free) };
         // To the standard library all threads of a model are one, so there each thing is handed over by itself. And a thread may be ending.
         let alone = || Some(Batch::of(retired, bytes));
-        let full = if cfg!(loom) || what == What::Whole {
+        let full = if cfg!(loom) || what == RetiredKind::Whole {
             alone()
         } else {
             GATHERED
-                .try_with(|gathered| gathered.add(retired, bytes, what == What::Value))
+                .try_with(|gathered| gathered.add(retired, bytes, what == RetiredKind::Value))
                 .unwrap_or_else(|_| alone())
         };
         let Some(batch) = full else { return };
@@ -260,7 +261,9 @@ impl<T: Send + Sync + 'static> Swap<T> {
         let old = self.0.swap(Owned::new(value), AcqRel, &pin.0).as_raw() as usize;
         // SAFETY: (R3, R5) the swap took the only address of the value; it is `Send`, and came from a box.
         unsafe {
-            pin.retire(What::Whole, size_of::<T>(), move || drop(Box::from_raw(old as *mut T)))
+            pin.retire(RetiredKind::Whole, size_of::<T>(), move || {
+                drop(Box::from_raw(old as *mut T))
+            })
         };
         // As after every change of a tree (C6).
         fence(SeqCst);
@@ -310,13 +313,13 @@ thread_local! {
 
 /// What is read often, on a cache line of its own.
 #[repr(align(128))]
-pub(crate) struct Apart<T>(pub(crate) T);
+pub(crate) struct CachePadded<T>(pub(crate) T);
 
 /// A caller's code that waits until the thread that came to run it has no lock.
 type Later = Box<dyn FnOnce() + Send>;
 
 static LATER: std::sync::Mutex<Vec<Later>> = std::sync::Mutex::new(Vec::new());
-static IS_LATER: Apart<AtomicBool> = Apart(AtomicBool::new(false));
+static IS_LATER: CachePadded<AtomicBool> = CachePadded(AtomicBool::new(false));
 
 /// Runs a caller's code, which may use any map, now; or, while this thread has a lock or runs such code already, afterwards: so it meets no lock of
 /// its own thread, and takes no stack however much there is.
@@ -499,7 +502,7 @@ mod tests {
         for _ in 0..1000 {
             let freed = Arc::clone(&freed);
             // SAFETY: (R3) the closure owns the counter's handle, which is `Send`.
-            unsafe { pin().retire(What::Node, 16, move || _ = freed.fetch_add(1, Relaxed)) };
+            unsafe { pin().retire(RetiredKind::Node, 16, move || _ = freed.fetch_add(1, Relaxed)) };
         }
         flush();
         assert_eq!(freed.load(Relaxed), 0, "freed under a pin");
@@ -512,7 +515,7 @@ mod tests {
     }
 
     /// Retires things of so many bytes that count how often they are freed, each under a pin of its own.
-    fn retire_many(what: What, count: usize, bytes: usize, freed: &Arc<[AtomicUsize]>) {
+    fn retire_many(what: RetiredKind, count: usize, bytes: usize, freed: &Arc<[AtomicUsize]>) {
         for i in 0..count {
             let freed = Arc::clone(freed);
             let free = move || _ = freed[i].fetch_add(1, Relaxed);
@@ -544,11 +547,11 @@ mod tests {
     #[test]
     fn a_thread_that_goes_on_frees_all_but_the_last_it_retired() {
         let freed = counters(40_000);
-        retire_many(What::Node, 40_000, 1 << 10, &freed);
+        retire_many(RetiredKind::Node, 40_000, 1 << 10, &freed);
         // Other tests pin, and hold it back for a while.
         for _ in 0..10_000 {
             let more = counters(1000);
-            retire_many(What::Node, 1000, 1 << 10, &more);
+            retire_many(RetiredKind::Node, 1000, 1 << 10, &more);
             if all_once(&freed) {
                 return;
             }
@@ -566,7 +569,7 @@ mod tests {
         for count in [1, 100] {
             let freed = counters(count);
             let by_thread = Arc::clone(&freed);
-            std::thread::spawn(move || retire_many(What::Value, count, 8, &by_thread))
+            std::thread::spawn(move || retire_many(RetiredKind::Value, count, 8, &by_thread))
                 .join()
                 .unwrap();
             assert!(pin_until(|| all_once(&freed)), "{count} values");
@@ -585,7 +588,7 @@ mod tests {
             let work = move || {
                 let other = stripe() != own;
                 if other {
-                    retire_many(What::Node, COUNT, 1 << 10, &by_thread);
+                    retire_many(RetiredKind::Node, COUNT, 1 << 10, &by_thread);
                 }
                 other
             };
@@ -606,10 +609,10 @@ mod tests {
         for _ in 0..3 {
             let inner = free;
             // SAFETY: (R3) the closure owns what it uses, which is `Send`.
-            free = Box::new(move || unsafe { pin().retire(What::Value, 1 << 20, inner) });
+            free = Box::new(move || unsafe { pin().retire(RetiredKind::Value, 1 << 20, inner) });
         }
         // SAFETY: (R3) as above.
-        unsafe { pin().retire(What::Value, 1 << 20, free) };
+        unsafe { pin().retire(RetiredKind::Value, 1 << 20, free) };
         assert!(flush_until(|| done.load(Relaxed) == 1), "something waits");
     }
 }

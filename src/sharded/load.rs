@@ -146,7 +146,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         if table.len() >= self.target || bounds.is_empty() {
             return;
         }
-        let _closed: Vec<_> = table.parts().iter().map(|(_, shard)| shard.gate.close()).collect();
+        let _closed: Vec<_> =
+            table.parts().iter().map(|(_, shard)| shard.gate.lock_all()).collect();
         if table.parts().iter().all(|(_, shard)| shard.tree.len() == 0) {
             let lows = std::iter::once(Arc::default()).chain(bounds.iter().cloned());
             self.table.replace(
@@ -160,7 +161,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     fn put(&self, built: Vec<Built<'_, V>>) -> Vec<FastArt<V>> {
         let _admin = self.admin();
         let pin = reclaim::pin_to_write();
-        let _closed: Vec<_> = built.iter().map(|built| built.shard.gate.close()).collect();
+        let _closed: Vec<_> = built.iter().map(|built| built.shard.gate.lock_all()).collect();
         let table = self.table.load(&pin);
         let (mut parts, mut left, mut changed) = (table.parts().to_vec(), Vec::new(), false);
         for Built { low, high, shard, map } in built {

@@ -114,7 +114,7 @@ impl<V: Value> ShardedArt<V> {
         loop {
             let table = self.table.load(pin);
             let shard = table.shard(table.route(key));
-            let _inside = shard.gate.enter();
+            let _inside = shard.gate.read();
             if self.table.is(table, pin) || mutant!(WriterNotChecked) {
                 return work(&shard.tree, pin);
             }

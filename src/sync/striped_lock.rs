@@ -21,7 +21,7 @@ const STRIPES: usize = if cfg!(loom) { 2 } else { reclaim::STRIPES };
 struct Stripe(RwLock<()>);
 
 /// A lock in stripes.
-pub(crate) struct Gate {
+pub(crate) struct StripedLock {
     stripes: [Stripe; STRIPES],
 }
 
@@ -37,27 +37,27 @@ pub(crate) struct Closed<'g>(
     #[expect(dead_code, reason = "held")] Noted<[RwLockWriteGuard<'g, ()>; STRIPES]>,
 );
 
-impl Gate {
+impl StripedLock {
     pub(crate) fn new() -> Self {
-        Gate { stripes: std::array::from_fn(|_| Stripe(RwLock::new(()))) }
+        StripedLock { stripes: std::array::from_fn(|_| Stripe(RwLock::new(()))) }
     }
 
     /// Waits while the gate is closed. Not to be called again by who is inside.
     #[inline]
-    pub(crate) fn enter(&self) -> Entered<'_> {
+    pub(crate) fn read(&self) -> Entered<'_> {
         Entered(Noted::new(|| self.stripes[reclaim::stripe() % STRIPES].0.read()))
     }
 
     /// Waits while the gate is closed, or another changes a key of the same stripe. Not to be called again by who is inside.
     #[inline]
     #[cfg(any(feature = "rayon", loom))]
-    pub(crate) fn lock(&self, key: &[u8]) -> Locked<'_> {
+    pub(crate) fn lock_key(&self, key: &[u8]) -> Locked<'_> {
         Locked(Noted::new(|| self.stripes[spread(key) % STRIPES].0.write()))
     }
 
     /// Waits until all who are inside have left; keeps others out until it is dropped. Stripes are taken in order, so two that close do
     /// not wait for each other.
-    pub(crate) fn close(&self) -> Closed<'_> {
+    pub(crate) fn lock_all(&self) -> Closed<'_> {
         Closed(Noted::new(|| std::array::from_fn(|i| self.stripes[i].0.write())))
     }
 }
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_closed_gate_has_nobody_inside() {
-        let (gate, inside) = (Gate::new(), AtomicUsize::new(0));
+        let (gate, inside) = (StripedLock::new(), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for i in 0..4u8 {
                 let (gate, inside) = (&gate, &inside);
@@ -92,17 +92,17 @@ mod tests {
                             inside.fetch_sub(1, Relaxed);
                         };
                         if i % 2 == 0 {
-                            let _inside = gate.enter();
+                            let _inside = gate.read();
                             work();
                         } else {
-                            let _inside = gate.lock(&j.to_be_bytes());
+                            let _inside = gate.lock_key(&j.to_be_bytes());
                             work();
                         }
                     }
                 });
             }
             for _ in 0..100 {
-                let _closed = gate.close();
+                let _closed = gate.lock_all();
                 assert_eq!(inside.load(Relaxed), 0);
             }
         });

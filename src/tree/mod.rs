@@ -40,7 +40,7 @@ pub(crate) use read::get::Place;
 pub(crate) use shared::cursor::SharedCursor;
 pub(crate) use shared::{Expected, Outcome, SharedTree, restarts};
 pub use values::Ref;
-pub(crate) use values::{At, Change, Lent, Taken, ValueCursor, ValueTree};
+pub(crate) use values::{Change, Drain, PinnedTree, ValueCursor, ValueRef, ValueTree};
 
 use crate::value::Bits;
 use edit::append::Tail;

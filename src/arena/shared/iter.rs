@@ -1,7 +1,7 @@
 //! Cursors and ranges over a map that others change meanwhile, and what takes a map apart.
 
 use crate::concurrent::Between;
-use crate::tree::{Taken, ValueCursor, ValueTree};
+use crate::tree::{Drain, ValueCursor, ValueTree};
 use std::fmt;
 use std::iter::FusedIterator;
 
@@ -162,7 +162,7 @@ impl<T: Send + Sync + 'static> fmt::Debug for Range<'_, T> {
 ///
 /// Dropping it drops those that are left.
 pub struct IntoIter<T: Send + Sync + 'static> {
-    taken: Taken<T>,
+    taken: Drain<T>,
 }
 
 impl<T: Send + Sync + 'static> IntoIter<T> {

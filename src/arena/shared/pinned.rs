@@ -5,7 +5,7 @@ use crate::InsertError;
 use crate::concurrent::pinned::handle;
 use crate::error::fail;
 use crate::reclaim::{self, Pin};
-use crate::tree::{At, Change, Expected, Lent};
+use crate::tree::{Change, Expected, PinnedTree, ValueRef};
 use std::convert::Infallible;
 
 /// A [`ConcurrentArenaArt`] for some calls of one thread, under one pin. From [`ConcurrentArenaArt::pin`].
@@ -76,35 +76,37 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<&T>> {
         let mut values = Vec::with_capacity(keys.len());
-        self.map
-            .tree
-            .at(&self.pin)
-            .get_many(keys.iter().map(AsRef::as_ref), |found| values.push(found.map(Lent::get)));
+        self.map.tree.at(&self.pin).get_many(keys.iter().map(AsRef::as_ref), |found| {
+            values.push(found.map(ValueRef::get))
+        });
         values
     }
 
     #[inline]
-    fn at<R>(&self, work: impl FnOnce(At<'_, T>) -> R) -> R {
+    fn at<R>(&self, work: impl FnOnce(PinnedTree<'_, T>) -> R) -> R {
         work(self.map.tree.at(&self.pin))
     }
 
     #[inline]
     fn hold<'p, E>(
         &'p self,
-        work: impl FnOnce(At<'p, T>) -> Result<Option<Lent<'p, T>>, E>,
+        work: impl FnOnce(PinnedTree<'p, T>) -> Result<Option<ValueRef<'p, T>>, E>,
     ) -> Result<Option<&'p T>, E> {
-        Ok(work(self.map.tree.at(&self.pin))?.map(Lent::get))
+        Ok(work(self.map.tree.at(&self.pin))?.map(ValueRef::get))
     }
 
     #[inline]
-    fn reading<'p>(&'p self, work: impl FnOnce(At<'p, T>) -> Option<Lent<'p, T>>) -> Option<&'p T> {
-        work(self.map.tree.at(&self.pin)).map(Lent::get)
+    fn reading<'p>(
+        &'p self,
+        work: impl FnOnce(PinnedTree<'p, T>) -> Option<ValueRef<'p, T>>,
+    ) -> Option<&'p T> {
+        work(self.map.tree.at(&self.pin)).map(ValueRef::get)
     }
 
     #[inline]
     fn changing<'p>(
         &'p self,
-        work: impl FnOnce(At<'p, T>) -> Option<Lent<'p, T>>,
+        work: impl FnOnce(PinnedTree<'p, T>) -> Option<ValueRef<'p, T>>,
     ) -> Option<&'p T> {
         self.reading(work)
     }
@@ -112,14 +114,14 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
 
 impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     #[inline]
-    fn at<R>(&self, work: impl FnOnce(At<'_, T>) -> R) -> R {
+    fn at<R>(&self, work: impl FnOnce(PinnedTree<'_, T>) -> R) -> R {
         work(self.tree.at(&reclaim::pin()))
     }
 
     #[inline]
     fn hold<E>(
         &self,
-        work: impl for<'p> FnOnce(At<'p, T>) -> Result<Option<Lent<'p, T>>, E>,
+        work: impl for<'p> FnOnce(PinnedTree<'p, T>) -> Result<Option<ValueRef<'p, T>>, E>,
     ) -> Result<Option<Ref<'_, T>>, E> {
         self.tree.hold(reclaim::pin_to_write(), work)
     }
@@ -127,7 +129,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     #[inline]
     fn reading(
         &self,
-        work: impl for<'p> FnOnce(At<'p, T>) -> Option<Lent<'p, T>>,
+        work: impl for<'p> FnOnce(PinnedTree<'p, T>) -> Option<ValueRef<'p, T>>,
     ) -> Option<Ref<'_, T>> {
         let Ok(found) = self.tree.hold(reclaim::pin(), |at| Ok::<_, Infallible>(work(at)));
         found
@@ -136,14 +138,14 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     #[inline]
     fn changing(
         &self,
-        work: impl for<'p> FnOnce(At<'p, T>) -> Option<Lent<'p, T>>,
+        work: impl for<'p> FnOnce(PinnedTree<'p, T>) -> Option<ValueRef<'p, T>>,
     ) -> Option<Ref<'_, T>> {
         let Ok(found) = self.hold(|at| Ok::<_, Infallible>(work(at)));
         found
     }
 }
 
-impl<'p, T: Send + Sync + 'static> At<'p, T> {
+impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
     /// A change that fails as the standard collections' do.
     fn set(self, key: &[u8], expected: Expected<u32>, new: Option<T>) -> Change<'p, T> {
         self.change(key, expected, new).unwrap_or_else(|error| fail(error))
@@ -154,14 +156,14 @@ impl<'p, T: Send + Sync + 'static> At<'p, T> {
         self,
         key: &[u8],
         mut f: impl FnMut(Option<&T>) -> Option<T>,
-    ) -> (Option<Lent<'p, T>>, Option<Lent<'p, T>>) {
+    ) -> (Option<ValueRef<'p, T>>, Option<ValueRef<'p, T>>) {
         let mut seen = self.get(key);
         loop {
-            let new = f(seen.map(Lent::get));
+            let new = f(seen.map(ValueRef::get));
             if seen.is_none() && new.is_none() {
                 return (None, None);
             }
-            match self.set(key, seen.map_or(Expected::Absent, Lent::expected), new) {
+            match self.set(key, seen.map_or(Expected::Absent, ValueRef::expected), new) {
                 Change { before, after: Ok(after) } => return (before, after),
                 Change { before, .. } => seen = before,
             }

@@ -7,7 +7,7 @@ use std::time::Instant;
 /// Leaves that grow and split, or shrink and merge.
 struct Leaves {
     pool: Box<Pool>,
-    cells: Vec<(NonNull<u8>, u32, Home)>,
+    cells: Vec<(NonNull<u8>, u32, Origin)>,
     requested: usize,
     rng: Rng,
     pairs: usize,
@@ -21,7 +21,7 @@ impl Leaves {
         Leaves { pool: new_pool(), cells: Vec::new(), requested: 0, rng: Rng(42), pairs: 0 }
     }
 
-    fn alloc(&mut self, bytes: usize) -> (NonNull<u8>, u32, Home) {
+    fn alloc(&mut self, bytes: usize) -> (NonNull<u8>, u32, Origin) {
         let cell = self.pool.alloc(bytes).expect("memory");
         self.requested += bytes;
         // SAFETY: (P4) the cell is this test's.
@@ -29,7 +29,7 @@ impl Leaves {
         (cell.ptr, bytes as u32, cell.home)
     }
 
-    fn free(&mut self, cell: (NonNull<u8>, u32, Home)) {
+    fn free(&mut self, cell: (NonNull<u8>, u32, Origin)) {
         self.requested -= cell.1 as usize;
         self.pairs += 1;
         // SAFETY: (P3) as `alloc` returned it.

@@ -5,7 +5,7 @@
 //! the tail first: the leaf is copied to its exact size. An open leaf is an ordinary leaf with more capacity than entries; readers need not know.
 
 use crate::tree::edit::decoded::Failed;
-use crate::tree::node::coding::{Keys, NARROW_LCP, NARROW_LEN};
+use crate::tree::node::coding::{NARROW_LCP, NARROW_LEN, NodeRef};
 use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node, Slot};
 use crate::tree::node::simd;
 use crate::tree::{LEAF_COUNT, LEAF_SIZE, RawTree, Usage};
@@ -121,7 +121,7 @@ impl<B: Bits> RawTree<B> {
         let slot = last_slot(&self.root);
         let Child::Leaf(node) = slot.load() else { return Ok(()) };
         // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-        let leaf = unsafe { Keys::new(node) };
+        let leaf = unsafe { NodeRef::new(node) };
         if leaf.info.is_wide() {
             return Ok(());
         }
@@ -152,7 +152,7 @@ impl<B: Bits> RawTree<B> {
     pub(crate) fn close_tail(&mut self) {
         let Some(open) = self.tail.open.take() else { return };
         // SAFETY: (N1, N5, N8) an open tail's leaf is live.
-        let leaf = unsafe { Keys::new(open.node) };
+        let leaf = unsafe { NodeRef::new(open.node) };
         let n = leaf.count();
         let info = Info::narrow(Kind::Leaf, n, n, open.rest, open.strip, leaf.info.empty_first());
         if let Ok(new) = Self::lay_out(&mut self.usage, &leaf, info) {
@@ -164,7 +164,7 @@ impl<B: Bits> RawTree<B> {
     }
 
     /// A leaf of the same keys and values, of another capacity.
-    fn lay_out(usage: &mut Usage, leaf: &Keys<'_>, info: Info) -> Result<Node, Failed> {
+    fn lay_out(usage: &mut Usage, leaf: &NodeRef<'_>, info: Info) -> Result<Node, Failed> {
         let n = leaf.count();
         let new = usage.alloc::<B>(info).ok_or(Failed(info.size::<B>()))?;
         // SAFETY: (N1, N3, N4, N6) the leaf is live and the tree borrowed for writing; the new one is ours alone and has the room.
@@ -183,7 +183,7 @@ fn last_slot(root: &Slot) -> &Slot {
     let mut slot = root;
     while let Child::Inner(node) = slot.load() {
         // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-        let inner = unsafe { Keys::new(node) };
+        let inner = unsafe { NodeRef::new(node) };
         slot = inner.slot(inner.count());
     }
     slot

@@ -6,7 +6,7 @@
 
 use crate::pool;
 use crate::tree::edit::clear::free_all;
-use crate::tree::edit::decoded::{Failed, Made, Run};
+use crate::tree::edit::decoded::{DecodedKeys, Failed, NewNodes};
 use crate::tree::edit::path::{copy, strip};
 use crate::tree::node::layout::{Child, Usage};
 use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree, SLOT};
@@ -22,7 +22,7 @@ const UNFILLED: usize = 32;
 /// A level of inner nodes: the last node of it, in the making.
 struct Level {
     first: Child,
-    run: Run<Child>,
+    run: DecodedKeys<Child>,
     size: usize,
     /// The separator before this node.
     low: Option<Vec<u8>>,
@@ -32,7 +32,7 @@ struct Level {
 pub(crate) struct Builder<B: Bits> {
     usage: Usage,
     /// The keys that are in no leaf yet, and their bytes in one.
-    run: Run<B>,
+    run: DecodedKeys<B>,
     size: usize,
     /// The separator before them.
     low: Option<Vec<u8>>,
@@ -43,7 +43,7 @@ pub(crate) struct Builder<B: Bits> {
 
 /// Where to cut a run that is too long for a leaf: where the bytes of its cell that nothing fills, with those of the separator and what the
 /// next leaf costs the sooner it begins, are fewest.
-fn cut_leaf<B: Bits>(run: &Run<B>, low: Option<&[u8]>) -> usize {
+fn cut_leaf<B: Bits>(run: &DecodedKeys<B>, low: Option<&[u8]>) -> usize {
     // Of a leaf of the keys before `i`: what it strips, and its size but for that.
     let (mut strip, mut size) = (low.map_or(0, <[u8]>::len), run.cost(0, 1, 0, B::SIZE));
     let (mut best, mut least) = (1, usize::MAX);
@@ -66,7 +66,7 @@ fn cut_leaf<B: Bits>(run: &Run<B>, low: Option<&[u8]>) -> usize {
 }
 
 /// Where to cut a run of separators that has become too long: at the shortest of the last ones.
-fn cut_inner(run: &Run<Child>, (from, to): (usize, usize), mut size: usize) -> usize {
+fn cut_inner(run: &DecodedKeys<Child>, (from, to): (usize, usize), mut size: usize) -> usize {
     let mut best = to - 1;
     for i in (from..to).rev() {
         size -= run.entry_cost(i, run.lcp(i), SLOT);
@@ -85,7 +85,7 @@ impl<B: Bits> Builder<B> {
         let usage = Usage::default();
         Builder {
             usage,
-            run: Run::new(),
+            run: DecodedKeys::new(),
             size: 0,
             low: None,
             levels: Vec::new(),
@@ -134,9 +134,9 @@ impl<B: Bits> Builder<B> {
         if self.levels.is_empty() {
             self.add_level()?;
         }
-        let mut made = Made::new(&mut self.usage, 1)?;
+        let mut made = NewNodes::new(&mut self.usage, 1)?;
         let leaf = self.run.leaf(&mut made, 0, to, strip(self.low.as_deref(), high.as_deref()))?;
-        made.keep();
+        made.publish();
         drop(made);
         self.run.forget(to);
         let low = std::mem::replace(&mut self.low, high);
@@ -150,7 +150,12 @@ impl<B: Bits> Builder<B> {
 
     fn add_level(&mut self) -> Result<(), Failed> {
         self.levels.try_reserve(1)?;
-        self.levels.push(Level { first: Child::Empty, run: Run::new(), size: 0, low: None });
+        self.levels.push(Level {
+            first: Child::Empty,
+            run: DecodedKeys::new(),
+            size: 0,
+            low: None,
+        });
         Ok(())
     }
 
@@ -185,9 +190,9 @@ impl<B: Bits> Builder<B> {
             );
             let high = copy(level.run.key(at))?;
             let strip = strip(level.low.as_deref(), Some(&high));
-            let mut made = Made::<B>::new(&mut self.usage, 1)?;
+            let mut made = NewNodes::<B>::new(&mut self.usage, 1)?;
             let node = level.run.inner(&mut made, level.first, 0, at, strip)?;
-            made.keep();
+            made.publish();
             drop(made);
             level.first = level.run.item(at);
             level.run.forget(at + 1);
@@ -212,12 +217,12 @@ impl<B: Bits> Builder<B> {
         let mut i = 0;
         while i + 1 < self.levels.len() {
             let level = &mut self.levels[i];
-            let mut made = Made::<B>::new(&mut self.usage, 1)?;
+            let mut made = NewNodes::<B>::new(&mut self.usage, 1)?;
             let node = level.run.inner(&mut made, level.first, 0, level.run.len(), 0)?;
-            made.keep();
+            made.publish();
             drop(made);
             level.first = Child::Empty;
-            level.run = Run::new();
+            level.run = DecodedKeys::new();
             let low = level.low.take();
             i += 1;
             self.add(i, low, Child::Inner(node))?;
@@ -225,10 +230,10 @@ impl<B: Bits> Builder<B> {
         if let Some(level) = self.levels.last_mut() {
             let mut root = level.first;
             if level.run.len() > 0 {
-                let mut made = Made::<B>::new(&mut self.usage, 1)?;
+                let mut made = NewNodes::<B>::new(&mut self.usage, 1)?;
                 root =
                     Child::Inner(level.run.inner(&mut made, level.first, 0, level.run.len(), 0)?);
-                made.keep();
+                made.publish();
             }
             self.levels.clear();
             tree.root.store(root);

@@ -3,7 +3,7 @@
 use crate::tree::RawTree;
 use crate::tree::edit::append::Tail;
 use crate::tree::edit::decoded::Failed;
-use crate::tree::node::coding::Keys;
+use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::{Child, Info, Node, Slot, Usage};
 use crate::value::Bits;
 
@@ -45,7 +45,7 @@ impl<B: Bits> RawTree<B> {
             }
             to.store(Child::Inner(new));
             // SAFETY: (N1, N5) both are live inner nodes.
-            let (old, new) = unsafe { (Keys::new(node), Keys::new(new)) };
+            let (old, new) = unsafe { (NodeRef::new(node), NodeRef::new(new)) };
             if let Err(e) = todo.try_reserve(old.count() + 1) {
                 failed = Some(e.into());
                 break;
@@ -80,7 +80,7 @@ pub(crate) unsafe fn free_all<B: Bits>(usage: &mut Usage, root: Child) {
                 Child::Empty => return,
                 Child::Leaf(node) => return usage.free::<B>(node),
                 Child::Inner(node) => {
-                    let slot = Keys::new(node).slot(0);
+                    let slot = NodeRef::new(node).slot(0);
                     child = slot.load();
                     slot.store(std::mem::replace(todo, Child::Inner(node)));
                 }
@@ -88,7 +88,7 @@ pub(crate) unsafe fn free_all<B: Bits>(usage: &mut Usage, root: Child) {
         };
         list(root, usage, &mut todo);
         while let Child::Inner(node) = todo {
-            let inner = Keys::new(node);
+            let inner = NodeRef::new(node);
             todo = inner.slot(0).load();
             for i in 1..=inner.count() {
                 list(inner.slot(i).load(), usage, &mut todo);

@@ -8,9 +8,9 @@
 //! shared lengths less what the new node strips more. So a leaf is split, or merged with another, for the price of a few copies. What does
 //! not fit a narrow node is left to a run, which can do everything.
 
-use crate::tree::edit::decoded::{Failed, Made, Sequence};
+use crate::tree::edit::decoded::{Failed, NewNodes, Sequence};
 use crate::tree::edit::path::copy;
-use crate::tree::node::coding::{Gap, Keys, NARROW_LCP, NARROW_LEN};
+use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
 use crate::tree::node::layout::{Info, Kind, Node};
 use crate::tree::node::simd;
 use crate::value::Bits;
@@ -19,7 +19,7 @@ struct Part<'a> {
     lead: Vec<u8>,
     /// Bytes that the lead shares with the key before it.
     lcp: usize,
-    keys: Keys<'a>,
+    keys: NodeRef<'a>,
     from: usize,
     to: usize,
 }
@@ -39,7 +39,7 @@ pub(crate) struct Parts<'a> {
 struct Piece<'p, 'a> {
     lead: std::borrow::Cow<'p, [u8]>,
     lcp: usize,
-    keys: &'p Keys<'a>,
+    keys: &'p NodeRef<'a>,
     from: usize,
     to: usize,
 }
@@ -55,7 +55,7 @@ impl<'a> Parts<'a> {
     /// Appends the entries `from..to` of a node behind the bytes that it strips. The first of them shares `lcp` bytes with the key before.
     fn push(
         &mut self,
-        keys: &Keys<'a>,
+        keys: &NodeRef<'a>,
         stripped: &[u8],
         from: usize,
         to: usize,
@@ -70,7 +70,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Appends the keys of a node. `false`: it is wide.
-    pub(crate) fn append(&mut self, keys: &Keys<'a>, stripped: &[u8]) -> Result<bool, Failed> {
+    pub(crate) fn append(&mut self, keys: &NodeRef<'a>, stripped: &[u8]) -> Result<bool, Failed> {
         if keys.info.is_wide() {
             return Ok(false);
         }
@@ -88,7 +88,7 @@ impl<'a> Parts<'a> {
     /// Appends the keys of a node and among them another, less the bytes that the node strips. `false`: the node is wide, or would be.
     pub(crate) fn append_with(
         &mut self,
-        keys: &Keys<'a>,
+        keys: &NodeRef<'a>,
         stripped: &[u8],
         (gap, key): (Gap, &[u8]),
     ) -> Result<bool, Failed> {
@@ -181,7 +181,7 @@ impl Sequence for Parts<'_> {
     fn node<B: Bits>(
         &self,
         kind: Kind,
-        made: &mut Made<'_, B>,
+        made: &mut NewNodes<'_, B>,
         from: usize,
         to: usize,
         strip: usize,

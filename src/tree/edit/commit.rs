@@ -13,8 +13,8 @@
 //! One step of the plan is one level of the tree. Its old nodes, one or two neighbours, hold a sequence of children or values; the new
 //! nodes hold the same, but for some items that others take the place of.
 
-use crate::tree::edit::decoded::{Failed, Made};
-use crate::tree::node::coding::Keys;
+use crate::tree::edit::decoded::{Failed, NewNodes};
+use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::{Child, Info, Node, Slot, Usage};
 use crate::tree::node::lock::Lock;
 use crate::value::Bits;
@@ -54,7 +54,7 @@ impl From<Stop> for crate::InsertError {
 /// How the nodes of a tree are locked and given back.
 pub(crate) trait Mode: Copy {
     /// Waits for the lock of a slot that led to `child`; `false`: it leads elsewhere, or its owner is replaced.
-    fn lock(self, top: Owned<'_>, child: Child) -> bool;
+    fn lock(self, anchor: SlotRef<'_>, child: Child) -> bool;
     /// Waits for the lock of a node that is to be replaced, as above.
     ///
     /// # Safety
@@ -81,7 +81,7 @@ pub(crate) struct Alone;
 
 impl Mode for Alone {
     #[inline(always)]
-    fn lock(self, _: Owned<'_>, _: Child) -> bool {
+    fn lock(self, _: SlotRef<'_>, _: Child) -> bool {
         true
     }
     #[inline(always)]
@@ -101,36 +101,36 @@ impl Mode for Alone {
 
 /// A slot, and the lock of the node that it is in. The root's is in none.
 #[derive(Clone, Copy)]
-pub(crate) struct Owned<'a> {
-    pub(crate) owner: Option<&'a Lock>,
+pub(crate) struct SlotRef<'a> {
+    pub(crate) parent_lock: Option<&'a Lock>,
     pub(crate) slot: &'a Slot,
 }
 
-impl<'a> Owned<'a> {
+impl<'a> SlotRef<'a> {
     /// A tree's root.
     #[inline(always)]
     pub(crate) fn root(slot: &'a Slot) -> Self {
-        Owned { owner: None, slot }
+        SlotRef { parent_lock: None, slot }
     }
 }
 
 /// What happens at one level of the tree.
 ///
 /// It has no reference into an old node: it is read while these are given back, one after the other.
-pub(crate) struct Step {
+pub(crate) struct LevelEdit {
     /// The nodes replaced, neighbours from left to right.
     pub(crate) old: [Option<Node>; 2],
     /// The first item replaced, counted over all old nodes.
     pub(crate) at: usize,
     /// How many are replaced; by the new nodes of the level below, or in leaves by the new value.
-    pub(crate) gone: usize,
+    pub(crate) removed: usize,
     /// The nodes that take their place.
     pub(crate) new: [Option<Node>; 2],
 }
 
-impl Step {
+impl LevelEdit {
     pub(crate) fn one(old: Node, at: usize, new: Node) -> Self {
-        Step { old: [Some(old), None], at, gone: 1, new: [Some(new), None] }
+        LevelEdit { old: [Some(old), None], at, removed: 1, new: [Some(new), None] }
     }
 
     fn olds(&self) -> impl Iterator<Item = Node> + Clone + use<> {
@@ -160,20 +160,20 @@ unsafe fn child(node: Node) -> Child {
 #[inline(always)]
 unsafe fn hold<M: Mode>(
     mode: M,
-    top: Owned<'_>,
+    anchor: SlotRef<'_>,
     olds: impl Iterator<Item = Node> + Clone,
 ) -> Result<(), Stop> {
     // SAFETY: (N1) by the caller: old nodes are live.
     let was = olds.clone().next().map_or(Child::Empty, |node| unsafe { child(node) });
-    if !mode.lock(top, was) {
+    if !mode.lock(anchor, was) {
         return Err(Stop::Conflict);
     }
-    debug_assert!(top.slot.load() == was, "a node has one slot for life");
+    debug_assert!(anchor.slot.load() == was, "a node has one slot for life");
     for (locked, node) in olds.clone().enumerate() {
         // SAFETY: (N1) as above.
         unsafe {
             if !mode.lock_old(node) {
-                let_go(mode, top, was, olds.take(locked));
+                let_go(mode, anchor, was, olds.take(locked));
                 return Err(Stop::Conflict);
             }
         }
@@ -186,10 +186,15 @@ unsafe fn hold<M: Mode>(
 /// # Safety
 /// As for [`commit`].
 #[cold]
-unsafe fn let_go<M: Mode>(mode: M, top: Owned<'_>, was: Child, olds: impl Iterator<Item = Node>) {
+unsafe fn let_go<M: Mode>(
+    mode: M,
+    anchor: SlotRef<'_>,
+    was: Child,
+    olds: impl Iterator<Item = Node>,
+) {
     // SAFETY: (N1) by the caller.
     olds.for_each(|node| unsafe { mode.unlock_old(node) });
-    top.slot.store(was);
+    anchor.slot.store(was);
 }
 
 /// Publishes what takes the place of the nodes held, and gives these back.
@@ -200,11 +205,11 @@ unsafe fn let_go<M: Mode>(mode: M, top: Owned<'_>, was: Child, olds: impl Iterat
 unsafe fn publish<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
-    top: Owned<'_>,
+    anchor: SlotRef<'_>,
     olds: impl Iterator<Item = Node> + Clone,
     new: Child,
 ) {
-    top.slot.store(new);
+    anchor.slot.store(new);
     cover!(Published);
     // SAFETY: (N1) by the caller. (N2) No slot reached from the root leads to the old nodes any more.
     unsafe {
@@ -217,7 +222,7 @@ unsafe fn publish<B: Bits, M: Mode>(
     }
 }
 
-/// Puts a leaf in the place of another: with one more value, `put`, at `at`, or without `gone` of them. Gives the first value that goes,
+/// Puts a leaf in the place of another: with one more value, `put`, at `at`, or without `removed` of them. Gives the first value that goes,
 /// which must be the one expected.
 ///
 /// # Safety
@@ -226,9 +231,9 @@ unsafe fn publish<B: Bits, M: Mode>(
 pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
-    top: Owned<'_>,
-    leaf: &Keys<'_>,
-    (at, gone): (usize, usize),
+    anchor: SlotRef<'_>,
+    leaf: &NodeRef<'_>,
+    (at, removed): (usize, usize),
     (put, expected): (Option<B>, Option<B>),
     (new, info): (Node, Info),
 ) -> Result<Option<B>, Stop> {
@@ -236,18 +241,18 @@ pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
     let olds = std::iter::once(old);
     // SAFETY: (N1, C3, N4, N6) by the caller: the old leaf stands still, the new one is ours alone, and places are below their counts.
     unsafe {
-        hold(mode, top, olds.clone())?;
-        let replaced = (gone > 0).then(|| old.value(leaf.info, at));
+        hold(mode, anchor, olds.clone())?;
+        let replaced = (removed > 0).then(|| old.value(leaf.info, at));
         if expected.is_some() && replaced != expected {
-            let_go(mode, top, top.slot.load(), olds);
+            let_go(mode, anchor, anchor.slot.load(), olds);
             return Err(Stop::Conflict);
         }
         Node::copy_values::<B>(old, leaf.info, 0, new, info, 0, at);
         if let Some(value) = put {
             new.set_value(info, at, value);
         }
-        Node::copy_values::<B>(old, leaf.info, at + gone, new, info, behind, n - at - gone);
-        publish::<B, M>(mode, usage, top, olds, Child::Leaf(new));
+        Node::copy_values::<B>(old, leaf.info, at + removed, new, info, behind, n - at - removed);
+        publish::<B, M>(mode, usage, anchor, olds, Child::Leaf(new));
         Ok(replaced)
     }
 }
@@ -259,17 +264,17 @@ pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
 pub(crate) unsafe fn replace_inner<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
-    top: Owned<'_>,
-    inner: &Keys<'_>,
+    anchor: SlotRef<'_>,
+    inner: &NodeRef<'_>,
     new: Node,
 ) -> Result<(), Stop> {
     let olds = std::iter::once(inner.node);
     // SAFETY: (N1, C3, N4) by the caller: the old node stands still, and the new one is ours alone.
     unsafe {
-        hold(mode, top, olds.clone())?;
-        let to = Keys::new(new);
+        hold(mode, anchor, olds.clone())?;
+        let to = NodeRef::new(new);
         (0..=inner.count()).for_each(|i| to.slot(i).store(inner.slot(i).load()));
-        publish::<B, M>(mode, usage, top, olds, Child::Inner(new));
+        publish::<B, M>(mode, usage, anchor, olds, Child::Inner(new));
         Ok(())
     }
 }
@@ -285,21 +290,21 @@ pub(crate) unsafe fn replace_inner<B: Bits, M: Mode>(
 pub(crate) unsafe fn commit<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
-    top: Owned<'_>,
-    steps: &[Step],
+    anchor: SlotRef<'_>,
+    steps: &[LevelEdit],
     value: Option<B>,
     expected: Option<B>,
 ) -> Result<Option<B>, Stop> {
-    let olds = steps.iter().rev().flat_map(Step::olds);
+    let olds = steps.iter().rev().flat_map(LevelEdit::olds);
     // SAFETY: (N1, C3, N4) by the caller: the old nodes stand still, and the new ones are ours alone.
     unsafe {
-        hold(mode, top, olds.clone())?;
+        hold(mode, anchor, olds.clone())?;
         let replaced = steps.first().and_then(|step| replaced::<B>(step));
         if expected.is_some() && replaced != expected {
-            let_go(mode, top, top.slot.load(), olds);
+            let_go(mode, anchor, anchor.slot.load(), olds);
             return Err(Stop::Conflict);
         }
-        let mut below: Option<&Step> = None;
+        let mut below: Option<&LevelEdit> = None;
         for step in steps {
             match below {
                 None => move_values(step, value),
@@ -312,7 +317,7 @@ pub(crate) unsafe fn commit<B: Bits, M: Mode>(
             .rev()
             .find_map(|step| step.new[0])
             .map_or(Child::Empty, |node| child(node));
-        publish::<B, M>(mode, usage, top, olds, new);
+        publish::<B, M>(mode, usage, anchor, olds, new);
         Ok(replaced)
     }
 }
@@ -321,17 +326,17 @@ pub(crate) unsafe fn commit<B: Bits, M: Mode>(
 ///
 /// # Safety
 /// As for [`commit`].
-pub(crate) unsafe fn commit_made<B: Bits, M: Mode>(
+pub(crate) unsafe fn commit_new<B: Bits, M: Mode>(
     mode: M,
-    made: &mut Made<'_, B>,
-    top: Owned<'_>,
-    steps: &[Step],
+    made: &mut NewNodes<'_, B>,
+    anchor: SlotRef<'_>,
+    steps: &[LevelEdit],
     value: Option<B>,
     expected: Option<B>,
 ) -> Result<Option<B>, Stop> {
     // SAFETY: (N1, N4, R1) by the caller.
-    let old = unsafe { commit(mode, made.usage, top, steps, value, expected) }?;
-    made.keep();
+    let old = unsafe { commit(mode, made.usage, anchor, steps, value, expected) }?;
+    made.publish();
     Ok(old)
 }
 
@@ -340,9 +345,9 @@ pub(crate) unsafe fn commit_made<B: Bits, M: Mode>(
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
-unsafe fn replaced<B: Bits>(step: &Step) -> Option<B> {
+unsafe fn replaced<B: Bits>(step: &LevelEdit) -> Option<B> {
     let mut at = step.at;
-    for node in step.olds().filter(|_| step.gone > 0) {
+    for node in step.olds().filter(|_| step.removed > 0) {
         // SAFETY: (N1, N5) by the caller; the index is below the leaf's count.
         unsafe {
             let info = node.info();
@@ -397,7 +402,7 @@ impl<'s> Places<'s> {
 /// As for [`commit`].
 #[inline(always)]
 unsafe fn splice(
-    step: &Step,
+    step: &LevelEdit,
     put: usize,
     items: impl Fn(Node) -> usize + Copy,
     mut copy: impl FnMut(Node, usize, Node, usize, usize),
@@ -413,15 +418,15 @@ unsafe fn splice(
         }
     };
     // Items before those that go, and how many of these are still to be passed over.
-    let (mut before, mut gone) = (step.at, step.gone);
+    let (mut before, mut removed) = (step.at, step.removed);
     let mut is_put = false;
     for from in step.olds() {
         let (mut i, n) = (0, items(from));
         loop {
             if is_put {
-                let skip = gone.min(n - i);
+                let skip = removed.min(n - i);
                 i += skip;
-                gone -= skip;
+                removed -= skip;
             }
             if i == n {
                 break;
@@ -450,7 +455,7 @@ unsafe fn splice(
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
-unsafe fn move_values<B: Bits>(step: &Step, value: Option<B>) {
+unsafe fn move_values<B: Bits>(step: &LevelEdit, value: Option<B>) {
     // SAFETY: (N1, C3, N4, N6) by the caller: the old leaves stand still, the new ones are ours alone, and places are below their counts.
     unsafe {
         splice(
@@ -469,7 +474,7 @@ unsafe fn move_values<B: Bits>(step: &Step, value: Option<B>) {
 
 /// # Safety
 /// As for [`commit`].
-unsafe fn move_children(step: &Step, below: &Step) {
+unsafe fn move_children(step: &LevelEdit, below: &LevelEdit) {
     // SAFETY: (N1, C3, N4) by the caller, as for values.
     unsafe {
         splice(
@@ -477,12 +482,12 @@ unsafe fn move_children(step: &Step, below: &Step) {
             below.news().count(),
             |node| node.info().count() + 1,
             |from, i, to, j, n| {
-                let (from, to) = (Keys::new(from), Keys::new(to));
+                let (from, to) = (NodeRef::new(from), NodeRef::new(to));
                 (0..n).for_each(|k| to.slot(j + k).store(from.slot(i + k).load()));
             },
             |k, to, j| {
                 if let Some(node) = below.new[k] {
-                    Keys::new(to).slot(j).store(child(node));
+                    NodeRef::new(to).slot(j).store(child(node));
                 }
             },
         );

@@ -3,25 +3,25 @@
 //! Every buffer is reserved before it is filled, so that only making a run can fail, not using it.
 
 use crate::tree::edit::path::copy;
-use crate::tree::node::coding::{Gap, Keys, NARROW_LCP, NARROW_LEN};
+use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
 use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node, Usage};
 use crate::tree::node::simd;
 use crate::value::Bits;
 use std::collections::TryReserveError;
 
 /// Nodes made by an operation that may still fail: freed when dropped, unless the operation keeps them.
-pub(crate) struct Made<'u, B: Bits> {
+pub(crate) struct NewNodes<'u, B: Bits> {
     pub(crate) usage: &'u mut Usage,
     nodes: Vec<Node>,
     _bits: std::marker::PhantomData<B>,
 }
 
-impl<'u, B: Bits> Made<'u, B> {
+impl<'u, B: Bits> NewNodes<'u, B> {
     /// Room to note `nodes` nodes.
     pub(crate) fn new(usage: &'u mut Usage, nodes: usize) -> Result<Self, TryReserveError> {
         let mut list = Vec::new();
         list.try_reserve_exact(nodes)?;
-        Ok(Made { usage, nodes: list, _bits: std::marker::PhantomData })
+        Ok(NewNodes { usage, nodes: list, _bits: std::marker::PhantomData })
     }
 
     pub(crate) fn alloc(&mut self, info: Info) -> Result<Node, Failed> {
@@ -36,12 +36,12 @@ impl<'u, B: Bits> Made<'u, B> {
     }
 
     /// The nodes are published: they stay.
-    pub(crate) fn keep(&mut self) {
+    pub(crate) fn publish(&mut self) {
         self.nodes.clear();
     }
 }
 
-impl<B: Bits> Drop for Made<'_, B> {
+impl<B: Bits> Drop for NewNodes<'_, B> {
     fn drop(&mut self) {
         for node in self.nodes.drain(..) {
             // SAFETY: (N2) the nodes were never published.
@@ -82,7 +82,7 @@ pub(crate) trait Sequence {
     fn node<B: Bits>(
         &self,
         kind: Kind,
-        made: &mut Made<'_, B>,
+        made: &mut NewNodes<'_, B>,
         from: usize,
         to: usize,
         strip: usize,
@@ -132,7 +132,7 @@ fn entry_cost(suffix: usize, size: usize) -> usize {
 }
 
 /// Sorted keys, whole, each with a value or, where they are separators, the child behind it.
-pub(crate) struct Run<T> {
+pub(crate) struct DecodedKeys<T> {
     /// The keys, one after the other.
     bytes: Vec<u8>,
     entries: Vec<Entry<T>>,
@@ -147,9 +147,9 @@ struct Entry<T> {
     item: T,
 }
 
-impl<T: Copy> Run<T> {
+impl<T: Copy> DecodedKeys<T> {
     pub(crate) fn new() -> Self {
-        Run { bytes: Vec::new(), entries: Vec::new() }
+        DecodedKeys { bytes: Vec::new(), entries: Vec::new() }
     }
 
     /// Makes room for `keys` more keys of `bytes` bytes in all.
@@ -245,7 +245,7 @@ impl<T: Copy> Run<T> {
     /// Appends the keys of a node, the bytes it strips, `stripped`, put back, with their items, and `extra` among them.
     pub(crate) fn append(
         &mut self,
-        keys: &Keys<'_>,
+        keys: &NodeRef<'_>,
         stripped: &[u8],
         item: impl Fn(usize) -> T,
         extra: Option<(Gap, &[u8], T)>,
@@ -335,7 +335,7 @@ impl<T: Copy> Run<T> {
     pub(crate) fn node<B: Bits>(
         &self,
         kind: Kind,
-        made: &mut Made<'_, B>,
+        made: &mut NewNodes<'_, B>,
         from: usize,
         to: usize,
         strip: usize,
@@ -391,7 +391,7 @@ impl<T: Copy> Run<T> {
     }
 }
 
-impl Sequence for Run<()> {
+impl Sequence for DecodedKeys<()> {
     fn len(&self) -> usize {
         self.entries.len()
     }
@@ -407,7 +407,7 @@ impl Sequence for Run<()> {
     fn node<B: Bits>(
         &self,
         kind: Kind,
-        made: &mut Made<'_, B>,
+        made: &mut NewNodes<'_, B>,
         from: usize,
         to: usize,
         strip: usize,
@@ -416,11 +416,11 @@ impl Sequence for Run<()> {
     }
 }
 
-impl<B: Bits> Run<B> {
+impl<B: Bits> DecodedKeys<B> {
     /// A leaf of the keys `from..to` less their first `strip` bytes.
     pub(crate) fn leaf(
         &self,
-        made: &mut Made<'_, B>,
+        made: &mut NewNodes<'_, B>,
         from: usize,
         to: usize,
         strip: usize,
@@ -443,11 +443,11 @@ impl<B: Bits> Run<B> {
     }
 }
 
-impl Run<Child> {
+impl DecodedKeys<Child> {
     /// An inner node of the separators `from..to` less their first `strip` bytes, the first child being `first`.
     pub(crate) fn inner<B: Bits>(
         &self,
-        made: &mut Made<'_, B>,
+        made: &mut NewNodes<'_, B>,
         first: Child,
         from: usize,
         to: usize,

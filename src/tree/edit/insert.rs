@@ -3,10 +3,10 @@
 use crate::InsertError;
 use crate::tree::edit::append::{APPENDS, Append};
 use crate::tree::edit::coded_run::Parts;
-use crate::tree::edit::commit::{Alone, Mode, Owned, Step, Stop, commit_made, replace_leaf};
-use crate::tree::edit::decoded::{Failed, Made, Run, Sequence, Split};
+use crate::tree::edit::commit::{Alone, LevelEdit, Mode, SlotRef, Stop, commit_new, replace_leaf};
+use crate::tree::edit::decoded::{DecodedKeys, Failed, NewNodes, Sequence, Split};
 use crate::tree::edit::path::{self, Fences, Level, copy, locate};
-use crate::tree::node::coding::{Gap, Keys, LINES};
+use crate::tree::node::coding::{Gap, LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Kind, Node};
 use crate::tree::{
     INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage,
@@ -29,7 +29,7 @@ impl<B: Bits> RawTree<B> {
                 Append::Elsewhere => self.close_tail(),
             }
         }
-        let root = Owned::root(&self.root);
+        let root = SlotRef::root(&self.root);
         let (old, last) = match Self::insert_below(
             root,
             &mut self.usage,
@@ -57,30 +57,30 @@ impl<B: Bits> RawTree<B> {
     /// The old value, and whether the key went behind all others.
     #[inline]
     fn insert_below(
-        root: Owned<'_>,
+        root: SlotRef<'_>,
         usage: &mut Usage,
         key: &[u8],
         value: B,
         appending: bool,
     ) -> Result<(Option<B>, bool), Stop> {
-        let (mut top, mut last) = (root, true);
+        let (mut anchor, mut last) = (root, true);
         loop {
-            match top.slot.load() {
+            match anchor.slot.load() {
                 Child::Inner(node) => {
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-                    let keys = unsafe { Keys::new(node) };
+                    let keys = unsafe { NodeRef::new(node) };
                     let at = keys.child(&key[keys.strip()..]);
                     last &= at == keys.count();
-                    top = keys.owned(at);
+                    anchor = keys.owned(at);
                 }
                 Child::Empty => {
-                    Self::insert_first(Alone, top, usage, key, value)?;
+                    Self::insert_first(Alone, anchor, usage, key, value)?;
                     return Ok((None, true));
                 }
                 Child::Leaf(node) => {
-                    Keys::prefetch(node, LINES);
+                    NodeRef::prefetch(node, LINES);
                     // SAFETY: (N1, N5) as above.
-                    let leaf = unsafe { Keys::new(node) };
+                    let leaf = unsafe { NodeRef::new(node) };
                     let gap = match leaf.search(&key[leaf.strip()..]) {
                         Err(gap) => gap,
                         Ok(i) => {
@@ -93,7 +93,7 @@ impl<B: Bits> RawTree<B> {
                         }
                     };
                     last &= gap.at == leaf.count();
-                    if !Self::insert_at(Alone, top, usage, &leaf, gap, key, value)? {
+                    if !Self::insert_at(Alone, anchor, usage, &leaf, gap, key, value)? {
                         let split =
                             if last && appending { Split::Right(LEAF_SIZE) } else { Split::Middle };
                         Self::insert_cold(Alone, root, usage, key, value, split)?;
@@ -108,29 +108,29 @@ impl<B: Bits> RawTree<B> {
     #[cold]
     pub(crate) fn insert_first<M: Mode>(
         mode: M,
-        top: Owned<'_>,
+        anchor: SlotRef<'_>,
         usage: &mut Usage,
         key: &[u8],
         value: B,
     ) -> Result<(), Stop> {
-        let mut run = Run::new();
+        let mut run = DecodedKeys::new();
         run.reserve(1, key.len())?;
         run.push(0, key, ());
-        let mut made = Made::new(usage, 1)?;
+        let mut made = NewNodes::new(usage, 1)?;
         let new = run.node(Kind::Leaf, &mut made, 0, 1, 0)?;
-        let step = Step { old: [None; 2], at: 0, gone: 0, new: [Some(new), None] };
+        let step = LevelEdit { old: [None; 2], at: 0, removed: 0, new: [Some(new), None] };
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value.
-        unsafe { commit_made(mode, &mut made, top, &[step], Some(value), None) }?;
+        unsafe { commit_new(mode, &mut made, anchor, &[step], Some(value), None) }?;
         Ok(())
     }
 
-    /// Inserts `key` at a gap of the leaf that `top` leads to. `false`: the leaf has no room, or is wide.
+    /// Inserts `key` at a gap of the leaf that `anchor` leads to. `false`: the leaf has no room, or is wide.
     #[inline(always)]
     pub(crate) fn insert_at<M: Mode>(
         mode: M,
-        top: Owned<'_>,
+        anchor: SlotRef<'_>,
         usage: &mut Usage,
-        leaf: &Keys<'_>,
+        leaf: &NodeRef<'_>,
         gap: Gap,
         key: &[u8],
         value: B,
@@ -141,7 +141,7 @@ impl<B: Bits> RawTree<B> {
         let new = leaf.with::<B>(usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
         match unsafe {
-            replace_leaf(mode, usage, top, leaf, (gap.at, 0), (Some(value), None), (new, info))
+            replace_leaf(mode, usage, anchor, leaf, (gap.at, 0), (Some(value), None), (new, info))
         } {
             Ok(_) => Ok(true),
             Err(stop) => {
@@ -157,26 +157,26 @@ impl<B: Bits> RawTree<B> {
     #[inline(never)]
     pub(crate) fn insert_cold<M: Mode>(
         mode: M,
-        root: Owned<'_>,
+        root: SlotRef<'_>,
         usage: &mut Usage,
         key: &[u8],
         value: B,
         split: Split,
     ) -> Result<(), Stop> {
-        let (levels, top, fences) = locate(root, key)?;
-        let Child::Leaf(node) = top.slot.load() else { return Err(Stop::Conflict) };
+        let (levels, anchor, fences) = locate(root, key)?;
+        let Child::Leaf(node) = anchor.slot.load() else { return Err(Stop::Conflict) };
         // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
-        let leaf = unsafe { Keys::new(node) };
+        let leaf = unsafe { NodeRef::new(node) };
         let strip = leaf.strip();
         let Err(gap) = leaf.search(&key[strip..]) else { return Err(Stop::Conflict) };
-        let way = (root, &levels[..], top, &fences);
+        let way = (root, &levels[..], anchor, &fences);
         let mut parts = Parts::new(3)?;
         if parts.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
             && Self::insert_among(mode, way, usage, &parts, (key, value), (node, gap.at), split)?
         {
             return Ok(());
         }
-        let mut run = Run::new();
+        let mut run = DecodedKeys::new();
         run.append(&leaf, &key[..strip], |_| (), Some((gap, &key[strip..], ())))?;
         Self::insert_among(mode, way, usage, &run, (key, value), (node, gap.at), split)?;
         Ok(())
@@ -185,7 +185,7 @@ impl<B: Bits> RawTree<B> {
     /// Replaces a leaf by one or two of the keys that it has and another, which is at `at` among them. `false`: these keys cannot make them.
     fn insert_among<M: Mode>(
         mode: M,
-        (root, levels, top, fences): (Owned<'_>, &[Level<'_>], Owned<'_>, &Fences),
+        (root, levels, anchor, fences): (SlotRef<'_>, &[Level<'_>], SlotRef<'_>, &Fences),
         usage: &mut Usage,
         keys: &impl Sequence,
         (key, value): (&[u8], B),
@@ -193,14 +193,14 @@ impl<B: Bits> RawTree<B> {
         split: Split,
     ) -> Result<bool, Stop> {
         let n = keys.len();
-        let mut made = Made::new(usage, 4 + 2 * levels.len())?;
+        let mut made = NewNodes::new(usage, 4 + 2 * levels.len())?;
         if n <= LEAF_COUNT && (n == 1 || keys.cost(fences.strip(), B::SIZE) <= LEAF_SIZE) {
             let Some(new) = keys.node(Kind::Leaf, &mut made, 0, n, fences.strip())? else {
                 return Ok(false);
             };
-            let step = Step { old: [Some(old), None], at, gone: 0, new: [Some(new), None] };
+            let step = LevelEdit { old: [Some(old), None], at, removed: 0, new: [Some(new), None] };
             // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
-            unsafe { commit_made(mode, &mut made, top, &[step], Some(value), None) }?;
+            unsafe { commit_new(mode, &mut made, anchor, &[step], Some(value), None) }?;
             return Ok(true);
         }
         let cut = keys.cut(Kind::Leaf, 1, n, B::SIZE, split);
@@ -218,24 +218,24 @@ impl<B: Bits> RawTree<B> {
         }
         let mut steps = Vec::new();
         steps.try_reserve_exact(2 + levels.len())?;
-        steps.push(Step { old: [Some(old), None], at, gone: 0, new: [left, right] });
-        let top =
+        steps.push(LevelEdit { old: [Some(old), None], at, removed: 0, new: [left, right] });
+        let anchor =
             Self::insert_separator(root, levels, &mut made, key, separator, split, &mut steps)?;
         // SAFETY: (N1, N4, R1) as above; the two leaves together have room for one value more.
-        unsafe { commit_made(mode, &mut made, top, &steps, Some(value), None) }?;
+        unsafe { commit_new(mode, &mut made, anchor, &steps, Some(value), None) }?;
         Ok(true)
     }
 
     /// Plans two children and the separator between them in the place of the child where `levels` end. The slot where all of it hangs.
     fn insert_separator<'a>(
-        root: Owned<'a>,
+        root: SlotRef<'a>,
         levels: &[Level<'a>],
-        made: &mut Made<'_, B>,
+        made: &mut NewNodes<'_, B>,
         key: &[u8],
         mut separator: Vec<u8>,
         split: Split,
-        steps: &mut Vec<Step>,
-    ) -> Result<Owned<'a>, Failed> {
+        steps: &mut Vec<LevelEdit>,
+    ) -> Result<SlotRef<'a>, Failed> {
         for level in levels.iter().rev() {
             let keys = &level.keys;
             let strip = keys.strip();
@@ -250,44 +250,44 @@ impl<B: Bits> RawTree<B> {
                 let node =
                     keys.with::<B>(made.usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
                 made.note(node);
-                steps.push(Step::one(old, level.at, node));
-                return Ok(level.top);
+                steps.push(LevelEdit::one(old, level.at, node));
+                return Ok(level.anchor);
             }
-            let mut run = Run::new();
+            let mut run = DecodedKeys::new();
             run.append(keys, &key[..strip], |_| (), Some((gap, rest, ())))?;
             let n = run.len();
             if n < 3
                 || (n <= INNER_COUNT && run.cost(0, n, level.fences.strip(), SLOT) <= INNER_SIZE)
             {
                 let node = run.node(Kind::Inner, made, 0, n, level.fences.strip())?;
-                steps.push(Step::one(old, level.at, node));
-                return Ok(level.top);
+                steps.push(LevelEdit::one(old, level.at, node));
+                return Ok(level.anchor);
             }
             cover!(InnerSplit);
             let split = if let Split::Right(_) = split { Split::Right(INNER_SIZE) } else { split };
             let (low, mid, high) =
                 Self::split_inner(made, &run, split, (level.fences.low(), level.fences.high()))?;
             separator = copy(mid)?;
-            steps.push(Step {
+            steps.push(LevelEdit {
                 old: [Some(old), None],
                 at: level.at,
-                gone: 1,
+                removed: 1,
                 new: [Some(low), Some(high)],
             });
         }
         cover!(RootSplit);
-        let mut run = Run::new();
+        let mut run = DecodedKeys::new();
         run.reserve(1, separator.len())?;
         run.push(0, &separator, ());
         let node = run.node(Kind::Inner, made, 0, 1, 0)?;
-        steps.push(Step { old: [None; 2], at: 0, gone: 0, new: [Some(node), None] });
+        steps.push(LevelEdit { old: [None; 2], at: 0, removed: 0, new: [Some(node), None] });
         Ok(root)
     }
 
     /// Two inner nodes of the separators of `run`, three at least, and the one between them that goes up.
     pub(crate) fn split_inner<'r>(
-        made: &mut Made<'_, B>,
-        run: &'r Run<()>,
+        made: &mut NewNodes<'_, B>,
+        run: &'r DecodedKeys<()>,
         split: Split,
         (low, high): (Option<&[u8]>, Option<&[u8]>),
     ) -> Result<(Node, &'r [u8], Node), Failed> {

@@ -3,17 +3,17 @@
 //! A node's fences are the separators to its left and right, from whichever node above has them. All its keys lie between, so they begin
 //! with what the fences share: that is what the node may strip, and a key that is led there begins with it too.
 
-use crate::tree::edit::commit::Owned;
+use crate::tree::edit::commit::SlotRef;
 use crate::tree::edit::decoded::Failed;
-use crate::tree::node::coding::Keys;
+use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::Child;
 use crate::tree::node::simd;
 
 /// An inner node on the way.
 pub(crate) struct Level<'a> {
     /// What leads to it.
-    pub(crate) top: Owned<'a>,
-    pub(crate) keys: Keys<'a>,
+    pub(crate) anchor: SlotRef<'a>,
+    pub(crate) keys: NodeRef<'a>,
     /// The child taken.
     pub(crate) at: usize,
     /// The node's own fences.
@@ -83,19 +83,19 @@ impl<'a> Level<'a> {
 ///
 /// A slot leads to the same range of keys whatever node is in it, so this holds also while others change the tree (C1).
 pub(crate) fn locate<'a>(
-    root: Owned<'a>,
+    root: SlotRef<'a>,
     key: &[u8],
-) -> Result<(Vec<Level<'a>>, Owned<'a>, Fences), Failed> {
-    let (mut levels, mut top, mut fences) = (Vec::new(), root, Fences::default());
-    while let Child::Inner(node) = top.slot.load() {
+) -> Result<(Vec<Level<'a>>, SlotRef<'a>, Fences), Failed> {
+    let (mut levels, mut anchor, mut fences) = (Vec::new(), root, Fences::default());
+    while let Child::Inner(node) = anchor.slot.load() {
         // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
-        let keys = unsafe { Keys::new(node) };
+        let keys = unsafe { NodeRef::new(node) };
         let at = keys.child(&key[keys.strip()..]);
-        let level = Level { top, keys, at, fences };
+        let level = Level { anchor, keys, at, fences };
         fences = level.fences_of(at, at, key)?;
         levels.try_reserve(1)?;
         levels.push(level);
-        top = keys.owned(at);
+        anchor = keys.owned(at);
     }
-    Ok((levels, top, fences))
+    Ok((levels, anchor, fences))
 }

@@ -7,9 +7,9 @@
 use crate::pool;
 use crate::tree::RawTree;
 use crate::tree::edit::clear::copy_keys;
-use crate::tree::edit::commit::{Alone, Mode, Owned, Stop, replace_inner, replace_leaf};
+use crate::tree::edit::commit::{Alone, Mode, SlotRef, Stop, replace_inner, replace_leaf};
 use crate::tree::edit::decoded::Failed;
-use crate::tree::node::coding::Keys;
+use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::{Child, Usage};
 use crate::value::Bits;
 
@@ -49,16 +49,16 @@ impl<B: Bits> RawTree<B> {
     fn compact(&mut self) -> bool {
         cover!(Compact);
         let mut todo = Vec::new();
-        let (mut next, mut moved) = (Some(Owned::root(&self.root)), false);
-        while let Some(top) = next {
+        let (mut next, mut moved) = (Some(SlotRef::root(&self.root)), false);
+        while let Some(anchor) = next {
             // SAFETY: (N1, N3) the tree is borrowed for writing.
-            match unsafe { relocate::<B, _>(Alone, &mut self.usage, top) } {
+            match unsafe { relocate::<B, _>(Alone, &mut self.usage, anchor) } {
                 Ok(done) => moved |= done,
                 Err(_) => return false,
             }
-            if let Child::Inner(node) = top.slot.load() {
+            if let Child::Inner(node) = anchor.slot.load() {
                 // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-                let keys = unsafe { Keys::new(node) };
+                let keys = unsafe { NodeRef::new(node) };
                 if todo.try_reserve(keys.count() + 1).is_err() {
                     return false;
                 }
@@ -78,22 +78,22 @@ impl<B: Bits> RawTree<B> {
 pub(crate) unsafe fn relocate<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
-    top: Owned<'_>,
+    anchor: SlotRef<'_>,
 ) -> Result<bool, Stop> {
-    let Some(node) = top.slot.load().node() else { return Ok(false) };
+    let Some(node) = anchor.slot.load().node() else { return Ok(false) };
     // SAFETY: (N1, N5) by the caller, a node reached from the root is live. (N4) The copy is ours alone until it is published, with room for
     // the same values or slots; (N2) and is given back if it is not.
     unsafe {
         if !node.is_sparse::<B>() {
             return Ok(false);
         }
-        let keys = Keys::new(node);
+        let keys = NodeRef::new(node);
         let new = copy_keys::<B>(usage, node).ok_or(Failed(keys.info.size::<B>()))?;
         let replaced = if keys.info.is_leaf() {
-            replace_leaf::<B, M>(mode, usage, top, &keys, (0, 0), (None, None), (new, keys.info))
+            replace_leaf::<B, M>(mode, usage, anchor, &keys, (0, 0), (None, None), (new, keys.info))
                 .map(drop)
         } else {
-            replace_inner::<B, M>(mode, usage, top, &keys, new)
+            replace_inner::<B, M>(mode, usage, anchor, &keys, new)
         };
         if replaced.is_err() {
             usage.free::<B>(new);

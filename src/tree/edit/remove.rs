@@ -3,11 +3,11 @@
 use crate::InsertError;
 use crate::tree::edit::coded_run::Parts;
 use crate::tree::edit::commit::{
-    Alone, Mode, Owned, Step, Stop, commit, commit_made, replace_leaf,
+    Alone, LevelEdit, Mode, SlotRef, Stop, commit, commit_new, replace_leaf,
 };
-use crate::tree::edit::decoded::{Failed, Made, Run, Sequence, Split};
+use crate::tree::edit::decoded::{DecodedKeys, Failed, NewNodes, Sequence, Split};
 use crate::tree::edit::path::{Level, copy, locate};
-use crate::tree::node::coding::{Keys, LINES};
+use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Kind, Node};
 use crate::tree::{
     INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT, Usage,
@@ -39,7 +39,7 @@ impl<B: Bits> RawTree<B> {
     #[inline]
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<Option<B>, InsertError> {
         self.unsettle();
-        let root = Owned::root(&self.root);
+        let root = SlotRef::root(&self.root);
         let old = Self::remove_below(
             Alone,
             root,
@@ -94,7 +94,7 @@ impl<B: Bits> RawTree<B> {
             if count == 0 {
                 break;
             }
-            let root = Owned::root(&self.root);
+            let root = SlotRef::root(&self.root);
             Self::remove_below(
                 Alone,
                 root,
@@ -111,21 +111,21 @@ impl<B: Bits> RawTree<B> {
     #[inline]
     pub(crate) fn remove_below<M: Mode>(
         mode: M,
-        root: Owned<'_>,
+        root: SlotRef<'_>,
         usage: &mut Usage,
         removal: Removal<'_, B>,
     ) -> Result<Option<B>, Stop> {
         let Removal { key, keys, expected, only } = removal;
-        let (mut top, mut above) = (root, None);
+        let (mut anchor, mut above) = (root, None);
         let node = loop {
-            match top.slot.load() {
+            match anchor.slot.load() {
                 Child::Empty => return Ok(None),
                 Child::Leaf(node) => break node,
                 Child::Inner(node) => {
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
-                    let inner = unsafe { Keys::new(node) };
+                    let inner = unsafe { NodeRef::new(node) };
                     let at = inner.child(&key[inner.strip()..]);
-                    top = inner.owned(at);
+                    anchor = inner.owned(at);
                     above = Some((inner, at));
                 }
             }
@@ -133,9 +133,9 @@ impl<B: Bits> RawTree<B> {
         if only.is_some_and(|only| only != node) {
             return Err(Stop::Conflict);
         }
-        Keys::prefetch(node, LINES);
+        NodeRef::prefetch(node, LINES);
         // SAFETY: (N1, N5) as above.
-        let leaf = unsafe { Keys::new(node) };
+        let leaf = unsafe { NodeRef::new(node) };
         let strip = leaf.strip();
         let Ok(at) = leaf.search(&key[strip..]) else { return Ok(None) };
         if leaf.count() == keys {
@@ -144,21 +144,21 @@ impl<B: Bits> RawTree<B> {
                 cover!(LeafDropped);
                 return Ok(old);
             }
-            let step = Step { old: [Some(node), None], at, gone: keys, new: [None; 2] };
+            let step = LevelEdit { old: [Some(node), None], at, removed: keys, new: [None; 2] };
             // SAFETY: (N1, R1) the mode's, by the caller; there are no new nodes.
-            return unsafe { commit(mode, usage, top, &[step], None, expected) };
+            return unsafe { commit(mode, usage, anchor, &[step], None, expected) };
         }
         let (new, info) = match if keys == 1 { leaf.shrunk(at) } else { None } {
             Some(info) => {
                 (leaf.without::<B>(usage, info, at).ok_or(Failed(info.size::<B>()))?, info)
             }
             None => {
-                let mut run = Run::new();
+                let mut run = DecodedKeys::new();
                 run.append(&leaf, &key[..strip], |_| (), None)?;
                 run.remove(at, at + keys);
-                let mut made = Made::<B>::new(usage, 1)?;
+                let mut made = NewNodes::<B>::new(usage, 1)?;
                 let new = run.node(Kind::Leaf, &mut made, 0, run.len(), strip)?;
-                made.keep();
+                made.publish();
                 // SAFETY: (N1) the new leaf is ours.
                 (new, unsafe { new.info() })
             }
@@ -169,7 +169,7 @@ impl<B: Bits> RawTree<B> {
             size < LEAF_SIZE / UNDERFULL && size / MERGE_STEP != leaf.info.size::<B>() / MERGE_STEP;
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
         let old = match unsafe {
-            replace_leaf(mode, usage, top, &leaf, (at, keys), (None, expected), (new, info))
+            replace_leaf(mode, usage, anchor, &leaf, (at, keys), (None, expected), (new, info))
         } {
             Ok(old) => old,
             Err(stop) => {
@@ -190,22 +190,22 @@ impl<B: Bits> RawTree<B> {
     }
 
     /// The left ones of the pairs that the child at `at` forms with its neighbours.
-    fn neighbours(keys: &Keys<'_>, at: usize) -> impl Iterator<Item = usize> + use<B> {
+    fn neighbours(keys: &NodeRef<'_>, at: usize) -> impl Iterator<Item = usize> + use<B> {
         [at.checked_sub(1), Some(at).filter(|&left| left < keys.count())].into_iter().flatten()
     }
 
     /// Whether the children at `left` and behind it are leaves, and small enough for one.
-    fn fit_in_one(keys: &Keys<'_>, left: usize) -> bool {
+    fn fit_in_one(keys: &NodeRef<'_>, left: usize) -> bool {
         let (Child::Leaf(a), Child::Leaf(b)) = (keys.slot(left).load(), keys.slot(left + 1).load())
         else {
             return false;
         };
         // SAFETY: (N1) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
-        let (a, b) = unsafe { (Keys::new(a), Keys::new(b)) };
+        let (a, b) = unsafe { (NodeRef::new(a), NodeRef::new(b)) };
         Self::fit(&a, &b)
     }
 
-    fn fit(a: &Keys<'_>, b: &Keys<'_>) -> bool {
+    fn fit(a: &NodeRef<'_>, b: &NodeRef<'_>) -> bool {
         a.info.size::<B>() + b.info.size::<B>() <= LEAF_SIZE * MERGED / 4
             && a.count() + b.count() <= LEAF_COUNT
     }
@@ -216,7 +216,7 @@ impl<B: Bits> RawTree<B> {
     #[inline(never)]
     fn merge_leaf<M: Mode>(
         mode: M,
-        root: Owned<'_>,
+        root: SlotRef<'_>,
         usage: &mut Usage,
         key: &[u8],
         removal: Option<Removal<'_, B>>,
@@ -231,7 +231,7 @@ impl<B: Bits> RawTree<B> {
                 continue;
             };
             // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
-            let leaves = unsafe { [Keys::new(a), Keys::new(b)] };
+            let leaves = unsafe { [NodeRef::new(a), NodeRef::new(b)] };
             let dropped = at - left;
             match removal {
                 None if !Self::fit(&leaves[0], &leaves[1]) => continue,
@@ -258,7 +258,7 @@ impl<B: Bits> RawTree<B> {
                     .map(|(_, leaf)| leaf)
             };
             let fences = level.fences_of(left, left + 1, key)?;
-            let mut made = Made::new(usage, 2 + 2 * levels.len())?;
+            let mut made = NewNodes::new(usage, 2 + 2 * levels.len())?;
             let mut parts = Parts::new(2)?;
             let mut merged = None;
             if kept().try_fold(true, |narrow, leaf| {
@@ -267,7 +267,7 @@ impl<B: Bits> RawTree<B> {
                 merged = parts.node(Kind::Leaf, &mut made, 0, parts.len(), fences.strip())?;
             }
             if merged.is_none() {
-                let mut run = Run::new();
+                let mut run = DecodedKeys::new();
                 for leaf in kept() {
                     run.append(leaf, &between[..leaf.strip()], |_| (), None)?;
                 }
@@ -278,19 +278,19 @@ impl<B: Bits> RawTree<B> {
             }
             let mut steps = Vec::new();
             steps.try_reserve_exact(1 + levels.len())?;
-            steps.push(Step {
+            steps.push(LevelEdit {
                 old: [Some(a), Some(b)],
                 at: if dropped == 0 { 0 } else { leaves[0].count() },
-                gone: removal.map_or(0, |removal| removal.keys),
+                removed: removal.map_or(0, |removal| removal.keys),
                 new: [merged, None],
             });
-            let top = Self::replace_pair(&levels, &mut made, key, &mut steps)?;
+            let anchor = Self::replace_pair(&levels, &mut made, key, &mut steps)?;
             // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
             return unsafe {
-                commit_made(
+                commit_new(
                     mode,
                     &mut made,
-                    top,
+                    anchor,
                     &steps,
                     None,
                     removal.and_then(|removal| removal.expected),
@@ -305,10 +305,10 @@ impl<B: Bits> RawTree<B> {
     /// neighbour, or take from it. The slot where all of it hangs.
     fn replace_pair<'a>(
         levels: &[Level<'a>],
-        made: &mut Made<'_, B>,
+        made: &mut NewNodes<'_, B>,
         key: &[u8],
-        steps: &mut Vec<Step>,
-    ) -> Result<Owned<'a>, Failed> {
+        steps: &mut Vec<LevelEdit>,
+    ) -> Result<SlotRef<'a>, Failed> {
         let mut left = levels.last().map_or(0, |level| level.at);
         // The separator between the nodes that take the place of the pair, if these are two.
         let mut behind: Option<Vec<u8>> = None;
@@ -326,13 +326,13 @@ impl<B: Bits> RawTree<B> {
                     .without::<B>(made.usage, info, left)
                     .ok_or(Failed(info.size::<B>()))?;
                 made.note(node);
-                steps.push(Step {
+                steps.push(LevelEdit {
                     old: [Some(own), None],
                     at: left,
-                    gone: 2,
+                    removed: 2,
                     new: [Some(node), None],
                 });
-                return Ok(level.top);
+                return Ok(level.anchor);
             }
             let mut run = separators(&level.keys, &key[..level.keys.strip()])?;
             run.remove(left, left + 1);
@@ -354,16 +354,21 @@ impl<B: Bits> RawTree<B> {
                     unreachable!("all leaves are equally deep")
                 };
                 // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
-                (above, first, unsafe { Keys::new(neighbour) })
+                (above, first, unsafe { NodeRef::new(neighbour) })
             });
-            let mut alone = || -> Result<Owned<'a>, Failed> {
+            let mut alone = || -> Result<SlotRef<'a>, Failed> {
                 let node = match n {
                     // The root has one child left: that is the root now.
                     0 => None,
                     _ => Some(run.node(Kind::Inner, made, 0, n, level.fences.strip())?),
                 };
-                steps.push(Step { old: [Some(own), None], at: left, gone: 2, new: [node, None] });
-                Ok(level.top)
+                steps.push(LevelEdit {
+                    old: [Some(own), None],
+                    at: left,
+                    removed: 2,
+                    new: [node, None],
+                });
+                Ok(level.anchor)
             };
             let Some((above, first, neighbour)) = beside else {
                 if n == 0 {
@@ -398,7 +403,7 @@ impl<B: Bits> RawTree<B> {
                 behind = Some(copy(middle)?);
                 [Some(low), Some(high)]
             };
-            steps.push(Step { old, at, gone: 2, new });
+            steps.push(LevelEdit { old, at, removed: 2, new });
             left = first;
         }
         unreachable!("the root has no neighbour")
@@ -406,8 +411,8 @@ impl<B: Bits> RawTree<B> {
 }
 
 /// The separators of an inner node, whole.
-fn separators(keys: &Keys<'_>, stripped: &[u8]) -> Result<Run<()>, Failed> {
-    let mut run = Run::new();
+fn separators(keys: &NodeRef<'_>, stripped: &[u8]) -> Result<DecodedKeys<()>, Failed> {
+    let mut run = DecodedKeys::new();
     run.append(keys, stripped, |_| (), None)?;
     Ok(run)
 }

@@ -15,7 +15,7 @@
 //!
 //! A node whose lengths do not fit a byte is wide and searched key by key.
 
-use crate::tree::edit::commit::Owned;
+use crate::tree::edit::commit::SlotRef;
 use crate::tree::node::layout::{Info, Node, Slot, Usage};
 use crate::tree::node::simd;
 use crate::value::Bits;
@@ -31,7 +31,7 @@ pub(crate) const LINES: usize = 18;
 
 /// A node, its header read.
 #[derive(Clone, Copy)]
-pub(crate) struct Keys<'a> {
+pub(crate) struct NodeRef<'a> {
     pub(crate) node: Node,
     pub(crate) info: Info,
     payload: &'a [u8],
@@ -57,15 +57,15 @@ pub(crate) struct Coded<'a> {
     pub(crate) rest: &'a [u8],
 }
 
-impl<'a> Keys<'a> {
+impl<'a> NodeRef<'a> {
     /// # Safety
     /// The node is live, published or written, for `'a` (N1, N5).
     #[inline(always)]
-    pub(crate) unsafe fn new(node: Node) -> Keys<'a> {
+    pub(crate) unsafe fn new(node: Node) -> NodeRef<'a> {
         // SAFETY: (N1, N5) by the caller.
         unsafe {
             let info = node.info();
-            Keys { node, info, payload: node.payload(info) }
+            NodeRef { node, info, payload: node.payload(info) }
         }
     }
 
@@ -85,9 +85,9 @@ impl<'a> Keys<'a> {
 
     /// The slot of a child, with the lock of its owner.
     #[inline(always)]
-    pub(crate) fn owned(&self, i: usize) -> Owned<'a> {
+    pub(crate) fn owned(&self, i: usize) -> SlotRef<'a> {
         // SAFETY: (N1) since `new`.
-        Owned { owner: Some(unsafe { self.node.lock() }), slot: self.slot(i) }
+        SlotRef { parent_lock: Some(unsafe { self.node.lock() }), slot: self.slot(i) }
     }
 
     /// The position of the child that has `rest`, the key less the strip.
@@ -233,7 +233,7 @@ impl<'a> Keys<'a> {
     /// Asks for the headers of all children, which are far apart.
     pub(crate) fn prefetch_children(&self) {
         for child in (0..=self.count()).filter_map(|i| self.slot(i).load().node()) {
-            Keys::prefetch(child, 1);
+            NodeRef::prefetch(child, 1);
         }
     }
 
@@ -369,7 +369,7 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// A node of these keys and `key`, inserted at `gap`, of the shape that [`Keys::grown`] gave; `None`: no memory. Its values or slots
+    /// A node of these keys and `key`, inserted at `gap`, of the shape that [`NodeRef::grown`] gave; `None`: no memory. Its values or slots
     /// are still to be written.
     #[inline(always)]
     pub(crate) fn with<B: Bits>(
@@ -451,7 +451,7 @@ impl<'a> Keys<'a> {
         if at + 1 < self.count() { self.lcp(at + 1).saturating_sub(self.lcp(at)) } else { 0 }
     }
 
-    /// A leaf of these keys without entry `at`, of the shape that [`Keys::shrunk`] gave; `None`: no memory. Its values are still to be
+    /// A leaf of these keys without entry `at`, of the shape that [`NodeRef::shrunk`] gave; `None`: no memory. Its values are still to be
     /// written.
     pub(crate) fn without<B: Bits>(
         &self,

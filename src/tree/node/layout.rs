@@ -9,7 +9,7 @@
 //! memory, written before the node can be reached and unchanged afterwards; info, slots and values are atomics of one width.
 //! Under `cfg(loom)` the same accessors lead to loom's atomics in a boxed node.
 
-use crate::pool::Home;
+use crate::pool::Origin;
 use crate::sync::{point, wait};
 use crate::value::Bits;
 use std::ptr::NonNull;
@@ -196,11 +196,11 @@ impl Info {
     }
 
     #[inline(always)]
-    pub(crate) fn home(self) -> Home {
-        Home::from_bits((self.0 & 3) as u8)
+    pub(crate) fn home(self) -> Origin {
+        Origin::from_bits((self.0 & 3) as u8)
     }
     #[inline(always)]
-    pub(crate) fn with_home(self, home: Home) -> Info {
+    pub(crate) fn with_home(self, home: Origin) -> Info {
         Info(self.0 & !3 | u64::from(home.to_bits()))
     }
 }

@@ -1,7 +1,7 @@
 //! The invariants of a tree, checked node by node.
 
 use crate::tree::edit::path::Fences;
-use crate::tree::node::coding::Keys;
+use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::{Child, Usage};
 use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree};
 use crate::value::Bits;
@@ -30,7 +30,7 @@ impl<B: Bits> RawTree<B> {
                 continue;
             };
             // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-            let keys = unsafe { Keys::new(node) };
+            let keys = unsafe { NodeRef::new(node) };
             let all = Self::check_keys(&keys, &fences)?;
             ensure!(keys.info.is_leaf() == matches!(child, Child::Leaf(_)), "wrong tag");
             if let Child::Leaf(_) = child {
@@ -58,7 +58,7 @@ impl<B: Bits> RawTree<B> {
     }
 
     /// The keys of a node, whole.
-    fn check_keys(keys: &Keys<'_>, fences: &Fences) -> Result<Vec<Vec<u8>>, String> {
+    fn check_keys(keys: &NodeRef<'_>, fences: &Fences) -> Result<Vec<Vec<u8>>, String> {
         let (n, strip) = (keys.count(), keys.strip());
         ensure!(n > 0, "node without keys");
         ensure!(

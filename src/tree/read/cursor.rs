@@ -8,7 +8,7 @@
 //! once, when the first of them is asked for. Between leaves the separator of the two gives the bytes that the next one strips.
 
 use crate::tree::RawTree;
-use crate::tree::node::coding::{Keys, LINES};
+use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Node, Slot};
 use crate::tree::node::simd;
 use crate::tree::read::get::Place;
@@ -69,7 +69,7 @@ impl KeyBuf {
 
     /// Makes the key its first `keep` bytes and those of entry `i` of `leaf`, whose rest begins at `offset`. Gives the length of the rest.
     #[inline(always)]
-    fn put_entry(&mut self, keep: usize, leaf: &Keys<'_>, i: usize, offset: usize) -> usize {
+    fn put_entry(&mut self, keep: usize, leaf: &NodeRef<'_>, i: usize, offset: usize) -> usize {
         let (from, len) = leaf.rest_of(i, offset);
         let (keep, some) = (keep + leaf.lcp(i), usize::from(i > 0 || !leaf.info.empty_first()));
         self.set_len(keep + some + len);
@@ -106,7 +106,7 @@ impl KeyBuf {
     }
 
     /// Writes a separator behind the first `strip` bytes.
-    fn decode(&mut self, keys: &Keys<'_>, i: usize) {
+    fn decode(&mut self, keys: &NodeRef<'_>, i: usize) {
         self.bytes.truncate(self.len);
         if keys.decode(i, &mut self.bytes).is_err() {
             std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
@@ -125,7 +125,7 @@ struct Suffixes {
 }
 
 impl Suffixes {
-    fn fill(&mut self, leaf: &Keys<'_>) {
+    fn fill(&mut self, leaf: &NodeRef<'_>) {
         self.leaf = Some(leaf.node);
         self.bytes.clear();
         self.entries.clear();
@@ -161,13 +161,13 @@ impl State {
         // SAFETY: (N1, N5) by the caller, here and in every method below.
         unsafe {
             while let Child::Inner(node) = child {
-                let keys = Keys::new(node);
+                let keys = NodeRef::new(node);
                 let at = keys.child(&target[keys.strip()..]);
                 self.levels.push(Level { node, at });
                 child = keys.slot(at).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
-            let leaf = Keys::new(node);
+            let leaf = NodeRef::new(node);
             self.strip = leaf.strip();
             self.index = match leaf.search(&target[self.strip..]) {
                 Ok(i) => i + usize::from(behind),
@@ -189,14 +189,14 @@ impl State {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             while let Child::Inner(node) = child {
-                let keys = Keys::new(node);
+                let keys = NodeRef::new(node);
                 let at = if last { keys.count() } else { 0 };
                 self.levels.push(Level { node, at });
                 child = keys.slot(at).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
-            Keys::prefetch(node, LINES);
-            let leaf = Keys::new(node);
+            NodeRef::prefetch(node, LINES);
+            let leaf = NodeRef::new(node);
             self.strip = leaf.strip();
             self.leaf = Some(node);
             (self.index, self.offset) =
@@ -210,7 +210,7 @@ impl State {
         level.at = at;
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
-            let keys = Keys::new(level.node);
+            let keys = NodeRef::new(level.node);
             // The buffer holds a key below this node, so it begins with what the node strips.
             self.key.decode(&keys, separator);
             self.descend(keys.slot(at).load(), last);
@@ -223,7 +223,7 @@ impl State {
         unsafe {
             while let Some(level) = self.levels.last() {
                 let at = level.at;
-                if at < Keys::new(level.node).count() {
+                if at < NodeRef::new(level.node).count() {
                     return self.turn(at + 1, at, false);
                 }
                 self.levels.pop();
@@ -272,7 +272,7 @@ impl State {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             let (node, index) = self.peek()?;
-            let leaf = Keys::new(node);
+            let leaf = NodeRef::new(node);
             self.offset += self.key.put_entry(self.strip, &leaf, index, self.offset);
             self.index += 1;
             Some(Place { node, info: leaf.info, index })
@@ -289,7 +289,7 @@ impl State {
                 }
             }
             let node = self.leaf?;
-            let leaf = Keys::new(node);
+            let leaf = NodeRef::new(node);
             if self.suffixes.leaf != Some(node) {
                 self.suffixes.fill(&leaf);
             }

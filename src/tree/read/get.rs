@@ -1,7 +1,7 @@
 //! Lookup: down by separators, then a search of one leaf.
 
 use crate::tree::RawTree;
-use crate::tree::node::coding::{Keys, LINES};
+use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Node};
 use crate::value::Bits;
 
@@ -26,15 +26,15 @@ impl<B: Bits> RawTree<B> {
             match child {
                 Child::Empty => return None,
                 Child::Inner(node) => {
-                    Keys::prefetch(node, LINES);
+                    NodeRef::prefetch(node, LINES);
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-                    let keys = unsafe { Keys::new(node) };
+                    let keys = unsafe { NodeRef::new(node) };
                     child = keys.slot(keys.child(&key[keys.strip()..])).load();
                 }
                 Child::Leaf(node) => {
-                    Keys::prefetch(node, LINES);
+                    NodeRef::prefetch(node, LINES);
                     // SAFETY: (N1, N5) as above.
-                    let leaf = unsafe { Keys::new(node) };
+                    let leaf = unsafe { NodeRef::new(node) };
                     let index = leaf.search(&key[leaf.strip()..]).ok()?;
                     return Some(Place { node, info: leaf.info, index });
                 }
@@ -103,10 +103,10 @@ impl<B: Bits> RawTree<B> {
                 for (_, key, child) in batch.iter_mut() {
                     if let Child::Inner(node) = *child {
                         // SAFETY: (N1, N5) as in `find`.
-                        let inner = unsafe { Keys::new(node) };
+                        let inner = unsafe { NodeRef::new(node) };
                         *child = inner.slot(inner.child(&key[inner.strip()..])).load();
                         if let Child::Inner(node) | Child::Leaf(node) = *child {
-                            Keys::prefetch(node, BATCH_LINES);
+                            NodeRef::prefetch(node, BATCH_LINES);
                         }
                     }
                 }
@@ -117,7 +117,7 @@ impl<B: Bits> RawTree<B> {
                 *place = match child {
                     Child::Leaf(node) => {
                         // SAFETY: (N1, N5) as in `find`.
-                        let leaf = unsafe { Keys::new(node) };
+                        let leaf = unsafe { NodeRef::new(node) };
                         leaf.search(&key[leaf.strip()..]).ok().map(|index| Place {
                             node,
                             info: leaf.info,

@@ -1,7 +1,7 @@
 //! Keys that divide a tree into ranges of about equal length: separators of inner nodes.
 
 use crate::reclaim;
-use crate::tree::node::coding::Keys;
+use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::Child;
 use crate::tree::{RawTree, SharedTree};
 use crate::value::Bits;
@@ -22,7 +22,7 @@ impl<B: Bits> RawTree<B> {
                     continue;
                 };
                 // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
-                let keys = unsafe { Keys::new(node) };
+                let keys = unsafe { NodeRef::new(node) };
                 // All of the node's keys lie behind the separator before it, so what they share it begins with.
                 let separator = |i: usize| {
                     let mut key = low[..keys.strip()].to_vec();

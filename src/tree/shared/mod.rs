@@ -10,12 +10,12 @@ mod relocate;
 mod tests;
 
 use crate::InsertError;
-use crate::reclaim::{self, Pin, What};
+use crate::reclaim::{self, Pin, RetiredKind};
 use crate::sync::{fence, in_order, wait};
-use crate::tree::edit::commit::{Mode, Owned, Stop};
+use crate::tree::edit::commit::{Mode, SlotRef, Stop};
 use crate::tree::edit::decoded::{Failed, Split};
 use crate::tree::edit::remove::Removal;
-use crate::tree::node::coding::{Keys, LINES};
+use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Node, Usage};
 use crate::tree::{LEAF_SIZE, MAX_KEY_LEN, Place, RawTree};
 use crate::value::Bits;
@@ -31,22 +31,22 @@ pub(crate) struct Shared<'p>(pub(crate) &'p Pin);
 
 impl Mode for Shared<'_> {
     #[inline]
-    fn lock(self, top: Owned<'_>, child: Child) -> bool {
+    fn lock(self, anchor: SlotRef<'_>, child: Child) -> bool {
         if mutant!(SlotNotLocked) {
             return true;
         }
         loop {
-            if !top.slot.lock(child) {
+            if !anchor.slot.lock(child) {
                 return false;
             }
             // Who locks the owner waits for this slot, or did it before, which shows here (C2).
             in_order();
             let Some(owner) =
-                top.owner.filter(|owner| !owner.is_free() && !mutant!(OwnerNotChecked))
+                anchor.parent_lock.filter(|owner| !owner.is_free() && !mutant!(OwnerNotChecked))
             else {
                 return true;
             };
-            top.slot.store(child);
+            anchor.slot.store(child);
             if !owner.wait() {
                 return false;
             }
@@ -62,7 +62,7 @@ impl Mode for Shared<'_> {
             let locked = node.lock().lock();
             if locked && !node.info().is_leaf() && !mutant!(SlotsNotAwaited) {
                 in_order();
-                let keys = Keys::new(node);
+                let keys = NodeRef::new(node);
                 (0..=keys.count()).for_each(|i| keys.slot(i).wait());
             }
             locked
@@ -82,7 +82,7 @@ impl Mode for Shared<'_> {
         // SAFETY: (N1) as above.
         unsafe {
             if is(node, false, mutant!(FrozenSlotsCleared)) {
-                let keys = Keys::new(node);
+                let keys = NodeRef::new(node);
                 (0..=keys.count()).for_each(|i| keys.slot(i).store(Child::Empty));
             }
             if is(node, mutant!(LeafNotObsolete), mutant!(InnerNotObsolete)) {
@@ -101,7 +101,7 @@ impl Mode for Shared<'_> {
             if mutant!(FreedAtOnce) {
                 return node.free_late::<B>();
             }
-            self.0.retire(What::Node, bytes, move || node.free_late::<B>());
+            self.0.retire(RetiredKind::Node, bytes, move || node.free_late::<B>());
         }
     }
 }
@@ -241,8 +241,8 @@ impl<B: Bits> SharedTree<B> {
         add(&counts.slack_inner, usage.slack_inner);
     }
 
-    pub(crate) fn root(&self) -> Owned<'_> {
-        Owned::root(&self.tree.root)
+    pub(crate) fn root(&self) -> SlotRef<'_> {
+        SlotRef::root(&self.tree.root)
     }
 
     /// The tree, to read. Reading a shared tree takes a pin, which must last as long as what was read of it is used.
@@ -357,12 +357,12 @@ impl<B: Bits> SharedTree<B> {
             let mut child = self.tree.root.load();
             while let Child::Inner(node) = child {
                 // SAFETY: (N1, N5, R1) a node reached from the root is live while the thread is pinned.
-                let keys = unsafe { Keys::new(node) };
+                let keys = unsafe { NodeRef::new(node) };
                 child = keys.slot(if last { keys.count() } else { 0 }).load();
             }
             let Child::Leaf(node) = child else { return Ok((None, 0)) };
             // SAFETY: (N1, N5, R1) as above.
-            let leaf = unsafe { Keys::new(node) };
+            let leaf = unsafe { NodeRef::new(node) };
             key.clear();
             leaf.decode(if last { leaf.count() - 1 } else { 0 }, key)?;
             // The leaf has all keys on its side of the range, so as long as it is in the tree this key is the least, or the greatest.
@@ -417,20 +417,20 @@ impl<B: Bits> SharedTree<B> {
         value: B,
     ) -> Result<Outcome<B>, Stop> {
         let root = self.root();
-        let (mut top, mut last) = (root, true);
+        let (mut anchor, mut last) = (root, true);
         let leaf = loop {
-            match top.slot.load() {
+            match anchor.slot.load() {
                 Child::Inner(node) => {
                     // SAFETY: (N1, N5, R1) a node reached from the root is live while the thread is pinned.
-                    let keys = unsafe { Keys::new(node) };
+                    let keys = unsafe { NodeRef::new(node) };
                     let at = keys.child(&key[keys.strip()..]);
                     last &= at == keys.count();
-                    top = keys.owned(at);
+                    anchor = keys.owned(at);
                 }
                 Child::Leaf(node) => {
-                    Keys::prefetch(node, LINES);
+                    NodeRef::prefetch(node, LINES);
                     // SAFETY: (N1, N5, R1) as above.
-                    break Some(unsafe { Keys::new(node) });
+                    break Some(unsafe { NodeRef::new(node) });
                 }
                 Child::Empty => break None,
             }
@@ -452,13 +452,13 @@ impl<B: Bits> SharedTree<B> {
         }
         match (leaf, gap) {
             (Some(leaf), Some(gap)) => {
-                if !RawTree::insert_at(mode, top, usage, &leaf, gap, key, value)? {
+                if !RawTree::insert_at(mode, anchor, usage, &leaf, gap, key, value)? {
                     let appends = last && gap.at == leaf.count();
                     let split = if appends { Split::Right(LEAF_SIZE) } else { Split::Middle };
                     RawTree::insert_cold(mode, root, usage, key, value, split)?;
                 }
             }
-            _ => RawTree::insert_first(mode, top, usage, key, value)?,
+            _ => RawTree::insert_first(mode, anchor, usage, key, value)?,
         }
         Ok(Outcome { old: None, done: true })
     }
@@ -536,14 +536,14 @@ impl<B: Bits> SharedTree<B> {
         let mode = Shared(pin);
         let (mut usage, mut len) = (Usage::default(), 0usize);
         let root = self.root();
-        let mut top = root.slot.load();
-        while !mode.lock(root, top) {
-            top = root.slot.load();
+        let mut anchor = root.slot.load();
+        while !mode.lock(root, anchor) {
+            anchor = root.slot.load();
         }
         // SAFETY: (N1, R1) nodes reached from the root are live while the thread is pinned. (C5) Each is locked after the one above it, so nobody
         // can replace it first.
         unsafe {
-            walk(top, &mut path, |node| {
+            walk(anchor, &mut path, |node| {
                 let locked = mode.lock_old(node);
                 debug_assert!(locked, "a node of a locked one is not obsolete");
                 if node.info().is_leaf() {
@@ -551,9 +551,9 @@ impl<B: Bits> SharedTree<B> {
                 }
             });
             root.slot.store(Child::Empty);
-            walk(top, &mut path, |node| mode.retire(node));
+            walk(anchor, &mut path, |node| mode.retire(node));
             // (N2) The nodes hang nowhere now, and whoever locked them gives them back. (C2) Their values stay as they are.
-            walk(top, &mut path, |node| {
+            walk(anchor, &mut path, |node| {
                 let info = node.info();
                 (0..info.values()).take(info.count()).for_each(|i| each(node.value(info, i)));
                 mode.give_back::<B>(&mut usage, node);
@@ -574,8 +574,8 @@ impl<B: Bits> SharedTree<B> {
 ///
 /// # Safety
 /// The nodes are live (N1), and their slots stand still once they have been visited.
-unsafe fn walk(top: Child, path: &mut Vec<(Node, usize)>, mut visit: impl FnMut(Node)) {
-    let mut next = top;
+unsafe fn walk(anchor: Child, path: &mut Vec<(Node, usize)>, mut visit: impl FnMut(Node)) {
+    let mut next = anchor;
     loop {
         if let Some(node) = next.node() {
             visit(node);
@@ -586,7 +586,7 @@ unsafe fn walk(top: Child, path: &mut Vec<(Node, usize)>, mut visit: impl FnMut(
         next = loop {
             let Some((node, at)) = path.last_mut() else { return };
             // SAFETY: (N1) by the caller.
-            let keys = unsafe { Keys::new(*node) };
+            let keys = unsafe { NodeRef::new(*node) };
             if *at <= keys.count() {
                 *at += 1;
                 break keys.slot(*at - 1).load();

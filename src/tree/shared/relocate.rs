@@ -68,13 +68,13 @@ impl<B: Bits> SharedTree<B> {
             let last = |level: &&Level<'_>| level.at == level.keys.count();
             let inner = std::iter::once(level)
                 .chain(levels.iter().rev().skip(1).take_while(last))
-                .map(|level| level.top);
+                .map(|level| level.anchor);
             let result = (0..=level.keys.count())
                 .map(|i| level.keys.owned(i))
                 .chain(inner)
-                .try_for_each(|top| {
+                .try_for_each(|anchor| {
                     // SAFETY: (N1, R1) nodes reached from the root are live while the thread is pinned.
-                    match unsafe { relocate::<B, _>(Shared(&pin), &mut usage, top) } {
+                    match unsafe { relocate::<B, _>(Shared(&pin), &mut usage, anchor) } {
                         Ok(done) => moved |= done,
                         // Who came between has written a new node.
                         Err(Stop::Conflict) => {}

@@ -7,7 +7,7 @@
 mod slots;
 
 use crate::InsertError;
-use crate::reclaim::{self, Pin, What};
+use crate::reclaim::{self, Pin, RetiredKind};
 use crate::tree::RawTree;
 use crate::tree::node::layout::Usage;
 use crate::tree::read::cursor::OwnedCursors;
@@ -58,13 +58,13 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         built.index.alone(|index| {
             for (key, value) in pairs {
                 let slot = slots.fill(value)?;
-                let (gone, result) = match index.insert(key.as_ref(), slot) {
+                let (removed, result) = match index.insert(key.as_ref(), slot) {
                     Ok(old) => (old, Ok(())),
                     Err(error) => (Some(slot), Err(error)),
                 };
-                if let Some(gone) = gone {
+                if let Some(removed) = removed {
                     // SAFETY: (V4) the tree has one owner, so a number that did not get into it, or is in it no more, is nobody else's.
-                    drop_quietly(unsafe { slots.leave(gone) });
+                    drop_quietly(unsafe { slots.leave(removed) });
                 }
                 result?;
             }
@@ -75,8 +75,8 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
 
     /// The tree as a thread that is pinned sees it.
     #[inline]
-    pub(crate) fn at<'p>(&'p self, pin: &'p Pin) -> At<'p, T> {
-        At { tree: self, pin, brand: PhantomData }
+    pub(crate) fn at<'p>(&'p self, pin: &'p Pin) -> PinnedTree<'p, T> {
+        PinnedTree { tree: self, pin, brand: PhantomData }
     }
 
     /// Does something under a pin, and keeps the pin with the value that comes of it.
@@ -84,7 +84,7 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     pub(crate) fn hold<E>(
         &self,
         pin: Pin,
-        work: impl for<'p> FnOnce(At<'p, T>) -> Result<Option<Lent<'p, T>>, E>,
+        work: impl for<'p> FnOnce(PinnedTree<'p, T>) -> Result<Option<ValueRef<'p, T>>, E>,
     ) -> Result<Option<Ref<'_, T>>, E> {
         let value = work(self.at(&pin))?.map(|lent| NonNull::from(lent.value));
         Ok(value.map(|value| Ref { value, _pin: pin, map: PhantomData }))
@@ -103,7 +103,7 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         // SAFETY: (R3, V4) the closure owns its handle, and the slot with the value, which may be dropped anywhere and at any time, since it
         // is `Send` and `'static`.
         unsafe {
-            pin.retire(What::Value, size_of::<T>(), move || {
+            pin.retire(RetiredKind::Value, size_of::<T>(), move || {
                 let value = keep.0.leave(slot);
                 reclaim::apart(move || drop_quietly(value));
             });
@@ -159,13 +159,13 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         self.slots.check(std::iter::from_fn(|| cursor.next().map(|(_, slot)| slot)))
     }
 
-    fn take(&mut self) -> Taken<T> {
+    fn take(&mut self) -> Drain<T> {
         let index = std::mem::replace(&mut self.index, SharedTree::new(RawTree::new()));
-        Taken { cursors: OwnedCursors::new(index.into_raw()), slots: Arc::clone(&self.slots) }
+        Drain { cursors: OwnedCursors::new(index.into_raw()), slots: Arc::clone(&self.slots) }
     }
 
     /// The pairs, for one owner.
-    pub(crate) fn into_taken(mut self) -> Taken<T> {
+    pub(crate) fn into_taken(mut self) -> Drain<T> {
         self.take()
     }
 }
@@ -176,22 +176,22 @@ impl<T: Send + Sync + 'static> Drop for ValueTree<T> {
     }
 }
 
-/// A value of a tree, lent as long as the thread stays pinned. From an [`At`] of the very same lifetime, and from no other.
-pub(crate) struct Lent<'p, T> {
+/// A value of a tree, lent as long as the thread stays pinned. From an [`PinnedTree`] of the very same lifetime, and from no other.
+pub(crate) struct ValueRef<'p, T> {
     value: &'p T,
     slot: u32,
     brand: PhantomData<fn(&'p ()) -> &'p ()>,
 }
 
-impl<T> Clone for Lent<'_, T> {
+impl<T> Clone for ValueRef<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for Lent<'_, T> {}
+impl<T> Copy for ValueRef<'_, T> {}
 
-impl<'p, T> Lent<'p, T> {
+impl<'p, T> ValueRef<'p, T> {
     #[inline]
     pub(crate) fn get(self) -> &'p T {
         self.value
@@ -207,39 +207,39 @@ impl<'p, T> Lent<'p, T> {
 /// What came of a change.
 pub(crate) struct Change<'p, T> {
     /// The value at that moment, before the change.
-    pub(crate) before: Option<Lent<'p, T>>,
+    pub(crate) before: Option<ValueRef<'p, T>>,
     /// The value then, or the new one back if another was expected.
-    pub(crate) after: Result<Option<Lent<'p, T>>, Option<T>>,
+    pub(crate) after: Result<Option<ValueRef<'p, T>>, Option<T>>,
 }
 
 /// A tree, and a pin of this thread. Invariant in its lifetime, so that what is lent under a pin is not taken for something else.
-pub(crate) struct At<'p, T: Send + Sync + 'static> {
+pub(crate) struct PinnedTree<'p, T: Send + Sync + 'static> {
     tree: &'p ValueTree<T>,
     pin: &'p Pin,
     brand: PhantomData<fn(&'p ()) -> &'p ()>,
 }
 
-impl<T: Send + Sync + 'static> Clone for At<'_, T> {
+impl<T: Send + Sync + 'static> Clone for PinnedTree<'_, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: Send + Sync + 'static> Copy for At<'_, T> {}
+impl<T: Send + Sync + 'static> Copy for PinnedTree<'_, T> {}
 
-impl<'p, T: Send + Sync + 'static> At<'p, T> {
+impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
     /// The value of a number that the tree held since the thread is pinned.
     ///
     /// # Safety
     /// It did (V3).
     #[inline]
-    unsafe fn lent(self, slot: u32) -> Lent<'p, T> {
+    unsafe fn lent(self, slot: u32) -> ValueRef<'p, T> {
         // SAFETY: (V1, V3) by the caller.
-        Lent { value: unsafe { self.tree.slots.get(slot) }, slot, brand: PhantomData }
+        ValueRef { value: unsafe { self.tree.slots.get(slot) }, slot, brand: PhantomData }
     }
 
     #[inline]
-    pub(crate) fn get(self, key: &[u8]) -> Option<Lent<'p, T>> {
+    pub(crate) fn get(self, key: &[u8]) -> Option<ValueRef<'p, T>> {
         // SAFETY: (V3) the number comes from the tree.
         self.tree.index.get(self.pin, key).map(|slot| unsafe { self.lent(slot) })
     }
@@ -252,7 +252,7 @@ impl<'p, T: Send + Sync + 'static> At<'p, T> {
     pub(crate) fn get_many<'k>(
         self,
         keys: impl Iterator<Item = &'k [u8]>,
-        mut out: impl FnMut(Option<Lent<'p, T>>),
+        mut out: impl FnMut(Option<ValueRef<'p, T>>),
     ) {
         // SAFETY: (V3) as in `get`.
         self.tree
@@ -299,7 +299,7 @@ impl<'p, T: Send + Sync + 'static> At<'p, T> {
         self,
         last: bool,
         key: &mut Vec<u8>,
-    ) -> Result<Option<Lent<'p, T>>, InsertError> {
+    ) -> Result<Option<ValueRef<'p, T>>, InsertError> {
         let slot = self.tree.index.pop(self.pin, last, key)?;
         Ok(slot.map(|slot| {
             // SAFETY: (V3, V4) the pop took the number out of the tree.
@@ -389,12 +389,12 @@ impl<'t, T: Send + Sync + 'static> ValueCursor<'t, T> {
 }
 
 /// What was in a tree, for one owner, who takes it from both ends.
-pub(crate) struct Taken<T: Send + Sync + 'static> {
+pub(crate) struct Drain<T: Send + Sync + 'static> {
     cursors: OwnedCursors<u32>,
     slots: Arc<Slots<T>>,
 }
 
-impl<T: Send + Sync + 'static> Taken<T> {
+impl<T: Send + Sync + 'static> Drain<T> {
     pub(crate) fn left(&self) -> usize {
         self.cursors.left()
     }
@@ -410,7 +410,7 @@ impl<T: Send + Sync + 'static> Taken<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Drop for Taken<T> {
+impl<T: Send + Sync + 'static> Drop for Drain<T> {
     fn drop(&mut self) {
         while let Some((_, value)) = self.next() {
             drop_quietly(value);

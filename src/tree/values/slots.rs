@@ -48,14 +48,14 @@ struct Segment<T> {
 
 /// The segments of the threads that share a stripe.
 #[derive(Default)]
-struct Owned {
+struct SlotRef {
     /// Those with a free slot. There is room for all.
     open: Vec<u32>,
     count: usize,
 }
 
 #[repr(align(128))]
-struct Stripe(RwLock<Owned>);
+struct Stripe(RwLock<SlotRef>);
 
 /// The numbers of segments.
 #[derive(Default)]
@@ -94,7 +94,7 @@ impl<T> Slots<T> {
     pub(crate) fn new(stripes: usize) -> Self {
         Slots {
             directory: [const { OnceLock::new() }; PARTS],
-            stripes: (0..stripes).map(|_| Stripe(RwLock::new(Owned::default()))).collect(),
+            stripes: (0..stripes).map(|_| Stripe(RwLock::new(SlotRef::default()))).collect(),
             numbers: RwLock::new(Numbers::default()),
             values: PhantomData,
         }
@@ -180,7 +180,7 @@ impl<T> Slots<T> {
 
     /// Adds an open segment.
     #[cold]
-    fn add_segment(&self, owner: u32, owned: &mut Owned) -> Result<u32, InsertError> {
+    fn add_segment(&self, owner: u32, owned: &mut SlotRef) -> Result<u32, InsertError> {
         reserve(&mut owned.open, owned.count + 1)?;
         let values = boxed(SLOTS as usize, || Room::<T>::new(MaybeUninit::uninit()))?;
         let number = self.number()?;
