@@ -43,7 +43,7 @@ mod check;
 mod clear;
 mod compact;
 mod cursor;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 mod divide;
 mod get;
 mod insert;
@@ -71,9 +71,11 @@ pub(crate) use bulk::Builder;
 pub(crate) use cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use get::Place;
 pub(crate) use node::Usage;
-pub(crate) use shared::{Expected, Outcome, SharedTree, restarts};
+#[cfg(feature = "_testing")]
+pub(crate) use shared::restarts;
+pub(crate) use shared::{Expected, Outcome, SharedTree};
 pub(crate) use shared_cursor::SharedCursor;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub(crate) use simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use simd::{common_prefix, prefetch};
 pub use values::Ref;

@@ -114,5 +114,5 @@ macro_rules! mutant {
         false
     };
 }
-#[cfg(any(feature = "rayon", loom))]
+#[cfg(any(feature = "storage", loom))]
 pub(crate) use mutant;

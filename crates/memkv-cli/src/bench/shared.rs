@@ -101,6 +101,7 @@ impl SharedIndex for ConcurrentArt {
     fn settle(&self) {
         self.flush();
     }
+    #[cfg(feature = "_testing")]
     fn restarts() -> Option<usize> {
         Some(memkv::concurrent::restarts())
     }
