@@ -43,7 +43,7 @@ mod check;
 mod clear;
 mod compact;
 mod cursor;
-#[cfg(feature = "parallel")]
+#[cfg(feature = "storage")]
 mod divide;
 mod get;
 mod insert;
