@@ -96,10 +96,10 @@ impl From<InsertError> for BuildError {
 }
 
 /// An error of a file that is reported again and again.
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub(crate) struct Failure(std::io::ErrorKind, String);
 
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 impl Failure {
     pub(crate) fn new(error: &std::io::Error) -> Self {
         Failure(error.kind(), error.to_string())

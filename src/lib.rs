@@ -77,11 +77,12 @@
 //!
 //! # Features
 //!
-//! * `rayon`, on by default: what works in parallel or on files. Without it [`FrozenLayer`], [`HybridStore`], loads of unsorted keys, and a
-//!   [`ShardedArt`]'s `par_iter`, `par_shards`, `par_extend`, `par_remove` and `par_retain` are not there, nor the crates that they need.
+//! * `parallel`, on by default: loads of unsorted keys, and a [`ShardedArt`]'s `par_iter`, `par_shards`, `par_extend`,
+//!   `par_remove` and `par_retain`, by the threads of rayon.
+//! * `storage`, on by default: frozen layers, hybrid stores and `load_file`, with the crates that read and map files.
+//!   Turns `parallel` on.
 //! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
-//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns `rayon` on.
-//! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it. Turns the others on.
+//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns `storage` on.
 //!
 //! # Unsafe code
 //!
@@ -104,14 +105,14 @@ pub mod arena;
 pub mod concurrent;
 mod error;
 mod fast;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 mod frozen;
-#[cfg(any(feature = "rayon", loom))]
+#[cfg(any(feature = "storage", loom))]
 mod hybrid;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 mod io;
 mod key;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 mod load;
 pub mod pool;
 mod reclaim;
@@ -128,21 +129,21 @@ pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage,
     OccupiedEntry, Range, VacantEntry, ValueMut, Values,
 };
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub use frozen::{
     Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
     FrozenRange, FrozenSearch, FrozenUsage, SymbolTable, ValueWidth,
 };
-#[cfg(all(feature = "regex", not(loom)))]
+#[cfg(feature = "regex")]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};
-#[cfg(any(feature = "rayon", loom))]
+#[cfg(any(feature = "storage", loom))]
 pub use hybrid::HybridError;
 #[cfg(loom)]
 pub use hybrid::ModelStore;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub use hybrid::{HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Wal};
 pub use sharded::ShardedArt;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(all(feature = "storage", feature = "_testing"))]
 #[doc(hidden)]
 pub use testing::failpoint::{crash_after, fail_after};
 #[cfg(any(loom, shuttle))]
@@ -153,7 +154,7 @@ pub use value::{Bits, Value};
 #[doc = include_str!("SAFETY.md")]
 pub mod safety {}
 
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 #[doc = include_str!("frozen/FORMAT.md")]
 pub mod format {}
 

@@ -4,7 +4,6 @@ use memkv::{ConcurrentArt, FastArt};
 use proptest::prelude::*;
 
 mod common;
-#[path = "common/steps.rs"]
 mod steps;
 use common::{cases, inside};
 use steps::{Model, Op, computed, op, set, steps};

@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use rayon::prelude::*;
 
 mod common;
-#[path = "common/steps.rs"]
 mod steps;
 use common::{cases, inside, key};
 use steps::{Model, Op, computed, op, set, steps};

@@ -20,6 +20,7 @@ use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
 /// Changes of all shared maps that began again because another came between. For benchmarks.
+#[cfg(feature = "_testing")]
 #[doc(hidden)]
 pub fn restarts() -> usize {
     crate::tree::restarts()
@@ -138,7 +139,7 @@ impl<V: Value> ConcurrentArt<V> {
     }
 
     /// Keys that divide the map into so many ranges of about equal length, or fewer.
-    #[cfg(all(feature = "rayon", not(loom)))]
+    #[cfg(feature = "storage")]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         self.tree.bounds(ranges)
     }

@@ -579,7 +579,7 @@ impl<V: Value> FastArt<V> {
     }
 
     /// Keys that divide the map into so many ranges of about equal length, or fewer.
-    #[cfg(all(feature = "rayon", not(loom)))]
+    #[cfg(feature = "storage")]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         self.tree.bounds(ranges)
     }

@@ -7,9 +7,9 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 mod load;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 mod parallel;
 mod pinned;
 mod router;
@@ -29,7 +29,7 @@ use crate::sync::RwLock;
 use crate::tree::{RawTree, SharedTree, Usage};
 use crate::value::Value;
 use crate::{MAX_KEY_LEN, key};
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 pub(crate) use router::Router;
 use split::Admin;
 use std::marker::PhantomData;

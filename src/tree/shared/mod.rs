@@ -158,9 +158,11 @@ pub(crate) struct SharedTree<B: Bits> {
     counts: Box<[Counts]>,
 }
 
+#[cfg(feature = "_testing")]
 /// Changes that began again because another came between, of all maps. Counted where the way is lost already.
 static RESTARTS: AtomicUsize = AtomicUsize::new(0);
 
+#[cfg(feature = "_testing")]
 pub(crate) fn restarts() -> usize {
     RESTARTS.load(Relaxed)
 }
@@ -387,6 +389,7 @@ impl<B: Bits> SharedTree<B> {
             match attempt(&mut usage) {
                 Err(Stop::Conflict) => {
                     cover!(Restart);
+                    #[cfg(feature = "_testing")]
                     RESTARTS.fetch_add(1, Relaxed);
                     if round >= PATIENCE {
                         wait(round);

@@ -1,7 +1,5 @@
 //! The commands over frozen layers, run as a user runs them.
 
-#![cfg(feature = "cli")]
-
 use memkv::{Codec, FrozenLayer, SymbolTable};
 use std::{
     collections::BTreeMap,

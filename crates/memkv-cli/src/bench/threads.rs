@@ -26,7 +26,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The hidden subcommand by which a measurement runs in a process of its own.
-pub(crate) const CHILD: &str = "bench-threads-child";
+pub const CHILD: &str = "bench-threads-child";
 /// Keys of a scan beside a writer; those of E are up to as many.
 const SCAN: usize = 100;
 /// Keys that all threads fight for in the workload `hot`.
@@ -580,7 +580,7 @@ fn print(
 }
 
 /// What [`CHILD`] does.
-pub(crate) fn run_child(rows: &[SharedRow]) -> Result<()> {
+pub fn run_child(rows: &[SharedRow]) -> Result<()> {
     child::answer(|job: Job| {
         let row = rows.iter().find(|row| row.name == job.row).context("no such structure")?;
         (row.measure)(&job)

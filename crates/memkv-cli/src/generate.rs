@@ -18,14 +18,20 @@ use std::{fmt, io::Write, ops::Range, str::FromStr};
 
 /// A shape of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// URLs, which share prefixes as real ones do.
     Urls,
     /// 64-bit integers, big-endian.
     Random64,
+    /// Consecutive 64-bit integers, big-endian.
     Sequential64,
+    /// UUIDs, as text.
     Uuids,
+    /// Words.
     Words,
+    /// Domain names.
     Domains,
+    /// Paths of files.
     Paths,
     /// 200 bytes each.
     Long,
@@ -39,7 +45,8 @@ pub(crate) enum Kind {
 const DEPTH: u64 = 4000;
 
 impl Kind {
-    pub(crate) const ALL: [(Self, &str); 10] = [
+    /// All kinds, with their names on the command line.
+    pub const ALL: [(Self, &str); 10] = [
         (Self::Urls, "urls"),
         (Self::Random64, "random64"),
         (Self::Sequential64, "sequential64"),
@@ -133,7 +140,7 @@ impl FromStr for Kind {
 }
 
 /// The keys of `range`.
-pub(crate) fn generate(kind: Kind, seed: u64, range: Range<u64>) -> Keys {
+pub fn generate(kind: Kind, seed: u64, range: Range<u64>) -> Keys {
     // Reserved at once: memory freed by growing would be reused by what is measured later, and missing in its RSS.
     let (count, each) = (
         (range.end - range.start) as usize,

@@ -3,10 +3,10 @@
 //! Where a crate's map cannot hold a key that is a prefix of another, keys get the NUL terminator that its
 //! documentation recommends; keys with NULs are then no longer possible in general.
 
-use crate::{
-    bench::index::{self, Index, Row},
-    bench::shared::{SharedIndex, SharedRow},
-    probe::{Probe, probe},
+use crate::probe::{Probe, probe};
+use memkv_cli::bench::{
+    index::{self, Index, Row},
+    shared::{self, SharedIndex, SharedRow},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -22,7 +22,7 @@ use std::{
 };
 
 /// The structures of the table, each with its probe.
-pub(crate) fn peers() -> Vec<(Row, Probe)> {
+pub fn peers() -> Vec<(Row, Probe)> {
     fn peer<I: Index>(name: &'static str, note: &'static str) -> (Row, Probe) {
         (Row::of::<I>(name).note(note), probe::<I>)
     }
@@ -94,33 +94,33 @@ impl Index for ArtTree {
     }
 }
 
-type Blart = blart::TreeMap<Box<[u8]>, u64>;
+struct Blart(blart::TreeMap<Box<[u8]>, u64>);
 
 impl Index for Blart {
     fn new() -> Self {
-        Self::new()
+        Self(blart::TreeMap::new())
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         terminated(key, |key| {
-            self.try_insert(key.into(), value).expect("no key is a prefix of another")
+            self.0.try_insert(key.into(), value).expect("no key is a prefix of another")
         })
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        terminated(key, |key| self.get(key).copied())
+        terminated(key, |key| self.0.get(key).copied())
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
         terminated(from, |from| {
-            for (key, &value) in self.range::<[u8], _>(self::from(from)).take(count) {
+            for (key, &value) in self.0.range::<[u8], _>(self::from(from)).take(count) {
                 visit(unterminated(key), value);
             }
         });
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
-        terminated(key, |key| self.remove(key))
+        terminated(key, |key| self.0.remove(key))
     }
 }
 
-type Rart = rart::AdaptiveRadixTree<rart::VectorKey, u64>;
+struct Rart(rart::AdaptiveRadixTree<rart::VectorKey, u64>);
 
 fn vector_key(key: &[u8]) -> rart::VectorKey {
     rart::VectorKey::new_from_vec(key.to_vec())
@@ -128,30 +128,30 @@ fn vector_key(key: &[u8]) -> rart::VectorKey {
 
 impl Index for Rart {
     fn new() -> Self {
-        Self::new()
+        Self(rart::AdaptiveRadixTree::new())
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
-        self.insert_k(&vector_key(key), value)
+        self.0.insert_k(&vector_key(key), value)
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        self.get_bytes(key).copied()
+        self.0.get_bytes(key).copied()
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
-        for (key, &value) in self.range(vector_key(from)..).take(count) {
+        for (key, &value) in self.0.range(vector_key(from)..).take(count) {
             visit(key.as_ref(), value);
         }
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
-        self.remove_k(&vector_key(key))
+        self.0.remove_k(&vector_key(key))
     }
 }
 
-type Artmap = artmap::ArtMap<Vec<u8>, u64>;
+struct Artmap(artmap::ArtMap<Vec<u8>, u64>);
 
 /// The structures of the suite `threads`: those of the tool, and of other crates. masstree is not among them: all its versions but the first
 /// few need a later compiler than this crate.
-pub(crate) fn shared_peers() -> Vec<SharedRow> {
-    let mut rows = crate::bench::shared::rows();
+pub fn shared_peers() -> Vec<SharedRow> {
+    let mut rows = shared::rows();
     rows.extend([
         SharedRow::of::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic"),
         SharedRow::of::<SharedArctic>(
@@ -169,21 +169,21 @@ pub(crate) fn shared_peers() -> Vec<SharedRow> {
 
 impl SharedIndex for Artmap {
     fn new() -> Self {
-        Self::new()
+        Self(artmap::ArtMap::new())
     }
     fn insert(&self, key: &[u8], value: u64) {
-        self.insert_cloned(key.to_vec(), value);
+        self.0.insert_cloned(key.to_vec(), value);
     }
     fn remove(&self, key: &[u8]) {
-        self.remove_by_slice(key);
+        self.0.remove_by_slice(key);
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        self.get_value(key)
+        self.0.get_value(key)
     }
     fn add(&self, key: &[u8], value: u64) {
         // It has no atomic update: this one may lose some.
-        let old = self.get_value(key).unwrap_or_default();
-        self.insert_cloned(key.to_vec(), old.wrapping_add(value));
+        let old = self.0.get_value(key).unwrap_or_default();
+        self.0.insert_cloned(key.to_vec(), old.wrapping_add(value));
     }
     fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64)) {
         Index::scan(self, from, count, visit);
@@ -192,24 +192,24 @@ impl SharedIndex for Artmap {
 
 impl Index for Artmap {
     fn new() -> Self {
-        Self::new()
+        Self(artmap::ArtMap::new())
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
-        self.insert_cloned(key.to_vec(), value)
+        self.0.insert_cloned(key.to_vec(), value)
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        self.get_value(key)
+        self.0.get_value(key)
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
         let mut left = count;
-        artmap::ArtMap::scan::<_, [u8], _>(self, self::from(from), |key, &value| {
+        self.0.scan::<_, [u8], _>(self::from(from), |key, &value| {
             visit(key, value);
             left -= 1;
             left > 0
         });
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
-        self.remove_by_slice(key).map(|entry| *entry.value())
+        self.0.remove_by_slice(key).map(|entry| *entry.value())
     }
 }
 
@@ -220,7 +220,7 @@ fn arctic_key(terminated: &[u8]) -> &ArcticSlice {
     ArcticSlice::new(terminated).expect("there is no NUL in the key")
 }
 
-type Arctic = arctic::SequentialMap<ArcticKey, u64>;
+struct Arctic(arctic::SequentialMap<ArcticKey, u64>);
 
 /// The first entries from a key on. What gives them has another type in each of the maps, and the same methods.
 macro_rules! arctic_scan {
@@ -239,101 +239,101 @@ macro_rules! arctic_scan {
 
 impl Index for Arctic {
     fn new() -> Self {
-        Self::default()
+        Self(arctic::SequentialMap::default())
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
-        terminated(key, |key| self.upsert(arctic_key(key), value).ok().map(|(old, _)| old))
+        terminated(key, |key| self.0.upsert(arctic_key(key), value).ok().map(|(old, _)| old))
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        terminated(key, |key| self.get(arctic_key(key)).copied())
+        terminated(key, |key| self.0.get(arctic_key(key)).copied())
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
-        arctic_scan!(self, from, count, visit);
+        arctic_scan!(self.0, from, count, visit);
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
-        terminated(key, |key| self.remove(arctic_key(key)))
+        terminated(key, |key| self.0.remove(arctic_key(key)))
     }
 }
 
-type SharedArctic = arctic::ConcurrentMap<ArcticKey, u64>;
+struct SharedArctic(arctic::ConcurrentMap<ArcticKey, u64>);
 
 impl SharedIndex for SharedArctic {
     fn new() -> Self {
-        Self::default()
+        Self(arctic::ConcurrentMap::default())
     }
     fn insert(&self, key: &[u8], value: u64) {
-        terminated(key, |key| drop(self.upsert(arctic_key(key), value)));
+        terminated(key, |key| drop(self.0.upsert(arctic_key(key), value)));
     }
     fn remove(&self, key: &[u8]) {
-        terminated(key, |key| drop(self.remove(arctic_key(key))));
+        terminated(key, |key| drop(self.0.remove(arctic_key(key))));
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        terminated(key, |key| self.get(arctic_key(key)).as_deref().copied())
+        terminated(key, |key| self.0.get(arctic_key(key)).as_deref().copied())
     }
     fn add(&self, key: &[u8], value: u64) {
         terminated(key, |key| {
-            drop(self.update_with(arctic_key(key), None, |old, _| {
+            drop(self.0.update_with(arctic_key(key), None, |old, _| {
                 ControlFlow::Continue(old.wrapping_add(value))
             }));
         });
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
-        arctic_scan!(self, from, count, visit);
+        arctic_scan!(self.0, from, count, visit);
     }
 }
 
-type SkipMap = crossbeam_skiplist::SkipMap<Box<[u8]>, u64>;
+struct SkipMap(crossbeam_skiplist::SkipMap<Box<[u8]>, u64>);
 
 impl Index for SkipMap {
     fn new() -> Self {
-        Self::new()
+        Self(crossbeam_skiplist::SkipMap::new())
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         let old = Cell::new(None);
-        self.compare_insert(key.into(), value, |&present| {
+        self.0.compare_insert(key.into(), value, |&present| {
             old.set(Some(present));
             true
         });
         old.get()
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        crossbeam_skiplist::SkipMap::get(self, key).map(|entry| *entry.value())
+        self.0.get(key).map(|entry| *entry.value())
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
-        for entry in self.range::<[u8], _>(self::from(from)).take(count) {
+        for entry in self.0.range::<[u8], _>(self::from(from)).take(count) {
             visit(entry.key(), *entry.value());
         }
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
-        crossbeam_skiplist::SkipMap::remove(self, key).map(|entry| *entry.value())
+        self.0.remove(key).map(|entry| *entry.value())
     }
 }
 
-type Scc = scc::TreeIndex<Box<[u8]>, u64>;
+struct Scc(scc::TreeIndex<Box<[u8]>, u64>);
 
 impl Index for Scc {
     fn new() -> Self {
-        Self::new()
+        Self(scc::TreeIndex::new())
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
-        let Err((key, value)) = self.insert_sync(key.into(), value) else { return None };
+        let Err((key, value)) = self.0.insert_sync(key.into(), value) else { return None };
         // A key's value is never replaced in place.
         let old = Index::remove(self, &key);
-        self.insert_sync(key, value).ok()?;
+        self.0.insert_sync(key, value).ok()?;
         old
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        self.peek_with(key, |_, &value| value)
+        self.0.peek_with(key, |_, &value| value)
     }
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
         let guard = scc::Guard::new();
-        for (key, &value) in self.range::<[u8], _>(self::from(from), &guard).take(count) {
+        for (key, &value) in self.0.range::<[u8], _>(self::from(from), &guard).take(count) {
             visit(key, value);
         }
     }
     fn remove(&mut self, key: &[u8]) -> Option<u64> {
         let mut old = None;
-        self.remove_if_sync(key, |&value| {
+        self.0.remove_if_sync(key, |&value| {
             old = Some(value);
             true
         });
@@ -343,20 +343,20 @@ impl Index for Scc {
 
 impl SharedIndex for Scc {
     fn new() -> Self {
-        Self::new()
+        Self(scc::TreeIndex::new())
     }
     fn insert(&self, key: &[u8], value: u64) {
         let mut key = Box::from(key);
-        while let Err((refused, _)) = self.insert_sync(key, value) {
+        while let Err((refused, _)) = self.0.insert_sync(key, value) {
             key = refused;
-            self.remove_sync(&key);
+            self.0.remove_sync(&key);
         }
     }
     fn remove(&self, key: &[u8]) {
-        self.remove_sync(key);
+        self.0.remove_sync(key);
     }
     fn get(&self, key: &[u8]) -> Option<u64> {
-        self.peek_with(key, |_, &value| value)
+        self.0.peek_with(key, |_, &value| value)
     }
     fn add(&self, key: &[u8], value: u64) {
         let old = SharedIndex::get(self, key).unwrap_or_default();

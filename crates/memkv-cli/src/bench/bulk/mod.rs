@@ -20,7 +20,7 @@ use std::io::Write;
 use std::thread;
 
 /// The hidden subcommand by which a measurement runs in a process of its own.
-pub(crate) const CHILD: &str = "bench-bulk-child";
+pub const CHILD: &str = "bench-bulk-child";
 /// Shards of the maps, but where it says otherwise.
 const SHARDS: usize = 64;
 
@@ -66,7 +66,7 @@ fn measure(job: &Job) -> Result<Numbers> {
 }
 
 /// What [`CHILD`] does.
-pub(crate) fn run_child() -> Result<()> {
+pub fn run_child() -> Result<()> {
     child::answer(|job: Job| measure(&job))
 }
 

@@ -1,7 +1,5 @@
 //! The command-line tool, run as a user runs it.
 
-#![cfg(feature = "cli")]
-
 use serde_json::Value;
 use std::{
     io::{Read, Write},

@@ -15,15 +15,19 @@ use std::{
 };
 
 /// A map of byte strings to 64-bit words, as the benchmark uses it. What a structure cannot do it says by a constant.
-pub(crate) trait Index: Sized {
+pub trait Index: Sized {
     /// Whether it is built from sorted pairs, instead of by insertion.
     const BULK: bool = false;
     /// Whether it stores values; a set hands out 0.
     const VALUES: bool = true;
+    /// Whether it looks up many keys in one call.
     const GETS_MANY: bool = false;
+    /// Whether it scans in order.
     const SCANS: bool = true;
+    /// Whether it removes keys.
     const REMOVES: bool = true;
 
+    /// Creates an empty index.
     fn new() -> Self;
 
     /// Makes the index of sorted pairs.
@@ -34,8 +38,10 @@ pub(crate) trait Index: Sized {
     /// Sets a key's value and returns the one before.
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64>;
 
+    /// Returns the value of a key.
     fn get(&self, key: &[u8]) -> Option<u64>;
 
+    /// Returns the values of the keys, in their order.
     fn get_many(&self, _keys: &[&[u8]]) -> Vec<Option<u64>> {
         unimplemented!("GETS_MANY is false")
     }
@@ -43,6 +49,7 @@ pub(crate) trait Index: Sized {
     /// Hands the first `count` pairs from the key `from` on to `visit`.
     fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64));
 
+    /// Removes a key and returns its value.
     fn remove(&mut self, key: &[u8]) -> Option<u64>;
 
     /// Frees what waits to be freed, before memory is measured.
@@ -55,31 +62,37 @@ pub(crate) trait Index: Sized {
 }
 
 /// A structure that can be measured.
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    pub(crate) by_default: bool,
+#[derive(Debug)]
+pub struct Row {
+    /// The name on the command line and in the table.
+    pub name: &'static str,
+    /// Whether it is measured where no structure is named.
+    pub by_default: bool,
     /// Printed under the table.
-    pub(crate) note: &'static str,
+    pub note: &'static str,
+    /// Measures the structure; runs in a process of its own.
     pub(crate) measure: fn(&Job) -> Result<Outcome>,
 }
 
 impl Row {
-    pub(crate) fn of<I: Index>(name: &'static str) -> Self {
+    /// Creates the row of a structure, measured by default.
+    pub fn of<I: Index>(name: &'static str) -> Self {
         Self { name, by_default: true, note: "", measure: measure::<I> }
     }
 
     /// Measured only when named.
-    pub(crate) fn on_request(self) -> Self {
+    pub fn on_request(self) -> Self {
         Self { by_default: false, ..self }
     }
 
-    pub(crate) fn note(self, note: &'static str) -> Self {
+    /// Sets the note.
+    pub fn note(self, note: &'static str) -> Self {
         Self { note, ..self }
     }
 }
 
 /// The structures of `memkv bench`.
-pub(crate) fn rows() -> Vec<Row> {
+pub fn rows() -> Vec<Row> {
     vec![
         Row::of::<FastArt>("fastart"),
         Row::of::<Set>("fastart-set").on_request().note("FastArt<()>: no values are stored"),

@@ -3,52 +3,56 @@
 //! The sequences are part of what a benchmark's `--seed` means, so they must not change with a dependency's version.
 
 /// SplitMix64's output function: a bijection of 64-bit words whose results look random.
-pub(crate) fn mix(word: u64) -> u64 {
+pub fn mix(word: u64) -> u64 {
     let z = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
 /// A hash of two words. For a fixed `seed` it is a bijection of `word`.
-pub(crate) fn hash(seed: u64, word: u64) -> u64 {
+pub fn hash(seed: u64, word: u64) -> u64 {
     mix(mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)) ^ word)
 }
 
 /// A stream of random numbers.
-pub(crate) struct Rng(u64);
+#[derive(Debug)]
+pub struct Rng(u64);
 
 impl Rng {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// Creates the stream of a seed.
+    pub fn new(seed: u64) -> Self {
         Self(mix(seed))
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// Returns the next number of the stream.
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number below `bound`, which is not 0. The bias, `bound / 2^64`, is of no account here.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number from 0 up to, but not including, 1.
-    pub(crate) fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// A rank below `ranks` whose probability falls as 1/(rank + 1), nearly: Zipf's law.
-    pub(crate) fn zipf(&mut self, ranks: u64) -> u64 {
+    pub fn zipf(&mut self, ranks: u64) -> u64 {
         let rank = (ranks as f64 + 1.0).powf(self.unit()) as u64;
         rank.clamp(1, ranks) - 1
     }
 
-    pub(crate) fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+    /// Returns one of the items.
+    pub fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
         from[self.below(from.len() as u64) as usize]
     }
 
     /// Fisher and Yates's shuffle.
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u64 + 1) as usize);
         }

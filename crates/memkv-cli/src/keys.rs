@@ -3,47 +3,53 @@
 use std::ops::Range;
 
 /// An append-only list of byte strings.
-#[derive(Default)]
-pub(crate) struct Keys {
+#[derive(Debug, Default)]
+pub struct Keys {
     bytes: Vec<u8>,
     /// Where each string ends; it starts where the one before ends.
     ends: Vec<usize>,
 }
 
 impl Keys {
-    pub(crate) fn with_capacity(keys: usize, bytes: usize) -> Self {
+    /// Creates an empty list with room for `keys` strings of `bytes` bytes in total.
+    pub fn with_capacity(keys: usize, bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(keys) }
     }
 
-    pub(crate) fn push(&mut self, key: &[u8]) {
+    /// Appends a string.
+    pub fn push(&mut self, key: &[u8]) {
         self.push_with(|bytes| bytes.extend_from_slice(key));
     }
 
     /// Appends the string that `write` appends to the bytes it is given.
-    pub(crate) fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         self.ends.push(self.bytes.len());
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Removes all strings; keeps the memory.
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Returns the number of strings.
+    pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Returns whether there are no strings.
+    pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// Bytes of all strings together.
-    pub(crate) fn raw_bytes(&self) -> usize {
+    pub fn raw_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    pub(crate) fn get(&self, i: usize) -> &[u8] {
+    /// Returns the string at index `i`.
+    pub fn get(&self, i: usize) -> &[u8] {
         &self.bytes[self.range(i)]
     }
 
@@ -51,12 +57,13 @@ impl Keys {
         i.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[i]
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+    /// Returns the strings in the order of the list.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         (0..self.len()).map(|i| self.get(i))
     }
 
     /// The strings' indices in the strings' order; equal strings in the list's order.
-    pub(crate) fn sorted(&self) -> Vec<u32> {
+    pub fn sorted(&self) -> Vec<u32> {
         assert!(u32::try_from(self.len()).is_ok(), "at most 2^32 - 1 keys");
         let mut order: Vec<u32> = (0..self.len() as u32).collect();
         order.sort_unstable_by(|&a, &b| {
@@ -66,7 +73,7 @@ impl Keys {
     }
 
     /// The strings at `indices`, as a list of its own.
-    pub(crate) fn select(&self, indices: &[u32]) -> Self {
+    pub fn select(&self, indices: &[u32]) -> Self {
         let bytes = indices.iter().map(|&i| self.range(i as usize).len()).sum();
         let mut selected = Self::with_capacity(indices.len(), bytes);
         for &i in indices {

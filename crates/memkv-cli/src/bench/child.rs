@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Calls `subcommand` with `params`; `input` is what it finds on its standard input after them.
-pub(crate) fn call<R: DeserializeOwned>(
+pub fn call<R: DeserializeOwned>(
     subcommand: &str,
     params: &impl Serialize,
     input: &[u8],
@@ -69,9 +69,7 @@ fn exchange(
 }
 
 /// The other side: answers a [`call`].
-pub(crate) fn answer<P: DeserializeOwned, R: Serialize>(
-    f: impl FnOnce(P) -> Result<R>,
-) -> Result<()> {
+pub fn answer<P: DeserializeOwned, R: Serialize>(f: impl FnOnce(P) -> Result<R>) -> Result<()> {
     let mut params = String::new();
     io::stdin().lock().read_line(&mut params)?;
     let result = f(serde_json::from_str(&params).context("this subcommand is not for users")?)?;

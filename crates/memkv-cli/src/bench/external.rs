@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The hidden subcommand by which the build runs in a process of its own.
-pub(crate) const CHILD: &str = "bench-external-child";
+pub const CHILD: &str = "bench-external-child";
 /// Memory that the build is given, in MiB.
 const BUDGET: u64 = 256;
 /// Text is generated until there are so many times the budget, unless a number of keys is given.
@@ -33,7 +33,7 @@ struct Line {
 }
 
 /// What [`CHILD`] does.
-pub(crate) fn run_child() -> Result<()> {
+pub fn run_child() -> Result<()> {
     child::answer(|line: Vec<String>| {
         let begin = Instant::now();
         build::run(&Line::try_parse_from(line)?.args)?;

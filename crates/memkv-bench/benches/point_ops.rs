@@ -1,22 +1,12 @@
 //! Point operations of `FastArt` on generated URLs, by criterion, so that a change's effect can be seen:
-//! `cargo bench --bench point_ops`.
-
-// The tool uses more of these modules. And a benchmark has `cfg(test)` but no harness, so that of the modules' tests
-// only the helpers are left.
-#![allow(dead_code)]
-#![cfg_attr(test, allow(unused_imports))]
-
-#[path = "../src/bin/memkv/generate.rs"]
-mod generate;
-#[path = "../src/bin/memkv/keys.rs"]
-mod keys;
-#[path = "../src/bin/memkv/rng.rs"]
-mod rng;
+//! `cargo bench -p memkv-bench --bench point_ops`.
 
 use criterion::{BatchSize, Criterion, Throughput};
-use generate::{Kind, generate};
-use keys::Keys;
 use memkv::FastArt;
+use memkv_cli::{
+    generate::{Kind, generate},
+    keys::Keys,
+};
 use std::{cell::RefCell, hint::black_box};
 
 /// Enough keys that the map does not fit a cache of the second level.

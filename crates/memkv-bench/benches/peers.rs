@@ -1,39 +1,13 @@
 //! The table of `memkv bench` for other crates' ordered maps, and whether these are right:
-//! `cargo bench --features cli --bench peers -- --n 200k`, with the options of `memkv bench`.
+//! `cargo bench -p memkv-bench --bench peers -- --n 200k`, with the options of `memkv bench`.
 //!
-//! Measuring, checking and printing are the tool's own modules. Rightness is probed in processes of their own, one for
+//! Measuring and printing are the tool's. Rightness is probed in processes of their own, one for
 //! each check, so that a crash or an endless loop is a finding, too.
-
-// A benchmark has `cfg(test)` but no harness, so that of the modules' tests only the helpers are left.
-#![cfg_attr(test, allow(dead_code, unused_imports))]
-
-#[path = "../src/bin/memkv/bench/mod.rs"]
-mod bench;
-#[path = "../src/bin/memkv/build.rs"]
-mod build;
-#[path = "../src/bin/memkv/generate.rs"]
-mod generate;
-#[path = "../src/bin/memkv/keys.rs"]
-mod keys;
-#[path = "../src/bin/memkv/layer.rs"]
-mod layer;
-#[path = "../src/bin/memkv/lines.rs"]
-mod lines;
-#[path = "peers/probe.rs"]
-mod probe;
-#[path = "../src/bin/memkv/progress.rs"]
-mod progress;
-#[path = "../src/bin/memkv/rng.rs"]
-mod rng;
-#[path = "peers/rows.rs"]
-mod rows;
-#[path = "../src/bin/memkv/sort/mod.rs"]
-mod sort;
-#[path = "../src/bin/memkv/source.rs"]
-mod source;
 
 use anyhow::Result;
 use clap::Parser;
+use memkv_bench::{probe, rows};
+use memkv_cli::bench;
 use std::{
     io::{self, Write},
     process::ExitCode,

@@ -1,18 +1,18 @@
 //! Whether a map of byte strings does what `BTreeMap` does, on the keys that radix trees get wrong.
 
-use crate::bench::{
+use anyhow::{Context, Result};
+use memkv_cli::bench::{
     child::{answer, call},
     index::{Index, Row},
 };
-use anyhow::{Context, Result};
 use std::{collections::BTreeMap, panic, time::Duration};
 
 /// The hidden subcommand by which a check runs in a process of its own.
-pub(crate) const CHILD: &str = "probe-child";
+pub const CHILD: &str = "probe-child";
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs the check of that name and panics, or worse, if it finds something.
-pub(crate) type Probe = fn(&str);
+pub type Probe = fn(&str);
 
 const CHECKS: [&str; 7] = [
     "keys that are prefixes of others",
@@ -25,7 +25,7 @@ const CHECKS: [&str; 7] = [
 ];
 
 /// What is wrong with a structure.
-pub(crate) fn verdict(row: &Row) -> Result<String> {
+pub fn verdict(row: &Row) -> Result<String> {
     let mut wrong = Vec::new();
     for check in CHECKS {
         let what = match call::<Option<String>>(CHILD, &(row.name, check), &[], TIMEOUT) {
@@ -39,7 +39,7 @@ pub(crate) fn verdict(row: &Row) -> Result<String> {
 }
 
 /// What [`CHILD`] does: it answers with the message of the check's panic, if it panics.
-pub(crate) fn run_child(rows: &[Row], probes: &[Probe]) -> Result<()> {
+pub fn run_child(rows: &[Row], probes: &[Probe]) -> Result<()> {
     panic::set_hook(Box::new(|_| {}));
     answer(|(name, check): (String, String)| {
         let at = rows.iter().position(|row| row.name == name).context("no such structure")?;
@@ -55,7 +55,7 @@ pub(crate) fn run_child(rows: &[Row], probes: &[Probe]) -> Result<()> {
 }
 
 /// Compares `I` with a `BTreeMap` in all operations, on the keys of a check.
-pub(crate) fn probe<I: Index>(check: &str) {
+pub fn probe<I: Index>(check: &str) {
     let keys = keys(check);
     let value = |i: usize| if I::VALUES { i as u64 * 3 + 1 } else { 0 };
     let (mut index, mut model) = (I::new(), BTreeMap::new());
@@ -128,7 +128,7 @@ fn keys(check: &str) -> Vec<Vec<u8>> {
         "keys of 70,000 bytes" => long(70_000),
         "overwriting returns the old value" => texts(&["one", "two", "three", "four"]),
         _ => {
-            let mut rng = crate::rng::Rng::new(9);
+            let mut rng = memkv_cli::rng::Rng::new(9);
             let mut key = || (0..1 + rng.below(6)).map(|_| 1 + rng.below(255) as u8).collect();
             (0..2000).map(|_| key()).collect()
         }

@@ -10,11 +10,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Included, Unbounded};
 
 /// A map of byte strings to 64-bit words, as threads use it together.
-pub(crate) trait SharedIndex: Sync + Sized {
+pub trait SharedIndex: Sync + Sized {
+    /// Creates an empty map.
     fn new() -> Self;
     /// Sets a key's value.
     fn insert(&self, key: &[u8], value: u64);
+    /// Removes a key.
     fn remove(&self, key: &[u8]);
+    /// Returns the value of a key.
     fn get(&self, key: &[u8]) -> Option<u64>;
     /// Adds to a key's value, as one atomic step.
     fn add(&self, key: &[u8], value: u64);
@@ -37,20 +40,25 @@ pub(crate) trait SharedIndex: Sync + Sized {
 }
 
 /// A structure that can be measured.
-pub(crate) struct SharedRow {
-    pub(crate) name: &'static str,
-    pub(crate) note: &'static str,
+#[derive(Debug)]
+pub struct SharedRow {
+    /// The name on the command line and in the table.
+    pub name: &'static str,
+    /// Printed under the table.
+    pub note: &'static str,
+    /// Measures the structure; runs in a process of its own.
     pub(crate) measure: fn(&Job) -> Result<Outcome>,
 }
 
 impl SharedRow {
-    pub(crate) fn of<I: SharedIndex>(name: &'static str, note: &'static str) -> Self {
+    /// Creates the row of a structure.
+    pub fn of<I: SharedIndex>(name: &'static str, note: &'static str) -> Self {
         Self { name, note, measure: measure::<I> }
     }
 }
 
 /// The structures of `memkv bench --suite threads`.
-pub(crate) fn rows() -> Vec<SharedRow> {
+pub fn rows() -> Vec<SharedRow> {
     vec![
         SharedRow::of::<ConcurrentArt>("concurrent-art", ""),
         SharedRow::of::<ShardedArt>("sharded-art", "64 shards, which arise as the map grows"),
@@ -93,6 +101,7 @@ impl SharedIndex for ConcurrentArt {
     fn settle(&self) {
         self.flush();
     }
+    #[cfg(feature = "_testing")]
     fn restarts() -> Option<usize> {
         Some(memkv::concurrent::restarts())
     }

@@ -4,17 +4,17 @@
 //! several rounds, every structure is measured once a round, so that what disturbs the machine for a while disturbs
 //! all; medians are shown.
 
-pub(crate) mod bulk;
-pub(crate) mod child;
-pub(crate) mod external;
+pub mod bulk;
+pub mod child;
+pub mod external;
 mod frozen;
 mod hybrid;
-pub(crate) mod index;
+pub mod index;
 mod measure;
 mod plot;
 mod record;
-pub(crate) mod shared;
-pub(crate) mod threads;
+pub mod shared;
+pub mod threads;
 
 use crate::{
     generate::Kind,
@@ -35,7 +35,7 @@ use std::{
 };
 
 /// The hidden subcommand by which a measurement runs in a process of its own.
-pub(crate) const CHILD: &str = "bench-child";
+pub const CHILD: &str = "bench-child";
 /// Something hangs, if a single measurement takes longer.
 const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// What the others are compared with.
@@ -48,7 +48,7 @@ const DEFAULT_N: u64 = 1_000_000;
 /// checked; with a wrong one, the exit status is 1. Overhead is bytes allocated, values included, less the bytes of
 /// the keys themselves. Rates are operations a second of CPU time.
 #[derive(Args, Debug)]
-pub(crate) struct BenchArgs {
+pub struct BenchArgs {
     /// What to measure.
     #[arg(long, value_enum, default_value_t = Suite::Map)]
     suite: Suite,
@@ -69,7 +69,7 @@ pub(crate) struct BenchArgs {
     order: Order,
     /// The structures to measure, separated by commas.
     #[arg(long = "impl", value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) impls: Vec<String>,
+    pub impls: Vec<String>,
     /// Times to measure each structure.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
@@ -96,7 +96,7 @@ pub(crate) struct BenchArgs {
 
 impl BenchArgs {
     /// Whether shared maps are to be measured.
-    pub(crate) fn is_for_threads(&self) -> bool {
+    pub fn is_for_threads(&self) -> bool {
         self.suite == Suite::Threads
     }
 }
@@ -148,7 +148,7 @@ impl Measured {
 }
 
 /// Runs the benchmark of `rows` and returns whether all results were right.
-pub(crate) fn run(
+pub fn run(
     args: &BenchArgs,
     rows: &[Row],
     shared: &[SharedRow],
@@ -211,7 +211,7 @@ pub(crate) fn run(
 }
 
 /// What [`CHILD`] does.
-pub(crate) fn run_child(rows: &[Row]) -> Result<()> {
+pub fn run_child(rows: &[Row]) -> Result<()> {
     answer(|job: Job| {
         let row = rows.iter().find(|row| row.name == job.row).context("no such structure")?;
         (row.measure)(&job)
@@ -219,7 +219,7 @@ pub(crate) fn run_child(rows: &[Row]) -> Result<()> {
 }
 
 /// The rows of some names, or those of the default table if none are named.
-pub(crate) fn choose<'a>(names: &[String], rows: &'a [Row]) -> Result<Vec<&'a Row>> {
+pub fn choose<'a>(names: &[String], rows: &'a [Row]) -> Result<Vec<&'a Row>> {
     if names.is_empty() {
         return Ok(rows.iter().filter(|row| row.by_default).collect());
     }

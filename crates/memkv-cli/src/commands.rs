@@ -1,39 +1,15 @@
-//! The command-line tool `memkv`. This file only reads the command line; each subcommand is a module.
+//! The command line. This file only reads it; each subcommand is a module.
 //!
 //! Exit status: 0 if all went well, 1 if not, 2 for a wrong command line. `get` and `search` answer a question: for them
 //! 1 means no, and 2 that something went wrong. Output to a closed pipe ends the program quietly, as with
 //! `memkv bench | head -1`.
 
-// Mapping files is the one exception, in layer.rs and lines.rs.
-#![deny(unsafe_code)]
-
-mod bench;
-mod build;
-mod generate;
-mod get;
-mod keys;
-mod layer;
-mod lines;
-mod merge;
-mod print;
-mod progress;
-mod rng;
-mod scan;
-mod search;
-mod sort;
-mod source;
-mod stats;
-mod verify;
-
+use crate::{bench, build, get, merge, scan, search, stats, verify};
 use clap::{Parser, Subcommand};
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
-
-/// All structures are measured with the same allocator, which tells how much of it is in use.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// An ordered in-memory index for string keys.
 #[derive(Parser)]
@@ -63,7 +39,8 @@ enum Command {
     BenchExternalChild,
 }
 
-fn main() -> ExitCode {
+/// Runs the command that the process's arguments name, and returns its exit status.
+pub fn run() -> ExitCode {
     let out = &mut io::stdout().lock();
     let command = Cli::parse().command;
     // Where 1 means no.
