@@ -82,10 +82,7 @@ impl<'a, V: Value> Cursor<'a, V> {
 
     /// Steps over the next key, and returns it with its value.
     #[inline]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "what it lends lives until the next step only"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the key borrows from the cursor")]
     pub fn next(&mut self) -> Option<(&[u8], V)> {
         self.raw.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
@@ -363,7 +360,8 @@ impl<V: Value> IntoValues<V> {
 
 /// The iterators differ in what they make of a borrowed pair.
 macro_rules! iterators {
-    ($($name:ident<$($l:lifetime,)? V> $(. $iter:ident)? , left: $($left:ident).+, $item:ty: |$key:ident, $value:ident| $map:expr;)*) => {$(
+    ($($name:ident<$($l:lifetime,)? V> $(. $iter:ident)? , left: $($left:ident).+,
+        $item:ty: |$key:ident, $value:ident| $map:expr;)*) => {$(
         impl<$($l,)? V: Value> Iterator for $name<$($l,)? V> {
             type Item = $item;
 

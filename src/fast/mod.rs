@@ -35,12 +35,12 @@ use std::ops::{Bound, RangeBounds};
 /// It replaces a `BTreeMap<Box<[u8]>, V>` that takes too much memory or time. It is a shallow tree
 /// whose nodes hold front-coded runs of neighbouring keys. Keys are byte strings of up to
 /// [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes, in bytewise order: also the empty one, ones with NUL
-/// bytes, and one that is a prefix of another. Values are of any type that implements [`Value`], and
-/// take exactly their size.
+/// bytes, and one that is a prefix of another. Values are of any type that implements [`Value`],
+/// and take exactly their size.
 ///
 /// A map of 2 million URLs of 51 bytes with 8-byte values takes 32 bytes a key in all, less than
-/// the keys alone. Keys are not stored whole, so they are returned as copies or, by a [`Cursor`], as
-/// slices of its buffer.
+/// the keys alone. Keys are not stored whole, so they are returned as copies or, by a [`Cursor`],
+/// as slices of its buffer.
 ///
 /// Any number of threads may read a shared map (`&FastArt`).
 ///
@@ -208,7 +208,8 @@ impl<V: Value> FastArt<V> {
 
     /// Returns a guard through which the value of `key` can be changed in place.
     ///
-    /// The change takes effect when the guard is dropped. A guard that is forgotten changes nothing.
+    /// The change takes effect when the guard is dropped. A guard that is forgotten changes
+    /// nothing.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64)]);
@@ -304,7 +305,8 @@ impl<V: Value> FastArt<V> {
         Some((key, value))
     }
 
-    /// Returns the longest stored key that is a prefix of `key`, as a slice of `key`, and its value.
+    /// Returns the longest stored key that is a prefix of `key`, as a slice of `key`, and its
+    /// value.
     ///
     /// # Complexity
     /// One search, and another for each key that is passed on the way back to the result: at most
@@ -525,8 +527,8 @@ impl<V: Value> FastArt<V> {
 
     /// Builds a map bottom-up from strictly ascending keys.
     ///
-    /// Its leaves are full, so it is smaller than a map filled by [`insert`](Self::insert). Building
-    /// is several times faster, too.
+    /// Its leaves are full, so it is smaller than a map filled by [`insert`](Self::insert).
+    /// Building is several times faster, too.
     ///
     /// # Errors
     /// Returns an error for the first key that is not greater than the one before it, is over the
