@@ -1,14 +1,15 @@
 //! The arena: values of any type under numbers of 32 bits, packed without holes.
 //!
 //! ```text
-//!   slot = 64 * segment + bit          segment    used     0b1011       slots 0, 1, 3 are occupied
-//!                                                 values   [a, b, d]    adjacent: the index of d is the
-//!   open ─▶ segment ─next─▶ segment                                     count of used bits below it
+//!   slot = 64 * segment + bit         segment   used     0b1011      slots 0, 1, 3 are occupied
+//!                                               values   [a, b, d]   adjacent; the index of d is
+//!   open ─▶ segment ─next─▶ segment                                  the count of used bits below
 //! ```
 //!
-//! A free slot takes a bit and no room for a value, so that a value needs neither an `Option` nor a link beside it, and a free list
-//! needs no unions: it is a list of the segments that have a free slot. Taking or leaving a slot moves the values of its segment that
-//! lie behind it, at most 63. A segment that is full, as most are, has each value at the position of its slot.
+//! A free slot takes a bit and no memory for a value. So a value needs neither an `Option` nor a
+//! link beside it, and the free list, which is a list of segments with a free slot, needs no unions.
+//! Occupying or freeing a slot moves the values after it in its segment, at most 63. In a full
+//! segment, as most are, the index of a value is its slot's bit.
 
 use crate::error::InsertError;
 use crate::tree::prefetch;

@@ -122,7 +122,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     where
         T: Clone,
     {
-        self.tree.at(&reclaim::pin()).get(key.as_ref()).map(|lent| lent.get().clone())
+        self.tree.at(&reclaim::pin()).get(key.as_ref()).map(|value| value.get().clone())
     }
 
     /// Returns the number of keys, which is exact while no thread changes the map.
