@@ -247,7 +247,7 @@ impl<'r, R> Plan<'r, R> {
         R: Records<V>,
     {
         let mut sorted = Sorted::new();
-        self.visit(parts, threads, |key, shared, value| sorted.push_behind(key, shared, value))?;
+        self.visit(parts, threads, |key, shared, value| sorted.push_sharing(key, shared, value))?;
         sorted.finish()
     }
 }

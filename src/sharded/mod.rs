@@ -361,7 +361,7 @@ impl<V: Value> ShardedArt<V> {
     ///
     /// ```
     /// let map: memkv::ShardedArt = (0..10_000u64).map(|i| (i.to_be_bytes(), i)).collect();
-    /// map.flush();
+    /// map.reclaim();
     /// assert!(map.memory_usage().total() < 20 * map.len());
     /// ```
     pub fn memory_usage(&self) -> MemoryUsage {
@@ -388,9 +388,9 @@ impl<V: Value> ShardedArt<V> {
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64)]);
     /// map.remove("a");
-    /// map.flush();
+    /// map.reclaim();
     /// ```
-    pub fn flush(&self) {
+    pub fn reclaim(&self) {
         let shards: Vec<Arc<Shard<V::Bits>>> = {
             let pin = reclaim::pin();
             self.table.load(&pin).parts().iter().map(|(_, shard)| Arc::clone(shard)).collect()

@@ -313,7 +313,7 @@ impl Bench<'_> {
                 }
             }
         }
-        store.flush();
+        store.reclaim();
         let usage = store.memory_usage();
         record.insert("base_bytes".to_owned(), base.into());
         record.insert("delta_bytes".to_owned(), usage.delta.into());

@@ -170,7 +170,7 @@ macro_rules! shared {
                 $map::remove(self, key)
             }
             fn settle(&mut self) {
-                self.flush();
+                self.reclaim();
             }
             fn reported_bytes(&self) -> Option<usize> {
                 Some(self.memory_usage().total())
@@ -418,7 +418,7 @@ impl Index for HybridStore {
     fn settle(&mut self) {
         // Where it fails, the memory shows it.
         let _ = self.compact();
-        self.flush();
+        self.reclaim();
     }
     fn reported_bytes(&self) -> Option<usize> {
         Some(self.memory_usage().total())

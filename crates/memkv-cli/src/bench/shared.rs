@@ -99,7 +99,7 @@ impl SharedIndex for ConcurrentArt {
         }
     }
     fn settle(&self) {
-        self.flush();
+        self.reclaim();
     }
     #[cfg(feature = "_testing")]
     fn restarts() -> Option<usize> {
@@ -165,7 +165,7 @@ impl SharedIndex for ShardedArt {
         }
     }
     fn settle(&self) {
-        self.flush();
+        self.reclaim();
     }
 }
 

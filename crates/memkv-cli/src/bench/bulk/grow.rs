@@ -93,7 +93,7 @@ pub(super) fn measure(job: &Job) -> Result<Numbers> {
             }
         });
         let seconds = begin.elapsed().as_secs_f64();
-        map.flush();
+        map.reclaim();
         raw += bytes.into_inner();
         let held = allocated()? - before;
         let (keys, numbers) = made.some(to, LOOKUPS.min(to as usize), &mut rng);

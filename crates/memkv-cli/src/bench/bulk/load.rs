@@ -81,8 +81,8 @@ impl Map {
 
     fn flush(&self) {
         match self {
-            Map::Concurrent(map) => map.flush(),
-            Map::Sharded(map) => map.flush(),
+            Map::Concurrent(map) => map.reclaim(),
+            Map::Sharded(map) => map.reclaim(),
         }
     }
 }
