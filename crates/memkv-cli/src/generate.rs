@@ -37,7 +37,7 @@ pub enum Kind {
     Long,
     /// One prefix of 40 bytes before a random tail.
     HotSpot,
-    /// `a`, `aa`, `aaa`, …, in families of [`DEPTH`].
+    /// `a`, `aa`, `aaa`, …, in families of 4000.
     Nested,
 }
 

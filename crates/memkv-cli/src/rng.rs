@@ -25,6 +25,7 @@ impl Rng {
     }
 
     /// Returns the next number of the stream.
+    #[expect(clippy::should_implement_trait, reason = "the stream does not end")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
