@@ -1,6 +1,6 @@
 //! `ArenaArt` against `BTreeMap`: random operations, with values that count how many of them there are.
 
-mod common;
+use crate::common;
 
 use common::{bound, cases, inside, key};
 use memkv::ArenaArt;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-mod common;
+use crate::common;
 use common::{bound, cases, inside, key};
 
 /// What became of the values of a test.

@@ -3,8 +3,8 @@
 use memkv::{ConcurrentArt, FastArt};
 use proptest::prelude::*;
 
-mod common;
-mod steps;
+use crate::common;
+use crate::steps;
 use common::{cases, inside};
 use steps::{Model, Op, computed, op, set, steps};
 
@@ -24,7 +24,9 @@ fn own(map: &mut ConcurrentArt, model: &mut Model, k: &[u8], n: u8) {
     } else {
         let built = ConcurrentArt::from_sorted(model.iter().map(|(k, v)| (k, *v))).unwrap();
         assert!(
-            std::mem::replace(map, built).into_iter().eq(model.iter().map(|(k, v)| (k.clone(), *v)))
+            std::mem::replace(map, built)
+                .into_iter()
+                .eq(model.iter().map(|(k, v)| (k.clone(), *v)))
         );
     }
 }

@@ -1,6 +1,6 @@
 //! `FrozenLayer` against `BTreeMap`: every operation, both codecs, every kind of symbols, one and several chunks.
 
-mod common;
+use crate::common;
 
 use common::{bound, key};
 use memkv::{

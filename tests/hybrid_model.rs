@@ -1,6 +1,6 @@
 //! `HybridStore` against `BTreeMap`: every operation, with compactions, saves and reopenings at random points, in memory and in a folder.
 
-mod common;
+use crate::common;
 
 use common::{bound, cases, inside, key};
 use memkv::{FrozenLayer, FrozenOptions, HybridOptions, HybridStore, SymbolTable, Wal};

@@ -1,6 +1,6 @@
 //! A `HybridStore` that several threads use while it is compacted.
 
-mod common;
+use crate::common;
 
 use common::comes_back;
 use common::history::{Answer, Call, Subject, histories, key};

@@ -1,6 +1,6 @@
 //! What threads see of a `ConcurrentArt` or a `ShardedArt` at a time must have an order in which it could have happened one after the other.
 
-mod common;
+use crate::common;
 
 use common::history::{Answer, Call, Event, KEYS, histories, is_linearizable, key};
 use memkv::{ConcurrentArt, ShardedArt};

@@ -1,6 +1,6 @@
 //! `FastArt` against `BTreeMap`: random operations over keys that are hard on a radix tree, the structure checked on the way.
 
-mod common;
+use crate::common;
 
 use common::{bound, cases, inside, key};
 use memkv::FastArt;

@@ -4,8 +4,8 @@ use memkv::{ConcurrentArt, FrozenLayer, ShardedArt};
 use proptest::prelude::*;
 use rayon::prelude::*;
 
-mod common;
-mod steps;
+use crate::common;
+use crate::steps;
 use common::{cases, inside, key};
 use steps::{Model, Op, computed, op, set, steps};
 
