@@ -1,4 +1,6 @@
-//! Titles of pages, shared by threads that replace them while others read: `cargo run --release --example arena_shared`.
+//! Titles of pages, shared by threads that replace and read them.
+//!
+//! `cargo run --release --example arena_shared`
 
 use memkv::ConcurrentArenaArt;
 use std::thread;
@@ -6,7 +8,7 @@ use std::thread;
 const PAGES: u32 = 50_000;
 
 fn url(page: u32) -> String {
-    // An odd multiplier scatters the numbers, so that keys come in no order.
+    // An odd multiplier scatters the numbers, so that keys arrive in random order.
     format!("https://wiki.example.org/page/{:08x}", page.wrapping_mul(0x9E37_79B1))
 }
 
@@ -19,14 +21,14 @@ fn main() {
             let titles = &titles;
             scope.spawn(move || {
                 for page in (editor..PAGES).step_by(2) {
-                    // The closure may run again, where another thread was quicker.
+                    // The closure runs again if another thread changed the value first.
                     titles.update(url(page), |title| format!("{title}, revised"));
                 }
             });
         }
         let reader = scope.spawn(|| {
             let mut revised = 0;
-            // One pin for some lookups, which lend their values as plain references.
+            // One pin for several lookups, which return plain references to values.
             for from in (0..PAGES).step_by(100) {
                 let pinned = titles.pin();
                 let pages: Vec<&String> =
@@ -38,18 +40,18 @@ fn main() {
         println!("the reader met {} revised titles", reader.join().expect("the reader ends well"));
     });
 
-    // What is lent stays as it is while it is held, though it has been replaced.
+    // A borrowed value stays valid and unchanged, even after it was replaced.
     if let Some(title) = titles.get(url(7)) {
         titles.insert(url(7), "Main page".to_string());
         println!("{title}; now {}", titles.get(url(7)).as_deref().map_or("", String::as_str));
     }
 
-    // In order, without a copy of a key or a value.
+    // In order, without copying keys or values.
     let mut range = titles.prefix("https://wiki.example.org/page/0000");
     while let Some((url, title)) = range.lend() {
         println!("{}: {title}", url.escape_ascii());
     }
-    // While a range is kept, nothing that is replaced or removed can be freed.
+    // While a range is kept, no replaced or removed value can be freed.
     drop(range);
 
     titles.retain(|_, title| !title.starts_with("Page no. 1"));
@@ -63,7 +65,7 @@ fn main() {
         per_key(usage.slack)
     );
 
-    // For one owner, who may change values where they are.
+    // One owner may change values in place.
     let mut titles = titles.into_arena();
     if let Some(title) = titles.get_mut(url(0)) {
         title.push('!');

@@ -1,4 +1,4 @@
-//! Byte strings as values: a map from URLs to page titles, which it owns, lends and gives back.
+//! Strings as values: a map from URLs to page titles, which it owns.
 //!
 //! `cargo run --release --example arena_strings`
 
@@ -7,7 +7,7 @@ use memkv::ArenaArt;
 fn main() {
     let mut titles: ArenaArt<Box<[u8]>> = ArenaArt::new();
     for i in 0..100_000u32 {
-        // An odd multiplier scatters the numbers, so that keys come in no order.
+        // An odd multiplier scatters the numbers, so that keys arrive in random order.
         let id = i.wrapping_mul(0x9E37_79B1);
         titles.insert(
             format!("https://wiki.example.org/page/{id:08x}"),
@@ -15,17 +15,17 @@ fn main() {
         );
     }
 
-    // Values are lent, not copied.
+    // Values are borrowed, not copied.
     let first = "https://wiki.example.org/page/00000000";
     if let Some(title) = titles.get(first) {
         println!("{first}: {}", title.escape_ascii());
     }
 
-    // And may be changed where they are.
+    // They may be changed in place.
     titles.entry(first).and_modify(|title| *title = b"Main page".as_slice().into()).or_default();
     println!("{first}: {}", titles[first].escape_ascii());
 
-    // In order, by a cursor that lends keys and values.
+    // In order, by a cursor that returns borrowed keys and values.
     let mut cursor = titles.cursor();
     cursor.seek("https://wiki.example.org/page/8");
     for _ in 0..3 {
@@ -34,7 +34,7 @@ fn main() {
         }
     }
 
-    // What goes is handed over, or dropped.
+    // A removed value is returned, or dropped.
     let last = titles.pop_last().map(|(_, title)| title).unwrap_or_default();
     let short = titles.len();
     titles.retain(|_, title| title.len() >= 13);

@@ -1,4 +1,4 @@
-//! An index of generated URLs: lookups, a prefix scan, the longest prefix, and what all of it takes.
+//! An index of generated URLs: lookups, a prefix scan, the longest prefix, and the memory it takes.
 //!
 //! `cargo run --release --example fast_index`
 
@@ -10,7 +10,7 @@ fn main() {
     let mut raw = 0;
     for i in 0..200_000u32 {
         let site = sites[i as usize % sites.len()];
-        // An odd multiplier scatters the numbers, so that keys come in no order.
+        // An odd multiplier scatters the numbers, so that keys arrive in random order.
         let url =
             format!("https://{site}.example.org/articles/{:08x}", i.wrapping_mul(0x9E37_79B1));
         raw += url.len();

@@ -1,4 +1,4 @@
-//! A layer that does not change any more: built from sorted keys, kept in a file, and searched.
+//! An immutable layer: built from sorted keys, saved to a file, and searched.
 //!
 //! `cargo run --example frozen_layer`
 
@@ -12,14 +12,14 @@ fn url(site: u64, page: u64) -> String {
 }
 
 fn main() -> Result<(), FrozenError> {
-    // Keys come in order; chunks are encoded by other threads meanwhile.
+    // Keys must ascend. Other threads encode the chunks.
     let mut builder = FrozenLayerBuilder::new()?;
     for site in 0..SITES {
         for page in 0..PAGES {
             builder.insert(url(site, page), site * PAGES + page)?;
         }
     }
-    // A key that is not greater than the one before is refused by name, and the builder goes on.
+    // A key that is not greater than the one before is an error, and the builder can go on.
     println!("refused: {}", builder.insert("https://www.site000", 0).unwrap_err());
     let layer = builder.finish()?;
     let text: usize = (0..SITES).map(|site| url(site, 0).len() * PAGES as usize).sum();

@@ -1,5 +1,7 @@
-//! A store in a folder: loaded, changed by several threads with a log, compacted, and opened again as after a crash:
-//! `cargo run --release --example hybrid_store`.
+//! A store in a folder: loaded, changed by several threads with a log, compacted, and opened again
+//! as after a crash.
+//!
+//! `cargo run --release --example hybrid_store`
 
 use memkv::{FrozenLayer, HybridError, HybridOptions, HybridStore, Wal};
 use std::thread;
@@ -17,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pages: Vec<(String, u64)> = (0..PAGES).map(|page| (url(page), page)).collect();
     HybridStore::from(FrozenLayer::from_sorted(&pages)?).save(&folder)?;
 
-    // Changes are kept in a log, and are on the disk after each `sync`.
+    // Changes are written to a log, and are on the disk after each `sync`.
     let options = HybridOptions::new().wal(Wal::Buffered);
     let store = HybridStore::open_with(&folder, options.clone())?;
     println!("{} keys in {} bytes", store.len(), store.memory_usage().total());
@@ -27,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let store = &store;
                 scope.spawn(move || -> Result<(), HybridError> {
                     for page in (thread..2000).step_by(2) {
-                        // All of them are neighbours.
+                        // All these keys are neighbours.
                         store.compute(url(page), |visits| Some(visits.unwrap_or(0) + 1))?;
                         store.insert(format!("{}?print", url(page)), page)?;
                         if page % 500 == thread {
@@ -43,7 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     println!("{} changes in {} bytes", store.stats().delta_keys, store.stats().delta_bytes);
 
-    // Everything that was synced is there when the folder is opened anew, as it would be after a crash.
+    // Everything that was synced is there when the folder is opened again, as after a crash.
     drop(store);
     let store = HybridStore::open_with(&folder, options)?;
     println!("{} changes replayed", store.stats().replayed);
@@ -51,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(store.get(url(7)), Some(8));
     assert_eq!(store.get(url(5000)), None);
 
-    // One layer of both, while reads and writes could go on.
+    // Merges both into one layer. Reads and writes could go on at the same time.
     store.compact()?;
     let stats = store.stats();
     println!(
@@ -60,7 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     assert_eq!(stats.delta_keys, 0);
 
-    // In order, from both layers alike.
+    // In order, from base and changes.
     let mut range = store.prefix("https://www.site000.");
     assert_eq!(range.next(), Some((url(0).into_bytes(), 1)));
     assert_eq!(range.next(), Some((format!("{}?print", url(0)).into_bytes(), 0)));

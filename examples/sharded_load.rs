@@ -1,4 +1,5 @@
-//! Loads a million keys in any order by all processors, changes the map from two threads while a shard is split, and freezes it.
+//! Loads a million unsorted keys on all cores, changes the map from two threads while a shard is
+//! split, and freezes it.
 //!
 //! `cargo run --release --example sharded_load`
 
@@ -13,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .collect();
 
-    // The value of a key is where its line begins. `load_file` maps a file instead.
+    // The value of a key is the offset of its line. `load_file` maps a file instead.
     let map = ShardedArt::new(16);
     let begin = Instant::now();
     map.load_text(&text, |line, at| (line, at))?;
@@ -30,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             (0..1000).for_each(|i| _ = map.insert(format!("https://example.org/new/{i}"), i))
         });
         scope.spawn(|| map.split("https://example.org/page/0001"));
-        // Whatever moves meanwhile: each key that stays is seen once and in order.
+        // Each key that stays is yielded once and in order, even while a split moves it.
         assert_eq!(map.prefix("https://example.org/page/").count(), 1_000_000);
     });
 

@@ -1,4 +1,6 @@
-//! One index, shared by threads that fill it, readers and a scan: `cargo run --release --example shared_index`.
+//! One index, shared by writers, readers and a scan.
+//!
+//! `cargo run --release --example shared_index`
 
 use memkv::ConcurrentArt;
 use std::sync::Arc;
@@ -21,11 +23,11 @@ fn main() {
         .map(|writer| {
             let index = Arc::clone(&index);
             thread::spawn(move || {
-                // One handle for many calls.
+                // One handle serves many calls.
                 let index = index.pin();
                 for page in (writer..PAGES).step_by(WRITERS as usize) {
                     index.insert(url(page), page);
-                    // All threads count in one place.
+                    // All threads increment the same counter.
                     index.compute(format!("count/{}", page % 4), |count| {
                         Some(count.unwrap_or(0) + 1)
                     });
@@ -47,7 +49,7 @@ fn main() {
         })
     };
 
-    // A scan while others write: in order, and each key at most once.
+    // A scan beside writers: in order, and each key at most once.
     let mut seen = 0;
     let mut last = Vec::new();
     for (key, _) in index.prefix("https://www.site7.") {
@@ -70,7 +72,7 @@ fn main() {
     let counted: u32 = (0..4).filter_map(|i| index.get(format!("count/{i}"))).sum();
     assert_eq!(counted, PAGES);
 
-    // For one owner again, without a copy.
+    // Back to one owner, without a copy.
     let index = Arc::into_inner(index).expect("all threads are gone");
     index.reclaim();
     let memory = index.memory_usage();

@@ -1,4 +1,5 @@
-//! Counts the words of the standard input, or of a short text if that is a terminal, and prints them in order.
+//! Counts the words of the standard input, or of a short text if that is a terminal, and prints them
+//! in order.
 //!
 //! `cargo run --release --example word_count < README.md`
 
@@ -20,7 +21,7 @@ fn main() -> io::Result<()> {
         *counts.entry(word.to_ascii_lowercase()).or_default() += 1;
     }
 
-    // What is found once only is left out of a long list.
+    // Words that occur once are left out of a long list.
     let least = if counts.len() > 50 { 2 } else { 1 };
     counts.retain(|_, count| *count >= least);
 

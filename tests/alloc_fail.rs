@@ -1,13 +1,14 @@
-//! What reports failure must report it for every allocation, those of its buffers too, and then have changed nothing and kept nothing.
+//! Methods that return allocation errors do so for each of their allocations, including those of
+//! buffers. They then have changed nothing and kept nothing.
 
 use memkv::{ArenaArt, BuildError, ConcurrentArt, FastArt, InsertError};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 thread_local! {
-    /// Allocations of this thread that still work; none fails where this is `None`.
+    /// The number of this thread's next allocations that succeed; `None` for all.
     static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
-    /// Bytes this thread holds.
+    /// The bytes that this thread holds.
     static LIVE: Cell<isize> = const { Cell::new(0) };
 }
 
@@ -24,7 +25,7 @@ fn fails() -> bool {
     })
 }
 
-// SAFETY: hands everything on to `System`, or gives no memory.
+// SAFETY: passes every call to `System`, or returns null.
 unsafe impl GlobalAlloc for Failing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if fails() {
@@ -44,7 +45,8 @@ unsafe impl GlobalAlloc for Failing {
 #[global_allocator]
 static ALLOCATOR: Failing = Failing;
 
-/// Does `step` with no memory after 0, 1, 2, … allocations until it works, and says how often it failed.
+/// Runs `step` with memory for 0, 1, 2, … allocations until it succeeds, and returns how often it
+/// failed.
 fn until_it_works<R, E>(
     mut step: impl FnMut() -> Result<R, E>,
     mut failed: impl FnMut(E),
@@ -65,7 +67,7 @@ fn is_out_of_memory(error: InsertError) {
     assert!(matches!(error, InsertError::OutOfMemory { .. }), "{error}");
 }
 
-/// Keys of each kind: dense, with long separators, ascending.
+/// Dense keys, keys with long separators, ascending keys.
 fn kinds() -> [Vec<Vec<u8>>; 3] {
     let dense = (0..700u32).map(|i| (i * 7919 % 65_521).to_be_bytes().to_vec());
     let long = (0..48u32)
@@ -121,8 +123,8 @@ fn a_failed_step_changes_nothing() {
     }
 }
 
-/// The collector's own allocations abort. It has them for the first pin of a thread and whenever a batch was retired, so a flush before each step
-/// leaves none for the step.
+/// Failed allocations of the collector itself abort. It allocates for the first pin of a thread,
+/// and for each batch that is handed over, so `reclaim` before each step leaves none for the step.
 #[test]
 fn a_shared_map_fails_cleanly() {
     for keys in kinds() {
@@ -146,7 +148,7 @@ fn a_shared_map_fails_cleanly() {
                 let (old, n) = until_it_works(step, |error| {
                     is_out_of_memory(error);
                     let (len, total, live) = was;
-                    // What was retired before may have been freed.
+                    // Memory that was retired before may have been freed.
                     assert!(
                         (map.len(), map.memory_usage().total()) == (len, total)
                             && LIVE.get() <= live,
@@ -164,7 +166,7 @@ fn a_shared_map_fails_cleanly() {
     }
 }
 
-/// A copy, made after more failures than `least`, none of which leaked.
+/// Returns a copy that was made after more failures than `least`, none of which leaked.
 fn copied<M>(copy: impl FnMut() -> Result<M, InsertError>, least: u32) -> M {
     let held = LIVE.get();
     let (copy, failures) = until_it_works(copy, |error| {
@@ -208,7 +210,7 @@ fn a_map_with_an_arena_fails_cleanly() {
             let len = map.len();
             let (old, n) = until_it_works(|| map.try_insert(key, [i as u64; 3]), is_out_of_memory);
             assert_eq!((old, map.len()), (None, len + 1));
-            // A value to replace needs no memory.
+            // Replacing a value needs no memory.
             LEFT.set(Some(0));
             let old = map.try_insert(key, [7; 3]);
             LEFT.set(None);

@@ -1,11 +1,12 @@
-//! What the map offers besides: value types, the set, the traits of the standard collections, the limits of keys, serde.
+//! The rest of the interface: value types, sets, traits of the standard collections, limits of
+//! keys, serde.
 
 use memkv::{ArenaArt, BuildError, FastArt, FastSet, InsertError, MAX_KEY_LEN, Value};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-/// As many as `PROPTEST_CASES` says.
+/// The number of cases: `PROPTEST_CASES`, or a default.
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
     asked.unwrap_or(if cfg!(miri) { 2 } else { 16 })
@@ -18,7 +19,7 @@ fn key() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Inserts and removals with values of one type, read back in every way that hands values out.
+/// Inserts and removals with values of one type, read back by every method that returns values.
 fn values_come_back<V: Value + PartialEq + Debug>(steps: Vec<(Vec<u8>, Option<V>)>) {
     let (mut map, mut model) = (FastArt::<V>::new(), BTreeMap::new());
     for (key, value) in steps {
@@ -123,7 +124,7 @@ fn collections_are_built_from_any_order() {
     let mut map: FastArt = sorted.iter().cloned().collect();
     assert!(like_the_model(&map));
     assert!(like_the_model(&sorted.iter().rev().cloned().collect()));
-    // Sorted up to a point; and with duplicates, of which the last counts.
+    // Sorted up to a point, and with duplicates, of which the last is kept.
     assert!(like_the_model(&sorted.iter().skip(100).chain(&sorted[..100]).cloned().collect()));
     let first_wrong = sorted.iter().map(|(key, _)| (key.clone(), 77)).chain(sorted.clone());
     assert!(like_the_model(&first_wrong.collect()));
@@ -233,7 +234,7 @@ fn what_does_not_ascend_is_named() {
     assert_eq!(FastArt::<u8>::from_sorted([("", 1)]).unwrap().get(""), Some(1));
 }
 
-/// Lengths around those at which a node changes its layout, in every company.
+/// Lengths around those at which a node changes its layout, in all combinations.
 #[test]
 fn keys_of_edge_lengths() {
     let lengths: Vec<usize> = (253..=258).chain(509..=513).chain(65_533..=65_538).collect();
@@ -265,20 +266,20 @@ fn keys_of_edge_lengths() {
 #[test]
 fn keys_over_the_limit_are_refused() {
     let mut map = FastArt::from([("a", 1u64)]);
-    // Never written to, so the system need not find the memory.
+    // Never written to, so the system need not provide the memory.
     let long = vec![0; MAX_KEY_LEN + 1];
     let error = InsertError::KeyTooLong { len: MAX_KEY_LEN + 1 };
     assert_eq!(map.try_insert(&long, 2), Err(error));
     assert_eq!(FastArt::from_sorted([(&long, 2u64)]).unwrap_err(), BuildError::Insert(error));
     assert_eq!(
         error.to_string(),
-        "a key of 1073741825 bytes is over the limit of 1073741824 bytes"
+        "a key of 1073741825 bytes exceeds the limit of 1073741824 bytes"
     );
     assert_eq!((map.get(&long), map.remove(&long), map.len()), (None, None, 1));
     assert!(std::panic::catch_unwind(move || map.insert(&long, 2)).is_err());
 }
 
-/// Each the prefix of the next, five thousand deep.
+/// Each key is a prefix of the next one, five thousand deep.
 #[test]
 fn nested_keys() {
     let depth = if cfg!(miri) { 100 } else { 5000 };
@@ -351,11 +352,11 @@ fn maps_of_any_type_name_what_is_wrong() {
     assert_eq!((map.get(&long), map.len()), (None, 1));
     assert_eq!(
         InsertError::TooManyKeys { limit: 1 << 32 }.to_string(),
-        "the map has 4294967296 keys, and cannot have more"
+        "the map is full: it holds 4294967296 keys"
     );
 }
 
-/// A map may go to, and be read by, any thread that its values may.
+/// A map is `Send` and `Sync` if its values are.
 #[test]
 fn maps_of_any_type_go_to_threads() {
     let map: ArenaArt<String> = (0..1000).map(|i| (format!("{i:04}"), i.to_string())).collect();
@@ -400,7 +401,7 @@ mod serde {
         let text = serde_json::to_string(&map).unwrap();
         assert_eq!(serde_json::from_str::<FastArt<i32>>(&text).unwrap(), map);
         assert_eq!(serde_json::to_string(&FastArt::from([("a", 1u8)])).unwrap(), "[[[97],1]]");
-        // Text for a key, any order, and what is no map at all.
+        // A key as text, any order, and something that is no map.
         let read =
             serde_json::from_str::<FastArt<u8>>(r#"[["b", 2], [[97], 1], ["b", 3]]"#).unwrap();
         assert_eq!(read, FastArt::from([("a", 1), ("b", 3)]));
@@ -411,7 +412,7 @@ mod serde {
     }
 }
 
-/// A key that is another one each time it is asked for.
+/// A key that returns other bytes at each call.
 struct Fickle<'k>(&'k [Vec<u8>], std::sync::atomic::AtomicUsize);
 
 impl AsRef<[u8]> for Fickle<'_> {
@@ -421,7 +422,8 @@ impl AsRef<[u8]> for Fickle<'_> {
     }
 }
 
-/// Keys that change while they are sorted give an error, or some map; never one whose nodes are not as they must be.
+/// Keys that change while they are sorted lead to an error or to some map, never to a map with
+/// damaged nodes.
 #[test]
 fn keys_that_change_are_refused() {
     let keys: Vec<Vec<u8>> =

@@ -1,11 +1,11 @@
-//! Each value of an `ArenaArt` is dropped just once, whatever panics meanwhile; and the map is whole then.
+//! Each value of an `ArenaArt` is dropped exactly once, whatever panics, and the map stays intact.
 
 use memkv::ArenaArt;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// How often each value was dropped, and which one panics as it is.
+/// How often each value was dropped, and which value panics in its drop.
 #[derive(Default)]
 struct Log {
     drops: Vec<u32>,
@@ -15,7 +15,7 @@ struct Log {
 #[derive(Clone, Default)]
 struct Witness(Rc<RefCell<Log>>);
 
-/// A value that reports its end, and may panic then or as it is cloned.
+/// A value that records its drop, and may panic when it is dropped or cloned.
 struct Logged {
     id: usize,
     log: Witness,
@@ -29,7 +29,7 @@ impl Witness {
     }
 
     fn map(&self, n: usize) -> ArenaArt<Logged> {
-        // In no order: what falls due lies in all segments.
+        // In random order, so that the values removed are in all segments.
         (0..n).map(|i| (key(i * 7919 % n), self.value())).collect()
     }
 
@@ -67,8 +67,8 @@ fn key(i: usize) -> [u8; 4] {
 
 const N: usize = 1000;
 
-/// Makes a map, does something to it that panics, and looks at what is left: a whole map, and no value dropped twice or never.
-/// Gives the number of keys left.
+/// Makes a map, calls something that panics, and checks that the map is intact and each value was
+/// dropped at most once. Returns the number of keys left.
 fn panics<R>(
     arm: Option<usize>,
     action: impl FnOnce(&mut ArenaArt<Logged>, &Witness) -> R,
@@ -85,7 +85,7 @@ fn panics<R>(
     let made = witness.0.borrow().drops.len();
     assert_eq!(made - witness.dropped(), map.len(), "values kept without a key");
     let left = map.len();
-    // It still works.
+    // The map is still usable.
     assert!(map.insert("new", witness.value()).is_none());
     assert!(map.remove("new").is_some());
     assert_eq!(map.iter().count(), left);
@@ -115,7 +115,7 @@ fn drops_that_panic() {
         let replaced = bomb * 7919 % N;
         assert_eq!(panics(armed, |map, witness| map.insert(key(replaced), witness.value())), N);
         assert_eq!(panics(armed, |map, _| map.remove(key(replaced))), N - 1);
-        // What replaces stays, and what comes behind is dropped.
+        // The values that replaced others stay; the pairs after the panic are dropped.
         let left = panics(armed, |map, witness| {
             let mut other: ArenaArt<_> = (0..N + 100).map(|i| (key(i), witness.value())).collect();
             map.append(&mut other);
@@ -162,7 +162,7 @@ fn closures_that_panic() {
     assert_eq!(left, N + 50);
 }
 
-/// Every tenth chance of a panic within a longer walk, since what is removed goes in portions.
+/// Every tenth possible panic of a longer walk, since keys are removed in batches.
 #[test]
 fn portions_of_retain() {
     for at in (0..5000).step_by(500) {
@@ -187,7 +187,7 @@ fn copies_and_loads_that_panic() {
         assert_eq!(panics(Some(bomb), |map, _| map.clone()), N);
     }
     for stop in [0, 1, 64, 900] {
-        // Ascending, so built bottom-up; and with a pair out of order before.
+        // Ascending, so built bottom-up; and with an earlier pair out of order.
         for first in [0, 500] {
             let left = panics(None, |_, witness| {
                 let pairs = (0..1000).map(|i| {
@@ -216,7 +216,7 @@ fn values_that_are_replaced_or_refused() {
         assert_eq!(witness.dropped(), round * 200);
         map.check().unwrap();
     }
-    // Never written to, so the system need not find the memory.
+    // Never written to, so the system need not provide the memory.
     let long = vec![0; memkv::MAX_KEY_LEN + 1];
     assert!(map.try_insert(&long, witness.value()).is_err());
     assert_eq!((witness.dropped(), map.len()), (1001, 200));

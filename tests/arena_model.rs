@@ -1,4 +1,4 @@
-//! `ArenaArt` against `BTreeMap`: random operations, with values that count how many of them there are.
+//! `ArenaArt` against `BTreeMap`: random operations, with values that are counted.
 
 use crate::common;
 
@@ -14,7 +14,7 @@ thread_local! {
     static LIVE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A value that owns memory and is counted.
+/// A value that owns memory, and is counted while it lives.
 #[derive(Debug, PartialEq, Eq)]
 struct Counted(Box<u64>);
 
@@ -122,7 +122,7 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             assert_eq!(map.insert(&k, Counted::new(v)).map(plain), model.insert(k, v))
         }
         Op::InsertMany(k, n) => {
-            // Neighbours in an order that is neither up nor down.
+            // Neighbours in an order that neither ascends nor descends.
             for i in 0..200u32 {
                 let mut k = k.clone();
                 k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
@@ -213,7 +213,7 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
                 *model.get_mut(&k).unwrap() ^= 5;
             }
             assert!(range.next().is_none() && range.next_back().is_none());
-            // All of them at once.
+            // All values at once.
             held.into_iter().for_each(|value| *value.0 ^= 5);
         }
         Op::Prefix(p) => {
@@ -311,7 +311,7 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
                 };
                 assert_eq!(got.map(|(k, v)| (k, plain(v))), want);
             }
-            // Each other time the rest is dropped unseen.
+            // Every second time the rest is dropped without being visited.
             if want.len() % 2 == 0 {
                 map.extend(got);
                 model.extend(want);
@@ -401,7 +401,7 @@ proptest! {
         for (i, op) in ops.into_iter().enumerate() {
             step(&mut map, &mut model, op);
             assert_eq!(LIVE.get(), model.len());
-            // A check visits every key: large maps have one now and then.
+            // A check visits every key, so large maps are not checked after every step.
             if map.len() < 500 || i % 8 == 0 {
                 map.check().unwrap();
             }

@@ -1,5 +1,6 @@
-//! The same keys come and go from several threads, for seconds, or as many minutes as `MEMKV_CHURN_MINUTES` says: memory stays flat, and is in the end
-//! what a `FastArt` that did the same takes. `MEMKV_CHURN_KEYS` says how many keys.
+//! Several threads insert and remove the same keys for seconds, or for `MEMKV_CHURN_MINUTES`
+//! minutes: memory stays flat, and in the end is what a `FastArt` with the same history takes.
+//! `MEMKV_CHURN_KEYS` is the number of keys.
 
 mod counting;
 
@@ -10,8 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const THREADS: u64 = 4;
-/// A flush leaves half a mebibyte idle, and the pool holds slabs of two. With the usual number of keys this is much of what is held, so that is
-/// compared with a map of many keys alone; what nodes fill always is.
+/// The bytes that may be idle. `reclaim` leaves half a mebibyte idle, and slabs have two. With the
+/// default number of keys this is much of what is held, so held bytes are compared with many keys
+/// only; the bytes of nodes always are.
 const STEPS: usize = 3 << 20;
 const MANY: u64 = 2_000_000;
 
@@ -21,7 +23,7 @@ fn url(i: u64) -> String {
     format!("https://www.host{}.example/path/{}/page-{}.html", i % 997, i / 997 % 89, i >> 24)
 }
 
-/// A stream of numbers that look random.
+/// A stream of pseudo-random numbers.
 struct Rng(u64);
 
 impl Rng {
@@ -33,17 +35,17 @@ impl Rng {
     }
 }
 
-/// A number from the environment, or else this one.
+/// Returns a number from the environment, or a default.
 fn asked<N: std::str::FromStr>(name: &str, otherwise: N) -> N {
     std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Bytes that nodes fill.
+/// Returns the used bytes of nodes.
 fn filled(usage: memkv::MemoryUsage) -> usize {
     usage.leaves + usage.inner
 }
 
-/// Flushes until nothing is retired, and says what was after the first time.
+/// Reclaims until nothing is retired, and returns the bytes that were retired after the first call.
 fn flush(map: &ConcurrentArt<u64>) -> usize {
     map.reclaim();
     let (pending, end) = (map.memory_usage().retired, Instant::now() + Duration::from_secs(60));
@@ -55,7 +57,7 @@ fn flush(map: &ConcurrentArt<u64>) -> usize {
     pending
 }
 
-/// Lets threads insert and remove for a while: the most bytes held meanwhile.
+/// Lets threads insert and remove for a while, and returns the most bytes that were held.
 fn churn(map: &ConcurrentArt<u64>, keys: u64, seed: u64, time: Duration, start: usize) -> usize {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -80,7 +82,8 @@ fn churn(map: &ConcurrentArt<u64>, keys: u64, seed: u64, time: Duration, start: 
             highest = highest.max(LIVE.load(Relaxed) - start);
         }
         stop.store(true, Relaxed);
-        // So each has handed over what it retired; the end of a scope does not wait for that.
+        // So each thread has handed over what it retired; the end of a scope does not wait for
+        // that.
         handles.into_iter().for_each(|handle| handle.join().unwrap());
         highest
     })
@@ -94,7 +97,7 @@ fn memory_stays_flat_under_churn() {
     let steps = if keys < MANY { STEPS } else { 0 };
     let time = Duration::from_secs_f64(asked("MEMKV_CHURN_MINUTES", 0.05) * 60.0);
     (0..keys).step_by(2).for_each(|i| _ = map.insert(url(i), i));
-    // Bytes held after each half of the time, once nobody reads any more, and the most held in it.
+    // The bytes held after each half of the time, when no thread reads, and the most held in it.
     let halves = [1, 2].map(|half| {
         let highest = churn(&map, keys, half * THREADS, time / 2, start);
         let pending = flush(&map);
@@ -104,7 +107,7 @@ fn memory_stays_flat_under_churn() {
     });
     let [(nodes, first, _), (nodes_then, second, _)] = halves;
     println!("of nodes after each half, held in all, and at most: {halves:?}");
-    // The most depends on which threads have a processor, so it is only told.
+    // The maximum depends on scheduling, so it is only printed.
     assert!(nodes_then <= nodes + nodes / 20, "{halves:?}");
     assert!(second <= first + first / 20 + steps, "{halves:?}");
 
@@ -115,7 +118,7 @@ fn memory_stays_flat_under_churn() {
         .saturating_sub(raw);
     let usage = map.memory_usage();
     drop(map);
-    // By one owner, who inserts and removes in the same way until the same content is left.
+    // One owner inserts and removes in the same way until the same content is left.
     let mut alone = FastArt::new();
     let mut rng = Rng(7);
     for _ in 0..6 * keys {

@@ -1,4 +1,4 @@
-//! `ConcurrentArt` under many threads: what they see, what is left, and what is freed.
+//! `ConcurrentArt` under many threads: what they read, what is left, and what is freed.
 
 use memkv::{ConcurrentArenaArt, ConcurrentArt, FastArt, ShardedArt};
 use std::collections::BTreeMap;
@@ -7,12 +7,12 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Rounds of a loop, fewer under an interpreter.
+/// Returns the rounds of a loop: fewer under an interpreter.
 fn rounds(n: u64) -> u64 {
     if cfg!(miri) { (n / 500).max(8) } else { n }
 }
 
-/// A stream of numbers that look random.
+/// A stream of pseudo-random numbers.
 struct Rng(u64);
 
 impl Rng {
@@ -30,7 +30,7 @@ impl Rng {
     }
 }
 
-/// Keys of several kinds: dense, with long common prefixes, and so long that nodes are wide.
+/// Dense keys, keys with long common prefixes, and keys so long that nodes are wide.
 fn key(kind: u64, i: u64) -> Vec<u8> {
     match kind {
         0 => i.to_be_bytes()[4..].to_vec(),
@@ -41,7 +41,7 @@ fn key(kind: u64, i: u64) -> Vec<u8> {
     }
 }
 
-/// Runs `work` on some threads, which begin together.
+/// Runs `work` on several threads, which begin together.
 fn together<R: Send>(threads: u64, work: impl Fn(u64) -> R + Sync) -> Vec<R> {
     let barrier = Barrier::new(threads as usize);
     thread::scope(|scope| {
@@ -55,7 +55,7 @@ fn together<R: Send>(threads: u64, work: impl Fn(u64) -> R + Sync) -> Vec<R> {
     })
 }
 
-/// Each thread has keys of its own, all strewn among each other, and knows what they hold.
+/// Each thread has keys of its own, interleaved with those of the others, and knows their values.
 fn own_keys(kind: u64, threads: u64, keys: u64, steps: u64) {
     let mut map = ConcurrentArt::new();
     let models = together(threads, |t| {
@@ -111,7 +111,7 @@ fn counters_lose_nothing() {
         for i in 0..n {
             let key = format!("counter/{}", i % 13);
             pinned.compute(key, |count| Some(count.unwrap_or(0) + 1));
-            // Neighbours come and go, so that the counters' leaf is replaced all the time.
+            // Neighbours are inserted and removed, so that the counters' leaf is often replaced.
             let other = format!("counter/{}/{t}", i % 17);
             if i % 2 == 0 {
                 pinned.insert(other, 0)
@@ -139,7 +139,7 @@ fn one_of_many_inserts_removes_and_pops() {
         let pop = || if t % 2 == 0 { map.pop_first() } else { map.pop_last() };
         std::iter::from_fn(pop).map(|(key, _)| key).collect::<Vec<_>>()
     });
-    // Each thread pops in order.
+    // Each thread pops in ascending order.
     popped[0].windows(2).for_each(|w| assert!(w[0] < w[1]));
     popped[1].windows(2).for_each(|w| assert!(w[0] > w[1]));
     let mut all: Vec<_> = popped.concat();
@@ -149,7 +149,8 @@ fn one_of_many_inserts_removes_and_pops() {
     assert!(all == want && map.is_empty());
 }
 
-/// A key that is there throughout is yielded exactly once, in order, whatever else comes and goes around it.
+/// A key that stays is yielded exactly once and in order, whatever is inserted and removed around
+/// it.
 #[test]
 fn scans_yield_what_stays() {
     for kind in 0..3 {
@@ -221,14 +222,14 @@ fn scans_yield_what_stays() {
     }
 }
 
-/// What a scan yields is there when it steps, though it had reached that leaf before.
+/// A yielded pair is in the map at the moment of the step, even in a leaf that was reached before.
 #[test]
 fn scans_yield_what_is_there_at_the_step() {
     let keys = ["a", "b", "c", "d", "e"];
     let map = ConcurrentArt::from(keys.map(|key| (key, 1u64)));
     let change = |key: &str| {
         map.remove(key);
-        // The leaf was replaced, and its successor changed in place.
+        // The leaf was replaced, and the new leaf changed in place.
         map.update("c", |value| value + 1);
     };
     let mut cursor = map.cursor();
@@ -279,7 +280,7 @@ fn clear_takes_all_at_once() {
 fn maps_go_while_garbage_is_pending_and_threads_come_and_go() {
     for round in 0..rounds(60) {
         let map = Arc::new(ConcurrentArt::<u64>::new());
-        // A laggard that stays pinned over it all.
+        // A thread that stays pinned all the time.
         let other: ConcurrentArt = ConcurrentArt::new();
         let _laggard = other.pin();
         let threads: Vec<_> = (0..8)
@@ -323,7 +324,7 @@ fn a_panic_in_a_closure_changes_nothing() {
     }
     map.check().unwrap();
     assert!(map.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
-    // Not locked either.
+    // Nothing is left locked.
     assert_eq!(map.insert("a", 3), Some(1));
 }
 
@@ -334,7 +335,7 @@ fn functions_may_use_the_map_they_are_called_by() {
     let mut rounds = 0;
     let (old, new) = pinned.compute("a", |value| {
         rounds += 1;
-        // Over the number of calls after which a handle pins anew.
+        // More than the number of calls after which a handle renews its pin.
         (0..200).for_each(|i| _ = pinned.insert("b", i));
         if rounds == 1 {
             pinned.insert("a", 10);
@@ -344,7 +345,8 @@ fn functions_may_use_the_map_they_are_called_by() {
     assert_eq!((old, new, rounds), (Some(10), Some(209), 2));
 }
 
-/// A handle has all methods of its map. Those that are not its own pin for themselves, also where they are called amid one of its operations.
+/// A handle has all methods of its map. Those that are not its own pin for themselves, even when
+/// they are called inside one of its operations.
 #[test]
 fn handles_have_what_their_maps_have() {
     macro_rules! check {
@@ -362,7 +364,7 @@ fn handles_have_what_their_maps_have() {
             let mut rounds = 0;
             pinned.compute(key(0, 0), |_| {
                 rounds += 1;
-                // Over the number of calls after which a handle pins anew.
+                // More than the number of calls after which a handle renews its pin.
                 (0..100).for_each(|i| assert!(pinned.get(key(0, 1 + i)).is_some()));
                 assert_eq!(pinned.iter().count(), 500);
                 pinned.reclaim();
@@ -370,7 +372,7 @@ fn handles_have_what_their_maps_have() {
             });
             assert_eq!(rounds, 1);
             assert_eq!(pinned.iter().next(), Some((key(0, 0), 7)));
-            // What the map lends outlives the handle.
+            // An iterator of the map outlives the handle.
             let range = pinned.map().iter();
             pinned.clear();
             drop(pinned);

@@ -1,4 +1,5 @@
-//! `ConcurrentArenaArt`: against `BTreeMap` by one thread, and under many threads with values that count how often they are dropped.
+//! `ConcurrentArenaArt` against `BTreeMap` by one thread, and under many threads with values that
+//! count how often they are dropped.
 
 use memkv::{ArenaArt, ConcurrentArenaArt};
 use proptest::prelude::*;
@@ -13,15 +14,15 @@ use std::time::{Duration, Instant};
 use crate::common;
 use common::{bound, cases, inside, key};
 
-/// What became of the values of a test.
+/// The fate of a test's values.
 #[derive(Default)]
 struct Log {
     drops: Mutex<Vec<Arc<AtomicU32>>>,
-    /// One in so many panics when it is dropped; none if zero.
+    /// One in this many values panics when it is dropped; none if zero.
     bombs: AtomicUsize,
 }
 
-/// A value that owns memory, is equal to a number, and notes its end.
+/// A value that owns memory, is equal to a number, and records its drop.
 struct Noted {
     number: Box<u64>,
     dropped: Arc<AtomicU32>,
@@ -38,13 +39,13 @@ impl Witness {
         Noted { number: Box::new(number), dropped, log: Arc::clone(&self.0) }
     }
 
-    /// Values made, and values dropped.
+    /// Returns the number of values made, and of values dropped.
     fn counts(&self) -> (usize, usize) {
         let drops = self.0.drops.lock().unwrap();
         (drops.len(), drops.iter().filter(|drops| drops.load(Relaxed) == 1).count())
     }
 
-    /// Waits until only so many values are left. Other tests pin too.
+    /// Waits until only `left` values are left. Other tests of the process pin, too.
     fn settles(&self, left: usize) {
         let end = Instant::now() + Duration::from_secs(60);
         let map = ConcurrentArenaArt::<()>::new();
@@ -62,7 +63,7 @@ impl Witness {
 }
 
 impl Noted {
-    /// The number, read from memory of the value's own.
+    /// Returns the number, read from the value's own memory.
     fn get(&self) -> u64 {
         assert_eq!(self.dropped.load(Relaxed), 0, "read after it was dropped");
         *self.number
@@ -85,12 +86,12 @@ impl Drop for Noted {
     }
 }
 
-/// Rounds of a loop, fewer under an interpreter.
+/// Returns the rounds of a loop: fewer under an interpreter.
 fn rounds(n: u64) -> u64 {
     if cfg!(miri) { (n / 500).max(8) } else { n }
 }
 
-/// A stream of numbers that look random.
+/// A stream of pseudo-random numbers.
 struct Rng(u64);
 
 impl Rng {
@@ -165,7 +166,7 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
         }
         Op::InsertMany(k, n) => {
             let pinned = map.pin();
-            // Neighbours in an order that is neither up nor down.
+            // Neighbours in an order that neither ascends nor descends.
             for i in 0..200u32 {
                 let mut k = k.clone();
                 k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
@@ -294,7 +295,7 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             model.retain(|k, v| keep(k, *v));
         }
         Op::Rebuild(pairs) => {
-            // Ascending at first, then in any order, and some keys twice.
+            // Ascending at first, then in random order, and some keys twice.
             let all = model.iter().map(|(k, v)| (k.clone(), *v)).chain(pairs.iter().cloned());
             *map = all.map(|(k, v)| (k, value(v))).collect();
             model.extend(pairs);
@@ -319,7 +320,7 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
                 };
                 assert_eq!(got.map(|(k, v)| (k, v.get())), want);
             }
-            // Each other time the rest is dropped unseen.
+            // Every second time the rest is dropped without being visited.
             if want.len() % 2 == 0 {
                 map.extend(got);
                 model.extend(want);
@@ -359,7 +360,8 @@ proptest! {
     }
 }
 
-/// Threads that do everything at once on few keys. Each value they meet must be one that is not dropped, and belong to its key.
+/// Threads run all operations on few keys. Each value that they read must not be dropped, and must
+/// belong to its key.
 fn churn(witness: &Witness, map: &Map, threads: u64, steps: u64, panics: bool) {
     const KEYS: u64 = 40;
     thread::scope(|scope| {
@@ -389,7 +391,7 @@ fn churn(witness: &Witness, map: &Map, threads: u64, steps: u64, panics: bool) {
                             let old = pinned.get(&key);
                             let result =
                                 pinned.compare_exchange(&key, old, (n % 3 > 0).then(|| made(k, n)));
-                            // What was lent stays, whoever won.
+                            // A borrowed value stays valid, whichever thread won.
                             old.inspect(|old| right(k, old));
                             _ = result
                                 .inspect_err(|new| _ = new.as_ref().inspect(|new| right(k, new)));
@@ -461,7 +463,7 @@ fn values_are_dropped_once_under_churn() {
         map.check().unwrap();
         assert_eq!(map.iter().count(), map.len());
         witness.settles(map.len());
-        // Half of the values go with what takes the map apart.
+        // Half of the values are dropped by the owning iterator.
         let len = map.len();
         let half: Vec<_> = map.into_iter().take(len / 2).map(|(_, value)| value).collect();
         witness.settles(half.len());
@@ -472,7 +474,7 @@ fn values_are_dropped_once_under_churn() {
 
 #[test]
 fn values_are_dropped_once_whatever_panics() {
-    // Says nothing of panics on purpose, of which there are thousands.
+    // Does not print the intended panics, of which there are thousands.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let said = info.payload().downcast_ref::<&str>();
@@ -484,7 +486,7 @@ fn values_are_dropped_once_whatever_panics() {
     witness.0.bombs.store(3, Relaxed);
     for end in 0..4 {
         let mut map = Map::new();
-        // Values that the caller drops panic there.
+        // A value that the caller drops panics in the caller.
         let quiet = Witness::default();
         churn(&quiet, &map, 4, rounds(8_000) / 4, true);
         map.check().unwrap();
@@ -551,7 +553,8 @@ fn counters_lose_nothing() {
                     map.compute(name(i % 13), |count| {
                         Some(Box::new(count.map_or(0, |count| **count) + 1))
                     });
-                    // Neighbours come and go, so that the counters' leaf is replaced all the time.
+                    // Neighbours are inserted and removed, so that the counters' leaf is often
+                    // replaced.
                     let other = format!("{}/{t}", name(i % 17));
                     if i % 2 == 0 {
                         map.insert(other, Box::new(0))
@@ -597,7 +600,7 @@ fn one_of_many_wins() {
 #[test]
 fn maps_go_while_values_wait_to_be_dropped() {
     let witness = Witness::default();
-    // A laggard that stays pinned over it all.
+    // A thread that stays pinned all the time.
     let other = ConcurrentArenaArt::from([("x", 1)]);
     let laggard = other.get("x").unwrap();
     for round in 0..rounds(40) {
@@ -684,7 +687,7 @@ fn large_aligned_and_empty_values() {
     let set: ConcurrentArenaArt<()> = (0..300).map(|i| (name(i), ())).collect();
     assert!(set.remove(name(7)).is_some() && set.remove(name(7)).is_none());
     assert_eq!((set.len(), set.iter().count()), (299, 299));
-    // Never written to, so the system need not find the memory.
+    // Never written to, so the system need not provide the memory.
     let long = vec![0; memkv::MAX_KEY_LEN + 1];
     assert!(set.try_insert(&long, ()).is_err() && set.len() == 299);
 }
@@ -699,7 +702,7 @@ fn memory_is_told_and_comes_back() {
     map.retain(|_, value| value[0] % 64 == 0);
     map.check().unwrap();
     map.clear();
-    // Other tests pin too.
+    // Other tests of the process pin, too.
     let end = Instant::now() + Duration::from_secs(60);
     while map.memory_usage().slack > 2 * n as usize {
         map.reclaim();

@@ -1,4 +1,5 @@
-//! `ConcurrentArt` against `BTreeMap`, by one thread: random operations over keys that are hard on a tree, the structure checked on the way.
+//! `ConcurrentArt` against `BTreeMap` by one thread: random operations over keys that are hard on a
+//! tree, with checks of the structure.
 
 use memkv::{ConcurrentArt, FastArt};
 use proptest::prelude::*;
@@ -10,12 +11,12 @@ use steps::{Model, Op, computed, op, set, steps};
 
 steps!(ConcurrentArt);
 
-/// The map for one owner and back, or built anew.
+/// Converts the map to a `FastArt` and back, or builds it anew.
 fn own(map: &mut ConcurrentArt, model: &mut Model, k: &[u8], n: u8) {
     if n.is_multiple_of(2) {
         let mut fast = std::mem::take(map).into_fast();
         fast.check().unwrap();
-        // Appends, so that the tail is open when the map is shared again.
+        // Appends, so that the last leaf is open when the map is shared again.
         for i in 0..20u8 {
             let k = [&[0xFE; 9][..], k, &[i]].concat();
             assert_eq!(fast.insert(&k, 1), model.insert(k, 1));
@@ -39,7 +40,7 @@ proptest! {
         let (mut map, mut model) = (ConcurrentArt::new(), Model::new());
         for (i, op) in ops.into_iter().enumerate() {
             step(&mut map, &mut model, op);
-            // A check visits every key: large maps have one now and then.
+            // A check visits every key, so large maps are not checked after every step.
             if model.len() < 500 || i % 8 == 0 {
                 map.check().unwrap();
             }

@@ -137,7 +137,7 @@ fn every_truncation_is_noticed() {
     }
 }
 
-/// A stream of numbers that look random.
+/// A stream of pseudo-random numbers.
 fn random() -> impl FnMut() -> u64 {
     let mut seed = 0x9E37_79B9_7F4A_7C15u64;
     move || {

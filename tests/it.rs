@@ -1,7 +1,7 @@
 //! The tests of the public interface that can share a process, as one binary.
 //!
-//! A test that reads or sets process-wide state (an allocator, failpoints, the pool's usage, retired
-//! bytes) is a binary of its own beside this one: see `[[test]]` in Cargo.toml.
+//! A test that reads or sets process-wide state (an allocator, failpoints, the pool's usage,
+//! retired bytes) is a binary of its own beside this one: see `[[test]]` in Cargo.toml.
 
 mod common;
 mod steps;

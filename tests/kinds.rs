@@ -1,4 +1,5 @@
-//! Every kind of key, twenty thousand of each, against `BTreeMap`: loaded in the order they come in, scanned, removed.
+//! Every kind of key, twenty thousand of each, against `BTreeMap`: inserted in the order in which
+//! they are generated, scanned, removed.
 
 use memkv::FastArt;
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ fn same(map: &FastArt, model: &BTreeMap<Vec<u8>, u64>) {
     assert_eq!(cursor.prev(), None);
 }
 
-/// Ranges from and to keys that are there and keys that are not.
+/// Ranges between present keys and absent keys.
 fn scans(map: &FastArt, model: &BTreeMap<Vec<u8>, u64>, rng: &mut Rng) {
     let keys: Vec<_> = model.keys().collect();
     for i in 0..100 {
@@ -83,7 +84,7 @@ fn holds(keys: impl Iterator<Item = Vec<u8>>) {
     }
     scans(&map, &model, &mut rng);
     assert!(FastArt::from_sorted(model.iter().map(|(key, value)| (key, *value))).unwrap() == map);
-    // Half in any order, then what is left from its start.
+    // Half in random order, then the rest in ascending order.
     for i in (1..keys.len()).rev() {
         keys.swap(i, rng.below(i + 1));
     }
@@ -132,7 +133,7 @@ fn uuids_as_text() {
     }));
 }
 
-/// A word of syllables, some of them much more frequent than others.
+/// A word made of syllables, of which some are much more frequent than others.
 fn word(rng: &mut Rng) -> String {
     const SYLLABLES: [&str; 12] =
         ["an", "ber", "con", "de", "er", "in", "ing", "re", "st", "tion", "un", "y"];
@@ -193,7 +194,7 @@ fn keys_of_200_bytes() {
     }));
 }
 
-/// All in one small part of the key space, in clusters that grow at several places in turn.
+/// All keys in one small part of the key space, in clusters that grow in turn.
 #[test]
 fn hot_spot() {
     let mut next = [0u32; 7];
@@ -205,7 +206,7 @@ fn hot_spot() {
     }));
 }
 
-/// Nothing but NUL and 0xFF.
+/// Keys of NUL and 0xFF bytes only.
 #[test]
 fn extreme_bytes() {
     holds((0..N).map(|i| {

@@ -1,11 +1,12 @@
-//! What threads see of a `ConcurrentArt` or a `ShardedArt` at a time must have an order in which it could have happened one after the other.
+//! Recorded histories of `ConcurrentArt` and `ShardedArt` are linearizable.
 
 use crate::common;
 
 use common::history::{Answer, Call, Event, KEYS, histories, is_linearizable, key};
 use memkv::{ConcurrentArt, ShardedArt};
 
-/// The map must have no other key before the first of these, or it could not be popped.
+/// The keys of the histories. No other key of the map is below the first of them, or it could not
+/// be popped.
 fn around(i: usize) -> String {
     format!("key/{:02}/{}", 51 + i % 40, i)
 }
@@ -18,7 +19,7 @@ fn the_checker_finds_what_is_wrong() {
     let late = event(Call::Get(0), Answer::Value(Some(7)), 2, 3);
     assert!(is_linearizable(&[insert, late], [None; KEYS]));
     assert!(!is_linearizable(&[insert, early], [None; KEYS]));
-    // The same reading is right if it began before the insert ended.
+    // The same read is correct if it began before the insert ended.
     assert!(is_linearizable(
         &[Event { end: 3, ..insert }, Event { begin: 1, end: 2, ..early }],
         [None; KEYS]
@@ -34,7 +35,7 @@ fn rounds(n: u64) -> u64 {
     if cfg!(miri) { n / 1000 + 1 } else { n }
 }
 
-/// Lets some threads use one map. With `whole` it has no other keys.
+/// Lets several threads use one map. With `whole` it has no other keys.
 fn histories_of(rounds: u64, threads: u64, calls: u64, whole: bool) {
     let map = ConcurrentArt::<u64>::new();
     if !whole {
@@ -48,7 +49,7 @@ fn histories_of(rounds: u64, threads: u64, calls: u64, whole: bool) {
         || map.pin(),
         |seed| {
             if !whole {
-                // Neighbours come and go: splits and merges around the keys.
+                // Neighbours are inserted and removed: splits and merges around the keys.
                 (0..40).for_each(|i| {
                     _ = if seed % 2 == 0 {
                         map.remove(around(i))
@@ -73,14 +74,15 @@ fn histories_of_four_threads_are_linearizable() {
     histories_of(rounds(3000), 4, 7, true);
 }
 
-/// Lets some threads use one map whose shards are split. Four rounds have one map, unless it has no other keys.
+/// Lets several threads use one map whose shards are split. Four rounds share one map, unless it
+/// has no other keys.
 fn histories_through_splits(rounds: u64, threads: u64, calls: u64, whole: bool) {
-    // A few steps of a split have to go by before the keys are moved.
+    // A split takes a few steps before the keys are moved.
     let before = (0..300).map(|i| format!("key/4/{i:03}"));
     let fresh = || before.clone().chain((0..40).map(around)).map(|key| (key, 0)).collect();
     let map = if whole { ShardedArt::default() } else { fresh() };
     let split = |map: &ShardedArt, seed: u64| {
-        // Without others, empty shards at the ends go with pops, so that the same splits come again.
+        // Without other keys, pops remove empty shards at the ends, so that the same splits recur.
         for i in 0..if whole { 3 } else { 1 } {
             map.split(key((seed + i) as usize % KEYS)).unwrap();
         }

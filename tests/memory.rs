@@ -1,4 +1,5 @@
-//! What a map says it takes against what the global allocator saw, and what is left when keys go.
+//! The memory that maps report against what the global allocator counted, and what is left after
+//! removals.
 
 mod counting;
 
@@ -8,10 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Both the pool and the counter belong to the process: one test at a time. The test threads themselves allocate a little.
+/// The pool and the counter belong to the process, so one test runs at a time. The threads of the
+/// test harness allocate a little.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// What the test harness may allocate meanwhile.
+/// The bytes that the test harness may allocate during a test.
 const NOISE: usize = 16 << 10;
 
 fn alone<R>(test: impl FnOnce() -> R) -> R {
@@ -30,7 +32,7 @@ fn url(i: usize) -> String {
     format!("https://www.host{}.example/path/{}/page-{}.html", i % 997, i / 997 % 89, i >> 24)
 }
 
-/// Builds a map, which has to say how much it takes within two in a hundred of what the allocator saw.
+/// Builds a map, whose reported memory must be within 2 % of what the allocator counted.
 fn says_what_it_takes<M>(what: &str, build: impl FnOnce() -> M, total: impl Fn(&M) -> usize) -> M {
     let before = LIVE.load(Relaxed);
     let map = build();
@@ -52,7 +54,7 @@ fn maps_of<V: Value>(what: &str, n: usize, value: impl Fn(usize) -> V) {
         };
         (0..n).for_each(|i| _ = map.insert(url(i), value(i)));
         agrees(&map, what);
-        // What the pool holds in reserve may differ, nothing else.
+        // Only the pool's reserve may differ.
         let held = || LIVE.load(Relaxed) - pool::usage().reserved;
         let (before, used) = (held(), pool::usage().used);
         drop(map.clone());
@@ -137,7 +139,8 @@ fn sets_and_bulk_loads_say_what_they_take() {
     });
 }
 
-/// Bytes that building takes, the value itself included; less what threads of tests that have ended free meanwhile.
+/// Returns the bytes that building takes, including the value itself, less what ended test threads
+/// free at the same time.
 fn taken<M>(build: impl FnOnce() -> M) -> usize {
     let before = LIVE.load(Relaxed);
     let _map = build();
@@ -163,18 +166,18 @@ fn small_maps_are_small() {
     });
 }
 
-/// The same keys come and go for many rounds: what is held settles.
+/// The same keys are inserted and removed for many rounds: held memory stops growing.
 #[test]
 fn churn_takes_no_more_and_more() {
     alone(|| {
         let mut map = FastArt::<u64>::new();
         let n = 100_000;
         (0..n).for_each(|i| _ = map.insert(url(i), 0));
-        // Room for all: what it takes is counted, too.
+        // Capacity for all keys, which is counted, too.
         let mut highest = Vec::with_capacity(12);
         let before = LIVE.load(Relaxed);
         for round in 0..12 {
-            // A third goes, another one each round, and comes back in another order.
+            // A third is removed, another one each round, and inserted again in another order.
             (0..n).filter(|i| i % 3 == round % 3).for_each(|i| _ = map.remove(url(i)));
             (0..n)
                 .rev()
@@ -186,19 +189,20 @@ fn churn_takes_no_more_and_more() {
         assert_eq!(map.len(), (0..n).map(url).collect::<std::collections::BTreeSet<_>>().len());
         let worst = *highest.iter().max().unwrap();
         assert!(worst <= before + before / 4, "{before} bytes at first, then {highest:?}");
-        // The pool takes slabs of this size while it is small, so what is held moves in such steps.
+        // A small pool allocates slabs of this size, so held memory moves in such steps.
         let slab = 256 << 10;
         let (early, late) = highest.split_at(6);
         assert!(late.iter().max().unwrap() <= &(early.iter().max().unwrap() + slab), "{highest:?}");
     });
 }
 
-/// A map with an arena takes what a set of its keys does, the values, and five bytes a key.
+/// A map with an arena takes the memory of a set of its keys, the values, and five bytes a key.
 fn arena_of<T: Clone>(value: T) {
     let n = 100_000;
     alone(|| {
-        // The pool takes slabs in steps, and serves from larger cells while it is small, so what nodes fill is compared, not what is held.
-        // Built as the map is: a bulk load would take less.
+        // The pool allocates slabs in steps, and borrows larger cells while it is small, so the
+        // used bytes of nodes are compared. The set is built like the map: a bulk load would take
+        // less.
         let keys = (0..n).fold(FastSet::new(), |mut set, i| (set.insert(url(i)), set).1);
         let nodes = |usage: memkv::MemoryUsage| usage.leaves + usage.inner;
         let set = nodes(keys.memory_usage());
@@ -217,7 +221,7 @@ fn arena_of<T: Clone>(value: T) {
         assert!((n / 6..n / 2).contains(&map.len()));
         agree("a third", before, size_of_val(&map), total(&map));
         let (len, usage) = (map.len(), map.memory_usage());
-        // The segments of the others, and gaps of at most a third.
+        // The segments of the other values, and gaps of at most a third.
         assert!(usage.slack <= n * 3 / 4 + len * size_of::<T>() * 2 / 3, "{usage:?}");
         map.shrink_to_fit();
         agree("shrunk", before, size_of_val(&map), total(&map));

@@ -1,4 +1,4 @@
-//! What maps take that several threads filled.
+//! The memory of maps that several threads filled.
 
 mod counting;
 
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Both the pool and the counter belong to the process: one test at a time.
+/// The pool and the counter belong to the process, so one test runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// A URL-like key.
@@ -18,7 +18,7 @@ fn url(i: usize) -> String {
     format!("https://www.host{}.example/path/{}/page-{}.html", i % 997, i / 997 % 89, i >> 24)
 }
 
-/// Runs a test, which is to leave nothing of its maps in the pool.
+/// Runs a test, which must leave nothing of its maps in the pool.
 fn alone(test: impl FnOnce()) {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     test();
@@ -26,7 +26,8 @@ fn alone(test: impl FnOnce()) {
     assert_eq!((usage.reserved, usage.used), (0, 0));
 }
 
-/// Several threads that load shards leave little more than one: they share the pool's pages, and keep no tables that were replaced.
+/// Shards loaded by several threads take little more than by one: the threads share the pool's
+/// pages, and keep no tables that were replaced.
 #[test]
 fn shards_loaded_by_threads_take_what_one_thread_needs() {
     alone(|| {
@@ -43,12 +44,13 @@ fn shards_loaded_by_threads_take_what_one_thread_needs() {
             taken
         };
         let (four, one) = (load(4), load(1));
-        // A slab more, perhaps.
+        // Perhaps one more slab.
         assert!(four <= one + one / 16 + (256 << 10), "{four} bytes by four threads, {one} by one");
     });
 }
 
-/// After a flush a map that threads filled at the same time has little idle beside it, in whichever heaps they were.
+/// After `reclaim` little memory is idle beside a map that several threads filled, whichever heaps
+/// they used.
 #[test]
 fn maps_filled_by_threads_leave_little_idle() {
     alone(|| {
@@ -60,7 +62,8 @@ fn maps_filled_by_threads_leave_little_idle() {
             let work =
                 move |t| (t..n).step_by(THREADS).for_each(|i| _ = map.insert(url(i), i as u64));
             let handles: Vec<_> = (0..THREADS).map(|t| scope.spawn(move || work(t))).collect();
-            // So each has handed over what it retired; the end of a scope does not wait for that.
+            // So each thread has handed over what it retired; the end of a scope does not wait for
+            // that.
             handles.into_iter().for_each(|handle| handle.join().unwrap());
         });
         let end = Instant::now() + Duration::from_secs(60);

@@ -1,4 +1,5 @@
-//! `FastArt` against `BTreeMap`: random operations over keys that are hard on a radix tree, the structure checked on the way.
+//! `FastArt` against `BTreeMap`: random operations over keys that are hard on a radix tree, with
+//! checks of the structure.
 
 use crate::common;
 
@@ -69,7 +70,7 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
     match op {
         Op::Insert(k, v) => assert_eq!(map.insert(&k, v), model.insert(k, v)),
         Op::InsertMany(k, n) => {
-            // Three hundred neighbours in an order that is neither up nor down.
+            // Three hundred neighbours in an order that neither ascends nor descends.
             for i in 0..300u32 {
                 let mut k = k.clone();
                 k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
@@ -233,7 +234,7 @@ proptest! {
         let (mut map, mut model) = (FastArt::new(), Model::new());
         for (i, op) in ops.into_iter().enumerate() {
             step(&mut map, &mut model, op);
-            // A check visits every key: large maps have one now and then.
+            // A check visits every key, so large maps are not checked after every step.
             if map.len() < 500 || i % 8 == 0 {
                 map.check().unwrap();
             }

@@ -1,4 +1,4 @@
-//! What writers retire stays bounded, whatever handle they write by and whoever scans beside them.
+//! Retired memory stays bounded, whatever handle is written through and whatever scans run beside.
 
 mod common;
 
@@ -9,22 +9,23 @@ use std::cell::RefCell;
 use std::sync::{LazyLock, Mutex, MutexGuard, mpsc};
 use std::thread;
 
-/// Bytes that may be retired.
+/// The most bytes that may be retired.
 const MOST: usize = 16 << 20;
 const KEYS: u64 = 200_000;
 
-/// The maps of a process share what is retired, and a pin of any test holds it back: one at a time.
+/// All maps of a process share the retired memory, and a pin of any test holds it back, so one test
+/// runs at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Keys in no order.
+/// Returns a key; consecutive numbers have keys in random order.
 fn key(i: u64) -> [u8; 8] {
     i.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()
 }
 
-/// Writes all keys, and says how many bytes were retired at most.
+/// Writes all keys, and returns the most bytes that were retired.
 fn most(mut insert: impl FnMut([u8; 8], u64), retired: impl Fn() -> usize) -> usize {
     (0..KEYS).fold(0, |most, i| {
         insert(key(i), i);
@@ -68,7 +69,7 @@ fn by_handles_of_many_threads() {
             .collect();
         handles.into_iter().map(|handle| handle.join().unwrap()).max()
     });
-    // A thread that lost its processor amid all this held some back.
+    // A thread that was preempted may have held some back.
     assert!(most < Some(4 * MOST), "{most:?}");
 }
 
@@ -82,7 +83,7 @@ fn drops_use_the_handle_that_collects() {
     impl Drop for Uses {
         fn drop(&mut self) {
             HANDLE.with_borrow(|handle| {
-                // More often than a handle pins anew.
+                // More often than a handle renews its pin.
                 handle.iter().for_each(|handle| {
                     (0..100).for_each(|_| {
                         _ = handle.compute("drops", |count| Some(count.unwrap_or(0) + 1))
@@ -131,7 +132,7 @@ fn drops_change_a_map_whose_shards_split() {
     });
 }
 
-/// A scan in small steps, beside a thread that writes as often as it steps.
+/// A scan in small steps, beside a thread that writes after each step.
 fn beside_a_writer<S>(
     map: &ConcurrentArt,
     scan: impl Fn() -> S,
@@ -169,7 +170,7 @@ fn beside_a_long_scan() {
     beside_a_writer(&map, || map.iter(), |range| range.next().map(|(_, value)| value));
     beside_a_writer(&map, || map.iter(), |range| range.next_back().map(|(_, value)| value));
     beside_a_writer(&map, || map.cursor(), |cursor| cursor.next().map(|(_, value)| value));
-    // First a step from the other end, whose cursor then has nothing to do.
+    // First a step from the other end.
     beside_a_writer(
         &map,
         || {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Rounds of a loop, fewer under an interpreter.
+/// Returns the rounds of a loop: fewer under an interpreter.
 fn rounds(n: u64) -> u64 {
     if cfg!(miri) { n / 500 + 8 } else { n }
 }

@@ -1,4 +1,5 @@
-//! What a user of the library gets with default features: few packages, and nothing that is for the project's own tests.
+//! A user of the library with default features gets few packages, and nothing that is made for the
+//! project's own tests.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ impl User {
              [dependencies]\nmemkv = {{ path = {LIBRARY:?} }}\n\n[workspace]\n"
         );
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-        // The versions are those of the project, so that nothing has to be looked up or downloaded.
+        // The versions are those of the project, so that nothing must be looked up or downloaded.
         fs::copy(Path::new(LIBRARY).join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
         User(folder)
     }
@@ -29,7 +30,7 @@ impl User {
             .args(args)
             .arg("--offline")
             .current_dir(&self.0)
-            // What this test is compiled with is not what a user compiles with.
+            // A user compiles without the flags of this test.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("CARGO_BUILD_TARGET")

@@ -1,7 +1,7 @@
-//! Bytes that are said to be a `FrozenLayer`: an error, or a layer that can be read in every way. Nothing worse, whatever the bytes.
+//! Arbitrary bytes opened as a `FrozenLayer`: an error, or a layer that can be read in every way.
 //!
-//! An input is taken as it is, or says how to build a layer and how to damage its bytes. Checksums are made right again, so that damage gets past
-//! them.
+//! An input is used as it is, or describes how to build a layer and how to damage its bytes.
+//! Checksums are corrected, so that damage passes them.
 
 #![no_main]
 
@@ -10,14 +10,21 @@ use libfuzzer_sys::fuzz_target;
 use memkv::{Codec, FrozenLayer, FrozenOptions, SymbolTable};
 use std::collections::BTreeMap;
 
-/// Bytes of the footer, and of a directory entry: see FORMAT.md.
+/// The bytes of the footer, and of a directory entry: see FORMAT.md.
 const FOOTER: usize = 88;
 const ENTRY: usize = 48;
 
 #[derive(Arbitrary, Debug)]
 enum Input {
     Raw(Vec<u8>),
-    Damaged { keys: Vec<(Vec<u8>, u64)>, numbered: u16, symbols: u8, chunk: u8, damage: Vec<Damage>, end: Option<u16> },
+    Damaged {
+        keys: Vec<(Vec<u8>, u64)>,
+        numbered: u16,
+        symbols: u8,
+        chunk: u8,
+        damage: Vec<Damage>,
+        end: Option<u16>,
+    },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -38,13 +45,15 @@ fn word(bytes: &[u8], at: usize) -> Option<usize> {
     Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize)
 }
 
-/// Makes the checksums right, and the magic and the length, as far as the footer tells where they are.
+/// Corrects the checksums, the magic and the length, if the footer says where they are.
 fn repair(bytes: &mut [u8]) -> Option<()> {
     let footer = bytes.len().checked_sub(FOOTER)?;
-    let (table, entries) = (word(bytes, footer)?, word(bytes, footer)?.checked_add(word(bytes, footer + 8)?)?);
+    let (table, entries) =
+        (word(bytes, footer)?, word(bytes, footer)?.checked_add(word(bytes, footer + 8)?)?);
     for i in 0..word(bytes, footer + 16)?.min(64) {
         let entry = entries.checked_add(i * ENTRY)?;
-        let (at, keys, values) = (word(bytes, entry)?, word(bytes, entry + 8)?, word(bytes, entry + 16)?);
+        let (at, keys, values) =
+            (word(bytes, entry)?, word(bytes, entry + 8)?, word(bytes, entry + 16)?);
         let checksum = crc32fast::hash(bytes.get(at..at.checked_add(keys)?.checked_add(values)?)?);
         put(bytes, entry + 44, &checksum.to_le_bytes());
     }
@@ -58,13 +67,18 @@ fn repair(bytes: &mut [u8]) -> Option<()> {
 }
 
 fn read_all(layer: &FrozenLayer, keys: &BTreeMap<Vec<u8>, u64>) {
-    // A directory may say that there are 2^40 keys.
+    // A directory may claim 2^40 keys.
     let most = 2000;
     let mut probes: Vec<Vec<u8>> = keys.keys().take(20).cloned().collect();
     probes.extend(layer.iter().take(20).map(|(key, _)| key));
     let _ = layer.iter().rev().take(most).count();
     for key in &probes {
-        let _ = (layer.get(key), layer.contains_key(key), layer.rank(key), layer.get_longest_prefix(key));
+        let _ = (
+            layer.get(key),
+            layer.contains_key(key),
+            layer.rank(key),
+            layer.get_longest_prefix(key),
+        );
         let _ = layer.prefix(&key[..key.len() / 2]).rev().take(100).count();
         let mut cursor = layer.upper_bound(key);
         let _ = (cursor.prev().is_some(), cursor.next().is_some(), cursor.next().is_some());
@@ -79,11 +93,15 @@ fn read_all(layer: &FrozenLayer, keys: &BTreeMap<Vec<u8>, u64>) {
 
 fn damage(bytes: &mut Vec<u8>, damages: &[Damage], end: Option<u16>) {
     let len = bytes.len();
-    let place = |at: u16, from_end: bool| if from_end { len.saturating_sub(usize::from(at)) } else { usize::from(at) };
+    let place = |at: u16, from_end: bool| {
+        if from_end { len.saturating_sub(usize::from(at)) } else { usize::from(at) }
+    };
     for damage in damages {
         match *damage {
             Damage::Byte { at, from_end, value } => put(bytes, place(at, from_end), &[value]),
-            Damage::Word { at, from_end, value } => put(bytes, place(at, from_end), &value.to_le_bytes()),
+            Damage::Word { at, from_end, value } => {
+                put(bytes, place(at, from_end), &value.to_le_bytes())
+            }
         }
     }
     if let Some(end) = end {
@@ -100,9 +118,13 @@ fuzz_target!(|input: Input| {
         }
         Input::Damaged { keys, numbered, symbols, chunk, damage: damages, end } => {
             let mut keys: BTreeMap<Vec<u8>, u64> = keys.into_iter().collect();
-            keys.extend((0..u64::from(numbered % 256)).map(|i| (format!("https://example.org/{}/{i}", i * 7919 % 31).into_bytes(), i)));
+            keys.extend(
+                (0..u64::from(numbered % 256)).map(|i| {
+                    (format!("https://example.org/{}/{i}", i * 7919 % 31).into_bytes(), i)
+                }),
+            );
             let fst = symbols % 16 == 0;
-            // Each transducer's builder clears megabytes first.
+            // The builder of each transducer first clears megabytes.
             let chunk = if fst { 128 } else { usize::from(chunk) + 1 };
             let options = match symbols % 4 {
                 _ if fst => FrozenOptions::new().codec(Codec::Fst),
@@ -110,7 +132,8 @@ fuzz_target!(|input: Input| {
                 2 => FrozenOptions::new().symbols(SymbolTable::Fsst),
                 _ => FrozenOptions::new().symbols(SymbolTable::OnPair),
             };
-            let pairs: Vec<(&Vec<u8>, u64)> = keys.iter().map(|(key, value)| (key, *value)).collect();
+            let pairs: Vec<(&Vec<u8>, u64)> =
+                keys.iter().map(|(key, value)| (key, *value)).collect();
             let mut bytes = options.chunk_keys(chunk).from_sorted(&pairs).unwrap().to_bytes();
             let whole = bytes.clone();
             damage(&mut bytes, &damages, end);
@@ -120,7 +143,7 @@ fuzz_target!(|input: Input| {
                 assert!(layer.iter().eq(keys));
                 return;
             }
-            // What was altered is refused, by its checksum if by nothing else.
+            // Altered bytes are refused, at least by a checksum.
             assert!(FrozenLayer::from_bytes(bytes.clone()).is_err());
             if repair(&mut bytes).is_some()
                 && let Ok(layer) = FrozenLayer::from_bytes(bytes)

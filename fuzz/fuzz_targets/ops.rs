@@ -1,7 +1,7 @@
-//! Sequences of operations against `BTreeMap`, the structure checked after every one that changes it.
+//! Sequences of operations against `BTreeMap`, with a check of the structure after every change.
 //!
-//! Keys are written in a few bytes of input each: parts that are repeated, numbered or counted up give long, nested and dense keys, which
-//! a fuzzer would hardly find byte by byte.
+//! A few bytes of input encode a key. Repeated and numbered parts make long, nested and dense keys,
+//! which a fuzzer would hardly find byte by byte.
 
 #![no_main]
 
@@ -45,7 +45,7 @@ impl Key {
 #[derive(Arbitrary, Debug)]
 enum Op {
     Insert(Key, u64),
-    /// Numbered keys behind a common prefix: ascending or strewn, their numbers followed by so many bytes.
+    /// Numbered keys after a common prefix, ascending or scattered, each with `n` more bytes.
     Many(Key, u8, bool, u16),
     Remove(Key),
     RemoveNth(u16),
@@ -69,16 +69,22 @@ fn bytes(bound: &Bound<Key>) -> Bound<Vec<u8>> {
     }
 }
 
-/// `BTreeMap::range` panics on what is an empty range here.
+/// `BTreeMap::range` panics on ranges that are empty here.
 fn inside(model: &Model, start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> Vec<(Vec<u8>, u64)> {
     use std::ops::RangeBounds;
     let range = (start.as_ref(), end.as_ref());
-    model.iter().filter(|(key, _)| RangeBounds::<Vec<u8>>::contains(&range, *key)).map(|(key, value)| (key.clone(), *value)).collect()
+    model
+        .iter()
+        .filter(|(key, _)| RangeBounds::<Vec<u8>>::contains(&range, *key))
+        .map(|(key, value)| (key.clone(), *value))
+        .collect()
 }
 
 fn step(map: &mut FastArt, model: &mut Model, op: &Op) {
     match op {
-        Op::Insert(key, value) => assert_eq!(map.insert(key.bytes(), *value), model.insert(key.bytes(), *value)),
+        Op::Insert(key, value) => {
+            assert_eq!(map.insert(key.bytes(), *value), model.insert(key.bytes(), *value))
+        }
         Op::Many(key, n, ascending, long) => {
             for i in 0..u32::from(*n) {
                 let number = if *ascending { i } else { i * 7919 % 256 };
@@ -104,7 +110,12 @@ fn step(map: &mut FastArt, model: &mut Model, op: &Op) {
         }
         Op::RemoveEvery(n) => {
             let n = usize::from(*n % 8) + 2;
-            let gone: Vec<_> = model.keys().enumerate().filter(|(i, _)| i % n != 0).map(|(_, key)| key.clone()).collect();
+            let gone: Vec<_> = model
+                .keys()
+                .enumerate()
+                .filter(|(i, _)| i % n != 0)
+                .map(|(_, key)| key.clone())
+                .collect();
             for key in gone {
                 assert_eq!(map.remove(&key), model.remove(&key));
             }
@@ -124,11 +135,18 @@ fn step(map: &mut FastArt, model: &mut Model, op: &Op) {
         }
         Op::LongestPrefix(key) => {
             let key = key.bytes();
-            let want = model.iter().filter(|(stored, _)| key.starts_with(stored)).max_by_key(|(stored, _)| stored.len());
-            assert_eq!(map.get_longest_prefix(&key), want.map(|(stored, value)| (&key[..stored.len()], *value)));
+            let want = model
+                .iter()
+                .filter(|(stored, _)| key.starts_with(stored))
+                .max_by_key(|(stored, _)| stored.len());
+            assert_eq!(
+                map.get_longest_prefix(&key),
+                want.map(|(stored, value)| (&key[..stored.len()], *value))
+            );
         }
         Op::SplitOff(key, keep) => {
-            let (mut behind, mut model_behind) = (map.split_off(key.bytes()), model.split_off(&key.bytes()));
+            let (mut behind, mut model_behind) =
+                (map.split_off(key.bytes()), model.split_off(&key.bytes()));
             behind.check().unwrap();
             if *keep {
                 map.append(&mut behind);
@@ -149,7 +167,7 @@ fuzz_target!(|ops: Vec<Op>| {
     for op in &ops {
         step(&mut map, &mut model, op);
         map.check().unwrap();
-        // Long keys by the hundred would only make it slow.
+        // Hundreds of long keys would only be slow.
         if model.keys().map(Vec::len).sum::<usize>() > 1 << 20 {
             break;
         }

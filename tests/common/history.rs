@@ -1,5 +1,7 @@
-//! Histories of point operations, and whether they are linearizable: Wing and Gong, "Testing and verifying concurrent objects", 1993; with the memory
-//! of states seen of Lowe, "Testing for linearizability", 2017.
+//! Histories of point operations, and a check that they are linearizable.
+//!
+//! The check is that of Wing and Gong, "Testing and verifying concurrent objects", 1993, with the
+//! cache of visited states of Lowe, "Testing for linearizability", 2017.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -7,9 +9,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 
-/// Keys of a history. All lie in one leaf or in neighbours that split and merge.
+/// The keys of a history. All are in one leaf, or in neighbours that split and merge.
 pub(crate) const KEYS: usize = 3;
-/// What each key holds.
+/// The value of each key.
 pub(crate) type State = [Option<u64>; KEYS];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,7 +26,7 @@ pub(crate) enum Call {
     Clear,
 }
 
-/// What came back: a value, a pair, or a refusal.
+/// The result of a call: a value, a pair, or a refusal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Answer {
     Value(Option<u64>),
@@ -67,7 +69,8 @@ fn specified(state: &mut State, call: Call) -> Answer {
     }
 }
 
-/// Whether the history, sorted by its beginnings, has an order that the specification allows.
+/// Returns `true` if the history, sorted by starts of calls, has an order that the specification
+/// allows.
 pub(crate) fn is_linearizable(history: &[Event], state: State) -> bool {
     fn search(
         history: &[Event],
@@ -82,7 +85,7 @@ pub(crate) fn is_linearizable(history: &[Event], state: State) -> bool {
             return false;
         }
         let open = |i: &usize| done & 1 << i == 0;
-        // What is next began before anything that is not done yet ended.
+        // The next call started before any call that is not yet ordered ended.
         let first_end =
             (0..history.len()).filter(open).map(|i| history[i].end).min().unwrap_or(u64::MAX);
         (0..history.len()).filter(open).filter(|&i| history[i].begin < first_end).any(|i| {
@@ -96,7 +99,7 @@ pub(crate) fn is_linearizable(history: &[Event], state: State) -> bool {
 }
 
 pub(crate) fn key(k: usize) -> [u8; 9] {
-    // In the middle of what surrounds them.
+    // In the middle of the keys around them.
     let mut key = *b"key/50/..";
     key[7..].copy_from_slice(&[b'0', b'0' + k as u8]);
     key
@@ -123,13 +126,13 @@ fn random(seed: u64, thread: u64, i: u64, whole: bool) -> Call {
     }
 }
 
-/// What is tested, as one thread uses it.
+/// A tested map, as one thread uses it.
 pub(crate) trait Subject {
     fn get(&self, k: usize) -> Option<u64>;
     fn call(&self, call: Call) -> Answer;
 }
 
-/// Makes the handles of both kinds of maps subjects.
+/// Implements `Subject` for the handles of both maps.
 macro_rules! subject {
     ($kind:ident) => {
         impl Subject for memkv::$kind::Pinned<'_, u64> {
@@ -166,12 +169,12 @@ macro_rules! subject {
 subject!(concurrent);
 subject!(sharded);
 
-/// What each key holds.
+/// The value of each key.
 pub(crate) fn state(subject: &impl Subject) -> State {
     std::array::from_fn(|k| subject.get(k))
 }
 
-/// Makes calls at random, those of thread `t` of a round.
+/// Makes the random calls of thread `t` of a round.
 pub(crate) fn calls(
     subject: &impl Subject,
     clock: &AtomicU64,
@@ -189,14 +192,15 @@ pub(crate) fn call(subject: &impl Subject, clock: &AtomicU64, call: Call) -> Eve
     Event { call, answer, begin, end: clock.fetch_add(1, SeqCst) }
 }
 
-/// What all threads saw must have an order in which it could have happened one after the other.
+/// Asserts that the history of all threads is linearizable.
 pub(crate) fn check(mut history: Vec<Event>, state: State) {
     history.sort_by_key(|event| event.begin);
     assert!(is_linearizable(&history, state), "from {state:?}: {history:#?}");
 }
 
-/// In each round lets some threads make `n` calls at random, each on a subject of its own, and checks what each saw. Meanwhile this one does something else. With `whole`
-/// there are these keys alone, and calls concern all of them.
+/// In each round lets several threads make `n` random calls, each on a subject of its own, and checks
+/// the history. This thread does something else at the same time. With `whole` the map has no other
+/// keys, and calls may concern all of them.
 pub(crate) fn histories<S: Subject>(
     rounds: Range<u64>,
     threads: u64,

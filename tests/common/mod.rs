@@ -1,4 +1,4 @@
-//! What the model tests share: keys that are hard on a tree, and what a range of the model holds.
+//! Shared by the model tests: keys that are hard on a tree, and ranges of the model.
 
 #![allow(dead_code, reason = "each of the tests uses a part")]
 
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Bound;
 
-/// Keys with shared prefixes, NUL, 0xFF, nothing, and lengths around those a byte holds.
+/// Keys with shared prefixes, NUL and 0xFF, the empty key, and lengths around those that a byte holds.
 pub(crate) fn key() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         4 => Just(b"a".to_vec()),
@@ -24,7 +24,7 @@ pub(crate) fn key() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(part, 0..5).prop_map(|parts| parts.concat())
 }
 
-/// Runs something that must not wait for itself.
+/// Runs a function that must not deadlock.
 pub(crate) fn comes_back(work: impl FnOnce() + Send + 'static) {
     let (done, is_done) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -37,7 +37,7 @@ pub(crate) fn comes_back(work: impl FnOnce() + Send + 'static) {
     thread.join().unwrap();
 }
 
-/// One end of a range.
+/// Generates one end of a range.
 pub(crate) fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
     prop_oneof![
         3 => key().prop_map(Bound::Included),
@@ -46,7 +46,7 @@ pub(crate) fn bound() -> impl Strategy<Value = Bound<Vec<u8>>> {
     ]
 }
 
-/// The part of a model that a range should give.
+/// Returns the part of a model that a range must yield.
 pub(crate) fn inside<V: Copy>(
     model: &BTreeMap<Vec<u8>, V>,
     start: &Bound<Vec<u8>>,
@@ -65,13 +65,14 @@ pub(crate) fn inside<V: Copy>(
     model.iter().filter(|(k, _)| after(k) && before(k)).map(|(k, v)| (k.clone(), *v)).collect()
 }
 
-/// As many cases as `PROPTEST_CASES` says.
+/// Returns the number of cases: `PROPTEST_CASES`, or `default`.
 pub(crate) fn cases(usual: u32) -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
     asked.unwrap_or(if cfg!(miri) { 4 } else { usual })
 }
 
-/// A range, made anew each time, has these entries: forwards, backwards, and taken from both ends.
+/// Asserts that a range, made anew each time, has these entries: forwards, backwards, and from both
+/// ends.
 pub(crate) fn is_both_ways<T: Clone + PartialEq + Debug, R: DoubleEndedIterator<Item = T>>(
     range: impl Fn() -> R,
     want: Vec<T>,

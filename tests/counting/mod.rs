@@ -1,14 +1,14 @@
-//! A global allocator that counts the bytes that are live.
+//! A global allocator that counts live bytes.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Bytes that are live.
+/// The number of live bytes.
 pub(crate) static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 struct Counting;
 
-// SAFETY: hands everything on to `System`.
+// SAFETY: passes every call to `System`.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Relaxed);

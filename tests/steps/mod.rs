@@ -1,4 +1,4 @@
-//! Operations on a shared map and on a `BTreeMap`, one after the other: for each of the maps that have them.
+//! Operations on a shared map and on a `BTreeMap`, for each map that has them.
 
 use crate::common::{bound, key};
 use proptest::prelude::*;
@@ -24,7 +24,7 @@ pub(crate) enum Op {
     PopFirst,
     PopLast,
     Walk(Vec<u8>, Vec<bool>),
-    /// What only one of the maps can do, as the test says.
+    /// An operation of one of the maps only; the test defines it.
     Own(Vec<u8>, u8),
     Clear,
 }
@@ -53,7 +53,7 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a compute of kind `n` makes of a value.
+/// Returns what a compute of kind `n` makes of a value.
 pub(crate) fn computed(n: u8, value: Option<u64>) -> Option<u64> {
     match n % 4 {
         0 => Some(value.map_or(0, |value| value.wrapping_add(1))),
@@ -70,7 +70,7 @@ pub(crate) fn set(model: &mut Model, k: Vec<u8>, value: Option<u64>) {
     }
 }
 
-/// Writes the step of a model test: `own` does what is the map's own.
+/// Defines the step of a model test. `own` runs the map's own operations.
 macro_rules! steps {
     ($map:ty) => {
         fn step(map: &mut $map, model: &mut Model, op: Op) {
@@ -78,7 +78,7 @@ macro_rules! steps {
                 Op::Insert(k, v) => assert_eq!(map.insert(&k, v), model.insert(k, v)),
                 Op::InsertMany(k, n) => {
                     let pinned = map.pin();
-                    // Three hundred neighbours in an order that is neither up nor down.
+                    // Three hundred neighbours in an order that neither ascends nor descends.
                     for i in 0..300u32 {
                         let mut k = k.clone();
                         k.extend_from_slice(
