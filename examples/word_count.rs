@@ -1,5 +1,5 @@
-//! Counts the words of the standard input, or of a short text if that is a terminal, and prints them
-//! in order.
+//! Counts the words of the standard input, or of a short text if it is a terminal, and prints them
+//! them in order.
 //!
 //! `cargo run --release --example word_count < README.md`
 

@@ -86,7 +86,8 @@ proptest! {
         assert!(set.prefix(&other).eq(model.iter().filter(|key| key.starts_with(&other)).cloned()));
         let longest = model.iter().filter(|key| other.starts_with(key)).max_by_key(|key| key.len());
         assert_eq!(set.get_longest_prefix(&other), longest.map(|key| &other[..key.len()]));
-        assert!(model.iter().collect::<FastSet>() == set && FastSet::from_sorted(&model).unwrap() == set.clone());
+        assert!(model.iter().collect::<FastSet>() == set);
+        assert!(FastSet::from_sorted(&model).unwrap() == set.clone());
         assert_eq!((set.pop_first(), set.pop_last()), (model.pop_first(), model.pop_last()));
         set.retain(|key| key.len() % 2 == 0);
         model.retain(|key| key.len() % 2 == 0);
@@ -97,13 +98,20 @@ proptest! {
     }
 
     #[test]
-    fn an_owned_iterator_meets_itself(steps in steps(any::<u64>()), from_back in proptest::collection::vec(any::<bool>(), 1..40)) {
-        let model: BTreeMap<_, _> = steps.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    fn an_owned_iterator_meets_itself(
+        steps in steps(any::<u64>()),
+        from_back in proptest::collection::vec(any::<bool>(), 1..40),
+    ) {
+        let pairs = steps.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let model: BTreeMap<_, _> = pairs.collect();
         let map: FastArt = model.iter().map(|(key, value)| (key, *value)).collect();
         let (mut got, mut want) = (map.into_iter(), model.into_iter());
         for back in from_back.iter().cycle() {
             assert_eq!((got.len(), got.size_hint()), (want.len(), want.size_hint()));
-            let (a, b) = if *back { (got.next_back(), want.next_back()) } else { (got.next(), want.next()) };
+            let (a, b) = match *back {
+                true => (got.next_back(), want.next_back()),
+                false => (got.next(), want.next()),
+            };
             assert_eq!(&a, &b);
             if a.is_none() {
                 break;

@@ -137,7 +137,8 @@ fn memory_stays_flat_under_churn() {
     let fast = alone.memory_usage();
     let per_key = |bytes: usize| bytes as f64 / content.len() as f64;
     println!(
-        "bytes a key: shared {:.2} of nodes, {:.2} with what lies idle, {:.2} the allocator's; alone {:.2}, {:.2}; retired {}",
+        "bytes a key: shared {:.2} of nodes, {:.2} with idle bytes, {:.2} of the allocator; \
+         alone {:.2}, {:.2}; retired {}",
         per_key(filled(usage)),
         per_key(usage.total() - usage.retired),
         per_key(after),

@@ -138,7 +138,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => key().prop_map(Op::Remove),
         3 => (2u8..5).prop_map(Op::RemoveEvery),
         2 => key().prop_map(Op::Get),
-        4 => (key(), proptest::option::of(any::<u64>()), any::<bool>()).prop_map(|(k, v, b)| Op::Exchange(k, v, b)),
+        4 => (key(), proptest::option::of(any::<u64>()), any::<bool>())
+            .prop_map(|(k, v, b)| Op::Exchange(k, v, b)),
         3 => (key(), any::<u8>()).prop_map(|(k, n)| Op::Compute(k, n)),
         2 => key().prop_map(Op::Update),
         2 => (key(), any::<u64>()).prop_map(|(k, v)| Op::GetOrInsert(k, v)),
@@ -352,7 +353,9 @@ proptest! {
             assert_eq!(cursor.next().map(|(k, v)| (k, v.get())), Some((&k[..], *v)));
         }
         let keys: Vec<_> = model.keys().collect();
-        assert!(map.pin().get_many(&keys).into_iter().map(|v| v.map(Noted::get)).eq(model.values().map(|v| Some(*v))));
+        let pinned = map.pin();
+        let found = pinned.get_many(&keys).into_iter().map(|v| v.map(Noted::get));
+        assert!(found.eq(model.values().map(|v| Some(*v))));
         drop(cursor);
         witness.settles(model.len());
         drop(map);

@@ -61,7 +61,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Rebuild),
         1 => Just(Op::Clone),
         1 => Just(Op::Move),
-        2 => (key(), proptest::collection::vec(any::<bool>(), 0..40)).prop_map(|(k, w)| Op::Walk(k, w)),
+        2 => (key(), proptest::collection::vec(any::<bool>(), 0..40))
+            .prop_map(|(k, w)| Op::Walk(k, w)),
         1 => Just(Op::Clear),
     ]
 }

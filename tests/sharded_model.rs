@@ -1,4 +1,5 @@
-//! `ShardedArt` against `BTreeMap`, by one thread: random operations over keys that are hard on a tree, with splits at random keys.
+//! `ShardedArt` against `BTreeMap`, by one thread: random operations over keys that are hard on a
+//! tree, with splits at random keys.
 
 use memkv::{ConcurrentArt, FrozenLayer, ShardedArt};
 use proptest::prelude::*;
@@ -70,7 +71,10 @@ proptest! {
         sampled in any::<bool>(),
         ops in proptest::collection::vec(op(), 1..60),
     ) {
-        let mut map = if sampled { ShardedArt::with_sample(bounds.len().max(1), bounds) } else { ShardedArt::with_boundaries(bounds) };
+        let mut map = match sampled {
+            true => ShardedArt::with_sample(bounds.len().max(1), bounds),
+            false => ShardedArt::with_boundaries(bounds),
+        };
         let mut model = Model::new();
         for (i, op) in ops.into_iter().enumerate() {
             step(&mut map, &mut model, op);

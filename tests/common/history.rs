@@ -198,16 +198,16 @@ pub(crate) fn check(mut history: Vec<Event>, state: State) {
     assert!(is_linearizable(&history, state), "from {state:?}: {history:#?}");
 }
 
-/// In each round lets several threads make `n` random calls, each on a subject of its own, and checks
-/// the history. This thread does something else at the same time. With `whole` the map has no other
-/// keys, and calls may concern all of them.
+/// In each round lets several threads make `n` random calls, each on a subject of its own, and
+/// checks the history. This thread runs `beside` at the same time. With `whole` the map has no
+/// other keys, and calls may concern all of them.
 pub(crate) fn histories<S: Subject>(
     rounds: Range<u64>,
     threads: u64,
     n: u64,
     whole: bool,
     subject: impl Fn() -> S + Sync,
-    meanwhile: impl Fn(u64),
+    beside: impl Fn(u64),
 ) {
     let clock = AtomicU64::new(0);
     for seed in rounds {
@@ -222,7 +222,7 @@ pub(crate) fn histories<S: Subject>(
             };
             let runs: Vec<_> = (0..threads).map(|t| scope.spawn(move || run(t))).collect();
             barrier.wait();
-            meanwhile(seed);
+            beside(seed);
             runs.into_iter().flat_map(|run| run.join().unwrap()).collect()
         });
         check(history, state);

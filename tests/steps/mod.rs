@@ -47,7 +47,8 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => key().prop_map(Op::Prefix),
         1 => Just(Op::PopFirst),
         1 => Just(Op::PopLast),
-        2 => (key(), proptest::collection::vec(any::<bool>(), 0..40)).prop_map(|(k, w)| Op::Walk(k, w)),
+        2 => (key(), proptest::collection::vec(any::<bool>(), 0..40))
+            .prop_map(|(k, w)| Op::Walk(k, w)),
         3 => (key(), any::<u8>()).prop_map(|(k, n)| Op::Own(k, n)),
         1 => Just(Op::Clear),
     ]
