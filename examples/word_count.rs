@@ -1,4 +1,4 @@
-//! Counts the words of the standard input, or of a short text if it is a terminal, and prints them
+//! Counts the words of the standard input, or of a short text if it is a terminal, and prints
 //! them in order.
 //!
 //! `cargo run --release --example word_count < README.md`
