@@ -143,14 +143,26 @@ class File:
                 if not needs_test(predicate):
                     continue
             end = item_end(self.bare, m.start())
-            for module in MOD.findall(self.bare[m.start() : end]):
-                path = re.search(r'path\s*=\s*"([^"]*)"', self.code[m.start() : end])
-                self.test_modules.append((module, path and path.group(1)))
+            self.test_modules += self.modules(m.start(), end)
             for name in ("code", "bare"):
                 whole = getattr(self, name)
                 setattr(self, name, whole[: m.start()] + blank(whole[m.start() : end]) + whole[end:])
         if re.search(r"#!\s*\[\s*cfg\s*\(\s*test\s*\)", self.bare):
             self.code = self.bare = blank(text)
+
+    def modules(self, start=0, end=None):
+        """Returns what the modules declared here, with files of their own, may be called there."""
+        found, end = [], len(self.bare) if end is None else end
+        for m in MOD.finditer(self.bare, start, end):
+            attributes = self.code[self.code.rfind(";", start, m.start()) + 1 : m.start()]
+            path = re.search(r'\bpath\s*=\s*"([^"]*)"\s*\]\s*[^;{}]*$', attributes)
+            if path:
+                folder = os.path.dirname(self.path)
+                found.append((m.group(1), [os.path.normpath(os.path.join(folder, path.group(1)))]))
+            else:
+                base = os.path.join(self.folder(), m.group(1))
+                found.append((m.group(1), [base + ".rs", os.path.join(base, "mod.rs")]))
+        return found
 
     def lines(self):
         """Returns the number of lines with code."""
@@ -173,16 +185,12 @@ def sources(root):
                 with open(path, encoding="utf-8") as file:
                     relative = os.path.relpath(path, root)
                     files[relative] = File(relative, file.read())
-    for file in list(files.values()):
-        for module, path in file.test_modules:
-            if path:
-                gone = [os.path.normpath(os.path.join(os.path.dirname(file.path), path))]
-            else:
-                base = os.path.join(file.folder(), module)
-                gone = [base + ".rs"]
-                gone += [name for name in files if name.startswith(base + os.sep)]
-            for name in gone:
-                files.pop(name, None)
+    # A file is for tests alone if only declarations for tests name it. Then so are its modules.
+    gone = {path for file in files.values() for _, paths in file.test_modules for path in paths}
+    gone -= {path for file in files.values() for _, paths in file.modules() for path in paths}
+    while gone:
+        file = files.pop(gone.pop(), None)
+        gone |= {path for _, paths in file.modules() for path in paths} if file else set()
     return dict(sorted(files.items()))
 
 
