@@ -9,10 +9,9 @@
 #![forbid(unsafe_code)]
 
 use super::FrozenLayer;
-use super::bytes::Bytes;
 use super::chunk::{self, Chunk, Codec};
 use super::error::FrozenError;
-use super::file::{self, NewFile};
+use super::file;
 use super::layer::Layer;
 use super::options::{FrozenOptions, SymbolTable, ValueWidth};
 use super::packed::{BLOCK, PADDING, TreeBuilder};
@@ -20,7 +19,10 @@ use super::pending::Pending;
 use super::symbols::{Encoder, Kind, Sample};
 use crate::MAX_KEY_LEN;
 use crate::error::Failure;
-use crate::raw::{common_prefix, pool};
+use crate::io::bytes::Bytes;
+use crate::io::new_file::NewFile;
+use crate::pool;
+use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;

@@ -2,13 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::bytes::Bytes;
 use super::fst::FstChunk;
 use super::packed::{self, PackedChunk, Tree};
 use super::pending::Pending;
 use super::run::Run;
 use super::symbols::{Decoder, Encoder, with_coder};
 use super::values::{self, Shape};
+use crate::io::bytes::Bytes;
 use std::sync::OnceLock;
 
 /// How keys are encoded.

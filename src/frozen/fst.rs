@@ -2,11 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use super::bytes::Bytes;
 use super::fst_check;
 use super::pending::Pending;
 use super::run::Run;
-use crate::raw::common_prefix;
+use crate::io::bytes::Bytes;
+use crate::tree::common_prefix;
 use fst::raw::{CompiledAddr, Node};
 use fst::{IntoStreamer, Streamer};
 use std::fmt;

@@ -17,7 +17,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::bytes::{Bytes, u64_at};
+use crate::io::bytes::{Bytes, u64_at};
 use fst::raw::Fst;
 
 const HEADER: usize = 16;

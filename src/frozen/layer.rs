@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::bytes::Bytes;
 use super::chunk::{Chunk, Codec};
 use super::packed::{Child, Tree, prefetch_block, prefetch_node};
 use super::symbols::{Coder, Decoder, with_coder};
 use super::values;
-use crate::raw::prefetch;
+use crate::io::bytes::Bytes;
+use crate::tree::prefetch;
 
 /// Chunks in order, and what they share.
 #[derive(Debug)]

@@ -7,20 +7,17 @@
 //!
 //! Chunks are encoded (build.rs) and read (cursor.rs, search.rs) independently of one another.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod build;
-mod bytes;
 mod chunk;
 mod cursor;
 mod error;
-mod file;
+pub(crate) mod file;
 mod fst;
 mod fst_check;
 mod fst_walk;
 mod layer;
-#[expect(unsafe_code, reason = "mapping a file is")]
-mod map;
 mod merge;
 mod options;
 mod packed;
@@ -39,7 +36,6 @@ pub use build::FrozenLayerBuilder;
 pub use chunk::Codec;
 pub use cursor::{FrozenCursor, FrozenRange};
 pub use error::FrozenError;
-pub(crate) use file::{NewFile, sync_folder};
 pub use options::{FrozenOptions, SymbolTable, ValueWidth};
 #[cfg(feature = "regex")]
 pub use regex::{RegexAutomaton, RegexError, RegexState};
@@ -50,8 +46,8 @@ mod fst_automaton {
 }
 
 use crate::fast::Sorted;
+use crate::io::bytes::Bytes;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value, key};
-use bytes::Bytes;
 use layer::Layer;
 use ranges::Ranges;
 use rayon::prelude::*;
@@ -118,7 +114,7 @@ impl FrozenUsage {
 }
 
 impl FrozenLayer {
-    fn of(layer: Layer) -> Self {
+    pub(crate) fn of(layer: Layer) -> Self {
         FrozenLayer { layer: Arc::new(layer) }
     }
 
@@ -329,7 +325,7 @@ impl FrozenLayer {
                     // The key before is the prefix that is looked for, or shares more bytes with it than any other prefix.
                     let mut cursor = FrozenCursor::new(&self.layer, rank);
                     let (before, value) = cursor.prev()?;
-                    let shared = crate::raw::common_prefix(before, key);
+                    let shared = crate::tree::common_prefix(before, key);
                     if shared == before.len() {
                         return Some((&key[..shared], value));
                     }
@@ -517,7 +513,7 @@ impl FrozenLayer {
         let mut file = std::fs::File::open(path)?;
         let len = usize::try_from(file.metadata()?.len())
             .map_err(|_| FrozenError::Option("the file does not fit in memory"))?;
-        let mut bytes = crate::raw::pool::room(len);
+        let mut bytes = crate::pool::room(len);
         file.read_to_end(&mut bytes)?;
         Self::from_bytes(bytes)
     }

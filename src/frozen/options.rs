@@ -147,7 +147,7 @@ impl FrozenOptions {
         let mut last: Vec<u8> = Vec::new();
         for key in keys {
             let key = key.as_ref();
-            let shared = crate::raw::common_prefix(&last, key);
+            let shared = crate::tree::common_prefix(&last, key);
             sample.push(&key[shared..]);
             last.truncate(shared);
             last.extend_from_slice(&key[shared..]);

@@ -20,7 +20,7 @@ use super::packed::TreeBuilder;
 use super::pending::Pending;
 use super::symbols::Encoder;
 use super::{FrozenCursor, FrozenLayer, FrozenOptions};
-use crate::raw::common_prefix;
+use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::iter::Peekable;

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::raw::common_prefix;
+use crate::tree::common_prefix;
 
 /// Keys in order, with their values.
 #[derive(Debug, Default)]

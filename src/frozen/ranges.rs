@@ -4,8 +4,8 @@
 
 use super::FrozenLayer;
 use super::pending::Pending;
+use crate::load::ordered_parallel;
 use crate::value::Bits;
-use crate::waves::in_waves;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use std::ops::Bound;
 
@@ -73,7 +73,7 @@ pub(super) fn read_all<E>(
             .map_or(Bound::Unbounded, |before| Bound::Included(&bounds[before][..]));
         (range, read(range, start))
     };
-    in_waves(
+    ordered_parallel(
         0..bounds.len() + 1,
         rayon::current_num_threads(),
         first,

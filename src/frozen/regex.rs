@@ -46,7 +46,7 @@ pub struct RegexState(Place);
 enum Place {
     /// The beginning of the key has matched.
     Matched,
-    At(StateID),
+    PinnedTree(StateID),
 }
 
 /// Why a regular expression is not to be searched with. Made by [`RegexAutomaton::new`].
@@ -108,21 +108,21 @@ impl Automaton for RegexAutomaton {
     type State = RegexState;
 
     fn start(&self) -> RegexState {
-        RegexState(Place::At(self.start))
+        RegexState(Place::PinnedTree(self.start))
     }
 
     fn is_match(&self, state: &RegexState) -> bool {
         match state.0 {
             Place::Matched => true,
             // A match is told of one step late, which may be the end.
-            Place::At(state) => self.dfa.is_match_state(self.dfa.next_eoi_state(state)),
+            Place::PinnedTree(state) => self.dfa.is_match_state(self.dfa.next_eoi_state(state)),
         }
     }
 
     fn can_match(&self, state: &RegexState) -> bool {
         match state.0 {
             Place::Matched => true,
-            Place::At(state) => !self.dfa.is_dead_state(state),
+            Place::PinnedTree(state) => !self.dfa.is_dead_state(state),
         }
     }
 
@@ -133,12 +133,12 @@ impl Automaton for RegexAutomaton {
     fn accept(&self, state: &RegexState, byte: u8) -> RegexState {
         match state.0 {
             Place::Matched => *state,
-            Place::At(state) => {
+            Place::PinnedTree(state) => {
                 let next = self.dfa.next_state(state, byte);
                 RegexState(if self.dfa.is_match_state(next) {
                     Place::Matched
                 } else {
-                    Place::At(next)
+                    Place::PinnedTree(next)
                 })
             }
         }

@@ -144,7 +144,7 @@ impl PackedWalk<'_> {
             let shared = if self.follows {
                 lcp.min(path.key.len())
             } else {
-                crate::raw::common_prefix(&path.key, key)
+                crate::tree::common_prefix(&path.key, key)
             };
             path.truncate(shared);
             if !key[shared..].iter().all(|&byte| path.push(byte)) {

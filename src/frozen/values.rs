@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::bytes::{u64_at, u128_at};
+use crate::io::bytes::{u64_at, u128_at};
 
 /// Zeros behind the last value, so that each can be read as a part of a wide word.
 const PADDING: usize = 16;

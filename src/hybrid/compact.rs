@@ -15,7 +15,7 @@ use super::options::HybridOptions;
 use super::state::{Base, Core, State};
 use super::stats::{HybridStats, HybridUsage};
 use crate::FrozenLayer;
-use crate::guard::{self, Locking, Noted};
+use crate::reclaim::{self, Locking, Noted};
 use parking_lot::{Mutex, MutexGuard};
 use std::mem;
 use std::panic::resume_unwind;
@@ -143,7 +143,7 @@ impl Shared {
         drop(done);
         drop((sealed, base));
         // The old parts go when nobody is reading them.
-        guard::flush();
+        reclaim::flush();
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl Shared {
             delta: delta.bytes(),
             sealed: sealed.map_or(0, |sealed| sealed.bytes()),
             own: size_of::<Self>(),
-            retired: guard::pending(),
+            retired: reclaim::pending(),
         }
     }
 

@@ -18,8 +18,8 @@ use super::error::HybridError;
 use super::journal::Journal;
 use super::log::{self, Found, Log};
 use super::options::Wal;
-use crate::crash;
-use crate::frozen::{NewFile, sync_folder};
+use crate::io::new_file::{NewFile, sync_folder};
+use crate::testing::failpoint;
 use crate::{FrozenError, FrozenLayer};
 use std::fs::{File, TryLockError};
 use std::io;
@@ -388,6 +388,6 @@ impl Folder {
 
 /// Removes a file that is of no use any more. Where that fails, the next to open the folder tries again.
 fn remove(path: PathBuf) {
-    crash::point();
+    failpoint::point();
     let _ = std::fs::remove_file(path);
 }

@@ -17,9 +17,9 @@
 use super::delta::Change;
 use super::error::HybridError;
 use super::journal::Journal;
-use crate::crash;
 use crate::error::Failure;
-use crate::frozen::NewFile;
+use crate::io::new_file::NewFile;
+use crate::testing::failpoint;
 use parking_lot::{Condvar, Mutex};
 use std::fs::File;
 use std::io;
@@ -204,8 +204,8 @@ impl Tail {
     fn write(&mut self, frame: &mut [u8]) -> io::Result<()> {
         complete(frame, self.frames)?;
         self.frames += 1;
-        crash::write(&self.file, frame)?;
-        crash::point();
+        failpoint::write(&self.file, frame)?;
+        failpoint::point();
         self.file.sync_data()
     }
 }
@@ -338,7 +338,7 @@ impl Found {
     /// Cuts off what a crash left of the last frame, and writes that nothing follows.
     pub(super) fn end(&self) -> io::Result<()> {
         let file = File::options().append(true).open(&self.path)?;
-        crash::point();
+        failpoint::point();
         file.set_len(self.len)?;
         Tail { file, frames: self.frames }.write(&mut [&no_notes()[..], &[END]].concat())
     }

@@ -4,8 +4,7 @@
 #![expect(missing_docs, missing_debug_implementations, reason = "for models")]
 
 use super::state::{Base, Core};
-use crate::raw::Expected;
-use crate::raw::mutant::mutant;
+use crate::tree::Expected;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;

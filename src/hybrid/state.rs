@@ -22,10 +22,9 @@
 use super::delta::{Change, Delta};
 use super::error::HybridError;
 use super::journal::Journal;
-use crate::gate::Gate;
-use crate::guard::{self, Pin, Swap};
-use crate::raw::mutant::mutant;
-use crate::raw::{Expected, Outcome};
+use crate::reclaim::{self, Pin, Swap};
+use crate::sync::striped_lock::StripedLock;
+use crate::tree::{Expected, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -80,8 +79,8 @@ struct Stripe {
 /// The state, and those who change it.
 pub(crate) struct Core<B> {
     state: Swap<State<B>>,
-    gate: Gate,
-    stripes: [Stripe; guard::STRIPES],
+    gate: StripedLock,
+    stripes: [Stripe; reclaim::STRIPES],
 }
 
 impl<B: Base> Core<B> {
@@ -89,7 +88,7 @@ impl<B: Base> Core<B> {
     pub(crate) fn new(base: B, keys: usize) -> Self {
         let core = Core {
             state: Swap::new(State { delta: Arc::new(Delta::new()), sealed: None, base }),
-            gate: Gate::new(),
+            gate: StripedLock::new(),
             stripes: std::array::from_fn(|_| Stripe::default()),
         };
         core.stripes[0].keys.store(keys, Relaxed);
@@ -99,7 +98,7 @@ impl<B: Base> Core<B> {
     /// Lends the state of now.
     #[inline]
     pub(crate) fn with<R>(&self, work: impl FnOnce(&State<B>) -> R) -> R {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         work(self.state.load(&pin))
     }
 
@@ -146,9 +145,9 @@ impl<B: Base> Core<B> {
         new: Change,
     ) -> Result<(Outcome<u64>, Option<(Arc<dyn Journal>, u64)>), HybridError> {
         // Pinned first, so that nothing of others is dropped while the stripe is held.
-        let pin = guard::pin_to_write();
+        let pin = reclaim::pin_to_write();
         let early = mutant!(StateLoadedEarly).then(|| self.state.load(&pin));
-        let locked = self.gate.lock(key);
+        let locked = self.gate.lock_key(key);
         let state = early.unwrap_or_else(|| self.state.load(&pin));
         let delta = &state.delta;
         let known = delta.get(key);
@@ -171,7 +170,7 @@ impl<B: Base> Core<B> {
             delta.forget(key)?;
         }
         let note = delta.journal().map(|journal| (Arc::clone(journal), journal.append(key, new)));
-        let stripe = &self.stripes[guard::stripe()];
+        let stripe = &self.stripes[reclaim::stripe()];
         if old.is_some() != new.is_some() {
             stripe.keys.fetch_add(if new.is_some() { 1 } else { usize::MAX }, Relaxed);
         }
@@ -182,7 +181,7 @@ impl<B: Base> Core<B> {
     /// Counts a write of this thread's stripe, and says whether it is one of so many.
     #[inline]
     pub(crate) fn is_nth_write(&self, of: usize) -> bool {
-        self.stripes[guard::stripe()].writes.fetch_add(1, Relaxed) % of == of - 1
+        self.stripes[reclaim::stripe()].writes.fetch_add(1, Relaxed) % of == of - 1
     }
 
     /// Seals the delta: from here on an empty one takes the changes. Nobody else seals or lands meanwhile, and no delta is sealed. Gives the sealed one.
@@ -192,8 +191,8 @@ impl<B: Base> Core<B> {
             fresh.log_to(journal);
         }
         let fresh = Arc::new(fresh);
-        let closed = if mutant!(GateNotClosed) { None } else { Some(self.gate.close()) };
-        let pin = guard::pin();
+        let closed = if mutant!(GateNotClosed) { None } else { Some(self.gate.lock_all()) };
+        let pin = reclaim::pin();
         let State { delta, base, .. } = self.state.load(&pin).clone_parts();
         let sealed = Arc::clone(&delta);
         self.state.replace(State { delta: fresh, sealed: Some(delta), base }, &pin);
@@ -203,7 +202,7 @@ impl<B: Base> Core<B> {
 
     /// Puts a base in the place of the sealed delta and the base below.
     pub(crate) fn land(&self, base: B) {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         self.replace(|state| State { base, sealed: None, ..state }, &pin);
     }
 
@@ -214,7 +213,7 @@ impl<B: Base> Core<B> {
     /// Lets go of the sealed delta before its changes are in the base, as models do that must fail.
     #[cfg(loom)]
     pub(crate) fn drop_sealed(&self) {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         self.replace(|state| State { sealed: None, ..state }, &pin);
     }
 }

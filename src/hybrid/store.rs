@@ -9,8 +9,8 @@ use super::options::HybridOptions;
 use super::scan::HybridRange;
 use super::state::Core;
 use super::stats::{HybridStats, HybridUsage};
-use crate::raw::{Expected, Outcome};
-use crate::{FrozenLayer, guard, key};
+use crate::tree::{Expected, Outcome};
+use crate::{FrozenLayer, key, reclaim};
 use parking_lot::Mutex;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
@@ -476,9 +476,9 @@ impl HybridStore {
     }
 
     /// Frees what can be freed: see [`ConcurrentArt::flush`](crate::ConcurrentArt::flush). Does not compact, and writes no file.
-    pub fn flush(&self) {
+    pub fn reclaim(&self) {
         self.shared.core.parts().delta.flush();
-        guard::flush();
+        reclaim::flush();
     }
 
     /// Sizes, and what compactions did.
@@ -545,7 +545,7 @@ impl Drop for HybridStore {
         // A value of another map that owns the store may be dropped by the store's own thread, or by that of a store whose owner this one's thread
         // is about to drop. Then the compaction comes to its end by itself; until then a folder is in use.
         if let Some(worker) =
-            self.worker.get_mut().take().filter(|worker| !is_own(worker) && !guard::is_locking())
+            self.worker.get_mut().take().filter(|worker| !is_own(worker) && !reclaim::is_locking())
         {
             let _ = worker.join();
         }

@@ -7,19 +7,21 @@
 
 #![forbid(unsafe_code)]
 
+mod ordered;
 mod records;
 mod sort;
 
+pub(crate) use ordered::ordered_parallel;
 pub(crate) use records::{Gathered, Pairs, Records, Text};
 
 use crate::MAX_KEY_LEN;
 use crate::concurrent::ConcurrentArt;
 use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::{FastArt, Sorted};
-use crate::raw::common_prefix;
 use crate::sharded::{Router, quantiles};
+use crate::tree::common_prefix;
 use crate::value::Value;
-use crate::waves::in_waves;
+
 use rayon::prelude::*;
 use records::AHEAD;
 use sort::Entry;
@@ -199,7 +201,7 @@ impl<'r, R> Plan<'r, R> {
         R: Records<V>,
     {
         let mut last: Vec<u8> = Vec::new();
-        in_waves(
+        ordered_parallel(
             parts,
             threads,
             |part| self.sorted(part),
@@ -245,7 +247,7 @@ impl<'r, R> Plan<'r, R> {
         R: Records<V>,
     {
         let mut sorted = Sorted::new();
-        self.visit(parts, threads, |key, shared, value| sorted.push_behind(key, shared, value))?;
+        self.visit(parts, threads, |key, shared, value| sorted.push_sharing(key, shared, value))?;
         sorted.finish()
     }
 }
@@ -311,7 +313,7 @@ impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)>
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::sharded::ShardedArt;

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::raw::prefetch;
+use crate::tree::prefetch;
 use crate::value::Value;
 use rayon::prelude::*;
 use std::io::BufRead;

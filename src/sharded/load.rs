@@ -6,9 +6,9 @@ use super::ShardedArt;
 use super::table::{Part, Shard, Table, quantiles};
 use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::FastArt;
-use crate::guard;
 use crate::load::{Gathered, Pairs, Plan, Records, Text, sample};
-use crate::raw::RawTree;
+use crate::reclaim;
+use crate::tree::RawTree;
 use crate::value::Value;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
             self.divide(&quantiles(&sample, self.target));
         }
         let parts: Vec<Part<V::Bits>> = {
-            let pin = guard::pin();
+            let pin = reclaim::pin();
             self.table.load(&pin).parts().to_vec()
         };
         let bounds: Vec<Arc<[u8]>> = parts[1..].iter().map(|(low, _)| Arc::clone(low)).collect();
@@ -124,7 +124,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
             // Of the others somebody else was faster.
             let result = self.put(built).into_iter().try_for_each(|map| Ok(self.insert_map(&map)?));
             // This thread may be idle for long, so it keeps none of the tables that were replaced.
-            guard::flush();
+            reclaim::flush();
             result
         })
     }
@@ -140,13 +140,14 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// Gives the map other boundaries, if it is still empty.
     fn divide(&self, bounds: &[Arc<[u8]>]) {
         let _admin = self.admin();
-        let pin = guard::pin_to_write();
+        let pin = reclaim::pin_to_write();
         let table = self.table.load(&pin);
         // Those given by the caller stay.
         if table.len() >= self.target || bounds.is_empty() {
             return;
         }
-        let _closed: Vec<_> = table.parts().iter().map(|(_, shard)| shard.gate.close()).collect();
+        let _closed: Vec<_> =
+            table.parts().iter().map(|(_, shard)| shard.gate.lock_all()).collect();
         if table.parts().iter().all(|(_, shard)| shard.tree.len() == 0) {
             let lows = std::iter::once(Arc::default()).chain(bounds.iter().cloned());
             self.table.replace(
@@ -159,8 +160,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// Puts maps in the places of their shards, where these are still there as they were, and empty; gives the others back.
     fn put(&self, built: Vec<Built<'_, V>>) -> Vec<FastArt<V>> {
         let _admin = self.admin();
-        let pin = guard::pin_to_write();
-        let _closed: Vec<_> = built.iter().map(|built| built.shard.gate.close()).collect();
+        let pin = reclaim::pin_to_write();
+        let _closed: Vec<_> = built.iter().map(|built| built.shard.gate.lock_all()).collect();
         let table = self.table.load(&pin);
         let (mut parts, mut left, mut changed) = (table.parts().to_vec(), Vec::new(), false);
         for Built { low, high, shard, map } in built {

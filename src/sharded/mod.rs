@@ -7,9 +7,9 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 mod load;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 mod parallel;
 mod pinned;
 mod router;
@@ -24,12 +24,12 @@ pub use traits::IntoIter;
 
 use crate::error::{BuildError, fail_build};
 use crate::fast::{FastArt, MemoryUsage, Sorted};
-use crate::guard::{self, Swap};
-use crate::raw::{RawTree, SharedTree, Usage};
+use crate::reclaim::{self, Swap};
 use crate::sync::RwLock;
+use crate::tree::{RawTree, SharedTree, Usage};
 use crate::value::Value;
 use crate::{MAX_KEY_LEN, key};
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 pub(crate) use router::Router;
 use split::Admin;
 use std::marker::PhantomData;
@@ -244,7 +244,7 @@ impl<V: Value> ShardedArt<V> {
 
     /// Adds up what `count` says of the shards.
     fn sum(&self, count: impl Fn(&Shard<V::Bits>) -> usize) -> usize {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         self.table.load(&pin).parts().iter().map(|(_, shard)| count(shard)).sum()
     }
 
@@ -284,7 +284,7 @@ impl<V: Value> ShardedArt<V> {
     /// assert_eq!(shards[1].start, b"b");
     /// ```
     pub fn shards(&self) -> Vec<ShardInfo> {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         let info = |(low, shard): &table::Part<V::Bits>| {
             let usage = shard.tree.usage();
             ShardInfo {
@@ -361,11 +361,11 @@ impl<V: Value> ShardedArt<V> {
     ///
     /// ```
     /// let map: memkv::ShardedArt = (0..10_000u64).map(|i| (i.to_be_bytes(), i)).collect();
-    /// map.flush();
+    /// map.reclaim();
     /// assert!(map.memory_usage().total() < 20 * map.len());
     /// ```
     pub fn memory_usage(&self) -> MemoryUsage {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         let (mut usage, mut own) = (Usage::default(), size_of::<Self>());
         for (low, shard) in self.table.load(&pin).parts() {
             let one = shard.tree.usage();
@@ -379,7 +379,7 @@ impl<V: Value> ShardedArt<V> {
                 + low.len()
                 + size_of::<u64>();
         }
-        MemoryUsage::of(usage, own, guard::pending())
+        MemoryUsage::of(usage, own, reclaim::pending())
     }
 
     /// Frees what this thread retired, and what others did, as far as no thread is still reading; and compacts: as
@@ -388,11 +388,11 @@ impl<V: Value> ShardedArt<V> {
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64)]);
     /// map.remove("a");
-    /// map.flush();
+    /// map.reclaim();
     /// ```
-    pub fn flush(&self) {
+    pub fn reclaim(&self) {
         let shards: Vec<Arc<Shard<V::Bits>>> = {
-            let pin = guard::pin();
+            let pin = reclaim::pin();
             self.table.load(&pin).parts().iter().map(|(_, shard)| Arc::clone(shard)).collect()
         };
         SharedTree::flush_all(&shards.iter().map(|shard| &shard.tree).collect::<Vec<_>>());
@@ -401,12 +401,12 @@ impl<V: Value> ShardedArt<V> {
     /// Says what is wrong with the map's structure, if anything is. For tests, while nobody changes it.
     #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         let table = self.table.load(&pin);
         table.check()?;
         for (i, (low, shard)) in table.parts().iter().enumerate() {
             shard.tree.check(&pin).map_err(|error| format!("shard {i}: {error}"))?;
-            let mut cursor = crate::raw::SharedCursor::new(&shard.tree);
+            let mut cursor = crate::tree::SharedCursor::new(&shard.tree);
             cursor.seek(&[], false);
             let mut seen = 0;
             while let Some((key, _)) = cursor.next() {

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Range, ShardedArt};
-use crate::guard;
+use crate::reclaim;
 use crate::value::Value;
 use rayon::prelude::*;
 use std::ops::Bound;
@@ -15,7 +15,7 @@ type Span = (Arc<[u8]>, Option<Arc<[u8]>>);
 impl<V: Value> ShardedArt<V> {
     /// The parts of the shards at this moment.
     fn spans(&self) -> Vec<Span> {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         let table = self.table.load(&pin);
         (0..table.len())
             .map(|i| {
@@ -28,9 +28,10 @@ impl<V: Value> ShardedArt<V> {
     }
 
     /// Keys that divide the map into so many ranges of about equal length, or fewer; between the shards at least.
+    #[cfg(feature = "storage")]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         let keys = self.len();
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         let mut bounds: Vec<Vec<u8>> = Vec::new();
         for (low, shard) in self.table.load(&pin).parts() {
             bounds.push(low.to_vec());

@@ -4,8 +4,8 @@
 
 use super::ShardedArt;
 use crate::concurrent::pinned::{Computed, Held, handle, operations};
-use crate::guard::{self, Pin};
-use crate::raw::{Expected, Outcome, SharedTree};
+use crate::reclaim::{self, Pin};
+use crate::tree::{Expected, Outcome, SharedTree};
 use crate::value::Value;
 
 /// Keys of a batch lookup under one table.
@@ -114,7 +114,7 @@ impl<V: Value> ShardedArt<V> {
         loop {
             let table = self.table.load(pin);
             let shard = table.shard(table.route(key));
-            let _inside = shard.gate.enter();
+            let _inside = shard.gate.read();
             if self.table.is(table, pin) || mutant!(WriterNotChecked) {
                 return work(&shard.tree, pin);
             }
@@ -149,22 +149,22 @@ impl<V: Value> ShardedArt<V> {
 
     #[inline]
     fn reading<R>(&self, key: &[u8], work: impl Fn(&SharedTree<V::Bits>, &Pin) -> R) -> R {
-        self.read_under(&guard::pin(), key, work)
+        self.read_under(&reclaim::pin(), key, work)
     }
 
     #[inline]
     fn writing<R>(&self, key: &[u8], work: impl FnOnce(&SharedTree<V::Bits>, &Pin) -> R) -> R {
-        let result = self.write_under(&guard::pin_to_write(), key, work);
+        let result = self.write_under(&reclaim::pin_to_write(), key, work);
         self.wrote();
         result
     }
 
     fn look_up<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<V>> {
-        self.look_up_by(keys, |work| work(&guard::pin()))
+        self.look_up_by(keys, |work| work(&reclaim::pin()))
     }
 
     fn pop(&self, last: bool) -> Option<(Vec<u8>, V)> {
-        self.pop_under(&guard::pin_to_write(), last)
+        self.pop_under(&reclaim::pin_to_write(), last)
     }
 }
 

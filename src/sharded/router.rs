@@ -9,7 +9,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::raw::common_prefix;
+use crate::tree::common_prefix;
 use std::ops::Range;
 use std::sync::Arc;
 

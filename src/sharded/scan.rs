@@ -11,9 +11,9 @@
 
 use super::ShardedArt;
 use super::table::Table;
-use crate::guard::{self, Pin};
 use crate::key;
-use crate::raw::SharedCursor;
+use crate::reclaim::{self, Pin};
+use crate::tree::SharedCursor;
 use crate::value::{Bits, Value};
 use std::fmt;
 use std::iter::FusedIterator;
@@ -194,7 +194,7 @@ impl<B: Bits> Scan<B> {
     fn fill<V: Value<Bits = B>>(&mut self, map: &ShardedArt<V>, back: bool) -> bool {
         self.settle();
         self.back = back;
-        let mut pin = guard::pin();
+        let mut pin = reclaim::pin();
         while !self.try_fill(map, back, &pin) {
             self.run.clear();
             pin.renew();

@@ -24,9 +24,9 @@ use super::ShardedArt;
 use super::scan::Run;
 use super::table::{Shard, Table, separator};
 use crate::error::{InsertError, fail};
-use crate::guard::{self, Noted, Pin};
-use crate::raw::{Expected, RawTree};
+use crate::reclaim::{self, Noted, Pin};
 use crate::sync::RwLockWriteGuard;
+use crate::tree::{Expected, RawTree};
 use crate::value::{Bits, Value};
 #[cfg(not(loom))]
 use std::cell::Cell;
@@ -69,7 +69,7 @@ struct Split<B: Bits> {
 /// Where a split ends.
 enum Until {
     /// The boundary is this key.
-    At(Vec<u8>),
+    PinnedTree(Vec<u8>),
     /// The new shard has as many keys, or as many as the old one.
     Has(usize),
 }
@@ -96,18 +96,18 @@ impl<V: Value> ShardedArt<V> {
     fn step(&self, split: &mut Split<V::Bits>) -> Result<bool, InsertError> {
         let Split { old, new, until, begun } = split;
         let (at, most) = match until {
-            Until::At(key) => (Some(&key[..]), STEP),
+            Until::PinnedTree(key) => (Some(&key[..]), STEP),
             Until::Has(count) => (None, STEP.min(count.saturating_sub(new.tree.len()))),
         };
-        let pin = guard::pin_to_write();
-        let _closed = (!mutant!(GateOpen)).then(|| old.gate.close());
+        let pin = reclaim::pin_to_write();
+        let _closed = (!mutant!(GateOpen)).then(|| old.gate.lock_all());
         let table = self.table.load(&pin);
         let Some(i) = table.position(old) else { return Ok(false) };
         if most == 0 || *begun && (i == 0 || !Arc::ptr_eq(table.shard(i - 1), new)) {
             return Ok(false);
         }
         // Until the table says otherwise, who asks for a key that is copied there asks the old shard; so nobody may pop it.
-        let _first = (*begun && i == 1 && !mutant!(FirstNotClosed)).then(|| new.gate.close());
+        let _first = (*begun && i == 1 && !mutant!(FirstNotClosed)).then(|| new.gate.lock_all());
         let low = table.low(i);
         if at.is_some_and(|at| at <= &low[..] || table.high(i).is_some_and(|high| high <= at)) {
             return Ok(false);
@@ -136,7 +136,7 @@ impl<V: Value> ShardedArt<V> {
         remove(&run, 0..run.len(), old, &pin);
         Ok(behind.is_some()
             && match until {
-                Until::At(_) => true,
+                Until::PinnedTree(_) => true,
                 Until::Has(count) => new.tree.len() < old.tree.len().min(*count),
             })
     }
@@ -160,9 +160,9 @@ impl<V: Value> ShardedArt<V> {
         }
         let _admin = self.admin();
         let mut split = {
-            let pin = guard::pin();
+            let pin = reclaim::pin();
             let table = self.table.load(&pin);
-            Split::of(table.shard(table.route(key)), Until::At(key.to_vec()))
+            Split::of(table.shard(table.route(key)), Until::PinnedTree(key.to_vec()))
         };
         while self.step(&mut split)? {}
         Ok(split.begun)
@@ -208,7 +208,7 @@ impl<V: Value> ShardedArt<V> {
     }
 
     fn overgrown(&self) -> Option<Split<V::Bits>> {
-        let pin = guard::pin();
+        let pin = reclaim::pin();
         let table = self.table.load(&pin);
         let lens = || table.parts().iter().map(|(_, shard)| shard.tree.len());
         let (i, most) = lens().enumerate().max_by_key(|&(_, len)| len)?;
@@ -241,7 +241,7 @@ impl<V: Value> ShardedArt<V> {
     #[cold]
     fn tend(&self) {
         LEFT.set(WRITES);
-        let _locking = guard::Locking::new();
+        let _locking = reclaim::Locking::new();
         if let Some(mut admin) = self.admin.try_write() {
             for _ in 0..STEPS {
                 // Without memory for it the shard stays as it is.
@@ -262,7 +262,7 @@ impl<V: Value> ShardedArt<V> {
         loop {
             let table = self.table.load(pin);
             let shard = table.shard(if last { table.len() - 1 } else { 0 });
-            let _inside = shard.gate.enter();
+            let _inside = shard.gate.read();
             if !self.table.is(table, pin) && !mutant!(WriterNotChecked) {
                 continue;
             }
@@ -284,7 +284,7 @@ impl<V: Value> ShardedArt<V> {
             let table = self.table.load(pin);
             let n = table.len();
             let shard = table.shard(if last { n - 1 } else { 0 });
-            let _closed = shard.gate.close();
+            let _closed = shard.gate.lock_all();
             if let Some(bits) = shard.tree.pop(pin, last, key).unwrap_or_else(|error| fail(error)) {
                 return Some(bits);
             }
@@ -300,9 +300,10 @@ impl<V: Value> ShardedArt<V> {
     /// Replaces every shard by an empty one, at one moment.
     pub(super) fn clear_all(&self) {
         let _admin = self.admin();
-        let pin = guard::pin_to_write();
+        let pin = reclaim::pin_to_write();
         let table = self.table.load(&pin);
-        let _closed: Vec<_> = table.parts().iter().map(|(_, shard)| shard.gate.close()).collect();
+        let _closed: Vec<_> =
+            table.parts().iter().map(|(_, shard)| shard.gate.lock_all()).collect();
         if mutant!(ClearedOneByOne) {
             table.parts().iter().rev().for_each(|(_, shard)| _ = shard.tree.clear(&pin, |_| ()));
         }

@@ -9,8 +9,8 @@
 #![forbid(unsafe_code)]
 
 use super::router::Router;
-use crate::gate::Gate;
-use crate::raw::{RawTree, SharedTree, common_prefix};
+use crate::sync::striped_lock::StripedLock;
+use crate::tree::{RawTree, SharedTree, common_prefix};
 use crate::value::Bits;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use std::sync::Arc;
 pub(super) struct Shard<B: Bits> {
     pub(super) tree: SharedTree<B>,
     /// Writers are inside while they change the tree.
-    pub(super) gate: Gate,
+    pub(super) gate: StripedLock,
 }
 
 impl<B: Bits> Shard<B> {
     pub(super) fn new(tree: RawTree<B>) -> Arc<Self> {
-        Arc::new(Shard { tree: SharedTree::new(tree), gate: Gate::new() })
+        Arc::new(Shard { tree: SharedTree::new(tree), gate: StripedLock::new() })
     }
 }
 

@@ -13,10 +13,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::frozen::bytes::{u32_at, u64_at};
 use crate::frozen::run::Run;
 use crate::frozen::symbols::{Coder, Encoder};
-use crate::raw::{LANES, checked_candidates, checked_sum};
+use crate::io::bytes::{u32_at, u64_at};
+use crate::tree::{LANES, checked_candidates, checked_sum};
 use std::cmp::Ordering;
 
 /// Keys of a block.

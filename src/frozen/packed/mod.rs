@@ -29,7 +29,7 @@ pub(crate) use block::BLOCK;
 pub(crate) use chunk::{PackedChunk, encode};
 pub(crate) use node::{Child, PADDING, Tree, TreeBuilder};
 
-use crate::raw::prefetch;
+use crate::tree::prefetch;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;

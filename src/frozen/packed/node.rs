@@ -13,8 +13,8 @@
 #![forbid(unsafe_code)]
 
 use super::prefetch_node;
-use crate::frozen::bytes::{u32_at, u64_at};
-use crate::raw::common_prefix;
+use crate::io::bytes::{u32_at, u64_at};
+use crate::tree::common_prefix;
 
 /// Children of a node, at most.
 pub(crate) const FANOUT: usize = 64;

@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::{ESCAPE, Symbol};
-use crate::frozen::bytes::{u64_at, u128_at};
-use crate::raw::common_prefix;
+use crate::io::bytes::{u64_at, u128_at};
+use crate::tree::common_prefix;
 use std::cmp::Ordering;
 
 /// What can read codes. Codes that stand for nothing, which only a damaged file has, end the string.

@@ -1,0 +1,29 @@
+//! Mapping a file into memory.
+
+use std::fs::File;
+use std::path::Path;
+
+/// A file mapped for reading.
+pub(crate) struct Mapping(memmap2::Mmap);
+
+impl Mapping {
+    #[inline(always)]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Mapping {
+    /// Maps a file; `None` if it is empty, so that there is nothing to map.
+    ///
+    /// # Safety
+    /// Nobody truncates the file or writes to it while it is mapped.
+    pub(crate) unsafe fn of(path: &Path) -> std::io::Result<Option<Self>> {
+        let opened = File::open(path)?;
+        if opened.metadata()?.len() == 0 {
+            return Ok(None);
+        }
+        // SAFETY: (M1) the caller promises that the file does not change while this lives.
+        Ok(Some(Mapping(unsafe { memmap2::Mmap::map(&opened) }?)))
+    }
+}

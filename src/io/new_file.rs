@@ -1,0 +1,93 @@
+//! Files that appear whole or not at all: written under another name, synced, then renamed.
+
+#![forbid(unsafe_code)]
+
+use crate::testing::failpoint;
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A file that takes its name only when it is complete: until then it has another one in the same folder.
+pub(crate) struct NewFile {
+    out: Option<BufWriter<File>>,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl NewFile {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = path
+            .file_name()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
+        loop {
+            let mut temporary = name.to_os_string();
+            temporary.push(format!(
+                ".{}-{}.tmp",
+                std::process::id(),
+                COUNT.fetch_add(1, Ordering::Relaxed)
+            ));
+            let temporary = path.with_file_name(temporary);
+            match File::options().write(true).create_new(true).open(&temporary) {
+                Ok(file) => {
+                    let out = Some(BufWriter::with_capacity(1 << 16, file));
+                    return Ok(NewFile { out, temporary, path: path.to_owned() });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.out {
+            Some(out) => failpoint::write(out, bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings everything to the disk, and gives the file its name.
+    pub(crate) fn commit(mut self) -> io::Result<()> {
+        if let Some(out) = self.out.take() {
+            let committed = out.into_inner().map_err(|error| error.into_error()).and_then(|file| {
+                failpoint::point();
+                file.sync_all()?;
+                drop(file);
+                failpoint::point();
+                fs::rename(&self.temporary, &self.path)
+            });
+            if let Err(error) = committed {
+                // It may be gone already, which is fine.
+                let _ = fs::remove_file(&self.temporary);
+                return Err(error);
+            }
+            sync_folder(&self.path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if self.out.take().is_some() {
+            // Nobody is left to tell.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Makes a file's or a folder's name last.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    failpoint::point();
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,537 @@
+//! The keys of a node, front-coded: of a leaf, its keys; of an inner node, its separators.
+//!
+//! ```text
+//!  narrow payload   lcp u8 × cap │ first u8 × cap │ len u8 × cap │ rest bytes │ to 16 bytes at least
+//!  wide payload     strip u32 │ lcp u32 × n │ len u32 × n │ first u8 × n │ rest bytes
+//! ```
+//!
+//! All of it is relative to the node's strip. Key `i` shares `lcp[i]` bytes with key `i - 1`; its suffix, what follows them, is `first[i]` and then
+//! `len[i]` bytes of the rest. Keys are distinct and ascend, so only the first can have an empty suffix, which a flag in the header says.
+//!
+//! A search keeps `m`, the bytes of the key matched so far. Keys that share more than `m` bytes with the one before differ
+//! from the key sought where that one did: skip them. One that shares less lies behind it: absent. Of those that share just `m`, the first
+//! whose first byte is at least the next byte sought decides. So no key is ever decoded, and a step is a vector compare over
+//! `lcp` and `first`.
+//!
+//! A node whose lengths do not fit a byte is wide and searched key by key.
+
+use crate::tree::edit::commit::SlotRef;
+use crate::tree::node::layout::{Info, Node, Slot, Usage};
+use crate::tree::node::simd;
+use crate::value::Bits;
+use std::collections::TryReserveError;
+
+/// Largest lcp of a narrow node; one less than a byte holds, so that a clamped `m` never equals one.
+pub(crate) const NARROW_LCP: usize = 254;
+/// Largest rest length of a narrow node.
+pub(crate) const NARROW_LEN: usize = 255;
+
+/// Cache lines of a node to ask for before it is searched: nearly all of it. A search reads a few places far apart, each found through the one before.
+pub(crate) const LINES: usize = 18;
+
+/// A node, its header read.
+#[derive(Clone, Copy)]
+pub(crate) struct NodeRef<'a> {
+    pub(crate) node: Node,
+    pub(crate) info: Info,
+    payload: &'a [u8],
+}
+
+/// Where an absent key would stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// The entry it would stand before.
+    pub(crate) at: usize,
+    /// Bytes it shares with the entry before that.
+    pub(crate) lcp: usize,
+    /// Bytes it shares with the entry at `at`, 0 where there is none.
+    pub(crate) next: usize,
+}
+
+/// One key's front coding.
+#[derive(Clone, Copy)]
+pub(crate) struct Coded<'a> {
+    pub(crate) lcp: usize,
+    /// `None` for the empty suffix.
+    pub(crate) first: Option<u8>,
+    pub(crate) rest: &'a [u8],
+}
+
+impl<'a> NodeRef<'a> {
+    /// # Safety
+    /// The node is live, published or written, for `'a` (N1, N5).
+    #[inline(always)]
+    pub(crate) unsafe fn new(node: Node) -> NodeRef<'a> {
+        // SAFETY: (N1, N5) by the caller.
+        unsafe {
+            let info = node.info();
+            NodeRef { node, info, payload: node.payload(info) }
+        }
+    }
+
+    /// Bytes that every key below has in common and that are left out here.
+    #[inline(always)]
+    pub(crate) fn strip(&self) -> usize {
+        if self.info.is_wide() { self.word(0) } else { self.info.narrow_strip() }
+    }
+
+    /// The slot of a child: `i` separators are at or before its keys.
+    #[inline(always)]
+    pub(crate) fn slot(&self, i: usize) -> &'a Slot {
+        debug_assert!(!self.info.is_leaf() && i <= self.count());
+        // SAFETY: (N1, N6) since `new`; there is a slot more than separators.
+        unsafe { self.node.slot(self.info, i) }
+    }
+
+    /// The slot of a child, with the lock of its owner.
+    #[inline(always)]
+    pub(crate) fn owned(&self, i: usize) -> SlotRef<'a> {
+        // SAFETY: (N1) since `new`.
+        SlotRef { parent_lock: Some(unsafe { self.node.lock() }), slot: self.slot(i) }
+    }
+
+    /// The position of the child that has `rest`, the key less the strip.
+    #[inline(always)]
+    pub(crate) fn child(&self, rest: &[u8]) -> usize {
+        match self.search(rest) {
+            Ok(separator) => separator + 1,
+            Err(gap) => gap.at,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self) -> usize {
+        self.info.count()
+    }
+
+    #[inline(always)]
+    fn word(&self, i: usize) -> usize {
+        u32::from_le_bytes(self.payload[4 * i..4 * i + 4].try_into().unwrap()) as usize
+    }
+
+    #[inline(always)]
+    pub(crate) fn lcp(&self, i: usize) -> usize {
+        if self.info.is_wide() { self.word(1 + i) } else { self.payload[i].into() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn len(&self, i: usize) -> usize {
+        if self.info.is_wide() {
+            self.word(1 + self.count() + i)
+        } else {
+            self.payload[2 * self.info.capacity() + i].into()
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn first(&self, i: usize) -> u8 {
+        self.payload
+            [if self.info.is_wide() { 4 + 8 * self.count() } else { self.info.capacity() } + i]
+    }
+
+    #[inline(always)]
+    fn rest_at(&self) -> usize {
+        if self.info.is_wide() { 4 + 9 * self.count() } else { 3 * self.info.capacity() }
+    }
+
+    /// Rest bytes of the entries before `i`.
+    pub(crate) fn offset(&self, i: usize) -> usize {
+        if self.info.is_wide() {
+            (0..i).map(|j| self.len(j)).sum()
+        } else {
+            simd::long_sum(self.payload, 2 * self.info.capacity(), i)
+        }
+    }
+
+    /// Where in the payload the rest of entry `i` begins, which is behind `offset` bytes of rest, and its length.
+    #[inline(always)]
+    pub(crate) fn rest_of(&self, i: usize, offset: usize) -> (usize, usize) {
+        (self.rest_at() + offset, self.len(i))
+    }
+
+    #[inline(always)]
+    pub(crate) fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The entries `from..to` of a narrow node: shared lengths, first bytes, lengths of the rest, and the rest.
+    pub(crate) fn arrays(&self, from: usize, to: usize) -> [&'a [u8]; 4] {
+        debug_assert!(!self.info.is_wide());
+        let cap = self.info.capacity();
+        let (begin, end) = (3 * cap + self.offset(from), 3 * cap + self.offset(to));
+        let array = |i: usize| &self.payload[i * cap + from..i * cap + to];
+        [array(0), array(1), array(2), &self.payload[begin..end]]
+    }
+
+    /// Writes the entries of a narrow node to another that has room for as many and for their rest.
+    ///
+    /// # Safety
+    /// The other is live (N1), of the shape `info` (N6), and nobody else's (N4).
+    pub(crate) unsafe fn copy_to(&self, node: Node, info: Info) {
+        let cap = info.capacity();
+        let [lcp, first, len, rest] = self.arrays(0, self.count());
+        debug_assert!(!info.is_wide() && lcp.len() <= cap && rest.len() <= info.rest());
+        // SAFETY: (N1, N4, N6) by the caller, and as there is room.
+        unsafe {
+            let to = node.payload_mut(info);
+            for (i, part) in [lcp, first, len, rest].into_iter().enumerate() {
+                to.add(i * cap).copy_from_nonoverlapping(part.as_ptr(), part.len());
+            }
+        }
+    }
+
+    /// Entry `i`, whose rest begins at `offset`.
+    #[inline(always)]
+    pub(crate) fn entry(&self, i: usize, offset: usize) -> Coded<'a> {
+        let (from, len) = self.rest_of(i, offset);
+        let empty = i == 0 && self.info.empty_first();
+        Coded {
+            lcp: self.lcp(i),
+            first: if empty { None } else { Some(self.first(i)) },
+            rest: &self.payload[from..from + len],
+        }
+    }
+
+    /// Writes key `i` behind the strip in `buf`, whose bytes before it are the stripped ones. O(i).
+    ///
+    /// From its end on: the bytes that an entry shares with the one before come from the nearest one before that shares fewer.
+    pub(crate) fn decode(&self, i: usize, buf: &mut Vec<u8>) -> Result<(), TryReserveError> {
+        let strip = self.strip();
+        let mut offset = self.offset(i);
+        let last = self.entry(i, offset);
+        // Where the part of the key ends that is still to be written.
+        let mut end = last.lcp + usize::from(last.first.is_some()) + last.rest.len();
+        buf.truncate(strip);
+        buf.try_reserve(end)?;
+        buf.resize(strip + end, 0);
+        let mut j = i;
+        while end > 0 {
+            let lcp = self.lcp(j);
+            if lcp < end {
+                let suffix = &mut buf[strip + lcp..strip + end];
+                suffix[0] = self.first(j);
+                let (from, _) = self.rest_of(j, offset);
+                suffix[1..].copy_from_slice(&self.payload[from..from + end - lcp - 1]);
+                end = lcp;
+            }
+            if end > 0 {
+                j -= 1;
+                offset -= self.len(j);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for a node's first cache lines.
+    #[inline(always)]
+    pub(crate) fn prefetch(node: Node, lines: usize) {
+        for line in 0..lines {
+            simd::prefetch(node.address().wrapping_add(64 * line));
+        }
+    }
+
+    /// Asks for the headers of all children, which are far apart.
+    pub(crate) fn prefetch_children(&self) {
+        for child in (0..=self.count()).filter_map(|i| self.slot(i).load().node()) {
+            NodeRef::prefetch(child, 1);
+        }
+    }
+
+    /// The entry of `key`, or where it would stand.
+    #[inline(always)]
+    pub(crate) fn search(&self, key: &[u8]) -> Result<usize, Gap> {
+        if key.is_empty() {
+            return if self.info.empty_first() {
+                Ok(0)
+            } else {
+                Err(Gap { at: 0, lcp: 0, next: 0 })
+            };
+        }
+        if self.info.is_wide() { self.search_wide(key) } else { self.search_narrow(key) }
+    }
+
+    #[inline(always)]
+    fn search_narrow(&self, key: &[u8]) -> Result<usize, Gap> {
+        let (n, cap) = (self.count(), self.info.capacity());
+        let items = self.node.address().wrapping_add(self.info.slots_at());
+        // The block of entries at hand, where their rest begins, and the bytes of the key matched.
+        let (mut block, mut begin, mut m) = (0, 3 * cap, 0);
+        let mut open = if self.info.empty_first() { !1 } else { !0 };
+        loop {
+            // `m` is below the key's length: where the key ends, the comparison below has decided.
+            let byte = key[m];
+            let mut hits;
+            loop {
+                hits = simd::candidates(self.payload, block, cap + block, m.min(0xFF) as u8, byte);
+                hits.any &= open;
+                if hits.any != 0 {
+                    break;
+                }
+                if block + simd::LANES >= n {
+                    return Err(Gap { at: n, lcp: m, next: 0 });
+                }
+                begin += simd::sum(self.payload, 2 * cap + block, simd::LANES);
+                block += simd::LANES;
+                open = !0;
+            }
+            let lane = hits.any.trailing_zeros() as usize;
+            let j = block + lane;
+            // The last of these is what the search is for; meanwhile its line comes in.
+            simd::prefetch(items.wrapping_add(8 * j));
+            if j >= n {
+                return Err(Gap { at: n, lcp: m, next: 0 });
+            }
+            if hits.exact >> lane & 1 == 0 {
+                return Err(Gap { at: j, lcp: m, next: usize::from(self.payload[j]) });
+            }
+            let from = begin + simd::sum(self.payload, 2 * cap + block, lane);
+            let len = usize::from(self.payload[2 * cap + j]);
+            m += 1;
+            let left = key.len() - m;
+            if len == left && simd::same_end(self.payload, from + len, key, len) {
+                return Ok(j);
+            }
+            let shared = self.compare(from, len, key, m);
+            if shared == left || (shared < len && key[m + shared] < self.payload[from + shared]) {
+                return Err(Gap { at: j, lcp: m - 1, next: m + shared });
+            }
+            m += shared;
+            // The entries behind `j`: none is left in a block whose last lane it was.
+            open = (!0 << lane) << 1;
+        }
+    }
+
+    /// How many of the `len` bytes of rest at `from` are equal to those of the key from `m` on.
+    #[inline(always)]
+    fn compare(&self, from: usize, len: usize, key: &[u8], m: usize) -> usize {
+        let most = len.min(key.len() - m);
+        if from + simd::CHUNK <= self.payload.len() && m + simd::CHUNK <= key.len() {
+            let shared = simd::shared(self.payload, from, key, m);
+            if shared < simd::CHUNK || most <= simd::CHUNK {
+                return shared.min(most);
+            }
+        }
+        simd::common_prefix(&self.payload[from..from + len], &key[m..])
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn search_wide(&self, key: &[u8]) -> Result<usize, Gap> {
+        let (mut offset, mut m) = (0, 0);
+        for i in 0..self.count() {
+            let entry = self.entry(i, offset);
+            offset += entry.rest.len();
+            let Some(first) = entry.first else { continue };
+            if entry.lcp > m {
+                continue;
+            }
+            if entry.lcp < m || first > key[m] {
+                return Err(Gap { at: i, lcp: m, next: entry.lcp });
+            }
+            if first == key[m] {
+                match compare(entry.rest, &key[m + 1..]) {
+                    Compared::Equal => return Ok(i),
+                    Compared::Before(c) => return Err(Gap { at: i, lcp: m, next: m + 1 + c }),
+                    Compared::Behind(c) => m += 1 + c,
+                }
+            }
+        }
+        Err(Gap { at: self.count(), lcp: m, next: 0 })
+    }
+
+    /// The shape of a copy with `key` inserted at `gap`, where it stays narrow.
+    #[inline(always)]
+    pub(crate) fn grown(&self, key: &[u8], gap: Gap) -> Option<Info> {
+        if self.info.is_wide()
+            || key.is_empty()
+            || gap.lcp > NARROW_LCP
+            || key.len() - gap.lcp - 1 > NARROW_LEN
+        {
+            return None;
+        }
+        let n = self.count();
+        let mut rest = self.offset(n) + key.len() - gap.lcp - 1;
+        if gap.at < n {
+            if gap.next > NARROW_LCP {
+                return None;
+            }
+            rest -= gap.next - self.lcp(gap.at);
+        }
+        (rest <= 0xFFFF && n < Info::MAX_COUNT).then(|| {
+            Info::narrow(
+                self.info.kind(),
+                n + 1,
+                n + 1,
+                rest,
+                self.info.narrow_strip(),
+                self.info.empty_first(),
+            )
+        })
+    }
+
+    /// A node of these keys and `key`, inserted at `gap`, of the shape that [`NodeRef::grown`] gave; `None`: no memory. Its values or slots
+    /// are still to be written.
+    #[inline(always)]
+    pub(crate) fn with<B: Bits>(
+        &self,
+        usage: &mut Usage,
+        info: Info,
+        key: &[u8],
+        gap: Gap,
+    ) -> Option<Node> {
+        let node = usage.alloc::<B>(info)?;
+        let (n, cap, at) = (self.count(), self.info.capacity(), gap.at);
+        // What the entry behind loses to its longer lcp.
+        let lost = if at < n { gap.next - self.lcp(at) } else { 0 };
+        let offset = simd::long_sum(self.payload, 2 * cap, at);
+        let rest = &key[gap.lcp + 1..];
+        // SAFETY: (N4, N5, N6) the new node is ours alone; `grown` summed up what is copied here.
+        unsafe {
+            let to = node.payload_mut(info);
+            let src = self.payload.as_ptr();
+            if cap == n {
+                // What is behind `at` in one array and before it in the next stays together.
+                copy_short(src, to, at);
+                for array in 0..2 {
+                    copy_short(src.add(array * n + at), to.add(array * (n + 1) + at + 1), n);
+                }
+                copy_short(src.add(2 * n + at), to.add(2 * n + at + 3), n - at);
+            } else {
+                for array in 0..3 {
+                    copy_short(src.add(array * cap), to.add(array * (n + 1)), at);
+                    copy_short(src.add(array * cap + at), to.add(array * (n + 1) + at + 1), n - at);
+                }
+            }
+            let new = |array: usize, i: usize| to.add(array * (n + 1) + i);
+            new(0, at).write(gap.lcp as u8);
+            new(1, at).write(key[gap.lcp]);
+            new(2, at).write(rest.len() as u8);
+            if lost > 0 {
+                new(0, at + 1).write(gap.next as u8);
+                new(1, at + 1).write(self.payload[3 * cap + offset + lost - 1]);
+                new(2, at + 1).write(self.payload[2 * cap + at] - lost as u8);
+            }
+            let (from, mut dst) = (src.add(3 * cap), to.add(3 * (n + 1)));
+            from.copy_to_nonoverlapping(dst, offset);
+            dst = dst.add(offset);
+            rest.as_ptr().copy_to_nonoverlapping(dst, rest.len());
+            dst = dst.add(rest.len());
+            let tail = info.rest() - offset - rest.len();
+            from.add(offset + lost).copy_to_nonoverlapping(dst, tail);
+        }
+        Some(node)
+    }
+
+    /// The shape of a copy without entry `at`, where it stays narrow.
+    pub(crate) fn shrunk(&self, at: usize) -> Option<Info> {
+        if self.info.is_wide() {
+            return None;
+        }
+        let n = self.count();
+        let empty_first = self.info.empty_first() && at != 0;
+        let (mut rest, gained) = (self.offset(n) - self.len(at), self.gained(at));
+        if at + 1 < n {
+            if self.len(at + 1) + gained > NARROW_LEN {
+                return None;
+            }
+            rest += gained;
+        }
+        Some(Info::narrow(
+            self.info.kind(),
+            n - 1,
+            n - 1,
+            rest,
+            self.info.narrow_strip(),
+            empty_first,
+        ))
+    }
+
+    /// Bytes by which the suffix of the entry behind `at` grows when `at` goes.
+    fn gained(&self, at: usize) -> usize {
+        if at + 1 < self.count() { self.lcp(at + 1).saturating_sub(self.lcp(at)) } else { 0 }
+    }
+
+    /// A leaf of these keys without entry `at`, of the shape that [`NodeRef::shrunk`] gave; `None`: no memory. Its values are still to be
+    /// written.
+    pub(crate) fn without<B: Bits>(
+        &self,
+        usage: &mut Usage,
+        info: Info,
+        at: usize,
+    ) -> Option<Node> {
+        let node = usage.alloc::<B>(info)?;
+        let (n, cap, gained) = (self.count(), self.info.capacity(), self.gained(at));
+        let offset = simd::long_sum(self.payload, 2 * cap, at);
+        let len = self.len(at);
+        // SAFETY: (N4, N5, N6) as in `with`; `shrunk` summed up what is copied here.
+        unsafe {
+            let to = node.payload_mut(info);
+            let new = |array: usize, i: usize| to.add(array * (n - 1) + i);
+            let src = self.payload.as_ptr();
+            for array in 0..3 {
+                copy_short(src.add(array * cap), new(array, 0), at);
+                copy_short(src.add(array * cap + at + 1), new(array, at), n - 1 - at);
+            }
+            let (from, mut dst) = (src.add(3 * cap), to.add(3 * (n - 1)));
+            from.copy_to_nonoverlapping(dst, offset);
+            dst = dst.add(offset);
+            let mut tail = offset + len;
+            if gained > 0 {
+                // The removed suffix begins with the bytes that the entry behind shared with it alone.
+                new(0, at).write(self.payload[at]);
+                new(1, at).write(self.payload[cap + at]);
+                new(2, at).write(self.payload[2 * cap + at + 1] + gained as u8);
+                from.add(offset).copy_to_nonoverlapping(dst, gained - 1);
+                dst.add(gained - 1).write(self.payload[cap + at + 1]);
+                dst = dst.add(gained);
+            }
+            let end = offset + len + info.rest() - offset - gained;
+            from.add(tail).copy_to_nonoverlapping(dst, end - tail);
+            tail = end;
+            debug_assert_eq!(tail, self.offset(n));
+        }
+        Some(node)
+    }
+}
+
+/// Copies a part of an array. For so few bytes a call costs more than the copy.
+///
+/// # Safety
+/// The caller may read `n` bytes at `from` and write as many at `to`; they do not overlap.
+#[inline(always)]
+unsafe fn copy_short(from: *const u8, to: *mut u8, n: usize) {
+    const WIDTH: usize = 16;
+    // SAFETY: (N6) by the caller; the last part ends where the bytes do.
+    unsafe {
+        if n < WIDTH {
+            return from.copy_to_nonoverlapping(to, n);
+        }
+        let mut i = 0;
+        while i + WIDTH < n {
+            from.add(i).copy_to_nonoverlapping(to.add(i), WIDTH);
+            i += WIDTH;
+        }
+        from.add(n - WIDTH).copy_to_nonoverlapping(to.add(n - WIDTH), WIDTH);
+    }
+}
+
+/// How a key's remainder stands to an entry's.
+enum Compared {
+    Equal,
+    /// The key sorts before the entry; they share this many bytes.
+    Before(usize),
+    /// The key sorts behind the entry; they share this many bytes.
+    Behind(usize),
+}
+
+#[inline(always)]
+fn compare(entry: &[u8], key: &[u8]) -> Compared {
+    let c = simd::common_prefix(entry, key);
+    if c == key.len() {
+        if c == entry.len() { Compared::Equal } else { Compared::Before(c) }
+    } else if c < entry.len() && key[c] < entry[c] {
+        Compared::Before(c)
+    } else {
+        Compared::Behind(c)
+    }
+}

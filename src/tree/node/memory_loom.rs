@@ -1,0 +1,210 @@
+//! A node for models: loom's atomics cannot be laid over raw bytes, so they stand in a struct of their own, and the payload in an
+//! `UnsafeCell` that tells loom of each access. Only the payload lies in the pool's cell, where it lies without loom.
+
+use super::{HEADER, Info, Kind, Slot};
+use crate::pool;
+use crate::tree::node::lock::Lock;
+use crate::value::Bits;
+use loom::alloc::Track;
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicPtr, AtomicU64};
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+pub(crate) type SlotPtr = *mut u8;
+pub(crate) type RawSlot = AtomicPtr<u8>;
+
+thread_local! {
+    /// Which nodes compaction moves.
+    static SPARSE: std::cell::Cell<Option<Kind>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `compact` so that it moves the leaves, or the inner nodes.
+pub(crate) fn with_sparse<R>(leaves: bool, compact: impl FnOnce() -> R) -> R {
+    SPARSE.set(Some(if leaves { Kind::Leaf } else { Kind::Inner }));
+    let result = compact();
+    SPARSE.set(None);
+    result
+}
+
+/// What a node consists of.
+struct Parts {
+    lock: Lock,
+    /// Not modelled: it is written and published together with the payload, which is. So it is not in the lock's word.
+    info: std::sync::atomic::AtomicU64,
+    slots: Box<[Slot]>,
+    /// Each value widened to a word.
+    values: Box<[AtomicU64]>,
+    /// The first byte of the cell.
+    payload: UnsafeCell<NonNull<u8>>,
+    /// Set where freed nodes are kept because of a mutant, so that a later use shows.
+    freed: std::cell::Cell<bool>,
+    /// Fails the model if a node is not freed.
+    track: std::cell::Cell<Option<Track<()>>>,
+}
+
+/// The address of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Node(NonNull<Parts>);
+
+impl Node {
+    pub(crate) fn from_ptr(ptr: NonNull<u8>) -> Node {
+        Node(ptr.cast())
+    }
+
+    pub(crate) fn as_ptr(self) -> *mut u8 {
+        self.0.as_ptr().cast()
+    }
+
+    /// Where the node begins, for a prefetch.
+    pub(crate) fn address(self) -> *const u8 {
+        self.as_ptr()
+    }
+
+    pub(crate) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
+        let cell = pool::alloc(bytes)?;
+        // What must be written is something else than zero before, so that it shows if it is not.
+        // SAFETY: (N4, N6) the cell has `bytes` bytes and is ours alone.
+        unsafe {
+            cell.ptr.as_ptr().write_bytes(0xEE, bytes);
+            cell.ptr.as_ptr().add(info.padding_at()).write_bytes(0, bytes - info.padding_at());
+        }
+        let parts = Box::new(Parts {
+            lock: Lock::new(0),
+            info: std::sync::atomic::AtomicU64::new(info.with_home(cell.home).0),
+            slots: (0..info.slots()).map(|_| Slot::empty()).collect(),
+            values: (0..info.values()).map(|_| AtomicU64::new(0)).collect(),
+            payload: UnsafeCell::new(cell.ptr),
+            freed: std::cell::Cell::new(false),
+            track: std::cell::Cell::new(Some(Track::new(()))),
+        });
+        Some((Node(NonNull::from(Box::leak(parts))), cell.size))
+    }
+
+    /// A model's pool has no pages: the model says which nodes had better move.
+    ///
+    /// # Safety
+    /// The node is live (N1).
+    pub(crate) unsafe fn is_sparse<B: Bits>(self) -> bool {
+        // SAFETY: (N1) by the caller.
+        SPARSE.get() == Some(Info(unsafe { self.info_word() }).kind())
+    }
+
+    pub(crate) unsafe fn free(self, info: Info, bytes: usize, _: bool) -> usize {
+        // SAFETY: (N2, P3) by the caller; `alloc` leaked the box and took the cell.
+        unsafe {
+            // A reader that should not be there any more meets this write, or is met by it.
+            let cell = self.parts().payload.with_mut(|cell| *cell);
+            if crate::testing::mutant::is_any() {
+                // The model is to find the error, not to run into it.
+                assert!(!self.parts().freed.replace(true), "a node is freed twice");
+                self.parts().track.take();
+                return pool::usable_size(cell, bytes, info.home());
+            }
+            drop(Box::from_raw(self.0.as_ptr()));
+            pool::free(cell, bytes, info.home())
+        }
+    }
+
+    unsafe fn parts<'a>(self) -> &'a Parts {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Bytes of the cell that the payload stands in.
+    ///
+    /// # Safety
+    /// The node is live (N1), and a node of `bytes` bytes.
+    pub(crate) unsafe fn cell_size(self, info: Info, bytes: usize) -> usize {
+        // SAFETY: (N1, P3) by the caller.
+        unsafe { self.parts().payload.with(|cell| pool::usable_size(*cell, bytes, info.home())) }
+    }
+
+    /// The info word, with the lock in it.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`.
+    pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
+        // SAFETY: (N1) by the caller.
+        unsafe { &self.parts().lock }
+    }
+
+    pub(crate) unsafe fn info_word(self) -> u64 {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.parts() }.info.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(crate) unsafe fn set_info_word(self, word: u64) {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.parts() }.info.store(word, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The plain bytes after the header.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`, and its payload has been written (N5).
+    pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
+        // SAFETY: (N1, N5, N6) by the caller.
+        unsafe {
+            assert!(
+                !self.parts().freed.get(),
+                "Causality violation: a node is read after it was freed"
+            );
+            let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER));
+            std::slice::from_raw_parts(at, info.payload_len())
+        }
+    }
+
+    /// Where to write the payload.
+    ///
+    /// # Safety
+    /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
+    pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
+        // SAFETY: (N1, N6) by the caller.
+        unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER)) }
+    }
+
+    /// The slot of a child.
+    ///
+    /// # Safety
+    /// The node is a live inner node (N1) for `'a` and has more than `i` slots (N6).
+    pub(crate) unsafe fn slot<'a>(self, _: Info, i: usize) -> &'a Slot {
+        // SAFETY: (N1) by the caller.
+        unsafe { &self.parts().slots[i] }
+    }
+
+    pub(crate) unsafe fn load_value<B: Bits>(self, _: Info, i: usize) -> B {
+        // SAFETY: (N1) by the caller.
+        B::of_word(unsafe { self.parts() }.values[i].load(if mutant!(ValueReadRelaxed) {
+            Relaxed
+        } else {
+            Acquire
+        }))
+    }
+
+    pub(crate) unsafe fn store_value<B: Bits>(self, _: Info, i: usize, value: B) {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.parts() }.values[i].store(value.to_word(), Release);
+    }
+
+    /// Copies values between two leaves: `to[j..j + n] = from[i..i + n]`.
+    ///
+    /// # Safety
+    /// Both are live leaves of `B` with room for these values (N1, N6), distinct, no value of `from` changes meanwhile (N3) and
+    /// nobody else can reach `to` (N4).
+    pub(crate) unsafe fn copy_values<B: Bits>(
+        from: Node,
+        fi: Info,
+        i: usize,
+        to: Node,
+        ti: Info,
+        j: usize,
+        n: usize,
+    ) {
+        for k in 0..n {
+            // SAFETY: (N1, N3, N4) by the caller.
+            unsafe { to.store_value::<B>(ti, j + k, from.load_value::<B>(fi, i + k)) };
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A node as raw bytes from the pool.
+
+use super::{HEADER, Info};
+use crate::pool;
+use crate::sync::point;
+use crate::tree::node::lock::Lock;
+use crate::value::Bits;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
+
+pub(crate) type SlotPtr = *mut u8;
+pub(crate) type RawSlot = AtomicPtr<u8>;
+
+/// The address of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Node(NonNull<u8>);
+
+impl Node {
+    pub(crate) fn from_ptr(ptr: NonNull<u8>) -> Node {
+        Node(ptr)
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_ptr(self) -> *mut u8 {
+        self.0.as_ptr()
+    }
+
+    /// Where the node's bytes begin, for a prefetch.
+    #[inline(always)]
+    pub(crate) fn address(self) -> *const u8 {
+        self.0.as_ptr()
+    }
+
+    pub(crate) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
+        let cell = pool::alloc(bytes)?;
+        let ptr = cell.ptr.as_ptr();
+        // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and slots are.
+        // SAFETY: (N4, N6) the cell has `bytes` bytes, is aligned for every field and is ours alone.
+        unsafe {
+            ptr.cast::<Lock>().write(Lock::new(info.with_home(cell.home).0));
+            let from = info.padding_at();
+            ptr.add(from)
+                .write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
+        }
+        Some((Node(cell.ptr), cell.size))
+    }
+
+    /// `late`: this thread may soon want such memory for a node of a shared tree.
+    pub(crate) unsafe fn free(self, info: Info, bytes: usize, late: bool) -> usize {
+        // SAFETY: (N2, P3) by the caller: pointer, home and size are those of the allocation.
+        unsafe {
+            if late {
+                pool::keep(self.0, bytes, info.home())
+            } else {
+                pool::free(self.0, bytes, info.home())
+            }
+        }
+    }
+
+    /// Bytes of the cell that the node stands in.
+    ///
+    /// # Safety
+    /// The node is live (N1), and a node of `bytes` bytes.
+    pub(crate) unsafe fn cell_size(self, info: Info, bytes: usize) -> usize {
+        // SAFETY: (N1, P3) by the caller.
+        unsafe { pool::usable_size(self.0, bytes, info.home()) }
+    }
+
+    /// Whether a copy of the node elsewhere would help memory to come back.
+    ///
+    /// # Safety
+    /// The node is live (N1), and a leaf of `B` if it is a leaf.
+    pub(crate) unsafe fn is_sparse<B: Bits>(self) -> bool {
+        // SAFETY: (N1) by the caller; the cell is the node's.
+        unsafe {
+            let info = self.info();
+            pool::is_sparse(self.0, info.size::<B>(), info.home())
+        }
+    }
+
+    /// The info word, with the lock in it.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`.
+    #[inline(always)]
+    pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
+        // SAFETY: (N1, N6) by the caller; `Lock` is a transparent atomic word, and the node begins with one.
+        unsafe { &*self.as_ptr().cast::<Lock>() }
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn info_word(self) -> u64 {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.lock() }.word()
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn set_info_word(self, word: u64) {
+        // SAFETY: (N1, N3) by the caller.
+        unsafe { self.lock() }.set_word(word);
+    }
+
+    /// The plain bytes after the header.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`, and its payload has been written (N5).
+    #[inline(always)]
+    pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
+        // SAFETY: (N1, N5, N6) by the caller.
+        unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER), info.payload_len()) }
+    }
+
+    /// Where to write the payload.
+    ///
+    /// # Safety
+    /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
+    #[inline(always)]
+    pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
+        // SAFETY: (N1, N6) by the caller.
+        unsafe { self.as_ptr().add(HEADER) }
+    }
+
+    /// The slot of a child.
+    ///
+    /// # Safety
+    /// The node is a live inner node (N1) for `'a` and has more than `i` slots (N6).
+    #[inline(always)]
+    pub(crate) unsafe fn slot<'a>(self, info: Info, i: usize) -> &'a super::Slot {
+        debug_assert!(i < info.slots());
+        // SAFETY: (N1, N6) by the caller; `Slot` is a transparent atomic pointer.
+        unsafe { &*self.as_ptr().add(info.slots_at()).cast::<super::Slot>().add(i) }
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn load_value<B: Bits>(self, info: Info, i: usize) -> B {
+        point();
+        // SAFETY: (N1, N6) by the caller.
+        unsafe {
+            let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
+            B::of_word(match B::SIZE {
+                0 => 0,
+                1 => AtomicU8::from_ptr(at).load(Acquire).into(),
+                2 => AtomicU16::from_ptr(at.cast()).load(Acquire).into(),
+                4 => AtomicU32::from_ptr(at.cast()).load(Acquire).into(),
+                _ => AtomicU64::from_ptr(at.cast()).load(Acquire),
+            })
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) unsafe fn store_value<B: Bits>(self, info: Info, i: usize, value: B) {
+        point();
+        let word = value.to_word();
+        // SAFETY: (N1, N6) by the caller.
+        unsafe {
+            let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
+            match B::SIZE {
+                0 => {}
+                1 => AtomicU8::from_ptr(at).store(word as u8, Release),
+                2 => AtomicU16::from_ptr(at.cast()).store(word as u16, Release),
+                4 => AtomicU32::from_ptr(at.cast()).store(word as u32, Release),
+                _ => AtomicU64::from_ptr(at.cast()).store(word, Release),
+            }
+        }
+    }
+
+    /// Copies values between two leaves: `to[j..j + n] = from[i..i + n]`.
+    ///
+    /// # Safety
+    /// Both are live leaves of `B` with room for these values (N1, N6), distinct, no value of `from` changes meanwhile (N3) and
+    /// nobody else can reach `to` (N4).
+    #[inline(always)]
+    pub(crate) unsafe fn copy_values<B: Bits>(
+        from: Node,
+        fi: Info,
+        i: usize,
+        to: Node,
+        ti: Info,
+        j: usize,
+        n: usize,
+    ) {
+        point();
+        debug_assert!(i + n <= fi.values() && j + n <= ti.values());
+        // SAFETY: (N1, N3, N4, N6) by the caller.
+        unsafe {
+            let src = from.as_ptr().add(fi.values_at::<B>() + i * B::SIZE);
+            let dst = to.as_ptr().add(ti.values_at::<B>() + j * B::SIZE);
+            std::ptr::copy_nonoverlapping(src, dst, n * B::SIZE);
+        }
+    }
+}

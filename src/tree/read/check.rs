@@ -1,0 +1,109 @@
+//! The invariants of a tree, checked node by node.
+
+use crate::tree::edit::path::Fences;
+use crate::tree::node::coding::NodeRef;
+use crate::tree::node::layout::{Child, Usage};
+use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree};
+use crate::value::Bits;
+
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            return Err(format!($($message)*));
+        }
+    };
+}
+
+impl<B: Bits> RawTree<B> {
+    /// Says what is wrong with the tree, if anything is: order and coding of every node, fences and strips, routes to every key, counts, sizes.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.check_counted(self.len, self.usage)
+    }
+
+    /// [`check`](Self::check) of a tree for which these were counted.
+    pub(crate) fn check_counted(&self, len: usize, counted: Usage) -> Result<(), String> {
+        let mut todo = vec![(self.root.load(), Fences::default(), 0)];
+        let (mut total, mut usage, mut depth) = (0, Usage::default(), None);
+        while let Some((child, fences, level)) = todo.pop() {
+            let (Child::Leaf(node) | Child::Inner(node)) = child else {
+                ensure!(level == 0 && len == 0, "empty child at level {level}");
+                continue;
+            };
+            // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+            let keys = unsafe { NodeRef::new(node) };
+            let all = Self::check_keys(&keys, &fences)?;
+            ensure!(keys.info.is_leaf() == matches!(child, Child::Leaf(_)), "wrong tag");
+            if let Child::Leaf(_) = child {
+                ensure!(*depth.get_or_insert(level) == level, "a leaf at level {level}");
+                total += keys.count();
+                usage.leaves += keys.info.size::<B>();
+                for (i, key) in all.iter().enumerate() {
+                    let found = self.find(key).map(|place| (place.node, place.index));
+                    ensure!(found == Some((node, i)), "{key:?} is not found where it is");
+                }
+            } else {
+                usage.inner += keys.info.size::<B>();
+                for i in 0..=all.len() {
+                    let low =
+                        i.checked_sub(1).map(|i| all[i].clone()).or_else(|| fences.low.clone());
+                    let high = all.get(i).cloned().or_else(|| fences.high.clone());
+                    todo.push((keys.slot(i).load(), Fences { low, high }, level + 1));
+                }
+            }
+        }
+        ensure!(total == len, "{total} keys, len {len}");
+        let filled = (counted.leaves - counted.slack_leaves, counted.inner - counted.slack_inner);
+        ensure!((usage.leaves, usage.inner) == filled, "{usage:?} found, {counted:?} counted");
+        Ok(())
+    }
+
+    /// The keys of a node, whole.
+    fn check_keys(keys: &NodeRef<'_>, fences: &Fences) -> Result<Vec<Vec<u8>>, String> {
+        let (n, strip) = (keys.count(), keys.strip());
+        ensure!(n > 0, "node without keys");
+        ensure!(
+            n <= if keys.info.is_leaf() { LEAF_COUNT } else { INNER_COUNT },
+            "node of {n} keys"
+        );
+        ensure!(strip <= fences.strip(), "strips {strip} bytes of {}", fences.strip());
+        let stripped = fences.low().unwrap_or_default()[..strip].to_vec();
+        let (mut offset, mut key, mut all) = (0, Vec::new(), Vec::<Vec<u8>>::new());
+        for i in 0..n {
+            let entry = keys.entry(i, offset);
+            offset += entry.rest.len();
+            ensure!(i > 0 || entry.lcp == 0, "first lcp {}", entry.lcp);
+            ensure!(entry.lcp <= key.len(), "lcp {} of {} bytes", entry.lcp, key.len());
+            let before = std::mem::take(&mut key);
+            key.extend_from_slice(&before[..entry.lcp]);
+            key.extend(entry.first);
+            key.extend_from_slice(entry.rest);
+            if i > 0 {
+                ensure!(before < key, "{before:?} then {key:?}");
+                ensure!(
+                    before.get(entry.lcp) != entry.first.as_ref(),
+                    "lcp {} too short",
+                    entry.lcp
+                );
+            }
+            ensure!(
+                keys.search(&key) == Ok(i),
+                "search of {key:?} gives {:?}, not {i}",
+                keys.search(&key)
+            );
+            let full = [&stripped[..], &key[..]].concat();
+            ensure!(
+                fences.low().is_none_or(|low| low <= &full[..]),
+                "{full:?} below {:?}",
+                fences.low()
+            );
+            ensure!(
+                fences.high().is_none_or(|high| &full[..] < high),
+                "{full:?} not below {:?}",
+                fences.high()
+            );
+            all.push(full);
+        }
+        ensure!(offset <= keys.info.rest(), "{offset} bytes in {}", keys.info.rest());
+        Ok(all)
+    }
+}

@@ -1,0 +1,96 @@
+//! Keys that divide a tree into ranges of about equal length: separators of inner nodes.
+
+use crate::reclaim;
+use crate::tree::node::coding::NodeRef;
+use crate::tree::node::layout::Child;
+use crate::tree::{RawTree, SharedTree};
+use crate::value::Bits;
+
+impl<B: Bits> RawTree<B> {
+    /// Ascending keys between which, before the first and behind the last there are about as many entries: fewer than `ranges` keys. As near as the tree's
+    /// levels allow, so it takes O(ranges) nodes.
+    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+        // The nodes of a level, each with the separator before it.
+        let mut level = vec![(self.root.load(), Vec::new())];
+        while level.len() < ranges
+            && level.iter().any(|(child, _)| matches!(child, Child::Inner(_)))
+        {
+            let mut below = Vec::new();
+            for (child, low) in level {
+                let Child::Inner(node) = child else {
+                    below.push((child, low));
+                    continue;
+                };
+                // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
+                let keys = unsafe { NodeRef::new(node) };
+                // All of the node's keys lie behind the separator before it, so what they share it begins with.
+                let separator = |i: usize| {
+                    let mut key = low[..keys.strip()].to_vec();
+                    if keys.decode(i, &mut key).is_err() {
+                        std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
+                    }
+                    key
+                };
+                let lows = (0..keys.count()).map(separator).collect::<Vec<_>>();
+                below.extend(
+                    std::iter::once(low)
+                        .chain(lows)
+                        .enumerate()
+                        .map(|(i, low)| (keys.slot(i).load(), low)),
+                );
+            }
+            level = below;
+        }
+        let (count, ranges) = (level.len(), ranges.clamp(1, level.len()));
+        (1..ranges).map(|i| std::mem::take(&mut level[i * count / ranges].1)).collect()
+    }
+}
+
+impl<B: Bits> SharedTree<B> {
+    /// [`RawTree::bounds`] of a moment.
+    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+        self.read(&reclaim::pin()).bounds(ranges)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::RawCursor;
+    use crate::tree::tests::{long, middling, short};
+
+    #[test]
+    fn bounds_divide_into_ranges_of_about_equal_length() {
+        for (key, n) in [
+            (short as fn(usize) -> Vec<u8>, 20_000),
+            (middling, 3000),
+            (long, 700),
+            (|i| i.to_be_bytes().to_vec(), 50_000),
+        ] {
+            let mut tree = RawTree::<u64>::new();
+            assert!(tree.bounds(0).is_empty() && tree.bounds(9).is_empty());
+            let n = if cfg!(miri) { n / 20 } else { n };
+            (0..n).for_each(|i| _ = tree.insert(&key(i), i as u64).unwrap());
+            let shared = SharedTree::new(tree.try_clone().unwrap());
+            let len = tree.len();
+            for ranges in [0, 1, 2, 3, 10, 100, usize::MAX] {
+                let bounds = tree.bounds(ranges);
+                assert!(bounds.is_sorted_by(|a, b| a < b));
+                assert!(bounds.len() < ranges.max(1));
+                assert_eq!(bounds, shared.bounds(ranges));
+                assert!(cfg!(miri) || ranges > 10 || bounds.len() + 1 == ranges.max(1));
+                let (mut counts, mut cursor) = (vec![0; bounds.len() + 1], RawCursor::new(&tree));
+                cursor.seek_first();
+                while let Some((key, _)) = cursor.next() {
+                    counts[bounds.partition_point(|bound| &bound[..] <= key)] += 1;
+                }
+                assert!(
+                    cfg!(miri)
+                        || ranges > 10
+                        || counts.iter().all(|&count| count <= 4 * len / ranges.max(1)),
+                    "{ranges}: {counts:?}"
+                );
+            }
+        }
+    }
+}

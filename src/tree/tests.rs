@@ -1,0 +1,335 @@
+//! Tests of the tree that look inside: which paths were taken, and what is left when memory runs out.
+
+use crate::InsertError;
+use crate::pool;
+use crate::testing::coverage::{Event, taken};
+use crate::tree::{Builder, RawCursor, RawTree, common_prefix};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included};
+
+type Tree = RawTree<u64>;
+
+/// Runs `work`, which must take every one of these paths.
+fn takes(events: &[Event], work: impl FnOnce()) {
+    let before = taken();
+    work();
+    let after = taken();
+    let missed: Vec<_> =
+        events.iter().filter(|event| after.get(event) == before.get(event)).collect();
+    assert!(missed.is_empty(), "not taken: {missed:?}");
+}
+
+/// The numbers below `n`, strewn: `step` is a prime that does not divide `n`.
+pub(crate) fn strewn(n: usize, step: usize) -> impl Iterator<Item = usize> {
+    (0..n).map(move |i| i * step % n)
+}
+
+/// A key with no neighbour that it shares much with, so that separators are short.
+pub(crate) fn short(i: usize) -> Vec<u8> {
+    let head = (i as u32).wrapping_mul(2_654_435_761).to_be_bytes();
+    [&head[..], &[b'-'; 240]].concat()
+}
+
+/// Twelve keys to a group, which is more than a leaf takes: most separators are long, and all nodes narrow.
+pub(crate) fn middling(i: usize) -> Vec<u8> {
+    [&[(i / 12) as u8; 100][..], &[(i % 12) as u8], &[b'-'; 140]].concat()
+}
+
+/// Three keys to a group, which share all of a long prefix: separators are alternately short and long, and every leaf has one key.
+pub(crate) fn long(i: usize) -> Vec<u8> {
+    [&[(i / 3) as u8; 2000][..], &[(i % 3) as u8]].concat()
+}
+
+fn insert(tree: &mut Tree, key: &[u8], value: usize) {
+    tree.insert(key, value as u64).unwrap();
+    tree.check().unwrap();
+}
+
+fn remove(tree: &mut Tree, key: &[u8]) {
+    assert!(tree.remove(key).unwrap().is_some());
+    tree.check().unwrap();
+}
+
+fn contents(tree: &Tree) -> Vec<(Vec<u8>, u64)> {
+    let mut cursor = RawCursor::new(tree);
+    cursor.seek_first();
+    let mut all = Vec::new();
+    while let Some((key, value)) = cursor.next() {
+        all.push((key.to_vec(), value));
+    }
+    all
+}
+
+#[test]
+fn nodes_split_and_merge() {
+    use Event::{InnerMerge, InnerSplit, LeafSplit, Merge, RootCollapse, RootSplit};
+    takes(&[LeafSplit, RootSplit, InnerSplit, Merge, InnerMerge, RootCollapse], || {
+        let mut tree = Tree::new();
+        let n = 2000;
+        for i in strewn(n, 7) {
+            tree.insert(&short(i), i as u64).unwrap();
+            if i % 16 == 0 {
+                tree.check().unwrap();
+            }
+        }
+        for i in strewn(n, 11) {
+            assert_eq!(tree.remove(&short(i)).unwrap(), Some(i as u64));
+            if i % 16 == 0 {
+                tree.check().unwrap();
+            }
+        }
+        assert_eq!((tree.len(), tree.usage()), (0, crate::tree::Usage::default()));
+    });
+}
+
+#[test]
+fn inner_nodes_borrow_where_separators_are_long() {
+    use Event::{
+        InnerBorrow, InnerMerge, InnerSplit, LeafDropped, LeafSplit, RootCollapse, RootSplit, Wide,
+        WideInner,
+    };
+    takes(
+        &[
+            LeafSplit,
+            InnerSplit,
+            RootSplit,
+            Wide,
+            WideInner,
+            LeafDropped,
+            InnerMerge,
+            InnerBorrow,
+            RootCollapse,
+        ],
+        || {
+            let n = 90;
+            for step in [1, 7, 11, 13, 17] {
+                let mut tree = Tree::new();
+                strewn(n, 7).for_each(|i| insert(&mut tree, &long(i), i));
+                strewn(n, step).for_each(|i| remove(&mut tree, &long(i)));
+            }
+        },
+    );
+}
+
+#[test]
+fn ascending_keys_take_the_tail() {
+    use Event::{Appended, LeafSplit, LopsidedSplit, TailClosed, TailOpened};
+    takes(&[TailOpened, Appended, TailClosed, LeafSplit, LopsidedSplit], || {
+        let mut tree = Tree::new();
+        (0..600usize).for_each(|i| insert(&mut tree, &i.to_be_bytes(), i));
+        remove(&mut tree, &599usize.to_be_bytes());
+    });
+}
+
+#[test]
+fn what_is_no_append_closes_the_tail() {
+    let open = || {
+        let mut tree = Tree::new();
+        (0..40usize).for_each(|i| insert(&mut tree, &[b'k', i as u8, 7], i));
+        assert!(tree.tail.is_open());
+        tree
+    };
+    // Before the last key, over it, one it begins with, and in front of all.
+    for key in [&[b'k', 38, 9][..], &[b'k', 39, 7], &[b'k', 39], b"a"] {
+        let mut tree = open();
+        insert(&mut tree, key, 1000);
+        assert_eq!(tree.get(key), Some(1000));
+        assert!(!tree.tail.is_open());
+    }
+    // Behind it, but of another shape than a narrow leaf takes: a rest and a common prefix that are too long.
+    for tail in [vec![0; 300], vec![0; 5000]] {
+        let mut tree = open();
+        let key = [&[b'k', 40][..], &tail].concat();
+        insert(&mut tree, &key, 1);
+        insert(&mut tree, &[&key[..], b"more"].concat(), 2);
+        assert_eq!(tree.len(), 42);
+    }
+    // A range that is removed, and one key.
+    let mut tree = open();
+    assert_eq!(tree.remove_between(Included(&[b'k', 10]), Excluded(&[b'k', 20])).unwrap(), 10);
+    tree.check().unwrap();
+    let mut tree = open();
+    assert_eq!(tree.remove(b"absent").unwrap(), None);
+    tree.check().unwrap();
+}
+
+#[test]
+fn a_copy_of_a_tree_with_an_open_tail_is_whole() {
+    let mut tree = Tree::new();
+    (0..40u8).for_each(|i| insert(&mut tree, &[i], i.into()));
+    let mut copy = tree.try_clone().unwrap();
+    copy.check().unwrap();
+    assert_eq!(contents(&copy), contents(&tree));
+    // Both grow on their own.
+    (40..90u8).for_each(|i| insert(&mut copy, &[i], i.into()));
+    (40..60u8).for_each(|i| insert(&mut tree, &[i, 1], i.into()));
+    (0..40u8).for_each(|i| remove(&mut copy, &[i]));
+    assert_eq!((copy.len(), tree.len()), (50, 60));
+}
+
+#[test]
+fn a_tree_with_an_open_tail_may_move() {
+    let mut tree = Tree::new();
+    for i in 0..20u8 {
+        tree.insert(&[i, 1], i.into()).unwrap();
+    }
+    assert!(tree.tail.is_open());
+    let mut moved = Box::new(tree);
+    insert(&mut moved, &[0], 100);
+    assert_eq!(moved.get(&[0]), Some(100));
+    assert_eq!(moved.get(&[19, 1]), Some(19));
+}
+
+/// Single cuts off the front of a long leaf, eight times: the leaf that is opened is over the limit.
+#[test]
+fn a_tail_opens_with_room_for_the_keys_of_a_long_leaf() {
+    let long = vec![b'p'; 250];
+    let mut keys: BTreeSet<Vec<u8>> = (0..8).map(|i| [&long[..4 * i], b"a"].concat()).collect();
+    keys.extend((0..133u8).map(|i| [&long[..], &[i]].concat()));
+    let mut tree = built(&keys).unwrap();
+    (200..=255u8).for_each(|i| insert(&mut tree, &[&long[..], &[i]].concat(), 8));
+    assert_eq!(tree.len(), keys.len() + 56);
+}
+
+fn built<'a>(
+    keys: impl IntoIterator<Item = &'a Vec<u8>>,
+) -> Result<Tree, crate::tree::edit::decoded::Failed> {
+    let mut builder = Builder::new();
+    for (i, key) in keys.into_iter().enumerate() {
+        let shared = common_prefix(builder.last(), key);
+        builder.push(key, shared, i as u64)?;
+    }
+    builder.finish()
+}
+
+#[test]
+fn pages_and_slabs_go_back() {
+    if cfg!(any(miri, memkv_plain_alloc)) {
+        return;
+    }
+    takes(&[Event::PageDrained, Event::SlabFreed], || {
+        // Other tests' nodes may stand in the same slabs, so it may take some rounds.
+        for _ in 0..100 {
+            let mut tree = Tree::new();
+            // Well over what comes from the global allocator directly.
+            (0..30_000).for_each(|i| _ = tree.insert(&short(i), 0).unwrap());
+            (0..30_000).for_each(|i| assert!(tree.remove(&short(i)).unwrap().is_some()));
+            assert_eq!(tree.usage(), crate::tree::Usage::default());
+            crate::reclaim::flush();
+            if taken().contains_key(&Event::SlabFreed) {
+                break;
+            }
+        }
+    });
+}
+
+/// Does a step over and over, one allocation later failing each time, until it works; what fails must change nothing.
+fn with_failures<R>(
+    tree: &mut Tree,
+    from: u64,
+    step: impl Fn(&mut Tree) -> Result<R, InsertError>,
+) -> (R, u64) {
+    let mut failures = 0;
+    for n in from.. {
+        let (before, usage, open) = (contents(tree), tree.usage(), tree.tail.is_open());
+        pool::fail_after(Some(n));
+        let result = step(tree);
+        pool::fail_after(None);
+        tree.check().unwrap();
+        match result {
+            Ok(done) => return (done, failures),
+            Err(InsertError::OutOfMemory { .. }) => failures += 1,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(contents(tree) == before, "a failed step changed the tree");
+        // A tail is closed for good, whatever comes of the step.
+        assert!(open || tree.usage() == usage, "{:?}, not {usage:?}", tree.usage());
+    }
+    unreachable!()
+}
+
+/// Inserts and removes keys so that each step fails a few times first.
+fn fails_cleanly(
+    keys: impl Fn() -> Box<dyn Iterator<Item = Vec<u8>>>,
+    order: impl Fn(usize) -> usize,
+) {
+    let (mut tree, mut model, mut failures) = (Tree::new(), BTreeMap::new(), 0);
+    for (i, key) in keys().enumerate() {
+        // Where a failure is passed over, as it is when a tail is closed, those behind it have their turn with other keys.
+        let (old, n) =
+            with_failures(&mut tree, 1 + i as u64 % 3, |tree| tree.insert(&key, i as u64));
+        assert_eq!(old, model.insert(key, i as u64));
+        failures += n;
+    }
+    assert!(contents(&tree).into_iter().eq(model.clone()));
+    assert!(failures > 0);
+    failures = 0;
+    let all: Vec<_> = model.keys().cloned().collect();
+    for i in 0..all.len() {
+        let key = &all[order(i) % all.len()];
+        let (old, n) = with_failures(&mut tree, 1 + i as u64 % 4, |tree| tree.remove(key));
+        assert_eq!(old, model.remove(key));
+        failures += n;
+    }
+    assert!(failures > 0);
+    assert!(contents(&tree).into_iter().eq(model));
+}
+
+#[test]
+fn failed_allocations_change_nothing() {
+    use Event::{InnerMerge, InnerSplit, LeafSplit, Merge, RootSplit};
+    takes(&[LeafSplit, RootSplit, InnerSplit, Merge, InnerMerge], || {
+        fails_cleanly(|| Box::new(strewn(400, 7).map(middling)), |i| i * 13);
+    });
+}
+
+#[test]
+fn failed_allocations_change_nothing_in_wide_nodes() {
+    use Event::{InnerBorrow, InnerMerge, LeafDropped, RootCollapse, WideInner};
+    takes(&[LeafDropped, WideInner, InnerMerge, InnerBorrow, RootCollapse], || {
+        for step in [1, 7, 13] {
+            fails_cleanly(|| Box::new(strewn(60, 7).map(long)), |i| i * step);
+        }
+    });
+}
+
+#[test]
+fn failed_allocations_change_nothing_behind_the_tail() {
+    use Event::{Appended, LopsidedSplit, TailClosed, TailOpened};
+    takes(&[TailOpened, Appended, TailClosed, LopsidedSplit], || {
+        // Ascending keys, and every so often one that is not.
+        let keys = || (0..600u32).map(|i| if i % 89 == 88 { (i / 2) << 8 | 1 } else { i << 8 });
+        fails_cleanly(|| Box::new(keys().map(|i| i.to_be_bytes().to_vec())), |i| i);
+    });
+}
+
+#[test]
+fn failed_allocations_undo_a_bulk_load_and_a_copy() {
+    let sets: [BTreeSet<Vec<u8>>; 2] =
+        [(0..3000).map(short).collect(), (0..60).map(long).collect()];
+    for keys in sets {
+        let mut failures = 0;
+        let tree = loop {
+            pool::fail_after(Some(failures + 1));
+            let result = built(&keys);
+            pool::fail_after(None);
+            match result {
+                Ok(tree) => break tree,
+                Err(failed) => assert!(failed.0 > 0),
+            }
+            failures += 1;
+        };
+        tree.check().unwrap();
+        assert!(contents(&tree).into_iter().map(|(key, _)| key).eq(keys));
+        // One failure for every node, and as many for the copy.
+        let nodes = failures;
+        for n in 1..=nodes {
+            pool::fail_after(Some(n));
+            assert!(tree.try_clone().is_err());
+            pool::fail_after(None);
+        }
+        let copy = tree.try_clone().unwrap();
+        copy.check().unwrap();
+        assert!(nodes > 20 && contents(&copy) == contents(&tree));
+    }
+}
