@@ -1,4 +1,4 @@
-//! The place of a key, looked up once.
+//! Entries: a key that is looked up once.
 
 use super::ArenaArt;
 use crate::error::fail;
@@ -27,13 +27,6 @@ pub struct VacantEntry<'a, K: AsRef<[u8]>, T> {
 }
 
 impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
-    pub(super) fn new(map: &'a mut ArenaArt<T>, key: K) -> Self {
-        match map.index.get(&key) {
-            Some(slot) => Entry::Occupied(OccupiedEntry { map, key, slot }),
-            None => Entry::Vacant(VacantEntry { map, key }),
-        }
-    }
-
     /// Returns the key of the entry.
     pub fn key(&self) -> &K {
         match self {
@@ -202,5 +195,23 @@ impl<K: AsRef<[u8]>, T: fmt::Debug> fmt::Debug for OccupiedEntry<'_, K, T> {
 impl<K: AsRef<[u8]>, T> fmt::Debug for VacantEntry<'_, K, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VacantEntry(\"{}\")", self.key.as_ref().escape_ascii())
+    }
+}
+
+impl<T> ArenaArt<T> {
+    /// Returns the entry of `key`, occupied or vacant.
+    ///
+    /// ```
+    /// let mut map = memkv::ArenaArt::<String>::new();
+    /// for word in ["a", "b", "a"] {
+    ///     map.entry(word).or_default().push_str(word);
+    /// }
+    /// assert_eq!(map["a"], "aa");
+    /// ```
+    pub fn entry<K: AsRef<[u8]>>(&mut self, key: K) -> Entry<'_, K, T> {
+        match self.index.get(&key) {
+            Some(slot) => Entry::Occupied(OccupiedEntry { map: self, key, slot }),
+            None => Entry::Vacant(VacantEntry { map: self, key }),
+        }
     }
 }

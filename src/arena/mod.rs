@@ -252,19 +252,6 @@ impl<T> ArenaArt<T> {
         self.index.get(key).map(|slot| self.values.get_mut(slot))
     }
 
-    /// Returns the entry of `key`, occupied or vacant.
-    ///
-    /// ```
-    /// let mut map = memkv::ArenaArt::<String>::new();
-    /// for word in ["a", "b", "a"] {
-    ///     map.entry(word).or_default().push_str(word);
-    /// }
-    /// assert_eq!(map["a"], "aa");
-    /// ```
-    pub fn entry<K: AsRef<[u8]>>(&mut self, key: K) -> Entry<'_, K, T> {
-        Entry::new(self, key)
-    }
-
     /// Removes `key`, and returns its value.
     ///
     /// # Panics

@@ -156,18 +156,6 @@ impl<V: Value> ConcurrentArt<V> {
         self.tree.bounds(ranges)
     }
 
-    /// Returns a handle that pins this thread once for several calls.
-    ///
-    /// ```
-    /// let map = memkv::ConcurrentArt::new();
-    /// let pinned = map.pin();
-    /// pinned.insert("a", 1u64);
-    /// assert_eq!(pinned.get("a"), Some(1));
-    /// ```
-    pub fn pin(&self) -> Pinned<'_, V> {
-        Pinned::new(self)
-    }
-
     /// Returns the number of keys, which is exact while no thread changes the map.
     ///
     /// # Complexity

@@ -63,9 +63,17 @@ pub struct Pinned<'m, V: Value> {
     held: Held,
 }
 
-impl<'m, V: Value> Pinned<'m, V> {
-    pub(super) fn new(map: &'m ConcurrentArt<V>) -> Self {
-        Pinned { map, held: Held::new() }
+impl<V: Value> ConcurrentArt<V> {
+    /// Returns a handle that pins this thread once for several calls.
+    ///
+    /// ```
+    /// let map = memkv::ConcurrentArt::new();
+    /// let pinned = map.pin();
+    /// pinned.insert("a", 1u64);
+    /// assert_eq!(pinned.get("a"), Some(1));
+    /// ```
+    pub fn pin(&self) -> Pinned<'_, V> {
+        Pinned { map: self, held: Held::new() }
     }
 }
 

@@ -23,7 +23,7 @@ pub use set::FastSet;
 pub(crate) use sorted::Sorted;
 pub use usage::MemoryUsage;
 
-use crate::error::{BuildError, InsertError, fail};
+use crate::error::{InsertError, fail};
 use crate::key;
 use crate::tree::{Builder, RawCursor, RawTree, common_prefix};
 use crate::value::Value;
@@ -422,26 +422,6 @@ impl<V: Value> FastArt<V> {
         from.count_to(&mut to)
     }
 
-    /// Removes all keys for which `keep` returns `false`.
-    ///
-    /// Keys are visited in ascending order, and `keep` may change the values. If it panics, the map
-    /// is intact, with some of the keys removed.
-    ///
-    /// # Complexity
-    /// O(keys), and one removal for each key that goes.
-    ///
-    /// ```
-    /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
-    /// map.retain(|_, value| *value > 1);
-    /// assert_eq!(map.len(), 1);
-    /// ```
-    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut V) -> bool) {
-        let mut walk = Retain::new();
-        while walk.note(self, &mut keep) {
-            walk.noted().for_each(|key| _ = self.remove(key));
-        }
-    }
-
     /// Removes the keys in a range, and returns how many there were.
     ///
     /// # Complexity
@@ -523,28 +503,6 @@ impl<V: Value> FastArt<V> {
             }
         }
         other.clear();
-    }
-
-    /// Builds a map bottom-up from strictly ascending keys.
-    ///
-    /// Its leaves are full, so it is smaller than a map filled by [`insert`](Self::insert).
-    /// Building is several times faster, too.
-    ///
-    /// # Errors
-    /// Returns an error for the first key that is not greater than the one before it, is over the
-    /// limit, or cannot be allocated.
-    ///
-    /// ```
-    /// let map = memkv::FastArt::from_sorted([("a", 1u64), ("b", 2)])?;
-    /// assert_eq!(map.get("b"), Some(2));
-    /// # Ok::<(), memkv::BuildError>(())
-    /// ```
-    pub fn from_sorted<K: AsRef<[u8]>>(
-        pairs: impl IntoIterator<Item = (K, V)>,
-    ) -> Result<Self, BuildError> {
-        let mut sorted = Sorted::new();
-        pairs.into_iter().try_for_each(|(key, value)| sorted.push(key.as_ref(), value))?;
-        sorted.finish()
     }
 
     /// Builds a map of the keys from a cursor's position on.

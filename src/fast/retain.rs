@@ -62,3 +62,25 @@ impl Retain {
         self.ends.iter().map(move |&end| &self.bytes[std::mem::replace(&mut start, end)..end])
     }
 }
+
+impl<V: Value> FastArt<V> {
+    /// Removes all keys for which `keep` returns `false`.
+    ///
+    /// Keys are visited in ascending order, and `keep` may change the values. If it panics, the map
+    /// is intact, with some of the keys removed.
+    ///
+    /// # Complexity
+    /// O(keys), and one removal for each key that goes.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
+    /// map.retain(|_, value| *value > 1);
+    /// assert_eq!(map.len(), 1);
+    /// ```
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut V) -> bool) {
+        let mut walk = Retain::new();
+        while walk.note(self, &mut keep) {
+            walk.noted().for_each(|key| _ = self.remove(key));
+        }
+    }
+}

@@ -45,3 +45,27 @@ impl<V: Value> Sorted<V> {
         Ok(FastArt::of(self.builder.finish().map_err(InsertError::from)?))
     }
 }
+
+impl<V: Value> FastArt<V> {
+    /// Builds a map bottom-up from strictly ascending keys.
+    ///
+    /// Its leaves are full, so it is smaller than a map filled by [`insert`](Self::insert).
+    /// Building is several times faster, too.
+    ///
+    /// # Errors
+    /// Returns an error for the first key that is not greater than the one before it, is over the
+    /// limit, or cannot be allocated.
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from_sorted([("a", 1u64), ("b", 2)])?;
+    /// assert_eq!(map.get("b"), Some(2));
+    /// # Ok::<(), memkv::BuildError>(())
+    /// ```
+    pub fn from_sorted<K: AsRef<[u8]>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, BuildError> {
+        let mut sorted = Sorted::new();
+        pairs.into_iter().try_for_each(|(key, value)| sorted.push(key.as_ref(), value))?;
+        sorted.finish()
+    }
+}

@@ -100,18 +100,6 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         ConcurrentArenaArt { tree: ValueTree::new() }
     }
 
-    /// Returns a handle that pins this thread once, and returns values as plain references.
-    ///
-    /// ```
-    /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
-    /// let pinned = map.pin();
-    /// let (a, b) = (pinned.get("a"), pinned.get("b"));
-    /// assert_eq!((a, b), (Some(&"x"), Some(&"y")));
-    /// ```
-    pub fn pin(&self) -> Pinned<'_, T> {
-        Pinned::new(self)
-    }
-
     /// Returns a clone of the value of `key`.
     ///
     /// ```

@@ -68,11 +68,21 @@ pub struct Pinned<'m, T: Send + Sync + 'static> {
     pin: Pin,
 }
 
-impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
-    pub(super) fn new(map: &'m ConcurrentArenaArt<T>) -> Self {
-        Pinned { map, pin: reclaim::pin_to_write() }
+impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
+    /// Returns a handle that pins this thread once, and returns values as plain references.
+    ///
+    /// ```
+    /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
+    /// let pinned = map.pin();
+    /// let (a, b) = (pinned.get("a"), pinned.get("b"));
+    /// assert_eq!((a, b), (Some(&"x"), Some(&"y")));
+    /// ```
+    pub fn pin(&self) -> Pinned<'_, T> {
+        Pinned { map: self, pin: reclaim::pin_to_write() }
     }
+}
 
+impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
     /// Returns the values of many keys, in the order of `keys`.
     ///
     /// The lookups of a batch are interleaved so that their cache misses overlap. Each lookup is
