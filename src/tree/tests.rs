@@ -193,7 +193,7 @@ fn a_tail_opens_with_room_for_the_keys_of_a_long_leaf() {
 
 fn built<'a>(
     keys: impl IntoIterator<Item = &'a Vec<u8>>,
-) -> Result<Tree, crate::tree::edit::decoded::Failed> {
+) -> Result<Tree, crate::tree::edit::pending::Failed> {
     let mut builder = Builder::new();
     for (i, key) in keys.into_iter().enumerate() {
         let shared = common_prefix(builder.last(), key);

@@ -4,7 +4,7 @@
 //! written behind the others in place, and where there is no room for it the leaf is split as any other. Whatever else changes the tree closes
 //! the tail first: the leaf is copied to its exact size. An open leaf is an ordinary leaf with more capacity than entries; readers need not know.
 
-use crate::tree::edit::decoded::Failed;
+use crate::tree::edit::pending::Failed;
 use crate::tree::node::coding::{NARROW_LCP, NARROW_LEN, NodeRef};
 use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node, Slot};
 use crate::tree::node::simd;

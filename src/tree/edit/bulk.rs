@@ -6,8 +6,9 @@
 
 use crate::pool;
 use crate::tree::edit::clear::free_all;
-use crate::tree::edit::decoded::{DecodedKeys, Failed, NewNodes};
-use crate::tree::edit::path::{copy, strip};
+use crate::tree::edit::decoded::DecodedKeys;
+use crate::tree::edit::path::strip;
+use crate::tree::edit::pending::{Failed, NewNodes, copy};
 use crate::tree::node::layout::{Child, Usage};
 use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree, SLOT};
 use crate::value::Bits;

@@ -2,7 +2,7 @@
 
 use crate::tree::RawTree;
 use crate::tree::edit::append::Tail;
-use crate::tree::edit::decoded::Failed;
+use crate::tree::edit::pending::Failed;
 use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::{Child, Info, Node, Slot, Usage};
 use crate::value::Bits;

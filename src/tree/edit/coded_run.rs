@@ -8,8 +8,8 @@
 //! shared lengths less what the new node strips more. So a leaf is split, or merged with another, for the price of a few copies. What does
 //! not fit a narrow node is left to a run, which can do everything.
 
-use crate::tree::edit::decoded::{Failed, NewNodes, Sequence};
-use crate::tree::edit::path::copy;
+use crate::tree::edit::decoded::Sequence;
+use crate::tree::edit::pending::{Failed, NewNodes, copy};
 use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
 use crate::tree::node::layout::{Info, Kind, Node};
 use crate::tree::node::simd;

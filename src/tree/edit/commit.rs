@@ -13,106 +13,12 @@
 //! One step of the plan is one level of the tree. Its old nodes, one or two neighbours, hold a sequence of children or values; the new
 //! nodes hold the same, but for some items that others take the place of.
 
-use crate::tree::edit::decoded::{Failed, NewNodes};
+use crate::tree::edit::mode::{Mode, Stop};
+use crate::tree::edit::pending::NewNodes;
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::{Child, Info, Node, Slot, Usage};
-use crate::tree::node::lock::Lock;
+use crate::tree::node::layout::{Child, Info, Node, Usage};
+use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
-use std::collections::TryReserveError;
-
-/// Why an operation did not come to its end. The tree is as before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Stop {
-    /// There was no memory.
-    Failed(Failed),
-    /// Another thread changed what the operation was to change: begin again.
-    Conflict,
-}
-
-impl From<Failed> for Stop {
-    fn from(failed: Failed) -> Stop {
-        Stop::Failed(failed)
-    }
-}
-
-impl From<TryReserveError> for Stop {
-    fn from(error: TryReserveError) -> Stop {
-        Stop::Failed(error.into())
-    }
-}
-
-impl From<Stop> for crate::InsertError {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Failed(failed) => failed.into(),
-            // Whoever shares a tree begins again, and whoever owns it meets no one.
-            Stop::Conflict => unreachable!("a conflict is not reported"),
-        }
-    }
-}
-
-/// How the nodes of a tree are locked and given back.
-pub(crate) trait Mode: Copy {
-    /// Waits for the lock of a slot that led to `child`; `false`: it leads elsewhere, or its owner is replaced.
-    fn lock(self, anchor: SlotRef<'_>, child: Child) -> bool;
-    /// Waits for the lock of a node that is to be replaced, as above.
-    ///
-    /// # Safety
-    /// The node is live (N1), for this and the next two.
-    unsafe fn lock_old(self, node: Node) -> bool;
-    /// # Safety
-    /// As above.
-    unsafe fn unlock_old(self, node: Node);
-    /// Unlocks a node for good: it is not part of the tree any more.
-    ///
-    /// # Safety
-    /// As above.
-    unsafe fn retire(self, node: Node);
-    /// Gives a node back.
-    ///
-    /// # Safety
-    /// It came from `Usage::alloc` with this `B`, no slot reached from the root leads to it, and it is given back once (N2).
-    unsafe fn give_back<B: Bits>(self, usage: &mut Usage, node: Node);
-}
-
-/// The mode of a tree that one owner has to himself: nothing is locked, and nodes are freed at once.
-#[derive(Clone, Copy)]
-pub(crate) struct Alone;
-
-impl Mode for Alone {
-    #[inline(always)]
-    fn lock(self, _: SlotRef<'_>, _: Child) -> bool {
-        true
-    }
-    #[inline(always)]
-    unsafe fn lock_old(self, _: Node) -> bool {
-        true
-    }
-    #[inline(always)]
-    unsafe fn unlock_old(self, _: Node) {}
-    #[inline(always)]
-    unsafe fn retire(self, _: Node) {}
-    #[inline(always)]
-    unsafe fn give_back<B: Bits>(self, usage: &mut Usage, node: Node) {
-        // SAFETY: (N2) by the caller.
-        unsafe { usage.free::<B>(node) }
-    }
-}
-
-/// A slot, and the lock of the node that it is in. The root's is in none.
-#[derive(Clone, Copy)]
-pub(crate) struct SlotRef<'a> {
-    pub(crate) parent_lock: Option<&'a Lock>,
-    pub(crate) slot: &'a Slot,
-}
-
-impl<'a> SlotRef<'a> {
-    /// A tree's root.
-    #[inline(always)]
-    pub(crate) fn root(slot: &'a Slot) -> Self {
-        SlotRef { parent_lock: None, slot }
-    }
-}
 
 /// What happens at one level of the tree.
 ///

@@ -2,70 +2,12 @@
 //!
 //! Every buffer is reserved before it is filled, so that only making a run can fail, not using it.
 
-use crate::tree::edit::path::copy;
+use crate::tree::edit::pending::{Failed, NewNodes, copy};
 use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
-use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node, Usage};
+use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node};
 use crate::tree::node::simd;
 use crate::value::Bits;
 use std::collections::TryReserveError;
-
-/// Nodes made by an operation that may still fail: freed when dropped, unless the operation keeps them.
-pub(crate) struct NewNodes<'u, B: Bits> {
-    pub(crate) usage: &'u mut Usage,
-    nodes: Vec<Node>,
-    _bits: std::marker::PhantomData<B>,
-}
-
-impl<'u, B: Bits> NewNodes<'u, B> {
-    /// Room to note `nodes` nodes.
-    pub(crate) fn new(usage: &'u mut Usage, nodes: usize) -> Result<Self, TryReserveError> {
-        let mut list = Vec::new();
-        list.try_reserve_exact(nodes)?;
-        Ok(NewNodes { usage, nodes: list, _bits: std::marker::PhantomData })
-    }
-
-    pub(crate) fn alloc(&mut self, info: Info) -> Result<Node, Failed> {
-        let node = self.usage.alloc::<B>(info).ok_or(Failed(info.size::<B>()))?;
-        self.nodes.push(node);
-        Ok(node)
-    }
-
-    /// Notes a node that was made elsewhere; there is room to.
-    pub(crate) fn note(&mut self, node: Node) {
-        self.nodes.push(node);
-    }
-
-    /// The nodes are published: they stay.
-    pub(crate) fn publish(&mut self) {
-        self.nodes.clear();
-    }
-}
-
-impl<B: Bits> Drop for NewNodes<'_, B> {
-    fn drop(&mut self) {
-        for node in self.nodes.drain(..) {
-            // SAFETY: (N2) the nodes were never published.
-            unsafe { self.usage.free::<B>(node) };
-        }
-    }
-}
-
-/// An allocation of this many bytes failed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Failed(pub(crate) usize);
-
-impl From<TryReserveError> for Failed {
-    fn from(_: TryReserveError) -> Failed {
-        // The error does not say how much was asked for.
-        Failed(0)
-    }
-}
-
-impl From<Failed> for crate::InsertError {
-    fn from(failed: Failed) -> Self {
-        crate::InsertError::OutOfMemory { bytes: failed.0 }
-    }
-}
 
 /// Sorted keys that nodes are to be made of.
 pub(crate) trait Sequence {

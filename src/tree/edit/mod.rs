@@ -13,6 +13,8 @@ pub(crate) mod coded_run;
 pub(crate) mod commit;
 pub(crate) mod decoded;
 pub(crate) mod insert;
+pub(crate) mod mode;
 pub(crate) mod path;
+pub(crate) mod pending;
 pub(crate) mod relocate;
 pub(crate) mod remove;

@@ -3,11 +3,11 @@
 //! A node's fences are the separators to its left and right, from whichever node above has them. All its keys lie between, so they begin
 //! with what the fences share: that is what the node may strip, and a key that is led there begins with it too.
 
-use crate::tree::edit::commit::SlotRef;
-use crate::tree::edit::decoded::Failed;
+use crate::tree::edit::pending::{Failed, copy};
 use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::Child;
 use crate::tree::node::simd;
+use crate::tree::node::slot::SlotRef;
 
 /// An inner node on the way.
 pub(crate) struct Level<'a> {
@@ -47,13 +47,6 @@ impl Fences {
     pub(crate) fn strip(&self) -> usize {
         strip(self.low(), self.high())
     }
-}
-
-pub(crate) fn copy(bytes: &[u8]) -> Result<Vec<u8>, Failed> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len())?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
 }
 
 impl<'a> Level<'a> {

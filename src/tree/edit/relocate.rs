@@ -7,10 +7,12 @@
 use crate::pool;
 use crate::tree::RawTree;
 use crate::tree::edit::clear::copy_keys;
-use crate::tree::edit::commit::{Alone, Mode, SlotRef, Stop, replace_inner, replace_leaf};
-use crate::tree::edit::decoded::Failed;
+use crate::tree::edit::commit::{replace_inner, replace_leaf};
+use crate::tree::edit::mode::{Alone, Mode, Stop};
+use crate::tree::edit::pending::Failed;
 use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::{Child, Usage};
+use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
 
 /// Bytes below which a tree is too small for it.

@@ -2,13 +2,14 @@
 
 use crate::InsertError;
 use crate::tree::edit::coded_run::Parts;
-use crate::tree::edit::commit::{
-    Alone, LevelEdit, Mode, SlotRef, Stop, commit, commit_new, replace_leaf,
-};
-use crate::tree::edit::decoded::{DecodedKeys, Failed, NewNodes, Sequence, Split};
-use crate::tree::edit::path::{Level, copy, locate};
+use crate::tree::edit::commit::{LevelEdit, commit, commit_new, replace_leaf};
+use crate::tree::edit::decoded::{DecodedKeys, Sequence, Split};
+use crate::tree::edit::mode::{Alone, Mode, Stop};
+use crate::tree::edit::path::{Level, locate};
+use crate::tree::edit::pending::{Failed, NewNodes, copy};
 use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Kind, Node};
+use crate::tree::node::slot::SlotRef;
 use crate::tree::{
     INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT, Usage,
 };

@@ -5,9 +5,9 @@
 
 use crate::pool;
 use crate::reclaim;
-use crate::tree::edit::commit::Stop;
-use crate::tree::edit::decoded::Failed;
-use crate::tree::edit::path::{Level, copy, locate};
+use crate::tree::edit::mode::Stop;
+use crate::tree::edit::path::{Level, locate};
+use crate::tree::edit::pending::{Failed, copy};
 use crate::tree::edit::relocate::{VISITS, is_idle, relocate};
 use crate::tree::node::layout::Usage;
 use crate::tree::shared::{Shared, SharedTree};
