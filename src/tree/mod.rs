@@ -43,7 +43,7 @@ pub use values::Ref;
 pub(crate) use values::{Change, Drain, PinnedTree, ValueCursor, ValueRef, ValueTree};
 
 use crate::value::Bits;
-use edit::append::Tail;
+use edit::append_mode::AppendMode;
 use node::layout::Slot;
 
 /// Bytes that a leaf may take before it is split, all in all.
@@ -65,7 +65,7 @@ pub(crate) struct RawTree<B: Bits> {
     root: Slot,
     len: usize,
     usage: Usage,
-    tail: Tail,
+    append_mode: AppendMode,
     /// The most bytes of leaves since the last compaction.
     most: usize,
     _bits: std::marker::PhantomData<B>,
@@ -82,7 +82,7 @@ impl<B: Bits> RawTree<B> {
             root: Slot::empty(),
             len: 0,
             usage: Usage::default(),
-            tail: Tail::new(),
+            append_mode: AppendMode::new(),
             most: 0,
             _bits: std::marker::PhantomData,
         }
@@ -98,6 +98,6 @@ impl<B: Bits> RawTree<B> {
 
     /// Bytes on the heap besides nodes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.tail.heap_bytes()
+        self.append_mode.heap_bytes()
     }
 }

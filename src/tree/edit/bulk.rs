@@ -8,7 +8,7 @@ use crate::pool;
 use crate::tree::edit::clear::free_all;
 use crate::tree::edit::decoded::DecodedKeys;
 use crate::tree::edit::path::strip;
-use crate::tree::edit::pending::{Failed, NewNodes, copy};
+use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::layout::{Child, Usage};
 use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree, SLOT};
 use crate::value::Bits;
@@ -124,7 +124,7 @@ impl<B: Bits> Builder<B> {
             self.run.entry_cost(n, if n == 0 { known.min(key.len()) } else { shared }, B::SIZE);
         if n > 0 && (self.size > FULL || n == LEAF_COUNT) {
             let at = cut_leaf(&self.run, self.low.as_deref());
-            let high = copy(self.run.separator(at))?;
+            let high = try_copy(self.run.separator(at))?;
             self.emit(at, Some(high))?;
         }
         Ok(true)
@@ -189,7 +189,7 @@ impl<B: Bits> Builder<B> {
                 (1, n - 1),
                 level.size - level.run.entry_cost(n - 1, level.run.lcp(n - 1), SLOT),
             );
-            let high = copy(level.run.key(at))?;
+            let high = try_copy(level.run.key(at))?;
             let strip = strip(level.low.as_deref(), Some(&high));
             let mut made = NewNodes::<B>::new(&mut self.usage, 1)?;
             let node = level.run.inner(&mut made, level.first, 0, at, strip)?;

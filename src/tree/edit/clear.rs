@@ -1,7 +1,7 @@
 //! Giving a whole tree back, and copying one, node by node and without recursion.
 
 use crate::tree::RawTree;
-use crate::tree::edit::append::Tail;
+use crate::tree::edit::append_mode::AppendMode;
 use crate::tree::edit::pending::Failed;
 use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::{Child, Info, Node, Slot, Usage};
@@ -10,7 +10,7 @@ use crate::value::Bits;
 impl<B: Bits> RawTree<B> {
     /// Removes everything.
     pub(crate) fn clear(&mut self) {
-        self.tail = Tail::new();
+        self.append_mode = AppendMode::new();
         self.len = 0;
         let root = self.root.load();
         self.root.store(Child::Empty);

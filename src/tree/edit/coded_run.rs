@@ -9,7 +9,7 @@
 //! not fit a narrow node is left to a run, which can do everything.
 
 use crate::tree::edit::decoded::Sequence;
-use crate::tree::edit::pending::{Failed, NewNodes, copy};
+use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
 use crate::tree::node::layout::{Info, Kind, Node};
 use crate::tree::node::simd;
@@ -62,7 +62,7 @@ impl<'a> Parts<'a> {
         lcp: usize,
     ) -> Result<(), Failed> {
         if from < to {
-            let mut lead = copy(&stripped[..keys.strip()])?;
+            let mut lead = try_copy(&stripped[..keys.strip()])?;
             keys.decode(from, &mut lead)?;
             self.parts.push(Part { lead, lcp, keys: *keys, from: from + 1, to });
         }
@@ -97,7 +97,7 @@ impl<'a> Parts<'a> {
         }
         let strip = keys.strip();
         self.push(keys, stripped, 0, gap.at, 0)?;
-        let mut lead = copy(&stripped[..strip])?;
+        let mut lead = try_copy(&stripped[..strip])?;
         lead.try_reserve_exact(key.len())?;
         lead.extend_from_slice(key);
         let lcp = if gap.at == 0 { 0 } else { strip + gap.lcp };
@@ -120,9 +120,9 @@ impl<'a> Parts<'a> {
     fn key(&self, i: usize) -> Result<Vec<u8>, Failed> {
         let (part, i) = self.find(i);
         if i == 0 {
-            return copy(&part.lead);
+            return try_copy(&part.lead);
         }
-        let mut key = copy(&part.lead[..part.keys.strip()])?;
+        let mut key = try_copy(&part.lead[..part.keys.strip()])?;
         part.keys.decode(part.from + i - 1, &mut key)?;
         Ok(key)
     }

@@ -2,7 +2,7 @@
 //!
 //! Every buffer is reserved before it is filled, so that only making a run can fail, not using it.
 
-use crate::tree::edit::pending::{Failed, NewNodes, copy};
+use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
 use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node};
 use crate::tree::node::simd;
@@ -343,7 +343,7 @@ impl Sequence for DecodedKeys<()> {
     }
 
     fn separator(&self, i: usize) -> Result<Vec<u8>, Failed> {
-        copy(self.separator(i))
+        try_copy(self.separator(i))
     }
 
     fn node<B: Bits>(

@@ -1,13 +1,13 @@
 //! Insertion: a new leaf in the old one's place; past the size limit two, and a separator for the node above.
 
 use crate::InsertError;
-use crate::tree::edit::append::{APPENDS, Append};
+use crate::tree::edit::append::Append;
 use crate::tree::edit::coded_run::Parts;
 use crate::tree::edit::commit::{LevelEdit, commit_new, replace_leaf};
 use crate::tree::edit::decoded::{DecodedKeys, Sequence, Split};
 use crate::tree::edit::mode::{Alone, Mode, Stop};
 use crate::tree::edit::path::{self, Fences, Level, locate};
-use crate::tree::edit::pending::{Failed, NewNodes, copy};
+use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::coding::{Gap, LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Kind, Node};
 use crate::tree::node::slot::SlotRef;
@@ -24,34 +24,29 @@ impl<B: Bits> RawTree<B> {
             return Err(InsertError::KeyTooLong { len: key.len() });
         }
         let mut open = None;
-        if self.tail.is_open() {
+        if self.append_mode.is_open() {
             match self.append(key, value) {
                 Append::Done => return Ok(None),
                 // The leaf gives way to others of exact size.
-                Append::Full => open = self.tail.open.take(),
-                Append::Elsewhere => self.close_tail(),
+                Append::Full => open = self.append_mode.open.take(),
+                Append::Elsewhere => self.close_open_leaf(),
             }
         }
         let root = SlotRef::root(&self.root);
-        let (old, last) = match Self::insert_below(
-            root,
-            &mut self.usage,
-            key,
-            value,
-            self.tail.appends >= APPENDS,
-        ) {
-            Ok(done) => done,
-            Err(stop) => {
-                self.tail.open = open;
-                return Err(stop.into());
-            }
-        };
+        let (old, last) =
+            match Self::insert_below(root, &mut self.usage, key, value, self.append_mode.is_on()) {
+                Ok(done) => done,
+                Err(stop) => {
+                    self.append_mode.open = open;
+                    return Err(stop.into());
+                }
+            };
         if old.is_none() {
             self.len += 1;
             if last {
                 self.appended(key);
             } else {
-                self.tail.appends = 0;
+                self.append_mode.appends = 0;
             }
         }
         Ok(old)
@@ -270,7 +265,7 @@ impl<B: Bits> RawTree<B> {
             let split = if let Split::Right(_) = split { Split::Right(INNER_SIZE) } else { split };
             let (low, mid, high) =
                 Self::split_inner(made, &run, split, (level.fences.low(), level.fences.high()))?;
-            separator = copy(mid)?;
+            separator = try_copy(mid)?;
             steps.push(LevelEdit {
                 old: [Some(old), None],
                 at: level.at,

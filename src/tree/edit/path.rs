@@ -3,7 +3,7 @@
 //! A node's fences are the separators to its left and right, from whichever node above has them. All its keys lie between, so they begin
 //! with what the fences share: that is what the node may strip, and a key that is led there begins with it too.
 
-use crate::tree::edit::pending::{Failed, copy};
+use crate::tree::edit::pending::{Failed, try_copy};
 use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::Child;
 use crate::tree::node::simd;
@@ -52,7 +52,7 @@ impl Fences {
 impl<'a> Level<'a> {
     /// Separator `i`, whole. `stripped` begins with the bytes that the node strips.
     fn separator(&self, i: usize, stripped: &[u8]) -> Result<Vec<u8>, Failed> {
-        let mut key = copy(&stripped[..self.keys.strip()])?;
+        let mut key = try_copy(&stripped[..self.keys.strip()])?;
         self.keys.decode(i, &mut key)?;
         Ok(key)
     }
@@ -61,12 +61,12 @@ impl<'a> Level<'a> {
     pub(crate) fn fences_of(&self, from: usize, to: usize, key: &[u8]) -> Result<Fences, Failed> {
         let low = match from.checked_sub(1) {
             Some(i) => Some(self.separator(i, key)?),
-            None => self.fences.low().map(copy).transpose()?,
+            None => self.fences.low().map(try_copy).transpose()?,
         };
         let high = if to < self.keys.count() {
             Some(self.separator(to, key)?)
         } else {
-            self.fences.high().map(copy).transpose()?
+            self.fences.high().map(try_copy).transpose()?
         };
         Ok(Fences { low, high })
     }

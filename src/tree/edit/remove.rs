@@ -6,7 +6,7 @@ use crate::tree::edit::commit::{LevelEdit, commit, commit_new, replace_leaf};
 use crate::tree::edit::decoded::{DecodedKeys, Sequence, Split};
 use crate::tree::edit::mode::{Alone, Mode, Stop};
 use crate::tree::edit::path::{Level, locate};
-use crate::tree::edit::pending::{Failed, NewNodes, copy};
+use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Kind, Node};
 use crate::tree::node::slot::SlotRef;
@@ -39,7 +39,7 @@ impl<B: Bits> RawTree<B> {
     /// Removes `key`, and gives its value.
     #[inline]
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<Option<B>, InsertError> {
-        self.unsettle();
+        self.end_append_mode();
         let root = SlotRef::root(&self.root);
         let old = Self::remove_below(
             Alone,
@@ -54,21 +54,13 @@ impl<B: Bits> RawTree<B> {
         Ok(old)
     }
 
-    /// Ends what is remembered of appends.
-    pub(crate) fn unsettle(&mut self) {
-        if self.tail.is_open() {
-            self.close_tail();
-        }
-        self.tail.appends = 0;
-    }
-
     /// Removes every key between the bounds, and says how many there were.
     pub(crate) fn remove_between(
         &mut self,
         start: Bound<&[u8]>,
         end: Bound<&[u8]>,
     ) -> Result<usize, InsertError> {
-        self.unsettle();
+        self.end_append_mode();
         let before = self.len;
         loop {
             // The first key of the range, and how many there are of it in its leaf.
@@ -88,7 +80,7 @@ impl<B: Bits> RawTree<B> {
             while cursor.peek().is_some_and(|(node, _)| node == leaf) {
                 let Some((key, _)) = cursor.next().filter(|(key, _)| inside(key)) else { break };
                 if count == 0 {
-                    first = copy(key)?;
+                    first = try_copy(key)?;
                 }
                 count += 1;
             }
@@ -401,7 +393,7 @@ impl<B: Bits> RawTree<B> {
                 cover!(InnerBorrow);
                 let (low, middle, high) =
                     Self::split_inner(made, &all, Split::Middle, (fences.low(), fences.high()))?;
-                behind = Some(copy(middle)?);
+                behind = Some(try_copy(middle)?);
                 [Some(low), Some(high)]
             };
             steps.push(LevelEdit { old, at, removed: 2, new });

@@ -3,7 +3,7 @@
 use crate::tree::node::layout::Slot;
 use crate::tree::node::lock::Lock;
 
-/// A slot, and the lock of the node that it is in. The root's is in none.
+/// A child slot and its parent's lock. The root slot has no parent.
 #[derive(Clone, Copy)]
 pub(crate) struct SlotRef<'a> {
     pub(crate) parent_lock: Option<&'a Lock>,
@@ -11,7 +11,7 @@ pub(crate) struct SlotRef<'a> {
 }
 
 impl<'a> SlotRef<'a> {
-    /// A tree's root.
+    /// Returns a reference to a tree's root slot.
     #[inline(always)]
     pub(crate) fn root(slot: &'a Slot) -> Self {
         SlotRef { parent_lock: None, slot }

@@ -176,7 +176,7 @@ pub(crate) fn stripes() -> usize {
 
 impl<B: Bits> SharedTree<B> {
     pub(crate) fn new(mut tree: RawTree<B>) -> Self {
-        tree.unsettle();
+        tree.end_append_mode();
         SharedTree { tree, counts: (0..stripes()).map(|_| Counts::default()).collect() }
     }
 
@@ -189,7 +189,7 @@ impl<B: Bits> SharedTree<B> {
     /// Lets the tree's only user change it as one owner does.
     pub(crate) fn alone<R>(&mut self, work: impl FnOnce(&mut RawTree<B>) -> R) -> R {
         let result = work(&mut self.tree);
-        self.tree.unsettle();
+        self.tree.end_append_mode();
         result
     }
 

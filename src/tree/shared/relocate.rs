@@ -7,7 +7,7 @@ use crate::pool;
 use crate::reclaim;
 use crate::tree::edit::mode::Stop;
 use crate::tree::edit::path::{Level, locate};
-use crate::tree::edit::pending::{Failed, copy};
+use crate::tree::edit::pending::{Failed, try_copy};
 use crate::tree::edit::relocate::{VISITS, is_idle, relocate};
 use crate::tree::node::layout::Usage;
 use crate::tree::shared::{Shared, SharedTree};
@@ -85,7 +85,7 @@ impl<B: Bits> SharedTree<B> {
             self.count(0, usage);
             result?;
             let Some(high) = level.fences.high() else { return Ok(moved) };
-            from = copy(high)?;
+            from = try_copy(high)?;
         }
     }
 }
