@@ -268,7 +268,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// map.flush();
     /// ```
     pub fn flush(&self) {
-        self.tree.flush();
+        self.tree.reclaim();
     }
 
     /// Moves the leaves, or the inner nodes, as [`flush`](Self::flush) does in sparse pages. Says whether it moved any. For models.

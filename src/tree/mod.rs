@@ -31,6 +31,7 @@ mod tests;
 mod values;
 
 pub(crate) use edit::bulk::Builder;
+pub(crate) use edit::mode::{Expected, Outcome};
 pub(crate) use node::layout::Usage;
 #[cfg(all(feature = "rayon", not(loom)))]
 pub(crate) use node::simd::{LANES, checked_candidates, checked_sum};
@@ -38,7 +39,7 @@ pub(crate) use node::simd::{common_prefix, prefetch};
 pub(crate) use read::cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use read::get::Place;
 pub(crate) use shared::cursor::SharedCursor;
-pub(crate) use shared::{Expected, Outcome, SharedTree, restarts};
+pub(crate) use shared::{SharedTree, restarts};
 pub use values::Ref;
 pub(crate) use values::{Change, Drain, PinnedTree, ValueCursor, ValueRef, ValueTree};
 

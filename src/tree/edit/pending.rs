@@ -48,6 +48,17 @@ impl<B: Bits> Drop for NewNodes<'_, B> {
     }
 }
 
+/// Makes one node, which becomes the caller's.
+pub(crate) fn make_one<B: Bits>(
+    usage: &mut Usage,
+    make: impl FnOnce(&mut NewNodes<'_, B>) -> Result<Node, Failed>,
+) -> Result<Node, Failed> {
+    let mut pending = NewNodes::new(usage, 1)?;
+    let node = make(&mut pending)?;
+    pending.publish();
+    Ok(node)
+}
+
 /// An allocation of this many bytes failed. 0 means that the number is not known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failed(pub(crate) usize);

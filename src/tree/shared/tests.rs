@@ -124,7 +124,7 @@ fn compaction_runs_beside_other_threads() {
         (0..n).filter(|i| i / 64 % 8 != 0).for_each(|i| _ = remove(&tree, &short(i)));
         let counts = on_threads(3, |t| {
             if t == 0 {
-                (0..4).for_each(|_| tree.flush());
+                (0..4).for_each(|_| tree.reclaim());
                 return;
             }
             let mut rounds = 0;
