@@ -79,7 +79,7 @@ impl<B: Bits> RawTree<B> {
     /// Inserts a key, or overwrites its value, if its value is as expected.
     ///
     /// Returns the outcome, and whether the key was inserted after all others.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn upsert<M: Mode>(
         target: Target<'_, M>,
         upsert: Upsert<'_, B>,
