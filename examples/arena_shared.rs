@@ -53,7 +53,7 @@ fn main() {
     drop(range);
 
     titles.retain(|_, title| !title.starts_with("Page no. 1"));
-    titles.flush();
+    titles.reclaim();
     let (usage, keys) = (titles.memory_usage(), titles.len());
     let per_key = |bytes: usize| bytes as f64 / keys as f64;
     println!(

@@ -72,7 +72,7 @@ fn main() {
 
     // For one owner again, without a copy.
     let index = Arc::into_inner(index).expect("all threads are gone");
-    index.flush();
+    index.reclaim();
     let memory = index.memory_usage();
     println!(
         "{} keys in {} bytes, {} of them retired",

@@ -1,5 +1,5 @@
-//! Models for loom: `RUSTFLAGS="--cfg loom --cfg crossbeam_loom" cargo test --release --test loom`. Without the first flag nothing is
-//! compiled.
+//! Models for loom: `RUSTFLAGS="--cfg loom --cfg crossbeam_loom" cargo test -p memkv --release --no-default-features
+//! --features _loom --test loom`. Without the first flag nothing is compiled.
 
 #![cfg(loom)]
 

@@ -201,7 +201,7 @@ fn reclamation_and_get() {
         filled(&[0]),
         |map| {
             assert_eq!(map.insert(key(1), 1), None);
-            map.flush();
+            map.reclaim();
         },
         |map| assert_eq!(map.get(key(0)), Some(0)),
         |_| (),
@@ -214,14 +214,14 @@ fn reclamation_and_scan() {
         filled(&[0, 2, 4, 6, 8, 10, 12, 14]),
         |map| {
             assert_eq!(map.insert(key(1), 1), None);
-            map.flush();
+            map.reclaim();
         },
         |map| {
             let mut cursor = map.cursor();
             let mut seen = Vec::new();
             while let Some((_, value)) = cursor.next() {
                 if value == 12 {
-                    map.flush();
+                    map.reclaim();
                 }
                 seen.push(value);
             }

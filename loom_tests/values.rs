@@ -124,7 +124,7 @@ fn value_reclamation_and_get() {
         filled(),
         |map| {
             map.insert(key(0), value(7));
-            map.flush();
+            map.reclaim();
         },
         |map| assert!(matches!(number(map, 0), Some(0 | 7))),
     );

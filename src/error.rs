@@ -1,10 +1,10 @@
-//! What can go wrong, as types.
+//! The errors of storing and of building.
 
 #![forbid(unsafe_code)]
 
 use std::fmt;
 
-/// Why a key could not be stored. The map is then as it was before the call.
+/// The reason why a key could not be stored. The map is unchanged.
 ///
 /// ```
 /// use memkv::{FastArt, InsertError, MAX_KEY_LEN};
@@ -21,15 +21,15 @@ pub enum InsertError {
         /// Bytes of the key.
         len: usize,
     },
-    /// The allocator had no memory.
+    /// The allocator failed.
     OutOfMemory {
         /// Bytes asked for.
         bytes: usize,
     },
-    /// The map holds as many values as it can number. Only [`ArenaArt`](crate::ArenaArt) and
+    /// The map holds as many values as it can address. Only [`ArenaArt`](crate::ArenaArt) and
     /// [`ConcurrentArenaArt`](crate::ConcurrentArenaArt) have such a limit.
     TooManyKeys {
-        /// Values it can hold.
+        /// The number of values that it can hold.
         limit: u64,
     },
 }
@@ -38,11 +38,13 @@ impl fmt::Display for InsertError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeyTooLong { len } => {
-                write!(f, "a key of {len} bytes is over the limit of {} bytes", crate::MAX_KEY_LEN)
+                write!(f, "a key of {len} bytes exceeds the limit of {} bytes", crate::MAX_KEY_LEN)
             }
-            Self::OutOfMemory { bytes } => write!(f, "no memory for {bytes} bytes"),
+            Self::OutOfMemory { bytes } => {
+                write!(f, "out of memory: an allocation of {bytes} bytes failed")
+            }
             Self::TooManyKeys { limit } => {
-                write!(f, "the map has {limit} keys, and cannot have more")
+                write!(f, "the map is full: it holds {limit} keys")
             }
         }
     }
@@ -50,7 +52,7 @@ impl fmt::Display for InsertError {
 
 impl std::error::Error for InsertError {}
 
-/// Why a sequence of keys could not be built into a map.
+/// The reason why a map could not be built from a sequence of keys.
 ///
 /// ```
 /// use memkv::{BuildError, FastArt};
@@ -61,9 +63,9 @@ impl std::error::Error for InsertError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A key is not greater than the one before it: out of order, or there twice.
+    /// A key is not greater than the one before it: it is out of order, or a duplicate.
     NotAscending {
-        /// Keys before it in the sequence.
+        /// The number of keys before it in the sequence.
         position: usize,
         /// The key itself.
         key: Vec<u8>,
@@ -95,23 +97,23 @@ impl From<InsertError> for BuildError {
     }
 }
 
-/// An error of a file that is reported again and again.
-#[cfg(all(feature = "rayon", not(loom)))]
+/// An I/O error that is kept to be returned many times.
+#[cfg(feature = "storage")]
 pub(crate) struct Failure(std::io::ErrorKind, String);
 
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 impl Failure {
     pub(crate) fn new(error: &std::io::Error) -> Self {
         Failure(error.kind(), error.to_string())
     }
 
-    /// The error, if there was one.
+    /// Returns the error, if there was one.
     pub(crate) fn check(failed: Option<&Self>) -> std::io::Result<()> {
         failed.map_or(Ok(()), |Failure(kind, what)| Err(std::io::Error::new(*kind, what.clone())))
     }
 }
 
-/// Answers a failed store as the standard collections would.
+/// Panics, or aborts when out of memory, as the standard collections do.
 #[cold]
 pub(crate) fn fail(error: InsertError) -> ! {
     match error {
@@ -125,12 +127,12 @@ pub(crate) fn fail(error: InsertError) -> ! {
     }
 }
 
-/// Answers a failed build as the standard collections would.
+/// Panics, or aborts when out of memory, as [`fail`] does for a single key.
 #[cold]
 pub(crate) fn fail_build(error: &BuildError) -> ! {
     match error {
         BuildError::Insert(error) => fail(*error),
-        // The keys were sorted, so one was not the same all the time.
+        // The keys were sorted, so `as_ref` of one of them did not always return the same bytes.
         BuildError::NotAscending { .. } => panic!("{error}"),
     }
 }

@@ -1,17 +1,17 @@
-//! Byte-string arithmetic for ranges of keys.
+//! Ranges of byte strings.
 
 #![forbid(unsafe_code)]
 
 use std::ops::{Bound, RangeBounds};
 
-/// The bounds of a range over anything that gives bytes, as byte strings.
+/// Returns the bounds of a range as byte strings.
 pub(crate) fn bounds<'a, K: AsRef<[u8]> + ?Sized + 'a>(
     range: &'a impl RangeBounds<K>,
 ) -> (Bound<&'a [u8]>, Bound<&'a [u8]>) {
     (range.start_bound().map(AsRef::as_ref), range.end_bound().map(AsRef::as_ref))
 }
 
-/// Whether no key can lie between the bounds.
+/// Returns `true` if no key can lie between the bounds.
 pub(crate) fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
     match (start, end) {
         (Bound::Included(a), Bound::Included(b)) => a > b,
@@ -22,7 +22,7 @@ pub(crate) fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
     }
 }
 
-/// The end of the range of keys that begin with `prefix`.
+/// Returns the end of the range of keys that begin with `prefix`.
 pub(crate) fn prefix_end(prefix: &[u8]) -> Bound<Vec<u8>> {
     match prefix.iter().rposition(|&b| b != 0xFF) {
         None => Bound::Unbounded,
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_ranges_are_known() {
+    fn empty_ranges_are_recognized() {
         use Bound::{Excluded, Included, Unbounded};
         assert!(!is_empty(Included(b"a"), Included(b"a")));
         assert!(is_empty(Included(b"a"), Excluded(b"a")));

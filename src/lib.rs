@@ -1,9 +1,10 @@
 //! An ordered in-memory index for string keys that takes fewer bytes than the keys themselves.
 //!
-//! A `BTreeMap<Box<[u8]>, u64>` of two million URLs takes their bytes and some fifty more for each key. [`FastArt`] takes about
-//! twenty *less* than the keys have, values included, because neighbouring keys share their beginnings and a key is stored from
-//! where it differs on. It is a map with the names and habits of `BTreeMap`: ordered, with ranges, prefixes and entries. A run of
-//! the README's first command shows its memory and speed beside other structures on the machine at hand.
+//! A `BTreeMap<Box<[u8]>, u64>` of two million URLs takes their bytes and some fifty more for each
+//! key. [`FastArt`] takes about twenty *less* than the keys, values included: neighbouring keys
+//! share their prefixes, and a key is stored from its first differing byte on. It is a map with the
+//! names and habits of `BTreeMap`: ordered, with ranges, prefixes and entries. The first command of
+//! the README shows its memory and speed beside other structures on your machine.
 //!
 //! ```
 //! use memkv::FastArt;
@@ -16,12 +17,14 @@
 //! assert_eq!(pages.get("https://example.org/about"), Some(2));
 //! *pages.entry("https://example.org/").or_insert(0) += 10;
 //!
-//! // In order of their bytes.
+//! // Keys are in bytewise order.
 //! let mut cursor = pages.cursor();
 //! assert_eq!(cursor.next(), Some((&b"https://example.com/"[..], 3)));
 //!
-//! assert_eq!(pages.prefix("https://example.org/").map(|(_, id)| id).collect::<Vec<_>>(), [11, 2]);
-//! assert_eq!(pages.get_longest_prefix("https://example.org/about/us"), Some((&b"https://example.org/about"[..], 2)));
+//! let org: Vec<u32> = pages.prefix("https://example.org/").map(|(_, id)| id).collect();
+//! assert_eq!(org, [11, 2]);
+//! let longest = pages.get_longest_prefix("https://example.org/about/us");
+//! assert_eq!(longest, Some((&b"https://example.org/about"[..], 2)));
 //! assert_eq!(pages.remove_prefix("https://example.org/"), 2);
 //! ```
 //!
@@ -30,72 +33,90 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`FastArt<V>`](FastArt) | ordered map from byte strings to small values |
-//! | [`ConcurrentArt<V>`](ConcurrentArt) | the same map for many threads at a time |
+//! | [`ConcurrentArt<V>`](ConcurrentArt) | the same map, shared by many threads |
 //! | [`ShardedArt<V>`](ShardedArt) | shards of that map, for bulk loading and many writers; its scans are in [`sharded`] |
 //! | [`FastSet`] | ordered set of byte strings |
-//! | [`ArenaArt<T>`](ArenaArt) | ordered map from byte strings to values of any type, which it lends; its iterators are in [`arena`] |
-//! | [`ConcurrentArenaArt<T>`](ConcurrentArenaArt) | that map for many threads at a time; its handles and iterators are in [`arena::shared`] |
-//! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor lends keys and allocates nothing for each |
+//! | [`ArenaArt<T>`](ArenaArt) | ordered map from byte strings to values of any type, returned by reference; its iterators are in [`arena`] |
+//! | [`ConcurrentArenaArt<T>`](ConcurrentArenaArt) | that map, shared by many threads; its handles and iterators are in [`arena::shared`] |
+//! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor returns borrowed keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
 //! | [`FrozenLayer`], [`FrozenLayerBuilder`] | immutable map to `u64`: compressed, built in parallel, in memory or a file; [`FrozenOptions`] |
 //! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
 //! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
-//! | [`InsertError`], [`BuildError`], [`FrozenError`] | what can go wrong |
+//! | [`InsertError`], [`BuildError`], [`FrozenError`] | errors |
 //! | [`pool`] | the memory of all maps of the process |
+//!
+//! # The tree
+//!
+//! Today's tree is a *prefix B+-tree of front-coded nodes*: all leaves are equally deep, inner
+//! nodes hold shortest separators, and a node strips the prefix that all its keys share. The types
+//! keep "Art" in their names from the adaptive radix tree that the library was specified as. What
+//! the tree has from it: nodes sized to their content, search by vector instructions, stripped
+//! prefixes, and no key stored whole.
 //!
 //! # Keys and values
 //!
-//! Every byte string up to [`MAX_KEY_LEN`] bytes is a key: empty, with NUL bytes, one the prefix of another. The order is that of
-//! the bytes, which for unsigned integers is the order of `to_be_bytes`. Methods take `impl AsRef<[u8]>`. Keys are not stored whole, so they
-//! come back as copies or, from a cursor, as slices of its buffer.
+//! Every byte string of up to [`MAX_KEY_LEN`] bytes is a key, also the empty one, one with NUL
+//! bytes, and one that is a prefix of another. Keys are in bytewise order, which for unsigned
+//! integers is the order of `to_be_bytes`. Methods take `impl AsRef<[u8]>`. Keys are not stored
+//! whole, so they are returned as copies or, by a cursor, as slices of its buffer.
 //!
-//! Values of a [`FastArt`] are `Copy`, at most 8 bytes, and take just their own size. An [`ArenaArt`] holds those of any other type, for 5 bytes more a key.
+//! Values of a [`FastArt`] are `Copy`, at most 8 bytes, and take exactly their size. An
+//! [`ArenaArt`] holds values of any other type, for 5 more bytes a key.
 //!
-//! # Costs
+//! # Complexity
 //!
-//! A lookup searches one node a level; the tree of two million URLs has three levels above the leaves. An insert writes one new leaf
-//! in the place of the old one, and now and then splits a node; ascending keys are appended without either. [`FastArt::from_sorted`]
-//! builds several times faster than inserts do, and more tightly; [`FastArt::from_unsorted`] sorts first, by all processors. [`FastArt::get_many`] overlaps the cache misses of many lookups.
+//! A lookup searches one node a level; the tree of two million URLs has three levels above the
+//! leaves. An insert writes one new leaf in the place of the old one, and sometimes splits a node.
+//! Ascending keys are appended without either. [`FastArt::from_sorted`] builds several times faster
+//! than inserts do, and more tightly; `FastArt::from_unsorted` sorts first, on all cores.
+//! [`FastArt::get_many`] overlaps the cache misses of many lookups.
 //!
 //! # Memory
 //!
-//! Nodes live in a [`pool`] that all maps of the process share, which takes its memory from the global allocator. While there is
-//! little of it, each node is an allocation of its own, so small maps stay small. Removing keys gives memory back: to the pool at
-//! once, from there to the allocator as its slabs run empty, and all of it with the last key. [`FastArt::memory_usage`] tells what a
-//! map holds, [`pool::usage`] what all do.
+//! Nodes live in a [`pool`] that all maps of the process share, which takes its memory from the
+//! global allocator. While the pool is small, each node is an allocation of its own, so small maps
+//! stay small. Removing keys gives memory back: to the pool at once, from there to the allocator as
+//! its slabs become empty, and all of it with the last key. [`FastArt::memory_usage`] returns what a
+//! map holds, [`pool::usage`] what all maps do.
 //!
-//! On Linux the pool asks for huge pages, which makes random lookups in large maps faster, since these are bound by misses in the
-//! processor's address cache. Turn that off with [`pool::set_huge_pages`] before the maps are filled, where resident memory must
-//! follow use in small steps.
+//! On Linux the pool asks for huge pages. They make random lookups in large maps faster, which are
+//! bound by misses of the address translation cache. Call [`pool::set_huge_pages`] before the maps
+//! are filled to turn this off, if resident memory must follow use in small steps.
 //!
 //! # Threads
 //!
-//! Maps are `Send` and `Sync` where their values are. Any number of threads may read a shared [`FastArt`]; changing one takes `&mut`. A
-//! [`ConcurrentArt`] is changed through `&self`, by any number of threads. Each turns into the other in O(1), and both into a [`ShardedArt`];
-//! the way back from there takes O(keys).
+//! Maps are `Send` and `Sync` if their values are. Any number of threads may read a shared
+//! [`FastArt`]; changing one takes `&mut`. A [`ConcurrentArt`] is changed through `&self`, by any
+//! number of threads. Each turns into the other in O(1), and both into a [`ShardedArt`]; the way
+//! back from there takes O(keys).
 //!
 //! # Features
 //!
-//! * `rayon`, on by default: what works in parallel or on files. Without it [`FrozenLayer`], [`HybridStore`], loads of unsorted keys, and a
-//!   [`ShardedArt`]'s `par_iter`, `par_shards`, `par_extend`, `par_remove` and `par_retain` are not there, nor the crates that they need.
+//! * `parallel`, on by default: loads of unsorted keys, and a [`ShardedArt`]'s `par_iter`, `par_shards`, `par_extend`,
+//!   `par_remove` and `par_retain`, by the threads of rayon.
+//! * `storage`, on by default: frozen layers, hybrid stores and `load_file`, with the crates that read and map files.
+//!   Turns `parallel` on.
 //! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
-//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns `rayon` on.
-//! * `cli`: the command-line tool `memkv`. Nothing in the library depends on it. Turns the others on.
+//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns `storage` on.
 //!
 //! # Unsafe code
 //!
-//! It is confined to `src/raw`, `src/guard` and the mapping of files, and every block cites the invariant it rests on: [`safety`].
+//! It is confined to `src/tree`, `src/pool`, `src/reclaim` and `src/io`. Every block cites the
+//! invariant that it relies on: [`safety`].
 //!
 //! # Literature
 //!
-//! * R. Bayer, K. Unterauer: "Prefix B-trees", ACM TODS 1977. Shortest separators, and nodes that leave out what all their keys share.
-//! * S. Heinz, J. Zobel, H. Williams: "Burst tries: a fast, efficient data structure for string keys", ACM TOIS 2002; N. Askitis, J. Zobel:
-//!   "B-tries for disk-based string management", VLDB Journal 2009. Runs of neighbouring keys as leaves.
-//! * V. Leis, A. Kemper, T. Neumann: "The adaptive radix tree", ICDE 2013. The tree that gave the maps their name: nodes that fit
-//!   their content, SIMD search.
-//! * R. Binna, E. Zangerle, M. Pichl, G. Specht, V. Leis: "HOT: a height optimized trie index", SIGMOD 2018. Many children a node,
-//!   whatever the keys.
+//! * R. Bayer, K. Unterauer: "Prefix B-trees", ACM TODS 1977. Shortest separators, and nodes that
+//!   leave out what all their keys share.
+//! * S. Heinz, J. Zobel, H. Williams: "Burst tries: a fast, efficient data structure for string
+//!   keys", ACM TOIS 2002; N. Askitis, J. Zobel: "B-tries for disk-based string management", VLDB
+//!   Journal 2009. Runs of neighbouring keys as leaves.
+//! * V. Leis, A. Kemper, T. Neumann: "The adaptive radix tree", ICDE 2013. Nodes that fit their
+//!   content, SIMD search.
+//! * R. Binna, E. Zangerle, M. Pichl, G. Specht, V. Leis: "HOT: a height optimized trie index",
+//!   SIGMOD 2018. Many children a node, whatever the keys.
 
 #[macro_use]
 mod testing;
@@ -104,14 +125,14 @@ pub mod arena;
 pub mod concurrent;
 mod error;
 mod fast;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 mod frozen;
-#[cfg(any(feature = "rayon", loom))]
+#[cfg(any(feature = "storage", loom))]
 mod hybrid;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 mod io;
 mod key;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 mod load;
 pub mod pool;
 mod reclaim;
@@ -128,21 +149,21 @@ pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage,
     OccupiedEntry, Range, VacantEntry, ValueMut, Values,
 };
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub use frozen::{
     Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
     FrozenRange, FrozenSearch, FrozenUsage, SymbolTable, ValueWidth,
 };
-#[cfg(all(feature = "regex", not(loom)))]
+#[cfg(feature = "regex")]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};
-#[cfg(any(feature = "rayon", loom))]
+#[cfg(any(feature = "storage", loom))]
 pub use hybrid::HybridError;
 #[cfg(loom)]
 pub use hybrid::ModelStore;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub use hybrid::{HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Wal};
 pub use sharded::ShardedArt;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(all(feature = "storage", feature = "_testing"))]
 #[doc(hidden)]
 pub use testing::failpoint::{crash_after, fail_after};
 #[cfg(any(loom, shuttle))]
@@ -153,7 +174,7 @@ pub use value::{Bits, Value};
 #[doc = include_str!("SAFETY.md")]
 pub mod safety {}
 
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 #[doc = include_str!("frozen/FORMAT.md")]
 pub mod format {}
 

@@ -1,4 +1,4 @@
-//! The values a map can hold: small `Copy` types that turn into a fixed number of bits and back.
+//! The values that a map can hold: small `Copy` types of a fixed number of bits.
 
 #![forbid(unsafe_code)]
 
@@ -6,17 +6,17 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The forms in which a value is stored: `()`, `u8`, `u16`, `u32` and `u64`, of 0, 1, 2, 4 and 8 bytes.
+/// The types in which values are stored: `()`, `u8`, `u16`, `u32` and `u64`, of 0, 1, 2, 4 and 8 bytes.
 ///
-/// Sealed: a type of your own becomes storable by implementing [`Value`] over one of these.
+/// This trait is sealed. Implement [`Value`] over one of these to store a type of your own.
 pub trait Bits: sealed::Sealed + Copy + Eq + Send + Sync + 'static {
-    /// Bytes that a value takes in a leaf.
+    /// The bytes that a value takes in a leaf.
     #[doc(hidden)]
     const SIZE: usize;
-    /// Widens to a word.
+    /// Widens the value to a word.
     #[doc(hidden)]
     fn to_word(self) -> u64;
-    /// The low `SIZE` bytes of a word.
+    /// Returns the low `SIZE` bytes of a word.
     #[doc(hidden)]
     fn of_word(word: u64) -> Self;
 }
@@ -46,13 +46,14 @@ impl Bits for () {
     fn of_word(_: u64) -> Self {}
 }
 
-/// A type that maps to and from stored bits without loss, and is stored in exactly that size.
+/// A type that converts to stored bits and back without loss.
 ///
-/// Implemented for `()` (a set, which costs nothing for its values), the integers up to 64 bits, `usize`, `isize`,
-/// `f32`, `f64`, `char` and `bool`. The trait is safe: whatever an implementation returns, the map stays whole.
-/// It is the caller's code, so the maps never run it while they hold a lock.
+/// It takes exactly the size of its bits. It is implemented for `()` (a set, whose values take no
+/// memory), the integers of up to 64 bits, `usize`, `isize`, `f32`, `f64`, `char` and `bool`.
 ///
-/// `from_bits(v.into_bits())` should equal `v`; nothing but the values handed back depends on it.
+/// The trait is safe to implement: whatever an implementation returns, the map stays intact.
+/// `from_bits(v.into_bits())` should equal `v`; only the values returned to the caller depend on
+/// it. The maps never run an implementation while they hold a lock.
 ///
 /// ```
 /// use memkv::{FastArt, Value};
@@ -73,9 +74,9 @@ impl Bits for () {
 pub trait Value: Copy {
     /// The stored form.
     type Bits: Bits;
-    /// This value as bits.
+    /// Converts this value to bits.
     fn into_bits(self) -> Self::Bits;
-    /// The value that `bits` stand for.
+    /// Converts bits to the value that they stand for.
     fn from_bits(bits: Self::Bits) -> Self;
 }
 

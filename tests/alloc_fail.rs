@@ -137,7 +137,7 @@ fn a_shared_map_fails_cleanly() {
                     ));
                 }
                 let before = || {
-                    map.flush();
+                    map.reclaim();
                     (map.len(), map.memory_usage().total(), LIVE.get())
                 };
                 let mut was = before();

@@ -45,12 +45,12 @@ fn filled(usage: memkv::MemoryUsage) -> usize {
 
 /// Flushes until nothing is retired, and says what was after the first time.
 fn flush(map: &ConcurrentArt<u64>) -> usize {
-    map.flush();
+    map.reclaim();
     let (pending, end) = (map.memory_usage().retired, Instant::now() + Duration::from_secs(60));
     while map.memory_usage().retired > 0 {
         assert!(Instant::now() < end, "{} bytes stay retired", map.memory_usage().retired);
         thread::yield_now();
-        map.flush();
+        map.reclaim();
     }
     pending
 }

@@ -304,7 +304,7 @@ fn maps_go_while_garbage_is_pending_and_threads_come_and_go() {
                 let map = ConcurrentArt::from(fast);
                 assert_eq!(map.remove("more"), Some(1));
             }
-            _ => assert_eq!(map.freeze().count(), 1200),
+            _ => assert_eq!(map.into_iter().count(), 1200),
         }
     }
 }
@@ -365,7 +365,7 @@ fn handles_have_what_their_maps_have() {
                 // Over the number of calls after which a handle pins anew.
                 (0..100).for_each(|i| assert!(pinned.get(key(0, 1 + i)).is_some()));
                 assert_eq!(pinned.iter().count(), 500);
-                pinned.flush();
+                pinned.reclaim();
                 Some(7)
             });
             assert_eq!(rounds, 1);

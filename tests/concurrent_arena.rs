@@ -49,7 +49,7 @@ impl Witness {
         let end = Instant::now() + Duration::from_secs(60);
         let map = ConcurrentArenaArt::<()>::new();
         loop {
-            map.flush();
+            map.reclaim();
             let (made, dropped) = self.counts();
             assert!(dropped <= made - left, "{dropped} of {made} dropped, {left} are in use");
             if dropped == made - left {
@@ -519,7 +519,7 @@ fn what_is_lent_stays_while_it_is_held() {
         scope.spawn(move || {
             for i in 1..=n {
                 map.insert("k", witness.value(i));
-                map.flush();
+                map.reclaim();
             }
             stop.store(true, Relaxed);
         });
@@ -634,7 +634,7 @@ fn functions_may_use_the_map_they_are_called_by() {
         if asked == 1 {
             map.insert("a", 10);
         }
-        map.flush();
+        map.reclaim();
         value.map(|value| value + *map.get("b").unwrap())
     });
     assert_eq!((*new.unwrap(), asked), (209, 2));
@@ -666,7 +666,7 @@ fn drops_may_use_maps() {
     });
     let end = Instant::now() + Duration::from_secs(60);
     while *counts.get("drops").unwrap() < 3 * n {
-        counts.flush();
+        counts.reclaim();
         thread::yield_now();
         assert!(Instant::now() < end, "{} of {} dropped", *counts.get("drops").unwrap(), 3 * n);
     }
@@ -702,7 +702,7 @@ fn memory_is_told_and_comes_back() {
     // Other tests pin too.
     let end = Instant::now() + Duration::from_secs(60);
     while map.memory_usage().slack > 2 * n as usize {
-        map.flush();
+        map.reclaim();
         assert!(Instant::now() < end, "{:?}", map.memory_usage());
     }
     map.check().unwrap();

@@ -4,7 +4,6 @@ use memkv::{ConcurrentArt, FastArt};
 use proptest::prelude::*;
 
 mod common;
-#[path = "common/steps.rs"]
 mod steps;
 use common::{cases, inside};
 use steps::{Model, Op, computed, op, set, steps};
@@ -25,7 +24,9 @@ fn own(map: &mut ConcurrentArt, model: &mut Model, k: &[u8], n: u8) {
     } else {
         let built = ConcurrentArt::from_sorted(model.iter().map(|(k, v)| (k, *v))).unwrap();
         assert!(
-            std::mem::replace(map, built).freeze().eq(model.iter().map(|(k, v)| (k.clone(), *v)))
+            std::mem::replace(map, built)
+                .into_iter()
+                .eq(model.iter().map(|(k, v)| (k.clone(), *v)))
         );
     }
 }

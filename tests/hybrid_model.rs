@@ -172,7 +172,7 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
                 assert_eq!((store.stats().delta_keys, store.stats().base_keys), (0, model.len()));
                 check_all(&store, &model);
             }
-            Op::Flush => store.flush(),
+            Op::Flush => store.reclaim(),
             Op::Sync => store.sync().unwrap(),
             Op::Save => {
                 let next = Folder::new();

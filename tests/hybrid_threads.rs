@@ -196,7 +196,7 @@ fn drops_use_a_store_while_it_compacts() {
             STORE.remove(i.wrapping_sub(1000).to_be_bytes()).unwrap();
             if i % 64 == 0 {
                 STORE.compact().unwrap();
-                cache.flush();
+                cache.reclaim();
             }
         }
         drop(cache);

@@ -37,7 +37,7 @@ fn shards_loaded_by_threads_take_what_one_thread_needs() {
             let before = LIVE.load(Relaxed);
             let map = ShardedArt::new(64);
             workers.install(|| map.load(&pairs)).unwrap();
-            map.flush();
+            map.reclaim();
             let taken = LIVE.load(Relaxed).saturating_sub(before);
             assert_eq!(map.len(), pairs.len());
             taken
@@ -66,9 +66,9 @@ fn maps_filled_by_threads_leave_little_idle() {
         let end = Instant::now() + Duration::from_secs(60);
         while map.memory_usage().retired > 0 {
             assert!(Instant::now() < end, "{:?}", map.memory_usage());
-            map.flush();
+            map.reclaim();
         }
-        map.flush();
+        map.reclaim();
         let usage = pool::usage();
         assert!(usage.reserved - usage.used <= usage.used / 5 + (256 << 10), "{usage:?}");
         drop(map);

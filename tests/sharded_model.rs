@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use rayon::prelude::*;
 
 mod common;
-#[path = "common/steps.rs"]
 mod steps;
 use common::{cases, inside, key};
 use steps::{Model, Op, computed, op, set, steps};
@@ -55,7 +54,7 @@ fn own(map: &mut ShardedArt, model: &mut Model, k: &[u8], n: u8) {
             );
             *map = match n >> 5 {
                 0..3 => content.into_fast().into(),
-                3..6 => ShardedArt::from_sorted(content.freeze()).unwrap(),
+                3..6 => ShardedArt::from_sorted(content.into_iter()).unwrap(),
                 _ => ConcurrentArt::from_iter(content).into(),
             };
         }

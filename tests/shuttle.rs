@@ -1,5 +1,6 @@
 //! `ConcurrentArt` under schedules of shuttle, random ones and those of PCT, of three to eight threads:
-//! `RUSTFLAGS="--cfg shuttle" cargo test --release --test shuttle`. Without that flag nothing is compiled. `MEMKV_SHUTTLE_SCHEDULES` says how many schedules
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p memkv --release --features _shuttle --test shuttle`.
+//! Without that flag nothing is compiled. `MEMKV_SHUTTLE_SCHEDULES` says how many schedules
 //! of each kind.
 //!
 //! PCT: Burckhardt, Kothari, Musuvathi, Nagarakatte: "A randomized scheduler with probabilistic guarantees of finding bugs", 2010.

@@ -4,23 +4,23 @@ use super::ArenaArt;
 use crate::error::fail;
 use std::fmt;
 
-/// The place of a key in a map. From [`ArenaArt::entry`](crate::ArenaArt::entry).
+/// The entry of a key in a map. Returned by [`ArenaArt::entry`](crate::ArenaArt::entry).
 #[derive(Debug)]
 pub enum Entry<'a, K: AsRef<[u8]>, T> {
-    /// The key is there.
+    /// The key is present.
     Occupied(OccupiedEntry<'a, K, T>),
-    /// It is not.
+    /// The key is absent.
     Vacant(VacantEntry<'a, K, T>),
 }
 
-/// A key that is there.
+/// The entry of a key that is present.
 pub struct OccupiedEntry<'a, K: AsRef<[u8]>, T> {
     map: &'a mut ArenaArt<T>,
     key: K,
     slot: u32,
 }
 
-/// A key that is not there.
+/// The entry of a key that is absent.
 pub struct VacantEntry<'a, K: AsRef<[u8]>, T> {
     map: &'a mut ArenaArt<T>,
     key: K,
@@ -34,7 +34,7 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
         }
     }
 
-    /// The key asked for.
+    /// Returns the key of the entry.
     pub fn key(&self) -> &K {
         match self {
             Entry::Occupied(entry) => &entry.key,
@@ -42,10 +42,10 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
         }
     }
 
-    /// Stores `value` where there is none.
+    /// Inserts `value` if the key is absent, and returns a reference to the value.
     ///
     /// # Panics
-    /// As [`ArenaArt::insert`](crate::ArenaArt::insert).
+    /// Panics and aborts as [`ArenaArt::insert`](crate::ArenaArt::insert) does.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::new();
@@ -56,10 +56,12 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
         self.or_insert_with(|| value)
     }
 
-    /// Stores what `value` gives where there is none. If that panics, the map is as it was before.
+    /// Inserts the result of `value` if the key is absent, and returns a reference to the value.
+    ///
+    /// If `value` panics, the map is unchanged.
     ///
     /// # Panics
-    /// As [`ArenaArt::insert`](crate::ArenaArt::insert).
+    /// Panics and aborts as [`ArenaArt::insert`](crate::ArenaArt::insert) does.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 'x')]);
@@ -75,10 +77,10 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
         }
     }
 
-    /// Stores the default value where there is none.
+    /// Inserts the default value if the key is absent, and returns a reference to the value.
     ///
     /// # Panics
-    /// As [`ArenaArt::insert`](crate::ArenaArt::insert).
+    /// Panics and aborts as [`ArenaArt::insert`](crate::ArenaArt::insert) does.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::<Vec<u32>>::new();
@@ -92,7 +94,7 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
         self.or_insert_with(T::default)
     }
 
-    /// Changes the value where there is one.
+    /// Changes the value in place if the key is present, and returns the entry.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", vec![1])]);
@@ -109,12 +111,12 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
 }
 
 impl<'a, K: AsRef<[u8]>, T> OccupiedEntry<'a, K, T> {
-    /// The key asked for.
+    /// Returns the key of the entry.
     pub fn key(&self) -> &K {
         &self.key
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn get(&self) -> &T {
         self.map.values.get(self.slot)
     }
@@ -129,7 +131,7 @@ impl<'a, K: AsRef<[u8]>, T> OccupiedEntry<'a, K, T> {
         self.map.values.get_mut(self.slot)
     }
 
-    /// Overwrites the value, and gives the old one.
+    /// Replaces the value, and returns the old one.
     ///
     /// ```
     /// use memkv::{ArenaArt, arena::Entry};
@@ -145,27 +147,30 @@ impl<'a, K: AsRef<[u8]>, T> OccupiedEntry<'a, K, T> {
         std::mem::replace(self.get_mut(), value)
     }
 
-    /// Removes the key, and gives its value. Without memory it aborts as [`ArenaArt::remove`](crate::ArenaArt::remove) does.
+    /// Removes the key, and returns its value.
+    ///
+    /// # Panics
+    /// Aborts when out of memory, as [`ArenaArt::remove`](crate::ArenaArt::remove) does.
     pub fn remove(self) -> T {
         self.map.remove(&self.key).expect("the key was found")
     }
 }
 
 impl<'a, K: AsRef<[u8]>, T> VacantEntry<'a, K, T> {
-    /// The key asked for.
+    /// Returns the key of the entry.
     pub fn key(&self) -> &K {
         &self.key
     }
 
-    /// Gives the key back.
+    /// Returns the key, and gives up the entry.
     pub fn into_key(self) -> K {
         self.key
     }
 
-    /// Stores `value` under the key.
+    /// Inserts `value` under the key, and returns a guard of it.
     ///
     /// # Panics
-    /// As [`ArenaArt::insert`](crate::ArenaArt::insert).
+    /// Panics and aborts as [`ArenaArt::insert`](crate::ArenaArt::insert) does.
     ///
     /// ```
     /// use memkv::{ArenaArt, arena::Entry};

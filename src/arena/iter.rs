@@ -6,7 +6,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::vec;
 
-/// Has the values of the next keys fetched while the ones before are in use: each lies somewhere else.
+/// Prefetches the values of the next keys, which are scattered over memory.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     /// Steps until it looks ahead again.
@@ -31,13 +31,14 @@ impl Ahead {
     }
 }
 
-/// A position between two keys of a map, which steps in both directions and goes to any key.
+/// A position between two keys of a map, which steps in both directions and can seek any key.
 ///
-/// The key it hands out is a slice of its own buffer, valid until the next step: a scan allocates nothing for each key. From
-/// [`ArenaArt::cursor`](crate::ArenaArt::cursor).
+/// The key that it returns is a slice of its own buffer, valid until the next step, so a scan
+/// allocates nothing for each key. Returned by [`ArenaArt::cursor`](crate::ArenaArt::cursor).
 ///
 /// ```
-/// let map: memkv::ArenaArt<String> = (0..100).map(|i| (format!("{i:02}"), i.to_string())).collect();
+/// let pairs = (0..100).map(|i| (format!("{i:02}"), i.to_string()));
+/// let map: memkv::ArenaArt<String> = pairs.collect();
 /// let mut cursor = map.cursor();
 /// cursor.seek("42");
 /// assert_eq!(cursor.next(), Some((&b"42"[..], &"42".to_string())));
@@ -49,7 +50,9 @@ pub struct Cursor<'a, T> {
     pub(super) ahead: Ahead,
 }
 
-/// A [`Cursor`] that lends values to change. It needs no memory for each key, as [`IterMut`] does. From
+/// A [`Cursor`] that returns values as mutable references.
+///
+/// Unlike [`IterMut`] it needs no memory for each key. Returned by
 /// [`ArenaArt::cursor_mut`](crate::ArenaArt::cursor_mut).
 ///
 /// ```
@@ -69,41 +72,41 @@ pub struct CursorMut<'a, T> {
 macro_rules! cursors {
     ($($name:ident, $get:ident: $value:ty;)*) => {$(
         impl<'a, T> $name<'a, T> {
-            /// Goes before the first key that is at least `key`. One lookup.
+            /// Moves before the first key that is at least `key`, by one lookup.
             #[inline]
             pub fn seek(&mut self, key: impl AsRef<[u8]>) {
                 self.ahead = Ahead::START;
                 self.slots.seek(key);
             }
 
-            /// Goes before the first key that is greater than `key`.
+            /// Moves before the first key that is greater than `key`.
             #[inline]
             pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
                 self.ahead = Ahead::START;
                 self.slots.seek_after(key);
             }
 
-            /// Goes before the first key of all.
+            /// Moves before the first key of the map.
             pub fn seek_to_first(&mut self) {
                 self.ahead = Ahead::START;
                 self.slots.seek_to_first();
             }
 
-            /// Goes behind the last key of all.
+            /// Moves after the last key of the map.
             pub fn seek_to_last(&mut self) {
                 self.slots.seek_to_last();
             }
 
-            /// Steps over the next key, and lends it with its value.
+            /// Steps over the next key, and returns it with its value.
             #[inline]
-            #[expect(clippy::should_implement_trait, reason = "what it lends lives until the next step only")]
+            #[expect(clippy::should_implement_trait, reason = "the key borrows from the cursor")]
             pub fn next(&mut self) -> Option<(&[u8], $value)> {
                 self.ahead.step(&*self.values, |each| self.slots.upcoming(each));
                 let (key, slot) = self.slots.next()?;
                 Some((key, self.values.$get(slot)))
             }
 
-            /// Steps back over the key before, and lends it with its value.
+            /// Steps back over the previous key, and returns it with its value.
             #[inline]
             pub fn prev(&mut self) -> Option<(&[u8], $value)> {
                 self.ahead.left += 1;
@@ -131,10 +134,11 @@ impl<T> Clone for Cursor<'_, T> {
     }
 }
 
-/// The keys inside a range, as copies, with their values. From [`ArenaArt::range`](crate::ArenaArt::range) and
-/// [`ArenaArt::prefix`](crate::ArenaArt::prefix).
+/// An iterator over the keys of a range, as copies, and their values.
 ///
-/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) give the same keys without a copy.
+/// Returned by [`ArenaArt::range`](crate::ArenaArt::range) and
+/// [`ArenaArt::prefix`](crate::ArenaArt::prefix). [`lend`](Self::lend) and
+/// [`lend_back`](Self::lend_back) return the same keys without a copy.
 pub struct Range<'a, T> {
     pub(super) slots: fast::Range<'a, u32>,
     pub(super) values: &'a Arena<T>,
@@ -142,7 +146,7 @@ pub struct Range<'a, T> {
 }
 
 impl<'a, T> Range<'a, T> {
-    /// The next key, lent until the next call, and its value.
+    /// Returns the next key, borrowed until the next call, and its value.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", "x"), ("b", "y")]);
@@ -156,7 +160,7 @@ impl<'a, T> Range<'a, T> {
         self.slots.lend().map(|(key, slot)| (key, self.values.get(slot)))
     }
 
-    /// The next key from the back, lent until the next call, and its value.
+    /// Returns the next key from the back, borrowed until the next call, and its value.
     #[inline]
     pub fn lend_back(&mut self) -> Option<(&[u8], &'a T)> {
         self.slots.lend_back().map(|(key, slot)| (key, self.values.get(slot)))
@@ -204,7 +208,8 @@ impl<T: fmt::Debug> fmt::Debug for Range<'_, T> {
     }
 }
 
-/// All keys of a map, as copies, with their values. From [`ArenaArt::iter`](crate::ArenaArt::iter).
+/// An iterator over all keys of a map, as copies, and their values. Returned by
+/// [`ArenaArt::iter`](crate::ArenaArt::iter).
 pub struct Iter<'a, T> {
     pub(super) slots: fast::Iter<'a, u32>,
     pub(super) values: &'a Arena<T>,
@@ -227,8 +232,11 @@ impl<T: fmt::Debug> fmt::Debug for Iter<'_, T> {
     }
 }
 
-/// The keys inside a range, as copies, with their values, to change. From [`ArenaArt::iter_mut`](crate::ArenaArt::iter_mut),
-/// [`ArenaArt::range_mut`](crate::ArenaArt::range_mut) and [`ArenaArt::prefix_mut`](crate::ArenaArt::prefix_mut).
+/// An iterator over the keys of a range, as copies, and their values as mutable references.
+///
+/// Returned by [`ArenaArt::iter_mut`](crate::ArenaArt::iter_mut),
+/// [`ArenaArt::range_mut`](crate::ArenaArt::range_mut) and
+/// [`ArenaArt::prefix_mut`](crate::ArenaArt::prefix_mut).
 ///
 /// It holds a borrow of each value, 8 bytes, collected when it is made; a [`CursorMut`] holds none.
 pub struct IterMut<'a, T> {
@@ -242,9 +250,11 @@ impl<T> fmt::Debug for IterMut<'_, T> {
     }
 }
 
-/// A map's keys, as copies, and its values, taken from it. From the `IntoIterator` of [`ArenaArt`](crate::ArenaArt).
+/// An owning iterator over a map's keys, as copies, and values. Returned by the `IntoIterator` of
+/// [`ArenaArt`](crate::ArenaArt).
 ///
-/// The memory of values goes back as they are handed out; dropping it drops those that are left.
+/// The memory of values is freed as they are returned. Dropping the iterator drops those that are
+/// left.
 pub struct IntoIter<T> {
     pub(super) slots: fast::IntoIter<u32>,
     pub(super) values: Arena<T>,
@@ -256,7 +266,8 @@ impl<T> fmt::Debug for IntoIter<T> {
     }
 }
 
-/// All values of a map, in the order of their keys. From [`ArenaArt::values`](crate::ArenaArt::values).
+/// An iterator over all values of a map, in the order of their keys. Returned by
+/// [`ArenaArt::values`](crate::ArenaArt::values).
 pub struct Values<'a, T> {
     pub(super) slots: fast::Values<'a, u32>,
     pub(super) values: &'a Arena<T>,
@@ -275,9 +286,11 @@ impl<T: fmt::Debug> fmt::Debug for Values<'_, T> {
     }
 }
 
-/// Iterators of known length differ in what they do before a step, and in what they make of what the index gives, at the front and the back.
+/// The iterators of known length differ in what they do before a step, and in the item that they
+/// make of the index's item, at the front and at the back.
 macro_rules! iterators {
-    ($($name:ident<$($l:lifetime)?>, left: $left:ident, $item:ty, $before:expr, |$this:ident, $got:pat_param| $front:expr, $back:expr;)*) => {$(
+    ($($name:ident<$($l:lifetime)?>, left: $left:ident, $item:ty, $before:expr,
+        |$this:ident, $got:pat_param| $front:expr, $back:expr;)*) => {$(
         impl<$($l,)? T> Iterator for $name<$($l,)? T> {
             type Item = $item;
 
@@ -316,9 +329,11 @@ macro_rules! iterators {
 }
 
 iterators! {
-    Iter<'a>, left: slots, (Vec<u8>, &'a T), |this| this.ahead.step(this.values, |each| this.slots.upcoming(each)),
+    Iter<'a>, left: slots, (Vec<u8>, &'a T),
+        |this| this.ahead.step(this.values, |each| this.slots.upcoming(each)),
         |this, (key, slot)| (key, this.values.get(slot)), (key, this.values.get(slot));
-    Values<'a>, left: slots, &'a T, |this| this.ahead.step(this.values, |each| this.slots.upcoming(each)),
+    Values<'a>, left: slots, &'a T,
+        |this| this.ahead.step(this.values, |each| this.slots.upcoming(each)),
         |this, slot| this.values.get(slot), this.values.get(slot);
     IterMut<'a>, left: values, (Vec<u8>, &'a mut T), |_| (),
         |this, (key, _slot)| (key, this.values.next()??), (key, this.values.next_back()??);

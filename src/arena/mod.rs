@@ -1,13 +1,12 @@
-//! `ArenaArt`: values of any type in the order of byte strings. Its iterators, cursors and entries are here; the map is
-//! [`ArenaArt`].
+//! The iterators, cursors and entries of [`ArenaArt`], a map to values of any type.
 //!
 //! ```text
 //!   FastArt<u32>                         arena
 //!   key ──▶ slot ──────────────────────▶ value, a whole `T`
 //! ```
 //!
-//! The index gives a key four bytes, the number of a slot. The arena keeps the values in segments of 64 slots, without holes, and costs
-//! two thirds of a byte a slot.
+//! The index stores four bytes for each key, the number of a slot. The arena stores the values in
+//! segments of 64 slots, without holes, and takes two thirds of a byte for each slot.
 
 #![forbid(unsafe_code)]
 
@@ -31,10 +30,11 @@ use std::iter::FusedIterator;
 use std::ops::{Bound, RangeBounds};
 use values::Arena;
 
-/// An ordered map from byte strings to values of any type, with one writer at a time: a [`FastArt`] of slots in an arena.
+/// An ordered map from byte strings to values of any type, with one writer at a time.
 ///
-/// Like a [`FastArt`], but the values may be large, own memory, or not be [`Copy`], and are lent: [`get`](Self::get) gives `&T`. It takes
-/// the place of a `BTreeMap<Box<[u8]>, T>`.
+/// It is a [`FastArt`] of slots in an arena. Unlike in a `FastArt` the values may be large, own
+/// memory, or not be [`Copy`], and are returned by reference: [`get`](Self::get) returns
+/// `Option<&T>`. It replaces a `BTreeMap<Box<[u8]>, T>`.
 ///
 /// ```
 /// use memkv::ArenaArt;
@@ -49,20 +49,28 @@ use values::Arena;
 /// ```
 ///
 /// # Memory
-/// What a `FastArt<()>` of the same keys takes, `size_of::<T>()`, four bytes for the slot and two thirds of one for the arena, a key; and
-/// what the values own elsewhere. Values come and go in segments of 64, so removing keys gives the room of their values back, but keeps 40 bytes
-/// for each segment there was until the last key goes, or [`shrink_to_fit`](Self::shrink_to_fit) is called.
+/// A key takes what it takes in a `FastArt<()>`, and `size_of::<T>()`, four bytes for the slot, and
+/// two thirds of a byte for the arena. What the values own elsewhere is not included.
 ///
-/// # Costs
-/// A lookup is that of the index, and one or two cache misses more for the value. Storing a value into a segment with gaps, and removing one, moves
-/// up to 63 neighbours: a `T` of hundreds of bytes is better off in a [`Box`]. Keys come out in order; their values lie in memory in the order
-/// in which they were stored, or after [`shrink_to_fit`](Self::shrink_to_fit) in that of the keys, which makes scans several times faster.
+/// Values are allocated in segments of 64, so removing keys frees the memory of their values. Each
+/// segment that existed keeps 40 bytes until the last key is removed, or
+/// [`shrink_to_fit`](Self::shrink_to_fit) is called.
 ///
-/// # Limits
-/// 2³² values. What stores more reports [`InsertError::TooManyKeys`], or panics where it reports nothing.
+/// # Complexity
+/// A lookup is one in the index, and one or two more cache misses for the value. Inserting a value
+/// into a segment with gaps, and removing one, moves up to 63 neighbours: put a `T` of hundreds of
+/// bytes into a [`Box`].
 ///
-/// # Panics and aborts
-/// As [`FastArt`]. The map drops each value just once, also where a value's `drop` or a closure panics, and is whole then.
+/// Values are in memory in the order in which they were inserted. After
+/// [`shrink_to_fit`](Self::shrink_to_fit) they are in the order of their keys, which makes scans
+/// several times faster.
+///
+/// # Panics
+/// Panics and aborts as [`FastArt`] does. A map can hold 2³² values; beyond that, methods return
+/// [`InsertError::TooManyKeys`], or panic if they return no errors.
+///
+/// Each value is dropped exactly once, even if a value's `drop` or a closure panics. The map is
+/// intact after such a panic.
 ///
 /// ```
 /// use memkv::ArenaArt;
@@ -74,34 +82,34 @@ use values::Arena;
 /// assert_eq!(Arc::strong_count(&shared), 51);
 /// ```
 pub struct ArenaArt<T> {
-    /// Each slot that is taken has one key.
+    /// Each occupied slot has exactly one key.
     index: FastArt<u32>,
     values: Arena<T>,
 }
 
-/// What a map holds, in bytes. See [`ArenaArt::memory_usage`].
+/// The bytes that a map holds. Returned by [`ArenaArt::memory_usage`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryUsage {
-    /// What the keys take, with four bytes for each slot.
+    /// Bytes of the index: the keys, and four bytes for each slot.
     pub index: fast::MemoryUsage,
-    /// Bytes that values fill, without what they own elsewhere.
+    /// Bytes of values, without what they own elsewhere.
     pub values: usize,
-    /// Bytes of the arena that no value fills: room for more, and what the segments take themselves.
+    /// Other bytes of the arena: free slots, and the segments' own fields.
     pub slack: usize,
     /// The map itself, without its index.
     pub own: usize,
 }
 
 impl MemoryUsage {
-    /// All of it.
+    /// Returns the sum of all fields.
     pub fn total(&self) -> usize {
         self.index.total() + self.values + self.slack + self.own
     }
 }
 
 impl<T> ArenaArt<T> {
-    /// An empty map. Takes no memory besides itself.
+    /// Creates an empty map, which allocates nothing.
     ///
     /// ```
     /// let map = memkv::ArenaArt::<String>::new();
@@ -111,7 +119,7 @@ impl<T> ArenaArt<T> {
         ArenaArt { index: FastArt::new(), values: Arena::new() }
     }
 
-    /// Number of keys. O(1).
+    /// Returns the number of keys, in O(1).
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", "x"), ("b", "y")]);
@@ -121,12 +129,14 @@ impl<T> ArenaArt<T> {
         self.index.len()
     }
 
-    /// Whether there is no key. O(1).
+    /// Returns `true` if the map has no key.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// Removes every key, drops the values and gives the memory back. The map is empty also when a value panics as it is dropped.
+    /// Removes all keys, drops the values and frees the memory.
+    ///
+    /// The map is empty even if the drop of a value panics.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", "x")]);
@@ -137,11 +147,11 @@ impl<T> ArenaArt<T> {
         drop(std::mem::take(self));
     }
 
-    /// Stores `value` under `key` and gives the value it replaces.
+    /// Inserts `value` under `key`, and returns the value it replaces.
     ///
     /// # Panics
-    /// If the key has more than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes, or the map has all the values it can have.
-    /// [`try_insert`](Self::try_insert) reports that.
+    /// Panics if the key has more than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes, or the map is
+    /// full. Aborts when out of memory. [`try_insert`](Self::try_insert) returns these as errors.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::new();
@@ -156,11 +166,11 @@ impl<T> ArenaArt<T> {
         }
     }
 
-    /// [`insert`](Self::insert) that reports failure.
+    /// Inserts `value` under `key` like [`insert`](Self::insert), but returns errors.
     ///
     /// # Errors
-    /// The key is over the limit, there is no memory, or the map has all the values it can have. The map is then as it was before; `value` is
-    /// dropped. Replacing a value never fails.
+    /// Returns an error if the key is over the limit, if there is no memory, or if the map is full.
+    /// The map is then unchanged, and `value` is dropped. Replacing a value never fails.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::new();
@@ -175,13 +185,13 @@ impl<T> ArenaArt<T> {
         self.store(key.as_ref(), value).map(|(_, old)| old)
     }
 
-    /// Stores `value`, and gives its slot and the value it replaces.
+    /// Stores `value`, and returns its slot and the value it replaces.
     #[inline]
     fn store(&mut self, key: &[u8], value: T) -> Result<(u32, Option<T>), InsertError> {
         let slot = match self.values.reserve() {
             Ok(slot) => slot,
             Err(error) => {
-                // A value to replace has room already.
+                // A value that replaces another needs no slot.
                 let slot = self.index.get(key).ok_or(error)?;
                 return Ok((slot, Some(std::mem::replace(self.values.get_mut(slot), value))));
             }
@@ -191,7 +201,7 @@ impl<T> ArenaArt<T> {
         Ok((slot, old.map(|old| self.values.remove(old))))
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", "x")]);
@@ -203,7 +213,9 @@ impl<T> ArenaArt<T> {
         self.index.get(key).map(|slot| self.values.get(slot))
     }
 
-    /// The values of many keys, in their order. As [`FastArt::get_many`], the lookups go on together.
+    /// Returns the values of many keys, in the order of `keys`.
+    ///
+    /// The lookups are interleaved as in [`FastArt::get_many`].
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", "x"), ("b", "y")]);
@@ -217,7 +229,7 @@ impl<T> ArenaArt<T> {
             .collect()
     }
 
-    /// Whether `key` is there.
+    /// Returns `true` if the map contains `key`.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", "x")]);
@@ -228,7 +240,7 @@ impl<T> ArenaArt<T> {
         self.index.contains_key(key)
     }
 
-    /// The value of `key`, to change.
+    /// Returns the value of `key` as a mutable reference.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", vec![1])]);
@@ -240,7 +252,7 @@ impl<T> ArenaArt<T> {
         self.index.get(key).map(|slot| self.values.get_mut(slot))
     }
 
-    /// The place of `key`, occupied or vacant.
+    /// Returns the entry of `key`, occupied or vacant.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::<String>::new();
@@ -253,10 +265,11 @@ impl<T> ArenaArt<T> {
         Entry::new(self, key)
     }
 
-    /// Removes `key` and gives its value.
+    /// Removes `key`, and returns its value.
     ///
-    /// Aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error) where there is no memory for the shortened leaf;
-    /// [`try_remove`](Self::try_remove) reports that.
+    /// # Panics
+    /// Aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error) if there is no memory for
+    /// the shortened leaf. [`try_remove`](Self::try_remove) returns that as an error.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", "x")]);
@@ -268,10 +281,11 @@ impl<T> ArenaArt<T> {
         self.index.remove(key).map(|slot| self.values.remove(slot))
     }
 
-    /// [`remove`](Self::remove) that reports failure: a shortened leaf is a new one, which takes memory for a moment.
+    /// Removes `key` like [`remove`](Self::remove), but returns errors.
     ///
     /// # Errors
-    /// There is no memory. The map is then as it was before.
+    /// Returns an error if there is no memory for the shortened leaf, which is a new node. The map
+    /// is then unchanged.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", "x")]);
@@ -282,7 +296,7 @@ impl<T> ArenaArt<T> {
         Ok(self.index.try_remove(key)?.map(|slot| self.values.remove(slot)))
     }
 
-    /// The least key and its value.
+    /// Returns the least key and its value.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
@@ -293,12 +307,12 @@ impl<T> ArenaArt<T> {
         self.iter().next()
     }
 
-    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
+    /// Returns the greatest key and its value.
     pub fn last_key_value(&self) -> Option<(Vec<u8>, &T)> {
         self.iter().next_back()
     }
 
-    /// Removes the least key and gives it with its value.
+    /// Removes the least key, and returns it with its value.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", "x"), ("b", "y")]);
@@ -310,12 +324,16 @@ impl<T> ArenaArt<T> {
         self.index.pop_first().map(|(key, slot)| (key, self.values.remove(slot)))
     }
 
-    /// Removes the greatest key and gives it with its value. As [`pop_first`](Self::pop_first), from the other end.
+    /// Removes the greatest key, and returns it with its value.
     pub fn pop_last(&mut self) -> Option<(Vec<u8>, T)> {
         self.index.pop_last().map(|(key, slot)| (key, self.values.remove(slot)))
     }
 
-    /// The longest stored key that `key` begins with, as a part of `key`, and its value. Costs what [`FastArt::get_longest_prefix`] does.
+    /// Returns the longest stored key that is a prefix of `key`, as a slice of `key`, and its
+    /// value.
+    ///
+    /// # Complexity
+    /// That of [`FastArt::get_longest_prefix`].
     ///
     /// ```
     /// let routes = memkv::ArenaArt::from([("/", "root"), ("/api/", "api")]);
@@ -329,7 +347,9 @@ impl<T> ArenaArt<T> {
         self.index.get_longest_prefix(key).map(|(key, slot)| (key, self.values.get(slot)))
     }
 
-    /// A cursor before the first key. It lends keys out of its own buffer, so a scan allocates nothing for each.
+    /// Returns a cursor before the first key.
+    ///
+    /// It returns keys as slices of its own buffer, so a scan allocates nothing for each key.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", "x"), ("b", "y")]);
@@ -342,7 +362,7 @@ impl<T> ArenaArt<T> {
         Cursor { slots: self.index.cursor(), values: &self.values, ahead: Ahead::START }
     }
 
-    /// A cursor before the first key that lends values to change.
+    /// Returns a cursor before the first key, which returns values as mutable references.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", "x"), ("b", "y")]);
@@ -355,7 +375,7 @@ impl<T> ArenaArt<T> {
         CursorMut { slots: self.index.cursor(), values: &mut self.values, ahead: Ahead::START }
     }
 
-    /// All keys and values, ascending; from the back, descending.
+    /// Returns an iterator over all keys and values, in ascending order of the keys.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
@@ -365,7 +385,9 @@ impl<T> ArenaArt<T> {
         Iter { slots: self.index.iter(), values: &self.values, ahead: Ahead::START }
     }
 
-    /// All keys and values, ascending, the values to change. As [`range_mut`](Self::range_mut), it collects a borrow of each value.
+    /// Returns an iterator over all keys and mutable values, in ascending order of the keys.
+    ///
+    /// Like [`range_mut`](Self::range_mut) it first collects a borrow of each value.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("b", 2), ("a", 1)]);
@@ -376,7 +398,7 @@ impl<T> ArenaArt<T> {
         self.range_mut::<[u8], _>(..)
     }
 
-    /// All keys, ascending; from the back, descending.
+    /// Returns an iterator over all keys, in ascending order.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
@@ -389,7 +411,7 @@ impl<T> ArenaArt<T> {
         self.index.keys()
     }
 
-    /// All values, in the order of their keys.
+    /// Returns an iterator over all values, in the order of their keys.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
@@ -399,7 +421,9 @@ impl<T> ArenaArt<T> {
         Values { slots: self.index.values(), values: &self.values, ahead: Ahead::START }
     }
 
-    /// All values, in the order of their keys, to change. As [`range_mut`](Self::range_mut), it collects a borrow of each value.
+    /// Returns an iterator over all values as mutable references, in the order of their keys.
+    ///
+    /// Like [`range_mut`](Self::range_mut) it first collects a borrow of each value.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("b", 2), ("a", 1)]);
@@ -410,7 +434,7 @@ impl<T> ArenaArt<T> {
         self.values.disjoint_mut(self.index.values()).into_iter().flatten()
     }
 
-    /// The map's keys, ascending. The values are dropped now.
+    /// Converts the map into an iterator over its keys, in ascending order, and drops the values.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
@@ -422,7 +446,7 @@ impl<T> ArenaArt<T> {
         self.index.into_keys()
     }
 
-    /// The map's values, in the order of their keys.
+    /// Converts the map into an iterator over its values, in the order of their keys.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("b", "y"), ("a", "x")]);
@@ -435,8 +459,10 @@ impl<T> ArenaArt<T> {
         self.index.into_values().map(move |slot| values.remove(slot))
     }
 
-    /// The keys inside a range of byte strings, with their values; ascending, from the back descending. A range that ends before it begins
-    /// is empty.
+    /// Returns an iterator over the keys in a range of byte strings and their values, in ascending
+    /// order.
+    ///
+    /// A range that ends before it begins is empty.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", 'x'), ("b", 'y'), ("c", 'z')]);
@@ -447,10 +473,12 @@ impl<T> ArenaArt<T> {
         Range { slots: self.index.range(range), values: &self.values, ahead: Ahead::START }
     }
 
-    /// [`range`](Self::range) with the values to change.
+    /// Returns an iterator over the keys in a range and their values as mutable references.
     ///
-    /// It collects a borrow of each value first: for n keys O(n log n), 8 bytes a key while it lives, and 8 more until it is there. A
-    /// [`cursor_mut`](Self::cursor_mut) does without.
+    /// It first collects a borrow of each value; a [`cursor_mut`](Self::cursor_mut) does not.
+    ///
+    /// # Complexity
+    /// O(n log n) for n keys. It takes 8 bytes a key while it lives, and 8 more to be made.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 1), ("b", 2), ("c", 3)]);
@@ -471,7 +499,7 @@ impl<T> ArenaArt<T> {
         IterMut { slots, values: values.into_iter() }
     }
 
-    /// The keys that begin with `prefix`, with their values.
+    /// Returns an iterator over the keys that begin with `prefix`, and their values.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", 'x'), ("ab", 'y'), ("b", 'z')]);
@@ -481,7 +509,11 @@ impl<T> ArenaArt<T> {
         Range { slots: self.index.prefix(prefix), values: &self.values, ahead: Ahead::START }
     }
 
-    /// [`prefix`](Self::prefix) with the values to change, at the cost of [`range_mut`](Self::range_mut).
+    /// Returns an iterator over the keys that begin with `prefix` and their values as mutable
+    /// references.
+    ///
+    /// # Complexity
+    /// That of [`range_mut`](Self::range_mut).
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 1), ("ab", 2), ("b", 3)]);
@@ -493,7 +525,7 @@ impl<T> ArenaArt<T> {
         self.between_mut(Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
     }
 
-    /// How many keys begin with `prefix`. As [`FastArt::count_prefix`].
+    /// Returns the number of keys that begin with `prefix`, like [`FastArt::count_prefix`].
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", 'x'), ("ab", 'y'), ("b", 'z')]);
@@ -503,8 +535,13 @@ impl<T> ArenaArt<T> {
         self.index.count_prefix(prefix)
     }
 
-    /// Keeps the keys for which `keep` says so, asked in ascending order. It may change the values. If it or a value's `drop` panics, the map is
-    /// whole, with some of the keys removed. O(keys), and a removal for each that goes.
+    /// Removes all keys for which `keep` returns `false`.
+    ///
+    /// Keys are visited in ascending order, and `keep` may change the values. If it or a value's
+    /// `drop` panics, the map is intact, with some of the keys removed.
+    ///
+    /// # Complexity
+    /// O(keys), and one removal for each key that goes.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", "x".to_string()), ("b", String::new())]);
@@ -518,8 +555,11 @@ impl<T> ArenaArt<T> {
         }
     }
 
-    /// Removes the keys inside a range, drops their values, and says how many there were. As [`FastArt::remove_range`], and O(values
-    /// removed); takes 4 bytes a key meanwhile.
+    /// Removes the keys in a range, drops their values, and returns how many there were.
+    ///
+    /// # Complexity
+    /// That of [`FastArt::remove_range`], and O(values removed). It takes 4 bytes a key while it
+    /// runs.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 'x'), ("b", 'y'), ("c", 'z')]);
@@ -531,8 +571,11 @@ impl<T> ArenaArt<T> {
         self.remove_between(start, end)
     }
 
-    /// Removes the keys that begin with `prefix`, drops their values, and says how many there were. As
-    /// [`remove_range`](Self::remove_range).
+    /// Removes the keys that begin with `prefix`, drops their values, and returns how many there
+    /// were.
+    ///
+    /// # Complexity
+    /// That of [`remove_range`](Self::remove_range).
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 'x'), ("ab", 'y'), ("b", 'z')]);
@@ -551,12 +594,15 @@ impl<T> ArenaArt<T> {
         removed
     }
 
-    /// Splits off the keys from `key` on as a map of their own. O(keys split off).
+    /// Splits the map at `key`, and returns a map of the keys from `key` on.
+    ///
+    /// # Complexity
+    /// O(keys split off).
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 'x'), ("b", 'y'), ("c", 'z')]);
-    /// let behind = map.split_off("b");
-    /// assert_eq!((map.len(), behind.len()), (1, 2));
+    /// let from_b = map.split_off("b");
+    /// assert_eq!((map.len(), from_b.len()), (1, 2));
     /// ```
     pub fn split_off(&mut self, key: impl AsRef<[u8]>) -> Self {
         let mut index = self.index.split_off(key);
@@ -564,8 +610,12 @@ impl<T> ArenaArt<T> {
         ArenaArt { index, values }
     }
 
-    /// Moves all keys of `other` here; where both have one, the value of `other` stays. O(1) if this map is empty, else an insert
-    /// for each key.
+    /// Moves all keys of `other` into this map.
+    ///
+    /// If both have a key, the value of `other` is kept.
+    ///
+    /// # Complexity
+    /// O(1) if this map is empty, else one insert for each key.
     ///
     /// ```
     /// let mut map = memkv::ArenaArt::from([("a", 1), ("b", 2)]);
@@ -586,11 +636,14 @@ impl<T> ArenaArt<T> {
         }
     }
 
-    /// A map of keys that ascend strictly, built bottom-up with full leaves: smaller than one filled by [`insert`](Self::insert),
-    /// and several times faster. The values lie in the order of their keys.
+    /// Builds a map bottom-up from strictly ascending keys.
+    ///
+    /// Its leaves are full, so it is smaller than a map filled by [`insert`](Self::insert), and its
+    /// values are in the order of their keys. Building is several times faster, too.
     ///
     /// # Errors
-    /// Names the first key that is not greater than the one before it, is over the limit, or finds no memory or no number for its value.
+    /// Returns an error for the first key that is not greater than the one before it, is over the
+    /// limit, cannot be allocated, or finds the map full.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from_sorted([("a", "x"), ("b", "y")])?;
@@ -615,8 +668,12 @@ impl<T> ArenaArt<T> {
         }
     }
 
-    /// Packs the keys as tightly as [`from_sorted`](Self::from_sorted) would, and the values in the order of their keys. O(keys), and takes the new
-    /// index's memory beside the old one's meanwhile; the values move segment by segment.
+    /// Packs the map as tightly as [`from_sorted`](Self::from_sorted) would, with the values in the
+    /// order of their keys.
+    ///
+    /// # Complexity
+    /// O(keys). The old and the new index are both in memory while it runs; the values are moved
+    /// segment by segment.
     ///
     /// ```
     /// let mut map: memkv::ArenaArt<u64> = (0..10_000u64).map(|i| (i.to_be_bytes(), i)).collect();
@@ -630,10 +687,10 @@ impl<T> ArenaArt<T> {
         self.values = move_values(&mut self.index, &mut self.values);
     }
 
-    /// A copy of the map, slot for slot.
+    /// Returns a copy of the map, slot for slot.
     ///
     /// # Errors
-    /// There is no memory.
+    /// Returns an error when out of memory.
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", "x")]);
@@ -646,10 +703,14 @@ impl<T> ArenaArt<T> {
         Ok(ArenaArt { index: self.index.try_clone()?, values: self.values.try_clone()? })
     }
 
-    /// What the map holds, in bytes, without what the values own elsewhere. O(keys / 64).
+    /// Returns the bytes that the map holds, without what the values own elsewhere.
+    ///
+    /// # Complexity
+    /// O(keys / 64).
     ///
     /// ```
-    /// let map: memkv::ArenaArt<[u64; 3]> = (0..10_000u64).map(|i| (i.to_be_bytes(), [i; 3])).collect();
+    /// let pairs = (0..10_000u64).map(|i| (i.to_be_bytes(), [i; 3]));
+    /// let map: memkv::ArenaArt<[u64; 3]> = pairs.collect();
     /// assert!(map.memory_usage().total() < (20 + 24) * map.len());
     /// ```
     pub fn memory_usage(&self) -> MemoryUsage {
@@ -663,7 +724,10 @@ impl<T> ArenaArt<T> {
         }
     }
 
-    /// Says what is wrong with the map's structure, if anything is. For tests.
+    /// Checks the invariants of the map's structure. For tests.
+    ///
+    /// # Errors
+    /// Returns a description of the first violation.
     #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         self.index.check()?;
@@ -685,7 +749,8 @@ fn move_values<T>(index: &mut FastArt<u32>, from: &mut Arena<T>) -> Arena<T> {
     to
 }
 
-/// Slots that no key names any more. Those that are left when a value panics as it is dropped go with this.
+/// Slots whose keys are gone. The slots that are left when the drop of a value panics are freed by
+/// this type's drop.
 struct Leavers<'a, T> {
     values: &'a mut Arena<T>,
     slots: std::vec::IntoIter<u32>,

@@ -1,4 +1,4 @@
-//! What the standard collections implement.
+//! The traits of the standard collections, for `ArenaArt`.
 
 use super::values::Arena;
 use super::{ArenaArt, IntoIter, Iter, IterMut};
@@ -42,17 +42,17 @@ impl<T: Eq> Eq for ArenaArt<T> {}
 impl<T, K: AsRef<[u8]> + ?Sized> Index<&K> for ArenaArt<T> {
     type Output = T;
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     ///
     /// # Panics
-    /// If it is not there. [`get`](ArenaArt::get) says so instead.
+    /// Panics if the key is absent. [`get`](ArenaArt::get) returns `None` instead.
     fn index(&self, key: &K) -> &T {
         self.get(key).expect("no value of this key")
     }
 }
 
 impl<K: AsRef<[u8]>, T> FromIterator<(K, T)> for ArenaArt<T> {
-    /// Builds bottom-up for as long as the keys ascend, and inserts from there on.
+    /// Builds bottom-up while the keys ascend, and inserts the rest.
     fn from_iter<I: IntoIterator<Item = (K, T)>>(pairs: I) -> Self {
         let (mut pairs, mut values) = (pairs.into_iter(), Arena::new());
         let mut slots = pairs

@@ -1,14 +1,15 @@
 //! The arena: values of any type under numbers of 32 bits, packed without holes.
 //!
 //! ```text
-//!   slot = 64 * segment + bit             segment          used     0b1011        slots 0, 1 and 3 are taken
-//!                                                          values   [a, b, d]     one after the other: d is at the
-//!   open ─▶ segment ─next─▶ segment                                               number of taken slots before its own
+//!   slot = 64 * segment + bit         segment   used     0b1011      slots 0, 1, 3 are occupied
+//!                                               values   [a, b, d]   adjacent; the index of d is
+//!   open ─▶ segment ─next─▶ segment                                  the count of used bits below
 //! ```
 //!
-//! A free slot takes a bit and no room for a value, so that a value needs neither an `Option` nor a link beside it, and a free list
-//! needs no unions: it is a list of the segments that have a free slot. Taking or leaving a slot moves the values of its segment that
-//! lie behind it, at most 63. A segment that is full, as most are, has each value at the position of its slot.
+//! A free slot takes a bit and no memory for a value. So a value needs neither an `Option` nor a
+//! link beside it, and the free list, which is a list of segments with a free slot, needs no unions.
+//! Occupying or freeing a slot moves the values after it in its segment, at most 63. In a full
+//! segment, as most are, the index of a value is its slot's bit.
 
 use crate::error::InsertError;
 use crate::tree::prefetch;
@@ -26,9 +27,9 @@ pub(super) const LIMIT: u64 = 1 << u32::BITS;
 const NONE: u32 = u32::MAX;
 
 struct Segment<T> {
-    /// The values of the taken slots, in order.
+    /// The values of the occupied slots, in order.
     values: Vec<T>,
-    /// Which slots are taken.
+    /// A bit for each occupied slot.
     used: u64,
     /// The next segment with a free slot, where this one has any.
     next: u32,
@@ -69,7 +70,8 @@ impl<T> Segment<T> {
         reserve(&mut self.values, (len / 2).max(4).min(SLOTS - len))
     }
 
-    /// Gives room back where a third is empty. Without memory for the smaller room the larger one stays.
+    /// Frees unused capacity where a third is empty. Without memory for the smaller allocation the
+    /// larger one is kept.
     fn trim(&mut self) {
         let len = self.values.len();
         if len == 0 {
@@ -93,7 +95,7 @@ impl<T> Arena<T> {
         self.len
     }
 
-    /// The value in a taken slot.
+    /// Returns the value in an occupied slot.
     #[inline]
     pub(super) fn get(&self, slot: u32) -> &T {
         let (segment, bit) = place(slot);
@@ -101,13 +103,13 @@ impl<T> Arena<T> {
         &segment.values[position(segment.used, bit)]
     }
 
-    /// Has the value in a taken slot fetched into the cache.
+    /// Prefetches the value in an occupied slot.
     #[inline]
     pub(super) fn prefetch(&self, slot: u32) {
         prefetch(std::ptr::from_ref(self.get(slot)).cast());
     }
 
-    /// The value in a taken slot.
+    /// Returns the value in an occupied slot.
     #[inline]
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut T {
         let (segment, bit) = place(slot);
@@ -115,7 +117,8 @@ impl<T> Arena<T> {
         &mut segment.values[position(segment.used, bit)]
     }
 
-    /// A free slot, with room for a value. It stays the same until it is filled or another slot is left.
+    /// Returns a free slot with capacity for a value. It stays the same until it is filled or
+    /// another slot is freed.
     #[inline]
     pub(super) fn reserve(&mut self) -> Result<u32, InsertError> {
         self.reserve_in(SEGMENTS)
@@ -162,14 +165,14 @@ impl<T> Arena<T> {
         }
     }
 
-    /// Stores `value`, and says where.
+    /// Stores `value`, and returns its slot.
     pub(super) fn add(&mut self, value: T) -> Result<u32, InsertError> {
         let slot = self.reserve()?;
         self.fill(slot, value);
         Ok(slot)
     }
 
-    /// Takes the value out of a taken slot, which is free then. Gives all memory back with the last value.
+    /// Removes and returns the value of an occupied slot. Frees all memory with the last value.
     pub(super) fn remove(&mut self, slot: u32) -> T {
         let (id, bit) = place(slot);
         let segment = &mut self.segments[id];
@@ -187,7 +190,9 @@ impl<T> Arena<T> {
         value
     }
 
-    /// The values of many taken slots, no two the same, in the order of `slots`. O(n log n) for n slots, and 16 bytes for each meanwhile.
+    /// Returns the values of many occupied and distinct slots, in the order of `slots`.
+    ///
+    /// O(n log n) for n slots, with 16 bytes for each while it runs.
     pub(super) fn disjoint_mut(&mut self, slots: impl Iterator<Item = u32>) -> Vec<Option<&mut T>> {
         // Sorted by segment and slot, so that iterators can hand the borrows out.
         let mut sorted: Vec<(u32, u32)> = slots.zip(0..).collect();
@@ -224,7 +229,8 @@ impl<T> Arena<T> {
         Ok(copy)
     }
 
-    /// Bytes that there is room for in values, and that the segments themselves take. O(segments).
+    /// Returns the bytes allocated for values, and the bytes of the segments' own fields, in
+    /// O(segments).
     pub(super) fn bytes(&self) -> (usize, usize) {
         let room: usize = self
             .segments
@@ -234,7 +240,8 @@ impl<T> Arena<T> {
         (room, self.segments.capacity() * size_of::<Segment<T>>())
     }
 
-    /// Says what is wrong, if anything is, given the slots that should be taken.
+    /// Checks the invariants, given the slots that must be occupied, and returns a description of
+    /// the first violation.
     pub(super) fn check(&self, slots: impl Iterator<Item = u32>) -> Result<(), String> {
         let mut used = vec![0u64; self.segments.len()];
         for slot in slots {

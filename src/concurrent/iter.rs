@@ -1,4 +1,4 @@
-//! Cursors and ranges over a map that others change meanwhile.
+//! Cursors and ranges over a map that other threads may change.
 
 use super::walk::Between;
 use crate::tree::{SharedCursor, SharedTree};
@@ -8,15 +8,20 @@ use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-/// A position in a [`ConcurrentArt`](crate::ConcurrentArt), which steps in both directions and goes to any key.
+/// A position in a [`ConcurrentArt`](crate::ConcurrentArt), which steps in both directions and can
+/// seek any key.
 ///
-/// It lends keys out of its own buffer, valid until the next step. A key that is there for the whole of a scan is lent exactly once and in
-/// order; one that comes or goes meanwhile may be or not. What is lent is there, with that value, at a moment
-/// within the step.
+/// It returns keys as slices of its own buffer, valid until the next step. A key that is present
+/// for the whole scan is returned exactly once and in order. A key that is inserted or removed
+/// during the scan may be returned or not. A returned key was present, with the returned value, at
+/// a moment within the step.
 ///
-/// While it lives its thread is pinned, so that what it reads is not freed; it pins anew every few leaves and with each seek. One
-/// that is kept without stepping holds back what all maps retire: drop it instead, and seek again. So does one that is stepped while the same
-/// thread has another pin, of a handle or another cursor: only a thread's sole pin can be renewed. It is not `Send`.
+/// **Warning:** a cursor that is kept without being stepped holds back everything that all maps
+/// retire. Drop it, and seek again later.
+///
+/// While a cursor lives its thread is pinned. The pin is renewed every few leaves and with each
+/// seek, but only if it is the thread's sole pin: a cursor that is stepped beside another cursor
+/// or handle of the same thread holds memory back too. A cursor is not `Send`.
 ///
 /// ```
 /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -28,7 +33,7 @@ use std::ops::Bound;
 /// assert_eq!(cursor.prev(), Some((&b"a"[..], 1)));
 /// ```
 ///
-/// It cannot outlive its map:
+/// A cursor cannot outlive its map:
 ///
 /// ```compile_fail,E0505
 /// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
@@ -45,7 +50,7 @@ use std::ops::Bound;
 /// drop(map);
 /// ```
 ///
-/// Nor can a key outlive the step:
+/// A key cannot outlive its step:
 ///
 /// ```compile_fail,E0499
 /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
@@ -73,37 +78,34 @@ impl<'m, V: Value> Cursor<'m, V> {
         cursor
     }
 
-    /// Goes before the first key that is at least `key`. One lookup.
+    /// Moves before the first key that is at least `key`, by one lookup.
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {
         self.raw.seek(key.as_ref(), false);
     }
 
-    /// Goes before the first key that is greater than `key`.
+    /// Moves before the first key that is greater than `key`.
     pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
         self.raw.seek(key.as_ref(), true);
     }
 
-    /// Goes before the first key of all.
+    /// Moves before the first key of the map.
     pub fn seek_to_first(&mut self) {
         self.raw.seek(&[], false);
     }
 
-    /// Goes behind the last key of all.
+    /// Moves after the last key of the map.
     pub fn seek_to_last(&mut self) {
         self.raw.seek_end();
     }
 
-    /// Steps over the next key, and lends it with its value.
+    /// Steps over the next key, and returns it with its value.
     #[inline]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "what it lends lives until the next step only"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the key borrows from the cursor")]
     pub fn next(&mut self) -> Option<(&[u8], V)> {
         self.raw.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
-    /// Steps back over the key before, and lends it with its value.
+    /// Steps back over the previous key, and returns it with its value.
     #[inline]
     pub fn prev(&mut self) -> Option<(&[u8], V)> {
         self.raw.previous().map(|(key, bits)| (key, V::from_bits(bits)))
@@ -116,13 +118,18 @@ impl<V: Value> fmt::Debug for Cursor<'_, V> {
     }
 }
 
-/// The keys inside a range, as copies, with their values; ascending, from the back descending. From
-/// [`ConcurrentArt::range`](crate::ConcurrentArt::range), [`prefix`](crate::ConcurrentArt::prefix) and [`iter`](crate::ConcurrentArt::iter).
+/// An iterator over the keys of a range, as copies, and their values, in ascending order.
 ///
-/// What it yields while others change the map, and what it holds back, is said at [`Cursor`]. [`lend`](Self::lend) and
-/// [`lend_back`](Self::lend_back) give the same keys without a copy. A step from the other end than the one before takes a lookup.
+/// Returned by [`ConcurrentArt::range`](crate::ConcurrentArt::range),
+/// [`prefix`](crate::ConcurrentArt::prefix) and [`iter`](crate::ConcurrentArt::iter).
+/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return the same keys without a
+/// copy. A step from the other end than the step before takes a lookup. The guarantees are those
+/// of [`Cursor`].
 ///
-/// It cannot outlive its map:
+/// **Warning:** an iterator that is kept without being stepped holds back everything that all maps
+/// retire. Drop it.
+///
+/// An iterator cannot outlive its map:
 ///
 /// ```compile_fail,E0505
 /// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
@@ -156,7 +163,7 @@ impl<'m, V: Value> Range<'m, V> {
         Range { between: Between::prefix(SharedCursor::new(tree), prefix), values: PhantomData }
     }
 
-    /// The next key, lent until the next call, and its value.
+    /// Returns the next key, borrowed until the next call, and its value.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
@@ -169,7 +176,7 @@ impl<'m, V: Value> Range<'m, V> {
         self.between.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
-    /// The next key from the back, lent until the next call, and its value.
+    /// Returns the next key from the back, borrowed until the next call, and its value.
     #[inline]
     pub fn lend_back(&mut self) -> Option<(&[u8], V)> {
         self.between.next_back().map(|(key, bits)| (key, V::from_bits(bits)))

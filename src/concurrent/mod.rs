@@ -1,4 +1,4 @@
-//! `ConcurrentArt`: the tree behind `&self`, for many threads.
+//! `ConcurrentArt`: the tree, read and changed through `&self` by many threads.
 
 #![forbid(unsafe_code)]
 
@@ -19,16 +19,21 @@ use crate::{key, reclaim};
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 
-/// Changes of all shared maps that began again because another came between. For benchmarks.
+/// Returns how many changes of all shared maps began again because of a conflict. For benchmarks.
+#[cfg(feature = "_testing")]
 #[doc(hidden)]
 pub fn restarts() -> usize {
     crate::tree::restarts()
 }
 
-/// An ordered map from byte strings to small values that any number of threads read and change at a time, through `&self`.
+/// An ordered map from byte strings to small values, shared by many threads through `&self`.
 ///
-/// The tree of [`FastArt`], node for node, with its memory: the two turn into each other in O(1). So a map can be built by one thread, or
-/// [from sorted keys](Self::from_sorted), then shared, and taken back.
+/// It is the tree of [`FastArt`], node for node, and takes the same memory. Each turns into the
+/// other in O(1). A map can be built by one thread, or [from sorted keys](Self::from_sorted), then
+/// shared, and taken back.
+///
+/// **Warning:** an idle iterator or handle keeps replaced nodes from being freed, about 1 kB for
+/// each insert of any map. Drop it.
 ///
 /// ```
 /// use memkv::ConcurrentArt;
@@ -50,40 +55,56 @@ pub fn restarts() -> usize {
 /// ```
 ///
 /// # Guarantees
-/// * Point operations (all that take one key, [`pop_first`](Self::pop_first) and [`pop_last`](Self::pop_last)) and [`clear`](Self::clear)
-///   are linearizable: each takes effect at one moment between its call and its return. On processors where a store does not become visible
-///   to all others at once (POWER), two readers may see two unrelated writes in different order ([C6](crate::safety)).
-/// * A scan yields every key that is there for the whole of it exactly once, and in order. A key that comes or goes meanwhile may be yielded or
-///   not; what is yielded is there, with that value, at a moment within the step.
-/// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact when nobody changes the map.
-/// * Values are handed out by copy. Nothing that a method returns holds a lock, and no function of the caller's runs under one, so
-///   nothing can deadlock. Readers take no lock of the map and never wait for a writer; now and then one frees retired memory.
+/// * Point operations are linearizable: each takes effect at one moment between its call and its
+///   return. These are all methods that take one key, [`pop_first`](Self::pop_first),
+///   [`pop_last`](Self::pop_last) and [`clear`](Self::clear). On processors where a store does not
+///   become visible to all others at once (POWER), two readers may see two unrelated writes in
+///   different orders ([C6](crate::safety)).
+/// * A scan yields every key that is present for the whole scan exactly once, and in order. A key
+///   that is inserted or removed during the scan may be yielded or not. A yielded key was present,
+///   with the yielded value, at a moment within the step.
+/// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact while no thread changes
+///   the map.
+/// * Values are returned by copy. Nothing that a method returns holds a lock, and no function of
+///   the caller runs under a lock, so no deadlock is possible.
+/// * Readers take no lock of the map and never wait for a writer. A reader may have to free
+///   retired memory.
 ///
-/// # Costs
-/// A lookup goes down without a lock and writes no memory that threads share. An update of a value locks its leaf; an insert or a removal
-/// writes a new leaf, and locks the old one and the place above that leads to it while it puts it there; a split, now and then, locks the nodes it
-/// replaces. Threads that change different leaves do not meet, but where one splits.
+/// # Complexity
+/// A lookup takes no lock and writes no memory that threads share. An update of a value locks its
+/// leaf. An insert or a removal writes a new leaf; to publish it, it locks the old leaf and the
+/// slot that leads to it. A split locks the nodes that it replaces. Threads that change different
+/// leaves meet only at splits.
 ///
 /// # Memory
-/// A node that was replaced is *retired*: it is freed when each thread that was reading at that time is done. That is after some hundred further
-/// changes by its thread, or a flush, unless a thread keeps a [`Pinned`] handle, a [`Cursor`] or a [`Range`] without using it, or two at a time, or lost its
-/// processor amid a call;
-/// all that writers retire meanwhile, a kilobyte and more for an insert, is then held. `memory_usage().retired` says how much it is,
-/// for all maps together, but for 128 KiB at most that another thread has gathered. [`flush`](Self::flush) frees what can be freed.
+/// A replaced node is *retired*: it is freed once every thread that was reading at that time has
+/// finished. This takes some hundred further changes by the thread that retired it, or a call of
+/// [`reclaim`](Self::reclaim).
 ///
-/// What a thread frees it keeps at hand for what it inserts next: in a large map up to 512 KiB, less in a small one, and nothing where maps shrink.
+/// It takes longer while a thread keeps a [`Pinned`] handle, a [`Cursor`] or a [`Range`] without
+/// using it, keeps two of them, or was preempted inside a call. Until then everything that writers
+/// retire is held, a kilobyte and more for an insert. `memory_usage().retired` returns how much
+/// that is for all maps together; up to 128 KiB that each other thread has gathered are missing
+/// from it.
+///
+/// A thread reuses what it frees: it keeps up to 512 KiB of freed memory for its next inserts in a
+/// large map, less in a small one, and none while maps shrink.
 ///
 /// # Source
-/// Lehman, Yao: "Efficient locking for concurrent operations on B-trees", 1981, for readers without locks; Leis, Scheibner, Kemper, Neumann:
-/// "The ART of practical synchronization", 2016, for replacing nodes under the locks of a node and of what leads to it; Fraser: "Practical
-/// lock-freedom", 2004, for epochs. [`safety`](crate::safety) has the argument.
+/// * Lehman, Yao: "Efficient locking for concurrent operations on B-trees", 1981: readers without
+///   locks.
+/// * Leis, Scheibner, Kemper, Neumann: "The ART of practical synchronization", 2016: replacing
+///   nodes under the locks of the node and of what leads to it.
+/// * Fraser: "Practical lock-freedom", 2004: epochs.
+///
+/// [`safety`](crate::safety) has the correctness argument.
 pub struct ConcurrentArt<V: Value = u64> {
     tree: SharedTree<V::Bits>,
     values: PhantomData<V>,
 }
 
 impl<V: Value> ConcurrentArt<V> {
-    /// An empty map.
+    /// Creates an empty map.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::<u32>::new();
@@ -97,10 +118,11 @@ impl<V: Value> ConcurrentArt<V> {
         ConcurrentArt { tree: SharedTree::new(tree), values: PhantomData }
     }
 
-    /// A map of keys that ascend strictly, built bottom-up: see [`FastArt::from_sorted`].
+    /// Builds a map bottom-up from strictly ascending keys. See [`FastArt::from_sorted`].
     ///
     /// # Errors
-    /// Names the first key that is not greater than the one before it, is over the limit, or finds no memory.
+    /// Returns an error for the first key that is not greater than the one before it, is over the
+    /// limit, or cannot be allocated.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from_sorted([("a", 1u64), ("b", 2)])?;
@@ -113,7 +135,9 @@ impl<V: Value> ConcurrentArt<V> {
         Ok(FastArt::from_sorted(pairs)?.into())
     }
 
-    /// The map for one owner. O(1): what was retired is freed in its own time.
+    /// Converts the map into a [`FastArt`] in O(1).
+    ///
+    /// Retired memory is freed later, as usual.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::new();
@@ -126,24 +150,13 @@ impl<V: Value> ConcurrentArt<V> {
         FastArt::of(self.tree.into_raw())
     }
 
-    /// The content as a stream of ascending keys, as a builder of sorted files takes it. The map is given up for it, so the stream is exactly what
-    /// the map held. While others use the map, [`iter`](Self::iter) streams it with the guarantees of a scan.
-    ///
-    /// ```
-    /// let map = memkv::ConcurrentArt::from([("b", 2u64), ("a", 1)]);
-    /// assert!(map.freeze().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
-    /// ```
-    pub fn freeze(self) -> crate::IntoIter<V> {
-        self.into_fast().into_iter()
-    }
-
-    /// Keys that divide the map into so many ranges of about equal length, or fewer.
-    #[cfg(all(feature = "rayon", not(loom)))]
+    /// Returns keys that divide the map into at most `ranges` ranges of about equal length.
+    #[cfg(feature = "storage")]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         self.tree.bounds(ranges)
     }
 
-    /// A handle for many calls, which pins once for several of them.
+    /// Returns a handle that pins this thread once for several calls.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::new();
@@ -155,7 +168,10 @@ impl<V: Value> ConcurrentArt<V> {
         Pinned::new(self)
     }
 
-    /// Number of keys; exact when nobody changes the map. O(threads of the machine).
+    /// Returns the number of keys, which is exact while no thread changes the map.
+    ///
+    /// # Complexity
+    /// O(threads of the machine).
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
@@ -165,12 +181,17 @@ impl<V: Value> ConcurrentArt<V> {
         self.tree.len()
     }
 
-    /// Whether there is no key, as [`len`](Self::len) says.
+    /// Returns `true` if [`len`](Self::len) is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Removes every key at one moment. O(nodes); who wants to change the map waits meanwhile, who reads it does not.
+    /// Removes all keys as one atomic step.
+    ///
+    /// Threads that change the map wait until it is done; readers do not.
+    ///
+    /// # Complexity
+    /// O(nodes).
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
@@ -183,7 +204,9 @@ impl<V: Value> ConcurrentArt<V> {
         }
     }
 
-    /// The least key and its value, by the guarantees of a scan: not as one atomic step.
+    /// Returns the least key and its value.
+    ///
+    /// The guarantees are those of a scan: it is not one atomic step.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("b", 2u64), ("a", 1)]);
@@ -194,12 +217,16 @@ impl<V: Value> ConcurrentArt<V> {
         self.iter().next()
     }
 
-    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
+    /// Returns the greatest key and its value.
+    ///
+    /// Otherwise like [`first_key_value`](Self::first_key_value).
     pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
         self.iter().next_back()
     }
 
-    /// A cursor before the first key. It lends keys out of its own buffer, so a scan allocates nothing for each.
+    /// Returns a cursor before the first key.
+    ///
+    /// It returns keys as slices of its own buffer, so a scan allocates nothing for each key.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
@@ -210,7 +237,7 @@ impl<V: Value> ConcurrentArt<V> {
         Cursor::new(&self.tree)
     }
 
-    /// All keys and values, ascending; from the back, descending.
+    /// Returns an iterator over all keys and values, in ascending order of the keys.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("b", 2u64), ("a", 1)]);
@@ -220,8 +247,10 @@ impl<V: Value> ConcurrentArt<V> {
         self.range::<&[u8], _>(..)
     }
 
-    /// The keys inside a range of byte strings, with their values; ascending, from the back descending. A range that ends before it begins
-    /// is empty.
+    /// Returns an iterator over the keys in a range of byte strings and their values, in ascending
+    /// order.
+    ///
+    /// A range that ends before it begins is empty.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -233,7 +262,7 @@ impl<V: Value> ConcurrentArt<V> {
         Range::new(&self.tree, start, end)
     }
 
-    /// The keys that begin with `prefix`, with their values.
+    /// Returns an iterator over the keys that begin with `prefix`, and their values.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);
@@ -243,11 +272,16 @@ impl<V: Value> ConcurrentArt<V> {
         Range::prefix(&self.tree, prefix.as_ref())
     }
 
-    /// What the map holds, in bytes, and what all maps have retired. Exact when nobody changes the map. O(threads of the machine).
+    /// Returns the bytes that the map holds, and the bytes that all maps have retired.
+    ///
+    /// Exact while no thread changes the map.
+    ///
+    /// # Complexity
+    /// O(threads of the machine).
     ///
     /// ```
     /// let map: memkv::ConcurrentArt = (0..10_000u64).map(|i| (i.to_be_bytes(), i)).collect();
-    /// map.flush();
+    /// map.reclaim();
     /// assert!(map.memory_usage().total() < 20 * map.len());
     /// ```
     pub fn memory_usage(&self) -> MemoryUsage {
@@ -258,27 +292,36 @@ impl<V: Value> ConcurrentArt<V> {
         )
     }
 
-    /// Frees what this thread retired, and what others did, as far as no thread is still reading. Up to 128 KiB retired by
-    /// each other thread wait until that thread retires more, or ends. Then, where much of the pool lies idle, moves the map's leaves together
-    /// so that it can go back to the allocator, which takes O(leaves); others may use the map meanwhile.
+    /// Frees retired memory that no thread is still reading, and compacts the map.
+    ///
+    /// Up to 128 KiB that each other thread has retired stay with that thread until it retires
+    /// more, or ends. If much of the pool is unused, the map's leaves are moved together, so that
+    /// memory can go back to the allocator. Other threads may use the map while this runs.
+    ///
+    /// # Complexity
+    /// O(leaves) if leaves are moved.
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
     /// map.remove("a");
-    /// map.flush();
+    /// map.reclaim();
     /// ```
-    pub fn flush(&self) {
+    pub fn reclaim(&self) {
         self.tree.reclaim();
     }
 
-    /// Moves the leaves, or the inner nodes, as [`flush`](Self::flush) does in sparse pages. Says whether it moved any. For models.
+    /// Moves the leaves, or the inner nodes, as [`reclaim`](Self::reclaim) does in sparse pages.
+    /// Returns `true` if it moved any. For models.
     #[cfg(loom)]
     #[doc(hidden)]
     pub fn relocate(&self, leaves: bool) -> bool {
         self.tree.relocate(leaves)
     }
 
-    /// Says what is wrong with the map's structure, if anything is. For tests.
+    /// Checks the invariants of the map's structure. For tests.
+    ///
+    /// # Errors
+    /// Returns a description of the first violation.
     #[doc(hidden)]
     pub fn check(&mut self) -> Result<(), String> {
         self.tree.check(&reclaim::pin())

@@ -1,4 +1,4 @@
-//! A map's handle that keeps its thread pinned.
+//! A handle to a map that keeps its thread pinned.
 
 use super::ConcurrentArt;
 use crate::error::fail;
@@ -7,16 +7,21 @@ use crate::tree::SharedTree;
 use crate::value::Value;
 use std::cell::{Cell, RefCell};
 
-/// Calls under one pin.
-const CALLS: u32 = 64;
+/// Calls made under one pin before it is renewed.
+const CALLS_PER_PIN: u32 = 64;
 
-/// A [`ConcurrentArt`] for many calls of one thread. From [`ConcurrentArt::pin`].
+/// A handle to a [`ConcurrentArt`] for many calls of one thread. Returned by
+/// [`ConcurrentArt::pin`].
 ///
-/// To call a method of the map, a thread pins itself: it says that it reads, so that what it reads is not freed. This handle does so once for
-/// several calls, which saves some ten nanoseconds for each; all point operations of the map are here too, with the same
-/// guarantees. The map's other methods can be called by it as well ([`Deref`](std::ops::Deref)), and pin for themselves. The handle pins anew
-/// every few calls. One that is kept without a call holds back what all maps retire, and so does one that is used while the same thread has another
-/// pin, of a handle, a cursor or a range: only a thread's sole pin can be renewed. It is not `Send`.
+/// A thread *pins* itself while it reads, so that nothing it reads is freed. This handle pins once
+/// for several calls. It has all point operations of the map, with the same guarantees. The other
+/// methods are reached through [`Deref`](std::ops::Deref); they pin for themselves.
+///
+/// **Warning:** a handle that is kept without being called holds back everything that all maps
+/// retire. So does a handle whose thread has another pin, from a handle, a cursor or a range: only
+/// a thread's sole pin can be renewed. Drop a handle that is not in use.
+///
+/// The handle is not `Send`.
 ///
 /// ```
 /// let map = memkv::ConcurrentArt::new();
@@ -27,7 +32,7 @@ const CALLS: u32 = 64;
 /// assert_eq!((pinned.get("a"), pinned.len()), (Some(2), 2));
 /// ```
 ///
-/// A cursor or a range is a second pin, so a long scan is taken from the map, without a handle beside it:
+/// A cursor or a range is a second pin. Start a long scan from the map, without a handle:
 ///
 /// ```
 /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
@@ -37,7 +42,7 @@ const CALLS: u32 = 64;
 /// assert_eq!(range.count(), 2);
 /// ```
 ///
-/// It cannot outlive its map:
+/// A handle cannot outlive its map:
 ///
 /// ```compile_fail,E0505
 /// let map = memkv::ConcurrentArt::from([("a", 1u64)]);
@@ -72,10 +77,13 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new() -> Self {
-        Held { pin: RefCell::new(reclaim::pin()), calls: Cell::new(CALLS) }
+        Held { pin: RefCell::new(reclaim::pin()), calls: Cell::new(CALLS_PER_PIN) }
     }
 
-    /// Runs one operation, pinning anew where it is time; not inside an operation, which a caller's function may call from.
+    /// Runs one operation, after renewing the pin if it is due.
+    ///
+    /// A caller's function may call the handle from inside an operation. The pin is borrowed then,
+    /// and is not renewed.
     #[inline]
     pub(crate) fn with<R>(&self, work: impl FnOnce(&Pin) -> R) -> R {
         if self.calls.get() == 0 {
@@ -88,26 +96,28 @@ impl Held {
     #[cold]
     fn renew(&self) {
         let Ok(mut pin) = self.pin.try_borrow_mut() else { return };
-        self.calls.set(CALLS);
+        self.calls.set(CALLS_PER_PIN);
         pin.renew();
         drop(pin);
-        // Values that are dropped now may call the handle in their turn, which borrows the pin as this does, and cannot renew it.
+        // The drop of a value may call the handle, which then borrows the pin and cannot renew it.
         self.pin.borrow().help();
     }
 }
 
-/// What every map's handle has besides its own operations. The map's other methods pin for themselves: they know nothing of the handle's pin, so a
-/// function of the caller's that one of them calls may use the handle.
+/// Implements what the handles of all maps have besides point operations.
+///
+/// The map's other methods pin for themselves, so a caller's function that one of them runs may
+/// use the handle.
 macro_rules! handle {
     ($map:ident, $value:ident: $($bound:tt)+) => {
         impl<'m, $value: $($bound)+> Pinned<'m, $value> {
-            /// The map it is for.
+            /// Returns the map that this handle belongs to.
             pub fn map(&self) -> &'m $map<$value> {
                 self.map
             }
         }
 
-        /// The map's other methods.
+        /// Gives access to the map's other methods.
         impl<$value: $($bound)+> std::ops::Deref for Pinned<'_, $value> {
             type Target = $map<$value>;
 
@@ -133,12 +143,14 @@ macro_rules! handle {
 }
 pub(crate) use handle;
 
-/// The operations, which differ in who pins, and in the tree that has the key: the macro writes them for each map and for its handle. `$read`
-/// and `$write` get the key, and run a function on that tree under a pin. `look_up` and `pop` are the owner's.
+/// Implements the point operations, for each map and for its handle.
+///
+/// `$read` and `$write` take the key and run a function on the tree that holds it, under a pin.
+/// The owner provides `look_up`, `try_compute` and `pop`.
 macro_rules! operations {
     ($owner:ident $(<$l:lifetime>)?, $read:ident, $write:ident, $docs:literal) => {
         impl<$($l,)? V: Value> $owner<$($l,)? V> {
-            /// The value of `key`.
+            /// Returns the value of `key`.
             ///
             /// ```
             #[doc = $docs]
@@ -151,15 +163,17 @@ macro_rules! operations {
                 self.$read(key, |tree, pin| tree.get(pin, key)).map(V::from_bits)
             }
 
-            /// Whether `key` is there.
+            /// Returns `true` if the map contains `key`.
             #[inline]
             pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
                 let key = key.as_ref();
                 self.$read(key, |tree, pin| tree.contains(pin, key))
             }
 
-            /// The values of many keys, in their order. The lookups of a batch go on together so that their cache misses overlap. Each is atomic
-            /// by itself, not all of them together.
+            /// Returns the values of many keys, in the order of `keys`.
+            ///
+            /// The lookups of a batch are interleaved so that their cache misses overlap. Each
+            /// lookup is atomic by itself; the batch is not.
             ///
             /// ```
             #[doc = $docs]
@@ -169,12 +183,13 @@ macro_rules! operations {
                 self.look_up(keys)
             }
 
-            /// Stores `value` under `key`, and gives the value it replaces.
+            /// Inserts `value` under `key`, and returns the value it replaces.
             ///
             /// # Panics
-            /// If the key has more than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes. Without memory it calls
-            /// [`handle_alloc_error`](std::alloc::handle_alloc_error). [`try_insert`](Self::try_insert) reports both. So do the other methods that
-            /// store.
+            /// Panics if the key has more than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes. Calls
+            /// [`handle_alloc_error`](std::alloc::handle_alloc_error) when out of memory. The
+            /// other methods that store a value do the same. [`try_insert`](Self::try_insert)
+            /// returns both as errors.
             ///
             /// ```
             #[doc = $docs]
@@ -186,29 +201,39 @@ macro_rules! operations {
                 self.try_insert(key, value).unwrap_or_else(|error| $crate::error::fail(error))
             }
 
-            /// [`insert`](Self::insert) that reports failure.
+            /// Inserts `value` under `key` like [`insert`](Self::insert), but returns errors.
             ///
             /// # Errors
-            /// The key is over the limit, or there is no memory. The map is then as it was before.
+            /// Returns an error if the key is over the limit, or if there is no memory for a node.
+            /// The map is then unchanged.
             ///
-            /// Memory of the collector itself cannot be reported: some kilobytes for each 128 KiB or 192 nodes retired, and two for a thread's first call.
-            /// Without it the process aborts, by [`handle_alloc_error`](std::alloc::handle_alloc_error).
+            /// The collector's own memory is not covered: some kilobytes for each 128 KiB or 192
+            /// nodes retired, and two for a thread's first call. If it cannot be allocated, the
+            /// process aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error).
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(map.try_insert("a", 2), Ok(Some(1)));
             /// ```
             #[inline]
-            pub fn try_insert(&self, key: impl AsRef<[u8]>, value: V) -> Result<Option<V>, $crate::InsertError> {
-                let (key, bits) = (key.as_ref(), value.into_bits());
-                let outcome = self.$write(key, |tree, pin| tree.change(pin, key, $crate::tree::Expected::Any, Some(bits)))?;
+            pub fn try_insert(
+                &self,
+                key: impl AsRef<[u8]>,
+                value: V,
+            ) -> Result<Option<V>, $crate::InsertError> {
+                let (key, bits) = (key.as_ref(), Some(value.into_bits()));
+                let outcome = self.$write(key, |tree, pin| {
+                    tree.change(pin, key, $crate::tree::Expected::Any, bits)
+                })?;
                 Ok(outcome.old.map(V::from_bits))
             }
 
-            /// Removes `key`, and gives its value.
+            /// Removes `key`, and returns its value.
             ///
-            /// Aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error) where there is no memory for the shortened leaf;
-            /// [`try_remove`](Self::try_remove) reports that.
+            /// # Panics
+            /// Aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error) if there is no
+            /// memory for the shortened leaf. [`try_remove`](Self::try_remove) returns that as an
+            /// error.
             ///
             /// ```
             #[doc = $docs]
@@ -220,66 +245,95 @@ macro_rules! operations {
                 self.try_remove(key).unwrap_or_else(|error| $crate::error::fail(error))
             }
 
-            /// [`remove`](Self::remove) that reports failure: a shortened leaf is a new one, which takes memory for a while.
+            /// Removes `key` like [`remove`](Self::remove), but returns errors.
             ///
             /// # Errors
-            /// There is no memory. The map is then as it was before. The collector's is as in [`try_insert`](Self::try_insert).
+            /// Returns an error if there is no memory for the shortened leaf, which is a new node.
+            /// The map is then unchanged. The collector's own memory is treated as in
+            /// [`try_insert`](Self::try_insert).
             #[inline]
-            pub fn try_remove(&self, key: impl AsRef<[u8]>) -> Result<Option<V>, $crate::InsertError> {
+            pub fn try_remove(
+                &self,
+                key: impl AsRef<[u8]>,
+            ) -> Result<Option<V>, $crate::InsertError> {
                 let key = key.as_ref();
-                let outcome = self.$write(key, |tree, pin| tree.change(pin, key, $crate::tree::Expected::Any, None))?;
+                let outcome = self.$write(key, |tree, pin| {
+                    tree.change(pin, key, $crate::tree::Expected::Any, None)
+                })?;
                 Ok(outcome.old.map(V::from_bits))
             }
 
-            /// Stores, replaces or removes a value if the current one is `current`, as one atomic step; `None` stands for no value. Values are
-            /// compared as they are stored, bit for bit.
+            /// Stores, replaces or removes a value if the current one is `current`, as one atomic
+            /// step.
+            ///
+            /// `None` stands for no value. Values are compared as they are stored, bit for bit.
             ///
             /// # Errors
-            /// Gives the current value if it is another.
+            /// Returns the current value if it is not `current`.
             ///
             /// # Panics
-            /// As [`insert`](Self::insert), where it would store a value; without memory it aborts, as that does.
+            /// Panics and aborts as [`insert`](Self::insert) does.
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(map.compare_exchange("a", Some(1), Some(2)), Ok(Some(1)));
             /// assert_eq!(map.compare_exchange("a", Some(1), None), Err(Some(2)));
-            /// // Inserts only where nothing is.
+            /// // Inserts only if the key is absent.
             /// assert_eq!(map.compare_exchange("b", None, Some(3)), Ok(None));
             /// ```
-            pub fn compare_exchange(&self, key: impl AsRef<[u8]>, current: Option<V>, new: Option<V>) -> Result<Option<V>, Option<V>> {
-                let expected = current.map_or($crate::tree::Expected::Absent, |value| $crate::tree::Expected::Value(value.into_bits()));
+            pub fn compare_exchange(
+                &self,
+                key: impl AsRef<[u8]>,
+                current: Option<V>,
+                new: Option<V>,
+            ) -> Result<Option<V>, Option<V>> {
+                use $crate::tree::{Expected, Outcome};
+                let expected = current
+                    .map_or(Expected::Absent, |value| Expected::Value(value.into_bits()));
                 let (key, new) = (key.as_ref(), new.map(V::into_bits));
                 let outcome = self.$write(key, |tree, pin| tree.change(pin, key, expected, new));
-                let $crate::tree::Outcome { old, done } = outcome.unwrap_or_else(|error| $crate::error::fail(error));
+                let Outcome { old, done } =
+                    outcome.unwrap_or_else(|error| $crate::error::fail(error));
                 let old = old.map(V::from_bits);
                 if done { Ok(old) } else { Err(old) }
             }
 
-            /// Gives `key` the value that `f` makes of the current one, as one atomic step; `None` stands for no value. Gives the values before
-            /// and after.
+            /// Replaces the value of `key` by what `f` returns for the current one, as one atomic
+            /// step, and returns the values before and after.
             ///
-            /// `f` runs without a lock, and again where another thread changed the value meanwhile, so it may call the map, and may panic: nothing
-            /// is changed then. Where it gives back the value it got, nothing is written. While it runs, what all maps retire is held back.
+            /// `None` stands for no value. If `f` returns the value it was given, nothing is
+            /// written. `f` runs without a lock, so it may call the map. It runs again if another
+            /// thread changed the value in the meantime.
+            ///
+            /// **Warning:** while `f` runs, nothing that any map retires can be freed.
             ///
             /// # Panics
-            /// If `f` does; or as [`insert`](Self::insert), where it would store a value. Without memory it aborts, as that does. So it is
-            /// for the methods that are made of it: [`update`](Self::update), [`fetch_update`](Self::fetch_update),
-            /// [`remove_if`](Self::remove_if).
+            /// Panics if `f` does; the map is then unchanged. Also panics and aborts as
+            /// [`insert`](Self::insert) does. The same holds for [`update`](Self::update),
+            /// [`fetch_update`](Self::fetch_update) and [`remove_if`](Self::remove_if).
             ///
             /// ```
             #[doc = $docs]
-            /// assert_eq!(map.compute("a", |value| value.map(|value| value + 1)), (Some(1), Some(2)));
+            /// let plus_one = |value: Option<u64>| value.map(|value| value + 1);
+            /// assert_eq!(map.compute("a", plus_one), (Some(1), Some(2)));
             /// assert_eq!(map.compute("b", |value| Some(value.unwrap_or(10))), (None, Some(10)));
             /// assert_eq!(map.compute("a", |_| None), (Some(2), None));
             /// ```
-            pub fn compute(&self, key: impl AsRef<[u8]>, mut f: impl FnMut(Option<V>) -> Option<V>) -> (Option<V>, Option<V>) {
+            pub fn compute(
+                &self,
+                key: impl AsRef<[u8]>,
+                mut f: impl FnMut(Option<V>) -> Option<V>,
+            ) -> (Option<V>, Option<V>) {
                 let f = |bits: Option<V::Bits>| f(bits.map(V::from_bits)).map(V::into_bits);
-                let (old, new) = self.try_compute(key.as_ref(), f).unwrap_or_else(|error| $crate::error::fail(error));
+                let (old, new) = self
+                    .try_compute(key.as_ref(), f)
+                    .unwrap_or_else(|error| $crate::error::fail(error));
                 (old.map(V::from_bits), new.map(V::from_bits))
             }
 
-            /// Changes the value of a key that is there, as [`compute`](Self::compute) does. Gives the value before.
+            /// Replaces the value of `key`, if there is one, and returns the value before.
+            ///
+            /// `f` is treated as in [`compute`](Self::compute).
             ///
             /// ```
             #[doc = $docs]
@@ -290,19 +344,25 @@ macro_rules! operations {
                 self.compute(key, |value| value.map(&mut f)).0
             }
 
-            /// Changes the value of a key that is there, where `f` gives one, in the manner of
-            /// [`AtomicU64::fetch_update`](std::sync::atomic::AtomicU64::fetch_update) and with the guarantees of
-            /// [`compute`](Self::compute). Gives the value before.
+            /// Replaces the value of `key` if there is one and `f` returns another, and returns
+            /// the value before.
+            ///
+            /// Works like [`AtomicU64::fetch_update`](std::sync::atomic::AtomicU64::fetch_update).
+            /// `f` is treated as in [`compute`](Self::compute).
             ///
             /// # Errors
-            /// Gives the current value if `f` gives none, and `None` if the key is not there.
+            /// Returns the current value if `f` returns `None`, and `None` if the key is absent.
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(map.fetch_update("a", |value| value.checked_add(1)), Ok(1));
             /// assert_eq!(map.fetch_update("a", |_| None), Err(Some(2)));
             /// ```
-            pub fn fetch_update(&self, key: impl AsRef<[u8]>, mut f: impl FnMut(V) -> Option<V>) -> Result<V, Option<V>> {
+            pub fn fetch_update(
+                &self,
+                key: impl AsRef<[u8]>,
+                mut f: impl FnMut(V) -> Option<V>,
+            ) -> Result<V, Option<V>> {
                 let mut refused = false;
                 let (old, _) = self.compute(key, |value| {
                     let new = value.and_then(&mut f);
@@ -312,8 +372,13 @@ macro_rules! operations {
                 old.filter(|_| !refused).ok_or(old)
             }
 
-            /// The value of `key`, which is `f()` if there was none. `f` runs once at most, and without a lock; where another thread stores a value
-            /// meanwhile, that one counts. Panics and aborts as [`insert`](Self::insert).
+            /// Returns the value of `key`, after inserting `f()` if it was absent.
+            ///
+            /// `f` runs once at most, and without a lock. If another thread stores a value in the
+            /// meantime, that value is returned.
+            ///
+            /// # Panics
+            /// Panics and aborts as [`insert`](Self::insert) does.
             ///
             /// ```
             #[doc = $docs]
@@ -332,20 +397,30 @@ macro_rules! operations {
                 }
             }
 
-            /// Removes `key` if `f` says so of its value, and gives the value removed. `f` is treated as in [`compute`](Self::compute).
+            /// Removes `key` if `f` returns `true` for its value, and returns the value removed.
+            ///
+            /// `f` is treated as in [`compute`](Self::compute).
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(map.remove_if("a", |value| value > 1), None);
             /// assert_eq!(map.remove_if("a", |value| value == 1), Some(1));
             /// ```
-            pub fn remove_if(&self, key: impl AsRef<[u8]>, mut f: impl FnMut(V) -> bool) -> Option<V> {
+            pub fn remove_if(
+                &self,
+                key: impl AsRef<[u8]>,
+                mut f: impl FnMut(V) -> bool,
+            ) -> Option<V> {
                 let (old, new) = self.compute(key, |value| value.filter(|&value| !f(value)));
                 old.filter(|_| new.is_none())
             }
 
-            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same. Without memory
-            /// it aborts, as [`remove`](Self::remove) does.
+            /// Removes the least key as one atomic step, and returns it with its value.
+            ///
+            /// No two threads get the same key.
+            ///
+            /// # Panics
+            /// Aborts when out of memory, as [`remove`](Self::remove) does.
             ///
             /// ```
             #[doc = $docs]
@@ -356,7 +431,9 @@ macro_rules! operations {
                 self.pop(false)
             }
 
-            /// Removes the greatest key, and gives it with its value. As [`pop_first`](Self::pop_first), from the other end.
+            /// Removes the greatest key as one atomic step, and returns it with its value.
+            ///
+            /// Otherwise like [`pop_first`](Self::pop_first).
             pub fn pop_last(&self) -> Option<(Vec<u8>, V)> {
                 self.pop(true)
             }
@@ -365,28 +442,33 @@ macro_rules! operations {
 }
 pub(crate) use operations;
 
-/// Keys of a batch lookup under one pin.
-const PART: usize = 1024;
+/// Keys of a batch lookup that are looked up under one pin.
+const KEYS_PER_PIN: usize = 1024;
 
-/// The values before and after.
+/// The values before and after a computation.
 pub(crate) type Computed<V> =
     Result<(Option<<V as Value>::Bits>, Option<<V as Value>::Bits>), crate::InsertError>;
 
-/// What one tree has for all keys.
+/// Implements what `operations` needs for an owner with one tree for all keys.
 macro_rules! whole {
     ($owner:ident $(<$l:lifetime>)?, $read:ident, $write:ident) => {
         impl<$($l,)? V: Value> $owner<$($l,)? V> {
             fn look_up<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<V>> {
                 let mut values = Vec::with_capacity(keys.len());
-                for part in keys.chunks(PART) {
+                for batch in keys.chunks(KEYS_PER_PIN) {
                     self.$read(&[], |tree, pin| {
-                        tree.get_many(pin, part.iter().map(AsRef::as_ref), |found| values.push(found.map(V::from_bits)));
+                        let keys = batch.iter().map(AsRef::as_ref);
+                        tree.get_many(pin, keys, |bits| values.push(bits.map(V::from_bits)));
                     });
                 }
                 values
             }
 
-            fn try_compute(&self, key: &[u8], f: impl FnMut(Option<V::Bits>) -> Option<V::Bits>) -> Computed<V> {
+            fn try_compute(
+                &self,
+                key: &[u8],
+                f: impl FnMut(Option<V::Bits>) -> Option<V::Bits>,
+            ) -> Computed<V> {
                 self.$write(key, |tree, pin| tree.compute(pin, key, f))
             }
 

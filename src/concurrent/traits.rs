@@ -1,4 +1,4 @@
-//! What the standard collections implement.
+//! The traits of the standard collections, for `ConcurrentArt`.
 
 use super::{ConcurrentArt, Range};
 use crate::fast::{FastArt, IntoIter};
@@ -12,14 +12,14 @@ impl<V: Value> Default for ConcurrentArt<V> {
 }
 
 impl<V: Value> From<FastArt<V>> for ConcurrentArt<V> {
-    /// O(1).
+    /// Converts in O(1).
     fn from(map: FastArt<V>) -> Self {
         Self::of(map.into_tree())
     }
 }
 
 impl<V: Value> From<ConcurrentArt<V>> for FastArt<V> {
-    /// O(1).
+    /// Converts in O(1).
     fn from(map: ConcurrentArt<V>) -> Self {
         map.into_fast()
     }
@@ -58,7 +58,7 @@ impl<V: Value> IntoIterator for ConcurrentArt<V> {
     type IntoIter = IntoIter<V>;
 
     fn into_iter(self) -> IntoIter<V> {
-        self.freeze()
+        self.into_fast().into_iter()
     }
 }
 

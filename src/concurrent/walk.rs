@@ -1,23 +1,23 @@
-//! What the ranges of shared maps have in common: a cursor that walks in from both ends.
+//! A range of a shared map: one cursor that is stepped from both ends.
 
 use crate::key;
 use crate::tree::{SharedCursor, ValueCursor};
 use crate::value::Bits;
 use std::ops::Bound;
 
-/// A cursor over a map that others change meanwhile.
+/// A cursor over a map that other threads may change.
 pub(crate) trait Walk {
-    /// What a step gives besides the key.
+    /// What a step returns besides the key.
     type Value<'a>
     where
         Self: 'a;
-    /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
-    fn seek(&mut self, target: &[u8], behind: bool);
-    /// Goes behind all entries.
+    /// Moves before the first entry whose key is at least `target`, or greater if `after`.
+    fn seek(&mut self, target: &[u8], after: bool);
+    /// Moves after the last entry.
     fn seek_end(&mut self);
     fn next(&mut self) -> Option<(&[u8], Self::Value<'_>)>;
     fn previous(&mut self) -> Option<(&[u8], Self::Value<'_>)>;
-    /// The key of the last step.
+    /// Returns the key of the last step.
     fn key(&self) -> &[u8];
 }
 
@@ -26,7 +26,7 @@ macro_rules! walks {
         impl<$parameter: $($bound +)*> Walk for $cursor<'_, $parameter> {
             type Value<'a> = $value where Self: 'a;
             #[inline]
-            fn seek(&mut self, target: &[u8], behind: bool) { self.seek(target, behind); }
+            fn seek(&mut self, target: &[u8], after: bool) { self.seek(target, after); }
             #[inline]
             fn seek_end(&mut self) { self.seek_end(); }
             #[inline]
@@ -43,24 +43,26 @@ walks! {
     <T: Send, Sync> ValueCursor, &'a T;
 }
 
-/// The entries between two bounds, from both ends: one cursor, and so one pin, that stands at the end stepped from last, and is led over to the
-/// other one where that changes.
+/// The entries between two bounds, stepped from both ends.
+///
+/// One cursor, and so one pin, serves both ends. It stands at the end that was stepped last, and is
+/// moved to the other one when the direction changes.
 pub(crate) struct Between<C> {
     cursor: C,
     side: Side,
-    /// What is left: the side where the cursor stands is narrowed when it leaves.
+    /// The bounds of what is left. The bound at the cursor's side is updated when it leaves.
     start: Bound<Vec<u8>>,
     end: Bound<Vec<u8>>,
     done: bool,
 }
 
-/// Where the cursor of a range stands.
+/// The side of a range at which its cursor stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Nowhere,
-    /// Behind the last key handed out from the front.
+    /// After the last key returned from the front.
     Front,
-    /// Before the last key handed out from the back.
+    /// Before the last key returned from the back.
     Back,
 }
 
@@ -76,13 +78,15 @@ impl<C: Walk> Between<C> {
         }
     }
 
-    /// Those whose keys begin with `prefix`.
+    /// The entries whose keys begin with `prefix`.
     pub(crate) fn prefix(cursor: C, prefix: &[u8]) -> Self {
         let end = key::prefix_end(prefix);
         Self::new(cursor, Bound::Included(prefix), end.as_ref().map(Vec::as_slice))
     }
 
-    /// Leads the cursor to an end of what is left. It has handed out a key at the other, or there would be nothing left.
+    /// Moves the cursor to one side of what is left.
+    ///
+    /// The cursor has returned a key at the other side, since something is left.
     #[cold]
     fn turn(&mut self, side: Side) {
         let here = || Bound::Excluded(self.cursor.key().to_vec());

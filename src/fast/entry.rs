@@ -1,4 +1,4 @@
-//! Changing a value in place.
+//! Entries, and guards through which a value is changed in place.
 
 use crate::error::fail;
 use crate::tree::{Place, RawTree};
@@ -6,9 +6,10 @@ use crate::value::Value;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
-/// A value of a map, to read and change. What it holds when it is dropped is stored: a guard that is forgotten stores nothing.
+/// A guard through which a value of a map is read and changed.
 ///
-/// From [`FastArt::get_mut`](crate::FastArt::get_mut) and [`Entry`].
+/// The value is stored when the guard is dropped. A guard that is forgotten stores nothing.
+/// Returned by [`FastArt::get_mut`](crate::FastArt::get_mut) and [`Entry`].
 pub struct ValueMut<'a, V: Value> {
     tree: &'a mut RawTree<V::Bits>,
     place: Place,
@@ -47,23 +48,23 @@ impl<V: Value + fmt::Debug> fmt::Debug for ValueMut<'_, V> {
     }
 }
 
-/// The place of a key in a map. From [`FastArt::entry`](crate::FastArt::entry).
+/// The entry of a key in a map. Returned by [`FastArt::entry`](crate::FastArt::entry).
 #[derive(Debug)]
 pub enum Entry<'a, K: AsRef<[u8]>, V: Value> {
-    /// The key is there.
+    /// The key is present.
     Occupied(OccupiedEntry<'a, K, V>),
-    /// It is not.
+    /// The key is absent.
     Vacant(VacantEntry<'a, K, V>),
 }
 
-/// A key that is there.
+/// The entry of a key that is present.
 pub struct OccupiedEntry<'a, K: AsRef<[u8]>, V: Value> {
     tree: &'a mut RawTree<V::Bits>,
     key: K,
     place: Place,
 }
 
-/// A key that is not there.
+/// The entry of a key that is absent.
 pub struct VacantEntry<'a, K: AsRef<[u8]>, V: Value> {
     tree: &'a mut RawTree<V::Bits>,
     key: K,
@@ -77,7 +78,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
         }
     }
 
-    /// The key asked for.
+    /// Returns the key of the entry.
     pub fn key(&self) -> &K {
         match self {
             Entry::Occupied(entry) => &entry.key,
@@ -85,10 +86,10 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
         }
     }
 
-    /// Stores `value` where there is none.
+    /// Inserts `value` if the key is absent, and returns a guard of the value.
     ///
     /// # Panics
-    /// As [`FastArt::insert`](crate::FastArt::insert).
+    /// Panics and aborts as [`FastArt::insert`](crate::FastArt::insert) does.
     ///
     /// ```
     /// let mut map = memkv::FastArt::new();
@@ -99,10 +100,10 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
         self.or_insert_with(|| value)
     }
 
-    /// Stores what `value` gives where there is none.
+    /// Inserts the result of `value` if the key is absent, and returns a guard of the value.
     ///
     /// # Panics
-    /// As [`FastArt::insert`](crate::FastArt::insert).
+    /// Panics and aborts as [`FastArt::insert`](crate::FastArt::insert) does.
     pub fn or_insert_with(self, value: impl FnOnce() -> V) -> ValueMut<'a, V> {
         match self {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -113,10 +114,10 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
         }
     }
 
-    /// Stores the default value where there is none.
+    /// Inserts the default value if the key is absent, and returns a guard of the value.
     ///
     /// # Panics
-    /// As [`FastArt::insert`](crate::FastArt::insert).
+    /// Panics and aborts as [`FastArt::insert`](crate::FastArt::insert) does.
     ///
     /// ```
     /// let mut map = memkv::FastArt::<u32>::new();
@@ -130,7 +131,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
         self.or_insert_with(V::default)
     }
 
-    /// Changes the value where there is one.
+    /// Changes the value in place if the key is present, and returns the entry.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64)]);
@@ -147,27 +148,27 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
 }
 
 impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
-    /// The key asked for.
+    /// Returns the key of the entry.
     pub fn key(&self) -> &K {
         &self.key
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn get(&self) -> V {
         V::from_bits(self.tree.value(self.place))
     }
 
-    /// The value, to change in place.
+    /// Returns a guard through which the value can be changed in place.
     pub fn get_mut(&mut self) -> ValueMut<'_, V> {
         ValueMut::new(self.tree, self.place)
     }
 
-    /// The value, to change in place, for as long as the map is borrowed.
+    /// Converts the entry into a guard of its value that lives as long as the map is borrowed.
     pub fn into_mut(self) -> ValueMut<'a, V> {
         ValueMut::new(self.tree, self.place)
     }
 
-    /// Overwrites the value, and gives the old one.
+    /// Replaces the value, and returns the old one.
     ///
     /// ```
     /// use memkv::{Entry, FastArt};
@@ -183,7 +184,10 @@ impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
         V::from_bits(self.tree.set_value(self.place, value.into_bits()))
     }
 
-    /// Removes the key, and gives its value. Without memory it aborts as [`FastArt::remove`](crate::FastArt::remove) does.
+    /// Removes the key, and returns its value.
+    ///
+    /// # Panics
+    /// Aborts when out of memory, as [`FastArt::remove`](crate::FastArt::remove) does.
     pub fn remove(self) -> V {
         let value = self.get();
         if let Err(error) = self.tree.remove(self.key.as_ref()) {
@@ -194,17 +198,17 @@ impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
 }
 
 impl<'a, K: AsRef<[u8]>, V: Value> VacantEntry<'a, K, V> {
-    /// The key asked for.
+    /// Returns the key of the entry.
     pub fn key(&self) -> &K {
         &self.key
     }
 
-    /// Gives the key back.
+    /// Returns the key, and gives up the entry.
     pub fn into_key(self) -> K {
         self.key
     }
 
-    /// Stores `value` under the key.
+    /// Inserts `value` under the key, and returns a guard of it.
     ///
     /// ```
     /// use memkv::{Entry, FastArt};
@@ -217,7 +221,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> VacantEntry<'a, K, V> {
     /// ```
     ///
     /// # Panics
-    /// As [`FastArt::insert`](crate::FastArt::insert).
+    /// Panics and aborts as [`FastArt::insert`](crate::FastArt::insert) does.
     pub fn insert(self, value: V) -> ValueMut<'a, V> {
         let key = self.key.as_ref();
         if let Err(error) = self.tree.insert(key, value.into_bits()) {

@@ -7,10 +7,11 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Bound;
 
-/// A position between two keys of a map, which steps in both directions and goes to any key.
+/// A position between two keys of a map, which steps in both directions and can seek any key.
 ///
-/// The key it hands out is a slice of its own buffer, valid until the next step: a scan allocates nothing for each key, but a cursor is no
-/// [`Iterator`]. From [`FastArt::cursor`](crate::FastArt::cursor).
+/// The key that it returns is a slice of its own buffer, valid until the next step. So a scan
+/// allocates nothing for each key, but a cursor is no [`Iterator`]. Returned by
+/// [`FastArt::cursor`](crate::FastArt::cursor).
 ///
 /// ```
 /// let map: memkv::FastArt = (0..100u64).map(|i| (format!("{i:02}"), i)).collect();
@@ -36,18 +37,18 @@ impl<'a, V: Value> Cursor<'a, V> {
         self.raw
     }
 
-    /// The values of the next keys as far as they are at hand, and how many those are.
+    /// Returns the values of the next keys in the current leaf, and how many they are.
     pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
         self.raw.upcoming(|bits| each(V::from_bits(bits)))
     }
 
-    /// Goes before the first key that is at least `key`. One lookup.
+    /// Moves before the first key that is at least `key`, by one lookup.
     #[inline]
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {
         self.raw.seek(key.as_ref(), false);
     }
 
-    /// Goes before the first key that is greater than `key`.
+    /// Moves before the first key that is greater than `key`.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -60,12 +61,12 @@ impl<'a, V: Value> Cursor<'a, V> {
         self.raw.seek(key.as_ref(), true);
     }
 
-    /// Goes before the first key of all.
+    /// Moves before the first key of the map.
     pub fn seek_to_first(&mut self) {
         self.raw.seek_first();
     }
 
-    /// Goes behind the last key of all.
+    /// Moves after the last key of the map.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -79,17 +80,14 @@ impl<'a, V: Value> Cursor<'a, V> {
         self.raw.seek_end();
     }
 
-    /// Steps over the next key, and lends it with its value.
+    /// Steps over the next key, and returns it with its value.
     #[inline]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "what it lends lives until the next step only"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the key borrows from the cursor")]
     pub fn next(&mut self) -> Option<(&[u8], V)> {
         self.raw.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
-    /// Steps back over the key before, and lends it with its value.
+    /// Steps back over the previous key, and returns it with its value.
     #[inline]
     pub fn prev(&mut self) -> Option<(&[u8], V)> {
         self.raw.previous().map(|(key, bits)| (key, V::from_bits(bits)))
@@ -108,10 +106,11 @@ impl<V: Value> fmt::Debug for Cursor<'_, V> {
     }
 }
 
-/// The keys inside a range, as copies, with their values. From [`FastArt::range`](crate::FastArt::range) and
-/// [`FastArt::prefix`](crate::FastArt::prefix).
+/// An iterator over the keys of a range, as copies, and their values.
 ///
-/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) give the same keys without a copy.
+/// Returned by [`FastArt::range`](crate::FastArt::range) and
+/// [`FastArt::prefix`](crate::FastArt::prefix). [`lend`](Self::lend) and
+/// [`lend_back`](Self::lend_back) return the same keys without a copy.
 pub struct Range<'a, V: Value> {
     front: RawCursor<'a, V::Bits>,
     back: RawCursor<'a, V::Bits>,
@@ -136,7 +135,7 @@ impl<'a, V: Value> Range<'a, V> {
         Range { front, back, values: std::marker::PhantomData }
     }
 
-    /// The values of the next keys as far as they are at hand, and how many those are.
+    /// Returns the values of the next keys in the current leaf, and how many they are.
     pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
         self.front.upcoming(|bits| each(V::from_bits(bits)))
     }
@@ -146,7 +145,7 @@ impl<'a, V: Value> Range<'a, V> {
         self.front.peek() == self.back.peek()
     }
 
-    /// The next key, lent until the next call, and its value.
+    /// Returns the next key, borrowed until the next call, and its value.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -162,7 +161,7 @@ impl<'a, V: Value> Range<'a, V> {
         self.front.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
-    /// The next key from the back, lent until the next call, and its value.
+    /// Returns the next key from the back, borrowed until the next call, and its value.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -233,7 +232,8 @@ impl<V: Value + fmt::Debug> fmt::Debug for Range<'_, V> {
     }
 }
 
-/// All keys of a map, as copies, with their values. From [`FastArt::iter`](crate::FastArt::iter).
+/// An iterator over all keys of a map, as copies, and their values. Returned by
+/// [`FastArt::iter`](crate::FastArt::iter).
 pub struct Iter<'a, V: Value> {
     range: Range<'a, V>,
     left: usize,
@@ -244,7 +244,7 @@ impl<'a, V: Value> Iter<'a, V> {
         Iter { range, left }
     }
 
-    /// The values of the next keys as far as they are at hand, and how many those are.
+    /// Returns the values of the next keys in the current leaf, and how many they are.
     pub(crate) fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
         self.range.upcoming(each)
     }
@@ -274,7 +274,8 @@ impl<V: Value + fmt::Debug> fmt::Debug for Iter<'_, V> {
     }
 }
 
-/// All keys of a map, as copies. From [`FastArt::keys`](crate::FastArt::keys).
+/// An iterator over all keys of a map, as copies. Returned by
+/// [`FastArt::keys`](crate::FastArt::keys).
 #[derive(Clone, Debug)]
 pub struct Keys<'a, V: Value> {
     iter: Iter<'a, V>,
@@ -286,7 +287,8 @@ impl<'a, V: Value> Keys<'a, V> {
     }
 }
 
-/// All values of a map, in the order of their keys. From [`FastArt::values`](crate::FastArt::values).
+/// An iterator over all values of a map, in the order of their keys. Returned by
+/// [`FastArt::values`](crate::FastArt::values).
 #[derive(Clone, Debug)]
 pub struct Values<'a, V: Value> {
     iter: Iter<'a, V>,
@@ -297,13 +299,14 @@ impl<'a, V: Value> Values<'a, V> {
         Values { iter }
     }
 
-    /// The values of the next keys as far as they are at hand, and how many those are.
+    /// Returns the values of the next keys in the current leaf, and how many they are.
     pub(crate) fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
         self.iter.upcoming(each)
     }
 }
 
-/// A map's keys and values, taken from it, as copies. From the `IntoIterator` of [`FastArt`](crate::FastArt).
+/// An owning iterator over a map's keys, as copies, and values. Returned by the `IntoIterator` of
+/// [`FastArt`](crate::FastArt).
 pub struct IntoIter<V: Value> {
     cursors: OwnedCursors<V::Bits>,
     values: std::marker::PhantomData<V>,
@@ -329,7 +332,8 @@ impl<V: Value> fmt::Debug for IntoIter<V> {
     }
 }
 
-/// A map's keys, taken from it, as copies. From [`FastArt::into_keys`](crate::FastArt::into_keys).
+/// An owning iterator over a map's keys, as copies. Returned by
+/// [`FastArt::into_keys`](crate::FastArt::into_keys).
 #[derive(Debug)]
 pub struct IntoKeys<V: Value> {
     iter: IntoIter<V>,
@@ -341,7 +345,8 @@ impl<V: Value> IntoKeys<V> {
     }
 }
 
-/// A map's values, taken from it, in the order of their keys. From [`FastArt::into_values`](crate::FastArt::into_values).
+/// An owning iterator over a map's values, in the order of their keys. Returned by
+/// [`FastArt::into_values`](crate::FastArt::into_values).
 #[derive(Debug)]
 pub struct IntoValues<V: Value> {
     iter: IntoIter<V>,
@@ -353,9 +358,10 @@ impl<V: Value> IntoValues<V> {
     }
 }
 
-/// The kinds differ in what they make of a lent pair.
+/// The iterators differ in what they make of a borrowed pair.
 macro_rules! iterators {
-    ($($name:ident<$($l:lifetime,)? V> $(. $iter:ident)? , left: $($left:ident).+, $item:ty: |$key:ident, $value:ident| $map:expr;)*) => {$(
+    ($($name:ident<$($l:lifetime,)? V> $(. $iter:ident)? , left: $($left:ident).+,
+        $item:ty: |$key:ident, $value:ident| $map:expr;)*) => {$(
         impl<$($l,)? V: Value> Iterator for $name<$($l,)? V> {
             type Item = $item;
 

@@ -1,4 +1,8 @@
-//! `FastArt`: the tree behind `&mut self`, with the names and habits of `BTreeMap`.
+//! `FastArt`: the tree of one owner, with the names and habits of `BTreeMap`.
+//!
+//! * `entry`, `iter`, `retain`, `set`, `traits`, `serde`: as their names say.
+//! * `sorted`: building a map from ascending keys.
+//! * `usage`: what a map holds, in bytes.
 
 #![forbid(unsafe_code)]
 
@@ -8,32 +12,37 @@ mod retain;
 #[cfg(feature = "serde")]
 pub(crate) mod serde;
 mod set;
+mod sorted;
 mod traits;
+mod usage;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry, ValueMut};
 pub use iter::{Cursor, IntoIter, IntoKeys, IntoValues, Iter, Keys, Range, Values};
 pub(crate) use retain::Retain;
 pub use set::FastSet;
+pub(crate) use sorted::Sorted;
+pub use usage::MemoryUsage;
 
 use crate::error::{BuildError, InsertError, fail};
 use crate::key;
-use crate::pool;
-use crate::tree::{Builder, MAX_KEY_LEN, RawCursor, RawTree, Usage, common_prefix};
+use crate::tree::{Builder, RawCursor, RawTree, common_prefix};
 use crate::value::Value;
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
 
-/// An ordered map from byte strings to small values, with one writer at a time: a shallow tree whose nodes hold runs of neighbouring keys,
-/// front-coded.
+/// An ordered map from byte strings to small values, with one writer at a time.
 ///
-/// It takes the place of a `BTreeMap<Box<[u8]>, V>` where that takes too much memory or time. Keys are any byte strings up to
-/// [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes (empty, with NUL bytes, one the prefix of another), in byte order; values are any
-/// [`Value`], stored in their own size. A map of 2 million URLs of 51 bytes with 8-byte values takes 32 bytes a key in all, less
-/// than the keys alone: they are not stored whole, so keys come back as copies or, from a [`Cursor`], as slices of its buffer.
+/// It replaces a `BTreeMap<Box<[u8]>, V>` that takes too much memory or time. It is a shallow tree
+/// whose nodes hold front-coded runs of neighbouring keys. Keys are byte strings of up to
+/// [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes, in bytewise order: also the empty one, ones with NUL
+/// bytes, and one that is a prefix of another. Values are of any type that implements [`Value`],
+/// and take exactly their size.
 ///
-/// A point operation searches one node a level, and there are O(log keys) levels of up to 65 children. A search compares each byte
-/// of the key at most once and steps over the node's keys many at a time. A shared map (`&FastArt`) may be read by any number of
-/// threads.
+/// A map of 2 million URLs of 51 bytes with 8-byte values takes 32 bytes a key in all, less than
+/// the keys alone. Keys are not stored whole, so they are returned as copies or, by a [`Cursor`],
+/// as slices of its buffer.
+///
+/// Any number of threads may read a shared map (`&FastArt`).
 ///
 /// ```
 /// use memkv::FastArt;
@@ -48,66 +57,36 @@ use std::ops::{Bound, RangeBounds};
 /// assert_eq!(pages[0], (b"https://example.org/a".to_vec(), 1));
 /// ```
 ///
-/// # Memory
-/// Nodes live in a pool shared by all maps of the process ([`pool`](crate::pool)); a map without keys takes only
-/// `size_of::<FastArt>()` bytes, and removing keys gives their memory back.
+/// # Complexity
+/// A point operation searches one node a level; there are O(log keys) levels of up to 65 children.
+/// A search compares each byte of the key at most once, and steps over the node's keys many at a
+/// time.
 ///
-/// # Panics and aborts
-/// Methods that store a key take the part of the standard collections where it cannot be stored: they panic on a key over the limit, and
-/// call [`handle_alloc_error`](std::alloc::handle_alloc_error) without memory. So do, without memory, those that make new nodes for what
-/// stays or is copied: [`remove`](Self::remove), [`pop_first`](Self::pop_first), [`pop_last`](Self::pop_last), [`retain`](Self::retain),
-/// [`remove_range`](Self::remove_range), [`remove_prefix`](Self::remove_prefix), [`split_off`](Self::split_off),
-/// [`shrink_to_fit`](Self::shrink_to_fit) and `clone`. [`try_insert`](Self::try_insert), [`try_remove`](Self::try_remove) and
-/// [`try_clone`](Self::try_clone) report both instead.
+/// # Memory
+/// Nodes live in a pool shared by all maps of the process ([`pool`](crate::pool)). A map without
+/// keys takes only `size_of::<FastArt>()` bytes, and removing keys gives their memory back.
+///
+/// # Panics
+/// Like `Vec`, methods that store a key panic on a key over the limit, and call
+/// [`handle_alloc_error`](std::alloc::handle_alloc_error) when out of memory. So do, when out of
+/// memory, the methods that make new nodes for what stays or is copied: [`remove`](Self::remove),
+/// [`pop_first`](Self::pop_first), [`pop_last`](Self::pop_last), [`retain`](Self::retain),
+/// [`remove_range`](Self::remove_range), [`remove_prefix`](Self::remove_prefix),
+/// [`split_off`](Self::split_off), [`shrink_to_fit`](Self::shrink_to_fit) and `clone`.
+/// [`try_insert`](Self::try_insert), [`try_remove`](Self::try_remove) and
+/// [`try_clone`](Self::try_clone) return errors instead.
 ///
 /// # Source
-/// Bayer, Unterauer: "Prefix B-trees", 1977; for runs of keys as leaves Heinz, Zobel, Williams: "Burst tries", 2002, and Askitis, Zobel:
-/// "B-tries for disk-based string management", 2009. The [crate's page](crate#literature) has more.
+/// Bayer, Unterauer: "Prefix B-trees", 1977. Runs of keys as leaves: Heinz, Zobel, Williams: "Burst
+/// tries", 2002, and Askitis, Zobel: "B-tries for disk-based string management", 2009. The
+/// [crate's page](crate#literature) has more.
 pub struct FastArt<V: Value = u64> {
     tree: RawTree<V::Bits>,
     values: PhantomData<V>,
 }
 
-/// What a map holds, in bytes. See [`FastArt::memory_usage`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MemoryUsage {
-    /// Bytes that leaves fill: keys and values.
-    pub leaves: usize,
-    /// Bytes that inner nodes fill.
-    pub inner: usize,
-    /// Bytes that nothing fills: in the cells of nodes, and this map's share of what the pool holds in reserve.
-    pub slack: usize,
-    /// The map itself and its buffers.
-    pub own: usize,
-    /// Bytes that shared maps gave back and that some thread may still read, of all maps together. Only a
-    /// [`ConcurrentArt`](crate::ConcurrentArt) says them.
-    pub retired: usize,
-}
-
-impl MemoryUsage {
-    pub(crate) fn of(usage: Usage, own: usize, retired: usize) -> Self {
-        let cells = usage.leaves + usage.inner;
-        let pool = pool::usage();
-        let idle = pool.reserved.saturating_sub(pool.used) as u128;
-        let share = (idle * cells as u128 / pool.used.max(cells).max(1) as u128) as usize;
-        MemoryUsage {
-            leaves: usage.leaves.saturating_sub(usage.slack_leaves),
-            inner: usage.inner.saturating_sub(usage.slack_inner),
-            slack: usage.slack_leaves + usage.slack_inner + share,
-            own,
-            retired,
-        }
-    }
-
-    /// All of it.
-    pub fn total(&self) -> usize {
-        self.leaves + self.inner + self.slack + self.own + self.retired
-    }
-}
-
 impl<V: Value> FastArt<V> {
-    /// An empty map. Takes no memory besides itself.
+    /// Creates an empty map, which allocates nothing.
     ///
     /// ```
     /// let map = memkv::FastArt::<u32>::new();
@@ -121,7 +100,7 @@ impl<V: Value> FastArt<V> {
         FastArt { tree, values: PhantomData }
     }
 
-    /// Number of keys. O(1).
+    /// Returns the number of keys, in O(1).
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -131,12 +110,15 @@ impl<V: Value> FastArt<V> {
         self.tree.len()
     }
 
-    /// Whether there is no key. O(1).
+    /// Returns `true` if the map has no key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Removes every key and gives the memory back. O(nodes).
+    /// Removes all keys, and frees their memory.
+    ///
+    /// # Complexity
+    /// O(nodes).
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64)]);
@@ -147,10 +129,11 @@ impl<V: Value> FastArt<V> {
         self.tree.clear();
     }
 
-    /// Stores `value` under `key` and gives the value it replaces.
+    /// Inserts `value` under `key`, and returns the value it replaces.
     ///
     /// # Panics
-    /// If the key has more than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes. [`try_insert`](Self::try_insert) reports that.
+    /// Panics if the key has more than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes. Aborts when out
+    /// of memory. [`try_insert`](Self::try_insert) returns both as errors.
     ///
     /// ```
     /// let mut map = memkv::FastArt::new();
@@ -165,10 +148,11 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// [`insert`](Self::insert) that reports failure.
+    /// Inserts `value` under `key` like [`insert`](Self::insert), but returns errors.
     ///
     /// # Errors
-    /// The key is over the limit, or there is no memory. The map is then as it was before.
+    /// Returns an error if the key is over the limit, or when out of memory. The map is then
+    /// unchanged.
     ///
     /// ```
     /// let mut map = memkv::FastArt::new();
@@ -183,7 +167,7 @@ impl<V: Value> FastArt<V> {
         Ok(self.tree.insert(key.as_ref(), value.into_bits())?.map(V::from_bits))
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64)]);
@@ -195,8 +179,10 @@ impl<V: Value> FastArt<V> {
         self.tree.get(key.as_ref()).map(V::from_bits)
     }
 
-    /// The values of many keys, in their order. The lookups of a batch go on together so that their cache misses overlap, which makes this
-    /// faster than [`get`](Self::get) one by one from a few keys on, where the map is larger than the caches.
+    /// Returns the values of many keys, in the order of `keys`.
+    ///
+    /// The lookups of a batch are interleaved so that their cache misses overlap. In a map larger
+    /// than the caches this is faster than single calls of [`get`](Self::get) from a few keys on.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -209,7 +195,7 @@ impl<V: Value> FastArt<V> {
         values
     }
 
-    /// Whether `key` is there.
+    /// Returns `true` if the map contains `key`.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64)]);
@@ -220,7 +206,10 @@ impl<V: Value> FastArt<V> {
         self.tree.find(key.as_ref()).is_some()
     }
 
-    /// The value of `key`, to change in place. The change takes effect when the guard is dropped; one that is forgotten changes nothing.
+    /// Returns a guard through which the value of `key` can be changed in place.
+    ///
+    /// The change takes effect when the guard is dropped. A guard that is forgotten changes
+    /// nothing.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64)]);
@@ -232,7 +221,7 @@ impl<V: Value> FastArt<V> {
         Some(ValueMut::new(&mut self.tree, place))
     }
 
-    /// The place of `key`, occupied or vacant.
+    /// Returns the entry of `key`, occupied or vacant.
     ///
     /// ```
     /// let mut count = memkv::FastArt::<u32>::new();
@@ -245,10 +234,11 @@ impl<V: Value> FastArt<V> {
         Entry::new(&mut self.tree, key)
     }
 
-    /// Removes `key` and gives its value.
+    /// Removes `key`, and returns its value.
     ///
-    /// Aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error) where there is no memory for the shortened leaf;
-    /// [`try_remove`](Self::try_remove) reports that.
+    /// # Panics
+    /// Aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error) if there is no memory for
+    /// the shortened leaf. [`try_remove`](Self::try_remove) returns that as an error.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64)]);
@@ -263,10 +253,11 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// [`remove`](Self::remove) that reports failure: a shortened leaf is a new one, which takes memory for a moment.
+    /// Removes `key` like [`remove`](Self::remove), but returns errors.
     ///
     /// # Errors
-    /// There is no memory. The map is then as it was before.
+    /// Returns an error if there is no memory for the shortened leaf, which is a new node. The map
+    /// is then unchanged.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64)]);
@@ -277,7 +268,7 @@ impl<V: Value> FastArt<V> {
         Ok(self.tree.remove(key.as_ref())?.map(V::from_bits))
     }
 
-    /// The least key and its value.
+    /// Returns the least key and its value.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
@@ -288,12 +279,12 @@ impl<V: Value> FastArt<V> {
         self.iter().next()
     }
 
-    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
+    /// Returns the greatest key and its value.
     pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
         self.iter().next_back()
     }
 
-    /// Removes the least key and gives it with its value.
+    /// Removes the least key, and returns it with its value.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
@@ -307,15 +298,19 @@ impl<V: Value> FastArt<V> {
         Some((key, value))
     }
 
-    /// Removes the greatest key and gives it with its value. As [`pop_first`](Self::pop_first), from the other end.
+    /// Removes the greatest key, and returns it with its value.
     pub fn pop_last(&mut self) -> Option<(Vec<u8>, V)> {
         let (key, value) = self.last_key_value()?;
         self.remove(&key);
         Some((key, value))
     }
 
-    /// The longest stored key that `key` begins with, as a part of `key`, and its value. A search, and another for each key that is passed
-    /// on the way back to it, at most one for each byte of `key`.
+    /// Returns the longest stored key that is a prefix of `key`, as a slice of `key`, and its
+    /// value.
+    ///
+    /// # Complexity
+    /// One search, and another for each key that is passed on the way back to the result: at most
+    /// one for each byte of `key`.
     ///
     /// ```
     /// let routes = memkv::FastArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);
@@ -331,7 +326,9 @@ impl<V: Value> FastArt<V> {
         Some((&key[..len], V::from_bits(bits)))
     }
 
-    /// A cursor before the first key. It lends keys out of its own buffer, so a scan allocates nothing for each.
+    /// Returns a cursor before the first key.
+    ///
+    /// It returns keys as slices of its own buffer, so a scan allocates nothing for each key.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -348,7 +345,9 @@ impl<V: Value> FastArt<V> {
         Cursor::new(cursor)
     }
 
-    /// All keys and values, ascending; from the back, descending. One search to begin; each step copies a key.
+    /// Returns an iterator over all keys and values, in ascending order of the keys.
+    ///
+    /// It begins with one search. Each step copies a key.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
@@ -358,7 +357,7 @@ impl<V: Value> FastArt<V> {
         Iter::new(self.range::<&[u8], _>(..), self.len())
     }
 
-    /// All keys, ascending; from the back, descending.
+    /// Returns an iterator over all keys, in ascending order.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
@@ -368,7 +367,7 @@ impl<V: Value> FastArt<V> {
         Keys::new(self.iter())
     }
 
-    /// All values, in the order of their keys.
+    /// Returns an iterator over all values, in the order of their keys.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
@@ -378,8 +377,11 @@ impl<V: Value> FastArt<V> {
         Values::new(self.iter())
     }
 
-    /// The keys inside a range of byte strings, with their values; ascending, from the back descending. A range that ends before it begins
-    /// is empty. A search to begin, and one for the end; each step copies a key.
+    /// Returns an iterator over the keys in a range of byte strings and their values, in ascending
+    /// order.
+    ///
+    /// A range that ends before it begins is empty. Each end of the range takes one search, and
+    /// each step copies a key.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -391,7 +393,7 @@ impl<V: Value> FastArt<V> {
         Range::new(&self.tree, start, end)
     }
 
-    /// The keys that begin with `prefix`, with their values. Costs what [`range`](Self::range) does.
+    /// Returns an iterator over the keys that begin with `prefix`, and their values.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);
@@ -402,7 +404,10 @@ impl<V: Value> FastArt<V> {
         Range::new(&self.tree, Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
     }
 
-    /// How many keys begin with `prefix`. O(leaves with such keys): counts leaf by leaf, without reading the keys.
+    /// Returns the number of keys that begin with `prefix`.
+    ///
+    /// # Complexity
+    /// O(leaves with such keys): whole leaves are counted without reading their keys.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);
@@ -417,8 +422,13 @@ impl<V: Value> FastArt<V> {
         from.count_to(&mut to)
     }
 
-    /// Keeps the keys for which `keep` says so, asked in ascending order. It may change the values. If it panics, the map is whole,
-    /// with some of the keys removed. O(keys), and a removal for each that goes.
+    /// Removes all keys for which `keep` returns `false`.
+    ///
+    /// Keys are visited in ascending order, and `keep` may change the values. If it panics, the map
+    /// is intact, with some of the keys removed.
+    ///
+    /// # Complexity
+    /// O(keys), and one removal for each key that goes.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -432,8 +442,10 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// Removes the keys inside a range, and says how many there were. O(keys removed), with a search and a removal for each of their
-    /// leaves.
+    /// Removes the keys in a range, and returns how many there were.
+    ///
+    /// # Complexity
+    /// O(keys removed), with a search and a removal for each of their leaves.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -445,7 +457,10 @@ impl<V: Value> FastArt<V> {
         self.remove_between(start, end)
     }
 
-    /// Removes the keys that begin with `prefix`, and says how many there were. As [`remove_range`](Self::remove_range).
+    /// Removes the keys that begin with `prefix`, and returns how many there were.
+    ///
+    /// # Complexity
+    /// That of [`remove_range`](Self::remove_range).
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);
@@ -466,23 +481,30 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// Splits off the keys from `key` on as a map of their own. O(keys split off).
+    /// Splits the map at `key`, and returns a map of the keys from `key` on.
+    ///
+    /// # Complexity
+    /// O(keys split off).
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
-    /// let behind = map.split_off("b");
-    /// assert_eq!((map.len(), behind.len()), (1, 2));
+    /// let from_b = map.split_off("b");
+    /// assert_eq!((map.len(), from_b.len()), (1, 2));
     /// ```
     pub fn split_off(&mut self, key: impl AsRef<[u8]>) -> Self {
         let mut cursor = RawCursor::new(&self.tree);
         cursor.seek(key.as_ref(), false);
-        let behind = Self::rebuild(cursor);
+        let tail = Self::rebuild(cursor);
         self.remove_between(Bound::Included(key.as_ref()), Bound::Unbounded);
-        behind
+        tail
     }
 
-    /// Moves all keys of `other` here; where both have one, the value of `other` stays. O(1) if this map is empty, else an insert
-    /// for each key.
+    /// Moves all keys of `other` into this map.
+    ///
+    /// If both have a key, the value of `other` is kept.
+    ///
+    /// # Complexity
+    /// O(1) if this map is empty, else one insert for each key.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -503,11 +525,14 @@ impl<V: Value> FastArt<V> {
         other.clear();
     }
 
-    /// A map of keys that ascend strictly, built bottom-up with full leaves: smaller than one filled by [`insert`](Self::insert),
-    /// and several times faster.
+    /// Builds a map bottom-up from strictly ascending keys.
+    ///
+    /// Its leaves are full, so it is smaller than a map filled by [`insert`](Self::insert).
+    /// Building is several times faster, too.
     ///
     /// # Errors
-    /// Names the first key that is not greater than the one before it, is over the limit, or finds no memory.
+    /// Returns an error for the first key that is not greater than the one before it, is over the
+    /// limit, or cannot be allocated.
     ///
     /// ```
     /// let map = memkv::FastArt::from_sorted([("a", 1u64), ("b", 2)])?;
@@ -522,7 +547,7 @@ impl<V: Value> FastArt<V> {
         sorted.finish()
     }
 
-    /// A map of the keys from a cursor's position on.
+    /// Builds a map of the keys from a cursor's position on.
     fn rebuild(mut cursor: RawCursor<'_, V::Bits>) -> Self {
         let mut build = || {
             let mut builder = Builder::new();
@@ -539,8 +564,10 @@ impl<V: Value> FastArt<V> {
         }
     }
 
-    /// Packs the map as tightly as [`from_sorted`](Self::from_sorted) would. O(keys), and takes the new map's memory beside the old
-    /// one's meanwhile.
+    /// Packs the map as tightly as [`from_sorted`](Self::from_sorted) would.
+    ///
+    /// # Complexity
+    /// O(keys). The old and the new map are both in memory while it runs.
     ///
     /// ```
     /// let mut map = memkv::FastArt::new();
@@ -555,10 +582,13 @@ impl<V: Value> FastArt<V> {
         *self = Self::rebuild(self.cursor().into_raw());
     }
 
-    /// A copy of the map, node for node. O(nodes).
+    /// Returns a copy of the map, node for node.
     ///
     /// # Errors
-    /// There is no memory.
+    /// Returns an error when out of memory.
+    ///
+    /// # Complexity
+    /// O(nodes).
     ///
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64)]);
@@ -568,7 +598,9 @@ impl<V: Value> FastArt<V> {
         Ok(Self::of(self.tree.try_clone()?))
     }
 
-    /// What the map holds, in bytes. Its share of the pool's reserve is in proportion to its cells. O(1).
+    /// Returns the bytes that the map holds, in O(1).
+    ///
+    /// Its share of the pool's reserve is in proportion to its cells.
     ///
     /// ```
     /// let map: memkv::FastArt = (0..10_000u64).map(|i| (i.to_be_bytes(), i)).collect();
@@ -578,8 +610,8 @@ impl<V: Value> FastArt<V> {
         MemoryUsage::of(self.tree.usage(), size_of::<Self>() + self.tree.heap_bytes(), 0)
     }
 
-    /// Keys that divide the map into so many ranges of about equal length, or fewer.
-    #[cfg(all(feature = "rayon", not(loom)))]
+    /// Returns keys that divide the map into at most `ranges` ranges of about equal length.
+    #[cfg(feature = "storage")]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         self.tree.bounds(ranges)
     }
@@ -588,49 +620,12 @@ impl<V: Value> FastArt<V> {
         self.tree
     }
 
-    /// Says what is wrong with the map's structure, if anything is. For tests.
+    /// Checks the invariants of the map's structure. For tests.
+    ///
+    /// # Errors
+    /// Returns a description of the first violation.
     #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         self.tree.check()
-    }
-}
-
-/// Builds a map of keys that have to ascend.
-pub(crate) struct Sorted<V: Value> {
-    builder: Builder<V::Bits>,
-}
-
-impl<V: Value> Sorted<V> {
-    pub(crate) fn new() -> Self {
-        Sorted { builder: Builder::new() }
-    }
-
-    #[inline]
-    pub(crate) fn push(&mut self, key: &[u8], value: V) -> Result<(), BuildError> {
-        self.push_behind(key, common_prefix(self.builder.last(), key), value)
-    }
-
-    /// [`push`](Self::push) of a key that is known to share `shared` bytes with the last one.
-    #[inline]
-    pub(crate) fn push_behind(
-        &mut self,
-        key: &[u8],
-        shared: usize,
-        value: V,
-    ) -> Result<(), BuildError> {
-        if key.len() > MAX_KEY_LEN {
-            return Err(InsertError::KeyTooLong { len: key.len() }.into());
-        }
-        if !self.builder.push(key, shared, value.into_bits()).map_err(InsertError::from)? {
-            return Err(BuildError::NotAscending {
-                position: self.builder.len(),
-                key: key.to_vec(),
-            });
-        }
-        Ok(())
-    }
-
-    pub(crate) fn finish(self) -> Result<FastArt<V>, BuildError> {
-        Ok(FastArt::of(self.builder.finish().map_err(InsertError::from)?))
     }
 }

@@ -1,17 +1,17 @@
-//! `retain` in portions: a walk notes keys to remove, which may not go while it is under way.
+//! `retain` in batches: a walk collects keys, which are removed between two batches.
 
 use super::FastArt;
 use crate::tree::WriteCursor;
 use crate::value::Value;
 
-/// Keys noted in one portion, and their bytes, at most.
+/// The most keys that a batch collects, and the most bytes of them.
 const NOTED: (usize, usize) = (1024, 1 << 16);
 
-/// Where a walk over a map stands between two portions.
+/// The state of a walk over a map between two batches.
 pub(crate) struct Retain {
-    /// The walk goes on at the first key that is not below this one; `None` at the end.
+    /// The walk continues at the first key that is at least this one; `None` at the end.
     from: Option<Vec<u8>>,
-    /// The noted keys, one after the other.
+    /// The collected keys, concatenated.
     bytes: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -21,7 +21,8 @@ impl Retain {
         Retain { from: Some(Vec::new()), bytes: Vec::new(), ends: Vec::new() }
     }
 
-    /// Asks `keep`, which may change values, about some keys more, and notes those it does not keep. False at the end of the walk.
+    /// Calls `keep`, which may change values, for the next keys, and collects those to remove.
+    /// Returns `false` at the end of the walk.
     pub(crate) fn note<V: Value>(
         &mut self,
         map: &mut FastArt<V>,
@@ -55,7 +56,7 @@ impl Retain {
         true
     }
 
-    /// The keys noted last, ascending.
+    /// Returns the keys of the last batch, in ascending order.
     pub(crate) fn noted(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |&end| &self.bytes[std::mem::replace(&mut start, end)..end])

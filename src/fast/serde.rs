@@ -1,4 +1,5 @@
-//! Serialization as a sequence of (key bytes, value) pairs, ascending: not every format takes bytes as the keys of a map.
+//! Serialization as an ascending sequence of (key bytes, value) pairs. Not every format takes bytes
+//! as the keys of a map.
 
 use super::FastArt;
 use crate::error::InsertError;
@@ -7,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 use std::fmt;
 
-/// A key, to be written.
+/// A key to serialize.
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl Serialize for Bytes<'_> {
@@ -55,10 +56,10 @@ impl<V: Value + Serialize> Serialize for FastArt<V> {
     }
 }
 
-/// Stores a pair in a map.
+/// Inserts a pair into a map.
 type Store<M, V> = fn(&mut M, Vec<u8>, V) -> Result<(), InsertError>;
 
-/// Reads pairs into `map`.
+/// Deserializes pairs into `map`.
 pub(crate) fn read<'de, D: Deserializer<'de>, M, V: Deserialize<'de>>(
     deserializer: D,
     map: M,

@@ -5,7 +5,7 @@ use crate::error::{BuildError, InsertError};
 use std::fmt;
 use std::ops::RangeBounds;
 
-/// An ordered set of byte strings: a [`FastArt`] without values, which then take no memory.
+/// An ordered set of byte strings: a [`FastArt`] whose values take no memory.
 ///
 /// ```
 /// use memkv::FastSet;
@@ -21,27 +21,27 @@ pub struct FastSet {
 }
 
 impl FastSet {
-    /// An empty set. Takes no memory besides itself.
+    /// Creates an empty set, which allocates nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Number of keys. O(1).
+    /// Returns the number of keys, in O(1).
     pub fn len(&self) -> usize {
         self.map.len()
     }
 
-    /// Whether there is no key.
+    /// Returns `true` if the set has no key.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
 
-    /// Removes every key and gives the memory back.
+    /// Removes all keys, and frees their memory.
     pub fn clear(&mut self) {
         self.map.clear();
     }
 
-    /// Adds `key`, and says whether it is new.
+    /// Inserts `key`, and returns `true` if it was absent.
     ///
     /// ```
     /// let mut set = memkv::FastSet::new();
@@ -50,28 +50,28 @@ impl FastSet {
     /// ```
     ///
     /// # Panics
-    /// As [`FastArt::insert`].
+    /// Panics and aborts as [`FastArt::insert`] does.
     #[inline]
     pub fn insert(&mut self, key: impl AsRef<[u8]>) -> bool {
         self.map.insert(key, ()).is_none()
     }
 
-    /// [`insert`](Self::insert) that reports failure.
+    /// Inserts `key` like [`insert`](Self::insert), but returns errors.
     ///
     /// # Errors
-    /// As [`FastArt::try_insert`].
+    /// Returns the errors of [`FastArt::try_insert`].
     #[inline]
     pub fn try_insert(&mut self, key: impl AsRef<[u8]>) -> Result<bool, InsertError> {
         Ok(self.map.try_insert(key, ())?.is_none())
     }
 
-    /// Whether `key` is there.
+    /// Returns `true` if the set contains `key`.
     #[inline]
     pub fn contains(&self, key: impl AsRef<[u8]>) -> bool {
         self.map.contains_key(key)
     }
 
-    /// Removes `key`, and says whether it was there.
+    /// Removes `key`, and returns `true` if it was present.
     ///
     /// ```
     /// let mut set: memkv::FastSet = ["a"].into_iter().collect();
@@ -83,7 +83,7 @@ impl FastSet {
         self.map.remove(key).is_some()
     }
 
-    /// The least key.
+    /// Returns the least key.
     ///
     /// ```
     /// let set: memkv::FastSet = ["b", "a"].into_iter().collect();
@@ -94,22 +94,22 @@ impl FastSet {
         self.iter().next()
     }
 
-    /// The greatest key.
+    /// Returns the greatest key.
     pub fn last(&self) -> Option<Vec<u8>> {
         self.iter().next_back()
     }
 
-    /// Removes the least key.
+    /// Removes and returns the least key.
     pub fn pop_first(&mut self) -> Option<Vec<u8>> {
         self.map.pop_first().map(|(key, ())| key)
     }
 
-    /// Removes the greatest key.
+    /// Removes and returns the greatest key.
     pub fn pop_last(&mut self) -> Option<Vec<u8>> {
         self.map.pop_last().map(|(key, ())| key)
     }
 
-    /// All keys, ascending; from the back, descending.
+    /// Returns an iterator over all keys, in ascending order.
     ///
     /// ```
     /// let set: memkv::FastSet = ["b", "a"].into_iter().collect();
@@ -119,7 +119,7 @@ impl FastSet {
         self.map.keys()
     }
 
-    /// The keys inside a range, ascending; from the back, descending.
+    /// Returns an iterator over the keys in a range, in ascending order.
     ///
     /// ```
     /// let set: memkv::FastSet = ["a", "b", "c"].into_iter().collect();
@@ -132,7 +132,7 @@ impl FastSet {
         self.map.range(range).map(|(key, ())| key)
     }
 
-    /// The keys that begin with `prefix`, ascending; from the back, descending.
+    /// Returns an iterator over the keys that begin with `prefix`, in ascending order.
     ///
     /// ```
     /// let set: memkv::FastSet = ["a", "ab", "b"].into_iter().collect();
@@ -142,7 +142,7 @@ impl FastSet {
         self.map.prefix(prefix).map(|(key, ())| key)
     }
 
-    /// The longest stored key that `key` begins with, as a part of `key`.
+    /// Returns the longest stored key that is a prefix of `key`, as a slice of `key`.
     ///
     /// ```
     /// let set: memkv::FastSet = ["/api", "/api/v2"].into_iter().collect();
@@ -152,7 +152,7 @@ impl FastSet {
         self.map.get_longest_prefix(key).map(|(key, ())| key)
     }
 
-    /// Keeps the keys for which `keep` says so, asked in ascending order.
+    /// Removes all keys for which `keep` returns `false`, in ascending order.
     ///
     /// ```
     /// let mut set: memkv::FastSet = ["a", "bb"].into_iter().collect();
@@ -163,10 +163,10 @@ impl FastSet {
         self.map.retain(|key, ()| keep(key));
     }
 
-    /// A set of keys that ascend strictly, built bottom-up with full leaves.
+    /// Builds a set bottom-up, with full leaves, from strictly ascending keys.
     ///
     /// # Errors
-    /// As [`FastArt::from_sorted`].
+    /// Returns the errors of [`FastArt::from_sorted`].
     ///
     /// ```
     /// let set = memkv::FastSet::from_sorted(["a", "b"])?;
@@ -179,12 +179,12 @@ impl FastSet {
         Ok(FastSet { map: FastArt::from_sorted(keys.into_iter().map(|key| (key, ())))? })
     }
 
-    /// What the set holds, in bytes. As [`FastArt::memory_usage`].
+    /// Returns the bytes that the set holds, like [`FastArt::memory_usage`].
     pub fn memory_usage(&self) -> MemoryUsage {
         self.map.memory_usage()
     }
 
-    /// The set as a map without values, with all of a map's methods.
+    /// Returns the set as a map without values, with all methods of a map.
     ///
     /// ```
     /// let set: memkv::FastSet = ["a", "ab", "b"].into_iter().collect();
@@ -194,7 +194,7 @@ impl FastSet {
         &self.map
     }
 
-    /// As [`as_map`](Self::as_map), to change.
+    /// Returns the set as a mutable map without values.
     ///
     /// ```
     /// let mut set: memkv::FastSet = ["a", "ab", "b"].into_iter().collect();

@@ -1,4 +1,4 @@
-//! What the standard collections implement.
+//! The traits of the standard collections, for `FastArt`.
 
 use super::FastArt;
 use super::iter::{IntoIter, IntoKeys, IntoValues, Iter};
@@ -40,7 +40,7 @@ impl<V: Value + PartialEq> PartialEq for FastArt<V> {
 impl<V: Value + Eq> Eq for FastArt<V> {}
 
 impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FastArt<V> {
-    /// Builds bottom-up for as long as the keys ascend, and inserts from there on.
+    /// Builds bottom-up while the keys ascend, and inserts the rest.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut pairs = pairs.into_iter();
         let (mut map, unsorted) = Self::ascending(&mut pairs);
@@ -50,7 +50,7 @@ impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FastArt<V> {
 }
 
 impl<V: Value> FastArt<V> {
-    /// Builds bottom-up for as long as the keys ascend. The first that does not comes back.
+    /// Builds bottom-up while the keys ascend, and returns the first pair that does not.
     pub(crate) fn ascending<K: AsRef<[u8]>>(
         pairs: &mut impl Iterator<Item = (K, V)>,
     ) -> (Self, Option<(K, V)>) {
@@ -110,7 +110,7 @@ impl<'a, V: Value> IntoIterator for &'a FastArt<V> {
 }
 
 impl<V: Value> FastArt<V> {
-    /// The map's keys, ascending; the map is gone when the iterator is.
+    /// Converts the map into an iterator over its keys, in ascending order.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
@@ -120,7 +120,7 @@ impl<V: Value> FastArt<V> {
         IntoKeys::new(self.into_iter())
     }
 
-    /// The map's values, in the order of their keys; the map is gone when the iterator is.
+    /// Converts the map into an iterator over its values, in the order of their keys.
     ///
     /// ```
     /// let map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);

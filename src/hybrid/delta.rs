@@ -149,8 +149,8 @@ impl Delta {
 
     /// Frees what can be freed.
     pub(crate) fn flush(&self) {
-        self.words.flush();
-        self.escaped.flush();
+        self.words.reclaim();
+        self.escaped.reclaim();
     }
 
     /// What it says about the keys between two bounds, in order, for who takes long.

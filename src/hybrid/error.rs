@@ -53,7 +53,7 @@ pub enum HybridError {
         found: u32,
     },
     /// The base could not be built, written or read.
-    #[cfg(not(loom))]
+    #[cfg(feature = "storage")]
     Base {
         /// Its file, where it has one.
         file: Option<PathBuf>,
@@ -75,9 +75,9 @@ impl fmt::Display for HybridError {
             Self::Version { file, found } => {
                 write!(f, "{}: version {found} of the format is not known here", file.display())
             }
-            #[cfg(not(loom))]
+            #[cfg(feature = "storage")]
             Self::Base { file: Some(file), error } => write!(f, "{}: {error}", file.display()),
-            #[cfg(not(loom))]
+            #[cfg(feature = "storage")]
             Self::Base { file: None, error } => error.fmt(f),
         }
     }
@@ -88,7 +88,7 @@ impl std::error::Error for HybridError {
         match self {
             Self::Insert(error) => Some(error),
             Self::Io(error) | Self::Log(error) => Some(error),
-            #[cfg(not(loom))]
+            #[cfg(feature = "storage")]
             Self::Base { error, .. } => Some(error),
             _ => None,
         }

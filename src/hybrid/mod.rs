@@ -20,29 +20,29 @@ mod journal;
 mod model;
 mod state;
 
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 mod compact;
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 mod folder;
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 mod log;
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 mod options;
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 mod scan;
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 mod stats;
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 mod store;
 
 pub use error::HybridError;
 #[cfg(loom)]
 pub use model::ModelStore;
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 pub use options::{HybridOptions, Wal};
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 pub use scan::HybridRange;
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 pub use stats::{HybridStats, HybridUsage};
-#[cfg(not(loom))]
+#[cfg(feature = "storage")]
 pub use store::HybridStore;

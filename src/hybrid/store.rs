@@ -476,7 +476,7 @@ impl HybridStore {
     }
 
     /// Frees what can be freed: see [`ConcurrentArt::flush`](crate::ConcurrentArt::flush). Does not compact, and writes no file.
-    pub fn flush(&self) {
+    pub fn reclaim(&self) {
         self.shared.core.parts().delta.flush();
         reclaim::flush();
     }

@@ -247,7 +247,7 @@ impl<'r, R> Plan<'r, R> {
         R: Records<V>,
     {
         let mut sorted = Sorted::new();
-        self.visit(parts, threads, |key, shared, value| sorted.push_behind(key, shared, value))?;
+        self.visit(parts, threads, |key, shared, value| sorted.push_sharing(key, shared, value))?;
         sorted.finish()
     }
 }
@@ -313,7 +313,7 @@ impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)>
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::sharded::ShardedArt;

@@ -120,7 +120,7 @@ pub(crate) fn cell_size(bytes: usize) -> usize {
 }
 
 /// Room for bytes that are read at random, backed by huge pages where there are enough of them.
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub(crate) fn room(bytes: usize) -> Vec<u8> {
     let mut room = Vec::with_capacity(bytes);
     let base: *mut u8 = room.as_mut_ptr();

@@ -354,7 +354,7 @@ impl Drop for Locking {
 }
 
 /// Whether this thread has a lock of the library's, or runs what waited for one.
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub(crate) fn is_locking() -> bool {
     LOCKS.get() > 0
 }

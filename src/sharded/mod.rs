@@ -7,9 +7,9 @@
 
 #![forbid(unsafe_code)]
 
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 mod load;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 mod parallel;
 mod pinned;
 mod router;
@@ -29,7 +29,7 @@ use crate::sync::RwLock;
 use crate::tree::{RawTree, SharedTree, Usage};
 use crate::value::Value;
 use crate::{MAX_KEY_LEN, key};
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "parallel")]
 pub(crate) use router::Router;
 use split::Admin;
 use std::marker::PhantomData;
@@ -361,7 +361,7 @@ impl<V: Value> ShardedArt<V> {
     ///
     /// ```
     /// let map: memkv::ShardedArt = (0..10_000u64).map(|i| (i.to_be_bytes(), i)).collect();
-    /// map.flush();
+    /// map.reclaim();
     /// assert!(map.memory_usage().total() < 20 * map.len());
     /// ```
     pub fn memory_usage(&self) -> MemoryUsage {
@@ -388,9 +388,9 @@ impl<V: Value> ShardedArt<V> {
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64)]);
     /// map.remove("a");
-    /// map.flush();
+    /// map.reclaim();
     /// ```
-    pub fn flush(&self) {
+    pub fn reclaim(&self) {
         let shards: Vec<Arc<Shard<V::Bits>>> = {
             let pin = reclaim::pin();
             self.table.load(&pin).parts().iter().map(|(_, shard)| Arc::clone(shard)).collect()

@@ -28,6 +28,7 @@ impl<V: Value> ShardedArt<V> {
     }
 
     /// Keys that divide the map into so many ranges of about equal length, or fewer; between the shards at least.
+    #[cfg(feature = "storage")]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         let keys = self.len();
         let pin = reclaim::pin();

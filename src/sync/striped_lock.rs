@@ -29,7 +29,7 @@ pub(crate) struct StripedLock {
 pub(crate) struct Entered<'g>(#[expect(dead_code, reason = "held")] Noted<RwLockReadGuard<'g, ()>>);
 
 /// A writer that is inside, alone with the keys of its stripe.
-#[cfg(any(feature = "rayon", loom))]
+#[cfg(any(feature = "storage", loom))]
 pub(crate) struct Locked<'g>(#[expect(dead_code, reason = "held")] Noted<RwLockWriteGuard<'g, ()>>);
 
 /// Nobody else is inside.
@@ -50,7 +50,7 @@ impl StripedLock {
 
     /// Waits while the gate is closed, or another changes a key of the same stripe. Not to be called again by who is inside.
     #[inline]
-    #[cfg(any(feature = "rayon", loom))]
+    #[cfg(any(feature = "storage", loom))]
     pub(crate) fn lock_key(&self, key: &[u8]) -> Locked<'_> {
         Locked(Noted::new(|| self.stripes[spread(key) % STRIPES].0.write()))
     }
@@ -64,7 +64,7 @@ impl StripedLock {
 
 /// The stripe of a key: FNV-1a over its last bytes, which differ most.
 #[inline]
-#[cfg(any(feature = "rayon", loom))]
+#[cfg(any(feature = "storage", loom))]
 fn spread(key: &[u8]) -> usize {
     let tail = &key[key.len().saturating_sub(16)..];
     let hash = tail.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
@@ -73,7 +73,7 @@ fn spread(key: &[u8]) -> usize {
     (hash >> 32) as usize
 }
 
-#[cfg(all(test, feature = "rayon", not(loom)))]
+#[cfg(all(test, feature = "storage"))]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

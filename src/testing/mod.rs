@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod coverage;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub(crate) mod failpoint;
 #[macro_use]
 #[cfg_attr(not(any(loom, shuttle)), expect(unreachable_pub, reason = "models choose mutants"))]

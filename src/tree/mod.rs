@@ -33,13 +33,15 @@ mod values;
 pub(crate) use edit::bulk::Builder;
 pub(crate) use edit::mode::{Expected, Outcome};
 pub(crate) use node::layout::Usage;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 pub(crate) use node::simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use node::simd::{common_prefix, prefetch};
 pub(crate) use read::cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use read::get::Place;
+pub(crate) use shared::SharedTree;
 pub(crate) use shared::cursor::SharedCursor;
-pub(crate) use shared::{SharedTree, restarts};
+#[cfg(feature = "_testing")]
+pub(crate) use shared::restarts;
 pub use values::Ref;
 pub(crate) use values::{Change, Drain, PinnedTree, ValueCursor, ValueRef, ValueTree};
 

@@ -1,14 +1,18 @@
-//! Cursors and ranges over a map that others change meanwhile, and what takes a map apart.
+//! Cursors and ranges over a map that other threads may change, and the owning iterator.
 
 use crate::concurrent::Between;
 use crate::tree::{Drain, ValueCursor, ValueTree};
 use std::fmt;
 use std::iter::FusedIterator;
 
-/// A position in a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt), which steps in both directions and goes to any key.
+/// A position in a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt), which steps in both
+/// directions and can seek any key.
 ///
-/// It lends keys and values until the next step. What it meets while others change the map, and what it holds back while it lives, is as with
+/// It returns keys and values that are borrowed until the next step. Its guarantees are those of
 /// the [`Cursor`](crate::concurrent::Cursor) of a `ConcurrentArt`.
+///
+/// **Warning:** a cursor that is kept without being stepped holds back everything that all maps
+/// retire. Drop it, and seek again later.
 ///
 /// ```
 /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
@@ -45,37 +49,34 @@ impl<'m, T: Send + Sync + 'static> Cursor<'m, T> {
         cursor
     }
 
-    /// Goes before the first key that is at least `key`. One lookup.
+    /// Moves before the first key that is at least `key`, by one lookup.
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {
         self.raw.seek(key.as_ref(), false);
     }
 
-    /// Goes before the first key that is greater than `key`.
+    /// Moves before the first key that is greater than `key`.
     pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
         self.raw.seek(key.as_ref(), true);
     }
 
-    /// Goes before the first key of all.
+    /// Moves before the first key of the map.
     pub fn seek_to_first(&mut self) {
         self.raw.seek(&[], false);
     }
 
-    /// Goes behind the last key of all.
+    /// Moves after the last key of the map.
     pub fn seek_to_last(&mut self) {
         self.raw.seek_end();
     }
 
-    /// Steps over the next key, and lends it with its value.
+    /// Steps over the next key, and returns it with its value.
     #[inline]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "what it lends lives until the next step only"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the key borrows from the cursor")]
     pub fn next(&mut self) -> Option<(&[u8], &T)> {
         self.raw.next()
     }
 
-    /// Steps back over the key before, and lends it with its value.
+    /// Steps back over the previous key, and returns it with its value.
     #[inline]
     pub fn prev(&mut self) -> Option<(&[u8], &T)> {
         self.raw.previous()
@@ -88,12 +89,16 @@ impl<T: Send + Sync + 'static> fmt::Debug for Cursor<'_, T> {
     }
 }
 
-/// The keys inside a range, with their values; ascending, from the back descending. From
-/// [`ConcurrentArenaArt::range`](crate::ConcurrentArenaArt::range), [`prefix`](crate::ConcurrentArenaArt::prefix) and
-/// [`iter`](crate::ConcurrentArenaArt::iter).
+/// An iterator over the keys of a range and their values, in ascending order.
 ///
-/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) lend them until the next call. As an iterator it gives copies, where `T` is [`Clone`]. What
-/// it yields while others change the map is said at [`Cursor`].
+/// Returned by [`ConcurrentArenaArt::range`](crate::ConcurrentArenaArt::range),
+/// [`prefix`](crate::ConcurrentArenaArt::prefix) and [`iter`](crate::ConcurrentArenaArt::iter).
+/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return pairs that are borrowed
+/// until the next call. As an iterator it returns copies, if `T` is [`Clone`]. The guarantees are
+/// those of [`Cursor`].
+///
+/// **Warning:** an iterator that is kept without being stepped holds back everything that all maps
+/// retire. Drop it.
 pub struct Range<'m, T: Send + Sync + 'static> {
     between: Between<ValueCursor<'m, T>>,
 }
@@ -103,7 +108,7 @@ impl<'m, T: Send + Sync + 'static> Range<'m, T> {
         Range { between }
     }
 
-    /// The next key and its value, lent until the next call.
+    /// Returns the next key and its value, borrowed until the next call.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
@@ -116,13 +121,13 @@ impl<'m, T: Send + Sync + 'static> Range<'m, T> {
         self.between.next()
     }
 
-    /// The next key from the back and its value, lent until the next call.
+    /// Returns the next key from the back and its value, borrowed until the next call.
     #[inline]
     pub fn lend_back(&mut self) -> Option<(&[u8], &T)> {
         self.between.next_back()
     }
 
-    /// How many keys are left. O(keys).
+    /// Returns the number of keys left, in O(keys).
     pub fn count(self) -> usize {
         self.between.count()
     }
@@ -158,9 +163,10 @@ impl<T: Send + Sync + 'static> fmt::Debug for Range<'_, T> {
     }
 }
 
-/// A map's keys, as copies, and its values, taken from it. From the `IntoIterator` of [`ConcurrentArenaArt`](crate::ConcurrentArenaArt).
+/// An owning iterator over a map's keys, as copies, and values. Returned by the `IntoIterator` of
+/// [`ConcurrentArenaArt`](crate::ConcurrentArenaArt).
 ///
-/// Dropping it drops those that are left.
+/// Dropping it drops the values that are left.
 pub struct IntoIter<T: Send + Sync + 'static> {
     taken: Drain<T>,
 }

@@ -1,4 +1,5 @@
-//! `ConcurrentArenaArt`: values of any type, for many threads. Its handles, cursors and iterators are here; the map is [`ConcurrentArenaArt`].
+//! The handles, cursors and iterators of [`ConcurrentArenaArt`], a map to values of any type that
+//! many threads share.
 
 #![forbid(unsafe_code)]
 
@@ -17,10 +18,14 @@ use crate::tree::{ValueCursor, ValueTree};
 use crate::{fast, key, reclaim};
 use std::ops::RangeBounds;
 
-/// An ordered map from byte strings to values of any type, which any number of threads read and change at a time, through `&self`.
+/// An ordered map from byte strings to values of any type, shared by many threads through `&self`.
 ///
-/// Like a [`ConcurrentArt`](crate::ConcurrentArt), but the values may be large, own memory, or not be [`Copy`], and are lent:
-/// [`get`](Self::get) gives a [`Ref`], which is a `&T` that stays valid for as long as it is held, whatever other threads do.
+/// Unlike in a [`ConcurrentArt`](crate::ConcurrentArt) the values may be large, own memory, or not
+/// be [`Copy`], and are returned by reference: [`get`](Self::get) returns a [`Ref`], a `&T` that
+/// stays valid for as long as it is held, whatever other threads do.
+///
+/// **Warning:** a [`Ref`], an idle iterator or a handle keeps replaced nodes and values from being
+/// freed. Drop it.
 ///
 /// ```
 /// use memkv::ConcurrentArenaArt;
@@ -43,38 +48,49 @@ use std::ops::RangeBounds;
 /// assert_eq!(*pages.get("page/007").unwrap(), "PAGE NO. 7");
 /// ```
 ///
-/// A value is never changed where it is: it is replaced by another. What shall change in place is put into an atomic or a lock.
+/// A value is never changed in place; it is replaced by another. Use an atomic or a lock as value
+/// to change it in place.
 ///
 /// # Guarantees
-/// * Point operations and [`clear`](Self::clear) are linearizable, scans yield what stays exactly once and in order, and [`len`](Self::len) is
-///   exact when nobody changes the map: all as those of [`ConcurrentArt`](crate::ConcurrentArt).
-/// * Readers take no lock of the map and never wait for a writer; now and then one frees retired memory. Nothing that a method returns
-///   holds a lock, and no function of the caller's runs under one.
-/// * A value that is replaced or removed is dropped just once: when no thread that was using the maps at that time still is. This may be on any
-///   thread, in whatever call to a map, or after the map itself is gone, so `T` is `Send` and `'static`. A `drop` should not wait for
-///   others. Should it panic, the panic ends there, and the other values are dropped all the same. The last 31 that a thread replaced or removed
-///   wait until it does more of it, ends, or flushes a map.
+/// * Point operations, [`clear`](Self::clear), scans and [`len`](Self::len) have the guarantees of
+///   [`ConcurrentArt`](crate::ConcurrentArt).
+/// * Readers take no lock of the map and never wait for a writer. A reader may have to free retired
+///   memory. Nothing that a method returns holds a lock, and no function of the caller runs under a
+///   lock.
+/// * A replaced or removed value is dropped exactly once: when no thread that was using the maps at
+///   that time still is. The last 31 values that a thread replaced or removed wait until it
+///   replaces or removes more, ends, or calls [`reclaim`](Self::reclaim).
 ///
-/// # Costs
-/// A lookup is that of the index, and one or two cache misses more for the value. A change takes a short lock that a sixteenth of the threads share.
+/// **Warning:** `drop` of a value may run on any thread, in any call to a map, or after the map
+/// itself is gone; so `T` is `Send` and `'static`. It should not wait for other threads. If it
+/// panics, the panic is caught, and the other values are still dropped.
+///
+/// # Complexity
+/// A lookup is one in the index, and one or two more cache misses for the value. A change takes a
+/// short lock that a sixteenth of the threads share.
 ///
 /// # Memory
-/// What a `ConcurrentArt<()>` of the same keys takes, `size_of::<T>()`, four bytes for the slot and up to one for the arena, a key; and what the values
-/// own elsewhere. Values lie in segments of 64 and do not move: a segment goes back to the allocator when the last of its values goes, so what random
-/// removals free is used again by later values, and not given back. A thread that inserts has a segment that is partly empty.
+/// A key takes what it takes in a `ConcurrentArt<()>`, and `size_of::<T>()`, four bytes for the
+/// slot, and up to one for the arena. What the values own elsewhere is not included.
 ///
-/// # Limits
-/// 2³² − 64 values, those included that wait to be dropped. What stores more reports
-/// [`InsertError::TooManyKeys`](crate::InsertError::TooManyKeys), or panics where it reports nothing.
+/// Values are in segments of 64 and do not move. A segment goes back to the allocator when its last
+/// value is gone, so what random removals free is reused by later values, and not given back. Each
+/// thread that inserts has a segment that is partly empty.
+///
+/// # Panics
+/// Panics and aborts as [`ConcurrentArt`](crate::ConcurrentArt) does. A map can hold 2³² − 64
+/// values, including those that wait to be dropped. Beyond that, methods return
+/// [`InsertError::TooManyKeys`](crate::InsertError::TooManyKeys), or panic if they return no
+/// errors.
 ///
 /// # Source
-/// As [`ConcurrentArt`](crate::ConcurrentArt).
+/// That of [`ConcurrentArt`](crate::ConcurrentArt).
 pub struct ConcurrentArenaArt<T: Send + Sync + 'static> {
     tree: ValueTree<T>,
 }
 
 impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
-    /// An empty map.
+    /// Creates an empty map.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::<String>::new();
@@ -84,7 +100,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         ConcurrentArenaArt { tree: ValueTree::new() }
     }
 
-    /// A handle for many calls of one thread, which pins once and lends values as plain references.
+    /// Returns a handle that pins this thread once, and returns values as plain references.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
@@ -96,7 +112,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         Pinned::new(self)
     }
 
-    /// A copy of the value of `key`.
+    /// Returns a clone of the value of `key`.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x")]);
@@ -106,10 +122,13 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     where
         T: Clone,
     {
-        self.tree.at(&reclaim::pin()).get(key.as_ref()).map(|lent| lent.get().clone())
+        self.tree.at(&reclaim::pin()).get(key.as_ref()).map(|value| value.get().clone())
     }
 
-    /// Number of keys; exact when nobody changes the map. O(threads of the machine).
+    /// Returns the number of keys, which is exact while no thread changes the map.
+    ///
+    /// # Complexity
+    /// O(threads of the machine).
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
@@ -119,12 +138,17 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         self.tree.len()
     }
 
-    /// Whether there is no key, as [`len`](Self::len) says.
+    /// Returns `true` if [`len`](Self::len) is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Removes every key at one moment. O(keys); who wants to change the map waits meanwhile, who reads it does not.
+    /// Removes all keys as one atomic step.
+    ///
+    /// Threads that change the map wait until it is done; readers do not.
+    ///
+    /// # Complexity
+    /// O(keys).
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x")]);
@@ -135,8 +159,10 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         self.tree.clear(&reclaim::pin_to_write()).unwrap_or_else(|error| fail(error));
     }
 
-    /// Keeps the keys for which `keep` says so, asked in ascending order, each by the guarantees of a scan. A key that gets another value after it was
-    /// asked about stays. `keep` runs without a lock, and may use the map.
+    /// Removes all keys for which `keep` returns `false`.
+    ///
+    /// Keys are visited in ascending order, with the guarantees of a scan. A key whose value is
+    /// replaced after it was visited stays. `keep` runs without a lock, and may use the map.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "")]);
@@ -147,7 +173,9 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         self.tree.retain(keep).unwrap_or_else(|error| fail(error));
     }
 
-    /// A cursor before the first key. It lends keys and values, so a scan allocates nothing for each.
+    /// Returns a cursor before the first key.
+    ///
+    /// It returns borrowed keys and values, so a scan allocates nothing for each.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
@@ -159,7 +187,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         Cursor::new(&self.tree)
     }
 
-    /// All keys and values, ascending; from the back, descending.
+    /// Returns an iterator over all keys and values, in ascending order of the keys.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("b", "y"), ("a", "x")]);
@@ -169,8 +197,10 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         self.range::<[u8], _>(..)
     }
 
-    /// The keys inside a range of byte strings, with their values; ascending, from the back descending. A range that ends before it begins
-    /// is empty.
+    /// Returns an iterator over the keys in a range of byte strings and their values, in ascending
+    /// order.
+    ///
+    /// A range that ends before it begins is empty.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", 'x'), ("b", 'y'), ("c", 'z')]);
@@ -182,7 +212,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         Range::new(Between::new(ValueCursor::new(&self.tree), start, end))
     }
 
-    /// The keys that begin with `prefix`, with their values.
+    /// Returns an iterator over the keys that begin with `prefix`, and their values.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", 'x'), ("ab", 'y'), ("b", 'z')]);
@@ -192,7 +222,10 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         Range::new(Between::prefix(ValueCursor::new(&self.tree), prefix.as_ref()))
     }
 
-    /// The map for one owner. O(keys): the values move.
+    /// Converts the map into an [`ArenaArt`](crate::ArenaArt).
+    ///
+    /// # Complexity
+    /// O(keys): the values are moved.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x".to_string())]);
@@ -204,12 +237,19 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         self.into_iter().collect()
     }
 
-    /// What the map holds, in bytes, without what the values own elsewhere, and what all maps have retired. Values that are replaced or removed and
-    /// not yet dropped are in `slack`. Exact when nobody changes the map. O(threads of the machine).
+    /// Returns the bytes that the map holds, without what the values own elsewhere, and the bytes
+    /// that all maps have retired.
+    ///
+    /// Replaced or removed values that are not yet dropped are in `slack`. Exact while no thread
+    /// changes the map.
+    ///
+    /// # Complexity
+    /// O(threads of the machine).
     ///
     /// ```
-    /// let map: memkv::ConcurrentArenaArt<[u64; 3]> = (0..10_000u64).map(|i| (i.to_be_bytes(), [i; 3])).collect();
-    /// map.flush();
+    /// let pairs = (0..10_000u64).map(|i| (i.to_be_bytes(), [i; 3]));
+    /// let map: memkv::ConcurrentArenaArt<[u64; 3]> = pairs.collect();
+    /// map.reclaim();
     /// assert!(map.memory_usage().total() < (20 + 24) * map.len());
     /// ```
     pub fn memory_usage(&self) -> MemoryUsage {
@@ -224,19 +264,22 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         }
     }
 
-    /// Frees what this thread retired, values and nodes, and what others did, as far as no thread is still reading. See
-    /// [`ConcurrentArt::flush`](crate::ConcurrentArt::flush).
+    /// Frees retired values and nodes that no thread is still reading, and compacts the map. See
+    /// [`ConcurrentArt::reclaim`](crate::ConcurrentArt::reclaim).
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x")]);
     /// map.remove("a");
-    /// map.flush();
+    /// map.reclaim();
     /// ```
-    pub fn flush(&self) {
+    pub fn reclaim(&self) {
         self.tree.flush();
     }
 
-    /// Says what is wrong with the map's structure, if anything is. For tests.
+    /// Checks the invariants of the map's structure. For tests.
+    ///
+    /// # Errors
+    /// Returns a description of the first violation.
     #[doc(hidden)]
     pub fn check(&mut self) -> Result<(), String> {
         self.tree.check()

@@ -1,4 +1,4 @@
-//! The operations of a map that threads share: each pins for itself, or all are those of a handle that is pinned.
+//! The point operations of a shared map and of its handle, which pins once for all of them.
 
 use super::{ConcurrentArenaArt, Ref};
 use crate::InsertError;
@@ -8,11 +8,17 @@ use crate::reclaim::{self, Pin};
 use crate::tree::{Change, Expected, PinnedTree, ValueRef};
 use std::convert::Infallible;
 
-/// A [`ConcurrentArenaArt`] for some calls of one thread, under one pin. From [`ConcurrentArenaArt::pin`].
+/// A handle to a [`ConcurrentArenaArt`] for several calls of one thread, under one pin. Returned by
+/// [`ConcurrentArenaArt::pin`].
 ///
-/// It lends values as plain references, which stay valid as long as the handle is there, whatever other threads do. All point operations of the
-/// map are here too, and its other methods can be called by it ([`Deref`](std::ops::Deref)). It holds back what all maps retire while it lives, so
-/// long work takes a new one now and then, and a long scan takes none. It is not `Send`.
+/// It returns values as plain references, which stay valid as long as the handle lives, whatever
+/// other threads do. It has all point operations of the map; the other methods are reached through
+/// [`Deref`](std::ops::Deref).
+///
+/// **Warning:** while a handle lives, nothing that any map retires can be freed. Take a new one now
+/// and then for long work, and none for a long scan.
+///
+/// The handle is not `Send`.
 ///
 /// ```
 /// let map = memkv::ConcurrentArenaArt::from([("a", "x".to_string())]);
@@ -22,7 +28,7 @@ use std::convert::Infallible;
 /// assert_eq!((old.as_str(), pinned.get("a").unwrap().as_str()), ("x", "y"));
 /// ```
 ///
-/// Neither a value nor a handle outlives what it comes from:
+/// Neither a value nor a handle can outlive what it was borrowed from:
 ///
 /// ```compile_fail,E0505
 /// let map = memkv::ConcurrentArenaArt::from([("a", "x")]);
@@ -67,8 +73,10 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
         Pinned { map, pin: reclaim::pin_to_write() }
     }
 
-    /// The values of many keys, in their order. The lookups of a batch go on together so that their cache misses overlap. Each is atomic by
-    /// itself, not all of them together.
+    /// Returns the values of many keys, in the order of `keys`.
+    ///
+    /// The lookups of a batch are interleaved so that their cache misses overlap. Each lookup is
+    /// atomic by itself; the batch is not.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x")]);
@@ -146,12 +154,12 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
 }
 
 impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
-    /// A change that fails as the standard collections' do.
+    /// Returns the result of a change, or panics or aborts as the standard collections do.
     fn set(self, key: &[u8], expected: Expected<u32>, new: Option<T>) -> Change<'p, T> {
         self.change(key, expected, new).unwrap_or_else(|error| fail(error))
     }
 
-    /// Gives `key` what `f` makes of its value, until nobody comes between: the values before and after.
+    /// Replaces the value of `key` by the result of `f`, and returns the values before and after.
     fn compute(
         self,
         key: &[u8],
@@ -171,11 +179,13 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
     }
 }
 
-/// The operations, which differ in who pins and in what lends the value.
+/// Implements the point operations, for the map and for its handle.
+///
+/// They differ in what pins, and in how a value is returned.
 macro_rules! operations {
-    ($owner:ident $(<$l:lifetime>)?, $lent:ty, $docs:literal) => {
+    ($owner:ident $(<$l:lifetime>)?, $found:ty, $docs:literal) => {
         impl<$($l,)? T: Send + Sync + 'static> $owner<$($l,)? T> {
-            /// The value of `key`.
+            /// Returns the value of `key`.
             ///
             /// ```
             #[doc = $docs]
@@ -183,93 +193,112 @@ macro_rules! operations {
             /// assert!(map.get("b").is_none());
             /// ```
             #[inline]
-            pub fn get(&self, key: impl AsRef<[u8]>) -> Option<$lent> {
+            pub fn get(&self, key: impl AsRef<[u8]>) -> Option<$found> {
                 self.reading(|at| at.get(key.as_ref()))
             }
 
-            /// Whether `key` is there.
+            /// Returns `true` if the map contains `key`.
             #[inline]
             pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
                 self.at(|at| at.contains(key.as_ref()))
             }
 
-            /// Stores `value` under `key`, and lends the value it replaces.
+            /// Inserts `value` under `key`, and returns the value it replaces.
             ///
             /// # Panics
-            /// If the key has more than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes, or the map has all the values it can have. Without memory it calls
-            /// [`handle_alloc_error`](std::alloc::handle_alloc_error). [`try_insert`](Self::try_insert) reports all of these. So do the other
-            /// methods that store.
+            /// Panics if the key has more than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes, or if the
+            /// map is full. Calls [`handle_alloc_error`](std::alloc::handle_alloc_error) when out
+            /// of memory. The other methods that store a value do the same.
+            /// [`try_insert`](Self::try_insert) returns these as errors.
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(*map.insert("a", 2).unwrap(), 1);
             /// assert!(map.insert("b", 3).is_none());
             /// ```
-            pub fn insert(&self, key: impl AsRef<[u8]>, value: T) -> Option<$lent> {
+            pub fn insert(&self, key: impl AsRef<[u8]>, value: T) -> Option<$found> {
                 self.try_insert(key, value).unwrap_or_else(|error| fail(error))
             }
 
-            /// [`insert`](Self::insert) that reports failure.
+            /// Inserts `value` under `key` like [`insert`](Self::insert), but returns errors.
             ///
             /// # Errors
-            /// The key is over the limit, there is no memory, or the map has all the values it can have. The map is then as it was before; `value` is
-            /// dropped.
+            /// Returns an error if the key is over the limit, if there is no memory, or if the map
+            /// is full. The map is then unchanged, and `value` is dropped.
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(*map.try_insert("a", 2)?.unwrap(), 1);
             /// # Ok::<(), memkv::InsertError>(())
             /// ```
-            pub fn try_insert(&self, key: impl AsRef<[u8]>, value: T) -> Result<Option<$lent>, InsertError> {
+            pub fn try_insert(
+                &self,
+                key: impl AsRef<[u8]>,
+                value: T,
+            ) -> Result<Option<$found>, InsertError> {
                 self.hold(|at| Ok(at.change(key.as_ref(), Expected::Any, Some(value))?.before))
             }
 
-            /// Removes `key`, and lends the value it had.
+            /// Removes `key`, and returns its value.
             ///
-            /// Aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error) where there is no memory for the shortened leaf;
-            /// [`try_remove`](Self::try_remove) reports that.
+            /// # Panics
+            /// Aborts by [`handle_alloc_error`](std::alloc::handle_alloc_error) if there is no
+            /// memory for the shortened leaf. [`try_remove`](Self::try_remove) returns that as an
+            /// error.
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(*map.remove("a").unwrap(), 1);
             /// assert!(map.remove("a").is_none());
             /// ```
-            pub fn remove(&self, key: impl AsRef<[u8]>) -> Option<$lent> {
+            pub fn remove(&self, key: impl AsRef<[u8]>) -> Option<$found> {
                 self.try_remove(key).unwrap_or_else(|error| fail(error))
             }
 
-            /// [`remove`](Self::remove) that reports failure: a shortened leaf is a new one, which takes memory for a while.
+            /// Removes `key` like [`remove`](Self::remove), but returns errors.
             ///
             /// # Errors
-            /// There is no memory. The map is then as it was before.
-            pub fn try_remove(&self, key: impl AsRef<[u8]>) -> Result<Option<$lent>, InsertError> {
+            /// Returns an error if there is no memory for the shortened leaf, which is a new node.
+            /// The map is then unchanged.
+            pub fn try_remove(&self, key: impl AsRef<[u8]>) -> Result<Option<$found>, InsertError> {
                 self.hold(|at| Ok(at.change(key.as_ref(), Expected::Any, None)?.before))
             }
 
-            /// Stores, replaces or removes a value if the current one is `current`, as one atomic step; `None` stands for no value. It has to be
-            /// the very value that the map lent, not one that is equal to it. Lends the value before.
+            /// Stores, replaces or removes a value if the current one is `current`, as one atomic
+            /// step, and returns the value before.
+            ///
+            /// `None` stands for no value. Values are compared by address: `current` must be the
+            /// very value that the map returned, not one that is equal to it.
             ///
             /// # Errors
-            /// Gives `new` back if the current value is another.
+            /// Returns `new` if the current value is not `current`.
             ///
             /// # Panics
-            /// As [`insert`](Self::insert), where it would store a value; without memory it aborts, as that does.
+            /// Panics and aborts as [`insert`](Self::insert) does.
             ///
             /// ```
             #[doc = $docs]
             /// let one = map.get("a").unwrap();
             /// assert!(map.compare_exchange("a", Some(&*one), Some(2)).is_ok());
             /// assert_eq!(map.compare_exchange("a", Some(&*one), Some(3)).unwrap_err(), Some(3));
-            /// // Inserts only where nothing is.
+            /// // Inserts only if the key is absent.
             /// assert!(map.compare_exchange("b", None, Some(4)).is_ok());
             /// ```
-            pub fn compare_exchange(&self, key: impl AsRef<[u8]>, current: Option<&T>, new: Option<T>) -> Result<Option<$lent>, Option<T>> {
+            pub fn compare_exchange(
+                &self,
+                key: impl AsRef<[u8]>,
+                current: Option<&T>,
+                new: Option<T>,
+            ) -> Result<Option<$found>, Option<T>> {
                 let key = key.as_ref();
                 self.hold(|at| {
                     let expected = match current {
                         None => Expected::Absent,
-                        Some(current) => match at.get(key).filter(|lent| std::ptr::eq(lent.get(), current)) {
-                            Some(lent) => lent.expected(),
+                        Some(current) => match at
+                            .get(key)
+                            .filter(|found| std::ptr::eq(found.get(), current))
+                        {
+                            Some(found) => found.expected(),
                             None => return Err(new),
                         },
                     };
@@ -278,45 +307,67 @@ macro_rules! operations {
                 })
             }
 
-            /// Gives `key` the value that `f` makes of the current one, as one atomic step; `None` stands for no value. Lends the value after.
+            /// Replaces the value of `key` by what `f` returns for the current one, as one atomic
+            /// step, and returns the value after.
             ///
-            /// `f` runs without a lock, and again where another thread changed the value meanwhile, so it may call the map, and may panic: nothing
-            /// is changed then.
+            /// `None` stands for no value. `f` runs without a lock, so it may call the map. It runs
+            /// again if another thread changed the value in the meantime.
             ///
             /// # Panics
-            /// If `f` does; or as [`insert`](Self::insert), where it would store a value. Without memory it aborts, as that does. So it is
-            /// for [`update`](Self::update) and [`remove_if`](Self::remove_if).
+            /// Panics if `f` does; the map is then unchanged. Also panics and aborts as
+            /// [`insert`](Self::insert) does. The same holds for [`update`](Self::update) and
+            /// [`remove_if`](Self::remove_if).
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(*map.compute("a", |value| value.map(|value| value + 1)).unwrap(), 2);
-            /// assert_eq!(*map.compute("b", |value| Some(value.copied().unwrap_or(10))).unwrap(), 10);
+            /// let or_ten = |value: Option<&u64>| Some(value.copied().unwrap_or(10));
+            /// assert_eq!(*map.compute("b", or_ten).unwrap(), 10);
             /// assert!(map.compute("a", |_| None).is_none());
             /// ```
-            pub fn compute(&self, key: impl AsRef<[u8]>, f: impl FnMut(Option<&T>) -> Option<T>) -> Option<$lent> {
+            pub fn compute(
+                &self,
+                key: impl AsRef<[u8]>,
+                f: impl FnMut(Option<&T>) -> Option<T>,
+            ) -> Option<$found> {
                 self.changing(|at| at.compute(key.as_ref(), f).1)
             }
 
-            /// Changes the value of a key that is there, as [`compute`](Self::compute) does. Lends the value before.
+            /// Replaces the value of `key`, if there is one, and returns the value before.
+            ///
+            /// `f` is treated as in [`compute`](Self::compute).
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(*map.update("a", |value| value + 1).unwrap(), 1);
             /// assert!(map.update("b", |value| value + 1).is_none());
             /// ```
-            pub fn update(&self, key: impl AsRef<[u8]>, mut f: impl FnMut(&T) -> T) -> Option<$lent> {
+            pub fn update(
+                &self,
+                key: impl AsRef<[u8]>,
+                mut f: impl FnMut(&T) -> T,
+            ) -> Option<$found> {
                 self.changing(|at| at.compute(key.as_ref(), |value| value.map(&mut f)).0)
             }
 
-            /// The value of `key`, which is `f()` if there was none. `f` runs once at most, and without a lock; where another thread stores a value
-            /// meanwhile, that one counts, and the one of `f` is dropped. Panics and aborts as [`insert`](Self::insert).
+            /// Returns the value of `key`, after inserting `f()` if it was absent.
+            ///
+            /// `f` runs once at most, and without a lock. If another thread stores a value in the
+            /// meantime, that value is returned, and the one of `f` is dropped.
+            ///
+            /// # Panics
+            /// Panics and aborts as [`insert`](Self::insert) does.
             ///
             /// ```
             #[doc = $docs]
             /// assert_eq!(*map.get_or_insert_with("a", || 7), 1);
             /// assert_eq!(*map.get_or_insert_with("b", || 7), 7);
             /// ```
-            pub fn get_or_insert_with(&self, key: impl AsRef<[u8]>, f: impl FnOnce() -> T) -> $lent {
+            pub fn get_or_insert_with(
+                &self,
+                key: impl AsRef<[u8]>,
+                f: impl FnOnce() -> T,
+            ) -> $found {
                 let key = key.as_ref();
                 let found = self.changing(|at| {
                     at.get(key).or_else(|| {
@@ -327,14 +378,20 @@ macro_rules! operations {
                 found.expect("a value was found or stored")
             }
 
-            /// Removes `key` if `f` says so of its value, and lends the value removed. `f` is treated as in [`compute`](Self::compute).
+            /// Removes `key` if `f` returns `true` for its value, and returns the value removed.
+            ///
+            /// `f` is treated as in [`compute`](Self::compute).
             ///
             /// ```
             #[doc = $docs]
             /// assert!(map.remove_if("a", |value| *value > 1).is_none());
             /// assert_eq!(*map.remove_if("a", |value| *value == 1).unwrap(), 1);
             /// ```
-            pub fn remove_if(&self, key: impl AsRef<[u8]>, mut f: impl FnMut(&T) -> bool) -> Option<$lent> {
+            pub fn remove_if(
+                &self,
+                key: impl AsRef<[u8]>,
+                mut f: impl FnMut(&T) -> bool,
+            ) -> Option<$found> {
                 let key = key.as_ref();
                 self.changing(|at| {
                     let mut seen = at.get(key);
@@ -348,8 +405,12 @@ macro_rules! operations {
                 })
             }
 
-            /// Removes the least key, and gives it with its value: as one atomic step, so that no two threads get the same. Without memory
-            /// it aborts, as [`remove`](Self::remove) does.
+            /// Removes the least key as one atomic step, and returns it with its value.
+            ///
+            /// No two threads get the same key.
+            ///
+            /// # Panics
+            /// Aborts when out of memory, as [`remove`](Self::remove) does.
             ///
             /// ```
             #[doc = $docs]
@@ -357,18 +418,22 @@ macro_rules! operations {
             /// assert_eq!((&key[..], *value), (&b"a"[..], 1));
             /// assert!(map.pop_first().is_none());
             /// ```
-            pub fn pop_first(&self) -> Option<(Vec<u8>, $lent)> {
+            pub fn pop_first(&self) -> Option<(Vec<u8>, $found)> {
                 self.pop(false)
             }
 
-            /// Removes the greatest key, and gives it with its value. As [`pop_first`](Self::pop_first), from the other end.
-            pub fn pop_last(&self) -> Option<(Vec<u8>, $lent)> {
+            /// Removes the greatest key as one atomic step, and returns it with its value.
+            ///
+            /// Otherwise like [`pop_first`](Self::pop_first).
+            pub fn pop_last(&self) -> Option<(Vec<u8>, $found)> {
                 self.pop(true)
             }
 
-            fn pop(&self, last: bool) -> Option<(Vec<u8>, $lent)> {
+            fn pop(&self, last: bool) -> Option<(Vec<u8>, $found)> {
                 let mut key = Vec::new();
-                let popped = self.hold(|at| at.pop(last, &mut key)).unwrap_or_else(|error| fail(error));
+                let popped = self
+                    .hold(|at| at.pop(last, &mut key))
+                    .unwrap_or_else(|error| fail(error));
                 popped.map(|value| (key, value))
             }
         }

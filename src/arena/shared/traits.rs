@@ -1,4 +1,4 @@
-//! What the standard collections implement.
+//! The traits of the standard collections, for `ConcurrentArenaArt`.
 
 use super::{ConcurrentArenaArt, IntoIter};
 use crate::ArenaArt;
@@ -13,14 +13,14 @@ impl<T: Send + Sync + 'static> Default for ConcurrentArenaArt<T> {
 }
 
 impl<T: Send + Sync + 'static> From<ArenaArt<T>> for ConcurrentArenaArt<T> {
-    /// O(keys): the values move.
+    /// Converts in O(keys): the values are moved.
     fn from(map: ArenaArt<T>) -> Self {
         map.into_iter().collect()
     }
 }
 
 impl<T: Send + Sync + 'static> From<ConcurrentArenaArt<T>> for ArenaArt<T> {
-    /// O(keys): the values move.
+    /// Converts in O(keys): the values are moved.
     fn from(map: ConcurrentArenaArt<T>) -> Self {
         map.into_arena()
     }

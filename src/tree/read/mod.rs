@@ -3,5 +3,5 @@
 mod check;
 pub(crate) mod cursor;
 pub(crate) mod get;
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 mod split_points;

@@ -32,8 +32,9 @@ use crate::value::Bits;
 use counts::Counts;
 pub(crate) use counts::stripes;
 use mode::Shared;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
+#[cfg(feature = "_testing")]
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Conflicts in a row after which an operation waits a little before it restarts.
 const CONFLICTS_BEFORE_WAIT: u32 = 4;
@@ -54,8 +55,10 @@ pub(crate) struct SharedTree<B: Bits> {
 }
 
 /// Restarts of operations after a conflict, of all maps. Counted on the slow path only.
+#[cfg(feature = "_testing")]
 static RESTARTS: AtomicUsize = AtomicUsize::new(0);
 
+#[cfg(feature = "_testing")]
 pub(crate) fn restarts() -> usize {
     RESTARTS.load(Relaxed)
 }
@@ -276,6 +279,7 @@ impl<B: Bits> SharedTree<B> {
             match attempt(&mut usage) {
                 Err(EditError::Conflict) => {
                     cover!(Restart);
+                    #[cfg(feature = "_testing")]
                     RESTARTS.fetch_add(1, Relaxed);
                     if round >= CONFLICTS_BEFORE_WAIT {
                         wait(round);

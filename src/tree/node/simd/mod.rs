@@ -58,7 +58,7 @@ pub(crate) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
 }
 
 /// [`candidates`] of places that may be anything: nothing where they are not inside the payload.
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 #[inline(always)]
 pub(crate) fn checked_candidates(
     payload: &[u8],
@@ -72,7 +72,7 @@ pub(crate) fn checked_candidates(
 }
 
 /// [`sum`] of a place that may be anything: nothing where it is not inside the payload, or there are too many bytes.
-#[cfg(all(feature = "rayon", not(loom)))]
+#[cfg(feature = "storage")]
 #[inline(always)]
 pub(crate) fn checked_sum(payload: &[u8], at: usize, n: usize) -> Option<usize> {
     let inside = payload.len().checked_sub(LANES).is_some_and(|most| at <= most) && n <= LANES;

@@ -1,0 +1,184 @@
+//! One map that grows to as many generated keys as asked for. Workers generate them range by range, sort each range, and insert it.
+
+use super::{Job, Numbers, SHARDS, put, value_of};
+use crate::bench::measure::{Timer, allocated};
+use crate::bench::record::{Record, large, number, table};
+use crate::generate::{Kind, generate};
+use crate::keys::Keys;
+use crate::rng::{Rng, hash};
+use crate::source::Origin;
+use anyhow::{Result, bail};
+use memkv::{FrozenLayer, ShardedArt};
+use serde_json::Value;
+use std::hint::black_box;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Instant;
+
+/// Keys that a worker generates at a time.
+const RANGE: u64 = 1 << 18;
+/// Keys that are looked up at each size.
+const LOOKUPS: usize = 1_000_000;
+/// Sizes at which the map is looked at.
+const SIZES: [u64; 7] =
+    [1_000_000, 3_000_000, 10_000_000, 30_000_000, 100_000_000, 300_000_000, 1_000_000_000];
+
+/// Generated keys by their numbers.
+struct Made {
+    kind: Kind,
+    seed: u64,
+}
+
+impl Made {
+    fn keys(&self, from: u64, to: u64) -> Keys {
+        generate(self.kind, self.seed, from..to)
+    }
+
+    /// Some keys out of the first `n`, and their numbers.
+    fn some(&self, n: u64, count: usize, rng: &mut Rng) -> (Keys, Vec<u64>) {
+        let (mut keys, mut numbers) = (Keys::default(), Vec::new());
+        for _ in 0..count {
+            let i = rng.below(n);
+            keys.push(self.keys(i, i + 1).get(0));
+            numbers.push(i);
+        }
+        (keys, numbers)
+    }
+}
+
+/// Lookups a second of CPU time, and how many were wrong.
+fn look_up(keys: &Keys, numbers: &[u64], get: impl Fn(&[u8]) -> Option<u64>) -> (f64, usize) {
+    let mut timer = Timer::default();
+    let right = timer.time(|| {
+        keys.iter()
+            .zip(numbers)
+            .filter(|(key, i)| black_box(get(key)) == Some(value_of(**i as usize)))
+            .count()
+    });
+    (keys.len() as f64 / timer.cpu().max(1e-9), keys.len() - right)
+}
+
+pub(super) fn measure(job: &Job) -> Result<Numbers> {
+    let Origin::Generated { kind } = &job.source.origin else {
+        bail!("keys that grow are generated")
+    };
+    let made = Made { kind: kind.parse().map_err(anyhow::Error::msg)?, seed: job.source.seed };
+    let n = job.source.n;
+    let mut rng = Rng::new(hash(job.source.seed, 5));
+    let (sample, _) = made.some(n, SHARDS * 512, &mut rng);
+    let before = allocated()?;
+    let map = ShardedArt::with_sample(SHARDS, sample.iter());
+    let (mut loaded, mut raw, mut errors, mut sizes) = (0, 0u64, 0, Vec::new());
+    while loaded < n {
+        let to = SIZES.iter().copied().find(|&size| size > loaded).unwrap_or(n).min(n);
+        let (next, bytes, begin) = (AtomicU64::new(loaded), AtomicU64::new(0), Instant::now());
+        thread::scope(|scope| {
+            for _ in 0..job.threads {
+                scope.spawn(|| {
+                    loop {
+                        let from = next.fetch_add(RANGE, Relaxed);
+                        if from >= to {
+                            break;
+                        }
+                        let keys = made.keys(from, (from + RANGE).min(to));
+                        bytes.fetch_add(keys.raw_bytes() as u64, Relaxed);
+                        // No handle that stays pinned while the next range is made.
+                        keys.sorted().iter().for_each(|&i| {
+                            _ = map
+                                .insert(keys.get(i as usize), value_of(from as usize + i as usize))
+                        });
+                    }
+                });
+            }
+        });
+        let seconds = begin.elapsed().as_secs_f64();
+        map.reclaim();
+        raw += bytes.into_inner();
+        let held = allocated()? - before;
+        let (keys, numbers) = made.some(to, LOOKUPS.min(to as usize), &mut rng);
+        let (rate, wrong) = look_up(&keys, &numbers, |key| map.get(key));
+        errors += wrong + usize::from(map.len() as u64 != to);
+        let mut record = Record::new();
+        put(&mut record, "n", to);
+        put(&mut record, "raw_per_key", raw as f64 / to as f64);
+        put(&mut record, "bytes_per_key", held as f64 / to as f64);
+        put(&mut record, "retired_per_key", map.memory_usage().retired as f64 / to as f64);
+        put(&mut record, "load_per_s", (to - loaded) as f64 / seconds);
+        put(&mut record, "get_per_s", rate);
+        sizes.push(Value::from(record));
+        loaded = to;
+    }
+    let lens: Vec<usize> = map.shards().iter().map(|shard| shard.len).collect();
+    let mut numbers = Numbers::new();
+    put(&mut numbers, "sizes", sizes);
+    put(&mut numbers, "shards", lens.len());
+    put(
+        &mut numbers,
+        "largest",
+        lens.iter().max().map(|&most| most as f64 * lens.len() as f64 / n as f64),
+    );
+    let (held, begin) = (allocated()?, Instant::now());
+    let layer = FrozenLayer::from(&map);
+    put(&mut numbers, "frozen_seconds", begin.elapsed().as_secs_f64());
+    put(&mut numbers, "frozen_per_key", (allocated()? - held) as f64 / n as f64);
+    let (keys, some) = made.some(n, LOOKUPS.min(n as usize), &mut rng);
+    let (rate, wrong) = look_up(&keys, &some, |key| layer.get(key));
+    put(&mut numbers, "frozen_get_per_s", rate);
+    put(&mut numbers, "errors", errors + wrong + usize::from(layer.len() as u64 != n));
+    Ok(numbers)
+}
+
+pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
+    let cell = |record: &Record, name: &str, show: fn(f64) -> String| {
+        number(record, name).map_or("-".to_owned(), show)
+    };
+    let mut lines = vec![
+        [
+            "\nkeys",
+            "raw/key",
+            "bytes/key",
+            "overhead/key",
+            "retired/key",
+            "load keys/s",
+            "lookups/s",
+        ]
+        .map(String::from)
+        .to_vec(),
+    ];
+    let sizes = record
+        .get("sizes")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object);
+    for size in sizes {
+        let overhead = number(size, "bytes_per_key")
+            .zip(number(size, "raw_per_key"))
+            .map(|(bytes, raw)| bytes - raw);
+        lines.push(vec![
+            cell(size, "n", large),
+            cell(size, "raw_per_key", |bytes| format!("{bytes:.2}")),
+            cell(size, "bytes_per_key", |bytes| format!("{bytes:.2}")),
+            overhead.map_or("-".to_owned(), |bytes| format!("{bytes:+.2}")),
+            cell(size, "retired_per_key", |bytes| format!("{bytes:.2}")),
+            cell(size, "load_per_s", large),
+            cell(size, "get_per_s", large),
+        ]);
+    }
+    writeln!(out, "{}", table(&lines))?;
+    writeln!(
+        out,
+        "{} shards, the largest {} of the mean; load rates include making and sorting the keys, lookups are of one thread's CPU time",
+        cell(record, "shards", |n| format!("{n}")),
+        cell(record, "largest", |r| format!("{r:.2}x")),
+    )?;
+    writeln!(
+        out,
+        "FrozenLayer of it: {} bytes a key in {} s, {} lookups/s",
+        cell(record, "frozen_per_key", |bytes| format!("{bytes:.2}")),
+        cell(record, "frozen_seconds", |s| format!("{s:.1}")),
+        cell(record, "frozen_get_per_s", large),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! The command line. This file only reads it; each subcommand is a module.
+//!
+//! Exit status: 0 if all went well, 1 if not, 2 for a wrong command line. `get` and `search` answer a question: for them
+//! 1 means no, and 2 that something went wrong. Output to a closed pipe ends the program quietly, as with
+//! `memkv bench | head -1`.
+
+use crate::{bench, build, get, merge, scan, search, stats, verify};
+use clap::{Parser, Subcommand};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+/// An ordered in-memory index for string keys.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Build(build::BuildArgs),
+    Get(get::GetArgs),
+    Scan(scan::ScanArgs),
+    Search(search::SearchArgs),
+    Stats(stats::StatsArgs),
+    Verify(verify::VerifyArgs),
+    Merge(merge::MergeArgs),
+    Bench(bench::BenchArgs),
+    #[command(hide = true, name = bench::CHILD)]
+    BenchChild,
+    #[command(hide = true, name = bench::threads::CHILD)]
+    BenchThreadsChild,
+    #[command(hide = true, name = bench::bulk::CHILD)]
+    BenchBulkChild,
+    #[command(hide = true, name = bench::external::CHILD)]
+    BenchExternalChild,
+}
+
+/// Runs the command that the process's arguments name, and returns its exit status.
+pub fn run() -> ExitCode {
+    let out = &mut io::stdout().lock();
+    let command = Cli::parse().command;
+    // Where 1 means no.
+    let trouble = if matches!(command, Command::Get(_) | Command::Search(_)) { 2 } else { 1 };
+    let result = match command {
+        Command::Build(args) => build::run(&args).map(|()| true),
+        Command::Get(args) => get::run(&args, out),
+        Command::Scan(args) => scan::run(&args, out).map(|()| true),
+        Command::Search(args) => search::run(&args, out),
+        Command::Stats(args) => stats::run(&args, out).map(|()| true),
+        Command::Verify(args) => verify::run(&args, out),
+        Command::Merge(args) => merge::run(&args).map(|()| true),
+        Command::Bench(args) => {
+            bench::run(&args, &bench::index::rows(), &bench::shared::rows(), out)
+        }
+        Command::BenchChild => bench::run_child(&bench::index::rows()).map(|()| true),
+        Command::BenchThreadsChild => {
+            bench::threads::run_child(&bench::shared::rows()).map(|()| true)
+        }
+        Command::BenchBulkChild => bench::bulk::run_child().map(|()| true),
+        Command::BenchExternalChild => bench::external::run_child().map(|()| true),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell if this fails, too.
+            let _ = writeln!(io::stderr(), "memkv: {error:#}");
+            ExitCode::from(trouble)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

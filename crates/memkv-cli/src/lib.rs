@@ -1,0 +1,28 @@
+//! The command-line tool `memkv`: its commands, its benchmark, and the generator of keys.
+//!
+//! This library is for the tool itself and for the benchmarks and tests of the crate `memkv`. Its interface may
+//! change with every version.
+
+// Mapping files is the one exception, in layer.rs and lines.rs.
+#![deny(unsafe_code)]
+
+pub mod bench;
+mod build;
+mod commands;
+pub mod generate;
+mod get;
+pub mod keys;
+mod layer;
+mod lines;
+mod merge;
+mod print;
+mod progress;
+pub mod rng;
+mod scan;
+mod search;
+mod sort;
+mod source;
+mod stats;
+mod verify;
+
+pub use commands::run;

@@ -1,0 +1,220 @@
+//! The command-line tool, run as a user runs it.
+
+use serde_json::Value;
+use std::{
+    io::{Read, Write},
+    process::{Command, Output, Stdio},
+};
+
+fn memkv(args: &str, input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_memkv"))
+        .args(args.split_whitespace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Some subcommands end without reading.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+/// The objects of `--json`, having checked that all went well.
+fn records(args: &str, input: &[u8]) -> Vec<Value> {
+    let output = memkv(args, input);
+    assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn measures_every_structure_without_errors() {
+    let rows = "fastart,fastart-set,fastart-bulk,arenaart,btreemap,hashbrown,fst";
+    let records = records(&format!("bench --json --n 5k --rounds 2 --impl {rows}"), b"");
+    assert_eq!(
+        records.iter().map(|record| record["impl"].as_str().unwrap()).collect::<Vec<_>>().join(","),
+        rows
+    );
+    for record in &records {
+        assert_eq!((&record["n"], &record["errors"]), (&5000.into(), &0.into()), "{record}");
+        let mem = record["mem_bytes"].as_f64().unwrap();
+        let raw = record["raw_bytes"].as_f64().unwrap();
+        assert!(mem > 0.0 && raw > 0.0);
+        assert!((record["overhead_per_key"].as_f64().unwrap() - (mem - raw) / 5000.0).abs() < 1e-6);
+        for rate in
+            ["insert_per_s", "insert_per_s_wall", "get_per_s", "get_per_s_wall", "miss_per_s"]
+        {
+            assert!(record[rate].as_f64().unwrap() > 0.0, "{rate}: {record}");
+        }
+        assert!(record["rss_bytes"].is_i64());
+        let name = record["impl"].as_str().unwrap();
+        assert_eq!(record["get_many_per_s"].is_f64(), name.contains("art"), "{name}");
+        assert_eq!(record["scan_keys_per_s"].is_f64(), name != "hashbrown", "{name}");
+        assert_eq!(record["remove_per_s"].is_f64(), name != "fst", "{name}");
+        assert_eq!(record["mem_half_bytes"].is_i64(), name != "fst", "{name}");
+    }
+}
+
+#[test]
+fn reads_keys_from_the_standard_input() {
+    let mut input: Vec<u8> = (0..200).flat_map(|i| format!("key {i}\n").into_bytes()).collect();
+    // Duplicates, an empty key, and bytes that are no text.
+    input.extend(b"key 1\n\nkey 1\n\xff\0\r\n");
+    let records = records("bench --json --keys - --impl btreemap --order file", &input);
+    // Of 204 lines, 202 of them different, 4 are held out.
+    let n = records[0]["n"].as_u64().unwrap();
+    assert!((196..=200).contains(&n), "{n}");
+    assert_eq!((&records[0]["keys"], &records[0]["errors"]), (&"-".into(), &0.into()));
+}
+
+#[test]
+fn frozen_layers_beside_fst() {
+    let input: Vec<u8> = (0..3000)
+        .flat_map(|i| format!("https://example.org/{}/{i}\n", i * 7919 % 31).into_bytes())
+        .collect();
+    let figures = records("bench --suite frozen --json --keys - --rounds 2", &input);
+    for figure in [
+        "build by all threads, peak memory, bytes a key",
+        "keys alone, bytes a key",
+        "hit, ns",
+        "scan, ns a key",
+        "Levenshtein 1, µs",
+        "build, 1 thread, M keys/s",
+    ] {
+        let record = figures.iter().find(|record| record["figure"] == figure).expect(figure);
+        for column in ["fst ranks", "packed", "packed fsst", "packed onpair", "fst codec"] {
+            assert!(record[column].as_f64().unwrap() > 0.0, "{figure}: {record}");
+        }
+    }
+    let of = |figure: &str, column: &str| {
+        figures
+            .iter()
+            .find(|record| record["figure"] == figure)
+            .and_then(|record| record[column].as_f64())
+    };
+    for figure in ["headers of blocks, bytes a key", "hit in a mapped file, ns"] {
+        assert!(
+            of(figure, "packed onpair").unwrap() > 0.0 && of(figure, "fst").is_none(),
+            "{figure}"
+        );
+    }
+    let output = memkv("bench --suite frozen --n 2000", b"");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && text.contains("seek + 50 keys") && !text.contains("wrong"),
+        "{text}"
+    );
+}
+
+#[test]
+fn builds_of_text_are_measured() {
+    let record = &records("bench --suite frozen --parts external --n 3000 --json", b"")[0];
+    assert_eq!(
+        (&record["n"], &record["errors"], &record["budget_bytes"]),
+        (&3000.into(), &0.into(), &(256 << 20).into())
+    );
+    assert!(
+        record["text_bytes"].as_u64() > record["file_bytes"].as_u64()
+            && record["keys_per_s"].as_f64().unwrap() > 0.0,
+        "{record}"
+    );
+    if cfg!(target_os = "linux") {
+        let peak = record["peak_resident_bytes"].as_f64().unwrap();
+        assert!(
+            peak > 1e6
+                && (record["peak_of_budget"].as_f64().unwrap() - peak / f64::from(256 << 20)).abs()
+                    < 1e-6,
+            "{record}"
+        );
+    }
+}
+
+#[test]
+fn measures_threads_and_draws() {
+    let plot = std::env::temp_dir().join(format!("memkv-threads-{}.svg", std::process::id()));
+    let args = "bench --suite threads --n 3000 --threads 1,2 --millis 5";
+    let figures = records(&format!("{args} --json --plot {}", plot.display()), b"");
+    let names =
+        ["concurrent-art", "sharded-art", "hybridstore", "rwlock-btreemap", "crossbeam-skiplist"];
+    assert!(
+        figures
+            .iter()
+            .map(|record| record["impl"].as_str().unwrap())
+            .eq(names.iter().flat_map(|name| [*name; 2]))
+    );
+    for record in &figures {
+        assert_eq!((&record["n"], &record["errors"]), (&2700.into(), &0.into()), "{record}");
+        assert!(
+            record["load_per_s"].as_f64().unwrap() > 0.0 && record["overhead_per_key"].is_f64()
+        );
+        for workload in ["reads", "A", "B", "C", "D", "E", "F", "hot", "scan"] {
+            let number = |what: &str| record[format!("{workload}_{what}")].as_f64().expect(what);
+            assert!(number("per_s") > 0.0, "{workload}: {record}");
+            let latencies = ["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(number);
+            assert!(latencies[0] > 0.0 && latencies.is_sorted(), "{workload}: {record}");
+        }
+        assert_eq!(
+            record["A_restarts_per_million"].is_number(),
+            record["impl"] == "concurrent-art"
+        );
+    }
+    let svg = std::fs::read_to_string(&plot).unwrap();
+    assert!(
+        svg.starts_with("<svg") && svg.contains("concurrent-art, 2") && svg.ends_with("</svg>\n")
+    );
+    std::fs::remove_file(plot).unwrap();
+    let text =
+        String::from_utf8(memkv(&format!("{args} --impl concurrent-art"), b"").stdout).unwrap();
+    for part in [
+        "p50 / p99 / p99.9 / max, µs",
+        "overhead/key",
+        "restarts per million",
+        "with a reader pinned",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn prints_tables_and_draws() {
+    let plot = std::env::temp_dir().join(format!("memkv-plot-{}.svg", std::process::id()));
+    let output = memkv(&format!("bench --n 1000 --kinds --plot {}", plot.display()), b"");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    for part in
+        ["overhead/key", "btreemap", "fst : btreemap", "uuids", "nested", "urls, descending"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let svg = std::fs::read_to_string(&plot).unwrap();
+    assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
+    std::fs::remove_file(plot).unwrap();
+}
+
+#[test]
+fn complains_like_a_shell_tool() {
+    let status = |args: &str| {
+        let output = memkv(args, b"");
+        assert!(!output.stderr.is_empty(), "{args}");
+        output.status.code()
+    };
+    assert_eq!(status("bench --n none"), Some(2));
+    assert_eq!(status("bench --impl none"), Some(1));
+    assert_eq!(status("bench --keys /nowhere/to/be/found"), Some(1));
+    assert_eq!(status("bench --keys -"), Some(1));
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_memkv"))
+        .args(["bench", "--n", "1000", "--impl", "btreemap"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(stderr, "");
+}

@@ -1,0 +1,651 @@
+//! The commands over frozen layers, run as a user runs them.
+
+use memkv::{Codec, FrozenLayer, SymbolTable};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// A folder to work in.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_memkv"));
+        command
+            .args(args)
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, args: &[&str], input: &[u8]) -> Output {
+        let mut child = self.command(args).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        thread::scope(|scope| {
+            // Some commands end without reading.
+            scope.spawn(move || drop(stdin.write_all(input)));
+            child.wait_with_output().unwrap()
+        })
+    }
+
+    /// What a command prints, which must go well.
+    fn ok(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
+        let output = self.run(args, input);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && stderr.is_empty(),
+            "{args:?}: {}: {stderr}",
+            output.status
+        );
+        output.stdout
+    }
+
+    fn text(&self, args: &str) -> String {
+        String::from_utf8(self.ok(&args.split(' ').collect::<Vec<_>>(), b"")).unwrap()
+    }
+
+    /// The exit status and the message of a command that does not go well.
+    fn fails(&self, args: &str, input: &[u8]) -> (i32, String) {
+        let output = self.run(&args.split(' ').collect::<Vec<_>>(), input);
+        assert!(!output.status.success(), "{args}");
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    fn open(&self, name: &str) -> FrozenLayer {
+        FrozenLayer::open(self.path(name)).unwrap()
+    }
+}
+
+fn records(layer: &FrozenLayer) -> Vec<(String, u64)> {
+    layer.iter().map(|(key, value)| (String::from_utf8(key).unwrap(), value)).collect()
+}
+
+/// A word that looks random.
+fn mix(i: u64) -> u64 {
+    let z = (i.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z ^ (z >> 27)
+}
+
+/// A line for each of `count` records in no order, about one in nine of them a second or third value of a key.
+fn lines(count: u64) -> String {
+    let key = |i: u64| {
+        let (host, page) = (mix(mix(i) % (count * 4)), mix(i) % (count * 4));
+        format!("https://{:x}.example.org/articles/{:x}/{page:08}.html", host % 500, host >> 50)
+    };
+    (0..count).map(|i| format!("{}\t{}\n", key(i), mix(i) >> 40)).collect()
+}
+
+/// The last value of each key.
+fn model(lines: &str) -> BTreeMap<&str, u64> {
+    lines
+        .lines()
+        .map(|line| line.rsplit_once('\t').unwrap())
+        .map(|(key, value)| (key, value.parse().unwrap()))
+        .collect()
+}
+
+#[test]
+fn what_is_built_is_found_again() {
+    let folder = Folder::new();
+    let text = lines(20_000);
+    let model = model(&text);
+    folder.write("in", &text);
+    assert_eq!(folder.text("build in -o layer"), "");
+    assert_eq!(folder.names(), ["in", "layer"]);
+    let expected: String = model.iter().map(|(key, value)| format!("{key}\t{value}\n")).collect();
+    assert!(folder.text("scan layer") == expected);
+    // What is printed builds the same file.
+    folder.ok(&["build", "-", "-o", "again"], expected.as_bytes());
+    assert!(fs::read(folder.path("layer")).unwrap() == fs::read(folder.path("again")).unwrap());
+    let (key, value) = model.iter().nth(777).unwrap();
+    assert_eq!(folder.text(&format!("get layer {key}")), format!("{value}\n"));
+    // All keys from the standard input.
+    let keys: String = model.keys().map(|key| format!("{key}\n")).collect();
+    assert!(folder.ok(&["get", "layer", "-"], keys.as_bytes()) == expected.as_bytes());
+    assert!(folder.text("scan layer --keys") == keys);
+    assert_eq!(
+        folder.text("verify layer again"),
+        format!("layer: OK, {0} keys\nagain: OK, {0} keys\n", model.len())
+    );
+    let stats: serde_json::Value =
+        serde_json::from_str(&folder.text("stats layer --json")).unwrap();
+    assert_eq!((&stats["keys"], &stats["codec"]), (&model.len().into(), &"packed".into()));
+    assert_eq!(stats["file_bytes"], fs::metadata(folder.path("layer")).unwrap().len());
+    assert_eq!(stats["first_key"], **model.keys().next().unwrap());
+    let printed = folder.text("stats layer");
+    assert!(
+        printed.contains(&format!("keys:      {}\n", model.len())) && printed.contains("a key"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn options_change_the_form_and_not_the_content() {
+    let folder = Folder::new();
+    let text = lines(6000);
+    folder.write("in", &text);
+    let expected: Vec<(String, u64)> =
+        model(&text).into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    for (symbols, kind) in
+        [("none", SymbolTable::None), ("fsst", SymbolTable::Fsst), ("onpair", SymbolTable::OnPair)]
+    {
+        folder.text(&format!("build in -o layer --symbols {symbols} --chunk 1000"));
+        let layer = folder.open("layer");
+        assert_eq!((layer.symbols(), layer.chunks()), (kind, expected.len().div_ceil(1000)));
+        assert!(records(&layer) == expected, "{symbols}");
+    }
+    folder.text("build in -o layer --codec fst");
+    let layer = folder.open("layer");
+    assert_eq!((layer.codec(), layer.chunks()), (Codec::Fst, 1));
+    assert!(records(&layer) == expected);
+    assert!(folder.text("stats layer").contains("codec:     fst\n"));
+}
+
+#[test]
+fn plain_and_compressed_files_and_the_standard_input() {
+    let folder = Folder::new();
+    let text = lines(3000);
+    let (first, rest) = text.split_at(text.find('\n').unwrap() + 1);
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gz.write_all(rest.as_bytes()).unwrap();
+    folder.write("rest.gz", gz.finish().unwrap());
+    folder.write("rest.zst", zstd::encode_all(rest.as_bytes(), 0).unwrap());
+    folder.write("all", &text);
+    folder.text("build all -o expected");
+    for rest in ["rest.gz", "rest.zst"] {
+        folder.ok(&["build", "-", rest, "-o", "layer"], first.as_bytes());
+        assert!(
+            fs::read(folder.path("layer")).unwrap() == fs::read(folder.path("expected")).unwrap(),
+            "{rest}"
+        );
+    }
+    folder.write("broken.zst", &zstd::encode_all(rest.as_bytes(), 0).unwrap()[..5000]);
+    let (code, message) = folder.fails("build broken.zst -o none", b"");
+    assert!(code == 1 && message.contains("broken.zst, line "), "{message}");
+}
+
+#[test]
+fn values_are_as_asked_for() {
+    let folder = Folder::new();
+    let build = |args: &str, input: &[u8]| {
+        let args = format!("build {args} -o layer");
+        folder.ok(&args.split(' ').collect::<Vec<_>>(), input);
+        records(&folder.open("layer"))
+    };
+    let pairs = |expected: &[(&str, u64)]| {
+        expected.iter().map(|(key, value)| (key.to_string(), *value)).collect::<Vec<_>>()
+    };
+    // By default, as the first line is.
+    assert_eq!(build("-", b"b\na\n"), pairs(&[("a", 0), ("b", 0)]));
+    assert_eq!(
+        build("-", b"b\t2\na\tx\t18446744073709551615"),
+        pairs(&[("a\tx", u64::MAX), ("b", 2)])
+    );
+    assert_eq!(build("- --values tab", b"\t1\n"), pairs(&[("", 1)]));
+    assert_eq!(build("- --values none", b"b\t2\na\n\n"), pairs(&[("", 0), ("a", 0), ("b\t2", 0)]));
+    folder.write("more", "b\nc\t1\r\n");
+    assert_eq!(
+        build("- more --values line", b"c\nb\n"),
+        pairs(&[("b", 3), ("c", 1), ("c\t1\r", 4)])
+    );
+    assert_eq!(build("-", b""), []);
+    assert_eq!(folder.text("scan layer"), "");
+    // A line unlike the first one names its place, and nothing is written.
+    let before = fs::read(folder.path("layer")).unwrap();
+    for (input, place) in [
+        ("a\nb\nc\t1\n", "-, line 3: there is a tab"),
+        ("a\t1\nb\n", "-, line 2: there is no tab"),
+        ("a\t1x\n", "\"1x\" is not"),
+    ] {
+        let (code, message) = folder.fails("build - -o layer", input.as_bytes());
+        assert!(
+            code == 1 && message.starts_with("memkv: ") && message.contains(place),
+            "{message}"
+        );
+    }
+    assert_eq!(fs::read(folder.path("layer")).unwrap(), before);
+    assert_eq!(folder.names(), ["layer", "more"]);
+}
+
+#[test]
+fn duplicates_follow_the_rule() {
+    let folder = Folder::new();
+    let input = b"b\t1\na\t10\nb\t3\nb\t2\n";
+    folder.write("in", input);
+    folder.ok(&["build", "-", "-o", "A"], b"a\t1\nb\t2\n");
+    folder.ok(&["build", "-", "-o", "B"], b"b\t40\nc\t50\n");
+    folder.ok(&["build", "-", "-o", "C"], b"b\t600\n");
+    for (rule, built, merged) in [
+        ("", "a\t10\nb\t2\n", "a\t1\nb\t600\nc\t50\n"),
+        (" --on-duplicate last", "a\t10\nb\t2\n", "a\t1\nb\t600\nc\t50\n"),
+        (" --on-duplicate first", "a\t10\nb\t1\n", "a\t1\nb\t2\nc\t50\n"),
+        (" --on-duplicate sum", "a\t10\nb\t6\n", "a\t1\nb\t642\nc\t50\n"),
+    ] {
+        folder.text(&format!("build in -o out{rule}"));
+        assert_eq!(folder.text("scan out"), built, "{rule}");
+        folder.text(&format!("merge A B C -o out{rule}"));
+        assert_eq!(folder.text("scan out"), merged, "{rule}");
+    }
+    let before = fs::read(folder.path("out")).unwrap();
+    for command in ["build in", "merge A B"] {
+        let (code, message) = folder.fails(&format!("{command} -o out --on-duplicate error"), b"");
+        assert_eq!((code, &message[..]), (1, "memkv: the key \"b\" is there more than once\n"));
+    }
+    let (code, message) =
+        folder.fails("build - -o out --on-duplicate sum", b"a\t18446744073709551615\na\t1\n");
+    assert!(code == 1 && message.contains("the sum of the values of \"a\""), "{message}");
+    assert_eq!(fs::read(folder.path("out")).unwrap(), before);
+    // Onto an input of its own.
+    folder.text("merge A B -o A --codec fst");
+    assert_eq!(folder.text("scan A"), "a\t1\nb\t40\nc\t50\n");
+    assert_eq!(folder.names(), ["A", "B", "C", "in", "out"]);
+}
+
+#[test]
+fn spilled_is_as_in_memory() {
+    let folder = Folder::new();
+    let text = lines(400_000);
+    folder.write("in", &text);
+    fs::create_dir(folder.path("temp")).unwrap();
+    for rule in ["first", "sum"] {
+        folder.text(&format!("build in -o large --symbols fsst --on-duplicate {rule}"));
+        folder.text(&format!(
+            "build in -o small --symbols fsst --on-duplicate {rule} --memory 32M --temp-dir temp"
+        ));
+        assert!(records(&folder.open("large")) == records(&folder.open("small")), "{rule}");
+    }
+    assert_eq!(folder.open("large").len(), model(&text).len());
+    assert!(fs::read_dir(folder.path("temp")).unwrap().next().is_none());
+    // An error after files were spilled: nothing is left, and the folder for them must be one.
+    folder.write("bad", text + "no tab\n");
+    assert!(
+        folder
+            .fails("build bad -o none --memory 32M --temp-dir temp", b"")
+            .1
+            .contains("bad, line 400001: there is no tab")
+    );
+    assert!(fs::read_dir(folder.path("temp")).unwrap().next().is_none());
+    let (code, message) = folder.fails("build in -o none --memory 32M --temp-dir missing", b"");
+    assert!(code == 1 && message.contains("temporary file in missing"), "{message}");
+    assert_eq!(folder.names(), ["bad", "in", "large", "small", "temp"]);
+}
+
+#[test]
+fn scans_take_ranges() {
+    let folder = Folder::new();
+    let keys = ["", "a", "ab", "ab\u{ff}", "abc", "b", "ba", "c"];
+    let text: String =
+        keys.iter().zip(0..).map(|(key, value)| format!("{key}\t{value}\n")).collect();
+    folder.ok(&["build", "-", "-o", "layer", "--chunk", "3"], text.as_bytes());
+    let line = |i: usize| format!("{}\t{i}\n", keys[i]);
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_by_key(|&i| keys[i]);
+    let bounds = [None, Some(""), Some("a"), Some("ab"), Some("abb"), Some("b"), Some("zz")];
+    for prefix in bounds {
+        for from in bounds {
+            for to in bounds {
+                let inside = |i: &usize| {
+                    keys[*i].starts_with(prefix.unwrap_or(""))
+                        && keys[*i] >= from.unwrap_or("")
+                        && to.is_none_or(|to| keys[*i] < to)
+                };
+                let expected: Vec<String> =
+                    order.iter().copied().filter(inside).map(line).collect();
+                let mut args = vec!["scan", "layer"];
+                for (name, bound) in [("--prefix", prefix), ("--from", from), ("--to", to)] {
+                    args.extend(bound.iter().flat_map(|bound| [name, bound]));
+                }
+                // A process takes its time.
+                if expected.len().is_multiple_of(2) {
+                    args.push("--reverse");
+                    let reversed: String = expected.iter().rev().cloned().collect();
+                    assert_eq!(
+                        String::from_utf8(folder.ok(&args, b"")).unwrap(),
+                        reversed,
+                        "{args:?}"
+                    );
+                } else {
+                    assert_eq!(
+                        String::from_utf8(folder.ok(&args, b"")).unwrap(),
+                        expected.concat(),
+                        "{args:?}"
+                    );
+                }
+            }
+        }
+    }
+    assert_eq!(folder.text("scan layer --limit 2 --keys --from a"), "a\nab\n");
+    assert_eq!(folder.text("scan layer -n 2 -r -k"), "c\nba\n");
+    assert_eq!(folder.text("scan layer --limit 0"), "");
+    assert_eq!(folder.text("scan layer --limit 99 --check").lines().count(), keys.len());
+}
+
+#[test]
+fn absent_keys_tell_by_the_exit_status() {
+    let folder = Folder::new();
+    folder.ok(&["build", "-", "-o", "layer"], b"a\t1\nb\t2\n-\t3\n");
+    assert_eq!(folder.text("get layer a b"), "a\t1\nb\t2\n");
+    assert_eq!(folder.fails("get layer c", b""), (1, "memkv: no such key: c\n".to_owned()));
+    assert_eq!(folder.fails("get layer --quiet c", b""), (1, String::new()));
+    assert_eq!(folder.text("get layer --quiet a"), "");
+    let output = folder.run(&["get", "layer", "a", "c", "b"], b"");
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b"a\t1\nb\t2\n"[..]));
+    assert_eq!(folder.ok(&["get", "layer", "-"], b"-\na"), b"-\t3\na\t1\n");
+    let output = folder.run(&["get", "layer", "-"], b"a\n\n");
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b"a\t1\n"[..]));
+    // What is no answer.
+    let (code, message) = folder.fails("get missing a", b"");
+    assert!(code == 2 && message.starts_with("memkv: cannot open missing: "), "{message}");
+}
+
+#[test]
+fn searches_by_patterns() {
+    let folder = Folder::new();
+    let input = "https://example.org/cat\t1\nhttps://example.org/cart\t2\nhttps://example.com/cot\t3\nhttp://example.org/\u{e4}\t4\n";
+    folder.ok(&["build", "-", "-o", "layer"], input.as_bytes());
+    assert_eq!(
+        folder.text("search layer --regex c.t$ --keys"),
+        "https://example.com/cot\nhttps://example.org/cat\n"
+    );
+    assert_eq!(
+        folder.text("search layer --regex ^https:.*org.*rt"),
+        "https://example.org/cart\t2\n"
+    );
+    assert_eq!(folder.text("search layer -e example -n 1"), "http://example.org/\u{e4}\t4\n");
+    assert_eq!(
+        folder.text("search layer --fuzzy https://example.org/cat -k"),
+        "https://example.org/cart\nhttps://example.org/cat\n"
+    );
+    assert_eq!(
+        folder.text("search layer --fuzzy https://example.org/cot --distance 2").lines().count(),
+        2
+    );
+    assert_eq!(
+        folder.text("search layer --fuzzy https://example.org/cot --distance 3").lines().count(),
+        3
+    );
+    assert_eq!(
+        folder.text("search layer -f http://example.org/a -d 1"),
+        "http://example.org/\u{e4}\t4\n"
+    );
+    assert_eq!(folder.fails("search layer --regex dog", b""), (1, String::new()));
+    assert_eq!(folder.fails("search layer --fuzzy dog", b""), (1, String::new()));
+    for (args, part) in [
+        ("search layer --regex (", "regular expression"),
+        ("search layer --regex (a|b)*a(a|b){200}", "regular expression"),
+        ("search layer --regex \\w{50000}", "regular expression"),
+        ("search missing --regex a", "cannot open missing"),
+        ("search layer", "--regex"),
+        ("search layer --regex a --fuzzy b", "--fuzzy"),
+        ("search layer --fuzzy a --distance 8", "8"),
+        ("search layer --regex a --distance 1", "--distance"),
+    ] {
+        let started = Instant::now();
+        let (code, message) = folder.fails(args, b"");
+        assert!(code == 2 && message.contains(part), "{args}: {message}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{args}");
+    }
+    // A text of many thousand characters needs no large automaton.
+    let long = "x".repeat(50_000);
+    folder.ok(&["build", "-", "-o", "long"], format!("{long}\n").as_bytes());
+    assert_eq!(
+        folder.ok(&["search", "long", "--fuzzy", &long[2..], "--distance", "2"], b"").len(),
+        50_003
+    );
+}
+
+#[test]
+fn damaged_files_are_told_from_whole_ones() {
+    let folder = Folder::new();
+    let text = lines(3000);
+    folder.ok(&["build", "-", "-o", "layer", "--chunk", "500"], text.as_bytes());
+    let whole = fs::read(folder.path("layer")).unwrap();
+    let damaged = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        folder.write("bad", bytes);
+    };
+    // Inside a chunk: found by those who look at all of it.
+    damaged(whole.len() / 3);
+    let (code, message) = folder.fails("verify layer bad", b"");
+    assert!(code == 1 && message.starts_with("memkv: bad: the content of chunk "), "{message}");
+    for (args, status) in [
+        ("get bad --check x", 2),
+        ("scan bad --check", 1),
+        ("search bad --check -e x", 2),
+        ("stats bad --check", 1),
+    ] {
+        let (code, message) = folder.fails(args, b"");
+        assert!(code == status && message.contains("is damaged"), "{args}: {message}");
+    }
+    // A merge always looks at all of it, and writes nothing then.
+    assert!(folder.fails("merge layer bad -o out", b"").1.contains("is damaged"));
+    // What is found out when it is opened.
+    let openers = [
+        ("get bad x", 2),
+        ("scan bad", 1),
+        ("search bad -e x", 2),
+        ("stats bad", 1),
+        ("verify bad", 1),
+        ("merge bad -o out", 1),
+    ];
+    let content: [&[u8]; 4] = [
+        &whole[..whole.len() - 1],
+        &whole[..20],
+        b"",
+        b"a file of another kind, which is long enough to be one",
+    ];
+    for bytes in content {
+        folder.write("bad", bytes);
+        for (args, status) in openers {
+            let (code, message) = folder.fails(args, b"");
+            assert!(
+                code == status && message.starts_with("memkv: cannot open bad: "),
+                "{args}: {message}"
+            );
+        }
+    }
+    // Anywhere: never a panic, and always seen by verify.
+    for at in (0..whole.len()).step_by(whole.len() / 40) {
+        damaged(at);
+        assert_eq!(folder.fails("verify bad", b"").0, 1, "{at}");
+        let output = folder.run(&["scan", "bad"], b"");
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{at}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{at}");
+    }
+    assert_eq!(folder.names(), ["bad", "layer"]);
+}
+
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let folder = Folder::new();
+    folder.ok(&["build", "-", "-o", "layer"], lines(20_000).as_bytes());
+    for args in [
+        &["scan", "layer"][..],
+        &["search", "layer", "-e", "e"],
+        &["stats", "layer"],
+        &["verify", "layer"],
+        &["get", "layer", "-"],
+    ] {
+        let mut child = folder.command(args).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut stdin = child.stdin.take().unwrap();
+        let feeder = thread::spawn(move || {
+            drop(stdin.write_all(lines(20_000).replace('\t', "\n").as_bytes()))
+        });
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert!(child.wait().unwrap().success(), "{args:?}");
+        let complaints =
+            stderr.lines().filter(|line| !line.starts_with("memkv: no such key")).count();
+        assert_eq!(complaints, 0, "{args:?}: {stderr}");
+        feeder.join().unwrap();
+    }
+}
+
+#[test]
+fn a_killed_build_leaves_the_old_file_whole() {
+    let folder = Folder::new();
+    folder.ok(&["build", "-", "-o", "layer"], b"old\t1\n");
+    let old = fs::read(folder.path("layer")).unwrap();
+    let text = lines(100_000);
+    let start = || -> Child {
+        let mut child = folder
+            .command(&["build", "-", "-o", "layer", "--codec", "fst", "--chunk", "1000"])
+            .spawn()
+            .unwrap();
+        child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+        child
+    };
+    let unfinished = || folder.names().into_iter().any(|name| name.ends_with(".tmp"));
+    // While it reads, and at times while it writes.
+    let mut killed = 0;
+    for delay in [None, Some(0), Some(20), Some(60)] {
+        let mut child = start();
+        if let Some(delay) = delay {
+            drop(child.stdin.take());
+            while !unfinished() && child.try_wait().unwrap().is_none() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            thread::sleep(Duration::from_millis(delay));
+        }
+        child.kill().unwrap();
+        let finished = child.wait().unwrap().success();
+        killed += u32::from(!finished);
+        let now = fs::read(folder.path("layer")).unwrap();
+        assert!(finished || now == old, "{delay:?}");
+        folder.write("layer", &old);
+        folder
+            .names()
+            .iter()
+            .filter(|name| name.ends_with(".tmp"))
+            .for_each(|name| fs::remove_file(folder.path(name)).unwrap());
+    }
+    assert!(killed >= 2, "{killed}");
+    let mut child = start();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(folder.open("layer").len(), model(&text).len());
+    assert_eq!(folder.names(), ["layer"]);
+}
+
+/// The most memory that a process had, so far, in bytes; of an unoptimized program what it has now, and without its code, which is large.
+#[cfg(target_os = "linux")]
+fn memory(child: &Child) -> Option<u64> {
+    let status =
+        fs::read_to_string(Path::new("/proc").join(child.id().to_string()).join("status")).ok()?;
+    let field = if cfg!(debug_assertions) { "RssAnon:" } else { "VmHWM:" };
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_stays_within_the_budget() {
+    const BUDGET: u64 = 32 << 20;
+    let folder = Folder::new();
+    let mut child =
+        folder.command(&["build", "-", "-o", "layer", "--memory", "32M"]).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let feeder = thread::spawn(move || {
+        let mut sent = 0;
+        let mut i = 0;
+        while sent < 4 * BUDGET {
+            let block: String = (i..i + 10_000)
+                .map(|i| {
+                    format!("https://{:x}.example.org/{:016x}/{i:030}\n", mix(i) >> 50, mix(i))
+                })
+                .collect();
+            stdin.write_all(block.as_bytes()).unwrap();
+            sent += block.len() as u64;
+            i += 10_000;
+        }
+        i
+    });
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        most = most.max(memory(&child).unwrap_or(0));
+        thread::sleep(Duration::from_millis(2));
+    }
+    assert!(child.wait().unwrap().success());
+    let count = feeder.join().unwrap();
+    assert_eq!(folder.open("layer").len() as u64, count);
+    assert!(most > 0 && most <= BUDGET / 4 * 5, "{} MiB of {}", most >> 20, BUDGET >> 20);
+}
+
+#[test]
+fn complains_like_a_shell_tool() {
+    let folder = Folder::new();
+    folder.write("in", "a\nb\n");
+    for args in [
+        "build in",
+        "build -o out",
+        "build in -o out --memory 1M",
+        "build in -o out --memory lots",
+        "build in -o out --values all",
+        "build in -o out --chunk 0",
+        "build in -o out --on-duplicate maybe",
+        "get out",
+        "scan",
+        "scan out --limit x",
+        "merge -o out",
+        "verify",
+        "none",
+    ] {
+        let (code, message) = folder.fails(args, b"");
+        assert!(code == 2 && message.contains("--help"), "{args}: {message}");
+    }
+    for (args, part) in [
+        ("build missing -o out", "memkv: cannot open missing: "),
+        ("build in -o nowhere/out", "nowhere/out"),
+        ("scan missing", "memkv: cannot open missing: "),
+        ("merge missing -o out", "memkv: cannot open missing: "),
+        ("stats in", "memkv: cannot open in: not a frozen layer"),
+    ] {
+        let (code, message) = folder.fails(args, b"");
+        assert!(
+            code == 1 && message.contains(part) && message.lines().count() == 1,
+            "{args}: {message}"
+        );
+    }
+    assert_eq!(folder.names(), ["in"]);
+    for command in ["build", "get", "scan", "search", "stats", "verify", "merge"] {
+        let help = folder.text(&format!("{command} --help"));
+        assert!(help.contains("Usage: memkv") && help.lines().count() > 8, "{help}");
+    }
+}
