@@ -114,8 +114,8 @@ impl<B: Bits> Builder<B> {
         &self.last
     }
 
-    /// Pushes the next key, which shares `shared` bytes with the last one. Returns `false`, and does
-    /// not push it, if it is not greater (N10).
+    /// Pushes the next key, which shares `shared` bytes with the last one. Returns `false`, and
+    /// does not push it, if it is not greater (N10).
     #[inline]
     pub(crate) fn push(&mut self, key: &[u8], shared: usize, value: B) -> Result<bool, Failed> {
         if self.len > 0 && !(shared <= self.last.len() && self.last.get(shared) < key.get(shared)) {
@@ -138,8 +138,8 @@ impl<B: Bits> Builder<B> {
         Ok(true)
     }
 
-    /// Returns how many bytes the next leaf may strip at most. What it will strip is not known before
-    /// its last key is.
+    /// Returns how many bytes the next leaf may strip at most. What it will strip is not known
+    /// before its last key is.
     fn max_strip(&self) -> usize {
         self.low.as_ref().map_or(0, |low| low.len() - 1)
     }

@@ -6,8 +6,8 @@
 //!
 //! Where a node is made from coded runs, only their leads are coded anew. Of the other entries the
 //! arrays and the suffix bytes are copied, and the shared lengths adjusted to the strip of the new
-//! node. So a split or a merge of leaves costs a few copies. What does not fit a narrow node is left
-//! to [`DecodedKeys`](crate::tree::edit::decoded::DecodedKeys), which can make every node.
+//! node. So a split or a merge of leaves costs a few copies. What does not fit a narrow node is
+//! left to [`DecodedKeys`](crate::tree::edit::decoded::DecodedKeys), which can make every node.
 
 use crate::tree::edit::decoded::SortedKeys;
 use crate::tree::edit::pending::{Failed, NewNodes, try_copy};

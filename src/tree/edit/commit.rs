@@ -1,8 +1,8 @@
 //! Replacing nodes: what every edit of the tree comes down to, with one owner or with many threads.
 //!
 //! An edit is prepared first: new nodes are written with the keys they will have. These follow from
-//! the old nodes' keys, which never change. Preparing may fail, and publishes nothing. Then the edit
-//! is committed, by stores only:
+//! the old nodes' keys, which never change. Preparing may fail, and publishes nothing. Then the
+//! edit is committed, by stores only:
 //!
 //! ```text
 //!   lock            the slot ── old inner nodes, from the root down, left to right ── old leaves;
@@ -26,7 +26,8 @@ use crate::value::Bits;
 
 /// What an edit does at one level: it replaces one or two sibling nodes and the items between them.
 ///
-/// It has no reference into an old node, since it is read while these are freed one after the other.
+/// It has no reference into an old node, since it is read while these are freed one after the
+/// other.
 pub(crate) struct LevelEdit {
     /// The nodes replaced, siblings from left to right.
     pub(crate) old: [Option<Node>; 2],
@@ -226,8 +227,8 @@ pub(crate) unsafe fn replace_inner<B: Bits, M: Mode>(
 ///
 /// # Safety
 /// The mode's: with `Exclusive` the tree is borrowed for writing; in a shared tree the thread is
-/// pinned since it read the first of these nodes (N1, R1). The new nodes are ours alone (N4), written
-/// except for their slots or values, and have as many of these as the edit leaves them.
+/// pinned since it read the first of these nodes (N1, R1). The new nodes are ours alone (N4),
+/// written except for their slots or values, and have as many of these as the edit leaves them.
 pub(crate) unsafe fn commit<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,

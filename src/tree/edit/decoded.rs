@@ -35,8 +35,8 @@ pub(crate) trait SortedKeys {
     /// B-trees", 1977).
     fn separator(&self, i: usize) -> Result<Vec<u8>, Failed>;
 
-    /// Makes a node of some of the keys less their first `strip` bytes. Its values or slots are still
-    /// to be written. Returns `None` if these keys are of a form that cannot make it.
+    /// Makes a node of some of the keys less their first `strip` bytes. Its values or slots are
+    /// still to be written. Returns `None` if these keys are of a form that cannot make it.
     fn node<B: Bits>(
         &self,
         kind: Kind,
@@ -227,8 +227,8 @@ impl<T: Copy> DecodedKeys<T> {
         })
     }
 
-    /// Makes a node of some of the keys less their first `strip` bytes. Its values or slots are still
-    /// to be written.
+    /// Makes a node of some of the keys less their first `strip` bytes. Its values or slots are
+    /// still to be written.
     pub(crate) fn node<B: Bits>(
         &self,
         kind: Kind,
@@ -246,7 +246,8 @@ impl<T: Copy> DecodedKeys<T> {
     /// Writes some of the keys less their first `strip` bytes into a node.
     ///
     /// # Safety
-    /// The node is ours alone (N4), and `info` its shape, with capacity for exactly these keys (N6).
+    /// The node is ours alone (N4), and `info` its shape, with capacity for exactly these keys
+    /// (N6).
     unsafe fn write(&self, node: Node, info: Info, keys: Range<usize>, strip: usize) {
         let (n, start) = (info.capacity(), keys.start);
         // SAFETY: (N4, N6) by the caller; the offsets follow the payload's layout for `info`.

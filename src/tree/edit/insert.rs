@@ -1,5 +1,5 @@
-//! Insertion: a new leaf replaces the old one. Past the size limit two leaves do, and the node above
-//! gets a separator.
+//! Insertion: a new leaf replaces the old one. Past the size limit two leaves do, and the node
+//! above gets a separator.
 
 use crate::InsertError;
 use crate::tree::edit::append::Append;
@@ -149,8 +149,8 @@ impl<B: Bits> RawTree<B> {
         Ok(())
     }
 
-    /// Inserts a key at a gap of the leaf that `anchor` leads to. Returns `false` if the leaf has no
-    /// room or is wide.
+    /// Inserts a key at a gap of the leaf that `anchor` leads to. Returns `false` if the leaf has
+    /// no room or is wide.
     #[inline(always)]
     fn insert_at<M: Mode>(
         mode: M,
@@ -197,8 +197,8 @@ impl<B: Bits> RawTree<B> {
         let Target { mode, root, usage } = target;
         let path = locate(root, key)?;
         let Child::Leaf(node) = path.anchor.slot.load() else { return Err(EditError::Conflict) };
-        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while
-        // the thread is pinned (R1).
+        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or
+        // while the thread is pinned (R1).
         let leaf = unsafe { NodeRef::new(node) };
         let strip = leaf.strip();
         let Err(gap) = leaf.search(&key[strip..]) else { return Err(EditError::Conflict) };
@@ -215,7 +215,8 @@ impl<B: Bits> RawTree<B> {
         Ok(())
     }
 
-    /// Replaces a leaf by one or two that have its keys and the new one, all of which are in `keys`.
+    /// Replaces a leaf by one or two that have its keys and the new one, all of which are in
+    /// `keys`.
     ///
     /// Returns `false` if nodes cannot be made from these keys.
     fn insert_among<M: Mode>(
@@ -269,8 +270,8 @@ impl<B: Bits> RawTree<B> {
         Ok(true)
     }
 
-    /// Plans the edit of the inner nodes when two leaves, with `separator` between them, replace the
-    /// leaf of `path`. Returns the slot at which all of it is published.
+    /// Plans the edit of the inner nodes when two leaves, with `separator` between them, replace
+    /// the leaf of `path`. Returns the slot at which all of it is published.
     fn insert_separator<'a>(
         path: &Path<'a>,
         pending: &mut NewNodes<'_, B>,

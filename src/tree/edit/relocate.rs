@@ -24,7 +24,8 @@ const LIVE_PER_IDLE: usize = 16;
 /// Visits in a row. Pages that one visit empties let the pool drain further slabs in the next.
 pub(crate) const MAX_VISITS: usize = 4;
 
-/// Returns whether relocation pays: whether more than one byte in `live_per_idle` live ones is idle.
+/// Returns whether relocation pays: whether more than one byte in `live_per_idle` live ones is
+/// idle.
 pub(crate) fn is_idle(live_per_idle: usize) -> bool {
     let pool = pool::usage();
     pool.reserved - pool.used > (pool.used + 16 * MIN_TREE_BYTES) / live_per_idle
@@ -126,8 +127,8 @@ unsafe fn relocate<B: Bits, M: Mode>(
 ) -> Result<bool, EditError> {
     let Some(node) = anchor.slot.load().node() else { return Ok(false) };
     // SAFETY: (N1, N5) by the caller, a node reached from the root is live. (N4) The copy is ours
-    // alone until it is published, with room for the same values or slots; (N2) it is freed if it is
-    // not published.
+    // alone until it is published, with room for the same values or slots; (N2) it is freed if it
+    // is not published.
     unsafe {
         if !node.is_sparse::<B>() {
             return Ok(false);

@@ -19,8 +19,8 @@ use std::ops::Bound;
 const UNDERFULL_DIVISOR: usize = 2;
 /// Quarters of the limit that a merged node may take, so that the next insert does not split it.
 const MERGED_QUARTERS: usize = 3;
-/// Bytes by which a small leaf shrinks between two looks at its siblings. In a model a leaf is small
-/// at once.
+/// Bytes by which a small leaf shrinks between two looks at its siblings. In a model a leaf is
+/// small at once.
 const MERGE_STEP_BYTES: usize = if cfg!(any(loom, shuttle)) { 1 } else { 128 };
 
 /// The keys to be removed: `count` keys of one leaf from `key` on.
@@ -92,8 +92,8 @@ impl<B: Bits> RawTree<B> {
         Ok(before - self.len)
     }
 
-    /// Removes keys of one leaf, and merges the leaf with a sibling if both then fit in one. Returns
-    /// the value of the first of these keys.
+    /// Removes keys of one leaf, and merges the leaf with a sibling if both then fit in one.
+    /// Returns the value of the first of these keys.
     #[inline]
     pub(crate) fn remove_below<M: Mode>(
         target: Target<'_, M>,
@@ -196,8 +196,8 @@ impl<B: Bits> RawTree<B> {
         else {
             return false;
         };
-        // SAFETY: (N1) nodes reached from the root are live while the tree is borrowed, or while the
-        // thread is pinned (R1).
+        // SAFETY: (N1) nodes reached from the root are live while the tree is borrowed, or while
+        // the thread is pinned (R1).
         let (a, b) = unsafe { (NodeRef::new(a), NodeRef::new(b)) };
         Self::fit(&a, &b)
     }
@@ -207,8 +207,8 @@ impl<B: Bits> RawTree<B> {
             && a.count() + b.count() <= LEAF_COUNT
     }
 
-    /// Merges the leaf of `key` with a sibling if both fit in one. With a `removal`, which takes all
-    /// keys of the leaf, the sibling replaces both. Returns the value of the first key removed.
+    /// Merges the leaf of `key` with a sibling if both fit in one. With a `removal`, which takes
+    /// all keys of the leaf, the sibling replaces both. Returns the value of the first key removed.
     #[cold]
     #[inline(never)]
     fn merge_leaf<M: Mode>(
@@ -282,15 +282,16 @@ impl<B: Bits> RawTree<B> {
             let anchor = Self::replace_pair(&levels, &mut pending, key, &mut edits)?;
             let expected = removal.and_then(|removal| removal.expected);
             let edit = Edit { anchor, levels: &edits, value: None, expected };
-            // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values left.
+            // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values
+            // left.
             return unsafe { commit_new(mode, &mut pending, edit) };
         }
         // A leaf whose keys are all removed has a sibling.
         if removal.is_some() { Err(EditError::Conflict) } else { Ok(None) }
     }
 
-    /// Plans the edit of the inner nodes when one node replaces the child where `levels` end and the
-    /// child after it. Returns the slot at which all of it is published.
+    /// Plans the edit of the inner nodes when one node replaces the child where `levels` end and
+    /// the child after it. Returns the slot at which all of it is published.
     ///
     /// Inner nodes that become small in turn merge with a sibling, or take children from it.
     fn replace_pair<'a>(

@@ -50,6 +50,7 @@ pub(super) fn sum(
 ) -> usize {
     let sum =
         stripes.iter().fold(base, |sum, counts| sum.wrapping_add(count(counts).load(Relaxed)));
-    // Stripes are read one after the other, so while other threads count, the sum may be below zero.
+    // Stripes are read one after the other, so while other threads count, the sum may be below
+    // zero.
     sum.cast_signed().max(0).cast_unsigned()
 }

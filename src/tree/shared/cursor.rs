@@ -3,9 +3,9 @@
 //! It reads leaf by leaf. It goes on to the next leaf by the path it came. Inner nodes of this path
 //! may have been taken out of the tree since; what they lead to was current when that happened
 //! (SAFETY.md, C2). Each step checks whether its leaf is being replaced, or was, and then takes the
-//! entry from the leaf that a lookup finds. After some leaves the cursor renews its pin and finds its
-//! position again by the last key it read, so that a long scan does not keep retired memory from
-//! being freed.
+//! entry from the leaf that a lookup finds. After some leaves the cursor renews its pin and finds
+//! its position again by the last key it read, so that a long scan does not keep retired memory
+//! from being freed.
 
 use crate::reclaim::{self, Pin};
 use crate::tree::Place;
@@ -43,7 +43,8 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
         }
     }
 
-    /// Moves before the first entry whose key is at least `target`, or with `after` greater than it.
+    /// Moves before the first entry whose key is at least `target`, or with `after` greater than
+    /// it.
     pub(crate) fn seek(&mut self, target: &[u8], after: bool) {
         self.pin.renew();
         if self.only_pin {

@@ -22,8 +22,8 @@ impl Mode for Shared<'_> {
             if !anchor.slot.lock(child) {
                 return false;
             }
-            // A thread that locks the parent waits for this slot, or did so before, which shows here
-            // (C2).
+            // A thread that locks the parent waits for this slot, or did so before, which shows
+            // here (C2).
             in_order();
             let Some(parent) =
                 anchor.parent_lock.filter(|parent| !parent.is_free() && !mutant!(OwnerNotChecked))

@@ -16,15 +16,16 @@ use crate::value::Bits;
 const LIVE_PER_IDLE: usize = 32;
 
 impl<B: Bits> SharedTree<B> {
-    /// Frees what is retired, and relocates nodes where that lets much memory go back. Without memory
-    /// for the copies they stay.
+    /// Frees what is retired, and relocates nodes where that lets much memory go back. Without
+    /// memory for the copies they stay.
     pub(crate) fn reclaim(&self) {
         Self::reclaim_all(&[self]);
     }
 
     /// Reclaims memory of several trees, as [`reclaim`](Self::reclaim) does.
     ///
-    /// Their leaves stand in the same pages: those of all trees have to move before a page is empty.
+    /// Their leaves stand in the same pages: those of all trees have to move before a page is
+    /// empty.
     pub(crate) fn reclaim_all(trees: &[&Self]) {
         reclaim::flush();
         let _closed = pool::close();
