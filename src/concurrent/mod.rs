@@ -295,7 +295,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// map.reclaim();
     /// ```
     pub fn reclaim(&self) {
-        self.tree.flush();
+        self.tree.reclaim();
     }
 
     /// Moves the leaves, or the inner nodes, as [`reclaim`](Self::reclaim) does in sparse pages.

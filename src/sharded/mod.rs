@@ -395,7 +395,7 @@ impl<V: Value> ShardedArt<V> {
             let pin = reclaim::pin();
             self.table.load(&pin).parts().iter().map(|(_, shard)| Arc::clone(shard)).collect()
         };
-        SharedTree::flush_all(&shards.iter().map(|shard| &shard.tree).collect::<Vec<_>>());
+        SharedTree::reclaim_all(&shards.iter().map(|shard| &shard.tree).collect::<Vec<_>>());
     }
 
     /// Says what is wrong with the map's structure, if anything is. For tests, while nobody changes it.

@@ -31,21 +31,22 @@ mod tests;
 mod values;
 
 pub(crate) use edit::bulk::Builder;
+pub(crate) use edit::mode::{Expected, Outcome};
 pub(crate) use node::layout::Usage;
 #[cfg(feature = "storage")]
 pub(crate) use node::simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use node::simd::{common_prefix, prefetch};
 pub(crate) use read::cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use read::get::Place;
+pub(crate) use shared::SharedTree;
 pub(crate) use shared::cursor::SharedCursor;
 #[cfg(feature = "_testing")]
 pub(crate) use shared::restarts;
-pub(crate) use shared::{Expected, Outcome, SharedTree};
 pub use values::Ref;
 pub(crate) use values::{Change, Drain, PinnedTree, ValueCursor, ValueRef, ValueTree};
 
 use crate::value::Bits;
-use edit::append::Tail;
+use edit::append_mode::AppendMode;
 use node::layout::Slot;
 
 /// Bytes that a leaf may take before it is split, all in all.
@@ -67,7 +68,7 @@ pub(crate) struct RawTree<B: Bits> {
     root: Slot,
     len: usize,
     usage: Usage,
-    tail: Tail,
+    append_mode: AppendMode,
     /// The most bytes of leaves since the last compaction.
     most: usize,
     _bits: std::marker::PhantomData<B>,
@@ -84,7 +85,7 @@ impl<B: Bits> RawTree<B> {
             root: Slot::empty(),
             len: 0,
             usage: Usage::default(),
-            tail: Tail::new(),
+            append_mode: AppendMode::new(),
             most: 0,
             _bits: std::marker::PhantomData,
         }
@@ -100,6 +101,6 @@ impl<B: Bits> RawTree<B> {
 
     /// Bytes on the heap besides nodes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.tail.heap_bytes()
+        self.append_mode.heap_bytes()
     }
 }

@@ -126,7 +126,7 @@ fn what_is_no_append_closes_the_tail() {
     let open = || {
         let mut tree = Tree::new();
         (0..40usize).for_each(|i| insert(&mut tree, &[b'k', i as u8, 7], i));
-        assert!(tree.tail.is_open());
+        assert!(tree.append_mode.is_open());
         tree
     };
     // Before the last key, over it, one it begins with, and in front of all.
@@ -134,7 +134,7 @@ fn what_is_no_append_closes_the_tail() {
         let mut tree = open();
         insert(&mut tree, key, 1000);
         assert_eq!(tree.get(key), Some(1000));
-        assert!(!tree.tail.is_open());
+        assert!(!tree.append_mode.is_open());
     }
     // Behind it, but of another shape than a narrow leaf takes: a rest and a common prefix that are too long.
     for tail in [vec![0; 300], vec![0; 5000]] {
@@ -173,7 +173,7 @@ fn a_tree_with_an_open_tail_may_move() {
     for i in 0..20u8 {
         tree.insert(&[i, 1], i.into()).unwrap();
     }
-    assert!(tree.tail.is_open());
+    assert!(tree.append_mode.is_open());
     let mut moved = Box::new(tree);
     insert(&mut moved, &[0], 100);
     assert_eq!(moved.get(&[0]), Some(100));
@@ -193,7 +193,7 @@ fn a_tail_opens_with_room_for_the_keys_of_a_long_leaf() {
 
 fn built<'a>(
     keys: impl IntoIterator<Item = &'a Vec<u8>>,
-) -> Result<Tree, crate::tree::edit::decoded::Failed> {
+) -> Result<Tree, crate::tree::edit::pending::Failed> {
     let mut builder = Builder::new();
     for (i, key) in keys.into_iter().enumerate() {
         let shared = common_prefix(builder.last(), key);
@@ -231,7 +231,7 @@ fn with_failures<R>(
 ) -> (R, u64) {
     let mut failures = 0;
     for n in from.. {
-        let (before, usage, open) = (contents(tree), tree.usage(), tree.tail.is_open());
+        let (before, usage, open) = (contents(tree), tree.usage(), tree.append_mode.is_open());
         pool::fail_after(Some(n));
         let result = step(tree);
         pool::fail_after(None);

@@ -1,68 +1,33 @@
-//! The open tail: appends of ascending keys, without a descent and without a copy.
+//! Appends of ascending keys, without a descent and without a copy.
 //!
-//! After some appends in a row the last leaf is laid out with room to spare and the last key is remembered. A key that is greater is
-//! written behind the others in place, and where there is no room for it the leaf is split as any other. Whatever else changes the tree closes
-//! the tail first: the leaf is copied to its exact size. An open leaf is an ordinary leaf with more capacity than entries; readers need not know.
+//! After some appends in a row the tree is in append mode: the last leaf is laid out with room to
+//! spare, and the last key is remembered. A greater key is written in place after the others. Where
+//! the leaf has no room for it, the leaf is split as any other. Every other edit of the tree first
+//! ends append mode, which copies the open leaf to its exact size. For readers an open leaf is an
+//! ordinary leaf with more capacity than entries.
 
-use crate::tree::edit::decoded::Failed;
+use crate::tree::edit::append_mode::OpenLeaf;
+use crate::tree::edit::pending::Failed;
 use crate::tree::node::coding::{NARROW_LCP, NARROW_LEN, NodeRef};
 use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node, Slot};
 use crate::tree::node::simd;
 use crate::tree::{LEAF_COUNT, LEAF_SIZE, RawTree, Usage};
 use crate::value::Bits;
 
-/// Appends in a row after which keys are taken to come in ascending order.
-pub(crate) const APPENDS: u32 = 8;
-
-#[derive(Debug)]
-pub(crate) struct Tail {
-    /// Appends in a row.
-    pub(crate) appends: u32,
-    pub(crate) open: Option<Open>,
-}
-
-/// What came of an attempt to append a key.
+/// The outcome of an attempt to append a key.
 pub(crate) enum Append {
     Done,
-    /// It goes behind all others, but the open leaf has no room.
+    /// The key is greater than all others, but the open leaf has no room.
     Full,
-    /// It goes elsewhere, or the tail is closed.
+    /// The key is not the greatest, or no leaf is open.
     Elsewhere,
 }
 
-#[derive(Debug)]
-pub(crate) struct Open {
-    /// The last leaf. Its slot is not noted: it may be the root's, which moves with the tree.
-    node: Node,
-    /// Bytes that the leaf leaves out.
-    strip: usize,
-    /// Rest bytes in use.
-    rest: usize,
-    /// The last key.
-    last: Vec<u8>,
-}
-
-impl Tail {
-    pub(crate) const fn new() -> Tail {
-        Tail { appends: 0, open: None }
-    }
-
-    #[inline(always)]
-    pub(crate) fn is_open(&self) -> bool {
-        self.open.is_some()
-    }
-
-    /// Bytes on the heap besides nodes.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.last.capacity())
-    }
-}
-
 impl<B: Bits> RawTree<B> {
-    /// Writes `key` behind all others, where that is its place and the open leaf has room.
+    /// Writes `key` after all others if it is the greatest and the open leaf has room.
     #[inline]
     pub(crate) fn append(&mut self, key: &[u8], value: B) -> Append {
-        let Some(open) = &mut self.tail.open else { return Append::Elsewhere };
+        let Some(open) = &mut self.append_mode.open else { return Append::Elsewhere };
         let shared = simd::common_prefix(key, &open.last);
         let Some(&first) = key.get(shared) else { return Append::Elsewhere };
         if open.last.get(shared).is_some_and(|&last| last > first) {
@@ -72,7 +37,7 @@ impl<B: Bits> RawTree<B> {
             return Append::Full;
         }
         let (lcp, rest) = (shared - open.strip, &key[shared + 1..]);
-        // SAFETY: (N1, N8) an open tail's leaf is live.
+        // SAFETY: (N1, N8) the open leaf is live.
         let info = unsafe { open.node.info() };
         let n = info.count();
         let size = HEADER + (n + 1) * (3 + B::SIZE) + open.rest + rest.len();
@@ -87,7 +52,8 @@ impl<B: Bits> RawTree<B> {
             return Append::Full;
         }
         let cap = info.capacity();
-        // SAFETY: (N3, N6, N8) the tree is borrowed for writing; entry `n` and its rest are inside the leaf by the checks above.
+        // SAFETY: (N3, N6, N8) the tree is borrowed for writing; the checks above keep entry `n`
+        // and its rest inside the leaf.
         unsafe {
             let payload = open.node.payload_mut(info);
             payload.add(n).write(lcp as u8);
@@ -105,19 +71,27 @@ impl<B: Bits> RawTree<B> {
         Append::Done
     }
 
-    /// Notes that `key` went behind all others, and opens the tail where that has become a habit.
+    /// Counts that `key` was inserted after all others, and opens the last leaf in append mode.
     #[inline]
     pub(crate) fn appended(&mut self, key: &[u8]) {
-        self.tail.appends = self.tail.appends.saturating_add(1);
-        if self.tail.appends >= APPENDS {
-            // Without memory for it the tail stays closed; the tree is whole either way.
-            let _ = self.open_tail(key);
+        self.append_mode.appends = self.append_mode.appends.saturating_add(1);
+        if self.append_mode.is_on() {
+            // Without memory for it no leaf is opened. The tree is whole either way.
+            let _ = self.open_last_leaf(key);
         }
+    }
+
+    /// Ends append mode: closes the open leaf and resets the append counter.
+    pub(crate) fn end_append_mode(&mut self) {
+        if self.append_mode.is_open() {
+            self.close_open_leaf();
+        }
+        self.append_mode.appends = 0;
     }
 
     #[cold]
     #[inline(never)]
-    fn open_tail(&mut self, key: &[u8]) -> Result<(), Failed> {
+    fn open_last_leaf(&mut self, key: &[u8]) -> Result<(), Failed> {
         let slot = last_slot(&self.root);
         let Child::Leaf(node) = slot.load() else { return Ok(()) };
         // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
@@ -132,30 +106,30 @@ impl<B: Bits> RawTree<B> {
         let size = leaf.info.size::<B>();
         // Room for a full leaf of keys like these, and an eighth more.
         let scale = |v: usize| (v * LEAF_SIZE / size) * 9 / 8;
-        // A leaf over the limit scales down, but what is in it must fit.
+        // A leaf over the limit scales down, but its entries must fit.
         let cap = (scale(n) + 8).min(LEAF_COUNT).max(n);
         let rest_cap = (scale(rest) + 64 + rest).min(0xFFFF);
         let info =
             Info::narrow(Kind::Leaf, 0, cap, rest_cap, leaf.strip(), leaf.info.empty_first());
-        let new = Self::lay_out(&mut self.usage, &leaf, info)?;
+        let new = Self::copy_leaf(&mut self.usage, &leaf, info)?;
         slot.store(Child::Leaf(new));
         // SAFETY: (N2) the slot leads to the new leaf now.
         unsafe { self.usage.free::<B>(node) };
-        self.tail.open = Some(Open { node: new, strip: leaf.strip(), rest, last });
+        self.append_mode.open = Some(OpenLeaf { node: new, strip: leaf.strip(), rest, last });
         cover!(TailOpened);
         Ok(())
     }
 
-    /// Copies the open leaf to its exact size. Without memory for that it stays as it is.
+    /// Copies the open leaf to its exact size. Without memory for the copy the leaf stays as it is.
     #[cold]
     #[inline(never)]
-    pub(crate) fn close_tail(&mut self) {
-        let Some(open) = self.tail.open.take() else { return };
-        // SAFETY: (N1, N5, N8) an open tail's leaf is live.
+    pub(crate) fn close_open_leaf(&mut self) {
+        let Some(open) = self.append_mode.open.take() else { return };
+        // SAFETY: (N1, N5, N8) the open leaf is live.
         let leaf = unsafe { NodeRef::new(open.node) };
         let n = leaf.count();
         let info = Info::narrow(Kind::Leaf, n, n, open.rest, open.strip, leaf.info.empty_first());
-        if let Ok(new) = Self::lay_out(&mut self.usage, &leaf, info) {
+        if let Ok(new) = Self::copy_leaf(&mut self.usage, &leaf, info) {
             last_slot(&self.root).store(Child::Leaf(new));
             cover!(TailClosed);
             // SAFETY: (N2) the slot leads to the new leaf now.
@@ -163,11 +137,12 @@ impl<B: Bits> RawTree<B> {
         }
     }
 
-    /// A leaf of the same keys and values, of another capacity.
-    fn lay_out(usage: &mut Usage, leaf: &NodeRef<'_>, info: Info) -> Result<Node, Failed> {
+    /// Copies the keys and values of a leaf to a new one of the shape `info`.
+    fn copy_leaf(usage: &mut Usage, leaf: &NodeRef<'_>, info: Info) -> Result<Node, Failed> {
         let n = leaf.count();
         let new = usage.alloc::<B>(info).ok_or(Failed(info.size::<B>()))?;
-        // SAFETY: (N1, N3, N4, N6) the leaf is live and the tree borrowed for writing; the new one is ours alone and has the room.
+        // SAFETY: (N1, N3, N4, N6) the leaf is live and the tree borrowed for writing; the new one
+        // is ours alone and has the room.
         unsafe {
             let info = new.info();
             leaf.copy_to(new, info);
@@ -178,7 +153,7 @@ impl<B: Bits> RawTree<B> {
     }
 }
 
-/// The slot of the last leaf.
+/// Returns the slot of the last leaf.
 fn last_slot(root: &Slot) -> &Slot {
     let mut slot = root;
     while let Child::Inner(node) = slot.load() {
@@ -193,14 +168,14 @@ fn last_slot(root: &Slot) -> &Slot {
 mod tests {
     use crate::tree::RawTree;
 
-    /// The open tail must not remember where the tree itself was.
+    /// The open leaf must not remember where the tree itself was.
     #[test]
-    fn a_tree_with_an_open_tail_can_move() {
+    fn a_tree_with_an_open_leaf_can_move() {
         let mut tree = RawTree::new();
         for i in 0..20u8 {
             tree.insert(&[b'k', i], u64::from(i)).unwrap();
         }
-        assert!(tree.tail.is_open());
+        assert!(tree.append_mode.is_open());
         let mut moved = Box::new(std::mem::replace(&mut tree, RawTree::new()));
         moved.insert(b"a", 0).unwrap();
         moved.check().unwrap();

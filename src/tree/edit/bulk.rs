@@ -1,28 +1,31 @@
-//! Bulk load: the tree of a sorted sequence, bottom-up, with full nodes and no searching.
+//! Bulk load: the tree of a sorted sequence, bottom-up, with full nodes and without searches.
 //!
-//! Keys gather in a run until it holds a full leaf. The run is cut near its end, where neighbours share least; the leaf and the
-//! separator behind it go to the level above, where separators gather and are cut in the same way. Memory besides the tree: one
-//! node's keys a level.
+//! Keys gather until they fill a leaf. They are split near their end, where two neighbouring keys
+//! share least. The leaf and the separator after it go to the level above, where separators gather
+//! and are split in the same way. Memory other than the tree: the keys of one node for each level.
 
 use crate::pool;
 use crate::tree::edit::clear::free_all;
-use crate::tree::edit::decoded::{DecodedKeys, Failed, NewNodes};
-use crate::tree::edit::path::{copy, strip};
-use crate::tree::node::layout::{Child, Usage};
+use crate::tree::edit::decoded::{DecodedKeys, SortedKeys};
+use crate::tree::edit::path::strip;
+use crate::tree::edit::pending::{Failed, make_one, try_copy};
+use crate::tree::node::layout::{Child, HEADER, Usage};
 use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree, SLOT};
 use crate::value::Bits;
 
-/// Bytes that a node may take in bulk. Nothing is inserted near it soon, so it can be longer than one that is about to grow.
-const FULL: usize = 2048;
-/// A node is cut between this many bytes and the limit.
-const CUT_FROM: usize = FULL * 7 / 8;
-/// A leaf that stays this many bytes below the limit costs one byte: that share of one more leaf's header and slot.
-const UNFILLED: usize = 32;
+/// Bytes that a node may take in bulk. Nothing is inserted near it soon, so it can be larger than
+/// one that is about to grow.
+const MAX_NODE_BYTES: usize = 2048;
+/// A node is split between this many bytes and the limit.
+const MIN_NODE_BYTES: usize = MAX_NODE_BYTES * 7 / 8;
+/// A leaf that stays this many bytes below the limit costs one byte: its share of one more leaf's
+/// header and slot.
+const UNFILLED_PER_COST: usize = 32;
 
-/// A level of inner nodes: the last node of it, in the making.
-struct Level {
+/// The last inner node of a level, which is being built.
+struct LevelBuilder {
     first: Child,
-    run: DecodedKeys<Child>,
+    keys: DecodedKeys<Child>,
     size: usize,
     /// The separator before this node.
     low: Option<Vec<u8>>,
@@ -31,49 +34,57 @@ struct Level {
 /// Builds a tree from ascending keys.
 pub(crate) struct Builder<B: Bits> {
     usage: Usage,
-    /// The keys that are in no leaf yet, and their bytes in one.
-    run: DecodedKeys<B>,
+    /// The keys that are in no leaf yet.
+    keys: DecodedKeys<B>,
+    /// The bytes that they take in a leaf.
     size: usize,
     /// The separator before them.
     low: Option<Vec<u8>>,
-    levels: Vec<Level>,
+    levels: Vec<LevelBuilder>,
     last: Vec<u8>,
     len: usize,
 }
 
-/// Where to cut a run that is too long for a leaf: where the bytes of its cell that nothing fills, with those of the separator and what the
-/// next leaf costs the sooner it begins, are fewest.
-fn cut_leaf<B: Bits>(run: &DecodedKeys<B>, low: Option<&[u8]>) -> usize {
-    // Of a leaf of the keys before `i`: what it strips, and its size but for that.
-    let (mut strip, mut size) = (low.map_or(0, <[u8]>::len), run.cost(0, 1, 0, B::SIZE));
-    let (mut best, mut least) = (1, usize::MAX);
-    for i in 1..run.len() {
-        strip = strip.min(run.lcp(i));
-        let bytes = size - strip.min(run.key_len(0).saturating_sub(1));
-        let cost = if bytes > FULL {
+/// Returns where to split keys that are too many for a leaf.
+///
+/// The best position has the fewest bytes, counting those of the leaf's cell that nothing fills,
+/// those of the separator, and what the next leaf costs the sooner it begins.
+fn split_leaf<B: Bits>(keys: &DecodedKeys<B>, low: Option<&[u8]>) -> usize {
+    // Of a leaf of the keys before `i`: what it strips, and its size if it strips nothing.
+    let mut strip = low.map_or(0, <[u8]>::len);
+    let mut size = HEADER + keys.entry_cost(0, 0, B::SIZE);
+    let (mut best, mut min_cost) = (1, usize::MAX);
+    for i in 1..keys.len() {
+        strip = strip.min(keys.lcp(i));
+        let bytes = size - strip.min(keys.key_len(0).saturating_sub(1));
+        let cost = if bytes > MAX_NODE_BYTES {
             usize::MAX
-        } else if bytes < CUT_FROM {
+        } else if bytes < MIN_NODE_BYTES {
             usize::MAX - bytes
         } else {
-            pool::cell_size(bytes) - bytes + (FULL - bytes) / UNFILLED + run.lcp(i)
+            let unfilled = (MAX_NODE_BYTES - bytes) / UNFILLED_PER_COST;
+            pool::cell_size(bytes) - bytes + unfilled + keys.lcp(i)
         };
-        if cost < least {
-            (best, least) = (i, cost);
+        if cost < min_cost {
+            (best, min_cost) = (i, cost);
         }
-        size += run.entry_cost(i, run.lcp(i), B::SIZE);
+        size += keys.entry_cost(i, keys.lcp(i), B::SIZE);
     }
     best
 }
 
-/// Where to cut a run of separators that has become too long: at the shortest of the last ones.
-fn cut_inner(run: &DecodedKeys<Child>, (from, to): (usize, usize), mut size: usize) -> usize {
+/// Returns where to split `n` separators that are too many for a node: at the shortest of the last
+/// ones. `size` is that of a node of all but the last.
+fn split_inner(keys: &DecodedKeys<Child>, mut size: usize) -> usize {
+    // At least one separator on either side.
+    let (from, to) = (1, keys.len() - 1);
     let mut best = to - 1;
     for i in (from..to).rev() {
-        size -= run.entry_cost(i, run.lcp(i), SLOT);
-        if size < CUT_FROM && i < to - 1 {
+        size -= keys.entry_cost(i, keys.lcp(i), SLOT);
+        if size < MIN_NODE_BYTES && i < to - 1 {
             break;
         }
-        if run.key_len(i) < run.key_len(best) {
+        if keys.key_len(i) < keys.key_len(best) {
             best = i;
         }
     }
@@ -82,10 +93,9 @@ fn cut_inner(run: &DecodedKeys<Child>, (from, to): (usize, usize), mut size: usi
 
 impl<B: Bits> Builder<B> {
     pub(crate) fn new() -> Self {
-        let usage = Usage::default();
         Builder {
-            usage,
-            run: DecodedKeys::new(),
+            usage: Usage::default(),
+            keys: DecodedKeys::new(),
             size: 0,
             low: None,
             levels: Vec::new(),
@@ -94,73 +104,76 @@ impl<B: Bits> Builder<B> {
         }
     }
 
-    /// Keys so far.
+    /// Returns the number of keys pushed.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// The last key.
+    /// Returns the last key.
     pub(crate) fn last(&self) -> &[u8] {
         &self.last
     }
 
-    /// Takes the next key, which shares `shared` bytes with the last one. `false`: it is not greater (N10), and was not taken.
+    /// Pushes the next key, which shares `shared` bytes with the last one. Returns `false`, and
+    /// does not push it, if it is not greater (N10).
     #[inline]
     pub(crate) fn push(&mut self, key: &[u8], shared: usize, value: B) -> Result<bool, Failed> {
         if self.len > 0 && !(shared <= self.last.len() && self.last.get(shared) < key.get(shared)) {
             return Ok(false);
         }
         self.last.try_reserve(key.len())?;
-        self.run.reserve(1, key.len())?;
-        let n = self.run.len();
-        self.run.push(if n == 0 { 0 } else { shared }, key, value);
+        self.keys.reserve(1, key.len())?;
+        let n = self.keys.len();
+        self.keys.push(if n == 0 { 0 } else { shared }, key, value);
         self.last.truncate(shared);
         self.last.extend_from_slice(&key[shared..]);
         self.len += 1;
-        // What the leaf will strip is not known before its end is; the separator before it tells what it cannot be more than.
-        let known = self.low.as_ref().map_or(0, |low| low.len() - 1);
-        self.size +=
-            self.run.entry_cost(n, if n == 0 { known.min(key.len()) } else { shared }, B::SIZE);
-        if n > 0 && (self.size > FULL || n == LEAF_COUNT) {
-            let at = cut_leaf(&self.run, self.low.as_deref());
-            let high = copy(self.run.separator(at))?;
-            self.emit(at, Some(high))?;
+        let stored_from = if n == 0 { self.max_strip().min(key.len()) } else { shared };
+        self.size += self.keys.entry_cost(n, stored_from, B::SIZE);
+        if n > 0 && (self.size > MAX_NODE_BYTES || n == LEAF_COUNT) {
+            let at = split_leaf(&self.keys, self.low.as_deref());
+            let high = self.keys.separator(at)?;
+            self.push_leaf(at, Some(high))?;
         }
         Ok(true)
     }
 
-    /// Makes a leaf of the run's keys before `to`.
-    fn emit(&mut self, to: usize, high: Option<Vec<u8>>) -> Result<(), Failed> {
+    /// Returns how many bytes the next leaf may strip at most. What it will strip is not known
+    /// before its last key is.
+    fn max_strip(&self) -> usize {
+        self.low.as_ref().map_or(0, |low| low.len() - 1)
+    }
+
+    /// Makes a leaf of the gathered keys before `to`.
+    fn push_leaf(&mut self, to: usize, high: Option<Vec<u8>>) -> Result<(), Failed> {
         if self.levels.is_empty() {
             self.add_level()?;
         }
-        let mut made = NewNodes::new(&mut self.usage, 1)?;
-        let leaf = self.run.leaf(&mut made, 0, to, strip(self.low.as_deref(), high.as_deref()))?;
-        made.publish();
-        drop(made);
-        self.run.forget(to);
+        let strip = strip(self.low.as_deref(), high.as_deref());
+        let leaf = make_one(&mut self.usage, |new| self.keys.leaf(new, 0..to, strip))?;
+        self.keys.remove_first(to);
         let low = std::mem::replace(&mut self.low, high);
-        let known = self.low.as_ref().map_or(0, |low| low.len() - 1);
-        self.size = match self.run.len() {
+        self.size = match self.keys.len() {
             0 => 0,
-            n => self.run.cost(0, n, known.min(self.run.key_len(0)), B::SIZE),
+            _ => self.keys.cost(self.max_strip().min(self.keys.key_len(0)), B::SIZE),
         };
-        self.add(0, low, Child::Leaf(leaf))
+        self.push_child(0, low, Child::Leaf(leaf))
     }
 
     fn add_level(&mut self) -> Result<(), Failed> {
         self.levels.try_reserve(1)?;
-        self.levels.push(Level {
+        self.levels.push(LevelBuilder {
             first: Child::Empty,
-            run: DecodedKeys::new(),
+            keys: DecodedKeys::new(),
             size: 0,
             low: None,
         });
         Ok(())
     }
 
-    /// Adds a child to a level, the separator before it, and a node to the level above where this one is full.
-    fn add(
+    /// Adds a child to level `i`, with the separator before it. If the level's node is full, a node
+    /// goes to the level above.
+    fn push_child(
         &mut self,
         mut i: usize,
         mut separator: Option<Vec<u8>>,
@@ -172,31 +185,26 @@ impl<B: Bits> Builder<B> {
                 level.first = child;
                 return Ok(());
             };
-            if let Err(error) = level.run.insert(level.run.len(), &key, child) {
+            if let Err(error) = level.keys.insert(level.keys.len(), &key, child) {
                 // SAFETY: (N2) the child is nowhere else.
                 unsafe { free_all::<B>(&mut self.usage, child) };
                 return Err(error.into());
             }
-            let n = level.run.len();
-            level.size += level.run.entry_cost(n - 1, level.run.lcp(n - 1), SLOT);
-            if n < 3 || (level.size <= FULL && n <= INNER_COUNT) {
+            let n = level.keys.len();
+            let last_cost = level.keys.entry_cost(n - 1, level.keys.lcp(n - 1), SLOT);
+            level.size += last_cost;
+            if n < 3 || (level.size <= MAX_NODE_BYTES && n <= INNER_COUNT) {
                 return Ok(());
             }
-            // One separator at least on either side.
-            let at = cut_inner(
-                &level.run,
-                (1, n - 1),
-                level.size - level.run.entry_cost(n - 1, level.run.lcp(n - 1), SLOT),
-            );
-            let high = copy(level.run.key(at))?;
+            let at = split_inner(&level.keys, level.size - last_cost);
+            let high = try_copy(level.keys.key(at))?;
             let strip = strip(level.low.as_deref(), Some(&high));
-            let mut made = NewNodes::<B>::new(&mut self.usage, 1)?;
-            let node = level.run.inner(&mut made, level.first, 0, at, strip)?;
-            made.publish();
-            drop(made);
-            level.first = level.run.item(at);
-            level.run.forget(at + 1);
-            level.size = level.run.cost(0, level.run.len(), 0, SLOT);
+            let node = make_one::<B>(&mut self.usage, |new| {
+                level.keys.inner(new, level.first, 0..at, strip)
+            })?;
+            level.first = level.keys.item(at);
+            level.keys.remove_first(at + 1);
+            level.size = level.keys.cost(0, SLOT);
             separator = level.low.replace(high);
             child = Child::Inner(node);
             i += 1;
@@ -208,33 +216,26 @@ impl<B: Bits> Builder<B> {
         }
     }
 
-    /// The tree of all keys pushed.
+    /// Returns the tree of all keys pushed.
     pub(crate) fn finish(mut self) -> Result<RawTree<B>, Failed> {
         let mut tree = RawTree::new();
-        if self.run.len() > 0 {
-            self.emit(self.run.len(), None)?;
+        if self.keys.len() > 0 {
+            self.push_leaf(self.keys.len(), None)?;
         }
         let mut i = 0;
         while i + 1 < self.levels.len() {
+            let node = self.last_node(i)?;
             let level = &mut self.levels[i];
-            let mut made = NewNodes::<B>::new(&mut self.usage, 1)?;
-            let node = level.run.inner(&mut made, level.first, 0, level.run.len(), 0)?;
-            made.publish();
-            drop(made);
             level.first = Child::Empty;
-            level.run = DecodedKeys::new();
+            level.keys = DecodedKeys::new();
             let low = level.low.take();
             i += 1;
-            self.add(i, low, Child::Inner(node))?;
+            self.push_child(i, low, node)?;
         }
-        if let Some(level) = self.levels.last_mut() {
-            let mut root = level.first;
-            if level.run.len() > 0 {
-                let mut made = NewNodes::<B>::new(&mut self.usage, 1)?;
-                root =
-                    Child::Inner(level.run.inner(&mut made, level.first, 0, level.run.len(), 0)?);
-                made.publish();
-            }
+        if !self.levels.is_empty() {
+            let top = self.levels.len() - 1;
+            let has_keys = self.levels[top].keys.len() > 0;
+            let root = if has_keys { self.last_node(top)? } else { self.levels[top].first };
             self.levels.clear();
             tree.root.store(root);
         }
@@ -242,12 +243,19 @@ impl<B: Bits> Builder<B> {
         tree.usage = std::mem::take(&mut self.usage);
         Ok(tree)
     }
+
+    /// Makes the last inner node of a level, of all separators that are left there.
+    fn last_node(&mut self, level: usize) -> Result<Child, Failed> {
+        let LevelBuilder { first, keys, .. } = &self.levels[level];
+        make_one::<B>(&mut self.usage, |new| keys.inner(new, *first, 0..keys.len(), 0))
+            .map(Child::Inner)
+    }
 }
 
 impl<B: Bits> Drop for Builder<B> {
     fn drop(&mut self) {
         for level in &self.levels {
-            for child in (0..level.run.len()).map(|i| level.run.item(i)).chain([level.first]) {
+            for child in (0..level.keys.len()).map(|i| level.keys.item(i)).chain([level.first]) {
                 // SAFETY: (N2) an unfinished tree is reached from here alone.
                 unsafe { free_all::<B>(&mut self.usage, child) };
             }

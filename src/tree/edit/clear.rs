@@ -1,16 +1,16 @@
-//! Giving a whole tree back, and copying one, node by node and without recursion.
+//! Freeing a whole tree, and copying one, node by node and without recursion.
 
 use crate::tree::RawTree;
-use crate::tree::edit::append::Tail;
-use crate::tree::edit::decoded::Failed;
+use crate::tree::edit::append_mode::AppendMode;
+use crate::tree::edit::pending::Failed;
 use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::{Child, Info, Node, Slot, Usage};
 use crate::value::Bits;
 
 impl<B: Bits> RawTree<B> {
-    /// Removes everything.
+    /// Removes every key.
     pub(crate) fn clear(&mut self) {
-        self.tail = Tail::new();
+        self.append_mode = AppendMode::new();
         self.len = 0;
         let root = self.root.load();
         self.root.store(Child::Empty);
@@ -19,7 +19,7 @@ impl<B: Bits> RawTree<B> {
         debug_assert_eq!(self.usage, Usage::default());
     }
 
-    /// A tree of the same content, node for node.
+    /// Returns a copy of the tree, node for node.
     pub(crate) fn try_clone(&self) -> Result<Self, Failed> {
         let mut tree = Self::new();
         let mut todo: Vec<(&Slot, &Slot)> = Vec::new();
@@ -33,7 +33,7 @@ impl<B: Bits> RawTree<B> {
                 Child::Leaf(node) | Child::Inner(node) => node,
             };
             // SAFETY: (N1, N3) the source is live and unchanged while the tree is borrowed.
-            let copied = unsafe { copy::<B>(&mut tree.usage, node) };
+            let copied = unsafe { copy_node::<B>(&mut tree.usage, node) };
             let Some(new) = copied else {
                 // SAFETY: (N1) as above.
                 failed = Some(Failed(unsafe { node.info() }.size::<B>()));
@@ -53,7 +53,7 @@ impl<B: Bits> RawTree<B> {
             todo.extend((0..=old.count()).map(|i| (old.slot(i), new.slot(i))));
         }
         if let Some(failed) = failed {
-            return Err(failed); // what was copied so far goes with `tree`
+            return Err(failed); // the drop of `tree` frees what was copied so far
         }
         tree.len = self.len;
         Ok(tree)
@@ -66,7 +66,9 @@ impl<B: Bits> Drop for RawTree<B> {
     }
 }
 
-/// Frees all nodes below `root`. The inner nodes still to do are linked through their first slots, so that nothing is allocated.
+/// Frees all nodes below `root`.
+///
+/// The inner nodes still to be freed are linked through their first slots, so nothing is allocated.
 ///
 /// # Safety
 /// Nothing else leads to these nodes (N2).
@@ -74,7 +76,7 @@ pub(crate) unsafe fn free_all<B: Bits>(usage: &mut Usage, root: Child) {
     // SAFETY: (N1, N2) by the caller: each node is freed once, after its children were noted.
     unsafe {
         let mut todo = Child::Empty;
-        // A node on the list has its first child taken out already, which may be a node to list in its turn.
+        // The first child of a node on the list has been taken out, and may be on the list itself.
         let list = |mut child: Child, usage: &mut Usage, todo: &mut Child| loop {
             match child {
                 Child::Empty => return,
@@ -98,11 +100,11 @@ pub(crate) unsafe fn free_all<B: Bits>(usage: &mut Usage, root: Child) {
     }
 }
 
-/// A copy of one node, its slots empty.
+/// Returns a copy of one node, with empty slots. Returns `None` if there is no memory.
 ///
 /// # Safety
-/// The node is live and unchanged meanwhile (N1, N3).
-pub(crate) unsafe fn copy<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node> {
+/// The node is live and does not change during the call (N1, N3).
+unsafe fn copy_node<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node> {
     // SAFETY: (N1, N3) by the caller; (N4, N6) the copy is ours alone, of the same shape.
     unsafe {
         let new = copy_keys::<B>(usage, node)?;
@@ -114,15 +116,17 @@ pub(crate) unsafe fn copy<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node
     }
 }
 
-/// A node of the same keys, its slots empty, its values still to be written.
+/// Returns a node of the same keys, with empty slots. Its values are still to be written. Returns
+/// `None` if there is no memory.
 ///
 /// # Safety
-/// The node is live (N1), and its keys do not change meanwhile (N3).
+/// The node is live (N1), and its keys do not change during the call (N3).
 pub(crate) unsafe fn copy_keys<B: Bits>(usage: &mut Usage, node: Node) -> Option<Node> {
-    // SAFETY: (N1, N3) by the caller; (N4, N5, N6) the copy is ours alone, of the same shape, and zero where the source has no entry.
+    // SAFETY: (N1, N3) by the caller; (N4, N5, N6) the copy is ours alone, of the same shape, and
+    // zero where the source has no entry.
     unsafe {
         let info = node.info();
-        // A leaf with room to spare must be zeroed where no entry is, which the count of 0 asks for.
+        // A leaf with room to spare must be zeroed where it has no entry. A count of 0 does that.
         let shape = if info.count() < info.capacity() { info.with_count(0) } else { info };
         let new = usage.alloc::<B>(shape)?;
         let home = new.info().home();

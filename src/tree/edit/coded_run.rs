@@ -1,21 +1,25 @@
-//! Parts: neighbouring keys as they stand in nodes, for the node that is to have them.
+//! Coded runs: consecutive entries of nodes, copied into a new node without decoding them.
 //!
 //! ```text
-//!   a part:  lead, a key written out │ the entries behind it in some node, from..to
+//!   a source:  lead, a whole key │ the entries after it in some node, from..to
 //! ```
 //!
-//! Where a node is put together from parts, only their leads are coded anew: of the other entries the arrays and the suffix bytes are copied, the
-//! shared lengths less what the new node strips more. So a leaf is split, or merged with another, for the price of a few copies. What does
-//! not fit a narrow node is left to a run, which can do everything.
+//! Where a node is made from coded runs, only their leads are coded anew. Of the other entries the
+//! arrays and the suffix bytes are copied, and the shared lengths adjusted to the strip of the new
+//! node. So a split or a merge of leaves costs a few copies. What does not fit a narrow node is
+//! left to [`DecodedKeys`](crate::tree::edit::decoded::DecodedKeys), which can make every node.
 
-use crate::tree::edit::decoded::{Failed, NewNodes, Sequence};
-use crate::tree::edit::path::copy;
+use crate::tree::edit::decoded::SortedKeys;
+use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
 use crate::tree::node::layout::{Info, Kind, Node};
 use crate::tree::node::simd;
 use crate::value::Bits;
+use std::borrow::Cow;
+use std::ops::Range;
 
-struct Part<'a> {
+/// A lead, and the entries after it in its node.
+struct RunSource<'a> {
     lead: Vec<u8>,
     /// Bytes that the lead shares with the key before it.
     lcp: usize,
@@ -24,68 +28,70 @@ struct Part<'a> {
     to: usize,
 }
 
-impl Part<'_> {
+impl RunSource<'_> {
     fn len(&self) -> usize {
         1 + self.to - self.from
     }
 }
 
-/// Neighbouring keys of narrow nodes.
-pub(crate) struct Parts<'a> {
-    parts: Vec<Part<'a>>,
+/// Consecutive keys of narrow nodes.
+pub(crate) struct CodedRun<'a> {
+    sources: Vec<RunSource<'a>>,
 }
 
-/// What one part gives to a node: a lead, and the entries behind it.
-struct Piece<'p, 'a> {
-    lead: std::borrow::Cow<'p, [u8]>,
+/// What one source contributes to a node: a lead, and the entries after it.
+struct RunSlice<'s, 'a> {
+    lead: Cow<'s, [u8]>,
     lcp: usize,
-    keys: &'p NodeRef<'a>,
+    keys: &'s NodeRef<'a>,
     from: usize,
     to: usize,
 }
 
-impl<'a> Parts<'a> {
-    /// No keys yet, but room for this many nodes' or key's.
-    pub(crate) fn new(parts: usize) -> Result<Self, Failed> {
+impl<'a> CodedRun<'a> {
+    /// Creates an empty run with room for the keys of this many nodes. A single key counts as one.
+    pub(crate) fn new(sources: usize) -> Result<Self, Failed> {
         let mut list = Vec::new();
-        list.try_reserve_exact(parts)?;
-        Ok(Parts { parts: list })
+        list.try_reserve_exact(sources)?;
+        Ok(CodedRun { sources: list })
     }
 
-    /// Appends the entries `from..to` of a node behind the bytes that it strips. The first of them shares `lcp` bytes with the key before.
+    /// Appends some entries of a node. `stripped` begins with the bytes that the node strips. The
+    /// first of the entries shares `lcp` bytes with the key before.
     fn push(
         &mut self,
         keys: &NodeRef<'a>,
         stripped: &[u8],
-        from: usize,
-        to: usize,
+        entries: Range<usize>,
         lcp: usize,
     ) -> Result<(), Failed> {
-        if from < to {
-            let mut lead = copy(&stripped[..keys.strip()])?;
-            keys.decode(from, &mut lead)?;
-            self.parts.push(Part { lead, lcp, keys: *keys, from: from + 1, to });
+        let Range { start, end } = entries;
+        if start < end {
+            let mut lead = try_copy(&stripped[..keys.strip()])?;
+            keys.decode(start, &mut lead)?;
+            self.sources.push(RunSource { lead, lcp, keys: *keys, from: start + 1, to: end });
         }
         Ok(())
     }
 
-    /// Appends the keys of a node. `false`: it is wide.
+    /// Appends the keys of a node. Returns `false` if it is wide.
     pub(crate) fn append(&mut self, keys: &NodeRef<'a>, stripped: &[u8]) -> Result<bool, Failed> {
         if keys.info.is_wide() {
             return Ok(false);
         }
         let before = self.len();
-        self.push(keys, stripped, 0, keys.count(), 0)?;
+        self.push(keys, stripped, 0..keys.count(), 0)?;
         if before > 0 && self.len() > before {
             let last = self.key(before - 1)?;
-            if let Some(part) = self.parts.last_mut() {
-                part.lcp = simd::common_prefix(&last, &part.lead);
+            if let Some(source) = self.sources.last_mut() {
+                source.lcp = simd::common_prefix(&last, &source.lead);
             }
         }
         Ok(true)
     }
 
-    /// Appends the keys of a node and among them another, less the bytes that the node strips. `false`: the node is wide, or would be.
+    /// Appends the keys of a node, and among them another key less the bytes that the node strips.
+    /// Returns `false` if the node is wide.
     pub(crate) fn append_with(
         &mut self,
         keys: &NodeRef<'a>,
@@ -96,83 +102,105 @@ impl<'a> Parts<'a> {
             return Ok(false);
         }
         let strip = keys.strip();
-        self.push(keys, stripped, 0, gap.at, 0)?;
-        let mut lead = copy(&stripped[..strip])?;
+        self.push(keys, stripped, 0..gap.at, 0)?;
+        let mut lead = try_copy(&stripped[..strip])?;
         lead.try_reserve_exact(key.len())?;
         lead.extend_from_slice(key);
         let lcp = if gap.at == 0 { 0 } else { strip + gap.lcp };
-        self.parts.push(Part { lead, lcp, keys: *keys, from: 0, to: 0 });
-        self.push(keys, stripped, gap.at, keys.count(), strip + gap.next)?;
+        self.sources.push(RunSource { lead, lcp, keys: *keys, from: 0, to: 0 });
+        self.push(keys, stripped, gap.at..keys.count(), strip + gap.next)?;
         Ok(true)
     }
 
-    /// The part of key `i`, and which of it that is: 0 is the lead.
-    fn find(&self, mut i: usize) -> (&Part<'a>, usize) {
-        for part in &self.parts {
-            if i < part.len() {
-                return (part, i);
+    /// Returns the source of key `i`, and the key's position in it. Position 0 is the lead.
+    fn find(&self, mut i: usize) -> (&RunSource<'a>, usize) {
+        for source in &self.sources {
+            if i < source.len() {
+                return (source, i);
             }
-            i -= part.len();
+            i -= source.len();
         }
         unreachable!("an index below the length")
     }
 
     fn key(&self, i: usize) -> Result<Vec<u8>, Failed> {
-        let (part, i) = self.find(i);
+        let (source, i) = self.find(i);
         if i == 0 {
-            return copy(&part.lead);
+            return try_copy(&source.lead);
         }
-        let mut key = copy(&part.lead[..part.keys.strip()])?;
-        part.keys.decode(part.from + i - 1, &mut key)?;
+        let mut key = try_copy(&source.lead[..source.keys.strip()])?;
+        source.keys.decode(source.from + i - 1, &mut key)?;
         Ok(key)
     }
 
-    /// What the parts give to a node of the keys `from..to`.
-    fn pieces(&self, from: usize, to: usize) -> Result<Vec<Piece<'_, 'a>>, Failed> {
-        let mut pieces = Vec::new();
-        pieces.try_reserve_exact(self.parts.len())?;
+    /// Returns what the sources contribute to a node of some of the keys.
+    fn slices(&self, keys: Range<usize>) -> Result<Vec<RunSlice<'_, 'a>>, Failed> {
+        let mut slices = Vec::new();
+        slices.try_reserve_exact(self.sources.len())?;
         let mut start = 0;
-        for part in &self.parts {
-            let (first, last) = (from.max(start), to.min(start + part.len()));
+        for source in &self.sources {
+            let (first, last) = (keys.start.max(start), keys.end.min(start + source.len()));
             if first < last {
                 let i = first - start;
-                let lead = if i == 0 {
-                    std::borrow::Cow::Borrowed(&part.lead[..])
-                } else {
-                    self.key(first)?.into()
-                };
-                let lcp = if first == from { 0 } else { part.lcp };
-                pieces.push(Piece {
+                let lead =
+                    if i == 0 { Cow::Borrowed(&source.lead[..]) } else { self.key(first)?.into() };
+                slices.push(RunSlice {
                     lead,
-                    lcp,
-                    keys: &part.keys,
-                    from: part.from + i,
-                    to: part.from + last - start - 1,
+                    lcp: if first == keys.start { 0 } else { source.lcp },
+                    keys: &source.keys,
+                    from: source.from + i,
+                    to: source.from + last - start - 1,
                 });
             }
-            start += part.len();
+            start += source.len();
         }
-        Ok(pieces)
+        Ok(slices)
     }
 }
 
-impl Sequence for Parts<'_> {
+/// Returns the shape of a narrow node of `n` keys that are in `slices`, less their first `strip`
+/// bytes. Returns `None` if a length does not fit.
+fn shape(slices: &[RunSlice<'_, '_>], kind: Kind, n: usize, strip: usize) -> Option<Info> {
+    if strip > Info::NARROW_STRIP {
+        return None;
+    }
+    let mut rest = 0;
+    for (i, slice) in slices.iter().enumerate() {
+        let shared = if i == 0 { strip } else { slice.lcp };
+        let len = (slice.lead.len() - shared).saturating_sub(1);
+        // Where the node strips less than the one the entries come from, they share more here.
+        let more = slice.keys.strip().saturating_sub(strip);
+        let max_lcp = if more > 0 {
+            (slice.from..slice.to).map(|j| slice.keys.lcp(j)).max().unwrap_or(0)
+        } else {
+            0
+        };
+        if shared - strip > NARROW_LCP || len > NARROW_LEN || max_lcp + more > NARROW_LCP {
+            return None;
+        }
+        rest += len + slice.keys.offset(slice.to) - slice.keys.offset(slice.from);
+    }
+    let empty_first = slices.first().is_some_and(|slice| slice.lead.len() == strip);
+    (rest <= 0xFFFF).then(|| Info::narrow(kind, n, n, rest, strip, empty_first))
+}
+
+impl SortedKeys for CodedRun<'_> {
     fn len(&self) -> usize {
-        self.parts.iter().map(Part::len).sum()
+        self.sources.iter().map(RunSource::len).sum()
     }
 
     fn for_each(&self, mut each: impl FnMut(usize, usize)) {
-        for part in &self.parts {
-            each(part.lcp, part.lead.len() - part.lcp);
-            let strip = part.keys.strip();
-            (part.from..part.to).for_each(|i| each(strip + part.keys.lcp(i), 1 + part.keys.len(i)));
+        for source in &self.sources {
+            each(source.lcp, source.lead.len() - source.lcp);
+            let (keys, strip) = (&source.keys, source.keys.strip());
+            (source.from..source.to).for_each(|i| each(strip + keys.lcp(i), 1 + keys.len(i)));
         }
     }
 
     fn separator(&self, i: usize) -> Result<Vec<u8>, Failed> {
-        let (part, j) = self.find(i);
-        let lcp =
-            if j == 0 { part.lcp } else { part.keys.strip() + part.keys.lcp(part.from + j - 1) };
+        let (source, j) = self.find(i);
+        let keys = &source.keys;
+        let lcp = if j == 0 { source.lcp } else { keys.strip() + keys.lcp(source.from + j - 1) };
         let mut key = self.key(i)?;
         key.truncate(lcp + 1);
         Ok(key)
@@ -181,57 +209,33 @@ impl Sequence for Parts<'_> {
     fn node<B: Bits>(
         &self,
         kind: Kind,
-        made: &mut NewNodes<'_, B>,
-        from: usize,
-        to: usize,
+        pending: &mut NewNodes<'_, B>,
+        keys: Range<usize>,
         strip: usize,
     ) -> Result<Option<Node>, Failed> {
-        let pieces = self.pieces(from, to)?;
-        if strip > Info::NARROW_STRIP {
-            return Ok(None);
-        }
-        let mut rest = 0;
-        for (i, piece) in pieces.iter().enumerate() {
-            let shared = if i == 0 { strip } else { piece.lcp };
-            let len = (piece.lead.len() - shared).saturating_sub(1);
-            // Where the node strips less than the one the entries come from, they share more here.
-            let more = piece.keys.strip().saturating_sub(strip);
-            let most = if more > 0 {
-                (piece.from..piece.to).map(|j| piece.keys.lcp(j)).max().unwrap_or(0)
-            } else {
-                0
-            };
-            if shared - strip > NARROW_LCP || len > NARROW_LEN || most + more > NARROW_LCP {
-                return Ok(None);
-            }
-            rest += len + piece.keys.offset(piece.to) - piece.keys.offset(piece.from);
-        }
-        if rest > 0xFFFF {
-            return Ok(None);
-        }
-        let empty_first = pieces.first().is_some_and(|piece| piece.lead.len() == strip);
-        let n = to - from;
-        let info = Info::narrow(kind, n, n, rest, strip, empty_first);
-        let node = made.alloc(info)?;
-        // SAFETY: (N4, N5, N6) the node is ours alone and written in full; its shape is that of the lengths summed up above.
+        let n = keys.len();
+        let slices = self.slices(keys)?;
+        let Some(info) = shape(&slices, kind, n, strip) else { return Ok(None) };
+        let node = pending.alloc(info)?;
+        // SAFETY: (N4, N5, N6) the node is ours alone and written in full; its shape is that of the
+        // lengths that `shape` summed up.
         unsafe {
             let payload = node.payload_mut(info);
             let (mut at, mut to) = (0, payload.add(3 * n));
-            for (i, piece) in pieces.iter().enumerate() {
-                let shared = if i == 0 { strip } else { piece.lcp };
-                let (&first, tail) = piece.lead[shared..].split_first().unwrap_or((&0, &[]));
+            for (i, slice) in slices.iter().enumerate() {
+                let shared = if i == 0 { strip } else { slice.lcp };
+                let (&first, tail) = slice.lead[shared..].split_first().unwrap_or((&0, &[]));
                 payload.add(at).write((shared - strip) as u8);
                 payload.add(n + at).write(first);
                 payload.add(2 * n + at).write(tail.len() as u8);
                 to.copy_from_nonoverlapping(tail.as_ptr(), tail.len());
                 to = to.add(tail.len());
                 at += 1;
-                let many = piece.to - piece.from;
-                let [lcps, firsts, lens, rests] = piece.keys.arrays(piece.from, piece.to);
+                let many = slice.to - slice.from;
+                let [lcps, firsts, lens, rests] = slice.keys.arrays(slice.from, slice.to);
+                let stripped = slice.keys.strip();
                 for (j, lcp) in lcps.iter().enumerate() {
-                    payload
-                        .add(at + j)
-                        .write((usize::from(*lcp) + piece.keys.strip() - strip) as u8);
+                    payload.add(at + j).write((usize::from(*lcp) + stripped - strip) as u8);
                 }
                 payload.add(n + at).copy_from_nonoverlapping(firsts.as_ptr(), many);
                 payload.add(2 * n + at).copy_from_nonoverlapping(lens.as_ptr(), many);

@@ -1,134 +1,47 @@
-//! Replacing nodes: what every change of the tree comes down to, by one owner or by many at a time.
+//! Replacing nodes: what every edit of the tree comes down to, with one owner or with many threads.
 //!
-//! A change is prepared first: new nodes are written with the keys they will have, which follow from the old nodes' keys, and these never
-//! change. This may fail, and publishes nothing. Then it is committed, by stores only:
+//! An edit is prepared first: new nodes are written with the keys they will have. These follow from
+//! the old nodes' keys, which never change. Preparing may fail, and publishes nothing. Then the
+//! edit is committed, by stores only:
 //!
 //! ```text
-//!   lock            the slot ── old inner nodes, from the top, left to right ── old leaves; give up if one is obsolete
-//!   move            children and values, in order, from the old nodes to the new ones, the new child or value among them
+//!   lock            the slot ── old inner nodes, from the root down, left to right ── old leaves;
+//!                   conflict if one is obsolete
+//!   move            children and values, in order, from the old nodes to the new ones, with the new
+//!                   child or value at its position
 //!   publish         one store into the slot, which also unlocks it
-//!   retire          the old nodes: their slots and values stay as they are for those who still read them
+//!   mark obsolete   the old nodes: their slots and values stay as they are for remaining readers
 //! ```
 //!
-//! One step of the plan is one level of the tree. Its old nodes, one or two neighbours, hold a sequence of children or values; the new
-//! nodes hold the same, but for some items that others take the place of.
+//! An edit has a [`LevelEdit`] for each level of the tree. The old nodes of a level, one or two
+//! siblings, hold a sequence of children or values. The new nodes hold the same sequence, except
+//! for some items that others replace.
 
-use crate::tree::edit::decoded::{Failed, NewNodes};
+use crate::tree::edit::mode::{EditError, Mode};
+use crate::tree::edit::pending::NewNodes;
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::{Child, Info, Node, Slot, Usage};
-use crate::tree::node::lock::Lock;
+use crate::tree::node::layout::{Child, Info, Node, Usage};
+use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
-use std::collections::TryReserveError;
 
-/// Why an operation did not come to its end. The tree is as before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Stop {
-    /// There was no memory.
-    Failed(Failed),
-    /// Another thread changed what the operation was to change: begin again.
-    Conflict,
-}
-
-impl From<Failed> for Stop {
-    fn from(failed: Failed) -> Stop {
-        Stop::Failed(failed)
-    }
-}
-
-impl From<TryReserveError> for Stop {
-    fn from(error: TryReserveError) -> Stop {
-        Stop::Failed(error.into())
-    }
-}
-
-impl From<Stop> for crate::InsertError {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Failed(failed) => failed.into(),
-            // Whoever shares a tree begins again, and whoever owns it meets no one.
-            Stop::Conflict => unreachable!("a conflict is not reported"),
-        }
-    }
-}
-
-/// How the nodes of a tree are locked and given back.
-pub(crate) trait Mode: Copy {
-    /// Waits for the lock of a slot that led to `child`; `false`: it leads elsewhere, or its owner is replaced.
-    fn lock(self, anchor: SlotRef<'_>, child: Child) -> bool;
-    /// Waits for the lock of a node that is to be replaced, as above.
-    ///
-    /// # Safety
-    /// The node is live (N1), for this and the next two.
-    unsafe fn lock_old(self, node: Node) -> bool;
-    /// # Safety
-    /// As above.
-    unsafe fn unlock_old(self, node: Node);
-    /// Unlocks a node for good: it is not part of the tree any more.
-    ///
-    /// # Safety
-    /// As above.
-    unsafe fn retire(self, node: Node);
-    /// Gives a node back.
-    ///
-    /// # Safety
-    /// It came from `Usage::alloc` with this `B`, no slot reached from the root leads to it, and it is given back once (N2).
-    unsafe fn give_back<B: Bits>(self, usage: &mut Usage, node: Node);
-}
-
-/// The mode of a tree that one owner has to himself: nothing is locked, and nodes are freed at once.
-#[derive(Clone, Copy)]
-pub(crate) struct Alone;
-
-impl Mode for Alone {
-    #[inline(always)]
-    fn lock(self, _: SlotRef<'_>, _: Child) -> bool {
-        true
-    }
-    #[inline(always)]
-    unsafe fn lock_old(self, _: Node) -> bool {
-        true
-    }
-    #[inline(always)]
-    unsafe fn unlock_old(self, _: Node) {}
-    #[inline(always)]
-    unsafe fn retire(self, _: Node) {}
-    #[inline(always)]
-    unsafe fn give_back<B: Bits>(self, usage: &mut Usage, node: Node) {
-        // SAFETY: (N2) by the caller.
-        unsafe { usage.free::<B>(node) }
-    }
-}
-
-/// A slot, and the lock of the node that it is in. The root's is in none.
-#[derive(Clone, Copy)]
-pub(crate) struct SlotRef<'a> {
-    pub(crate) parent_lock: Option<&'a Lock>,
-    pub(crate) slot: &'a Slot,
-}
-
-impl<'a> SlotRef<'a> {
-    /// A tree's root.
-    #[inline(always)]
-    pub(crate) fn root(slot: &'a Slot) -> Self {
-        SlotRef { parent_lock: None, slot }
-    }
-}
-
-/// What happens at one level of the tree.
+/// What an edit does at one level: it replaces one or two sibling nodes and the items between them.
 ///
-/// It has no reference into an old node: it is read while these are given back, one after the other.
+/// It has no reference into an old node, since it is read while these are freed one after the
+/// other.
 pub(crate) struct LevelEdit {
-    /// The nodes replaced, neighbours from left to right.
+    /// The nodes replaced, siblings from left to right.
     pub(crate) old: [Option<Node>; 2],
     /// The first item replaced, counted over all old nodes.
     pub(crate) at: usize,
-    /// How many are replaced; by the new nodes of the level below, or in leaves by the new value.
+    /// How many items are replaced: by the new nodes of the level below, or in leaves by the new
+    /// value.
     pub(crate) removed: usize,
-    /// The nodes that take their place.
+    /// The nodes that replace them.
     pub(crate) new: [Option<Node>; 2],
 }
 
 impl LevelEdit {
+    /// Replaces `old` by `new`, and its child at `at` by the new nodes of the level below.
     pub(crate) fn one(old: Node, at: usize, new: Node) -> Self {
         LevelEdit { old: [Some(old), None], at, removed: 1, new: [Some(new), None] }
     }
@@ -142,7 +55,35 @@ impl LevelEdit {
     }
 }
 
-/// The child that a node is.
+/// An edit that is prepared.
+pub(crate) struct Edit<'e, B> {
+    /// The slot at which it is published.
+    pub(crate) anchor: SlotRef<'e>,
+    /// The levels from the leaves up.
+    pub(crate) levels: &'e [LevelEdit],
+    /// The value inserted.
+    pub(crate) value: Option<B>,
+    /// What the first value removed must be; any, if `None`.
+    pub(crate) expected: Option<B>,
+}
+
+/// The replacement of one leaf by another.
+pub(crate) struct LeafEdit<'e, 'n, B> {
+    /// The slot at which it is published.
+    pub(crate) anchor: SlotRef<'e>,
+    pub(crate) old: &'e NodeRef<'n>,
+    pub(crate) new: Node,
+    pub(crate) new_info: Info,
+    /// The position of the first value removed or inserted.
+    pub(crate) at: usize,
+    pub(crate) removed: usize,
+    /// The value inserted.
+    pub(crate) value: Option<B>,
+    /// What the first value removed must be; any, if `None`.
+    pub(crate) expected: Option<B>,
+}
+
+/// Returns the child that a node is.
 ///
 /// # Safety
 /// The node is live (N1).
@@ -152,52 +93,54 @@ unsafe fn child(node: Node) -> Child {
     if unsafe { node.info() }.is_leaf() { Child::Leaf(node) } else { Child::Inner(node) }
 }
 
-/// Locks the slot, which led to the first of the old nodes, and all of these, unless one is obsolete. Those that are not hang where they were
-/// found: a slot of a node that is part of the tree gets another child only when the one it leads to becomes obsolete (C1).
+/// Locks the slot, which led to the first of the old nodes, and all of these.
+///
+/// Fails with a conflict if one is obsolete. Nodes that are not obsolete are where they were found:
+/// a slot of a current node gets another child only when the one it leads to becomes obsolete (C1).
 ///
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
-unsafe fn hold<M: Mode>(
+unsafe fn lock_all<M: Mode>(
     mode: M,
     anchor: SlotRef<'_>,
     olds: impl Iterator<Item = Node> + Clone,
-) -> Result<(), Stop> {
+) -> Result<(), EditError> {
     // SAFETY: (N1) by the caller: old nodes are live.
     let was = olds.clone().next().map_or(Child::Empty, |node| unsafe { child(node) });
-    if !mode.lock(anchor, was) {
-        return Err(Stop::Conflict);
+    if !mode.lock_slot(anchor, was) {
+        return Err(EditError::Conflict);
     }
-    debug_assert!(anchor.slot.load() == was, "a node has one slot for life");
+    debug_assert!(anchor.slot.load() == was, "a locked slot leads to another child");
     for (locked, node) in olds.clone().enumerate() {
         // SAFETY: (N1) as above.
         unsafe {
-            if !mode.lock_old(node) {
-                let_go(mode, anchor, was, olds.take(locked));
-                return Err(Stop::Conflict);
+            if !mode.lock_node(node) {
+                unlock_all(mode, anchor, was, olds.take(locked));
+                return Err(EditError::Conflict);
             }
         }
     }
     Ok(())
 }
 
-/// Unlocks what [`hold`] locked.
+/// Unlocks what [`lock_all`] locked.
 ///
 /// # Safety
 /// As for [`commit`].
 #[cold]
-unsafe fn let_go<M: Mode>(
+unsafe fn unlock_all<M: Mode>(
     mode: M,
     anchor: SlotRef<'_>,
     was: Child,
     olds: impl Iterator<Item = Node>,
 ) {
     // SAFETY: (N1) by the caller.
-    olds.for_each(|node| unsafe { mode.unlock_old(node) });
+    olds.for_each(|node| unsafe { mode.unlock_node(node) });
     anchor.slot.store(was);
 }
 
-/// Publishes what takes the place of the nodes held, and gives these back.
+/// Publishes `new` in the place of the old nodes, which are locked, and frees these.
 ///
 /// # Safety
 /// As for [`commit`]; and the new nodes are complete.
@@ -211,19 +154,19 @@ unsafe fn publish<B: Bits, M: Mode>(
 ) {
     anchor.slot.store(new);
     cover!(Published);
-    // SAFETY: (N1) by the caller. (N2) No slot reached from the root leads to the old nodes any more.
+    // SAFETY: (N1) by the caller. (N2) No slot reached from the root leads to the old nodes any
+    // more.
     unsafe {
         for node in olds.clone() {
-            mode.retire(node);
+            mode.mark_obsolete(node);
         }
         for node in olds {
-            mode.give_back::<B>(usage, node);
+            mode.free::<B>(usage, node);
         }
     }
 }
 
-/// Puts a leaf in the place of another: with one more value, `put`, at `at`, or without `removed` of them. Gives the first value that goes,
-/// which must be the one expected.
+/// Replaces a leaf by one with another value or with fewer values. Returns the first value removed.
 ///
 /// # Safety
 /// As for [`commit`].
@@ -231,33 +174,32 @@ unsafe fn publish<B: Bits, M: Mode>(
 pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
-    anchor: SlotRef<'_>,
-    leaf: &NodeRef<'_>,
-    (at, removed): (usize, usize),
-    (put, expected): (Option<B>, Option<B>),
-    (new, info): (Node, Info),
-) -> Result<Option<B>, Stop> {
-    let (old, n, behind) = (leaf.node, leaf.count(), at + usize::from(put.is_some()));
+    edit: LeafEdit<'_, '_, B>,
+) -> Result<Option<B>, EditError> {
+    let LeafEdit { anchor, old: leaf, new, new_info, at, removed, value, expected } = edit;
+    let (old, n, after) = (leaf.node, leaf.count(), at + usize::from(value.is_some()));
     let olds = std::iter::once(old);
-    // SAFETY: (N1, C3, N4, N6) by the caller: the old leaf stands still, the new one is ours alone, and places are below their counts.
+    // SAFETY: (N1, C3, N4, N6) by the caller: the old leaf stands still, the new one is ours alone,
+    // and positions are below their counts.
     unsafe {
-        hold(mode, anchor, olds.clone())?;
+        lock_all(mode, anchor, olds.clone())?;
         let replaced = (removed > 0).then(|| old.value(leaf.info, at));
         if expected.is_some() && replaced != expected {
-            let_go(mode, anchor, anchor.slot.load(), olds);
-            return Err(Stop::Conflict);
+            unlock_all(mode, anchor, anchor.slot.load(), olds);
+            return Err(EditError::Conflict);
         }
-        Node::copy_values::<B>(old, leaf.info, 0, new, info, 0, at);
-        if let Some(value) = put {
-            new.set_value(info, at, value);
+        Node::copy_values::<B>(old, leaf.info, 0, new, new_info, 0, at);
+        if let Some(value) = value {
+            new.set_value(new_info, at, value);
         }
-        Node::copy_values::<B>(old, leaf.info, at + removed, new, info, behind, n - at - removed);
+        let left = n - at - removed;
+        Node::copy_values::<B>(old, leaf.info, at + removed, new, new_info, after, left);
         publish::<B, M>(mode, usage, anchor, olds, Child::Leaf(new));
         Ok(replaced)
     }
 }
 
-/// Puts an inner node of the same keys in the place of another.
+/// Replaces an inner node by one of the same keys.
 ///
 /// # Safety
 /// As for [`commit`].
@@ -267,11 +209,11 @@ pub(crate) unsafe fn replace_inner<B: Bits, M: Mode>(
     anchor: SlotRef<'_>,
     inner: &NodeRef<'_>,
     new: Node,
-) -> Result<(), Stop> {
+) -> Result<(), EditError> {
     let olds = std::iter::once(inner.node);
     // SAFETY: (N1, C3, N4) by the caller: the old node stands still, and the new one is ours alone.
     unsafe {
-        hold(mode, anchor, olds.clone())?;
+        lock_all(mode, anchor, olds.clone())?;
         let to = NodeRef::new(new);
         (0..=inner.count()).for_each(|i| to.slot(i).store(inner.slot(i).load()));
         publish::<B, M>(mode, usage, anchor, olds, Child::Inner(new));
@@ -279,75 +221,71 @@ pub(crate) unsafe fn replace_inner<B: Bits, M: Mode>(
     }
 }
 
-/// Commits a change whose steps are in order from the leaves up, `value` being the new value. Gives the first value that goes, which must
-/// be the one expected.
+/// Commits an edit. Returns the first value removed.
 ///
 /// In a tree with one owner it always succeeds.
 ///
 /// # Safety
-/// The mode's: with `Alone` the tree is borrowed for writing, shared the thread is pinned since it read the first of these nodes (N1,
-/// R1). The new nodes are written but for their slots or values, have as many as the plan leaves them, and are nobody else's (N4).
+/// The mode's: with `Exclusive` the tree is borrowed for writing; in a shared tree the thread is
+/// pinned since it read the first of these nodes (N1, R1). The new nodes are ours alone (N4),
+/// written except for their slots or values, and have as many of these as the edit leaves them.
 pub(crate) unsafe fn commit<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
-    anchor: SlotRef<'_>,
-    steps: &[LevelEdit],
-    value: Option<B>,
-    expected: Option<B>,
-) -> Result<Option<B>, Stop> {
-    let olds = steps.iter().rev().flat_map(LevelEdit::olds);
-    // SAFETY: (N1, C3, N4) by the caller: the old nodes stand still, and the new ones are ours alone.
+    edit: Edit<'_, B>,
+) -> Result<Option<B>, EditError> {
+    let Edit { anchor, levels, value, expected } = edit;
+    let olds = levels.iter().rev().flat_map(LevelEdit::olds);
+    // SAFETY: (N1, C3, N4) by the caller: the old nodes stand still, and the new ones are ours
+    // alone.
     unsafe {
-        hold(mode, anchor, olds.clone())?;
-        let replaced = steps.first().and_then(|step| replaced::<B>(step));
+        lock_all(mode, anchor, olds.clone())?;
+        let replaced = levels.first().and_then(|leaves| replaced::<B>(leaves));
         if expected.is_some() && replaced != expected {
-            let_go(mode, anchor, anchor.slot.load(), olds);
-            return Err(Stop::Conflict);
+            unlock_all(mode, anchor, anchor.slot.load(), olds);
+            return Err(EditError::Conflict);
         }
         let mut below: Option<&LevelEdit> = None;
-        for step in steps {
+        for level in levels {
             match below {
-                None => move_values(step, value),
-                Some(below) => move_children(step, below),
+                None => move_values(level, value),
+                Some(below) => move_children(level, below),
             }
-            below = Some(step);
+            below = Some(level);
         }
-        let new = steps
+        let new = levels
             .iter()
             .rev()
-            .find_map(|step| step.new[0])
+            .find_map(|level| level.new[0])
             .map_or(Child::Empty, |node| child(node));
         publish::<B, M>(mode, usage, anchor, olds, new);
         Ok(replaced)
     }
 }
 
-/// [`commit`] for nodes that `made` frees unless they are published.
+/// Commits an edit whose new nodes are in `new`, as [`commit`] does.
 ///
 /// # Safety
 /// As for [`commit`].
 pub(crate) unsafe fn commit_new<B: Bits, M: Mode>(
     mode: M,
-    made: &mut NewNodes<'_, B>,
-    anchor: SlotRef<'_>,
-    steps: &[LevelEdit],
-    value: Option<B>,
-    expected: Option<B>,
-) -> Result<Option<B>, Stop> {
+    new: &mut NewNodes<'_, B>,
+    edit: Edit<'_, B>,
+) -> Result<Option<B>, EditError> {
     // SAFETY: (N1, N4, R1) by the caller.
-    let old = unsafe { commit(mode, made.usage, anchor, steps, value, expected) }?;
-    made.publish();
+    let old = unsafe { commit(mode, new.usage, edit) }?;
+    new.publish();
     Ok(old)
 }
 
-/// The first value that goes.
+/// Returns the first value that the edit of the leaves removes.
 ///
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
-unsafe fn replaced<B: Bits>(step: &LevelEdit) -> Option<B> {
-    let mut at = step.at;
-    for node in step.olds().filter(|_| step.removed > 0) {
+unsafe fn replaced<B: Bits>(leaves: &LevelEdit) -> Option<B> {
+    let mut at = leaves.at;
+    for node in leaves.olds().filter(|_| leaves.removed > 0) {
         // SAFETY: (N1, N5) by the caller; the index is below the leaf's count.
         unsafe {
             let info = node.info();
@@ -360,21 +298,21 @@ unsafe fn replaced<B: Bits>(step: &LevelEdit) -> Option<B> {
     None
 }
 
-/// Hands out places in the new nodes, from the first to the last.
-struct Places<'s> {
+/// The positions of the new nodes, from the first to the last.
+struct Positions<'s> {
     nodes: std::slice::Iter<'s, Option<Node>>,
     node: Option<Node>,
     next: usize,
-    room: usize,
+    left: usize,
 }
 
-impl<'s> Places<'s> {
+impl<'s> Positions<'s> {
     #[inline(always)]
     fn new(nodes: &'s [Option<Node>]) -> Self {
-        Places { nodes: nodes.iter(), node: None, next: 0, room: 0 }
+        Positions { nodes: nodes.iter(), node: None, next: 0, left: 0 }
     }
 
-    /// The next place, and how many there are from it on, `wanted` at most.
+    /// Returns the next position, and how many there are from it on in its node, at most `wanted`.
     ///
     /// # Safety
     /// The nodes are live (N1).
@@ -384,43 +322,43 @@ impl<'s> Places<'s> {
         wanted: usize,
         items: impl Fn(Node) -> usize,
     ) -> Option<(Node, usize, usize)> {
-        while self.room == 0 {
+        while self.left == 0 {
             let node = (*self.nodes.next()?)?;
-            (self.node, self.next, self.room) = (Some(node), 0, items(node));
+            (self.node, self.next, self.left) = (Some(node), 0, items(node));
         }
-        let n = wanted.min(self.room);
-        let place = (self.node?, self.next, n);
+        let n = wanted.min(self.left);
+        let position = (self.node?, self.next, n);
         self.next += n;
-        self.room -= n;
-        Some(place)
+        self.left -= n;
+        Some(position)
     }
 }
 
-/// Moves the items of the old nodes to the new ones, and puts others in the place of those that go.
+/// Moves the items of the old nodes to the new ones, and puts others in the place of those removed.
 ///
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
 unsafe fn splice(
-    step: &LevelEdit,
+    level: &LevelEdit,
     put: usize,
     items: impl Fn(Node) -> usize + Copy,
     mut copy: impl FnMut(Node, usize, Node, usize, usize),
     mut put_at: impl FnMut(usize, Node, usize),
 ) {
-    let mut places = Places::new(&step.new);
-    let mut put_all = |places: &mut Places<'_>| {
+    let mut positions = Positions::new(&level.new);
+    let mut put_all = |positions: &mut Positions<'_>| {
         for i in 0..put {
             // SAFETY: (N1) by the caller.
-            if let Some((node, at, _)) = unsafe { places.take(1, items) } {
+            if let Some((node, at, _)) = unsafe { positions.take(1, items) } {
                 put_at(i, node, at);
             }
         }
     };
-    // Items before those that go, and how many of these are still to be passed over.
-    let (mut before, mut removed) = (step.at, step.removed);
+    // Items before those removed, and how many of these are still to be passed over.
+    let (mut before, mut removed) = (level.at, level.removed);
     let mut is_put = false;
-    for from in step.olds() {
+    for from in level.olds() {
         let (mut i, n) = (0, items(from));
         loop {
             if is_put {
@@ -434,7 +372,7 @@ unsafe fn splice(
             let stop = if is_put { n } else { n.min(i + before) };
             while i < stop {
                 // SAFETY: (N1) by the caller.
-                let Some((to, at, many)) = (unsafe { places.take(stop - i, items) }) else {
+                let Some((to, at, many)) = (unsafe { positions.take(stop - i, items) }) else {
                     return;
                 };
                 copy(from, i, to, at, many);
@@ -442,24 +380,27 @@ unsafe fn splice(
                 before = before.saturating_sub(many);
             }
             if before == 0 && !is_put {
-                put_all(&mut places);
+                put_all(&mut positions);
                 is_put = true;
             }
         }
     }
     if !is_put {
-        put_all(&mut places);
+        put_all(&mut positions);
     }
 }
 
+/// Moves the values of leaves, and `value` to its position.
+///
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
-unsafe fn move_values<B: Bits>(step: &LevelEdit, value: Option<B>) {
-    // SAFETY: (N1, C3, N4, N6) by the caller: the old leaves stand still, the new ones are ours alone, and places are below their counts.
+unsafe fn move_values<B: Bits>(leaves: &LevelEdit, value: Option<B>) {
+    // SAFETY: (N1, C3, N4, N6) by the caller: the old leaves stand still, the new ones are ours
+    // alone, and positions are below their counts.
     unsafe {
         splice(
-            step,
+            leaves,
             usize::from(value.is_some()),
             |node| node.info().count(),
             |from, i, to, j, n| Node::copy_values::<B>(from, from.info(), i, to, to.info(), j, n),
@@ -472,13 +413,15 @@ unsafe fn move_values<B: Bits>(step: &LevelEdit, value: Option<B>) {
     }
 }
 
+/// Moves the children of inner nodes, and the new nodes of the level below to their positions.
+///
 /// # Safety
 /// As for [`commit`].
-unsafe fn move_children(step: &LevelEdit, below: &LevelEdit) {
+unsafe fn move_children(level: &LevelEdit, below: &LevelEdit) {
     // SAFETY: (N1, C3, N4) by the caller, as for values.
     unsafe {
         splice(
-            step,
+            level,
             below.news().count(),
             |node| node.info().count() + 1,
             |from, i, to, j, n| {

@@ -1,94 +1,52 @@
-//! A run: neighbouring keys written out in full, the form in which nodes are split, merged and built.
+//! Decoded keys: sorted keys as whole strings, the form in which nodes are split, merged and built.
 //!
-//! Every buffer is reserved before it is filled, so that only making a run can fail, not using it.
+//! Every buffer is reserved before it is filled, so only making decoded keys can fail, not using
+//! them.
 
-use crate::tree::edit::path::copy;
+use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
-use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node, Usage};
+use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node};
 use crate::tree::node::simd;
 use crate::value::Bits;
 use std::collections::TryReserveError;
+use std::ops::Range;
 
-/// Nodes made by an operation that may still fail: freed when dropped, unless the operation keeps them.
-pub(crate) struct NewNodes<'u, B: Bits> {
-    pub(crate) usage: &'u mut Usage,
-    nodes: Vec<Node>,
-    _bits: std::marker::PhantomData<B>,
+/// Bytes of imbalance that one byte less of separator is worth.
+const IMBALANCE_PER_SEPARATOR_BYTE: usize = 8;
+
+/// Where to split a node that is too large.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// Into halves, for keys that come in any order.
+    Middle,
+    /// As far right as the left part may go, in bytes, for keys that come in ascending order.
+    Right(usize),
 }
 
-impl<'u, B: Bits> NewNodes<'u, B> {
-    /// Room to note `nodes` nodes.
-    pub(crate) fn new(usage: &'u mut Usage, nodes: usize) -> Result<Self, TryReserveError> {
-        let mut list = Vec::new();
-        list.try_reserve_exact(nodes)?;
-        Ok(NewNodes { usage, nodes: list, _bits: std::marker::PhantomData })
-    }
-
-    pub(crate) fn alloc(&mut self, info: Info) -> Result<Node, Failed> {
-        let node = self.usage.alloc::<B>(info).ok_or(Failed(info.size::<B>()))?;
-        self.nodes.push(node);
-        Ok(node)
-    }
-
-    /// Notes a node that was made elsewhere; there is room to.
-    pub(crate) fn note(&mut self, node: Node) {
-        self.nodes.push(node);
-    }
-
-    /// The nodes are published: they stay.
-    pub(crate) fn publish(&mut self) {
-        self.nodes.clear();
-    }
-}
-
-impl<B: Bits> Drop for NewNodes<'_, B> {
-    fn drop(&mut self) {
-        for node in self.nodes.drain(..) {
-            // SAFETY: (N2) the nodes were never published.
-            unsafe { self.usage.free::<B>(node) };
-        }
-    }
-}
-
-/// An allocation of this many bytes failed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Failed(pub(crate) usize);
-
-impl From<TryReserveError> for Failed {
-    fn from(_: TryReserveError) -> Failed {
-        // The error does not say how much was asked for.
-        Failed(0)
-    }
-}
-
-impl From<Failed> for crate::InsertError {
-    fn from(failed: Failed) -> Self {
-        crate::InsertError::OutOfMemory { bytes: failed.0 }
-    }
-}
-
-/// Sorted keys that nodes are to be made of.
-pub(crate) trait Sequence {
+/// Sorted keys that nodes are made of.
+pub(crate) trait SortedKeys {
     fn len(&self) -> usize;
 
-    /// Tells of each key how many bytes it shares with the one before, 0 for the first, and how many follow.
+    /// Calls `each` for each key with the number of bytes it shares with the one before, 0 for the
+    /// first, and the number of bytes that follow these.
     fn for_each(&self, each: impl FnMut(usize, usize));
 
-    /// The shortest separator before key `i`, `i > 0` (Bayer and Unterauer, "Prefix B-trees", 1977).
+    /// Returns the shortest separator before key `i`, `i > 0` (Bayer and Unterauer, "Prefix
+    /// B-trees", 1977).
     fn separator(&self, i: usize) -> Result<Vec<u8>, Failed>;
 
-    /// A node of the keys `from..to` less their first `strip` bytes, its values or slots still to be written. `None`: this kind of sequence
-    /// cannot make it.
+    /// Makes a node of some of the keys less their first `strip` bytes. Its values or slots are
+    /// still to be written. Returns `None` if these keys are of a form that cannot make it.
     fn node<B: Bits>(
         &self,
         kind: Kind,
-        made: &mut NewNodes<'_, B>,
-        from: usize,
-        to: usize,
+        pending: &mut NewNodes<'_, B>,
+        keys: Range<usize>,
         strip: usize,
     ) -> Result<Option<Node>, Failed>;
 
-    /// Bytes of a node of all keys that strips so many of each, items of `size` bytes.
+    /// Returns the bytes of a node of all keys that strips `strip` bytes of each, with items of
+    /// `size` bytes.
     fn cost(&self, strip: usize, size: usize) -> usize {
         let (mut cost, mut shared) = (HEADER, strip);
         self.for_each(|_, suffix| {
@@ -98,22 +56,23 @@ pub(crate) trait Sequence {
         cost
     }
 
-    /// Where to cut: before one of the keys `from..to`.
+    /// Returns where to split: before one of the keys `among`.
     ///
-    /// Of cuts about as good, the one with the shortest separator is best: the neighbours share least, so the nodes beside it strip more.
-    /// In an inner node the separator is the key itself.
-    fn cut(&self, kind: Kind, from: usize, to: usize, size: usize, split: Split) -> usize {
+    /// Of positions about as good, the one with the shortest separator is best: the keys on its two
+    /// sides share least, so the nodes on either side strip more. In an inner node the separator is
+    /// the key itself.
+    fn split_index(&self, kind: Kind, among: Range<usize>, size: usize, split: Split) -> usize {
         let total = self.cost(0, size);
-        let (mut best, mut best_off, mut left, mut i) = (from, usize::MAX, HEADER, 0);
+        let (mut best, mut best_off, mut left, mut i) = (among.start, usize::MAX, HEADER, 0);
         self.for_each(|lcp, suffix| {
-            if (from..to).contains(&i) {
+            if among.contains(&i) {
                 let off = match split {
                     Split::Middle => left.abs_diff(total - left),
                     Split::Right(limit) if left <= limit => total - left,
                     Split::Right(_) => usize::MAX / 2,
                 };
-                let off =
-                    off + SEPARATOR_WEIGHT * if kind == Kind::Leaf { lcp } else { lcp + suffix };
+                let separator = if kind == Kind::Leaf { lcp } else { lcp + suffix };
+                let off = off + IMBALANCE_PER_SEPARATOR_BYTE * separator;
                 if off < best_off {
                     (best, best_off) = (i, off);
                 }
@@ -125,21 +84,21 @@ pub(crate) trait Sequence {
     }
 }
 
-/// Bytes that a key with this suffix takes in a node, its item of `size` bytes.
+/// Returns the bytes that a key with this suffix takes in a node, with its item of `size` bytes.
 #[inline(always)]
 fn entry_cost(suffix: usize, size: usize) -> usize {
     2 + size + suffix.max(1)
 }
 
-/// Sorted keys, whole, each with a value or, where they are separators, the child behind it.
+/// Sorted whole keys, each with its value or, where they are separators, the child after it.
 pub(crate) struct DecodedKeys<T> {
     /// The keys, one after the other.
     bytes: Vec<u8>,
-    entries: Vec<Entry<T>>,
+    entries: Vec<DecodedEntry<T>>,
 }
 
 #[derive(Clone, Copy)]
-struct Entry<T> {
+struct DecodedEntry<T> {
     /// Where the key ends in `bytes`.
     end: usize,
     /// Bytes shared with the key before.
@@ -152,17 +111,13 @@ impl<T: Copy> DecodedKeys<T> {
         DecodedKeys { bytes: Vec::new(), entries: Vec::new() }
     }
 
-    /// Makes room for `keys` more keys of `bytes` bytes in all.
+    /// Reserves room for `keys` more keys of `bytes` bytes in all.
     pub(crate) fn reserve(&mut self, keys: usize, bytes: usize) -> Result<(), TryReserveError> {
         self.entries.try_reserve(keys)?;
         self.bytes.try_reserve(bytes)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Key `i`.
+    /// Returns key `i`.
     #[inline]
     pub(crate) fn key(&self, i: usize) -> &[u8] {
         &self.bytes[self.start(i)..self.entries[i].end]
@@ -188,29 +143,24 @@ impl<T: Copy> DecodedKeys<T> {
         self.entries[i].item
     }
 
-    /// The shortest separator before key `i`, `i > 0` (Bayer and Unterauer, "Prefix B-trees", 1977).
-    pub(crate) fn separator(&self, i: usize) -> &[u8] {
-        &self.key(i)[..self.lcp(i) + 1]
-    }
-
-    /// Appends a key that shares `lcp` bytes with the last one; there is room for it.
+    /// Appends a key that shares `lcp` bytes with the last one. There is room for it.
     #[inline]
     pub(crate) fn push(&mut self, lcp: usize, key: &[u8], item: T) {
         self.bytes.extend_from_slice(key);
-        self.entries.push(Entry { end: self.bytes.len(), lcp, item });
+        self.entries.push(DecodedEntry { end: self.bytes.len(), lcp, item });
     }
 
     /// Inserts a key before key `i`.
     pub(crate) fn insert(&mut self, i: usize, key: &[u8], item: T) -> Result<(), TryReserveError> {
         self.reserve(1, key.len())?;
         let start = self.start(i);
-        let shared = |run: &Self, j: usize| simd::common_prefix(run.key(j), key);
+        let shared = |keys: &Self, j: usize| simd::common_prefix(keys.key(j), key);
         if i < self.len() {
             self.entries[i].lcp = shared(self, i);
         }
         let lcp = if i > 0 { shared(self, i - 1) } else { 0 };
         self.bytes.splice(start..start, key.iter().copied());
-        self.entries.insert(i, Entry { end: start, lcp, item });
+        self.entries.insert(i, DecodedEntry { end: start, lcp, item });
         for entry in &mut self.entries[i..] {
             entry.end += key.len();
         }
@@ -225,8 +175,8 @@ impl<T: Copy> DecodedKeys<T> {
         self.drain(from, to);
     }
 
-    /// Forgets the keys before `to`; the first one left is the first of all.
-    pub(crate) fn forget(&mut self, to: usize) {
+    /// Removes the keys before `to`. The first one left becomes the first of all.
+    pub(crate) fn remove_first(&mut self, to: usize) {
         self.drain(0, to);
         if let Some(first) = self.entries.first_mut() {
             first.lcp = 0;
@@ -242,76 +192,22 @@ impl<T: Copy> DecodedKeys<T> {
         }
     }
 
-    /// Appends the keys of a node, the bytes it strips, `stripped`, put back, with their items, and `extra` among them.
-    pub(crate) fn append(
-        &mut self,
-        keys: &NodeRef<'_>,
-        stripped: &[u8],
-        item: impl Fn(usize) -> T,
-        extra: Option<(Gap, &[u8], T)>,
-    ) -> Result<(), TryReserveError> {
-        debug_assert_eq!(stripped.len(), keys.strip());
-        let strip = stripped.len();
-        let (mut offset, mut room) = (0, extra.map_or(0, |(_, key, _)| strip + key.len()));
-        for i in 0..keys.count() {
-            let entry = keys.entry(i, offset);
-            offset += entry.rest.len();
-            room += strip + entry.lcp + usize::from(entry.first.is_some()) + entry.rest.len();
-        }
-        self.reserve(keys.count() + usize::from(extra.is_some()), room)?;
-        let begin = self.len();
-        let mut previous = None; // where the node's previous key begins in `bytes`
-        offset = 0;
-        for i in 0..=keys.count() {
-            let before = extra.filter(|(gap, ..)| gap.at == i);
-            if let Some((gap, key, item)) = before {
-                self.bytes.extend_from_slice(stripped);
-                self.push(if previous.is_some() { strip + gap.lcp } else { 0 }, key, item);
-            }
-            if i == keys.count() {
-                break;
-            }
-            let entry = keys.entry(i, offset);
-            offset += entry.rest.len();
-            let start = self.bytes.len();
-            match previous {
-                None => self.bytes.extend_from_slice(stripped),
-                Some(at) => self.bytes.extend_from_within(at..at + strip + entry.lcp),
-            }
-            self.bytes.extend(entry.first);
-            let lcp = match before {
-                Some((gap, ..)) => strip + gap.next,
-                None if previous.is_some() => strip + entry.lcp,
-                None => 0,
-            };
-            self.push(lcp, entry.rest, item(i));
-            previous = Some(start);
-        }
-        if begin > 0 && begin < self.len() {
-            self.entries[begin].lcp = simd::common_prefix(self.key(begin - 1), self.key(begin));
-        }
-        Ok(())
-    }
-
-    /// Bytes that key `i` takes in a node that stores it from byte `shared` on, items of `size` bytes.
+    /// Returns the bytes that key `i` takes in a node that stores it from byte `shared` on, with
+    /// items of `size` bytes.
     #[inline]
     pub(crate) fn entry_cost(&self, i: usize, shared: usize, size: usize) -> usize {
         entry_cost(self.key_len(i) - shared, size)
     }
 
-    /// Bytes of a node with the keys `from..to`, items of `size` bytes.
-    pub(crate) fn cost(&self, from: usize, to: usize, strip: usize, size: usize) -> usize {
-        HEADER
-            + (from..to)
-                .map(|i| self.entry_cost(i, if i == from { strip } else { self.lcp(i) }, size))
-                .sum::<usize>()
-    }
-
-    /// Shape of a node with the keys `from..to` less their first `strip` bytes. Several keys near the limit may be too large for one node.
-    fn shape(&self, kind: Kind, from: usize, to: usize, strip: usize) -> Result<Info, Failed> {
+    /// Returns the shape of a node of some of the keys less their first `strip` bytes.
+    ///
+    /// # Errors
+    /// Several keys near the length limit may be too large for one node.
+    fn shape(&self, kind: Kind, keys: Range<usize>, strip: usize) -> Result<Info, Failed> {
+        let Range { start, end } = keys;
         let (mut rest, mut wide) = (0, strip > Info::NARROW_STRIP);
-        for i in from..to {
-            let lcp = if i == from { 0 } else { self.lcp(i) - strip };
+        for i in start..end {
+            let lcp = if i == start { 0 } else { self.lcp(i) - strip };
             let len = (self.key_len(i) - strip - lcp).saturating_sub(1);
             wide |= lcp > NARROW_LCP || len > NARROW_LEN;
             rest += len;
@@ -319,47 +215,41 @@ impl<T: Copy> DecodedKeys<T> {
         if u32::try_from(rest).is_err() {
             return Err(Failed(rest));
         }
-        let empty_first = from < to && self.key_len(from) == strip;
+        let (n, empty_first) = (end - start, start < end && self.key_len(start) == strip);
         Ok(if wide || rest > 0xFFFF {
             cover!(Wide);
             if kind == Kind::Inner {
                 cover!(WideInner);
             }
-            Info::wide(kind, to - from, rest, empty_first)
+            Info::wide(kind, n, rest, empty_first)
         } else {
-            Info::narrow(kind, to - from, to - from, rest, strip, empty_first)
+            Info::narrow(kind, n, n, rest, strip, empty_first)
         })
     }
 
-    /// A node of the keys `from..to` less their first `strip` bytes. Its values or slots are still to be written.
+    /// Makes a node of some of the keys less their first `strip` bytes. Its values or slots are
+    /// still to be written.
     pub(crate) fn node<B: Bits>(
         &self,
         kind: Kind,
-        made: &mut NewNodes<'_, B>,
-        from: usize,
-        to: usize,
+        pending: &mut NewNodes<'_, B>,
+        keys: Range<usize>,
         strip: usize,
     ) -> Result<Node, Failed> {
-        let info = self.shape(kind, from, to, strip)?;
-        let node = made.alloc(info)?;
-        // SAFETY: (N4, N6) the node is ours alone, of the size `info` says.
-        unsafe { self.write(node, info, from, to, strip) };
+        let info = self.shape(kind, keys.clone(), strip)?;
+        let node = pending.alloc(info)?;
+        // SAFETY: (N4, N6) the node is ours alone, and has the shape of these keys.
+        unsafe { self.write(node, info, keys, strip) };
         Ok(node)
     }
 
-    /// Writes the keys `from..to` less their first `strip` bytes into a node that has room for them.
+    /// Writes some of the keys less their first `strip` bytes into a node.
     ///
     /// # Safety
-    /// The node is ours alone (N4), and `info` its shape, with capacity for these keys.
-    pub(crate) unsafe fn write(
-        &self,
-        node: Node,
-        info: Info,
-        from: usize,
-        to: usize,
-        strip: usize,
-    ) {
-        let n = info.capacity();
+    /// The node is ours alone (N4), and `info` its shape, with capacity for exactly these keys
+    /// (N6).
+    unsafe fn write(&self, node: Node, info: Info, keys: Range<usize>, strip: usize) {
+        let (n, start) = (info.capacity(), keys.start);
         // SAFETY: (N4, N6) by the caller; the offsets follow the payload's layout for `info`.
         unsafe {
             let payload = node.payload_mut(info);
@@ -370,11 +260,11 @@ impl<T: Copy> DecodedKeys<T> {
                 word(0, strip);
             }
             let mut rest = payload.add(if info.is_wide() { 4 + 9 * n } else { 3 * n });
-            for i in from..to {
-                let lcp = if i == from { 0 } else { self.lcp(i) - strip };
+            for i in keys {
+                let lcp = if i == start { 0 } else { self.lcp(i) - strip };
                 let suffix = &self.key(i)[strip + lcp..];
                 let (&first, tail) = suffix.split_first().unwrap_or((&0, &[]));
-                let j = i - from;
+                let j = i - start;
                 if info.is_wide() {
                     word(1 + j, lcp);
                     word(1 + n + j, tail.len());
@@ -391,7 +281,7 @@ impl<T: Copy> DecodedKeys<T> {
     }
 }
 
-impl Sequence for DecodedKeys<()> {
+impl<T: Copy> SortedKeys for DecodedKeys<T> {
     fn len(&self) -> usize {
         self.entries.len()
     }
@@ -401,79 +291,112 @@ impl Sequence for DecodedKeys<()> {
     }
 
     fn separator(&self, i: usize) -> Result<Vec<u8>, Failed> {
-        copy(self.separator(i))
+        try_copy(&self.key(i)[..self.lcp(i) + 1])
     }
 
     fn node<B: Bits>(
         &self,
         kind: Kind,
-        made: &mut NewNodes<'_, B>,
-        from: usize,
-        to: usize,
+        pending: &mut NewNodes<'_, B>,
+        keys: Range<usize>,
         strip: usize,
     ) -> Result<Option<Node>, Failed> {
-        self.node(kind, made, from, to, strip).map(Some)
+        self.node(kind, pending, keys, strip).map(Some)
+    }
+}
+
+impl DecodedKeys<()> {
+    /// Appends the keys of a node, and among them `extra`, a key less the bytes that the node
+    /// strips. These are `stripped`.
+    pub(crate) fn append(
+        &mut self,
+        keys: &NodeRef<'_>,
+        stripped: &[u8],
+        extra: Option<(Gap, &[u8])>,
+    ) -> Result<(), TryReserveError> {
+        debug_assert_eq!(stripped.len(), keys.strip());
+        let strip = stripped.len();
+        let (mut offset, mut room) = (0, extra.map_or(0, |(_, key)| strip + key.len()));
+        for i in 0..keys.count() {
+            let entry = keys.entry(i, offset);
+            offset += entry.rest.len();
+            room += strip + entry.lcp + usize::from(entry.first.is_some()) + entry.rest.len();
+        }
+        self.reserve(keys.count() + usize::from(extra.is_some()), room)?;
+        let begin = self.len();
+        let mut previous = None; // where the node's previous key begins in `bytes`
+        offset = 0;
+        for i in 0..=keys.count() {
+            let before = extra.filter(|(gap, _)| gap.at == i);
+            if let Some((gap, key)) = before {
+                self.bytes.extend_from_slice(stripped);
+                self.push(if previous.is_some() { strip + gap.lcp } else { 0 }, key, ());
+            }
+            if i == keys.count() {
+                break;
+            }
+            let entry = keys.entry(i, offset);
+            offset += entry.rest.len();
+            let start = self.bytes.len();
+            match previous {
+                None => self.bytes.extend_from_slice(stripped),
+                Some(at) => self.bytes.extend_from_within(at..at + strip + entry.lcp),
+            }
+            self.bytes.extend(entry.first);
+            let lcp = match before {
+                Some((gap, _)) => strip + gap.next,
+                None if previous.is_some() => strip + entry.lcp,
+                None => 0,
+            };
+            self.push(lcp, entry.rest, ());
+            previous = Some(start);
+        }
+        if begin > 0 && begin < self.len() {
+            self.entries[begin].lcp = simd::common_prefix(self.key(begin - 1), self.key(begin));
+        }
+        Ok(())
     }
 }
 
 impl<B: Bits> DecodedKeys<B> {
-    /// A leaf of the keys `from..to` less their first `strip` bytes.
+    /// Makes a leaf of some of the keys less their first `strip` bytes, with their values.
     pub(crate) fn leaf(
         &self,
-        made: &mut NewNodes<'_, B>,
-        from: usize,
-        to: usize,
+        pending: &mut NewNodes<'_, B>,
+        keys: Range<usize>,
         strip: usize,
     ) -> Result<Node, Failed> {
-        let node = self.node(Kind::Leaf, made, from, to, strip)?;
+        let node = self.node(Kind::Leaf, pending, keys.clone(), strip)?;
         // SAFETY: (N4, N5, N6) the node is ours alone, and has these keys.
-        unsafe { self.write_values(node, node.info(), from, to) };
-        Ok(node)
-    }
-
-    /// Writes the values of the keys `from..to` into a leaf that has room for them.
-    ///
-    /// # Safety
-    /// The leaf is ours alone (N4), and `info` its shape.
-    pub(crate) unsafe fn write_values(&self, node: Node, info: Info, from: usize, to: usize) {
-        for i in from..to {
-            // SAFETY: (N4, N6) by the caller.
-            unsafe { node.set_value(info, i - from, self.item(i)) };
-        }
-    }
-}
-
-impl DecodedKeys<Child> {
-    /// An inner node of the separators `from..to` less their first `strip` bytes, the first child being `first`.
-    pub(crate) fn inner<B: Bits>(
-        &self,
-        made: &mut NewNodes<'_, B>,
-        first: Child,
-        from: usize,
-        to: usize,
-        strip: usize,
-    ) -> Result<Node, Failed> {
-        let node = self.node(Kind::Inner, made, from, to, strip)?;
-        // SAFETY: (N4, N6) the node is ours alone, and has these separators.
         unsafe {
             let info = node.info();
-            node.slot(info, 0).store(first);
-            for i in from..to {
-                node.slot(info, i - from + 1).store(self.item(i));
+            for (j, i) in keys.enumerate() {
+                node.set_value(info, j, self.item(i));
             }
         }
         Ok(node)
     }
 }
 
-/// Bytes of imbalance that one byte less of separator is worth.
-const SEPARATOR_WEIGHT: usize = 8;
-
-/// Where to cut a run that is too long.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Split {
-    /// Into halves, for keys that come in any order.
-    Middle,
-    /// As far right as the left part may go, in bytes, for keys that come in ascending order.
-    Right(usize),
+impl DecodedKeys<Child> {
+    /// Makes an inner node of some of the separators less their first `strip` bytes, with their
+    /// children. The first child is `first`.
+    pub(crate) fn inner<B: Bits>(
+        &self,
+        pending: &mut NewNodes<'_, B>,
+        first: Child,
+        keys: Range<usize>,
+        strip: usize,
+    ) -> Result<Node, Failed> {
+        let node = self.node(Kind::Inner, pending, keys.clone(), strip)?;
+        // SAFETY: (N4, N6) the node is ours alone, and has these separators.
+        unsafe {
+            let info = node.info();
+            node.slot(info, 0).store(first);
+            for (j, i) in keys.enumerate() {
+                node.slot(info, j + 1).store(self.item(i));
+            }
+        }
+        Ok(node)
+    }
 }

@@ -1,46 +1,68 @@
-//! Insertion: a new leaf in the old one's place; past the size limit two, and a separator for the node above.
+//! Insertion: a new leaf replaces the old one. Past the size limit two leaves do, and the node
+//! above gets a separator.
 
 use crate::InsertError;
-use crate::tree::edit::append::{APPENDS, Append};
-use crate::tree::edit::coded_run::Parts;
-use crate::tree::edit::commit::{Alone, LevelEdit, Mode, SlotRef, Stop, commit_new, replace_leaf};
-use crate::tree::edit::decoded::{DecodedKeys, Failed, NewNodes, Sequence, Split};
-use crate::tree::edit::path::{self, Fences, Level, copy, locate};
+use crate::tree::edit::append::Append;
+use crate::tree::edit::coded_run::CodedRun;
+use crate::tree::edit::commit::{Edit, LeafEdit, LevelEdit, commit_new, replace_leaf};
+use crate::tree::edit::decoded::{DecodedKeys, SortedKeys, Split};
+use crate::tree::edit::mode::{EditError, Exclusive, Expected, Mode, Outcome, Target, overwrite};
+use crate::tree::edit::path::{self, Fences, Path, PathLevel, locate};
+use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::coding::{Gap, LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Kind, Node};
+use crate::tree::node::slot::SlotRef;
 use crate::tree::{
-    INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage,
+    INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, Place, RawTree, SLOT, Usage,
 };
 use crate::value::Bits;
 
+/// A key to be inserted or overwritten, with its value.
+#[derive(Clone, Copy)]
+pub(crate) struct Upsert<'k, B> {
+    pub(crate) key: &'k [u8],
+    pub(crate) value: B,
+    pub(crate) expected: Expected<B>,
+    /// Whether keys come in ascending order, so that a leaf is best split at its end.
+    pub(crate) appending: bool,
+}
+
+/// A leaf that gets another key, and how it is split.
+#[derive(Clone, Copy)]
+struct Grown<'k, B> {
+    old: Node,
+    /// The position of the key.
+    at: usize,
+    key: &'k [u8],
+    value: B,
+    split: Split,
+}
+
 impl<B: Bits> RawTree<B> {
-    /// Stores `value` under `key`, and gives the value it replaces.
+    /// Inserts `key` with `value`, or overwrites its value. Returns the old value.
     #[inline]
     pub(crate) fn insert(&mut self, key: &[u8], value: B) -> Result<Option<B>, InsertError> {
         if key.len() > MAX_KEY_LEN {
             return Err(InsertError::KeyTooLong { len: key.len() });
         }
         let mut open = None;
-        if self.tail.is_open() {
+        if self.append_mode.is_open() {
             match self.append(key, value) {
                 Append::Done => return Ok(None),
-                // The leaf gives way to others of exact size.
-                Append::Full => open = self.tail.open.take(),
-                Append::Elsewhere => self.close_tail(),
+                // Leaves of exact size will replace it.
+                Append::Full => open = self.append_mode.open.take(),
+                Append::Elsewhere => self.close_open_leaf(),
             }
         }
-        let root = SlotRef::root(&self.root);
-        let (old, last) = match Self::insert_below(
-            root,
-            &mut self.usage,
-            key,
-            value,
-            self.tail.appends >= APPENDS,
-        ) {
+        let appending = self.append_mode.is_on();
+        let target =
+            Target { mode: Exclusive, root: SlotRef::root(&self.root), usage: &mut self.usage };
+        let upsert = Upsert { key, value, expected: Expected::Any, appending };
+        let (Outcome { old, .. }, last) = match Self::upsert(target, upsert) {
             Ok(done) => done,
-            Err(stop) => {
-                self.tail.open = open;
-                return Err(stop.into());
+            Err(error) => {
+                self.append_mode.open = open;
+                return Err(error.into());
             }
         };
         if old.is_none() {
@@ -48,255 +70,278 @@ impl<B: Bits> RawTree<B> {
             if last {
                 self.appended(key);
             } else {
-                self.tail.appends = 0;
+                self.append_mode.appends = 0;
             }
         }
         Ok(old)
     }
 
-    /// The old value, and whether the key went behind all others.
-    #[inline]
-    fn insert_below(
-        root: SlotRef<'_>,
-        usage: &mut Usage,
-        key: &[u8],
-        value: B,
-        appending: bool,
-    ) -> Result<(Option<B>, bool), Stop> {
-        let (mut anchor, mut last) = (root, true);
+    /// Inserts a key, or overwrites its value, if its value is as expected.
+    ///
+    /// Returns the outcome, and whether the key was inserted after all others.
+    #[inline(always)]
+    pub(crate) fn upsert<M: Mode>(
+        target: Target<'_, M>,
+        upsert: Upsert<'_, B>,
+    ) -> Result<(Outcome<B>, bool), EditError> {
+        let Upsert { key, value, expected, appending } = upsert;
+        let (mut anchor, mut last) = (target.root, true);
+        let absent = |done| Outcome { old: None, done };
         loop {
             match anchor.slot.load() {
                 Child::Inner(node) => {
-                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is
+                    // borrowed, or while the thread is pinned (R1).
                     let keys = unsafe { NodeRef::new(node) };
                     let at = keys.child(&key[keys.strip()..]);
                     last &= at == keys.count();
                     anchor = keys.owned(at);
                 }
                 Child::Empty => {
-                    Self::insert_first(Alone, anchor, usage, key, value)?;
-                    return Ok((None, true));
+                    if let Expected::Value(_) = expected {
+                        return Ok((absent(false), false));
+                    }
+                    Self::insert_first(target, key, value)?;
+                    return Ok((absent(true), true));
                 }
                 Child::Leaf(node) => {
                     NodeRef::prefetch(node, LINES);
-                    // SAFETY: (N1, N5) as above.
+                    // SAFETY: (N1, N5, R1) as above.
                     let leaf = unsafe { NodeRef::new(node) };
                     let gap = match leaf.search(&key[leaf.strip()..]) {
                         Err(gap) => gap,
-                        Ok(i) => {
-                            // SAFETY: (N1, N3) as above; the tree is borrowed for writing.
-                            unsafe {
-                                let old = node.value(leaf.info, i);
-                                node.set_value(leaf.info, i, value);
-                                return Ok((Some(old), false));
-                            }
+                        Ok(index) => {
+                            let place = Place { node, info: leaf.info, index };
+                            // SAFETY: (N1, N9, R1) as above; with one owner the tree is borrowed
+                            // for writing.
+                            let outcome = unsafe { overwrite(target.mode, place, expected, value) };
+                            return Ok((outcome?, false));
                         }
                     };
+                    if let Expected::Value(_) = expected {
+                        return Ok((absent(false), false));
+                    }
                     last &= gap.at == leaf.count();
-                    if !Self::insert_at(Alone, anchor, usage, &leaf, gap, key, value)? {
+                    if !Self::insert_at(target.mode, target.usage, anchor, &leaf, gap, upsert)? {
                         let split =
                             if last && appending { Split::Right(LEAF_SIZE) } else { Split::Middle };
-                        Self::insert_cold(Alone, root, usage, key, value, split)?;
+                        Self::insert_cold(target, key, value, split)?;
                     }
-                    return Ok((None, last));
+                    return Ok((absent(true), last));
                 }
             }
         }
     }
 
-    /// Inserts the first key of all.
+    /// Inserts the first key of a tree.
     #[cold]
-    pub(crate) fn insert_first<M: Mode>(
-        mode: M,
-        anchor: SlotRef<'_>,
-        usage: &mut Usage,
-        key: &[u8],
-        value: B,
-    ) -> Result<(), Stop> {
-        let mut run = DecodedKeys::new();
-        run.reserve(1, key.len())?;
-        run.push(0, key, ());
-        let mut made = NewNodes::new(usage, 1)?;
-        let new = run.node(Kind::Leaf, &mut made, 0, 1, 0)?;
-        let step = LevelEdit { old: [None; 2], at: 0, removed: 0, new: [Some(new), None] };
+    fn insert_first<M: Mode>(target: Target<'_, M>, key: &[u8], value: B) -> Result<(), EditError> {
+        let mut keys = DecodedKeys::new();
+        keys.reserve(1, key.len())?;
+        keys.push(0, key, ());
+        let mut pending = NewNodes::new(target.usage, 1)?;
+        let new = keys.node(Kind::Leaf, &mut pending, 0..1, 0)?;
+        let leaves = LevelEdit { old: [None; 2], at: 0, removed: 0, new: [Some(new), None] };
+        let edit =
+            Edit { anchor: target.root, levels: &[leaves], value: Some(value), expected: None };
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value.
-        unsafe { commit_new(mode, &mut made, anchor, &[step], Some(value), None) }?;
+        unsafe { commit_new(target.mode, &mut pending, edit) }?;
         Ok(())
     }
 
-    /// Inserts `key` at a gap of the leaf that `anchor` leads to. `false`: the leaf has no room, or is wide.
+    /// Inserts a key at a gap of the leaf that `anchor` leads to. Returns `false` if the leaf has
+    /// no room or is wide.
     #[inline(always)]
-    pub(crate) fn insert_at<M: Mode>(
+    fn insert_at<M: Mode>(
         mode: M,
-        anchor: SlotRef<'_>,
         usage: &mut Usage,
+        anchor: SlotRef<'_>,
         leaf: &NodeRef<'_>,
         gap: Gap,
-        key: &[u8],
-        value: B,
-    ) -> Result<bool, Stop> {
-        let rest = &key[leaf.strip()..];
+        upsert: Upsert<'_, B>,
+    ) -> Result<bool, EditError> {
+        let rest = &upsert.key[leaf.strip()..];
         let fits = |info: &Info| info.count() <= LEAF_COUNT && info.size::<B>() <= LEAF_SIZE;
         let Some(info) = leaf.grown(rest, gap).filter(fits) else { return Ok(false) };
         let new = leaf.with::<B>(usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
+        let edit = LeafEdit {
+            anchor,
+            old: leaf,
+            new,
+            new_info: info,
+            at: gap.at,
+            removed: 0,
+            value: Some(upsert.value),
+            expected: None,
+        };
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
-        match unsafe {
-            replace_leaf(mode, usage, anchor, leaf, (gap.at, 0), (Some(value), None), (new, info))
-        } {
+        match unsafe { replace_leaf(mode, usage, edit) } {
             Ok(_) => Ok(true),
-            Err(stop) => {
+            Err(error) => {
                 // SAFETY: (N2) the leaf was not published.
                 unsafe { usage.free::<B>(new) };
-                Err(stop)
+                Err(error)
             }
         }
     }
 
-    /// Inserts where the leaf has no room or is wide.
+    /// Inserts a key where the leaf has no room or is wide.
     #[cold]
     #[inline(never)]
-    pub(crate) fn insert_cold<M: Mode>(
-        mode: M,
-        root: SlotRef<'_>,
-        usage: &mut Usage,
+    fn insert_cold<M: Mode>(
+        target: Target<'_, M>,
         key: &[u8],
         value: B,
         split: Split,
-    ) -> Result<(), Stop> {
-        let (levels, anchor, fences) = locate(root, key)?;
-        let Child::Leaf(node) = anchor.slot.load() else { return Err(Stop::Conflict) };
-        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
+    ) -> Result<(), EditError> {
+        let Target { mode, root, usage } = target;
+        let path = locate(root, key)?;
+        let Child::Leaf(node) = path.anchor.slot.load() else { return Err(EditError::Conflict) };
+        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or
+        // while the thread is pinned (R1).
         let leaf = unsafe { NodeRef::new(node) };
         let strip = leaf.strip();
-        let Err(gap) = leaf.search(&key[strip..]) else { return Err(Stop::Conflict) };
-        let way = (root, &levels[..], anchor, &fences);
-        let mut parts = Parts::new(3)?;
-        if parts.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
-            && Self::insert_among(mode, way, usage, &parts, (key, value), (node, gap.at), split)?
+        let Err(gap) = leaf.search(&key[strip..]) else { return Err(EditError::Conflict) };
+        let grown = Grown { old: node, at: gap.at, key, value, split };
+        let mut run = CodedRun::new(3)?;
+        if run.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
+            && Self::insert_among(mode, usage, &path, &run, grown)?
         {
             return Ok(());
         }
-        let mut run = DecodedKeys::new();
-        run.append(&leaf, &key[..strip], |_| (), Some((gap, &key[strip..], ())))?;
-        Self::insert_among(mode, way, usage, &run, (key, value), (node, gap.at), split)?;
+        let mut keys = DecodedKeys::new();
+        keys.append(&leaf, &key[..strip], Some((gap, &key[strip..])))?;
+        Self::insert_among(mode, usage, &path, &keys, grown)?;
         Ok(())
     }
 
-    /// Replaces a leaf by one or two of the keys that it has and another, which is at `at` among them. `false`: these keys cannot make them.
+    /// Replaces a leaf by one or two that have its keys and the new one, all of which are in
+    /// `keys`.
+    ///
+    /// Returns `false` if nodes cannot be made from these keys.
     fn insert_among<M: Mode>(
         mode: M,
-        (root, levels, anchor, fences): (SlotRef<'_>, &[Level<'_>], SlotRef<'_>, &Fences),
         usage: &mut Usage,
-        keys: &impl Sequence,
-        (key, value): (&[u8], B),
-        (old, at): (Node, usize),
-        split: Split,
-    ) -> Result<bool, Stop> {
-        let n = keys.len();
-        let mut made = NewNodes::new(usage, 4 + 2 * levels.len())?;
+        path: &Path<'_>,
+        keys: &impl SortedKeys,
+        grown: Grown<'_, B>,
+    ) -> Result<bool, EditError> {
+        let Grown { old, at, key, value, split } = grown;
+        let (n, fences) = (keys.len(), &path.fences);
+        let mut pending = NewNodes::new(usage, 4 + 2 * path.levels.len())?;
+        let leaves = |new| LevelEdit { old: [Some(old), None], at, removed: 0, new };
         if n <= LEAF_COUNT && (n == 1 || keys.cost(fences.strip(), B::SIZE) <= LEAF_SIZE) {
-            let Some(new) = keys.node(Kind::Leaf, &mut made, 0, n, fences.strip())? else {
+            let new = keys.node(Kind::Leaf, &mut pending, 0..n, fences.strip())?;
+            if new.is_none() {
                 return Ok(false);
+            }
+            let edit = Edit {
+                anchor: path.anchor,
+                levels: &[leaves([new, None])],
+                value: Some(value),
+                expected: None,
             };
-            let step = LevelEdit { old: [Some(old), None], at, removed: 0, new: [Some(new), None] };
             // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
-            unsafe { commit_new(mode, &mut made, anchor, &[step], Some(value), None) }?;
+            unsafe { commit_new(mode, &mut pending, edit) }?;
             return Ok(true);
         }
-        let cut = keys.cut(Kind::Leaf, 1, n, B::SIZE, split);
-        let separator = keys.separator(cut)?;
-        let left =
-            keys.node(Kind::Leaf, &mut made, 0, cut, path::strip(fences.low(), Some(&separator)))?;
-        let right =
-            keys.node(Kind::Leaf, &mut made, cut, n, path::strip(Some(&separator), fences.high()))?;
-        if left.is_none() || right.is_none() {
+        let middle = keys.split_index(Kind::Leaf, 1..n, B::SIZE, split);
+        let separator = keys.separator(middle)?;
+        let (low_strip, high_strip) = (
+            path::strip(fences.low(), Some(&separator)),
+            path::strip(Some(&separator), fences.high()),
+        );
+        let low = keys.node(Kind::Leaf, &mut pending, 0..middle, low_strip)?;
+        let high = keys.node(Kind::Leaf, &mut pending, middle..n, high_strip)?;
+        if low.is_none() || high.is_none() {
             return Ok(false);
         }
         cover!(LeafSplit);
         if split != Split::Middle {
             cover!(LopsidedSplit);
         }
-        let mut steps = Vec::new();
-        steps.try_reserve_exact(2 + levels.len())?;
-        steps.push(LevelEdit { old: [Some(old), None], at, removed: 0, new: [left, right] });
-        let anchor =
-            Self::insert_separator(root, levels, &mut made, key, separator, split, &mut steps)?;
+        let mut edits = Vec::new();
+        edits.try_reserve_exact(2 + path.levels.len())?;
+        edits.push(leaves([low, high]));
+        let anchor = Self::insert_separator(path, &mut pending, key, separator, split, &mut edits)?;
+        let edit = Edit { anchor, levels: &edits, value: Some(value), expected: None };
         // SAFETY: (N1, N4, R1) as above; the two leaves together have room for one value more.
-        unsafe { commit_new(mode, &mut made, anchor, &steps, Some(value), None) }?;
+        unsafe { commit_new(mode, &mut pending, edit) }?;
         Ok(true)
     }
 
-    /// Plans two children and the separator between them in the place of the child where `levels` end. The slot where all of it hangs.
+    /// Plans the edit of the inner nodes when two leaves, with `separator` between them, replace
+    /// the leaf of `path`. Returns the slot at which all of it is published.
     fn insert_separator<'a>(
-        root: SlotRef<'a>,
-        levels: &[Level<'a>],
-        made: &mut NewNodes<'_, B>,
+        path: &Path<'a>,
+        pending: &mut NewNodes<'_, B>,
         key: &[u8],
         mut separator: Vec<u8>,
         split: Split,
-        steps: &mut Vec<LevelEdit>,
+        edits: &mut Vec<LevelEdit>,
     ) -> Result<SlotRef<'a>, Failed> {
-        for level in levels.iter().rev() {
-            let keys = &level.keys;
-            let strip = keys.strip();
+        for level in path.levels.iter().rev() {
+            let PathLevel { anchor, keys, at, fences } = level;
+            let (strip, at) = (keys.strip(), *at);
             let rest = &separator[strip..];
             let Err(gap) = keys.search(rest) else { unreachable!("a separator is new") };
-            debug_assert_eq!(gap.at, level.at);
+            debug_assert_eq!(gap.at, at);
             let old = keys.node;
             if let Some(info) = keys
                 .grown(rest, gap)
                 .filter(|info| info.count() <= INNER_COUNT && info.size::<B>() <= INNER_SIZE)
             {
-                let node =
-                    keys.with::<B>(made.usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
-                made.note(node);
-                steps.push(LevelEdit::one(old, level.at, node));
-                return Ok(level.anchor);
+                let new = keys.with::<B>(pending.usage, info, rest, gap);
+                let new = new.ok_or(Failed(info.size::<B>()))?;
+                pending.note(new);
+                edits.push(LevelEdit::one(old, at, new));
+                return Ok(*anchor);
             }
-            let mut run = DecodedKeys::new();
-            run.append(keys, &key[..strip], |_| (), Some((gap, rest, ())))?;
-            let n = run.len();
-            if n < 3
-                || (n <= INNER_COUNT && run.cost(0, n, level.fences.strip(), SLOT) <= INNER_SIZE)
-            {
-                let node = run.node(Kind::Inner, made, 0, n, level.fences.strip())?;
-                steps.push(LevelEdit::one(old, level.at, node));
-                return Ok(level.anchor);
+            let mut decoded = DecodedKeys::new();
+            decoded.append(keys, &key[..strip], Some((gap, rest)))?;
+            let n = decoded.len();
+            let fits = || n <= INNER_COUNT && decoded.cost(fences.strip(), SLOT) <= INNER_SIZE;
+            if n < 3 || fits() {
+                let new = decoded.node(Kind::Inner, pending, 0..n, fences.strip())?;
+                edits.push(LevelEdit::one(old, at, new));
+                return Ok(*anchor);
             }
             cover!(InnerSplit);
             let split = if let Split::Right(_) = split { Split::Right(INNER_SIZE) } else { split };
-            let (low, mid, high) =
-                Self::split_inner(made, &run, split, (level.fences.low(), level.fences.high()))?;
-            separator = copy(mid)?;
-            steps.push(LevelEdit {
+            let (low, middle, high) = Self::split_inner(pending, &decoded, split, fences)?;
+            separator = try_copy(middle)?;
+            edits.push(LevelEdit {
                 old: [Some(old), None],
-                at: level.at,
+                at,
                 removed: 1,
                 new: [Some(low), Some(high)],
             });
         }
         cover!(RootSplit);
-        let mut run = DecodedKeys::new();
-        run.reserve(1, separator.len())?;
-        run.push(0, &separator, ());
-        let node = run.node(Kind::Inner, made, 0, 1, 0)?;
-        steps.push(LevelEdit { old: [None; 2], at: 0, removed: 0, new: [Some(node), None] });
-        Ok(root)
+        let mut keys = DecodedKeys::new();
+        keys.reserve(1, separator.len())?;
+        keys.push(0, &separator, ());
+        let root = keys.node(Kind::Inner, pending, 0..1, 0)?;
+        edits.push(LevelEdit { old: [None; 2], at: 0, removed: 0, new: [Some(root), None] });
+        Ok(path.root)
     }
 
-    /// Two inner nodes of the separators of `run`, three at least, and the one between them that goes up.
+    /// Makes two inner nodes of separators, at least three. Returns the left node, the separator
+    /// between the two, which moves up, and the right node.
     pub(crate) fn split_inner<'r>(
-        made: &mut NewNodes<'_, B>,
-        run: &'r DecodedKeys<()>,
+        pending: &mut NewNodes<'_, B>,
+        keys: &'r DecodedKeys<()>,
         split: Split,
-        (low, high): (Option<&[u8]>, Option<&[u8]>),
+        fences: &Fences,
     ) -> Result<(Node, &'r [u8], Node), Failed> {
-        let n = run.len();
-        // One separator at least on either side.
-        let at = run.cut(Kind::Inner, 1, n - 1, SLOT, split);
-        let mid = run.key(at);
-        let left = run.node(Kind::Inner, made, 0, at, path::strip(low, Some(mid)))?;
-        let right = run.node(Kind::Inner, made, at + 1, n, path::strip(Some(mid), high))?;
-        Ok((left, mid, right))
+        let n = keys.len();
+        // At least one separator on either side.
+        let at = keys.split_index(Kind::Inner, 1..n - 1, SLOT, split);
+        let middle = keys.key(at);
+        let low_strip = path::strip(fences.low(), Some(middle));
+        let high_strip = path::strip(Some(middle), fences.high());
+        let low = keys.node(Kind::Inner, pending, 0..at, low_strip)?;
+        let high = keys.node(Kind::Inner, pending, at + 1..n, high_strip)?;
+        Ok((low, middle, high))
     }
 }

@@ -1,18 +1,24 @@
-//! Changes of the tree. Each prepares new nodes, which may fail, and then commits by stores only.
+//! Edits of the tree. Each prepares new nodes, which may fail, and then commits by stores only.
 //!
-//! * `commit`: the replacement of nodes that every change comes down to.
-//! * `path`: the descent that notes what bounds each node.
-//! * `decoded`, `coded_run`: keys of new nodes, written out or copied as they are coded.
+//! * `mode`: how nodes are locked and freed, with one owner and with many threads.
+//! * `pending`: nodes that are not published, and the error of an allocation.
+//! * `commit`: the replacement of nodes that every edit comes down to.
+//! * `path`: the descent that notes the fence keys of each node.
+//! * `decoded`, `coded_run`: the keys of new nodes, as whole keys or as copies of coded entries.
 //! * `insert`, `remove`, `append`, `bulk`, `clear`: one operation each.
+//! * `append_mode`: what a tree notes while keys are appended in ascending order.
 //! * `relocate`: moves nodes out of sparse pages.
 
 pub(crate) mod append;
+pub(crate) mod append_mode;
 pub(crate) mod bulk;
 mod clear;
 pub(crate) mod coded_run;
 pub(crate) mod commit;
 pub(crate) mod decoded;
 pub(crate) mod insert;
+pub(crate) mod mode;
 pub(crate) mod path;
+pub(crate) mod pending;
 pub(crate) mod relocate;
 pub(crate) mod remove;

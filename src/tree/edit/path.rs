@@ -1,22 +1,34 @@
-//! The way from the root to a leaf, with what bounds each node on it.
+//! The path from the root to a leaf, with the fence keys of each node on it.
 //!
-//! A node's fences are the separators to its left and right, from whichever node above has them. All its keys lie between, so they begin
-//! with what the fences share: that is what the node may strip, and a key that is led there begins with it too.
+//! A node's fence keys are the separators to its left and right, from whichever node above has
+//! them. All its keys lie between them, so they begin with the bytes that the fence keys share.
+//! These are the bytes that the node may strip, and a key that is led there begins with them too.
 
-use crate::tree::edit::commit::SlotRef;
-use crate::tree::edit::decoded::Failed;
+use crate::tree::edit::pending::{Failed, try_copy};
 use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::Child;
 use crate::tree::node::simd;
+use crate::tree::node::slot::SlotRef;
 
-/// An inner node on the way.
-pub(crate) struct Level<'a> {
-    /// What leads to it.
+/// The path that a key takes.
+pub(crate) struct Path<'a> {
+    pub(crate) root: SlotRef<'a>,
+    /// The inner nodes, from the root down.
+    pub(crate) levels: Vec<PathLevel<'a>>,
+    /// The slot of the leaf.
+    pub(crate) anchor: SlotRef<'a>,
+    /// The fence keys of the leaf.
+    pub(crate) fences: Fences,
+}
+
+/// An inner node on the path.
+pub(crate) struct PathLevel<'a> {
+    /// The slot that leads to it.
     pub(crate) anchor: SlotRef<'a>,
     pub(crate) keys: NodeRef<'a>,
-    /// The child taken.
+    /// The position of the child taken.
     pub(crate) at: usize,
-    /// The node's own fences.
+    /// The node's own fence keys.
     pub(crate) fences: Fences,
 }
 
@@ -27,7 +39,7 @@ pub(crate) struct Fences {
     pub(crate) high: Option<Vec<u8>>,
 }
 
-/// Bytes that two fences share, and with them all keys between.
+/// Returns the number of bytes that two fence keys share, and with them all keys between.
 pub(crate) fn strip(low: Option<&[u8]>, high: Option<&[u8]>) -> usize {
     match (low, high) {
         (Some(low), Some(high)) => simd::common_prefix(low, high),
@@ -49,53 +61,45 @@ impl Fences {
     }
 }
 
-pub(crate) fn copy(bytes: &[u8]) -> Result<Vec<u8>, Failed> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(bytes.len())?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
-}
-
-impl<'a> Level<'a> {
-    /// Separator `i`, whole. `stripped` begins with the bytes that the node strips.
-    fn separator(&self, i: usize, stripped: &[u8]) -> Result<Vec<u8>, Failed> {
-        let mut key = copy(&stripped[..self.keys.strip()])?;
+impl<'a> PathLevel<'a> {
+    /// Returns separator `i` as a whole key. `stripped` begins with the bytes that the node strips.
+    pub(crate) fn separator(&self, i: usize, stripped: &[u8]) -> Result<Vec<u8>, Failed> {
+        let mut key = try_copy(&stripped[..self.keys.strip()])?;
         self.keys.decode(i, &mut key)?;
         Ok(key)
     }
 
-    /// The fences of the children `from..=to` together. `key` is led to this node.
+    /// Returns the fence keys around the children `from..=to`. `key` is led to this node.
     pub(crate) fn fences_of(&self, from: usize, to: usize, key: &[u8]) -> Result<Fences, Failed> {
         let low = match from.checked_sub(1) {
             Some(i) => Some(self.separator(i, key)?),
-            None => self.fences.low().map(copy).transpose()?,
+            None => self.fences.low().map(try_copy).transpose()?,
         };
         let high = if to < self.keys.count() {
             Some(self.separator(to, key)?)
         } else {
-            self.fences.high().map(copy).transpose()?
+            self.fences.high().map(try_copy).transpose()?
         };
         Ok(Fences { low, high })
     }
 }
 
-/// The inner nodes on the way to `key`, the leaf's slot, and the leaf's fences.
+/// Returns the path to the leaf of `key`.
 ///
-/// A slot leads to the same range of keys whatever node is in it, so this holds also while others change the tree (C1).
-pub(crate) fn locate<'a>(
-    root: SlotRef<'a>,
-    key: &[u8],
-) -> Result<(Vec<Level<'a>>, SlotRef<'a>, Fences), Failed> {
+/// A slot leads to the same range of keys whatever node is in it, so the path also holds while
+/// other threads change the tree (C1).
+pub(crate) fn locate<'a>(root: SlotRef<'a>, key: &[u8]) -> Result<Path<'a>, Failed> {
     let (mut levels, mut anchor, mut fences) = (Vec::new(), root, Fences::default());
     while let Child::Inner(node) = anchor.slot.load() {
-        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
+        // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or
+        // while the thread is pinned (R1).
         let keys = unsafe { NodeRef::new(node) };
         let at = keys.child(&key[keys.strip()..]);
-        let level = Level { anchor, keys, at, fences };
+        let level = PathLevel { anchor, keys, at, fences };
         fences = level.fences_of(at, at, key)?;
         levels.try_reserve(1)?;
         levels.push(level);
         anchor = keys.owned(at);
     }
-    Ok((levels, anchor, fences))
+    Ok(Path { root, levels, anchor, fences })
 }

@@ -1,88 +1,134 @@
-//! Compaction: moving nodes out of sparse pages of the pool.
+//! Relocation: copying nodes out of sparse pages of the pool.
 //!
-//! A tree that shrinks leaves holes all over the pool's pages, and a page comes back only when the last of its cells is free. Whenever a tree has lost
-//! a sixteenth of its bytes while much of the pool lies idle, its nodes are visited, and those in sparse pages copied: the pool gives
-//! them cells in fuller ones. The visit costs a small part of what the removals before it cost.
+//! A tree that shrinks leaves holes all over the pool's pages, and a page goes back only when the
+//! last of its cells is free. When a tree has lost a sixteenth of its bytes while much of the pool
+//! lies idle, its nodes are visited, and those in sparse pages copied: the pool gives the copies
+//! cells in fuller pages. A visit costs a small part of what the removals before it cost.
 
 use crate::pool;
 use crate::tree::RawTree;
 use crate::tree::edit::clear::copy_keys;
-use crate::tree::edit::commit::{Alone, Mode, SlotRef, Stop, replace_inner, replace_leaf};
-use crate::tree::edit::decoded::Failed;
+use crate::tree::edit::commit::{LeafEdit, replace_inner, replace_leaf};
+use crate::tree::edit::mode::{EditError, Exclusive, Mode, Target};
+use crate::tree::edit::path::{PathLevel, locate};
+use crate::tree::edit::pending::{Failed, try_copy};
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::{Child, Usage};
+use crate::tree::node::layout::Usage;
+use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
 
-/// Bytes below which a tree is too small for it.
-const LEAST: usize = 1 << 20;
-/// The part of what is live that may lie idle while a tree shrinks.
-const PART: usize = 16;
-/// Visits in a row: what drains in one lets the pool empty further slabs in the next.
-pub(crate) const VISITS: usize = 4;
+/// Bytes of leaves below which a tree is too small to be relocated.
+const MIN_TREE_BYTES: usize = 1 << 20;
+/// A tree that shrinks is relocated while more than one byte in this many live ones is idle.
+const LIVE_PER_IDLE: usize = 16;
+/// Visits in a row. Pages that one visit empties let the pool drain further slabs in the next.
+pub(crate) const MAX_VISITS: usize = 4;
 
-/// Whether so much of the pool is idle that compaction pays: over this part of what is live.
-pub(crate) fn is_idle(part: usize) -> bool {
+/// Returns whether relocation pays: whether more than one byte in `live_per_idle` live ones is
+/// idle.
+pub(crate) fn is_idle(live_per_idle: usize) -> bool {
     let pool = pool::usage();
-    pool.reserved - pool.used > (pool.used + 16 * LEAST) / part
+    pool.reserved - pool.used > (pool.used + 16 * MIN_TREE_BYTES) / live_per_idle
 }
 
 impl<B: Bits> RawTree<B> {
-    /// Compacts if the tree has shrunk enough since the last time.
+    /// Relocates nodes if the tree has shrunk enough since the last time.
     #[inline]
-    pub(crate) fn compact_if_shrunk(&mut self) {
+    pub(crate) fn relocate_if_shrunk(&mut self) {
         let bytes = self.usage.leaves;
         self.most = self.most.max(bytes);
-        if bytes < self.most - self.most / 16 && self.most > LEAST {
+        if bytes < self.most - self.most / 16 && self.most > MIN_TREE_BYTES {
             self.most = bytes;
             let _closed = pool::close();
-            for _ in 0..VISITS {
-                if !is_idle(PART) || !self.compact() {
+            for _ in 0..MAX_VISITS {
+                if !is_idle(LIVE_PER_IDLE) || !self.relocate_nodes() {
                     break;
                 }
             }
         }
     }
 
-    /// Moves the nodes that stand in sparse pages. Says whether there were any, and memory for them.
+    /// Relocates the nodes in sparse pages. Returns whether there were any, and memory for them.
     #[cold]
     #[inline(never)]
-    fn compact(&mut self) -> bool {
-        cover!(Compact);
-        let mut todo = Vec::new();
-        let (mut next, mut moved) = (Some(SlotRef::root(&self.root)), false);
-        while let Some(anchor) = next {
+    fn relocate_nodes(&mut self) -> bool {
+        let root = SlotRef::root(&self.root);
+        visit_groups(|from| {
+            let target = Target { mode: Exclusive, root, usage: &mut self.usage };
             // SAFETY: (N1, N3) the tree is borrowed for writing.
-            match unsafe { relocate::<B, _>(Alone, &mut self.usage, anchor) } {
-                Ok(done) => moved |= done,
-                Err(_) => return false,
-            }
-            if let Child::Inner(node) = anchor.slot.load() {
-                // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
-                let keys = unsafe { NodeRef::new(node) };
-                if todo.try_reserve(keys.count() + 1).is_err() {
-                    return false;
-                }
-                keys.prefetch_children();
-                todo.extend((0..=keys.count()).map(|i| keys.owned(i)));
-            }
-            next = todo.pop();
-        }
-        moved
+            unsafe { relocate_group::<B, _>(target, from) }
+        })
+        .unwrap_or(false)
     }
 }
 
-/// Moves the node in a slot to another cell if it had better move. Says whether it did.
+/// What came of the visit of a group of nodes.
+pub(crate) struct Visit {
+    moved: bool,
+    /// The first key after the group.
+    next: Option<Vec<u8>>,
+}
+
+/// Visits all groups of nodes in order. Returns whether a node was moved.
+///
+/// `visit` is called with the first key of a group.
+pub(crate) fn visit_groups(
+    mut visit: impl FnMut(&[u8]) -> Result<Visit, Failed>,
+) -> Result<bool, Failed> {
+    cover!(Compact);
+    let (mut from, mut any) = (Vec::new(), false);
+    loop {
+        let Visit { moved, next } = visit(&from)?;
+        any |= moved;
+        let Some(next) = next else { return Ok(any) };
+        from = next;
+    }
+}
+
+/// Relocates the leaves below one inner node, and the inner nodes whose last leaf is among them.
+///
+/// An inner node comes after all nodes below it, so the slots that lead to the rest of the group
+/// still hold. `from` is the first key of the group.
 ///
 /// # Safety
 /// The mode's, as for [`commit`](crate::tree::edit::commit::commit).
-pub(crate) unsafe fn relocate<B: Bits, M: Mode>(
+pub(crate) unsafe fn relocate_group<B: Bits, M: Mode>(
+    target: Target<'_, M>,
+    from: &[u8],
+) -> Result<Visit, Failed> {
+    let path = locate(target.root, from)?;
+    let Some(level) = path.levels.last() else { return Ok(Visit { moved: false, next: None }) };
+    level.keys.prefetch_children();
+    let is_last = |level: &&PathLevel<'_>| level.at == level.keys.count();
+    let above = path.levels.iter().rev().skip(1).take_while(is_last);
+    let inner = std::iter::once(level).chain(above).map(|level| level.anchor);
+    let next = level.fences.high().map(try_copy).transpose()?;
+    let mut moved = false;
+    for anchor in (0..=level.keys.count()).map(|i| level.keys.owned(i)).chain(inner) {
+        // SAFETY: (N1, R1) by the caller.
+        match unsafe { relocate::<B, _>(target.mode, target.usage, anchor) } {
+            Ok(done) => moved |= done,
+            // The thread that came first has written a new node.
+            Err(EditError::Conflict) => {}
+            Err(EditError::OutOfMemory(failed)) => return Err(failed),
+        }
+    }
+    Ok(Visit { moved, next })
+}
+
+/// Copies the node in a slot to another cell if it stands in a sparse page. Returns whether it did.
+///
+/// # Safety
+/// The mode's, as for [`commit`](crate::tree::edit::commit::commit).
+unsafe fn relocate<B: Bits, M: Mode>(
     mode: M,
     usage: &mut Usage,
     anchor: SlotRef<'_>,
-) -> Result<bool, Stop> {
+) -> Result<bool, EditError> {
     let Some(node) = anchor.slot.load().node() else { return Ok(false) };
-    // SAFETY: (N1, N5) by the caller, a node reached from the root is live. (N4) The copy is ours alone until it is published, with room for
-    // the same values or slots; (N2) and is given back if it is not.
+    // SAFETY: (N1, N5) by the caller, a node reached from the root is live. (N4) The copy is ours
+    // alone until it is published, with room for the same values or slots; (N2) it is freed if it
+    // is not published.
     unsafe {
         if !node.is_sparse::<B>() {
             return Ok(false);
@@ -90,8 +136,17 @@ pub(crate) unsafe fn relocate<B: Bits, M: Mode>(
         let keys = NodeRef::new(node);
         let new = copy_keys::<B>(usage, node).ok_or(Failed(keys.info.size::<B>()))?;
         let replaced = if keys.info.is_leaf() {
-            replace_leaf::<B, M>(mode, usage, anchor, &keys, (0, 0), (None, None), (new, keys.info))
-                .map(drop)
+            let edit = LeafEdit {
+                anchor,
+                old: &keys,
+                new,
+                new_info: keys.info,
+                at: 0,
+                removed: 0,
+                value: None,
+                expected: None,
+            };
+            replace_leaf::<B, M>(mode, usage, edit).map(drop)
         } else {
             replace_inner::<B, M>(mode, usage, anchor, &keys, new)
         };

@@ -1,76 +1,65 @@
-//! Removal: a new leaf without the key; a leaf that has become small merges with a neighbour, and a small inner node likewise.
+//! Removal: a leaf without the key replaces the old one. A leaf that has become small merges with a
+//! sibling, and so does an inner node.
 
 use crate::InsertError;
-use crate::tree::edit::coded_run::Parts;
-use crate::tree::edit::commit::{
-    Alone, LevelEdit, Mode, SlotRef, Stop, commit, commit_new, replace_leaf,
-};
-use crate::tree::edit::decoded::{DecodedKeys, Failed, NewNodes, Sequence, Split};
-use crate::tree::edit::path::{Level, copy, locate};
+use crate::tree::edit::coded_run::CodedRun;
+use crate::tree::edit::commit::{Edit, LeafEdit, LevelEdit, commit, commit_new, replace_leaf};
+use crate::tree::edit::decoded::{DecodedKeys, SortedKeys, Split};
+use crate::tree::edit::mode::{EditError, Exclusive, Mode, Target};
+use crate::tree::edit::path::{PathLevel, locate};
+use crate::tree::edit::pending::{Failed, NewNodes, make_one, try_copy};
 use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Kind, Node};
-use crate::tree::{
-    INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT, Usage,
-};
+use crate::tree::node::slot::SlotRef;
+use crate::tree::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT};
 use crate::value::Bits;
 use std::ops::Bound;
 
-/// A node that shrinks below this share of its limit looks for a neighbour to merge with.
-const UNDERFULL: usize = 2;
-/// Share of the limit, in quarters, that a merged node may take, so that the next insert does not split it again.
-const MERGED: usize = 3;
+/// A node that shrinks below its limit divided by this looks for a sibling to merge with.
+const UNDERFULL_DIVISOR: usize = 2;
+/// Quarters of the limit that a merged node may take, so that the next insert does not split it.
+const MERGED_QUARTERS: usize = 3;
+/// Bytes by which a small leaf shrinks between two looks at its siblings. In a model a leaf is
+/// small at once.
+const MERGE_STEP_BYTES: usize = if cfg!(any(loom, shuttle)) { 1 } else { 128 };
 
-/// Bytes by which a small leaf shrinks between two looks at its neighbours. In a model a leaf is small at once.
-const MERGE_STEP: usize = if cfg!(any(loom, shuttle)) { 1 } else { 128 };
-
-/// What is to be removed: so many keys from one on, which has this value.
+/// The keys to be removed: `count` keys of one leaf from `key` on.
 #[derive(Clone, Copy)]
 pub(crate) struct Removal<'k, B> {
     pub(crate) key: &'k [u8],
-    pub(crate) keys: usize,
-    /// Any, if `None`.
+    pub(crate) count: usize,
+    /// The value that `key` must have; any, if `None`.
     pub(crate) expected: Option<B>,
     /// The leaf that the keys must be in; any, if `None`.
     pub(crate) only: Option<Node>,
 }
 
 impl<B: Bits> RawTree<B> {
-    /// Removes `key`, and gives its value.
+    /// Removes `key`. Returns its value.
     #[inline]
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<Option<B>, InsertError> {
-        self.unsettle();
-        let root = SlotRef::root(&self.root);
-        let old = Self::remove_below(
-            Alone,
-            root,
-            &mut self.usage,
-            Removal { key, keys: 1, expected: None, only: None },
-        )?;
+        self.end_append_mode();
+        let target =
+            Target { mode: Exclusive, root: SlotRef::root(&self.root), usage: &mut self.usage };
+        let removal = Removal { key, count: 1, expected: None, only: None };
+        let old = Self::remove_below(target, removal)?;
         if old.is_some() {
             self.len -= 1;
         }
-        self.compact_if_shrunk();
+        self.relocate_if_shrunk();
         Ok(old)
     }
 
-    /// Ends what is remembered of appends.
-    pub(crate) fn unsettle(&mut self) {
-        if self.tail.is_open() {
-            self.close_tail();
-        }
-        self.tail.appends = 0;
-    }
-
-    /// Removes every key between the bounds, and says how many there were.
+    /// Removes every key between the bounds. Returns how many there were.
     pub(crate) fn remove_between(
         &mut self,
         start: Bound<&[u8]>,
         end: Bound<&[u8]>,
     ) -> Result<usize, InsertError> {
-        self.unsettle();
+        self.end_append_mode();
         let before = self.len;
         loop {
-            // The first key of the range, and how many there are of it in its leaf.
+            // The first key of the range, and how many keys of the range are in its leaf.
             let mut cursor = RawCursor::new(self);
             match start {
                 Bound::Unbounded => cursor.seek_first(),
@@ -87,7 +76,7 @@ impl<B: Bits> RawTree<B> {
             while cursor.peek().is_some_and(|(node, _)| node == leaf) {
                 let Some((key, _)) = cursor.next().filter(|(key, _)| inside(key)) else { break };
                 if count == 0 {
-                    first = copy(key)?;
+                    first = try_copy(key)?;
                 }
                 count += 1;
             }
@@ -95,324 +84,316 @@ impl<B: Bits> RawTree<B> {
                 break;
             }
             let root = SlotRef::root(&self.root);
-            Self::remove_below(
-                Alone,
-                root,
-                &mut self.usage,
-                Removal { key: &first, keys: count, expected: None, only: None },
-            )?;
+            let target = Target { mode: Exclusive, root, usage: &mut self.usage };
+            Self::remove_below(target, Removal { key: &first, count, expected: None, only: None })?;
             self.len -= count;
         }
-        self.compact_if_shrunk();
+        self.relocate_if_shrunk();
         Ok(before - self.len)
     }
 
-    /// Removes keys of one leaf, and merges the leaf with a neighbour where both fit in one then. The value of the first of these keys.
+    /// Removes keys of one leaf, and merges the leaf with a sibling if both then fit in one.
+    /// Returns the value of the first of these keys.
     #[inline]
     pub(crate) fn remove_below<M: Mode>(
-        mode: M,
-        root: SlotRef<'_>,
-        usage: &mut Usage,
+        target: Target<'_, M>,
         removal: Removal<'_, B>,
-    ) -> Result<Option<B>, Stop> {
-        let Removal { key, keys, expected, only } = removal;
-        let (mut anchor, mut above) = (root, None);
+    ) -> Result<Option<B>, EditError> {
+        let Target { mode, root, usage } = target;
+        let Removal { key, count, expected, only } = removal;
+        let (mut anchor, mut parent) = (root, None);
         let node = loop {
             match anchor.slot.load() {
                 Child::Empty => return Ok(None),
                 Child::Leaf(node) => break node,
                 Child::Inner(node) => {
-                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
+                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is
+                    // borrowed, or while the thread is pinned (R1).
                     let inner = unsafe { NodeRef::new(node) };
                     let at = inner.child(&key[inner.strip()..]);
                     anchor = inner.owned(at);
-                    above = Some((inner, at));
+                    parent = Some((inner, at));
                 }
             }
         };
         if only.is_some_and(|only| only != node) {
-            return Err(Stop::Conflict);
+            return Err(EditError::Conflict);
         }
         NodeRef::prefetch(node, LINES);
-        // SAFETY: (N1, N5) as above.
+        // SAFETY: (N1, N5, R1) as above.
         let leaf = unsafe { NodeRef::new(node) };
         let strip = leaf.strip();
         let Ok(at) = leaf.search(&key[strip..]) else { return Ok(None) };
-        if leaf.count() == keys {
-            if above.is_some() {
-                let old = Self::merge_leaf(mode, root, usage, key, Some(removal))?;
+        if leaf.count() == count {
+            if parent.is_some() {
+                let target = Target { mode, root, usage };
+                let old = Self::merge_leaf(target, key, Some(removal))?;
                 cover!(LeafDropped);
                 return Ok(old);
             }
-            let step = LevelEdit { old: [Some(node), None], at, removed: keys, new: [None; 2] };
+            let leaves = LevelEdit { old: [Some(node), None], at, removed: count, new: [None; 2] };
+            let edit = Edit { anchor, levels: &[leaves], value: None, expected };
             // SAFETY: (N1, R1) the mode's, by the caller; there are no new nodes.
-            return unsafe { commit(mode, usage, anchor, &[step], None, expected) };
+            return unsafe { commit(mode, usage, edit) };
         }
-        let (new, info) = match if keys == 1 { leaf.shrunk(at) } else { None } {
+        let (new, new_info) = match if count == 1 { leaf.shrunk(at) } else { None } {
             Some(info) => {
                 (leaf.without::<B>(usage, info, at).ok_or(Failed(info.size::<B>()))?, info)
             }
             None => {
-                let mut run = DecodedKeys::new();
-                run.append(&leaf, &key[..strip], |_| (), None)?;
-                run.remove(at, at + keys);
-                let mut made = NewNodes::<B>::new(usage, 1)?;
-                let new = run.node(Kind::Leaf, &mut made, 0, run.len(), strip)?;
-                made.publish();
+                let mut keys = DecodedKeys::new();
+                keys.append(&leaf, &key[..strip], None)?;
+                keys.remove(at, at + count);
+                let all = 0..keys.len();
+                let new = make_one::<B>(usage, |new| keys.node(Kind::Leaf, new, all, strip))?;
                 // SAFETY: (N1) the new leaf is ours.
                 (new, unsafe { new.info() })
             }
         };
-        let size = info.size::<B>();
-        // The neighbours' lines are far away: not after every removal.
-        let small =
-            size < LEAF_SIZE / UNDERFULL && size / MERGE_STEP != leaf.info.size::<B>() / MERGE_STEP;
-        // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
-        let old = match unsafe {
-            replace_leaf(mode, usage, anchor, &leaf, (at, keys), (None, expected), (new, info))
-        } {
+        let size = new_info.size::<B>();
+        // The siblings' cache lines are far away: they are not looked at after every removal.
+        let small = size < LEAF_SIZE / UNDERFULL_DIVISOR
+            && size / MERGE_STEP_BYTES != leaf.info.size::<B>() / MERGE_STEP_BYTES;
+        let edit = LeafEdit {
+            anchor,
+            old: &leaf,
+            new,
+            new_info,
+            at,
+            removed: count,
+            value: None,
+            expected,
+        };
+        // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values left.
+        let old = match unsafe { replace_leaf(mode, usage, edit) } {
             Ok(old) => old,
-            Err(stop) => {
+            Err(error) => {
                 // SAFETY: (N2) the leaf was not published.
                 unsafe { usage.free::<B>(new) };
-                return Err(stop);
+                return Err(error);
             }
         };
         if small
-            && above.is_some_and(|(keys, at)| {
-                Self::neighbours(&keys, at).any(|left| Self::fit_in_one(&keys, left))
+            && parent.is_some_and(|(keys, at)| {
+                Self::pairs(&keys, at).any(|left| Self::fit_in_one(&keys, left))
             })
         {
-            // Without memory for it the leaf stays small, as it does where another thread comes between; the tree is whole either way.
-            let _ = Self::merge_leaf(mode, root, usage, key, None);
+            // Without memory for it, or after a conflict, the leaf stays small. The tree is whole
+            // either way.
+            let _ = Self::merge_leaf(Target { mode, root, usage }, key, None);
         }
         Ok(old)
     }
 
-    /// The left ones of the pairs that the child at `at` forms with its neighbours.
-    fn neighbours(keys: &NodeRef<'_>, at: usize) -> impl Iterator<Item = usize> + use<B> {
+    /// Returns the left positions of the pairs that the child at `at` forms with its siblings.
+    fn pairs(keys: &NodeRef<'_>, at: usize) -> impl Iterator<Item = usize> + use<B> {
         [at.checked_sub(1), Some(at).filter(|&left| left < keys.count())].into_iter().flatten()
     }
 
-    /// Whether the children at `left` and behind it are leaves, and small enough for one.
+    /// Returns whether the child at `left` and the one after it are leaves that fit in one.
     fn fit_in_one(keys: &NodeRef<'_>, left: usize) -> bool {
         let (Child::Leaf(a), Child::Leaf(b)) = (keys.slot(left).load(), keys.slot(left + 1).load())
         else {
             return false;
         };
-        // SAFETY: (N1) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
+        // SAFETY: (N1) nodes reached from the root are live while the tree is borrowed, or while
+        // the thread is pinned (R1).
         let (a, b) = unsafe { (NodeRef::new(a), NodeRef::new(b)) };
         Self::fit(&a, &b)
     }
 
     fn fit(a: &NodeRef<'_>, b: &NodeRef<'_>) -> bool {
-        a.info.size::<B>() + b.info.size::<B>() <= LEAF_SIZE * MERGED / 4
+        a.info.size::<B>() + b.info.size::<B>() <= LEAF_SIZE * MERGED_QUARTERS / 4
             && a.count() + b.count() <= LEAF_COUNT
     }
 
-    /// Merges the leaf to which `key` leads with a neighbour, where both fit in one; or removes all its keys and puts the neighbour in its
-    /// place. The value of the first key removed.
+    /// Merges the leaf of `key` with a sibling if both fit in one. With a `removal`, which takes
+    /// all keys of the leaf, the sibling replaces both. Returns the value of the first key removed.
     #[cold]
     #[inline(never)]
     fn merge_leaf<M: Mode>(
-        mode: M,
-        root: SlotRef<'_>,
-        usage: &mut Usage,
+        target: Target<'_, M>,
         key: &[u8],
         removal: Option<Removal<'_, B>>,
-    ) -> Result<Option<B>, Stop> {
-        let (mut levels, ..) = locate(root, key)?;
-        let Some(level) = levels.last() else { return Err(Stop::Conflict) };
+    ) -> Result<Option<B>, EditError> {
+        let Target { mode, root, usage } = target;
+        let mut levels = locate(root, key)?.levels;
+        let Some(level) = levels.last() else { return Err(EditError::Conflict) };
         let (keys, at) = (level.keys, level.at);
-        for left in Self::neighbours(&keys, at) {
+        for left in Self::pairs(&keys, at) {
             let (Child::Leaf(a), Child::Leaf(b)) =
                 (keys.slot(left).load(), keys.slot(left + 1).load())
             else {
                 continue;
             };
-            // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
+            // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or
+            // while the thread is pinned (R1).
             let leaves = unsafe { [NodeRef::new(a), NodeRef::new(b)] };
-            let dropped = at - left;
+            let own = at - left;
             match removal {
                 None if !Self::fit(&leaves[0], &leaves[1]) => continue,
                 None => {}
                 Some(removal) => {
-                    let leaf = &leaves[dropped];
-                    // Another thread may have been here since the leaf was looked at.
+                    let leaf = &leaves[own];
+                    // Another thread may have changed the leaf since it was looked at.
                     let other = removal.only.is_some_and(|only| only != leaf.node);
                     if other
-                        || leaf.count() != removal.keys
+                        || leaf.count() != removal.count
                         || leaf.search(&key[leaf.strip()..]) != Ok(0)
                     {
-                        return Err(Stop::Conflict);
+                        return Err(EditError::Conflict);
                     }
                 }
             }
             cover!(Merge);
-            let between = level.fences_of(left, left, key)?.high.unwrap_or_default();
-            let kept = || {
-                leaves
-                    .iter()
-                    .enumerate()
-                    .filter(|&(i, _)| removal.is_none() || i != dropped)
-                    .map(|(_, leaf)| leaf)
-            };
+            let separator = level.separator(left, key)?;
             let fences = level.fences_of(left, left + 1, key)?;
-            let mut made = NewNodes::new(usage, 2 + 2 * levels.len())?;
-            let mut parts = Parts::new(2)?;
+            let kept = || {
+                let kept = leaves.iter().enumerate();
+                kept.filter(|&(i, _)| removal.is_none() || i != own).map(|(_, leaf)| leaf)
+            };
+            let mut pending = NewNodes::new(usage, 2 + 2 * levels.len())?;
+            let mut run = CodedRun::new(2)?;
             let mut merged = None;
             if kept().try_fold(true, |narrow, leaf| {
-                Ok::<_, Failed>(narrow && parts.append(leaf, &between[..leaf.strip()])?)
+                Ok::<_, Failed>(narrow && run.append(leaf, &separator[..leaf.strip()])?)
             })? {
-                merged = parts.node(Kind::Leaf, &mut made, 0, parts.len(), fences.strip())?;
+                merged = run.node(Kind::Leaf, &mut pending, 0..run.len(), fences.strip())?;
             }
             if merged.is_none() {
-                let mut run = DecodedKeys::new();
+                let mut keys = DecodedKeys::new();
                 for leaf in kept() {
-                    run.append(leaf, &between[..leaf.strip()], |_| (), None)?;
+                    keys.append(leaf, &separator[..leaf.strip()], None)?;
                 }
-                merged = Some(run.node(Kind::Leaf, &mut made, 0, run.len(), fences.strip())?);
+                let all = 0..keys.len();
+                merged = Some(keys.node(Kind::Leaf, &mut pending, all, fences.strip())?);
             }
             if let Some(level) = levels.last_mut() {
                 level.at = left;
             }
-            let mut steps = Vec::new();
-            steps.try_reserve_exact(1 + levels.len())?;
-            steps.push(LevelEdit {
+            let mut edits = Vec::new();
+            edits.try_reserve_exact(1 + levels.len())?;
+            edits.push(LevelEdit {
                 old: [Some(a), Some(b)],
-                at: if dropped == 0 { 0 } else { leaves[0].count() },
-                removed: removal.map_or(0, |removal| removal.keys),
+                at: if own == 0 { 0 } else { leaves[0].count() },
+                removed: removal.map_or(0, |removal| removal.count),
                 new: [merged, None],
             });
-            let anchor = Self::replace_pair(&levels, &mut made, key, &mut steps)?;
-            // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values of the keys left.
-            return unsafe {
-                commit_new(
-                    mode,
-                    &mut made,
-                    anchor,
-                    &steps,
-                    None,
-                    removal.and_then(|removal| removal.expected),
-                )
-            };
+            let anchor = Self::replace_pair(&levels, &mut pending, key, &mut edits)?;
+            let expected = removal.and_then(|removal| removal.expected);
+            let edit = Edit { anchor, levels: &edits, value: None, expected };
+            // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values
+            // left.
+            return unsafe { commit_new(mode, &mut pending, edit) };
         }
-        // A leaf to be dropped has a neighbour.
-        if removal.is_some() { Err(Stop::Conflict) } else { Ok(None) }
+        // A leaf whose keys are all removed has a sibling.
+        if removal.is_some() { Err(EditError::Conflict) } else { Ok(None) }
     }
 
-    /// Plans one child in the place of the two at and behind where `levels` end. Inner nodes that become small in turn merge with a
-    /// neighbour, or take from it. The slot where all of it hangs.
+    /// Plans the edit of the inner nodes when one node replaces the child where `levels` end and
+    /// the child after it. Returns the slot at which all of it is published.
+    ///
+    /// Inner nodes that become small in turn merge with a sibling, or take children from it.
     fn replace_pair<'a>(
-        levels: &[Level<'a>],
-        made: &mut NewNodes<'_, B>,
+        levels: &[PathLevel<'a>],
+        pending: &mut NewNodes<'_, B>,
         key: &[u8],
-        steps: &mut Vec<LevelEdit>,
+        edits: &mut Vec<LevelEdit>,
     ) -> Result<SlotRef<'a>, Failed> {
         let mut left = levels.last().map_or(0, |level| level.at);
-        // The separator between the nodes that take the place of the pair, if these are two.
-        let mut behind: Option<Vec<u8>> = None;
+        // The separator between the nodes that replace the pair, if these are two.
+        let mut separator: Option<Vec<u8>> = None;
         for (i, level) in levels.iter().enumerate().rev() {
             let own = level.keys.node;
-            // The ordinary case: a separator less, and that is all.
+            let replace_own =
+                |new| LevelEdit { old: [Some(own), None], at: left, removed: 2, new: [new, None] };
+            // The ordinary case: the node loses a separator and stays large enough.
             let large = |info: &Info| {
-                info.count() > 0 && (i == 0 || info.size::<B>() >= INNER_SIZE / UNDERFULL)
+                info.count() > 0 && (i == 0 || info.size::<B>() >= INNER_SIZE / UNDERFULL_DIVISOR)
             };
             if let Some(info) =
-                level.keys.shrunk(left).filter(|info| behind.is_none() && large(info))
+                level.keys.shrunk(left).filter(|info| separator.is_none() && large(info))
             {
-                let node = level
-                    .keys
-                    .without::<B>(made.usage, info, left)
-                    .ok_or(Failed(info.size::<B>()))?;
-                made.note(node);
-                steps.push(LevelEdit {
-                    old: [Some(own), None],
-                    at: left,
-                    removed: 2,
-                    new: [Some(node), None],
-                });
+                let new = level.keys.without::<B>(pending.usage, info, left);
+                let new = new.ok_or(Failed(info.size::<B>()))?;
+                pending.note(new);
+                edits.push(replace_own(Some(new)));
                 return Ok(level.anchor);
             }
-            let mut run = separators(&level.keys, &key[..level.keys.strip()])?;
-            run.remove(left, left + 1);
-            if let Some(separator) = behind.take() {
-                run.insert(left, &separator, ())?;
+            let mut keys = separators(&level.keys, &key[..level.keys.strip()])?;
+            keys.remove(left, left + 1);
+            if let Some(separator) = separator.take() {
+                keys.insert(left, &separator, ())?;
             }
-            let n = run.len();
-            let size = run.cost(0, n, level.fences.strip(), SLOT);
-            let above = i
+            let n = keys.len();
+            let size = keys.cost(level.fences.strip(), SLOT);
+            let parent = i
                 .checked_sub(1)
                 .map(|i| &levels[i])
-                .filter(|_| n == 0 || size < INNER_SIZE / UNDERFULL);
-            let beside = above.map(|above| {
-                // The pair is this node and its left neighbour, or its right one where it is the first.
-                let first = above.at.saturating_sub(1);
-                let Child::Inner(neighbour) =
-                    above.keys.slot(if above.at == 0 { 1 } else { first }).load()
+                .filter(|_| n == 0 || size < INNER_SIZE / UNDERFULL_DIVISOR);
+            let pair = parent.map(|parent| {
+                // The pair is this node and its left sibling, or its right one if it is the first.
+                let first = parent.at.saturating_sub(1);
+                let Child::Inner(sibling) =
+                    parent.keys.slot(if parent.at == 0 { 1 } else { first }).load()
                 else {
                     unreachable!("all leaves are equally deep")
                 };
-                // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed, or while the thread is pinned (R1).
-                (above, first, unsafe { NodeRef::new(neighbour) })
+                // SAFETY: (N1, N5) nodes reached from the root are live while the tree is borrowed,
+                // or while the thread is pinned (R1).
+                (parent, first, unsafe { NodeRef::new(sibling) })
             });
-            let mut alone = || -> Result<SlotRef<'a>, Failed> {
-                let node = match n {
-                    // The root has one child left: that is the root now.
+            let mut without_sibling = || -> Result<SlotRef<'a>, Failed> {
+                let new = match n {
+                    // The root has one child left, which becomes the root.
                     0 => None,
-                    _ => Some(run.node(Kind::Inner, made, 0, n, level.fences.strip())?),
+                    _ => Some(keys.node(Kind::Inner, pending, 0..n, level.fences.strip())?),
                 };
-                steps.push(LevelEdit {
-                    old: [Some(own), None],
-                    at: left,
-                    removed: 2,
-                    new: [node, None],
-                });
+                edits.push(replace_own(new));
                 Ok(level.anchor)
             };
-            let Some((above, first, neighbour)) = beside else {
+            let Some((parent, first, sibling)) = pair else {
                 if n == 0 {
                     cover!(RootCollapse);
                 }
-                return alone();
+                return without_sibling();
             };
-            let between = above.fences_of(first, first, key)?.high.unwrap_or_default();
-            let fits = size + neighbour.info.size::<B>() + between.len() <= INNER_SIZE * MERGED / 4
-                && n + neighbour.count() < INNER_COUNT;
+            let between = parent.separator(first, key)?;
+            let merged_size = size + sibling.info.size::<B>() + between.len();
+            let fits = merged_size <= INNER_SIZE * MERGED_QUARTERS / 4
+                && n + sibling.count() < INNER_COUNT;
             if !fits && n > 0 {
-                return alone();
+                return without_sibling();
             }
-            let other = separators(&neighbour, &between[..neighbour.strip()])?;
-            let beside = neighbour.node;
-            let (old, at, mut all, high) = match above.at {
-                0 => ([Some(own), Some(beside)], left, run, other),
-                _ => ([Some(beside), Some(own)], neighbour.count() + 1 + left, other, run),
+            let other = separators(&sibling, &between[..sibling.strip()])?;
+            let (old, at, mut all, high) = match parent.at {
+                0 => ([Some(own), Some(sibling.node)], left, keys, other),
+                _ => ([Some(sibling.node), Some(own)], sibling.count() + 1 + left, other, keys),
             };
             all.insert(all.len(), &between, ())?;
             for j in 0..high.len() {
                 all.insert(all.len(), high.key(j), ())?;
             }
-            let fences = above.fences_of(first, first + 1, key)?;
+            let fences = parent.fences_of(first, first + 1, key)?;
             let new = if fits || all.len() < 3 {
                 cover!(InnerMerge);
-                [Some(all.node(Kind::Inner, made, 0, all.len(), fences.strip())?), None]
+                [Some(all.node(Kind::Inner, pending, 0..all.len(), fences.strip())?), None]
             } else {
                 cover!(InnerBorrow);
-                let (low, middle, high) =
-                    Self::split_inner(made, &all, Split::Middle, (fences.low(), fences.high()))?;
-                behind = Some(copy(middle)?);
+                let (low, middle, high) = Self::split_inner(pending, &all, Split::Middle, &fences)?;
+                separator = Some(try_copy(middle)?);
                 [Some(low), Some(high)]
             };
-            steps.push(LevelEdit { old, at, removed: 2, new });
+            edits.push(LevelEdit { old, at, removed: 2, new });
             left = first;
         }
-        unreachable!("the root has no neighbour")
+        unreachable!("the root has no sibling")
     }
 }
 
-/// The separators of an inner node, whole.
+/// Returns the separators of an inner node as whole keys.
 fn separators(keys: &NodeRef<'_>, stripped: &[u8]) -> Result<DecodedKeys<()>, Failed> {
-    let mut run = DecodedKeys::new();
-    run.append(keys, stripped, |_| (), None)?;
-    Ok(run)
+    let mut separators = DecodedKeys::new();
+    separators.append(keys, stripped, None)?;
+    Ok(separators)
 }

@@ -15,9 +15,9 @@
 //!
 //! A node whose lengths do not fit a byte is wide and searched key by key.
 
-use crate::tree::edit::commit::SlotRef;
 use crate::tree::node::layout::{Info, Node, Slot, Usage};
 use crate::tree::node::simd;
+use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
 use std::collections::TryReserveError;
 

@@ -1,9 +1,11 @@
-//! A cursor over a tree that others change meanwhile.
+//! A cursor over a tree that other threads edit at the same time.
 //!
-//! It reads leaf by leaf. On to the next leaf it goes by the path it came, whose inner nodes may have been taken out of the tree since; what
-//! they lead to was current when that happened (SAFETY.md, C2). Each step looks whether its leaf is being replaced, or was, and then takes the
-//! entry from the leaf that a lookup finds. Now and then the cursor pins anew and finds its place again by the last key it read, so that a long
-//! scan does not hold back what others retire.
+//! It reads leaf by leaf. It goes on to the next leaf by the path it came. Inner nodes of this path
+//! may have been taken out of the tree since; what they lead to was current when that happened
+//! (SAFETY.md, C2). Each step checks whether its leaf is being replaced, or was, and then takes the
+//! entry from the leaf that a lookup finds. After some leaves the cursor renews its pin and finds
+//! its position again by the last key it read, so that a long scan does not keep retired memory
+//! from being freed.
 
 use crate::reclaim::{self, Pin};
 use crate::tree::Place;
@@ -11,78 +13,82 @@ use crate::tree::read::cursor::State;
 use crate::tree::shared::SharedTree;
 use crate::value::Bits;
 
-/// Leaves read under one pin.
-const LEAVES: u32 = if cfg!(any(loom, shuttle, test)) { 2 } else { 32 };
+/// Leaves that a cursor reads under one pin.
+const LEAVES_PER_PIN: u32 = if cfg!(any(loom, shuttle, test)) { 2 } else { 32 };
 
 /// A position in a shared tree.
 pub(crate) struct SharedCursor<'t, B: Bits> {
     tree: &'t SharedTree<B>,
     state: State,
-    /// Whether the position is behind the key in the buffer, or before it.
-    behind: bool,
+    /// Whether the position is after the key in the buffer, or before it.
+    after: bool,
     /// Leaves left under this pin.
     left: u32,
-    /// Whether the thread had no other pin when this cursor was made: under two, little can be collected.
-    alone: bool,
+    /// Whether the thread had no other pin when this cursor was made. With two pins, little can be
+    /// reclaimed.
+    only_pin: bool,
     pin: Pin,
 }
 
 impl<'t, B: Bits> SharedCursor<'t, B> {
-    /// A cursor behind all entries.
+    /// Creates a cursor after all entries.
     pub(crate) fn new(tree: &'t SharedTree<B>) -> Self {
         SharedCursor {
             tree,
             state: State::default(),
-            behind: false,
-            left: LEAVES,
-            alone: !reclaim::is_pinned(),
+            after: false,
+            left: LEAVES_PER_PIN,
+            only_pin: !reclaim::is_pinned(),
             pin: reclaim::pin(),
         }
     }
 
-    /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
-    pub(crate) fn seek(&mut self, target: &[u8], behind: bool) {
+    /// Moves before the first entry whose key is at least `target`, or with `after` greater than
+    /// it.
+    pub(crate) fn seek(&mut self, target: &[u8], after: bool) {
         self.pin.renew();
-        if self.alone {
-            // Or who changes the tree as he scans it would never collect.
+        if self.only_pin {
+            // Otherwise a thread that edits the tree as it scans it would never reclaim memory.
             self.pin.help();
         }
-        self.left = LEAVES;
-        self.behind = behind;
-        // SAFETY: (R1) the cursor holds its pin from here on, and what it knew before is forgotten.
-        unsafe { self.state.seek(&self.tree.read(&self.pin).root, target, behind) }
+        self.left = LEAVES_PER_PIN;
+        self.after = after;
+        // SAFETY: (R1) the cursor holds its pin from here on, and keeps nothing from before.
+        unsafe { self.state.seek(&self.tree.read(&self.pin).root, target, after) }
     }
 
+    /// Moves after the last entry.
     pub(crate) fn seek_end(&mut self) {
         self.state.set_end();
     }
 
-    /// Pins anew where enough leaves were read, and finds the place again.
+    /// Leaves a leaf. Renews the pin after enough leaves, and finds the position again.
     #[inline]
     fn cross(&mut self) {
         self.left -= 1;
         if self.left == 0 {
             cover!(CursorRenewed);
             let at_end = self.state.leaf.is_none();
-            self.seek_again(self.behind);
+            self.seek_again(self.after);
             if at_end {
                 self.seek_end();
             }
         }
     }
 
-    /// Goes before the key in the buffer, or behind it.
+    /// Renews the pin, and moves before the key in the buffer, or after it.
     #[cold]
-    fn seek_again(&mut self, behind: bool) {
+    fn seek_again(&mut self, after: bool) {
         let key = std::mem::take(&mut self.state.key);
-        self.seek(key.get(), behind);
+        self.seek(key.get(), after);
     }
 
-    /// The key of the entry stepped over last.
+    /// Returns the key of the entry that the last step passed.
     pub(crate) fn key(&self) -> &[u8] {
         self.state.key.get()
     }
 
+    /// Passes the next entry, and returns it.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, R1) the leaf was read under this pin.
@@ -92,6 +98,7 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
         self.step(false)
     }
 
+    /// Passes the previous entry, and returns it.
     #[inline]
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         if self.state.index == 0 {
@@ -100,7 +107,7 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
         self.step(true)
     }
 
-    /// Steps, and gives the entry as it is now.
+    /// Passes an entry, and returns it with its current value.
     #[inline]
     fn step(&mut self, back: bool) -> Option<(&[u8], B)> {
         let (place, mut value) = self.take(back)?;
@@ -119,7 +126,7 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
         // SAFETY: (R1) the position was taken under this pin.
         let place =
             unsafe { if back { self.state.previous(&tree.root) } else { self.state.next() } }?;
-        self.behind = !back;
+        self.after = !back;
         Some((place, tree.value(place)))
     }
 }

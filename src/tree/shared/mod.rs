@@ -1,165 +1,61 @@
-//! A tree that many threads read and change at a time.
+//! A tree that many threads read and edit at a time.
 //!
-//! Reads go down without a lock and without looking back: whatever node they meet, its range is exactly covered by what hangs below it,
-//! now or at the moment when it was taken out of the tree (SAFETY.md, C). Changes are those of the tree with one owner, committed under
-//! locks; a change that finds another in its place begins again.
+//! A lookup descends without a lock and without looking back. Whatever node it meets, the nodes
+//! below it cover its key range exactly, now or at the moment when it was taken out of the tree
+//! (SAFETY.md, C). Edits are those of the tree with one owner, committed under locks. An edit that
+//! meets a conflict with another restarts.
+//!
+//! * `mode`: how nodes are locked and retired.
+//! * `counts`: what a tree counts.
+//! * `cursor`: a cursor beside edits.
+//! * `relocate`: moves nodes out of sparse pages.
 
+mod counts;
 pub(crate) mod cursor;
+mod mode;
 mod relocate;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
 use crate::InsertError;
-use crate::reclaim::{self, Pin, RetiredKind};
-use crate::sync::{fence, in_order, wait};
-use crate::tree::edit::commit::{Mode, SlotRef, Stop};
-use crate::tree::edit::decoded::{Failed, Split};
+use crate::reclaim::Pin;
+use crate::sync::{fence, wait};
+use crate::tree::edit::insert::Upsert;
+use crate::tree::edit::mode::{EditError, Expected, Mode, Outcome, Target, overwrite};
+use crate::tree::edit::pending::Failed;
 use crate::tree::edit::remove::Removal;
-use crate::tree::node::coding::{LINES, NodeRef};
+use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::{Child, Node, Usage};
-use crate::tree::{LEAF_SIZE, MAX_KEY_LEN, Place, RawTree};
+use crate::tree::node::slot::SlotRef;
+use crate::tree::{MAX_KEY_LEN, RawTree};
 use crate::value::Bits;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use counts::Counts;
+pub(crate) use counts::stripes;
+use mode::Shared;
+use std::sync::atomic::Ordering::SeqCst;
+#[cfg(feature = "_testing")]
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Conflicts in a row after which a change waits a little before it begins again.
-const PATIENCE: u32 = 4;
+/// Conflicts in a row after which an operation waits a little before it restarts.
+const CONFLICTS_BEFORE_WAIT: u32 = 4;
 
-/// The mode of a shared tree: nodes are locked, and freed when no pinned thread can read them.
-#[derive(Clone, Copy)]
-pub(crate) struct Shared<'p>(pub(crate) &'p Pin);
-
-impl Mode for Shared<'_> {
-    #[inline]
-    fn lock(self, anchor: SlotRef<'_>, child: Child) -> bool {
-        if mutant!(SlotNotLocked) {
-            return true;
-        }
-        loop {
-            if !anchor.slot.lock(child) {
-                return false;
-            }
-            // Who locks the owner waits for this slot, or did it before, which shows here (C2).
-            in_order();
-            let Some(owner) =
-                anchor.parent_lock.filter(|owner| !owner.is_free() && !mutant!(OwnerNotChecked))
-            else {
-                return true;
-            };
-            anchor.slot.store(child);
-            if !owner.wait() {
-                return false;
-            }
-        }
-    }
-    #[inline]
-    unsafe fn lock_old(self, node: Node) -> bool {
-        // SAFETY: (N1) by the caller, for this and the next two.
-        unsafe {
-            if is(node, mutant!(LeafNotLocked), mutant!(InnerNotLocked)) {
-                return true;
-            }
-            let locked = node.lock().lock();
-            if locked && !node.info().is_leaf() && !mutant!(SlotsNotAwaited) {
-                in_order();
-                let keys = NodeRef::new(node);
-                (0..=keys.count()).for_each(|i| keys.slot(i).wait());
-            }
-            locked
-        }
-    }
-    #[inline]
-    unsafe fn unlock_old(self, node: Node) {
-        // SAFETY: (N1) as above.
-        unsafe {
-            if !is(node, mutant!(LeafNotLocked), mutant!(InnerNotLocked)) {
-                node.lock().unlock();
-            }
-        }
-    }
-    #[inline]
-    unsafe fn retire(self, node: Node) {
-        // SAFETY: (N1) as above.
-        unsafe {
-            if is(node, false, mutant!(FrozenSlotsCleared)) {
-                let keys = NodeRef::new(node);
-                (0..=keys.count()).for_each(|i| keys.slot(i).store(Child::Empty));
-            }
-            if is(node, mutant!(LeafNotObsolete), mutant!(InnerNotObsolete)) {
-                node.lock().unlock();
-            } else {
-                node.lock().retire();
-            }
-        }
-    }
-    #[inline]
-    unsafe fn give_back<B: Bits>(self, usage: &mut Usage, node: Node) {
-        // SAFETY: (N1) the thread is pinned, so the node is live. (N2, R2) By the caller no slot of the tree leads to it, so who pins from now on
-        // cannot reach it.
-        unsafe {
-            let bytes = usage.forget::<B>(node);
-            if mutant!(FreedAtOnce) {
-                return node.free_late::<B>();
-            }
-            self.0.retire(RetiredKind::Node, bytes, move || node.free_late::<B>());
-        }
-    }
-}
-
-/// A change is done. What this thread reads from here on it reads after its change was visible to all (C6).
+/// Makes an edit that is done visible: what this thread reads from here on it reads after the edit
+/// was visible to all (C6).
 #[inline(always)]
-fn visible() {
+fn make_visible() {
     if !mutant!(NoFence) {
         fence(SeqCst);
     }
 }
 
-/// Whether a mutant is about nodes of this kind.
-///
-/// # Safety
-/// The node is live (N1).
-#[inline(always)]
-unsafe fn is(node: Node, leaf: bool, inner: bool) -> bool {
-    // SAFETY: (N1) by the caller.
-    (leaf || inner) && if unsafe { node.info() }.is_leaf() { leaf } else { inner }
-}
-
-/// What the current value must be for a change to be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expected<B> {
-    Any,
-    Absent,
-    Value(B),
-}
-
-/// What came of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Outcome<B> {
-    /// The value at that moment, before the change.
-    pub(crate) old: Option<B>,
-    /// Whether the change was made: whether that value was as expected.
-    pub(crate) done: bool,
-}
-
-/// A stripe of what a map counts, modulo the word size.
-#[derive(Default)]
-#[repr(align(128))]
-struct Counts {
-    len: AtomicUsize,
-    leaves: AtomicUsize,
-    inner: AtomicUsize,
-    slack_leaves: AtomicUsize,
-    slack_inner: AtomicUsize,
-}
-
-/// A tree, and what its users count.
+/// A shared tree, and what its users count.
 pub(crate) struct SharedTree<B: Bits> {
     tree: RawTree<B>,
     counts: Box<[Counts]>,
 }
 
+/// Restarts of operations after a conflict, of all maps. Counted on the slow path only.
 #[cfg(feature = "_testing")]
-/// Changes that began again because another came between, of all maps. Counted where the way is lost already.
 static RESTARTS: AtomicUsize = AtomicUsize::new(0);
 
 #[cfg(feature = "_testing")]
@@ -167,87 +63,64 @@ pub(crate) fn restarts() -> usize {
     RESTARTS.load(Relaxed)
 }
 
-/// Stripes that are worth while on this machine, a power of two.
-pub(crate) fn stripes() -> usize {
-    static COUNT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    let threads = || std::thread::available_parallelism().map_or(1, usize::from);
-    *COUNT.get_or_init(|| threads().next_power_of_two().min(reclaim::STRIPES))
-}
-
 impl<B: Bits> SharedTree<B> {
     pub(crate) fn new(mut tree: RawTree<B>) -> Self {
-        tree.unsettle();
-        SharedTree { tree, counts: (0..stripes()).map(|_| Counts::default()).collect() }
+        tree.end_append_mode();
+        SharedTree { tree, counts: counts::striped() }
     }
 
-    /// The tree, for one owner.
+    /// Returns the tree to its one owner.
     pub(crate) fn into_raw(mut self) -> RawTree<B> {
-        self.settle();
+        self.fold_counts();
         std::mem::replace(&mut self.tree, RawTree::new())
     }
 
-    /// Lets the tree's only user change it as one owner does.
-    pub(crate) fn alone<R>(&mut self, work: impl FnOnce(&mut RawTree<B>) -> R) -> R {
-        let result = work(&mut self.tree);
-        self.tree.unsettle();
+    /// Edits the tree as its one owner.
+    pub(crate) fn edit_exclusive<R>(&mut self, edit: impl FnOnce(&mut RawTree<B>) -> R) -> R {
+        let result = edit(&mut self.tree);
+        self.tree.end_append_mode();
         result
     }
 
-    /// Leaves the counts to the tree.
-    fn settle(&mut self) {
+    /// Moves the counts to the tree.
+    fn fold_counts(&mut self) {
         (self.tree.len, self.tree.usage) = (self.len(), self.usage());
         self.counts = Box::default();
     }
 
-    fn sum(&self, own: usize, count: impl Fn(&Counts) -> &AtomicUsize) -> usize {
-        let sum = self
-            .counts
-            .iter()
-            .fold(own, |sum, counts| sum.wrapping_add(count(counts).load(Relaxed)));
-        // Stripes are read one after the other, so while others count, their sum may be below zero.
-        sum.cast_signed().max(0).cast_unsigned()
-    }
-
-    /// Keys; exact when nobody changes the tree.
+    /// Returns the number of keys. It is exact if no thread edits the tree.
     pub(crate) fn len(&self) -> usize {
-        self.sum(self.tree.len, |counts| &counts.len)
+        counts::sum(&self.counts, self.tree.len, |counts| &counts.len)
     }
 
-    /// What nodes take; exact when nobody changes the tree.
+    /// Returns what the nodes take. It is exact if no thread edits the tree.
     pub(crate) fn usage(&self) -> Usage {
-        let usage = &self.tree.usage;
+        let (stripes, base) = (&self.counts, &self.tree.usage);
         Usage {
-            leaves: self.sum(usage.leaves, |counts| &counts.leaves),
-            inner: self.sum(usage.inner, |counts| &counts.inner),
-            slack_leaves: self.sum(usage.slack_leaves, |counts| &counts.slack_leaves),
-            slack_inner: self.sum(usage.slack_inner, |counts| &counts.slack_inner),
+            leaves: counts::sum(stripes, base.leaves, |counts| &counts.leaves),
+            inner: counts::sum(stripes, base.inner, |counts| &counts.inner),
+            slack_leaves: counts::sum(stripes, base.slack_leaves, |counts| &counts.slack_leaves),
+            slack_inner: counts::sum(stripes, base.slack_inner, |counts| &counts.slack_inner),
         }
     }
 
-    /// Bytes on the heap besides nodes.
+    /// Returns the bytes on the heap other than nodes.
     pub(crate) fn heap_bytes(&self) -> usize {
         size_of_val(&*self.counts)
     }
 
+    /// Counts keys and bytes that came or, modulo the word size, went.
     pub(crate) fn count(&self, len: usize, usage: Usage) {
-        let counts = &self.counts[reclaim::stripe() & (self.counts.len() - 1)];
-        let add = |count: &AtomicUsize, delta: usize| {
-            if delta != 0 {
-                count.fetch_add(delta, Relaxed);
-            }
-        };
-        add(&counts.len, len);
-        add(&counts.leaves, usage.leaves);
-        add(&counts.slack_leaves, usage.slack_leaves);
-        add(&counts.inner, usage.inner);
-        add(&counts.slack_inner, usage.slack_inner);
+        counts::add(&self.counts, len, usage);
     }
 
     pub(crate) fn root(&self) -> SlotRef<'_> {
         SlotRef::root(&self.tree.root)
     }
 
-    /// The tree, to read. Reading a shared tree takes a pin, which must last as long as what was read of it is used.
+    /// Returns the tree, to read.
+    ///
+    /// Reading a shared tree takes a pin, which must last as long as what was read is used.
     #[inline]
     pub(crate) fn read(&self, _: &Pin) -> &RawTree<B> {
         &self.tree
@@ -263,7 +136,9 @@ impl<B: Bits> SharedTree<B> {
         self.read(pin).find(key).is_some()
     }
 
-    /// Looks keys up in batches and hands the values out in order, to a caller who has to be done before the pin is renewed.
+    /// Looks keys up in groups, and calls `out` with their values in order.
+    ///
+    /// `out` must use the values before the pin is renewed.
     pub(crate) fn get_many<'k>(
         &self,
         pin: &Pin,
@@ -273,7 +148,7 @@ impl<B: Bits> SharedTree<B> {
         self.read(pin).get_many(keys, out);
     }
 
-    /// [`get_many`](Self::get_many) of keys that are each looked up in a tree of their own.
+    /// Looks keys up as [`get_many`](Self::get_many) does, each in a tree of its own.
     pub(crate) fn get_many_of<'t, 'k>(
         pin: &Pin,
         keys: impl Iterator<Item = (&'t Self, &'k [u8])>,
@@ -284,7 +159,7 @@ impl<B: Bits> SharedTree<B> {
         RawTree::get_many_of(keys.map(|(tree, key)| (tree.read(pin), key)), out);
     }
 
-    /// Gives `key` a new value, or none, if its value is as expected.
+    /// Sets the value of `key`, or removes `key` if `new` is `None`, if its value is as expected.
     #[inline]
     pub(crate) fn change(
         &self,
@@ -297,9 +172,13 @@ impl<B: Bits> SharedTree<B> {
             return Err(InsertError::KeyTooLong { len: key.len() });
         }
         self.repeat(|usage| {
+            let target = self.target(pin, usage);
             let outcome = match new {
-                Some(value) => self.store(Shared(pin), usage, key, expected, value)?,
-                None => self.remove(Shared(pin), usage, key, expected, None)?,
+                Some(value) => {
+                    let upsert = Upsert { key, value, expected, appending: true };
+                    RawTree::upsert(target, upsert)?.0
+                }
+                None => self.remove(target, key, expected, None)?,
             };
             let len = match (outcome.done, outcome.old, new) {
                 (true, None, Some(_)) => 1,
@@ -310,10 +189,11 @@ impl<B: Bits> SharedTree<B> {
         })
     }
 
-    /// Gives `key` what `f` makes of its value, and gives the values before and after. `f` runs again where another came between.
+    /// Replaces the value of `key` by what `f` makes of it. Returns the values before and after.
     ///
-    /// A value that stays in its leaf is overwritten there, by one descent; where that leaf was replaced meanwhile, and where keys come or go,
-    /// it takes [`change`](Self::change).
+    /// `f` runs again after a conflict. A value that stays in its leaf is overwritten there, by one
+    /// descent. If the leaf was replaced since, and if a key comes or goes, it takes
+    /// [`change`](Self::change).
     pub(crate) fn compute(
         &self,
         pin: &Pin,
@@ -329,14 +209,17 @@ impl<B: Bits> SharedTree<B> {
                 return Ok((seen, new));
             }
             let expected = seen.map_or(Expected::Absent, Expected::Value);
-            // A leaf that was replaced cannot be locked.
             let overwritten = match (place, seen, new) {
-                (Some(place), Some(_), Some(value)) => self.overwrite(place, expected, value).ok(),
+                // SAFETY: (N1, N9, R1) the leaf is live while the thread is pinned. A leaf that was
+                // replaced cannot be locked (C4).
+                (Some(place), Some(_), Some(value)) => unsafe {
+                    overwrite(Shared(pin), place, expected, value).ok()
+                },
                 _ => None,
             };
             let outcome = match overwritten {
                 Some(outcome) => {
-                    visible();
+                    make_visible();
                     outcome
                 }
                 None => self.change(pin, key, expected, new)?,
@@ -348,7 +231,7 @@ impl<B: Bits> SharedTree<B> {
         }
     }
 
-    /// Removes the least key, or the greatest, and gives its value; the key is in `key` then.
+    /// Removes the first key, or the last, and writes it to `key`. Returns its value.
     pub(crate) fn pop(
         &self,
         pin: &Pin,
@@ -358,7 +241,8 @@ impl<B: Bits> SharedTree<B> {
         self.repeat(|usage| {
             let mut child = self.tree.root.load();
             while let Child::Inner(node) = child {
-                // SAFETY: (N1, N5, R1) a node reached from the root is live while the thread is pinned.
+                // SAFETY: (N1, N5, R1) a node reached from the root is live while the thread is
+                // pinned.
                 let keys = unsafe { NodeRef::new(node) };
                 child = keys.slot(if last { keys.count() } else { 0 }).load();
             }
@@ -367,41 +251,47 @@ impl<B: Bits> SharedTree<B> {
             let leaf = unsafe { NodeRef::new(node) };
             key.clear();
             leaf.decode(if last { leaf.count() - 1 } else { 0 }, key)?;
-            // The leaf has all keys on its side of the range, so as long as it is in the tree this key is the least, or the greatest.
+            // The leaf has all keys on its side of the range. So as long as it is in the tree this
+            // key is the first, or the last.
             let only = if mutant!(PopFromAnyLeaf) { None } else { Some(node) };
-            let outcome = self.remove(Shared(pin), usage, key, Expected::Any, only)?;
+            let outcome = self.remove(self.target(pin, usage), key, Expected::Any, only)?;
             if outcome.old.is_none() {
-                return Err(Stop::Conflict);
+                return Err(EditError::Conflict);
             }
             cover!(Popped);
             Ok((outcome.old, usize::MAX))
         })
     }
 
-    /// Tries until nobody comes between. `attempt` gives its result, and the change in the number of keys.
+    fn target<'t>(&'t self, pin: &'t Pin, usage: &'t mut Usage) -> Target<'t, Shared<'t>> {
+        Target { mode: Shared(pin), root: self.root(), usage }
+    }
+
+    /// Repeats `attempt` until there is no conflict. It returns its result, and the change in the
+    /// number of keys.
     #[inline]
     fn repeat<R>(
         &self,
-        mut attempt: impl FnMut(&mut Usage) -> Result<(R, usize), Stop>,
+        mut attempt: impl FnMut(&mut Usage) -> Result<(R, usize), EditError>,
     ) -> Result<R, InsertError> {
         let (mut usage, mut round) = (Usage::default(), 0);
         loop {
             match attempt(&mut usage) {
-                Err(Stop::Conflict) => {
+                Err(EditError::Conflict) => {
                     cover!(Restart);
                     #[cfg(feature = "_testing")]
                     RESTARTS.fetch_add(1, Relaxed);
-                    if round >= PATIENCE {
+                    if round >= CONFLICTS_BEFORE_WAIT {
                         wait(round);
                     }
                     round += 1;
                 }
                 Ok((result, len)) => {
                     self.count(len, usage);
-                    visible();
+                    make_visible();
                     return Ok(result);
                 }
-                Err(Stop::Failed(failed)) => {
+                Err(EditError::OutOfMemory(failed)) => {
                     self.count(0, usage);
                     return Err(failed.into());
                 }
@@ -409,104 +299,15 @@ impl<B: Bits> SharedTree<B> {
         }
     }
 
-    /// Stores a value.
-    #[inline]
-    fn store(
-        &self,
-        mode: Shared<'_>,
-        usage: &mut Usage,
-        key: &[u8],
-        expected: Expected<B>,
-        value: B,
-    ) -> Result<Outcome<B>, Stop> {
-        let root = self.root();
-        let (mut anchor, mut last) = (root, true);
-        let leaf = loop {
-            match anchor.slot.load() {
-                Child::Inner(node) => {
-                    // SAFETY: (N1, N5, R1) a node reached from the root is live while the thread is pinned.
-                    let keys = unsafe { NodeRef::new(node) };
-                    let at = keys.child(&key[keys.strip()..]);
-                    last &= at == keys.count();
-                    anchor = keys.owned(at);
-                }
-                Child::Leaf(node) => {
-                    NodeRef::prefetch(node, LINES);
-                    // SAFETY: (N1, N5, R1) as above.
-                    break Some(unsafe { NodeRef::new(node) });
-                }
-                Child::Empty => break None,
-            }
-        };
-        let gap = match leaf.map(|leaf| leaf.search(&key[leaf.strip()..])) {
-            Some(Ok(i)) => {
-                let Some(leaf) = leaf else { return Err(Stop::Conflict) };
-                return self.overwrite(
-                    Place { node: leaf.node, info: leaf.info, index: i },
-                    expected,
-                    value,
-                );
-            }
-            Some(Err(gap)) => Some(gap),
-            None => None,
-        };
-        if let Expected::Value(_) = expected {
-            return Ok(Outcome { old: None, done: false });
-        }
-        match (leaf, gap) {
-            (Some(leaf), Some(gap)) => {
-                if !RawTree::insert_at(mode, anchor, usage, &leaf, gap, key, value)? {
-                    let appends = last && gap.at == leaf.count();
-                    let split = if appends { Split::Right(LEAF_SIZE) } else { Split::Middle };
-                    RawTree::insert_cold(mode, root, usage, key, value, split)?;
-                }
-            }
-            _ => RawTree::insert_first(mode, anchor, usage, key, value)?,
-        }
-        Ok(Outcome { old: None, done: true })
-    }
-
-    /// Overwrites a value.
-    #[inline]
-    fn overwrite(
-        &self,
-        Place { node, info, index }: Place,
-        expected: Expected<B>,
-        value: B,
-    ) -> Result<Outcome<B>, Stop> {
-        // SAFETY: (N1, N6, R1) the leaf is live while the thread is pinned, and the index is a key's. (C4) The value is stored under the
-        // leaf's lock.
-        unsafe {
-            if expected == Expected::Absent {
-                return Ok(Outcome { old: Some(node.value(info, index)), done: false });
-            }
-            let lock = node.lock();
-            if !mutant!(OverwriteUnlocked) && !lock.lock() {
-                return Err(Stop::Conflict);
-            }
-            let old = node.value(info, index);
-            let done = expected == Expected::Any || expected == Expected::Value(old);
-            if done {
-                node.set_value(info, index, value);
-                cover!(Overwritten);
-            }
-            if !mutant!(OverwriteUnlocked) {
-                lock.unlock();
-            }
-            Ok(Outcome { old: Some(old), done })
-        }
-    }
-
-    /// Removes a key, with `only` from this leaf alone.
+    /// Removes a key if its value is as expected. With `only` it must be in this leaf.
     #[inline]
     fn remove(
         &self,
-        mode: Shared<'_>,
-        usage: &mut Usage,
+        target: Target<'_, Shared<'_>>,
         key: &[u8],
         expected: Expected<B>,
         only: Option<Node>,
-    ) -> Result<Outcome<B>, Stop> {
+    ) -> Result<Outcome<B>, EditError> {
         let wanted = match expected {
             Expected::Any => None,
             Expected::Absent => {
@@ -515,70 +316,71 @@ impl<B: Bits> SharedTree<B> {
             }
             Expected::Value(wanted) => {
                 let old = self.tree.get(key);
-                if old != expected.value() {
+                if old != Some(wanted) {
                     return Ok(Outcome { old, done: false });
                 }
                 Some(wanted)
             }
         };
-        let old = RawTree::remove_below(
-            mode,
-            self.root(),
-            usage,
-            Removal { key, keys: 1, expected: wanted, only },
-        )?;
+        let removal = Removal { key, count: 1, expected: wanted, only };
+        let old = RawTree::remove_below(target, removal)?;
         Ok(Outcome { old, done: wanted.is_none() || old.is_some() })
     }
 
-    /// Removes every key at one moment, and hands its values to `each` afterwards. Others wait for as long as it takes to lock each node and
-    /// to take it out.
+    /// Removes every key at one moment, and then calls `each` with its value.
+    ///
+    /// Other threads wait for as long as it takes to lock each node and to take it out.
     pub(crate) fn clear(&self, pin: &Pin, mut each: impl FnMut(B)) -> Result<(), InsertError> {
-        // An inner node has two children at least, so no tree is higher than this.
+        // An inner node has at least two children, so no tree is higher than this.
         let mut path = Vec::new();
         path.try_reserve_exact(usize::BITS as usize).map_err(Failed::from)?;
         let mode = Shared(pin);
         let (mut usage, mut len) = (Usage::default(), 0usize);
         let root = self.root();
-        let mut anchor = root.slot.load();
-        while !mode.lock(root, anchor) {
-            anchor = root.slot.load();
+        let mut top = root.slot.load();
+        while !mode.lock_slot(root, top) {
+            top = root.slot.load();
         }
-        // SAFETY: (N1, R1) nodes reached from the root are live while the thread is pinned. (C5) Each is locked after the one above it, so nobody
-        // can replace it first.
+        // SAFETY: (N1, R1) nodes reached from the root are live while the thread is pinned. (C5)
+        // Each is locked after the one above it, so no thread can replace it first.
         unsafe {
-            walk(anchor, &mut path, |node| {
-                let locked = mode.lock_old(node);
-                debug_assert!(locked, "a node of a locked one is not obsolete");
+            walk(top, &mut path, |node| {
+                let locked = mode.lock_node(node);
+                debug_assert!(locked, "a child of a locked node is obsolete");
                 if node.info().is_leaf() {
                     len += node.info().count();
                 }
             });
             root.slot.store(Child::Empty);
-            walk(anchor, &mut path, |node| mode.retire(node));
-            // (N2) The nodes hang nowhere now, and whoever locked them gives them back. (C2) Their values stay as they are.
-            walk(anchor, &mut path, |node| {
+            walk(top, &mut path, |node| mode.mark_obsolete(node));
+            // (N2) No slot leads to the nodes now, and the thread that locked them frees them. (C2)
+            // Their values stay as they are.
+            walk(top, &mut path, |node| {
                 let info = node.info();
                 (0..info.values()).take(info.count()).for_each(|i| each(node.value(info, i)));
-                mode.give_back::<B>(&mut usage, node);
+                mode.free::<B>(&mut usage, node);
             });
         }
         self.count(len.wrapping_neg(), usage);
-        visible();
+        make_visible();
         Ok(())
     }
 
-    /// Says what is wrong with the tree, if anything is. Somebody who changes it meanwhile makes it look wrong.
+    /// Checks the invariants of the tree, and describes the first violation.
+    ///
+    /// It may report false violations if another thread edits the tree at the same time.
     pub(crate) fn check(&self, pin: &Pin) -> Result<(), String> {
         self.read(pin).check_counted(self.len(), self.usage())
     }
 }
 
-/// Visits a node before its children, and these from left to right. `path` has room for the way to any leaf.
+/// Visits a node before its children, and these from left to right. `path` has room for the path to
+/// any leaf.
 ///
 /// # Safety
 /// The nodes are live (N1), and their slots stand still once they have been visited.
-unsafe fn walk(anchor: Child, path: &mut Vec<(Node, usize)>, mut visit: impl FnMut(Node)) {
-    let mut next = anchor;
+unsafe fn walk(top: Child, path: &mut Vec<(Node, usize)>, mut visit: impl FnMut(Node)) {
+    let mut next = top;
     loop {
         if let Some(node) = next.node() {
             visit(node);
@@ -599,17 +401,8 @@ unsafe fn walk(anchor: Child, path: &mut Vec<(Node, usize)>, mut visit: impl FnM
     }
 }
 
-impl<B> Expected<B> {
-    fn value(self) -> Option<B> {
-        match self {
-            Expected::Value(value) => Some(value),
-            _ => None,
-        }
-    }
-}
-
 impl<B: Bits> Drop for SharedTree<B> {
     fn drop(&mut self) {
-        self.settle();
+        self.fold_counts();
     }
 }

@@ -1,5 +1,5 @@
-//! Tests of the shared tree that look inside: the paths that threads took beside each other, what an operation writes that threads
-//! share, and what is left when memory runs out.
+//! Tests of the shared tree that look inside: which paths threads take beside each other, which
+//! shared memory an operation writes, and what is left when memory runs out.
 
 use crate::InsertError;
 use crate::pool;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 type Tree = SharedTree<u64>;
 type Counts = BTreeMap<Event, u64>;
-/// Keys by number, and how many.
+/// A function from numbers to keys, and the number of keys.
 type Kind = (fn(usize) -> Vec<u8>, usize);
 
 fn insert(tree: &Tree, key: &[u8], value: u64) -> Option<u64> {
@@ -30,7 +30,7 @@ fn contents(tree: &Tree) -> Vec<(Vec<u8>, u64)> {
     std::iter::from_fn(|| cursor.next().map(|(key, value)| (key.to_vec(), value))).collect()
 }
 
-/// Runs `work` on some threads, and adds up the paths that they took.
+/// Runs `work` on some threads. Returns the sum of the paths that they took.
 fn on_threads(threads: usize, work: impl Fn(usize) + Sync) -> Counts {
     let mut all = Counts::new();
     std::thread::scope(|scope| {
@@ -80,7 +80,7 @@ fn every_path_is_taken_beside_other_threads() {
             let pin = reclaim::pin();
             for step in [7, 11] {
                 for i in strewn(n, step).filter(|i| i % 4 == t || i % 7 == 0) {
-                    // Now and then there is no memory for a step, which changes nothing then.
+                    // Some steps have no memory, and must change nothing then.
                     pool::fail_after((i % 13 == 0).then_some(1 + i as u64 % 5));
                     if tree.change(&pin, &key(i), Expected::Any, Some(i as u64)).is_err() {
                         failures.fetch_add(1, Relaxed);
@@ -91,7 +91,7 @@ fn every_path_is_taken_beside_other_threads() {
                     let all = contents(&tree);
                     assert!(all.windows(2).all(|w| w[0].0 < w[1].0));
                 }
-                // In the other direction, so that appends and removals at the end come about.
+                // In the other direction, so that keys are also appended and removed at the end.
                 for i in (0..n).filter(|i| i % 4 == t) {
                     remove(&tree, &key(i));
                     insert(&tree, &[&[0xFF][..], &(i as u32).to_be_bytes()].concat(), 0);
@@ -113,22 +113,22 @@ fn every_path_is_taken_beside_other_threads() {
     assert!(cfg!(miri) || missed.is_empty(), "not taken: {missed:?}");
 }
 
-/// A flush moves nodes while other threads change the tree, and neither loses anything to the other.
+/// Nodes are relocated while other threads edit the tree, and neither loses anything to the other.
 #[test]
-fn compaction_runs_beside_other_threads() {
+fn relocation_runs_beside_other_threads() {
     let n = if cfg!(miri) { 500 } else { 30_000 };
     for round in 0..if cfg!(miri) { 1 } else { 20 } {
         let tree = Tree::new(RawTree::new());
         strewn(n, 7).for_each(|i| _ = insert(&tree, &short(i), i as u64));
-        // Holes all over the pages.
+        // Leave holes all over the pages.
         (0..n).filter(|i| i / 64 % 8 != 0).for_each(|i| _ = remove(&tree, &short(i)));
         let counts = on_threads(3, |t| {
             if t == 0 {
-                (0..4).for_each(|_| tree.flush());
+                (0..4).for_each(|_| tree.reclaim());
                 return;
             }
             let mut rounds = 0;
-            // What stays changes its value; others come and go around it.
+            // Keys that stay get another value; others come and go around them.
             for i in (0..n).filter(|i| i / 64 % 8 == 0 && i % 2 == t - 1) {
                 assert_eq!(insert(&tree, &short(i), 1), Some(i as u64));
                 rounds += 1;
@@ -145,13 +145,14 @@ fn compaction_runs_beside_other_threads() {
         if counts.get(&Event::Relocated).is_some_and(|&moved| moved > 0) {
             return;
         }
-        assert!(round < 19 || cfg!(any(miri, memkv_plain_alloc)), "nothing was moved");
+        assert!(round < 19 || cfg!(any(miri, memkv_plain_alloc)), "no node was relocated");
     }
 }
 
-/// What threads share and an operation writes: locks, slots, values. Its stripe of the counts comes on top where it changes these.
+/// An operation writes few words that threads share: locks, slots and values. One that changes a
+/// count also writes its stripe of the counts.
 #[test]
-fn operations_write_no_more_than_they_say() {
+fn operations_write_few_shared_words() {
     use Event::{LockTaken, Overwritten, Published};
     let tree = Tree::new(RawTree::new());
     (0..5000).for_each(|i| _ = insert(&tree, &short(2 * i), 0));
@@ -164,7 +165,7 @@ fn operations_write_no_more_than_they_say() {
     };
     for i in 0..200 {
         let (there, absent) = (short(2 * i), short(2 * i + 1));
-        // A lookup and a scan write nothing; nor does what finds nothing to do.
+        // A lookup and a scan write nothing, nor does an operation that finds nothing to do.
         assert_eq!(
             written(&|| assert!(tree.get(&pin, &there).is_some() && !tree.contains(&pin, &absent))),
             [0, 0, 0]
@@ -176,7 +177,8 @@ fn operations_write_no_more_than_they_say() {
         assert_eq!(written(&|| assert!(remove(&tree, &absent).is_none())), [0, 0, 0]);
         // An update writes its leaf.
         assert_eq!(written(&|| assert!(insert(&tree, &there, 1).is_some())), [1, 0, 1]);
-        // An insert, a removal: its leaf, and one slot of the node above, twice; more only where nodes split or merge.
+        // An insert or a removal writes the lock of its leaf, and one slot of the parent twice. It
+        // writes more only if nodes split or merge.
         let structure = |work: &dyn Fn()| {
             let before = taken();
             let locks = written(work);
@@ -241,13 +243,13 @@ fn failed_allocations_change_nothing() {
 fn counts_go_beyond_32_bits_and_stripes_below_zero() {
     const KEYS: usize = 1 << 40;
     const BYTES: usize = 1 << 50;
-    // As if so much were there already.
+    // As if this much were there already.
     let mut raw = RawTree::new();
     (raw.len, raw.usage.leaves) = (KEYS, BYTES);
     let tree = Tree::new(raw);
     (0..100).for_each(|i| _ = insert(&tree, &short(i), 0));
     assert_eq!(tree.len(), KEYS + 100);
-    // A thread that counts in another stripe takes away what it never added.
+    // A thread that counts in another stripe subtracts what it never added.
     std::thread::scope(|scope| {
         _ = scope.spawn(|| (0..50).for_each(|i| _ = remove(&tree, &short(i))))
     });

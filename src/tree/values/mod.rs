@@ -9,10 +9,11 @@ mod slots;
 use crate::InsertError;
 use crate::reclaim::{self, Pin, RetiredKind};
 use crate::tree::RawTree;
+use crate::tree::edit::mode::{Expected, Outcome};
 use crate::tree::node::layout::Usage;
 use crate::tree::read::cursor::OwnedCursors;
 use crate::tree::shared::cursor::SharedCursor;
-use crate::tree::shared::{Expected, Outcome, SharedTree, stripes};
+use crate::tree::shared::{SharedTree, stripes};
 use slots::Slots;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -55,7 +56,7 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     ) -> Result<Self, InsertError> {
         let mut built = Self::new();
         let slots = &built.slots;
-        built.index.alone(|index| {
+        built.index.edit_exclusive(|index| {
             for (key, value) in pairs {
                 let slot = slots.fill(value)?;
                 let (removed, result) = match index.insert(key.as_ref(), slot) {
@@ -137,7 +138,7 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     }
 
     pub(crate) fn flush(&self) {
-        self.index.flush();
+        self.index.reclaim();
     }
 
     /// What the index takes: nodes, and the rest.
