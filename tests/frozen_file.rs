@@ -88,7 +88,7 @@ fn every_altered_byte_is_noticed() {
                 altered[at] ^= flip;
                 let error = FrozenLayer::from_bytes(altered.clone()).expect_err("altered");
                 match error {
-                    FrozenError::Foreign => assert!(at < 8),
+                    FrozenError::NotALayer => assert!(at < 8),
                     FrozenError::Version { .. } => assert!((8..12).contains(&at)),
                     FrozenError::Truncated => assert!(at >= bytes.len() - 88),
                     FrozenError::Damaged { .. } => {}
@@ -260,8 +260,8 @@ fn forged_files_do_no_harm() {
 #[test]
 fn foreign_and_later_files_are_named() {
     assert!(matches!(FrozenLayer::from_bytes(Vec::new()), Err(FrozenError::Truncated)));
-    assert!(matches!(FrozenLayer::from_bytes(b"hello".to_vec()), Err(FrozenError::Foreign)));
-    assert!(matches!(FrozenLayer::from_bytes(vec![0; 1000]), Err(FrozenError::Foreign)));
+    assert!(matches!(FrozenLayer::from_bytes(b"hello".to_vec()), Err(FrozenError::NotALayer)));
+    assert!(matches!(FrozenLayer::from_bytes(vec![0; 1000]), Err(FrozenError::NotALayer)));
     let mut later = FrozenLayer::from_sorted(&[("a", 1)]).unwrap().to_bytes();
     later[8] = 9;
     assert!(matches!(FrozenLayer::from_bytes(later), Err(FrozenError::Version { found: 9 })));

@@ -11,12 +11,12 @@
 use super::FrozenLayer;
 use super::chunk::{self, Chunk, Codec};
 use super::error::FrozenError;
-use super::file;
+use super::format;
+use super::front_coded::FrontCoded;
 use super::layer::Layer;
 use super::options::{FrozenOptions, SymbolTable, ValueWidth};
-use super::packed::{BLOCK, PADDING, TreeBuilder};
-use super::pending::Pending;
-use super::symbols::{Encoder, Kind, Sample};
+use super::packed::{IndexTreeBuilder, KEYS_PER_BLOCK, NODE_PADDING_BYTES};
+use super::symbols::{Encoder, Sample, SymbolKind};
 use crate::MAX_KEY_LEN;
 use crate::error::Failure;
 use crate::io::bytes::Bytes;
@@ -32,16 +32,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
 /// Bytes of keys that end a chunk at the latest, so that places inside it fit 32 bits.
-const CHUNK_BYTES: usize = 64 << 20;
+const MAX_CHUNK_BYTES: usize = 64 << 20;
 /// Bytes of keys, front-coded, from which the symbols are found.
-const HELD_BYTES: usize = 32 << 20;
+const TRAINING_BYTES: usize = 32 << 20;
 /// Bytes of chunks that are held together. While they are moved there, as many are in memory twice.
-const GATHERED: usize = 64 << 20;
+const GATHERED_BYTES: usize = 64 << 20;
 /// Bytes of a sample.
-const FSST_SAMPLE: usize = 1 << 17;
-const ONPAIR_SAMPLE: usize = 6 << 20;
+const FSST_SAMPLE_BYTES: usize = 1 << 17;
+const ONPAIR_SAMPLE_BYTES: usize = 6 << 20;
 /// Bytes on which kinds of symbols are tried.
-const TRIAL: usize = 1 << 18;
+const TRIAL_SAMPLE_BYTES: usize = 1 << 18;
 
 /// Builds a [`FrozenLayer`] from keys that ascend, in bounded memory beside the layer itself: chunks are encoded by the threads of rayon's pool
 /// while the caller goes on inserting.
@@ -61,22 +61,22 @@ const TRIAL: usize = 1 << 18;
 /// two for each thread of the pool.
 pub struct FrozenLayerBuilder {
     options: FrozenOptions,
-    pending: Pending,
+    pending: FrontCoded,
     /// Keys inserted.
     len: u64,
     /// The last key of the chunk before `pending`.
     last: Vec<u8>,
-    separators: Option<TreeBuilder>,
+    separators: Option<IndexTreeBuilder>,
     chunks_begun: u32,
     /// Chunks that wait for the symbols.
-    held: Vec<Pending>,
+    held: Vec<FrontCoded>,
     held_bytes: usize,
     encoder: Option<Arc<Encoder>>,
-    work: Work,
+    work: EncodePipeline,
 }
 
 /// Chunks on their way through the pool.
-struct Work {
+struct EncodePipeline {
     sender: Sender<(usize, Chunk)>,
     receiver: Receiver<(usize, Chunk)>,
     sent: usize,
@@ -92,11 +92,11 @@ struct Work {
     failed: Option<Failure>,
 }
 
-impl Work {
+impl EncodePipeline {
     fn new(file: Option<NewFile>) -> Self {
         let (sender, receiver) = channel();
         let (costs, early, done) = (VecDeque::new(), BTreeMap::new(), Vec::new());
-        Work {
+        EncodePipeline {
             sender,
             receiver,
             sent: 0,
@@ -116,7 +116,7 @@ impl Work {
 
     fn send(
         &mut self,
-        pending: Pending,
+        pending: FrontCoded,
         options: &FrozenOptions,
         encoder: &Arc<Encoder>,
     ) -> Result<(), FrozenError> {
@@ -191,7 +191,7 @@ impl FrozenLayerBuilder {
         options.check()?;
         Ok(FrozenLayerBuilder {
             options,
-            pending: Pending::default(),
+            pending: FrontCoded::default(),
             len: 0,
             last: Vec::new(),
             separators: None,
@@ -199,7 +199,7 @@ impl FrozenLayerBuilder {
             held: Vec::new(),
             held_bytes: 0,
             encoder: None,
-            work: Work::new(None),
+            work: EncodePipeline::new(None),
         })
     }
 
@@ -225,7 +225,7 @@ impl FrozenLayerBuilder {
     pub fn create(path: impl AsRef<Path>, options: FrozenOptions) -> Result<Self, FrozenError> {
         let mut builder = Self::with_options(options)?;
         let mut file = NewFile::create(path.as_ref())?;
-        file.write(&file::header())?;
+        file.write(&format::header())?;
         builder.work.file = Some(file);
         Ok(builder)
     }
@@ -260,7 +260,7 @@ impl FrozenLayerBuilder {
     }
 
     /// Adds keys that were front-coded by others.
-    pub(super) fn insert_all(&mut self, part: &Pending) -> Result<(), FrozenError> {
+    pub(super) fn insert_all(&mut self, part: &FrontCoded) -> Result<(), FrozenError> {
         for i in 0..part.len() {
             let ((lcp, suffix), value) = (part.entry(i), part.values()[i]);
             if i > 0 && !self.pending.is_empty() {
@@ -294,7 +294,7 @@ impl FrozenLayerBuilder {
     /// Notes the separator before a chunk that begins with `key`.
     fn begin_chunk(&mut self, key: &[u8]) -> Result<(), FrozenError> {
         match &mut self.separators {
-            None => self.separators = Some(TreeBuilder::new(0)),
+            None => self.separators = Some(IndexTreeBuilder::new(0)),
             Some(separators) => {
                 let shared = common_prefix(&self.last, key);
                 if key
@@ -311,7 +311,7 @@ impl FrozenLayerBuilder {
     }
 
     /// Takes a whole chunk: encodes it, or holds it until there are symbols.
-    fn take(&mut self, pending: Pending) -> Result<(), FrozenError> {
+    fn take(&mut self, pending: FrontCoded) -> Result<(), FrozenError> {
         if let Some(encoder) = &self.encoder {
             return self.work.send(pending, &self.options, encoder);
         }
@@ -319,7 +319,7 @@ impl FrozenLayerBuilder {
         self.held.push(pending);
         let enough = self.options.sample.is_some()
             || needs_no_sample(&self.options)
-            || self.held_bytes >= HELD_BYTES;
+            || self.held_bytes >= TRAINING_BYTES;
         if enough { self.release() } else { Ok(()) }
     }
 
@@ -344,9 +344,9 @@ impl FrozenLayerBuilder {
         }
         self.work.wait(0, usize::MAX)?;
         let encoder = self.encoder.as_deref().expect("there is one after release");
-        let separators = self.separators.unwrap_or_else(|| TreeBuilder::new(0));
+        let separators = self.separators.unwrap_or_else(|| IndexTreeBuilder::new(0));
         if self.work.file.is_none() {
-            gather(&mut self.work.done, GATHERED);
+            gather(&mut self.work.done, GATHERED_BYTES);
         }
         Ok((assemble(self.options.codec, encoder, self.work.done, separators), self.work.file))
     }
@@ -380,7 +380,7 @@ impl FrozenLayerBuilder {
 }
 
 fn commit(layer: &Layer, mut file: NewFile) -> Result<(), FrozenError> {
-    file.write(&file::trailer(layer))?;
+    file.write(&format::trailer(layer))?;
     Ok(file.commit()?)
 }
 
@@ -392,12 +392,12 @@ impl fmt::Debug for FrozenLayerBuilder {
 
 /// Bytes of keys that end a chunk.
 pub(super) fn chunk_bytes(options: &FrozenOptions) -> usize {
-    CHUNK_BYTES.min(options.memory / 16)
+    MAX_CHUNK_BYTES.min(options.memory / 16)
 }
 
 /// Whether a chunk ends here.
 #[inline]
-fn is_full(pending: &Pending, options: &FrozenOptions) -> bool {
+fn is_full(pending: &FrontCoded, options: &FrozenOptions) -> bool {
     pending.len() >= options.chunk_keys || pending.raw_bytes() >= chunk_bytes(options)
 }
 
@@ -406,15 +406,15 @@ fn needs_no_sample(options: &FrozenOptions) -> bool {
 }
 
 /// A part of the keys of some chunks: of every so many blocks one, so that there are about `bytes` of it.
-fn sample(chunks: &[Pending], bytes: usize, offset: usize) -> Sample {
-    let all: usize = chunks.iter().map(Pending::suffix_bytes).sum();
+fn sample(chunks: &[FrontCoded], bytes: usize, offset: usize) -> Sample {
+    let all: usize = chunks.iter().map(FrontCoded::suffix_bytes).sum();
     let step = (all / bytes).max(1);
     let mut sample = Sample::default();
     let mut block = 0;
     for chunk in chunks {
-        for first in (0..chunk.len()).step_by(BLOCK) {
+        for first in (0..chunk.len()).step_by(KEYS_PER_BLOCK) {
             if block % step == offset % step {
-                for i in first..chunk.len().min(first + BLOCK) {
+                for i in first..chunk.len().min(first + KEYS_PER_BLOCK) {
                     sample.push(chunk.entry(i).1);
                 }
             }
@@ -424,25 +424,29 @@ fn sample(chunks: &[Pending], bytes: usize, offset: usize) -> Sample {
     sample
 }
 
-fn find_symbols(options: &FrozenOptions, held: &[Pending]) -> Encoder {
+fn find_symbols(options: &FrozenOptions, held: &[FrontCoded]) -> Encoder {
     if needs_no_sample(options) {
-        return Encoder::train(Kind::Plain, &Sample::default(), 0);
+        return Encoder::train(SymbolKind::Plain, &Sample::default(), 0);
     }
-    let all: usize = held.iter().map(Pending::suffix_bytes).sum();
-    let train = |kind: Kind| match &options.sample {
+    let all: usize = held.iter().map(FrontCoded::suffix_bytes).sum();
+    let train = |kind: SymbolKind| match &options.sample {
         Some(sample) => Encoder::train(kind, sample, usize::MAX),
         None => Encoder::train(
             kind,
-            &sample(held, if kind == Kind::Fsst { FSST_SAMPLE } else { ONPAIR_SAMPLE }, 0),
+            &sample(
+                held,
+                if kind == SymbolKind::Fsst { FSST_SAMPLE_BYTES } else { ONPAIR_SAMPLE_BYTES },
+                0,
+            ),
             all,
         ),
     };
     match options.symbols {
-        SymbolTable::None => train(Kind::Plain),
-        SymbolTable::Fsst => train(Kind::Fsst),
-        SymbolTable::OnPair => train(Kind::OnPair),
+        SymbolTable::None => train(SymbolKind::Plain),
+        SymbolTable::Fsst => train(SymbolKind::Fsst),
+        SymbolTable::OnPair => train(SymbolKind::OnPair),
         SymbolTable::Auto => {
-            let trial = sample(held, TRIAL, 1);
+            let trial = sample(held, TRIAL_SAMPLE_BYTES, 1);
             // Keys that come with a sample are so many that the table's size is of no account.
             let all = if options.sample.is_some() { 1 << 40 } else { all };
             let size = |encoder: &Encoder| {
@@ -451,7 +455,7 @@ fn find_symbols(options: &FrozenOptions, held: &[Pending]) -> Encoder {
                 codes.len() as u128 * all.max(1) as u128 / trial.bytes().max(1) as u128
                     + encoder.heap_bytes() as u128
             };
-            let encoders = [Kind::Plain, Kind::Fsst, Kind::OnPair]
+            let encoders = [SymbolKind::Plain, SymbolKind::Fsst, SymbolKind::OnPair]
                 .into_par_iter()
                 .map(train)
                 .collect::<Vec<_>>();
@@ -491,27 +495,34 @@ pub(super) fn assemble(
     codec: Codec,
     encoder: &Encoder,
     mut chunks: Vec<Chunk>,
-    separators: TreeBuilder,
+    separators: IndexTreeBuilder,
 ) -> Layer {
     let mut len = 0;
     for chunk in &mut chunks {
         chunk.start = len;
         len += chunk.len;
     }
-    let mut top = Vec::new();
-    let top_tree = separators.finish(&mut top);
-    top.extend_from_slice(&[0; PADDING]);
-    Layer { codec, decoder: encoder.decoder(), top: Bytes::of_vec(top), top_tree, chunks, len }
+    let mut index = Vec::new();
+    let index_tree = separators.finish(&mut index);
+    index.extend_from_slice(&[0; NODE_PADDING_BYTES]);
+    Layer {
+        codec,
+        decoder: encoder.decoder(),
+        index: Bytes::of_vec(index),
+        index_tree,
+        chunks,
+        len,
+    }
 }
 
 /// Keys of a part of the input, as far as they are right.
 #[derive(Default)]
-struct Part {
-    chunks: Vec<Pending>,
+struct InputPart {
+    chunks: Vec<FrontCoded>,
     error: Option<FrozenError>,
 }
 
-impl Part {
+impl InputPart {
     fn add(&mut self, options: &FrozenOptions, position: u64, key: &[u8], value: u64) {
         if key.len() > MAX_KEY_LEN {
             self.error = Some(FrozenError::KeyTooLong { position, len: key.len() });
@@ -524,13 +535,13 @@ impl Part {
 }
 
 /// Adds a key to the last of some chunks, or a new one, if it is greater than all before.
-fn push(chunks: &mut Vec<Pending>, options: &FrozenOptions, key: &[u8], value: u64) -> bool {
+fn push(chunks: &mut Vec<FrontCoded>, options: &FrozenOptions, key: &[u8], value: u64) -> bool {
     match chunks.last_mut() {
         Some(chunk) if !is_full(chunk, options) => chunk.push(key, value),
         last => {
             let ascends = last.is_none_or(|last| last.last() < key);
             if ascends {
-                let mut chunk = Pending::default();
+                let mut chunk = FrontCoded::default();
                 chunk.push(key, value);
                 chunks.push(chunk);
             }
@@ -549,17 +560,17 @@ where
     I: IndexedParallelIterator<Item = (K, u64)>,
 {
     options.check()?;
-    let add = |mut part: Part, (position, (key, value)): (usize, (K, u64))| {
+    let add = |mut part: InputPart, (position, (key, value)): (usize, (K, u64))| {
         if part.error.is_none() {
             part.add(options, position as u64, key.as_ref(), value);
         }
         part
     };
-    let parts: Vec<Part> =
-        pairs.enumerate().fold_chunks(options.chunk_keys, Part::default, add).collect();
-    let mut pendings: Vec<Pending> = Vec::with_capacity(parts.len());
+    let parts: Vec<InputPart> =
+        pairs.enumerate().fold_chunks(options.chunk_keys, InputPart::default, add).collect();
+    let mut pendings: Vec<FrontCoded> = Vec::with_capacity(parts.len());
     let (mut position, mut in_place) = (0, true);
-    for Part { chunks, error } in parts {
+    for InputPart { chunks, error } in parts {
         if let Some((last, first)) = pendings.last().zip(chunks.first())
             && last.last() >= first.first()
         {
@@ -580,11 +591,11 @@ where
             }
         }
     }
-    let mut separators: Option<TreeBuilder> = None;
+    let mut separators: Option<IndexTreeBuilder> = None;
     for (i, pair) in pendings.windows(2).enumerate() {
         let (last, first) = (pair[0].last(), pair[1].first());
         separators
-            .get_or_insert_with(|| TreeBuilder::new(0))
+            .get_or_insert_with(|| IndexTreeBuilder::new(0))
             .push(&first[..=common_prefix(last, first)], i as u32 + 1);
     }
     let encoder = find_symbols(options, &pendings);
@@ -593,7 +604,7 @@ where
         .into_par_iter()
         .map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values))
         .collect();
-    gather(&mut chunks, GATHERED);
-    let separators = separators.unwrap_or_else(|| TreeBuilder::new(0));
+    gather(&mut chunks, GATHERED_BYTES);
+    let separators = separators.unwrap_or_else(|| IndexTreeBuilder::new(0));
     Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, separators)))
 }

@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use super::decoded_block::DecodedBlock;
+use super::front_coded::FrontCoded;
 use super::fst::FstChunk;
-use super::packed::{self, PackedChunk, Tree};
-use super::pending::Pending;
-use super::run::Run;
+use super::packed::{self, IndexTree, PackedChunk};
 use super::symbols::{Decoder, Encoder, with_coder};
-use super::values::{self, Shape};
+use super::values::{self, ValueLayout};
 use crate::io::bytes::Bytes;
 use std::sync::OnceLock;
 
@@ -40,8 +40,8 @@ pub(crate) struct Chunk {
     /// Keys, then values.
     pub(crate) data: Bytes,
     pub(crate) key_bytes: usize,
-    pub(crate) tree: Tree,
-    pub(crate) shape: Shape,
+    pub(crate) tree: IndexTree,
+    pub(crate) layout: ValueLayout,
     pub(crate) checksum: u32,
     /// Whether it was encoded here, or found to be right.
     pub(crate) trusted: bool,
@@ -51,18 +51,18 @@ pub(crate) struct Chunk {
 
 /// Encodes keys and values.
 pub(crate) fn encode(
-    pending: &Pending,
+    pending: &FrontCoded,
     codec: Codec,
     encoder: &Encoder,
     with_values: bool,
 ) -> Chunk {
     let (mut data, tree) = match codec {
         Codec::Packed => packed::encode(pending, encoder),
-        Codec::Fst => (super::fst::encode(pending), Tree { root: 0, height: 0 }),
+        Codec::Fst => (super::fst::encode(pending), IndexTree { root: 0, height: 0 }),
     };
     let key_bytes = data.len();
-    let shape = if with_values { Shape::of(pending.values()) } else { Shape::NONE };
-    values::write(pending.values(), shape, &mut data);
+    let layout = if with_values { ValueLayout::of(pending.values()) } else { ValueLayout::NONE };
+    values::write(pending.values(), layout, &mut data);
     let checksum = crc32fast::hash(&data);
     let data = Bytes::of_vec(data);
     Chunk {
@@ -71,7 +71,7 @@ pub(crate) fn encode(
         data,
         key_bytes,
         tree,
-        shape,
+        layout,
         checksum,
         trusted: true,
         fst: OnceLock::new(),
@@ -81,7 +81,7 @@ pub(crate) fn encode(
 impl Chunk {
     /// The same chunk, for another layer.
     pub(crate) fn share(&self) -> Self {
-        let Chunk { start, len, ref data, key_bytes, tree, shape, checksum, trusted, ref fst } =
+        let Chunk { start, len, ref data, key_bytes, tree, layout, checksum, trusted, ref fst } =
             *self;
         let trusted = trusted || matches!(fst.get(), Some(Some(_)));
         Chunk {
@@ -90,7 +90,7 @@ impl Chunk {
             data: data.clone(),
             key_bytes,
             tree,
-            shape,
+            layout,
             checksum,
             trusted,
             fst: OnceLock::new(),
@@ -109,7 +109,7 @@ impl Chunk {
 
     #[inline(always)]
     pub(crate) fn value(&self, i: usize) -> Option<u64> {
-        values::read(self.values(), self.shape, i)
+        values::read(self.values(), self.layout, i)
     }
 
     #[inline(always)]
@@ -162,7 +162,7 @@ impl Chunk {
                 let (child, m) = chunk.descend(key)?;
                 // The value will be wanted, and comes from elsewhere: it may come while the block is searched.
                 if let Some(value) =
-                    values::place(self.values(), self.shape, child.index * packed::BLOCK)
+                    values::place(self.values(), self.layout, child.index * packed::KEYS_PER_BLOCK)
                 {
                     packed::prefetch_values(value);
                 }
@@ -172,14 +172,14 @@ impl Chunk {
         }
     }
 
-    /// Reads a block of keys, of `codec.block()` each, into `run`. If `follows`, the run holds the block before.
+    /// Reads a block of keys, of `codec.keys_per_block()` each, into `run`. If `follows`, the run holds the block before.
     pub(crate) fn read(
         &self,
         codec: Codec,
         decoder: &Decoder,
         block: usize,
         follows: bool,
-        run: &mut Run,
+        run: &mut DecodedBlock,
     ) -> Option<()> {
         match codec {
             Codec::Packed => {
@@ -194,10 +194,10 @@ impl Chunk {
 impl Codec {
     /// Keys that are decoded together.
     #[inline(always)]
-    pub(crate) fn block(self) -> usize {
+    pub(crate) fn keys_per_block(self) -> usize {
         match self {
-            Codec::Packed => packed::BLOCK,
-            Codec::Fst => super::fst::BLOCK,
+            Codec::Packed => packed::KEYS_PER_BLOCK,
+            Codec::Fst => super::fst::KEYS_PER_BLOCK,
         }
     }
 }

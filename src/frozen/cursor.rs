@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::FrozenLayer;
+use super::decoded_block::DecodedBlock;
 use super::layer::Layer;
-use super::run::Run;
 use std::fmt;
 use std::iter::FusedIterator;
 
@@ -17,12 +17,12 @@ struct Window<'a> {
     block: usize,
     /// The rank of the run's first key.
     start: usize,
-    run: Run,
+    run: DecodedBlock,
 }
 
 impl<'a> Window<'a> {
     fn new(layer: &'a Layer) -> Self {
-        Window { layer, chunk: 0, block: 0, start: 0, run: Run::default() }
+        Window { layer, chunk: 0, block: 0, start: 0, run: DecodedBlock::default() }
     }
 
     /// Where the key of a rank is in the run.
@@ -49,7 +49,7 @@ impl<'a> Window<'a> {
         let loaded = self.run.len() > 0;
         let at = if inside(self.chunk) { self.chunk } else { self.layer.chunk_at(rank)? };
         let chunk = self.layer.chunks.get(at)?;
-        let keys = self.layer.codec.block();
+        let keys = self.layer.codec.keys_per_block();
         let block = (rank - chunk.start) / keys;
         let follows = loaded && at == self.chunk && block == self.block + 1;
         (self.chunk, self.block, self.start) = (at, block, chunk.start + block * keys);

@@ -12,7 +12,7 @@ use std::io;
 ///
 /// let error = FrozenLayer::from_sorted(&[("b", 1), ("a", 2)]).unwrap_err();
 /// assert!(matches!(error, FrozenError::NotAscending { position: 1, key } if key == b"a"));
-/// assert!(matches!(FrozenLayer::from_bytes(b"some other file, long enough".to_vec()), Err(FrozenError::Foreign)));
+/// assert!(matches!(FrozenLayer::from_bytes(b"some other file, long enough".to_vec()), Err(FrozenError::NotALayer)));
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -36,7 +36,7 @@ pub enum FrozenError {
     /// A file could not be read or written.
     Io(io::Error),
     /// The file is not a frozen layer.
-    Foreign,
+    NotALayer,
     /// The file is of a later version of the format.
     Version {
         /// Its version.
@@ -72,7 +72,7 @@ impl fmt::Display for FrozenError {
             }
             Self::Option(what) => f.write_str(what),
             Self::Io(error) => error.fmt(f),
-            Self::Foreign => f.write_str("not a frozen layer"),
+            Self::NotALayer => f.write_str("not a frozen layer"),
             Self::Version { found } => write!(f, "version {found} of the format is not known here"),
             Self::Truncated => f.write_str("the file ends early"),
             Self::Damaged { part, chunk: None } => write!(f, "the {part} is damaged"),

@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use super::decoded_block::DecodedBlock;
+use super::front_coded::FrontCoded;
 use super::fst_check;
-use super::pending::Pending;
-use super::run::Run;
 use crate::io::bytes::Bytes;
 use crate::tree::common_prefix;
 use fst::raw::{CompiledAddr, Node};
@@ -12,7 +12,7 @@ use fst::{IntoStreamer, Streamer};
 use std::fmt;
 
 /// Keys that are decoded together.
-pub(crate) const BLOCK: usize = 64;
+pub(crate) const KEYS_PER_BLOCK: usize = 64;
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
@@ -24,7 +24,7 @@ impl AsRef<[u8]> for Bytes {
 pub(crate) struct FstChunk(fst::raw::Fst<Bytes>);
 
 /// Encodes a chunk's keys.
-pub(crate) fn encode(pending: &Pending) -> Vec<u8> {
+pub(crate) fn encode(pending: &FrontCoded) -> Vec<u8> {
     let mut builder = fst::MapBuilder::memory();
     let mut place = 0;
     let added = pending.for_each(|key, _| {
@@ -77,15 +77,15 @@ impl FstChunk {
         Some(Err(greater.next().map_or(len, |(_, place)| place.value() as usize)))
     }
 
-    pub(crate) fn read(&self, block: usize, len: usize, run: &mut Run) -> Option<()> {
+    pub(crate) fn read(&self, block: usize, len: usize, run: &mut DecodedBlock) -> Option<()> {
         run.clear(&[]);
-        let first = block.checked_mul(BLOCK).filter(|&first| first < len)?;
+        let first = block.checked_mul(KEYS_PER_BLOCK).filter(|&first| first < len)?;
         let mut before = Vec::new();
         // What the first key shares with the one before is not known, and not needed.
         let mut from = Vec::new();
         self.0.get_key_into(first as u64, &mut from).then_some(())?;
         let mut stream = self.0.range().ge(&from).into_stream();
-        for _ in 0..BLOCK.min(len - first) {
+        for _ in 0..KEYS_PER_BLOCK.min(len - first) {
             let (key, _) = stream.next()?;
             let lcp = common_prefix(&before, key);
             run.push(lcp, key.len() - lcp, |out| {

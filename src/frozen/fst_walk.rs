@@ -19,10 +19,10 @@ pub(super) struct FstWalk<'a> {
     next: usize,
     current: Option<(&'a Chunk, &'a FstChunk)>,
     /// The nodes from the root down to that of the path.
-    nodes: Vec<Place<'a>>,
+    nodes: Vec<Level<'a>>,
 }
 
-struct Place<'a> {
+struct Level<'a> {
     node: Node<'a>,
     /// The transition that is next.
     next: usize,
@@ -58,7 +58,7 @@ impl<'a> FstWalk<'a> {
                     (self.current?.1.node(transition.addr), output)
                 }
             };
-            self.nodes.push(Place { node, next: 0, output });
+            self.nodes.push(Level { node, next: 0, output });
             if node.is_final() && path.is_match() {
                 let place = output.cat(node.final_output()).value();
                 if let Some(value) = self.current?.0.value(place as usize) {

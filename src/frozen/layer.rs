@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::chunk::{Chunk, Codec};
-use super::packed::{Child, Tree, prefetch_block, prefetch_node};
+use super::packed::{Child, IndexTree, prefetch_block, prefetch_node};
 use super::symbols::{Coder, Decoder, with_coder};
 use super::values;
 use crate::io::bytes::Bytes;
@@ -15,14 +15,14 @@ pub(crate) struct Layer {
     pub(crate) codec: Codec,
     pub(crate) decoder: Decoder,
     /// The index of the chunks: nodes like those inside them.
-    pub(crate) top: Bytes,
-    pub(crate) top_tree: Tree,
+    pub(crate) index: Bytes,
+    pub(crate) index_tree: IndexTree,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) len: usize,
 }
 
 /// Lookups that go on side by side.
-const BATCH: usize = 32;
+const KEYS_PER_GROUP: usize = 32;
 impl Layer {
     /// The number of the chunk that a key belongs in.
     #[inline(always)]
@@ -30,7 +30,7 @@ impl Layer {
         if self.chunks.len() < 2 {
             Some(0)
         } else {
-            Some(self.top_tree.search(self.top.as_slice(), key)?.0.index)
+            Some(self.index_tree.search(self.index.as_slice(), key)?.0.index)
         }
     }
 
@@ -98,16 +98,16 @@ impl Layer {
             m: usize,
             place: Option<usize>,
         }
-        let mut batch: Vec<Lookup<'_, 'k>> = Vec::with_capacity(BATCH);
+        let mut group: Vec<Lookup<'_, 'k>> = Vec::with_capacity(KEYS_PER_GROUP);
         loop {
-            batch.clear();
-            for key in keys.by_ref().take(BATCH) {
+            group.clear();
+            for key in keys.by_ref().take(KEYS_PER_GROUP) {
                 let chunk = self.chunk_of(key);
                 let root = chunk.map_or(0, |chunk| chunk.tree.root as usize);
                 if let Some(chunk) = chunk {
                     prefetch_node(chunk.keys(), root);
                 }
-                batch.push(Lookup {
+                group.push(Lookup {
                     key,
                     chunk,
                     at: Child { index: 0, offset: root },
@@ -115,21 +115,23 @@ impl Layer {
                     place: None,
                 });
             }
-            if batch.is_empty() {
+            if group.is_empty() {
                 return;
             }
-            let height = batch
+            let height = group
                 .iter()
                 .filter_map(|lookup| lookup.chunk)
                 .map(|chunk| chunk.tree.height)
                 .max()
                 .unwrap_or(0);
             for level in 0..height {
-                for lookup in &mut batch {
+                for lookup in &mut group {
                     let Some(chunk) = lookup.chunk else { continue };
                     if level < chunk.tree.height {
                         let data = chunk.keys();
-                        if Tree::step(data, &mut lookup.at, lookup.key, &mut lookup.m).is_none() {
+                        if IndexTree::step(data, &mut lookup.at, lookup.key, &mut lookup.m)
+                            .is_none()
+                        {
                             lookup.chunk = None;
                         }
                         if level + 1 == chunk.tree.height {
@@ -140,17 +142,18 @@ impl Layer {
                     }
                 }
             }
-            for lookup in &mut batch {
+            for lookup in &mut group {
                 let Some(chunk) = lookup.chunk else { continue };
                 let place = chunk.packed().search_block(coder, lookup.key, &lookup.at, lookup.m);
                 lookup.place = place.and_then(Result::ok);
-                if let Some(value) =
-                    lookup.place.and_then(|place| values::place(chunk.values(), chunk.shape, place))
+                if let Some(value) = lookup
+                    .place
+                    .and_then(|place| values::place(chunk.values(), chunk.layout, place))
                 {
                     prefetch(value);
                 }
             }
-            for lookup in &batch {
+            for lookup in &group {
                 found(lookup.chunk.zip(lookup.place).and_then(|(chunk, place)| chunk.value(place)));
             }
         }

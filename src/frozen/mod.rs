@@ -12,8 +12,10 @@
 mod build;
 mod chunk;
 mod cursor;
+mod decoded_block;
 mod error;
-pub(crate) mod file;
+pub(crate) mod format;
+mod front_coded;
 mod fst;
 mod fst_check;
 mod fst_walk;
@@ -22,11 +24,9 @@ mod merge;
 mod options;
 mod packed;
 mod patch;
-mod pending;
 mod ranges;
 #[cfg(feature = "regex")]
 mod regex;
-mod run;
 mod search;
 mod symbols;
 mod values;
@@ -218,9 +218,9 @@ impl FrozenLayer {
     /// The kind of symbols, never `Auto`.
     pub fn symbols(&self) -> SymbolTable {
         match self.layer.decoder.kind() {
-            symbols::Kind::Plain => SymbolTable::None,
-            symbols::Kind::Fsst => SymbolTable::Fsst,
-            symbols::Kind::OnPair => SymbolTable::OnPair,
+            symbols::SymbolKind::Plain => SymbolTable::None,
+            symbols::SymbolKind::Fsst => SymbolTable::Fsst,
+            symbols::SymbolKind::OnPair => SymbolTable::OnPair,
         }
     }
 
@@ -446,7 +446,7 @@ impl FrozenLayer {
     pub fn memory_usage(&self) -> FrozenUsage {
         let layer = &*self.layer;
         let index = size_of::<Layer>()
-            + layer.top.len()
+            + layer.index.len()
             + layer.chunks.capacity() * size_of::<chunk::Chunk>();
         let mut usage =
             FrozenUsage { index, symbols: layer.decoder.heap_bytes(), ..FrozenUsage::default() };
@@ -496,12 +496,12 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), FrozenError> {
-        Ok(file::save(&self.layer, path.as_ref())?)
+        Ok(format::save(&self.layer, path.as_ref())?)
     }
 
     /// The bytes that [`save`](Self::save) writes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        file::to_bytes(&self.layer)
+        format::to_bytes(&self.layer)
     }
 
     /// Reads a file of [`save`](Self::save) into memory, and verifies it.
@@ -530,7 +530,7 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, FrozenError> {
-        let layer = Self::of(file::parse(&Bytes::of_vec(bytes))?);
+        let layer = Self::of(format::parse(&Bytes::of_vec(bytes))?);
         layer.verify()?;
         Ok(layer)
     }

@@ -35,7 +35,7 @@ pub enum ValueWidth {
 }
 
 /// Keys of a chunk, unless another number is asked for: two full levels of nodes.
-const CHUNK_KEYS: usize = 1 << 16;
+const KEYS_PER_CHUNK: usize = 1 << 16;
 
 /// How to build a [`FrozenLayer`].
 ///
@@ -71,7 +71,7 @@ impl FrozenOptions {
             codec: Codec::default(),
             symbols: SymbolTable::default(),
             values: ValueWidth::default(),
-            chunk_keys: CHUNK_KEYS,
+            chunk_keys: KEYS_PER_CHUNK,
             memory: usize::MAX,
             sample: None,
         }

@@ -15,9 +15,9 @@
 use super::build::{assemble, chunk_bytes, gather};
 use super::chunk::{self, Chunk};
 use super::error::FrozenError;
+use super::front_coded::FrontCoded;
 use super::options::ValueWidth;
-use super::packed::TreeBuilder;
-use super::pending::Pending;
+use super::packed::IndexTreeBuilder;
 use super::symbols::Encoder;
 use super::{FrozenCursor, FrozenLayer, FrozenOptions};
 use crate::tree::common_prefix;
@@ -27,7 +27,7 @@ use std::iter::Peekable;
 use std::ops::{Bound, Range};
 
 /// Bytes of chunks that are held together: less than elsewhere, since they are in memory twice for a moment while the old layer is still there.
-const GATHERED: usize = 8 << 20;
+const GATHERED_BYTES: usize = 8 << 20;
 
 /// A patched layer, and how it came about.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct Patched {
 }
 
 /// A chunk of the result, with its first and its last key.
-struct Piece {
+struct PatchedChunk {
     chunk: Chunk,
     first: Vec<u8>,
     last: Vec<u8>,
@@ -112,7 +112,7 @@ impl FrozenLayer {
                 let (from, to) = (&chunks[part.start], &chunks[part.end - 1]);
                 if part.len() == 1 && !changed[part.start] {
                     let last = self.key_at(from.start + from.len - 1)?;
-                    return Ok(vec![Piece {
+                    return Ok(vec![PatchedChunk {
                         chunk: from.share(),
                         first: firsts[part.start].clone(),
                         last,
@@ -142,14 +142,14 @@ impl FrozenLayer {
         encoder: &Encoder,
         ranks: Range<usize>,
         changes: impl Iterator<Item = (Vec<u8>, Option<u64>)>,
-    ) -> Result<Vec<Piece>, FrozenError> {
+    ) -> Result<Vec<PatchedChunk>, FrozenError> {
         let mut pieces = Vec::new();
-        let mut pending = Pending::default();
-        let mut finish = |pending: Pending| {
+        let mut pending = FrontCoded::default();
+        let mut finish = |pending: FrontCoded| {
             let (first, last) = (pending.first().to_vec(), pending.last().to_vec());
             let chunk =
                 chunk::encode(&pending, options.codec, encoder, options.values == ValueWidth::Auto);
-            pieces.push(Piece { chunk, first, last, reused: false });
+            pieces.push(PatchedChunk { chunk, first, last, reused: false });
         };
         // A chunk that has grown is cut in halves, so that it is not cut again soon.
         let most = options.chunk_keys + options.chunk_keys / 2;
@@ -218,14 +218,14 @@ impl FrozenLayer {
 fn join(
     options: &FrozenOptions,
     encoder: &Encoder,
-    pieces: impl Iterator<Item = Piece>,
+    pieces: impl Iterator<Item = PatchedChunk>,
 ) -> Patched {
     let (mut chunks, mut reused) = (Vec::new(), 0);
-    let mut separators: Option<TreeBuilder> = None;
+    let mut separators: Option<IndexTreeBuilder> = None;
     let mut before: Vec<u8> = Vec::new();
-    for Piece { chunk, first, last, reused: as_it_was } in pieces {
+    for PatchedChunk { chunk, first, last, reused: as_it_was } in pieces {
         match &mut separators {
-            None => separators = Some(TreeBuilder::new(0)),
+            None => separators = Some(IndexTreeBuilder::new(0)),
             Some(separators) => {
                 separators.push(&first[..=common_prefix(&before, &first)], chunks.len() as u32)
             }
@@ -236,9 +236,13 @@ fn join(
     }
     let encoded = chunks.len() - reused;
     // Parts of what was gathered before would hold all of it.
-    gather(&mut chunks, GATHERED);
-    let layer =
-        assemble(options.codec, encoder, chunks, separators.unwrap_or_else(|| TreeBuilder::new(0)));
+    gather(&mut chunks, GATHERED_BYTES);
+    let layer = assemble(
+        options.codec,
+        encoder,
+        chunks,
+        separators.unwrap_or_else(|| IndexTreeBuilder::new(0)),
+    );
     Patched { layer: FrozenLayer::of(layer), reused, encoded, rebuilt: false }
 }
 

@@ -3,16 +3,16 @@
 #![forbid(unsafe_code)]
 
 use super::FrozenLayer;
-use super::pending::Pending;
+use super::front_coded::FrontCoded;
 use crate::load::ordered_parallel;
 use crate::value::Bits;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use std::ops::Bound;
 
 /// Keys of a range, about.
-const KEYS: usize = 1 << 14;
+const KEYS_PER_RANGE: usize = 1 << 14;
 /// Bytes of keys, front-coded, that a thread reads ahead: the rest of a range that has more is read when its turn comes.
-const BYTES: usize = 4 << 20;
+const READ_AHEAD_BYTES: usize = 4 << 20;
 
 /// What has keys in order.
 pub(super) trait Ranges: Sync {
@@ -52,17 +52,17 @@ ranges!([] FrozenLayer);
 /// Hands out all keys in order, in parts that the threads of rayon's pool read ahead.
 pub(super) fn read_all<E>(
     source: &impl Ranges,
-    mut take: impl FnMut(Pending) -> Result<(), E>,
+    mut take: impl FnMut(FrontCoded) -> Result<(), E>,
 ) -> Result<(), E> {
-    let bounds = source.bounds(source.len() / KEYS + 1);
+    let bounds = source.bounds(source.len() / KEYS_PER_RANGE + 1);
     let end = |range: usize| {
         bounds.get(range).map_or(Bound::Unbounded, |bound| Bound::Excluded(&bound[..]))
     };
     // A part of a range, whether it is all of the rest, and the key behind it if that is not greater, as in a damaged layer.
     let read = |range: usize, start: Bound<&[u8]>| {
-        let (mut part, mut whole, mut wrong) = (Pending::default(), true, Pending::default());
+        let (mut part, mut whole, mut wrong) = (FrontCoded::default(), true, FrontCoded::default());
         source.visit(start, end(range), |key, value| {
-            whole = part.suffix_bytes() < BYTES;
+            whole = part.suffix_bytes() < READ_AHEAD_BYTES;
             whole && (part.push(key, value) || !wrong.push(key, value))
         });
         (part, whole, wrong)

@@ -10,7 +10,7 @@ use regex_automata::util::{primitives::StateID, start, syntax};
 use std::fmt;
 
 /// Bytes of an automaton, and bytes to make it with.
-const MOST: usize = 32 << 20;
+const MAX_AUTOMATON_BYTES: usize = 32 << 20;
 
 /// A regular expression that matches somewhere in a key, for [`FrozenLayer::search`](crate::FrozenLayer::search). With the feature `regex`.
 ///
@@ -40,13 +40,13 @@ pub struct RegexAutomaton {
 
 /// Where a [`RegexAutomaton`] is in a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegexState(Place);
+pub struct RegexState(RegexPosition);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum RegexPosition {
     /// The beginning of the key has matched.
     Matched,
-    PinnedTree(StateID),
+    Running(StateID),
 }
 
 /// Why a regular expression is not to be searched with. Made by [`RegexAutomaton::new`].
@@ -83,7 +83,9 @@ impl RegexAutomaton {
     pub fn new(pattern: &str) -> Result<Self, RegexError> {
         // Keys are bytes, of any kind.
         let nfa = thompson::Compiler::new()
-            .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(MOST)))
+            .configure(
+                thompson::Config::new().utf8(false).nfa_size_limit(Some(MAX_AUTOMATON_BYTES)),
+            )
             .syntax(syntax::Config::new().utf8(false))
             .build(pattern)
             .map_err(RegexError::of)?;
@@ -94,8 +96,8 @@ impl RegexAutomaton {
         };
         let config = dense::Config::new()
             .start_kind(kind)
-            .dfa_size_limit(Some(MOST))
-            .determinize_size_limit(Some(MOST));
+            .dfa_size_limit(Some(MAX_AUTOMATON_BYTES))
+            .determinize_size_limit(Some(MAX_AUTOMATON_BYTES));
         let dfa =
             dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(RegexError::of)?;
         let start =
@@ -108,37 +110,39 @@ impl Automaton for RegexAutomaton {
     type State = RegexState;
 
     fn start(&self) -> RegexState {
-        RegexState(Place::PinnedTree(self.start))
+        RegexState(RegexPosition::Running(self.start))
     }
 
     fn is_match(&self, state: &RegexState) -> bool {
         match state.0 {
-            Place::Matched => true,
+            RegexPosition::Matched => true,
             // A match is told of one step late, which may be the end.
-            Place::PinnedTree(state) => self.dfa.is_match_state(self.dfa.next_eoi_state(state)),
+            RegexPosition::Running(state) => {
+                self.dfa.is_match_state(self.dfa.next_eoi_state(state))
+            }
         }
     }
 
     fn can_match(&self, state: &RegexState) -> bool {
         match state.0 {
-            Place::Matched => true,
-            Place::PinnedTree(state) => !self.dfa.is_dead_state(state),
+            RegexPosition::Matched => true,
+            RegexPosition::Running(state) => !self.dfa.is_dead_state(state),
         }
     }
 
     fn will_always_match(&self, state: &RegexState) -> bool {
-        state.0 == Place::Matched
+        state.0 == RegexPosition::Matched
     }
 
     fn accept(&self, state: &RegexState, byte: u8) -> RegexState {
         match state.0 {
-            Place::Matched => *state,
-            Place::PinnedTree(state) => {
+            RegexPosition::Matched => *state,
+            RegexPosition::Running(state) => {
                 let next = self.dfa.next_state(state, byte);
                 RegexState(if self.dfa.is_match_state(next) {
-                    Place::Matched
+                    RegexPosition::Matched
                 } else {
-                    Place::PinnedTree(next)
+                    RegexPosition::Running(next)
                 })
             }
         }

@@ -13,19 +13,19 @@
 
 #![forbid(unsafe_code)]
 
-use crate::frozen::run::Run;
+use crate::frozen::decoded_block::DecodedBlock;
 use crate::frozen::symbols::{Coder, Encoder};
 use crate::io::bytes::{u32_at, u64_at};
 use crate::tree::{LANES, checked_candidates, checked_sum};
 use std::cmp::Ordering;
 
 /// Keys of a block.
-pub(crate) const BLOCK: usize = 16;
-const _: () = assert!(BLOCK == LANES);
-const WIDE: u8 = 255;
+pub(crate) const KEYS_PER_BLOCK: usize = 16;
+const _: () = assert!(KEYS_PER_BLOCK == LANES);
+const WIDE_BLOCK: u8 = 255;
 const SHORT_LCPS: u8 = 64;
 const SHORT_LENS: u8 = 128;
-const MOST_LEN_BASE: usize = 63;
+const MAX_LEN_BASE: usize = 63;
 
 /// Appends a block of keys, of which each has its lcp and the bytes behind it.
 pub(super) fn write<'a>(
@@ -35,24 +35,24 @@ pub(super) fn write<'a>(
     codes: &mut Vec<u8>,
 ) {
     codes.clear();
-    let (mut lcps, mut lens) = ([0usize; BLOCK], [0usize; BLOCK]);
+    let (mut lcps, mut lens) = ([0usize; KEYS_PER_BLOCK], [0usize; KEYS_PER_BLOCK]);
     let mut n = 0;
     for (lcp, suffix) in keys {
         let start = codes.len();
         encoder.encode(suffix, codes);
         lcps[n] = lcp;
-        lens[n] = (codes.len() - start) / encoder.unit();
+        lens[n] = (codes.len() - start) / encoder.code_bytes();
         n += 1;
     }
     let (lcps, lens) = (&lcps[..n], &lens[..n]);
-    if lcps.iter().chain(lens).any(|&x| x >= WIDE.into()) {
-        out.push(WIDE);
+    if lcps.iter().chain(lens).any(|&x| x >= WIDE_BLOCK.into()) {
+        out.push(WIDE_BLOCK);
         for x in lcps.iter().chain(lens) {
             out.extend_from_slice(&(*x as u32).to_le_bytes());
         }
     } else {
         let least = |lengths: &[usize]| lengths.iter().min().copied().unwrap_or(0);
-        let (lcp_base, len_base) = (least(lcps), least(lens).min(MOST_LEN_BASE));
+        let (lcp_base, len_base) = (least(lcps), least(lens).min(MAX_LEN_BASE));
         let (short_lcps, short_lens) = (is_short(lcps, lcp_base), is_short(lens, len_base));
         let flags =
             if short_lcps { SHORT_LCPS } else { 0 } | if short_lens { SHORT_LENS } else { 0 };
@@ -73,7 +73,7 @@ fn escape(short: bool) -> usize {
 /// Whether lengths take fewer bytes with two bits each, and more escapes.
 fn is_short(lengths: &[usize], base: usize) -> bool {
     let escapes = |short: bool| lengths.iter().filter(|&&x| x - base >= escape(short)).count();
-    BLOCK / 4 + escapes(true) < BLOCK / 2 + escapes(false)
+    KEYS_PER_BLOCK / 4 + escapes(true) < KEYS_PER_BLOCK / 2 + escapes(false)
 }
 
 fn write_fields(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
@@ -82,7 +82,7 @@ fn write_fields(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) 
         .iter()
         .rev()
         .fold(0u64, |word, &x| word << bits | (x - base).min(escape(short)) as u64);
-    out.extend_from_slice(&fields.to_le_bytes()[..BLOCK * bits / 8]);
+    out.extend_from_slice(&fields.to_le_bytes()[..KEYS_PER_BLOCK * bits / 8]);
 }
 
 fn write_escapes(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
@@ -91,7 +91,7 @@ fn write_escapes(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>)
 
 /// The lengths of a narrow block: lcps, then numbers of codes.
 struct Lengths {
-    all: [[u8; BLOCK]; 2],
+    all: [[u8; KEYS_PER_BLOCK]; 2],
     /// Where the codes begin.
     codes: usize,
 }
@@ -107,7 +107,7 @@ fn spread(nibbles: u64) -> [u64; 2] {
 }
 
 /// The lowest bit of each nibble.
-const ONES: u64 = 0x1111_1111_1111_1111;
+const NIBBLE_LOW_BITS: u64 = 0x1111_1111_1111_1111;
 
 /// Reads fields at `at`: nibbles, zeros for escapes; the lowest bit of each nibble that is an escape; and where the fields end.
 #[inline(always)]
@@ -118,13 +118,13 @@ fn fields(block: &[u8], at: usize, short: bool) -> Option<(u64, u64, usize)> {
         let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
         let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
         let x = (x | x << 2) & 0x3333_3333_3333_3333;
-        let escapes = x & x >> 1 & ONES;
-        return Some((x & !(escapes * 3), escapes, at + BLOCK / 4));
+        let escapes = x & x >> 1 & NIBBLE_LOW_BITS;
+        return Some((x & !(escapes * 3), escapes, at + KEYS_PER_BLOCK / 4));
     }
     let x = u64_at(block, at)?;
     let pairs = x & x >> 1;
-    let escapes = pairs & pairs >> 2 & ONES;
-    Some((x & !(escapes * 15), escapes, at + BLOCK / 2))
+    let escapes = pairs & pairs >> 2 & NIBBLE_LOW_BITS;
+    Some((x & !(escapes * 15), escapes, at + KEYS_PER_BLOCK / 2))
 }
 
 /// Each of the nibbles and a base, as bytes, and in place of escapes what stands at `at`; and where that ends.
@@ -135,14 +135,14 @@ fn lengths(
     nibbles: u64,
     base: u8,
     mut escapes: u64,
-) -> Option<([u8; BLOCK], usize)> {
-    let mut all = [0; BLOCK];
+) -> Option<([u8; KEYS_PER_BLOCK], usize)> {
+    let mut all = [0; KEYS_PER_BLOCK];
     let base = u64::from(base) * 0x0101_0101_0101_0101;
     for (out, word) in all.as_chunks_mut::<8>().0.iter_mut().zip(spread(nibbles)) {
         *out = word.wrapping_add(base).to_le_bytes();
     }
     while escapes != 0 {
-        all[(escapes.trailing_zeros() as usize / 4) & (BLOCK - 1)] = *block.get(at)?;
+        all[(escapes.trailing_zeros() as usize / 4) & (KEYS_PER_BLOCK - 1)] = *block.get(at)?;
         at += 1;
         escapes &= escapes - 1;
     }
@@ -156,31 +156,31 @@ impl Lengths {
         let (lcps, escaped_lcps, at) = fields(block, 2, flags & SHORT_LCPS != 0)?;
         let (lens, escaped_lens, at) = fields(block, at, flags & SHORT_LENS != 0)?;
         let (lcps, at) = lengths(block, at, lcps, lcp_base, escaped_lcps)?;
-        let (lens, codes) = lengths(block, at, lens, flags & MOST_LEN_BASE as u8, escaped_lens)?;
+        let (lens, codes) = lengths(block, at, lens, flags & MAX_LEN_BASE as u8, escaped_lens)?;
         Some(Lengths { all: [lcps, lens], codes })
     }
 
     #[inline(always)]
     fn lcp(&self, i: usize) -> usize {
-        self.all[0][i & (BLOCK - 1)].into()
+        self.all[0][i & (KEYS_PER_BLOCK - 1)].into()
     }
 
     #[inline(always)]
     fn len(&self, i: usize) -> usize {
-        self.all[1][i & (BLOCK - 1)].into()
+        self.all[1][i & (KEYS_PER_BLOCK - 1)].into()
     }
 
     /// The keys whose lcp is at most `m`.
     #[inline(always)]
     fn at_most(&self, m: usize) -> u32 {
-        checked_candidates(self.all.as_flattened(), 0, BLOCK, m.min(255) as u8, 0).unwrap_or(0)
-            as u32
+        checked_candidates(self.all.as_flattened(), 0, KEYS_PER_BLOCK, m.min(255) as u8, 0)
+            .unwrap_or(0) as u32
     }
 
     /// Codes of the keys before `i`.
     #[inline(always)]
     fn before(&self, i: usize) -> usize {
-        checked_sum(self.all.as_flattened(), BLOCK, i).unwrap_or(0)
+        checked_sum(self.all.as_flattened(), KEYS_PER_BLOCK, i).unwrap_or(0)
     }
 }
 
@@ -194,7 +194,7 @@ pub(super) fn search<C: Coder>(
     key: &[u8],
     m: usize,
 ) -> Option<Result<usize, usize>> {
-    if *block.first()? == WIDE {
+    if *block.first()? == WIDE_BLOCK {
         return search_wide(block, n, coder, key, m);
     }
     let lengths = Lengths::read(block)?;
@@ -210,8 +210,8 @@ pub(super) fn search<C: Coder>(
         if lengths.lcp(i) < m {
             return Some(Err(i));
         }
-        let start = lengths.codes + lengths.before(i) * C::UNIT;
-        let code = block.get(start..)?.get(..lengths.len(i) * C::UNIT)?;
+        let start = lengths.codes + lengths.before(i) * C::CODE_BYTES;
+        let code = block.get(start..)?.get(..lengths.len(i) * C::CODE_BYTES)?;
         let (shared, order) = coder.compare(code, key.get(m..)?);
         match order {
             Ordering::Equal => return Some(Ok(i)),
@@ -236,7 +236,7 @@ fn search_wide<C: Coder>(
         let lcp = u32_at(block, 1 + 4 * i)? as usize;
         let code = block
             .get(at..)?
-            .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
+            .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::CODE_BYTES)?)?;
         at += code.len();
         if lcp > m {
             continue;
@@ -258,7 +258,7 @@ fn search_wide<C: Coder>(
 #[inline(always)]
 pub(super) fn first_lcp(block: &[u8]) -> Option<usize> {
     match *block.first()? {
-        WIDE => Some(u32_at(block, 1)? as usize),
+        WIDE_BLOCK => Some(u32_at(block, 1)? as usize),
         _ => Some(Lengths::read(block)?.lcp(0)),
     }
 }
@@ -266,32 +266,41 @@ pub(super) fn first_lcp(block: &[u8]) -> Option<usize> {
 /// Bytes of the block's `n` keys that are not codes.
 pub(super) fn header(block: &[u8], n: usize) -> Option<usize> {
     match *block.first()? {
-        WIDE => Some(1 + 8 * n),
+        WIDE_BLOCK => Some(1 + 8 * n),
         _ => Some(Lengths::read(block)?.codes),
     }
 }
 
 /// Reads the block's `n` keys into `run`, of which `prefix` holds what the first one's lcp leaves out.
 #[inline(always)]
-pub(super) fn read<C: Coder>(block: &[u8], n: usize, coder: C, run: &mut Run) -> Option<()> {
-    if *block.first()? == WIDE {
+pub(super) fn read<C: Coder>(
+    block: &[u8],
+    n: usize,
+    coder: C,
+    run: &mut DecodedBlock,
+) -> Option<()> {
+    if *block.first()? == WIDE_BLOCK {
         let mut at = 1 + 8 * n;
         for i in 0..n {
             let lcp = u32_at(block, 1 + 4 * i)? as usize;
             let code = block
                 .get(at..)?
-                .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
+                .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::CODE_BYTES)?)?;
             at += code.len();
-            run.push(lcp, code.len() / C::UNIT * C::MOST, |out| coder.decode(code, out))?;
+            run.push(lcp, code.len() / C::CODE_BYTES * C::MAX_BYTES_PER_CODE, |out| {
+                coder.decode(code, out)
+            })?;
         }
         return Some(());
     }
     let lengths = Lengths::read(block)?;
     let mut rest = block.get(lengths.codes..)?;
     for i in 0..n {
-        let (code, behind) = rest.split_at_checked(lengths.len(i) * C::UNIT)?;
+        let (code, behind) = rest.split_at_checked(lengths.len(i) * C::CODE_BYTES)?;
         rest = behind;
-        run.push(lengths.lcp(i), lengths.len(i) * C::MOST, |out| coder.decode(code, out))?;
+        run.push(lengths.lcp(i), lengths.len(i) * C::MAX_BYTES_PER_CODE, |out| {
+            coder.decode(code, out)
+        })?;
     }
     Some(())
 }

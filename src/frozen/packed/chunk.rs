@@ -2,20 +2,20 @@
 
 #![forbid(unsafe_code)]
 
-use super::block::{self, BLOCK};
-use super::node::{Child, PADDING, Tree, TreeBuilder};
+use super::block::{self, KEYS_PER_BLOCK};
+use super::node::{Child, IndexTree, IndexTreeBuilder, NODE_PADDING_BYTES};
 use super::prefetch_block;
-use crate::frozen::pending::Pending;
-use crate::frozen::run::Run;
+use crate::frozen::decoded_block::DecodedBlock;
+use crate::frozen::front_coded::FrontCoded;
 use crate::frozen::symbols::{Coder, Encoder};
 
 /// Encodes a chunk's keys.
-pub(crate) fn encode(pending: &Pending, encoder: &Encoder) -> (Vec<u8>, Tree) {
+pub(crate) fn encode(pending: &FrontCoded, encoder: &Encoder) -> (Vec<u8>, IndexTree) {
     let mut out = Vec::with_capacity(pending.suffix_bytes() + 4 * pending.len());
-    let mut tree = TreeBuilder::new(0);
+    let mut tree = IndexTreeBuilder::new(0);
     let (mut key, mut codes) = (Vec::new(), Vec::new());
-    for first in (0..pending.len()).step_by(BLOCK) {
-        let block = first..pending.len().min(first + BLOCK);
+    for first in (0..pending.len()).step_by(KEYS_PER_BLOCK) {
+        let block = first..pending.len().min(first + KEYS_PER_BLOCK);
         if first > 0 {
             let (lcp, suffix) = pending.entry(first);
             key.truncate(lcp);
@@ -30,7 +30,7 @@ pub(crate) fn encode(pending: &Pending, encoder: &Encoder) -> (Vec<u8>, Tree) {
         }
     }
     let tree = tree.finish(&mut out);
-    out.extend_from_slice(&[0; PADDING]);
+    out.extend_from_slice(&[0; NODE_PADDING_BYTES]);
     (out, tree)
 }
 
@@ -38,19 +38,19 @@ pub(crate) fn encode(pending: &Pending, encoder: &Encoder) -> (Vec<u8>, Tree) {
 #[derive(Clone, Copy)]
 pub(crate) struct PackedChunk<'a> {
     pub(crate) data: &'a [u8],
-    pub(crate) tree: Tree,
+    pub(crate) tree: IndexTree,
     pub(crate) len: usize,
 }
 
 impl PackedChunk<'_> {
     fn blocks(&self) -> usize {
-        self.len.div_ceil(BLOCK)
+        self.len.div_ceil(KEYS_PER_BLOCK)
     }
 
     /// Keys of a block.
     #[inline(always)]
     fn keys(&self, block: usize) -> usize {
-        self.len.saturating_sub(block * BLOCK).min(BLOCK)
+        self.len.saturating_sub(block * KEYS_PER_BLOCK).min(KEYS_PER_BLOCK)
     }
 
     /// Finds a key: `Ok` with its place, or `Err` with that of the first greater one.
@@ -77,7 +77,7 @@ impl PackedChunk<'_> {
         child: &Child,
         m: usize,
     ) -> Option<Result<usize, usize>> {
-        let base = child.index * BLOCK;
+        let base = child.index * KEYS_PER_BLOCK;
         match block::search(self.data.get(child.offset..)?, self.keys(child.index), coder, key, m)?
         {
             Ok(i) => Some(Ok(base + i)),
@@ -100,7 +100,7 @@ impl PackedChunk<'_> {
         coder: C,
         block: usize,
         follows: bool,
-        run: &mut Run,
+        run: &mut DecodedBlock,
     ) -> Option<()> {
         let keys = if block < self.blocks() { self.tree.child(self.data, block) } else { None };
         let Some(data) = keys.and_then(|offset| self.data.get(offset..)) else {

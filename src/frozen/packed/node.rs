@@ -8,7 +8,7 @@
 //!      the separators behind it
 //! ```
 //!
-//! Behind the last node there are [`PADDING`] zeros.
+//! Behind the last node there are [`NODE_PADDING_BYTES`] zeros.
 
 #![forbid(unsafe_code)]
 
@@ -17,15 +17,15 @@ use crate::io::bytes::{u32_at, u64_at};
 use crate::tree::common_prefix;
 
 /// Children of a node, at most.
-pub(crate) const FANOUT: usize = 64;
-const WIDE: u8 = 1;
-const HEADER: usize = 12;
+pub(crate) const NODE_FANOUT: usize = 64;
+const WIDE_NODE: u8 = 1;
+const NODE_HEADER_BYTES: usize = 12;
 /// Bytes behind a separator that can be read.
-pub(crate) const PADDING: usize = 8;
+pub(crate) const NODE_PADDING_BYTES: usize = 8;
 
 /// A node in its chunk, with words of `W` bytes.
 #[derive(Clone, Copy)]
-struct Node<'a, const W: usize> {
+struct IndexNode<'a, const W: usize> {
     base: u32,
     ends: &'a [[u8; W]],
     starts: &'a [[u8; W]],
@@ -37,12 +37,12 @@ struct Node<'a, const W: usize> {
 /// Runs code for a node of either width.
 macro_rules! with_node {
     ($data:expr, $at:expr, $node:ident => $body:expr) => {{
-        let (header, body) = $data.get($at..)?.split_first_chunk::<HEADER>()?;
-        if header[0] & WIDE == 0 {
-            let $node = Node::<2>::read(header, body)?;
+        let (header, body) = $data.get($at..)?.split_first_chunk::<NODE_HEADER_BYTES>()?;
+        if header[0] & WIDE_NODE == 0 {
+            let $node = IndexNode::<2>::read(header, body)?;
             $body
         } else {
-            let $node = Node::<4>::read(header, body)?;
+            let $node = IndexNode::<4>::read(header, body)?;
             $body
         }
     }};
@@ -54,14 +54,14 @@ pub(crate) struct Child {
     pub(crate) offset: usize,
 }
 
-impl<'a, const W: usize> Node<'a, W> {
+impl<'a, const W: usize> IndexNode<'a, W> {
     #[inline(always)]
-    fn read(header: &[u8; HEADER], body: &'a [u8]) -> Option<Self> {
+    fn read(header: &[u8; NODE_HEADER_BYTES], body: &'a [u8]) -> Option<Self> {
         let children = usize::from(header[1]) + 1;
         let (ends, body) = body.split_at_checked(W * children)?;
         let (starts, body) = body.split_at_checked(W * children)?;
         let (prefix, rest) = body.split_at_checked(u32_at(header, 8)? as usize)?;
-        Some(Node {
+        Some(IndexNode {
             base: u32_at(header, 4)?,
             ends: ends.as_chunks().0,
             starts: starts.as_chunks().0,
@@ -142,13 +142,13 @@ fn compare(
 
 /// A tree of nodes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tree {
+pub(crate) struct IndexTree {
     pub(crate) root: u32,
     /// Levels of nodes; 0 where there is one child in all, which begins at `root`.
     pub(crate) height: u8,
 }
 
-impl Tree {
+impl IndexTree {
     /// The child for `key`, and how many bytes this shares with the separator before it.
     #[inline(always)]
     pub(crate) fn search(self, data: &[u8], key: &[u8]) -> Option<(Child, usize)> {
@@ -166,7 +166,7 @@ impl Tree {
         with_node!(data, at.offset, node => {
             let (index, shared) = node.search(key, *m)?;
             *m = shared;
-            *at = Child { index: at.index * FANOUT + index, offset: node.child(index)? };
+            *at = Child { index: at.index * NODE_FANOUT + index, offset: node.child(index)? };
         });
         Some(())
     }
@@ -175,8 +175,7 @@ impl Tree {
     fn node(self, data: &[u8], level: u32, index: usize) -> Option<usize> {
         let mut offset = self.root as usize;
         for above in (level..u32::from(self.height)).skip(1).rev() {
-            offset =
-                with_node!(data, offset, node => node.child(index / FANOUT.pow(above) % FANOUT)?);
+            offset = with_node!(data, offset, node => node.child(index / NODE_FANOUT.pow(above) % NODE_FANOUT)?);
         }
         Some(offset)
     }
@@ -186,7 +185,7 @@ impl Tree {
         if self.height == 0 {
             return Some(self.root as usize);
         }
-        with_node!(data, self.node(data, 0, index)?, node => node.child(index % FANOUT))
+        with_node!(data, self.node(data, 0, index)?, node => node.child(index % NODE_FANOUT))
     }
 
     /// The first `len` bytes of the separator before child `index`, into `out`. It is in the lowest node where something is before the child.
@@ -199,7 +198,7 @@ impl Tree {
     ) -> Option<()> {
         out.clear();
         for level in 0..u32::from(self.height) {
-            if let Some(before) = (index / FANOUT.pow(level) % FANOUT).checked_sub(1) {
+            if let Some(before) = (index / NODE_FANOUT.pow(level) % NODE_FANOUT).checked_sub(1) {
                 with_node!(data, self.node(data, level, index)?, node => {
                     let (start, end) = node.bounds(before)?;
                     let from_prefix = node.prefix.len().min(len);
@@ -214,17 +213,17 @@ impl Tree {
 }
 
 /// Separators and where the children behind them begin, in order.
-pub(crate) struct TreeBuilder {
+pub(crate) struct IndexTreeBuilder {
     /// Of each child but the first.
     separators: Vec<u8>,
     ends: Vec<usize>,
     starts: Vec<u32>,
 }
 
-impl TreeBuilder {
+impl IndexTreeBuilder {
     /// With the first child, which no separator is before.
     pub(crate) fn new(start: u32) -> Self {
-        TreeBuilder { separators: Vec::new(), ends: vec![0], starts: vec![start] }
+        IndexTreeBuilder { separators: Vec::new(), ends: vec![0], starts: vec![start] }
     }
 
     pub(crate) fn push(&mut self, separator: &[u8], start: u32) {
@@ -241,23 +240,23 @@ impl TreeBuilder {
     }
 
     /// Appends the nodes to `out`, level by level.
-    pub(crate) fn finish(self, out: &mut Vec<u8>) -> Tree {
+    pub(crate) fn finish(self, out: &mut Vec<u8>) -> IndexTree {
         let mut height = 0;
         let mut level = self;
         while level.starts.len() > 1 {
-            let mut above: Option<TreeBuilder> = None;
-            for first in (0..level.starts.len()).step_by(FANOUT) {
+            let mut above: Option<IndexTreeBuilder> = None;
+            for first in (0..level.starts.len()).step_by(NODE_FANOUT) {
                 let start = out.len() as u32;
                 match &mut above {
-                    None => above = Some(TreeBuilder::new(start)),
+                    None => above = Some(IndexTreeBuilder::new(start)),
                     Some(above) => above.push(level.separator(first), start),
                 }
-                level.write(first..level.starts.len().min(first + FANOUT), out);
+                level.write(first..level.starts.len().min(first + NODE_FANOUT), out);
             }
             level = above.expect("there is a child");
             height += 1;
         }
-        Tree { root: level.starts[0], height }
+        IndexTree { root: level.starts[0], height }
     }
 
     fn write(&self, children: std::ops::Range<usize>, out: &mut Vec<u8>) {
@@ -274,7 +273,7 @@ impl TreeBuilder {
             .for_each(|child| ends.push(ends[child - first - 1] + rest(child).len() as u32));
         let starts: Vec<u32> = self.starts[first..=last].iter().map(|start| start - base).collect();
         let wide = ends.iter().chain(&starts).any(|&word| word > u16::MAX.into());
-        out.extend_from_slice(&[if wide { WIDE } else { 0 }, (last - first) as u8, 0, 0]);
+        out.extend_from_slice(&[if wide { WIDE_NODE } else { 0 }, (last - first) as u8, 0, 0]);
         out.extend_from_slice(&base.to_le_bytes());
         out.extend_from_slice(&(prefix as u32).to_le_bytes());
         for &word in ends.iter().chain(&starts) {

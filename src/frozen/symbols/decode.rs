@@ -10,15 +10,15 @@ use std::cmp::Ordering;
 /// What can read codes. Codes that stand for nothing, which only a damaged file has, end the string.
 pub(crate) trait Coder: Copy {
     /// Bytes of a code.
-    const UNIT: usize;
+    const CODE_BYTES: usize;
 
     /// Bytes that the coded string and `key` begin with alike, and how the coded string compares.
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering);
 
     /// Bytes that a code stands for, at most, and that writing it touches.
-    const MOST: usize;
+    const MAX_BYTES_PER_CODE: usize;
 
-    /// Writes the string to `out`, which has `MOST` bytes for each code, and gives its length.
+    /// Writes the string to `out`, which has `MAX_BYTES_PER_CODE` bytes for each code, and gives its length.
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize>;
 }
 
@@ -27,7 +27,7 @@ pub(crate) trait Coder: Copy {
 pub(crate) struct Plain;
 
 impl Coder for Plain {
-    const UNIT: usize = 1;
+    const CODE_BYTES: usize = 1;
 
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
@@ -35,7 +35,7 @@ impl Coder for Plain {
         (shared, code.get(shared).cmp(&key.get(shared)))
     }
 
-    const MOST: usize = 1;
+    const MAX_BYTES_PER_CODE: usize = 1;
 
     #[inline(always)]
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
@@ -100,8 +100,8 @@ macro_rules! masks {
     )*};
 }
 masks! {
-    MASKS: u64;
-    WIDE_MASKS: u128;
+    LOW_BYTES_U64: u64;
+    LOW_BYTES_U128: u128;
 }
 
 /// Codes of one byte.
@@ -131,7 +131,7 @@ impl Fsst {
 }
 
 impl Coder for &Fsst {
-    const UNIT: usize = 1;
+    const CODE_BYTES: usize = 1;
 
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
@@ -140,7 +140,7 @@ impl Coder for &Fsst {
         while let Some(key) = u64_at(key, at) {
             let Some(&code) = codes.as_slice().first() else { break };
             let (word, len) = (self.words[usize::from(code)], self.lens[usize::from(code)]);
-            if (word ^ key) & MASKS[usize::from(len & 15)] != 0 || len == 0 {
+            if (word ^ key) & LOW_BYTES_U64[usize::from(len & 15)] != 0 || len == 0 {
                 break;
             }
             codes.next();
@@ -162,7 +162,7 @@ impl Coder for &Fsst {
         ended(at, key)
     }
 
-    const MOST: usize = 8;
+    const MAX_BYTES_PER_CODE: usize = 8;
 
     #[inline(always)]
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
@@ -202,7 +202,7 @@ impl OnPair {
 }
 
 impl Coder for &OnPair {
-    const UNIT: usize = 2;
+    const CODE_BYTES: usize = 2;
 
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
@@ -216,7 +216,8 @@ impl Coder for &OnPair {
             else {
                 break;
             };
-            if (u128::from_le_bytes(*slot) ^ key) & WIDE_MASKS[usize::from(slot[15] & 15)] != 0 {
+            if (u128::from_le_bytes(*slot) ^ key) & LOW_BYTES_U128[usize::from(slot[15] & 15)] != 0
+            {
                 break;
             }
             codes.next();
@@ -235,7 +236,7 @@ impl Coder for &OnPair {
         ended(at, key)
     }
 
-    const MOST: usize = 16;
+    const MAX_BYTES_PER_CODE: usize = 16;
 
     #[inline(always)]
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {

@@ -22,7 +22,7 @@ pub(crate) use decode::{Coder, Fsst, OnPair, Plain};
 pub(crate) use train::Sample;
 
 use std::fmt;
-use table::{MAX_SYMBOL, Matcher, Symbol};
+use table::{MAX_SYMBOL_BYTES, Matcher, Symbol};
 use train::Limits;
 
 /// Codes below this one are FSST's symbols; this one stands before a byte.
@@ -30,7 +30,7 @@ const ESCAPE: u8 = 255;
 
 /// The kinds of tables, with the numbers that stand in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SymbolKind {
     Plain = 0,
     Fsst = 1,
     OnPair = 2,
@@ -71,21 +71,21 @@ impl fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> SymbolKind {
         match self {
-            Decoder::Plain => Kind::Plain,
-            Decoder::Fsst(_) => Kind::Fsst,
-            Decoder::OnPair(_) => Kind::OnPair,
+            Decoder::Plain => SymbolKind::Plain,
+            Decoder::Fsst(_) => SymbolKind::Fsst,
+            Decoder::OnPair(_) => SymbolKind::OnPair,
         }
     }
 
     /// Reads a table of so many symbols.
-    pub(crate) fn read(kind: Kind, table: &[u8], symbols: usize) -> Option<Self> {
-        if kind == Kind::Plain {
+    pub(crate) fn read(kind: SymbolKind, table: &[u8], symbols: usize) -> Option<Self> {
+        if kind == SymbolKind::Plain {
             return (symbols == 0 && table.is_empty()).then_some(Decoder::Plain);
         }
         let (lens, mut bytes) = table.split_at_checked(symbols)?;
-        let longest = if kind == Kind::Fsst { 8 } else { MAX_SYMBOL };
+        let longest = if kind == SymbolKind::Fsst { 8 } else { MAX_SYMBOL_BYTES };
         let mut read = Vec::with_capacity(symbols);
         for &len in lens {
             let (symbol, rest) = bytes.split_at_checked(usize::from(len))?;
@@ -99,10 +99,10 @@ impl Decoder {
             return None;
         }
         match kind {
-            Kind::Fsst if symbols <= usize::from(ESCAPE) => {
+            SymbolKind::Fsst if symbols <= usize::from(ESCAPE) => {
                 Some(Decoder::Fsst(Box::new(Fsst::new(&read))))
             }
-            Kind::OnPair if symbols <= 1 << 16 => Some(Decoder::OnPair(OnPair::new(&read))),
+            SymbolKind::OnPair if symbols <= 1 << 16 => Some(Decoder::OnPair(OnPair::new(&read))),
             _ => None,
         }
     }
@@ -139,24 +139,24 @@ fn write_table(symbols: &[Symbol]) -> Vec<u8> {
 
 /// A trained table, to encode with.
 pub(crate) struct Encoder {
-    kind: Kind,
+    kind: SymbolKind,
     matcher: Matcher,
 }
 
 impl Encoder {
     /// Finds the symbols of a sample, for `bytes` to encode: a table must not outweigh what it saves.
-    pub(crate) fn train(kind: Kind, sample: &Sample, bytes: usize) -> Self {
+    pub(crate) fn train(kind: SymbolKind, sample: &Sample, bytes: usize) -> Self {
         let matcher = match kind {
-            Kind::Plain => Matcher::new(Vec::new()),
-            Kind::Fsst => train::train(
+            SymbolKind::Plain => Matcher::new(Vec::new()),
+            SymbolKind::Fsst => train::train(
                 sample,
                 Limits { symbols: 255, len: 8, all_bytes: false, generations: 6, least: 2 },
             ),
-            Kind::OnPair => train::train(
+            SymbolKind::OnPair => train::train(
                 sample,
                 Limits {
-                    symbols: (bytes / 128).clamp(256, Matcher::MOST),
-                    len: MAX_SYMBOL,
+                    symbols: (bytes / 128).clamp(256, Matcher::MAX_SYMBOLS),
+                    len: MAX_SYMBOL_BYTES,
                     all_bytes: true,
                     generations: 6,
                     least: 3,
@@ -169,9 +169,9 @@ impl Encoder {
     /// The table that a decoder has, if it is as [`train`](Self::train) makes them: not too large, in order, and with a code for every string.
     pub(crate) fn of(decoder: &Decoder) -> Option<Self> {
         let (kind, symbols) = (decoder.kind(), decoder.symbols());
-        let whole = kind != Kind::OnPair
+        let whole = kind != SymbolKind::OnPair
             || (0..=u8::MAX).all(|byte| symbols.binary_search(&Symbol::of(&[byte])).is_ok());
-        if !whole || symbols.len() > Matcher::MOST {
+        if !whole || symbols.len() > Matcher::MAX_SYMBOLS {
             return None;
         }
         let matcher = Matcher::new(symbols.clone());
@@ -179,16 +179,16 @@ impl Encoder {
     }
 
     /// Bytes of a code.
-    pub(crate) fn unit(&self) -> usize {
-        if self.kind == Kind::OnPair { 2 } else { 1 }
+    pub(crate) fn code_bytes(&self) -> usize {
+        if self.kind == SymbolKind::OnPair { 2 } else { 1 }
     }
 
     /// Bytes of memory that decoding takes, about.
     pub(crate) fn heap_bytes(&self) -> usize {
         match self.kind {
-            Kind::Plain => 0,
-            Kind::Fsst => size_of::<Fsst>(),
-            Kind::OnPair => 16 * self.matcher.symbols().len(),
+            SymbolKind::Plain => 0,
+            SymbolKind::Fsst => size_of::<Fsst>(),
+            SymbolKind::OnPair => 16 * self.matcher.symbols().len(),
         }
     }
 
@@ -196,21 +196,21 @@ impl Encoder {
     pub(crate) fn decoder(&self) -> Decoder {
         let symbols = self.matcher.symbols();
         match self.kind {
-            Kind::Plain => Decoder::Plain,
-            Kind::Fsst => Decoder::Fsst(Box::new(Fsst::new(symbols))),
-            Kind::OnPair => Decoder::OnPair(OnPair::new(symbols)),
+            SymbolKind::Plain => Decoder::Plain,
+            SymbolKind::Fsst => Decoder::Fsst(Box::new(Fsst::new(symbols))),
+            SymbolKind::OnPair => Decoder::OnPair(OnPair::new(symbols)),
         }
     }
 
     /// Appends the codes of a string.
     pub(crate) fn encode(&self, string: &[u8], out: &mut Vec<u8>) {
         match self.kind {
-            Kind::Plain => out.extend_from_slice(string),
-            Kind::Fsst => self.matcher.parse(string, |code, len, byte| match len {
+            SymbolKind::Plain => out.extend_from_slice(string),
+            SymbolKind::Fsst => self.matcher.parse(string, |code, len, byte| match len {
                 0 => out.extend_from_slice(&[ESCAPE, byte]),
                 _ => out.push(code as u8),
             }),
-            Kind::OnPair => self
+            SymbolKind::OnPair => self
                 .matcher
                 .parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),
         }
@@ -226,7 +226,7 @@ mod tests {
     fn check<C: Coder>(coder: C, encoder: &Encoder, string: &[u8], other: &[u8]) {
         let mut code = Vec::new();
         encoder.encode(string, &mut code);
-        let mut back = vec![1; code.len() / C::UNIT * C::MOST];
+        let mut back = vec![1; code.len() / C::CODE_BYTES * C::MAX_BYTES_PER_CODE];
         assert_eq!(coder.decode(&code, &mut back), Some(string.len()));
         assert_eq!(&back[..string.len()], string);
         let shared = string.iter().zip(other).take_while(|(a, b)| a == b).count();
@@ -244,7 +244,7 @@ mod tests {
             bytes().map(|byte| Symbol::of(&[byte])).chain(pairs).collect();
         symbols.sort_unstable();
         let read = |symbols: &[Symbol]| {
-            Decoder::read(Kind::OnPair, &write_table(symbols), symbols.len()).unwrap()
+            Decoder::read(SymbolKind::OnPair, &write_table(symbols), symbols.len()).unwrap()
         };
         assert!(Encoder::of(&read(&symbols)).is_none());
         // Without the first pair.
@@ -268,7 +268,7 @@ mod tests {
             for string in strings.iter().skip(1) {
                 sample.push(&string.repeat(repeat));
             }
-            for kind in [Kind::Plain, Kind::Fsst, Kind::OnPair] {
+            for kind in [SymbolKind::Plain, SymbolKind::Fsst, SymbolKind::OnPair] {
                 let encoder = Encoder::train(kind, &sample, usize::MAX);
                 let (symbols, table) = encoder.decoder().table();
                 let decoder = Decoder::read(kind, &table, symbols).unwrap();
@@ -290,7 +290,7 @@ mod tests {
         for _ in 0..10 {
             sample.push(b"a\0\0\0b");
         }
-        for kind in [Kind::Plain, Kind::Fsst, Kind::OnPair] {
+        for kind in [SymbolKind::Plain, SymbolKind::Fsst, SymbolKind::OnPair] {
             let encoder = Encoder::train(kind, &sample, usize::MAX);
             let decoder = encoder.decoder();
             for other in [&b""[..], b"a", b"a\0", b"a\0\0", b"a\0\0\0b", b"a\0\0\0b\0"] {
@@ -302,12 +302,12 @@ mod tests {
 
     #[test]
     fn broken_tables_are_refused() {
-        assert!(Decoder::read(Kind::Plain, b"a", 0).is_none());
-        assert!(Decoder::read(Kind::Fsst, &[1], 1).is_none());
-        assert!(Decoder::read(Kind::Fsst, &[0], 1).is_none());
-        assert!(Decoder::read(Kind::Fsst, &[9, 1, 2, 3, 4, 5, 6, 7, 8, 9], 1).is_none());
-        assert!(Decoder::read(Kind::Fsst, &[1, 1, 1], 1).is_none());
-        assert!(Decoder::read(Kind::OnPair, &[16; 17], 1).is_none());
-        assert!(Decoder::read(Kind::OnPair, &[], 1).is_none());
+        assert!(Decoder::read(SymbolKind::Plain, b"a", 0).is_none());
+        assert!(Decoder::read(SymbolKind::Fsst, &[1], 1).is_none());
+        assert!(Decoder::read(SymbolKind::Fsst, &[0], 1).is_none());
+        assert!(Decoder::read(SymbolKind::Fsst, &[9, 1, 2, 3, 4, 5, 6, 7, 8, 9], 1).is_none());
+        assert!(Decoder::read(SymbolKind::Fsst, &[1, 1, 1], 1).is_none());
+        assert!(Decoder::read(SymbolKind::OnPair, &[16; 17], 1).is_none());
+        assert!(Decoder::read(SymbolKind::OnPair, &[], 1).is_none());
     }
 }

@@ -6,9 +6,9 @@ use std::hint::select_unpredictable;
 use std::ops::Range;
 
 /// The longest symbol, in bytes.
-pub(crate) const MAX_SYMBOL: usize = 15;
+pub(crate) const MAX_SYMBOL_BYTES: usize = 15;
 
-/// Up to `MAX_SYMBOL` bytes as one word: the bytes from the most significant on, then zeros, then the length. The order of the words is
+/// Up to `MAX_SYMBOL_BYTES` bytes as one word: the bytes from the most significant on, then zeros, then the length. The order of the words is
 /// the order of the strings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Symbol(u128);
@@ -18,10 +18,10 @@ impl Symbol {
     #[inline(always)]
     pub(super) fn of(bytes: &[u8]) -> Self {
         if let Some(first) = bytes.first_chunk::<16>() {
-            return Symbol(u128::from_be_bytes(*first) & !0xFF | MAX_SYMBOL as u128);
+            return Symbol(u128::from_be_bytes(*first) & !0xFF | MAX_SYMBOL_BYTES as u128);
         }
         let mut word = [0; 16];
-        let len = bytes.len().min(MAX_SYMBOL);
+        let len = bytes.len().min(MAX_SYMBOL_BYTES);
         word[..len].copy_from_slice(&bytes[..len]);
         word[15] = len as u8;
         Symbol(u128::from_be_bytes(word))
@@ -63,7 +63,7 @@ impl Symbol {
     /// Both, one after the other, or the first `most` bytes of that.
     pub(super) fn join(self, other: Self, most: usize) -> Self {
         let (a, b) = (self.len(), other.len());
-        let mut joined = [0; 2 * MAX_SYMBOL];
+        let mut joined = [0; 2 * MAX_SYMBOL_BYTES];
         joined[..a].copy_from_slice(&self.bytes()[..a]);
         joined[a..a + b].copy_from_slice(&other.bytes()[..b]);
         Symbol::of(&joined[..(a + b).min(most)])
@@ -90,22 +90,22 @@ pub(super) struct Matcher {
     entries: Vec<Symbol>,
     /// Of each entry, the longest other one that it begins with, and its own length.
     parents: Vec<(u16, u16)>,
-    /// For each two bytes, how many symbols are less, and where in `thirds` the same is for each third byte, or `NONE`.
+    /// For each two bytes, how many symbols are less, and where in `thirds` the same is for each third byte, or `NO_THIRD_BYTES`.
     starts: Vec<(u16, u16)>,
     thirds: Vec<[u16; 257]>,
     /// For each byte, the entry that is this alone, or the empty string.
     singles: [u16; 256],
 }
 
-const NONE: u16 = u16::MAX;
+const NO_THIRD_BYTES: u16 = u16::MAX;
 /// Symbols that begin with the same two bytes, from which the third byte tells them apart.
-const MANY: usize = 8;
+const MIN_SYMBOLS_FOR_THIRD_BYTE: usize = 8;
 
 impl Matcher {
     /// The most symbols: with the empty string they have numbers of 16 bits.
-    pub(super) const MOST: usize = u16::MAX as usize;
+    pub(super) const MAX_SYMBOLS: usize = u16::MAX as usize;
 
-    /// Of at most [`MOST`](Self::MOST) symbols.
+    /// Of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols.
     pub(super) fn new(symbols: Vec<Symbol>) -> Self {
         let mut entries = symbols;
         entries.push(Symbol::of(&[]));
@@ -130,8 +130,8 @@ impl Matcher {
             while entries.get(at).is_some_and(|entry| entry.0 >> 112 == bucket) {
                 at += 1;
             }
-            let mut third = NONE;
-            if at - start > MANY {
+            let mut third = NO_THIRD_BYTES;
+            if at - start > MIN_SYMBOLS_FOR_THIRD_BYTE {
                 third = thirds.len() as u16;
                 thirds.push(std::array::from_fn(|byte| {
                     if byte == 256 {
@@ -143,7 +143,7 @@ impl Matcher {
             }
             starts.push(((start - 1) as u16, third));
         }
-        starts.push(((entries.len() - 1) as u16, NONE));
+        starts.push(((entries.len() - 1) as u16, NO_THIRD_BYTES));
         let mut singles = [0; 256];
         for (i, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.len() == 1) {
             singles[usize::from(entry.first())] = i as u16;
@@ -160,7 +160,7 @@ impl Matcher {
     fn longest(&self, query: Symbol) -> (usize, usize) {
         let bucket = (query.0 >> 112) as usize;
         let (start, third) = self.starts[bucket];
-        if third == NONE {
+        if third == NO_THIRD_BYTES {
             // Of those that the string begins with, the longest is the last. Zeros behind a short string are not its own.
             let end = self.starts[bucket + 1].0;
             for at in (start..end).rev().map(|at| usize::from(at) + 1) {
@@ -196,7 +196,7 @@ impl Matcher {
     #[inline(always)]
     pub(super) fn parse(&self, string: &[u8], mut found: impl FnMut(usize, usize, u8)) {
         let mut rest = string;
-        while let (Some(&byte), true) = (rest.first(), rest.len() > MAX_SYMBOL) {
+        while let (Some(&byte), true) = (rest.first(), rest.len() > MAX_SYMBOL_BYTES) {
             let (code, len) = self.longest(Symbol::of(rest));
             found(code, len, byte);
             rest = &rest[len.max(1)..];
@@ -223,7 +223,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_longest_match_is_found(
-            symbols in proptest::collection::vec(proptest::collection::vec(byte(), 1..=MAX_SYMBOL), 0..60),
+            symbols in proptest::collection::vec(proptest::collection::vec(byte(), 1..=MAX_SYMBOL_BYTES), 0..60),
             text in proptest::collection::vec(byte(), 0..40),
         ) {
             let matcher = Matcher::new(symbols.iter().map(|s| Symbol::of(s)).collect());

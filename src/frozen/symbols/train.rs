@@ -13,11 +13,11 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// In the last two generations all of the sample is parsed. In those before, counted back from the last, every so many strings one, as long as
-/// `ENOUGH` bytes are: shorter symbols are more frequent.
-const STEPS: [usize; 6] = [1, 1, 4, 8, 16, 32];
-const ENOUGH: usize = 1 << 16;
+/// `MIN_SAMPLE_BYTES` bytes are: shorter symbols are more frequent.
+const SAMPLE_STEPS: [usize; 6] = [1, 1, 4, 8, 16, 32];
+const MIN_SAMPLE_BYTES: usize = 1 << 16;
 /// How often a symbol must occur at least to be kept for the next generation.
-const KEPT: u32 = 2;
+const MIN_COUNT_TO_KEEP: u32 = 2;
 
 /// Strings to train with, one after the other.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,7 @@ pub(super) struct Limits {
 }
 
 /// Strings that are parsed together.
-const PART: usize = 1 << 12;
+const STRINGS_PER_TASK: usize = 1 << 12;
 
 /// What a parse of some strings finds: how often there is each code, and each pair that stands side by side.
 struct Parse {
@@ -77,12 +77,14 @@ struct Parse {
 /// Parses a part of the sample, in parallel: one of every `step` strings. Codes from the number of symbols on are bytes without one.
 fn parse(sample: &Sample, matcher: &Matcher, step: usize, with_pairs: bool) -> Parse {
     let known = matcher.symbols().len();
-    let groups = sample.len().div_ceil(PART * step);
+    let groups = sample.len().div_ceil(STRINGS_PER_TASK * step);
     let parts = (0..groups).into_par_iter().map(|part| {
         let mut counts = vec![0u32; known + 256];
         let mut pairs = Vec::new();
-        let first = part * PART * step;
-        for string in sample.range(first..sample.len().min(first + PART * step)).step_by(step) {
+        let first = part * STRINGS_PER_TASK * step;
+        for string in
+            sample.range(first..sample.len().min(first + STRINGS_PER_TASK * step)).step_by(step)
+        {
             let mut before = None;
             matcher.parse(string, |code, len, byte| {
                 let code = if len == 0 { known + usize::from(byte) } else { code };
@@ -113,9 +115,11 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
     let mut matcher = Matcher::new(if limits.all_bytes { singles().collect() } else { Vec::new() });
     for generation in 1..=limits.generations {
         let left = limits.generations - generation;
-        let step = STEPS[left.min(STEPS.len() - 1)].min(sample.bytes() / ENOUGH).max(1);
+        let step = SAMPLE_STEPS[left.min(SAMPLE_STEPS.len() - 1)]
+            .min(sample.bytes() / MIN_SAMPLE_BYTES)
+            .max(1);
         let Parse { counts, pairs } = parse(sample, &matcher, step, left > 0);
-        let least = if left > 1 { KEPT } else { limits.least };
+        let least = if left > 1 { MIN_COUNT_TO_KEEP } else { limits.least };
         let known = matcher.symbols().len();
         let symbol = |code: usize| {
             if code < known { matcher.symbols()[code] } else { Symbol::of(&[(code - known) as u8]) }

@@ -6,7 +6,7 @@ use crate::tree::common_prefix;
 
 /// Keys in order, with their values.
 #[derive(Debug, Default)]
-pub(crate) struct Pending {
+pub(crate) struct FrontCoded {
     suffixes: Vec<u8>,
     /// Of each key its lcp, and where its suffix ends.
     keys: Vec<(u32, u32)>,
@@ -17,7 +17,7 @@ pub(crate) struct Pending {
     raw_bytes: usize,
 }
 
-impl Pending {
+impl FrontCoded {
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -92,7 +92,7 @@ impl Pending {
     /// Both halves of at least two keys; of one key that and nothing.
     pub(crate) fn halves(self) -> impl Iterator<Item = Self> {
         let (mut halves, middle, mut at) =
-            ([Pending::default(), Pending::default()], self.len().div_ceil(2), 0);
+            ([FrontCoded::default(), FrontCoded::default()], self.len().div_ceil(2), 0);
         let _: Result<(), std::convert::Infallible> = self.for_each(|key, value| {
             halves[at / middle].push(key, value);
             at += 1;

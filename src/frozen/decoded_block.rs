@@ -4,7 +4,7 @@
 
 /// Keys one after the other, and of each how many bytes it shares with the one before.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Run {
+pub(crate) struct DecodedBlock {
     /// The keys, and room for more.
     bytes: Vec<u8>,
     /// Where keys begin and end in `bytes`.
@@ -14,7 +14,7 @@ pub(crate) struct Run {
     before: (usize, usize),
 }
 
-impl Run {
+impl DecodedBlock {
     pub(crate) fn len(&self) -> usize {
         self.bounds.len()
     }
