@@ -2,16 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::chunk::{Chunk, Codec};
+use super::chunk::Chunk;
+use super::codec::Codec;
 use super::error::FrozenError;
 use super::layer::Layer;
 use super::packed::IndexTree;
 use super::symbols::{Decoder, SymbolKind};
 use super::values::ValueLayout;
 use crate::io::bytes::{Bytes, u32_at, u64_at};
-use crate::io::new_file::NewFile;
-use std::io;
-use std::path::Path;
 use std::sync::OnceLock;
 
 const MAGIC: &[u8; 8] = b"memkvFRZ";
@@ -175,17 +173,6 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
 
 /// Levels that a tree of 2^32 children has.
 const MAX_TREE_HEIGHT: u8 = 6;
-
-/// Writes a layer to a file.
-pub(crate) fn save(layer: &Layer, path: &Path) -> io::Result<()> {
-    let mut file = NewFile::create(path)?;
-    file.write(&header())?;
-    for chunk in &layer.chunks {
-        file.write(chunk.data.as_slice())?;
-    }
-    file.write(&trailer(layer))?;
-    file.commit()
-}
 
 /// What [`save`] writes.
 pub(crate) fn to_bytes(layer: &Layer) -> Vec<u8> {

@@ -6,10 +6,11 @@
 #![forbid(unsafe_code)]
 
 use super::Automaton;
+use super::automaton_path::AutomatonPath;
 use super::chunk::Chunk;
 use super::fst::FstChunk;
 use super::layer::Layer;
-use super::search::Path;
+
 use fst::raw::{Node, Output};
 
 /// The way through the transducers of a layer.
@@ -37,7 +38,7 @@ impl<'a> FstWalk<'a> {
     /// The next key that matches, which is the path then, and its value.
     pub(super) fn next<'p, A: Automaton>(
         &mut self,
-        path: &'p mut Path<A>,
+        path: &'p mut AutomatonPath<A>,
     ) -> Option<(&'p [u8], u64)> {
         loop {
             let (node, output) = match self.nodes.last_mut() {
@@ -69,7 +70,7 @@ impl<'a> FstWalk<'a> {
     }
 
     /// Opens the next chunk that may have a match, and goes to its root. A damaged one is passed over.
-    fn open<A: Automaton>(&mut self, path: &mut Path<A>) -> Option<Node<'a>> {
+    fn open<A: Automaton>(&mut self, path: &mut AutomatonPath<A>) -> Option<Node<'a>> {
         path.truncate(0);
         if !path.can_match() {
             return None;

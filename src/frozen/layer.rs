@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::chunk::{Chunk, Codec};
+use super::chunk::Chunk;
+use super::codec::Codec;
 use super::packed::{Child, IndexTree, prefetch_block, prefetch_node};
 use super::symbols::{Coder, Decoder, with_coder};
 use super::values;

@@ -2,8 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use super::builder::FrozenLayerBuilder;
+use super::cursor::FrozenCursor;
 use super::error::FrozenError;
-use super::{FrozenCursor, FrozenLayer, FrozenLayerBuilder, FrozenOptions};
+use super::frozen_layer::FrozenLayer;
+use super::options::FrozenOptions;
 use std::cmp::Ordering;
 
 impl FrozenLayer {

@@ -2,11 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::chunk::Codec;
+use super::codec::Codec;
 use super::error::FrozenError;
-use super::{FrozenLayer, FrozenLayerBuilder};
-use crate::frozen::symbols::Sample;
-use rayon::prelude::*;
+use super::symbols::Sample;
 
 /// What the bytes of keys are replaced by, in the `Packed` codec. A table takes time to find and makes lookups a little slower; the keys take less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +35,7 @@ pub enum ValueWidth {
 /// Keys of a chunk, unless another number is asked for: two full levels of nodes.
 const KEYS_PER_CHUNK: usize = 1 << 16;
 
-/// How to build a [`FrozenLayer`].
+/// How to build a [`FrozenLayer`](crate::FrozenLayer).
 ///
 /// ```
 /// use memkv::{FrozenOptions, SymbolTable, ValueWidth};
@@ -107,7 +105,7 @@ impl FrozenOptions {
     }
 
     /// Bytes that chunks of a builder may take while they are in work, about; at least 1 MiB. A chunk ends where its keys take a sixteenth of
-    /// that, and [`insert`](FrozenLayerBuilder::insert) waits while there are more in work than fit. Without it there are two for each thread.
+    /// that, and [`insert`](crate::FrozenLayerBuilder::insert) waits while there are more in work than fit. Without it there are two for each thread.
     ///
     /// What a builder holds until the symbols are found is not bounded by this: give it a [`sample`](Self::sample), and it holds nothing.
     ///
@@ -154,68 +152,6 @@ impl FrozenOptions {
         }
         self.sample = Some(sample);
         self
-    }
-
-    /// A builder that makes a layer in memory.
-    ///
-    /// # Errors
-    /// An option is outside what is possible.
-    pub fn builder(&self) -> Result<FrozenLayerBuilder, FrozenError> {
-        FrozenLayerBuilder::with_options(self.clone())
-    }
-
-    /// [`FrozenLayer::from_sorted`] with these options.
-    ///
-    /// # Errors
-    /// As there; or an option is outside what is possible.
-    pub fn from_sorted<K: AsRef<[u8]> + Sync>(
-        &self,
-        pairs: &[(K, u64)],
-    ) -> Result<FrozenLayer, FrozenError> {
-        self.from_par_sorted(pairs.par_iter().map(|(key, value)| (key, *value)))
-    }
-
-    /// [`FrozenLayer::from_par_sorted`] with these options.
-    ///
-    /// # Errors
-    /// As there; or an option is outside what is possible.
-    pub fn from_par_sorted<K, I>(&self, pairs: I) -> Result<FrozenLayer, FrozenError>
-    where
-        K: AsRef<[u8]>,
-        I: IntoParallelIterator<Item = (K, u64)>,
-        I::Iter: IndexedParallelIterator,
-    {
-        super::build::from_par_sorted(self, pairs.into_par_iter())
-    }
-
-    /// [`FrozenLayer::from_unsorted`] with these options.
-    ///
-    /// # Errors
-    /// As there; or an option is outside what is possible.
-    ///
-    /// ```
-    /// use memkv::{Codec, FrozenOptions};
-    ///
-    /// let layer = FrozenOptions::new().codec(Codec::Fst).from_unsorted(vec![("b", 2), ("a", 1)])?;
-    /// assert_eq!(layer.first_key_value(), Some((b"a".to_vec(), 1)));
-    /// # Ok::<(), memkv::FrozenError>(())
-    /// ```
-    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(
-        &self,
-        mut pairs: Vec<(K, u64)>,
-    ) -> Result<FrozenLayer, FrozenError> {
-        pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        // Of equal keys, the sort left the last one last.
-        let mut kept = 0;
-        for i in 0..pairs.len() {
-            if i > 0 && pairs[kept - 1].0.as_ref() == pairs[i].0.as_ref() {
-                kept -= 1;
-            }
-            pairs.swap(kept, i);
-            kept += 1;
-        }
-        pairs.truncate(kept);
-        self.from_sorted(&pairs)
     }
 
     /// Whether values are kept.

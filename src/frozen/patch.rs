@@ -12,14 +12,16 @@
 
 #![forbid(unsafe_code)]
 
-use super::build::{assemble, chunk_bytes, gather};
+use super::assemble::{assemble, chunk_bytes, gather};
 use super::chunk::{self, Chunk};
+use super::cursor::FrozenCursor;
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;
+use super::frozen_layer::FrozenLayer;
+use super::options::FrozenOptions;
 use super::options::ValueWidth;
 use super::packed::IndexTreeBuilder;
 use super::symbols::Encoder;
-use super::{FrozenCursor, FrozenLayer, FrozenOptions};
 use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::cmp::Ordering;

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::FrozenLayer;
 use super::front_coded::FrontCoded;
+use super::frozen_layer::FrozenLayer;
 use crate::load::ordered_parallel;
 use crate::value::Bits;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};

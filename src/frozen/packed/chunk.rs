@@ -4,7 +4,7 @@
 
 use super::block::{self, KEYS_PER_BLOCK};
 use super::node::{Child, IndexTree, IndexTreeBuilder, NODE_PADDING_BYTES};
-use super::prefetch_block;
+use super::prefetch::prefetch_block;
 use crate::frozen::decoded_block::DecodedBlock;
 use crate::frozen::front_coded::FrontCoded;
 use crate::frozen::symbols::{Coder, Encoder};

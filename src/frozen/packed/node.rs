@@ -12,7 +12,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::prefetch_node;
+use super::prefetch::prefetch_node;
 use crate::io::bytes::{u32_at, u64_at};
 use crate::tree::common_prefix;
 

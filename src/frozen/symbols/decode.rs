@@ -2,10 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::{ESCAPE, Symbol};
+use super::table::Symbol;
 use crate::io::bytes::{u64_at, u128_at};
 use crate::tree::common_prefix;
 use std::cmp::Ordering;
+
+/// Codes below this one are FSST's symbols; this one stands before a byte.
+pub(super) const ESCAPE: u8 = 255;
 
 /// What can read codes. Codes that stand for nothing, which only a damaged file has, end the string.
 pub(crate) trait Coder: Copy {

@@ -1,0 +1,278 @@
+//! Building: keys are cut into chunks, which the threads of rayon encode while more keys come in.
+//!
+//! ```text
+//!   insert ─▶ pending chunk ─▶ held until there is enough to find symbols with ─▶ encoded in parallel ─▶ in order ─▶ memory or file
+//! ```
+//!
+//! Where a chunk is cut, and which symbols there are, hangs on the keys alone. So the result is the same for any number of threads.
+
+#![forbid(unsafe_code)]
+
+use super::assemble::{GATHERED_BYTES, assemble, gather, is_full};
+use super::choose_symbols::{choose_symbols, needs_no_sample};
+use super::error::FrozenError;
+use super::format;
+use super::front_coded::FrontCoded;
+use super::frozen_layer::FrozenLayer;
+use super::layer::Layer;
+use super::options::FrozenOptions;
+use super::packed::IndexTreeBuilder;
+use super::pipeline::EncodePipeline;
+use super::symbols::Encoder;
+use crate::MAX_KEY_LEN;
+use crate::io::new_file::NewFile;
+use crate::tree::common_prefix;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of keys, front-coded, from which the symbols are found.
+const TRAINING_BYTES: usize = 32 << 20;
+
+/// Builds a [`FrozenLayer`] from keys that ascend, in bounded memory beside the layer itself: chunks are encoded by the threads of rayon's pool
+/// while the caller goes on inserting.
+///
+/// ```
+/// use memkv::{FrozenLayer, FrozenLayerBuilder};
+///
+/// let mut builder = FrozenLayerBuilder::new()?;
+/// builder.insert(b"key1", 1)?;
+/// let frozen: FrozenLayer = builder.finish()?;
+/// assert_eq!(frozen.get(b"key1"), Some(1));
+/// # Ok::<(), memkv::FrozenError>(())
+/// ```
+///
+/// # Memory
+/// Until the symbols are found, the first 32 MiB of the keys, front-coded, and their values, 16 bytes a key. From then on, the chunks in work:
+/// two for each thread of the pool.
+pub struct FrozenLayerBuilder {
+    options: FrozenOptions,
+    pending: FrontCoded,
+    /// Keys inserted.
+    len: u64,
+    /// The last key of the chunk before `pending`.
+    last: Vec<u8>,
+    separators: Option<IndexTreeBuilder>,
+    chunks_begun: u32,
+    /// Chunks that wait for the symbols.
+    held: Vec<FrontCoded>,
+    held_bytes: usize,
+    encoder: Option<Arc<Encoder>>,
+    work: EncodePipeline,
+}
+
+impl FrozenLayerBuilder {
+    /// A builder with the default [options](FrozenOptions), which makes a layer in memory.
+    ///
+    /// # Errors
+    /// None so far: that of the options does not arise from the default ones.
+    pub fn new() -> Result<Self, FrozenError> {
+        Self::with_options(FrozenOptions::new())
+    }
+
+    /// A builder with some options, which makes a layer in memory.
+    ///
+    /// # Errors
+    /// An option is outside what is possible.
+    pub fn with_options(options: FrozenOptions) -> Result<Self, FrozenError> {
+        options.check()?;
+        Ok(FrozenLayerBuilder {
+            options,
+            pending: FrontCoded::default(),
+            len: 0,
+            last: Vec::new(),
+            separators: None,
+            chunks_begun: 0,
+            held: Vec::new(),
+            held_bytes: 0,
+            encoder: None,
+            work: EncodePipeline::new(None),
+        })
+    }
+
+    /// A builder that writes chunks to a file as they are encoded. The file gets its name when it is complete, by [`finish`](Self::finish) or
+    /// [`finish_file`](Self::finish_file); until then it has another one in the same folder, and is removed if the builder is dropped.
+    ///
+    /// # Errors
+    /// An option is outside what is possible, or the file cannot be made.
+    ///
+    /// ```
+    /// use memkv::{FrozenLayer, FrozenLayerBuilder, FrozenOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-build-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let path = folder.join("layer");
+    /// let mut builder = FrozenLayerBuilder::create(&path, FrozenOptions::new())?;
+    /// builder.insert("a", 1)?;
+    /// assert_eq!(builder.finish_file()?, 1);
+    /// assert_eq!(FrozenLayer::open(&path)?.get("a"), Some(1));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn create(path: impl AsRef<Path>, options: FrozenOptions) -> Result<Self, FrozenError> {
+        let mut builder = Self::with_options(options)?;
+        let mut file = NewFile::create(path.as_ref())?;
+        file.write(&format::header())?;
+        builder.work.file = Some(file);
+        Ok(builder)
+    }
+
+    /// Keys inserted so far.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether no key was inserted yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a key, which has to be greater than the one before. Waits where the threads that encode do not keep up.
+    ///
+    /// # Errors
+    /// The key is not greater than the one before it, or is over the limit: then the builder is as it was, and other keys can follow. Or the
+    /// file cannot be written: then it cannot be finished, and what follows gives the same error.
+    pub fn insert(&mut self, key: impl AsRef<[u8]>, value: u64) -> Result<(), FrozenError> {
+        let key = key.as_ref();
+        if key.len() > MAX_KEY_LEN {
+            return Err(FrozenError::KeyTooLong { position: self.len, len: key.len() });
+        }
+        if self.pending.is_empty() {
+            self.begin_chunk(key)?;
+        }
+        if !self.pending.push(key, value) {
+            return Err(self.not_ascending(key));
+        }
+        self.inserted()
+    }
+
+    /// Adds keys that were front-coded by others.
+    pub(super) fn insert_all(&mut self, part: &FrontCoded) -> Result<(), FrozenError> {
+        for i in 0..part.len() {
+            let ((lcp, suffix), value) = (part.entry(i), part.values()[i]);
+            if i > 0 && !self.pending.is_empty() {
+                self.pending.follow(lcp, suffix, value);
+                self.inserted()?;
+            } else {
+                // The key before is the last of the chunk before, or of another part, with which nothing is shared here.
+                self.insert([&self.last[..lcp], suffix].concat(), value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a key, and ends a chunk that is full.
+    #[inline]
+    fn inserted(&mut self) -> Result<(), FrozenError> {
+        self.len += 1;
+        if is_full(&self.pending, &self.options) {
+            let pending = std::mem::take(&mut self.pending);
+            self.last = pending.last().to_vec();
+            self.take(pending)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn not_ascending(&self, key: &[u8]) -> FrozenError {
+        FrozenError::NotAscending { position: self.len, key: key.to_vec() }
+    }
+
+    /// Notes the separator before a chunk that begins with `key`.
+    fn begin_chunk(&mut self, key: &[u8]) -> Result<(), FrozenError> {
+        match &mut self.separators {
+            None => self.separators = Some(IndexTreeBuilder::new(0)),
+            Some(separators) => {
+                let shared = common_prefix(&self.last, key);
+                if key
+                    .get(shared)
+                    .is_none_or(|byte| self.last.get(shared).is_some_and(|last| last > byte))
+                {
+                    return Err(self.not_ascending(key));
+                }
+                separators.push(&key[..=shared], self.chunks_begun);
+            }
+        }
+        self.chunks_begun += 1;
+        Ok(())
+    }
+
+    /// Takes a whole chunk: encodes it, or holds it until there are symbols.
+    fn take(&mut self, pending: FrontCoded) -> Result<(), FrozenError> {
+        if let Some(encoder) = &self.encoder {
+            return self.work.send(pending, &self.options, encoder);
+        }
+        self.held_bytes += pending.suffix_bytes();
+        self.held.push(pending);
+        let enough = self.options.sample.is_some()
+            || needs_no_sample(&self.options)
+            || self.held_bytes >= TRAINING_BYTES;
+        if enough { self.release() } else { Ok(()) }
+    }
+
+    /// Finds the symbols, and encodes what waits for them.
+    fn release(&mut self) -> Result<(), FrozenError> {
+        let encoder = Arc::new(choose_symbols(&self.options, &self.held));
+        for pending in std::mem::take(&mut self.held) {
+            self.work.send(pending, &self.options, &encoder)?;
+        }
+        self.encoder = Some(encoder);
+        Ok(())
+    }
+
+    /// Encodes what is left. Gives the layer, without the chunks' bytes where these are in a file, and the file.
+    fn complete(mut self) -> Result<(Layer, Option<NewFile>), FrozenError> {
+        if !self.pending.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            self.take(pending)?;
+        }
+        if self.encoder.is_none() {
+            self.release()?;
+        }
+        self.work.wait(0, usize::MAX)?;
+        let encoder = self.encoder.as_deref().expect("there is one after release");
+        let separators = self.separators.unwrap_or_else(|| IndexTreeBuilder::new(0));
+        if self.work.file.is_none() {
+            gather(&mut self.work.done, GATHERED_BYTES);
+        }
+        Ok((assemble(self.options.codec, encoder, self.work.done, separators), self.work.file))
+    }
+
+    /// Completes the layer. One that was written to a file is read back into memory; [`finish_file`](Self::finish_file) does not.
+    ///
+    /// # Errors
+    /// The file cannot be written or read, or could not be written before.
+    pub fn finish(self) -> Result<FrozenLayer, FrozenError> {
+        let (layer, file) = self.complete()?;
+        match file {
+            None => Ok(FrozenLayer::of(layer)),
+            Some(file) => {
+                let path = file.path().to_owned();
+                commit(&layer, file)?;
+                FrozenLayer::open(path)
+            }
+        }
+    }
+
+    /// Completes the file of a builder from [`create`](Self::create), and says how many keys it has.
+    ///
+    /// # Errors
+    /// The file cannot be written, or could not before; or there is none.
+    pub fn finish_file(self) -> Result<u64, FrozenError> {
+        let (layer, file) = self.complete()?;
+        let file = file.ok_or(FrozenError::Option("the builder was not made to write a file"))?;
+        commit(&layer, file)?;
+        Ok(layer.len as u64)
+    }
+}
+
+fn commit(layer: &Layer, mut file: NewFile) -> Result<(), FrozenError> {
+    file.write(&format::trailer(layer))?;
+    Ok(file.commit()?)
+}
+
+impl fmt::Debug for FrozenLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrozenLayerBuilder").field("len", &self.len).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! Builds a layer from a parallel iterator.
+
+#![forbid(unsafe_code)]
+
+use super::assemble::{GATHERED_BYTES, assemble, gather, is_full};
+use super::choose_symbols::choose_symbols;
+use super::chunk::{self, Chunk};
+use super::error::FrozenError;
+use super::front_coded::FrontCoded;
+use super::frozen_layer::FrozenLayer;
+use super::options::{FrozenOptions, ValueWidth};
+use super::packed::IndexTreeBuilder;
+use crate::MAX_KEY_LEN;
+use crate::tree::common_prefix;
+use rayon::prelude::*;
+use std::convert::Infallible;
+
+/// Keys of a part of the input, as far as they are right.
+#[derive(Default)]
+struct InputPart {
+    chunks: Vec<FrontCoded>,
+    error: Option<FrozenError>,
+}
+
+impl InputPart {
+    fn add(&mut self, options: &FrozenOptions, position: u64, key: &[u8], value: u64) {
+        if key.len() > MAX_KEY_LEN {
+            self.error = Some(FrozenError::KeyTooLong { position, len: key.len() });
+            return;
+        }
+        if !push(&mut self.chunks, options, key, value) {
+            self.error = Some(FrozenError::NotAscending { position, key: key.to_vec() });
+        }
+    }
+}
+
+/// Adds a key to the last of some chunks, or a new one, if it is greater than all before.
+fn push(chunks: &mut Vec<FrontCoded>, options: &FrozenOptions, key: &[u8], value: u64) -> bool {
+    match chunks.last_mut() {
+        Some(chunk) if !is_full(chunk, options) => chunk.push(key, value),
+        last => {
+            let ascends = last.is_none_or(|last| last.last() < key);
+            if ascends {
+                let mut chunk = FrontCoded::default();
+                chunk.push(key, value);
+                chunks.push(chunk);
+            }
+            ascends
+        }
+    }
+}
+
+/// Builds a layer of keys that are all there, each chunk by a thread. A chunk that is not ended by the bytes of its keys is a part of its own.
+pub(super) fn from_par_sorted<K, I>(
+    options: &FrozenOptions,
+    pairs: I,
+) -> Result<FrozenLayer, FrozenError>
+where
+    K: AsRef<[u8]>,
+    I: IndexedParallelIterator<Item = (K, u64)>,
+{
+    options.check()?;
+    let add = |mut part: InputPart, (position, (key, value)): (usize, (K, u64))| {
+        if part.error.is_none() {
+            part.add(options, position as u64, key.as_ref(), value);
+        }
+        part
+    };
+    let parts: Vec<InputPart> =
+        pairs.enumerate().fold_chunks(options.chunk_keys, InputPart::default, add).collect();
+    let mut pendings: Vec<FrontCoded> = Vec::with_capacity(parts.len());
+    let (mut position, mut in_place) = (0, true);
+    for InputPart { chunks, error } in parts {
+        if let Some((last, first)) = pendings.last().zip(chunks.first())
+            && last.last() >= first.first()
+        {
+            return Err(FrozenError::NotAscending { position, key: first.first().to_vec() });
+        }
+        position += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        error.map_or(Ok(()), Err)?;
+        for chunk in chunks {
+            // Behind a chunk that ended early all borders are elsewhere.
+            if in_place {
+                in_place = chunk.len() == options.chunk_keys;
+                pendings.push(chunk);
+            } else {
+                let _: Result<(), Infallible> = chunk.for_each(|key, value| {
+                    _ = push(&mut pendings, options, key, value);
+                    Ok(())
+                });
+            }
+        }
+    }
+    let mut separators: Option<IndexTreeBuilder> = None;
+    for (i, pair) in pendings.windows(2).enumerate() {
+        let (last, first) = (pair[0].last(), pair[1].first());
+        separators
+            .get_or_insert_with(|| IndexTreeBuilder::new(0))
+            .push(&first[..=common_prefix(last, first)], i as u32 + 1);
+    }
+    let encoder = choose_symbols(options, &pendings);
+    let with_values = options.values == ValueWidth::Auto;
+    let mut chunks: Vec<Chunk> = pendings
+        .into_par_iter()
+        .map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values))
+        .collect();
+    gather(&mut chunks, GATHERED_BYTES);
+    let separators = separators.unwrap_or_else(|| IndexTreeBuilder::new(0));
+    Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, separators)))
+}

@@ -1,0 +1,113 @@
+//! The pipeline in which the threads of the pool encode chunks.
+
+#![forbid(unsafe_code)]
+
+use super::chunk::{self, Chunk};
+use super::error::FrozenError;
+use super::front_coded::FrontCoded;
+use super::options::{FrozenOptions, ValueWidth};
+use super::symbols::Encoder;
+use crate::error::Failure;
+use crate::io::new_file::NewFile;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+
+/// Chunks on their way through the pool.
+pub(super) struct EncodePipeline {
+    sender: Sender<(usize, Chunk)>,
+    receiver: Receiver<(usize, Chunk)>,
+    sent: usize,
+    received: usize,
+    /// Bytes that each chunk may take until it is done, and all of them together.
+    costs: VecDeque<usize>,
+    cost: usize,
+    /// Encoded ones that others must come before.
+    early: BTreeMap<usize, Chunk>,
+    pub(super) done: Vec<Chunk>,
+    pub(super) file: Option<NewFile>,
+    /// Why the file could not be written.
+    failed: Option<Failure>,
+}
+
+impl EncodePipeline {
+    pub(super) fn new(file: Option<NewFile>) -> Self {
+        let (sender, receiver) = channel();
+        let (costs, early, done) = (VecDeque::new(), BTreeMap::new(), Vec::new());
+        EncodePipeline {
+            sender,
+            receiver,
+            sent: 0,
+            received: 0,
+            costs,
+            cost: 0,
+            early,
+            done,
+            file,
+            failed: None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), FrozenError> {
+        Ok(Failure::check(self.failed.as_ref())?)
+    }
+
+    pub(super) fn send(
+        &mut self,
+        pending: FrontCoded,
+        options: &FrozenOptions,
+        encoder: &Arc<Encoder>,
+    ) -> Result<(), FrozenError> {
+        self.check()?;
+        let (number, sender, encoder) = (self.sent, self.sender.clone(), Arc::clone(encoder));
+        let (codec, with_values) = (options.codec, options.values == ValueWidth::Auto);
+        self.sent += 1;
+        // As it is, and encoded.
+        self.costs.push_back(2 * pending.heap_bytes());
+        self.cost += 2 * pending.heap_bytes();
+        rayon::spawn(move || {
+            // If nobody waits any more, the builder is gone.
+            let _ = sender.send((number, chunk::encode(&pending, codec, &encoder, with_values)));
+        });
+        self.wait(2 * rayon::current_num_threads(), options.memory)
+    }
+
+    /// Waits until at most so many chunks are in work, and take at most `memory` bytes.
+    pub(super) fn wait(&mut self, most: usize, memory: usize) -> Result<(), FrozenError> {
+        self.check()?;
+        loop {
+            let arrived = match self.receiver.try_recv() {
+                Ok(arrived) => Some(arrived),
+                Err(TryRecvError::Disconnected) => None,
+                Err(TryRecvError::Empty)
+                    if self.sent - self.received <= most && self.cost <= memory =>
+                {
+                    return Ok(());
+                }
+                // A thread of the pool itself has to help, or might wait for what only it can do.
+                Err(TryRecvError::Empty) => match rayon::yield_now() {
+                    None => self.receiver.recv().ok(),
+                    Some(rayon::Yield::Executed) => continue,
+                    Some(rayon::Yield::Idle) => {
+                        std::thread::yield_now();
+                        continue;
+                    }
+                },
+            };
+            let Some((number, chunk)) = arrived else { return Ok(()) };
+            self.received += 1;
+            self.early.insert(number, chunk);
+            while let Some(mut chunk) = self.early.remove(&self.done.len()) {
+                if let Some(file) = &mut self.file {
+                    if let Err(error) = file.write(chunk.data.as_slice()) {
+                        self.failed = Some(Failure::new(&error));
+                        return self.check();
+                    }
+                    chunk.data = chunk.data.forget();
+                }
+                self.done.push(chunk);
+                self.cost -= self.costs.pop_front().unwrap_or(0);
+            }
+        }
+    }
+}
