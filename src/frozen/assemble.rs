@@ -1,4 +1,4 @@
-//! From encoded chunks to a layer, and where a chunk ends.
+//! Assembles a layer from encoded chunks, and decides where a chunk ends.
 
 #![forbid(unsafe_code)]
 
@@ -12,23 +12,23 @@ use super::symbols::Encoder;
 use crate::io::bytes::Bytes;
 use crate::pool;
 
-/// Bytes of keys that end a chunk at the latest, so that places inside it fit 32 bits.
+/// Most bytes of keys of a chunk, so that offsets in it fit 32 bits.
 const MAX_CHUNK_BYTES: usize = 64 << 20;
-/// Bytes of chunks that are held together. While they are moved there, as many are in memory twice.
+/// Bytes of chunks that are stored together. While they are copied, they are in memory twice.
 pub(super) const GATHERED_BYTES: usize = 64 << 20;
 
-/// Bytes of keys that end a chunk.
+/// Returns the bytes of keys at which a chunk ends.
 pub(super) fn chunk_bytes(options: &FrozenOptions) -> usize {
     MAX_CHUNK_BYTES.min(options.memory / 16)
 }
 
-/// Whether a chunk ends here.
+/// Returns whether a chunk ends here.
 #[inline]
 pub(super) fn is_full(pending: &FrontCoded, options: &FrozenOptions) -> bool {
     pending.len() >= options.chunk_keys || pending.raw_bytes() >= chunk_bytes(options)
 }
 
-/// Moves the bytes of chunks together, about so many, so that huge pages can hold them.
+/// Copies chunks into common allocations of about `most` bytes, which huge pages can back.
 pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
     let mut rest = chunks;
     while !rest.is_empty() {
@@ -47,14 +47,14 @@ pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
         let mut offset = 0;
         for chunk in group {
             let len = chunk.data.len() as u64;
-            chunk.data = gathered.part(offset, len).expect("it was put there");
+            chunk.data = gathered.part(offset, len).expect("the bytes were copied there");
             offset += len;
         }
         rest = behind;
     }
 }
 
-/// Puts encoded chunks together.
+/// Assembles a layer from encoded chunks and the separators between them.
 pub(super) fn assemble(
     codec: Codec,
     encoder: &Encoder,

@@ -1,10 +1,13 @@
-//! Building: keys are cut into chunks, which the threads of rayon encode while more keys come in.
+//! `FrozenLayerBuilder`: keys in ascending order are cut into chunks, which the threads of rayon's
+//! pool encode.
 //!
 //! ```text
-//!   insert ─▶ pending chunk ─▶ held until there is enough to find symbols with ─▶ encoded in parallel ─▶ in order ─▶ memory or file
+//!   insert ─▶ front-coded chunk ─▶ kept until there are enough keys to choose symbols
+//!          ─▶ encoded in parallel ─▶ in order ─▶ memory or file
 //! ```
 //!
-//! Where a chunk is cut, and which symbols there are, hangs on the keys alone. So the result is the same for any number of threads.
+//! The keys alone determine where a chunk ends and which symbols are chosen. So the result is the
+//! same for any number of threads.
 
 #![forbid(unsafe_code)]
 
@@ -26,12 +29,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of keys, front-coded, from which the symbols are found.
+/// Bytes of front-coded keys from which the symbols are chosen.
 const TRAINING_BYTES: usize = 32 << 20;
 
-/// Builds a [`FrozenLayer`] from keys that ascend, in bounded memory beside the layer itself: chunks are encoded by the threads of rayon's pool
-/// while the caller goes on inserting.
+/// Builds a [`FrozenLayer`] from keys in ascending order, in bounded memory beside the layer
+/// itself.
 ///
+/// The threads of rayon's pool encode chunks while the caller continues to insert.
 /// ```
 /// use memkv::{FrozenLayer, FrozenLayerBuilder};
 ///
@@ -43,12 +47,12 @@ const TRAINING_BYTES: usize = 32 << 20;
 /// ```
 ///
 /// # Memory
-/// Until the symbols are found, the first 32 MiB of the keys, front-coded, and their values, 16 bytes a key. From then on, the chunks in work:
-/// two for each thread of the pool.
+/// Until the symbols are chosen: the first 32 MiB of front-coded keys and their values, 16 bytes a
+/// key. From then on: the chunks in work, two for each thread of the pool.
 pub struct FrozenLayerBuilder {
     options: FrozenOptions,
     pending: FrontCoded,
-    /// Keys inserted.
+    /// Number of keys inserted.
     len: u64,
     /// The last key of the chunk before `pending`.
     last: Vec<u8>,
@@ -62,18 +66,18 @@ pub struct FrozenLayerBuilder {
 }
 
 impl FrozenLayerBuilder {
-    /// A builder with the default [options](FrozenOptions), which makes a layer in memory.
+    /// Creates a builder with the default [options](FrozenOptions), which makes a layer in memory.
     ///
     /// # Errors
-    /// None so far: that of the options does not arise from the default ones.
+    /// None: the default options are valid.
     pub fn new() -> Result<Self, FrozenError> {
         Self::with_options(FrozenOptions::new())
     }
 
-    /// A builder with some options, which makes a layer in memory.
+    /// Creates a builder with some options, which makes a layer in memory.
     ///
     /// # Errors
-    /// An option is outside what is possible.
+    /// An option is out of its range.
     pub fn with_options(options: FrozenOptions) -> Result<Self, FrozenError> {
         options.check()?;
         Ok(FrozenLayerBuilder {
@@ -90,11 +94,14 @@ impl FrozenLayerBuilder {
         })
     }
 
-    /// A builder that writes chunks to a file as they are encoded. The file gets its name when it is complete, by [`finish`](Self::finish) or
-    /// [`finish_file`](Self::finish_file); until then it has another one in the same folder, and is removed if the builder is dropped.
+    /// Creates a builder that writes chunks to a file as they are encoded.
+    ///
+    /// The file gets its name when [`finish`](Self::finish) or [`finish_file`](Self::finish_file)
+    /// completes it. Until then it has another name in the same folder. It is removed if the
+    /// builder is dropped.
     ///
     /// # Errors
-    /// An option is outside what is possible, or the file cannot be made.
+    /// An option is out of its range, or the file cannot be created.
     ///
     /// ```
     /// use memkv::{FrozenLayer, FrozenLayerBuilder, FrozenOptions};
@@ -117,21 +124,25 @@ impl FrozenLayerBuilder {
         Ok(builder)
     }
 
-    /// Keys inserted so far.
+    /// Returns the number of keys inserted so far.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether no key was inserted yet.
+    /// Returns whether no key was inserted yet.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Adds a key, which has to be greater than the one before. Waits where the threads that encode do not keep up.
+    /// Inserts a key, which must be greater than the key before. Waits while too many chunks are in
+    /// work.
     ///
     /// # Errors
-    /// The key is not greater than the one before it, or is over the limit: then the builder is as it was, and other keys can follow. Or the
-    /// file cannot be written: then it cannot be finished, and what follows gives the same error.
+    /// The key is not greater than the key before it, or is too long: the builder is unchanged and
+    /// other keys can follow.
+    ///
+    /// The file cannot be written: the builder cannot be finished, and later calls return the same
+    /// error.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: u64) -> Result<(), FrozenError> {
         let key = key.as_ref();
         if key.len() > MAX_KEY_LEN {
@@ -146,7 +157,7 @@ impl FrozenLayerBuilder {
         self.inserted()
     }
 
-    /// Adds keys that were front-coded by others.
+    /// Inserts keys that are front-coded already.
     pub(super) fn insert_all(&mut self, part: &FrontCoded) -> Result<(), FrozenError> {
         for i in 0..part.len() {
             let ((lcp, suffix), value) = (part.entry(i), part.values()[i]);
@@ -154,14 +165,15 @@ impl FrozenLayerBuilder {
                 self.pending.follow(lcp, suffix, value);
                 self.inserted()?;
             } else {
-                // The key before is the last of the chunk before, or of another part, with which nothing is shared here.
+                // The first key shares nothing with the key before, which is in another chunk or
+                // part.
                 self.insert([&self.last[..lcp], suffix].concat(), value)?;
             }
         }
         Ok(())
     }
 
-    /// Counts a key, and ends a chunk that is full.
+    /// Counts a key, and ends the chunk if it is full.
     #[inline]
     fn inserted(&mut self) -> Result<(), FrozenError> {
         self.len += 1;
@@ -178,7 +190,7 @@ impl FrozenLayerBuilder {
         FrozenError::NotAscending { position: self.len, key: key.to_vec() }
     }
 
-    /// Notes the separator before a chunk that begins with `key`.
+    /// Adds the separator before a chunk that begins with `key`.
     fn begin_chunk(&mut self, key: &[u8]) -> Result<(), FrozenError> {
         match &mut self.separators {
             None => self.separators = Some(IndexTreeBuilder::new(0)),
@@ -197,7 +209,7 @@ impl FrozenLayerBuilder {
         Ok(())
     }
 
-    /// Takes a whole chunk: encodes it, or holds it until there are symbols.
+    /// Encodes a complete chunk, or keeps it until the symbols are chosen.
     fn take(&mut self, pending: FrontCoded) -> Result<(), FrozenError> {
         if let Some(encoder) = &self.encoder {
             return self.work.send(pending, &self.options, encoder);
@@ -210,7 +222,7 @@ impl FrozenLayerBuilder {
         if enough { self.release() } else { Ok(()) }
     }
 
-    /// Finds the symbols, and encodes what waits for them.
+    /// Chooses the symbols, and encodes the chunks that wait for them.
     fn release(&mut self) -> Result<(), FrozenError> {
         let encoder = Arc::new(choose_symbols(&self.options, &self.held));
         for pending in std::mem::take(&mut self.held) {
@@ -220,7 +232,8 @@ impl FrozenLayerBuilder {
         Ok(())
     }
 
-    /// Encodes what is left. Gives the layer, without the chunks' bytes where these are in a file, and the file.
+    /// Encodes the remaining keys. Returns the layer, whose chunks are empty if they are in a file,
+    /// and the file.
     fn complete(mut self) -> Result<(Layer, Option<NewFile>), FrozenError> {
         if !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
@@ -230,7 +243,7 @@ impl FrozenLayerBuilder {
             self.release()?;
         }
         self.work.wait(0, usize::MAX)?;
-        let encoder = self.encoder.as_deref().expect("there is one after release");
+        let encoder = self.encoder.as_deref().expect("release chooses the symbols");
         let separators = self.separators.unwrap_or_else(|| IndexTreeBuilder::new(0));
         if self.work.file.is_none() {
             gather(&mut self.work.done, GATHERED_BYTES);
@@ -238,7 +251,8 @@ impl FrozenLayerBuilder {
         Ok((assemble(self.options.codec, encoder, self.work.done, separators), self.work.file))
     }
 
-    /// Completes the layer. One that was written to a file is read back into memory; [`finish_file`](Self::finish_file) does not.
+    /// Completes the layer. Reads it back into memory if it was written to a file, which
+    /// [`finish_file`](Self::finish_file) does not.
     ///
     /// # Errors
     /// The file cannot be written or read, or could not be written before.
@@ -254,10 +268,11 @@ impl FrozenLayerBuilder {
         }
     }
 
-    /// Completes the file of a builder from [`create`](Self::create), and says how many keys it has.
+    /// Completes the file of a builder made by [`create`](Self::create), and returns the number of
+    /// its keys.
     ///
     /// # Errors
-    /// The file cannot be written, or could not before; or there is none.
+    /// The file cannot be written, or could not be written before; or the builder has no file.
     pub fn finish_file(self) -> Result<u64, FrozenError> {
         let (layer, file) = self.complete()?;
         let file = file.ok_or(FrozenError::Option("the builder was not made to write a file"))?;

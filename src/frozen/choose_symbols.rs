@@ -9,17 +9,17 @@ use super::packed::KEYS_PER_BLOCK;
 use super::symbols::{Encoder, Sample, SymbolKind};
 use rayon::prelude::*;
 
-/// Bytes of a sample.
+/// Bytes of the samples that tables are trained on.
 const FSST_SAMPLE_BYTES: usize = 1 << 17;
 const ONPAIR_SAMPLE_BYTES: usize = 6 << 20;
-/// Bytes on which kinds of symbols are tried.
+/// Bytes of the sample on which the kinds of symbols are compared.
 const TRIAL_SAMPLE_BYTES: usize = 1 << 18;
 
 pub(super) fn needs_no_sample(options: &FrozenOptions) -> bool {
     options.codec == Codec::Fst || options.symbols == SymbolTable::None
 }
 
-/// A part of the keys of some chunks: of every so many blocks one, so that there are about `bytes` of it.
+/// Returns about `bytes` of the chunks' suffixes: those of every n-th block.
 fn sample(chunks: &[FrontCoded], bytes: usize, offset: usize) -> Sample {
     let all: usize = chunks.iter().map(FrontCoded::suffix_bytes).sum();
     let step = (all / bytes).max(1);
@@ -61,7 +61,8 @@ pub(super) fn choose_symbols(options: &FrozenOptions, held: &[FrontCoded]) -> En
         SymbolTable::OnPair => train(SymbolKind::OnPair),
         SymbolTable::Auto => {
             let trial = sample(held, TRIAL_SAMPLE_BYTES, 1);
-            // Keys that come with a sample are so many that the table's size is of no account.
+            // With a sample the number of keys is unknown; it is assumed to be so large that the
+            // size of the table does not matter.
             let all = if options.sample.is_some() { 1 << 40 } else { all };
             let size = |encoder: &Encoder| {
                 let mut codes = Vec::new();
@@ -73,7 +74,7 @@ pub(super) fn choose_symbols(options: &FrozenOptions, held: &[FrontCoded]) -> En
                 .into_par_iter()
                 .map(train)
                 .collect::<Vec<_>>();
-            encoders.into_iter().min_by_key(size).expect("there are three")
+            encoders.into_iter().min_by_key(size).expect("there are three encoders")
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A chunk of a layer: some tens of thousands of neighbouring keys, encoded on their own, by either codec, and their values.
+//! A chunk of a layer: some tens of thousands of consecutive keys, encoded on their own by either
+//! codec, and their values.
 
 #![forbid(unsafe_code)]
 
@@ -12,10 +13,10 @@ use super::values::{self, ValueLayout};
 use crate::io::bytes::Bytes;
 use std::sync::OnceLock;
 
-/// A chunk, and where its parts are.
+/// A chunk and the layout of its bytes.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// Keys before this chunk.
+    /// Number of keys before this chunk.
     pub(crate) start: usize,
     pub(crate) len: usize,
     /// Keys, then values.
@@ -24,9 +25,9 @@ pub(crate) struct Chunk {
     pub(crate) tree: IndexTree,
     pub(crate) layout: ValueLayout,
     pub(crate) checksum: u32,
-    /// Whether it was encoded here, or found to be right.
+    /// Whether the chunk was encoded by this process, so that it needs no check.
     pub(crate) trusted: bool,
-    /// The transducer, once it was asked for, if it is right.
+    /// The transducer once it was used; `None` if it is damaged.
     pub(crate) fst: OnceLock<Option<FstChunk>>,
 }
 
@@ -60,7 +61,7 @@ pub(crate) fn encode(
 }
 
 impl Chunk {
-    /// The same chunk, for another layer.
+    /// Returns the same chunk for another layer.
     pub(crate) fn share(&self) -> Self {
         let Chunk { start, len, ref data, key_bytes, tree, layout, checksum, trusted, ref fst } =
             *self;
@@ -107,17 +108,18 @@ impl Chunk {
         self.fst.get_or_init(open).as_ref()
     }
 
-    /// Whether reading it cannot go wrong. The packed codec reads whatever there is.
+    /// Returns whether reads cannot go wrong. The packed codec tolerates any bytes.
     pub(crate) fn is_readable(&self, codec: Codec) -> bool {
         codec == Codec::Packed || self.fst().is_some()
     }
 
-    /// Whether the checksum is right.
+    /// Returns whether the checksum is right.
     pub(crate) fn is_whole(&self) -> bool {
         crc32fast::hash(self.data.as_slice()) == self.checksum
     }
 
-    /// Finds a key: `Ok` with its place, or `Err` with that of the first greater one. Nothing where the chunk is damaged.
+    /// Finds a key: `Ok` with its position, or `Err` with that of the first greater key. `None` if
+    /// the chunk is damaged.
     #[inline(always)]
     pub(crate) fn search(
         &self,
@@ -134,14 +136,14 @@ impl Chunk {
         }
     }
 
-    /// Finds a key that is there.
+    /// Returns the position of a key, if it is present.
     #[inline(always)]
     pub(crate) fn find(&self, codec: Codec, decoder: &Decoder, key: &[u8]) -> Option<usize> {
         match codec {
             Codec::Packed => {
                 let chunk = self.packed();
                 let (child, m) = chunk.descend(key)?;
-                // The value will be wanted, and comes from elsewhere: it may come while the block is searched.
+                // The value comes from elsewhere, so it is prefetched while the block is searched.
                 if let Some(value) =
                     values::place(self.values(), self.layout, child.index * packed::KEYS_PER_BLOCK)
                 {
@@ -153,7 +155,8 @@ impl Chunk {
         }
     }
 
-    /// Reads a block of keys, of `codec.keys_per_block()` each, into `run`. If `follows`, the run holds the block before.
+    /// Decodes block `number` of `codec.keys_per_block()` keys. If `follows`, `out` holds the block
+    /// before.
     pub(crate) fn read(
         &self,
         codec: Codec,

@@ -4,7 +4,7 @@
 
 use super::{fst, packed};
 
-/// How keys are encoded.
+/// The encoding of the keys.
 ///
 /// ```
 /// use memkv::{Codec, FrozenOptions};
@@ -19,13 +19,15 @@ pub enum Codec {
     /// Front-coded blocks in a static B+-tree, with symbols: the smallest and the fastest.
     #[default]
     Packed = 0,
-    /// A finite-state transducer of the `fst` crate for each chunk. Larger and slower, but [`FrozenLayer::search`](crate::FrozenLayer::search)
-    /// walks transducers and automaton together: where the automaton excludes most of what it sees, it finds the rest sooner.
+    /// A finite-state transducer of the `fst` crate for each chunk. Larger and slower for lookups.
+    ///
+    /// [`FrozenLayer::search`](crate::FrozenLayer::search) walks transducer and automaton together,
+    /// which is faster where the automaton excludes most of the keys.
     Fst = 1,
 }
 
 impl Codec {
-    /// Keys that are decoded together.
+    /// Returns the number of keys that are decoded together.
     #[inline(always)]
     pub(crate) fn keys_per_block(self) -> usize {
         match self {

@@ -6,11 +6,13 @@ use super::layer::Layer;
 use super::window::Window;
 use std::fmt;
 
-/// A position between two keys of a layer, which steps in both directions and goes to any key or rank.
+/// A position between two keys of a layer, which moves in both directions and to any key or rank.
 ///
-/// The key it hands out is a slice of its own buffer, valid until the next step: a scan allocates nothing for each key, but a cursor is no
-/// [`Iterator`]. Keys are decoded a block at a time. From [`FrozenLayer::cursor`], [`lower_bound`](FrozenLayer::lower_bound) and
-/// [`upper_bound`](FrozenLayer::upper_bound).
+/// The key that it returns is a slice of its own buffer and valid until the next move. So a scan
+/// allocates nothing for each key, but a cursor is no [`Iterator`]. Keys are decoded a block at a
+/// time. Returned by [`FrozenLayer::cursor`](crate::FrozenLayer::cursor),
+/// [`lower_bound`](crate::FrozenLayer::lower_bound) and
+/// [`upper_bound`](crate::FrozenLayer::upper_bound).
 ///
 /// ```
 /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2), ("c", 3)])?;
@@ -32,32 +34,32 @@ impl<'a> FrozenCursor<'a> {
         FrozenCursor { window: Window::new(layer), rank }
     }
 
-    /// How many keys are before the cursor.
+    /// Returns the number of keys before the cursor.
     pub fn rank(&self) -> usize {
         self.rank
     }
 
-    /// Goes before the first key that is at least `key`. One lookup.
+    /// Moves before the first key that is at least `key`. One lookup.
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {
         self.rank = self.window.layer.search(key.as_ref()).unwrap_or_else(|rank| rank);
     }
 
-    /// Goes before the first key that is greater than `key`. One lookup.
+    /// Moves before the first key that is greater than `key`. One lookup.
     pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
         self.rank =
             self.window.layer.search(key.as_ref()).map_or_else(|rank| rank, |rank| rank + 1);
     }
 
-    /// Goes before the key of a rank, or behind the last key. O(1).
+    /// Moves before the key of a rank, or after the last key. O(1).
     pub fn seek_to_rank(&mut self, rank: usize) {
         self.rank = rank.min(self.window.layer.len);
     }
 
-    /// Steps over the next key, and lends it with its value.
+    /// Returns the next key, borrowed until the next move, and its value. Moves after it.
     #[inline]
     #[expect(
         clippy::should_implement_trait,
-        reason = "what it lends lives until the next step only"
+        reason = "the borrowed key is valid until the next move only"
     )]
     pub fn next(&mut self) -> Option<(&[u8], u64)> {
         let found = self.window.get(self.rank)?;
@@ -65,7 +67,7 @@ impl<'a> FrozenCursor<'a> {
         Some(found)
     }
 
-    /// Steps back over the key before, and lends it with its value.
+    /// Returns the key before, borrowed until the next move, and its value. Moves before it.
     #[inline]
     pub fn prev(&mut self) -> Option<(&[u8], u64)> {
         let rank = self.rank.checked_sub(1)?;
@@ -74,18 +76,20 @@ impl<'a> FrozenCursor<'a> {
         Some(found)
     }
 
-    /// The next key and its value, without a step.
+    /// Returns the next key and its value without a move.
     pub fn peek(&mut self) -> Option<(&[u8], u64)> {
         self.window.get(self.rank)
     }
 
-    /// What the next key shares with the one before, or less where that is not known; and the rest.
+    /// Returns the lcp of the next key and the key, without a move. Where the lcp is unknown, a
+    /// smaller number is returned.
     pub(super) fn peek_shared(&mut self) -> Option<(usize, &[u8])> {
         let i = self.window.place(self.rank)?;
         Some((self.window.run.lcp(i)?, self.window.run.key(i)?))
     }
 
-    /// Steps over the next keys of the same block that share at least `depth` bytes with the one before each. False where the block ends before.
+    /// Skips the next keys of the same block whose lcp is at least `depth`. Returns false if the
+    /// block ends first.
     pub(super) fn skip_shared(&mut self, depth: usize) -> bool {
         let Some(first) = self.rank.checked_sub(self.window.start) else { return false };
         for i in first..self.window.run.len() {

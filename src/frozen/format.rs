@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 const MAGIC: &[u8; 8] = b"memkvFRZ";
 const END_MAGIC: &[u8; 8] = b"memkvEND";
 const VERSION: u32 = 1;
-/// Magic, version, zeros.
+/// Magic number, version, zeros.
 pub(crate) const HEADER_BYTES: usize = 16;
 const DIRECTORY_ENTRY_BYTES: usize = 48;
 const FOOTER_BYTES: usize = 88;
@@ -27,7 +27,7 @@ pub(crate) fn header() -> [u8; HEADER_BYTES] {
     header
 }
 
-/// What stands behind the chunks.
+/// Returns what follows the chunks: symbols, directory, index of chunks, footer.
 pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
     let mut out = Vec::new();
     let chunks_end =
@@ -77,7 +77,7 @@ const fn damaged(part: &'static str) -> FrozenError {
     FrozenError::Damaged { part, chunk: None }
 }
 
-/// Reads header and trailer, and no chunk.
+/// Reads header and trailer, but no chunk.
 pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     let data = bytes.as_slice();
     if !MAGIC.starts_with(&data[..data.len().min(8)]) {
@@ -109,7 +109,7 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     if hasher.finalize() != half(72)? || half(76)? != VERSION {
         return Err(damaged("directory"));
     }
-    // From here on the trailer is as it was written, if not by someone who means harm.
+    // From here on the trailer is as it was written, unless somebody forged its checksum.
     let (height, codec, kind) = (footer[48], footer[49], footer[50]);
     let codec = match codec {
         0 => Codec::Packed,
@@ -171,10 +171,10 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     Ok(Layer { codec, decoder, index, index_tree, chunks, len: start })
 }
 
-/// Levels that a tree of 2^32 children has.
+/// Levels of a tree of 2^32 children.
 const MAX_TREE_HEIGHT: u8 = 6;
 
-/// What [`save`] writes.
+/// Returns all bytes of a layer's file.
 pub(crate) fn to_bytes(layer: &Layer) -> Vec<u8> {
     let mut out = header().to_vec();
     layer.chunks.iter().for_each(|chunk| out.extend_from_slice(chunk.data.as_slice()));

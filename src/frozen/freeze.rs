@@ -1,4 +1,4 @@
-//! `FrozenLayer` from pairs or a map, and back to a map.
+//! `FrozenLayer`: constructors from pairs and maps, and the way back to a map.
 
 #![forbid(unsafe_code)]
 
@@ -13,10 +13,13 @@ use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use rayon::prelude::*;
 
 impl FrozenLayer {
-    /// A layer of keys that ascend strictly, built in parallel. The same, byte for byte, for any number of threads.
+    /// Builds a layer in parallel from keys in strictly ascending order.
+    ///
+    /// The result is the same, byte for byte, for any number of threads.
     ///
     /// # Errors
-    /// Names the first key that is not greater than the one before it, or is over the limit, and its position.
+    /// Returns the first key that is not greater than the key before it, or is too long, with its
+    /// position.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
@@ -27,10 +30,11 @@ impl FrozenLayer {
         FrozenOptions::new().from_sorted(pairs)
     }
 
-    /// A layer of keys in any order, which are sorted in parallel first. Of a key that is there several times, the last one's value stays.
+    /// Builds a layer from keys in any order, which are first sorted in parallel. Of equal keys the
+    /// last one wins.
     ///
     /// # Errors
-    /// A key is over the limit.
+    /// A key is too long.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_unsorted(vec![("b", 2), ("a", 1), ("b", 3)])?;
@@ -43,12 +47,12 @@ impl FrozenLayer {
         FrozenOptions::new().from_unsorted(pairs)
     }
 
-    /// [`from_sorted`](Self::from_sorted) of a parallel iterator, whose keys may be made in parallel and are needed once.
+    /// Builds a layer from a parallel iterator over keys in strictly ascending order.
     ///
-    /// Until the symbols are found, all keys are in memory front-coded, with 16 bytes for each.
+    /// Keys may be made in parallel and are needed only once. Until the symbols are chosen, all
+    /// keys are in memory, front-coded, with 16 bytes for each.
     ///
-    /// # Errors
-    /// As there.
+    /// # Errors See [`from_sorted`](Self::from_sorted).
     ///
     /// ```
     /// use rayon::prelude::*;
@@ -67,10 +71,14 @@ impl FrozenLayer {
         FrozenOptions::new().from_par_sorted(pairs)
     }
 
-    /// A copy as a map that can be changed, built bottom-up by this thread from keys that others decode in parallel. O(keys).
+    /// Copies the layer to a map that can be changed.
+    ///
+    /// This thread builds the map bottom-up while others decode the keys.
+    ///
+    /// # Complexity O(keys).
     ///
     /// # Errors
-    /// There is no memory for the map; or the layer is damaged, and its keys do not ascend.
+    /// There is not enough memory for the map, or the layer is damaged and its keys do not ascend.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1)])?;
@@ -87,18 +95,18 @@ impl FrozenLayer {
 }
 
 impl FrozenOptions {
-    /// A builder that makes a layer in memory.
+    /// Creates a builder that makes a layer in memory.
     ///
     /// # Errors
-    /// An option is outside what is possible.
+    /// An option is out of its range.
     pub fn builder(&self) -> Result<FrozenLayerBuilder, FrozenError> {
         FrozenLayerBuilder::with_options(self.clone())
     }
 
-    /// [`FrozenLayer::from_sorted`] with these options.
+    /// Builds a layer like [`FrozenLayer::from_sorted`], with these options.
     ///
     /// # Errors
-    /// As there; or an option is outside what is possible.
+    /// See there; or an option is out of its range.
     pub fn from_sorted<K: AsRef<[u8]> + Sync>(
         &self,
         pairs: &[(K, u64)],
@@ -106,10 +114,10 @@ impl FrozenOptions {
         self.from_par_sorted(pairs.par_iter().map(|(key, value)| (key, *value)))
     }
 
-    /// [`FrozenLayer::from_par_sorted`] with these options.
+    /// Builds a layer like [`FrozenLayer::from_par_sorted`], with these options.
     ///
     /// # Errors
-    /// As there; or an option is outside what is possible.
+    /// See there; or an option is out of its range.
     pub fn from_par_sorted<K, I>(&self, pairs: I) -> Result<FrozenLayer, FrozenError>
     where
         K: AsRef<[u8]>,
@@ -119,10 +127,10 @@ impl FrozenOptions {
         par_build::from_par_sorted(self, pairs.into_par_iter())
     }
 
-    /// [`FrozenLayer::from_unsorted`] with these options.
+    /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options.
     ///
     /// # Errors
-    /// As there; or an option is outside what is possible.
+    /// See there; or an option is out of its range.
     ///
     /// ```
     /// use memkv::{Codec, FrozenOptions};
@@ -136,7 +144,7 @@ impl FrozenOptions {
         mut pairs: Vec<(K, u64)>,
     ) -> Result<FrozenLayer, FrozenError> {
         pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        // Of equal keys, the sort left the last one last.
+        // The sort is stable: the last one of equal keys is the last one of the input.
         let mut kept = 0;
         for i in 0..pairs.len() {
             if i > 0 && pairs[kept - 1].0.as_ref() == pairs[i].0.as_ref() {
@@ -150,26 +158,31 @@ impl FrozenOptions {
     }
 }
 
-/// Builds from a map's keys.
+/// Builds a layer from the keys of a map.
 fn freeze(map: &impl Ranges) -> FrozenLayer {
-    let mut builder = FrozenLayerBuilder::new().expect("the default options are possible");
+    let mut builder = FrozenLayerBuilder::new().expect("the default options are valid");
     ranges::read_all(map, |part| builder.insert_all(&part))
-        .expect("a map's keys ascend and are within the limit");
-    builder.finish().expect("memory takes every write")
+        .expect("a map's keys ascend and are not too long");
+    builder.finish().expect("writes to memory do not fail")
 }
 
 impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer {
-    /// The map's keys, with the bits of their values, read and encoded in parallel. O(keys).
+    /// Builds a layer from the map's keys and the bits of its values, read and encoded in parallel.
+    /// O(keys).
     fn from(map: &FastArt<V>) -> Self {
         freeze(map)
     }
 }
 
 impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer {
-    /// The map's keys, with the bits of their values, read and encoded in parallel. O(keys).
+    /// Builds a layer from the map's keys and the bits of its values, read and encoded in parallel.
+    /// O(keys).
     ///
-    /// While others change the map, the layer has every key that is there for the whole of the call, and may have one that comes or goes
-    /// meanwhile; a value is that of the moment when its key is read.
+    /// # Guarantees While other threads change the map, the layer has every key that is in the map
+    /// during the whole call. It may have a key that is
+    /// inserted or removed during the call. A value is the one at the time when its key is read.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
@@ -181,10 +194,14 @@ impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer {
 }
 
 impl<V: Value + Sync> From<&ShardedArt<V>> for FrozenLayer {
-    /// The map's keys, with the bits of their values, read and encoded in parallel. O(keys).
+    /// Builds a layer from the map's keys and the bits of its values, read and encoded in parallel.
+    /// O(keys).
     ///
-    /// While others change the map, the layer has every key that is there for the whole of the call, and may have one that comes or goes
-    /// meanwhile.
+    /// # Guarantees While other threads change the map, the layer has every key that is in the map
+    /// during the whole call. It may have a key that is
+    /// inserted or removed during the call.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);

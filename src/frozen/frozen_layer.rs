@@ -1,4 +1,4 @@
-//! `FrozenLayer`: point reads, and what the layer is.
+//! `FrozenLayer`: point reads and size.
 
 #![forbid(unsafe_code)]
 
@@ -12,18 +12,27 @@ use rayon::prelude::*;
 use std::fmt;
 use std::sync::Arc;
 
-/// An immutable ordered map from byte strings to `u64`, compressed, in memory or mapped from a file.
+/// An immutable ordered map from byte strings to `u64`, compressed, in memory or in a mapped file.
 ///
-/// For the large part of the data that does not change: keys are front-coded, their rest written in symbols found in them, and values in as
-/// many bits as they need. All reads work on this form. Keys are any byte strings up to [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes, in byte order.
-/// The keys are numbered: [`rank`](Self::rank) and [`select`](Self::select) cost about a lookup.
+/// It is meant for the large part of the data that does not change. Keys are front-coded, what is
+/// left of them is written in symbols, and values take as many bits as they need. All reads work on
+/// this form without decompressing it first. Keys are any byte strings of up to
+/// [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes, in byte order.
 ///
-/// A lookup searches an index of chunks, two nodes and a block. Clones share everything: O(1). Any number of threads may read.
+/// Keys are numbered in order: [`rank`](Self::rank) and [`select`](Self::select) cost about as much
+/// as a lookup. Clones share everything and cost O(1). Any number of threads may read.
 ///
+/// # Complexity A lookup searches the index of chunks, then two nodes and one block of 16 keys.
+///
+/// # Examples
 /// ```
 /// use memkv::FrozenLayer;
 ///
-/// let layer = FrozenLayer::from_sorted(&[("https://example.com/", 3), ("https://example.org/", 1), ("https://example.org/a", 2)])?;
+/// let layer = FrozenLayer::from_sorted(&[
+///     ("https://example.com/", 3),
+///     ("https://example.org/", 1),
+///     ("https://example.org/a", 2),
+/// ])?;
 /// assert_eq!(layer.get("https://example.org/a"), Some(2));
 /// assert_eq!(layer.get("https://example.org/b"), None);
 /// assert_eq!(layer.prefix("https://example.org/").count(), 2);
@@ -32,38 +41,43 @@ use std::sync::Arc;
 /// ```
 ///
 /// # Damaged files
-/// [`open`](Self::open) and [`from_bytes`](Self::from_bytes) check everything, and nothing makes a layer panic: not bytes that were made to
-/// deceive, with right checksums, either, though they may give wrong answers. Transducers of the codec [`Fst`](Codec::Fst) are walked
-/// through for that, when they are opened, or first asked for, which takes four bytes of memory for each of a chunk's meanwhile. Of a file
-/// that [`open_mapped`](Self::open_mapped) mapped, the chunks are not checked until [`verify`](Self::verify) is asked to: where one is
-/// damaged, keys may be missing, or have wrong values.
+/// [`open`](Self::open) and [`from_bytes`](Self::from_bytes) verify everything. No bytes make a
+/// layer panic, not even bytes that were made to deceive and have valid checksums, but such a layer
+/// may give wrong answers.
 ///
+/// Transducers of the codec [`Fst`](Codec::Fst) are checked when they are opened or first used. The
+/// check takes four bytes of memory for each byte of one chunk until it ends.
+///
+/// **Warning:** [`open_mapped`](Self::open_mapped) does not check the chunks;
+/// [`verify`](Self::verify) does. Where a chunk is damaged, keys may be missing or have wrong
+/// values.
 /// # Source
-/// Bayer, Unterauer: "Prefix B-trees", 1977, for the index; Boncz, Neumann, Leis: "FSST", 2020, and Gargiulo, Venturini: "OnPair", 2025,
-/// for the symbols. [`format`](crate::format) describes the file.
+/// Bayer, Unterauer: "Prefix B-trees", 1977, for the index; Boncz, Neumann, Leis: "FSST", 2020, and
+/// Gargiulo, Venturini: "OnPair", 2025, for the symbols. [`format`](crate::format) describes the
+/// file.
 #[derive(Clone)]
 pub struct FrozenLayer {
     pub(super) layer: Arc<Layer>,
 }
 
-/// What a layer holds, in bytes. See [`FrozenLayer::memory_usage`].
+/// The size of a layer in bytes. Returned by [`FrozenLayer::memory_usage`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FrozenUsage {
-    /// Bytes of the keys, with the nodes of their chunks.
+    /// Bytes of the keys, with the index nodes of their chunks.
     pub keys: usize,
     /// Bytes of the values.
     pub values: usize,
-    /// Bytes of the index of chunks, and of what is known about each.
+    /// Bytes of the index of chunks and of the table of chunks.
     pub index: usize,
     /// Bytes of the symbols.
     pub symbols: usize,
-    /// Bytes of keys and values that are not in memory of the layer's own, but in a mapped file.
+    /// Bytes of keys and values that are in a mapped file instead of the layer's own memory.
     pub mapped: usize,
 }
 
 impl FrozenUsage {
-    /// All of it, mapped or not.
+    /// Returns the sum of all parts, mapped or not.
     pub fn total(&self) -> usize {
         self.keys + self.values + self.index + self.symbols
     }
@@ -74,22 +88,22 @@ impl FrozenLayer {
         FrozenLayer { layer: Arc::new(layer) }
     }
 
-    /// Number of keys. O(1).
+    /// Returns the number of keys. O(1).
     pub fn len(&self) -> usize {
         self.layer.len
     }
 
-    /// Whether there is no key. O(1).
+    /// Returns whether the layer has no key. O(1).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The codec of the keys.
+    /// Returns the codec of the keys.
     pub fn codec(&self) -> Codec {
         self.layer.codec
     }
 
-    /// The kind of symbols, never `Auto`.
+    /// Returns the kind of symbols, which is never `Auto`.
     pub fn symbols(&self) -> SymbolTable {
         match self.layer.decoder.kind() {
             SymbolKind::Plain => SymbolTable::None,
@@ -98,12 +112,12 @@ impl FrozenLayer {
         }
     }
 
-    /// How many chunks there are.
+    /// Returns the number of chunks.
     pub fn chunks(&self) -> usize {
         self.layer.chunks.len()
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1)])?;
@@ -116,8 +130,10 @@ impl FrozenLayer {
         self.layer.get(key.as_ref())
     }
 
-    /// The values of many keys, in their order. The lookups of a batch go on together so that their cache misses overlap, which makes this
-    /// faster than [`get`](Self::get) one by one where the layer is larger than the caches.
+    /// Returns the values of many keys, in the order of the keys.
+    ///
+    /// The lookups of a group proceed together, so that their cache misses overlap. This is faster
+    /// than repeated calls of [`get`](Self::get) when the layer is larger than the caches.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
@@ -130,24 +146,27 @@ impl FrozenLayer {
         values
     }
 
-    /// Whether `key` is there.
+    /// Returns whether the layer has `key`.
     #[inline]
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
         self.layer.find(key.as_ref()).is_some()
     }
 
-    /// How many keys are less than `key`, there or not. One lookup.
+    /// Returns the number of keys that are less than `key`, which need not be in the layer. One
+    /// lookup.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("c", 2)])?;
-    /// assert_eq!((layer.rank("a"), layer.rank("b"), layer.rank("c"), layer.rank("d")), (0, 1, 1, 2));
+    /// assert_eq!(["a", "b", "c", "d"].map(|key| layer.rank(key)), [0, 1, 1, 2]);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn rank(&self, key: impl AsRef<[u8]>) -> usize {
         self.layer.search(key.as_ref()).unwrap_or_else(|rank| rank)
     }
 
-    /// The key that `rank` keys are less than, and its value. About the cost of a lookup.
+    /// Returns the key of a rank and its value. About as fast as a lookup.
+    ///
+    /// The rank of a key is the number of keys that are less.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("c", 2)])?;
@@ -160,7 +179,7 @@ impl FrozenLayer {
         cursor.next().map(|(key, value)| (key.to_vec(), value))
     }
 
-    /// The least key and its value.
+    /// Returns the least key and its value.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
@@ -172,14 +191,18 @@ impl FrozenLayer {
         self.select(0)
     }
 
-    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
+    /// Returns the greatest key and its value. See [`first_key_value`](Self::first_key_value) for
+    /// an example.
     pub fn last_key_value(&self) -> Option<(Vec<u8>, u64)> {
         self.select(self.len().checked_sub(1)?)
     }
 
-    /// The longest key that `key` begins with, as a part of `key`, and its value.
+    /// Returns the longest key of the layer that is a prefix of `key`, as a slice of `key`, and its
+    /// value.
     ///
-    /// A lookup, and another for each key that is passed on the way back to it.
+    /// # Complexity One lookup, and one more for each key that is tried and is not a prefix.
+    ///
+    /// # Examples
     ///
     /// ```
     /// let routes = memkv::FrozenLayer::from_sorted(&[("/", 1), ("/api/", 2), ("/api/v2/", 3)])?;
@@ -196,24 +219,27 @@ impl FrozenLayer {
             match self.layer.search(key) {
                 Ok(rank) => return Some((key, FrozenCursor::new(&self.layer, rank).next()?.1)),
                 Err(rank) => {
-                    // The key before is the prefix that is looked for, or shares more bytes with it than any other prefix.
+                    // The key before is the wanted prefix, or shares more bytes with it than any
+                    // other prefix.
                     let mut cursor = FrozenCursor::new(&self.layer, rank);
                     let (before, value) = cursor.prev()?;
                     let shared = crate::tree::common_prefix(before, key);
                     if shared == before.len() {
                         return Some((&key[..shared], value));
                     }
-                    // Nothing shorter is left only where a chunk is damaged, and the key before is not less.
+                    // Nothing shorter is left only if a chunk is damaged and the key before is not
+                    // less.
                     key = key.get(..shared).filter(|rest| rest.len() < key.len())?;
                 }
             }
         }
     }
 
-    /// What the layer holds, in bytes. Clones share it. O(chunks).
+    /// Returns the size of the layer in bytes. Clones share it. O(chunks).
     ///
     /// ```
-    /// let pairs: Vec<(String, u64)> = (0..10_000).map(|i| (format!("https://example.org/{i:05}"), i)).collect();
+    /// let pairs: Vec<(String, u64)> =
+    ///     (0..10_000).map(|i| (format!("https://example.org/{i:05}"), i)).collect();
     /// let layer = memkv::FrozenLayer::from_sorted(&pairs)?;
     /// assert!(layer.memory_usage().total() < 10 * layer.len());
     /// # Ok::<(), memkv::FrozenError>(())
@@ -234,11 +260,18 @@ impl FrozenLayer {
         usage
     }
 
-    /// Bytes of the keys' lengths, a part of what [`memory_usage`](Self::memory_usage) counts as keys; 0 with the codec `Fst`, which has none. O(keys), in
-    /// parallel.
+    /// Returns the number of bytes that the keys' lengths take.
+    ///
+    /// They are part of the keys in [`memory_usage`](Self::memory_usage). Returns 0 for the codec
+    /// `Fst`, which stores no lengths.
+    ///
+    /// # Complexity O(keys), in parallel.
+    ///
+    /// # Examples
     ///
     /// ```
-    /// let pairs: Vec<(String, u64)> = (0..10_000).map(|i| (format!("https://example.org/{i:05}"), i)).collect();
+    /// let pairs: Vec<(String, u64)> =
+    ///     (0..10_000).map(|i| (format!("https://example.org/{i:05}"), i)).collect();
     /// let layer = memkv::FrozenLayer::from_sorted(&pairs)?;
     /// assert!(layer.header_bytes() * 10 < 17 * layer.len());
     /// # Ok::<(), memkv::FrozenError>(())

@@ -1,4 +1,4 @@
-//! What a layer is made of, and how a key or a rank is found in it.
+//! The parts of a layer, and searches for a key or a rank.
 
 #![forbid(unsafe_code)]
 
@@ -15,17 +15,17 @@ use crate::tree::prefetch;
 pub(crate) struct Layer {
     pub(crate) codec: Codec,
     pub(crate) decoder: Decoder,
-    /// The index of the chunks: nodes like those inside them.
+    /// The index of the chunks: nodes like those inside a chunk.
     pub(crate) index: Bytes,
     pub(crate) index_tree: IndexTree,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) len: usize,
 }
 
-/// Lookups that go on side by side.
+/// Lookups that proceed together.
 const KEYS_PER_GROUP: usize = 32;
 impl Layer {
-    /// The number of the chunk that a key belongs in.
+    /// Returns the number of the chunk in which a key belongs.
     #[inline(always)]
     pub(crate) fn index_of(&self, key: &[u8]) -> Option<usize> {
         if self.chunks.len() < 2 {
@@ -35,7 +35,7 @@ impl Layer {
         }
     }
 
-    /// The chunk that a key belongs in.
+    /// Returns the chunk in which a key belongs.
     #[inline(always)]
     pub(crate) fn chunk_of(&self, key: &[u8]) -> Option<&Chunk> {
         self.chunks.get(self.index_of(key)?)
@@ -47,14 +47,14 @@ impl Layer {
         chunk.value(chunk.find(self.codec, &self.decoder, key)?)
     }
 
-    /// The rank of a key that is there.
+    /// Returns the rank of a key, if it is present.
     #[inline(always)]
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
         let chunk = self.chunk_of(key)?;
         Some(chunk.start + chunk.find(self.codec, &self.decoder, key)?)
     }
 
-    /// Finds a key: `Ok` with its rank, or `Err` with that of the first greater one.
+    /// Finds a key: `Ok` with its rank, or `Err` with that of the first greater key.
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, usize> {
         let Some(chunk) = self.chunk_of(key) else { return Err(0) };
         match chunk.search(self.codec, &self.decoder, key) {
@@ -64,7 +64,7 @@ impl Layer {
         }
     }
 
-    /// The chunk of a rank.
+    /// Returns the number of the chunk that has a rank.
     pub(crate) fn chunk_at(&self, rank: usize) -> Option<usize> {
         if rank >= self.len {
             return None;
@@ -85,7 +85,8 @@ impl Layer {
         }
     }
 
-    /// Takes many keys down the trees level by level, asking for each one's next node before going on with the others.
+    /// Searches for keys in groups, level by level: prefetches the next node of each key before it
+    /// goes on with the others.
     fn get_many_packed<'k, C: Coder>(
         &self,
         coder: C,

@@ -1,11 +1,21 @@
 //! `FrozenLayer`: an immutable sorted map in compressed chunks.
 //!
 //! ```text
-//!   layer   ┌ index of the chunks ┬ symbols ┬ chunk 0 ┬ chunk 1 ┬ … ┐       layer.rs: finding; file.rs: as bytes
-//!   chunk   ┌ keys: packed/ or fst.rs ┬ values: values.rs ┐                 chunk.rs
+//!   layer   ┌ index of the chunks ┬ symbols ┬ chunk 0 ┬ chunk 1 ┬ … ┐   layer.rs; as bytes: format.rs
+//!   chunk   ┌ keys: packed/ or fst.rs ┬ values: values.rs ┐             chunk.rs
 //! ```
 //!
-//! Chunks are encoded (build.rs) and read (cursor.rs, search.rs) independently of one another.
+//! Chunks are encoded and read independently of one another.
+//!
+//! | | |
+//! |---|---|
+//! | the public face | frozen_layer.rs (point reads), scan.rs, freeze.rs (constructors), save.rs,
+//! merge.rs, cursor.rs, range.rs, search.rs, regex.rs |
+//! | building | builder.rs, par_build.rs, patch.rs, over front_coded.rs, choose_symbols.rs,
+//! pipeline.rs, assemble.rs; ranges.rs reads maps in parallel |
+//! | reading | layer.rs, chunk.rs, window.rs, decoded_block.rs; automaton_path.rs and fst_walk.rs
+//! for searches |
+//! | encoding | codec.rs, packed/, fst.rs, fst_check.rs, symbols/, values.rs |
 
 #![forbid(unsafe_code)]
 #![forbid(unsafe_code)]

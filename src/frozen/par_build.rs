@@ -15,7 +15,7 @@ use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::convert::Infallible;
 
-/// Keys of a part of the input, as far as they are right.
+/// The chunks of one part of the input, up to the first error.
 #[derive(Default)]
 struct InputPart {
     chunks: Vec<FrontCoded>,
@@ -34,7 +34,8 @@ impl InputPart {
     }
 }
 
-/// Adds a key to the last of some chunks, or a new one, if it is greater than all before.
+/// Appends a key to the last chunk, or to a new one. Returns false if the key is not greater than
+/// all before.
 fn push(chunks: &mut Vec<FrontCoded>, options: &FrozenOptions, key: &[u8], value: u64) -> bool {
     match chunks.last_mut() {
         Some(chunk) if !is_full(chunk, options) => chunk.push(key, value),
@@ -50,7 +51,8 @@ fn push(chunks: &mut Vec<FrontCoded>, options: &FrozenOptions, key: &[u8], value
     }
 }
 
-/// Builds a layer of keys that are all there, each chunk by a thread. A chunk that is not ended by the bytes of its keys is a part of its own.
+/// Builds a layer from a parallel iterator; each part of the input is one chunk unless its keys
+/// take too many bytes.
 pub(super) fn from_par_sorted<K, I>(
     options: &FrozenOptions,
     pairs: I,
@@ -79,7 +81,7 @@ where
         position += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         error.map_or(Ok(()), Err)?;
         for chunk in chunks {
-            // Behind a chunk that ended early all borders are elsewhere.
+            // After a chunk that ended early, all later chunks begin elsewhere than their parts.
             if in_place {
                 in_place = chunk.len() == options.chunk_keys;
                 pendings.push(chunk);

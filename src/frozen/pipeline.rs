@@ -1,4 +1,4 @@
-//! The pipeline in which the threads of the pool encode chunks.
+//! The pipeline of a builder: the threads of the pool encode chunks, which arrive here in order.
 
 #![forbid(unsafe_code)]
 
@@ -13,20 +13,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 
-/// Chunks on their way through the pool.
+/// Chunks in work, and those that are encoded.
 pub(super) struct EncodePipeline {
     sender: Sender<(usize, Chunk)>,
     receiver: Receiver<(usize, Chunk)>,
     sent: usize,
     received: usize,
-    /// Bytes that each chunk may take until it is done, and all of them together.
+    /// Memory in bytes that each chunk in work may take, in order, and the sum.
     costs: VecDeque<usize>,
     cost: usize,
-    /// Encoded ones that others must come before.
+    /// Encoded chunks that wait for an earlier one.
     early: BTreeMap<usize, Chunk>,
     pub(super) done: Vec<Chunk>,
     pub(super) file: Option<NewFile>,
-    /// Why the file could not be written.
+    /// The error of the file.
     failed: Option<Failure>,
 }
 
@@ -62,17 +62,17 @@ impl EncodePipeline {
         let (number, sender, encoder) = (self.sent, self.sender.clone(), Arc::clone(encoder));
         let (codec, with_values) = (options.codec, options.values == ValueWidth::Auto);
         self.sent += 1;
-        // As it is, and encoded.
+        // The chunk as it is, and encoded.
         self.costs.push_back(2 * pending.heap_bytes());
         self.cost += 2 * pending.heap_bytes();
         rayon::spawn(move || {
-            // If nobody waits any more, the builder is gone.
+            // The send fails only if the builder was dropped.
             let _ = sender.send((number, chunk::encode(&pending, codec, &encoder, with_values)));
         });
         self.wait(2 * rayon::current_num_threads(), options.memory)
     }
 
-    /// Waits until at most so many chunks are in work, and take at most `memory` bytes.
+    /// Waits until at most `most` chunks are in work and take at most `memory` bytes.
     pub(super) fn wait(&mut self, most: usize, memory: usize) -> Result<(), FrozenError> {
         self.check()?;
         loop {
@@ -84,7 +84,7 @@ impl EncodePipeline {
                 {
                     return Ok(());
                 }
-                // A thread of the pool itself has to help, or might wait for what only it can do.
+                // A thread of the pool must help: the work that it waits for may be its own.
                 Err(TryRecvError::Empty) => match rayon::yield_now() {
                     None => self.receiver.recv().ok(),
                     Some(rayon::Yield::Executed) => continue,

@@ -7,13 +7,16 @@ use super::window::Window;
 use std::fmt;
 use std::iter::FusedIterator;
 
-/// The keys inside a range, as copies, with their values; from the back, descending. From [`FrozenLayer::range`],
-/// [`prefix`](FrozenLayer::prefix) and [`iter`](FrozenLayer::iter).
+/// An iterator over the keys in a range, as copies, with their values. From the back, in descending
+/// order.
 ///
-/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) give the same keys without a copy. Its length is known, and
-/// [`nth`](Iterator::nth) skips without decoding.
+/// Returned by [`FrozenLayer::range`](crate::FrozenLayer::range),
+/// [`prefix`](crate::FrozenLayer::prefix) and [`iter`](crate::FrozenLayer::iter).
+/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return the same keys without a copy. The
+/// length is known, and [`nth`](Iterator::nth) skips without decoding.
 ///
-/// Of a damaged chunk of a mapped file that was not [verified](FrozenLayer::verify), keys may be missing.
+/// **Warning:** keys of a damaged chunk may be missing if the layer is a mapped file that was not
+/// [verified](crate::FrozenLayer::verify).
 #[derive(Clone)]
 pub struct FrozenRange<'a> {
     front: Window<'a>,
@@ -27,7 +30,7 @@ impl<'a> FrozenRange<'a> {
         FrozenRange { front: Window::new(layer), back: Window::new(layer), from, to: to.max(from) }
     }
 
-    /// The next key, lent until the next call, and its value.
+    /// Returns the next key, borrowed until the next call, and its value.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
@@ -42,12 +45,12 @@ impl<'a> FrozenRange<'a> {
             return None;
         }
         let found = self.front.get(self.from);
-        // Behind a damaged chunk it goes nowhere.
+        // The iteration ends at a damaged chunk.
         self.from = if found.is_some() { self.from + 1 } else { self.to };
         found
     }
 
-    /// The next key from the back, lent until the next call, and its value.
+    /// Returns the next key from the back, borrowed until the next call, and its value.
     #[inline]
     pub fn lend_back(&mut self) -> Option<(&[u8], u64)> {
         if self.from >= self.to {

@@ -11,8 +11,11 @@ use rayon::prelude::*;
 use std::path::Path;
 
 impl FrozenLayer {
-    /// Writes the layer to a file, which gets its name when it is complete and on the disk: whatever happens meanwhile, there is the file that was
-    /// there before, or the new one, whole.
+    /// Writes the layer to a file.
+    ///
+    /// # Guarantees The file gets its name when it is complete and synced. After a crash there is
+    /// the file that was there before, or the whole new
+    /// one.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -38,15 +41,15 @@ impl FrozenLayer {
         Ok(file.commit()?)
     }
 
-    /// The bytes that [`save`](Self::save) writes.
+    /// Returns the bytes that [`save`](Self::save) writes.
     pub fn to_bytes(&self) -> Vec<u8> {
         format::to_bytes(&self.layer)
     }
 
-    /// Reads a file of [`save`](Self::save) into memory, and verifies it.
+    /// Reads a file that [`save`](Self::save) wrote into memory, and verifies it.
     ///
     /// # Errors
-    /// The file cannot be read, or is not whole, or not of this format.
+    /// The file cannot be read, is incomplete or damaged, or is not a layer.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
         use std::io::Read;
         let mut file = std::fs::File::open(path)?;
@@ -57,10 +60,10 @@ impl FrozenLayer {
         Self::from_bytes(bytes)
     }
 
-    /// A layer of the bytes of a file, which are verified.
+    /// Creates a layer from the bytes of a file, and verifies them.
     ///
     /// # Errors
-    /// The bytes are not whole, or not of this format.
+    /// The bytes are incomplete or damaged, or are not a layer.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1)])?;
@@ -74,10 +77,11 @@ impl FrozenLayer {
         Ok(layer)
     }
 
-    /// Checks that every chunk is as it was written, and transducers also that they can be read, in parallel. Reads everything.
+    /// Verifies every chunk in parallel: its checksum, and that its transducer can be read. Reads
+    /// everything.
     ///
     /// # Errors
-    /// Names the first chunk that is damaged.
+    /// Returns the first chunk that is damaged.
     pub fn verify(&self) -> Result<(), FrozenError> {
         let codec = self.layer.codec;
         let whole: Vec<bool> = self

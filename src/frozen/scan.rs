@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use std::ops::{Bound, RangeBounds};
 
 impl FrozenLayer {
-    /// Keys that divide the layer into so many ranges of equal length, or fewer.
+    /// Returns at most `ranges - 1` keys that divide the layer into ranges of equal length.
     pub(super) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         let place = |i: usize| (i as u128 * self.len() as u128 / ranges as u128) as usize;
         (1..ranges)
@@ -20,12 +20,12 @@ impl FrozenLayer {
             .collect()
     }
 
-    /// A cursor before the first key.
+    /// Returns a cursor before the first key.
     pub fn cursor(&self) -> FrozenCursor<'_> {
         FrozenCursor::new(&self.layer, 0)
     }
 
-    /// A cursor before the first key that is at least `key`.
+    /// Returns a cursor before the first key that is at least `key`.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("c", 2)])?;
@@ -39,14 +39,14 @@ impl FrozenLayer {
         cursor
     }
 
-    /// A cursor before the first key that is greater than `key`.
+    /// Returns a cursor before the first key that is greater than `key`.
     pub fn upper_bound(&self, key: impl AsRef<[u8]>) -> FrozenCursor<'_> {
         let mut cursor = self.cursor();
         cursor.seek_after(key);
         cursor
     }
 
-    /// All keys and values, ascending; from the back, descending.
+    /// Returns an iterator over all keys and values, in ascending order; from the back, descending.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
@@ -57,7 +57,9 @@ impl FrozenLayer {
         FrozenRange::new(&self.layer, 0, self.len())
     }
 
-    /// The keys inside a range of byte strings, with their values. A range that ends before it begins is empty. Two lookups.
+    /// Returns an iterator over the keys in a range of byte strings, with their values.
+    ///
+    /// A range that ends before it begins is empty. Two lookups.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2), ("c", 3)])?;
@@ -86,7 +88,9 @@ impl FrozenLayer {
         FrozenRange::new(&self.layer, from, to)
     }
 
-    /// The keys that begin with `prefix`, with their values. Its [`len`](ExactSizeIterator::len) costs nothing more.
+    /// Returns an iterator over the keys that begin with `prefix`, with their values.
+    ///
+    /// Its [`len`](ExactSizeIterator::len) is known in advance.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("ab", 2), ("b", 3)])?;
@@ -98,7 +102,7 @@ impl FrozenLayer {
         self.between(Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
     }
 
-    /// All keys and values, chunk by chunk in parallel.
+    /// Returns a parallel iterator over all keys and values, chunk by chunk.
     ///
     /// ```
     /// use rayon::prelude::*;
@@ -111,7 +115,9 @@ impl FrozenLayer {
         self.par_chunks().flat_map_iter(|chunk| chunk)
     }
 
-    /// The keys of each chunk, as ranges in order, for work in parallel that allocates nothing for each key.
+    /// Returns a parallel iterator over the chunks, as ranges in order.
+    ///
+    /// Unlike [`par_iter`](Self::par_iter) it allows a scan that allocates nothing for each key.
     pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_>> + '_ {
         self.layer
             .chunks

@@ -5,14 +5,14 @@
 use super::decoded_block::DecodedBlock;
 use super::layer::Layer;
 
-/// Some decoded keys, around the last one that was asked for.
+/// A decoded block of a layer, replaced by another when a key of that is asked for.
 #[derive(Clone)]
 pub(super) struct Window<'a> {
     pub(super) layer: &'a Layer,
-    /// The chunk and the block that are decoded.
+    /// The numbers of the chunk and of its block that is decoded.
     chunk: usize,
     block: usize,
-    /// The rank of the run's first key.
+    /// The rank of the block's first key.
     pub(super) start: usize,
     pub(super) run: DecodedBlock,
 }
@@ -22,7 +22,7 @@ impl<'a> Window<'a> {
         Window { layer, chunk: 0, block: 0, start: 0, run: DecodedBlock::default() }
     }
 
-    /// Where the key of a rank is in the run.
+    /// Returns the position of a rank's key in the decoded block.
     #[inline(always)]
     pub(super) fn place(&mut self, rank: usize) -> Option<usize> {
         match rank.checked_sub(self.start) {
@@ -31,7 +31,7 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// The key of a rank, and its value.
+    /// Returns the key of a rank and its value.
     #[inline(always)]
     pub(super) fn get(&mut self, rank: usize) -> Option<(&[u8], u64)> {
         let i = self.place(rank)?;
