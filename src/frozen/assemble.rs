@@ -37,20 +37,20 @@ pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
             bytes += rest[count].data.len();
             count += 1;
         }
-        let (group, behind) = rest.split_at_mut(count);
-        let mut room = pool::room(bytes);
+        let (group, later) = rest.split_at_mut(count);
+        let mut together = pool::room(bytes);
         for chunk in group.iter_mut() {
-            room.extend_from_slice(chunk.data.as_slice());
+            together.extend_from_slice(chunk.data.as_slice());
             chunk.data = chunk.data.forget();
         }
-        let gathered = Bytes::of_vec(room);
+        let gathered = Bytes::of_vec(together);
         let mut offset = 0;
         for chunk in group {
             let len = chunk.data.len() as u64;
             chunk.data = gathered.part(offset, len).expect("the bytes were copied there");
             offset += len;
         }
-        rest = behind;
+        rest = later;
     }
 }
 

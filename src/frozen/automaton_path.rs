@@ -4,10 +4,10 @@
 
 use super::Automaton;
 
-/// A string, and the states of an automaton along it.
+/// A string, and the automaton's states along it.
 pub(super) struct AutomatonPath<A: Automaton> {
     automaton: A,
-    /// The state before each byte of `key`, and behind all of it.
+    /// The state before each byte of `key`, and the state after the last.
     states: Vec<A::State>,
     key: Vec<u8>,
 }
@@ -23,7 +23,7 @@ impl<A: Automaton> AutomatonPath<A> {
         &self.key
     }
 
-    /// Whether any string can match. `None` does not occur: there is always a first state.
+    /// Returns whether any string can match. There is always a first state.
     #[inline]
     pub(super) fn can_match_from_start(&self) -> Option<bool> {
         Some(self.automaton.can_match(self.states.first()?))
@@ -33,7 +33,7 @@ impl<A: Automaton> AutomatonPath<A> {
         self.states.last().is_some_and(|state| self.automaton.can_match(state))
     }
 
-    /// Whether the string matches, if it ends here.
+    /// Returns whether the string matches if it ends here.
     #[inline]
     pub(super) fn is_match(&self) -> bool {
         self.states.last().is_some_and(|state| match self.automaton.accept_eof(state) {
@@ -53,7 +53,7 @@ impl<A: Automaton> AutomatonPath<A> {
         self.truncate(self.key.len().saturating_sub(1));
     }
 
-    /// Adds a byte. False where no string that begins so matches.
+    /// Appends a byte. Returns false if no string with this beginning matches.
     #[inline]
     pub(super) fn push(&mut self, byte: u8) -> bool {
         let Some(state) = self.states.last() else { return false };
@@ -64,8 +64,8 @@ impl<A: Automaton> AutomatonPath<A> {
         can_match
     }
 
-    /// Goes to the least string behind all that begin with this one which is not excluded: with another last byte, or else with one of the bytes
-    /// before it. False if there is none.
+    /// Moves to the least string that is greater than all strings with this beginning and is not
+    /// excluded. It has another last byte, or another byte before. Returns false if there is none.
     pub(super) fn skip(&mut self) -> bool {
         while let Some(&byte) = self.key.last() {
             self.pop();

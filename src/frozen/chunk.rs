@@ -144,9 +144,11 @@ impl Chunk {
                 let chunk = self.packed();
                 let (child, m) = chunk.descend(key)?;
                 // The value comes from elsewhere, so it is prefetched while the block is searched.
-                if let Some(value) =
-                    values::place(self.values(), self.layout, child.index * packed::KEYS_PER_BLOCK)
-                {
+                if let Some(value) = values::first_byte(
+                    self.values(),
+                    self.layout,
+                    child.index * packed::KEYS_PER_BLOCK,
+                ) {
                     packed::prefetch_values(value);
                 }
                 with_coder!(decoder, coder => chunk.search_block(coder, key, &child, m))?.ok()
@@ -155,7 +157,7 @@ impl Chunk {
         }
     }
 
-    /// Decodes block `number` of `codec.keys_per_block()` keys. If `follows`, `out` holds the block
+    /// Decodes block `block` of `codec.keys_per_block()` keys. If `follows`, `out` holds the block
     /// before.
     pub(crate) fn read(
         &self,
@@ -163,14 +165,14 @@ impl Chunk {
         decoder: &Decoder,
         block: usize,
         follows: bool,
-        run: &mut DecodedBlock,
+        decoded: &mut DecodedBlock,
     ) -> Option<()> {
         match codec {
             Codec::Packed => {
                 let chunk = self.packed();
-                with_coder!(decoder, coder => chunk.read(coder, block, follows, run))
+                with_coder!(decoder, coder => chunk.read(coder, block, follows, decoded))
             }
-            Codec::Fst => self.fst()?.read(block, self.len, run),
+            Codec::Fst => self.fst()?.read(block, self.len, decoded),
         }
     }
 }

@@ -84,16 +84,16 @@ impl<'a> FrozenCursor<'a> {
     /// Returns the lcp of the next key and the key, without a move. Where the lcp is unknown, a
     /// smaller number is returned.
     pub(super) fn peek_shared(&mut self) -> Option<(usize, &[u8])> {
-        let i = self.window.place(self.rank)?;
-        Some((self.window.run.lcp(i)?, self.window.run.key(i)?))
+        let i = self.window.position(self.rank)?;
+        Some((self.window.decoded.lcp(i)?, self.window.decoded.key(i)?))
     }
 
     /// Skips the next keys of the same block whose lcp is at least `depth`. Returns false if the
     /// block ends first.
     pub(super) fn skip_shared(&mut self, depth: usize) -> bool {
         let Some(first) = self.rank.checked_sub(self.window.start) else { return false };
-        for i in first..self.window.run.len() {
-            if self.window.run.lcp(i).is_none_or(|lcp| lcp < depth) {
+        for i in first..self.window.decoded.len() {
+            if self.window.decoded.lcp(i).is_none_or(|lcp| lcp < depth) {
                 return true;
             }
             self.rank += 1;

@@ -1,19 +1,25 @@
-//! Whether a transducer can be trusted: the `fst` crate believes what it reads. From bytes that were made to do so it would panic, or walk
-//! for ever.
+//! Checks transducers from files. The `fst` crate trusts its input: forged bytes could make it
+//! panic or loop without end.
 //!
 //! ```text
-//!   transducer     ┌ header, 16 bytes ┬ nodes, children before parents, the root last ┬ footer, 20 bytes ┐
-//!   node, one transition  ┌ output ┬ delta ┬ widths of these ┬ input, if not in the kind ┬ kind: 128 + input ┐
-//!   to the one before                                ┌ input, if not in the kind ┬ kind: 192 + input ┐
-//!   other nodes    ┌ final output ┬ outputs ┬ deltas ┬ inputs ┬ index, over 32 ┬ widths ┬ transitions, if not in kind ┬ kind: transitions, 64 if final ┐
+//!   transducer      ┌ header, 16 bytes ┬ nodes, children before parents ┬ footer, 20 bytes ┐
+//!   one transition  ┌ output ┬ delta ┬ widths of these ┬ input, if not in the kind
+//!                                                      ┬ kind: 128 + input ┐
+//!   one transition to the node before                  ┌ input, if not in the kind
+//!                                                      ┬ kind: 192 + input ┐
+//!   other nodes     ┌ final output ┬ outputs ┬ deltas ┬ inputs ┬ index, if over 32 ┬ widths
+//!                   ┬ transitions, if not in the kind ┬ kind: transitions, + 64 if final ┐
 //! ```
-//! A node's address is that of its last byte, and its child's is where the node begins, less the delta; delta 0 leads to address 0, where a
-//! key ends. Transitions stand in descending order.
 //!
-//! Nodes lie side by side, so from the root back to the header each is found, and known to be inside. Then, children first, the keys are
-//! counted that end at each node or below. There is one, or the node is good for nothing; and the output of a transition is the number of keys
-//! before it. So places are those of the keys, no sum of outputs is greater than the number of keys, and no walk goes on for long without
-//! meeting a key.
+//! The address of a node is that of its last byte. The address of a child is the node's first byte
+//! minus the delta. Delta 0 leads to address 0, where a key ends. Transitions are stored in
+//! descending order.
+//!
+//! Nodes are adjacent, so a walk from the root back to the header finds each node and shows that it
+//! is inside. Then the keys that end at or below each node are counted, children first. A node
+//! without a key is invalid. The output of a transition must be the number of keys before it. So
+//! outputs are positions, no sum of outputs exceeds the number of keys, and every walk soon meets a
+//! key.
 
 #![forbid(unsafe_code)]
 
@@ -23,10 +29,11 @@ use fst::raw::Fst;
 const HEADER_BYTES: usize = 16;
 const FOOTER_BYTES: usize = 20;
 const VERSION: u64 = 3;
-/// Transitions of a node that has no index yet.
+/// Most transitions of a node without an index.
 const MAX_UNINDEXED_TRANSITIONS: usize = 32;
 
-/// A transducer of as many keys as it should have, if it can be trusted. O(bytes); takes four bytes of memory for each meanwhile.
+/// Opens a transducer if it is valid and has `keys` keys. O(bytes), with four bytes of memory for
+/// each byte during the call.
 pub(super) fn open(bytes: Bytes, keys: usize) -> Option<Fst<Bytes>> {
     let data = bytes.as_slice();
     let end = data.len().checked_sub(FOOTER_BYTES).filter(|&end| end >= HEADER_BYTES)?;
@@ -37,7 +44,7 @@ pub(super) fn open(bytes: Bytes, keys: usize) -> Option<Fst<Bytes>> {
     {
         return None;
     }
-    // Keys from each address on. Where a node is that is not counted yet, one stands for them.
+    // Number of keys at or below the node at each address. A node that is not counted yet has 1.
     let mut counts = vec![0u32; end];
     counts[0] = 1;
     let mut start = end;
@@ -54,7 +61,8 @@ pub(super) fn open(bytes: Bytes, keys: usize) -> Option<Fst<Bytes>> {
     (counts[root] as usize == keys).then_some(fst)
 }
 
-/// Keys that end at a node or below, if it is right, and its children were.
+/// Returns the number of keys at or below a node whose children are valid, or `None` if it is
+/// invalid.
 fn count(data: &[u8], fst: &Fst<Bytes>, address: usize, counts: &[u32]) -> Option<u32> {
     let (transitions, node) = (Transitions::read(data, address)?, fst.node(address));
     let mut count = u32::from(node.is_final());
@@ -77,18 +85,18 @@ fn count(data: &[u8], fst: &Fst<Bytes>, address: usize, counts: &[u32]) -> Optio
     (count > 0 && is_index_right && node.final_output().value() == 0).then_some(count)
 }
 
-/// The transitions from a node.
+/// The transitions of a node.
 struct Transitions {
     count: usize,
-    /// Where the node begins.
+    /// Offset of the node's first byte.
     start: usize,
     deltas: usize,
-    /// Bytes of a delta; none where the only transition leads to the node before.
+    /// Bytes of a delta; 0 if the only transition leads to the node before.
     width: usize,
 }
 
 impl Transitions {
-    /// Those of the node at an address, if all of it is behind the header.
+    /// Reads the node at an address, if all of it is after the header.
     fn read(data: &[u8], address: usize) -> Option<Self> {
         let kind = *data.get(address)?;
         let (low, has_byte) = (usize::from(kind & 63), usize::from(kind & 63 == 0));
@@ -96,7 +104,7 @@ impl Transitions {
         let widths_at = before.checked_sub(1)?;
         let (width, output) =
             (usize::from(data[widths_at] >> 4), usize::from(data[widths_at] & 15));
-        let (count, behind, outputs) = match kind >> 6 {
+        let (count, inputs_and_index, outputs) = match kind >> 6 {
             3 => {
                 return (before >= HEADER_BYTES).then_some(Transitions {
                     count: 1,
@@ -122,12 +130,12 @@ impl Transitions {
         if width > 8 || output > 8 || (width == 0 && count > 0) {
             return None;
         }
-        let deltas = widths_at.checked_sub(behind + count * width)?;
+        let deltas = widths_at.checked_sub(inputs_and_index + count * width)?;
         let start = deltas.checked_sub(outputs * output).filter(|&start| start >= HEADER_BYTES)?;
         Some(Transitions { count, start, deltas, width })
     }
 
-    /// The address that a transition leads to, which is before the node.
+    /// Returns the address to which a transition leads, which is before the node.
     fn child(&self, data: &[u8], i: usize) -> Option<usize> {
         if self.width == 0 {
             return self.start.checked_sub(1);

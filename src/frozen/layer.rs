@@ -98,7 +98,7 @@ impl Layer {
             chunk: Option<&'l Chunk>,
             at: Child,
             m: usize,
-            place: Option<usize>,
+            position: Option<usize>,
         }
         let mut group: Vec<Lookup<'_, 'k>> = Vec::with_capacity(KEYS_PER_GROUP);
         loop {
@@ -114,7 +114,7 @@ impl Layer {
                     chunk,
                     at: Child { index: 0, offset: root },
                     m: 0,
-                    place: None,
+                    position: None,
                 });
             }
             if group.is_empty() {
@@ -146,17 +146,22 @@ impl Layer {
             }
             for lookup in &mut group {
                 let Some(chunk) = lookup.chunk else { continue };
-                let place = chunk.packed().search_block(coder, lookup.key, &lookup.at, lookup.m);
-                lookup.place = place.and_then(Result::ok);
+                let position = chunk.packed().search_block(coder, lookup.key, &lookup.at, lookup.m);
+                lookup.position = position.and_then(Result::ok);
                 if let Some(value) = lookup
-                    .place
-                    .and_then(|place| values::place(chunk.values(), chunk.layout, place))
+                    .position
+                    .and_then(|position| values::first_byte(chunk.values(), chunk.layout, position))
                 {
                     prefetch(value);
                 }
             }
             for lookup in &group {
-                found(lookup.chunk.zip(lookup.place).and_then(|(chunk, place)| chunk.value(place)));
+                found(
+                    lookup
+                        .chunk
+                        .zip(lookup.position)
+                        .and_then(|(chunk, position)| chunk.value(position)),
+                );
             }
         }
     }

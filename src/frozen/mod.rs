@@ -1,8 +1,8 @@
 //! `FrozenLayer`: an immutable sorted map in compressed chunks.
 //!
 //! ```text
-//!   layer   ┌ index of the chunks ┬ symbols ┬ chunk 0 ┬ chunk 1 ┬ … ┐   layer.rs; as bytes: format.rs
-//!   chunk   ┌ keys: packed/ or fst.rs ┬ values: values.rs ┐             chunk.rs
+//!   layer   ┌ index of the chunks ┬ symbols ┬ chunk 0 ┬ chunk 1 ┬ … ┐  layer.rs, format.rs
+//!   chunk   ┌ keys: packed/ or fst.rs ┬ values: values.rs ┐            chunk.rs
 //! ```
 //!
 //! Chunks are encoded and read independently of one another.

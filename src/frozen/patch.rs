@@ -291,7 +291,10 @@ mod tests {
         #[test]
         fn patches_as_a_btreemap(
             base in proptest::collection::btree_map(key(), any::<u64>(), 0..120),
-            rounds in proptest::collection::vec(proptest::collection::btree_map(key(), any::<Option<u64>>(), 0..20), 1..4),
+            rounds in proptest::collection::vec(
+                proptest::collection::btree_map(key(), any::<Option<u64>>(), 0..20),
+                1..4,
+            ),
             chunk in prop_oneof![Just(1usize), Just(3), Just(16), Just(40)],
             kind in 0usize..4,
             rebuild in any::<bool>(),
@@ -304,18 +307,21 @@ mod tests {
             };
             let options = options.chunk_keys(chunk);
             let mut model: Model = base;
-            let pairs: Vec<(&Vec<u8>, u64)> = model.iter().map(|(key, value)| (key, *value)).collect();
+            let pairs: Vec<(&Vec<u8>, u64)> =
+                model.iter().map(|(key, value)| (key, *value)).collect();
             let mut layer = options.from_sorted(&pairs).unwrap();
             for changes in rounds {
-                layer = patched(&layer, &options, &changes, if rebuild { usize::MAX } else { 0 }).layer;
+                let count = if rebuild { usize::MAX } else { 0 };
+                layer = patched(&layer, &options, &changes, count).layer;
                 for (key, value) in &changes {
                     match value {
                         Some(value) => _ = model.insert(key.clone(), *value),
                         None => _ = model.remove(key),
                     }
                 }
-                prop_assert!(layer.iter().eq(model.iter().map(|(key, value)| (key.clone(), *value))));
-                prop_assert!(layer.iter().rev().eq(model.iter().rev().map(|(key, value)| (key.clone(), *value))));
+                let pairs = || model.iter().map(|(key, value)| (key.clone(), *value));
+                prop_assert!(layer.iter().eq(pairs()));
+                prop_assert!(layer.iter().rev().eq(pairs().rev()));
                 for key in model.keys().chain(changes.keys()) {
                     prop_assert_eq!(layer.get(key), model.get(key).copied());
                     prop_assert_eq!(layer.rank(key), model.range::<Vec<u8>, _>(..key).count());

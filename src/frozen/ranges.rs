@@ -39,9 +39,16 @@ macro_rules! ranges {
                 self.bounds(ranges)
             }
 
-            fn visit(&self, start: Bound<&[u8]>, end: Bound<&[u8]>, mut visit: impl FnMut(&[u8], u64) -> bool) {
+            fn visit(
+                &self,
+                start: Bound<&[u8]>,
+                end: Bound<&[u8]>,
+                mut visit: impl FnMut(&[u8], u64) -> bool,
+            ) {
                 let mut range = self.range::<[u8], _>((start, end));
-                while range.lend().is_some_and(|(key, value)| visit(key, value.into_bits().to_word())) {}
+                while let Some((key, value)) = range.lend()
+                    && visit(key, value.into_bits().to_word())
+                {}
             }
         }
     };

@@ -12,10 +12,10 @@ use std::ops::{Bound, RangeBounds};
 impl FrozenLayer {
     /// Returns at most `ranges - 1` keys that divide the layer into ranges of equal length.
     pub(super) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
-        let place = |i: usize| (i as u128 * self.len() as u128 / ranges as u128) as usize;
+        let rank = |i: usize| (i as u128 * self.len() as u128 / ranges as u128) as usize;
         (1..ranges)
             .into_par_iter()
-            .filter_map(|i| self.select(place(i)))
+            .filter_map(|i| self.select(rank(i)))
             .map(|(key, _)| key)
             .collect()
     }

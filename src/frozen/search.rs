@@ -1,9 +1,10 @@
-//! Search by an automaton, over both codecs.
+//! Search by an automaton, with both codecs.
 //!
-//! The states that the automaton had along a key are kept, one for each byte, so of the next key only what it does not share is fed to it.
-//! Where a state cannot match any more, all keys that begin alike are passed over. In transducers (fst_walk.rs) that is a branch not taken. In
-//! packed blocks, where keys come in order, each with what it shares with the one before, it is done within the block by their lcps alone, and
-//! behind it by a search for the least string that the automaton does not exclude.
+//! The automaton's state before each byte of the current key is kept, so only the bytes that the
+//! next key does not share are fed to it. When a state cannot match any more, all keys with the
+//! same beginning are skipped. In transducers (fst_walk.rs) that is a branch not taken. In packed
+//! blocks, keys are skipped by their lcps up to the end of the block, and then by a search for the
+//! least string that the automaton does not exclude.
 
 #![forbid(unsafe_code)]
 
@@ -15,9 +16,11 @@ use super::frozen_layer::FrozenLayer;
 use super::fst_walk::FstWalk;
 use std::fmt;
 
-/// The keys that an automaton matches, ascending, with their values. From [`FrozenLayer::search`].
+/// An iterator over the keys that an automaton matches, in ascending order, with their values.
+///
+/// Returned by [`FrozenLayer::search`].
 pub struct FrozenSearch<'a, A: Automaton> {
-    /// The last key, up to where it could not match any more.
+    /// The last key, up to the byte after which it could not match any more.
     path: AutomatonPath<A>,
     walk: Walk<'a>,
 }
@@ -27,18 +30,22 @@ enum Walk<'a> {
     Fst(FstWalk<'a>),
 }
 
-/// The way through packed blocks.
+/// A walk through packed blocks.
 struct PackedWalk<'a> {
     cursor: FrozenCursor<'a>,
-    /// Whether the next key's lcp counts from the path.
+    /// Whether the next key's lcp is relative to the path.
     follows: bool,
 }
 
 impl FrozenLayer {
-    /// The keys that an automaton matches, ascending, with their values.
+    /// Returns an iterator over the keys that an automaton matches, in ascending order, with their
+    /// values.
     ///
-    /// Takes any automaton of the `fst` crate: prefixes, subsequences, edit distances, unions of them, and others' implementations of its trait.
-    /// Parts of the layer that [`can_match`](Automaton::can_match) excludes are not decoded.
+    /// The automaton can be any of the `fst` crate, such as prefixes, subsequences, edit distances
+    /// and unions of them, or any other implementation of its trait. Parts of the layer that
+    /// [`can_match`](Automaton::can_match) excludes are not decoded.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use fst::automaton::{Automaton, Str, Subsequence};
@@ -58,7 +65,7 @@ impl FrozenLayer {
 }
 
 impl<A: Automaton> FrozenSearch<'_, A> {
-    /// The next key that matches, lent until the next call, and its value.
+    /// Returns the next key that matches, borrowed until the next call, and its value.
     pub fn lend(&mut self) -> Option<(&[u8], u64)> {
         match &mut self.walk {
             Walk::Packed(walk) => walk.next(&mut self.path),
@@ -92,16 +99,16 @@ impl PackedWalk<'_> {
         }
     }
 
-    /// Passes over the keys that begin with the path, which is excluded.
+    /// Skips the keys that begin with the path, which is excluded.
     fn pass<A: Automaton>(&mut self, path: &mut AutomatonPath<A>) {
-        let behind = self.cursor.rank() + 1;
-        self.cursor.seek_to_rank(behind);
+        let after = self.cursor.rank() + 1;
+        self.cursor.seek_to_rank(after);
         if self.cursor.skip_shared(path.key().len()) {
             self.follows = true;
         } else if path.skip() {
             self.cursor.seek(path.key());
-            // Only in a damaged chunk can it be before.
-            self.cursor.seek_to_rank(self.cursor.rank().max(behind));
+            // The result can be before the cursor only in a damaged chunk.
+            self.cursor.seek_to_rank(self.cursor.rank().max(after));
             self.follows = false;
         } else {
             self.cursor.seek_to_rank(usize::MAX);

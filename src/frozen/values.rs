@@ -1,15 +1,17 @@
-//! A chunk's values: of each the difference to the least one, in as few bits as the greatest difference takes.
+//! The values of a chunk: each as its difference to the least value, in as few bits as the greatest
+//! difference needs.
 //!
-//! Value `i` begins at bit `i * width`, counted from the least significant bit of the first byte. Zeros follow.
+//! Value `i` begins at bit `i * width`, counted from the least significant bit of the first byte.
+//! Zeros follow the last value.
 
 #![forbid(unsafe_code)]
 
 use crate::io::bytes::{u64_at, u128_at};
 
-/// Zeros behind the last value, so that each can be read as a part of a wide word.
+/// Zero bytes after the last value, so that each can be read as a part of a wide word.
 const VALUE_PADDING_BYTES: usize = 16;
 
-/// The least value, and the bits that differences to it take.
+/// The least value, and the number of bits of each difference to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValueLayout {
     pub(crate) base: u64,
@@ -17,7 +19,7 @@ pub(crate) struct ValueLayout {
 }
 
 impl ValueLayout {
-    /// No values: all are 0.
+    /// No values: each reads as 0.
     pub(crate) const NONE: ValueLayout = ValueLayout { base: 0, width: 0 };
 
     pub(crate) fn of(values: &[u64]) -> Self {
@@ -26,7 +28,7 @@ impl ValueLayout {
         ValueLayout { base, width: (64 - (most - base).leading_zeros()) as u8 }
     }
 
-    /// Bytes of `count` values.
+    /// Returns the bytes that `count` values take.
     pub(crate) fn bytes(self, count: usize) -> usize {
         if self.width == 0 {
             0
@@ -42,7 +44,7 @@ pub(crate) fn write(values: &[u64], layout: ValueLayout, out: &mut Vec<u8>) {
         return;
     }
     let end = out.len() + layout.bytes(values.len());
-    // Bits that make no whole byte yet.
+    // The bits that do not fill a byte yet.
     let (mut word, mut bits) = (0u128, 0);
     for value in values {
         word |= u128::from(value - layout.base) << bits;
@@ -58,7 +60,7 @@ pub(crate) fn write(values: &[u64], layout: ValueLayout, out: &mut Vec<u8>) {
     out.resize(end, 0);
 }
 
-/// Reads value `i`.
+/// Returns value `i`.
 #[inline(always)]
 pub(crate) fn read(values: &[u8], layout: ValueLayout, i: usize) -> Option<u64> {
     let width = usize::from(layout.width);
@@ -75,9 +77,9 @@ pub(crate) fn read(values: &[u8], layout: ValueLayout, i: usize) -> Option<u64> 
     Some(layout.base.wrapping_add(word & u64::MAX >> (64 - width)))
 }
 
-/// Where value `i` is, for a prefetch.
+/// Returns the first byte of value `i`, for a prefetch.
 #[inline(always)]
-pub(crate) fn place(values: &[u8], layout: ValueLayout, i: usize) -> Option<&u8> {
+pub(crate) fn first_byte(values: &[u8], layout: ValueLayout, i: usize) -> Option<&u8> {
     values.get(i * usize::from(layout.width) / 8)
 }
 
@@ -88,8 +90,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_come_back(values in proptest::collection::vec(any::<u64>(), 0..40), shift in 0u32..64, base in any::<u64>()) {
-            let values: Vec<u64> = values.iter().map(|v| (v >> shift).saturating_add(base >> 1)).collect();
+        fn values_come_back(
+            values in proptest::collection::vec(any::<u64>(), 0..40),
+            shift in 0u32..64,
+            base in any::<u64>(),
+        ) {
+            let values: Vec<u64> =
+                values.iter().map(|v| (v >> shift).saturating_add(base >> 1)).collect();
             let layout = ValueLayout::of(&values);
             let mut out = vec![7];
             write(&values, layout, &mut out);

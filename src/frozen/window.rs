@@ -14,19 +14,19 @@ pub(super) struct Window<'a> {
     block: usize,
     /// The rank of the block's first key.
     pub(super) start: usize,
-    pub(super) run: DecodedBlock,
+    pub(super) decoded: DecodedBlock,
 }
 
 impl<'a> Window<'a> {
     pub(super) fn new(layer: &'a Layer) -> Self {
-        Window { layer, chunk: 0, block: 0, start: 0, run: DecodedBlock::default() }
+        Window { layer, chunk: 0, block: 0, start: 0, decoded: DecodedBlock::default() }
     }
 
     /// Returns the position of a rank's key in the decoded block.
     #[inline(always)]
-    pub(super) fn place(&mut self, rank: usize) -> Option<usize> {
+    pub(super) fn position(&mut self, rank: usize) -> Option<usize> {
         match rank.checked_sub(self.start) {
-            Some(i) if i < self.run.len() => Some(i),
+            Some(i) if i < self.decoded.len() => Some(i),
             _ => self.load(rank),
         }
     }
@@ -34,16 +34,16 @@ impl<'a> Window<'a> {
     /// Returns the key of a rank and its value.
     #[inline(always)]
     pub(super) fn get(&mut self, rank: usize) -> Option<(&[u8], u64)> {
-        let i = self.place(rank)?;
+        let i = self.position(rank)?;
         let chunk = self.layer.chunks.get(self.chunk)?;
-        Some((self.run.key(i)?, chunk.value(rank.checked_sub(chunk.start)?)?))
+        Some((self.decoded.key(i)?, chunk.value(rank.checked_sub(chunk.start)?)?))
     }
 
     pub(super) fn load(&mut self, rank: usize) -> Option<usize> {
         let inside = |chunk: usize| {
             self.layer.chunks.get(chunk).is_some_and(|c| c.start <= rank && rank - c.start < c.len)
         };
-        let loaded = self.run.len() > 0;
+        let loaded = self.decoded.len() > 0;
         let at = if inside(self.chunk) { self.chunk } else { self.layer.chunk_at(rank)? };
         let chunk = self.layer.chunks.get(at)?;
         let keys = self.layer.codec.keys_per_block();
@@ -51,13 +51,13 @@ impl<'a> Window<'a> {
         let follows = loaded && at == self.chunk && block == self.block + 1;
         (self.chunk, self.block, self.start) = (at, block, chunk.start + block * keys);
         if chunk
-            .read(self.layer.codec, &self.layer.decoder, block, follows, &mut self.run)
+            .read(self.layer.codec, &self.layer.decoder, block, follows, &mut self.decoded)
             .is_none()
         {
-            self.run.clear(&[]);
+            self.decoded.clear(&[]);
             return None;
         }
         let i = rank - self.start;
-        (i < self.run.len()).then_some(i)
+        (i < self.decoded.len()).then_some(i)
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   0   the least lcp; 255: the block is wide
-//!   1   the least number of codes, or 63 if that is less; + 64: lcps are short; + 128: numbers of codes are short
-//!   2   of each key its lcp, less the least: 16 nibbles, the low one of a byte first; short: 16 times 2 bits
-//!       of each key its number of codes, less the least: the same
-//!       the lcps whose nibble is 15 (short: whose bits are 3), a byte each; then such numbers of codes
-//!       the codes of each key behind its lcp
+//!   1   the least number of codes, at most 63; + 64: lcps are short; + 128: numbers are short
+//!   2   lcp of each key minus the least: 16 nibbles, the low one of a byte first;
+//!           short: 16 times 2 bits
+//!       number of codes of each key minus the least: the same
+//!       lcps whose nibble is 15 (short: whose bits are 3), a byte each; then such numbers of codes
+//!       codes of the suffix of each key
 //!
-//!   wide: 255, lcp[n], number of codes[n], u32 each, and the codes
+//!   wide: 255, lcp[n], number of codes[n], u32 each, then the codes
 //! ```
 
 #![forbid(unsafe_code)]
@@ -27,7 +28,7 @@ const SHORT_LCPS: u8 = 64;
 const SHORT_LENS: u8 = 128;
 const MAX_LEN_BASE: usize = 63;
 
-/// Appends a block of keys, of which each has its lcp and the bytes behind it.
+/// Appends a block of keys, each given as its lcp and its suffix.
 pub(super) fn write<'a>(
     keys: impl Iterator<Item = (usize, &'a [u8])>,
     encoder: &Encoder,
@@ -65,12 +66,12 @@ pub(super) fn write<'a>(
     out.extend_from_slice(codes);
 }
 
-/// The field of what does not fit one.
+/// Returns the field that marks a length too large for a field.
 fn escape(short: bool) -> usize {
     if short { 3 } else { 15 }
 }
 
-/// Whether lengths take fewer bytes with two bits each, and more escapes.
+/// Returns whether lengths take fewer bytes with two bits each and more escapes.
 fn is_short(lengths: &[usize], base: usize) -> bool {
     let escapes = |short: bool| lengths.iter().filter(|&&x| x - base >= escape(short)).count();
     KEYS_PER_BLOCK / 4 + escapes(true) < KEYS_PER_BLOCK / 2 + escapes(false)
@@ -89,14 +90,14 @@ fn write_escapes(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>)
     out.extend(lengths.iter().filter(|&&x| x - base >= escape(short)).map(|&x| x as u8));
 }
 
-/// The lengths of a narrow block: lcps, then numbers of codes.
+/// The lengths of a block that is not wide: lcps, then numbers of codes.
 struct Lengths {
     all: [[u8; KEYS_PER_BLOCK]; 2],
-    /// Where the codes begin.
+    /// Offset of the codes.
     codes: usize,
 }
 
-/// Sixteen nibbles as bytes, eight in each word.
+/// Spreads sixteen nibbles to bytes, eight in each word.
 #[inline(always)]
 fn spread(nibbles: u64) -> [u64; 2] {
     [nibbles & 0xFFFF_FFFF, nibbles >> 32].map(|half| {
@@ -109,7 +110,8 @@ fn spread(nibbles: u64) -> [u64; 2] {
 /// The lowest bit of each nibble.
 const NIBBLE_LOW_BITS: u64 = 0x1111_1111_1111_1111;
 
-/// Reads fields at `at`: nibbles, zeros for escapes; the lowest bit of each nibble that is an escape; and where the fields end.
+/// Reads the fields at `at`. Returns them as nibbles, with zeros for escapes; the lowest bit of
+/// each nibble that is an escape; and the offset after the fields.
 #[inline(always)]
 fn fields(block: &[u8], at: usize, short: bool) -> Option<(u64, u64, usize)> {
     if short {
@@ -127,7 +129,8 @@ fn fields(block: &[u8], at: usize, short: bool) -> Option<(u64, u64, usize)> {
     Some((x & !(escapes * 15), escapes, at + KEYS_PER_BLOCK / 2))
 }
 
-/// Each of the nibbles and a base, as bytes, and in place of escapes what stands at `at`; and where that ends.
+/// Returns base + nibble of each key as bytes, with the bytes at `at` in place of escapes; and the
+/// offset after these.
 #[inline(always)]
 fn lengths(
     block: &[u8],
@@ -170,22 +173,24 @@ impl Lengths {
         self.all[1][i & (KEYS_PER_BLOCK - 1)].into()
     }
 
-    /// The keys whose lcp is at most `m`.
+    /// Returns the keys whose lcp is at most `m`, as a bit mask.
     #[inline(always)]
     fn at_most(&self, m: usize) -> u32 {
         checked_candidates(self.all.as_flattened(), 0, KEYS_PER_BLOCK, m.min(255) as u8, 0)
             .unwrap_or(0) as u32
     }
 
-    /// Codes of the keys before `i`.
+    /// Returns the number of codes of the keys before `i`.
     #[inline(always)]
     fn before(&self, i: usize) -> usize {
         checked_sum(self.all.as_flattened(), KEYS_PER_BLOCK, i).unwrap_or(0)
     }
 }
 
-/// Finds `key` among the block's `n` keys: `Ok` with its place, or `Err` with that of the first greater one. `m` is how many bytes it shares
-/// with the separator before the block.
+/// Finds `key` among the `n` keys of the block: `Ok` with its position, or `Err` with that of the
+/// first greater key.
+///
+/// `m` is the number of bytes that `key` shares with the separator before the block.
 #[inline(always)]
 pub(super) fn search<C: Coder>(
     block: &[u8],
@@ -198,7 +203,7 @@ pub(super) fn search<C: Coder>(
         return search_wide(block, n, coder, key, m);
     }
     let lengths = Lengths::read(block)?;
-    // The first key begins with the separator's bytes but the last, and has that one behind its lcp.
+    // The first key begins with the separator less its last byte. That byte follows its lcp.
     let mut m = m.min(lengths.lcp(0));
     let mut left = !(u32::MAX << n);
     loop {
@@ -254,7 +259,7 @@ fn search_wide<C: Coder>(
     Some(Err(n))
 }
 
-/// The lcp of the first key: how many bytes have to be known to read the block.
+/// Returns the lcp of the first key: the number of bytes that must be known to decode the block.
 #[inline(always)]
 pub(super) fn first_lcp(block: &[u8]) -> Option<usize> {
     match *block.first()? {
@@ -263,7 +268,7 @@ pub(super) fn first_lcp(block: &[u8]) -> Option<usize> {
     }
 }
 
-/// Bytes of the block's `n` keys that are not codes.
+/// Returns the bytes of the block that are not codes.
 pub(super) fn header(block: &[u8], n: usize) -> Option<usize> {
     match *block.first()? {
         WIDE_BLOCK => Some(1 + 8 * n),
@@ -271,13 +276,14 @@ pub(super) fn header(block: &[u8], n: usize) -> Option<usize> {
     }
 }
 
-/// Reads the block's `n` keys into `run`, of which `prefix` holds what the first one's lcp leaves out.
+/// Decodes the block's `n` keys into `decoded`, which knows the bytes that the first key's lcp
+/// leaves out.
 #[inline(always)]
 pub(super) fn read<C: Coder>(
     block: &[u8],
     n: usize,
     coder: C,
-    run: &mut DecodedBlock,
+    decoded: &mut DecodedBlock,
 ) -> Option<()> {
     if *block.first()? == WIDE_BLOCK {
         let mut at = 1 + 8 * n;
@@ -287,7 +293,7 @@ pub(super) fn read<C: Coder>(
                 .get(at..)?
                 .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::CODE_BYTES)?)?;
             at += code.len();
-            run.push(lcp, code.len() / C::CODE_BYTES * C::MAX_BYTES_PER_CODE, |out| {
+            decoded.push(lcp, code.len() / C::CODE_BYTES * C::MAX_BYTES_PER_CODE, |out| {
                 coder.decode(code, out)
             })?;
         }
@@ -296,9 +302,9 @@ pub(super) fn read<C: Coder>(
     let lengths = Lengths::read(block)?;
     let mut rest = block.get(lengths.codes..)?;
     for i in 0..n {
-        let (code, behind) = rest.split_at_checked(lengths.len(i) * C::CODE_BYTES)?;
-        rest = behind;
-        run.push(lengths.lcp(i), lengths.len(i) * C::MAX_BYTES_PER_CODE, |out| {
+        let (code, after) = rest.split_at_checked(lengths.len(i) * C::CODE_BYTES)?;
+        rest = after;
+        decoded.push(lengths.lcp(i), lengths.len(i) * C::MAX_BYTES_PER_CODE, |out| {
             coder.decode(code, out)
         })?;
     }

@@ -9,7 +9,7 @@ use crate::frozen::decoded_block::DecodedBlock;
 use crate::frozen::front_coded::FrontCoded;
 use crate::frozen::symbols::{Coder, Encoder};
 
-/// Encodes a chunk's keys.
+/// Encodes the keys of a chunk.
 pub(crate) fn encode(pending: &FrontCoded, encoder: &Encoder) -> (Vec<u8>, IndexTree) {
     let mut out = Vec::with_capacity(pending.suffix_bytes() + 4 * pending.len());
     let mut tree = IndexTreeBuilder::new(0);
@@ -34,7 +34,7 @@ pub(crate) fn encode(pending: &FrontCoded, encoder: &Encoder) -> (Vec<u8>, Index
     (out, tree)
 }
 
-/// A chunk's keys, to read.
+/// The keys of a chunk.
 #[derive(Clone, Copy)]
 pub(crate) struct PackedChunk<'a> {
     pub(crate) data: &'a [u8],
@@ -47,20 +47,21 @@ impl PackedChunk<'_> {
         self.len.div_ceil(KEYS_PER_BLOCK)
     }
 
-    /// Keys of a block.
+    /// Returns the number of keys of a block.
     #[inline(always)]
     fn keys(&self, block: usize) -> usize {
         self.len.saturating_sub(block * KEYS_PER_BLOCK).min(KEYS_PER_BLOCK)
     }
 
-    /// Finds a key: `Ok` with its place, or `Err` with that of the first greater one.
+    /// Finds a key: `Ok` with its position, or `Err` with that of the first greater key.
     #[inline(always)]
     pub(crate) fn search<C: Coder>(&self, coder: C, key: &[u8]) -> Option<Result<usize, usize>> {
         let (child, m) = self.descend(key)?;
         self.search_block(coder, key, &child, m)
     }
 
-    /// The first half of [`search`](Self::search): the block where the key belongs, and how many bytes it shares with the separator before that.
+    /// First half of [`search`](Self::search): returns the block in which the key belongs, and the
+    /// number of bytes that it shares with the separator before that.
     #[inline(always)]
     pub(crate) fn descend(&self, key: &[u8]) -> Option<(Child, usize)> {
         let (child, m) = self.tree.search(self.data, key)?;
@@ -68,7 +69,7 @@ impl PackedChunk<'_> {
         Some((child, m))
     }
 
-    /// The second half of [`search`](Self::search): in the block that the tree leads to.
+    /// Second half of [`search`](Self::search): searches the block.
     #[inline(always)]
     pub(crate) fn search_block<C: Coder>(
         &self,
@@ -85,7 +86,7 @@ impl PackedChunk<'_> {
         }
     }
 
-    /// Bytes of all blocks that are not codes.
+    /// Returns the bytes of all blocks that are not codes.
     pub(crate) fn headers(&self) -> usize {
         let header = |block: usize| {
             let offset = self.tree.child(self.data, block)?;
@@ -94,28 +95,28 @@ impl PackedChunk<'_> {
         (0..self.blocks()).filter_map(header).sum()
     }
 
-    /// Reads the keys of a block into `run`. If `follows`, the run holds the block before.
+    /// Decodes a block into `decoded`. If `follows`, `decoded` holds the block before.
     pub(crate) fn read<C: Coder>(
         &self,
         coder: C,
         block: usize,
         follows: bool,
-        run: &mut DecodedBlock,
+        decoded: &mut DecodedBlock,
     ) -> Option<()> {
         let keys = if block < self.blocks() { self.tree.child(self.data, block) } else { None };
         let Some(data) = keys.and_then(|offset| self.data.get(offset..)) else {
-            run.clear(&[]);
+            decoded.clear(&[]);
             return None;
         };
         if follows && block > 0 {
-            run.clear_to_last();
+            decoded.clear_to_last();
         } else {
             let mut before = Vec::new();
             if block > 0 {
                 self.tree.separator(self.data, block, block::first_lcp(data)?, &mut before)?;
             }
-            run.clear(&before);
+            decoded.clear(&before);
         }
-        block::read(data, self.keys(block), coder, run)
+        block::read(data, self.keys(block), coder, decoded)
     }
 }

@@ -1,14 +1,16 @@
 //! Index nodes.
 //!
 //! ```text
-//!   0  flags (1: wide)   1  separators n   2  two zeros   4  where child 0 begins, u32   8  length of the prefix, u32
-//!  12  ends[0..=n]                 where separator i begins behind the prefix, and i − 1 ends, u16; wide: u32
-//!      starts[0..=n]               where child i begins, counted from child 0, u16; wide: u32
-//!      prefix                      what all separators begin with
-//!      the separators behind it
+//!   0  flags (1: wide)   1  separators n   2  two zeros   4  offset of child 0, u32
+//!   8  length of the prefix, u32
+//!  12  ends[0..=n]      start of separator i and end of separator i − 1, after the prefix;
+//!                       u16, wide: u32
+//!      starts[0..=n]    offset of child i, relative to child 0; u16, wide: u32
+//!      prefix           common prefix of all separators
+//!      the separators without the prefix
 //! ```
 //!
-//! Behind the last node there are [`NODE_PADDING_BYTES`] zeros.
+//! [`NODE_PADDING_BYTES`] zeros follow the last node.
 
 #![forbid(unsafe_code)]
 
@@ -16,11 +18,11 @@ use super::prefetch::prefetch_node;
 use crate::io::bytes::{u32_at, u64_at};
 use crate::tree::common_prefix;
 
-/// Children of a node, at most.
+/// Most children of a node.
 pub(crate) const NODE_FANOUT: usize = 64;
 const WIDE_NODE: u8 = 1;
 const NODE_HEADER_BYTES: usize = 12;
-/// Bytes behind a separator that can be read.
+/// Bytes after a separator that can be read.
 pub(crate) const NODE_PADDING_BYTES: usize = 8;
 
 /// A node in its chunk, with words of `W` bytes.
@@ -30,7 +32,7 @@ struct IndexNode<'a, const W: usize> {
     ends: &'a [[u8; W]],
     starts: &'a [[u8; W]],
     prefix: &'a [u8],
-    /// The separators behind the prefix, and what follows the node.
+    /// The separators without the prefix, and what follows the node.
     rest: &'a [u8],
 }
 
@@ -48,7 +50,7 @@ macro_rules! with_node {
     }};
 }
 
-/// Where a search went on to: which child of its level, and where it begins.
+/// A child that a search has reached: its number in its level, and its offset.
 pub(crate) struct Child {
     pub(crate) index: usize,
     pub(crate) offset: usize,
@@ -75,23 +77,25 @@ impl<'a, const W: usize> IndexNode<'a, W> {
         word.iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte))
     }
 
-    /// Where a child begins.
+    /// Returns the offset of a child.
     #[inline(always)]
     fn child(&self, index: usize) -> Option<usize> {
         (self.base as usize).checked_add(Self::word(self.starts.get(index)?))
     }
 
-    /// Where a separator is in the rest.
+    /// Returns the bounds of a separator in `rest`.
     #[inline(always)]
     fn bounds(&self, i: usize) -> Option<(usize, usize)> {
         let [start, end] = self.ends.get(i..)?.first_chunk()?;
         Some((Self::word(start), Self::word(end)))
     }
 
-    /// The child for `key`, and how many bytes this shares with the last separator that is not greater: `m`, if that is none of this node's.
+    /// Returns the child for `key`, and the number of bytes that the key shares with the last
+    /// separator that is not greater. That is `m` if none of this node's separators is.
     ///
-    /// Of the two separators between which the search goes on, `left` and `right` are what they share with the key; all between them share the less of
-    /// both.
+    /// `left` and `right` are the numbers of bytes that the key shares with the two separators
+    /// between which the search continues. All separators between them share at least the smaller
+    /// number.
     #[inline(always)]
     fn search(&self, key: &[u8], m: usize) -> Option<(usize, usize)> {
         let shared = common_prefix(self.prefix, key);
@@ -116,7 +120,8 @@ impl<'a, const W: usize> IndexNode<'a, W> {
     }
 }
 
-/// How many bytes `text[start..end]` and `key` share, `known` at least, and whether the first is not greater.
+/// Returns how many bytes `text[start..end]` and `key` share, of which `known` are known, and
+/// whether the former is not greater.
 #[inline(always)]
 fn compare(
     text: &[u8],
@@ -125,7 +130,7 @@ fn compare(
     key: &[u8],
     known: usize,
 ) -> Option<(usize, bool)> {
-    // Mostly they differ within a word.
+    // Most differ within a word.
     if let (Some(a), Some(b)) = (u64_at(text, start + known), u64_at(key, known)) {
         let shared = known + (a ^ b).trailing_zeros() as usize / 8;
         if shared >= end.saturating_sub(start) {
@@ -140,16 +145,17 @@ fn compare(
     Some((shared, separator.get(shared) <= key.get(shared)))
 }
 
-/// A tree of nodes.
+/// A tree of index nodes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IndexTree {
     pub(crate) root: u32,
-    /// Levels of nodes; 0 where there is one child in all, which begins at `root`.
+    /// Levels of nodes; 0 if there is only one child, which begins at `root`.
     pub(crate) height: u8,
 }
 
 impl IndexTree {
-    /// The child for `key`, and how many bytes this shares with the separator before it.
+    /// Returns the child for `key`, and the number of bytes that the key shares with the separator
+    /// before it.
     #[inline(always)]
     pub(crate) fn search(self, data: &[u8], key: &[u8]) -> Option<(Child, usize)> {
         let (mut child, mut m) = (Child { index: 0, offset: self.root as usize }, 0);
@@ -160,7 +166,7 @@ impl IndexTree {
         Some((child, m))
     }
 
-    /// Goes from a node to the child for `key`.
+    /// Moves from a node to the child for `key`.
     #[inline(always)]
     pub(crate) fn step(data: &[u8], at: &mut Child, key: &[u8], m: &mut usize) -> Option<()> {
         with_node!(data, at.offset, node => {
@@ -171,16 +177,18 @@ impl IndexTree {
         Some(())
     }
 
-    /// Where the node of a level, counted from below, is on the way to child `index`.
+    /// Returns the offset of the node on the way to child `index`, in a level counted from the
+    /// lowest.
     fn node(self, data: &[u8], level: u32, index: usize) -> Option<usize> {
         let mut offset = self.root as usize;
         for above in (level..u32::from(self.height)).skip(1).rev() {
-            offset = with_node!(data, offset, node => node.child(index / NODE_FANOUT.pow(above) % NODE_FANOUT)?);
+            let child = index / NODE_FANOUT.pow(above) % NODE_FANOUT;
+            offset = with_node!(data, offset, node => node.child(child)?);
         }
         Some(offset)
     }
 
-    /// Where child `index` begins.
+    /// Returns the offset of child `index`.
     pub(crate) fn child(self, data: &[u8], index: usize) -> Option<usize> {
         if self.height == 0 {
             return Some(self.root as usize);
@@ -188,7 +196,8 @@ impl IndexTree {
         with_node!(data, self.node(data, 0, index)?, node => node.child(index % NODE_FANOUT))
     }
 
-    /// The first `len` bytes of the separator before child `index`, into `out`. It is in the lowest node where something is before the child.
+    /// Writes the first `len` bytes of the separator before child `index` to `out`. It is in the
+    /// lowest node in which the child is not the first.
     pub(crate) fn separator(
         self,
         data: &[u8],
@@ -212,16 +221,16 @@ impl IndexTree {
     }
 }
 
-/// Separators and where the children behind them begin, in order.
+/// Builds a tree from separators and the offsets of the children after them, in order.
 pub(crate) struct IndexTreeBuilder {
-    /// Of each child but the first.
+    /// The separator before each child but the first.
     separators: Vec<u8>,
     ends: Vec<usize>,
     starts: Vec<u32>,
 }
 
 impl IndexTreeBuilder {
-    /// With the first child, which no separator is before.
+    /// Starts with the first child, which has no separator.
     pub(crate) fn new(start: u32) -> Self {
         IndexTreeBuilder { separators: Vec::new(), ends: vec![0], starts: vec![start] }
     }
@@ -253,7 +262,7 @@ impl IndexTreeBuilder {
                 }
                 level.write(first..level.starts.len().min(first + NODE_FANOUT), out);
             }
-            level = above.expect("there is a child");
+            level = above.expect("a level has a node");
             height += 1;
         }
         IndexTree { root: level.starts[0], height }

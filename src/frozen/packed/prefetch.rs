@@ -6,11 +6,11 @@ use crate::tree::prefetch;
 
 /// Bytes of a cache line.
 const CACHE_LINE_BYTES: usize = 64;
-/// Cache lines of a node and of a block that are asked for together: most of them.
+/// Cache lines of a node and of a block that are prefetched together: most of them.
 const PREFETCHED_NODE_LINES: usize = 10;
 const PREFETCHED_BLOCK_LINES: usize = 5;
 
-/// Asks for a node, so that its cache lines come together and not one after the other as the search needs them.
+/// Prefetches a node, so that its cache lines arrive together instead of one after the other.
 #[inline(always)]
 pub(crate) fn prefetch_node(data: &[u8], at: usize) {
     for line in 0..PREFETCHED_NODE_LINES {
@@ -18,7 +18,7 @@ pub(crate) fn prefetch_node(data: &[u8], at: usize) {
     }
 }
 
-/// Asks for a block.
+/// Prefetches a block.
 #[inline(always)]
 pub(crate) fn prefetch_block(data: &[u8], at: usize) {
     for line in 0..PREFETCHED_BLOCK_LINES {
@@ -26,7 +26,7 @@ pub(crate) fn prefetch_block(data: &[u8], at: usize) {
     }
 }
 
-/// Asks for the values of a block, of which this is the first.
+/// Prefetches the values of a block, of which `first` is the first byte.
 #[inline(always)]
 pub(crate) fn prefetch_values(first: &u8) {
     for line in 0..3 {

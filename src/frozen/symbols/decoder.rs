@@ -6,7 +6,7 @@ use super::decode::{ESCAPE, Fsst, OnPair};
 use super::table::{MAX_SYMBOL_BYTES, Symbol};
 use std::fmt;
 
-/// The kinds of tables, with the numbers that stand in files.
+/// The kinds of tables, with their numbers in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SymbolKind {
     Plain = 0,
@@ -21,7 +21,7 @@ pub(crate) enum Decoder {
     OnPair(OnPair),
 }
 
-/// Runs code for whichever kind of table there is, as the generic `Coder` it names.
+/// Runs code for any kind of table, which it names as a generic `Coder`.
 macro_rules! with_coder {
     ($decoder:expr, $coder:ident => $body:expr) => {
         match $decoder {
@@ -57,7 +57,7 @@ impl Decoder {
         }
     }
 
-    /// Reads a table of so many symbols.
+    /// Reads a table of `symbols` symbols.
     pub(crate) fn read(kind: SymbolKind, table: &[u8], symbols: usize) -> Option<Self> {
         if kind == SymbolKind::Plain {
             return (symbols == 0 && table.is_empty()).then_some(Decoder::Plain);
@@ -93,13 +93,13 @@ impl Decoder {
         }
     }
 
-    /// How many symbols there are, and the table as [`read`](Self::read) reads it.
+    /// Returns the number of symbols, and the table in the form that [`read`](Self::read) reads.
     pub(crate) fn table(&self) -> (usize, Vec<u8>) {
         let symbols = self.symbols();
         (symbols.len(), write_table(&symbols))
     }
 
-    /// Bytes on the heap.
+    /// Returns the bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Decoder::Plain => 0,

@@ -7,14 +7,15 @@ use super::decoder::{Decoder, SymbolKind};
 use super::table::{MAX_SYMBOL_BYTES, Matcher, Symbol};
 use super::train::{Limits, Sample, train};
 
-/// A trained table, to encode with.
+/// A trained table to encode with.
 pub(crate) struct Encoder {
     kind: SymbolKind,
     matcher: Matcher,
 }
 
 impl Encoder {
-    /// Finds the symbols of a sample, for `bytes` to encode: a table must not outweigh what it saves.
+    /// Trains a table on a sample, for `bytes` bytes to encode: a table must not be larger than
+    /// what it saves.
     pub(crate) fn train(kind: SymbolKind, sample: &Sample, bytes: usize) -> Self {
         let matcher = match kind {
             SymbolKind::Plain => Matcher::new(Vec::new()),
@@ -36,7 +37,8 @@ impl Encoder {
         Encoder { kind, matcher }
     }
 
-    /// The table that a decoder has, if it is as [`train`](Self::train) makes them: not too large, in order, and with a code for every string.
+    /// Returns the table of a decoder if it is like those of [`train`](Self::train): not too large,
+    /// in order, and with a code for every string.
     pub(crate) fn of(decoder: &Decoder) -> Option<Self> {
         let (kind, symbols) = (decoder.kind(), decoder.symbols());
         let whole = kind != SymbolKind::OnPair
@@ -48,12 +50,12 @@ impl Encoder {
         (matcher.symbols() == symbols).then_some(Encoder { kind, matcher })
     }
 
-    /// Bytes of a code.
+    /// Returns the bytes of a code.
     pub(crate) fn code_bytes(&self) -> usize {
         if self.kind == SymbolKind::OnPair { 2 } else { 1 }
     }
 
-    /// Bytes of memory that decoding takes, about.
+    /// Returns the approximate bytes of memory that the decoder takes.
     pub(crate) fn heap_bytes(&self) -> usize {
         match self.kind {
             SymbolKind::Plain => 0,
@@ -62,7 +64,7 @@ impl Encoder {
         }
     }
 
-    /// The table, to decode with.
+    /// Returns the table to decode with.
     pub(crate) fn decoder(&self) -> Decoder {
         let symbols = self.matcher.symbols();
         match self.kind {

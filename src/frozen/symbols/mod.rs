@@ -1,16 +1,18 @@
-//! Symbols: short strings that a layer's keys are made of, each written as one code.
+//! Symbols: short strings that keys consist of, each written as one code.
 //!
 //! | kind | code | symbols |
 //! |---|---|---|
 //! | none | the byte itself | |
-//! | FSST | 1 byte; 255 stands before a byte that no symbol covers | up to 255, of 1 to 8 bytes |
-//! | OnPair | 2 bytes, little-endian | up to 65,536, of 1 to 15 bytes, every single byte among them |
+//! | FSST | 1 byte; 255 precedes a byte without a symbol | up to 255, of 1 to 8 bytes |
+//! | OnPair | 2 bytes, little-endian | up to 65,536, of 1 to 15 bytes, among them every single byte
+//! |
 //!
-//! A string is coded from its beginning, by the longest symbol each time. Nothing rests on that: every sequence of codes stands for
-//! one string. A table is written as the lengths of its symbols, a byte each, and then their bytes.
+//! A string is encoded from its beginning, always with the longest symbol. Decoding does not depend
+//! on that: every sequence of codes stands for one string. A table is written as the lengths of its
+//! symbols, a byte each, followed by their bytes.
 //!
-//! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020; Gargiulo, Venturini: "OnPair: short strings
-//! compression for fast random access", 2025.
+//! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020; Gargiulo,
+//! Venturini: "OnPair: short strings compression for fast random access", 2025.
 
 #![forbid(unsafe_code)]
 
@@ -44,7 +46,7 @@ mod tests {
         assert_eq!(coder.compare(&code, string), (string.len(), Ordering::Equal));
     }
 
-    /// A file may have a symbol for every code, which is one more than can be matched.
+    /// A file may have a symbol for every code, which is one more than an encoder can match.
     #[test]
     fn the_largest_tables_decode_but_do_not_encode() {
         let bytes = || 0..=u8::MAX;
@@ -71,7 +73,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_comes_back_and_compares(
-            strings in proptest::collection::vec(proptest::collection::vec(prop_oneof![0u8..3, any::<u8>()], 0..30), 2..30),
+            strings in proptest::collection::vec(
+                proptest::collection::vec(prop_oneof![0u8..3, any::<u8>()], 0..30),
+                2..30,
+            ),
             repeat in 1usize..4,
         ) {
             let mut sample = Sample::default();
@@ -84,18 +89,20 @@ mod tests {
                 let decoder = Decoder::read(kind, &table, symbols).unwrap();
                 assert_eq!(decoder.kind(), kind);
                 for pair in strings.windows(2) {
-                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0], &pair[1]));
-                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0].repeat(repeat), &pair[0]));
-                    let cut = pair[0].len() / 2;
-                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0], &pair[0][..cut]));
-                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0][..cut], &pair[0]));
+                    let (string, half) = (&pair[0][..], &pair[0][..pair[0].len() / 2]);
+                    with_coder!(&decoder, coder => {
+                        check(coder, &encoder, string, &pair[1]);
+                        check(coder, &encoder, &string.repeat(repeat), string);
+                        check(coder, &encoder, string, half);
+                        check(coder, &encoder, half, string);
+                    });
                 }
             }
         }
     }
 
     #[test]
-    fn zero_bytes_behind_the_end_are_not_the_key() {
+    fn zero_bytes_after_the_end_are_not_part_of_the_key() {
         let mut sample = Sample::default();
         for _ in 0..10 {
             sample.push(b"a\0\0\0b");

@@ -1,20 +1,21 @@
-//! A table of symbols in the order of their bytes, and the longest of them that a string begins with.
+//! Symbols in the order of their bytes, and a matcher for the longest symbol at the beginning of a
+//! string.
 
 #![forbid(unsafe_code)]
 
 use std::hint::select_unpredictable;
 use std::ops::Range;
 
-/// The longest symbol, in bytes.
+/// Length of the longest symbol.
 pub(crate) const MAX_SYMBOL_BYTES: usize = 15;
 
-/// Up to `MAX_SYMBOL_BYTES` bytes as one word: the bytes from the most significant on, then zeros, then the length. The order of the words is
-/// the order of the strings.
+/// Up to `MAX_SYMBOL_BYTES` bytes as one word: the bytes, most significant first, then zeros, then
+/// the length. The order of the words is the order of the strings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Symbol(u128);
 
 impl Symbol {
-    /// The first bytes of `bytes`, as many as fit.
+    /// Creates a symbol from the first bytes of `bytes`, as many as fit.
     #[inline(always)]
     pub(super) fn of(bytes: &[u8]) -> Self {
         if let Some(first) = bytes.first_chunk::<16>() {
@@ -32,13 +33,13 @@ impl Symbol {
         self.0 as usize & 0xF
     }
 
-    /// The bytes, zeros, and in the last byte the length.
+    /// Returns the bytes, zeros, and in the last byte the length.
     #[inline(always)]
     pub(super) fn bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
 
-    /// The last bytes of a string, `len` of them, which fit.
+    /// Creates a symbol from the last `len` bytes of a string, which must fit.
     #[inline(always)]
     fn of_end(string: &[u8], len: usize) -> Self {
         match string.last_chunk::<16>() {
@@ -49,7 +50,7 @@ impl Symbol {
         }
     }
 
-    /// What is left without the first `len` bytes.
+    /// Returns the rest after the first `len` bytes.
     #[inline(always)]
     fn without(self, len: usize) -> Self {
         Symbol((self.0 & !0xFF) << (8 * len) | (self.len() - len) as u128)
@@ -60,7 +61,7 @@ impl Symbol {
         (self.0 >> 120) as u8
     }
 
-    /// Both, one after the other, or the first `most` bytes of that.
+    /// Returns the first `most` bytes of both symbols together.
     pub(super) fn join(self, other: Self, most: usize) -> Self {
         let (a, b) = (self.len(), other.len());
         let mut joined = [0; 2 * MAX_SYMBOL_BYTES];
@@ -69,43 +70,44 @@ impl Symbol {
         Symbol::of(&joined[..(a + b).min(most)])
     }
 
-    /// The first byte alone.
+    /// Returns the first byte as a symbol.
     pub(super) fn head(self) -> Self {
         Symbol::of(&self.bytes()[..1])
     }
 
-    /// Bytes that both begin with, up to the length of this one.
+    /// Returns the number of bytes that both share, up to the length of this one.
     #[inline(always)]
     fn shared(self, other: Self) -> usize {
         (((self.0 ^ other.0) & !0xFF).leading_zeros() as usize / 8).min(self.len())
     }
 }
 
-/// Symbols in order, made for finding the longest that a string begins with.
+/// Symbols in order, and tables to find the longest one with which a string begins.
 ///
-/// Every symbol between the longest match and the string itself, in order, begins with the match. So the match is the greatest
-/// symbol that is not greater than the string, or a prefix of that one.
+/// Every symbol between the longest match and the string, in order, begins with the match. So the
+/// match is the greatest symbol that is not greater than the string, or a prefix of it.
 pub(super) struct Matcher {
-    /// The empty string, which everything begins with, and the symbols.
+    /// The empty string, with which every string begins, and the symbols.
     entries: Vec<Symbol>,
-    /// Of each entry, the longest other one that it begins with, and its own length.
+    /// For each entry, the longest other entry with which it begins, and its own length.
     parents: Vec<(u16, u16)>,
-    /// For each two bytes, how many symbols are less, and where in `thirds` the same is for each third byte, or `NO_THIRD_BYTES`.
+    /// For each two bytes, the number of smaller symbols, and the index in `thirds` of the same
+    /// numbers for each third byte, or `NO_THIRD_BYTES`.
     starts: Vec<(u16, u16)>,
     thirds: Vec<[u16; 257]>,
-    /// For each byte, the entry that is this alone, or the empty string.
+    /// For each byte, the entry that consists of it alone, or the empty string.
     singles: [u16; 256],
 }
 
 const NO_THIRD_BYTES: u16 = u16::MAX;
-/// Symbols that begin with the same two bytes, from which the third byte tells them apart.
+/// Symbols with the same first two bytes from which the third byte is looked up, too.
 const MIN_SYMBOLS_FOR_THIRD_BYTE: usize = 8;
 
 impl Matcher {
-    /// The most symbols: with the empty string they have numbers of 16 bits.
+    /// Most symbols: with the empty string their numbers fit 16 bits.
     pub(super) const MAX_SYMBOLS: usize = u16::MAX as usize;
 
-    /// Of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols.
+    /// Creates a matcher of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols.
     pub(super) fn new(symbols: Vec<Symbol>) -> Self {
         let mut entries = symbols;
         entries.push(Symbol::of(&[]));
@@ -155,13 +157,14 @@ impl Matcher {
         &self.entries[1..]
     }
 
-    /// The longest symbol that a string begins with, and its length: 0 where there is none. Of the string, this is the beginning.
+    /// Returns the number and the length of the longest symbol with which a string begins, length 0
+    /// if there is none. `query` is the beginning of the string.
     #[inline(always)]
     fn longest(&self, query: Symbol) -> (usize, usize) {
         let bucket = (query.0 >> 112) as usize;
         let (start, third) = self.starts[bucket];
         if third == NO_THIRD_BYTES {
-            // Of those that the string begins with, the longest is the last. Zeros behind a short string are not its own.
+            // The last match is the longest. Zeros after a short string do not belong to it.
             let end = self.starts[bucket + 1].0;
             for at in (start..end).rev().map(|at| usize::from(at) + 1) {
                 let entry = self.entries[at];
@@ -175,7 +178,7 @@ impl Matcher {
         let byte = (query.0 >> 104) as u8 as usize;
         let third = &self.thirds[usize::from(third)];
         let (start, end) = (third[byte], third[byte + 1]);
-        // The entry before them is less than all that begin so.
+        // The entry before them is less than all that begin with these three bytes.
         let (mut at, mut count) = (usize::from(start), usize::from(end - start) + 1);
         while count > 1 {
             let half = count / 2;
@@ -192,7 +195,8 @@ impl Matcher {
         }
     }
 
-    /// Cuts a string into symbols, the longest each time. Of each its number and its length, which is 0 for a byte that no symbol begins with.
+    /// Cuts a string into symbols, always the longest one. Passes number, length and first byte of
+    /// each to `found`. The length is 0 for a byte with which no symbol begins.
     #[inline(always)]
     pub(super) fn parse(&self, string: &[u8], mut found: impl FnMut(usize, usize, u8)) {
         let mut rest = string;
@@ -215,7 +219,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Few, so that strings begin alike; the least and the greatest among them.
+    /// Few values, so that strings share beginnings; the least and the greatest are among them.
     fn byte() -> impl Strategy<Value = u8> {
         prop_oneof![0u8..3, Just(u8::MAX)]
     }
@@ -223,7 +227,10 @@ mod tests {
     proptest! {
         #[test]
         fn the_longest_match_is_found(
-            symbols in proptest::collection::vec(proptest::collection::vec(byte(), 1..=MAX_SYMBOL_BYTES), 0..60),
+            symbols in proptest::collection::vec(
+                proptest::collection::vec(byte(), 1..=MAX_SYMBOL_BYTES),
+                0..60,
+            ),
             text in proptest::collection::vec(byte(), 0..40),
         ) {
             let matcher = Matcher::new(symbols.iter().map(|s| Symbol::of(s)).collect());
