@@ -11,6 +11,7 @@ use super::packed::{IndexTreeBuilder, NODE_PADDING_BYTES};
 use super::symbols::Encoder;
 use crate::io::bytes::Bytes;
 use crate::pool;
+use crate::tree::common_prefix;
 
 /// Most bytes of keys of a chunk, so that offsets in it fit 32 bits.
 const MAX_CHUNK_BYTES: usize = 64 << 20;
@@ -26,6 +27,32 @@ pub(super) fn chunk_bytes(options: &FrozenOptions) -> usize {
 #[inline]
 pub(super) fn is_full(pending: &FrontCoded, options: &FrozenOptions) -> bool {
     pending.len() >= options.chunk_keys || pending.raw_bytes() >= chunk_bytes(options)
+}
+
+/// Builds the index of a layer's chunks.
+pub(super) struct IndexBuilder {
+    tree: IndexTreeBuilder,
+    chunks: u32,
+}
+
+impl Default for IndexBuilder {
+    fn default() -> Self {
+        IndexBuilder { tree: IndexTreeBuilder::new(0), chunks: 0 }
+    }
+}
+
+impl IndexBuilder {
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks == 0
+    }
+
+    /// Adds the next chunk, which begins with `first`. `before` is the last key of the chunk before.
+    pub(super) fn push(&mut self, before: &[u8], first: &[u8]) {
+        if self.chunks > 0 {
+            self.tree.push(&first[..=common_prefix(before, first)], self.chunks);
+        }
+        self.chunks += 1;
+    }
 }
 
 /// Copies chunks into common allocations of about `most` bytes, which huge pages can back.
@@ -59,15 +86,15 @@ pub(super) fn assemble(
     codec: Codec,
     encoder: &Encoder,
     mut chunks: Vec<Chunk>,
-    separators: IndexTreeBuilder,
+    index: IndexBuilder,
 ) -> Layer {
     let mut len = 0;
     for chunk in &mut chunks {
         chunk.start = len;
         len += chunk.len;
     }
-    let mut index = Vec::new();
-    let index_tree = separators.finish(&mut index);
+    let (tree, mut index) = (index.tree, Vec::new());
+    let index_tree = tree.finish(&mut index);
     index.extend_from_slice(&[0; NODE_PADDING_BYTES]);
     Layer {
         codec,

@@ -11,7 +11,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::assemble::{GATHERED_BYTES, assemble, gather, is_full};
+use super::assemble::{GATHERED_BYTES, IndexBuilder, assemble, gather, is_full};
 use super::choose_symbols::{choose_symbols, needs_no_sample};
 use super::error::FrozenError;
 use super::format;
@@ -19,12 +19,10 @@ use super::front_coded::FrontCoded;
 use super::frozen_layer::FrozenLayer;
 use super::layer::Layer;
 use super::options::FrozenOptions;
-use super::packed::IndexTreeBuilder;
 use super::pipeline::EncodePipeline;
 use super::symbols::Encoder;
 use crate::MAX_KEY_LEN;
 use crate::io::new_file::NewFile;
-use crate::tree::common_prefix;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,8 +54,7 @@ pub struct FrozenLayerBuilder {
     len: u64,
     /// The last key of the chunk before `pending`.
     last: Vec<u8>,
-    separators: Option<IndexTreeBuilder>,
-    chunks_begun: u32,
+    index: IndexBuilder,
     /// Chunks that wait for the symbols.
     held: Vec<FrontCoded>,
     held_bytes: usize,
@@ -85,12 +82,11 @@ impl FrozenLayerBuilder {
             pending: FrontCoded::default(),
             len: 0,
             last: Vec::new(),
-            separators: None,
-            chunks_begun: 0,
+            index: IndexBuilder::default(),
             held: Vec::new(),
             held_bytes: 0,
             encoder: None,
-            work: EncodePipeline::new(None),
+            work: EncodePipeline::new(),
         })
     }
 
@@ -192,20 +188,10 @@ impl FrozenLayerBuilder {
 
     /// Adds the separator before a chunk that begins with `key`.
     fn begin_chunk(&mut self, key: &[u8]) -> Result<(), FrozenError> {
-        match &mut self.separators {
-            None => self.separators = Some(IndexTreeBuilder::new(0)),
-            Some(separators) => {
-                let shared = common_prefix(&self.last, key);
-                if key
-                    .get(shared)
-                    .is_none_or(|byte| self.last.get(shared).is_some_and(|last| last > byte))
-                {
-                    return Err(self.not_ascending(key));
-                }
-                separators.push(&key[..=shared], self.chunks_begun);
-            }
+        if !self.index.is_empty() && *key <= *self.last {
+            return Err(self.not_ascending(key));
         }
-        self.chunks_begun += 1;
+        self.index.push(&self.last, key);
         Ok(())
     }
 
@@ -244,11 +230,10 @@ impl FrozenLayerBuilder {
         }
         self.work.wait(0, usize::MAX)?;
         let encoder = self.encoder.as_deref().expect("release chooses the symbols");
-        let separators = self.separators.unwrap_or_else(|| IndexTreeBuilder::new(0));
         if self.work.file.is_none() {
             gather(&mut self.work.done, GATHERED_BYTES);
         }
-        Ok((assemble(self.options.codec, encoder, self.work.done, separators), self.work.file))
+        Ok((assemble(self.options.codec, encoder, self.work.done, self.index), self.work.file))
     }
 
     /// Completes the layer. Reads it back into memory if it was written to a file, which

@@ -2,16 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::assemble::{GATHERED_BYTES, assemble, gather, is_full};
+use super::assemble::{GATHERED_BYTES, IndexBuilder, assemble, gather, is_full};
 use super::choose_symbols::choose_symbols;
 use super::chunk::{self, Chunk};
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;
 use super::frozen_layer::FrozenLayer;
-use super::options::{FrozenOptions, ValueWidth};
-use super::packed::IndexTreeBuilder;
+use super::options::FrozenOptions;
 use crate::MAX_KEY_LEN;
-use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::convert::Infallible;
 
@@ -93,20 +91,18 @@ where
             }
         }
     }
-    let mut separators: Option<IndexTreeBuilder> = None;
-    for (i, pair) in pendings.windows(2).enumerate() {
-        let (last, first) = (pair[0].last(), pair[1].first());
-        separators
-            .get_or_insert_with(|| IndexTreeBuilder::new(0))
-            .push(&first[..=common_prefix(last, first)], i as u32 + 1);
+    let mut index = IndexBuilder::default();
+    let mut before: &[u8] = &[];
+    for pending in &pendings {
+        index.push(before, pending.first());
+        before = pending.last();
     }
     let encoder = choose_symbols(options, &pendings);
-    let with_values = options.values == ValueWidth::Auto;
+    let with_values = options.has_values();
     let mut chunks: Vec<Chunk> = pendings
         .into_par_iter()
         .map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values))
         .collect();
     gather(&mut chunks, GATHERED_BYTES);
-    let separators = separators.unwrap_or_else(|| IndexTreeBuilder::new(0));
-    Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, separators)))
+    Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, index)))
 }

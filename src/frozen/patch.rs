@@ -13,17 +13,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::assemble::{assemble, chunk_bytes, gather};
+use super::assemble::{IndexBuilder, assemble, chunk_bytes, gather};
 use super::chunk::{self, Chunk};
 use super::cursor::FrozenCursor;
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;
 use super::frozen_layer::FrozenLayer;
 use super::options::FrozenOptions;
-use super::options::ValueWidth;
-use super::packed::IndexTreeBuilder;
 use super::symbols::Encoder;
-use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -154,8 +151,7 @@ impl FrozenLayer {
         let mut pending = FrontCoded::default();
         let mut finish = |pending: FrontCoded| {
             let (first, last) = (pending.first().to_vec(), pending.last().to_vec());
-            let chunk =
-                chunk::encode(&pending, options.codec, encoder, options.values == ValueWidth::Auto);
+            let chunk = chunk::encode(&pending, options.codec, encoder, options.has_values());
             pieces.push(PatchedChunk { chunk, first, last, reused: false });
         };
         // A chunk that has grown is split in halves, so that it is not split again soon.
@@ -222,21 +218,17 @@ impl FrozenLayer {
     }
 }
 
+/// Joins the chunks of the result into a layer.
 fn join(
     options: &FrozenOptions,
     encoder: &Encoder,
     pieces: impl Iterator<Item = PatchedChunk>,
 ) -> Patched {
     let (mut chunks, mut reused) = (Vec::new(), 0);
-    let mut separators: Option<IndexTreeBuilder> = None;
+    let mut index = IndexBuilder::default();
     let mut before: Vec<u8> = Vec::new();
     for PatchedChunk { chunk, first, last, reused: as_it_was } in pieces {
-        match &mut separators {
-            None => separators = Some(IndexTreeBuilder::new(0)),
-            Some(separators) => {
-                separators.push(&first[..=common_prefix(&before, &first)], chunks.len() as u32)
-            }
-        }
+        index.push(&before, &first);
         before = last;
         reused += usize::from(as_it_was);
         chunks.push(chunk);
@@ -244,13 +236,8 @@ fn join(
     let encoded = chunks.len() - reused;
     // A part of an older allocation would keep all of it in memory.
     gather(&mut chunks, GATHERED_BYTES);
-    let layer = assemble(
-        options.codec,
-        encoder,
-        chunks,
-        separators.unwrap_or_else(|| IndexTreeBuilder::new(0)),
-    );
-    Patched { layer: FrozenLayer::of(layer), reused, encoded, rebuilt: false }
+    let layer = FrozenLayer::of(assemble(options.codec, encoder, chunks, index));
+    Patched { layer, reused, encoded, rebuilt: false }
 }
 
 #[cfg(test)]
