@@ -1,9 +1,10 @@
-//! Files of `FrozenLayer`: damage of every kind gives an error by name, or, where nothing was verified, a wrong answer at worst.
+//! Files of `FrozenLayer`: every kind of damage gives an error that names it, or, where nothing was
+//! verified, at worst a wrong answer.
 
 use memkv::{Codec, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable};
 use std::path::PathBuf;
 
-/// A folder of one test, removed at its end.
+/// The folder of one test, removed at its end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -51,7 +52,8 @@ fn kinds() -> Vec<FrozenOptions> {
     packed.into_iter().chain([FrozenOptions::new().codec(Codec::Fst)]).collect()
 }
 
-/// Reads everything there is, in every way: for damaged layers, whose answers do not matter, but that they come.
+/// Reads everything in every way. For damaged layers the answers do not matter, but each call must
+/// return.
 fn read_all(layer: &FrozenLayer, pairs: &[(Vec<u8>, u64)]) {
     let most = 10 * pairs.len() + 100;
     let _ = layer.iter().take(most).count();
@@ -71,7 +73,8 @@ fn read_all(layer: &FrozenLayer, pairs: &[(Vec<u8>, u64)]) {
     let _ = layer.memory_usage();
 }
 
-/// A file with one byte altered is refused when it is opened into memory. Mapped, it may open, but not verify; and reading it does no harm.
+/// A file with one altered byte is rejected when it is opened into memory. Mapped, it may open but
+/// not verify, and reads do no harm.
 #[test]
 fn every_altered_byte_is_noticed() {
     let folder = Folder::new("altered");
@@ -82,13 +85,13 @@ fn every_altered_byte_is_noticed() {
         assert_eq!(layer.chunks(), 2);
         let bytes = layer.to_bytes();
         for at in 0..bytes.len() {
-            // All of the small file by one bit, and some more.
+            // Every byte of the small file by one bit, and some of the large one.
             for flip in [1, 0x80, 0xFF] {
                 let mut altered = bytes.clone();
                 altered[at] ^= flip;
                 let error = FrozenLayer::from_bytes(altered.clone()).expect_err("altered");
                 match error {
-                    FrozenError::Foreign => assert!(at < 8),
+                    FrozenError::NotALayer => assert!(at < 8),
                     FrozenError::Version { .. } => assert!((8..12).contains(&at)),
                     FrozenError::Truncated => assert!(at >= bytes.len() - 88),
                     FrozenError::Damaged { .. } => {}
@@ -97,7 +100,8 @@ fn every_altered_byte_is_noticed() {
                 assert!(!error.to_string().is_empty());
                 if flip == 0xFF || at % 7 == 0 {
                     std::fs::write(&path, &altered).unwrap();
-                    // SAFETY: the file is written anew under the same name only after the mapping is gone.
+                    // SAFETY: the file is rewritten under the same name only after the mapping is
+                    // dropped.
                     if let Ok(mapped) = unsafe { FrozenLayer::open_mapped(&path) } {
                         assert!(matches!(
                             mapped.verify(),
@@ -122,7 +126,7 @@ fn every_truncation_is_noticed() {
             assert!(matches!(error, FrozenError::Truncated), "{len}: {error}");
             if len % 50 == 0 {
                 std::fs::write(&path, &bytes[..len]).unwrap();
-                // SAFETY: nothing is mapped when the file is written anew.
+                // SAFETY: nothing is mapped when the file is rewritten.
                 let mapped = unsafe { FrozenLayer::open_mapped(&path) };
                 assert!(matches!(mapped, Err(FrozenError::Truncated)));
             }
@@ -137,7 +141,7 @@ fn every_truncation_is_noticed() {
     }
 }
 
-/// A stream of pseudo-random numbers.
+/// Returns a generator of pseudo-random numbers.
 fn random() -> impl FnMut() -> u64 {
     let mut seed = 0x9E37_79B9_7F4A_7C15u64;
     move || {
@@ -148,7 +152,7 @@ fn random() -> impl FnMut() -> u64 {
     }
 }
 
-/// Damage of several bytes at once, in the chunks, read without verifying.
+/// Damage of several bytes at once, in the chunks, read without verification.
 #[test]
 fn random_damage_does_no_harm() {
     let folder = Folder::new("damage");
@@ -164,7 +168,7 @@ fn random_damage_does_no_harm() {
                 altered[at] = [0, 0xFF, random() as u8][(random() % 3) as usize];
             }
             std::fs::write(&path, &altered).unwrap();
-            // SAFETY: the file is written anew only after the mapping is gone.
+            // SAFETY: the file is rewritten only after the mapping is dropped.
             if let Ok(mapped) = unsafe { FrozenLayer::open_mapped(&path) } {
                 read_all(&mapped, &pairs);
             }
@@ -172,7 +176,7 @@ fn random_damage_does_no_harm() {
     }
 }
 
-/// Makes all checksums right, as who means harm would.
+/// Makes all checksums valid, as an attacker would.
 fn forge(bytes: &mut [u8]) {
     let word =
         |bytes: &[u8], at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
@@ -189,13 +193,14 @@ fn forge(bytes: &mut [u8]) {
     bytes[at..at + 4].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// Damage under right checksums is refused, or does no harm: bit by bit, and several bytes at once.
+/// Damage with valid checksums is rejected or does no harm: single bits, and several bytes at once.
 #[test]
 fn forged_files_do_no_harm() {
     let folder = Folder::new("forged");
     let path = folder.file("layer");
     let mut pairs = pairs(60);
-    // More ways than need an index, all ways, and a key that others begin with.
+    // More transitions than need an index, all 256 transitions, and a key that is a prefix of
+    // others.
     pairs.extend((0..=255).map(|byte| (vec![b'y', byte], u64::from(byte))));
     pairs.extend((0..50).map(|byte| (vec![b'z', byte, 1], u64::from(byte))));
     pairs.push((b"z".to_vec(), 7));
@@ -216,12 +221,13 @@ fn forged_files_do_no_harm() {
                 forge(&mut altered);
                 let opened = FrozenLayer::from_bytes(altered.clone());
                 std::fs::write(&path, &altered).unwrap();
-                // SAFETY: the file is written anew only after the mapping is gone.
+                // SAFETY: the file is rewritten only after the mapping is dropped.
                 let mapped = unsafe { FrozenLayer::open_mapped(&path) };
                 for layer in opened.iter().chain(&mapped) {
                     read_all(layer, &some);
                 }
-                // Transducers are looked through: where one is taken, it has as many keys, in order, in their places.
+                // Transducers are checked: one that is accepted has the right number of keys, in
+                // order, at their positions.
                 if let Ok(layer) = opened
                     && is_fst
                 {
@@ -256,17 +262,18 @@ fn forged_files_do_no_harm() {
 }
 
 #[test]
-fn foreign_and_later_files_are_named() {
+fn other_files_and_later_versions_are_named() {
     assert!(matches!(FrozenLayer::from_bytes(Vec::new()), Err(FrozenError::Truncated)));
-    assert!(matches!(FrozenLayer::from_bytes(b"hello".to_vec()), Err(FrozenError::Foreign)));
-    assert!(matches!(FrozenLayer::from_bytes(vec![0; 1000]), Err(FrozenError::Foreign)));
+    assert!(matches!(FrozenLayer::from_bytes(b"hello".to_vec()), Err(FrozenError::NotALayer)));
+    assert!(matches!(FrozenLayer::from_bytes(vec![0; 1000]), Err(FrozenError::NotALayer)));
     let mut later = FrozenLayer::from_sorted(&[("a", 1)]).unwrap().to_bytes();
     later[8] = 9;
     assert!(matches!(FrozenLayer::from_bytes(later), Err(FrozenError::Version { found: 9 })));
     let missing = std::env::temp_dir().join("memkv-there-is-no-such-file");
-    assert!(
-        matches!(FrozenLayer::open(&missing), Err(FrozenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound)
-    );
+    assert!(matches!(
+        FrozenLayer::open(&missing),
+        Err(FrozenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound
+    ));
 }
 
 #[test]
@@ -292,7 +299,7 @@ fn saved_layers_open() {
             mapped.memory_usage().mapped,
             mapped.memory_usage().keys + mapped.memory_usage().values
         );
-        // Replaced by another layer, of which the mapping sees nothing.
+        // Replaced by another layer, which the mapping does not see.
         FrozenLayer::from_sorted(&[("other", 1)]).unwrap().save(&path).unwrap();
         assert!(mapped.iter().eq(pairs.iter().cloned()));
         // By a builder, chunk by chunk.
@@ -326,7 +333,7 @@ fn what_fails_leaves_the_old_file_and_nothing_else() {
     assert_eq!(folder.names(), ["folder", "layer"]);
 }
 
-/// Runs a test of this file as a process of its own, with something to do; says whether it came to its end.
+/// Runs a test of this file as a process of its own with a job, and returns whether it succeeded.
 fn run(test: &str, job: &str) -> bool {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     let output = command.args(["--exact", test, "--nocapture"]).env(JOB, job).output().unwrap();
@@ -337,8 +344,8 @@ fn run(test: &str, job: &str) -> bool {
 
 const JOB: &str = "MEMKV_CHILD_JOB";
 
-/// A save that ends before any operation on files leaves the old file whole, or the new one; or none, where there was none. The test runs
-/// itself as the process that ends.
+/// A save that is killed before any file operation leaves the whole old file, the whole new one, or
+/// none if there was none. The test runs itself as the process that is killed.
 #[test]
 fn a_killed_save_leaves_a_whole_file() {
     let layer = |x: u64| {
@@ -373,13 +380,14 @@ fn a_killed_save_leaves_a_whole_file() {
                 break;
             }
         }
-        // Header, four chunks, the rest, the disk, the name; and the folder.
+        // Header, four chunks, trailer, sync, rename; and the folder.
         assert!(kept >= 8 && replaced >= 2, "{kept} {replaced}");
         assert_eq!(folder.names(), ["layer"]);
     }
 }
 
-/// Whatever write fails, and whatever is called afterwards, a builder that could not write its file gives none.
+/// Whichever write fails and whatever is called afterwards, a builder that could not write its file
+/// creates none.
 #[test]
 fn a_builder_that_cannot_write_cannot_be_finished() {
     let Ok(job) = std::env::var(JOB) else {
@@ -407,7 +415,10 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
     )
     .unwrap();
     memkv::fail_after(parts[1].parse().unwrap());
-    let is_the_failure = |error: FrozenError| matches!(&error, FrozenError::Io(error) if error.to_string() == "a failure for a test");
+    let is_the_failure = |error: FrozenError| match error {
+        FrozenError::Io(error) => error.to_string() == "a failure for a test",
+        _ => false,
+    };
     let mut failed = false;
     for (key, value) in pairs(500) {
         match builder.insert(key, value) {
@@ -429,7 +440,8 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
     }
 }
 
-/// Files of this version open for ever, and what is built from the same keys is the same until the format's version changes.
+/// Files of this version always open. The same keys give the same bytes until the version of the
+/// format changes.
 #[test]
 fn golden_files_open() {
     let pairs = pairs(60);

@@ -1,4 +1,5 @@
-//! `FrozenLayer` against `BTreeMap`: every operation, both codecs, every kind of symbols, one and several chunks.
+//! `FrozenLayer` against `BTreeMap`: every operation, both codecs, every kind of symbols, one chunk
+//! and several.
 
 use crate::common;
 
@@ -43,7 +44,7 @@ fn in_order(start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
     }
 }
 
-/// Asks everything about some keys, there or not.
+/// Checks every point operation for some keys, present or not.
 fn check_keys(layer: &FrozenLayer, model: &Model, keys: &[Vec<u8>]) {
     let sorted: Vec<&Vec<u8>> = model.keys().collect();
     let values: Vec<u64> = model.values().copied().collect();
@@ -103,7 +104,7 @@ fn check_all(layer: &FrozenLayer, model: &Model) {
 
 proptest! {
     #[test]
-    fn answers_as_a_btreemap(
+    fn answers_like_a_btreemap(
         pairs in proptest::collection::vec((key(), any::<u64>()), 0..120),
         others in proptest::collection::vec(key(), 0..20),
         ranges in proptest::collection::vec((bound(), bound()), 0..6),
@@ -133,7 +134,7 @@ proptest! {
                     }
                 }
             }
-            // A walk to and fro.
+            // A walk back and forth.
             let pairs: Vec<(&Vec<u8>, &u64)> = model.iter().collect();
             let mut cursor = layer.cursor();
             let mut at = 0;
@@ -152,8 +153,11 @@ proptest! {
     }
 
     #[test]
-    fn merges_as_btreemaps(
-        maps in proptest::collection::vec(proptest::collection::btree_map(key(), any::<u64>(), 0..40), 0..4),
+    fn merges_like_btreemaps(
+        maps in proptest::collection::vec(
+            proptest::collection::btree_map(key(), any::<u64>(), 0..40),
+            0..4,
+        ),
     ) {
         let mut model = Model::new();
         let mut layers = Vec::new();
@@ -161,17 +165,20 @@ proptest! {
             layers.push(build(&map, &FrozenOptions::new().chunk_keys(16)));
             model.extend(map);
         }
-        check_all(&FrozenLayer::merge(&layers, FrozenOptions::new().chunk_keys(16)).unwrap(), &model);
+        let options = FrozenOptions::new().chunk_keys(16);
+        check_all(&FrozenLayer::merge(&layers, options).unwrap(), &model);
     }
 
     #[test]
-    fn from_unsorted_keeps_the_last(pairs in proptest::collection::vec((key(), any::<u64>()), 0..60)) {
+    fn from_unsorted_keeps_the_last(
+        pairs in proptest::collection::vec((key(), any::<u64>()), 0..60),
+    ) {
         let model: Model = pairs.iter().cloned().collect();
         check_all(&FrozenLayer::from_unsorted(pairs).unwrap(), &model);
     }
 }
 
-/// A URL-like key.
+/// Returns a URL-like key.
 fn url(i: usize) -> String {
     format!(
         "https://www.host{}.example/path/{}/page-{}.html",
@@ -228,7 +235,7 @@ fn long_keys_and_deep_prefixes() {
             model.insert(key, len as u64);
         }
     }
-    // Each the prefix of the next.
+    // Each is a prefix of the next.
     for len in 0..400 {
         model.insert(vec![b'p'; len], 7);
     }
@@ -264,7 +271,7 @@ fn the_same_bytes_for_any_number_of_threads() {
     }
 }
 
-/// Keys of which a part of a range fills what a thread reads ahead, among others.
+/// A model with long keys, of which a part of a range fills the read-ahead of a thread.
 fn with_long_keys() -> Model {
     let long = |i: usize| {
         (
@@ -276,7 +283,7 @@ fn with_long_keys() -> Model {
 }
 
 #[test]
-fn maps_freeze_to_the_same_bytes_whoever_reads_them() {
+fn maps_freeze_to_the_same_bytes_however_they_are_read() {
     for model in [Model::new(), urls(1), urls(90_000), with_long_keys()] {
         let mut builder = FrozenLayerBuilder::new().unwrap();
         model.iter().for_each(|(key, value)| builder.insert(key, *value).unwrap());
@@ -320,7 +327,7 @@ fn parallel_iterators_make_the_same_layers() {
             assert!(options.from_unsorted(unsorted).unwrap().to_bytes() == layer.to_bytes());
         }
     }
-    // The first that is wrong is named, be it inside of what a thread reads or between two.
+    // The first wrong key is returned, whether it is inside a thread's part or between two.
     for (chunk, wrong) in [(700, 700), (700, 701), (700, 1399), (1, 5), (1 << 16, 40_000)] {
         let options = FrozenOptions::new().chunk_keys(chunk);
         let pairs = (0..n as u32)
@@ -336,7 +343,8 @@ fn parallel_iterators_make_the_same_layers() {
     }
 }
 
-/// A layer of a mapped file that was altered thaws as far as its keys ascend, or says which does not; it is never a map out of order.
+/// A damaged layer of a mapped file thaws if its keys ascend, or returns the first key that does
+/// not. The map is never out of order.
 #[test]
 fn damaged_layers_thaw_in_order_or_not_at_all() {
     let folder = std::env::temp_dir().join(format!("memkv-thaw-{}", std::process::id()));
@@ -354,7 +362,7 @@ fn damaged_layers_thaw_in_order_or_not_at_all() {
         bytes[at..at + 8].fill(i as u8);
         let path = folder.join(i.to_string());
         std::fs::write(&path, bytes).unwrap();
-        // SAFETY: nobody changes the file while it is mapped.
+        // SAFETY: the file does not change while it is mapped.
         let layer = unsafe { FrozenLayer::open_mapped(&path) }.unwrap();
         match layer.thaw() {
             Ok(map) => map.check().unwrap(),
@@ -472,7 +480,7 @@ fn maps_of_any_value_freeze() {
     assert_eq!(std::thread::spawn(move || clone.get("b")).join().unwrap(), Some(2));
 }
 
-/// Of a map that others change, the layer has what is there all the time.
+/// While other threads change a map, the layer has the keys that are present all the time.
 #[test]
 fn from_a_shared_map() {
     let stays = |i: u32| format!("stays/{i:05}");
@@ -489,7 +497,8 @@ fn from_a_shared_map() {
         for _ in 0..5 {
             let layer = FrozenLayer::from(&map);
             let stayed = layer.iter().filter(|(key, _)| key.len() == 11);
-            assert!(stayed.eq((0..20_000).map(|i| (stays(i).into_bytes(), u64::from(-(i as i16) as u16)))));
+            let want = |i: u32| (stays(i).into_bytes(), u64::from(-(i as i16) as u16));
+            assert!(stayed.eq((0..20_000).map(want)));
         }
         done.store(true, Ordering::Relaxed);
     });

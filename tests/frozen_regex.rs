@@ -1,4 +1,4 @@
-//! `RegexAutomaton`, by itself, against the crate `regex`, and in layers.
+//! `RegexAutomaton` alone, against the crate `regex`, and in layers.
 
 use memkv::{Automaton, Codec, FrozenLayer, FrozenOptions, RegexAutomaton};
 use proptest::prelude::*;
@@ -47,14 +47,14 @@ fn an_anchored_pattern_excludes() {
 
 #[test]
 fn patterns_without_an_automaton_are_errors() {
-    // Bad syntax; 2^100 states; a boundary of Unicode's; a counter too large.
+    // Bad syntax; 2^100 states; a Unicode word boundary; a counter that is too large.
     for pattern in ["(", "(a|b)*a(a|b){100}", r"\b", r"\w{20000}"] {
         let error = RegexAutomaton::new(pattern).unwrap_err().to_string();
         assert!(error.starts_with("cannot search with this regular expression: "), "{error}");
     }
 }
 
-/// Patterns of a small alphabet.
+/// Patterns over a small alphabet.
 fn pattern() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         "[ab\u{e9}]{1,3}",
@@ -78,15 +78,24 @@ proptest! {
     fn finds_what_the_crate_regex_finds(
         pattern in pattern(),
         keys in proptest::collection::btree_set(proptest::collection::vec(
-            prop_oneof![4 => Just(&b"a"[..]), 4 => Just(&b"b"[..]), 2 => Just("\u{e9}".as_bytes()), 1 => Just(&b"\xC3"[..]), 1 => Just(&b"\n"[..])], 0..8,
+            prop_oneof![
+                4 => Just(&b"a"[..]),
+                4 => Just(&b"b"[..]),
+                2 => Just("\u{e9}".as_bytes()),
+                1 => Just(&b"\xC3"[..]),
+                1 => Just(&b"\n"[..]),
+            ],
+            0..8,
         ).prop_map(|parts| parts.concat()), 0..100),
     ) {
         let model = regex::bytes::RegexBuilder::new(&pattern).build().unwrap();
         let want: Vec<Vec<u8>> = keys.iter().filter(|key| model.is_match(key)).cloned().collect();
         let pairs: Vec<(&Vec<u8>, u64)> = keys.iter().map(|key| (key, 0)).collect();
         for codec in [Codec::Packed, Codec::Fst] {
-            let layer = FrozenOptions::new().codec(codec).chunk_keys(40).from_sorted(&pairs).unwrap();
-            let found: Vec<Vec<u8>> = layer.search(RegexAutomaton::new(&pattern).unwrap()).map(|(key, _)| key).collect();
+            let options = FrozenOptions::new().codec(codec).chunk_keys(40);
+            let layer = options.from_sorted(&pairs).unwrap();
+            let regex = RegexAutomaton::new(&pattern).unwrap();
+            let found: Vec<Vec<u8>> = layer.search(regex).map(|(key, _)| key).collect();
             prop_assert_eq!(&found, &want);
         }
     }

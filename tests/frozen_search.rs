@@ -10,11 +10,11 @@ fn matches<A: Automaton>(automaton: &A, key: &[u8]) -> bool {
     automaton.is_match(&automaton.accept_eof(&state).unwrap_or(state))
 }
 
-/// Keys of an even length, which only their ends tell.
+/// Matches keys of even length, which is known only at the end of a key.
 struct Even;
 
 impl Automaton for Even {
-    /// Whether the length is even, and whether it is all of it.
+    /// Whether the length is even, and whether the key has ended.
     type State = (bool, bool);
 
     fn start(&self) -> (bool, bool) {
@@ -34,7 +34,7 @@ impl Automaton for Even {
     }
 }
 
-/// No key.
+/// Matches no key.
 struct Never;
 
 impl Automaton for Never {
@@ -95,7 +95,11 @@ fn check_all(model: &BTreeMap<Vec<u8>, u64>, text: &str, chunk: usize) {
 proptest! {
     #[test]
     fn finds_what_the_automaton_matches(
-        model in proptest::collection::btree_map("[ab0\u{e9}]{0,6}".prop_map(String::into_bytes), any::<u64>(), 0..150),
+        model in proptest::collection::btree_map(
+            "[ab0\u{e9}]{0,6}".prop_map(String::into_bytes),
+            any::<u64>(),
+            0..150,
+        ),
         text in "[ab0\u{e9}]{0,5}",
         chunk in prop_oneof![Just(16usize), Just(37), Just(1 << 16)],
     ) {
@@ -104,7 +108,11 @@ proptest! {
 
     #[test]
     fn keys_of_any_bytes(
-        model in proptest::collection::btree_map(proptest::collection::vec(prop_oneof![Just(b'a'), Just(0xFF), any::<u8>()], 0..6), any::<u64>(), 0..150),
+        model in proptest::collection::btree_map(
+            proptest::collection::vec(prop_oneof![Just(b'a'), Just(0xFF), any::<u8>()], 0..6),
+            any::<u64>(),
+            0..150,
+        ),
     ) {
         check_all(&model, "a", 40);
     }

@@ -1,68 +1,50 @@
-//! A chunk of a layer: some tens of thousands of neighbouring keys, encoded on their own, by either codec, and their values.
+//! A chunk of a layer: some tens of thousands of consecutive keys, encoded on their own by either
+//! codec, and their values.
 
 #![forbid(unsafe_code)]
 
+use super::codec::Codec;
+use super::decoded_block::DecodedBlock;
+use super::front_coded::FrontCoded;
 use super::fst::FstChunk;
-use super::packed::{self, PackedChunk, Tree};
-use super::pending::Pending;
-use super::run::Run;
+use super::packed::{self, IndexTree, PackedChunk};
 use super::symbols::{Decoder, Encoder, with_coder};
-use super::values::{self, Shape};
+use super::values::{self, ValueLayout};
 use crate::io::bytes::Bytes;
 use std::sync::OnceLock;
 
-/// How keys are encoded.
-///
-/// ```
-/// use memkv::{Codec, FrozenOptions};
-///
-/// let layer = FrozenOptions::new().codec(Codec::Fst).from_sorted(&[("a", 1), ("b", 2)])?;
-/// assert_eq!(layer.get("b"), Some(2));
-/// # Ok::<(), memkv::FrozenError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Codec {
-    /// Front-coded blocks in a static B+-tree, with symbols: the smallest and the fastest.
-    #[default]
-    Packed = 0,
-    /// A finite-state transducer of the `fst` crate for each chunk. Larger and slower, but [`FrozenLayer::search`](crate::FrozenLayer::search)
-    /// walks transducers and automaton together: where the automaton excludes most of what it sees, it finds the rest sooner.
-    Fst = 1,
-}
-
-/// A chunk, and where its parts are.
+/// A chunk and the layout of its bytes.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// Keys before this chunk.
+    /// Number of keys before this chunk.
     pub(crate) start: usize,
     pub(crate) len: usize,
     /// Keys, then values.
     pub(crate) data: Bytes,
     pub(crate) key_bytes: usize,
-    pub(crate) tree: Tree,
-    pub(crate) shape: Shape,
+    pub(crate) tree: IndexTree,
+    pub(crate) layout: ValueLayout,
     pub(crate) checksum: u32,
-    /// Whether it was encoded here, or found to be right.
+    /// Whether the chunk was encoded by this process, so that it needs no check.
     pub(crate) trusted: bool,
-    /// The transducer, once it was asked for, if it is right.
+    /// The transducer once it was used; `None` if it is damaged.
     pub(crate) fst: OnceLock<Option<FstChunk>>,
 }
 
 /// Encodes keys and values.
 pub(crate) fn encode(
-    pending: &Pending,
+    pending: &FrontCoded,
     codec: Codec,
     encoder: &Encoder,
     with_values: bool,
 ) -> Chunk {
     let (mut data, tree) = match codec {
         Codec::Packed => packed::encode(pending, encoder),
-        Codec::Fst => (super::fst::encode(pending), Tree { root: 0, height: 0 }),
+        Codec::Fst => (super::fst::encode(pending), IndexTree { root: 0, height: 0 }),
     };
     let key_bytes = data.len();
-    let shape = if with_values { Shape::of(pending.values()) } else { Shape::NONE };
-    values::write(pending.values(), shape, &mut data);
+    let layout = if with_values { ValueLayout::of(pending.values()) } else { ValueLayout::NONE };
+    values::write(pending.values(), layout, &mut data);
     let checksum = crc32fast::hash(&data);
     let data = Bytes::of_vec(data);
     Chunk {
@@ -71,7 +53,7 @@ pub(crate) fn encode(
         data,
         key_bytes,
         tree,
-        shape,
+        layout,
         checksum,
         trusted: true,
         fst: OnceLock::new(),
@@ -79,9 +61,9 @@ pub(crate) fn encode(
 }
 
 impl Chunk {
-    /// The same chunk, for another layer.
+    /// Returns the same chunk for another layer.
     pub(crate) fn share(&self) -> Self {
-        let Chunk { start, len, ref data, key_bytes, tree, shape, checksum, trusted, ref fst } =
+        let Chunk { start, len, ref data, key_bytes, tree, layout, checksum, trusted, ref fst } =
             *self;
         let trusted = trusted || matches!(fst.get(), Some(Some(_)));
         Chunk {
@@ -90,7 +72,7 @@ impl Chunk {
             data: data.clone(),
             key_bytes,
             tree,
-            shape,
+            layout,
             checksum,
             trusted,
             fst: OnceLock::new(),
@@ -109,7 +91,7 @@ impl Chunk {
 
     #[inline(always)]
     pub(crate) fn value(&self, i: usize) -> Option<u64> {
-        values::read(self.values(), self.shape, i)
+        values::read(self.values(), self.layout, i)
     }
 
     #[inline(always)]
@@ -126,17 +108,18 @@ impl Chunk {
         self.fst.get_or_init(open).as_ref()
     }
 
-    /// Whether reading it cannot go wrong. The packed codec reads whatever there is.
+    /// Returns whether reads cannot go wrong. The packed codec tolerates any bytes.
     pub(crate) fn is_readable(&self, codec: Codec) -> bool {
         codec == Codec::Packed || self.fst().is_some()
     }
 
-    /// Whether the checksum is right.
+    /// Returns whether the checksum is right.
     pub(crate) fn is_whole(&self) -> bool {
         crc32fast::hash(self.data.as_slice()) == self.checksum
     }
 
-    /// Finds a key: `Ok` with its place, or `Err` with that of the first greater one. Nothing where the chunk is damaged.
+    /// Finds a key: `Ok` with its position, or `Err` with that of the first greater key. `None` if
+    /// the chunk is damaged.
     #[inline(always)]
     pub(crate) fn search(
         &self,
@@ -153,17 +136,19 @@ impl Chunk {
         }
     }
 
-    /// Finds a key that is there.
+    /// Returns the position of a key, if it is present.
     #[inline(always)]
     pub(crate) fn find(&self, codec: Codec, decoder: &Decoder, key: &[u8]) -> Option<usize> {
         match codec {
             Codec::Packed => {
                 let chunk = self.packed();
                 let (child, m) = chunk.descend(key)?;
-                // The value will be wanted, and comes from elsewhere: it may come while the block is searched.
-                if let Some(value) =
-                    values::place(self.values(), self.shape, child.index * packed::BLOCK)
-                {
+                // The value comes from elsewhere, so it is prefetched while the block is searched.
+                if let Some(value) = values::first_byte(
+                    self.values(),
+                    self.layout,
+                    child.index * packed::KEYS_PER_BLOCK,
+                ) {
                     packed::prefetch_values(value);
                 }
                 with_coder!(decoder, coder => chunk.search_block(coder, key, &child, m))?.ok()
@@ -172,32 +157,22 @@ impl Chunk {
         }
     }
 
-    /// Reads a block of keys, of `codec.block()` each, into `run`. If `follows`, the run holds the block before.
+    /// Decodes block `block` of `codec.keys_per_block()` keys. If `follows`, `out` holds the block
+    /// before.
     pub(crate) fn read(
         &self,
         codec: Codec,
         decoder: &Decoder,
         block: usize,
         follows: bool,
-        run: &mut Run,
+        decoded: &mut DecodedBlock,
     ) -> Option<()> {
         match codec {
             Codec::Packed => {
                 let chunk = self.packed();
-                with_coder!(decoder, coder => chunk.read(coder, block, follows, run))
+                with_coder!(decoder, coder => chunk.read(coder, block, follows, decoded))
             }
-            Codec::Fst => self.fst()?.read(block, self.len, run),
-        }
-    }
-}
-
-impl Codec {
-    /// Keys that are decoded together.
-    #[inline(always)]
-    pub(crate) fn block(self) -> usize {
-        match self {
-            Codec::Packed => packed::BLOCK,
-            Codec::Fst => super::fst::BLOCK,
+            Codec::Fst => self.fst()?.read(block, self.len, decoded),
         }
     }
 }

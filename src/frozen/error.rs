@@ -1,54 +1,55 @@
-//! What can go wrong with frozen layers.
+//! Errors of frozen layers.
 
 #![forbid(unsafe_code)]
 
 use std::fmt;
 use std::io;
 
-/// Why a layer could not be built, written or read.
+/// An error while a layer is built, written or read.
 ///
 /// ```
 /// use memkv::{FrozenError, FrozenLayer};
 ///
 /// let error = FrozenLayer::from_sorted(&[("b", 1), ("a", 2)]).unwrap_err();
 /// assert!(matches!(error, FrozenError::NotAscending { position: 1, key } if key == b"a"));
-/// assert!(matches!(FrozenLayer::from_bytes(b"some other file, long enough".to_vec()), Err(FrozenError::Foreign)));
+/// let bytes = b"some other file, long enough".to_vec();
+/// assert!(matches!(FrozenLayer::from_bytes(bytes), Err(FrozenError::NotALayer)));
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FrozenError {
-    /// A key is not greater than the one before it: out of order, or there twice.
+    /// A key is not greater than the key before it: out of order, or a duplicate.
     NotAscending {
-        /// Keys before it in the input.
+        /// Number of keys before it in the input.
         position: u64,
-        /// The key itself.
+        /// The key.
         key: Vec<u8>,
     },
     /// A key has more than [`MAX_KEY_LEN`](crate::MAX_KEY_LEN) bytes.
     KeyTooLong {
-        /// Keys before it in the input.
+        /// Number of keys before it in the input.
         position: u64,
-        /// Bytes of the key.
+        /// Length of the key in bytes.
         len: usize,
     },
-    /// An option is outside what is possible.
+    /// An option is out of its range.
     Option(&'static str),
     /// A file could not be read or written.
     Io(io::Error),
-    /// The file is not a frozen layer.
-    Foreign,
-    /// The file is of a later version of the format.
+    /// The bytes are not a frozen layer: they do not begin with its magic number.
+    NotALayer,
+    /// The file has a version of the format that this release does not know.
     Version {
-        /// Its version.
+        /// The version in the file.
         found: u32,
     },
-    /// The file ends early.
+    /// The file is incomplete.
     Truncated,
-    /// The file was altered, or damaged.
+    /// The file is damaged.
     Damaged {
-        /// The part of it.
+        /// The damaged part.
         part: &'static str,
-        /// The chunk, where the part is one.
+        /// The number of the damaged chunk, if the part belongs to one.
         chunk: Option<usize>,
     },
 }
@@ -72,9 +73,9 @@ impl fmt::Display for FrozenError {
             }
             Self::Option(what) => f.write_str(what),
             Self::Io(error) => error.fmt(f),
-            Self::Foreign => f.write_str("not a frozen layer"),
-            Self::Version { found } => write!(f, "version {found} of the format is not known here"),
-            Self::Truncated => f.write_str("the file ends early"),
+            Self::NotALayer => f.write_str("not a frozen layer"),
+            Self::Version { found } => write!(f, "version {found} of the format is not supported"),
+            Self::Truncated => f.write_str("the file is incomplete"),
             Self::Damaged { part, chunk: None } => write!(f, "the {part} is damaged"),
             Self::Damaged { part, chunk: Some(chunk) } => {
                 write!(f, "the {part} of chunk {chunk} is damaged")

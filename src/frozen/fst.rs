@@ -1,10 +1,11 @@
-//! The `Fst` codec: a transducer from a chunk's keys to their places in it. Places ascend with the keys, so it is searched both ways.
+//! The `Fst` codec: a transducer from a chunk's keys to their positions. Positions ascend with the
+//! keys, so both can be searched for.
 
 #![forbid(unsafe_code)]
 
+use super::decoded_block::DecodedBlock;
+use super::front_coded::FrontCoded;
 use super::fst_check;
-use super::pending::Pending;
-use super::run::Run;
 use crate::io::bytes::Bytes;
 use crate::tree::common_prefix;
 use fst::raw::{CompiledAddr, Node};
@@ -12,7 +13,7 @@ use fst::{IntoStreamer, Streamer};
 use std::fmt;
 
 /// Keys that are decoded together.
-pub(crate) const BLOCK: usize = 64;
+pub(crate) const KEYS_PER_BLOCK: usize = 64;
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
@@ -20,27 +21,29 @@ impl AsRef<[u8]> for Bytes {
     }
 }
 
-/// A chunk's keys, to read.
+/// The keys of a chunk.
 pub(crate) struct FstChunk(fst::raw::Fst<Bytes>);
 
-/// Encodes a chunk's keys.
-pub(crate) fn encode(pending: &Pending) -> Vec<u8> {
+/// Encodes the keys of a chunk.
+pub(crate) fn encode(pending: &FrontCoded) -> Vec<u8> {
     let mut builder = fst::MapBuilder::memory();
-    let mut place = 0;
+    let mut position = 0;
     let added = pending.for_each(|key, _| {
-        place += 1;
-        builder.insert(key, place - 1)
+        position += 1;
+        builder.insert(key, position - 1)
     });
-    added.and_then(|()| builder.into_inner()).expect("keys ascend, and memory takes every write")
+    added
+        .and_then(|()| builder.into_inner())
+        .expect("keys ascend, and writes to memory do not fail")
 }
 
 impl FstChunk {
-    /// The transducer that was encoded here.
+    /// Opens a transducer that this process encoded.
     pub(crate) fn of(bytes: Bytes) -> Option<Self> {
         fst::raw::Fst::new(bytes).ok().map(FstChunk)
     }
 
-    /// A transducer of so many keys that comes from elsewhere.
+    /// Opens a transducer of `keys` keys that may be damaged.
     pub(crate) fn checked(bytes: Bytes, keys: usize) -> Option<Self> {
         fst_check::open(bytes, keys).map(FstChunk)
     }
@@ -54,7 +57,7 @@ impl FstChunk {
         self.0.node(address)
     }
 
-    /// The bytes of the least key.
+    /// Returns the bytes of the least key.
     pub(crate) fn first_key(&self) -> impl Iterator<Item = u8> + '_ {
         let mut node = self.root();
         std::iter::from_fn(move || {
@@ -70,25 +73,25 @@ impl FstChunk {
     }
 
     pub(crate) fn search(&self, key: &[u8], len: usize) -> Option<Result<usize, usize>> {
-        if let Some(place) = self.find(key) {
-            return Some(Ok(place));
+        if let Some(position) = self.find(key) {
+            return Some(Ok(position));
         }
         let mut greater = self.0.range().ge(key).into_stream();
-        Some(Err(greater.next().map_or(len, |(_, place)| place.value() as usize)))
+        Some(Err(greater.next().map_or(len, |(_, position)| position.value() as usize)))
     }
 
-    pub(crate) fn read(&self, block: usize, len: usize, run: &mut Run) -> Option<()> {
-        run.clear(&[]);
-        let first = block.checked_mul(BLOCK).filter(|&first| first < len)?;
+    pub(crate) fn read(&self, block: usize, len: usize, decoded: &mut DecodedBlock) -> Option<()> {
+        decoded.clear(&[]);
+        let first = block.checked_mul(KEYS_PER_BLOCK).filter(|&first| first < len)?;
         let mut before = Vec::new();
-        // What the first key shares with the one before is not known, and not needed.
+        // The lcp of the first key is unknown and not needed.
         let mut from = Vec::new();
         self.0.get_key_into(first as u64, &mut from).then_some(())?;
         let mut stream = self.0.range().ge(&from).into_stream();
-        for _ in 0..BLOCK.min(len - first) {
+        for _ in 0..KEYS_PER_BLOCK.min(len - first) {
             let (key, _) = stream.next()?;
             let lcp = common_prefix(&before, key);
-            run.push(lcp, key.len() - lcp, |out| {
+            decoded.push(lcp, key.len() - lcp, |out| {
                 out.copy_from_slice(&key[lcp..]);
                 Some(key.len() - lcp)
             })?;

@@ -1,30 +1,32 @@
-//! Search by an automaton in transducers: both go down together, and where the automaton cannot match any more, the branch is left out.
+//! Search by an automaton in transducers: walks both together, and skips a branch when the
+//! automaton cannot match any more.
 //!
-//! Chunks are walked one after the other. Those whose keys are all excluded are not opened: the least string that is not excluded from a
-//! chunk's first key on says which chunk is next.
+//! Chunks are walked one after the other. A chunk whose keys are all excluded is not opened: the
+//! least string that is not excluded, from a chunk's first key on, tells which chunk is next.
 
 #![forbid(unsafe_code)]
 
 use super::Automaton;
+use super::automaton_path::AutomatonPath;
 use super::chunk::Chunk;
 use super::fst::FstChunk;
 use super::layer::Layer;
-use super::search::Path;
+
 use fst::raw::{Node, Output};
 
-/// The way through the transducers of a layer.
+/// A walk through the transducers of a layer.
 pub(super) struct FstWalk<'a> {
     layer: &'a Layer,
-    /// The chunk after the one that is walked.
+    /// The number of the chunk after the current one.
     next: usize,
     current: Option<(&'a Chunk, &'a FstChunk)>,
-    /// The nodes from the root down to that of the path.
-    nodes: Vec<Place<'a>>,
+    /// The nodes from the root to that of the path.
+    nodes: Vec<Level<'a>>,
 }
 
-struct Place<'a> {
+struct Level<'a> {
     node: Node<'a>,
-    /// The transition that is next.
+    /// The number of the next transition.
     next: usize,
     output: Output,
 }
@@ -34,42 +36,42 @@ impl<'a> FstWalk<'a> {
         FstWalk { layer, next: 0, current: None, nodes: Vec::new() }
     }
 
-    /// The next key that matches, which is the path then, and its value.
+    /// Returns the next key that matches, which is the path then, and its value.
     pub(super) fn next<'p, A: Automaton>(
         &mut self,
-        path: &'p mut Path<A>,
+        path: &'p mut AutomatonPath<A>,
     ) -> Option<(&'p [u8], u64)> {
         loop {
             let (node, output) = match self.nodes.last_mut() {
                 None => (self.open(path)?, Output::zero()),
-                Some(place) if place.next == place.node.len() => {
+                Some(level) if level.next == level.node.len() => {
                     self.nodes.pop();
                     path.pop();
                     continue;
                 }
-                Some(place) => {
-                    let transition = place.node.transition(place.next);
-                    place.next += 1;
+                Some(level) => {
+                    let transition = level.node.transition(level.next);
+                    level.next += 1;
                     if !path.push(transition.inp) {
                         path.pop();
                         continue;
                     }
-                    let output = place.output.cat(transition.out);
+                    let output = level.output.cat(transition.out);
                     (self.current?.1.node(transition.addr), output)
                 }
             };
-            self.nodes.push(Place { node, next: 0, output });
+            self.nodes.push(Level { node, next: 0, output });
             if node.is_final() && path.is_match() {
-                let place = output.cat(node.final_output()).value();
-                if let Some(value) = self.current?.0.value(place as usize) {
+                let position = output.cat(node.final_output()).value();
+                if let Some(value) = self.current?.0.value(position as usize) {
                     return Some((path.key(), value));
                 }
             }
         }
     }
 
-    /// Opens the next chunk that may have a match, and goes to its root. A damaged one is passed over.
-    fn open<A: Automaton>(&mut self, path: &mut Path<A>) -> Option<Node<'a>> {
+    /// Opens the next chunk that may have a match and returns its root. Skips damaged chunks.
+    fn open<A: Automaton>(&mut self, path: &mut AutomatonPath<A>) -> Option<Node<'a>> {
         path.truncate(0);
         if !path.can_match() {
             return None;

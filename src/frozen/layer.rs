@@ -1,9 +1,10 @@
-//! What a layer is made of, and how a key or a rank is found in it.
+//! The parts of a layer, and searches for a key or a rank.
 
 #![forbid(unsafe_code)]
 
-use super::chunk::{Chunk, Codec};
-use super::packed::{Child, Tree, prefetch_block, prefetch_node};
+use super::chunk::Chunk;
+use super::codec::Codec;
+use super::packed::{Child, IndexTree, prefetch_block, prefetch_node};
 use super::symbols::{Coder, Decoder, with_coder};
 use super::values;
 use crate::io::bytes::Bytes;
@@ -14,27 +15,27 @@ use crate::tree::prefetch;
 pub(crate) struct Layer {
     pub(crate) codec: Codec,
     pub(crate) decoder: Decoder,
-    /// The index of the chunks: nodes like those inside them.
-    pub(crate) top: Bytes,
-    pub(crate) top_tree: Tree,
+    /// The index of the chunks: nodes like those inside a chunk.
+    pub(crate) index: Bytes,
+    pub(crate) index_tree: IndexTree,
     pub(crate) chunks: Vec<Chunk>,
     pub(crate) len: usize,
 }
 
-/// Lookups that go on side by side.
-const BATCH: usize = 32;
+/// Lookups that proceed together.
+const KEYS_PER_GROUP: usize = 32;
 impl Layer {
-    /// The number of the chunk that a key belongs in.
+    /// Returns the number of the chunk in which a key belongs.
     #[inline(always)]
     pub(crate) fn index_of(&self, key: &[u8]) -> Option<usize> {
         if self.chunks.len() < 2 {
             Some(0)
         } else {
-            Some(self.top_tree.search(self.top.as_slice(), key)?.0.index)
+            Some(self.index_tree.search(self.index.as_slice(), key)?.0.index)
         }
     }
 
-    /// The chunk that a key belongs in.
+    /// Returns the chunk in which a key belongs.
     #[inline(always)]
     pub(crate) fn chunk_of(&self, key: &[u8]) -> Option<&Chunk> {
         self.chunks.get(self.index_of(key)?)
@@ -46,14 +47,14 @@ impl Layer {
         chunk.value(chunk.find(self.codec, &self.decoder, key)?)
     }
 
-    /// The rank of a key that is there.
+    /// Returns the rank of a key, if it is present.
     #[inline(always)]
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
         let chunk = self.chunk_of(key)?;
         Some(chunk.start + chunk.find(self.codec, &self.decoder, key)?)
     }
 
-    /// Finds a key: `Ok` with its rank, or `Err` with that of the first greater one.
+    /// Finds a key: `Ok` with its rank, or `Err` with that of the first greater key.
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, usize> {
         let Some(chunk) = self.chunk_of(key) else { return Err(0) };
         match chunk.search(self.codec, &self.decoder, key) {
@@ -63,7 +64,7 @@ impl Layer {
         }
     }
 
-    /// The chunk of a rank.
+    /// Returns the number of the chunk that has a rank.
     pub(crate) fn chunk_at(&self, rank: usize) -> Option<usize> {
         if rank >= self.len {
             return None;
@@ -84,7 +85,8 @@ impl Layer {
         }
     }
 
-    /// Takes many keys down the trees level by level, asking for each one's next node before going on with the others.
+    /// Searches for keys in groups, level by level: prefetches the next node of each key before it
+    /// goes on with the others.
     fn get_many_packed<'k, C: Coder>(
         &self,
         coder: C,
@@ -96,40 +98,42 @@ impl Layer {
             chunk: Option<&'l Chunk>,
             at: Child,
             m: usize,
-            place: Option<usize>,
+            position: Option<usize>,
         }
-        let mut batch: Vec<Lookup<'_, 'k>> = Vec::with_capacity(BATCH);
+        let mut group: Vec<Lookup<'_, 'k>> = Vec::with_capacity(KEYS_PER_GROUP);
         loop {
-            batch.clear();
-            for key in keys.by_ref().take(BATCH) {
+            group.clear();
+            for key in keys.by_ref().take(KEYS_PER_GROUP) {
                 let chunk = self.chunk_of(key);
                 let root = chunk.map_or(0, |chunk| chunk.tree.root as usize);
                 if let Some(chunk) = chunk {
                     prefetch_node(chunk.keys(), root);
                 }
-                batch.push(Lookup {
+                group.push(Lookup {
                     key,
                     chunk,
                     at: Child { index: 0, offset: root },
                     m: 0,
-                    place: None,
+                    position: None,
                 });
             }
-            if batch.is_empty() {
+            if group.is_empty() {
                 return;
             }
-            let height = batch
+            let height = group
                 .iter()
                 .filter_map(|lookup| lookup.chunk)
                 .map(|chunk| chunk.tree.height)
                 .max()
                 .unwrap_or(0);
             for level in 0..height {
-                for lookup in &mut batch {
+                for lookup in &mut group {
                     let Some(chunk) = lookup.chunk else { continue };
                     if level < chunk.tree.height {
                         let data = chunk.keys();
-                        if Tree::step(data, &mut lookup.at, lookup.key, &mut lookup.m).is_none() {
+                        if IndexTree::step(data, &mut lookup.at, lookup.key, &mut lookup.m)
+                            .is_none()
+                        {
                             lookup.chunk = None;
                         }
                         if level + 1 == chunk.tree.height {
@@ -140,18 +144,24 @@ impl Layer {
                     }
                 }
             }
-            for lookup in &mut batch {
+            for lookup in &mut group {
                 let Some(chunk) = lookup.chunk else { continue };
-                let place = chunk.packed().search_block(coder, lookup.key, &lookup.at, lookup.m);
-                lookup.place = place.and_then(Result::ok);
-                if let Some(value) =
-                    lookup.place.and_then(|place| values::place(chunk.values(), chunk.shape, place))
+                let position = chunk.packed().search_block(coder, lookup.key, &lookup.at, lookup.m);
+                lookup.position = position.and_then(Result::ok);
+                if let Some(value) = lookup
+                    .position
+                    .and_then(|position| values::first_byte(chunk.values(), chunk.layout, position))
                 {
                     prefetch(value);
                 }
             }
-            for lookup in &batch {
-                found(lookup.chunk.zip(lookup.place).and_then(|(chunk, place)| chunk.value(place)));
+            for lookup in &group {
+                found(
+                    lookup
+                        .chunk
+                        .zip(lookup.position)
+                        .and_then(|(chunk, position)| chunk.value(position)),
+                );
             }
         }
     }

@@ -1,16 +1,21 @@
-//! Several layers into one.
+//! Merges several layers.
 
 #![forbid(unsafe_code)]
 
+use super::builder::FrozenLayerBuilder;
+use super::cursor::FrozenCursor;
 use super::error::FrozenError;
-use super::{FrozenCursor, FrozenLayer, FrozenLayerBuilder, FrozenOptions};
+use super::frozen_layer::FrozenLayer;
+use super::options::FrozenOptions;
 use std::cmp::Ordering;
 
 impl FrozenLayer {
-    /// A layer of all keys of some layers. Of a key that several have, the value of the last one stays. O(keys × layers).
+    /// Merges layers into a new one. Of equal keys the one of the last layer wins.
+    ///
+    /// # Complexity O(keys × layers).
     ///
     /// # Errors
-    /// An option is outside what is possible.
+    /// An option is out of its range.
     ///
     /// ```
     /// use memkv::{FrozenLayer, FrozenOptions};
@@ -32,11 +37,11 @@ impl FrozenLayer {
 }
 
 impl FrozenLayerBuilder {
-    /// Adds all keys of some layers, which have to be greater than those that were added before. Of a key that several have, the value of the
-    /// last one stays.
+    /// Adds all keys of some layers, which must be greater than the keys added before. Of equal
+    /// keys the one of the last layer wins.
     ///
     /// # Errors
-    /// As [`insert`](Self::insert).
+    /// See [`insert`](Self::insert).
     pub fn insert_layers<'a>(
         &mut self,
         layers: impl IntoIterator<Item = &'a FrozenLayer>,
@@ -46,7 +51,7 @@ impl FrozenLayerBuilder {
         loop {
             let mut least: Option<usize> = None;
             for i in 0..cursors.len() {
-                // Two cursors at a time: the best so far, and this one.
+                // Two cursors at a time: the least so far, and this one.
                 let (before, rest) = cursors.split_at_mut(i);
                 let Some((key, _)) = rest[0].peek() else { continue };
                 match least {
@@ -56,7 +61,7 @@ impl FrozenLayerBuilder {
                         match key.cmp(other) {
                             Ordering::Less => least = Some(i),
                             Ordering::Equal => {
-                                // The earlier layer's value is gone.
+                                // The key of the later layer replaces that of the earlier one.
                                 before[best].next();
                                 least = Some(i);
                             }

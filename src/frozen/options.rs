@@ -1,43 +1,46 @@
-//! How a layer is built.
+//! The options of a layer.
 
 #![forbid(unsafe_code)]
 
-use super::chunk::Codec;
+use super::codec::Codec;
 use super::error::FrozenError;
-use super::{FrozenLayer, FrozenLayerBuilder};
-use crate::frozen::symbols::Sample;
-use rayon::prelude::*;
+use super::symbols::Sample;
 
-/// What the bytes of keys are replaced by, in the `Packed` codec. A table takes time to find and makes lookups a little slower; the keys take less.
+/// The symbols that keys are written in, with the codec `Packed`.
+///
+/// Symbols make keys smaller. A table takes time to train and makes lookups a little slower.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SymbolTable {
-    /// The one with which a sample of the keys takes the fewest bytes, found by trial: `Fsst` for small layers, `OnPair` for large ones, as a rule.
+    /// The table with which a sample of the keys takes the fewest bytes: as a rule `Fsst` for small
+    /// layers and `OnPair` for large ones.
     #[default]
     Auto,
     /// No symbols.
     None,
     /// Up to 255 symbols of up to 8 bytes.
     Fsst,
-    /// Up to 65,535 symbols of up to 15 bytes: smaller yet, but it takes about twice as long to build, and up to 1 MB in memory.
+    /// Up to 65,535 symbols of up to 15 bytes. Smaller than `Fsst`, but takes about twice as long
+    /// to build and up to 1 MB of memory.
     OnPair,
 }
 
-/// How values are stored.
+/// The way in which values are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ValueWidth {
-    /// In each chunk, as few bits for each value as the difference between the least and the greatest takes.
+    /// In each chunk, as few bits a value as the difference between the least and the greatest
+    /// value needs.
     #[default]
     Auto,
-    /// Not at all: a set of keys. Every value reads as 0.
+    /// Not stored: the layer is a set of keys. Every value reads as 0.
     None,
 }
 
-/// Keys of a chunk, unless another number is asked for: two full levels of nodes.
-const CHUNK_KEYS: usize = 1 << 16;
+/// Default number of keys of a chunk: two full levels of index nodes.
+const KEYS_PER_CHUNK: usize = 1 << 16;
 
-/// How to build a [`FrozenLayer`].
+/// Options for building a [`FrozenLayer`](crate::FrozenLayer).
 ///
 /// ```
 /// use memkv::{FrozenOptions, SymbolTable, ValueWidth};
@@ -65,51 +68,58 @@ impl Default for FrozenOptions {
 }
 
 impl FrozenOptions {
-    /// The defaults: the codec `Packed`, symbols `Auto`, values `Auto`, 65,536 keys a chunk.
+    /// Returns the defaults: codec `Packed`, symbols `Auto`, values `Auto`, 65,536 keys a chunk.
     pub fn new() -> Self {
         FrozenOptions {
             codec: Codec::default(),
             symbols: SymbolTable::default(),
             values: ValueWidth::default(),
-            chunk_keys: CHUNK_KEYS,
+            chunk_keys: KEYS_PER_CHUNK,
             memory: usize::MAX,
             sample: None,
         }
     }
 
-    /// How keys are encoded.
+    /// Sets the codec of the keys.
     #[must_use]
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
         self
     }
 
-    /// What the bytes of keys are replaced by. Of no account for the codec `Fst`.
+    /// Sets the kind of symbols. The codec `Fst` ignores it.
     #[must_use]
     pub fn symbols(mut self, symbols: SymbolTable) -> Self {
         self.symbols = symbols;
         self
     }
 
-    /// How values are stored.
+    /// Sets the way in which values are stored.
     #[must_use]
     pub fn values(mut self, values: ValueWidth) -> Self {
         self.values = values;
         self
     }
 
-    /// Keys of a chunk, 1 to 16,777,216. Chunks are encoded in parallel, and each is held in memory while it is. A chunk ends earlier where its keys
-    /// take more than 64 MiB.
+    /// Sets the number of keys of a chunk, 1 to 16,777,216.
+    ///
+    /// Chunks are encoded in parallel, and each is in memory until it is encoded. A chunk ends
+    /// earlier when its keys take more than 64 MiB.
     #[must_use]
     pub fn chunk_keys(mut self, keys: usize) -> Self {
         self.chunk_keys = keys;
         self
     }
 
-    /// Bytes that chunks of a builder may take while they are in work, about; at least 1 MiB. A chunk ends where its keys take a sixteenth of
-    /// that, and [`insert`](FrozenLayerBuilder::insert) waits while there are more in work than fit. Without it there are two for each thread.
+    /// Sets the approximate number of bytes that the chunks of a builder may take while they are
+    /// encoded, at least 1 MiB.
     ///
-    /// What a builder holds until the symbols are found is not bounded by this: give it a [`sample`](Self::sample), and it holds nothing.
+    /// A chunk ends when its keys take a sixteenth of that.
+    /// [`insert`](crate::FrozenLayerBuilder::insert) waits while the chunks in work take more. By
+    /// default two chunks for each thread are in work.
+    ///
+    /// **Warning:** this does not bound the keys that a builder keeps until the symbols are chosen.
+    /// With a [`sample`](Self::sample) it keeps none.
     ///
     /// ```
     /// use memkv::FrozenOptions;
@@ -127,8 +137,12 @@ impl FrozenOptions {
         self
     }
 
-    /// Keys to find the symbols with, in ascending order. Without them a builder takes the first 32 MiB that are inserted, or all, if there are
-    /// fewer; where keys change on the way, a sample of all of them makes better symbols. A few megabytes are enough.
+    /// Sets the keys from which the symbols are chosen, in ascending order. A few megabytes are
+    /// enough.
+    ///
+    /// Without them a builder takes the first 32 MiB that are inserted, or all keys if there are
+    /// fewer. Where later keys differ from the first ones, a sample of all keys makes better
+    /// symbols.
     ///
     /// ```
     /// use memkv::FrozenOptions;
@@ -156,69 +170,7 @@ impl FrozenOptions {
         self
     }
 
-    /// A builder that makes a layer in memory.
-    ///
-    /// # Errors
-    /// An option is outside what is possible.
-    pub fn builder(&self) -> Result<FrozenLayerBuilder, FrozenError> {
-        FrozenLayerBuilder::with_options(self.clone())
-    }
-
-    /// [`FrozenLayer::from_sorted`] with these options.
-    ///
-    /// # Errors
-    /// As there; or an option is outside what is possible.
-    pub fn from_sorted<K: AsRef<[u8]> + Sync>(
-        &self,
-        pairs: &[(K, u64)],
-    ) -> Result<FrozenLayer, FrozenError> {
-        self.from_par_sorted(pairs.par_iter().map(|(key, value)| (key, *value)))
-    }
-
-    /// [`FrozenLayer::from_par_sorted`] with these options.
-    ///
-    /// # Errors
-    /// As there; or an option is outside what is possible.
-    pub fn from_par_sorted<K, I>(&self, pairs: I) -> Result<FrozenLayer, FrozenError>
-    where
-        K: AsRef<[u8]>,
-        I: IntoParallelIterator<Item = (K, u64)>,
-        I::Iter: IndexedParallelIterator,
-    {
-        super::build::from_par_sorted(self, pairs.into_par_iter())
-    }
-
-    /// [`FrozenLayer::from_unsorted`] with these options.
-    ///
-    /// # Errors
-    /// As there; or an option is outside what is possible.
-    ///
-    /// ```
-    /// use memkv::{Codec, FrozenOptions};
-    ///
-    /// let layer = FrozenOptions::new().codec(Codec::Fst).from_unsorted(vec![("b", 2), ("a", 1)])?;
-    /// assert_eq!(layer.first_key_value(), Some((b"a".to_vec(), 1)));
-    /// # Ok::<(), memkv::FrozenError>(())
-    /// ```
-    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(
-        &self,
-        mut pairs: Vec<(K, u64)>,
-    ) -> Result<FrozenLayer, FrozenError> {
-        pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-        // Of equal keys, the sort left the last one last.
-        let mut kept = 0;
-        for i in 0..pairs.len() {
-            if i > 0 && pairs[kept - 1].0.as_ref() == pairs[i].0.as_ref() {
-                kept -= 1;
-            }
-            pairs.swap(kept, i);
-            kept += 1;
-        }
-        pairs.truncate(kept);
-        self.from_sorted(&pairs)
-    }
-
-    /// Whether values are kept.
+    /// Returns whether values are stored.
     pub(crate) fn has_values(&self) -> bool {
         self.values != ValueWidth::None
     }

@@ -1,4 +1,4 @@
-//! A layer with changes made to it: chunks without changes are taken as they are.
+//! Applies changes to a layer: chunks without changes are reused.
 //!
 //! ```text
 //!   base      │ chunk 0 │ chunk 1 │ chunk 2 │ chunk 3 │
@@ -6,54 +6,58 @@
 //!   result    │ encoded │ reused  │ encoded │ reused  │
 //! ```
 //!
-//! A chunk takes the changes from its first key up to that of the next chunk; the first chunk also those before it. What is encoded anew
-//! keeps the layer's symbols. Where the changes are so many that most would be encoded anyway, or the layer is empty, all is built from the
-//! beginning, with symbols of its own.
+//! A chunk takes the changes from its first key up to the first key of the next chunk; the first
+//! chunk also takes those before it. Chunks that are encoded again keep the layer's symbols. If
+//! most chunks would be encoded anyway, or the layer is empty, the layer is rebuilt with symbols of
+//! its own.
 
 #![forbid(unsafe_code)]
 
-use super::build::{assemble, chunk_bytes, gather};
+use super::assemble::{IndexBuilder, assemble, chunk_bytes, gather};
 use super::chunk::{self, Chunk};
+use super::cursor::FrozenCursor;
 use super::error::FrozenError;
-use super::options::ValueWidth;
-use super::packed::TreeBuilder;
-use super::pending::Pending;
+use super::front_coded::FrontCoded;
+use super::frozen_layer::FrozenLayer;
+use super::options::FrozenOptions;
 use super::symbols::Encoder;
-use super::{FrozenCursor, FrozenLayer, FrozenOptions};
-use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::ops::{Bound, Range};
 
-/// Bytes of chunks that are held together: less than elsewhere, since they are in memory twice for a moment while the old layer is still there.
-const GATHERED: usize = 8 << 20;
+/// Bytes of chunks that are stored together: fewer than in a build, since the old layer is in
+/// memory at the same time.
+const GATHERED_BYTES: usize = 8 << 20;
 
-/// A patched layer, and how it came about.
+/// A patched layer, and the work that it took.
 #[derive(Debug)]
 pub(crate) struct Patched {
     pub(crate) layer: FrozenLayer,
-    /// Chunks that were taken as they are, and chunks that were encoded.
+    /// Number of chunks that were reused, and number that were encoded.
     pub(crate) reused: usize,
     pub(crate) encoded: usize,
-    /// Whether all was built anew, with new symbols.
+    /// Whether the layer was rebuilt, with new symbols.
     pub(crate) rebuilt: bool,
 }
 
 /// A chunk of the result, with its first and its last key.
-struct Piece {
+struct PatchedChunk {
     chunk: Chunk,
     first: Vec<u8>,
     last: Vec<u8>,
     reused: bool,
 }
 
-/// The bounds of the keys that some chunks take.
+/// Bounds of the keys that consecutive chunks take.
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
 impl FrozenLayer {
-    /// The layer with changes: keys in order inside the bounds that are asked for, with a value, or none for a key that is to go. `count` is about
-    /// how many there are in all. In parallel, by chunks, each of which asks for its changes twice at most.
+    /// Returns the layer with changes applied, in parallel by chunks.
+    ///
+    /// `changes` returns the changes inside some bounds in ascending order: the new value of a key,
+    /// or `None` to remove it. It is called at most twice for each chunk. `count` is the
+    /// approximate number of changes.
     pub(crate) fn patch<I>(
         &self,
         options: &FrozenOptions,
@@ -88,7 +92,7 @@ impl FrozenLayer {
             .into_par_iter()
             .map(|i| changes(bounds(&(i..i + 1))).next().is_some())
             .collect();
-        // Chunks that have become small are encoded together with their neighbours, where one of them is encoded anyway.
+        // A small chunk is encoded together with its neighbours if one of them is encoded anyway.
         let mut parts: Vec<Range<usize>> = Vec::new();
         let mut keys = 0;
         for (i, chunk) in chunks.iter().enumerate() {
@@ -112,7 +116,7 @@ impl FrozenLayer {
                 let (from, to) = (&chunks[part.start], &chunks[part.end - 1]);
                 if part.len() == 1 && !changed[part.start] {
                     let last = self.key_at(from.start + from.len - 1)?;
-                    return Ok(vec![Piece {
+                    return Ok(vec![PatchedChunk {
                         chunk: from.share(),
                         first: firsts[part.start].clone(),
                         last,
@@ -135,23 +139,22 @@ impl FrozenLayer {
         self.select(rank).map(|(key, _)| key).ok_or_else(damaged)
     }
 
-    /// Encodes the keys of some ranks with their changes.
+    /// Encodes the keys of a range of ranks with their changes.
     fn encode(
         &self,
         options: &FrozenOptions,
         encoder: &Encoder,
         ranks: Range<usize>,
         changes: impl Iterator<Item = (Vec<u8>, Option<u64>)>,
-    ) -> Result<Vec<Piece>, FrozenError> {
+    ) -> Result<Vec<PatchedChunk>, FrozenError> {
         let mut pieces = Vec::new();
-        let mut pending = Pending::default();
-        let mut finish = |pending: Pending| {
+        let mut pending = FrontCoded::default();
+        let mut finish = |pending: FrontCoded| {
             let (first, last) = (pending.first().to_vec(), pending.last().to_vec());
-            let chunk =
-                chunk::encode(&pending, options.codec, encoder, options.values == ValueWidth::Auto);
-            pieces.push(Piece { chunk, first, last, reused: false });
+            let chunk = chunk::encode(&pending, options.codec, encoder, options.has_values());
+            pieces.push(PatchedChunk { chunk, first, last, reused: false });
         };
-        // A chunk that has grown is cut in halves, so that it is not cut again soon.
+        // A chunk that has grown is split in halves, so that it is not split again soon.
         let most = options.chunk_keys + options.chunk_keys / 2;
         self.with_changes(ranks, changes, |key, value| {
             if !pending.push(key, value) {
@@ -170,7 +173,7 @@ impl FrozenLayer {
         Ok(pieces)
     }
 
-    /// Builds all of it anew.
+    /// Rebuilds the layer.
     fn rebuild(
         &self,
         options: &FrozenOptions,
@@ -183,7 +186,7 @@ impl FrozenLayer {
         Ok(Patched { layer, reused: 0, encoded, rebuilt: true })
     }
 
-    /// The keys of some ranks with their changes, in order.
+    /// Passes the keys of a range of ranks to `then` in order, with their changes applied.
     fn with_changes<I>(
         &self,
         ranks: Range<usize>,
@@ -215,31 +218,26 @@ impl FrozenLayer {
     }
 }
 
+/// Joins the chunks of the result into a layer.
 fn join(
     options: &FrozenOptions,
     encoder: &Encoder,
-    pieces: impl Iterator<Item = Piece>,
+    pieces: impl Iterator<Item = PatchedChunk>,
 ) -> Patched {
     let (mut chunks, mut reused) = (Vec::new(), 0);
-    let mut separators: Option<TreeBuilder> = None;
+    let mut index = IndexBuilder::default();
     let mut before: Vec<u8> = Vec::new();
-    for Piece { chunk, first, last, reused: as_it_was } in pieces {
-        match &mut separators {
-            None => separators = Some(TreeBuilder::new(0)),
-            Some(separators) => {
-                separators.push(&first[..=common_prefix(&before, &first)], chunks.len() as u32)
-            }
-        }
+    for PatchedChunk { chunk, first, last, reused: as_it_was } in pieces {
+        index.push(&before, &first);
         before = last;
         reused += usize::from(as_it_was);
         chunks.push(chunk);
     }
     let encoded = chunks.len() - reused;
-    // Parts of what was gathered before would hold all of it.
-    gather(&mut chunks, GATHERED);
-    let layer =
-        assemble(options.codec, encoder, chunks, separators.unwrap_or_else(|| TreeBuilder::new(0)));
-    Patched { layer: FrozenLayer::of(layer), reused, encoded, rebuilt: false }
+    // A part of an older allocation would keep all of it in memory.
+    gather(&mut chunks, GATHERED_BYTES);
+    let layer = FrozenLayer::of(assemble(options.codec, encoder, chunks, index));
+    Patched { layer, reused, encoded, rebuilt: false }
 }
 
 #[cfg(test)]
@@ -280,7 +278,10 @@ mod tests {
         #[test]
         fn patches_as_a_btreemap(
             base in proptest::collection::btree_map(key(), any::<u64>(), 0..120),
-            rounds in proptest::collection::vec(proptest::collection::btree_map(key(), any::<Option<u64>>(), 0..20), 1..4),
+            rounds in proptest::collection::vec(
+                proptest::collection::btree_map(key(), any::<Option<u64>>(), 0..20),
+                1..4,
+            ),
             chunk in prop_oneof![Just(1usize), Just(3), Just(16), Just(40)],
             kind in 0usize..4,
             rebuild in any::<bool>(),
@@ -293,18 +294,21 @@ mod tests {
             };
             let options = options.chunk_keys(chunk);
             let mut model: Model = base;
-            let pairs: Vec<(&Vec<u8>, u64)> = model.iter().map(|(key, value)| (key, *value)).collect();
+            let pairs: Vec<(&Vec<u8>, u64)> =
+                model.iter().map(|(key, value)| (key, *value)).collect();
             let mut layer = options.from_sorted(&pairs).unwrap();
             for changes in rounds {
-                layer = patched(&layer, &options, &changes, if rebuild { usize::MAX } else { 0 }).layer;
+                let count = if rebuild { usize::MAX } else { 0 };
+                layer = patched(&layer, &options, &changes, count).layer;
                 for (key, value) in &changes {
                     match value {
                         Some(value) => _ = model.insert(key.clone(), *value),
                         None => _ = model.remove(key),
                     }
                 }
-                prop_assert!(layer.iter().eq(model.iter().map(|(key, value)| (key.clone(), *value))));
-                prop_assert!(layer.iter().rev().eq(model.iter().rev().map(|(key, value)| (key.clone(), *value))));
+                let pairs = || model.iter().map(|(key, value)| (key.clone(), *value));
+                prop_assert!(layer.iter().eq(pairs()));
+                prop_assert!(layer.iter().rev().eq(pairs().rev()));
                 for key in model.keys().chain(changes.keys()) {
                     prop_assert_eq!(layer.get(key), model.get(key).copied());
                     prop_assert_eq!(layer.rank(key), model.range::<Vec<u8>, _>(..key).count());
@@ -325,7 +329,7 @@ mod tests {
         let options = FrozenOptions::new().chunk_keys(1000);
         let pairs: Vec<(Vec<u8>, u64)> = (0..20_000).map(|i| (url(2 * i), i as u64)).collect();
         let layer = options.from_sorted(&pairs).unwrap();
-        // One in the middle of chunk 7, one before all, one behind all.
+        // One in the middle of chunk 7, one before all keys, one after all keys.
         let at = |i: usize| (url(i), Some(1));
         let one = patched(&layer, &options, &[at(15_001)].into(), 1);
         assert_eq!((one.reused, one.encoded), (19, 1));
@@ -356,7 +360,7 @@ mod tests {
         assert_eq!(more.layer.chunks(), 12);
         let lens: Vec<usize> = more.layer.layer.chunks.iter().map(|chunk| chunk.len).collect();
         assert!(lens.iter().all(|len| (500..1500).contains(len)), "{lens:?}");
-        // Nine in ten keys go; the next change near them joins what is left.
+        // Nine in ten keys are removed; the next change near them joins what is left.
         let gone: BTreeMap<_, _> =
             (0..10_000).filter(|i| i % 10 != 0).map(|i| (url(2 * i), None)).collect();
         let few = patched(&layer, &options, &gone, 1);

@@ -1,27 +1,30 @@
-//! Reading all keys of a map or a layer in parallel, range by range, and handing them out in order.
+//! Reads all keys of a map or a layer in parallel, range by range, and passes them on in order.
 
 #![forbid(unsafe_code)]
 
-use super::FrozenLayer;
-use super::pending::Pending;
+use super::front_coded::FrontCoded;
+use super::frozen_layer::FrozenLayer;
 use crate::load::ordered_parallel;
 use crate::value::Bits;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use std::ops::Bound;
 
-/// Keys of a range, about.
-const KEYS: usize = 1 << 14;
-/// Bytes of keys, front-coded, that a thread reads ahead: the rest of a range that has more is read when its turn comes.
-const BYTES: usize = 4 << 20;
+/// Approximate number of keys of a range.
+const KEYS_PER_RANGE: usize = 1 << 14;
+/// Bytes of front-coded keys that a thread reads ahead. The rest of a longer range is read when its
+/// turn comes.
+const READ_AHEAD_BYTES: usize = 4 << 20;
 
-/// What has keys in order.
+/// A map whose keys are in order.
 pub(super) trait Ranges: Sync {
     fn len(&self) -> usize;
 
-    /// Ascending keys that divide all of them into so many ranges, or fewer.
+    /// Returns at most `ranges - 1` ascending keys that divide all keys into ranges of similar
+    /// length.
     fn bounds(&self, ranges: usize) -> Vec<Vec<u8>>;
 
-    /// Hands out the keys of a range in order, with their values as words, for as long as `visit` wants more.
+    /// Passes the keys of a range to `visit` in order, with their values as words, until it returns
+    /// false.
     fn visit(&self, start: Bound<&[u8]>, end: Bound<&[u8]>, visit: impl FnMut(&[u8], u64) -> bool);
 }
 
@@ -36,9 +39,16 @@ macro_rules! ranges {
                 self.bounds(ranges)
             }
 
-            fn visit(&self, start: Bound<&[u8]>, end: Bound<&[u8]>, mut visit: impl FnMut(&[u8], u64) -> bool) {
+            fn visit(
+                &self,
+                start: Bound<&[u8]>,
+                end: Bound<&[u8]>,
+                mut visit: impl FnMut(&[u8], u64) -> bool,
+            ) {
                 let mut range = self.range::<[u8], _>((start, end));
-                while range.lend().is_some_and(|(key, value)| visit(key, value.into_bits().to_word())) {}
+                while let Some((key, value)) = range.lend()
+                    && visit(key, value.into_bits().to_word())
+                {}
             }
         }
     };
@@ -49,20 +59,21 @@ ranges!([V: Value + Sync] ConcurrentArt<V>);
 ranges!([V: Value + Sync] ShardedArt<V>);
 ranges!([] FrozenLayer);
 
-/// Hands out all keys in order, in parts that the threads of rayon's pool read ahead.
+/// Passes all keys to `take` in order, in parts that the threads of rayon's pool read ahead.
 pub(super) fn read_all<E>(
     source: &impl Ranges,
-    mut take: impl FnMut(Pending) -> Result<(), E>,
+    mut take: impl FnMut(FrontCoded) -> Result<(), E>,
 ) -> Result<(), E> {
-    let bounds = source.bounds(source.len() / KEYS + 1);
+    let bounds = source.bounds(source.len() / KEYS_PER_RANGE + 1);
     let end = |range: usize| {
         bounds.get(range).map_or(Bound::Unbounded, |bound| Bound::Excluded(&bound[..]))
     };
-    // A part of a range, whether it is all of the rest, and the key behind it if that is not greater, as in a damaged layer.
+    // Reads a part of a range. Returns it, whether it is the whole rest of the range, and, in a
+    // damaged layer, the first key that is not greater than the key before.
     let read = |range: usize, start: Bound<&[u8]>| {
-        let (mut part, mut whole, mut wrong) = (Pending::default(), true, Pending::default());
+        let (mut part, mut whole, mut wrong) = (FrontCoded::default(), true, FrontCoded::default());
         source.visit(start, end(range), |key, value| {
-            whole = part.suffix_bytes() < BYTES;
+            whole = part.suffix_bytes() < READ_AHEAD_BYTES;
             whole && (part.push(key, value) || !wrong.push(key, value))
         });
         (part, whole, wrong)
@@ -84,7 +95,7 @@ pub(super) fn read_all<E>(
                 (part, whole, wrong) = read(range, Bound::Excluded(&last));
             }
             take(part)?;
-            // To be refused.
+            // The builder refuses it.
             take(wrong)
         },
     )

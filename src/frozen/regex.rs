@@ -9,24 +9,32 @@ use regex_automata::nfa::thompson;
 use regex_automata::util::{primitives::StateID, start, syntax};
 use std::fmt;
 
-/// Bytes of an automaton, and bytes to make it with.
-const MOST: usize = 32 << 20;
+/// Largest automaton, and most memory to build it, in bytes.
+const MAX_AUTOMATON_BYTES: usize = 32 << 20;
 
-/// A regular expression that matches somewhere in a key, for [`FrozenLayer::search`](crate::FrozenLayer::search). With the feature `regex`.
+/// A regular expression that matches somewhere in a key, for
+/// [`FrozenLayer::search`](crate::FrozenLayer::search).
 ///
-/// With `^` and `$`, it matches at the beginning and at the end. Where it can match at the beginning only, the search reads just the keys that
-/// may match; otherwise it reads all of them. The syntax is that of the crate [`regex`](https://docs.rs/regex/latest/regex/#syntax). A key need not be
+/// `^` and `$` match at the beginning and the end of a key. If the expression can only match at the
+/// beginning, a search reads just the keys that may match; otherwise it reads all keys. The syntax
+/// is that of the crate [`regex`](https://docs.rs/regex/latest/regex/#syntax). Keys need not be
 /// UTF-8: `.` is a character, `(?s-u:.)` is any byte.
 ///
-/// The automaton is made before the search, so that a byte costs one look into a table. It takes up to 32 MiB: more for Unicode's classes
-/// and for counted repetitions, whose states multiply.
+/// The automaton is built before the search, so that a byte of a key costs one table lookup. It
+/// takes up to 32 MiB of memory. Unicode classes and counted repetitions need more, since their
+/// states multiply.
+///
+/// Requires the feature `regex`.
+///
+/// # Examples
 ///
 /// ```
 /// use memkv::{FrozenLayer, RegexAutomaton};
 ///
 /// let layer = FrozenLayer::from_sorted(&[("/a/10", 1), ("/b/7", 2), ("/b/70", 3)])?;
-/// assert!(layer.search(RegexAutomaton::new("^/[b-d]/").unwrap()).map(|(_, value)| value).eq([2, 3]));
-/// assert!(layer.search(RegexAutomaton::new("0$").unwrap()).map(|(_, value)| value).eq([1, 3]));
+/// let search = |pattern| layer.search(RegexAutomaton::new(pattern).unwrap());
+/// assert!(search("^/[b-d]/").map(|(_, value)| value).eq([2, 3]));
+/// assert!(search("0$").map(|(_, value)| value).eq([1, 3]));
 /// # Ok::<(), memkv::FrozenError>(())
 /// ```
 ///
@@ -38,18 +46,18 @@ pub struct RegexAutomaton {
     start: StateID,
 }
 
-/// Where a [`RegexAutomaton`] is in a key.
+/// The state of a [`RegexAutomaton`] after some bytes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegexState(Place);
+pub struct RegexState(RegexPosition);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// The beginning of the key has matched.
+enum RegexPosition {
+    /// The bytes so far contain a match.
     Matched,
-    PinnedTree(StateID),
+    Running(StateID),
 }
 
-/// Why a regular expression is not to be searched with. Made by [`RegexAutomaton::new`].
+/// An error of [`RegexAutomaton::new`]: the regular expression cannot be used for a search.
 #[derive(Clone, Debug)]
 pub struct RegexError(String);
 
@@ -62,7 +70,7 @@ impl fmt::Display for RegexError {
 impl std::error::Error for RegexError {}
 
 impl RegexError {
-    /// What went wrong, with its causes.
+    /// Creates an error with the text of another one and of its causes.
     fn of(error: impl std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut cause = error.source();
@@ -76,26 +84,29 @@ impl RegexError {
 }
 
 impl RegexAutomaton {
-    /// Makes the automaton of a pattern.
+    /// Builds the automaton of a pattern.
     ///
     /// # Errors
-    /// The pattern has no meaning; it takes more than 32 MiB; or it has what no such automaton can tell, as Unicode's `\b` (`(?-u:\b)` is fine).
+    /// The pattern is invalid, needs more than 32 MiB, or has what such an automaton cannot decide,
+    /// such as Unicode's `\b` (`(?-u:\b)` is fine).
     pub fn new(pattern: &str) -> Result<Self, RegexError> {
-        // Keys are bytes, of any kind.
+        // Keys may be any bytes.
         let nfa = thompson::Compiler::new()
-            .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(MOST)))
+            .configure(
+                thompson::Config::new().utf8(false).nfa_size_limit(Some(MAX_AUTOMATON_BYTES)),
+            )
             .syntax(syntax::Config::new().utf8(false))
             .build(pattern)
             .map_err(RegexError::of)?;
-        // Without a beginning that may be any, all keys that begin otherwise can be passed over.
+        // An expression that matches at the beginning only excludes all keys that begin otherwise.
         let (kind, anchored) = match nfa.is_always_start_anchored() {
             true => (StartKind::Anchored, Anchored::Yes),
             false => (StartKind::Unanchored, Anchored::No),
         };
         let config = dense::Config::new()
             .start_kind(kind)
-            .dfa_size_limit(Some(MOST))
-            .determinize_size_limit(Some(MOST));
+            .dfa_size_limit(Some(MAX_AUTOMATON_BYTES))
+            .determinize_size_limit(Some(MAX_AUTOMATON_BYTES));
         let dfa =
             dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(RegexError::of)?;
         let start =
@@ -108,37 +119,39 @@ impl Automaton for RegexAutomaton {
     type State = RegexState;
 
     fn start(&self) -> RegexState {
-        RegexState(Place::PinnedTree(self.start))
+        RegexState(RegexPosition::Running(self.start))
     }
 
     fn is_match(&self, state: &RegexState) -> bool {
         match state.0 {
-            Place::Matched => true,
-            // A match is told of one step late, which may be the end.
-            Place::PinnedTree(state) => self.dfa.is_match_state(self.dfa.next_eoi_state(state)),
+            RegexPosition::Matched => true,
+            // The automaton reports a match one byte late, here at the end of the key.
+            RegexPosition::Running(state) => {
+                self.dfa.is_match_state(self.dfa.next_eoi_state(state))
+            }
         }
     }
 
     fn can_match(&self, state: &RegexState) -> bool {
         match state.0 {
-            Place::Matched => true,
-            Place::PinnedTree(state) => !self.dfa.is_dead_state(state),
+            RegexPosition::Matched => true,
+            RegexPosition::Running(state) => !self.dfa.is_dead_state(state),
         }
     }
 
     fn will_always_match(&self, state: &RegexState) -> bool {
-        state.0 == Place::Matched
+        state.0 == RegexPosition::Matched
     }
 
     fn accept(&self, state: &RegexState, byte: u8) -> RegexState {
         match state.0 {
-            Place::Matched => *state,
-            Place::PinnedTree(state) => {
+            RegexPosition::Matched => *state,
+            RegexPosition::Running(state) => {
                 let next = self.dfa.next_state(state, byte);
                 RegexState(if self.dfa.is_match_state(next) {
-                    Place::Matched
+                    RegexPosition::Matched
                 } else {
-                    Place::PinnedTree(next)
+                    RegexPosition::Running(next)
                 })
             }
         }

@@ -1,48 +1,54 @@
-//! A chunk's values: of each the difference to the least one, in as few bits as the greatest difference takes.
+//! The values of a chunk: each as its difference to the least value, in as few bits as the greatest
+//! difference needs.
 //!
-//! Value `i` begins at bit `i * width`, counted from the least significant bit of the first byte. Zeros follow.
+//! Value `i` begins at bit `i * width`, counted from the least significant bit of the first byte.
+//! Zeros follow the last value.
 
 #![forbid(unsafe_code)]
 
 use crate::io::bytes::{u64_at, u128_at};
 
-/// Zeros behind the last value, so that each can be read as a part of a wide word.
-const PADDING: usize = 16;
+/// Zero bytes after the last value, so that each can be read as a part of a wide word.
+const VALUE_PADDING_BYTES: usize = 16;
 
-/// The least value, and the bits that differences to it take.
+/// The least value, and the number of bits of each difference to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
+pub(crate) struct ValueLayout {
     pub(crate) base: u64,
     pub(crate) width: u8,
 }
 
-impl Shape {
-    /// No values: all are 0.
-    pub(crate) const NONE: Shape = Shape { base: 0, width: 0 };
+impl ValueLayout {
+    /// No values: each reads as 0.
+    pub(crate) const NONE: ValueLayout = ValueLayout { base: 0, width: 0 };
 
     pub(crate) fn of(values: &[u64]) -> Self {
         let (base, most) =
             (values.iter().min().copied().unwrap_or(0), values.iter().max().copied().unwrap_or(0));
-        Shape { base, width: (64 - (most - base).leading_zeros()) as u8 }
+        ValueLayout { base, width: (64 - (most - base).leading_zeros()) as u8 }
     }
 
-    /// Bytes of `count` values.
+    /// Returns the bytes that `count` values take.
     pub(crate) fn bytes(self, count: usize) -> usize {
-        if self.width == 0 { 0 } else { (count * usize::from(self.width)).div_ceil(8) + PADDING }
+        if self.width == 0 {
+            0
+        } else {
+            (count * usize::from(self.width)).div_ceil(8) + VALUE_PADDING_BYTES
+        }
     }
 }
 
 /// Appends the values.
-pub(crate) fn write(values: &[u64], shape: Shape, out: &mut Vec<u8>) {
-    if shape.width == 0 {
+pub(crate) fn write(values: &[u64], layout: ValueLayout, out: &mut Vec<u8>) {
+    if layout.width == 0 {
         return;
     }
-    let end = out.len() + shape.bytes(values.len());
-    // Bits that make no whole byte yet.
+    let end = out.len() + layout.bytes(values.len());
+    // The bits that do not fill a byte yet.
     let (mut word, mut bits) = (0u128, 0);
     for value in values {
-        word |= u128::from(value - shape.base) << bits;
-        bits += u32::from(shape.width);
+        word |= u128::from(value - layout.base) << bits;
+        bits += u32::from(layout.width);
         let whole = bits as usize / 8;
         out.extend_from_slice(&word.to_le_bytes()[..whole]);
         word >>= 8 * whole;
@@ -54,12 +60,12 @@ pub(crate) fn write(values: &[u64], shape: Shape, out: &mut Vec<u8>) {
     out.resize(end, 0);
 }
 
-/// Reads value `i`.
+/// Returns value `i`.
 #[inline(always)]
-pub(crate) fn read(values: &[u8], shape: Shape, i: usize) -> Option<u64> {
-    let width = usize::from(shape.width);
+pub(crate) fn read(values: &[u8], layout: ValueLayout, i: usize) -> Option<u64> {
+    let width = usize::from(layout.width);
     if width == 0 {
-        return Some(shape.base);
+        return Some(layout.base);
     }
     let bit = i * width;
     let (at, shift) = (bit / 8, bit % 8);
@@ -68,13 +74,13 @@ pub(crate) fn read(values: &[u8], shape: Shape, i: usize) -> Option<u64> {
     } else {
         (u128_at(values, at)? >> shift) as u64
     };
-    Some(shape.base.wrapping_add(word & u64::MAX >> (64 - width)))
+    Some(layout.base.wrapping_add(word & u64::MAX >> (64 - width)))
 }
 
-/// Where value `i` is, for a prefetch.
+/// Returns the first byte of value `i`, for a prefetch.
 #[inline(always)]
-pub(crate) fn place(values: &[u8], shape: Shape, i: usize) -> Option<&u8> {
-    values.get(i * usize::from(shape.width) / 8)
+pub(crate) fn first_byte(values: &[u8], layout: ValueLayout, i: usize) -> Option<&u8> {
+    values.get(i * usize::from(layout.width) / 8)
 }
 
 #[cfg(test)]
@@ -84,14 +90,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn values_come_back(values in proptest::collection::vec(any::<u64>(), 0..40), shift in 0u32..64, base in any::<u64>()) {
-            let values: Vec<u64> = values.iter().map(|v| (v >> shift).saturating_add(base >> 1)).collect();
-            let shape = Shape::of(&values);
+        fn values_come_back(
+            values in proptest::collection::vec(any::<u64>(), 0..40),
+            shift in 0u32..64,
+            base in any::<u64>(),
+        ) {
+            let values: Vec<u64> =
+                values.iter().map(|v| (v >> shift).saturating_add(base >> 1)).collect();
+            let layout = ValueLayout::of(&values);
             let mut out = vec![7];
-            write(&values, shape, &mut out);
-            prop_assert_eq!(out.len() - 1, shape.bytes(values.len()));
+            write(&values, layout, &mut out);
+            prop_assert_eq!(out.len() - 1, layout.bytes(values.len()));
             for (i, &value) in values.iter().enumerate() {
-                prop_assert_eq!(read(&out[1..], shape, i), Some(value));
+                prop_assert_eq!(read(&out[1..], layout, i), Some(value));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::mapping::Mapping;
 use crate::frozen::FrozenError;
-use crate::frozen::{FrozenLayer, file};
+use crate::frozen::{FrozenLayer, format};
 use crate::io::bytes::Bytes;
 use crate::sharded::ShardedArt;
 use crate::value::Value;
@@ -77,6 +77,6 @@ impl FrozenLayer {
     pub unsafe fn open_mapped(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
         // SAFETY: (M1) the caller promises that the file does not change while the layer lives, which owns the mapping.
         let mapping = unsafe { Mapping::of(path.as_ref()) }?.ok_or(FrozenError::Truncated)?;
-        Ok(Self::of(file::parse(&Bytes::of_mapping(mapping))?))
+        Ok(Self::of(format::parse(&Bytes::of_mapping(mapping))?))
     }
 }

@@ -1,39 +1,133 @@
-//! Work in waves: things are made in parallel, and taken in order by one thread while the next ones are made.
+//! Ordered pipeline: jobs run in parallel on the threads of rayon's pool, and one thread takes their
+//! results in order.
 
 #![forbid(unsafe_code)]
 
-use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Makes one thing for each number, by the threads of rayon's pool, and hands them out in order on this thread. At most four for each of so many threads are
-/// there at a time: the fewer, the better are they still in a processor's cache when they are taken.
+/// The results of jobs, taken in the order in which the jobs were begun.
+pub(crate) struct Ordered<T> {
+    sender: Sender<(usize, Option<T>)>,
+    receiver: Receiver<(usize, Option<T>)>,
+    /// Results that wait for an earlier one.
+    early: BTreeMap<usize, T>,
+    /// Jobs that were begun, that have ended, and whose results were taken.
+    begun: usize,
+    ended: usize,
+    taken: usize,
+}
+
+/// The way of one job's result to [`Ordered`]. A job that panics drops it and has no result.
+pub(crate) struct Ticket<T> {
+    number: usize,
+    /// `None` after the result was sent.
+    sender: Option<Sender<(usize, Option<T>)>>,
+}
+
+impl<T> Ticket<T> {
+    /// Ends the job with its result.
+    pub(crate) fn send(mut self, result: T) {
+        self.end(Some(result));
+    }
+
+    fn end(&mut self, result: Option<T>) {
+        if let Some(sender) = self.sender.take() {
+            // It fails only if nobody takes results any more.
+            let _ = sender.send((self.number, result));
+        }
+    }
+}
+
+impl<T> Drop for Ticket<T> {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
+impl<T> Ordered<T> {
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = channel();
+        Ordered { sender, receiver, early: BTreeMap::new(), begun: 0, ended: 0, taken: 0 }
+    }
+
+    /// Counts a job that begins, and returns its ticket.
+    pub(crate) fn begin(&mut self) -> Ticket<T> {
+        self.begun += 1;
+        Ticket { number: self.begun - 1, sender: Some(self.sender.clone()) }
+    }
+
+    /// Returns the number of jobs that have not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.begun - self.ended
+    }
+
+    /// Returns the number of jobs whose results were not taken.
+    fn in_flight(&self) -> usize {
+        self.begun - self.taken
+    }
+
+    /// Receives the result of a job that has ended, and waits for one if `wait`. Returns whether
+    /// there was one.
+    pub(crate) fn receive(&mut self, wait: bool) -> bool {
+        loop {
+            let received = self.receiver.try_recv().ok();
+            if received.is_none() && (!wait || self.running() == 0) {
+                return false;
+            }
+            // A thread of the pool must help: the job that it waits for may be its own.
+            let received = received.or_else(|| match rayon::yield_now() {
+                None => self.receiver.recv().ok(),
+                Some(rayon::Yield::Executed) => None,
+                Some(rayon::Yield::Idle) => {
+                    std::thread::yield_now();
+                    None
+                }
+            });
+            if let Some((number, result)) = received {
+                self.ended += 1;
+                self.early.extend(result.map(|result| (number, result)));
+                return true;
+            }
+        }
+    }
+
+    /// Returns the next result in order, if it was received.
+    pub(crate) fn next(&mut self) -> Option<T> {
+        let result = self.early.remove(&self.taken)?;
+        self.taken += 1;
+        Some(result)
+    }
+}
+
+/// Runs `make` in parallel and passes the results to `take` in order, on this thread.
+///
+/// At most `4 * threads` results are in memory, so they are still in cache when they are taken.
 pub(crate) fn ordered_parallel<T: Send, E>(
     numbers: Range<usize>,
     threads: usize,
     make: impl Fn(usize) -> T + Sync,
-    take: impl FnMut(T) -> Result<(), E>,
+    mut take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     debug_assert!(threads > 0);
-    let wave = 2 * threads;
-    let made = |from: usize| {
-        (from..numbers.end.min(from.saturating_add(wave)))
-            .into_par_iter()
-            .map(&make)
-            .collect::<Vec<T>>()
-    };
-    let (mut from, mut take, mut now) = (numbers.start, take, made(numbers.start));
-    while !now.is_empty() {
-        from += now.len();
-        let mut next = Vec::new();
-        // Who takes stays on this thread.
-        let result = rayon::in_place_scope(|scope| {
-            scope.spawn(|_| next = made(from));
-            now.into_iter().try_for_each(&mut take)
-        });
-        result?;
-        now = next;
-    }
-    Ok(())
+    let (make, mut numbers, mut results) = (&make, numbers, Ordered::new());
+    rayon::in_place_scope_fifo(|scope| {
+        loop {
+            while results.in_flight() < 4 * threads
+                && let Some(number) = numbers.next()
+            {
+                let ticket = results.begin();
+                scope.spawn_fifo(move |_| ticket.send(make(number)));
+            }
+            match results.next() {
+                Some(result) => take(result)?,
+                // No job is left, or one has panicked, which the scope passes on.
+                None if !results.receive(true) => return Ok(()),
+                None => {}
+            }
+        }
+    })
 }
 
 #[cfg(test)]

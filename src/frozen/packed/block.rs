@@ -2,32 +2,33 @@
 //!
 //! ```text
 //!   0   the least lcp; 255: the block is wide
-//!   1   the least number of codes, or 63 if that is less; + 64: lcps are short; + 128: numbers of codes are short
-//!   2   of each key its lcp, less the least: 16 nibbles, the low one of a byte first; short: 16 times 2 bits
-//!       of each key its number of codes, less the least: the same
-//!       the lcps whose nibble is 15 (short: whose bits are 3), a byte each; then such numbers of codes
-//!       the codes of each key behind its lcp
+//!   1   the least number of codes, at most 63; + 64: lcps are short; + 128: numbers are short
+//!   2   lcp of each key minus the least: 16 nibbles, the low one of a byte first;
+//!           short: 16 times 2 bits
+//!       number of codes of each key minus the least: the same
+//!       lcps whose nibble is 15 (short: whose bits are 3), a byte each; then such numbers of codes
+//!       codes of the suffix of each key
 //!
-//!   wide: 255, lcp[n], number of codes[n], u32 each, and the codes
+//!   wide: 255, lcp[n], number of codes[n], u32 each, then the codes
 //! ```
 
 #![forbid(unsafe_code)]
 
-use crate::frozen::run::Run;
+use crate::frozen::decoded_block::DecodedBlock;
 use crate::frozen::symbols::{Coder, Encoder};
 use crate::io::bytes::{u32_at, u64_at};
 use crate::tree::{LANES, checked_candidates, checked_sum};
 use std::cmp::Ordering;
 
 /// Keys of a block.
-pub(crate) const BLOCK: usize = 16;
-const _: () = assert!(BLOCK == LANES);
-const WIDE: u8 = 255;
+pub(crate) const KEYS_PER_BLOCK: usize = 16;
+const _: () = assert!(KEYS_PER_BLOCK == LANES);
+const WIDE_BLOCK: u8 = 255;
 const SHORT_LCPS: u8 = 64;
 const SHORT_LENS: u8 = 128;
-const MOST_LEN_BASE: usize = 63;
+const MAX_LEN_BASE: usize = 63;
 
-/// Appends a block of keys, of which each has its lcp and the bytes behind it.
+/// Appends a block of keys, each given as its lcp and its suffix.
 pub(super) fn write<'a>(
     keys: impl Iterator<Item = (usize, &'a [u8])>,
     encoder: &Encoder,
@@ -35,24 +36,24 @@ pub(super) fn write<'a>(
     codes: &mut Vec<u8>,
 ) {
     codes.clear();
-    let (mut lcps, mut lens) = ([0usize; BLOCK], [0usize; BLOCK]);
+    let (mut lcps, mut lens) = ([0usize; KEYS_PER_BLOCK], [0usize; KEYS_PER_BLOCK]);
     let mut n = 0;
     for (lcp, suffix) in keys {
         let start = codes.len();
         encoder.encode(suffix, codes);
         lcps[n] = lcp;
-        lens[n] = (codes.len() - start) / encoder.unit();
+        lens[n] = (codes.len() - start) / encoder.code_bytes();
         n += 1;
     }
     let (lcps, lens) = (&lcps[..n], &lens[..n]);
-    if lcps.iter().chain(lens).any(|&x| x >= WIDE.into()) {
-        out.push(WIDE);
+    if lcps.iter().chain(lens).any(|&x| x >= WIDE_BLOCK.into()) {
+        out.push(WIDE_BLOCK);
         for x in lcps.iter().chain(lens) {
             out.extend_from_slice(&(*x as u32).to_le_bytes());
         }
     } else {
         let least = |lengths: &[usize]| lengths.iter().min().copied().unwrap_or(0);
-        let (lcp_base, len_base) = (least(lcps), least(lens).min(MOST_LEN_BASE));
+        let (lcp_base, len_base) = (least(lcps), least(lens).min(MAX_LEN_BASE));
         let (short_lcps, short_lens) = (is_short(lcps, lcp_base), is_short(lens, len_base));
         let flags =
             if short_lcps { SHORT_LCPS } else { 0 } | if short_lens { SHORT_LENS } else { 0 };
@@ -65,15 +66,15 @@ pub(super) fn write<'a>(
     out.extend_from_slice(codes);
 }
 
-/// The field of what does not fit one.
+/// Returns the field that marks a length too large for a field.
 fn escape(short: bool) -> usize {
     if short { 3 } else { 15 }
 }
 
-/// Whether lengths take fewer bytes with two bits each, and more escapes.
+/// Returns whether lengths take fewer bytes with two bits each and more escapes.
 fn is_short(lengths: &[usize], base: usize) -> bool {
     let escapes = |short: bool| lengths.iter().filter(|&&x| x - base >= escape(short)).count();
-    BLOCK / 4 + escapes(true) < BLOCK / 2 + escapes(false)
+    KEYS_PER_BLOCK / 4 + escapes(true) < KEYS_PER_BLOCK / 2 + escapes(false)
 }
 
 fn write_fields(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
@@ -82,21 +83,21 @@ fn write_fields(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) 
         .iter()
         .rev()
         .fold(0u64, |word, &x| word << bits | (x - base).min(escape(short)) as u64);
-    out.extend_from_slice(&fields.to_le_bytes()[..BLOCK * bits / 8]);
+    out.extend_from_slice(&fields.to_le_bytes()[..KEYS_PER_BLOCK * bits / 8]);
 }
 
 fn write_escapes(lengths: &[usize], base: usize, short: bool, out: &mut Vec<u8>) {
     out.extend(lengths.iter().filter(|&&x| x - base >= escape(short)).map(|&x| x as u8));
 }
 
-/// The lengths of a narrow block: lcps, then numbers of codes.
+/// The lengths of a block that is not wide: lcps, then numbers of codes.
 struct Lengths {
-    all: [[u8; BLOCK]; 2],
-    /// Where the codes begin.
+    all: [[u8; KEYS_PER_BLOCK]; 2],
+    /// Offset of the codes.
     codes: usize,
 }
 
-/// Sixteen nibbles as bytes, eight in each word.
+/// Spreads sixteen nibbles to bytes, eight in each word.
 #[inline(always)]
 fn spread(nibbles: u64) -> [u64; 2] {
     [nibbles & 0xFFFF_FFFF, nibbles >> 32].map(|half| {
@@ -107,191 +108,219 @@ fn spread(nibbles: u64) -> [u64; 2] {
 }
 
 /// The lowest bit of each nibble.
-const ONES: u64 = 0x1111_1111_1111_1111;
+const NIBBLE_LOW_BITS: u64 = 0x1111_1111_1111_1111;
 
-/// Reads fields at `at`: nibbles, zeros for escapes; the lowest bit of each nibble that is an escape; and where the fields end.
-#[inline(always)]
-fn fields(block: &[u8], at: usize, short: bool) -> Option<(u64, u64, usize)> {
-    if short {
-        let x = u64::from(u32_at(block, at)?);
-        let x = (x | x << 16) & 0x0000_FFFF_0000_FFFF;
-        let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
-        let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
-        let x = (x | x << 2) & 0x3333_3333_3333_3333;
-        let escapes = x & x >> 1 & ONES;
-        return Some((x & !(escapes * 3), escapes, at + BLOCK / 4));
-    }
-    let x = u64_at(block, at)?;
-    let pairs = x & x >> 1;
-    let escapes = pairs & pairs >> 2 & ONES;
-    Some((x & !(escapes * 15), escapes, at + BLOCK / 2))
+/// A block's fields for lcps or for numbers of codes.
+struct Fields {
+    /// With zeros for escapes.
+    nibbles: u64,
+    /// The lowest bit of each nibble that is an escape.
+    escapes: u64,
 }
 
-/// Each of the nibbles and a base, as bytes, and in place of escapes what stands at `at`; and where that ends.
-#[inline(always)]
-fn lengths(
-    block: &[u8],
-    mut at: usize,
-    nibbles: u64,
-    base: u8,
-    mut escapes: u64,
-) -> Option<([u8; BLOCK], usize)> {
-    let mut all = [0; BLOCK];
-    let base = u64::from(base) * 0x0101_0101_0101_0101;
-    for (out, word) in all.as_chunks_mut::<8>().0.iter_mut().zip(spread(nibbles)) {
-        *out = word.wrapping_add(base).to_le_bytes();
+impl Fields {
+    /// Reads the fields at `at`. Returns them and the offset after them.
+    #[inline(always)]
+    fn read(block: &[u8], at: usize, short: bool) -> Option<(Self, usize)> {
+        if short {
+            let x = u64::from(u32_at(block, at)?);
+            let x = (x | x << 16) & 0x0000_FFFF_0000_FFFF;
+            let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
+            let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+            let x = (x | x << 2) & 0x3333_3333_3333_3333;
+            let escapes = x & x >> 1 & NIBBLE_LOW_BITS;
+            return Some((
+                Fields { nibbles: x & !(escapes * 3), escapes },
+                at + KEYS_PER_BLOCK / 4,
+            ));
+        }
+        let x = u64_at(block, at)?;
+        let pairs = x & x >> 1;
+        let escapes = pairs & pairs >> 2 & NIBBLE_LOW_BITS;
+        Some((Fields { nibbles: x & !(escapes * 15), escapes }, at + KEYS_PER_BLOCK / 2))
     }
-    while escapes != 0 {
-        all[(escapes.trailing_zeros() as usize / 4) & (BLOCK - 1)] = *block.get(at)?;
-        at += 1;
-        escapes &= escapes - 1;
+
+    /// Returns base + field of each key as bytes, with the bytes at `at` in place of escapes; and
+    /// the offset after these.
+    #[inline(always)]
+    fn lengths(
+        self,
+        block: &[u8],
+        mut at: usize,
+        base: u8,
+    ) -> Option<([u8; KEYS_PER_BLOCK], usize)> {
+        let mut all = [0; KEYS_PER_BLOCK];
+        let base = u64::from(base) * 0x0101_0101_0101_0101;
+        for (out, word) in all.as_chunks_mut::<8>().0.iter_mut().zip(spread(self.nibbles)) {
+            *out = word.wrapping_add(base).to_le_bytes();
+        }
+        let mut escapes = self.escapes;
+        while escapes != 0 {
+            all[(escapes.trailing_zeros() as usize / 4) & (KEYS_PER_BLOCK - 1)] = *block.get(at)?;
+            at += 1;
+            escapes &= escapes - 1;
+        }
+        Some((all, at))
     }
-    Some((all, at))
 }
 
 impl Lengths {
     #[inline(always)]
     fn read(block: &[u8]) -> Option<Self> {
         let &[lcp_base, flags] = block.first_chunk()?;
-        let (lcps, escaped_lcps, at) = fields(block, 2, flags & SHORT_LCPS != 0)?;
-        let (lens, escaped_lens, at) = fields(block, at, flags & SHORT_LENS != 0)?;
-        let (lcps, at) = lengths(block, at, lcps, lcp_base, escaped_lcps)?;
-        let (lens, codes) = lengths(block, at, lens, flags & MOST_LEN_BASE as u8, escaped_lens)?;
+        let (lcps, at) = Fields::read(block, 2, flags & SHORT_LCPS != 0)?;
+        let (lens, at) = Fields::read(block, at, flags & SHORT_LENS != 0)?;
+        let (lcps, at) = lcps.lengths(block, at, lcp_base)?;
+        let (lens, codes) = lens.lengths(block, at, flags & MAX_LEN_BASE as u8)?;
         Some(Lengths { all: [lcps, lens], codes })
     }
 
     #[inline(always)]
     fn lcp(&self, i: usize) -> usize {
-        self.all[0][i & (BLOCK - 1)].into()
+        self.all[0][i & (KEYS_PER_BLOCK - 1)].into()
     }
 
     #[inline(always)]
     fn len(&self, i: usize) -> usize {
-        self.all[1][i & (BLOCK - 1)].into()
+        self.all[1][i & (KEYS_PER_BLOCK - 1)].into()
     }
 
-    /// The keys whose lcp is at most `m`.
+    /// Returns the keys whose lcp is at most `m`, as a bit mask.
     #[inline(always)]
     fn at_most(&self, m: usize) -> u32 {
-        checked_candidates(self.all.as_flattened(), 0, BLOCK, m.min(255) as u8, 0).unwrap_or(0)
-            as u32
+        checked_candidates(self.all.as_flattened(), 0, KEYS_PER_BLOCK, m.min(255) as u8, 0)
+            .unwrap_or(0) as u32
     }
 
-    /// Codes of the keys before `i`.
+    /// Returns the number of codes of the keys before `i`.
     #[inline(always)]
     fn before(&self, i: usize) -> usize {
-        checked_sum(self.all.as_flattened(), BLOCK, i).unwrap_or(0)
+        checked_sum(self.all.as_flattened(), KEYS_PER_BLOCK, i).unwrap_or(0)
     }
 }
 
-/// Finds `key` among the block's `n` keys: `Ok` with its place, or `Err` with that of the first greater one. `m` is how many bytes it shares
-/// with the separator before the block.
-#[inline(always)]
-pub(super) fn search<C: Coder>(
-    block: &[u8],
-    n: usize,
-    coder: C,
-    key: &[u8],
-    m: usize,
-) -> Option<Result<usize, usize>> {
-    if *block.first()? == WIDE {
-        return search_wide(block, n, coder, key, m);
-    }
-    let lengths = Lengths::read(block)?;
-    // The first key begins with the separator's bytes but the last, and has that one behind its lcp.
-    let mut m = m.min(lengths.lcp(0));
-    let mut left = !(u32::MAX << n);
-    loop {
-        let hits = lengths.at_most(m) & left;
-        if hits == 0 {
-            return Some(Err(n));
-        }
-        let i = hits.trailing_zeros() as usize;
-        if lengths.lcp(i) < m {
-            return Some(Err(i));
-        }
-        let start = lengths.codes + lengths.before(i) * C::UNIT;
-        let code = block.get(start..)?.get(..lengths.len(i) * C::UNIT)?;
-        let (shared, order) = coder.compare(code, key.get(m..)?);
-        match order {
-            Ordering::Equal => return Some(Ok(i)),
-            Ordering::Greater => return Some(Err(i)),
-            Ordering::Less => m += shared,
-        }
-        left &= !1 << i;
-    }
+/// A block to read.
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a> {
+    /// The block and what follows it.
+    pub(super) data: &'a [u8],
+    /// Number of keys.
+    pub(super) keys: usize,
 }
 
-#[cold]
-fn search_wide<C: Coder>(
-    block: &[u8],
-    n: usize,
-    coder: C,
-    key: &[u8],
-    m: usize,
-) -> Option<Result<usize, usize>> {
-    let mut m = m.min(u32_at(block, 1)? as usize);
-    let mut at = 1 + 8 * n;
-    for i in 0..n {
-        let lcp = u32_at(block, 1 + 4 * i)? as usize;
-        let code = block
-            .get(at..)?
-            .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
-        at += code.len();
-        if lcp > m {
-            continue;
+impl<'a> Block<'a> {
+    #[inline(always)]
+    fn is_wide(self) -> Option<bool> {
+        Some(*self.data.first()? == WIDE_BLOCK)
+    }
+
+    /// Returns the lcp and the code of key `i` of a wide block. The code begins at `at`.
+    #[inline(always)]
+    fn wide_key<C: Coder>(self, i: usize, at: usize) -> Option<(usize, &'a [u8])> {
+        let lcp = u32_at(self.data, 1 + 4 * i)? as usize;
+        let codes = u32_at(self.data, 1 + 4 * (self.keys + i))? as usize;
+        Some((lcp, self.data.get(at..)?.get(..codes.checked_mul(C::CODE_BYTES)?)?))
+    }
+
+    /// Finds `key`: `Ok` with its position, or `Err` with that of the first greater key.
+    ///
+    /// `m` is the number of bytes that `key` shares with the separator before the block.
+    #[inline(always)]
+    pub(super) fn search<C: Coder>(
+        self,
+        coder: C,
+        key: &[u8],
+        m: usize,
+    ) -> Option<Result<usize, usize>> {
+        if self.is_wide()? {
+            return self.search_wide(coder, key, m);
         }
-        if lcp < m {
-            return Some(Err(i));
-        }
-        let (shared, order) = coder.compare(code, key.get(m..)?);
-        match order {
-            Ordering::Equal => return Some(Ok(i)),
-            Ordering::Greater => return Some(Err(i)),
-            Ordering::Less => m += shared,
+        let lengths = Lengths::read(self.data)?;
+        // The first key begins with the separator less its last byte. That byte follows its lcp.
+        let mut m = m.min(lengths.lcp(0));
+        let mut left = !(u32::MAX << self.keys);
+        loop {
+            let candidates = lengths.at_most(m) & left;
+            if candidates == 0 {
+                return Some(Err(self.keys));
+            }
+            let i = candidates.trailing_zeros() as usize;
+            if lengths.lcp(i) < m {
+                return Some(Err(i));
+            }
+            let start = lengths.codes + lengths.before(i) * C::CODE_BYTES;
+            let code = self.data.get(start..)?.get(..lengths.len(i) * C::CODE_BYTES)?;
+            let (shared, order) = coder.compare(code, key.get(m..)?);
+            match order {
+                Ordering::Equal => return Some(Ok(i)),
+                Ordering::Greater => return Some(Err(i)),
+                Ordering::Less => m += shared,
+            }
+            left &= !1 << i;
         }
     }
-    Some(Err(n))
-}
 
-/// The lcp of the first key: how many bytes have to be known to read the block.
-#[inline(always)]
-pub(super) fn first_lcp(block: &[u8]) -> Option<usize> {
-    match *block.first()? {
-        WIDE => Some(u32_at(block, 1)? as usize),
-        _ => Some(Lengths::read(block)?.lcp(0)),
-    }
-}
-
-/// Bytes of the block's `n` keys that are not codes.
-pub(super) fn header(block: &[u8], n: usize) -> Option<usize> {
-    match *block.first()? {
-        WIDE => Some(1 + 8 * n),
-        _ => Some(Lengths::read(block)?.codes),
-    }
-}
-
-/// Reads the block's `n` keys into `run`, of which `prefix` holds what the first one's lcp leaves out.
-#[inline(always)]
-pub(super) fn read<C: Coder>(block: &[u8], n: usize, coder: C, run: &mut Run) -> Option<()> {
-    if *block.first()? == WIDE {
-        let mut at = 1 + 8 * n;
-        for i in 0..n {
-            let lcp = u32_at(block, 1 + 4 * i)? as usize;
-            let code = block
-                .get(at..)?
-                .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::UNIT)?)?;
+    #[cold]
+    fn search_wide<C: Coder>(self, coder: C, key: &[u8], m: usize) -> Option<Result<usize, usize>> {
+        let mut m = m.min(u32_at(self.data, 1)? as usize);
+        let mut at = 1 + 8 * self.keys;
+        for i in 0..self.keys {
+            let (lcp, code) = self.wide_key::<C>(i, at)?;
             at += code.len();
-            run.push(lcp, code.len() / C::UNIT * C::MOST, |out| coder.decode(code, out))?;
+            if lcp > m {
+                continue;
+            }
+            if lcp < m {
+                return Some(Err(i));
+            }
+            let (shared, order) = coder.compare(code, key.get(m..)?);
+            match order {
+                Ordering::Equal => return Some(Ok(i)),
+                Ordering::Greater => return Some(Err(i)),
+                Ordering::Less => m += shared,
+            }
         }
-        return Some(());
+        Some(Err(self.keys))
     }
-    let lengths = Lengths::read(block)?;
-    let mut rest = block.get(lengths.codes..)?;
-    for i in 0..n {
-        let (code, behind) = rest.split_at_checked(lengths.len(i) * C::UNIT)?;
-        rest = behind;
-        run.push(lengths.lcp(i), lengths.len(i) * C::MOST, |out| coder.decode(code, out))?;
+
+    /// Returns the lcp of the first key: the number of bytes that must be known to decode the block.
+    #[inline(always)]
+    pub(super) fn first_lcp(self) -> Option<usize> {
+        match self.is_wide()? {
+            true => Some(u32_at(self.data, 1)? as usize),
+            false => Some(Lengths::read(self.data)?.lcp(0)),
+        }
     }
-    Some(())
+
+    /// Returns the bytes of the block that are not codes.
+    pub(super) fn header(self) -> Option<usize> {
+        match self.is_wide()? {
+            true => Some(1 + 8 * self.keys),
+            false => Some(Lengths::read(self.data)?.codes),
+        }
+    }
+
+    /// Decodes the keys into `decoded`, which knows the bytes that the first key's lcp leaves out.
+    #[inline(always)]
+    pub(super) fn read<C: Coder>(self, coder: C, decoded: &mut DecodedBlock) -> Option<()> {
+        if self.is_wide()? {
+            let mut at = 1 + 8 * self.keys;
+            for i in 0..self.keys {
+                let (lcp, code) = self.wide_key::<C>(i, at)?;
+                at += code.len();
+                let most = code.len() / C::CODE_BYTES * C::MAX_BYTES_PER_CODE;
+                decoded.push(lcp, most, |out| coder.decode(code, out))?;
+            }
+            return Some(());
+        }
+        let lengths = Lengths::read(self.data)?;
+        let mut rest = self.data.get(lengths.codes..)?;
+        for i in 0..self.keys {
+            let (code, after) = rest.split_at_checked(lengths.len(i) * C::CODE_BYTES)?;
+            rest = after;
+            let most = lengths.len(i) * C::MAX_BYTES_PER_CODE;
+            decoded.push(lengths.lcp(i), most, |out| coder.decode(code, out))?;
+        }
+        Some(())
+    }
 }

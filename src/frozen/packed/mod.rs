@@ -3,60 +3,34 @@
 //! ```text
 //!   chunk   ┌ blocks: 16 keys each ┬ nodes over blocks ┬ nodes over nodes ┬ … ┬ root ┬ zeros ┐
 //!
-//!   node    separators s1 < s2 < …, up to 63, and up to 64 children: child i has the keys from s(i) to below s(i+1)
-//!   block   16 keys, each as the bytes it shares with the key before (lcp), and the rest of it in symbols
+//!   node    up to 63 separators s1 < s2 < …, up to 64 children: child i has keys s(i)..s(i+1)
+//!   block   16 keys, each as the bytes shared with the key before (lcp) and the rest in symbols
 //! ```
 //!
-//! A separator is the shortest string that tells the last key of one block from the first of the next: the bytes that they share and
-//! one more. The first key of a block is front-coded against the last of the block before: a chunk is one front-coded sequence, and what
-//! the first key of a block leaves out is the separator before it, less the last byte.
+//! A separator is the shortest string that separates the last key of a block from the first key of
+//! the next: their shared bytes and one more. The first key of a block is front-coded relative to
+//! the last key of the block before. So a chunk is one front-coded sequence, and what the first key
+//! of a block leaves out is the separator before it, less its last byte.
 //!
-//! In nodes a search is binary. In a block it knows `m`, the bytes that the searched key shares with the last separator or key that is not
-//! greater. What shares more than `m` bytes with the one before it is not greater either; what shares less is greater; only what shares just
-//! `m` is compared, from there on. So most keys are passed over by their lcps alone, and of those that are compared only the first codes are decoded.
+//! The search in a node is binary. The search in a block knows `m`, the number of bytes that the
+//! searched key shares with the last separator or key that is not greater. A key with an lcp above
+//! `m` is not greater either. A key with an lcp below `m` is greater. Only a key whose lcp is `m`
+//! is compared, from that byte on. So lcps alone decide about most keys, and only the first codes
+//! of the others are decoded.
 //!
-//! All blocks but the last are full, so a key's place in the tree is its rank.
+//! All blocks but the last are full, so the position of a key in the tree is its rank.
 //!
-//! Bayer, Unterauer: "Prefix B-trees", ACM TODS 1977, for shortest separators and nodes that write what all theirs share once.
+//! Bayer, Unterauer: "Prefix B-trees", ACM TODS 1977, for shortest separators and for nodes that
+//! store their common prefix once.
 
 #![forbid(unsafe_code)]
 
 mod block;
 mod chunk;
 mod node;
+mod prefetch;
 
-pub(crate) use block::BLOCK;
+pub(crate) use block::KEYS_PER_BLOCK;
 pub(crate) use chunk::{PackedChunk, encode};
-pub(crate) use node::{Child, PADDING, Tree, TreeBuilder};
-
-use crate::tree::prefetch;
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
-/// Cache lines of a node and of a block that are asked for together: most of them.
-const NODE_LINES: usize = 10;
-const BLOCK_LINES: usize = 5;
-
-/// Asks for a node, so that its cache lines come together and not one after the other as the search needs them.
-#[inline(always)]
-pub(crate) fn prefetch_node(data: &[u8], at: usize) {
-    for line in 0..NODE_LINES {
-        prefetch(data.as_ptr().wrapping_add(at + line * LINE));
-    }
-}
-
-/// Asks for a block.
-#[inline(always)]
-pub(crate) fn prefetch_block(data: &[u8], at: usize) {
-    for line in 0..BLOCK_LINES {
-        prefetch(data.as_ptr().wrapping_add(at + line * LINE));
-    }
-}
-
-/// Asks for the values of a block, of which this is the first.
-#[inline(always)]
-pub(crate) fn prefetch_values(first: &u8) {
-    for line in 0..3 {
-        prefetch(std::ptr::from_ref(first).wrapping_add(line * LINE));
-    }
-}
+pub(crate) use node::{Child, IndexTree, IndexTreeBuilder, NODE_PADDING_BYTES};
+pub(crate) use prefetch::{prefetch_block, prefetch_node, prefetch_values};

@@ -1,67 +1,69 @@
 //! Index nodes.
 //!
 //! ```text
-//!   0  flags (1: wide)   1  separators n   2  two zeros   4  where child 0 begins, u32   8  length of the prefix, u32
-//!  12  ends[0..=n]                 where separator i begins behind the prefix, and i − 1 ends, u16; wide: u32
-//!      starts[0..=n]               where child i begins, counted from child 0, u16; wide: u32
-//!      prefix                      what all separators begin with
-//!      the separators behind it
+//!   0  flags (1: wide)   1  separators n   2  two zeros   4  offset of child 0, u32
+//!   8  length of the prefix, u32
+//!  12  ends[0..=n]      start of separator i and end of separator i − 1, after the prefix;
+//!                       u16, wide: u32
+//!      starts[0..=n]    offset of child i, relative to child 0; u16, wide: u32
+//!      prefix           common prefix of all separators
+//!      the separators without the prefix
 //! ```
 //!
-//! Behind the last node there are [`PADDING`] zeros.
+//! [`NODE_PADDING_BYTES`] zeros follow the last node.
 
 #![forbid(unsafe_code)]
 
-use super::prefetch_node;
+use super::prefetch::prefetch_node;
 use crate::io::bytes::{u32_at, u64_at};
 use crate::tree::common_prefix;
 
-/// Children of a node, at most.
-pub(crate) const FANOUT: usize = 64;
-const WIDE: u8 = 1;
-const HEADER: usize = 12;
-/// Bytes behind a separator that can be read.
-pub(crate) const PADDING: usize = 8;
+/// Most children of a node.
+pub(crate) const NODE_FANOUT: usize = 64;
+const WIDE_NODE: u8 = 1;
+const NODE_HEADER_BYTES: usize = 12;
+/// Bytes after a separator that can be read.
+pub(crate) const NODE_PADDING_BYTES: usize = 8;
 
 /// A node in its chunk, with words of `W` bytes.
 #[derive(Clone, Copy)]
-struct Node<'a, const W: usize> {
+struct IndexNode<'a, const W: usize> {
     base: u32,
     ends: &'a [[u8; W]],
     starts: &'a [[u8; W]],
     prefix: &'a [u8],
-    /// The separators behind the prefix, and what follows the node.
+    /// The separators without the prefix, and what follows the node.
     rest: &'a [u8],
 }
 
 /// Runs code for a node of either width.
 macro_rules! with_node {
     ($data:expr, $at:expr, $node:ident => $body:expr) => {{
-        let (header, body) = $data.get($at..)?.split_first_chunk::<HEADER>()?;
-        if header[0] & WIDE == 0 {
-            let $node = Node::<2>::read(header, body)?;
+        let (header, body) = $data.get($at..)?.split_first_chunk::<NODE_HEADER_BYTES>()?;
+        if header[0] & WIDE_NODE == 0 {
+            let $node = IndexNode::<2>::read(header, body)?;
             $body
         } else {
-            let $node = Node::<4>::read(header, body)?;
+            let $node = IndexNode::<4>::read(header, body)?;
             $body
         }
     }};
 }
 
-/// Where a search went on to: which child of its level, and where it begins.
+/// A child that a search has reached: its number in its level, and its offset.
 pub(crate) struct Child {
     pub(crate) index: usize,
     pub(crate) offset: usize,
 }
 
-impl<'a, const W: usize> Node<'a, W> {
+impl<'a, const W: usize> IndexNode<'a, W> {
     #[inline(always)]
-    fn read(header: &[u8; HEADER], body: &'a [u8]) -> Option<Self> {
+    fn read(header: &[u8; NODE_HEADER_BYTES], body: &'a [u8]) -> Option<Self> {
         let children = usize::from(header[1]) + 1;
         let (ends, body) = body.split_at_checked(W * children)?;
         let (starts, body) = body.split_at_checked(W * children)?;
         let (prefix, rest) = body.split_at_checked(u32_at(header, 8)? as usize)?;
-        Some(Node {
+        Some(IndexNode {
             base: u32_at(header, 4)?,
             ends: ends.as_chunks().0,
             starts: starts.as_chunks().0,
@@ -75,23 +77,25 @@ impl<'a, const W: usize> Node<'a, W> {
         word.iter().rev().fold(0, |sum, &byte| sum << 8 | usize::from(byte))
     }
 
-    /// Where a child begins.
+    /// Returns the offset of a child.
     #[inline(always)]
     fn child(&self, index: usize) -> Option<usize> {
         (self.base as usize).checked_add(Self::word(self.starts.get(index)?))
     }
 
-    /// Where a separator is in the rest.
+    /// Returns the bounds of a separator in `rest`.
     #[inline(always)]
     fn bounds(&self, i: usize) -> Option<(usize, usize)> {
         let [start, end] = self.ends.get(i..)?.first_chunk()?;
         Some((Self::word(start), Self::word(end)))
     }
 
-    /// The child for `key`, and how many bytes this shares with the last separator that is not greater: `m`, if that is none of this node's.
+    /// Returns the child for `key`, and the number of bytes that the key shares with the last
+    /// separator that is not greater. That is `m` if none of this node's separators is.
     ///
-    /// Of the two separators between which the search goes on, `left` and `right` are what they share with the key; all between them share the less of
-    /// both.
+    /// `left` and `right` are the numbers of bytes that the key shares with the two separators
+    /// between which the search continues. All separators between them share at least the smaller
+    /// number.
     #[inline(always)]
     fn search(&self, key: &[u8], m: usize) -> Option<(usize, usize)> {
         let shared = common_prefix(self.prefix, key);
@@ -116,7 +120,8 @@ impl<'a, const W: usize> Node<'a, W> {
     }
 }
 
-/// How many bytes `text[start..end]` and `key` share, `known` at least, and whether the first is not greater.
+/// Returns how many bytes `text[start..end]` and `key` share, of which `known` are known, and
+/// whether the former is not greater.
 #[inline(always)]
 fn compare(
     text: &[u8],
@@ -125,7 +130,7 @@ fn compare(
     key: &[u8],
     known: usize,
 ) -> Option<(usize, bool)> {
-    // Mostly they differ within a word.
+    // Most differ within a word.
     if let (Some(a), Some(b)) = (u64_at(text, start + known), u64_at(key, known)) {
         let shared = known + (a ^ b).trailing_zeros() as usize / 8;
         if shared >= end.saturating_sub(start) {
@@ -140,16 +145,17 @@ fn compare(
     Some((shared, separator.get(shared) <= key.get(shared)))
 }
 
-/// A tree of nodes.
+/// A tree of index nodes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tree {
+pub(crate) struct IndexTree {
     pub(crate) root: u32,
-    /// Levels of nodes; 0 where there is one child in all, which begins at `root`.
+    /// Levels of nodes; 0 if there is only one child, which begins at `root`.
     pub(crate) height: u8,
 }
 
-impl Tree {
-    /// The child for `key`, and how many bytes this shares with the separator before it.
+impl IndexTree {
+    /// Returns the child for `key`, and the number of bytes that the key shares with the separator
+    /// before it.
     #[inline(always)]
     pub(crate) fn search(self, data: &[u8], key: &[u8]) -> Option<(Child, usize)> {
         let (mut child, mut m) = (Child { index: 0, offset: self.root as usize }, 0);
@@ -160,36 +166,38 @@ impl Tree {
         Some((child, m))
     }
 
-    /// Goes from a node to the child for `key`.
+    /// Moves from a node to the child for `key`.
     #[inline(always)]
     pub(crate) fn step(data: &[u8], at: &mut Child, key: &[u8], m: &mut usize) -> Option<()> {
         with_node!(data, at.offset, node => {
             let (index, shared) = node.search(key, *m)?;
             *m = shared;
-            *at = Child { index: at.index * FANOUT + index, offset: node.child(index)? };
+            *at = Child { index: at.index * NODE_FANOUT + index, offset: node.child(index)? };
         });
         Some(())
     }
 
-    /// Where the node of a level, counted from below, is on the way to child `index`.
+    /// Returns the offset of the node on the way to child `index`, in a level counted from the
+    /// lowest.
     fn node(self, data: &[u8], level: u32, index: usize) -> Option<usize> {
         let mut offset = self.root as usize;
         for above in (level..u32::from(self.height)).skip(1).rev() {
-            offset =
-                with_node!(data, offset, node => node.child(index / FANOUT.pow(above) % FANOUT)?);
+            let child = index / NODE_FANOUT.pow(above) % NODE_FANOUT;
+            offset = with_node!(data, offset, node => node.child(child)?);
         }
         Some(offset)
     }
 
-    /// Where child `index` begins.
+    /// Returns the offset of child `index`.
     pub(crate) fn child(self, data: &[u8], index: usize) -> Option<usize> {
         if self.height == 0 {
             return Some(self.root as usize);
         }
-        with_node!(data, self.node(data, 0, index)?, node => node.child(index % FANOUT))
+        with_node!(data, self.node(data, 0, index)?, node => node.child(index % NODE_FANOUT))
     }
 
-    /// The first `len` bytes of the separator before child `index`, into `out`. It is in the lowest node where something is before the child.
+    /// Writes the first `len` bytes of the separator before child `index` to `out`. It is in the
+    /// lowest node in which the child is not the first.
     pub(crate) fn separator(
         self,
         data: &[u8],
@@ -199,7 +207,7 @@ impl Tree {
     ) -> Option<()> {
         out.clear();
         for level in 0..u32::from(self.height) {
-            if let Some(before) = (index / FANOUT.pow(level) % FANOUT).checked_sub(1) {
+            if let Some(before) = (index / NODE_FANOUT.pow(level) % NODE_FANOUT).checked_sub(1) {
                 with_node!(data, self.node(data, level, index)?, node => {
                     let (start, end) = node.bounds(before)?;
                     let from_prefix = node.prefix.len().min(len);
@@ -213,18 +221,18 @@ impl Tree {
     }
 }
 
-/// Separators and where the children behind them begin, in order.
-pub(crate) struct TreeBuilder {
-    /// Of each child but the first.
+/// Builds a tree from separators and the offsets of the children after them, in order.
+pub(crate) struct IndexTreeBuilder {
+    /// The separator before each child but the first.
     separators: Vec<u8>,
     ends: Vec<usize>,
     starts: Vec<u32>,
 }
 
-impl TreeBuilder {
-    /// With the first child, which no separator is before.
+impl IndexTreeBuilder {
+    /// Starts with the first child, which has no separator.
     pub(crate) fn new(start: u32) -> Self {
-        TreeBuilder { separators: Vec::new(), ends: vec![0], starts: vec![start] }
+        IndexTreeBuilder { separators: Vec::new(), ends: vec![0], starts: vec![start] }
     }
 
     pub(crate) fn push(&mut self, separator: &[u8], start: u32) {
@@ -241,23 +249,23 @@ impl TreeBuilder {
     }
 
     /// Appends the nodes to `out`, level by level.
-    pub(crate) fn finish(self, out: &mut Vec<u8>) -> Tree {
+    pub(crate) fn finish(self, out: &mut Vec<u8>) -> IndexTree {
         let mut height = 0;
         let mut level = self;
         while level.starts.len() > 1 {
-            let mut above: Option<TreeBuilder> = None;
-            for first in (0..level.starts.len()).step_by(FANOUT) {
+            let mut above: Option<IndexTreeBuilder> = None;
+            for first in (0..level.starts.len()).step_by(NODE_FANOUT) {
                 let start = out.len() as u32;
                 match &mut above {
-                    None => above = Some(TreeBuilder::new(start)),
+                    None => above = Some(IndexTreeBuilder::new(start)),
                     Some(above) => above.push(level.separator(first), start),
                 }
-                level.write(first..level.starts.len().min(first + FANOUT), out);
+                level.write(first..level.starts.len().min(first + NODE_FANOUT), out);
             }
-            level = above.expect("there is a child");
+            level = above.expect("a level has a node");
             height += 1;
         }
-        Tree { root: level.starts[0], height }
+        IndexTree { root: level.starts[0], height }
     }
 
     fn write(&self, children: std::ops::Range<usize>, out: &mut Vec<u8>) {
@@ -274,7 +282,7 @@ impl TreeBuilder {
             .for_each(|child| ends.push(ends[child - first - 1] + rest(child).len() as u32));
         let starts: Vec<u32> = self.starts[first..=last].iter().map(|start| start - base).collect();
         let wide = ends.iter().chain(&starts).any(|&word| word > u16::MAX.into());
-        out.extend_from_slice(&[if wide { WIDE } else { 0 }, (last - first) as u8, 0, 0]);
+        out.extend_from_slice(&[if wide { WIDE_NODE } else { 0 }, (last - first) as u8, 0, 0]);
         out.extend_from_slice(&base.to_le_bytes());
         out.extend_from_slice(&(prefix as u32).to_le_bytes());
         for &word in ends.iter().chain(&starts) {

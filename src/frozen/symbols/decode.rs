@@ -1,24 +1,30 @@
-//! From codes back to strings, and comparing a coded string with a plain one without decoding more of it than it takes.
+//! Decoders of strings, and comparison of a coded string with a plain one that decodes no more than
+//! it must.
 
 #![forbid(unsafe_code)]
 
-use super::{ESCAPE, Symbol};
+use super::table::Symbol;
 use crate::io::bytes::{u64_at, u128_at};
 use crate::tree::common_prefix;
 use std::cmp::Ordering;
 
-/// What can read codes. Codes that stand for nothing, which only a damaged file has, end the string.
+/// Codes below this one are FSST's symbols. This one precedes a byte that stands for itself.
+pub(super) const ESCAPE: u8 = 255;
+
+/// A decoder. Codes without a symbol, which only a damaged file has, end the string.
 pub(crate) trait Coder: Copy {
     /// Bytes of a code.
-    const UNIT: usize;
+    const CODE_BYTES: usize;
 
-    /// Bytes that the coded string and `key` begin with alike, and how the coded string compares.
+    /// Returns the number of bytes that the coded string and `key` share, and how the coded string
+    /// compares.
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering);
 
-    /// Bytes that a code stands for, at most, and that writing it touches.
-    const MOST: usize;
+    /// Most bytes that a code stands for, all of which decoding may write.
+    const MAX_BYTES_PER_CODE: usize;
 
-    /// Writes the string to `out`, which has `MOST` bytes for each code, and gives its length.
+    /// Writes the string to `out`, which has `MAX_BYTES_PER_CODE` bytes for each code, and returns
+    /// its length.
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize>;
 }
 
@@ -27,7 +33,7 @@ pub(crate) trait Coder: Copy {
 pub(crate) struct Plain;
 
 impl Coder for Plain {
-    const UNIT: usize = 1;
+    const CODE_BYTES: usize = 1;
 
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
@@ -35,7 +41,7 @@ impl Coder for Plain {
         (shared, code.get(shared).cmp(&key.get(shared)))
     }
 
-    const MOST: usize = 1;
+    const MAX_BYTES_PER_CODE: usize = 1;
 
     #[inline(always)]
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
@@ -46,7 +52,7 @@ impl Coder for Plain {
 
 macro_rules! load {
     ($($name:ident: $t:ty;)*) => {$(
-        /// The word at `at`, the first byte the least significant, zeros behind the end.
+        /// Returns the word at `at`, least significant byte first, with zeros after the end.
         #[inline(always)]
         fn $name(key: &[u8], at: usize) -> $t {
             const SIZE: usize = size_of::<$t>();
@@ -57,7 +63,7 @@ macro_rules! load {
             if rest.is_empty() {
                 return 0;
             }
-            // The last word of the key, without what is before `at`.
+            // The last word of the key, without the bytes before `at`.
             match key.last_chunk() {
                 Some(word) => <$t>::from_le_bytes(*word) >> (8 * (SIZE - rest.len())),
                 None => rest.iter().rev().fold(0, |word, &byte| word << 8 | <$t>::from(byte)),
@@ -70,7 +76,8 @@ load! {
     load16: u128;
 }
 
-/// Where a symbol of `len` bytes and the key differ, of which `same` bytes are alike; the key goes on at `at`.
+/// Returns how a symbol compares with the key at `at`, of which `same` bytes are equal and the next
+/// one, `byte`, is not.
 #[inline(always)]
 fn differ(at: usize, same: usize, byte: u8, key: &[u8]) -> (usize, Ordering) {
     match key.get(at + same) {
@@ -79,7 +86,7 @@ fn differ(at: usize, same: usize, byte: u8, key: &[u8]) -> (usize, Ordering) {
     }
 }
 
-/// How the string that ends as the key reaches `at` compares.
+/// Returns how a coded string compares that ended when the key reached `at`.
 #[inline(always)]
 fn ended(at: usize, key: &[u8]) -> (usize, Ordering) {
     (at, if at == key.len() { Ordering::Equal } else { Ordering::Less })
@@ -87,7 +94,7 @@ fn ended(at: usize, key: &[u8]) -> (usize, Ordering) {
 
 macro_rules! masks {
     ($($name:ident: $t:ty;)*) => {$(
-        /// The lowest bytes of a word, as many as the index says.
+        /// Masks of the lowest bytes of a word, by their number.
         static $name: [$t; 16] = {
             let mut masks = [<$t>::MAX; 16];
             let mut len = 0;
@@ -100,13 +107,13 @@ macro_rules! masks {
     )*};
 }
 masks! {
-    MASKS: u64;
-    WIDE_MASKS: u128;
+    LOW_BYTES_U64: u64;
+    LOW_BYTES_U128: u128;
 }
 
-/// Codes of one byte.
+/// A table with codes of one byte.
 pub(crate) struct Fsst {
-    /// A symbol's bytes, the first the least significant, then zeros.
+    /// The bytes of each symbol, least significant first, then zeros.
     words: [u64; 256],
     lens: [u8; 256],
     count: usize,
@@ -131,16 +138,17 @@ impl Fsst {
 }
 
 impl Coder for &Fsst {
-    const UNIT: usize = 1;
+    const CODE_BYTES: usize = 1;
 
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
         let (mut at, mut codes) = (0, code.iter());
-        // While there is a whole word of the key left, and nothing escaped: without looking for where they differ.
+        // While a whole word of the key is left and no code is an escape, there is no need to find
+        // where they differ.
         while let Some(key) = u64_at(key, at) {
             let Some(&code) = codes.as_slice().first() else { break };
             let (word, len) = (self.words[usize::from(code)], self.lens[usize::from(code)]);
-            if (word ^ key) & MASKS[usize::from(len & 15)] != 0 || len == 0 {
+            if (word ^ key) & LOW_BYTES_U64[usize::from(len & 15)] != 0 || len == 0 {
                 break;
             }
             codes.next();
@@ -162,7 +170,7 @@ impl Coder for &Fsst {
         ended(at, key)
     }
 
-    const MOST: usize = 8;
+    const MAX_BYTES_PER_CODE: usize = 8;
 
     #[inline(always)]
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
@@ -172,8 +180,8 @@ impl Coder for &Fsst {
                 *out.get_mut(at)? = *codes.next()?;
                 at += 1;
             } else {
-                let place = out.get_mut(at..)?.first_chunk_mut()?;
-                *place = self.words[usize::from(code)].to_le_bytes();
+                let word = out.get_mut(at..)?.first_chunk_mut()?;
+                *word = self.words[usize::from(code)].to_le_bytes();
                 at += usize::from(self.lens[usize::from(code)]);
             }
         }
@@ -181,9 +189,9 @@ impl Coder for &Fsst {
     }
 }
 
-/// Codes of two bytes.
+/// A table with codes of two bytes.
 pub(crate) struct OnPair {
-    /// A symbol's bytes, then zeros, and in the last byte the length: one cache line for all of it.
+    /// The bytes of a symbol, then zeros, and in the last byte the length: all in one cache line.
     slots: Vec<[u8; 16]>,
 }
 
@@ -202,12 +210,12 @@ impl OnPair {
 }
 
 impl Coder for &OnPair {
-    const UNIT: usize = 2;
+    const CODE_BYTES: usize = 2;
 
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
         let (mut at, mut codes) = (0, code.as_chunks::<2>().0.iter());
-        // While there is a whole word of the key left: without looking for where they differ.
+        // While a whole word of the key is left, there is no need to find where they differ.
         while let Some(key) = u128_at(key, at) {
             let Some(slot) = codes
                 .as_slice()
@@ -216,7 +224,8 @@ impl Coder for &OnPair {
             else {
                 break;
             };
-            if (u128::from_le_bytes(*slot) ^ key) & WIDE_MASKS[usize::from(slot[15] & 15)] != 0 {
+            if (u128::from_le_bytes(*slot) ^ key) & LOW_BYTES_U128[usize::from(slot[15] & 15)] != 0
+            {
                 break;
             }
             codes.next();
@@ -225,7 +234,7 @@ impl Coder for &OnPair {
         for code in codes {
             let Some(slot) = self.slots.get(usize::from(u16::from_le_bytes(*code))) else { break };
             let (word, len) = (u128::from_le_bytes(*slot), usize::from(slot[15]));
-            // The length's byte is behind the symbol, so whether it differs does not count.
+            // The length is stored after the symbol, so a difference there does not count.
             let same = ((word ^ load16(key, at)).trailing_zeros() / 8) as usize;
             if same < len || at + len > key.len() {
                 return differ(at, same, slot[same & 15], key);
@@ -235,7 +244,7 @@ impl Coder for &OnPair {
         ended(at, key)
     }
 
-    const MOST: usize = 16;
+    const MAX_BYTES_PER_CODE: usize = 16;
 
     #[inline(always)]
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {

@@ -1,224 +1,36 @@
-//! Symbols: short strings that a layer's keys are made of, each written as one code.
+//! Symbols: short strings that keys consist of, each written as one code.
 //!
 //! | kind | code | symbols |
 //! |---|---|---|
 //! | none | the byte itself | |
-//! | FSST | 1 byte; 255 stands before a byte that no symbol covers | up to 255, of 1 to 8 bytes |
-//! | OnPair | 2 bytes, little-endian | up to 65,536, of 1 to 15 bytes, every single byte among them |
+//! | FSST | 1 byte; 255 precedes a byte without a symbol | up to 255, of 1 to 8 bytes |
+//! | OnPair | 2 bytes, little-endian | up to 65,536, of 1 to 15 bytes, among them every single byte
+//! |
 //!
-//! A string is coded from its beginning, by the longest symbol each time. Nothing rests on that: every sequence of codes stands for
-//! one string. A table is written as the lengths of its symbols, a byte each, and then their bytes.
+//! A string is encoded from its beginning, always with the longest symbol. Decoding does not depend
+//! on that: every sequence of codes stands for one string. A table is written as the lengths of its
+//! symbols, a byte each, followed by their bytes.
 //!
-//! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020; Gargiulo, Venturini: "OnPair: short strings
-//! compression for fast random access", 2025.
+//! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020; Gargiulo,
+//! Venturini: "OnPair: short strings compression for fast random access", 2025.
 
 #![forbid(unsafe_code)]
 
 mod decode;
+mod decoder;
+mod encoder;
 mod table;
 mod train;
 
-pub(crate) use decode::{Coder, Fsst, OnPair, Plain};
+pub(crate) use decode::{Coder, Plain};
+pub(crate) use decoder::{Decoder, SymbolKind, with_coder};
+pub(crate) use encoder::Encoder;
 pub(crate) use train::Sample;
-
-use std::fmt;
-use table::{MAX_SYMBOL, Matcher, Symbol};
-use train::Limits;
-
-/// Codes below this one are FSST's symbols; this one stands before a byte.
-const ESCAPE: u8 = 255;
-
-/// The kinds of tables, with the numbers that stand in files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Plain = 0,
-    Fsst = 1,
-    OnPair = 2,
-}
-
-/// A table to decode with.
-pub(crate) enum Decoder {
-    Plain,
-    Fsst(Box<Fsst>),
-    OnPair(OnPair),
-}
-
-/// Runs code for whichever kind of table there is, as the generic `Coder` it names.
-macro_rules! with_coder {
-    ($decoder:expr, $coder:ident => $body:expr) => {
-        match $decoder {
-            $crate::frozen::symbols::Decoder::Plain => {
-                let $coder = $crate::frozen::symbols::Plain;
-                $body
-            }
-            $crate::frozen::symbols::Decoder::Fsst(table) => {
-                let $coder = &**table;
-                $body
-            }
-            $crate::frozen::symbols::Decoder::OnPair(table) => {
-                let $coder = table;
-                $body
-            }
-        }
-    };
-}
-pub(crate) use with_coder;
-
-impl fmt::Debug for Decoder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind().fmt(f)
-    }
-}
-
-impl Decoder {
-    pub(crate) fn kind(&self) -> Kind {
-        match self {
-            Decoder::Plain => Kind::Plain,
-            Decoder::Fsst(_) => Kind::Fsst,
-            Decoder::OnPair(_) => Kind::OnPair,
-        }
-    }
-
-    /// Reads a table of so many symbols.
-    pub(crate) fn read(kind: Kind, table: &[u8], symbols: usize) -> Option<Self> {
-        if kind == Kind::Plain {
-            return (symbols == 0 && table.is_empty()).then_some(Decoder::Plain);
-        }
-        let (lens, mut bytes) = table.split_at_checked(symbols)?;
-        let longest = if kind == Kind::Fsst { 8 } else { MAX_SYMBOL };
-        let mut read = Vec::with_capacity(symbols);
-        for &len in lens {
-            let (symbol, rest) = bytes.split_at_checked(usize::from(len))?;
-            if symbol.is_empty() || symbol.len() > longest {
-                return None;
-            }
-            read.push(Symbol::of(symbol));
-            bytes = rest;
-        }
-        if !bytes.is_empty() {
-            return None;
-        }
-        match kind {
-            Kind::Fsst if symbols <= usize::from(ESCAPE) => {
-                Some(Decoder::Fsst(Box::new(Fsst::new(&read))))
-            }
-            Kind::OnPair if symbols <= 1 << 16 => Some(Decoder::OnPair(OnPair::new(&read))),
-            _ => None,
-        }
-    }
-
-    fn symbols(&self) -> Vec<Symbol> {
-        match self {
-            Decoder::Plain => Vec::new(),
-            Decoder::Fsst(table) => table.symbols(),
-            Decoder::OnPair(table) => table.symbols(),
-        }
-    }
-
-    /// How many symbols there are, and the table as [`read`](Self::read) reads it.
-    pub(crate) fn table(&self) -> (usize, Vec<u8>) {
-        let symbols = self.symbols();
-        (symbols.len(), write_table(&symbols))
-    }
-
-    /// Bytes on the heap.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        match self {
-            Decoder::Plain => 0,
-            Decoder::Fsst(_) => size_of::<Fsst>(),
-            Decoder::OnPair(table) => table.heap_bytes(),
-        }
-    }
-}
-
-fn write_table(symbols: &[Symbol]) -> Vec<u8> {
-    let mut table: Vec<u8> = symbols.iter().map(|symbol| symbol.len() as u8).collect();
-    symbols.iter().for_each(|symbol| table.extend_from_slice(&symbol.bytes()[..symbol.len()]));
-    table
-}
-
-/// A trained table, to encode with.
-pub(crate) struct Encoder {
-    kind: Kind,
-    matcher: Matcher,
-}
-
-impl Encoder {
-    /// Finds the symbols of a sample, for `bytes` to encode: a table must not outweigh what it saves.
-    pub(crate) fn train(kind: Kind, sample: &Sample, bytes: usize) -> Self {
-        let matcher = match kind {
-            Kind::Plain => Matcher::new(Vec::new()),
-            Kind::Fsst => train::train(
-                sample,
-                Limits { symbols: 255, len: 8, all_bytes: false, generations: 6, least: 2 },
-            ),
-            Kind::OnPair => train::train(
-                sample,
-                Limits {
-                    symbols: (bytes / 128).clamp(256, Matcher::MOST),
-                    len: MAX_SYMBOL,
-                    all_bytes: true,
-                    generations: 6,
-                    least: 3,
-                },
-            ),
-        };
-        Encoder { kind, matcher }
-    }
-
-    /// The table that a decoder has, if it is as [`train`](Self::train) makes them: not too large, in order, and with a code for every string.
-    pub(crate) fn of(decoder: &Decoder) -> Option<Self> {
-        let (kind, symbols) = (decoder.kind(), decoder.symbols());
-        let whole = kind != Kind::OnPair
-            || (0..=u8::MAX).all(|byte| symbols.binary_search(&Symbol::of(&[byte])).is_ok());
-        if !whole || symbols.len() > Matcher::MOST {
-            return None;
-        }
-        let matcher = Matcher::new(symbols.clone());
-        (matcher.symbols() == symbols).then_some(Encoder { kind, matcher })
-    }
-
-    /// Bytes of a code.
-    pub(crate) fn unit(&self) -> usize {
-        if self.kind == Kind::OnPair { 2 } else { 1 }
-    }
-
-    /// Bytes of memory that decoding takes, about.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        match self.kind {
-            Kind::Plain => 0,
-            Kind::Fsst => size_of::<Fsst>(),
-            Kind::OnPair => 16 * self.matcher.symbols().len(),
-        }
-    }
-
-    /// The table, to decode with.
-    pub(crate) fn decoder(&self) -> Decoder {
-        let symbols = self.matcher.symbols();
-        match self.kind {
-            Kind::Plain => Decoder::Plain,
-            Kind::Fsst => Decoder::Fsst(Box::new(Fsst::new(symbols))),
-            Kind::OnPair => Decoder::OnPair(OnPair::new(symbols)),
-        }
-    }
-
-    /// Appends the codes of a string.
-    pub(crate) fn encode(&self, string: &[u8], out: &mut Vec<u8>) {
-        match self.kind {
-            Kind::Plain => out.extend_from_slice(string),
-            Kind::Fsst => self.matcher.parse(string, |code, len, byte| match len {
-                0 => out.extend_from_slice(&[ESCAPE, byte]),
-                _ => out.push(code as u8),
-            }),
-            Kind::OnPair => self
-                .matcher
-                .parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {
+    use super::decoder::write_table;
+    use super::table::Symbol;
     use super::*;
     use proptest::prelude::*;
     use std::cmp::Ordering;
@@ -226,7 +38,7 @@ mod tests {
     fn check<C: Coder>(coder: C, encoder: &Encoder, string: &[u8], other: &[u8]) {
         let mut code = Vec::new();
         encoder.encode(string, &mut code);
-        let mut back = vec![1; code.len() / C::UNIT * C::MOST];
+        let mut back = vec![1; code.len() / C::CODE_BYTES * C::MAX_BYTES_PER_CODE];
         assert_eq!(coder.decode(&code, &mut back), Some(string.len()));
         assert_eq!(&back[..string.len()], string);
         let shared = string.iter().zip(other).take_while(|(a, b)| a == b).count();
@@ -234,7 +46,7 @@ mod tests {
         assert_eq!(coder.compare(&code, string), (string.len(), Ordering::Equal));
     }
 
-    /// A file may have a symbol for every code, which is one more than can be matched.
+    /// A file may have a symbol for every code, which is one more than an encoder can match.
     #[test]
     fn the_largest_tables_decode_but_do_not_encode() {
         let bytes = || 0..=u8::MAX;
@@ -244,7 +56,7 @@ mod tests {
             bytes().map(|byte| Symbol::of(&[byte])).chain(pairs).collect();
         symbols.sort_unstable();
         let read = |symbols: &[Symbol]| {
-            Decoder::read(Kind::OnPair, &write_table(symbols), symbols.len()).unwrap()
+            Decoder::read(SymbolKind::OnPair, &write_table(symbols), symbols.len()).unwrap()
         };
         assert!(Encoder::of(&read(&symbols)).is_none());
         // Without the first pair.
@@ -261,36 +73,41 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_comes_back_and_compares(
-            strings in proptest::collection::vec(proptest::collection::vec(prop_oneof![0u8..3, any::<u8>()], 0..30), 2..30),
+            strings in proptest::collection::vec(
+                proptest::collection::vec(prop_oneof![0u8..3, any::<u8>()], 0..30),
+                2..30,
+            ),
             repeat in 1usize..4,
         ) {
             let mut sample = Sample::default();
             for string in strings.iter().skip(1) {
                 sample.push(&string.repeat(repeat));
             }
-            for kind in [Kind::Plain, Kind::Fsst, Kind::OnPair] {
+            for kind in [SymbolKind::Plain, SymbolKind::Fsst, SymbolKind::OnPair] {
                 let encoder = Encoder::train(kind, &sample, usize::MAX);
                 let (symbols, table) = encoder.decoder().table();
                 let decoder = Decoder::read(kind, &table, symbols).unwrap();
                 assert_eq!(decoder.kind(), kind);
                 for pair in strings.windows(2) {
-                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0], &pair[1]));
-                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0].repeat(repeat), &pair[0]));
-                    let cut = pair[0].len() / 2;
-                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0], &pair[0][..cut]));
-                    with_coder!(&decoder, coder => check(coder, &encoder, &pair[0][..cut], &pair[0]));
+                    let (string, half) = (&pair[0][..], &pair[0][..pair[0].len() / 2]);
+                    with_coder!(&decoder, coder => {
+                        check(coder, &encoder, string, &pair[1]);
+                        check(coder, &encoder, &string.repeat(repeat), string);
+                        check(coder, &encoder, string, half);
+                        check(coder, &encoder, half, string);
+                    });
                 }
             }
         }
     }
 
     #[test]
-    fn zero_bytes_behind_the_end_are_not_the_key() {
+    fn zero_bytes_after_the_end_are_not_part_of_the_key() {
         let mut sample = Sample::default();
         for _ in 0..10 {
             sample.push(b"a\0\0\0b");
         }
-        for kind in [Kind::Plain, Kind::Fsst, Kind::OnPair] {
+        for kind in [SymbolKind::Plain, SymbolKind::Fsst, SymbolKind::OnPair] {
             let encoder = Encoder::train(kind, &sample, usize::MAX);
             let decoder = encoder.decoder();
             for other in [&b""[..], b"a", b"a\0", b"a\0\0", b"a\0\0\0b", b"a\0\0\0b\0"] {
@@ -302,12 +119,12 @@ mod tests {
 
     #[test]
     fn broken_tables_are_refused() {
-        assert!(Decoder::read(Kind::Plain, b"a", 0).is_none());
-        assert!(Decoder::read(Kind::Fsst, &[1], 1).is_none());
-        assert!(Decoder::read(Kind::Fsst, &[0], 1).is_none());
-        assert!(Decoder::read(Kind::Fsst, &[9, 1, 2, 3, 4, 5, 6, 7, 8, 9], 1).is_none());
-        assert!(Decoder::read(Kind::Fsst, &[1, 1, 1], 1).is_none());
-        assert!(Decoder::read(Kind::OnPair, &[16; 17], 1).is_none());
-        assert!(Decoder::read(Kind::OnPair, &[], 1).is_none());
+        assert!(Decoder::read(SymbolKind::Plain, b"a", 0).is_none());
+        assert!(Decoder::read(SymbolKind::Fsst, &[1], 1).is_none());
+        assert!(Decoder::read(SymbolKind::Fsst, &[0], 1).is_none());
+        assert!(Decoder::read(SymbolKind::Fsst, &[9, 1, 2, 3, 4, 5, 6, 7, 8, 9], 1).is_none());
+        assert!(Decoder::read(SymbolKind::Fsst, &[1, 1, 1], 1).is_none());
+        assert!(Decoder::read(SymbolKind::OnPair, &[16; 17], 1).is_none());
+        assert!(Decoder::read(SymbolKind::OnPair, &[], 1).is_none());
     }
 }

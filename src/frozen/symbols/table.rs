@@ -1,27 +1,28 @@
-//! A table of symbols in the order of their bytes, and the longest of them that a string begins with.
+//! Symbols in the order of their bytes, and a matcher for the longest symbol at the beginning of a
+//! string.
 
 #![forbid(unsafe_code)]
 
 use std::hint::select_unpredictable;
 use std::ops::Range;
 
-/// The longest symbol, in bytes.
-pub(crate) const MAX_SYMBOL: usize = 15;
+/// Length of the longest symbol.
+pub(crate) const MAX_SYMBOL_BYTES: usize = 15;
 
-/// Up to `MAX_SYMBOL` bytes as one word: the bytes from the most significant on, then zeros, then the length. The order of the words is
-/// the order of the strings.
+/// Up to `MAX_SYMBOL_BYTES` bytes as one word: the bytes, most significant first, then zeros, then
+/// the length. The order of the words is the order of the strings.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Symbol(u128);
 
 impl Symbol {
-    /// The first bytes of `bytes`, as many as fit.
+    /// Creates a symbol from the first bytes of `bytes`, as many as fit.
     #[inline(always)]
     pub(super) fn of(bytes: &[u8]) -> Self {
         if let Some(first) = bytes.first_chunk::<16>() {
-            return Symbol(u128::from_be_bytes(*first) & !0xFF | MAX_SYMBOL as u128);
+            return Symbol(u128::from_be_bytes(*first) & !0xFF | MAX_SYMBOL_BYTES as u128);
         }
         let mut word = [0; 16];
-        let len = bytes.len().min(MAX_SYMBOL);
+        let len = bytes.len().min(MAX_SYMBOL_BYTES);
         word[..len].copy_from_slice(&bytes[..len]);
         word[15] = len as u8;
         Symbol(u128::from_be_bytes(word))
@@ -32,13 +33,13 @@ impl Symbol {
         self.0 as usize & 0xF
     }
 
-    /// The bytes, zeros, and in the last byte the length.
+    /// Returns the bytes, zeros, and in the last byte the length.
     #[inline(always)]
     pub(super) fn bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
 
-    /// The last bytes of a string, `len` of them, which fit.
+    /// Creates a symbol from the last `len` bytes of a string, which must fit.
     #[inline(always)]
     fn of_end(string: &[u8], len: usize) -> Self {
         match string.last_chunk::<16>() {
@@ -49,7 +50,7 @@ impl Symbol {
         }
     }
 
-    /// What is left without the first `len` bytes.
+    /// Returns the rest after the first `len` bytes.
     #[inline(always)]
     fn without(self, len: usize) -> Self {
         Symbol((self.0 & !0xFF) << (8 * len) | (self.len() - len) as u128)
@@ -60,52 +61,53 @@ impl Symbol {
         (self.0 >> 120) as u8
     }
 
-    /// Both, one after the other, or the first `most` bytes of that.
+    /// Returns the first `most` bytes of both symbols together.
     pub(super) fn join(self, other: Self, most: usize) -> Self {
         let (a, b) = (self.len(), other.len());
-        let mut joined = [0; 2 * MAX_SYMBOL];
+        let mut joined = [0; 2 * MAX_SYMBOL_BYTES];
         joined[..a].copy_from_slice(&self.bytes()[..a]);
         joined[a..a + b].copy_from_slice(&other.bytes()[..b]);
         Symbol::of(&joined[..(a + b).min(most)])
     }
 
-    /// The first byte alone.
+    /// Returns the first byte as a symbol.
     pub(super) fn head(self) -> Self {
         Symbol::of(&self.bytes()[..1])
     }
 
-    /// Bytes that both begin with, up to the length of this one.
+    /// Returns the number of bytes that both share, up to the length of this one.
     #[inline(always)]
     fn shared(self, other: Self) -> usize {
         (((self.0 ^ other.0) & !0xFF).leading_zeros() as usize / 8).min(self.len())
     }
 }
 
-/// Symbols in order, made for finding the longest that a string begins with.
+/// Symbols in order, and tables to find the longest one with which a string begins.
 ///
-/// Every symbol between the longest match and the string itself, in order, begins with the match. So the match is the greatest
-/// symbol that is not greater than the string, or a prefix of that one.
+/// Every symbol between the longest match and the string, in order, begins with the match. So the
+/// match is the greatest symbol that is not greater than the string, or a prefix of it.
 pub(super) struct Matcher {
-    /// The empty string, which everything begins with, and the symbols.
+    /// The empty string, with which every string begins, and the symbols.
     entries: Vec<Symbol>,
-    /// Of each entry, the longest other one that it begins with, and its own length.
+    /// For each entry, the longest other entry with which it begins, and its own length.
     parents: Vec<(u16, u16)>,
-    /// For each two bytes, how many symbols are less, and where in `thirds` the same is for each third byte, or `NONE`.
+    /// For each two bytes, the number of smaller symbols, and the index in `thirds` of the same
+    /// numbers for each third byte, or `NO_THIRD_BYTES`.
     starts: Vec<(u16, u16)>,
     thirds: Vec<[u16; 257]>,
-    /// For each byte, the entry that is this alone, or the empty string.
+    /// For each byte, the entry that consists of it alone, or the empty string.
     singles: [u16; 256],
 }
 
-const NONE: u16 = u16::MAX;
-/// Symbols that begin with the same two bytes, from which the third byte tells them apart.
-const MANY: usize = 8;
+const NO_THIRD_BYTES: u16 = u16::MAX;
+/// Symbols with the same first two bytes from which the third byte is looked up, too.
+const MIN_SYMBOLS_FOR_THIRD_BYTE: usize = 8;
 
 impl Matcher {
-    /// The most symbols: with the empty string they have numbers of 16 bits.
-    pub(super) const MOST: usize = u16::MAX as usize;
+    /// Most symbols: with the empty string their numbers fit 16 bits.
+    pub(super) const MAX_SYMBOLS: usize = u16::MAX as usize;
 
-    /// Of at most [`MOST`](Self::MOST) symbols.
+    /// Creates a matcher of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols.
     pub(super) fn new(symbols: Vec<Symbol>) -> Self {
         let mut entries = symbols;
         entries.push(Symbol::of(&[]));
@@ -130,8 +132,8 @@ impl Matcher {
             while entries.get(at).is_some_and(|entry| entry.0 >> 112 == bucket) {
                 at += 1;
             }
-            let mut third = NONE;
-            if at - start > MANY {
+            let mut third = NO_THIRD_BYTES;
+            if at - start > MIN_SYMBOLS_FOR_THIRD_BYTE {
                 third = thirds.len() as u16;
                 thirds.push(std::array::from_fn(|byte| {
                     if byte == 256 {
@@ -143,7 +145,7 @@ impl Matcher {
             }
             starts.push(((start - 1) as u16, third));
         }
-        starts.push(((entries.len() - 1) as u16, NONE));
+        starts.push(((entries.len() - 1) as u16, NO_THIRD_BYTES));
         let mut singles = [0; 256];
         for (i, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.len() == 1) {
             singles[usize::from(entry.first())] = i as u16;
@@ -155,13 +157,14 @@ impl Matcher {
         &self.entries[1..]
     }
 
-    /// The longest symbol that a string begins with, and its length: 0 where there is none. Of the string, this is the beginning.
+    /// Returns the number and the length of the longest symbol with which a string begins, length 0
+    /// if there is none. `query` is the beginning of the string.
     #[inline(always)]
     fn longest(&self, query: Symbol) -> (usize, usize) {
         let bucket = (query.0 >> 112) as usize;
         let (start, third) = self.starts[bucket];
-        if third == NONE {
-            // Of those that the string begins with, the longest is the last. Zeros behind a short string are not its own.
+        if third == NO_THIRD_BYTES {
+            // The last match is the longest. Zeros after a short string do not belong to it.
             let end = self.starts[bucket + 1].0;
             for at in (start..end).rev().map(|at| usize::from(at) + 1) {
                 let entry = self.entries[at];
@@ -175,7 +178,7 @@ impl Matcher {
         let byte = (query.0 >> 104) as u8 as usize;
         let third = &self.thirds[usize::from(third)];
         let (start, end) = (third[byte], third[byte + 1]);
-        // The entry before them is less than all that begin so.
+        // The entry before them is less than all that begin with these three bytes.
         let (mut at, mut count) = (usize::from(start), usize::from(end - start) + 1);
         while count > 1 {
             let half = count / 2;
@@ -192,11 +195,12 @@ impl Matcher {
         }
     }
 
-    /// Cuts a string into symbols, the longest each time. Of each its number and its length, which is 0 for a byte that no symbol begins with.
+    /// Cuts a string into symbols, always the longest one. Passes number, length and first byte of
+    /// each to `found`. The length is 0 for a byte with which no symbol begins.
     #[inline(always)]
     pub(super) fn parse(&self, string: &[u8], mut found: impl FnMut(usize, usize, u8)) {
         let mut rest = string;
-        while let (Some(&byte), true) = (rest.first(), rest.len() > MAX_SYMBOL) {
+        while let (Some(&byte), true) = (rest.first(), rest.len() > MAX_SYMBOL_BYTES) {
             let (code, len) = self.longest(Symbol::of(rest));
             found(code, len, byte);
             rest = &rest[len.max(1)..];
@@ -215,7 +219,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Few, so that strings begin alike; the least and the greatest among them.
+    /// Few values, so that strings share beginnings; the least and the greatest are among them.
     fn byte() -> impl Strategy<Value = u8> {
         prop_oneof![0u8..3, Just(u8::MAX)]
     }
@@ -223,7 +227,10 @@ mod tests {
     proptest! {
         #[test]
         fn the_longest_match_is_found(
-            symbols in proptest::collection::vec(proptest::collection::vec(byte(), 1..=MAX_SYMBOL), 0..60),
+            symbols in proptest::collection::vec(
+                proptest::collection::vec(byte(), 1..=MAX_SYMBOL_BYTES),
+                0..60,
+            ),
             text in proptest::collection::vec(byte(), 0..40),
         ) {
             let matcher = Matcher::new(symbols.iter().map(|s| Symbol::of(s)).collect());

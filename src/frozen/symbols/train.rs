@@ -1,10 +1,12 @@
 //! Training: finds the symbols with which a sample takes the fewest codes.
 //!
-//! In each of a few generations the sample is parsed with the symbols found so far, and each symbol, and each pair that stands side by
-//! side, is weighed by the bytes it stands for. The heaviest make the next generation. So lengths double from one to the next.
+//! In each generation the sample is parsed with the current symbols. Each symbol and each pair of
+//! adjacent symbols is weighted by the bytes that it stands for. The heaviest ones are the next
+//! generation, so lengths double from one generation to the next.
 //!
-//! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020, for this bottom-up scheme; Gargiulo, Venturini:
-//! "OnPair: short strings compression for fast random access", 2025, for dictionaries of 65,536 entries of up to 16 bytes.
+//! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020, for this
+//! bottom-up scheme; Gargiulo, Venturini: "OnPair: short strings compression for fast random
+//! access", 2025, for dictionaries of 65,536 entries of up to 16 bytes.
 
 #![forbid(unsafe_code)]
 
@@ -12,14 +14,15 @@ use super::table::{Matcher, Symbol};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// In the last two generations all of the sample is parsed. In those before, counted back from the last, every so many strings one, as long as
-/// `ENOUGH` bytes are: shorter symbols are more frequent.
-const STEPS: [usize; 6] = [1, 1, 4, 8, 16, 32];
-const ENOUGH: usize = 1 << 16;
-/// How often a symbol must occur at least to be kept for the next generation.
-const KEPT: u32 = 2;
+/// The steps of the generations, counted back from the last one: only every n-th string is parsed,
+/// as long as `MIN_SAMPLE_BYTES` bytes are. Early generations need less, since shorter symbols are
+/// more frequent.
+const SAMPLE_STEPS: [usize; 6] = [1, 1, 4, 8, 16, 32];
+const MIN_SAMPLE_BYTES: usize = 1 << 16;
+/// Least number of occurrences of a symbol that is kept for the next generation.
+const MIN_COUNT_TO_KEEP: u32 = 2;
 
-/// Strings to train with, one after the other.
+/// Strings to train with.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sample {
     bytes: Vec<u8>,
@@ -51,38 +54,41 @@ impl Sample {
     }
 }
 
-/// What a table may be.
+/// Limits of a table.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
-    /// Symbols at most.
+    /// Most symbols.
     pub(super) symbols: usize,
-    /// Bytes of a symbol at most.
+    /// Most bytes of a symbol.
     pub(super) len: usize,
-    /// Whether every single byte is a symbol. If not, a byte that no symbol covers is escaped.
+    /// Whether every single byte is a symbol. If not, a byte without a symbol is escaped.
     pub(super) all_bytes: bool,
     pub(super) generations: usize,
-    /// How often a symbol must occur in the sample, at the end.
+    /// Least number of occurrences of a symbol in the last generation.
     pub(super) least: u32,
 }
 
-/// Strings that are parsed together.
-const PART: usize = 1 << 12;
+/// Strings that one task parses.
+const STRINGS_PER_TASK: usize = 1 << 12;
 
-/// What a parse of some strings finds: how often there is each code, and each pair that stands side by side.
+/// Result of a parse: the number of occurrences of each code, and the pairs of adjacent codes.
 struct Parse {
     counts: Vec<u32>,
     pairs: Vec<u32>,
 }
 
-/// Parses a part of the sample, in parallel: one of every `step` strings. Codes from the number of symbols on are bytes without one.
+/// Parses every `step`-th string in parallel. Codes from the number of symbols on are bytes without
+/// a symbol.
 fn parse(sample: &Sample, matcher: &Matcher, step: usize, with_pairs: bool) -> Parse {
     let known = matcher.symbols().len();
-    let groups = sample.len().div_ceil(PART * step);
+    let groups = sample.len().div_ceil(STRINGS_PER_TASK * step);
     let parts = (0..groups).into_par_iter().map(|part| {
         let mut counts = vec![0u32; known + 256];
         let mut pairs = Vec::new();
-        let first = part * PART * step;
-        for string in sample.range(first..sample.len().min(first + PART * step)).step_by(step) {
+        let first = part * STRINGS_PER_TASK * step;
+        for string in
+            sample.range(first..sample.len().min(first + STRINGS_PER_TASK * step)).step_by(step)
+        {
             let mut before = None;
             matcher.parse(string, |code, len, byte| {
                 let code = if len == 0 { known + usize::from(byte) } else { code };
@@ -113,9 +119,11 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
     let mut matcher = Matcher::new(if limits.all_bytes { singles().collect() } else { Vec::new() });
     for generation in 1..=limits.generations {
         let left = limits.generations - generation;
-        let step = STEPS[left.min(STEPS.len() - 1)].min(sample.bytes() / ENOUGH).max(1);
+        let step = SAMPLE_STEPS[left.min(SAMPLE_STEPS.len() - 1)]
+            .min(sample.bytes() / MIN_SAMPLE_BYTES)
+            .max(1);
         let Parse { counts, pairs } = parse(sample, &matcher, step, left > 0);
-        let least = if left > 1 { KEPT } else { limits.least };
+        let least = if left > 1 { MIN_COUNT_TO_KEEP } else { limits.least };
         let known = matcher.symbols().len();
         let symbol = |code: usize| {
             if code < known { matcher.symbols()[code] } else { Symbol::of(&[(code - known) as u8]) }
@@ -128,7 +136,7 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
         };
         for (code, &count) in counts.iter().enumerate() {
             if count > 0 {
-                // A byte that is escaped takes two codes.
+                // An escaped byte takes two codes.
                 let weight = if symbol(code).len() == 1 && !limits.all_bytes { 8 } else { 1 };
                 add(symbol(code), count.saturating_mul(weight));
             }
@@ -140,7 +148,7 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
                 add(a.join(b.head(), limits.len), equal.len() as u32);
             }
         }
-        // Several pairs may make one symbol.
+        // Several pairs may make the same symbol.
         gains.par_sort_unstable_by_key(|gain| gain.0);
         gains.dedup_by(|next, gain| {
             let same = next.0 == gain.0;
@@ -154,7 +162,7 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
         }
         let most = limits.symbols - symbols.len();
         if most < gains.len() {
-            // Equal gains in the symbols' order.
+            // Ties are broken by the order of the symbols.
             gains.select_nth_unstable_by(most, |a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
             gains.truncate(most);
         }

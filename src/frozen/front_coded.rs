@@ -1,23 +1,23 @@
-//! A chunk's keys and values before they are encoded: front-coded, each key as its lcp and the bytes behind it.
+//! Front-coded keys and their values, before they are encoded: each key as its lcp and its suffix.
 
 #![forbid(unsafe_code)]
 
 use crate::tree::common_prefix;
 
-/// Keys in order, with their values.
+/// Keys in ascending order, with their values.
 #[derive(Debug, Default)]
-pub(crate) struct Pending {
+pub(crate) struct FrontCoded {
     suffixes: Vec<u8>,
-    /// Of each key its lcp, and where its suffix ends.
+    /// Lcp and end of the suffix of each key.
     keys: Vec<(u32, u32)>,
     values: Vec<u64>,
     /// The last key.
     last: Vec<u8>,
-    /// Bytes of all keys.
+    /// Bytes of all keys, not front-coded.
     raw_bytes: usize,
 }
 
-impl Pending {
+impl FrontCoded {
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -34,7 +34,7 @@ impl Pending {
         self.raw_bytes
     }
 
-    /// Bytes that it takes in memory.
+    /// Returns the bytes of memory that it takes.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.suffixes.capacity()
             + self.keys.capacity() * size_of::<(u32, u32)>()
@@ -49,12 +49,12 @@ impl Pending {
         &self.last
     }
 
-    /// The first key.
+    /// Returns the first key, or the empty string.
     pub(crate) fn first(&self) -> &[u8] {
         if self.is_empty() { &[] } else { self.entry(0).1 }
     }
 
-    /// A key's lcp and suffix. The first key's lcp is 0.
+    /// Returns the lcp and the suffix of a key. The lcp of the first key is 0.
     #[inline(always)]
     pub(crate) fn entry(&self, i: usize) -> (usize, &[u8]) {
         let start = match i.checked_sub(1) {
@@ -65,7 +65,7 @@ impl Pending {
         (lcp as usize, &self.suffixes[start..end as usize])
     }
 
-    /// Adds a key, if it is greater than the last one.
+    /// Appends a key if it is greater than the last one. Returns whether it is.
     #[inline]
     pub(crate) fn push(&mut self, key: &[u8], value: u64) -> bool {
         let lcp = common_prefix(&self.last, key);
@@ -78,7 +78,8 @@ impl Pending {
         true
     }
 
-    /// Adds a key that shares `lcp` bytes with the last one and is greater: `suffix` is the rest.
+    /// Appends a key that shares `lcp` bytes with the last one and is greater. `suffix` is the rest
+    /// of it.
     #[inline]
     pub(crate) fn follow(&mut self, lcp: usize, suffix: &[u8], value: u64) {
         self.suffixes.extend_from_slice(suffix);
@@ -89,10 +90,10 @@ impl Pending {
         self.raw_bytes += lcp + suffix.len();
     }
 
-    /// Both halves of at least two keys; of one key that and nothing.
+    /// Splits at least two keys into halves. One key stays whole.
     pub(crate) fn halves(self) -> impl Iterator<Item = Self> {
         let (mut halves, middle, mut at) =
-            ([Pending::default(), Pending::default()], self.len().div_ceil(2), 0);
+            ([FrontCoded::default(), FrontCoded::default()], self.len().div_ceil(2), 0);
         let _: Result<(), std::convert::Infallible> = self.for_each(|key, value| {
             halves[at / middle].push(key, value);
             at += 1;
@@ -101,7 +102,7 @@ impl Pending {
         halves.into_iter().filter(|half| !half.is_empty())
     }
 
-    /// All keys in turn, whole, with their values.
+    /// Passes all keys to `f` in order, with their values.
     pub(crate) fn for_each<E>(
         &self,
         mut f: impl FnMut(&[u8], u64) -> Result<(), E>,

@@ -2,62 +2,60 @@
 
 #![forbid(unsafe_code)]
 
-use super::chunk::{Chunk, Codec};
+use super::chunk::Chunk;
+use super::codec::Codec;
 use super::error::FrozenError;
 use super::layer::Layer;
-use super::packed::Tree;
-use super::symbols::{Decoder, Kind};
-use super::values::Shape;
+use super::packed::IndexTree;
+use super::symbols::{Decoder, SymbolKind};
+use super::values::ValueLayout;
 use crate::io::bytes::{Bytes, u32_at, u64_at};
-use crate::io::new_file::NewFile;
-use std::io;
-use std::path::Path;
 use std::sync::OnceLock;
 
 const MAGIC: &[u8; 8] = b"memkvFRZ";
-const END: &[u8; 8] = b"memkvEND";
+const END_MAGIC: &[u8; 8] = b"memkvEND";
 const VERSION: u32 = 1;
-/// Magic, version, zeros.
-pub(crate) const HEADER: usize = 16;
-const ENTRY: usize = 48;
-const FOOTER: usize = 88;
+/// Magic number, version, zeros.
+pub(crate) const HEADER_BYTES: usize = 16;
+const DIRECTORY_ENTRY_BYTES: usize = 48;
+const FOOTER_BYTES: usize = 88;
 
-pub(crate) fn header() -> [u8; HEADER] {
-    let mut header = [0; HEADER];
+pub(crate) fn header() -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(MAGIC);
     header[8..12].copy_from_slice(&VERSION.to_le_bytes());
     header
 }
 
-/// What stands behind the chunks.
+/// Returns what follows the chunks: symbols, directory, index of chunks, footer.
 pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
     let mut out = Vec::new();
     let chunks_end =
-        HEADER as u64 + layer.chunks.iter().map(|chunk| chunk.data.len() as u64).sum::<u64>();
+        HEADER_BYTES as u64 + layer.chunks.iter().map(|chunk| chunk.data.len() as u64).sum::<u64>();
     let (symbols, table) = layer.decoder.table();
     out.extend_from_slice(&table);
-    let mut offset = HEADER as u64;
+    let mut offset = HEADER_BYTES as u64;
     for chunk in &layer.chunks {
         let values = chunk.data.len() - chunk.key_bytes;
-        for word in [offset, chunk.key_bytes as u64, values as u64, chunk.shape.base] {
+        for word in [offset, chunk.key_bytes as u64, values as u64, chunk.layout.base] {
             out.extend_from_slice(&word.to_le_bytes());
         }
         out.extend_from_slice(&(chunk.len as u32).to_le_bytes());
-        out.extend_from_slice(&[chunk.shape.width, chunk.tree.height, 0, 0]);
+        out.extend_from_slice(&[chunk.layout.width, chunk.tree.height, 0, 0]);
         out.extend_from_slice(&chunk.tree.root.to_le_bytes());
         out.extend_from_slice(&chunk.checksum.to_le_bytes());
         offset += chunk.data.len() as u64;
     }
-    out.extend_from_slice(layer.top.as_slice());
-    let (table, top) = (table.len() as u64, layer.top.len() as u64);
-    let length = chunks_end + out.len() as u64 + FOOTER as u64;
-    for word in [chunks_end, table, layer.chunks.len() as u64, top, layer.len as u64] {
+    out.extend_from_slice(layer.index.as_slice());
+    let (table, index) = (table.len() as u64, layer.index.len() as u64);
+    let length = chunks_end + out.len() as u64 + FOOTER_BYTES as u64;
+    for word in [chunks_end, table, layer.chunks.len() as u64, index, layer.len as u64] {
         out.extend_from_slice(&word.to_le_bytes());
     }
-    out.extend_from_slice(&layer.top_tree.root.to_le_bytes());
+    out.extend_from_slice(&layer.index_tree.root.to_le_bytes());
     out.extend_from_slice(&(symbols as u32).to_le_bytes());
     out.extend_from_slice(&[
-        layer.top_tree.height,
+        layer.index_tree.height,
         layer.codec as u8,
         layer.decoder.kind() as u8,
         0,
@@ -71,7 +69,7 @@ pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
     let at = out.len() - 4;
     out[at..].copy_from_slice(&hasher.finalize().to_le_bytes());
     out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(END);
+    out.extend_from_slice(END_MAGIC);
     out
 }
 
@@ -79,36 +77,39 @@ const fn damaged(part: &'static str) -> FrozenError {
     FrozenError::Damaged { part, chunk: None }
 }
 
-/// Reads header and trailer, and no chunk.
+/// Reads header and trailer, but no chunk.
 pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     let data = bytes.as_slice();
     if !MAGIC.starts_with(&data[..data.len().min(8)]) {
-        return Err(FrozenError::Foreign);
+        return Err(FrozenError::NotALayer);
     }
     let found = u32_at(data, 8).ok_or(FrozenError::Truncated)?;
     if found != VERSION {
         return Err(FrozenError::Version { found });
     }
-    let footer_at =
-        data.len().checked_sub(FOOTER).filter(|&at| at >= HEADER).ok_or(FrozenError::Truncated)?;
+    let footer_at = data
+        .len()
+        .checked_sub(FOOTER_BYTES)
+        .filter(|&at| at >= HEADER_BYTES)
+        .ok_or(FrozenError::Truncated)?;
     let footer = &data[footer_at..];
     let word = |at: usize| u64_at(footer, at).ok_or(FrozenError::Truncated);
     let half = |at: usize| u32_at(footer, at).ok_or(FrozenError::Truncated);
-    if footer[FOOTER - 8..] != *END || word(64)? != data.len() as u64 {
+    if footer[FOOTER_BYTES - 8..] != *END_MAGIC || word(64)? != data.len() as u64 {
         return Err(FrozenError::Truncated);
     }
-    let (table_at, table_len, count, top_len, len) =
+    let (table_at, table_len, count, index_len, len) =
         (word(0)?, word(8)?, word(16)?, word(24)?, word(32)?);
     let checked = data
         .get(usize::try_from(table_at).unwrap_or(usize::MAX)..data.len() - 16)
         .ok_or(damaged("footer"))?;
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&data[..HEADER]);
+    hasher.update(&data[..HEADER_BYTES]);
     hasher.update(checked);
     if hasher.finalize() != half(72)? || half(76)? != VERSION {
         return Err(damaged("directory"));
     }
-    // From here on the trailer is as it was written, if not by someone who means harm.
+    // From here on the trailer is as it was written, unless somebody forged its checksum.
     let (height, codec, kind) = (footer[48], footer[49], footer[50]);
     let codec = match codec {
         0 => Codec::Packed,
@@ -116,33 +117,33 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
         _ => return Err(damaged("footer")),
     };
     let kind = match kind {
-        0 => Kind::Plain,
-        1 => Kind::Fsst,
-        2 => Kind::OnPair,
+        0 => SymbolKind::Plain,
+        1 => SymbolKind::Fsst,
+        2 => SymbolKind::OnPair,
         _ => return Err(damaged("footer")),
     };
     let entries_at = table_at.checked_add(table_len).ok_or(damaged("footer"))?;
-    let entries_len = count.checked_mul(ENTRY as u64).ok_or(damaged("footer"))?;
-    let top_at = entries_at.checked_add(entries_len).ok_or(damaged("footer"))?;
-    if top_at.checked_add(top_len) != Some(footer_at as u64) {
+    let entries_len = count.checked_mul(DIRECTORY_ENTRY_BYTES as u64).ok_or(damaged("footer"))?;
+    let index_at = entries_at.checked_add(entries_len).ok_or(damaged("footer"))?;
+    if index_at.checked_add(index_len) != Some(footer_at as u64) {
         return Err(damaged("footer"));
     }
     let part = |offset, len| bytes.part(offset, len).ok_or(damaged("footer"));
-    let (table, entries, top) =
-        (part(table_at, table_len)?, part(entries_at, entries_len)?, part(top_at, top_len)?);
+    let (table, entries, index) =
+        (part(table_at, table_len)?, part(entries_at, entries_len)?, part(index_at, index_len)?);
     let decoder =
         Decoder::read(kind, table.as_slice(), half(44)? as usize).ok_or(damaged("symbol table"))?;
-    let mut chunks = Vec::with_capacity(entries.len() / ENTRY);
-    let (mut start, mut offset) = (0usize, HEADER as u64);
-    for (i, entry) in entries.as_slice().chunks_exact(ENTRY).enumerate() {
+    let mut chunks = Vec::with_capacity(entries.len() / DIRECTORY_ENTRY_BYTES);
+    let (mut start, mut offset) = (0usize, HEADER_BYTES as u64);
+    for (i, entry) in entries.as_slice().chunks_exact(DIRECTORY_ENTRY_BYTES).enumerate() {
         let damaged = || FrozenError::Damaged { part: "directory entry", chunk: Some(i) };
         let word = |at| u64_at(entry, at).ok_or_else(damaged);
         let (at, keys, values) = (word(0)?, word(8)?, word(16)?);
         let all = keys.checked_add(values).ok_or_else(damaged)?;
         let (len, width) = (u32_at(entry, 32).ok_or_else(damaged)? as usize, entry[36]);
-        let shape = Shape { base: word(24)?, width };
+        let layout = ValueLayout { base: word(24)?, width };
         let end = at.checked_add(all).filter(|&end| end <= table_at);
-        if at != offset || width > 64 || len == 0 || values != shape.bytes(len) as u64 {
+        if at != offset || width > 64 || len == 0 || values != layout.bytes(len) as u64 {
             return Err(damaged());
         }
         chunks.push(Chunk {
@@ -150,8 +151,8 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
             len,
             data: bytes.part(at, all).ok_or_else(damaged)?,
             key_bytes: keys as usize,
-            tree: Tree { root: u32_at(entry, 40).ok_or_else(damaged)?, height: entry[37] },
-            shape,
+            tree: IndexTree { root: u32_at(entry, 40).ok_or_else(damaged)?, height: entry[37] },
+            layout,
             checksum: u32_at(entry, 44).ok_or_else(damaged)?,
             trusted: false,
             fst: OnceLock::new(),
@@ -161,30 +162,19 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     }
     if start as u64 != len
         || offset != table_at
-        || chunks.iter().any(|chunk| chunk.tree.height > MAX_HEIGHT)
-        || height > MAX_HEIGHT
+        || chunks.iter().any(|chunk| chunk.tree.height > MAX_TREE_HEIGHT)
+        || height > MAX_TREE_HEIGHT
     {
         return Err(damaged("directory"));
     }
-    let top_tree = Tree { root: half(40)?, height };
-    Ok(Layer { codec, decoder, top, top_tree, chunks, len: start })
+    let index_tree = IndexTree { root: half(40)?, height };
+    Ok(Layer { codec, decoder, index, index_tree, chunks, len: start })
 }
 
-/// Levels that a tree of 2^32 children has.
-const MAX_HEIGHT: u8 = 6;
+/// Levels of a tree of 2^32 children.
+const MAX_TREE_HEIGHT: u8 = 6;
 
-/// Writes a layer to a file.
-pub(crate) fn save(layer: &Layer, path: &Path) -> io::Result<()> {
-    let mut file = NewFile::create(path)?;
-    file.write(&header())?;
-    for chunk in &layer.chunks {
-        file.write(chunk.data.as_slice())?;
-    }
-    file.write(&trailer(layer))?;
-    file.commit()
-}
-
-/// What [`save`] writes.
+/// Returns all bytes of a layer's file.
 pub(crate) fn to_bytes(layer: &Layer) -> Vec<u8> {
     let mut out = header().to_vec();
     layer.chunks.iter().for_each(|chunk| out.extend_from_slice(chunk.data.as_slice()));

@@ -1,20 +1,21 @@
-//! Some neighbouring keys, decoded: what cursors hold.
+//! The decoded keys of a block, for cursors.
 
 #![forbid(unsafe_code)]
 
-/// Keys one after the other, and of each how many bytes it shares with the one before.
+/// Consecutive keys, with the number of bytes that each shares with the key before.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Run {
-    /// The keys, and room for more.
+pub(crate) struct DecodedBlock {
+    /// The keys, and space for more.
     bytes: Vec<u8>,
-    /// Where keys begin and end in `bytes`.
+    /// Start and end of each key in `bytes`.
     bounds: Vec<(usize, usize)>,
     lcps: Vec<usize>,
-    /// Where the bytes are from which the next key takes what it shares. It is written behind them.
+    /// Bounds of the key before. The next key copies its shared bytes from there, and is written
+    /// after it.
     before: (usize, usize),
 }
 
-impl Run {
+impl DecodedBlock {
     pub(crate) fn len(&self) -> usize {
         self.bounds.len()
     }
@@ -25,12 +26,13 @@ impl Run {
         self.bytes.get(start..end)
     }
 
-    /// Bytes that key `i` shares with the one before, in this run or not.
+    /// Returns the number of bytes that key `i` shares with the key before, which may be in another
+    /// block.
     pub(crate) fn lcp(&self, i: usize) -> Option<usize> {
         self.lcps.get(i).copied()
     }
 
-    /// Removes all keys; the next one may share bytes with `before`.
+    /// Removes all keys. The next key may share bytes with `before`.
     pub(crate) fn clear(&mut self, before: &[u8]) {
         if self.bytes.len() < before.len() {
             self.bytes.resize(before.len(), 0);
@@ -39,7 +41,7 @@ impl Run {
         self.forget(before.len());
     }
 
-    /// Removes all keys; the next one may share bytes with the last of them.
+    /// Removes all keys. The next key may share bytes with the last one.
     pub(crate) fn clear_to_last(&mut self) {
         let (start, end) = self.before;
         self.bytes.copy_within(start..end, 0);
@@ -52,7 +54,8 @@ impl Run {
         self.lcps.clear();
     }
 
-    /// Adds a key, of which `write` writes the bytes behind the first `lcp`, `most` at most, and says how many they are.
+    /// Appends a key. `write` writes the bytes after the first `lcp`, at most `most` of them, and
+    /// returns their number.
     #[inline(always)]
     pub(crate) fn push(
         &mut self,

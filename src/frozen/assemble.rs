@@ -1,0 +1,107 @@
+//! Assembles a layer from encoded chunks, and decides where a chunk ends.
+
+#![forbid(unsafe_code)]
+
+use super::chunk::Chunk;
+use super::codec::Codec;
+use super::front_coded::FrontCoded;
+use super::layer::Layer;
+use super::options::FrozenOptions;
+use super::packed::{IndexTreeBuilder, NODE_PADDING_BYTES};
+use super::symbols::Encoder;
+use crate::io::bytes::Bytes;
+use crate::pool;
+use crate::tree::common_prefix;
+
+/// Most bytes of keys of a chunk, so that offsets in it fit 32 bits.
+const MAX_CHUNK_BYTES: usize = 64 << 20;
+/// Bytes of chunks that are stored together. While they are copied, they are in memory twice.
+pub(super) const GATHERED_BYTES: usize = 64 << 20;
+
+/// Returns the bytes of keys at which a chunk ends.
+pub(super) fn chunk_bytes(options: &FrozenOptions) -> usize {
+    MAX_CHUNK_BYTES.min(options.memory / 16)
+}
+
+/// Returns whether a chunk ends here.
+#[inline]
+pub(super) fn is_full(pending: &FrontCoded, options: &FrozenOptions) -> bool {
+    pending.len() >= options.chunk_keys || pending.raw_bytes() >= chunk_bytes(options)
+}
+
+/// Builds the index of a layer's chunks.
+pub(super) struct IndexBuilder {
+    tree: IndexTreeBuilder,
+    chunks: u32,
+}
+
+impl Default for IndexBuilder {
+    fn default() -> Self {
+        IndexBuilder { tree: IndexTreeBuilder::new(0), chunks: 0 }
+    }
+}
+
+impl IndexBuilder {
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks == 0
+    }
+
+    /// Adds the next chunk, which begins with `first`. `before` is the last key of the chunk before.
+    pub(super) fn push(&mut self, before: &[u8], first: &[u8]) {
+        if self.chunks > 0 {
+            self.tree.push(&first[..=common_prefix(before, first)], self.chunks);
+        }
+        self.chunks += 1;
+    }
+}
+
+/// Copies chunks into common allocations of about `most` bytes, which huge pages can back.
+pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
+    let mut rest = chunks;
+    while !rest.is_empty() {
+        let (mut count, mut bytes) = (0, 0);
+        while count < rest.len() && bytes < most {
+            bytes += rest[count].data.len();
+            count += 1;
+        }
+        let (group, later) = rest.split_at_mut(count);
+        let mut together = pool::room(bytes);
+        for chunk in group.iter_mut() {
+            together.extend_from_slice(chunk.data.as_slice());
+            chunk.data = chunk.data.forget();
+        }
+        let gathered = Bytes::of_vec(together);
+        let mut offset = 0;
+        for chunk in group {
+            let len = chunk.data.len() as u64;
+            chunk.data = gathered.part(offset, len).expect("the bytes were copied there");
+            offset += len;
+        }
+        rest = later;
+    }
+}
+
+/// Assembles a layer from encoded chunks and the separators between them.
+pub(super) fn assemble(
+    codec: Codec,
+    encoder: &Encoder,
+    mut chunks: Vec<Chunk>,
+    index: IndexBuilder,
+) -> Layer {
+    let mut len = 0;
+    for chunk in &mut chunks {
+        chunk.start = len;
+        len += chunk.len;
+    }
+    let (tree, mut index) = (index.tree, Vec::new());
+    let index_tree = tree.finish(&mut index);
+    index.extend_from_slice(&[0; NODE_PADDING_BYTES]);
+    Layer {
+        codec,
+        decoder: encoder.decoder(),
+        index: Bytes::of_vec(index),
+        index_tree,
+        chunks,
+        len,
+    }
+}

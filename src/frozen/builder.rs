@@ -1,0 +1,278 @@
+//! `FrozenLayerBuilder`: keys in ascending order are cut into chunks, which the threads of rayon's
+//! pool encode.
+//!
+//! ```text
+//!   insert ─▶ front-coded chunk ─▶ kept until there are enough keys to choose symbols
+//!          ─▶ encoded in parallel ─▶ in order ─▶ memory or file
+//! ```
+//!
+//! The keys alone determine where a chunk ends and which symbols are chosen. So the result is the
+//! same for any number of threads.
+
+#![forbid(unsafe_code)]
+
+use super::assemble::{GATHERED_BYTES, IndexBuilder, assemble, gather, is_full};
+use super::choose_symbols::{choose_symbols, needs_no_sample};
+use super::error::FrozenError;
+use super::format;
+use super::front_coded::FrontCoded;
+use super::frozen_layer::FrozenLayer;
+use super::layer::Layer;
+use super::options::FrozenOptions;
+use super::pipeline::EncodePipeline;
+use super::symbols::Encoder;
+use crate::MAX_KEY_LEN;
+use crate::io::new_file::NewFile;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of front-coded keys from which the symbols are chosen.
+const TRAINING_BYTES: usize = 32 << 20;
+
+/// Builds a [`FrozenLayer`] from keys in ascending order, in bounded memory beside the layer
+/// itself.
+///
+/// The threads of rayon's pool encode chunks while the caller continues to insert.
+/// ```
+/// use memkv::{FrozenLayer, FrozenLayerBuilder};
+///
+/// let mut builder = FrozenLayerBuilder::new()?;
+/// builder.insert(b"key1", 1)?;
+/// let frozen: FrozenLayer = builder.finish()?;
+/// assert_eq!(frozen.get(b"key1"), Some(1));
+/// # Ok::<(), memkv::FrozenError>(())
+/// ```
+///
+/// # Memory
+/// Until the symbols are chosen: the first 32 MiB of front-coded keys and their values, 16 bytes a
+/// key. From then on: the chunks in work, two for each thread of the pool.
+pub struct FrozenLayerBuilder {
+    options: FrozenOptions,
+    pending: FrontCoded,
+    /// Number of keys inserted.
+    len: u64,
+    /// The last key of the chunk before `pending`.
+    last: Vec<u8>,
+    index: IndexBuilder,
+    /// Chunks that wait for the symbols.
+    held: Vec<FrontCoded>,
+    held_bytes: usize,
+    encoder: Option<Arc<Encoder>>,
+    work: EncodePipeline,
+}
+
+impl FrozenLayerBuilder {
+    /// Creates a builder with the default [options](FrozenOptions), which makes a layer in memory.
+    ///
+    /// # Errors
+    /// None: the default options are valid.
+    pub fn new() -> Result<Self, FrozenError> {
+        Self::with_options(FrozenOptions::new())
+    }
+
+    /// Creates a builder with some options, which makes a layer in memory.
+    ///
+    /// # Errors
+    /// An option is out of its range.
+    pub fn with_options(options: FrozenOptions) -> Result<Self, FrozenError> {
+        options.check()?;
+        Ok(FrozenLayerBuilder {
+            options,
+            pending: FrontCoded::default(),
+            len: 0,
+            last: Vec::new(),
+            index: IndexBuilder::default(),
+            held: Vec::new(),
+            held_bytes: 0,
+            encoder: None,
+            work: EncodePipeline::new(),
+        })
+    }
+
+    /// Creates a builder that writes chunks to a file as they are encoded.
+    ///
+    /// The file gets its name when [`finish`](Self::finish) or [`finish_file`](Self::finish_file)
+    /// completes it. Until then it has another name in the same folder. It is removed if the
+    /// builder is dropped.
+    ///
+    /// # Errors
+    /// An option is out of its range, or the file cannot be created.
+    ///
+    /// ```
+    /// use memkv::{FrozenLayer, FrozenLayerBuilder, FrozenOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-build-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let path = folder.join("layer");
+    /// let mut builder = FrozenLayerBuilder::create(&path, FrozenOptions::new())?;
+    /// builder.insert("a", 1)?;
+    /// assert_eq!(builder.finish_file()?, 1);
+    /// assert_eq!(FrozenLayer::open(&path)?.get("a"), Some(1));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn create(path: impl AsRef<Path>, options: FrozenOptions) -> Result<Self, FrozenError> {
+        let mut builder = Self::with_options(options)?;
+        let mut file = NewFile::create(path.as_ref())?;
+        file.write(&format::header())?;
+        builder.work.file = Some(file);
+        Ok(builder)
+    }
+
+    /// Returns the number of keys inserted so far.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Returns whether no key was inserted yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Inserts a key, which must be greater than the key before. Waits while too many chunks are in
+    /// work.
+    ///
+    /// # Errors
+    /// The key is not greater than the key before it, or is too long: the builder is unchanged and
+    /// other keys can follow.
+    ///
+    /// The file cannot be written: the builder cannot be finished, and later calls return the same
+    /// error.
+    pub fn insert(&mut self, key: impl AsRef<[u8]>, value: u64) -> Result<(), FrozenError> {
+        let key = key.as_ref();
+        if key.len() > MAX_KEY_LEN {
+            return Err(FrozenError::KeyTooLong { position: self.len, len: key.len() });
+        }
+        if self.pending.is_empty() {
+            self.begin_chunk(key)?;
+        }
+        if !self.pending.push(key, value) {
+            return Err(self.not_ascending(key));
+        }
+        self.inserted()
+    }
+
+    /// Inserts keys that are front-coded already.
+    pub(super) fn insert_all(&mut self, part: &FrontCoded) -> Result<(), FrozenError> {
+        for i in 0..part.len() {
+            let ((lcp, suffix), value) = (part.entry(i), part.values()[i]);
+            if i > 0 && !self.pending.is_empty() {
+                self.pending.follow(lcp, suffix, value);
+                self.inserted()?;
+            } else {
+                // The first key shares nothing with the key before, which is in another chunk or
+                // part.
+                self.insert([&self.last[..lcp], suffix].concat(), value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a key, and ends the chunk if it is full.
+    #[inline]
+    fn inserted(&mut self) -> Result<(), FrozenError> {
+        self.len += 1;
+        if is_full(&self.pending, &self.options) {
+            let pending = std::mem::take(&mut self.pending);
+            self.last = pending.last().to_vec();
+            self.take(pending)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn not_ascending(&self, key: &[u8]) -> FrozenError {
+        FrozenError::NotAscending { position: self.len, key: key.to_vec() }
+    }
+
+    /// Adds the separator before a chunk that begins with `key`.
+    fn begin_chunk(&mut self, key: &[u8]) -> Result<(), FrozenError> {
+        if !self.index.is_empty() && *key <= *self.last {
+            return Err(self.not_ascending(key));
+        }
+        self.index.push(&self.last, key);
+        Ok(())
+    }
+
+    /// Encodes a complete chunk, or keeps it until the symbols are chosen.
+    fn take(&mut self, pending: FrontCoded) -> Result<(), FrozenError> {
+        if let Some(encoder) = &self.encoder {
+            return self.work.send(pending, &self.options, encoder);
+        }
+        self.held_bytes += pending.suffix_bytes();
+        self.held.push(pending);
+        let enough = self.options.sample.is_some()
+            || needs_no_sample(&self.options)
+            || self.held_bytes >= TRAINING_BYTES;
+        if enough { self.release() } else { Ok(()) }
+    }
+
+    /// Chooses the symbols, and encodes the chunks that wait for them.
+    fn release(&mut self) -> Result<(), FrozenError> {
+        let encoder = Arc::new(choose_symbols(&self.options, &self.held));
+        for pending in std::mem::take(&mut self.held) {
+            self.work.send(pending, &self.options, &encoder)?;
+        }
+        self.encoder = Some(encoder);
+        Ok(())
+    }
+
+    /// Encodes the remaining keys. Returns the layer, whose chunks are empty if they are in a file,
+    /// and the file.
+    fn complete(mut self) -> Result<(Layer, Option<NewFile>), FrozenError> {
+        if !self.pending.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            self.take(pending)?;
+        }
+        if self.encoder.is_none() {
+            self.release()?;
+        }
+        self.work.wait(0, usize::MAX)?;
+        let encoder = self.encoder.as_deref().expect("release chooses the symbols");
+        if self.work.file.is_none() {
+            gather(&mut self.work.done, GATHERED_BYTES);
+        }
+        Ok((assemble(self.options.codec, encoder, self.work.done, self.index), self.work.file))
+    }
+
+    /// Completes the layer. Reads it back into memory if it was written to a file, which
+    /// [`finish_file`](Self::finish_file) does not.
+    ///
+    /// # Errors
+    /// The file cannot be written or read, or could not be written before.
+    pub fn finish(self) -> Result<FrozenLayer, FrozenError> {
+        let (layer, file) = self.complete()?;
+        match file {
+            None => Ok(FrozenLayer::of(layer)),
+            Some(file) => {
+                let path = file.path().to_owned();
+                commit(&layer, file)?;
+                FrozenLayer::open(path)
+            }
+        }
+    }
+
+    /// Completes the file of a builder made by [`create`](Self::create), and returns the number of
+    /// its keys.
+    ///
+    /// # Errors
+    /// The file cannot be written, or could not be written before; or the builder has no file.
+    pub fn finish_file(self) -> Result<u64, FrozenError> {
+        let (layer, file) = self.complete()?;
+        let file = file.ok_or(FrozenError::Option("the builder was not made to write a file"))?;
+        commit(&layer, file)?;
+        Ok(layer.len as u64)
+    }
+}
+
+fn commit(layer: &Layer, mut file: NewFile) -> Result<(), FrozenError> {
+    file.write(&format::trailer(layer))?;
+    Ok(file.commit()?)
+}
+
+impl fmt::Debug for FrozenLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrozenLayerBuilder").field("len", &self.len).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,80 @@
+//! Chooses the symbols of a layer from a sample of its keys.
+
+#![forbid(unsafe_code)]
+
+use super::codec::Codec;
+use super::front_coded::FrontCoded;
+use super::options::{FrozenOptions, SymbolTable};
+use super::packed::KEYS_PER_BLOCK;
+use super::symbols::{Encoder, Sample, SymbolKind};
+use rayon::prelude::*;
+
+/// Bytes of the samples that tables are trained on.
+const FSST_SAMPLE_BYTES: usize = 1 << 17;
+const ONPAIR_SAMPLE_BYTES: usize = 6 << 20;
+/// Bytes of the sample on which the kinds of symbols are compared.
+const TRIAL_SAMPLE_BYTES: usize = 1 << 18;
+
+pub(super) fn needs_no_sample(options: &FrozenOptions) -> bool {
+    options.codec == Codec::Fst || options.symbols == SymbolTable::None
+}
+
+/// Returns about `bytes` of the chunks' suffixes: those of every n-th block.
+fn sample(chunks: &[FrontCoded], bytes: usize, offset: usize) -> Sample {
+    let all: usize = chunks.iter().map(FrontCoded::suffix_bytes).sum();
+    let step = (all / bytes).max(1);
+    let mut sample = Sample::default();
+    let mut block = 0;
+    for chunk in chunks {
+        for first in (0..chunk.len()).step_by(KEYS_PER_BLOCK) {
+            if block % step == offset % step {
+                for i in first..chunk.len().min(first + KEYS_PER_BLOCK) {
+                    sample.push(chunk.entry(i).1);
+                }
+            }
+            block += 1;
+        }
+    }
+    sample
+}
+
+pub(super) fn choose_symbols(options: &FrozenOptions, held: &[FrontCoded]) -> Encoder {
+    if needs_no_sample(options) {
+        return Encoder::train(SymbolKind::Plain, &Sample::default(), 0);
+    }
+    let all: usize = held.iter().map(FrontCoded::suffix_bytes).sum();
+    let train = |kind: SymbolKind| match &options.sample {
+        Some(sample) => Encoder::train(kind, sample, usize::MAX),
+        None => Encoder::train(
+            kind,
+            &sample(
+                held,
+                if kind == SymbolKind::Fsst { FSST_SAMPLE_BYTES } else { ONPAIR_SAMPLE_BYTES },
+                0,
+            ),
+            all,
+        ),
+    };
+    match options.symbols {
+        SymbolTable::None => train(SymbolKind::Plain),
+        SymbolTable::Fsst => train(SymbolKind::Fsst),
+        SymbolTable::OnPair => train(SymbolKind::OnPair),
+        SymbolTable::Auto => {
+            let trial = sample(held, TRIAL_SAMPLE_BYTES, 1);
+            // With a sample the number of keys is unknown; it is assumed to be so large that the
+            // size of the table does not matter.
+            let all = if options.sample.is_some() { 1 << 40 } else { all };
+            let size = |encoder: &Encoder| {
+                let mut codes = Vec::new();
+                trial.iter().for_each(|string| encoder.encode(string, &mut codes));
+                codes.len() as u128 * all.max(1) as u128 / trial.bytes().max(1) as u128
+                    + encoder.heap_bytes() as u128
+            };
+            let encoders = [SymbolKind::Plain, SymbolKind::Fsst, SymbolKind::OnPair]
+                .into_par_iter()
+                .map(train)
+                .collect::<Vec<_>>();
+            encoders.into_iter().min_by_key(size).expect("there are three encoders")
+        }
+    }
+}

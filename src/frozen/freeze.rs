@@ -1,0 +1,213 @@
+//! `FrozenLayer`: constructors from pairs and maps, and the way back to a map.
+
+#![forbid(unsafe_code)]
+
+use super::builder::FrozenLayerBuilder;
+use super::error::FrozenError;
+use super::frozen_layer::FrozenLayer;
+use super::options::FrozenOptions;
+use super::par_build;
+use super::ranges::{self, Ranges};
+use crate::fast::Sorted;
+use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
+use rayon::prelude::*;
+
+impl FrozenLayer {
+    /// Builds a layer in parallel from keys in strictly ascending order.
+    ///
+    /// The result is the same, byte for byte, for any number of threads.
+    ///
+    /// # Errors
+    /// Returns the first key that is not greater than the key before it, or is too long, with its
+    /// position.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
+    /// assert_eq!(layer.len(), 2);
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn from_sorted<K: AsRef<[u8]> + Sync>(pairs: &[(K, u64)]) -> Result<Self, FrozenError> {
+        FrozenOptions::new().from_sorted(pairs)
+    }
+
+    /// Builds a layer from keys in any order, which are first sorted in parallel. Of equal keys the
+    /// last one wins.
+    ///
+    /// # Errors
+    /// A key is too long.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_unsorted(vec![("b", 2), ("a", 1), ("b", 3)])?;
+    /// assert_eq!((layer.get("a"), layer.get("b")), (Some(1), Some(3)));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(
+        pairs: Vec<(K, u64)>,
+    ) -> Result<Self, FrozenError> {
+        FrozenOptions::new().from_unsorted(pairs)
+    }
+
+    /// Builds a layer from a parallel iterator over keys in strictly ascending order.
+    ///
+    /// Keys may be made in parallel and are needed only once. Until the symbols are chosen, all
+    /// keys are in memory, front-coded, with 16 bytes for each.
+    ///
+    /// # Errors See [`from_sorted`](Self::from_sorted).
+    ///
+    /// ```
+    /// use rayon::prelude::*;
+    ///
+    /// let pairs = (0..1000u32).into_par_iter().map(|i| (format!("{i:03}"), u64::from(i)));
+    /// let layer = memkv::FrozenLayer::from_par_sorted(pairs)?;
+    /// assert_eq!(layer.get("007"), Some(7));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn from_par_sorted<K, I>(pairs: I) -> Result<Self, FrozenError>
+    where
+        K: AsRef<[u8]>,
+        I: IntoParallelIterator<Item = (K, u64)>,
+        I::Iter: IndexedParallelIterator,
+    {
+        FrozenOptions::new().from_par_sorted(pairs)
+    }
+
+    /// Copies the layer to a map that can be changed.
+    ///
+    /// This thread builds the map bottom-up while others decode the keys.
+    ///
+    /// # Complexity O(keys).
+    ///
+    /// # Errors
+    /// There is not enough memory for the map, or the layer is damaged and its keys do not ascend.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1)])?;
+    /// let mut map = layer.thaw().unwrap();
+    /// map.insert("b", 2);
+    /// assert_eq!(memkv::FrozenLayer::from(&map).len(), 2);
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn thaw(&self) -> Result<FastArt, crate::BuildError> {
+        let mut sorted = Sorted::new();
+        ranges::read_all(self, |part| part.for_each(|key, value| sorted.push(key, value)))?;
+        sorted.finish()
+    }
+}
+
+impl FrozenOptions {
+    /// Creates a builder that makes a layer in memory.
+    ///
+    /// # Errors
+    /// An option is out of its range.
+    pub fn builder(&self) -> Result<FrozenLayerBuilder, FrozenError> {
+        FrozenLayerBuilder::with_options(self.clone())
+    }
+
+    /// Builds a layer like [`FrozenLayer::from_sorted`], with these options.
+    ///
+    /// # Errors
+    /// See there; or an option is out of its range.
+    pub fn from_sorted<K: AsRef<[u8]> + Sync>(
+        &self,
+        pairs: &[(K, u64)],
+    ) -> Result<FrozenLayer, FrozenError> {
+        self.from_par_sorted(pairs.par_iter().map(|(key, value)| (key, *value)))
+    }
+
+    /// Builds a layer like [`FrozenLayer::from_par_sorted`], with these options.
+    ///
+    /// # Errors
+    /// See there; or an option is out of its range.
+    pub fn from_par_sorted<K, I>(&self, pairs: I) -> Result<FrozenLayer, FrozenError>
+    where
+        K: AsRef<[u8]>,
+        I: IntoParallelIterator<Item = (K, u64)>,
+        I::Iter: IndexedParallelIterator,
+    {
+        par_build::from_par_sorted(self, pairs.into_par_iter())
+    }
+
+    /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options.
+    ///
+    /// # Errors
+    /// See there; or an option is out of its range.
+    ///
+    /// ```
+    /// use memkv::{Codec, FrozenOptions};
+    ///
+    /// let layer = FrozenOptions::new().codec(Codec::Fst).from_unsorted(vec![("b", 2), ("a", 1)])?;
+    /// assert_eq!(layer.first_key_value(), Some((b"a".to_vec(), 1)));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(
+        &self,
+        mut pairs: Vec<(K, u64)>,
+    ) -> Result<FrozenLayer, FrozenError> {
+        pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        // The sort is stable: the last one of equal keys is the last one of the input.
+        let mut kept = 0;
+        for i in 0..pairs.len() {
+            if i > 0 && pairs[kept - 1].0.as_ref() == pairs[i].0.as_ref() {
+                kept -= 1;
+            }
+            pairs.swap(kept, i);
+            kept += 1;
+        }
+        pairs.truncate(kept);
+        self.from_sorted(&pairs)
+    }
+}
+
+/// Builds a layer from the keys of a map.
+fn freeze(map: &impl Ranges) -> FrozenLayer {
+    let mut builder = FrozenLayerBuilder::new().expect("the default options are valid");
+    ranges::read_all(map, |part| builder.insert_all(&part))
+        .expect("a map's keys ascend and are not too long");
+    builder.finish().expect("writes to memory do not fail")
+}
+
+impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer {
+    /// Builds a layer from the map's keys and the bits of its values, read and encoded in parallel.
+    /// O(keys).
+    fn from(map: &FastArt<V>) -> Self {
+        freeze(map)
+    }
+}
+
+impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer {
+    /// Builds a layer from the map's keys and the bits of its values, read and encoded in parallel.
+    /// O(keys).
+    ///
+    /// # Guarantees While other threads change the map, the layer has every key that is in the map
+    /// during the whole call. It may have a key that is
+    /// inserted or removed during the call. A value is the one at the time when its key is read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
+    /// assert!(memkv::FrozenLayer::from(&map).iter().eq(map.iter()));
+    /// ```
+    fn from(map: &ConcurrentArt<V>) -> Self {
+        freeze(map)
+    }
+}
+
+impl<V: Value + Sync> From<&ShardedArt<V>> for FrozenLayer {
+    /// Builds a layer from the map's keys and the bits of its values, read and encoded in parallel.
+    /// O(keys).
+    ///
+    /// # Guarantees While other threads change the map, the layer has every key that is in the map
+    /// during the whole call. It may have a key that is
+    /// inserted or removed during the call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
+    /// assert!(memkv::FrozenLayer::from(&map).iter().eq(map.iter()));
+    /// ```
+    fn from(map: &ShardedArt<V>) -> Self {
+        freeze(map)
+    }
+}

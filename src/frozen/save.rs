@@ -1,0 +1,98 @@
+//! `FrozenLayer`: files and bytes.
+
+#![forbid(unsafe_code)]
+
+use super::error::FrozenError;
+use super::format;
+use super::frozen_layer::FrozenLayer;
+use crate::io::bytes::Bytes;
+use crate::io::new_file::NewFile;
+use rayon::prelude::*;
+use std::path::Path;
+
+impl FrozenLayer {
+    /// Writes the layer to a file.
+    ///
+    /// # Guarantees The file gets its name when it is complete and synced. After a crash there is
+    /// the file that was there before, or the whole new
+    /// one.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    ///
+    /// ```
+    /// use memkv::FrozenLayer;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-save-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let path = folder.join("layer");
+    /// FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?.save(&path)?;
+    /// assert_eq!(FrozenLayer::open(&path)?.get("b"), Some(2));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), FrozenError> {
+        let mut file = NewFile::create(path.as_ref())?;
+        file.write(&format::header())?;
+        for chunk in &self.layer.chunks {
+            file.write(chunk.data.as_slice())?;
+        }
+        file.write(&format::trailer(&self.layer))?;
+        Ok(file.commit()?)
+    }
+
+    /// Returns the bytes that [`save`](Self::save) writes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        format::to_bytes(&self.layer)
+    }
+
+    /// Reads a file that [`save`](Self::save) wrote into memory, and verifies it.
+    ///
+    /// # Errors
+    /// The file cannot be read, is incomplete or damaged, or is not a layer.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
+        use std::io::Read;
+        let mut file = std::fs::File::open(path)?;
+        let len = usize::try_from(file.metadata()?.len())
+            .map_err(|_| FrozenError::Option("the file does not fit in memory"))?;
+        let mut bytes = crate::pool::room(len);
+        file.read_to_end(&mut bytes)?;
+        Self::from_bytes(bytes)
+    }
+
+    /// Creates a layer from the bytes of a file, and verifies them.
+    ///
+    /// # Errors
+    /// The bytes are incomplete or damaged, or are not a layer.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1)])?;
+    /// let copy = memkv::FrozenLayer::from_bytes(layer.to_bytes())?;
+    /// assert_eq!(copy.get("a"), Some(1));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, FrozenError> {
+        let layer = Self::of(format::parse(&Bytes::of_vec(bytes))?);
+        layer.verify()?;
+        Ok(layer)
+    }
+
+    /// Verifies every chunk in parallel: its checksum, and that its transducer can be read. Reads
+    /// everything.
+    ///
+    /// # Errors
+    /// Returns the first chunk that is damaged.
+    pub fn verify(&self) -> Result<(), FrozenError> {
+        let codec = self.layer.codec;
+        let whole: Vec<bool> = self
+            .layer
+            .chunks
+            .par_iter()
+            .map(|chunk| chunk.is_whole() && chunk.is_readable(codec))
+            .collect();
+        match whole.iter().position(|whole| !whole) {
+            None => Ok(()),
+            Some(chunk) => Err(FrozenError::Damaged { part: "content", chunk: Some(chunk) }),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! `FrozenLayer`: cursors, ranges and parallel iteration.
+
+#![forbid(unsafe_code)]
+
+use super::cursor::FrozenCursor;
+use super::frozen_layer::FrozenLayer;
+use super::range::FrozenRange;
+use crate::key;
+use rayon::prelude::*;
+use std::ops::{Bound, RangeBounds};
+
+impl FrozenLayer {
+    /// Returns at most `ranges - 1` keys that divide the layer into ranges of equal length.
+    pub(super) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+        let rank = |i: usize| (i as u128 * self.len() as u128 / ranges as u128) as usize;
+        (1..ranges)
+            .into_par_iter()
+            .filter_map(|i| self.select(rank(i)))
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// Returns a cursor before the first key.
+    pub fn cursor(&self) -> FrozenCursor<'_> {
+        FrozenCursor::new(&self.layer, 0)
+    }
+
+    /// Returns a cursor before the first key that is at least `key`.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("c", 2)])?;
+    /// assert_eq!(layer.lower_bound("b").next(), Some((&b"c"[..], 2)));
+    /// assert_eq!(layer.upper_bound("a").next(), Some((&b"c"[..], 2)));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn lower_bound(&self, key: impl AsRef<[u8]>) -> FrozenCursor<'_> {
+        let mut cursor = self.cursor();
+        cursor.seek(key);
+        cursor
+    }
+
+    /// Returns a cursor before the first key that is greater than `key`.
+    pub fn upper_bound(&self, key: impl AsRef<[u8]>) -> FrozenCursor<'_> {
+        let mut cursor = self.cursor();
+        cursor.seek_after(key);
+        cursor
+    }
+
+    /// Returns an iterator over all keys and values, in ascending order; from the back, descending.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
+    /// assert!(layer.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn iter(&self) -> FrozenRange<'_> {
+        FrozenRange::new(&self.layer, 0, self.len())
+    }
+
+    /// Returns an iterator over the keys in a range of byte strings, with their values.
+    ///
+    /// A range that ends before it begins is empty. Two lookups.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2), ("c", 3)])?;
+    /// assert!(layer.range("b"..).map(|(_, v)| v).eq([2, 3]));
+    /// assert!(layer.range("a"..="b").rev().map(|(_, v)| v).eq([2, 1]));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> FrozenRange<'_> {
+        let (start, end) = key::bounds(&range);
+        self.between(start, end)
+    }
+
+    fn between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> FrozenRange<'_> {
+        let not_less = |key: &[u8]| self.rank(key);
+        let greater = |key: &[u8]| self.layer.search(key).map_or_else(|rank| rank, |rank| rank + 1);
+        let from = match start {
+            Bound::Unbounded => 0,
+            Bound::Included(key) => not_less(key),
+            Bound::Excluded(key) => greater(key),
+        };
+        let to = match end {
+            Bound::Unbounded => self.len(),
+            Bound::Included(key) => greater(key),
+            Bound::Excluded(key) => not_less(key),
+        };
+        FrozenRange::new(&self.layer, from, to)
+    }
+
+    /// Returns an iterator over the keys that begin with `prefix`, with their values.
+    ///
+    /// Its [`len`](ExactSizeIterator::len) is known in advance.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("ab", 2), ("b", 3)])?;
+    /// assert_eq!(layer.prefix("a").len(), 2);
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> FrozenRange<'_> {
+        let end = key::prefix_end(prefix.as_ref());
+        self.between(Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
+    }
+
+    /// Returns a parallel iterator over all keys and values, chunk by chunk.
+    ///
+    /// ```
+    /// use rayon::prelude::*;
+    ///
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
+    /// assert_eq!(layer.par_iter().map(|(_, value)| value).sum::<u64>(), 3);
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn par_iter(&self) -> impl ParallelIterator<Item = (Vec<u8>, u64)> + '_ {
+        self.par_chunks().flat_map_iter(|chunk| chunk)
+    }
+
+    /// Returns a parallel iterator over the chunks, as ranges in order.
+    ///
+    /// Unlike [`par_iter`](Self::par_iter) it allows a scan that allocates nothing for each key.
+    pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_>> + '_ {
+        self.layer
+            .chunks
+            .par_iter()
+            .map(|chunk| FrozenRange::new(&self.layer, chunk.start, chunk.start + chunk.len))
+    }
+}
+
+impl<'a> IntoIterator for &'a FrozenLayer {
+    type Item = (Vec<u8>, u64);
+    type IntoIter = FrozenRange<'a>;
+
+    fn into_iter(self) -> FrozenRange<'a> {
+        self.iter()
+    }
+}

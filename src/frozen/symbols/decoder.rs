@@ -1,0 +1,116 @@
+//! Tables to decode with, of any kind.
+
+#![forbid(unsafe_code)]
+
+use super::decode::{ESCAPE, Fsst, OnPair};
+use super::table::{MAX_SYMBOL_BYTES, Symbol};
+use std::fmt;
+
+/// The kinds of tables, with their numbers in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SymbolKind {
+    Plain = 0,
+    Fsst = 1,
+    OnPair = 2,
+}
+
+/// A table to decode with.
+pub(crate) enum Decoder {
+    Plain,
+    Fsst(Box<Fsst>),
+    OnPair(OnPair),
+}
+
+/// Runs code for any kind of table, which it names as a generic `Coder`.
+macro_rules! with_coder {
+    ($decoder:expr, $coder:ident => $body:expr) => {
+        match $decoder {
+            $crate::frozen::symbols::Decoder::Plain => {
+                let $coder = $crate::frozen::symbols::Plain;
+                $body
+            }
+            $crate::frozen::symbols::Decoder::Fsst(table) => {
+                let $coder = &**table;
+                $body
+            }
+            $crate::frozen::symbols::Decoder::OnPair(table) => {
+                let $coder = table;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with_coder;
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind().fmt(f)
+    }
+}
+
+impl Decoder {
+    pub(crate) fn kind(&self) -> SymbolKind {
+        match self {
+            Decoder::Plain => SymbolKind::Plain,
+            Decoder::Fsst(_) => SymbolKind::Fsst,
+            Decoder::OnPair(_) => SymbolKind::OnPair,
+        }
+    }
+
+    /// Reads a table of `symbols` symbols.
+    pub(crate) fn read(kind: SymbolKind, table: &[u8], symbols: usize) -> Option<Self> {
+        if kind == SymbolKind::Plain {
+            return (symbols == 0 && table.is_empty()).then_some(Decoder::Plain);
+        }
+        let (lens, mut bytes) = table.split_at_checked(symbols)?;
+        let longest = if kind == SymbolKind::Fsst { 8 } else { MAX_SYMBOL_BYTES };
+        let mut read = Vec::with_capacity(symbols);
+        for &len in lens {
+            let (symbol, rest) = bytes.split_at_checked(usize::from(len))?;
+            if symbol.is_empty() || symbol.len() > longest {
+                return None;
+            }
+            read.push(Symbol::of(symbol));
+            bytes = rest;
+        }
+        if !bytes.is_empty() {
+            return None;
+        }
+        match kind {
+            SymbolKind::Fsst if symbols <= usize::from(ESCAPE) => {
+                Some(Decoder::Fsst(Box::new(Fsst::new(&read))))
+            }
+            SymbolKind::OnPair if symbols <= 1 << 16 => Some(Decoder::OnPair(OnPair::new(&read))),
+            _ => None,
+        }
+    }
+
+    pub(super) fn symbols(&self) -> Vec<Symbol> {
+        match self {
+            Decoder::Plain => Vec::new(),
+            Decoder::Fsst(table) => table.symbols(),
+            Decoder::OnPair(table) => table.symbols(),
+        }
+    }
+
+    /// Returns the number of symbols, and the table in the form that [`read`](Self::read) reads.
+    pub(crate) fn table(&self) -> (usize, Vec<u8>) {
+        let symbols = self.symbols();
+        (symbols.len(), write_table(&symbols))
+    }
+
+    /// Returns the bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Decoder::Plain => 0,
+            Decoder::Fsst(_) => size_of::<Fsst>(),
+            Decoder::OnPair(table) => table.heap_bytes(),
+        }
+    }
+}
+
+pub(super) fn write_table(symbols: &[Symbol]) -> Vec<u8> {
+    let mut table: Vec<u8> = symbols.iter().map(|symbol| symbol.len() as u8).collect();
+    symbols.iter().for_each(|symbol| table.extend_from_slice(&symbol.bytes()[..symbol.len()]));
+    table
+}

@@ -1,0 +1,90 @@
+//! Tables to encode with, of any kind.
+
+#![forbid(unsafe_code)]
+
+use super::decode::{ESCAPE, Fsst, OnPair};
+use super::decoder::{Decoder, SymbolKind};
+use super::table::{MAX_SYMBOL_BYTES, Matcher, Symbol};
+use super::train::{Limits, Sample, train};
+
+/// A trained table to encode with.
+pub(crate) struct Encoder {
+    kind: SymbolKind,
+    matcher: Matcher,
+}
+
+impl Encoder {
+    /// Trains a table on a sample, for `bytes` bytes to encode: a table must not be larger than
+    /// what it saves.
+    pub(crate) fn train(kind: SymbolKind, sample: &Sample, bytes: usize) -> Self {
+        let matcher = match kind {
+            SymbolKind::Plain => Matcher::new(Vec::new()),
+            SymbolKind::Fsst => train(
+                sample,
+                Limits { symbols: 255, len: 8, all_bytes: false, generations: 6, least: 2 },
+            ),
+            SymbolKind::OnPair => train(
+                sample,
+                Limits {
+                    symbols: (bytes / 128).clamp(256, Matcher::MAX_SYMBOLS),
+                    len: MAX_SYMBOL_BYTES,
+                    all_bytes: true,
+                    generations: 6,
+                    least: 3,
+                },
+            ),
+        };
+        Encoder { kind, matcher }
+    }
+
+    /// Returns the table of a decoder if it is like those of [`train`](Self::train): not too large,
+    /// in order, and with a code for every string.
+    pub(crate) fn of(decoder: &Decoder) -> Option<Self> {
+        let (kind, symbols) = (decoder.kind(), decoder.symbols());
+        let whole = kind != SymbolKind::OnPair
+            || (0..=u8::MAX).all(|byte| symbols.binary_search(&Symbol::of(&[byte])).is_ok());
+        if !whole || symbols.len() > Matcher::MAX_SYMBOLS {
+            return None;
+        }
+        let matcher = Matcher::new(symbols.clone());
+        (matcher.symbols() == symbols).then_some(Encoder { kind, matcher })
+    }
+
+    /// Returns the bytes of a code.
+    pub(crate) fn code_bytes(&self) -> usize {
+        if self.kind == SymbolKind::OnPair { 2 } else { 1 }
+    }
+
+    /// Returns the approximate bytes of memory that the decoder takes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self.kind {
+            SymbolKind::Plain => 0,
+            SymbolKind::Fsst => size_of::<Fsst>(),
+            SymbolKind::OnPair => 16 * self.matcher.symbols().len(),
+        }
+    }
+
+    /// Returns the table to decode with.
+    pub(crate) fn decoder(&self) -> Decoder {
+        let symbols = self.matcher.symbols();
+        match self.kind {
+            SymbolKind::Plain => Decoder::Plain,
+            SymbolKind::Fsst => Decoder::Fsst(Box::new(Fsst::new(symbols))),
+            SymbolKind::OnPair => Decoder::OnPair(OnPair::new(symbols)),
+        }
+    }
+
+    /// Appends the codes of a string.
+    pub(crate) fn encode(&self, string: &[u8], out: &mut Vec<u8>) {
+        match self.kind {
+            SymbolKind::Plain => out.extend_from_slice(string),
+            SymbolKind::Fsst => self.matcher.parse(string, |code, len, byte| match len {
+                0 => out.extend_from_slice(&[ESCAPE, byte]),
+                _ => out.push(code as u8),
+            }),
+            SymbolKind::OnPair => self
+                .matcher
+                .parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),
+        }
+    }
+}
