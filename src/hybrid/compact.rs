@@ -1,11 +1,12 @@
-//! Compaction: the changes and the base into a new base, while others read and write.
+//! Compaction: merges the changes and the base into a new base, while other threads read and write.
 //!
-//! A store in a folder goes through these steps; after each, the folder opens to the same content:
+//! A store in a folder goes through these steps. After each, the folder opens to the same content:
 //!
 //! ```text
-//!   create the next log ─▶ seal ─▶ merge ─▶ write the layer ─▶ rename the manifest ─▶ land ─▶ remove what it does not name
+//!   create the next log ─▶ freeze the delta ─▶ merge ─▶ write the layer
+//!     ─▶ rename the manifest ─▶ install the base ─▶ remove files that it does not name
 //! ```
-//! Where one fails, the sealed delta stays where it is, and the next compaction begins with it.
+//! If a step fails, the frozen delta stays, and the next compaction begins with it.
 
 #![forbid(unsafe_code)]
 
@@ -30,134 +31,140 @@ impl Base for FrozenLayer {
     }
 }
 
-/// Time that the background waits after a failure before it tries again.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Time for which the background thread does not try again after a failure.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A base that has grown by this factor is built anew, with new symbols.
-const GROWTH: usize = 4;
+/// A base that has grown by this factor since its symbols were found is built anew, with new ones.
+const RETRAIN_GROWTH: usize = 4;
 
-/// A store without the thread that compacts it.
-pub(super) struct Shared {
+/// A store without its background thread.
+pub(super) struct Inner {
     pub(super) core: Core<FrozenLayer>,
     pub(super) options: HybridOptions,
-    /// Whoever compacts holds it for all the time.
-    pub(super) work: Mutex<Work>,
-    /// What compactions did; the sizes are not kept here.
-    pub(super) done: Mutex<HybridStats>,
-    /// Whether a thread compacts in the background.
+    /// Held by a thread for the whole of a compaction.
+    pub(super) compactor: Mutex<Compactor>,
+    /// What compactions did. The sizes in it are not used.
+    pub(super) totals: Mutex<HybridStats>,
+    /// Whether a background thread is compacting.
     pub(super) is_busy: AtomicBool,
-    /// Bytes of the logs that were read when the store was opened, until what they say is in the base.
+    /// Bytes of the logs that were replayed at opening, until their changes are in the base.
     pub(super) replayed: AtomicU64,
-    /// When a compaction failed last.
+    /// When a compaction last failed.
     pub(super) failed: Mutex<Option<Instant>>,
 }
 
-/// What a compaction needs for itself.
-pub(super) struct Work {
+/// What only the compacting thread uses.
+pub(super) struct Compactor {
     pub(super) folder: Option<Folder>,
     /// Keys that the base had when its symbols were found.
-    pub(super) trained: usize,
+    pub(super) trained_keys: usize,
 }
 
-impl Shared {
+impl Inner {
     /// Merges all changes made before the call into the base.
     pub(super) fn compact(&self) -> Result<(), HybridError> {
-        self.compact_with(&mut self.work())
+        self.compact_with(&mut self.compactor())
     }
 
-    /// Waits to be the one that compacts.
-    pub(super) fn work(&self) -> Noted<MutexGuard<'_, Work>> {
-        Noted::new(|| self.work.lock())
+    /// Waits until no other thread compacts.
+    pub(super) fn compactor(&self) -> Noted<MutexGuard<'_, Compactor>> {
+        Noted::new(|| self.compactor.lock())
     }
 
-    pub(super) fn compact_with(&self, work: &mut Work) -> Result<(), HybridError> {
-        let result = self.try_compact(work);
-        self.note(result.as_ref().err().map(ToString::to_string));
+    pub(super) fn compact_with(&self, compactor: &mut Compactor) -> Result<(), HybridError> {
+        let result = self.try_compact(compactor);
+        self.record(result.as_ref().err().map(ToString::to_string));
         result
     }
 
-    /// Takes note of how a compaction ended.
-    pub(super) fn note(&self, failure: Option<String>) {
+    /// Records how a compaction ended.
+    pub(super) fn record(&self, failure: Option<String>) {
         *self.failed.lock() = failure.is_some().then(Instant::now);
-        let mut done = self.done.lock();
-        done.failures += u64::from(failure.is_some());
-        done.last_failure = failure;
+        let mut totals = self.totals.lock();
+        totals.failures += u64::from(failure.is_some());
+        totals.last_failure = failure;
     }
 
-    fn try_compact(&self, work: &mut Work) -> Result<(), HybridError> {
-        if self.core.with(|state| state.sealed.is_some()) {
-            self.merge(work)?;
+    fn try_compact(&self, compactor: &mut Compactor) -> Result<(), HybridError> {
+        if self.core.with(|state| state.frozen_delta.is_some()) {
+            self.merge(compactor)?;
         }
-        let is_settled = work.folder.as_ref().is_none_or(Folder::is_settled);
-        if is_settled && self.core.with(|state| state.delta.is_empty()) {
+        let is_merged = compactor.folder.as_ref().is_none_or(Folder::is_merged);
+        if is_merged && self.core.with(|state| state.delta.is_empty()) {
             self.replayed.store(0, Relaxed);
             return Ok(());
         }
-        let next = work.folder.as_ref().map_or(Ok(None), Folder::next_log)?;
+        let next = compactor.folder.as_ref().map_or(Ok(None), Folder::next_log)?;
         let begin = Instant::now();
-        self.core.seal(next.clone().map(|log| log as _));
+        self.core.freeze_delta(next.clone().map(|log| log as _));
         let pause = begin.elapsed();
-        if let Some(folder) = &mut work.folder {
+        if let Some(folder) = &mut compactor.folder {
             folder.rotate(next);
         }
-        let mut done = self.done.lock();
-        done.longest_pause = done.longest_pause.max(pause);
-        drop(done);
-        self.merge(work)
+        let mut totals = self.totals.lock();
+        totals.longest_pause = totals.longest_pause.max(pause);
+        drop(totals);
+        self.merge(compactor)
     }
 
-    /// Merges the sealed delta into the base.
-    fn merge(&self, work: &mut Work) -> Result<(), HybridError> {
+    /// Merges the frozen delta into the base.
+    fn merge(&self, compactor: &mut Compactor) -> Result<(), HybridError> {
         let begin = Instant::now();
-        let State { sealed, base, .. } = self.core.parts();
-        let Some(sealed) = sealed else { return Ok(()) };
-        // What its threads come to collect waits until the compaction is done, as what this one does.
+        let State { frozen_delta, base, .. } = self.core.snapshot();
+        let Some(frozen_delta) = frozen_delta else { return Ok(()) };
+        // Deferred callbacks of its threads run after the compaction, as those of this thread do.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.options.threads)
             .start_handler(|_| mem::forget(Locking::new()))
             .build();
         let pool = pool.map_err(|error| HybridError::Io(std::io::Error::other(error)))?;
-        // Symbols that were found in few keys may not fit the many of now.
-        let few = base.len() + sealed.len() <= GROWTH * work.trained;
-        let count = if few { sealed.len() } else { usize::MAX };
-        let patch =
-            || base.patch(&self.options.frozen, count, |(start, end)| sealed.batches(start, end));
-        // By a thread of its own: one of another pool would do other work meanwhile, and may come to wait for this very compaction.
+        // Symbols that were found in few keys may not fit many.
+        let keeps_symbols =
+            base.len() + frozen_delta.len() <= RETRAIN_GROWTH * compactor.trained_keys;
+        let count = if keeps_symbols { frozen_delta.len() } else { usize::MAX };
+        let patch = || {
+            base.patch(&self.options.frozen, count, |(start, end)| {
+                frozen_delta.groups(start, end).map(|(key, change)| (key, change.value()))
+            })
+        };
+        // On a thread of its own: a thread of another pool would run other jobs while it waits, and
+        // one of them might wait for this compaction.
         let patched = thread::scope(|scope| {
             Ok(thread::Builder::new().spawn_scoped(scope, || pool.install(patch))?.join())
         });
         let patched =
             patched.map_err(HybridError::Io)?.unwrap_or_else(|panic| resume_unwind(panic));
         let patched = patched.map_err(|error| HybridError::Base { file: None, error })?;
-        let trained = if patched.rebuilt { patched.layer.len() } else { work.trained };
-        if let Some(folder) = &mut work.folder {
-            folder.land(&patched.layer, trained)?;
+        let trained_keys =
+            if patched.rebuilt { patched.layer.len() } else { compactor.trained_keys };
+        if let Some(folder) = &mut compactor.folder {
+            folder.install_base(&patched.layer, trained_keys)?;
         }
-        work.trained = trained;
-        self.core.land(patched.layer);
+        compactor.trained_keys = trained_keys;
+        self.core.install_base(patched.layer);
         self.replayed.store(0, Relaxed);
-        let mut done = self.done.lock();
-        done.compactions += 1;
-        done.last_compaction = begin.elapsed();
-        (done.last_reused, done.last_encoded) = (patched.reused, patched.encoded);
-        drop(done);
-        drop((sealed, base));
-        // The old parts go when nobody is reading them.
+        let mut totals = self.totals.lock();
+        totals.compactions += 1;
+        totals.last_compaction = begin.elapsed();
+        (totals.last_reused, totals.last_encoded) = (patched.reused, patched.encoded);
+        drop(totals);
+        drop((frozen_delta, base));
+        // Frees the old parts unless a thread is still reading them.
         reclaim::flush();
         Ok(())
     }
 
-    /// Whether the changes take more than they may, or a compaction has left some behind; but not just after one has failed.
+    /// Returns whether the changes exceed the limits, or a failed compaction left a frozen delta;
+    /// but false for `RETRY_DELAY` after a failure.
     pub(super) fn is_over(&self) -> bool {
         let failed = *self.failed.lock();
-        if failed.is_some_and(|failed| failed.elapsed() < AFTER_FAILURE) {
+        if failed.is_some_and(|failed| failed.elapsed() < RETRY_DELAY) {
             return false;
         }
-        let (is_left, delta, log, base) = self.core.with(|state| {
-            let log = self.replayed.load(Relaxed)
-                + state.delta.journal().map_or(0, |journal| journal.bytes());
+        let (has_frozen_delta, delta, log, base) = self.core.with(|state| {
+            let log = self.replayed.load(Relaxed) + state.delta.log().map_or(0, |log| log.bytes());
             (
-                failed.is_some() && state.sealed.is_some(),
+                failed.is_some() && state.frozen_delta.is_some(),
                 state.delta.bytes(),
                 log,
                 state.base.memory_usage().total(),
@@ -165,21 +172,22 @@ impl Shared {
         });
         let (part, whole) =
             (delta as u128 * 100, base as u128 * self.options.compact_percent as u128);
-        is_left
+        has_frozen_delta
             || log > self.options.compact_log
             || delta > self.options.compact_bytes && part > whole
     }
 
-    /// Compacts for as long as there is too much, in the background.
+    /// Compacts in the background for as long as the changes exceed the limits.
     pub(super) fn run(&self) {
-        let _busy = Busy(self);
+        let _run = BackgroundRun(self);
         loop {
-            let mut work = self.work();
-            // Another thread may have compacted meanwhile. What an empty delta takes may be more than is asked for.
-            let before = self.done.lock().compactions;
+            let mut compactor = self.compactor();
+            // Another thread may have compacted by now. An empty delta may exceed a small limit:
+            // then no compaction happens, and the loop ends.
+            let before = self.totals.lock().compactions;
             if !self.is_over()
-                || self.compact_with(&mut work).is_err()
-                || self.done.lock().compactions == before
+                || self.compact_with(&mut compactor).is_err()
+                || self.totals.lock().compactions == before
             {
                 break;
             }
@@ -187,38 +195,38 @@ impl Shared {
     }
 
     pub(super) fn usage(&self) -> HybridUsage {
-        let State { delta, sealed, base } = self.core.parts();
+        let State { delta, frozen_delta, base } = self.core.snapshot();
         HybridUsage {
             base: base.memory_usage().total(),
             delta: delta.bytes(),
-            sealed: sealed.map_or(0, |sealed| sealed.bytes()),
+            sealed: frozen_delta.map_or(0, |delta| delta.bytes()),
             own: size_of::<Self>(),
             retired: reclaim::pending(),
         }
     }
 
     pub(super) fn stats(&self) -> HybridStats {
-        let State { delta, sealed, base } = self.core.parts();
+        let State { delta, frozen_delta, base } = self.core.snapshot();
         HybridStats {
             base_keys: base.len(),
             base_bytes: base.memory_usage().total(),
             base_chunks: base.chunks(),
             delta_keys: delta.len(),
             delta_bytes: delta.bytes(),
-            sealed_bytes: sealed.map_or(0, |sealed| sealed.bytes()),
-            log_bytes: delta.journal().map_or(0, |journal| journal.bytes()),
-            ..self.done.lock().clone()
+            sealed_bytes: frozen_delta.map_or(0, |delta| delta.bytes()),
+            log_bytes: delta.log().map_or(0, |log| log.bytes()),
+            ..self.totals.lock().clone()
         }
     }
 }
 
-/// The thread that compacts in the background, until it ends, in whatever way.
-struct Busy<'s>(&'s Shared);
+/// Marks the end of the background thread, also if it panics.
+struct BackgroundRun<'s>(&'s Inner);
 
-impl Drop for Busy<'_> {
+impl Drop for BackgroundRun<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.note(Some("the thread that compacts in the background panicked".to_owned()));
+            self.0.record(Some("the background compaction panicked".to_owned()));
         }
         self.0.is_busy.store(false, Relaxed);
     }
@@ -228,17 +236,17 @@ impl Drop for Busy<'_> {
 mod tests {
     use crate::HybridStore;
 
-    /// Panics stand for what nobody has foreseen.
+    /// Any panic stands for an error that was not foreseen.
     #[test]
     fn a_panic_in_the_background_is_a_failure() {
         let store = HybridStore::new();
-        let shared = store.shared();
-        shared.is_busy.store(true, super::Relaxed);
+        let inner = &*store.inner;
+        inner.is_busy.store(true, super::Relaxed);
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _busy = super::Busy(shared);
+            let _run = super::BackgroundRun(inner);
             std::panic::resume_unwind(Box::new(()));
         }));
-        assert!(panic.is_err() && !shared.is_busy.load(super::Relaxed));
+        assert!(panic.is_err() && !inner.is_busy.load(super::Relaxed));
         let stats = store.stats();
         assert!(stats.failures == 1 && stats.last_failure.is_some());
         store.insert("a", 1).unwrap();

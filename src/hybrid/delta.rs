@@ -1,27 +1,34 @@
-//! The changes since the base was built: of each changed key its value, or that it is gone.
+//! The changes since the base was built: for each changed key its value, or a tombstone.
 //!
-//! A [`ConcurrentArt`] from keys to words. Every `u64` is a value, so two words have a second meaning:
+//! A [`ConcurrentArt`] from keys to words. Every `u64` is a value, so two words have a second
+//! meaning:
 //!
-//! | word | means |
+//! | word | meaning |
 //! |---|---|
-//! | `REMOVED` | a tombstone: the key is gone, whatever is below |
-//! | `ESCAPED` | the value is one of these two words, and stands under the same key in a second map |
+//! | `REMOVED` | a tombstone: the key is absent, whatever is below |
+//! | `ESCAPED` | the value is one of these two words, and stored under the same key in a second map |
 //! | any other | the value |
 //!
-//! # Why a read sees a value that was there
-//! Changes of one key come one after the other: who makes one holds the key's stripe of the [gate](crate::gate). A change to such a value
-//! stores it in the second map first, and then says `ESCAPED` in the first, unless that says so already; then storing it is the change. A change to
-//! anything else writes the first map, and afterwards clears the second. So while the first map says `ESCAPED`, the second has the current value.
+//! # Why a read returns a value that was current
+//! Changes of one key are made one after the other: a writer holds the key's stripe of the
+//! [lock](crate::sync::striped_lock). A change to one of the two values first stores it in the
+//! second map, then writes `ESCAPED` to the first map. If the first map has `ESCAPED` already, the
+//! store in the second map is the change. A change to any other value writes the first map, then
+//! clears the second. So while the first map has `ESCAPED`, the second has the current value.
 //!
-//! A read that meets `ESCAPED` takes a value `v` out of the second map, and looks whether the first still says `ESCAPED`; if not, it begins again,
-//! since another change has been made. If it does, let `W` be the change that stored `v`. Either `W` had taken effect before the first look or
-//! between the looks, and then `v` was current at some time between them: when `v` was taken, or, if a later change was made before
-//! that one but had not reached the second map, at the first look. Or `W` had stored `v`, but had not taken effect at the second look: then the first
-//! map did not say `ESCAPED`, from before `W` began until then.
+//! A read that finds `ESCAPED` reads a value `v` from the second map, then reads the first map
+//! again. If the first map no longer has `ESCAPED`, another change has been made, and the read
+//! begins again. If it has, let `W` be the change that stored `v`.
+//!
+//! * `W` took effect before the second read of the first map. Then `v` was current when it was
+//!   read, unless a later change had been made by then that had not reached the second map; in that
+//!   case `v` was current at the first read of the first map.
+//! * `W` had not taken effect at the second read of the first map, though it had stored `v`. Then
+//!   the first map did not have `ESCAPED` from before `W` began until that read: a contradiction.
 
 #![forbid(unsafe_code)]
 
-use super::journal::Journal;
+use super::change::{Change, ChangeLog};
 use crate::concurrent::Range;
 use crate::sync::wait;
 use crate::{ConcurrentArt, InsertError};
@@ -31,90 +38,88 @@ use std::sync::{Arc, OnceLock};
 const REMOVED: u64 = u64::MAX;
 const ESCAPED: u64 = u64::MAX - 1;
 
-/// What a delta says about a key: its value, or none, if it is gone.
-pub(crate) type Change = Option<u64>;
+/// Changes that [`ChangeGroups`] reads at once.
+const CHANGES_PER_GROUP: usize = 256;
 
-/// Changes, and where they are logged.
+/// Changes, and the log that they are recorded in.
 pub(crate) struct Delta {
     words: ConcurrentArt<u64>,
     escaped: ConcurrentArt<u64>,
-    journal: OnceLock<Arc<dyn Journal>>,
+    log: OnceLock<Arc<dyn ChangeLog>>,
 }
 
 impl Delta {
     pub(crate) fn new() -> Self {
-        Delta {
-            words: ConcurrentArt::new(),
-            escaped: ConcurrentArt::new(),
-            journal: OnceLock::new(),
-        }
+        Delta { words: ConcurrentArt::new(), escaped: ConcurrentArt::new(), log: OnceLock::new() }
     }
 
-    /// From here on changes are logged there.
-    pub(crate) fn log_to(&self, journal: Arc<dyn Journal>) {
-        // Nobody sets it twice.
-        let _ = self.journal.set(journal);
+    /// Records all further changes in `log`.
+    pub(crate) fn log_to(&self, log: Arc<dyn ChangeLog>) {
+        // It is called once, before the delta is shared or when a store is opened.
+        let _ = self.log.set(log);
     }
 
-    pub(crate) fn journal(&self) -> Option<&Arc<dyn Journal>> {
-        self.journal.get()
+    pub(crate) fn log(&self) -> Option<&Arc<dyn ChangeLog>> {
+        self.log.get()
     }
 
-    /// What it says about a key, if anything.
+    /// Returns the change of `key`, or `None` if the delta has none.
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<Change> {
         let word = self.words.get(key)?;
-        if word < ESCAPED { Some(Some(word)) } else { self.get_special(key, word) }
+        if word < ESCAPED { Some(Change::Stored(word)) } else { self.get_special(key, word) }
     }
 
     #[cold]
     fn get_special(&self, key: &[u8], mut word: u64) -> Option<Change> {
         for round in 0.. {
             match word {
-                REMOVED => return Some(None),
+                REMOVED => return Some(Change::Removed),
                 ESCAPED => {
                     let value = self.escaped.get(key);
                     if !mutant!(EscapedReadOnce) {
                         word = self.words.get(key)?;
                     }
-                    if word == ESCAPED && value.is_some() {
-                        return Some(value);
+                    if word == ESCAPED
+                        && let Some(value) = value
+                    {
+                        return Some(Change::Stored(value));
                     }
                     wait(round);
                 }
-                value => return Some(Some(value)),
+                value => return Some(Change::Stored(value)),
             }
         }
         unreachable!("the rounds do not end")
     }
 
-    /// Of many keys what [`get`](Self::get) says, in their order.
+    /// Returns the changes of many keys, in the order of `keys`.
     pub(crate) fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<Change>> {
         let words = self.words.get_many(keys);
         let change = |(key, word): (&K, Option<u64>)| match word {
-            Some(word) if word < ESCAPED => Some(Some(word)),
+            Some(word) if word < ESCAPED => Some(Change::Stored(word)),
             Some(word) => self.get_special(key.as_ref(), word),
             None => None,
         };
         keys.iter().zip(words).map(change).collect()
     }
 
-    /// Says something else about a key, whose stripe the caller holds.
+    /// Stores a change of `key`. The caller holds the key's stripe.
     pub(crate) fn set(&self, key: &[u8], change: Change) -> Result<(), InsertError> {
         match change {
-            Some(value) if value >= ESCAPED => {
+            Change::Stored(value) if value >= ESCAPED => {
                 self.escaped.try_insert(key, value)?;
                 self.words.try_insert(key, ESCAPED)?;
             }
             _ => {
-                let before = self.words.try_insert(key, change.unwrap_or(REMOVED))?;
+                let before = self.words.try_insert(key, change.value().unwrap_or(REMOVED))?;
                 self.clear_escaped(key, before);
             }
         }
         Ok(())
     }
 
-    /// Says nothing about a key any more, whose stripe the caller holds.
+    /// Removes the change of `key`. The caller holds the key's stripe.
     pub(crate) fn forget(&self, key: &[u8]) -> Result<(), InsertError> {
         let before = self.words.try_remove(key)?;
         self.clear_escaped(key, before);
@@ -123,22 +128,25 @@ impl Delta {
 
     fn clear_escaped(&self, key: &[u8], before: Option<u64>) {
         if before == Some(ESCAPED) {
-            // What is left there for want of memory, nobody reads.
+            // If memory is lacking, an entry stays that no read uses.
             let _ = self.escaped.try_remove(key);
         }
     }
 
-    /// Keys it says something about; exact when nobody changes it.
+    /// Returns the number of changed keys. Exact while no thread writes.
     pub(crate) fn len(&self) -> usize {
         self.words.len()
     }
 
-    /// Whether it says nothing about any key. Looks for one: while others write, their count may be 0 though a key is there all the time.
+    /// Returns whether the delta has no change.
+    ///
+    /// It looks for a key. While other threads write, the count may be 0 although a key is present
+    /// all the time.
     pub(crate) fn is_empty(&self) -> bool {
         self.range(Bound::Unbounded, Bound::Unbounded).step(false).is_none()
     }
 
-    /// Bytes it takes, without what is retired.
+    /// Returns the bytes that the delta takes, without retired memory.
     pub(crate) fn bytes(&self) -> usize {
         let of = |map: &ConcurrentArt<u64>| {
             let usage = map.memory_usage();
@@ -147,29 +155,29 @@ impl Delta {
         of(&self.words) + of(&self.escaped)
     }
 
-    /// Frees what can be freed.
-    pub(crate) fn flush(&self) {
+    /// Frees retired memory that can be freed.
+    pub(crate) fn reclaim(&self) {
         self.words.reclaim();
         self.escaped.reclaim();
     }
 
-    /// What it says about the keys between two bounds, in order, for who takes long.
-    pub(crate) fn batches(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Batches<'_> {
-        Batches {
+    /// Returns the changes between two bounds in order, without keeping its thread pinned.
+    pub(crate) fn groups(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> ChangeGroups<'_> {
+        ChangeGroups {
             delta: self,
             start: start.map(<[u8]>::to_vec),
             end: end.map(<[u8]>::to_vec),
-            batch: Vec::new().into_iter(),
+            group: Vec::new().into_iter(),
         }
     }
 
-    /// What it says about the keys between two bounds, in order.
+    /// Returns the changes between two bounds in order. Keeps its thread pinned.
     pub(crate) fn range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Changes<'_> {
         Changes { delta: self, range: self.words.range::<[u8], _>((start, end)), key: Vec::new() }
     }
 }
 
-/// Changes in order, or from the back. Keeps its thread pinned.
+/// Changes in ascending order, or from the back. Keeps its thread pinned.
 pub(crate) struct Changes<'d> {
     delta: &'d Delta,
     range: Range<'d, u64>,
@@ -177,18 +185,19 @@ pub(crate) struct Changes<'d> {
 }
 
 impl Changes<'_> {
-    /// The next change; with `back`, from the other end. The key is lent until the next call.
+    /// Returns the next change, with `back` from the other end. The key is borrowed until the next
+    /// call.
     pub(crate) fn step(&mut self, back: bool) -> Option<(&[u8], Change)> {
         let change = loop {
             let (key, word) = if back { self.range.lend_back() } else { self.range.lend() }?;
             self.key.clear();
             self.key.extend_from_slice(key);
             let change = if word < ESCAPED {
-                Some(Some(word))
+                Some(Change::Stored(word))
             } else {
                 self.delta.get_special(&self.key, word)
             };
-            // One that is gone meanwhile was of a key that nothing below knows.
+            // A change that was forgotten after its word was read is of a key that is absent below.
             if let Some(change) = change {
                 break change;
             }
@@ -197,35 +206,33 @@ impl Changes<'_> {
     }
 }
 
-/// Changes in order, read ahead in batches: between these it holds no pin, however long its user takes.
-pub(crate) struct Batches<'d> {
+/// Changes in ascending order, read ahead in groups. Between groups it holds no pin, however long
+/// its user takes.
+pub(crate) struct ChangeGroups<'d> {
     delta: &'d Delta,
     start: Bound<Vec<u8>>,
     end: Bound<Vec<u8>>,
-    batch: std::vec::IntoIter<(Vec<u8>, Change)>,
+    group: std::vec::IntoIter<(Vec<u8>, Change)>,
 }
 
-/// Changes of a batch.
-const BATCH: usize = 256;
-
-impl Iterator for Batches<'_> {
+impl Iterator for ChangeGroups<'_> {
     type Item = (Vec<u8>, Change);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.batch.next().or_else(|| {
+        self.group.next().or_else(|| {
             let mut changes = self.delta.range(
                 self.start.as_ref().map(Vec::as_slice),
                 self.end.as_ref().map(Vec::as_slice),
             );
-            let mut batch = Vec::new();
-            while batch.len() < BATCH
+            let mut group = Vec::new();
+            while group.len() < CHANGES_PER_GROUP
                 && let Some((key, change)) = changes.step(false)
             {
-                batch.push((key.to_vec(), change));
+                group.push((key.to_vec(), change));
             }
-            self.start = Bound::Excluded(batch.last()?.0.clone());
-            self.batch = batch.into_iter();
-            self.batch.next()
+            self.start = Bound::Excluded(group.last()?.0.clone());
+            self.group = group.into_iter();
+            self.group.next()
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a store.
+//! Errors of a store.
 
 #![forbid(unsafe_code)]
 
@@ -19,33 +19,37 @@ use std::{fmt, io};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HybridError {
-    /// A key could not be stored. The store is as before.
+    /// A key could not be stored. The store is unchanged.
     Insert(InsertError),
-    /// An option is outside what is possible.
+    /// An option is out of range.
     Option(&'static str),
     /// A file or folder could not be read or written.
     Io(io::Error),
-    /// The log could not be written. What this write or one before it changed may be gone when the folder is opened again. All further writes fail,
-    /// and change nothing, until a [`compact`](crate::HybridStore::compact) that begins afterwards succeeds, or the folder is opened anew.
+    /// The log could not be written.
+    ///
+    /// **Warning:** this change, and earlier ones that were not yet on disk, may be missing when
+    /// the folder is opened again. All further writes fail and change nothing, until a
+    /// [`compact`](crate::HybridStore::compact) that begins later succeeds or the folder is opened
+    /// again.
     Log(io::Error),
-    /// The folder is open already, in this process or another.
+    /// The folder is already open, in this process or another.
     InUse {
         /// The folder.
         folder: PathBuf,
     },
-    /// A file is not there that the folder's manifest, or another file, says is.
+    /// A file is missing that the folder's manifest, or another file, refers to.
     Missing {
         /// The file.
         file: PathBuf,
     },
-    /// A file was altered, or damaged, or ends early.
+    /// A file was altered, is damaged or ends early.
     Damaged {
         /// The file.
         file: PathBuf,
-        /// The part of it.
+        /// The damaged part of the file.
         part: &'static str,
     },
-    /// A file is of a later version of the format.
+    /// A file has a later version of the format.
     Version {
         /// The file.
         file: PathBuf,
@@ -55,7 +59,7 @@ pub enum HybridError {
     /// The base could not be built, written or read.
     #[cfg(feature = "storage")]
     Base {
-        /// Its file, where it has one.
+        /// Its file, if it has one.
         file: Option<PathBuf>,
         /// What is wrong.
         error: crate::FrozenError,
@@ -69,11 +73,11 @@ impl fmt::Display for HybridError {
             Self::Option(what) => f.write_str(what),
             Self::Io(error) => error.fmt(f),
             Self::Log(error) => write!(f, "the log could not be written: {error}"),
-            Self::InUse { folder } => write!(f, "{} is open already", folder.display()),
+            Self::InUse { folder } => write!(f, "{} is already open", folder.display()),
             Self::Missing { file } => write!(f, "{} is missing", file.display()),
             Self::Damaged { file, part } => write!(f, "{}: the {part} is damaged", file.display()),
             Self::Version { file, found } => {
-                write!(f, "{}: version {found} of the format is not known here", file.display())
+                write!(f, "{}: version {found} of the format is not supported", file.display())
             }
             #[cfg(feature = "storage")]
             Self::Base { file: Some(file), error } => write!(f, "{}: {error}", file.display()),

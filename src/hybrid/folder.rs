@@ -1,21 +1,22 @@
 //! A store's folder.
 //!
 //! ```text
-//!   MANIFEST     ┌ "memkvHYB" ┬ version ┬ flags ┬ number of the layer ┬ its bytes ┬ its keys ┬ first log ┬ keys when symbols were found ┬ CRC-32 ┐
-//!   layer-7      the base, a frozen layer. Number 0: there is none
-//!   log-12       the changes since, oldest first: see log.rs. Flag 1: the first one is there
+//!   MANIFEST   ┌ "memkvHYB" ┬ version ┬ flags ┬ layer number ┬ layer bytes ┬ layer keys
+//!              ┬ first log ┬ keys when symbols were found ┬ CRC-32 ┐
+//!   layer-7    the base, a frozen layer. Number 0: there is none
+//!   log-12     the changes since, oldest first: see log.rs. Flag 1: the first log exists
 //!   log-13
-//!   LOCK         empty; whoever has the folder open holds the system's lock on it
+//!   LOCK       empty; the process that has the folder open holds the system's lock on it
 //! ```
-//! Numbers are little-endian, of 8 bytes; version, flags and checksum of 4. Files but logs are written under other names, brought to the disk, and
-//! renamed. The manifest is renamed last; what it does not name is removed afterwards, or when the folder is next opened. So
-//! at any moment the folder is as before a compaction, or as after it.
+//! Numbers are little-endian with 8 bytes; version, flags and checksum have 4. Every file except a
+//! log is written under another name, synced, and renamed. The manifest is renamed last. Files that
+//! it does not name are removed afterwards, or when the folder is next opened. So the folder always
+//! holds either the state before a compaction or the state after it.
 
 #![forbid(unsafe_code)]
 
-use super::delta::Change;
+use super::change::{Change, ChangeLog};
 use super::error::HybridError;
-use super::journal::Journal;
 use super::log::{self, Found, Log};
 use super::options::Wal;
 use crate::io::new_file::{NewFile, sync_folder};
@@ -30,41 +31,43 @@ use std::time::Duration;
 const MAGIC: &[u8; 8] = b"memkvHYB";
 const VERSION: u32 = 1;
 const HAS_LOG: u32 = 1;
-const BYTES: usize = 60;
+const MANIFEST_BYTES: usize = 60;
 
-/// What the manifest says.
+/// The content of the manifest file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Manifest {
     layer: u64,
     layer_bytes: u64,
     layer_keys: u64,
     first_log: u64,
-    trained: u64,
+    trained_keys: u64,
     has_log: bool,
 }
 
-/// A folder that a store is in.
+/// The folder of a store.
 pub(super) struct Folder {
     path: PathBuf,
     manifest: Manifest,
     wal: Wal,
-    /// The log of the changes of now, or the number that the next log will have.
+    /// The log of the current changes, or the number of the next log if there is none.
     log: Result<Arc<Log>, u64>,
-    /// Keeps others out.
+    /// Keeps other stores out.
     _lock: File,
 }
 
-/// Makes the folder if it is not there, and locks it until the file is closed, however the process ends.
+/// Creates the folder if it is missing, and locks it until the file is closed, however the process
+/// ends.
 fn lock(folder: &Path) -> Result<File, HybridError> {
-    let made: Vec<&Path> = folder
+    let created: Vec<&Path> = folder
         .ancestors()
         .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
         .collect();
     std::fs::create_dir_all(folder)?;
-    made.into_iter().try_for_each(sync_folder)?;
+    created.into_iter().try_for_each(sync_folder)?;
     let file =
         File::options().create(true).truncate(false).write(true).open(folder.join("LOCK"))?;
-    // A process that any thread starts has the lock of a folder closed meanwhile, until it runs its own program.
+    // A process that is being started has inherited the lock of a folder that was closed since,
+    // until it runs its own program.
     for _ in 0..50 {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -80,7 +83,9 @@ impl Manifest {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&(if self.has_log { HAS_LOG } else { 0 }).to_le_bytes());
-        for word in [self.layer, self.layer_bytes, self.layer_keys, self.first_log, self.trained] {
+        for word in
+            [self.layer, self.layer_bytes, self.layer_keys, self.first_log, self.trained_keys]
+        {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
@@ -93,13 +98,13 @@ impl Manifest {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read?,
         };
-        let half = |at: usize| {
+        let word32 = |at: usize| {
             bytes
                 .get(at..)
                 .and_then(|rest| rest.first_chunk())
                 .map_or(0, |word| u32::from_le_bytes(*word))
         };
-        let word = |at: usize| {
+        let word64 = |at: usize| {
             bytes
                 .get(at..)
                 .and_then(|rest| rest.first_chunk())
@@ -108,25 +113,25 @@ impl Manifest {
         if bytes.get(..8) != Some(&MAGIC[..]) {
             return Err(damaged("header"));
         }
-        if half(8) != VERSION {
-            return Err(HybridError::Version { file: file.to_owned(), found: half(8) });
+        if word32(8) != VERSION {
+            return Err(HybridError::Version { file: file.to_owned(), found: word32(8) });
         }
         let manifest = Manifest {
-            layer: word(16),
-            layer_bytes: word(24),
-            layer_keys: word(32),
-            first_log: word(40),
-            trained: word(48),
-            has_log: half(12) == HAS_LOG,
+            layer: word64(16),
+            layer_bytes: word64(24),
+            layer_keys: word64(32),
+            first_log: word64(40),
+            trained_keys: word64(48),
+            has_log: word32(12) == HAS_LOG,
         };
-        if bytes.len() != BYTES || manifest.to_bytes() != bytes {
+        if bytes.len() != MANIFEST_BYTES || manifest.to_bytes() != bytes {
             return Err(damaged("content"));
         }
         Ok(Some(manifest))
     }
 
     /// Writes the manifest of an empty store to a folder.
-    fn begin(folder: &Path) -> io::Result<Self> {
+    fn write_empty(folder: &Path) -> io::Result<Self> {
         let manifest = Manifest { first_log: 1, ..Manifest::default() };
         manifest.write(folder)?;
         Ok(manifest)
@@ -139,7 +144,7 @@ impl Manifest {
     }
 }
 
-/// The numbers of the folder's layers and logs.
+/// Returns the numbers of the folder's layers, and of its logs in order.
 fn numbers(folder: &Path) -> io::Result<(Vec<u64>, Vec<u64>)> {
     let (mut layers, mut logs) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(folder)? {
@@ -158,7 +163,7 @@ fn numbers(folder: &Path) -> io::Result<(Vec<u64>, Vec<u64>)> {
     Ok((layers, logs))
 }
 
-/// Whether a file is one that a crash left unfinished.
+/// Returns whether a file is one that a crash left unfinished.
 fn is_unfinished(name: &str) -> bool {
     let ours = ["MANIFEST.", "layer-", "log-"].iter().any(|start| name.starts_with(start));
     ours && name.ends_with(".tmp")
@@ -173,7 +178,8 @@ impl Folder {
         self.path.join(format!("log-{number}"))
     }
 
-    /// Opens a folder, or makes it, and reads its base. Nothing that is there is changed unless all of it is understood.
+    /// Opens or creates a folder, and reads its base. Changes no file before all of them are
+    /// verified.
     pub(super) fn open(path: &Path, wal: Wal) -> Result<(Self, Option<FrozenLayer>), HybridError> {
         let lock = lock(path)?;
         let file = path.join("MANIFEST");
@@ -184,7 +190,7 @@ impl Folder {
                 if !layers.is_empty() || !logs.is_empty() {
                     return Err(HybridError::Missing { file });
                 }
-                Manifest::begin(path)?
+                Manifest::write_empty(path)?
             }
         };
         let folder = Folder {
@@ -209,16 +215,16 @@ impl Folder {
         let layer = FrozenLayer::open(&file)
             .map_err(|error| HybridError::Base { file: Some(file.clone()), error })?;
         if bytes != self.manifest.layer_bytes || layer.len() as u64 != self.manifest.layer_keys {
-            return Err(HybridError::Damaged { file, part: "content, which is another layer's," });
+            return Err(HybridError::Damaged { file, part: "content (of another layer)" });
         }
         Ok(layer)
     }
 
-    /// Hands on what the logs say, in order, and says how many changes that was, and of how many bytes. Then begins a log for what follows,
-    /// if there is to be one.
+    /// Passes the changes of the logs to `apply`, in order. Returns their number, and the bytes of
+    /// the logs. Then begins a log for further changes unless the mode is `Off`.
     pub(super) fn replay(
         &mut self,
-        mut then: impl FnMut(&[u8], Change) -> Result<(), HybridError>,
+        mut apply: impl FnMut(&[u8], Change) -> Result<(), HybridError>,
     ) -> Result<(u64, u64), HybridError> {
         let (layers, logs) = numbers(&self.path)?;
         let first = self.manifest.first_log;
@@ -231,8 +237,8 @@ impl Folder {
             if number != expected {
                 return Err(HybridError::Missing { file: self.log_path(expected) });
             }
-            let log = log::replay(&self.log_path(number), number, &mut then)?;
-            // Nothing is written to a log before the one before it has ended.
+            let log = log::replay(&self.log_path(number), number, &mut apply)?;
+            // A log has frames only after the log before it has ended.
             if let Some(before) = found.last().filter(|before| !before.ended && log.frames > 0) {
                 return Err(HybridError::Damaged { file: before.path.clone(), part: "end" });
             }
@@ -259,10 +265,12 @@ impl Folder {
                 remove(entry.path());
             }
         }
-        Ok(found.iter().fold((0, 0), |(notes, bytes), log| (notes + log.notes, bytes + log.len)))
+        Ok(found
+            .iter()
+            .fold((0, 0), |(changes, bytes), log| (changes + log.changes, bytes + log.len)))
     }
 
-    /// Goes on with the last log if nothing is in it, or with a new one, and ends those before.
+    /// Continues the last log if it is empty, or creates a new one, and ends those before it.
     fn begin_log(&mut self, next: u64, found: &[Found]) -> Result<(), HybridError> {
         let synced = self.wal == Wal::Synced;
         let (log, before) = match found.split_last() {
@@ -282,16 +290,16 @@ impl Folder {
         Ok(())
     }
 
-    /// The log of the changes of now.
+    /// Returns the log of the current changes.
     pub(super) fn log(&self) -> Option<&Arc<Log>> {
         self.log.as_ref().ok()
     }
 
-    /// Creates the log of the changes to come, if there is to be one.
+    /// Creates the log of the next changes, unless there is no log.
     pub(super) fn next_log(&self) -> Result<Option<Arc<Log>>, HybridError> {
         let Ok(log) = &self.log else { return Ok(None) };
         let number = log.number() + 1;
-        // One that a failed compaction left behind has nothing in it.
+        // A failed compaction may have left this file, which is empty.
         remove(self.log_path(number));
         let next = Log::create(
             &self.log_path(number),
@@ -302,28 +310,33 @@ impl Folder {
         Ok(Some(Arc::new(next)))
     }
 
-    /// The changes of now are sealed, and this log takes those to come.
+    /// Makes `next` the current log. The delta of the log before it is frozen.
     pub(super) fn rotate(&mut self, next: Option<Arc<Log>>) {
         if let Some(next) = next {
             self.log = Ok(next);
         }
     }
 
-    /// Keys that the base had when its symbols were found.
-    pub(super) fn trained(&self) -> usize {
-        self.manifest.trained as usize
+    /// Returns the number of keys that the base had when its symbols were found.
+    pub(super) fn trained_keys(&self) -> usize {
+        self.manifest.trained_keys as usize
     }
 
-    /// Whether the logs have nothing that is not in the base.
-    pub(super) fn is_settled(&self) -> bool {
+    /// Returns whether the logs have no change that is not in the base.
+    pub(super) fn is_merged(&self) -> bool {
         match &self.log {
             Ok(log) => log.number() == self.manifest.first_log && log.bytes() == 0,
             Err(next) => *next == self.manifest.first_log,
         }
     }
 
-    /// Writes a base with all changes but those in the log of now, and then the manifest that names it.
-    pub(super) fn land(&mut self, base: &FrozenLayer, trained: usize) -> Result<(), HybridError> {
+    /// Writes a base that has all changes except those in the current log, then the manifest that
+    /// names it.
+    pub(super) fn install_base(
+        &mut self,
+        base: &FrozenLayer,
+        trained_keys: usize,
+    ) -> Result<(), HybridError> {
         let before = self.manifest;
         let number = before.layer + 1;
         let file = self.layer_path(number);
@@ -338,7 +351,7 @@ impl Folder {
             layer_bytes,
             layer_keys: base.len() as u64,
             first_log,
-            trained: trained as u64,
+            trained_keys: trained_keys as u64,
             has_log: self.log.is_ok(),
         };
         manifest.write(&self.path)?;
@@ -353,7 +366,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Whether a path leads here.
+    /// Returns whether `path` is this folder.
     pub(super) fn is(&self, path: &Path) -> bool {
         match (self.path.canonicalize(), path.canonicalize()) {
             (Ok(a), Ok(b)) => a == b,
@@ -361,15 +374,20 @@ impl Folder {
         }
     }
 
-    /// Makes a folder hold just a base, whatever store was there before.
-    pub(super) fn save(path: &Path, base: &FrozenLayer, trained: usize) -> Result<(), HybridError> {
+    /// Replaces the content of a folder, whatever store it held, with a base.
+    pub(super) fn save(
+        path: &Path,
+        base: &FrozenLayer,
+        trained_keys: usize,
+    ) -> Result<(), HybridError> {
         let lock = lock(path)?;
         let (layers, logs) = numbers(path)?;
-        // Without a manifest, a layer that is left when the process ends would make the folder one that does not open.
+        // Without a manifest, a layer that a crash leaves would keep the folder from opening.
         if layers.is_empty() && logs.is_empty() && !path.join("MANIFEST").exists() {
-            Manifest::begin(path)?;
+            Manifest::write_empty(path)?;
         }
-        // Numbers that no file has yet, so that what is there stays whole until the manifest changes.
+        // Numbers that no file has yet, so that the old files stay intact until the manifest
+        // changes.
         let layer = layers.iter().max().copied().unwrap_or(0);
         let first_log = logs.last().map_or(1, |last| last + 1);
         let mut folder = Folder {
@@ -379,14 +397,14 @@ impl Folder {
             log: Err(first_log),
             _lock: lock,
         };
-        folder.land(base, trained)?;
+        folder.install_base(base, trained_keys)?;
         let stale = layers.into_iter().map(|number| folder.layer_path(number));
         stale.chain(logs.into_iter().map(|number| folder.log_path(number))).for_each(remove);
         Ok(())
     }
 }
 
-/// Removes a file that is of no use any more. Where that fails, the next to open the folder tries again.
+/// Removes a file that is no longer used. If that fails, the next opening tries again.
 fn remove(path: PathBuf) {
     failpoint::point();
     let _ = std::fs::remove_file(path);

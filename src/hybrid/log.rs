@@ -1,22 +1,26 @@
-//! The log of a delta's changes: a file that grows.
+//! The write-ahead log of a delta: a file that grows.
 //!
 //! ```text
-//!   file    ┌ header, 24 bytes ┬ frame 0 ┬ frame 1 ┬ … ┬ end frame ┐
-//!   frame   ┌ "mkvF" ┬ bytes of the notes ┬ number of the frame ┬ CRC-32 of all else in the frame ┬ notes ┐      words of 4 bytes
-//!   note    ┌ 1: stored ┬ bytes of the key, 4 bytes ┬ key ┬ value, 8 bytes ┐     ┌ 0: removed ┬ bytes of the key ┬ key ┐    ┌ 2: end ┐
+//!   file     ┌ header, 24 bytes ┬ frame 0 ┬ frame 1 ┬ … ┬ end frame ┐
+//!   frame    ┌ "mkvF" ┬ bytes of the changes ┬ frame number ┬ CRC-32 of the rest ┬ changes ┐
+//!   change   ┌ 1: stored ┬ key length, 4 bytes ┬ key ┬ value, 8 bytes ┐
+//!            ┌ 0: removed ┬ key length ┬ key ┐
+//!            ┌ 2: end ┐
 //! ```
-//! All numbers are little-endian. Notes gather in memory. Whoever has to wait for the disk writes all that is there as one frame, and
-//! waits for all who came meanwhile. A frame is on the disk before the next one is written, so only the last can be torn.
+//! All numbers are little-endian. Those of a frame's header have 4 bytes. Changes are buffered in
+//! memory. A thread that has to wait for the disk writes the whole buffer as one frame, for all
+//! threads that recorded a change in it. A frame is on disk before the next one is written, so only
+//! the last frame can be torn.
 //!
-//! Each delta has a log of its own, and the next one is created before the delta is sealed. Before anything is written to a log, its
-//! predecessor gets its end frame. So what is on the disk is at all times what was there at one moment, of each key. Where the predecessor
-//! has failed, nothing can follow it: its successor takes no notes, until the predecessor's are in the base.
+//! Each delta has its own log, which is created before the delta before it is frozen. Before
+//! anything is written to a log, its predecessor gets an end frame. So for each key the disk always
+//! has the state of one moment. If the predecessor has failed, nothing may follow it: its successor
+//! takes no changes until those of the predecessor are in the base.
 
 #![forbid(unsafe_code)]
 
-use super::delta::Change;
+use super::change::{Change, ChangeLog};
 use super::error::HybridError;
-use super::journal::Journal;
 use crate::error::Failure;
 use crate::io::new_file::NewFile;
 use crate::testing::failpoint;
@@ -28,23 +32,23 @@ use std::sync::Arc;
 
 const MAGIC: &[u8; 8] = b"memkvLOG";
 const VERSION: u32 = 1;
-const HEADER: usize = 24;
-const FRAME: [u8; 4] = *b"mkvF";
-const FRAME_HEADER: usize = 16;
+const HEADER_BYTES: usize = 24;
+const FRAME_MAGIC: [u8; 4] = *b"mkvF";
+const FRAME_HEADER_BYTES: usize = 16;
 const REMOVED: u8 = 0;
 const STORED: u8 = 1;
 const END: u8 = 2;
-/// Bytes of notes that may wait in memory.
-const MOST_WAITING: u64 = 4 << 20;
+/// Bytes of changes that may be in memory only.
+const MAX_UNSYNCED_BYTES: u64 = 4 << 20;
 
-/// Notes in memory.
-struct Waiting {
-    /// Room for the header of their frame, and the notes.
+/// The changes in memory, and how far the log is written.
+struct Buffer {
+    /// Space for a frame's header, then the changes.
     frame: Vec<u8>,
-    /// Bytes of all notes there ever were, and of those that are on the disk.
+    /// Bytes of all changes recorded, and of those on disk.
     end: u64,
     synced: u64,
-    /// Whether somebody is writing.
+    /// Whether a thread is writing.
     busy: bool,
     /// The log that has to end before anything is written to this one.
     previous: Option<Arc<Log>>,
@@ -52,19 +56,20 @@ struct Waiting {
     failed: Option<Failure>,
 }
 
-struct Tail {
+/// Appends frames to the log's file.
+struct FrameWriter {
     file: File,
     frames: u32,
 }
 
-/// A log that is written.
+/// A log that takes changes.
 pub(super) struct Log {
     number: u64,
-    /// Whether who makes a change waits for it to be on the disk.
+    /// Whether a writer waits until its change is on disk.
     synced: bool,
-    waiting: Mutex<Waiting>,
+    buffer: Mutex<Buffer>,
     written: Condvar,
-    tail: Mutex<Tail>,
+    writer: Mutex<FrameWriter>,
 }
 
 fn header(number: u64) -> Vec<u8> {
@@ -75,11 +80,11 @@ fn header(number: u64) -> Vec<u8> {
     header
 }
 
-/// Fills in the header before some notes.
-fn complete(frame: &mut [u8], number: u32) -> io::Result<()> {
-    let len = u32::try_from(frame.len() - FRAME_HEADER)
-        .map_err(|_| io::Error::other("over 4 GiB of changes at a time"))?;
-    frame[..4].copy_from_slice(&FRAME);
+/// Fills in the header of a frame.
+fn fill_header(frame: &mut [u8], number: u32) -> io::Result<()> {
+    let len = u32::try_from(frame.len() - FRAME_HEADER_BYTES)
+        .map_err(|_| io::Error::other("a log frame would exceed 4 GiB"))?;
+    frame[..4].copy_from_slice(&FRAME_MAGIC);
     frame[4..8].copy_from_slice(&len.to_le_bytes());
     frame[8..12].copy_from_slice(&number.to_le_bytes());
     let checksum = checksum(frame);
@@ -90,12 +95,13 @@ fn complete(frame: &mut [u8], number: u32) -> io::Result<()> {
 fn checksum(frame: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&frame[..12]);
-    hasher.update(&frame[FRAME_HEADER..]);
+    hasher.update(&frame[FRAME_HEADER_BYTES..]);
     hasher.finalize()
 }
 
 impl Log {
-    /// Creates a log's file. What `previous` waits with is written before anything is written here.
+    /// Creates a log's file. What `previous` has in memory is written before anything is written
+    /// here.
     pub(super) fn create(
         path: &Path,
         number: u64,
@@ -108,7 +114,7 @@ impl Log {
         Self::append_to(path, number, synced, previous)
     }
 
-    /// Goes on with a log that has no frame yet.
+    /// Opens a log that has no frame yet.
     pub(super) fn append_to(
         path: &Path,
         number: u64,
@@ -116,9 +122,9 @@ impl Log {
         previous: Option<Arc<Log>>,
     ) -> io::Result<Self> {
         let file = File::options().append(true).open(path)?;
-        file.set_len(HEADER as u64)?;
-        let waiting = Waiting {
-            frame: no_notes(),
+        file.set_len(HEADER_BYTES as u64)?;
+        let buffer = Buffer {
+            frame: empty_frame(),
             end: 0,
             synced: 0,
             busy: false,
@@ -126,83 +132,85 @@ impl Log {
             ended: false,
             failed: None,
         };
-        let tail = Mutex::new(Tail { file, frames: 0 });
-        Ok(Log { number, synced, waiting: Mutex::new(waiting), written: Condvar::new(), tail })
+        let writer = Mutex::new(FrameWriter { file, frames: 0 });
+        Ok(Log { number, synced, buffer: Mutex::new(buffer), written: Condvar::new(), writer })
     }
 
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Writes the notes up to a place, with all others that wait; with `end`, also that nothing follows.
-    fn write_to(&self, place: u64, end: bool) -> io::Result<()> {
-        let mut waiting = self.waiting.lock();
+    /// Writes the changes up to `position`, with all others in memory; with `end`, also the end
+    /// mark.
+    fn write_to(&self, position: u64, end: bool) -> io::Result<()> {
+        let mut buffer = self.buffer.lock();
         loop {
-            if waiting.synced >= place && (waiting.ended || !end) {
+            if buffer.synced >= position && (buffer.ended || !end) {
                 return Ok(());
             }
-            waiting.check()?;
-            if waiting.busy {
-                self.written.wait(&mut waiting);
+            buffer.check()?;
+            if buffer.busy {
+                self.written.wait(&mut buffer);
                 continue;
             }
-            waiting.busy = true;
-            if let Some(previous) = waiting.previous.clone() {
-                drop(waiting);
+            buffer.busy = true;
+            if let Some(previous) = buffer.previous.clone() {
+                drop(buffer);
                 let ended = previous.end();
-                waiting = self.waiting.lock();
-                waiting.busy = false;
+                buffer = self.buffer.lock();
+                buffer.busy = false;
                 self.written.notify_all();
-                // The notes wait on: if they come to the base meanwhile that the log before has lost, nothing is amiss with those.
-                if waiting.previous.is_some() {
+                // The changes stay in memory. If a compaction has merged those of the previous log
+                // by now, its failure does not matter.
+                if buffer.previous.is_some() {
                     ended?;
-                    waiting.previous = None;
+                    buffer.previous = None;
                 }
                 continue;
             }
-            let (mut frame, place) =
-                (std::mem::replace(&mut waiting.frame, no_notes()), waiting.end);
-            drop(waiting);
+            let (mut frame, position) =
+                (std::mem::replace(&mut buffer.frame, empty_frame()), buffer.end);
+            drop(buffer);
             if end {
                 frame.push(END);
             }
-            let written = self.tail.lock().write(&mut frame);
-            waiting = self.waiting.lock();
-            waiting.busy = false;
+            let written = self.writer.lock().write(&mut frame);
+            buffer = self.buffer.lock();
+            buffer.busy = false;
             match written {
-                Ok(()) => (waiting.synced, waiting.ended) = (place, end),
-                // What a disk has of a write that failed cannot be known, so nothing may follow it.
-                Err(error) => waiting.failed = Some(Failure::new(&error)),
+                Ok(()) => (buffer.synced, buffer.ended) = (position, end),
+                // After a failed write it is unknown what the disk has, so nothing may follow.
+                Err(error) => buffer.failed = Some(Failure::new(&error)),
             }
             self.written.notify_all();
         }
     }
 
-    /// The changes before this log are in the base.
+    /// Drops the previous log, whose changes are in the base.
     pub(super) fn forget_previous(&self) {
-        self.waiting.lock().previous = None;
+        self.buffer.lock().previous = None;
     }
 
-    /// Writes what waits, and that nothing follows. Nobody takes notes any more.
+    /// Writes what is in memory, and the end mark. No change is recorded afterwards.
     fn end(&self) -> io::Result<()> {
         self.write_to(0, true)
     }
 }
 
-/// A frame to be.
-fn no_notes() -> Vec<u8> {
-    vec![0; FRAME_HEADER]
+/// Creates a frame without changes.
+fn empty_frame() -> Vec<u8> {
+    vec![0; FRAME_HEADER_BYTES]
 }
 
-impl Waiting {
+impl Buffer {
     fn check(&self) -> io::Result<()> {
         Failure::check(self.failed.as_ref())
     }
 }
 
-impl Tail {
+impl FrameWriter {
     fn write(&mut self, frame: &mut [u8]) -> io::Result<()> {
-        complete(frame, self.frames)?;
+        fill_header(frame, self.frames)?;
         self.frames += 1;
         failpoint::write(&self.file, frame)?;
         failpoint::point();
@@ -210,56 +218,60 @@ impl Tail {
     }
 }
 
-impl Journal for Log {
-    fn ready(&self) -> io::Result<()> {
-        let waiting = self.waiting.lock();
-        waiting.check()?;
-        waiting.previous.as_ref().map_or(Ok(()), |previous| previous.ready())
+impl ChangeLog for Log {
+    fn check(&self) -> io::Result<()> {
+        let buffer = self.buffer.lock();
+        buffer.check()?;
+        buffer.previous.as_ref().map_or(Ok(()), |previous| previous.check())
     }
 
     fn append(&self, key: &[u8], change: Change) -> u64 {
-        let mut waiting = self.waiting.lock();
-        let before = waiting.frame.len();
-        waiting.frame.push(if change.is_some() { STORED } else { REMOVED });
-        waiting.frame.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        waiting.frame.extend_from_slice(key);
-        if let Some(value) = change {
-            waiting.frame.extend_from_slice(&value.to_le_bytes());
+        let mut buffer = self.buffer.lock();
+        let before = buffer.frame.len();
+        buffer.frame.push(match change {
+            Change::Stored(_) => STORED,
+            Change::Removed => REMOVED,
+        });
+        buffer.frame.extend_from_slice(&(key.len() as u32).to_le_bytes());
+        buffer.frame.extend_from_slice(key);
+        if let Change::Stored(value) = change {
+            buffer.frame.extend_from_slice(&value.to_le_bytes());
         }
-        waiting.end += (waiting.frame.len() - before) as u64;
-        waiting.end
+        buffer.end += (buffer.frame.len() - before) as u64;
+        buffer.end
     }
 
-    fn settle(&self, place: u64) -> io::Result<()> {
-        let now = self.synced || place.saturating_sub(self.waiting.lock().synced) > MOST_WAITING;
-        if now { self.write_to(place, false) } else { Ok(()) }
+    fn await_durable(&self, position: u64) -> io::Result<()> {
+        let must_sync =
+            self.synced || position.saturating_sub(self.buffer.lock().synced) > MAX_UNSYNCED_BYTES;
+        if must_sync { self.write_to(position, false) } else { Ok(()) }
     }
 
     fn bytes(&self) -> u64 {
-        self.waiting.lock().end
+        self.buffer.lock().end
     }
 
     fn sync(&self) -> io::Result<()> {
-        let end = self.waiting.lock().end;
+        let end = self.buffer.lock().end;
         self.write_to(end, false)
     }
 }
 
-/// What is in a log's file.
+/// What a log's file holds.
 pub(super) struct Found {
     pub(super) path: PathBuf,
-    /// Bytes up to the end of the last whole frame.
+    /// Bytes up to the end of the last complete frame.
     pub(super) len: u64,
     pub(super) frames: u32,
     pub(super) ended: bool,
-    pub(super) notes: u64,
+    pub(super) changes: u64,
 }
 
-/// Hands on the notes of a log. What a crash left of its last frame is passed over.
+/// Passes the changes of a log to `apply`. Skips what a crash left of the last frame.
 pub(super) fn replay(
     path: &Path,
     number: u64,
-    mut then: impl FnMut(&[u8], Change) -> Result<(), HybridError>,
+    mut apply: impl FnMut(&[u8], Change) -> Result<(), HybridError>,
 ) -> Result<Found, HybridError> {
     let damaged = |part| HybridError::Damaged { file: path.to_owned(), part };
     let bytes = match std::fs::read(path) {
@@ -268,66 +280,74 @@ pub(super) fn replay(
         }
         read => read?,
     };
-    if bytes.get(..8) != Some(&MAGIC[..]) || bytes.len() < HEADER {
+    if bytes.get(..8) != Some(&MAGIC[..]) || bytes.len() < HEADER_BYTES {
         return Err(damaged("header"));
     }
     let version = word(&bytes[8..]);
     if version != VERSION {
         return Err(HybridError::Version { file: path.to_owned(), found: version });
     }
-    if bytes[..HEADER] != header(number) {
+    if bytes[..HEADER_BYTES] != header(number) {
         return Err(damaged("header"));
     }
-    let mut found =
-        Found { path: path.to_owned(), len: HEADER as u64, frames: 0, ended: false, notes: 0 };
-    let mut rest = &bytes[HEADER..];
+    let mut found = Found {
+        path: path.to_owned(),
+        len: HEADER_BYTES as u64,
+        frames: 0,
+        ended: false,
+        changes: 0,
+    };
+    let mut rest = &bytes[HEADER_BYTES..];
     while !found.ended {
-        let Some(notes) = frame(rest, |number| number == found.frames) else { break };
-        rest = &rest[FRAME_HEADER + notes.len()..];
+        let Some(changes) = frame(rest, |number| number == found.frames) else { break };
+        rest = &rest[FRAME_HEADER_BYTES + changes.len()..];
         found.frames += 1;
         found.len = (bytes.len() - rest.len()) as u64;
-        let mut notes = notes;
-        while let Some((&kind, after)) = notes.split_first() {
+        let mut changes = changes;
+        while let Some((&kind, after)) = changes.split_first() {
             if kind == END {
-                (found.ended, notes) = (true, after);
+                (found.ended, changes) = (true, after);
                 continue;
             }
-            let parts = after
+            let key_and_rest = after
                 .split_at_checked(4)
                 .and_then(|(len, after)| after.split_at_checked(word(len) as usize));
-            let (key, after) = parts.ok_or_else(|| damaged("note"))?;
+            let (key, after) = key_and_rest.ok_or_else(|| damaged("change"))?;
             let change = match (kind, after.split_first_chunk()) {
                 (STORED, Some((value, after))) => {
-                    notes = after;
-                    Some(u64::from_le_bytes(*value))
+                    changes = after;
+                    Change::Stored(u64::from_le_bytes(*value))
                 }
                 (REMOVED, _) => {
-                    notes = after;
-                    None
+                    changes = after;
+                    Change::Removed
                 }
-                _ => return Err(damaged("note")),
+                _ => return Err(damaged("change")),
             };
-            found.notes += 1;
-            then(key, change)?;
+            found.changes += 1;
+            apply(key, change)?;
         }
     }
-    // Whoever wrote a frame had the one before on the disk: behind a torn one there is none, and behind the end nothing.
+    // A frame is on disk before the next one is written: no frame follows a torn one, and nothing
+    // follows the end mark.
     let follows = |at: usize| frame(&rest[at..], |number| number > found.frames).is_some();
     if found.ended && !rest.is_empty()
-        || (1..rest.len()).any(|at| rest[at..].starts_with(&FRAME) && follows(at))
+        || (1..rest.len()).any(|at| rest[at..].starts_with(&FRAME_MAGIC) && follows(at))
     {
         return Err(damaged("frame"));
     }
     Ok(found)
 }
 
-/// The notes of the frame that the bytes begin with, if it is whole and has such a number.
+/// Returns the changes of the frame at the start of `bytes`, if it is complete and `is` accepts its
+/// number.
 fn frame(bytes: &[u8], is: impl Fn(u32) -> bool) -> Option<&[u8]> {
-    let len = bytes.get(4..FRAME_HEADER).map(word)? as usize;
-    let frame = bytes.get(..FRAME_HEADER.checked_add(len)?)?;
-    let whole =
-        frame.starts_with(&FRAME) && is(word(&frame[8..])) && checksum(frame) == word(&frame[12..]);
-    whole.then(|| &frame[FRAME_HEADER..])
+    let len = bytes.get(4..FRAME_HEADER_BYTES).map(word)? as usize;
+    let frame = bytes.get(..FRAME_HEADER_BYTES.checked_add(len)?)?;
+    let is_complete = frame.starts_with(&FRAME_MAGIC)
+        && is(word(&frame[8..]))
+        && checksum(frame) == word(&frame[12..]);
+    is_complete.then(|| &frame[FRAME_HEADER_BYTES..])
 }
 
 fn word(bytes: &[u8]) -> u32 {
@@ -335,12 +355,12 @@ fn word(bytes: &[u8]) -> u32 {
 }
 
 impl Found {
-    /// Cuts off what a crash left of the last frame, and writes that nothing follows.
+    /// Cuts off what a crash left of the last frame, and writes the end mark.
     pub(super) fn end(&self) -> io::Result<()> {
         let file = File::options().append(true).open(&self.path)?;
         failpoint::point();
         file.set_len(self.len)?;
-        Tail { file, frames: self.frames }.write(&mut [&no_notes()[..], &[END]].concat())
+        FrameWriter { file, frames: self.frames }.write(&mut [&empty_frame()[..], &[END]].concat())
     }
 }
 
@@ -350,12 +370,12 @@ mod tests {
 
     #[test]
     fn a_frame_over_4_gib_is_refused() {
-        // Nothing of it is read, so it takes no memory.
-        let mut frame = vec![0; FRAME_HEADER + (1 << 32)];
-        assert!(complete(&mut frame, 0).unwrap_err().to_string().contains("4 GiB"));
-        assert!(frame[..FRAME_HEADER].iter().all(|&byte| byte == 0));
-        let mut short = vec![0; FRAME_HEADER + 1];
-        complete(&mut short, 0).unwrap();
+        // The pages are never touched, so they take no memory.
+        let mut frame = vec![0; FRAME_HEADER_BYTES + (1 << 32)];
+        assert!(fill_header(&mut frame, 0).unwrap_err().to_string().contains("4 GiB"));
+        assert!(frame[..FRAME_HEADER_BYTES].iter().all(|&byte| byte == 0));
+        let mut short = vec![0; FRAME_HEADER_BYTES + 1];
+        fill_header(&mut short, 0).unwrap();
         assert_eq!(super::frame(&short, |number| number == 0), Some(&[0][..]));
     }
 }

@@ -1,21 +1,32 @@
-//! `HybridStore`: a frozen base, a shared map of what was changed since, and the compaction that makes one of both.
+//! `HybridStore`: a frozen base, a delta of the changes since, and the compaction that merges both.
 //!
 //! ```text
-//!   reads, from the left       delta.rs            delta.rs            frozen/
-//!   ────────────────────▶    ┌ delta  ┐   then   ┌ sealed ┐   then   ┌ base ┐
-//!   writes ──▶ gate.rs ──▶   └────────┘          └────────┘          └──────┘        state.rs: which these are, and how they are replaced
-//!                 │            │  seal ─────────────▶  └──── merge ────▶ new base       compact.rs
-//!                 └─ log.rs ◀──┘                                           │
-//!                      └────────── folder.rs: manifest, layer, logs ◀──────┘
+//!   reads: left to right
+//!   ─────────────────────▶  ┌───────┐      ┌──────────────┐      ┌──────┐
+//!   writes ─▶ lock ───────▶ │ delta │ then │ frozen delta │ then │ base │
+//!               │           └───────┘      └──────────────┘      └──────┘
+//!               │   freeze_delta └────────────▶ └───── merge ──┬────┘
+//!               ▼                                              ▼
+//!             log ◀── folder: manifest, layer, logs ◀─── new base: install_base
 //! ```
 //!
-//! Of these, gate, delta and state are all that threads meet in, and what models explore (model.rs).
+//! | file | job |
+//! |---|---|
+//! | change.rs | one change, and the interface of a log |
+//! | delta.rs | the changes since the base was built |
+//! | state.rs | delta, frozen delta and base, and how they are replaced |
+//! | store.rs, open.rs | `HybridStore`: its operations; how one is created, opened and saved |
+//! | scan.rs | ranges |
+//! | compact.rs | compaction |
+//! | folder.rs, log.rs | the store's files: manifest and layer; write-ahead log |
+//! | options.rs, stats.rs, error.rs | public types |
+//! | model.rs | a store for loom: the lock, deltas and state are all that threads meet in |
 
 #![forbid(unsafe_code)]
 
+mod change;
 mod delta;
 mod error;
-mod journal;
 #[cfg(loom)]
 mod model;
 mod state;
@@ -26,6 +37,8 @@ mod compact;
 mod folder;
 #[cfg(feature = "storage")]
 mod log;
+#[cfg(feature = "storage")]
+mod open;
 #[cfg(feature = "storage")]
 mod options;
 #[cfg(feature = "storage")]

@@ -1,8 +1,9 @@
-//! A store over a sorted array, for models: all of the protocol, and none of what loom cannot run.
+//! A store over a sorted map, for loom: the whole protocol, without what loom cannot run.
 
 #![forbid(unsafe_code)]
 #![expect(missing_docs, missing_debug_implementations, reason = "for models")]
 
+use super::change::Change;
 use super::state::{Base, Core};
 use crate::tree::Expected;
 use std::collections::BTreeMap;
@@ -50,7 +51,7 @@ impl ModelStore {
     }
 
     fn change(&self, key: &[u8], expected: Expected<u64>, new: Option<u64>) -> (Option<u64>, bool) {
-        let outcome = self.0.change(key, expected, new).expect("there is memory");
+        let outcome = self.0.change(key, expected, new.into()).expect("there is memory");
         (outcome.old, outcome.done)
     }
 
@@ -63,17 +64,17 @@ impl ModelStore {
     }
 
     pub fn compact(&self) {
-        let sealed = self.0.seal(None);
-        let mut base = BTreeMap::clone(&self.0.parts().base.0);
+        let frozen_delta = self.0.freeze_delta(None);
+        let mut base = BTreeMap::clone(&self.0.snapshot().base.0);
         if mutant!(SealedDroppedEarly) {
-            self.0.drop_sealed();
+            self.0.drop_frozen_delta();
         }
-        for (key, change) in sealed.batches(Bound::Unbounded, Bound::Unbounded) {
+        for (key, change) in frozen_delta.groups(Bound::Unbounded, Bound::Unbounded) {
             match change {
-                Some(value) => _ = base.insert(key, value),
-                None => _ = base.remove(&key),
+                Change::Stored(value) => _ = base.insert(key, value),
+                Change::Removed => _ = base.remove(&key),
             }
         }
-        self.0.land(Sorted(Arc::new(base)));
+        self.0.install_base(Sorted(Arc::new(base)));
     }
 }

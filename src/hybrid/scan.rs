@@ -1,15 +1,19 @@
-//! Ranges over delta, sealed delta and base.
+//! Ranges over delta, frozen delta and base.
 //!
-//! A range reads ahead, a batch of keys at a time, from the state of that moment, by a merge of the parts; of a key that several have, the uppermost
-//! counts, and one with a tombstone is passed over. Between batches it holds nothing but the last key it handed out, behind
-//! which the next batch begins: no pin, no old delta or base. It does not matter to it that parts are replaced meanwhile.
+//! A range reads ahead, a group of keys at a time, from the current state, by a merge of its parts.
+//! If several parts have a key, the uppermost decides; a key with a tombstone is skipped. Between
+//! groups a range keeps only the last key that it returned, after which the next group begins: no
+//! pin, no old delta and no old base. So it does not matter that the state is replaced.
 //!
-//! A key that is there all the while is in each state, and in whichever batch reaches it, once. While a batch is read, the delta may change: it
-//! may get an entry for a key after the merge has passed it, which then came from below, or lose the entry of a key, which is then gone.
+//! A key that is present for the whole scan is in every state, and the group that reaches it has it
+//! once. The delta may change while a group is read. It may get an entry for a key after the merge
+//! has passed it: the merge then found the key below. It may lose the entry of a key: the key is
+//! then absent.
 
 #![forbid(unsafe_code)]
 
-use super::delta::{Change, Changes};
+use super::change::Change;
+use super::delta::Changes;
 use super::state::{Core, State};
 use crate::{FrozenLayer, FrozenRange};
 use std::cmp::Ordering;
@@ -17,55 +21,58 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::Bound;
 
-/// Keys of the first batch and of later ones, at most.
-const FIRST: usize = 32;
-const MOST: usize = 256;
+/// Keys of the first group. Each group has twice as many as the one before it.
+const FIRST_GROUP_KEYS: usize = 32;
+const MAX_GROUP_KEYS: usize = 256;
 
-/// Some keys that were read ahead.
+/// The rest of a range, and the end from which it is read.
+#[derive(Clone, Copy)]
+struct Rest<'r> {
+    start: Bound<&'r [u8]>,
+    end: Bound<&'r [u8]>,
+    back: bool,
+}
+
+/// A group of keys that were read ahead.
 #[derive(Default)]
-struct Batch {
+struct Group {
     keys: Vec<u8>,
-    /// Where each key ends, and its value.
+    /// The end of each key in `keys`, and its value.
     entries: Vec<(usize, u64)>,
-    at: usize,
+    /// Index of the next entry to return.
+    next: usize,
+    /// Keys that the group was to have.
     size: usize,
 }
 
-impl Batch {
+impl Group {
     fn push(&mut self, key: &[u8], value: u64) {
         self.keys.extend_from_slice(key);
         self.entries.push((self.keys.len(), value));
     }
 
-    fn next(&self) -> Option<(&[u8], u64)> {
-        let &(end, value) = self.entries.get(self.at)?;
-        let start = self.at.checked_sub(1).map_or(0, |before| self.entries[before].0);
+    fn peek(&self) -> Option<(&[u8], u64)> {
+        let &(end, value) = self.entries.get(self.next)?;
+        let start = self.next.checked_sub(1).map_or(0, |before| self.entries[before].0);
         Some((&self.keys[start..end], value))
     }
 
-    /// Reads the next batch.
-    fn fill(
-        &mut self,
-        core: &Core<FrozenLayer>,
-        start: Bound<&[u8]>,
-        end: Bound<&[u8]>,
-        back: bool,
-    ) {
+    /// Reads the next group.
+    fn fill(&mut self, core: &Core<FrozenLayer>, rest: Rest<'_>) {
         self.keys.clear();
         self.entries.clear();
-        self.at = 0;
-        self.size = if self.size == 0 { FIRST } else { MOST.min(2 * self.size) };
-        core.with(|state| {
-            merge(state, start, end, back, self.size, |key, value| self.push(key, value))
-        });
+        self.next = 0;
+        self.size =
+            if self.size == 0 { FIRST_GROUP_KEYS } else { MAX_GROUP_KEYS.min(2 * self.size) };
+        core.with(|state| merge(state, rest, self.size, |key, value| self.push(key, value)));
     }
 }
 
-/// One of the parts, and its next key.
-struct Side<'s> {
+/// A part of the state, and its next key.
+struct Source<'s> {
     part: Part<'s>,
     key: Vec<u8>,
-    /// What the part says of the key; none where there is no further key.
+    /// What the part has for `key`, or `None` at the end of the range.
     change: Option<Change>,
 }
 
@@ -74,18 +81,18 @@ enum Part<'s> {
     Base(FrozenRange<'s>),
 }
 
-impl<'s> Side<'s> {
+impl<'s> Source<'s> {
     fn new(part: Part<'s>, back: bool) -> Self {
-        let mut side = Side { part, key: Vec::new(), change: None };
-        side.step(back);
-        side
+        let mut source = Source { part, key: Vec::new(), change: None };
+        source.step(back);
+        source
     }
 
     fn step(&mut self, back: bool) {
         let found = match &mut self.part {
             Part::Delta(changes) => changes.step(back),
             Part::Base(range) => (if back { range.lend_back() } else { range.lend() })
-                .map(|(key, value)| (key, Some(value))),
+                .map(|(key, value)| (key, Change::Stored(value))),
         };
         self.change = found.map(|(key, change)| {
             self.key.clear();
@@ -95,50 +102,56 @@ impl<'s> Side<'s> {
     }
 }
 
-/// Hands on the first keys of a range, at most so many.
+/// Passes the first keys of a range to `take`, at most `limit`.
 fn merge(
     state: &State<FrozenLayer>,
-    start: Bound<&[u8]>,
-    end: Bound<&[u8]>,
-    back: bool,
-    most: usize,
-    mut then: impl FnMut(&[u8], u64),
+    Rest { start, end, back }: Rest<'_>,
+    limit: usize,
+    mut take: impl FnMut(&[u8], u64),
 ) {
-    let deltas = [Some(&state.delta), state.sealed.as_ref()];
+    let deltas = [Some(&state.delta), state.frozen_delta.as_ref()];
     let deltas = deltas.into_iter().flatten().map(|delta| Part::Delta(delta.range(start, end)));
     let base = Part::Base(state.base.range::<[u8], _>((start, end)));
-    // The uppermost first.
-    let mut sides: Vec<Side<'_>> = deltas.chain([base]).map(|part| Side::new(part, back)).collect();
+    // The uppermost part comes first.
+    let mut sources: Vec<Source<'_>> =
+        deltas.chain([base]).map(|part| Source::new(part, back)).collect();
     let mut count = 0;
-    while count < most {
-        sides.retain(|side| side.change.is_some());
-        let order =
-            |a: &Side<'_>, b: &Side<'_>| if back { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) };
-        // Of equal ones, the first.
-        let Some(first) = (0..sides.len()).min_by(|&a, &b| order(&sides[a], &sides[b])) else {
+    while count < limit {
+        sources.retain(|source| source.change.is_some());
+        let order = |a: &Source<'_>, b: &Source<'_>| {
+            if back { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) }
+        };
+        // `min_by` returns the first of equal elements: the uppermost part that has the key.
+        let Some(first) = (0..sources.len()).min_by(|&a, &b| order(&sources[a], &sources[b]))
+        else {
             return;
         };
-        if let Some(Some(value)) = sides[first].change {
-            then(&sides[first].key, value);
+        if let Some(Change::Stored(value)) = sources[first].change {
+            take(&sources[first].key, value);
             count += 1;
         }
-        for other in first + 1..sides.len() {
-            if order(&sides[first], &sides[other]) == Ordering::Equal {
-                sides[other].step(back);
+        for other in first + 1..sources.len() {
+            if order(&sources[first], &sources[other]) == Ordering::Equal {
+                sources[other].step(back);
             }
         }
-        sides[first].step(back);
+        sources[first].step(back);
     }
 }
 
-/// The keys inside a range, as copies, with their values; ascending, from the back descending. From
-/// [`HybridStore::range`](crate::HybridStore::range), [`prefix`](crate::HybridStore::prefix) and [`iter`](crate::HybridStore::iter).
+/// An iterator over the keys of a range, as copies, and their values. Ascending; from the back,
+/// descending.
 ///
-/// A key that is there for the whole of a scan is yielded exactly once and in order, also through compactions; one that comes or
-/// goes meanwhile may be or not. It reads ahead: a value is one that the key had at some moment since the call that handed out the key up to 256
-/// places before, or since the range was made. Between calls it holds nothing back, and may be kept for any time.
+/// Returned by [`HybridStore::range`](crate::HybridStore::range),
+/// [`prefix`](crate::HybridStore::prefix) and [`iter`](crate::HybridStore::iter).
+/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return the same keys without a copy.
 ///
-/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) give the same keys without a copy.
+/// # Guarantees
+/// * A key that is present for the whole scan is returned exactly once and in order, also if the
+///   store is compacted. A key that is inserted or removed during the scan may be returned or not.
+/// * A range reads up to 256 keys ahead. A returned value was current at some moment since the call
+///   that returned the key up to 256 positions before it, or since the range was created.
+/// * Between calls it holds back no memory, so it may be kept for any time.
 ///
 /// ```
 /// let store = memkv::HybridStore::new();
@@ -155,11 +168,11 @@ fn merge(
 /// ```
 pub struct HybridRange<'s> {
     core: &'s Core<FrozenLayer>,
-    /// Where the range begins and ends, or the last keys that were handed out from both ends.
+    /// The bounds of the range, or the last keys that were returned from its ends.
     start: Bound<Vec<u8>>,
     end: Bound<Vec<u8>>,
-    front: Batch,
-    back: Batch,
+    front: Group,
+    back: Group,
     done: bool,
 }
 
@@ -177,8 +190,8 @@ fn is_inside(key: &[u8], start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
         }
 }
 
-/// Notes that a key was handed out. Gives the copy of it.
-fn pass<'b>(bound: &'b mut Bound<Vec<u8>>, key: &[u8]) -> &'b [u8] {
+/// Moves a bound past a key that is returned. Returns the copy of the key.
+fn move_past<'b>(bound: &'b mut Bound<Vec<u8>>, key: &[u8]) -> &'b [u8] {
     if let Bound::Excluded(last) = bound {
         last.clear();
         last.extend_from_slice(key);
@@ -195,15 +208,15 @@ impl<'s> HybridRange<'s> {
     pub(super) fn new(core: &'s Core<FrozenLayer>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
         let done = crate::key::is_empty(start, end);
         let (start, end) = (start.map(<[u8]>::to_vec), end.map(<[u8]>::to_vec));
-        HybridRange { core, start, end, front: Batch::default(), back: Batch::default(), done }
+        HybridRange { core, start, end, front: Group::default(), back: Group::default(), done }
     }
 
-    /// The next key, lent until the next call, and its value.
+    /// Returns the next key, borrowed until the next call, and its value.
     pub fn lend(&mut self) -> Option<(&[u8], u64)> {
         self.step(false)
     }
 
-    /// The next key from the back, lent until the next call, and its value.
+    /// Returns the next key from the back, borrowed until the next call, and its value.
     pub fn lend_back(&mut self) -> Option<(&[u8], u64)> {
         self.step(true)
     }
@@ -212,19 +225,23 @@ impl<'s> HybridRange<'s> {
         if self.done {
             return None;
         }
-        let HybridRange { core, start, end, front, back: behind, done } = self;
-        let batch = if back { behind } else { front };
-        let (from, to) = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
-        if batch.next().is_none() && !crate::key::is_empty(from, to) {
-            batch.fill(core, from, to, back);
+        let HybridRange { core, start, end, front, back: from_back, done } = self;
+        let group = if back { from_back } else { front };
+        let rest = Rest {
+            start: start.as_ref().map(Vec::as_slice),
+            end: end.as_ref().map(Vec::as_slice),
+            back,
+        };
+        if group.peek().is_none() && !crate::key::is_empty(rest.start, rest.end) {
+            group.fill(core, rest);
         }
-        // What was read ahead may have been handed out from the other end since.
-        let Some((key, value)) = batch.next().filter(|(key, _)| is_inside(key, start, end)) else {
+        // The other end may have returned what this group read ahead.
+        let Some((key, value)) = group.peek().filter(|(key, _)| is_inside(key, start, end)) else {
             *done = true;
             return None;
         };
-        let key = pass(if back { end } else { start }, key);
-        batch.at += 1;
+        let key = move_past(if back { end } else { start }, key);
+        group.next += 1;
         Some((key, value))
     }
 }

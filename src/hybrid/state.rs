@@ -1,43 +1,48 @@
-//! The parts of a store, and how they are replaced while others read and write.
+//! The state of a store, and how it is replaced while other threads read and write.
 //!
 //! ```text
-//!            delta            sealed        base
-//!   normal   │ changes │      –             │ layer │          reads ask the parts from the left; the first that knows the key decides
-//!   seal     │ empty   │      │ changes │   │ layer │          under the closed gate
-//!   land     │ newer   │      –             │ layer and changes │
+//!                  delta          frozen delta      base
+//!   normal         │ changes │         –            │ layer │
+//!   freeze_delta   │ empty   │    │ changes │       │ layer │                 under lock_all
+//!   install_base   │ newer   │         –            │ layer and changes │
 //! ```
+//! Reads ask the parts from left to right. The first part that has the key decides.
 //!
-//! * **Writers** hold the stripe of their key (gate.rs), and load the state while they do. Whoever seals closes the gate first, so no writer is
-//!   inside, and all who come later load the new state: nobody writes to a sealed delta, and whatever was written before the seal is in it.
-//! * **Readers** load the state under a pin, and do not look again whether it is still the current one. The sealed delta and the base do not
-//!   change. A delta changes until it is sealed. So what a reader finds was current when it asked the delta, or, if the delta was
-//!   sealed before that, at the moment of the seal; both are moments of the call.
-//! * **Landing** needs no gate: the new base has just what sealed delta and old base have together, so a writer that acts on either
-//!   state finds the same below the delta, which both have in common. The one who compacts is alone; nobody else replaces the state.
-//! * A **tombstone** is written where sealed delta or base know the key; else the delta forgets it. That stays right, since what is below a
-//!   delta has the same keys and values for as long as the delta takes changes.
+//! * **Writers** hold the stripe of their key, and load the state while they hold it.
+//!   `freeze_delta` locks every stripe first, so no writer is active, and all later writers load
+//!   the new state. No thread writes to a frozen delta, and every earlier write is in it.
+//! * **Readers** load the state under a pin, and do not check again whether it is still current.
+//!   The frozen delta and the base do not change. A delta changes until it is frozen. So what a
+//!   reader finds was current when it asked the delta, or, if the delta was frozen before that, at
+//!   the moment of freezing. Both are moments within the call.
+//! * **`install_base`** needs no lock. The new base has exactly what frozen delta and old base have
+//!   together, and both states share the delta, so a writer finds the same with either state. Only
+//!   one thread compacts at a time, and no other thread replaces the state.
+//! * A **tombstone** is written if the frozen delta or the base has the key. Otherwise the delta
+//!   forgets the key. This stays right, because what is below a delta has the same keys and values
+//!   for as long as the delta takes changes.
 
 #![forbid(unsafe_code)]
 
-use super::delta::{Change, Delta};
+use super::change::{Change, ChangeLog};
+use super::delta::Delta;
 use super::error::HybridError;
-use super::journal::Journal;
 use crate::reclaim::{self, Pin, Swap};
 use crate::sync::striped_lock::StripedLock;
 use crate::tree::{Expected, Outcome};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// What lies below the deltas, and does not change.
+/// The immutable map below the deltas.
 pub(crate) trait Base: Clone + Send + Sync + 'static {
     fn get(&self, key: &[u8]) -> Option<u64>;
 }
 
-/// The parts.
+/// The parts of a store at one moment.
 pub(crate) struct State<B> {
     pub(crate) delta: Arc<Delta>,
     /// A delta that is being merged into the base.
-    pub(crate) sealed: Option<Arc<Delta>>,
+    pub(crate) frozen_delta: Option<Arc<Delta>>,
     pub(crate) base: B,
 }
 
@@ -45,16 +50,16 @@ impl<B: Base> State<B> {
     #[inline]
     fn get(&self, key: &[u8]) -> Option<u64> {
         match self.delta.get(key) {
-            Some(change) => change,
-            None => self.below(key),
+            Some(change) => change.value(),
+            None => self.get_below(key),
         }
     }
 
-    /// The value that sealed delta and base have.
+    /// Returns the value that frozen delta and base have together.
     #[inline]
-    fn below(&self, key: &[u8]) -> Option<u64> {
-        match self.sealed.as_ref().and_then(|sealed| sealed.get(key)) {
-            Some(change) => change,
+    fn get_below(&self, key: &[u8]) -> Option<u64> {
+        match self.frozen_delta.as_ref().and_then(|delta| delta.get(key)) {
+            Some(change) => change.value(),
             None => self.base.get(key),
         }
     }
@@ -62,13 +67,13 @@ impl<B: Base> State<B> {
     fn clone_parts(&self) -> Self {
         State {
             delta: Arc::clone(&self.delta),
-            sealed: self.sealed.clone(),
+            frozen_delta: self.frozen_delta.clone(),
             base: self.base.clone(),
         }
     }
 }
 
-/// A count in stripes, modulo the word size.
+/// Counters of one stripe. A single stripe's key count may be negative, modulo the word size.
 #[derive(Default)]
 #[repr(align(128))]
 struct Stripe {
@@ -76,34 +81,41 @@ struct Stripe {
     writes: AtomicUsize,
 }
 
-/// The state, and those who change it.
+/// The position of a change in its log.
+struct LogPosition {
+    log: Arc<dyn ChangeLog>,
+    position: u64,
+}
+
+/// The state of a store, with what its writers share.
 pub(crate) struct Core<B> {
     state: Swap<State<B>>,
-    gate: StripedLock,
+    /// Writers hold the stripe of their key. A delta is frozen under all stripes.
+    lock: StripedLock,
     stripes: [Stripe; reclaim::STRIPES],
 }
 
 impl<B: Base> Core<B> {
-    /// A store with nothing but a base, of so many keys.
+    /// Creates a store of a base that has `keys` keys, without changes.
     pub(crate) fn new(base: B, keys: usize) -> Self {
         let core = Core {
-            state: Swap::new(State { delta: Arc::new(Delta::new()), sealed: None, base }),
-            gate: StripedLock::new(),
+            state: Swap::new(State { delta: Arc::new(Delta::new()), frozen_delta: None, base }),
+            lock: StripedLock::new(),
             stripes: std::array::from_fn(|_| Stripe::default()),
         };
         core.stripes[0].keys.store(keys, Relaxed);
         core
     }
 
-    /// Lends the state of now.
+    /// Calls `work` with the current state, under a pin.
     #[inline]
     pub(crate) fn with<R>(&self, work: impl FnOnce(&State<B>) -> R) -> R {
         let pin = reclaim::pin();
         work(self.state.load(&pin))
     }
 
-    /// The parts of now.
-    pub(crate) fn parts(&self) -> State<B> {
+    /// Returns the current state, which stays valid without a pin.
+    pub(crate) fn snapshot(&self) -> State<B> {
         self.with(State::clone_parts)
     }
 
@@ -112,109 +124,115 @@ impl<B: Base> Core<B> {
         self.with(|state| state.get(key))
     }
 
-    /// Keys; exact when nobody writes.
+    /// Returns the number of keys. Exact while no thread writes.
     pub(crate) fn len(&self) -> usize {
         let sum = self
             .stripes
             .iter()
             .fold(0usize, |sum, stripe| sum.wrapping_add(stripe.keys.load(Relaxed)));
-        // Stripes are read one after the other, so while others count, their sum may be below zero.
+        // Stripes are read one after the other, so while other threads count the sum may be
+        // negative.
         sum.cast_signed().max(0).cast_unsigned()
     }
 
-    /// Replaces the value of a key by `new`, or removes it, if the current one is as expected. Returns when the change is as durable
-    /// as the journal promises.
+    /// Replaces the value of `key` with `new`, or removes it, if the current one is as expected.
+    /// Returns once the change is as durable as the log promises.
     pub(crate) fn change(
         &self,
         key: &[u8],
         expected: Expected<u64>,
         new: Change,
     ) -> Result<Outcome<u64>, HybridError> {
-        let (outcome, note) = self.change_in_memory(key, expected, new)?;
-        if let Some((journal, place)) = note {
-            journal.settle(place).map_err(HybridError::Log)?;
+        let (outcome, logged) = self.change_in_memory(key, expected, new)?;
+        if let Some(LogPosition { log, position }) = logged {
+            log.await_durable(position).map_err(HybridError::Log)?;
         }
         Ok(outcome)
     }
 
-    #[expect(clippy::type_complexity, reason = "it is used once")]
     fn change_in_memory(
         &self,
         key: &[u8],
         expected: Expected<u64>,
         new: Change,
-    ) -> Result<(Outcome<u64>, Option<(Arc<dyn Journal>, u64)>), HybridError> {
-        // Pinned first, so that nothing of others is dropped while the stripe is held.
+    ) -> Result<(Outcome<u64>, Option<LogPosition>), HybridError> {
+        // Pinned first, so that no value of another map is dropped while the stripe is held.
         let pin = reclaim::pin_to_write();
         let early = mutant!(StateLoadedEarly).then(|| self.state.load(&pin));
-        let locked = self.gate.lock_key(key);
+        let locked = self.lock.lock_key(key);
         let state = early.unwrap_or_else(|| self.state.load(&pin));
         let delta = &state.delta;
         let known = delta.get(key);
-        let old = known.unwrap_or_else(|| state.below(key));
+        let old = known.map_or_else(|| state.get_below(key), Change::value);
         let refused = match expected {
             Expected::Any => false,
             Expected::Absent => old.is_some(),
             Expected::Value(value) => old != Some(value),
         };
-        if refused || (old.is_none() && new.is_none()) {
+        let stores = new.value().is_some();
+        if refused || (old.is_none() && !stores) {
             return Ok((Outcome { old, done: !refused }, None));
         }
-        if let Some(journal) = delta.journal() {
-            journal.ready().map_err(HybridError::Log)?;
+        if let Some(log) = delta.log() {
+            log.check().map_err(HybridError::Log)?;
         }
-        // Where the delta does not know the key, what is there is below.
-        if new.is_some() || known.is_none() || state.below(key).is_some() {
+        // If the delta does not have the key, its value is below.
+        if stores || known.is_none() || state.get_below(key).is_some() {
             delta.set(key, new)?;
         } else {
             delta.forget(key)?;
         }
-        let note = delta.journal().map(|journal| (Arc::clone(journal), journal.append(key, new)));
+        let logged = delta
+            .log()
+            .map(|log| LogPosition { log: Arc::clone(log), position: log.append(key, new) });
         let stripe = &self.stripes[reclaim::stripe()];
-        if old.is_some() != new.is_some() {
-            stripe.keys.fetch_add(if new.is_some() { 1 } else { usize::MAX }, Relaxed);
+        if old.is_some() != stores {
+            stripe.keys.fetch_add(if stores { 1 } else { usize::MAX }, Relaxed);
         }
         drop(locked);
-        Ok((Outcome { old, done: true }, note))
+        Ok((Outcome { old, done: true }, logged))
     }
 
-    /// Counts a write of this thread's stripe, and says whether it is one of so many.
+    /// Counts a write of this thread's stripe. Returns whether it is an `n`-th one.
     #[inline]
-    pub(crate) fn is_nth_write(&self, of: usize) -> bool {
-        self.stripes[reclaim::stripe()].writes.fetch_add(1, Relaxed) % of == of - 1
+    pub(crate) fn is_nth_write(&self, n: usize) -> bool {
+        self.stripes[reclaim::stripe()].writes.fetch_add(1, Relaxed) % n == n - 1
     }
 
-    /// Seals the delta: from here on an empty one takes the changes. Nobody else seals or lands meanwhile, and no delta is sealed. Gives the sealed one.
-    pub(crate) fn seal(&self, journal: Option<Arc<dyn Journal>>) -> Arc<Delta> {
+    /// Freezes the delta, so that an empty one takes all further changes. Returns the frozen delta.
+    ///
+    /// There must be no frozen delta. No other thread may call this or
+    /// [`install_base`](Self::install_base) at the same time.
+    pub(crate) fn freeze_delta(&self, log: Option<Arc<dyn ChangeLog>>) -> Arc<Delta> {
         let fresh = Delta::new();
-        if let Some(journal) = journal {
-            fresh.log_to(journal);
+        if let Some(log) = log {
+            fresh.log_to(log);
         }
         let fresh = Arc::new(fresh);
-        let closed = if mutant!(GateNotClosed) { None } else { Some(self.gate.lock_all()) };
+        let locked = if mutant!(GateNotClosed) { None } else { Some(self.lock.lock_all()) };
         let pin = reclaim::pin();
         let State { delta, base, .. } = self.state.load(&pin).clone_parts();
-        let sealed = Arc::clone(&delta);
-        self.state.replace(State { delta: fresh, sealed: Some(delta), base }, &pin);
-        drop(closed);
-        sealed
+        let frozen_delta = Arc::clone(&delta);
+        self.state.replace(State { delta: fresh, frozen_delta: Some(delta), base }, &pin);
+        drop(locked);
+        frozen_delta
     }
 
-    /// Puts a base in the place of the sealed delta and the base below.
-    pub(crate) fn land(&self, base: B) {
+    /// Replaces the frozen delta and the base with a new base.
+    pub(crate) fn install_base(&self, base: B) {
         let pin = reclaim::pin();
-        self.replace(|state| State { base, sealed: None, ..state }, &pin);
+        self.replace(|state| State { base, frozen_delta: None, ..state }, &pin);
     }
 
     fn replace(&self, new: impl FnOnce(State<B>) -> State<B>, pin: &Pin) {
         self.state.replace(new(self.state.load(pin).clone_parts()), pin);
     }
 
-    /// Lets go of the sealed delta before its changes are in the base, as models do that must fail.
+    /// Drops the frozen delta before its changes are in the base: an error for a model to find.
     #[cfg(loom)]
-    pub(crate) fn drop_sealed(&self) {
+    pub(crate) fn drop_frozen_delta(&self) {
         let pin = reclaim::pin();
-        self.replace(|state| State { sealed: None, ..state }, &pin);
+        self.replace(|state| State { frozen_delta: None, ..state }, &pin);
     }
 }
 
@@ -233,11 +251,11 @@ mod tests {
         }
         assert_eq!(core.len(), 0);
         for i in 0..20u64 {
-            core.change(&i.to_be_bytes(), Expected::Any, Some(i)).unwrap();
+            core.change(&i.to_be_bytes(), Expected::Any, Change::Stored(i)).unwrap();
             core.is_nth_write(4);
         }
         assert_eq!(core.len(), 20);
-        // Before the other stripe is read, the sum is below zero.
+        // Before the other stripe is read, the sum is negative.
         core.stripes[1].keys.fetch_sub(25, Relaxed);
         assert_eq!(core.len(), 0);
     }

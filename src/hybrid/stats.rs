@@ -1,10 +1,11 @@
-//! What a store tells about itself.
+//! Sizes and statistics of a store.
 
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
 
-/// What a [`HybridStore`](crate::HybridStore) holds, and what its compactions did since it was opened.
+/// The sizes of a [`HybridStore`](crate::HybridStore), and what its compactions did since it was
+/// opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HybridStats {
@@ -14,50 +15,51 @@ pub struct HybridStats {
     pub base_bytes: usize,
     /// Chunks of the base.
     pub base_chunks: usize,
-    /// Keys changed since the base was built, tombstones among them. Not those of a delta that is being merged.
+    /// Keys changed since the base was built, tombstones included. Without those of a delta that is
+    /// being merged.
     pub delta_keys: usize,
     /// Bytes of these changes.
     pub delta_bytes: usize,
-    /// Bytes of changes that are being merged.
+    /// Bytes of the frozen delta: changes that are being merged.
     pub sealed_bytes: usize,
-    /// Bytes of the log of these changes, made since the store was opened or compacted. What was read when it was opened is not in them.
+    /// Bytes of the log of these changes. Without what was replayed when the store was opened.
     pub log_bytes: u64,
-    /// Changes that were read from the log when the store was opened.
+    /// Changes that were replayed from the log when the store was opened.
     pub replayed: u64,
     /// Compactions that succeeded.
     pub compactions: u64,
-    /// Compactions that failed. What they were to merge stays, and the next one tries again.
+    /// Compactions that failed. Their changes are kept, and the next compaction merges them.
     pub failures: u64,
-    /// Why the last compaction failed; none if it succeeded.
+    /// Why the last compaction failed, or `None` if it succeeded.
     pub last_failure: Option<String>,
-    /// Time that the last compaction took.
+    /// Duration of the last compaction.
     pub last_compaction: Duration,
-    /// Chunks that the last compaction took as they were.
+    /// Chunks that the last compaction reused unchanged.
     pub last_reused: usize,
     /// Chunks that the last compaction encoded.
     pub last_encoded: usize,
-    /// The longest time that a compaction kept writers out.
+    /// The longest time for which a compaction blocked writers.
     pub longest_pause: Duration,
 }
 
-/// What a [`HybridStore`](crate::HybridStore) takes, in bytes.
+/// The memory of a [`HybridStore`](crate::HybridStore), in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HybridUsage {
     /// The base.
     pub base: usize,
-    /// The changes since.
+    /// The changes since the base was built.
     pub delta: usize,
-    /// Changes that are being merged.
+    /// The frozen delta: changes that are being merged.
     pub sealed: usize,
     /// The store itself.
     pub own: usize,
-    /// Bytes that shared maps gave back and that some thread may still read, of all maps of the process together.
+    /// Retired memory of all shared maps of the process: some thread may still read it.
     pub retired: usize,
 }
 
 impl HybridUsage {
-    /// All of it.
+    /// Returns the sum.
     pub fn total(&self) -> usize {
         self.base + self.delta + self.sealed + self.own + self.retired
     }

@@ -1,34 +1,37 @@
-//! `HybridStore`: what its users call.
+//! `HybridStore`: its operations. How a store is created, opened and saved: open.rs.
 
 #![forbid(unsafe_code)]
 
-use super::compact::{Shared, Work};
+use super::change::Change;
+use super::compact::Inner;
+use super::delta::Delta;
 use super::error::HybridError;
-use super::folder::Folder;
-use super::options::HybridOptions;
 use super::scan::HybridRange;
-use super::state::Core;
 use super::stats::{HybridStats, HybridUsage};
 use crate::tree::{Expected, Outcome};
-use crate::{FrozenLayer, key, reclaim};
+use crate::{key, reclaim};
 use parking_lot::Mutex;
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 
-/// Writes of a stripe of threads between two looks at whether it is time to compact.
-const LOOK: usize = 256;
-/// Keys of a batch lookup in one state.
-const PART: usize = 1024;
+/// Writes of a stripe of threads between two checks whether a compaction is due.
+const WRITES_PER_CHECK: usize = 256;
+/// Keys that a batched lookup looks up in one state.
+const KEYS_PER_GROUP: usize = 1024;
 
-/// A large map of byte strings to `u64` that is mostly read and still changes: a [`FrozenLayer`] as its base, and over it a
-/// [`ConcurrentArt`](crate::ConcurrentArt) with what was changed since. Any number of threads read and write it at a time, through `&self`.
+/// A large map from byte strings to `u64` that is mostly read and still changes.
 ///
-/// Reads ask the changes first, then the base. [`compact`](Self::compact) makes a new base of both while reads and writes go on; chunks of the base in
-/// which nothing was changed are taken over as they are. A thread of its own does so when the changes take too much: see [`HybridOptions`].
+/// It has a [`FrozenLayer`](crate::FrozenLayer) as its base, and over it a *delta*: a
+/// [`ConcurrentArt`](crate::ConcurrentArt) with the changes since the base was built. Any number of
+/// threads read and write it through `&self`.
+///
+/// Reads ask the delta first, then the base. [`compact`](Self::compact) merges both into a new base
+/// while other threads read and write; it reuses the chunks of the base in which nothing changed. A
+/// background thread compacts when the changes take too much: see
+/// [`HybridOptions`](crate::HybridOptions).
 ///
 /// ```
 /// use memkv::{FrozenLayer, HybridStore};
@@ -44,160 +47,53 @@ const PART: usize = 1024;
 /// ```
 ///
 /// # Guarantees
-/// * Operations that take one key are linearizable, as those of a [`ConcurrentArt`](crate::ConcurrentArt) are, also while parts are
-///   replaced. What a scan yields is said at [`HybridRange`].
-/// * [`len`](Self::len) is exact when nobody writes.
-/// * Readers take no lock of the store and never wait for a writer; now and then one frees retired memory. Writers of one key, and of a few
-///   others whose hash is alike, wait for each other; all of them wait for the moment in which a compaction seals the changes, which is
-///   some microseconds. No function of the caller's runs under a lock.
+/// * Operations that take one key are linearizable, as those of a
+///   [`ConcurrentArt`](crate::ConcurrentArt) are, also during a compaction. [`HybridRange`] says
+///   what a scan returns.
+/// * [`len`](Self::len) is exact while no thread writes.
+/// * Readers take no lock of the store and never wait for a writer. A reader may have to free
+///   retired memory.
+/// * Writers of one key wait for each other, and for writers of the few keys whose hash shares a
+///   stripe. All writers wait some microseconds while a compaction freezes the delta.
+/// * No function of the caller runs under a lock.
 ///
-/// # What lasts
-/// A store that was not opened from a folder is in memory only: a folder that it was [saved](Self::save) to has what was there then, and
-/// nothing of what is written later, until it is saved again. One that was opened from a folder keeps there what was there when the last
-/// [`compact`](Self::compact) began, in the background or not. Later changes are in memory only, **unless** there is a log
-/// ([`Wal`](crate::Wal)): then they are on the disk when the write has returned ([`Wal::Synced`](crate::Wal)), or a later
-/// [`sync`](Self::sync). Reads may see a change that is not on the disk yet.
+/// # Durability
+/// | store | what a crash loses |
+/// |---|---|
+/// | in memory | everything |
+/// | in memory, [saved](Self::save) to a folder | changes since the last [`save`](Self::save) |
+/// | opened from a folder, [`Wal::Off`](crate::Wal) | changes since the last [`compact`](Self::compact) began |
+/// | opened from a folder, [`Wal::Buffered`](crate::Wal) | changes since the last [`sync`](Self::sync) or `compact` |
+/// | opened from a folder, [`Wal::Synced`](crate::Wal) | no change whose write has returned |
 ///
-/// Whenever the process or the machine ends, the folder opens to what it was promised to have, and of each key to the state of some moment not
-/// before that. A folder is open in one place at a time, which a lock of the system's sees to.
+/// After a crash of the process or the machine, every change that was on disk is present. Later
+/// changes may or may not be present. Each key has the state of some moment since its last change
+/// that was on disk.
+///
+/// **Warning:** without a log, a store that was opened from a folder keeps changes in memory only,
+/// until a compaction.
+///
+/// **Warning:** a read may return a change that is not on disk yet.
+///
+/// A folder is open in one place at a time: the store holds a lock of the operating system on it.
 ///
 /// # Memory
-/// Base and changes, nothing else: the base is read into memory. A compaction takes the new base, and for the time of its work some megabytes
-/// for each of its threads; the old base is freed when the last reader lets go of it. Nothing keeps writers from adding changes
-/// faster than compaction merges them.
+/// A store takes the memory of its base and its changes. The base is read into memory. A compaction
+/// also takes the new base, and some megabytes for each of its threads while it runs. The old base
+/// is freed once no thread reads it.
+///
+/// **Warning:** writers are not slowed down if they add changes faster than compaction merges them.
 ///
 /// # Source
 /// O'Neil et al.: "The log-structured merge-tree", 1996, with two components.
 pub struct HybridStore {
-    shared: Arc<Shared>,
+    pub(super) inner: Arc<Inner>,
     /// The last thread that compacted in the background.
-    worker: Mutex<Option<JoinHandle<()>>>,
+    pub(super) worker: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl HybridStore {
-    /// An empty store in memory.
-    ///
-    /// ```
-    /// let store = memkv::HybridStore::new();
-    /// assert!(store.is_empty());
-    /// ```
-    pub fn new() -> Self {
-        Self::of(empty(), HybridOptions::new())
-    }
-
-    /// An empty store in memory, with some options.
-    ///
-    /// # Errors
-    /// An option is outside what is possible.
-    pub fn with_options(options: HybridOptions) -> Result<Self, HybridError> {
-        Self::with_base(empty(), options)
-    }
-
-    /// A store in memory over a layer, with some options. O(1).
-    ///
-    /// # Errors
-    /// An option is outside what is possible.
-    pub fn with_base(base: FrozenLayer, options: HybridOptions) -> Result<Self, HybridError> {
-        options.check()?;
-        Ok(Self::of(base, options))
-    }
-
-    fn of(base: FrozenLayer, options: HybridOptions) -> Self {
-        let keys = base.len();
-        let shared = Shared {
-            core: Core::new(base, keys),
-            options,
-            work: Mutex::new(Work { folder: None, trained: keys }),
-            done: Mutex::default(),
-            is_busy: AtomicBool::new(false),
-            replayed: AtomicU64::new(0),
-            failed: Mutex::new(None),
-        };
-        HybridStore { shared: Arc::new(shared), worker: Mutex::new(None) }
-    }
-
-    #[cfg(test)]
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
-    /// Opens the store in a folder, which is made if it is not there. Reads the base into memory, verifies it, and replays the log, for which that is in
-    /// memory, too.
-    ///
-    /// # Errors
-    /// The folder is open already, or cannot be read or written; or a file in it is missing, or damaged: then the folder is left as it is. What a crash left of the log's end is
-    /// no damage, and cut off.
-    ///
-    /// ```
-    /// use memkv::{HybridOptions, HybridStore, Wal};
-    ///
-    /// # let folder = std::env::temp_dir().join(format!("memkv-hybrid-open-{}", std::process::id()));
-    /// let store = HybridStore::open_with(&folder, HybridOptions::new().wal(Wal::Synced))?;
-    /// store.insert("a", 1)?;
-    /// drop(store);
-    /// assert_eq!(HybridStore::open(&folder)?.get("a"), Some(1));
-    /// # std::fs::remove_dir_all(&folder)?;
-    /// # Ok::<(), memkv::HybridError>(())
-    /// ```
-    pub fn open(folder: impl AsRef<Path>) -> Result<Self, HybridError> {
-        Self::open_with(folder, HybridOptions::new())
-    }
-
-    /// [`open`](Self::open) with some options.
-    ///
-    /// # Errors
-    /// As there; or an option is outside what is possible.
-    pub fn open_with(
-        folder: impl AsRef<Path>,
-        options: HybridOptions,
-    ) -> Result<Self, HybridError> {
-        options.check()?;
-        let (mut folder, base) = Folder::open(folder.as_ref(), options.wal)?;
-        let store = Self::of(base.unwrap_or_else(empty), options);
-        let core = &store.shared.core;
-        let (replayed, bytes) =
-            folder.replay(|key, change| core.change(key, Expected::Any, change).map(drop))?;
-        if let Some(log) = folder.log() {
-            core.with(|state| state.delta.log_to(Arc::clone(log) as _));
-        }
-        store.shared.done.lock().replayed = replayed;
-        store.shared.replayed.store(bytes, Relaxed);
-        *store.shared.work() = Work { trained: folder.trained(), folder: Some(folder) };
-        // Who opens it again and again may never make enough changes to be asked.
-        store.compact_if_over();
-        Ok(store)
-    }
-
-    /// Makes a folder hold the content of this store: all that was written before the call, and perhaps some of what is written meanwhile. The
-    /// store that is there is replaced at one moment. Compacts first; and that is all, if the folder is this store's own.
-    ///
-    /// # Errors
-    /// The compaction fails, or the folder cannot be written. It holds then what it held before, or what it should.
-    ///
-    /// ```
-    /// use memkv::HybridStore;
-    ///
-    /// # let folder = std::env::temp_dir().join(format!("memkv-hybrid-save-{}", std::process::id()));
-    /// let store = HybridStore::new();
-    /// store.insert("a", 1)?;
-    /// store.save(&folder)?;
-    /// assert_eq!(HybridStore::open(&folder)?.get("a"), Some(1));
-    /// # std::fs::remove_dir_all(&folder)?;
-    /// # Ok::<(), memkv::HybridError>(())
-    /// ```
-    pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), HybridError> {
-        let folder = folder.as_ref();
-        let mut work = self.shared.work();
-        self.shared.compact_with(&mut work)?;
-        if work.folder.as_ref().is_some_and(|own| own.is(folder)) {
-            return Ok(());
-        }
-        let (base, trained) = (self.shared.core.with(|state| state.base.clone()), work.trained);
-        drop(work);
-        Folder::save(folder, &base, trained)
-    }
-
-    /// The value of `key`.
+    /// Returns the value of `key`.
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
@@ -208,17 +104,19 @@ impl HybridStore {
     /// ```
     #[inline]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<u64> {
-        self.shared.core.get(key.as_ref())
+        self.inner.core.get(key.as_ref())
     }
 
-    /// Whether `key` is there.
+    /// Returns whether `key` is present.
     #[inline]
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> bool {
         self.get(key).is_some()
     }
 
-    /// The values of many keys, in their order. The lookups of a batch go on together so that their cache misses overlap. Each is atomic by itself, not
-    /// all of them together.
+    /// Returns the values of many keys, in the order of `keys`.
+    ///
+    /// The lookups are interleaved so that their cache misses overlap. Each lookup is atomic by
+    /// itself, not all of them together.
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
@@ -228,26 +126,29 @@ impl HybridStore {
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<u64>> {
         let mut values = Vec::with_capacity(keys.len());
-        for part in keys.chunks(PART) {
-            self.shared.core.with(|state| {
-                let mut changes = state.delta.get_many(part);
-                if let Some(sealed) = &state.sealed {
-                    let unknown: Vec<&[u8]> = rest(part, &changes).collect();
-                    fill(&mut changes, sealed.get_many(&unknown));
+        for group in keys.chunks(KEYS_PER_GROUP) {
+            self.inner.core.with(|state| {
+                let mut changes = state.delta.get_many(group);
+                if let Some(frozen_delta) = &state.frozen_delta {
+                    let unknown: Vec<&[u8]> = unknown_keys(group, &changes).collect();
+                    fill_unknown(&mut changes, frozen_delta.get_many(&unknown));
                 }
-                let unknown: Vec<&[u8]> = rest(part, &changes).collect();
-                fill(&mut changes, state.base.get_many(&unknown).into_iter().map(Some));
-                values.extend(changes.into_iter().map(Option::flatten));
+                let unknown: Vec<&[u8]> = unknown_keys(group, &changes).collect();
+                let found = state.base.get_many(&unknown).into_iter();
+                fill_unknown(&mut changes, found.map(|value| Some(value.into())));
+                values.extend(changes.into_iter().map(|change| change.and_then(Change::value)));
             });
         }
         values
     }
 
-    /// Stores `value` under `key`, and gives the value it replaces.
+    /// Stores `value` under `key`. Returns the value that it replaces.
     ///
     /// # Errors
-    /// The key is over the limit, or there is no memory: the store is then as before. Or the log cannot be written: see [`HybridError::Log`]. So it
-    /// is for all methods that write.
+    /// All methods that write return an error if
+    ///
+    /// * the key is over the limit or memory is lacking: the store is unchanged;
+    /// * the log cannot be written: see [`HybridError::Log`].
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
@@ -259,10 +160,10 @@ impl HybridStore {
         Ok(self.change(key.as_ref(), Expected::Any, Some(value))?.old)
     }
 
-    /// Removes `key`, and gives its value.
+    /// Removes `key`. Returns its value.
     ///
     /// # Errors
-    /// As [`insert`](Self::insert).
+    /// Returns the errors of [`insert`](Self::insert).
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
@@ -275,11 +176,13 @@ impl HybridStore {
         Ok(self.change(key.as_ref(), Expected::Any, None)?.old)
     }
 
-    /// Stores, replaces or removes a value if the current one is `current`, as one atomic step; `None` stands for no value. `Ok` inside has the
-    /// value before; `Err` inside the current value, if it is another.
+    /// Stores, replaces or removes a value if the current one is `current`, as one atomic step.
+    ///
+    /// `None` means no value. Returns `Ok` with the previous value, or `Err` with the current value
+    /// if it differs from `current`.
     ///
     /// # Errors
-    /// As [`insert`](Self::insert).
+    /// Returns the errors of [`insert`](Self::insert).
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
@@ -298,17 +201,18 @@ impl HybridStore {
         Ok(if done { Ok(old) } else { Err(old) })
     }
 
-    /// Gives `key` the value that `f` makes of the current one, as one atomic step; `None` stands for no value. Gives the values before
-    /// and after.
+    /// Replaces the value of `key` with what `f` computes from it, as one atomic step. Returns the
+    /// values before and after.
     ///
-    /// `f` runs without a lock, and again where another thread changed the value meanwhile, so it may call the store, and may panic: nothing is
-    /// changed then. Where it gives back the value it got, nothing is written.
+    /// `None` means no value. `f` runs without a lock, and runs again if another thread changed the
+    /// value. So it may call the store, and it may panic: nothing is changed then. If it returns
+    /// the value that it got, nothing is written.
     ///
     /// # Errors
-    /// As [`insert`](Self::insert).
+    /// Returns the errors of [`insert`](Self::insert).
     ///
     /// # Panics
-    /// If `f` does.
+    /// Panics if `f` panics.
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
@@ -341,42 +245,43 @@ impl HybridStore {
         expected: Expected<u64>,
         new: Option<u64>,
     ) -> Result<Outcome<u64>, HybridError> {
-        let outcome = self.shared.core.change(key, expected, new)?;
-        if self.shared.core.is_nth_write(LOOK) {
+        let outcome = self.inner.core.change(key, expected, new.into())?;
+        if self.inner.core.is_nth_write(WRITES_PER_CHECK) {
             self.compact_if_over();
         }
         Ok(outcome)
     }
 
-    /// Starts a thread that compacts, if it is time, and none does.
+    /// Starts a thread that compacts, if a compaction is due and no thread compacts in the
+    /// background.
     #[cold]
-    fn compact_if_over(&self) {
-        let shared = &self.shared;
-        if !shared.options.background
-            || shared.is_busy.load(Relaxed)
-            || !shared.is_over()
-            || shared.is_busy.swap(true, Relaxed)
+    pub(super) fn compact_if_over(&self) {
+        let inner = &self.inner;
+        if !inner.options.background
+            || inner.is_busy.load(Relaxed)
+            || !inner.is_over()
+            || inner.is_busy.swap(true, Relaxed)
         {
             return;
         }
-        // Held until the thread is known: it may have ended by then, and another one begun.
+        // Locked until the new thread is stored: it may have ended by then, and another begun.
         let mut worker = self.worker.lock();
-        if let Some(before) = worker.take().filter(|worker| !is_own(worker)) {
-            // It has ended, or is about to, and has noted it if it panicked.
+        if let Some(before) = worker.take().filter(|worker| !is_current(worker)) {
+            // It has ended or is about to, and has recorded a panic.
             let _ = before.join();
         }
-        let run = Arc::clone(shared);
+        let run = Arc::clone(inner);
         match std::thread::Builder::new().name("memkv-compact".to_owned()).spawn(move || run.run())
         {
             Ok(started) => *worker = Some(started),
             Err(error) => {
-                shared.note(Some(error.to_string()));
-                shared.is_busy.store(false, Relaxed);
+                inner.record(Some(error.to_string()));
+                inner.is_busy.store(false, Relaxed);
             }
         }
     }
 
-    /// All keys and values, ascending; from the back, descending.
+    /// Returns an iterator over all keys and values, ascending; from the back, descending.
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
@@ -386,67 +291,77 @@ impl HybridStore {
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
     pub fn iter(&self) -> HybridRange<'_> {
-        HybridRange::new(&self.shared.core, Bound::Unbounded, Bound::Unbounded)
+        HybridRange::new(&self.inner.core, Bound::Unbounded, Bound::Unbounded)
     }
 
-    /// The keys inside a range of byte strings, with their values; ascending, from the back descending. A range that ends before it begins
-    /// is empty.
+    /// Returns an iterator over the keys of a range and their values, ascending; from the back,
+    /// descending. A range whose end is below its start is empty.
     ///
     /// ```
-    /// let store = memkv::HybridStore::from(memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2), ("c", 3)])?);
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2), ("c", 3)])?;
+    /// let store = memkv::HybridStore::from(layer);
     /// assert!(store.range("b"..).map(|(_, v)| v).eq([2, 3]));
     /// assert!(store.range("a"..="b").rev().map(|(_, v)| v).eq([2, 1]));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> HybridRange<'_> {
         let (start, end) = key::bounds(&range);
-        HybridRange::new(&self.shared.core, start, end)
+        HybridRange::new(&self.inner.core, start, end)
     }
 
-    /// The keys that begin with `prefix`, with their values.
+    /// Returns an iterator over the keys that begin with `prefix`, and their values.
     ///
     /// ```
-    /// let store = memkv::HybridStore::from(memkv::FrozenLayer::from_sorted(&[("a", 1), ("ab", 2), ("b", 3)])?);
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("ab", 2), ("b", 3)])?;
+    /// let store = memkv::HybridStore::from(layer);
     /// assert_eq!(store.prefix("a").count(), 2);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> HybridRange<'_> {
         let end = key::prefix_end(prefix.as_ref());
         HybridRange::new(
-            &self.shared.core,
+            &self.inner.core,
             Bound::Included(prefix.as_ref()),
             end.as_ref().map(Vec::as_slice),
         )
     }
 
-    /// The least key and its value, by the guarantees of a scan: not as one atomic step.
+    /// Returns the least key and its value.
+    ///
+    /// It has the guarantees of a scan: it is not one atomic step.
     pub fn first_key_value(&self) -> Option<(Vec<u8>, u64)> {
         self.iter().next()
     }
 
-    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
+    /// Returns the greatest key and its value. See [`first_key_value`](Self::first_key_value).
     pub fn last_key_value(&self) -> Option<(Vec<u8>, u64)> {
         self.iter().next_back()
     }
 
-    /// Number of keys; exact when nobody writes. O(1).
+    /// Returns the number of keys. Exact while no thread writes. O(1).
     pub fn len(&self) -> usize {
-        self.shared.core.len()
+        self.inner.core.len()
     }
 
-    /// Whether there is no key, as [`len`](Self::len) says.
+    /// Returns whether [`len`](Self::len) is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Merges all changes that were made before the call into the base, and returns when that is done; in a folder, when it is on the disk. Others read
-    /// and write meanwhile. Waits for a compaction that is under way.
+    /// Merges all changes made before the call into the base.
     ///
-    /// O(changes) and O(bytes of the base) for copying what did not change; in a folder, all of the base is written. Where half as many
-    /// keys were changed as the base has, or it has four times as many as when its symbols were found, all is built anew, with new symbols.
+    /// Returns once the new base is in use and, if the store has a folder, on disk. Other threads
+    /// read and write during a compaction. Waits for a compaction that is in progress.
+    ///
+    /// # Complexity
+    /// O(changes), and O(bytes of the base) to copy what did not change. If the store has a folder,
+    /// the whole base is written. The base is built anew, with new symbols, if more than half as
+    /// many keys were changed as it has, or if it has over four times the keys that it had when its
+    /// symbols were found.
     ///
     /// # Errors
-    /// A thread cannot be started, or the folder cannot be written. Nothing is lost: the next compaction tries again.
+    /// Returns an error if a thread cannot be started or the folder cannot be written. No change is
+    /// lost: the next compaction tries again.
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
@@ -456,60 +371,62 @@ impl HybridStore {
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
     pub fn compact(&self) -> Result<(), HybridError> {
-        self.shared.compact()
+        self.inner.compact()
     }
 
-    /// Returns when all changes that were made before the call are on the disk: in the log, if there is one. Without one it does nothing.
+    /// Returns once all changes made before the call are in the log, on disk.
+    ///
+    /// **Warning:** without a log it does nothing.
     ///
     /// # Errors
-    /// The log cannot be written.
+    /// Returns an error if the log cannot be written.
     pub fn sync(&self) -> Result<(), HybridError> {
-        let (sealed, delta) = self.shared.core.with(|state| {
-            let journal = |delta: &Arc<super::delta::Delta>| delta.journal().cloned();
-            (state.sealed.as_ref().and_then(journal), journal(&state.delta))
+        let (previous, current) = self.inner.core.with(|state| {
+            let log = |delta: &Arc<Delta>| delta.log().cloned();
+            (state.frozen_delta.as_ref().and_then(log), log(&state.delta))
         });
-        sealed
-            .into_iter()
-            .chain(delta)
-            .try_for_each(|journal| journal.sync())
-            .map_err(HybridError::Log)
+        previous.into_iter().chain(current).try_for_each(|log| log.sync()).map_err(HybridError::Log)
     }
 
-    /// Frees what can be freed: see [`ConcurrentArt::flush`](crate::ConcurrentArt::flush). Does not compact, and writes no file.
+    /// Frees retired memory that can be freed: see
+    /// [`ConcurrentArt::reclaim`](crate::ConcurrentArt::reclaim).
+    ///
+    /// It neither compacts nor writes a file.
     pub fn reclaim(&self) {
-        self.shared.core.parts().delta.flush();
+        self.inner.core.snapshot().delta.reclaim();
         reclaim::flush();
     }
 
-    /// Sizes, and what compactions did.
+    /// Returns the sizes of the store, and what compactions did.
     pub fn stats(&self) -> HybridStats {
-        self.shared.stats()
+        self.inner.stats()
     }
 
-    /// What the store takes, in bytes. O(chunks).
+    /// Returns the memory that the store takes. O(chunks).
     ///
     /// ```
-    /// let pairs: Vec<(String, u64)> = (0..10_000).map(|i| (format!("https://example.org/{i:05}"), i)).collect();
+    /// let pairs: Vec<(String, u64)> =
+    ///     (0..10_000).map(|i| (format!("https://example.org/{i:05}"), i)).collect();
     /// let store = memkv::HybridStore::from(memkv::FrozenLayer::from_sorted(&pairs)?);
     /// let usage = store.memory_usage();
     /// assert!(usage.base < 10 * store.len() && usage.delta < 10_000);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn memory_usage(&self) -> HybridUsage {
-        self.shared.usage()
+        self.inner.usage()
     }
 }
 
-/// The keys about which nothing is known yet.
-fn rest<'k, K: AsRef<[u8]>>(
+/// Returns the keys for which no change has been found.
+fn unknown_keys<'k, K: AsRef<[u8]>>(
     keys: &'k [K],
-    changes: &[Option<Option<u64>>],
+    changes: &[Option<Change>],
 ) -> impl Iterator<Item = &'k [u8]> {
     keys.iter().zip(changes).filter(|(_, change)| change.is_none()).map(|(key, _)| key.as_ref())
 }
 
-/// Fills in what was found about those.
-fn fill(changes: &mut [Option<Option<u64>>], found: impl IntoIterator<Item = Option<Option<u64>>>) {
+/// Fills in what was found for the [unknown keys](unknown_keys).
+fn fill_unknown(changes: &mut [Option<Change>], found: impl IntoIterator<Item = Option<Change>>) {
     changes
         .iter_mut()
         .filter(|change| change.is_none())
@@ -517,35 +434,25 @@ fn fill(changes: &mut [Option<Option<u64>>], found: impl IntoIterator<Item = Opt
         .for_each(|(change, found)| *change = found);
 }
 
-fn empty() -> FrozenLayer {
-    FrozenLayer::from_sorted::<&[u8]>(&[]).expect("the default options are possible")
-}
-
-impl Default for HybridStore {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl From<FrozenLayer> for HybridStore {
-    /// A store in memory over the layer. O(1).
-    fn from(base: FrozenLayer) -> Self {
-        Self::of(base, HybridOptions::new())
-    }
-}
-
-/// Whether this is the thread.
-fn is_own(worker: &std::thread::JoinHandle<()>) -> bool {
+/// Returns whether `worker` is the current thread.
+fn is_current(worker: &JoinHandle<()>) -> bool {
     worker.thread().id() == std::thread::current().id()
 }
 
 impl Drop for HybridStore {
-    /// Waits for a compaction in the background, and writes what waits in the log's memory, as far as that goes: [`sync`](Self::sync) reports errors.
+    /// Waits for a background compaction, and writes the log's changes in memory to disk.
+    ///
+    /// It ignores errors: [`sync`](Self::sync) returns them.
     fn drop(&mut self) {
-        // A value of another map that owns the store may be dropped by the store's own thread, or by that of a store whose owner this one's thread
-        // is about to drop. Then the compaction comes to its end by itself; until then a folder is in use.
-        if let Some(worker) =
-            self.worker.get_mut().take().filter(|worker| !is_own(worker) && !reclaim::is_locking())
+        // A value of another map may own the store. It may then be dropped by the store's own
+        // thread, or by the thread of a store whose owner this store's thread is about to drop. In
+        // both cases the compaction is not awaited: it ends by itself, and until then the folder is
+        // in use.
+        if let Some(worker) = self
+            .worker
+            .get_mut()
+            .take()
+            .filter(|worker| !is_current(worker) && !reclaim::is_locking())
         {
             let _ = worker.join();
         }
