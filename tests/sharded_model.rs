@@ -55,7 +55,7 @@ fn own(map: &mut ShardedArt, model: &mut Model, k: &[u8], n: u8) {
             );
             *map = match n >> 5 {
                 0..3 => content.into_fast().into(),
-                3..6 => ShardedArt::from_sorted(content.into_iter()).unwrap(),
+                3..6 => ShardedArt::from_sorted(content).unwrap(),
                 _ => ConcurrentArt::from_iter(content).into(),
             };
         }
