@@ -2,8 +2,8 @@
 //!
 //! A tree that shrinks leaves holes all over the pool's pages, and a page goes back only when the
 //! last of its cells is free. When a tree has lost a sixteenth of its bytes while much of the pool
-//! lies idle, its nodes are visited, and those in sparse pages copied: the pool gives the copies
-//! cells in fuller pages. A visit costs a small part of what the removals before it cost.
+//! lies idle, its nodes are visited, and those in sparse pages copied: the pool allocates the
+//! copies in fuller pages. A visit costs a small part of what the removals before it cost.
 
 use crate::pool;
 use crate::tree::RawTree;
