@@ -2,7 +2,7 @@
 //! replacement, while other threads go on.
 //!
 //! Retired nodes are freed long after the nodes that replaced them were allocated, so a tree that
-//! many threads fill stands strewn over more pages than it needs.
+//! many threads fill is spread over more pages than it needs.
 
 use crate::pool;
 use crate::reclaim;
