@@ -124,7 +124,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
             // Of the others somebody else was faster.
             let result = self.put(built).into_iter().try_for_each(|map| Ok(self.insert_map(&map)?));
             // This thread may be idle for long, so it keeps none of the tables that were replaced.
-            reclaim::flush();
+            reclaim::reclaim();
             result
         })
     }

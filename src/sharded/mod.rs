@@ -379,7 +379,7 @@ impl<V: Value> ShardedArt<V> {
                 + low.len()
                 + size_of::<u64>();
         }
-        MemoryUsage::of(usage, own, reclaim::pending())
+        MemoryUsage::of(usage, own, reclaim::retired_bytes())
     }
 
     /// Frees what this thread retired, and what others did, as far as no thread is still reading; and compacts: as

@@ -24,8 +24,9 @@ use super::ShardedArt;
 use super::scan::Run;
 use super::table::{Shard, Table, separator};
 use crate::error::{InsertError, fail};
-use crate::reclaim::{self, Noted, Pin};
+use crate::reclaim::{self, Pin};
 use crate::sync::RwLockWriteGuard;
+use crate::sync::deferred::{LockScope, ScopedGuard};
 use crate::tree::{Expected, RawTree};
 use crate::value::{Bits, Value};
 #[cfg(not(loom))]
@@ -88,8 +89,8 @@ thread_local! {
 
 impl<V: Value> ShardedArt<V> {
     /// Waits to be the one that changes the table.
-    pub(super) fn admin(&self) -> Noted<RwLockWriteGuard<'_, Admin<V::Bits>>> {
-        Noted::new(|| self.admin.write())
+    pub(super) fn admin(&self) -> ScopedGuard<RwLockWriteGuard<'_, Admin<V::Bits>>> {
+        ScopedGuard::new(|| self.admin.write())
     }
 
     /// Moves some keys. False when the split has ended.
@@ -100,14 +101,14 @@ impl<V: Value> ShardedArt<V> {
             Until::Has(count) => (None, STEP.min(count.saturating_sub(new.tree.len()))),
         };
         let pin = reclaim::pin_to_write();
-        let _closed = (!mutant!(GateOpen)).then(|| old.gate.lock_all());
+        let _closed = (!mutant!(ShardNotLocked)).then(|| old.gate.lock_all());
         let table = self.table.load(&pin);
         let Some(i) = table.position(old) else { return Ok(false) };
         if most == 0 || *begun && (i == 0 || !Arc::ptr_eq(table.shard(i - 1), new)) {
             return Ok(false);
         }
         // Until the table says otherwise, who asks for a key that is copied there asks the old shard; so nobody may pop it.
-        let _first = (*begun && i == 1 && !mutant!(FirstNotClosed)).then(|| new.gate.lock_all());
+        let _first = (*begun && i == 1 && !mutant!(FirstShardNotLocked)).then(|| new.gate.lock_all());
         let low = table.low(i);
         if at.is_some_and(|at| at <= &low[..] || table.high(i).is_some_and(|high| high <= at)) {
             return Ok(false);
@@ -241,7 +242,7 @@ impl<V: Value> ShardedArt<V> {
     #[cold]
     fn tend(&self) {
         LEFT.set(WRITES);
-        let _locking = reclaim::Locking::new();
+        let _locking = LockScope::new();
         if let Some(mut admin) = self.admin.try_write() {
             for _ in 0..STEPS {
                 // Without memory for it the shard stays as it is.
@@ -263,7 +264,7 @@ impl<V: Value> ShardedArt<V> {
             let table = self.table.load(pin);
             let shard = table.shard(if last { table.len() - 1 } else { 0 });
             let _inside = shard.gate.read();
-            if !self.table.is(table, pin) && !mutant!(WriterNotChecked) {
+            if !self.table.is_current(table, pin) && !mutant!(WriterNotChecked) {
                 continue;
             }
             // Whoever would put another shard at this end has to close the gate.
