@@ -15,7 +15,8 @@ use super::options::HybridOptions;
 use super::state::{Base, Core, State};
 use super::stats::{HybridStats, HybridUsage};
 use crate::FrozenLayer;
-use crate::reclaim::{self, Locking, Noted};
+use crate::reclaim;
+use crate::sync::deferred::{LockScope, ScopedGuard};
 use parking_lot::{Mutex, MutexGuard};
 use std::mem;
 use std::panic::resume_unwind;
@@ -66,8 +67,8 @@ impl Shared {
     }
 
     /// Waits to be the one that compacts.
-    pub(super) fn work(&self) -> Noted<MutexGuard<'_, Work>> {
-        Noted::new(|| self.work.lock())
+    pub(super) fn work(&self) -> ScopedGuard<MutexGuard<'_, Work>> {
+        ScopedGuard::new(|| self.work.lock())
     }
 
     pub(super) fn compact_with(&self, work: &mut Work) -> Result<(), HybridError> {
@@ -114,7 +115,7 @@ impl Shared {
         // What its threads come to collect waits until the compaction is done, as what this one does.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.options.threads)
-            .start_handler(|_| mem::forget(Locking::new()))
+            .start_handler(|_| mem::forget(LockScope::new()))
             .build();
         let pool = pool.map_err(|error| HybridError::Io(std::io::Error::other(error)))?;
         // Symbols that were found in few keys may not fit the many of now.
@@ -143,7 +144,7 @@ impl Shared {
         drop(done);
         drop((sealed, base));
         // The old parts go when nobody is reading them.
-        reclaim::flush();
+        reclaim::reclaim();
         Ok(())
     }
 
@@ -193,7 +194,7 @@ impl Shared {
             delta: delta.bytes(),
             sealed: sealed.map_or(0, |sealed| sealed.bytes()),
             own: size_of::<Self>(),
-            retired: reclaim::pending(),
+            retired: reclaim::retired_bytes(),
         }
     }
 

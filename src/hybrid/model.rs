@@ -65,7 +65,7 @@ impl ModelStore {
     pub fn compact(&self) {
         let sealed = self.0.seal(None);
         let mut base = BTreeMap::clone(&self.0.parts().base.0);
-        if mutant!(SealedDroppedEarly) {
+        if mutant!(FrozenDeltaDroppedEarly) {
             self.0.drop_sealed();
         }
         for (key, change) in sealed.batches(Bound::Unbounded, Bound::Unbounded) {

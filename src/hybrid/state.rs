@@ -24,7 +24,9 @@ use super::error::HybridError;
 use super::journal::Journal;
 use crate::reclaim::{self, Pin, Swap};
 use crate::sync::striped_lock::StripedLock;
+use crate::sync::stripes::{STRIPES, stripe};
 use crate::tree::{Expected, Outcome};
+use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -68,9 +70,8 @@ impl<B: Base> State<B> {
     }
 }
 
-/// A count in stripes, modulo the word size.
+/// Counts of one stripe, modulo the word size.
 #[derive(Default)]
-#[repr(align(128))]
 struct Stripe {
     keys: AtomicUsize,
     writes: AtomicUsize,
@@ -80,7 +81,7 @@ struct Stripe {
 pub(crate) struct Core<B> {
     state: Swap<State<B>>,
     gate: StripedLock,
-    stripes: [Stripe; reclaim::STRIPES],
+    stripes: [CachePadded<Stripe>; STRIPES],
 }
 
 impl<B: Base> Core<B> {
@@ -89,7 +90,7 @@ impl<B: Base> Core<B> {
         let core = Core {
             state: Swap::new(State { delta: Arc::new(Delta::new()), sealed: None, base }),
             gate: StripedLock::new(),
-            stripes: std::array::from_fn(|_| Stripe::default()),
+            stripes: std::array::from_fn(|_| CachePadded::default()),
         };
         core.stripes[0].keys.store(keys, Relaxed);
         core
@@ -170,7 +171,7 @@ impl<B: Base> Core<B> {
             delta.forget(key)?;
         }
         let note = delta.journal().map(|journal| (Arc::clone(journal), journal.append(key, new)));
-        let stripe = &self.stripes[reclaim::stripe()];
+        let stripe = &self.stripes[stripe()];
         if old.is_some() != new.is_some() {
             stripe.keys.fetch_add(if new.is_some() { 1 } else { usize::MAX }, Relaxed);
         }
@@ -181,7 +182,7 @@ impl<B: Base> Core<B> {
     /// Counts a write of this thread's stripe, and says whether it is one of so many.
     #[inline]
     pub(crate) fn is_nth_write(&self, of: usize) -> bool {
-        self.stripes[reclaim::stripe()].writes.fetch_add(1, Relaxed) % of == of - 1
+        self.stripes[stripe()].writes.fetch_add(1, Relaxed) % of == of - 1
     }
 
     /// Seals the delta: from here on an empty one takes the changes. Nobody else seals or lands meanwhile, and no delta is sealed. Gives the sealed one.
@@ -191,7 +192,7 @@ impl<B: Base> Core<B> {
             fresh.log_to(journal);
         }
         let fresh = Arc::new(fresh);
-        let closed = if mutant!(GateNotClosed) { None } else { Some(self.gate.lock_all()) };
+        let closed = if mutant!(StripesNotLocked) { None } else { Some(self.gate.lock_all()) };
         let pin = reclaim::pin();
         let State { delta, base, .. } = self.state.load(&pin).clone_parts();
         let sealed = Arc::clone(&delta);

@@ -144,7 +144,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
             let result =
                 self.install(built).into_iter().try_for_each(|map| Ok(self.insert_map(&map)?));
             // This thread may be idle for long, so it must not keep replaced tables.
-            reclaim::flush();
+            reclaim::reclaim();
             result
         })
     }

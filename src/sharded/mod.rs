@@ -341,7 +341,7 @@ impl<V: Value> ShardedArt<V> {
                 + low.len()
                 + size_of::<u64>();
         }
-        MemoryUsage::of(usage, own, reclaim::pending())
+        MemoryUsage::of(usage, own, reclaim::retired_bytes())
     }
 
     /// Frees retired memory that no thread is still reading, and compacts all shards together. See

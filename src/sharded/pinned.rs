@@ -110,7 +110,7 @@ impl<V: Value> ShardedArt<V> {
         loop {
             let table = self.table.load(pin);
             let result = work(&table.shard(table.route(key)).tree, pin);
-            if self.table.is(table, pin) || mutant!(TableNotChecked) {
+            if self.table.is_current(table, pin) || mutant!(TableNotChecked) {
                 return result;
             }
         }
@@ -128,7 +128,7 @@ impl<V: Value> ShardedArt<V> {
             let table = self.table.load(pin);
             let shard = table.shard(table.route(key));
             let _writing = shard.lock.read();
-            if self.table.is(table, pin) || mutant!(WriterNotChecked) {
+            if self.table.is_current(table, pin) || mutant!(WriterNotChecked) {
                 return work(&shard.tree, pin);
             }
         }
@@ -150,7 +150,7 @@ impl<V: Value> ShardedArt<V> {
                         .iter()
                         .map(|key| (&table.shard(table.route(key.as_ref())).tree, key.as_ref()));
                     SharedTree::get_many_of(pin, keys, |bits| values.push(bits.map(V::from_bits)));
-                    if self.table.is(table, pin) {
+                    if self.table.is_current(table, pin) {
                         return;
                     }
                     values.truncate(done);

@@ -228,7 +228,7 @@ impl<B: Bits> Scan<B> {
             } else {
                 self.run.read(table, i, from, table.high(i), self.most);
             }
-            if !map.table.is(table, pin) && !mutant!(ScanNotChecked) {
+            if !map.table.is_current(table, pin) && !mutant!(ScanNotChecked) {
                 return false;
             }
             if self.run.len() > 0 || i == if back { 0 } else { table.len() - 1 } {

@@ -31,8 +31,9 @@ use super::scan::Run;
 use super::split_state::{Admin, Split, Until};
 use super::table::{Shard, Table, separator};
 use crate::error::{InsertError, fail};
-use crate::reclaim::{self, Noted, Pin};
+use crate::reclaim::{self, Pin};
 use crate::sync::RwLockWriteGuard;
+use crate::sync::deferred::{LockScope, ScopedGuard};
 use crate::tree::{Expected, RawTree};
 use crate::value::{Bits, Value};
 #[cfg(not(loom))]
@@ -63,8 +64,8 @@ thread_local! {
 
 impl<V: Value> ShardedArt<V> {
     /// Locks the right to replace the table.
-    pub(super) fn admin(&self) -> Noted<RwLockWriteGuard<'_, Admin<V::Bits>>> {
-        Noted::new(|| self.admin.write())
+    pub(super) fn admin(&self) -> ScopedGuard<RwLockWriteGuard<'_, Admin<V::Bits>>> {
+        ScopedGuard::new(|| self.admin.write())
     }
 
     /// Moves some keys, and returns `false` when the split has ended.
@@ -75,7 +76,7 @@ impl<V: Value> ShardedArt<V> {
             Until::Keys(count) => (None, KEYS_PER_STEP.min(count.saturating_sub(new.tree.len()))),
         };
         let pin = reclaim::pin_to_write();
-        let _locked = (!mutant!(GateOpen)).then(|| old.lock.lock_all());
+        let _locked = (!mutant!(ShardNotLocked)).then(|| old.lock.lock_all());
         let table = self.table.load(&pin);
         let Some(i) = table.position(old) else { return Ok(false) };
         if most == 0 || *begun && (i == 0 || !Arc::ptr_eq(table.shard(i - 1), new)) {
@@ -84,7 +85,7 @@ impl<V: Value> ShardedArt<V> {
         // A copied key belongs to the old shard until the table is replaced, so no thread may pop
         // it from the new one.
         let _locked_first =
-            (*begun && i == 1 && !mutant!(FirstNotClosed)).then(|| new.lock.lock_all());
+            (*begun && i == 1 && !mutant!(FirstShardNotLocked)).then(|| new.lock.lock_all());
         let low = table.low(i);
         if at.is_some_and(|at| at <= &low[..] || table.high(i).is_some_and(|high| high <= at)) {
             return Ok(false);
@@ -235,7 +236,7 @@ impl<V: Value> ShardedArt<V> {
     #[cold]
     fn tend(&self) {
         WRITES_LEFT.set(WRITES_PER_CHECK);
-        let _locking = reclaim::Locking::new();
+        let _locking = LockScope::new();
         if let Some(mut admin) = self.admin.try_write() {
             for _ in 0..STEPS_PER_CHECK {
                 // Out of memory, the shard stays as it is.
@@ -257,7 +258,7 @@ impl<V: Value> ShardedArt<V> {
             let table = self.table.load(pin);
             let shard = table.shard(if last { table.len() - 1 } else { 0 });
             let _writing = shard.lock.read();
-            if !self.table.is(table, pin) && !mutant!(WriterNotChecked) {
+            if !self.table.is_current(table, pin) && !mutant!(WriterNotChecked) {
                 continue;
             }
             // A thread that puts another shard at this end must lock all stripes first.

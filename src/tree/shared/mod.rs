@@ -31,6 +31,7 @@ use crate::tree::{MAX_KEY_LEN, RawTree};
 use crate::value::Bits;
 use counts::Counts;
 pub(crate) use counts::stripes;
+use crossbeam_utils::CachePadded;
 use mode::Shared;
 use std::sync::atomic::Ordering::SeqCst;
 #[cfg(feature = "_testing")]
@@ -51,7 +52,7 @@ fn make_visible() {
 /// A shared tree, and what its users count.
 pub(crate) struct SharedTree<B: Bits> {
     tree: RawTree<B>,
-    counts: Box<[Counts]>,
+    counts: Box<[CachePadded<Counts>]>,
 }
 
 /// Restarts of operations after a conflict, of all maps. Counted on the slow path only.
