@@ -2,14 +2,14 @@
 
 use crate::shared::{model, models, pair};
 use memkv::ModelStore;
-use memkv::mutant::{Mutant::*, plain};
+use memkv::{mutant::Mutant::*, plain};
 
 models! {
-    seal_and_insert: [GateNotClosed, StateLoadedEarly];
-    seal_and_remove: [GateNotClosed, StateLoadedEarly];
-    seal_and_add: [GateNotClosed, StateLoadedEarly];
-    swap_and_get: [SealedDroppedEarly];
-    swap_and_gets_of_a_removed_key: [SealedDroppedEarly];
+    seal_and_insert: [StripesNotLocked, StateLoadedEarly];
+    seal_and_remove: [StripesNotLocked, StateLoadedEarly];
+    seal_and_add: [StripesNotLocked, StateLoadedEarly];
+    swap_and_get: [FrozenDeltaDroppedEarly];
+    swap_and_gets_of_a_removed_key: [FrozenDeltaDroppedEarly];
     escaped_value_and_get: [EscapedReadOnce];
 }
 

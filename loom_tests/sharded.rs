@@ -2,7 +2,7 @@
 
 use crate::shared::{key, pair};
 use memkv::ShardedArt;
-use memkv::mutant::plain;
+use memkv::plain;
 
 type Map = ShardedArt<u64>;
 

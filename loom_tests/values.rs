@@ -2,7 +2,7 @@
 
 use super::shared::{key, model, pair};
 use memkv::ConcurrentArenaArt;
-use memkv::mutant::{Mutant::*, plain};
+use memkv::{mutant::Mutant::*, plain};
 use std::cell::Cell;
 
 // All threads of a model run on the one of its test, and other tests on others.

@@ -148,7 +148,7 @@ fn scans_beside_splits_and_merges() {
     use Mutant::*;
     model(
         "scans_beside_splits_and_merges",
-        &[FrozenSlotsCleared, InnerNotLocked, InnerNotObsolete],
+        &[ObsoleteSlotsCleared, InnerNotLocked, InnerNotObsolete],
         || {
             let map = map();
             let key = |i: u64| format!("{i:02}");

@@ -276,7 +276,7 @@ impl<V: Value> ConcurrentArt<V> {
         MemoryUsage::of(
             self.tree.usage(),
             size_of::<Self>() + self.tree.heap_bytes(),
-            reclaim::pending(),
+            reclaim::retired_bytes(),
         )
     }
 

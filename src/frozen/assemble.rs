@@ -1,7 +1,5 @@
 //! Assembles a layer from encoded chunks, and decides where a chunk ends.
 
-#![forbid(unsafe_code)]
-
 use super::chunk::Chunk;
 use super::codec::Codec;
 use super::front_coded::FrontCoded;

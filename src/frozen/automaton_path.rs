@@ -1,7 +1,5 @@
 //! A string and the states of an automaton along it.
 
-#![forbid(unsafe_code)]
-
 use super::Automaton;
 
 /// A string, and the automaton's states along it.

@@ -9,8 +9,6 @@
 //! The keys alone determine where a chunk ends and which symbols are chosen. So the result is the
 //! same for any number of threads.
 
-#![forbid(unsafe_code)]
-
 use super::assemble::{GATHERED_BYTES, IndexBuilder, assemble, gather, is_full};
 use super::choose_symbols::{choose_symbols, needs_no_sample};
 use super::error::FrozenError;

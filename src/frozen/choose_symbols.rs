@@ -1,7 +1,5 @@
 //! Chooses the symbols of a layer from a sample of its keys.
 
-#![forbid(unsafe_code)]
-
 use super::codec::Codec;
 use super::front_coded::FrontCoded;
 use super::options::{FrozenOptions, SymbolTable};

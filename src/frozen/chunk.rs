@@ -1,8 +1,6 @@
 //! A chunk of a layer: some tens of thousands of consecutive keys, encoded on their own by either
 //! codec, and their values.
 
-#![forbid(unsafe_code)]
-
 use super::codec::Codec;
 use super::decoded_block::DecodedBlock;
 use super::front_coded::FrontCoded;

@@ -1,7 +1,5 @@
 //! The codecs.
 
-#![forbid(unsafe_code)]
-
 use super::{fst, packed};
 
 /// The encoding of the keys.

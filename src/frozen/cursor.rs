@@ -1,7 +1,5 @@
 //! `FrozenCursor`: a position between two keys.
 
-#![forbid(unsafe_code)]
-
 use super::layer::Layer;
 use super::window::Window;
 use std::fmt;

@@ -1,7 +1,5 @@
 //! The decoded keys of a block, for cursors.
 
-#![forbid(unsafe_code)]
-
 /// Consecutive keys, with the number of bytes that each shares with the key before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DecodedBlock {

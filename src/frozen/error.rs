@@ -1,7 +1,5 @@
 //! Errors of frozen layers.
 
-#![forbid(unsafe_code)]
-
 use std::fmt;
 use std::io;
 

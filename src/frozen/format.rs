@@ -1,7 +1,5 @@
 //! The format of a layer's bytes, in memory and in files. FORMAT.md describes it.
 
-#![forbid(unsafe_code)]
-
 use super::chunk::Chunk;
 use super::codec::Codec;
 use super::error::FrozenError;

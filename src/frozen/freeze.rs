@@ -1,7 +1,5 @@
 //! `FrozenLayer`: constructors from pairs and maps, and the way back to a map.
 
-#![forbid(unsafe_code)]
-
 use super::builder::FrozenLayerBuilder;
 use super::error::FrozenError;
 use super::frozen_layer::FrozenLayer;

@@ -1,7 +1,5 @@
 //! Front-coded keys and their values, before they are encoded: each key as its lcp and its suffix.
 
-#![forbid(unsafe_code)]
-
 use crate::tree::common_prefix;
 
 /// Keys in ascending order, with their values.

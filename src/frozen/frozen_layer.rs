@@ -1,7 +1,5 @@
 //! `FrozenLayer`: point reads and size.
 
-#![forbid(unsafe_code)]
-
 use super::chunk::Chunk;
 use super::codec::Codec;
 use super::cursor::FrozenCursor;

@@ -1,8 +1,6 @@
 //! The `Fst` codec: a transducer from a chunk's keys to their positions. Positions ascend with the
 //! keys, so both can be searched for.
 
-#![forbid(unsafe_code)]
-
 use super::decoded_block::DecodedBlock;
 use super::front_coded::FrontCoded;
 use super::fst_check;

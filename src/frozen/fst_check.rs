@@ -21,8 +21,6 @@
 //! outputs are positions, no sum of outputs exceeds the number of keys, and every walk soon meets a
 //! key.
 
-#![forbid(unsafe_code)]
-
 use crate::io::bytes::{Bytes, u64_at};
 use fst::raw::Fst;
 

@@ -4,8 +4,6 @@
 //! Chunks are walked one after the other. A chunk whose keys are all excluded is not opened: the
 //! least string that is not excluded, from a chunk's first key on, tells which chunk is next.
 
-#![forbid(unsafe_code)]
-
 use super::Automaton;
 use super::automaton_path::AutomatonPath;
 use super::chunk::Chunk;

@@ -1,7 +1,5 @@
 //! The parts of a layer, and searches for a key or a rank.
 
-#![forbid(unsafe_code)]
-
 use super::chunk::Chunk;
 use super::codec::Codec;
 use super::packed::{Child, IndexTree, prefetch_block, prefetch_node};

@@ -1,7 +1,5 @@
 //! Merges several layers.
 
-#![forbid(unsafe_code)]
-
 use super::builder::FrozenLayerBuilder;
 use super::cursor::FrozenCursor;
 use super::error::FrozenError;

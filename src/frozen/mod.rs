@@ -7,17 +7,14 @@
 //!
 //! Chunks are encoded and read independently of one another.
 //!
-//! | | |
-//! |---|---|
-//! | the public face | frozen_layer.rs (point reads), scan.rs, freeze.rs (constructors), save.rs,
-//! merge.rs, cursor.rs, range.rs, search.rs, regex.rs |
-//! | building | builder.rs, par_build.rs, patch.rs, over front_coded.rs, choose_symbols.rs,
-//! pipeline.rs, assemble.rs; ranges.rs reads maps in parallel |
-//! | reading | layer.rs, chunk.rs, window.rs, decoded_block.rs; automaton_path.rs and fst_walk.rs
-//! for searches |
-//! | encoding | codec.rs, packed/, fst.rs, fst_check.rs, symbols/, values.rs |
+//! * Public face: frozen_layer.rs (point reads), scan.rs, freeze.rs (constructors), save.rs, merge.rs,
+//!   cursor.rs, range.rs, search.rs, regex.rs.
+//! * Building: builder.rs, par_build.rs and patch.rs, over front_coded.rs, choose_symbols.rs,
+//!   pipeline.rs and assemble.rs. ranges.rs reads maps in parallel.
+//! * Reading: layer.rs, chunk.rs, window.rs, decoded_block.rs; for searches automaton_path.rs and
+//!   fst_walk.rs.
+//! * Encoding: codec.rs, packed/, fst.rs, fst_check.rs, symbols/, values.rs.
 
-#![forbid(unsafe_code)]
 #![forbid(unsafe_code)]
 
 mod assemble;

@@ -1,7 +1,5 @@
 //! The options of a layer.
 
-#![forbid(unsafe_code)]
-
 use super::codec::Codec;
 use super::error::FrozenError;
 use super::symbols::Sample;

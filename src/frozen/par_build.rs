@@ -1,7 +1,5 @@
 //! Builds a layer from a parallel iterator.
 
-#![forbid(unsafe_code)]
-
 use super::assemble::{GATHERED_BYTES, IndexBuilder, assemble, gather, is_full};
 use super::choose_symbols::choose_symbols;
 use super::chunk::{self, Chunk};

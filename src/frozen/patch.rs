@@ -11,8 +11,6 @@
 //! most chunks would be encoded anyway, or the layer is empty, the layer is rebuilt with symbols of
 //! its own.
 
-#![forbid(unsafe_code)]
-
 use super::assemble::{IndexBuilder, assemble, chunk_bytes, gather};
 use super::chunk::{self, Chunk};
 use super::cursor::FrozenCursor;

@@ -1,7 +1,5 @@
 //! The pipeline of a builder: the threads of the pool encode chunks, which arrive here in order.
 
-#![forbid(unsafe_code)]
-
 use super::chunk::{self, Chunk};
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;

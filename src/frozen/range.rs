@@ -1,7 +1,5 @@
 //! `FrozenRange`: iterates over a range of ranks, from both ends.
 
-#![forbid(unsafe_code)]
-
 use super::layer::Layer;
 use super::window::Window;
 use std::fmt;

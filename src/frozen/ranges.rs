@@ -1,7 +1,5 @@
 //! Reads all keys of a map or a layer in parallel, range by range, and passes them on in order.
 
-#![forbid(unsafe_code)]
-
 use super::front_coded::FrontCoded;
 use super::frozen_layer::FrozenLayer;
 use crate::load::ordered_parallel;

@@ -1,7 +1,5 @@
 //! Regular expressions as automata.
 
-#![forbid(unsafe_code)]
-
 use super::Automaton;
 use regex_automata::Anchored;
 use regex_automata::dfa::{Automaton as _, StartKind, dense};

@@ -1,7 +1,5 @@
 //! `FrozenLayer`: files and bytes.
 
-#![forbid(unsafe_code)]
-
 use super::error::FrozenError;
 use super::format;
 use super::frozen_layer::FrozenLayer;
@@ -13,9 +11,9 @@ use std::path::Path;
 impl FrozenLayer {
     /// Writes the layer to a file.
     ///
-    /// # Guarantees The file gets its name when it is complete and synced. After a crash there is
-    /// the file that was there before, or the whole new
-    /// one.
+    /// # Guarantees
+    /// The file gets its name when it is complete and synced. After a crash the folder has the old
+    /// file or the whole new one.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -1,7 +1,5 @@
 //! `FrozenLayer`: cursors, ranges and parallel iteration.
 
-#![forbid(unsafe_code)]
-
 use super::cursor::FrozenCursor;
 use super::frozen_layer::FrozenLayer;
 use super::range::FrozenRange;

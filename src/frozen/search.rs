@@ -6,8 +6,6 @@
 //! blocks, keys are skipped by their lcps up to the end of the block, and then by a search for the
 //! least string that the automaton does not exclude.
 
-#![forbid(unsafe_code)]
-
 use super::Automaton;
 use super::automaton_path::AutomatonPath;
 use super::codec::Codec;

@@ -4,8 +4,6 @@
 //! Value `i` begins at bit `i * width`, counted from the least significant bit of the first byte.
 //! Zeros follow the last value.
 
-#![forbid(unsafe_code)]
-
 use crate::io::bytes::{u64_at, u128_at};
 
 /// Zero bytes after the last value, so that each can be read as a part of a wide word.

@@ -1,7 +1,5 @@
 //! The decoded block around the last key that was asked for.
 
-#![forbid(unsafe_code)]
-
 use super::decoded_block::DecodedBlock;
 use super::layer::Layer;
 

@@ -16,7 +16,8 @@ use super::options::HybridOptions;
 use super::state::{Base, Core, State};
 use super::stats::{HybridStats, HybridUsage};
 use crate::FrozenLayer;
-use crate::reclaim::{self, Locking, Noted};
+use crate::reclaim;
+use crate::sync::deferred::{LockScope, ScopedGuard};
 use parking_lot::{Mutex, MutexGuard};
 use std::mem;
 use std::panic::resume_unwind;
@@ -67,8 +68,8 @@ impl Inner {
     }
 
     /// Waits until no other thread compacts.
-    pub(super) fn compactor(&self) -> Noted<MutexGuard<'_, Compactor>> {
-        Noted::new(|| self.compactor.lock())
+    pub(super) fn compactor(&self) -> ScopedGuard<MutexGuard<'_, Compactor>> {
+        ScopedGuard::new(|| self.compactor.lock())
     }
 
     pub(super) fn compact_with(&self, compactor: &mut Compactor) -> Result<(), HybridError> {
@@ -115,7 +116,7 @@ impl Inner {
         // Deferred callbacks of its threads run after the compaction, as those of this thread do.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.options.threads)
-            .start_handler(|_| mem::forget(Locking::new()))
+            .start_handler(|_| mem::forget(LockScope::new()))
             .build();
         let pool = pool.map_err(|error| HybridError::Io(std::io::Error::other(error)))?;
         // Symbols that were found in few keys may not fit many.
@@ -150,7 +151,7 @@ impl Inner {
         drop(totals);
         drop((frozen_delta, base));
         // Frees the old parts unless a thread is still reading them.
-        reclaim::flush();
+        reclaim::reclaim();
         Ok(())
     }
 
@@ -201,7 +202,7 @@ impl Inner {
             delta: delta.bytes(),
             sealed: frozen_delta.map_or(0, |delta| delta.bytes()),
             own: size_of::<Self>(),
-            retired: reclaim::pending(),
+            retired: reclaim::retired_bytes(),
         }
     }
 

@@ -66,7 +66,7 @@ impl ModelStore {
     pub fn compact(&self) {
         let frozen_delta = self.0.freeze_delta(None);
         let mut base = BTreeMap::clone(&self.0.snapshot().base.0);
-        if mutant!(SealedDroppedEarly) {
+        if mutant!(FrozenDeltaDroppedEarly) {
             self.0.drop_frozen_delta();
         }
         for (key, change) in frozen_delta.groups(Bound::Unbounded, Bound::Unbounded) {

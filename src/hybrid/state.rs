@@ -29,7 +29,9 @@ use super::delta::Delta;
 use super::error::HybridError;
 use crate::reclaim::{self, Pin, Swap};
 use crate::sync::striped_lock::StripedLock;
+use crate::sync::stripes::{STRIPES, stripe};
 use crate::tree::{Expected, Outcome};
+use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -75,7 +77,6 @@ impl<B: Base> State<B> {
 
 /// Counters of one stripe. A single stripe's key count may be negative, modulo the word size.
 #[derive(Default)]
-#[repr(align(128))]
 struct Stripe {
     keys: AtomicUsize,
     writes: AtomicUsize,
@@ -92,7 +93,7 @@ pub(crate) struct Core<B> {
     state: Swap<State<B>>,
     /// Writers hold the stripe of their key. A delta is frozen under all stripes.
     lock: StripedLock,
-    stripes: [Stripe; reclaim::STRIPES],
+    stripes: [CachePadded<Stripe>; STRIPES],
 }
 
 impl<B: Base> Core<B> {
@@ -101,7 +102,7 @@ impl<B: Base> Core<B> {
         let core = Core {
             state: Swap::new(State { delta: Arc::new(Delta::new()), frozen_delta: None, base }),
             lock: StripedLock::new(),
-            stripes: std::array::from_fn(|_| Stripe::default()),
+            stripes: std::array::from_fn(|_| CachePadded::default()),
         };
         core.stripes[0].keys.store(keys, Relaxed);
         core
@@ -185,7 +186,7 @@ impl<B: Base> Core<B> {
         let logged = delta
             .log()
             .map(|log| LogPosition { log: Arc::clone(log), position: log.append(key, new) });
-        let stripe = &self.stripes[reclaim::stripe()];
+        let stripe = &self.stripes[stripe()];
         if old.is_some() != stores {
             stripe.keys.fetch_add(if stores { 1 } else { usize::MAX }, Relaxed);
         }
@@ -196,7 +197,7 @@ impl<B: Base> Core<B> {
     /// Counts a write of this thread's stripe. Returns whether it is an `n`-th one.
     #[inline]
     pub(crate) fn is_nth_write(&self, n: usize) -> bool {
-        self.stripes[reclaim::stripe()].writes.fetch_add(1, Relaxed) % n == n - 1
+        self.stripes[stripe()].writes.fetch_add(1, Relaxed) % n == n - 1
     }
 
     /// Freezes the delta, so that an empty one takes all further changes. Returns the frozen delta.
@@ -209,7 +210,7 @@ impl<B: Base> Core<B> {
             fresh.log_to(log);
         }
         let fresh = Arc::new(fresh);
-        let locked = if mutant!(GateNotClosed) { None } else { Some(self.lock.lock_all()) };
+        let locked = if mutant!(StripesNotLocked) { None } else { Some(self.lock.lock_all()) };
         let pin = reclaim::pin();
         let State { delta, base, .. } = self.state.load(&pin).clone_parts();
         let frozen_delta = Arc::clone(&delta);

@@ -8,6 +8,7 @@ use super::delta::Delta;
 use super::error::HybridError;
 use super::scan::HybridRange;
 use super::stats::{HybridStats, HybridUsage};
+use crate::sync::deferred;
 use crate::tree::{Expected, Outcome};
 use crate::{key, reclaim};
 use parking_lot::Mutex;
@@ -394,7 +395,7 @@ impl HybridStore {
     /// It neither compacts nor writes a file.
     pub fn reclaim(&self) {
         self.inner.core.snapshot().delta.reclaim();
-        reclaim::flush();
+        reclaim::reclaim();
     }
 
     /// Returns the sizes of the store, and what compactions did.
@@ -452,7 +453,7 @@ impl Drop for HybridStore {
             .worker
             .get_mut()
             .take()
-            .filter(|worker| !is_current(worker) && !reclaim::is_locking())
+            .filter(|worker| !is_current(worker) && !deferred::is_in_scope())
         {
             let _ = worker.join();
         }

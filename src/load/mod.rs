@@ -11,7 +11,9 @@ mod ordered;
 mod records;
 mod sort;
 
-pub(crate) use ordered::{Ordered, ordered_parallel};
+#[cfg(feature = "storage")]
+pub(crate) use ordered::Ordered;
+pub(crate) use ordered::ordered_parallel;
 pub(crate) use records::{Gathered, Pairs, Records, Text};
 
 use crate::MAX_KEY_LEN;

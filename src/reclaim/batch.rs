@@ -1,138 +1,158 @@
-//! Batches of what is retired.
+//! Batches of retired memory.
 //!
 //! ```text
-//!   retire ─▶ gathered by the thread ──full──▶ handed over to the collector ──nobody reads it──▶ ripe ─▶ freed, by the thread that retired it
+//!   retire ─▶ pending batch ──full──▶ handed over ──no reader remains──▶ ripe ─▶ freed
+//!             of the thread           to the collector                   by the thread that
+//!                                                                        retired it
 //! ```
-//! What a collector passes from one thread to another costs each of them cache misses, and a batch is one thing to pass. And a node is best freed by the
-//! thread that took it out of the tree: its bytes are in that processor's cache, and the next node goes there. Where that thread has too much to free, or
-//! no thread of its stripe is left, others do it; and if none comes, at the next flush, or when the pool has lost half of what it had: a node that waits keeps
-//! a slab. What may have a caller's code in it waits for nobody.
+//! Each object that a collector passes from one thread to another costs both of them cache misses,
+//! so many retired objects are passed as one batch. And a node is best freed by the thread that took
+//! it out of the tree: its bytes are in that core's cache, and that thread's next node goes there.
+//!
+//! Other threads free a batch if its thread has too many ripe ones, or if no thread of its stripe
+//! exists. All ripe batches are freed by the next [`reclaim`](super::reclaim), and when the pool has
+//! lost half of its live bytes, because a node that is not freed keeps a slab from being freed.
+//! A batch in which a caller's code may run is freed as soon as it is ripe, by any thread.
 
-use super::{CachePadded, STRIPES, pin_local, stripe};
+use super::pin_local;
+use crate::pool;
+use crate::sync::stripes::{STRIPES, Striped, stripe};
+use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bytes of a batch.
-const BYTES: usize = 128 << 10;
-/// Things in a batch, at most. There is room for them from the beginning, so what is retired takes memory only where a batch is handed over.
-const MOST: usize = 192;
-/// Bytes that a value counts for at least: what it owns is not known.
-const VALUE: usize = BYTES / 32;
-/// Ripe batches that wait for the thread that retired them, at most: what is over it is freed by whoever comes, who may only want to read, and is held up
-/// for tens of microseconds. A thread that retires keeps few of them.
-const RIPE: usize = 8;
-const FEW: usize = 1;
+/// Bytes at which a batch is full.
+const BATCH_BYTES: usize = 128 << 10;
+/// Objects at which a batch is full. Their memory is reserved from the start, so retiring allocates
+/// only where a batch is handed over.
+const MAX_BATCH_OBJECTS: usize = 192;
+/// Bytes that a value counts for at least, since what it owns is unknown.
+const MIN_VALUE_BYTES: usize = BATCH_BYTES / 32;
+/// Ripe batches that a stripe may queue. Beyond it, whichever thread finds the batch frees it, which
+/// can delay a reader by tens of µs.
+const MAX_RIPE_BATCHES: usize = 8;
+/// Ripe batches above which a thread that retires frees two at a time, so that its queue shrinks.
+const RIPE_BATCHES_KEPT: usize = 1;
 
-/// Code that is to run once.
+/// A closure that frees one retired object. Must be called once.
 #[derive(Clone, Copy)]
 pub(super) struct Retired {
-    run: unsafe fn(*const Place),
-    place: Place,
+    run: unsafe fn(*const Storage),
+    storage: Storage,
 }
 
-/// Room for what a closure owns, or for the address of a box with it. Most own the address of what they free, and little else.
-type Place = MaybeUninit<[*const (); 2]>;
+/// Memory for a closure, or for the address of a box with it. Most closures own little more than the
+/// address of what they free.
+type Storage = MaybeUninit<[*const (); 2]>;
 
 impl Retired {
+    /// Stores a closure, in place if it fits.
+    ///
     /// # Safety
     /// The closure may run on any thread and at any later time (R3).
     #[inline]
     pub(super) unsafe fn new<F: FnOnce()>(free: F) -> Self {
-        let fits = size_of::<F>() <= size_of::<Place>() && align_of::<F>() <= align_of::<Place>();
-        // SAFETY: (R3) by the caller. (R6) What fits does, and a box does.
+        let fits =
+            size_of::<F>() <= size_of::<Storage>() && align_of::<F>() <= align_of::<Storage>();
+        // SAFETY: (R3) by the caller. (R6) The closure fits, and a box always does.
         unsafe { if fits { Self::in_place(free) } else { Self::in_place(Box::new(free)) } }
     }
 
+    /// Stores a closure in place.
+    ///
     /// # Safety
-    /// As for `new`; and the closure fits the place (R6).
+    /// As for `new`; and the closure fits (R6).
     #[inline]
     unsafe fn in_place<F: FnOnce()>(free: F) -> Self {
-        unsafe fn run<F: FnOnce()>(place: *const Place) {
+        unsafe fn run<F: FnOnce()>(storage: *const Storage) {
             // SAFETY: (R6) an `F` was written there.
-            unsafe { place.cast::<F>().read()() }
+            unsafe { storage.cast::<F>().read()() }
         }
-        let mut place = Place::uninit();
+        let mut storage = Storage::uninit();
         // SAFETY: (R6) by the caller.
-        unsafe { place.as_mut_ptr().cast::<F>().write(free) };
-        Retired { run: run::<F>, place }
+        unsafe { storage.as_mut_ptr().cast::<F>().write(free) };
+        Retired { run: run::<F>, storage }
     }
 }
 
-/// What a thread has retired.
+/// Retired objects that are handed over together.
 pub(super) struct Batch {
-    all: Vec<Option<Retired>>,
+    objects: Vec<Option<Retired>>,
     bytes: usize,
-    /// The stripe whose threads free it, if they are to.
-    owner: Option<usize>,
+    /// The stripe whose threads free the batch; any thread if `None`.
+    stripe: Option<usize>,
 }
 
-// SAFETY: (R3) what is in it may run on any thread.
+// SAFETY: (R3) the closures may run on any thread.
 unsafe impl Send for Batch {}
 
 impl Batch {
-    /// One thing, which frees `bytes` bytes, and is freed by whoever comes first.
+    /// Returns a batch of one object of `bytes` bytes, which any thread frees.
     pub(super) fn of(retired: Retired, bytes: usize) -> Batch {
-        Batch { all: vec![Some(retired)], bytes, owner: None }
+        Batch { objects: vec![Some(retired)], bytes, stripe: None }
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Nobody can read any more what is in it. Leaves it to its owner, unless that has enough to do.
+    /// Queues the batch for the threads of its stripe, or frees it if it has no stripe or the queue
+    /// is full. Called when no reader can remain.
     pub(super) fn ripen(self) {
-        if let Some(stripe) = self.owner {
-            let mut ripe = RIPE_OF[stripe].0.lock();
-            if ripe.threads > 0 && ripe.batches.len() < RIPE {
-                RIPE_OF[stripe].0.bytes.fetch_add(self.bytes, Relaxed);
-                return ripe.batches.push(self);
+        if let Some(stripe) = self.stripe {
+            let ripe = RIPE.of(stripe);
+            let mut queue = ripe.lock();
+            if queue.threads > 0 && queue.batches.len() < MAX_RIPE_BATCHES {
+                ripe.bytes.fetch_add(self.bytes, Relaxed);
+                return queue.batches.push(self);
             }
         }
         self.free();
     }
 
     fn free(self) {
-        for retired in self.all.iter().flatten() {
+        for retired in self.objects.iter().flatten() {
             // SAFETY: (R6) once for each.
-            unsafe { (retired.run)(&raw const retired.place) };
+            unsafe { (retired.run)(&raw const retired.storage) };
         }
     }
 }
 
-/// A stripe's ripe batches, and the threads that are to free them.
-struct Ripe {
-    of: Mutex<RipeOf>,
+/// The ripe batches of a stripe.
+struct RipeBatches {
+    queue: Mutex<RipeQueue>,
     bytes: AtomicUsize,
 }
 
-struct RipeOf {
+struct RipeQueue {
+    /// Oldest first.
     batches: Vec<Batch>,
+    /// Threads that free the batches.
     threads: usize,
 }
 
-static RIPE_OF: [CachePadded<Ripe>; STRIPES] = [const { CachePadded(Ripe::new()) }; STRIPES];
+static RIPE: Striped<RipeBatches> =
+    Striped::new([const { CachePadded::new(RipeBatches::new()) }; STRIPES]);
 
-impl Ripe {
-    const fn new() -> Ripe {
-        Ripe {
-            of: Mutex::new(RipeOf { batches: Vec::new(), threads: 0 }),
-            bytes: AtomicUsize::new(0),
-        }
+impl RipeBatches {
+    const fn new() -> RipeBatches {
+        let queue = RipeQueue { batches: Vec::new(), threads: 0 };
+        RipeBatches { queue: Mutex::new(queue), bytes: AtomicUsize::new(0) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, RipeOf> {
-        self.of.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, RipeQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Frees the oldest, if there is one. Says how many are left.
+    /// Frees the oldest batch, if there is one. Returns the number of batches left.
     fn free_one(&self) -> usize {
-        let mut of = self.lock();
-        let batch = (!of.batches.is_empty()).then(|| of.batches.remove(0));
-        let left = of.batches.len();
-        drop(of);
+        let mut queue = self.lock();
+        let batch = (!queue.batches.is_empty()).then(|| queue.batches.remove(0));
+        let left = queue.batches.len();
+        drop(queue);
         if let Some(batch) = batch {
             self.free(batch);
         }
@@ -145,29 +165,29 @@ impl Ripe {
         self.bytes.fetch_sub(bytes, Relaxed);
     }
 
-    /// A thread has ended. The last of a stripe leaves nothing.
+    /// Counts a thread out that has ended. The last one of a stripe frees all batches.
     fn leave(&self) {
-        let mut of = self.lock();
-        of.threads -= 1;
-        let left = if of.threads == 0 { std::mem::take(&mut of.batches) } else { Vec::new() };
-        drop(of);
+        let mut queue = self.lock();
+        queue.threads -= 1;
+        let left = if queue.threads == 0 { std::mem::take(&mut queue.batches) } else { Vec::new() };
+        drop(queue);
         left.into_iter().for_each(|batch| self.free(batch));
     }
 }
 
-/// Frees a ripe batch of this thread, or two if there is more than a few.
+/// Frees one ripe batch of this thread's stripe, or two if more than [`RIPE_BATCHES_KEPT`] are left.
 pub(super) fn free_some() {
-    let ripe = &RIPE_OF[stripe()].0;
-    if ripe.free_one() > FEW {
+    let ripe = RIPE.own();
+    if ripe.free_one() > RIPE_BATCHES_KEPT {
         ripe.free_one();
     }
 }
 
-/// Frees all ripe batches: nodes, and no caller's code.
-pub(crate) fn free_all() {
-    for CachePadded(ripe) in &RIPE_OF {
-        // Others may add to it meanwhile.
-        for _ in 0..RIPE {
+/// Frees the ripe batches of all stripes. They contain nodes only, so no caller's code runs.
+pub(super) fn free_ripe() {
+    for ripe in RIPE.iter() {
+        // Bounded, since other threads may queue more.
+        for _ in 0..MAX_RIPE_BATCHES {
             if ripe.bytes.load(Relaxed) == 0 || ripe.free_one() == 0 {
                 break;
             }
@@ -175,32 +195,31 @@ pub(crate) fn free_all() {
     }
 }
 
-/// Bytes in ripe batches.
+/// Returns the bytes of all ripe batches.
 pub(super) fn ripe_bytes() -> usize {
-    RIPE_OF.iter().map(|ripe| ripe.0.bytes.load(Relaxed)).sum()
+    RIPE.iter().map(|ripe| ripe.bytes.load(Relaxed)).sum()
 }
 
-/// What a thread has retired and not handed over, which it does when it ends.
-pub(super) struct Gathered {
-    all: RefCell<[Option<Retired>; MOST]>,
+/// A thread's batch that is being filled. Handed over when it is full, or when the thread ends.
+pub(super) struct PendingBatch {
+    objects: RefCell<[Option<Retired>; MAX_BATCH_OBJECTS]>,
     len: Cell<usize>,
     bytes: Cell<usize>,
-    /// What they count for.
+    /// Bytes that count towards [`BATCH_BYTES`].
     weight: Cell<usize>,
-    values: Cell<bool>,
-    /// The stripe that this thread is counted in as one that frees.
+    has_values: Cell<bool>,
+    /// The stripe in whose `threads` this thread is counted.
     stripe: Cell<Option<usize>>,
 }
 
-impl Gathered {
+impl PendingBatch {
     pub(super) const fn new() -> Self {
-        let all = RefCell::new([None; MOST]);
-        Gathered {
-            all,
+        PendingBatch {
+            objects: RefCell::new([None; MAX_BATCH_OBJECTS]),
             len: Cell::new(0),
             bytes: Cell::new(0),
             weight: Cell::new(0),
-            values: Cell::new(false),
+            has_values: Cell::new(false),
             stripe: Cell::new(None),
         }
     }
@@ -209,54 +228,57 @@ impl Gathered {
         self.bytes.get()
     }
 
-    /// Adds something that frees `bytes` bytes. Gives the batch when it is full.
+    /// Adds an object of `bytes` bytes. Returns the batch if it is full.
     #[inline]
-    pub(super) fn add(&self, retired: Retired, bytes: usize, value: bool) -> Option<Batch> {
+    pub(super) fn add(&self, retired: Retired, bytes: usize, is_value: bool) -> Option<Batch> {
         let len = self.len.get();
-        self.all.borrow_mut()[len] = Some(retired);
+        self.objects.borrow_mut()[len] = Some(retired);
         self.len.set(len + 1);
         self.bytes.set(self.bytes.get() + bytes);
-        self.weight.set(self.weight.get() + if value { bytes.max(VALUE) } else { bytes });
-        self.values.set(self.values.get() || value);
-        if len + 1 < MOST && self.weight.get() < BYTES {
+        let weight = if is_value { bytes.max(MIN_VALUE_BYTES) } else { bytes };
+        self.weight.set(self.weight.get() + weight);
+        self.has_values.set(self.has_values.get() || is_value);
+        if len + 1 < MAX_BATCH_OBJECTS && self.weight.get() < BATCH_BYTES {
             return None;
         }
-        // What is much at once had better go back soon.
-        let owner = (!self.values.get() && self.bytes.get() < 2 * BYTES)
+        // A large batch is freed as soon as it is ripe.
+        let stripe = (!self.has_values.get() && self.bytes.get() < 2 * BATCH_BYTES)
             .then(|| self.stripe.get().unwrap_or_else(|| self.join()));
-        self.take_for(owner)
+        self.take_for(stripe)
     }
 
-    /// Counts this thread as one that frees, until it ends.
+    /// Counts this thread as one that frees its stripe's batches, until it ends.
     #[cold]
     fn join(&self) -> usize {
+        // From here on there may be ripe batches.
+        pool::on_shrink(free_ripe);
         let stripe = stripe();
-        RIPE_OF[stripe].0.lock().threads += 1;
+        RIPE.of(stripe).lock().threads += 1;
         self.stripe.set(Some(stripe));
         stripe
     }
 
-    /// What there is, for whoever comes first.
+    /// Takes the objects added so far, as a batch that any thread frees.
     pub(super) fn take(&self) -> Option<Batch> {
         self.take_for(None)
     }
 
     #[cold]
-    fn take_for(&self, owner: Option<usize>) -> Option<Batch> {
+    fn take_for(&self, stripe: Option<usize>) -> Option<Batch> {
         let (len, bytes) = (self.len.take(), self.bytes.take());
         self.weight.take();
-        self.values.take();
-        (len > 0).then(|| Batch { all: self.all.borrow()[..len].to_vec(), bytes, owner })
+        self.has_values.take();
+        (len > 0).then(|| Batch { objects: self.objects.borrow()[..len].to_vec(), bytes, stripe })
     }
 }
 
-impl Drop for Gathered {
+impl Drop for PendingBatch {
     fn drop(&mut self) {
         if let Some(batch) = self.take() {
             pin_local().hand_over(batch);
         }
         if let Some(stripe) = self.stripe.get() {
-            RIPE_OF[stripe].0.leave();
+            RIPE.of(stripe).leave();
         }
     }
 }

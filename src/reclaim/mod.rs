@@ -1,66 +1,60 @@
-//! Reclamation: nodes taken out of a shared tree are freed when no thread can read them any more. The one file that names the collector.
+//! Reclamation: frees nodes taken out of a shared tree once no thread can read them any more.
 //!
-//! A thread *pins* before it reads a tree, and unpins when it keeps no address of a node. What is *retired* is freed when each thread
-//! that was pinned at that time has unpinned. Fraser: "Practical lock-freedom", 2004, chapter 5.2.3; the implementation is
-//! `crossbeam-epoch`, with a collector of the library's own, so that only pins of this library hold its memory back.
+//! A thread *pins* before it reads a tree, and unpins when it keeps no address of a node. Memory that
+//! is *retired* is freed when each thread that was pinned at that time has unpinned. Fraser:
+//! "Practical lock-freedom", 2004, chapter 5.2.3. The implementation is `crossbeam-epoch`, with a
+//! collector of the library's own, so that only pins of this library delay it. No other file names
+//! that crate.
 //!
-//! A thread gathers what it retires, and hands it over to the collector by the batch (`batch.rs`). A batch is *ripe* when nobody can read what is in it
-//! any more; the thread that retired it then frees it.
+//! A thread fills a batch with what it retires, and hands the batch over to the collector
+//! (`batch.rs`). A batch is *ripe* when no reader can remain. Then the thread that retired it frees
+//! it.
 //!
-//! Retired bytes are counted, in stripes on cache lines of their own. Threads that write and find much of it retired help to collect, and
-//! give their time slice to those that may be pinned.
+//! Retired bytes are counted, in stripes. A thread that writes while many bytes are retired helps to
+//! collect, and yields to threads that may be pinned.
 
 mod batch;
 
+use crate::sync::deferred::run_deferred;
 use crate::sync::fence;
-pub(crate) use batch::free_all as free_ripe;
-use batch::{Batch, Gathered, Retired};
+use crate::sync::stripes::{StripedCounter, stripe};
+use batch::{Batch, PendingBatch, Retired};
 use crossbeam_epoch::{Atomic, Collector, Guard, LocalHandle, Owned};
 use std::cell::Cell;
-use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 
-/// Bytes that may be retired before writers help to collect.
-const SOFT_LIMIT: usize = 1 << 20;
-/// Flushes at a time under a pin that lasts, at most: enough for all that is retired from one renewal to the next.
-const FLUSHES: usize = 16;
-/// Cells of a striped counter.
-pub(crate) const STRIPES: usize = 16;
+/// Handed-over bytes above which writers help to collect.
+const HELP_BYTES: usize = 1 << 20;
+/// Flushes of the collector in one call of [`Pin::help`], at most. They suffice for all that is
+/// retired from one renewal of a pin to the next.
+const MAX_HELP_FLUSHES: usize = 16;
 
-/// Bytes that each stripe's threads handed over and that are not ripe.
-static WAITING: [CachePadded<AtomicUsize>; STRIPES] =
-    [const { CachePadded(AtomicUsize::new(0)) }; STRIPES];
-static THREADS: AtomicUsize = AtomicUsize::new(0);
+/// Bytes handed over by the threads of each stripe that are not ripe.
+static HANDED_OVER: StripedCounter = StripedCounter::zero();
 
 thread_local! {
-    /// This thread's stripe, once it has one.
-    static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
     /// What this thread has to do when it pins next.
     static DUE: Cell<Due> = const { Cell::new(Due::Nothing) };
-    /// What this thread retired and has not handed over.
-    static GATHERED: Gathered = const { Gathered::new() };
+    static PENDING: PendingBatch = const { PendingBatch::new() };
 }
 
-/// What is retired.
+/// The kind of a retired object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RetiredKind {
     Node,
-    /// It may own more, and a caller's code may run with it.
+    /// May own more memory. Freeing it may run a caller's code.
     Value,
-    /// It may own much and lead to more, so it is handed over at once.
+    /// A whole table or state. May own much memory, so it is handed over at once.
     Whole,
 }
 
-/// What a thread that retires owes the others.
+/// What a thread that retires has to do for the others.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Due {
     Nothing,
-    /// To pass on what it has handed over.
+    /// Flush, so that the collector sees what the thread handed over.
     Flush,
-    /// To help to collect: there is too much.
+    /// Help to collect: more than [`HELP_BYTES`] are handed over.
     Help,
 }
 
@@ -90,24 +84,11 @@ loom::thread_local! {
     static LOCAL: LocalHandle = collector().register();
 }
 
-/// The stripe that this thread counts in.
-#[inline]
-pub(crate) fn stripe() -> usize {
-    let stripe = STRIPE.get();
-    if stripe < STRIPES { stripe } else { first_stripe() }
-}
-
-#[cold]
-fn first_stripe() -> usize {
-    let stripe = THREADS.fetch_add(1, Relaxed) % STRIPES;
-    STRIPE.set(stripe);
-    stripe
-}
-
 /// Keeps what this thread reads from being freed. Not `Send`.
 pub(crate) struct Pin(Guard);
 
-/// What models put in the collector's place: its own atomics make most executions, so models of something else do without.
+/// A replacement for the collector in models of something else. The collector's own atomics would
+/// multiply the executions.
 #[cfg(loom)]
 #[expect(unreachable_pub, reason = "models choose it")]
 pub mod plain {
@@ -116,19 +97,19 @@ pub mod plain {
 
     thread_local! {
         static CHOSEN: Cell<bool> = const { Cell::new(false) };
-        static LATER: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+        static RETIRED: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Chooses whether nodes that models of this thread retire are kept until [`free`].
+    /// Sets whether nodes that models of this thread retire are kept until [`free`].
     pub fn choose(plain: bool) {
         CHOSEN.set(plain);
-        // What a model that failed has left is gone.
-        LATER.take().into_iter().for_each(std::mem::forget);
+        // Left by a model that failed; its memory is gone.
+        RETIRED.take().into_iter().for_each(std::mem::forget);
     }
 
-    /// Frees what was retired. Nobody uses a map any more.
+    /// Frees what was retired. Must be called when no map is in use.
     pub fn free() {
-        LATER.take().into_iter().for_each(|free| free());
+        RETIRED.take().into_iter().for_each(|free| free());
     }
 
     pub(super) fn is_chosen() -> bool {
@@ -140,24 +121,27 @@ pub mod plain {
         // SAFETY: (R3) the closure owns what it uses.
         let free =
             unsafe { std::mem::transmute::<Box<dyn FnOnce() + '_>, Box<dyn FnOnce()>>(free) };
-        LATER.with_borrow_mut(|later| later.push(free));
+        RETIRED.with_borrow_mut(|retired| retired.push(free));
     }
 
     pub(super) fn pin() -> Pin {
-        // SAFETY: (R1) a guard without a collector has no state to copy. It holds nothing back; models that choose it free nothing meanwhile, or are
-        // to find that it does not.
+        // SAFETY: (R1) a guard without a collector has no state to copy. It delays nothing: models
+        // that choose it free nothing while it lives, or must find that it delays nothing.
         Pin(unsafe { std::ptr::read(crossbeam_epoch::unprotected()) })
     }
 }
 
 impl Pin {
-    /// Pins anew: what was reached under this pin before must not be used any more, which the mutable borrow sees to.
+    /// Unpins and pins again. References obtained under the pin end here, which the mutable borrow
+    /// ensures.
     #[inline]
     pub(crate) fn renew(&mut self) {
         self.0.repin();
     }
 
-    /// Does what is due, as [`pin_to_write`] does: for a pin that lasts, after it was renewed. Where the thread has other pins, little can be freed.
+    /// Does what is due, as [`pin_to_write`] does. For a pin that lasts, after it was renewed.
+    ///
+    /// If the thread has other pins, little can be freed.
     #[inline]
     pub(crate) fn help(&self) {
         if DUE.get() != Due::Nothing {
@@ -172,9 +156,9 @@ impl Pin {
         if due == Due::Flush {
             return self.0.flush();
         }
-        // A flush runs some of what it may; how much that frees is not known before.
-        for _ in 0..FLUSHES {
-            if waiting() <= SOFT_LIMIT {
+        // A flush runs some of the closures that may run; how many bytes that frees is unknown.
+        for _ in 0..MAX_HELP_FLUSHES {
+            if HANDED_OVER.sum() <= HELP_BYTES {
                 return;
             }
             self.0.flush();
@@ -182,31 +166,32 @@ impl Pin {
         std::thread::yield_now();
     }
 
-    /// Runs `free` when no thread that is pinned now is still pinned. It frees `bytes` bytes.
+    /// Runs `free`, which frees `bytes` bytes, when each thread that is pinned now has unpinned.
     ///
     /// # Safety
     /// `free` may run on any thread and at any later time (R3), and owns all it uses.
     #[inline]
-    pub(crate) unsafe fn retire(&self, what: RetiredKind, bytes: usize, free: impl FnOnce()) {
+    pub(crate) unsafe fn retire(&self, kind: RetiredKind, bytes: usize, free: impl FnOnce()) {
         #[cfg(loom)]
         if plain::is_chosen() {
             return plain::retire(free);
         }
         // SAFETY: (R3) by the caller.
         let retired = unsafe { Retired::new(free) };
-        // To the standard library all threads of a model are one, so there each thing is handed over by itself. And a thread may be ending.
-        let alone = || Some(Batch::of(retired, bytes));
-        let full = if cfg!(loom) || what == RetiredKind::Whole {
-            alone()
+        // A batch of its own: if the thread is ending, and under loom, whose threads are all one
+        // thread to the standard library.
+        let single = || Some(Batch::of(retired, bytes));
+        let full = if cfg!(loom) || kind == RetiredKind::Whole {
+            single()
         } else {
-            GATHERED
-                .try_with(|gathered| gathered.add(retired, bytes, what == RetiredKind::Value))
-                .unwrap_or_else(|_| alone())
+            PENDING
+                .try_with(|pending| pending.add(retired, bytes, kind == RetiredKind::Value))
+                .unwrap_or_else(|_| single())
         };
         let Some(batch) = full else { return };
         self.hand_over(batch);
         if !cfg!(loom) {
-            DUE.set(if waiting() > SOFT_LIMIT { Due::Help } else { Due::Flush });
+            DUE.set(if HANDED_OVER.sum() > HELP_BYTES { Due::Help } else { Due::Flush });
         }
     }
 
@@ -214,26 +199,27 @@ impl Pin {
     #[inline(never)]
     fn hand_over(&self, batch: Batch) {
         let (bytes, stripe) = (batch.bytes(), stripe());
-        WAITING[stripe].0.fetch_add(bytes, Relaxed);
+        HANDED_OVER.of(stripe).fetch_add(bytes, Relaxed);
         let ripen = move || {
             batch.ripen();
-            WAITING[stripe].0.fetch_sub(bytes, Relaxed);
+            HANDED_OVER.of(stripe).fetch_sub(bytes, Relaxed);
         };
-        // SAFETY: (R3) by those who retired what is in it.
+        // SAFETY: (R3) by the callers of `retire` for what is in the batch.
         unsafe { self.0.defer_unchecked(ripen) };
     }
 
-    /// Hands what this thread retired to all, and frees what can be freed.
-    pub(crate) fn flush(&self) {
-        if let Ok(Some(batch)) = GATHERED.try_with(Gathered::take) {
+    /// Hands over this thread's pending batch, and frees some of what can be freed.
+    pub(crate) fn reclaim(&self) {
+        if let Ok(Some(batch)) = PENDING.try_with(PendingBatch::take) {
             self.hand_over(batch);
         }
         self.0.flush();
     }
 }
 
-/// A place for a value that is replaced as a whole. Readers get it by one load, and may use it while they stay pinned; what is replaced is
-/// retired.
+/// A value that is replaced as a whole.
+///
+/// Readers get it by one load, and may use it while they stay pinned. A replaced value is retired.
 pub(crate) struct Swap<T>(Atomic<T>);
 
 impl<T: Send + Sync + 'static> Swap<T> {
@@ -241,25 +227,27 @@ impl<T: Send + Sync + 'static> Swap<T> {
         Swap(Atomic::new(value))
     }
 
-    /// The value of now.
+    /// Returns the current value.
     #[inline]
     pub(crate) fn load<'p>(&'p self, pin: &'p Pin) -> &'p T {
-        // SAFETY: (R5) a value is there from `new` to the drop, and the one loaded under a pin is not freed until that ends.
+        // SAFETY: (R5) there is a value from `new` to the drop. One that is loaded under a pin is not
+        // freed until the pin ends.
         unsafe { self.0.load(Acquire, &pin.0).deref() }
     }
 
-    /// Whether `value`, which was loaded under a pin that still lasts, has not been replaced.
+    /// Returns whether `value`, which was loaded under `pin`, has not been replaced.
     #[inline]
-    pub(crate) fn is(&self, value: &T, pin: &Pin) -> bool {
-        // What was read of the value's parts was read before this.
+    pub(crate) fn is_current(&self, value: &T, pin: &Pin) -> bool {
+        // Orders all reads of the value's parts before the load.
         fence(Acquire);
         std::ptr::eq(self.0.load(Relaxed, &pin.0).as_raw(), value)
     }
 
-    /// Puts `value` in the place of what is there, which is dropped when nobody can be reading it.
+    /// Replaces the value, and retires the old one.
     pub(crate) fn replace(&self, value: T, pin: &Pin) {
         let old = self.0.swap(Owned::new(value), AcqRel, &pin.0).as_raw() as usize;
-        // SAFETY: (R3, R5) the swap took the only address of the value; it is `Send`, and came from a box.
+        // SAFETY: (R3, R5) the swap took the only address of the value, which is `Send` and came
+        // from a box.
         unsafe {
             pin.retire(RetiredKind::Whole, size_of::<T>(), move || {
                 drop(Box::from_raw(old as *mut T))
@@ -272,12 +260,12 @@ impl<T: Send + Sync + 'static> Swap<T> {
 
 impl<T> Drop for Swap<T> {
     fn drop(&mut self) {
-        // SAFETY: (R5) nobody uses it any more.
+        // SAFETY: (R5) the `Swap` is dropped, so no reference to its value is left.
         drop(unsafe { std::mem::replace(&mut self.0, Atomic::null()).into_owned() });
     }
 }
 
-/// Pins this thread, to read.
+/// Pins this thread for reading.
 #[inline]
 pub(crate) fn pin() -> Pin {
     #[cfg(loom)]
@@ -293,11 +281,11 @@ fn pin_local() -> Pin {
     if plain::is_chosen() {
         return plain::pin();
     }
-    // A thread that is ending has no handle any more.
+    // A thread that is ending has no handle; it takes a new one.
     LOCAL.try_with(|local| Pin(local.pin())).unwrap_or_else(|_| Pin(collector().register().pin()))
 }
 
-/// Pins this thread, to write. What is due it does first, unless it is pinned already.
+/// Pins this thread for writing. First does what is due, unless the thread is pinned already.
 #[inline]
 pub(crate) fn pin_to_write() -> Pin {
     if DUE.get() != Due::Nothing && !is_pinned() {
@@ -306,100 +294,7 @@ pub(crate) fn pin_to_write() -> Pin {
     pin_local()
 }
 
-thread_local! {
-    /// How many locks of the library this thread has.
-    static LOCKS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// What is read often, on a cache line of its own.
-#[repr(align(128))]
-pub(crate) struct CachePadded<T>(pub(crate) T);
-
-/// A caller's code that waits until the thread that came to run it has no lock.
-type Later = Box<dyn FnOnce() + Send>;
-
-static LATER: std::sync::Mutex<Vec<Later>> = std::sync::Mutex::new(Vec::new());
-static IS_LATER: CachePadded<AtomicBool> = CachePadded(AtomicBool::new(false));
-
-/// Runs a caller's code, which may use any map, now; or, while this thread has a lock or runs such code already, afterwards: so it meets no lock of
-/// its own thread, and takes no stack however much there is.
-pub(crate) fn apart(work: impl FnOnce() + Send + 'static) {
-    if LOCKS.get() > 0 {
-        LATER.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(work));
-        return IS_LATER.0.store(true, Relaxed);
-    }
-    let _running = Locking::new();
-    work();
-}
-
-/// This thread has a lock of the library's, or is about to take it. It ends after the lock does.
-pub(crate) struct Locking(PhantomData<*const ()>);
-
-impl Locking {
-    #[inline]
-    pub(crate) fn new() -> Self {
-        LOCKS.set(LOCKS.get() + 1);
-        Locking(PhantomData)
-    }
-}
-
-impl Drop for Locking {
-    #[inline]
-    fn drop(&mut self) {
-        if LOCKS.get() == 1 && IS_LATER.0.load(Relaxed) {
-            run_later();
-        }
-        LOCKS.set(LOCKS.get() - 1);
-    }
-}
-
-/// Whether this thread has a lock of the library's, or runs what waited for one.
-#[cfg(feature = "storage")]
-pub(crate) fn is_locking() -> bool {
-    LOCKS.get() > 0
-}
-
-/// Runs what waits. The thread counts as locking meanwhile, so what comes up then waits, too.
-#[cold]
-fn run_later() {
-    while IS_LATER.0.swap(false, Relaxed) {
-        let all = std::mem::take(&mut *LATER.lock().unwrap_or_else(PoisonError::into_inner));
-        all.into_iter().for_each(|work| work());
-    }
-}
-
-/// A lock's guard, with a note that this thread has it.
-pub(crate) struct Noted<G> {
-    guard: G,
-    _locking: Locking,
-}
-
-impl<G> Noted<G> {
-    /// The guard that `lock` waits for.
-    #[inline]
-    pub(crate) fn new(lock: impl FnOnce() -> G) -> Self {
-        let locking = Locking::new();
-        Noted { guard: lock(), _locking: locking }
-    }
-}
-
-impl<G: Deref> Deref for Noted<G> {
-    type Target = G::Target;
-
-    #[inline]
-    fn deref(&self) -> &G::Target {
-        &self.guard
-    }
-}
-
-impl<G: DerefMut> DerefMut for Noted<G> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut G::Target {
-        &mut self.guard
-    }
-}
-
-/// Whether this thread is pinned.
+/// Returns whether this thread is pinned.
 pub(crate) fn is_pinned() -> bool {
     #[cfg(loom)]
     if plain::is_chosen() {
@@ -419,54 +314,53 @@ fn help() {
     }
 }
 
-/// Frees what can be freed: all that this thread retired, and what others have handed over, unless a thread stays pinned.
-pub(crate) fn flush() {
+/// Frees all that this thread retired and all that others handed over, unless a thread stays pinned.
+pub(crate) fn reclaim() {
     let mut pin = pin_local();
-    // What is retired now is free two epochs on; each round hands over, collects a part, and may advance the epoch.
+    // Memory retired now can be freed two epochs later. Each round hands over, collects some, and may
+    // advance the epoch.
     for _ in 0..if cfg!(loom) { 3 } else { 4 } {
-        pin.flush();
+        pin.reclaim();
         pin.renew();
     }
     let mut before = usize::MAX;
-    while pending() < before && !cfg!(loom) {
-        before = pending();
+    while retired_bytes() < before && !cfg!(loom) {
+        before = retired_bytes();
         for _ in 0..16 {
-            pin.flush();
+            pin.reclaim();
             pin.renew();
-            free_ripe();
+            batch::free_ripe();
         }
     }
     drop(pin);
-    // Another thread may have left some to whoever comes first.
-    drop(Locking::new());
+    // Another thread may have queued callbacks.
+    run_deferred();
 }
 
-/// Bytes that are handed over and not yet ripe.
-fn waiting() -> usize {
-    WAITING.iter().map(|stripe| stripe.0.load(Relaxed)).sum()
-}
-
-/// Bytes that are retired and not yet freed, of all maps together. What other threads have gathered is not in it; what just becomes ripe may be twice.
-pub(crate) fn pending() -> usize {
-    GATHERED.try_with(Gathered::bytes).unwrap_or(0) + waiting() + batch::ripe_bytes()
+/// Returns the bytes that are retired and not yet freed, of all maps together.
+///
+/// Pending batches of other threads are left out. A batch that just becomes ripe may count twice.
+pub(crate) fn retired_bytes() -> usize {
+    PENDING.try_with(PendingBatch::bytes).unwrap_or(0) + HANDED_OVER.sum() + batch::ripe_bytes()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
 
-    /// Flushes until something is done: other tests pin, too, and hold it back for a while. Says whether it was.
-    fn flush_until(done: impl Fn() -> bool) -> bool {
+    /// Reclaims until `done` returns true, since pins of other tests delay it. Returns whether it did.
+    fn reclaim_until(done: impl Fn() -> bool) -> bool {
         (0..10_000).any(|_| {
-            flush();
+            reclaim();
             std::thread::yield_now();
             done()
         })
     }
 
     #[test]
-    fn what_is_replaced_is_dropped_once_and_not_under_a_pin() {
+    fn replaced_values_are_dropped_once_and_not_under_a_pin() {
         struct Counted(Arc<AtomicUsize>, usize);
         impl Drop for Counted {
             fn drop(&mut self) {
@@ -480,23 +374,23 @@ mod tests {
         for i in 1..=100 {
             swap.replace(Counted(Arc::clone(&dropped), i), &pin());
         }
-        flush();
+        reclaim();
         assert_eq!(first.1, 0);
-        assert!(!swap.is(first, &early));
-        assert!(swap.is(swap.load(&early), &early));
+        assert!(!swap.is_current(first, &early));
+        assert!(swap.is_current(swap.load(&early), &early));
         assert_eq!(swap.load(&early).1, 100);
         assert_eq!(dropped.load(Relaxed), 0, "dropped under a pin");
         drop(early);
         drop(swap);
         assert!(
-            flush_until(|| dropped.load(Relaxed) == 101),
+            reclaim_until(|| dropped.load(Relaxed) == 101),
             "{} of 101 dropped",
             dropped.load(Relaxed)
         );
     }
 
     #[test]
-    fn what_is_retired_is_freed_once_and_not_under_a_pin() {
+    fn retired_objects_are_freed_once_and_not_under_a_pin() {
         let freed = Arc::new(AtomicUsize::new(0));
         let early = pin();
         for _ in 0..1000 {
@@ -504,27 +398,27 @@ mod tests {
             // SAFETY: (R3) the closure owns the counter's handle, which is `Send`.
             unsafe { pin().retire(RetiredKind::Node, 16, move || _ = freed.fetch_add(1, Relaxed)) };
         }
-        flush();
+        reclaim();
         assert_eq!(freed.load(Relaxed), 0, "freed under a pin");
         drop(early);
         assert!(
-            flush_until(|| freed.load(Relaxed) == 1000),
+            reclaim_until(|| freed.load(Relaxed) == 1000),
             "{} of 1000 freed",
             freed.load(Relaxed)
         );
     }
 
-    /// Retires things of so many bytes that count how often they are freed, each under a pin of its own.
-    fn retire_many(what: RetiredKind, count: usize, bytes: usize, freed: &Arc<[AtomicUsize]>) {
+    /// Retires objects that count how often they are freed, each under a pin of its own.
+    fn retire_many(kind: RetiredKind, count: usize, bytes: usize, freed: &Arc<[AtomicUsize]>) {
         for i in 0..count {
             let freed = Arc::clone(freed);
             let free = move || _ = freed[i].fetch_add(1, Relaxed);
             // SAFETY: (R3) the closure owns the counters' handle, which is `Send`.
-            unsafe { pin_to_write().retire(what, bytes, free) };
+            unsafe { pin_to_write().retire(kind, bytes, free) };
         }
     }
 
-    /// Pins, as those do who only read, until something is done. Says whether it was.
+    /// Pins, as a thread does that only reads, until `done` returns true. Returns whether it did.
     fn pin_until(done: impl Fn() -> bool) -> bool {
         (0..10_000_000).any(|i| {
             drop(pin());
@@ -543,12 +437,12 @@ mod tests {
         (0..count).map(|_| AtomicUsize::new(0)).collect()
     }
 
-    /// No batch waits for good while the thread that retired it goes on.
+    /// No batch stays ripe for ever while the thread that retired it goes on retiring.
     #[test]
-    fn a_thread_that_goes_on_frees_all_but_the_last_it_retired() {
+    fn a_thread_that_goes_on_frees_all_but_its_last_batches() {
         let freed = counters(40_000);
         retire_many(RetiredKind::Node, 40_000, 1 << 10, &freed);
-        // Other tests pin, and hold it back for a while.
+        // Pins of other tests delay it.
         for _ in 0..10_000 {
             let more = counters(1000);
             retire_many(RetiredKind::Node, 1000, 1 << 10, &more);
@@ -558,12 +452,12 @@ mod tests {
             std::thread::yield_now();
         }
         panic!(
-            "the first that waits is {:?}",
+            "the first object not freed is {:?}",
             freed.iter().position(|freed| freed.load(Relaxed) == 0)
         );
     }
 
-    /// A value is dropped though the thread that retired it is gone, and others only read.
+    /// A value is dropped even if the thread that retired it has ended and others only read.
     #[test]
     fn values_wait_for_no_thread() {
         for count in [1, 100] {
@@ -576,11 +470,11 @@ mod tests {
         }
     }
 
-    /// Nodes are freed though the thread that retired them is gone, and others only read.
+    /// Nodes are freed even if the thread that retired them has ended and others only read.
     #[test]
     fn nodes_wait_for_no_thread_that_has_ended() {
         const COUNT: usize = 2000;
-        // A thread of another stripe: one that only reads frees nothing of its own.
+        // Needs a thread of another stripe: this one only reads, so it never frees its own batches.
         let own = stripe();
         let freed = || {
             let freed = counters(COUNT);
@@ -595,12 +489,12 @@ mod tests {
             while !std::thread::spawn(work.clone()).join().unwrap() {}
             pin_until(|| all_once(&freed))
         };
-        // Threads of other tests may be of the same stripe.
+        // Threads of other tests may be in the same stripe.
         assert!((0..60).any(|_| freed()));
     }
 
     #[test]
-    fn what_is_freed_may_retire_more() {
+    fn freeing_may_retire_more() {
         let done = Arc::new(AtomicUsize::new(0));
         let mut free: Box<dyn FnOnce() + Send> = {
             let done = Arc::clone(&done);
@@ -613,6 +507,6 @@ mod tests {
         }
         // SAFETY: (R3) as above.
         unsafe { pin().retire(RetiredKind::Value, 1 << 20, free) };
-        assert!(flush_until(|| done.load(Relaxed) == 1), "something waits");
+        assert!(reclaim_until(|| done.load(Relaxed) == 1), "not all objects are freed");
     }
 }

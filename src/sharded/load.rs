@@ -1,9 +1,9 @@
-//! Loading in bulk: into empty shards as whole trees, into others by inserts in the order of the keys.
+//! Bulk loads: into empty shards as whole trees, into others by inserts in the order of the keys.
 
 #![forbid(unsafe_code)]
 
 use super::ShardedArt;
-use super::table::{Part, Shard, Table, quantiles};
+use super::table::{Shard, Table, TableEntry, quantiles};
 use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::FastArt;
 use crate::load::{Gathered, Pairs, Plan, Records, Text, sample};
@@ -13,26 +13,41 @@ use crate::value::Value;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Times that the table is replaced in a load, about.
-const TABLES: usize = 64;
+/// About how often a load replaces the table.
+const TABLES_PER_LOAD: usize = 64;
 
 impl<V: Value + Send + Sync> ShardedArt<V> {
-    /// Loads pairs in any order, by the threads of rayon's pool. Of equal keys the last one's value stays, over one that is in the map already.
+    /// Loads pairs in any order, on the threads of rayon's pool.
     ///
-    /// An empty map first gets boundaries from a sample of the keys, as many as [`new`](Self::new) was asked for. The pairs are divided by shards and
-    /// sorted; an empty shard is then built bottom-up with full leaves and put in its place at one moment, some of many together, and into others the keys are inserted in
-    /// order. Others may use the map meanwhile.
+    /// Of equal keys the value of the last one is kept. It replaces a value that is already in the
+    /// map.
     ///
-    /// Memory besides the map: 4 bytes a key, and 16 for those that are being sorted, some four parts of 4096 for each thread where keys are evenly spread; of each
-    /// block, which is 131,072 pairs or 4 MiB of text, 4 bytes for each shard; and for a sample some 16 KiB for each shard, up to 128 MiB.
+    /// An empty map first gets boundaries from a sample of the keys, as many as [`new`](Self::new)
+    /// was asked for. The pairs are divided by shards and sorted. An empty shard is then built
+    /// bottom-up with full leaves, and installed as one atomic step; with many shards, several
+    /// together. Into other shards the keys are inserted in order. Other threads may use the map
+    /// while it runs.
     ///
     /// # Errors
-    /// A key is over the limit: then the map has the pairs that it had, perhaps in other shards. Or a key is another one each time it is asked for, or
-    /// there is no memory: then some of the pairs may be there. Sorting keys that change may also panic, as the standard library's does.
+    /// * A key is over the limit: the map has the pairs that it had, perhaps in other shards.
+    /// * A key returns other bytes at each call, or there is no memory: some of the pairs may have
+    ///   been loaded.
+    ///
+    /// # Panics
+    /// Sorting keys that change may panic, as the standard library's sort does.
+    ///
+    /// # Complexity
+    /// O(keys · log keys) time. Memory besides the map:
+    ///
+    /// * 4 bytes a key, and 16 for each key that is being sorted: about four parts of 4096 keys for
+    ///   each thread, if keys are evenly spread.
+    /// * 4 bytes for each shard and block; a block is 131,072 pairs or 4 MiB of text.
+    /// * About 16 KiB for each shard for a sample, up to 128 MiB.
     ///
     /// ```
     /// let map = memkv::ShardedArt::new(4);
-    /// let pairs: Vec<(String, u64)> = (0..1000).map(|i| (format!("{:03}", i * 7 % 1000), i)).collect();
+    /// let pairs = (0..1000).map(|i| (format!("{:03}", i * 7 % 1000), i));
+    /// let pairs: Vec<(String, u64)> = pairs.collect();
     /// map.load(&pairs)?;
     /// assert_eq!((map.len(), map.shards().len()), (1000, 4));
     /// assert_eq!(map.get("007"), Some(1));
@@ -42,13 +57,14 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         self.load_records(&Pairs(pairs))
     }
 
-    /// Loads the lines of a text, as [`load`](Self::load) does pairs. `parse` gets a line, without the `\n` that ends it, and where it begins in the
-    /// text, and gives the key, a part of the line, and the value. It is called several times for each line, by several threads.
+    /// Loads the lines of a text, as [`load`](Self::load) loads pairs.
     ///
-    /// The text is not copied. [`load_file`](Self::load_file) maps it from a file.
+    /// `parse` is called with a line, without its `\n`, and the offset of the line in the text. It
+    /// returns the key, which is a slice of the line, and the value. It is called several times for
+    /// each line, by several threads. The text is not copied; `load_file` maps it from a file.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// Returns the errors of [`load`](Self::load).
     ///
     /// ```
     /// let map = memkv::ShardedArt::default();
@@ -65,11 +81,14 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         self.load_records(&Text::new(text, parse))
     }
 
-    /// Loads the pairs of a parallel iterator, as [`load`](Self::load) does, through a shared map. It gathers copies first, which take the bytes of the keys,
-    /// and 4 for each beside its value.
+    /// Loads the pairs of a parallel iterator, as [`load`](Self::load) does.
+    ///
+    /// It first copies the pairs, which takes the bytes of the keys, the values, and 4 bytes for
+    /// each pair.
     ///
     /// # Panics
-    /// If a key is over the limit. Without memory it calls [`handle_alloc_error`](std::alloc::handle_alloc_error).
+    /// Panics if a key is over the limit. Calls
+    /// [`handle_alloc_error`](std::alloc::handle_alloc_error) when out of memory.
     ///
     /// ```
     /// use rayon::prelude::*;
@@ -94,18 +113,18 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         let divides = self.is_empty();
         let sample = sample(records, if divides { self.target } else { 1 });
         if divides {
-            self.divide(&quantiles(&sample, self.target));
+            self.set_boundaries(&quantiles(&sample, self.target));
         }
-        let parts: Vec<Part<V::Bits>> = {
+        let parts: Vec<TableEntry<V::Bits>> = {
             let pin = reclaim::pin();
             self.table.load(&pin).parts().to_vec()
         };
         let bounds: Vec<Arc<[u8]>> = parts[1..].iter().map(|(low, _)| Arc::clone(low)).collect();
         let plan = Plan::new(records, &bounds, &sample)?;
-        // A table is as long as there are shards, so it is not replaced for each of many.
-        let batch = parts.len().div_ceil(TABLES);
+        // Replacing the table takes O(shards), so with many shards several are installed at once.
+        let batch = parts.len().div_ceil(TABLES_PER_LOAD);
         let batches = parts.len().div_ceil(batch);
-        // Of each batch: where there are many, the others have enough to do.
+        // The threads for each batch: with many batches, each has one.
         let threads = rayon::current_num_threads().div_ceil(batches);
         (0..batches).into_par_iter().try_for_each(|i| {
             let mut built = Vec::new();
@@ -121,10 +140,11 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
                     built.push(Built { low, high, shard, map: plan.map(range, threads)? });
                 }
             }
-            // Of the others somebody else was faster.
-            let result = self.put(built).into_iter().try_for_each(|map| Ok(self.insert_map(&map)?));
-            // This thread may be idle for long, so it keeps none of the tables that were replaced.
-            reclaim::flush();
+            // Another thread was faster in the shards that are left.
+            let result =
+                self.install(built).into_iter().try_for_each(|map| Ok(self.insert_map(&map)?));
+            // This thread may be idle for long, so it must not keep replaced tables.
+            reclaim::reclaim();
             result
         })
     }
@@ -137,17 +157,17 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         Ok(())
     }
 
-    /// Gives the map other boundaries, if it is still empty.
-    fn divide(&self, bounds: &[Arc<[u8]>]) {
+    /// Replaces the boundaries of the map if it is still empty.
+    fn set_boundaries(&self, bounds: &[Arc<[u8]>]) {
         let _admin = self.admin();
         let pin = reclaim::pin_to_write();
         let table = self.table.load(&pin);
-        // Those given by the caller stay.
+        // Boundaries given by the caller stay.
         if table.len() >= self.target || bounds.is_empty() {
             return;
         }
-        let _closed: Vec<_> =
-            table.parts().iter().map(|(_, shard)| shard.gate.lock_all()).collect();
+        let _locked: Vec<_> =
+            table.parts().iter().map(|(_, shard)| shard.lock.lock_all()).collect();
         if table.parts().iter().all(|(_, shard)| shard.tree.len() == 0) {
             let lows = std::iter::once(Arc::default()).chain(bounds.iter().cloned());
             self.table.replace(
@@ -157,11 +177,12 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         }
     }
 
-    /// Puts maps in the places of their shards, where these are still there as they were, and empty; gives the others back.
-    fn put(&self, built: Vec<Built<'_, V>>) -> Vec<FastArt<V>> {
+    /// Installs maps in the place of their shards if these are unchanged and empty, and returns the
+    /// other maps.
+    fn install(&self, built: Vec<Built<'_, V>>) -> Vec<FastArt<V>> {
         let _admin = self.admin();
         let pin = reclaim::pin_to_write();
-        let _closed: Vec<_> = built.iter().map(|built| built.shard.gate.lock_all()).collect();
+        let _locked: Vec<_> = built.iter().map(|built| built.shard.lock.lock_all()).collect();
         let table = self.table.load(&pin);
         let (mut parts, mut left, mut changed) = (table.parts().to_vec(), Vec::new(), false);
         for Built { low, high, shard, map } in built {
@@ -184,7 +205,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     }
 }
 
-/// What was built for a shard.
+/// A map that was built for a shard.
 struct Built<'p, V: Value> {
     low: &'p [u8],
     high: Option<&'p [u8]>,

@@ -1,9 +1,13 @@
-//! `ShardedArt`: a range-partitioned front over trees behind `&self`.
+//! `ShardedArt`: a map divided into key ranges, each a shared tree.
 //!
 //! ```text
-//!   key ─▶ table of boundaries (table.rs) ─▶ shard: tree, gate      pinned.rs: point operations    scan.rs: scans across shards
-//!            replaced as a whole (split.rs)                         load/: bulk loading
+//!   key ─▶ shard table (table.rs, router.rs) ─▶ shard: tree, striped lock
+//!            replaced as a whole (split.rs)
 //! ```
+//!
+//! * `pinned`: point operations. `scan`: scans across shards. `traits`: traits of the std
+//!   collections.
+//! * `load`: bulk loads. `parallel`: parallel iteration and removal.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +19,7 @@ mod pinned;
 mod router;
 mod scan;
 mod split;
+mod split_state;
 mod table;
 mod traits;
 
@@ -22,32 +27,34 @@ pub use pinned::Pinned;
 pub use scan::{Cursor, Range};
 pub use traits::IntoIter;
 
+use crate::MAX_KEY_LEN;
 use crate::error::{BuildError, fail_build};
 use crate::fast::{FastArt, MemoryUsage, Sorted};
 use crate::reclaim::{self, Swap};
 use crate::sync::RwLock;
 use crate::tree::{RawTree, SharedTree, Usage};
 use crate::value::Value;
-use crate::{MAX_KEY_LEN, key};
 #[cfg(feature = "parallel")]
 pub(crate) use router::Router;
-use split::Admin;
+use split_state::Admin;
 use std::marker::PhantomData;
-use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 pub(crate) use table::quantiles;
 use table::{Shard, Table};
 
-/// Shards that a map strives for where nobody says how many.
-const SHARDS: usize = 64;
-/// The most shards.
-const MOST: usize = 1 << 16;
+/// The default of the number of shards that a map aims at.
+const DEFAULT_SHARDS: usize = 64;
+/// The largest number of shards that can be requested.
+const MAX_SHARDS: usize = 1 << 16;
 
-/// An ordered map from byte strings to small values for many threads, divided into *shards*: trees of neighbouring keys, as
-/// [`ConcurrentArt`](crate::ConcurrentArt) is one, with boundaries between them.
+/// An ordered map from byte strings to small values, shared by many threads and divided into
+/// shards.
 ///
-/// It has the operations of a `ConcurrentArt` with the same guarantees. Beyond that it is loaded in bulk from unsorted keys by all processors
-/// ([`load`](Self::load), [`load_text`](Self::load_text)), is read and changed by parallel iterators, and spreads writers over many trees.
+/// A *shard* is a tree of one key range, like a [`ConcurrentArt`](crate::ConcurrentArt);
+/// *boundaries* lie between shards. The map has the operations of a `ConcurrentArt` with the same
+/// guarantees. It can also be loaded in bulk from unsorted keys on all cores ([`load`](Self::load),
+/// [`load_text`](Self::load_text)), be read and changed by parallel iterators, and it spreads
+/// writers over many trees.
 ///
 /// ```
 /// use memkv::ShardedArt;
@@ -69,51 +76,61 @@ const MOST: usize = 1 << 16;
 /// ```
 ///
 /// # Shards
-/// Boundaries come from a [sample](Self::with_sample) of the keys, are [given](Self::with_boundaries), or arise as the map grows: a shard that has
-/// grown far beyond its share is split ([`rebalance`](Self::rebalance) says when), a little at a time by each writer that notices, which costs it
-/// about a millisecond once in 256 writes while a split is under way. Shards are not joined, but for empty ones that
-/// [`pop_first`](Self::pop_first) and [`pop_last`](Self::pop_last) meet.
+/// Boundaries come from a [sample](Self::with_sample) of the keys, are
+/// [given](Self::with_boundaries), or arise as the map grows: a shard that has grown far beyond its
+/// share is split (see [`rebalance`](Self::rebalance)). Writers do that in small steps. While a
+/// split is in progress, a writer spends about a millisecond on it once in 256 writes. Shards are
+/// never joined; empty ones that [`pop_first`](Self::pop_first) or [`pop_last`](Self::pop_last)
+/// meets are removed.
 ///
 /// # Guarantees
-/// * Point operations (all that take one key, [`pop_first`](Self::pop_first) and [`pop_last`](Self::pop_last)) and [`clear`](Self::clear) are
-///   linearizable, as those of a `ConcurrentArt` are, also while shards are split.
-/// * A scan yields every key that is there for the whole of it exactly once, and in order. A key that comes or goes meanwhile may be yielded or
-///   not; a value is that of a moment of the scan.
-/// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact when nobody changes the map, nor splits a shard.
-/// * No function of the caller's runs under a lock. Readers take no lock of the map, write no memory that threads share, and never wait for
-///   a writer; now and then one frees retired memory. A writer waits while keys of its shard are moved, some hundred microseconds at a
-///   time, and while the shard is loaded in bulk.
+/// * Point operations and [`clear`](Self::clear) are linearizable, like those of a `ConcurrentArt`,
+///   also during splits. Point operations are all methods that take one key,
+///   [`pop_first`](Self::pop_first) and [`pop_last`](Self::pop_last).
+/// * A scan yields every key that is present for the whole scan exactly once, and in order. A key
+///   that is inserted or removed during the scan may be yielded or not. A value was present at a
+///   moment of the scan.
+/// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact while no thread changes
+///   the map or splits a shard.
+/// * No function of the caller runs under a lock.
+/// * Readers take no lock of the map, write no memory that threads share, and never wait for a
+///   writer. A reader may have to free retired memory.
+/// * A writer waits while keys of its shard are moved, some hundred microseconds at a time, and
+///   while its shard is loaded in bulk.
 ///
-/// # Costs
-/// The way to the shard is a search in an array of words, one for each boundary. A lookup takes one more load at its end, a write two more atomic
-/// operations on a line of its stripe. Each shard takes some 3 KiB besides its keys.
+/// # Complexity
+/// The shard of a key is found by a search in an array of words, one for each boundary. A lookup
+/// takes one more load at its end, a write two more atomic operations on a cache line of its
+/// stripe. Each shard takes some 3 KiB besides its keys.
 ///
 /// # Source
-/// Boundaries from a sample, as in DeWitt, Naughton, Schneider: "Parallel sorting on a shared-nothing architecture using probabilistic splitting",
-/// 1991.
+/// Boundaries from a sample: DeWitt, Naughton, Schneider: "Parallel sorting on a shared-nothing
+/// architecture using probabilistic splitting", 1991.
 pub struct ShardedArt<V: Value = u64> {
     table: Swap<Table<V::Bits>>,
     admin: RwLock<Admin<V::Bits>>,
-    /// Shards that the map strives for.
+    /// The number of shards that the map aims at.
     target: usize,
     values: PhantomData<V>,
 }
 
-/// A shard of a map, as it was at some moment. See [`ShardedArt::shards`].
+/// A snapshot of a shard's size. Returned by [`ShardedArt::shards`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShardInfo {
-    /// The shard has the keys from this one on, and below the next shard's.
+    /// The lower bound of the shard's keys, inclusive. The next shard's is the upper bound.
     pub start: Vec<u8>,
-    /// Number of keys.
+    /// The number of keys.
     pub len: usize,
-    /// Bytes that its nodes take.
+    /// The bytes of its nodes.
     pub bytes: usize,
 }
 
 impl<V: Value> ShardedArt<V> {
-    /// An empty map with one shard, which is split as it grows, until there are as many shards as asked for (from 1 to 65,536); and up to
-    /// twice as many, where some outgrow the others.
+    /// Creates an empty map with one shard, which is split as it grows.
+    ///
+    /// The map aims at `shards` shards, from 1 to 65,536. It may get up to twice as many if some
+    /// outgrow the others.
     ///
     /// ```
     /// let map = memkv::ShardedArt::<u32>::new(64);
@@ -123,8 +140,9 @@ impl<V: Value> ShardedArt<V> {
         Self::of(shards, [RawTree::new()], &[])
     }
 
-    /// An empty map whose boundaries divide a sample of the keys to come into equal parts. Some hundred keys a shard make shards whose sizes
-    /// differ by a tenth.
+    /// Creates an empty map whose boundaries divide a sample of the expected keys into equal parts.
+    ///
+    /// With some hundred keys of sample for each shard, shards differ in size by a tenth.
     ///
     /// ```
     /// let map = memkv::ShardedArt::<u64>::with_sample(4, (0..1000u32).map(|i| format!("{i:03}")));
@@ -134,12 +152,15 @@ impl<V: Value> ShardedArt<V> {
         let mut sample: Vec<Vec<u8>> =
             sample.into_iter().map(|key| key.as_ref().to_vec()).collect();
         sample.sort_unstable();
-        let shards = shards.clamp(1, MOST);
+        let shards = shards.clamp(1, MAX_SHARDS);
         Self::with_bounds(shards, &quantiles(&sample, shards))
     }
 
-    /// An empty map with these boundaries: a shard for the keys below the first, and one from each on. They may come in any order, and
-    /// more than once. Of more than 65,535, some are left out, evenly; of one with more than [`MAX_KEY_LEN`] bytes, what is behind these.
+    /// Creates an empty map with the given boundaries, in any order.
+    ///
+    /// There is one shard for the keys below the first boundary, and one from each boundary on.
+    /// Duplicates are ignored. Of more than 65,535 boundaries only as many, evenly chosen, are
+    /// used. Boundaries are cut at [`MAX_KEY_LEN`] bytes.
     ///
     /// ```
     /// let map = memkv::ShardedArt::<u64>::with_boundaries(["m"]);
@@ -154,8 +175,10 @@ impl<V: Value> ShardedArt<V> {
         bounds.sort_unstable();
         bounds.dedup();
         bounds.retain(|bound| !bound.is_empty());
-        if bounds.len() >= MOST {
-            bounds = (1..MOST).map(|i| Arc::clone(&bounds[i * bounds.len() / MOST])).collect();
+        if bounds.len() >= MAX_SHARDS {
+            bounds = (1..MAX_SHARDS)
+                .map(|i| Arc::clone(&bounds[i * bounds.len() / MAX_SHARDS]))
+                .collect();
         }
         Self::with_bounds(bounds.len() + 1, &bounds)
     }
@@ -164,7 +187,7 @@ impl<V: Value> ShardedArt<V> {
         Self::of(target, (0..=bounds.len()).map(|_| RawTree::new()), bounds)
     }
 
-    /// A map of trees, with the boundaries between them.
+    /// Creates a map of trees, with the boundaries between them.
     fn of(
         target: usize,
         trees: impl IntoIterator<Item = RawTree<V::Bits>>,
@@ -175,16 +198,20 @@ impl<V: Value> ShardedArt<V> {
         ShardedArt {
             table: Swap::new(Table::new(parts)),
             admin: RwLock::new(Admin::new()),
-            target: target.clamp(1, MOST),
+            target: target.clamp(1, MAX_SHARDS),
             values: PhantomData,
         }
     }
 
-    /// A map of keys that ascend strictly, built bottom-up by this thread: see [`FastArt::from_sorted`]. It has one shard, which is split later, into 64;
-    /// [`rebalance`](Self::rebalance) does so at once. [`load`](Self::load) builds shards in parallel.
+    /// Builds a map bottom-up from strictly ascending keys, on this thread. See
+    /// [`FastArt::from_sorted`].
+    ///
+    /// The map has one shard, which is split into 64 later; [`rebalance`](Self::rebalance) does so
+    /// at once. [`load`](Self::load) builds shards in parallel.
     ///
     /// # Errors
-    /// Names the first key that is not greater than the one before it, is over the limit, or finds no memory.
+    /// Returns an error for the first key that is not greater than the one before it, is over the
+    /// limit, or cannot be allocated.
     ///
     /// ```
     /// let map = memkv::ShardedArt::from_sorted([("a", 1u64), ("b", 2)])?;
@@ -197,8 +224,11 @@ impl<V: Value> ShardedArt<V> {
         Ok(FastArt::from_sorted(pairs)?.into())
     }
 
-    /// One map of all shards' keys, for one owner, built bottom-up by this thread. O(keys), and takes the new map's memory beside the old one's meanwhile:
-    /// unlike [`ConcurrentArt::into_fast`](crate::ConcurrentArt::into_fast), since the trees of shards are not joined.
+    /// Converts the map into a [`FastArt`] of all shards' keys, built bottom-up on this thread.
+    ///
+    /// # Complexity
+    /// O(keys), with the old and the new map both in memory. The trees of shards cannot be joined
+    /// in O(1), unlike in [`ConcurrentArt::into_fast`](crate::ConcurrentArt::into_fast).
     ///
     /// ```
     /// let map = memkv::ShardedArt::with_boundaries(["b"]);
@@ -219,36 +249,19 @@ impl<V: Value> ShardedArt<V> {
         build().unwrap_or_else(|error: BuildError| fail_build(&error))
     }
 
-    /// The content as a stream of ascending keys, as a builder of sorted files takes it. The map is given up for it, so the stream is exactly what
-    /// the map held. While others use the map, [`iter`](Self::iter) streams it with the guarantees of a scan.
-    ///
-    /// ```
-    /// let map = memkv::ShardedArt::from([("b", 2u64), ("a", 1)]);
-    /// assert!(map.freeze().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
-    /// ```
-    pub fn freeze(self) -> IntoIter<V> {
-        IntoIter::new(self)
-    }
-
-    /// A handle for many calls, which pins once for several of them.
-    ///
-    /// ```
-    /// let map = memkv::ShardedArt::new(8);
-    /// let pinned = map.pin();
-    /// pinned.insert("a", 1u64);
-    /// assert_eq!(pinned.get("a"), Some(1));
-    /// ```
-    pub fn pin(&self) -> Pinned<'_, V> {
-        Pinned::new(self)
-    }
-
-    /// Adds up what `count` says of the shards.
+    /// Returns the sum of `count` over the shards.
     fn sum(&self, count: impl Fn(&Shard<V::Bits>) -> usize) -> usize {
         let pin = reclaim::pin();
         self.table.load(&pin).parts().iter().map(|(_, shard)| count(shard)).sum()
     }
 
-    /// Number of keys; exact when nobody changes the map, nor splits a shard, which counts some hundred keys twice. O(shards).
+    /// Returns the number of keys, which is exact while no thread changes the map or splits a
+    /// shard.
+    ///
+    /// During a split some hundred keys are counted twice.
+    ///
+    /// # Complexity
+    /// O(shards).
     ///
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
@@ -258,12 +271,17 @@ impl<V: Value> ShardedArt<V> {
         self.sum(|shard| shard.tree.len())
     }
 
-    /// Whether there is no key, as [`len`](Self::len) says.
+    /// Returns `true` if [`len`](Self::len) is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Removes every key at one moment; the boundaries stay. O(shards), and the memory comes back when nobody reads the old shards any more.
+    /// Removes all keys as one atomic step, and keeps the boundaries.
+    ///
+    /// The memory is freed when no thread reads the old shards any more.
+    ///
+    /// # Complexity
+    /// O(shards).
     ///
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64)]);
@@ -274,7 +292,7 @@ impl<V: Value> ShardedArt<V> {
         self.clear_all();
     }
 
-    /// The shards in the order of their keys: boundaries, lengths, bytes.
+    /// Returns the boundaries and sizes of the shards, in the order of their keys.
     ///
     /// ```
     /// let map = memkv::ShardedArt::<u64>::with_boundaries(["b"]);
@@ -285,7 +303,7 @@ impl<V: Value> ShardedArt<V> {
     /// ```
     pub fn shards(&self) -> Vec<ShardInfo> {
         let pin = reclaim::pin();
-        let info = |(low, shard): &table::Part<V::Bits>| {
+        let info = |(low, shard): &table::TableEntry<V::Bits>| {
             let usage = shard.tree.usage();
             ShardInfo {
                 start: low.to_vec(),
@@ -296,68 +314,12 @@ impl<V: Value> ShardedArt<V> {
         self.table.load(&pin).parts().iter().map(info).collect()
     }
 
-    /// The least key and its value, by the guarantees of a scan: not as one atomic step.
+    /// Returns the bytes that the map holds, and the bytes that all maps have retired.
     ///
-    /// ```
-    /// let map = memkv::ShardedArt::from([("b", 2u64), ("a", 1)]);
-    /// assert_eq!(map.first_key_value(), Some((b"a".to_vec(), 1)));
-    /// assert_eq!(map.last_key_value(), Some((b"b".to_vec(), 2)));
-    /// ```
-    pub fn first_key_value(&self) -> Option<(Vec<u8>, V)> {
-        self.iter().next()
-    }
-
-    /// The greatest key and its value. As [`first_key_value`](Self::first_key_value), from the other end.
-    pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
-        self.iter().next_back()
-    }
-
-    /// A cursor before the first key. It lends keys out of its own buffer, so a scan allocates nothing for each.
+    /// Exact while no thread changes the map.
     ///
-    /// ```
-    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
-    /// let mut cursor = map.cursor();
-    /// assert_eq!(cursor.next(), Some((&b"a"[..], 1)));
-    /// ```
-    pub fn cursor(&self) -> Cursor<'_, V> {
-        Cursor::new(self)
-    }
-
-    /// All keys and values, ascending; from the back, descending.
-    ///
-    /// ```
-    /// let map = memkv::ShardedArt::from([("b", 2u64), ("a", 1)]);
-    /// assert!(map.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
-    /// ```
-    pub fn iter(&self) -> Range<'_, V> {
-        self.range::<&[u8], _>(..)
-    }
-
-    /// The keys inside a range of byte strings, with their values; ascending, from the back descending. A range that ends before it begins
-    /// is empty.
-    ///
-    /// ```
-    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
-    /// assert!(map.range("b"..).map(|(_, v)| v).eq([2, 3]));
-    /// assert!(map.range("a"..="b").rev().map(|(_, v)| v).eq([2, 1]));
-    /// ```
-    pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, V> {
-        let (start, end) = key::bounds(&range);
-        Range::new(self, start, end)
-    }
-
-    /// The keys that begin with `prefix`, with their values.
-    ///
-    /// ```
-    /// let map = memkv::ShardedArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);
-    /// assert_eq!(map.prefix("a").count(), 2);
-    /// ```
-    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, V> {
-        let end = key::prefix_end(prefix.as_ref());
-        Range::new(self, Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
-    }
-
-    /// What the map holds, in bytes, and what all maps have retired. Exact when nobody changes the map. O(shards).
+    /// # Complexity
+    /// O(shards).
     ///
     /// ```
     /// let map: memkv::ShardedArt = (0..10_000u64).map(|i| (i.to_be_bytes(), i)).collect();
@@ -375,15 +337,15 @@ impl<V: Value> ShardedArt<V> {
             usage.slack_inner += one.slack_inner;
             own += size_of::<Shard<V::Bits>>()
                 + shard.tree.heap_bytes()
-                + size_of::<table::Part<V::Bits>>()
+                + size_of::<table::TableEntry<V::Bits>>()
                 + low.len()
                 + size_of::<u64>();
         }
-        MemoryUsage::of(usage, own, reclaim::pending())
+        MemoryUsage::of(usage, own, reclaim::retired_bytes())
     }
 
-    /// Frees what this thread retired, and what others did, as far as no thread is still reading; and compacts: as
-    /// [`ConcurrentArt::flush`](crate::ConcurrentArt::flush) does, for all shards together.
+    /// Frees retired memory that no thread is still reading, and compacts all shards together. See
+    /// [`ConcurrentArt::reclaim`](crate::ConcurrentArt::reclaim).
     ///
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64)]);
@@ -398,7 +360,10 @@ impl<V: Value> ShardedArt<V> {
         SharedTree::reclaim_all(&shards.iter().map(|shard| &shard.tree).collect::<Vec<_>>());
     }
 
-    /// Says what is wrong with the map's structure, if anything is. For tests, while nobody changes it.
+    /// Checks the invariants of the map's structure, while no thread changes it. For tests.
+    ///
+    /// # Errors
+    /// Returns a description of the first violation.
     #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         let pin = reclaim::pin();
@@ -416,7 +381,8 @@ impl<V: Value> ShardedArt<V> {
                 }
             }
             if seen != shard.tree.len() {
-                return Err(format!("shard {i} has {seen} keys, and says {}", shard.tree.len()));
+                let counted = shard.tree.len();
+                return Err(format!("shard {i} has {seen} keys, but counts {counted}"));
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! All shards at once, by the threads of rayon's pool.
+//! Operations on all shards, on the threads of rayon's pool.
 
 #![forbid(unsafe_code)]
 
@@ -9,11 +9,11 @@ use rayon::prelude::*;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// From the first key to before the second; from the last one on to the end.
+/// A key range: the lower bound, inclusive, and the upper bound, exclusive, if there is one.
 type Span = (Arc<[u8]>, Option<Arc<[u8]>>);
 
 impl<V: Value> ShardedArt<V> {
-    /// The parts of the shards at this moment.
+    /// Returns the current key ranges of the shards.
     fn spans(&self) -> Vec<Span> {
         let pin = reclaim::pin();
         let table = self.table.load(&pin);
@@ -27,7 +27,8 @@ impl<V: Value> ShardedArt<V> {
             .collect()
     }
 
-    /// Keys that divide the map into so many ranges of about equal length, or fewer; between the shards at least.
+    /// Returns keys that divide the map into about `ranges` ranges of about equal length, including
+    /// all boundaries.
     #[cfg(feature = "storage")]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         let keys = self.len();
@@ -36,7 +37,7 @@ impl<V: Value> ShardedArt<V> {
         for (low, shard) in self.table.load(&pin).parts() {
             bounds.push(low.to_vec());
             let share = (ranges as u128 * shard.tree.len() as u128).div_ceil(keys.max(1) as u128);
-            // While keys are moved, a tree may have some outside its part.
+            // While keys are moved, a tree may have some outside its range.
             let inside =
                 shard.tree.bounds(share as usize).into_iter().filter(|key| key[..] > low[..]);
             bounds.extend(inside);
@@ -57,7 +58,10 @@ impl<V: Value> ShardedArt<V> {
 }
 
 impl<V: Value + Send + Sync> ShardedArt<V> {
-    /// All keys and values, the shards in parallel, each from its first key to its last. What it yields while others change the map is said at
+    /// Returns a parallel iterator over all keys and values, one shard after the other for each
+    /// thread.
+    ///
+    /// Within a shard keys are in ascending order. The guarantees are those of
     /// [`Cursor`](super::Cursor).
     ///
     /// ```
@@ -70,7 +74,9 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         self.par_shards().flat_map_iter(|shard| shard)
     }
 
-    /// The keys of each shard, as ranges in order, for work in parallel that allocates nothing for each key.
+    /// Returns a parallel iterator over the shards, each as a range, in order.
+    ///
+    /// Work on a range allocates nothing for each key.
     ///
     /// ```
     /// use rayon::prelude::*;
@@ -83,7 +89,9 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         self.spans().into_par_iter().map(|span| self.between(&span))
     }
 
-    /// Removes keys in parallel, and says how many of them there were. Each removal is atomic by itself.
+    /// Removes keys in parallel, and returns how many of them were present.
+    ///
+    /// Each removal is atomic by itself.
     ///
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
@@ -93,8 +101,10 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         keys.into_par_iter().filter(|key| self.remove(key).is_some()).count()
     }
 
-    /// Keeps the keys for which `keep` says so, the shards in parallel. Each removal is atomic by itself, and of the value that `keep` was asked about:
-    /// where another thread has stored one meanwhile, it is asked again.
+    /// Removes all keys for which `keep` returns `false`, the shards in parallel.
+    ///
+    /// Each removal is atomic by itself. It only removes the value that `keep` was called with: if
+    /// another thread replaced it, `keep` is called again.
     ///
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
@@ -105,7 +115,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         self.par_shards().for_each(|mut range| {
             while let Some((key, value)) = range.lend() {
                 if !keep(key, value) {
-                    // Once more from what is there now.
+                    // Compares with the current value.
                     self.remove_if(key, |now| {
                         now.into_bits() == value.into_bits() || !keep(key, now)
                     });
@@ -122,7 +132,7 @@ impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> ParallelExtend<(K, V)> for S
 }
 
 impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)> for ShardedArt<V> {
-    /// [`ShardedArt::par_extend`] into an empty map with 64 shards.
+    /// Loads the pairs into an empty map with 64 shards, by [`ShardedArt::par_extend`].
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
         let map = Self::default();
         map.par_extend(pairs);

@@ -1,4 +1,4 @@
-//! Point operations: the way to the shard of a key, and the handle that keeps its thread pinned.
+//! Point operations: finding the shard of a key, and the handle that keeps its thread pinned.
 
 #![forbid(unsafe_code)]
 
@@ -8,13 +8,18 @@ use crate::reclaim::{self, Pin};
 use crate::tree::{Expected, Outcome, SharedTree};
 use crate::value::Value;
 
-/// Keys of a batch lookup under one table.
-const PART: usize = 1024;
+/// Keys of a batch lookup that are looked up under one table.
+const KEYS_PER_TABLE: usize = 1024;
 
-/// A [`ShardedArt`] for many calls of one thread. From [`ShardedArt::pin`].
+/// A handle to a [`ShardedArt`] for many calls of one thread. Returned by [`ShardedArt::pin`].
 ///
-/// As [`concurrent::Pinned`](crate::concurrent::Pinned) is for a `ConcurrentArt`: it pins once for several calls, has the map's other methods too, holds
-/// back what all maps retire where it is kept without a call or beside another pin, and is not `Send`.
+/// It is what [`concurrent::Pinned`](crate::concurrent::Pinned) is for a `ConcurrentArt`: it pins
+/// once for several calls, and has all methods of the map.
+///
+/// **Warning:** a handle that is kept without being called, or is used beside another pin of its
+/// thread, holds back everything that all maps retire. Drop a handle that is not in use.
+///
+/// The handle is not `Send`.
 ///
 /// ```
 /// let map = memkv::ShardedArt::new(8);
@@ -25,7 +30,7 @@ const PART: usize = 1024;
 /// assert_eq!((pinned.get("a"), pinned.len()), (Some(2), 2));
 /// ```
 ///
-/// It cannot outlive its map:
+/// A handle cannot outlive its map:
 ///
 /// ```compile_fail,E0505
 /// let map = memkv::ShardedArt::from([("a", 1u64)]);
@@ -42,7 +47,7 @@ const PART: usize = 1024;
 /// drop(map);
 /// ```
 ///
-/// Nor can it go to another thread:
+/// It cannot be sent to another thread:
 ///
 /// ```compile_fail,E0277
 /// let map = memkv::ShardedArt::from([("a", 1u64)]);
@@ -60,10 +65,6 @@ pub struct Pinned<'m, V: Value> {
 }
 
 impl<'m, V: Value> Pinned<'m, V> {
-    pub(super) fn new(map: &'m ShardedArt<V>) -> Self {
-        Pinned { map, held: Held::new() }
-    }
-
     #[inline]
     fn reading<R>(&self, key: &[u8], work: impl Fn(&SharedTree<V::Bits>, &Pin) -> R) -> R {
         self.held.with(|pin| self.map.read_under(pin, key, work))
@@ -86,7 +87,19 @@ impl<'m, V: Value> Pinned<'m, V> {
 }
 
 impl<V: Value> ShardedArt<V> {
-    /// Reads the tree of a key: once more, where its keys may have moved meanwhile.
+    /// Returns a handle that pins this thread once for several calls.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::new(8);
+    /// let pinned = map.pin();
+    /// pinned.insert("a", 1u64);
+    /// assert_eq!(pinned.get("a"), Some(1));
+    /// ```
+    pub fn pin(&self) -> Pinned<'_, V> {
+        Pinned { map: self, held: Held::new() }
+    }
+
+    /// Reads the tree of a key, and reads again if its keys may have been moved in the meantime.
     #[inline]
     fn read_under<R>(
         &self,
@@ -97,13 +110,13 @@ impl<V: Value> ShardedArt<V> {
         loop {
             let table = self.table.load(pin);
             let result = work(&table.shard(table.route(key)).tree, pin);
-            if self.table.is(table, pin) || mutant!(TableNotChecked) {
+            if self.table.is_current(table, pin) || mutant!(TableNotChecked) {
                 return result;
             }
         }
     }
 
-    /// Changes the tree of a key, inside the gate of its shard.
+    /// Changes the tree of a key, with a stripe of its shard's lock held.
     #[inline]
     fn write_under<R>(
         &self,
@@ -114,21 +127,21 @@ impl<V: Value> ShardedArt<V> {
         loop {
             let table = self.table.load(pin);
             let shard = table.shard(table.route(key));
-            let _inside = shard.gate.read();
-            if self.table.is(table, pin) || mutant!(WriterNotChecked) {
+            let _writing = shard.lock.read();
+            if self.table.is_current(table, pin) || mutant!(WriterNotChecked) {
                 return work(&shard.tree, pin);
             }
         }
     }
 
-    /// Lookups of many keys, which go down all their trees together.
+    /// Looks many keys up, whose descents in all their trees are interleaved.
     fn look_up_by<K: AsRef<[u8]>>(
         &self,
         keys: &[K],
         mut under: impl FnMut(&mut dyn FnMut(&Pin)),
     ) -> Vec<Option<V>> {
         let mut values = Vec::with_capacity(keys.len());
-        for part in keys.chunks(PART) {
+        for part in keys.chunks(KEYS_PER_TABLE) {
             under(&mut |pin| {
                 let done = values.len();
                 loop {
@@ -137,7 +150,7 @@ impl<V: Value> ShardedArt<V> {
                         .iter()
                         .map(|key| (&table.shard(table.route(key.as_ref())).tree, key.as_ref()));
                     SharedTree::get_many_of(pin, keys, |bits| values.push(bits.map(V::from_bits)));
-                    if self.table.is(table, pin) {
+                    if self.table.is_current(table, pin) {
                         return;
                     }
                     values.truncate(done);
@@ -168,12 +181,16 @@ impl<V: Value> ShardedArt<V> {
     }
 }
 
-/// What shards do otherwise than one tree.
+/// Implements what differs between shards and one tree.
 macro_rules! divided {
     ($owner:ident $(<$l:lifetime>)?) => {
         impl<$($l,)? V: Value> $owner<$($l,)? V> {
-            /// The function may write to the map, so it runs outside the gate.
-            fn try_compute(&self, key: &[u8], mut f: impl FnMut(Option<V::Bits>) -> Option<V::Bits>) -> Computed<V> {
+            /// Computes a value. `f` may write to the map, so it runs without the shard's lock.
+            fn try_compute(
+                &self,
+                key: &[u8],
+                mut f: impl FnMut(Option<V::Bits>) -> Option<V::Bits>,
+            ) -> Computed<V> {
                 let mut seen = self.reading(key, |tree, pin| tree.get(pin, key));
                 loop {
                     let new = f(seen);

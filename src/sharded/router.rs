@@ -1,11 +1,13 @@
-//! The way from a key to a boundary: a small trie whose steps are words of 8 bytes.
+//! A router from a key to a boundary: a small trie whose steps are words of 8 bytes.
 //!
 //! ```text
-//!   prefix "http"   words   "://i.\0\0\0"     "s://www." ──▶ prefix ""   words   "a\0\0…"   "google.c" ──▶ …
+//!   prefix "http"   words  "://i.\0\0\0"  "s://www." ──▶ prefix ""   words  "a\0…"  "google.c" ─▶ …
 //!   boundaries              http://i.        two or more                   https://www.a
 //! ```
-//! A node has what its boundaries begin with in common, and the different words that follow. A key that begins otherwise lies before or behind all of
-//! them; else its own word is sought. Where that is a boundary's word, too, the node below it decides.
+//!
+//! A node has the common prefix of its boundaries, and the different words that follow. A key with
+//! another prefix lies before or after all of them; otherwise its own word is searched. If a
+//! boundary has the same word, the node below it decides.
 
 #![forbid(unsafe_code)]
 
@@ -13,10 +15,10 @@ use crate::tree::common_prefix;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes of a step.
-const WORD: usize = 8;
+/// The bytes of a step.
+const BYTES_PER_WORD: usize = 8;
 
-/// Finds the number of boundaries that a key is not below.
+/// Finds the number of boundaries that are at most a key.
 pub(crate) struct Router {
     bounds: Vec<Arc<[u8]>>,
     root: Node,
@@ -25,30 +27,33 @@ pub(crate) struct Router {
 struct Node {
     /// The boundaries below it.
     range: Range<usize>,
-    /// What these have in common behind the way here.
+    /// Their common prefix after the words on the path to this node.
     prefix: Box<[u8]>,
-    /// The words behind that.
+    /// The words that follow the prefix, in ascending order.
     words: Vec<u64>,
-    /// Of each word the number of the first boundary that has it.
+    /// For each word, the number of the first boundary that has it.
     firsts: Vec<usize>,
-    /// What decides between keys with the same word; none where a boundary ends inside of it.
+    /// For each word, the node that decides between keys with that word. `None` if a boundary ends
+    /// inside the word.
     below: Vec<Option<Node>>,
 }
 
-/// The first 8 bytes as a word, with zeros where there are fewer: ascends with the keys, though not strictly.
+/// Returns the first 8 bytes as a word, padded with zeros. It ascends with the keys, not strictly.
 #[inline]
 fn word(rest: &[u8]) -> u64 {
-    if let Some(bytes) = rest.first_chunk::<WORD>() {
+    if let Some(bytes) = rest.first_chunk::<BYTES_PER_WORD>() {
         return u64::from_be_bytes(*bytes);
     }
-    let mut bytes = [0; WORD];
+    let mut bytes = [0; BYTES_PER_WORD];
     bytes[..rest.len()].copy_from_slice(rest);
     u64::from_be_bytes(bytes)
 }
 
 impl Node {
-    /// A node for some of the boundaries, which are alike in their first `depth` bytes. A node below another has that word's boundaries alone, so
-    /// each level has fewer bytes of them to tell apart; but a level is a call, so beyond a few nothing more is told apart by words.
+    /// Creates a node for a range of boundaries, which share their first `depth` bytes.
+    ///
+    /// It has at most `levels` levels of nodes below it, since each level costs a step and is one
+    /// recursive call here. A binary search decides the rest.
     fn new(bounds: &[Arc<[u8]>], range: Range<usize>, depth: usize, levels: usize) -> Node {
         let prefix = match &bounds[range.clone()] {
             [first, .., last] => common_prefix(&first[depth..], &last[depth..]),
@@ -65,12 +70,12 @@ impl Node {
             let count =
                 bounds[first..range.end].partition_point(|bound| word(&bound[at..]) == of_first);
             let group = first..first + count;
-            let ends = bounds[group.clone()].iter().any(|bound| bound.len() < at + WORD);
+            let ends = bounds[group.clone()].iter().any(|bound| bound.len() < at + BYTES_PER_WORD);
             words.push(of_first);
             firsts.push(first);
             below.push(
                 (!ends && levels > 0)
-                    .then(|| Node::new(bounds, group.clone(), at + WORD, levels - 1)),
+                    .then(|| Node::new(bounds, group.clone(), at + BYTES_PER_WORD, levels - 1)),
             );
             first = group.end;
         }
@@ -79,10 +84,10 @@ impl Node {
 }
 
 impl Router {
-    /// Levels of words: 128 bytes and what boundaries have in common are told apart by them.
+    /// The most levels of nodes. They resolve 128 bytes besides common prefixes.
     const LEVELS: usize = 16;
 
-    /// For boundaries that ascend strictly.
+    /// Creates a router for strictly ascending boundaries.
     pub(crate) fn new(bounds: Vec<Arc<[u8]>>) -> Self {
         let root = Node::new(&bounds, 0..bounds.len(), 0, Self::LEVELS);
         Router { bounds, root }
@@ -92,17 +97,19 @@ impl Router {
     pub(crate) fn route(&self, key: &[u8]) -> usize {
         let (mut node, mut rest) = (&self.root, key);
         loop {
-            let Some(behind) = rest.strip_prefix(&*node.prefix) else {
+            let Some(suffix) = rest.strip_prefix(&*node.prefix) else {
                 return if rest < &*node.prefix { node.range.start } else { node.range.end };
             };
-            let word = word(behind);
+            let word = word(suffix);
             let at = node.words.partition_point(|&other| other < word);
             let first = node.firsts.get(at).copied().unwrap_or(node.range.end);
             if node.words.get(at) != Some(&word) {
                 return first;
             }
             match &node.below[at] {
-                Some(below) if behind.len() >= WORD => (node, rest) = (below, &behind[WORD..]),
+                Some(below) if suffix.len() >= BYTES_PER_WORD => {
+                    (node, rest) = (below, &suffix[BYTES_PER_WORD..])
+                }
                 _ => {
                     let end = node.firsts.get(at + 1).copied().unwrap_or(node.range.end);
                     return first
@@ -132,8 +139,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_are_led_as_a_search_says(bounds in proptest::collection::btree_set(string(), 0..40), keys in proptest::collection::vec(string(), 1..40)) {
-            let bounds: Vec<Arc<[u8]>> = bounds.into_iter().filter(|bound| !bound.is_empty()).map(Arc::from).collect();
+        fn routes_agree_with_a_binary_search(
+            bounds in proptest::collection::btree_set(string(), 0..40),
+            keys in proptest::collection::vec(string(), 1..40),
+        ) {
+            let bounds = bounds.into_iter().filter(|bound| !bound.is_empty());
+            let bounds: Vec<Arc<[u8]>> = bounds.map(Arc::from).collect();
             let router = Router::new(bounds.clone());
             for key in keys.iter().map(|key| &key[..]).chain(bounds.iter().map(|bound| &**bound)) {
                 prop_assert_eq!(router.route(key), bounds.partition_point(|bound| &**bound <= key));

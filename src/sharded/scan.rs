@@ -1,11 +1,13 @@
-//! Scans across shards: runs of neighbouring keys, each read at one moment.
+//! Scans across shards: runs of neighbouring keys, each read under one pin.
 //!
 //! ```text
-//!   position ─▶ shard of the table ─▶ run of keys, copied ─▶ table still the same? ─▶ handed out one by one ─▶ position
+//!   position ─▶ shard ─▶ run of keys, copied ─▶ same table? ─▶ returned one by one ─▶ position
 //! ```
-//! A run is read under a pin from the one shard that has the position, as far as that shard's part goes. If the table was replaced meanwhile, what
-//! was read may have been on its way to another shard, and is read anew. A position is a key, and means the same for every table. So each key that
-//! stays is read once, whatever becomes of the shards.
+//!
+//! A run is read under a pin from the shard of the position, up to the end of that shard's range.
+//! If the table was replaced in the meantime, the run is read again, since its keys may have been
+//! moved. A position is a key, so it means the same for every table. So each key that stays is
+//! returned once, whatever happens to the shards.
 
 #![forbid(unsafe_code)]
 
@@ -17,14 +19,16 @@ use crate::tree::SharedCursor;
 use crate::value::{Bits, Value};
 use std::fmt;
 use std::iter::FusedIterator;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
-/// Keys of a first run, and of those that follow at most; and bytes of keys that end it.
-const FIRST: usize = if cfg!(loom) { 1 } else { 32 };
-const MOST: usize = if cfg!(loom) { 2 } else { 256 };
-const BYTES: usize = 64 << 10;
+/// The keys of a scan's first run.
+const KEYS_PER_FIRST_RUN: usize = if cfg!(loom) { 1 } else { 32 };
+/// The most keys of a run.
+const MAX_KEYS_PER_RUN: usize = if cfg!(loom) { 2 } else { 256 };
+/// The bytes of keys that end a run.
+const MAX_BYTES_PER_RUN: usize = 64 << 10;
 
-/// Some pairs, in the order in which they were read.
+/// A run of pairs, in the order in which they were read.
 #[derive(Default)]
 pub(super) struct Run<B> {
     bytes: Vec<u8>,
@@ -51,7 +55,7 @@ impl<B: Bits> Run<B> {
     }
 
     fn is_full(&self, most: usize) -> bool {
-        self.len() >= most || self.bytes.len() >= BYTES
+        self.len() >= most || self.bytes.len() >= MAX_BYTES_PER_RUN
     }
 
     #[inline]
@@ -61,8 +65,8 @@ impl<B: Bits> Run<B> {
         (&self.bytes[start..end], value)
     }
 
-    /// Adds what shard `i` of a table has from a position on, up to `most` keys and not past `end`. Gives the key behind, if the run ended
-    /// before the shard did.
+    /// Adds up to `most` keys of shard `i` from a position on, below `end`. Returns the next key if
+    /// the run ended before the shard did.
     pub(super) fn read(
         &mut self,
         table: &Table<B>,
@@ -104,53 +108,53 @@ impl<B: Bits> Run<B> {
     }
 }
 
-/// Between which keys a scan stands.
+/// The position of a scan, relative to its key.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// Before the noted key, or where it would be.
+enum Side {
+    /// Before the key, present or not.
     Before,
-    Behind,
-    /// Behind all keys.
+    After,
+    /// After all keys.
     End,
 }
 
-/// A position, and the run read from there in one direction.
+/// A position, and the run that was read from there in one direction.
 pub(super) struct Scan<B> {
     key: Vec<u8>,
-    place: Place,
+    place: Side,
     run: Run<B>,
-    /// Pairs of the run that were handed out.
+    /// The pairs of the run that were returned.
     next: usize,
     back: bool,
-    /// Keys of the next run.
+    /// The most keys of the next run.
     most: usize,
 }
 
 impl<B: Bits> Scan<B> {
-    /// A scan before all keys.
+    /// Creates a scan before all keys.
     pub(super) fn new() -> Self {
         Scan {
             key: Vec::new(),
-            place: Place::Before,
+            place: Side::Before,
             run: Run::new(),
             next: 0,
             back: false,
-            most: FIRST,
+            most: KEYS_PER_FIRST_RUN,
         }
     }
 
-    pub(super) fn seek(&mut self, key: &[u8], behind: bool) {
+    pub(super) fn seek(&mut self, key: &[u8], after: bool) {
         self.forget();
         self.key.clear();
         self.key.extend_from_slice(key);
-        self.place = if behind { Place::Behind } else { Place::Before };
-        self.most = FIRST;
+        self.place = if after { Side::After } else { Side::Before };
+        self.most = KEYS_PER_FIRST_RUN;
     }
 
     pub(super) fn seek_end(&mut self) {
         self.forget();
-        self.place = Place::End;
-        self.most = FIRST;
+        self.place = Side::End;
+        self.most = KEYS_PER_FIRST_RUN;
     }
 
     fn forget(&mut self) {
@@ -158,17 +162,17 @@ impl<B: Bits> Scan<B> {
         self.next = 0;
     }
 
-    /// Lets the position be where the run was left.
-    fn settle(&mut self) {
+    /// Sets the position to where the run was left, and drops the run.
+    fn leave_run(&mut self) {
         if let Some(last) = self.next.checked_sub(1) {
             self.key.clear();
             self.key.extend_from_slice(self.run.get(last).0);
-            self.place = if self.back { Place::Before } else { Place::Behind };
+            self.place = if self.back { Side::Before } else { Side::After };
         }
         self.forget();
     }
 
-    /// Steps over the next key, or the one before.
+    /// Steps over the next key, or the previous one, and returns it with its value.
     #[inline]
     pub(super) fn step<V: Value<Bits = B>>(
         &mut self,
@@ -182,7 +186,7 @@ impl<B: Bits> Scan<B> {
         Some(self.run.get(self.next - 1))
     }
 
-    /// The key stepped over last.
+    /// Returns the key of the last step.
     pub(super) fn key(&self) -> &[u8] {
         match self.next.checked_sub(1) {
             Some(last) => self.run.get(last).0,
@@ -192,26 +196,26 @@ impl<B: Bits> Scan<B> {
 
     #[cold]
     fn fill<V: Value<Bits = B>>(&mut self, map: &ShardedArt<V>, back: bool) -> bool {
-        self.settle();
+        self.leave_run();
         self.back = back;
         let mut pin = reclaim::pin();
         while !self.try_fill(map, back, &pin) {
             self.run.clear();
             pin.renew();
         }
-        // By half, so that a scan that ends soon has read little in vain.
-        self.most = (self.most + self.most.div_ceil(2)).min(MOST);
+        // By half, so that a short scan has read few keys in vain.
+        self.most = (self.most + self.most.div_ceil(2)).min(MAX_KEYS_PER_RUN);
         self.run.len() > 0
     }
 
-    /// Reads a run. False if the table was replaced meanwhile.
+    /// Reads a run, and returns `false` if the table was replaced in the meantime.
     fn try_fill<V: Value<Bits = B>>(&mut self, map: &ShardedArt<V>, back: bool, pin: &Pin) -> bool {
         let table = map.table.load(pin);
         let mut from = match self.place {
-            Place::End if back => Bound::Unbounded,
-            Place::End => return true,
-            Place::Before if back => Bound::Excluded(&self.key[..]),
-            Place::Behind if !back => Bound::Excluded(&self.key[..]),
+            Side::End if back => Bound::Unbounded,
+            Side::End => return true,
+            Side::Before if back => Bound::Excluded(&self.key[..]),
+            Side::After if !back => Bound::Excluded(&self.key[..]),
             _ => Bound::Included(&self.key[..]),
         };
         let mut i = match from {
@@ -224,7 +228,7 @@ impl<B: Bits> Scan<B> {
             } else {
                 self.run.read(table, i, from, table.high(i), self.most);
             }
-            if !map.table.is(table, pin) && !mutant!(ScanNotChecked) {
+            if !map.table.is_current(table, pin) && !mutant!(ScanNotChecked) {
                 return false;
             }
             if self.run.len() > 0 || i == if back { 0 } else { table.len() - 1 } {
@@ -241,13 +245,87 @@ impl<B: Bits> Scan<B> {
     }
 }
 
-/// A position in a [`ShardedArt`], which steps in both directions and goes to any key.
+impl<V: Value> ShardedArt<V> {
+    /// Returns the least key and its value.
+    ///
+    /// The guarantees are those of a scan: it is not one atomic step.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("b", 2u64), ("a", 1)]);
+    /// assert_eq!(map.first_key_value(), Some((b"a".to_vec(), 1)));
+    /// assert_eq!(map.last_key_value(), Some((b"b".to_vec(), 2)));
+    /// ```
+    pub fn first_key_value(&self) -> Option<(Vec<u8>, V)> {
+        self.iter().next()
+    }
+
+    /// Returns the greatest key and its value.
+    ///
+    /// Otherwise like [`first_key_value`](Self::first_key_value).
+    pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
+        self.iter().next_back()
+    }
+
+    /// Returns a cursor before the first key.
+    ///
+    /// It returns keys as slices of its own buffer, so a scan allocates nothing for each key.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
+    /// let mut cursor = map.cursor();
+    /// assert_eq!(cursor.next(), Some((&b"a"[..], 1)));
+    /// ```
+    pub fn cursor(&self) -> Cursor<'_, V> {
+        Cursor::new(self)
+    }
+
+    /// Returns an iterator over all keys and values, in ascending order of the keys.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("b", 2u64), ("a", 1)]);
+    /// assert!(map.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
+    /// ```
+    pub fn iter(&self) -> Range<'_, V> {
+        self.range::<&[u8], _>(..)
+    }
+
+    /// Returns an iterator over the keys in a range of byte strings and their values, in ascending
+    /// order.
+    ///
+    /// A range that ends before it begins is empty.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
+    /// assert!(map.range("b"..).map(|(_, v)| v).eq([2, 3]));
+    /// assert!(map.range("a"..="b").rev().map(|(_, v)| v).eq([2, 1]));
+    /// ```
+    pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, V> {
+        let (start, end) = key::bounds(&range);
+        Range::new(self, start, end)
+    }
+
+    /// Returns an iterator over the keys that begin with `prefix`, and their values.
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);
+    /// assert_eq!(map.prefix("a").count(), 2);
+    /// ```
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, V> {
+        let end = key::prefix_end(prefix.as_ref());
+        Range::new(self, Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
+    }
+}
+
+/// A position in a [`ShardedArt`], which steps in both directions and can seek any key.
 ///
-/// It lends keys out of its own buffer, valid until the next step. A key that is there for the whole of a scan is lent exactly once and in
-/// order, also while shards are split; one that comes or goes meanwhile may be or not. Keys are read ahead in runs of up to 256, so a value is that of
-/// a moment since the step before the run began. A step that changes its direction reads anew.
+/// It returns keys as slices of its own buffer, valid until the next step. A key that is present
+/// for the whole scan is returned exactly once and in order, also during splits. A key that is
+/// inserted or removed during the scan may be returned or not.
 ///
-/// Between two steps it holds back nothing, and can be kept, or sent to another thread.
+/// Keys are read ahead in runs of up to 256, so a value was present at a moment since its run was
+/// read. A step that changes the direction reads a new run.
+///
+/// Between two steps a cursor holds back no memory. It can be kept, or sent to another thread.
 ///
 /// ```
 /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -258,7 +336,7 @@ impl<B: Bits> Scan<B> {
 /// assert_eq!(cursor.prev(), Some((&b"a"[..], 1)));
 /// ```
 ///
-/// It cannot outlive its map:
+/// A cursor cannot outlive its map:
 ///
 /// ```compile_fail,E0505
 /// let map = memkv::ShardedArt::from([("a", 1u64)]);
@@ -275,7 +353,7 @@ impl<B: Bits> Scan<B> {
 /// drop(map);
 /// ```
 ///
-/// Nor can a key outlive the step:
+/// A key cannot outlive its step:
 ///
 /// ```compile_fail,E0499
 /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
@@ -302,37 +380,34 @@ impl<'m, V: Value> Cursor<'m, V> {
         Cursor { map, scan: Scan::new() }
     }
 
-    /// Goes before the first key that is at least `key`.
+    /// Moves before the first key that is at least `key`.
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {
         self.scan.seek(key.as_ref(), false);
     }
 
-    /// Goes before the first key that is greater than `key`.
+    /// Moves before the first key that is greater than `key`.
     pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
         self.scan.seek(key.as_ref(), true);
     }
 
-    /// Goes before the first key of all.
+    /// Moves before the first key of the map.
     pub fn seek_to_first(&mut self) {
         self.scan.seek(&[], false);
     }
 
-    /// Goes behind the last key of all.
+    /// Moves after the last key of the map.
     pub fn seek_to_last(&mut self) {
         self.scan.seek_end();
     }
 
-    /// Steps over the next key, and lends it with its value.
+    /// Steps over the next key, and returns it with its value.
     #[inline]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "what it lends lives until the next step only"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "the key borrows from the cursor")]
     pub fn next(&mut self) -> Option<(&[u8], V)> {
         self.scan.step(self.map, false).map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
-    /// Steps back over the key before, and lends it with its value.
+    /// Steps back over the previous key, and returns it with its value.
     #[inline]
     pub fn prev(&mut self) -> Option<(&[u8], V)> {
         self.scan.step(self.map, true).map(|(key, bits)| (key, V::from_bits(bits)))
@@ -349,7 +424,7 @@ impl<V: Value> fmt::Debug for Cursor<'_, V> {
 struct End<B> {
     scan: Scan<B>,
     bound: Bound<Vec<u8>>,
-    /// Whether it has handed out a key.
+    /// Whether this end has returned a key.
     moved: bool,
 }
 
@@ -365,7 +440,7 @@ impl<B: Bits> End<B> {
         End { scan, bound: bound.map(<[u8]>::to_vec), moved: false }
     }
 
-    /// Whether a key from the other end is on this side of where this end stands.
+    /// Returns `true` if a key from the other end has not passed this end.
     fn admits(&self, key: &[u8], is_back: bool) -> bool {
         let inside = |key: &[u8], limit: &[u8]| if is_back { key < limit } else { key > limit };
         if self.moved {
@@ -424,13 +499,13 @@ impl<B: Bits> Ends<B> {
     }
 }
 
-/// The keys inside a range, as copies, with their values; ascending, from the back descending. From
-/// [`ShardedArt::range`], [`prefix`](ShardedArt::prefix) and [`iter`](ShardedArt::iter).
+/// An iterator over the keys of a range, as copies, and their values, in ascending order.
 ///
-/// What it yields while others change the map is said at [`Cursor`]. [`lend`](Self::lend) and [`lend_back`](Self::lend_back) give the same
-/// keys without a copy.
+/// Returned by [`ShardedArt::range`], [`prefix`](ShardedArt::prefix) and
+/// [`iter`](ShardedArt::iter). [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return
+/// the same keys without a copy. The guarantees are those of [`Cursor`].
 ///
-/// It cannot outlive its map:
+/// An iterator cannot outlive its map:
 ///
 /// ```compile_fail,E0505
 /// let map = memkv::ShardedArt::from([("a", 1u64)]);
@@ -456,7 +531,7 @@ impl<'m, V: Value> Range<'m, V> {
         Range { map, ends: Ends::new(start, end) }
     }
 
-    /// The next key, lent until the next call, and its value.
+    /// Returns the next key, borrowed until the next call, and its value.
     ///
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
@@ -469,7 +544,7 @@ impl<'m, V: Value> Range<'m, V> {
         self.ends.step(self.map, false)
     }
 
-    /// The next key from the back, lent until the next call, and its value.
+    /// Returns the next key from the back, borrowed until the next call, and its value.
     #[inline]
     pub fn lend_back(&mut self) -> Option<(&[u8], V)> {
         self.ends.step(self.map, true)

@@ -1,31 +1,39 @@
-//! Splitting a shard while others use it, and what else replaces the table.
+//! Splitting a shard while other threads use it, and the other changes that replace the shard
+//! table.
 //!
 //! ```text
-//!              ┌──────────────────────┐        ┌──────┬───────────────┐        ┌──────────────┬───────┐
-//!   old table  │ old: [a, b)          │  step  │ new  │ old: [c, b)   │  step  │ new: [a, c') │ old   │  …
-//!              └──────────────────────┘   ──▶  └──────┴───────────────┘   ──▶  └──────────────┴───────┘
+//!              ┌────────────────┐      ┌──────┬─────────────┐      ┌────────────┬──────┐
+//!   old table  │ old: [a, b)    │ step │ new  │ old: [c, b) │ step │ new: [a, d)│ old  │ …
+//!              └────────────────┘  ──▶ └──────┴─────────────┘  ──▶ └────────────┴──────┘
 //! ```
-//! A step closes the old shard's gate, copies its first keys behind those of the new one, replaces the table, which so moves the boundary over the
-//! copied keys, and removes them from the old shard. Writers of that shard wait for a step, some hundred microseconds; all others, and all
-//! readers, wait for nothing.
 //!
-//! * A writer is inside the gate when it looks whether the table is still the one that led it there. If so, no step of its shard has begun since, and
-//!   none begins before it leaves. If not, it is led anew.
-//! * A reader reads a tree, and then looks whether the table is still the one that led it. If so, no step's removals had begun before: what it read was
-//!   current. If not, it reads anew. What a removal leaves is published after the table, so who has seen the one sees the other.
-//! * Trees hold keys outside their part only during a step: the new one behind its part before the table is replaced, the old one before its
-//!   part after it. Nobody is led there.
+//! A step locks all stripes of the old shard, and copies its first keys to the end of the new one.
+//! It then replaces the table, which moves the boundary past the copied keys, and removes them from
+//! the old shard. Writers of that shard wait for a step, some hundred microseconds. All other
+//! writers, and all readers, wait for nothing.
 //!
-//! One thread at a time replaces the table: the one that holds `admin`.
+//! * A writer checks the table after it has locked its stripe. If the table is still the one that
+//!   routed it, no step of its shard has begun since, and none begins before it unlocks. Otherwise
+//!   it is routed again.
+//! * A reader reads a tree, and then checks the table. If it is still the one that routed it, no
+//!   step's removals had begun before, so it read a current state. Otherwise it reads again. A
+//!   removal is published after the table, so a thread that has read the removal reads the new
+//!   table.
+//! * Trees hold keys outside their range only during a step: the new one after its range until the
+//!   table is replaced, the old one before its range afterwards. No thread is routed there.
+//!
+//! One thread at a time replaces the table: the one that holds the lock `admin`.
 
 #![forbid(unsafe_code)]
 
 use super::ShardedArt;
 use super::scan::Run;
+use super::split_state::{Admin, Split, Until};
 use super::table::{Shard, Table, separator};
 use crate::error::{InsertError, fail};
-use crate::reclaim::{self, Noted, Pin};
+use crate::reclaim::{self, Pin};
 use crate::sync::RwLockWriteGuard;
+use crate::sync::deferred::{LockScope, ScopedGuard};
 use crate::tree::{Expected, RawTree};
 use crate::value::{Bits, Value};
 #[cfg(not(loom))]
@@ -33,88 +41,58 @@ use std::cell::Cell;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// Keys moved in one step.
-const STEP: usize = if cfg!(loom) { 2 } else { 128 };
-/// Writes of a thread between two looks at how the shards have grown.
+/// The keys that one step of a split moves.
+const KEYS_PER_STEP: usize = if cfg!(loom) { 2 } else { 128 };
+/// The writes of a thread between two checks of the shards' sizes.
 #[cfg(not(loom))]
-const WRITES: u32 = 256;
-/// Steps that a thread makes then: four keys for each write, so that a split is done before its shard has grown by an eighth.
+const WRITES_PER_CHECK: u32 = 256;
+/// The steps that a thread makes after a check: four keys for each write, so that a split is done
+/// before its shard has grown by an eighth.
 #[cfg(not(loom))]
-const STEPS: usize = 8;
-/// Keys that a map has for each shard it strives for, at least, before one is split unasked.
-const LEAST: usize = 1024;
-/// As many where there are as many shards already: while a map is small, some are ahead of others only for a while.
-const LEAST_MORE: usize = 16 << 10;
-
-/// What whoever replaces the table has to itself.
-pub(super) struct Admin<B: Bits> {
-    /// The split under way, of which writers make steps.
-    split: Option<Split<B>>,
-}
-
-impl<B: Bits> Admin<B> {
-    pub(super) fn new() -> Self {
-        Admin { split: None }
-    }
-}
-
-/// A split under way. If the two shards are not neighbours any more, it has ended.
-struct Split<B: Bits> {
-    old: Arc<Shard<B>>,
-    new: Arc<Shard<B>>,
-    until: Until,
-    begun: bool,
-}
-
-/// Where a split ends.
-enum Until {
-    /// The boundary is this key.
-    PinnedTree(Vec<u8>),
-    /// The new shard has as many keys, or as many as the old one.
-    Has(usize),
-}
-
-impl<B: Bits> Split<B> {
-    fn of(old: &Arc<Shard<B>>, until: Until) -> Self {
-        Split { old: Arc::clone(old), new: Shard::new(RawTree::new()), until, begun: false }
-    }
-}
+const STEPS_PER_CHECK: usize = 8;
+/// The least share of a shard from which on shards are split automatically.
+const MIN_SHARE: usize = 1024;
+/// The same once the map has its target number of shards. While a map is small, a shard outgrows
+/// the others only temporarily.
+const MIN_SHARE_AT_TARGET: usize = 16 << 10;
 
 #[cfg(not(loom))]
 thread_local! {
-    /// Writes of this thread until it looks how the shards have grown.
-    static LEFT: Cell<u32> = const { Cell::new(WRITES) };
+    /// The writes of this thread until it checks the shards' sizes.
+    static WRITES_LEFT: Cell<u32> = const { Cell::new(WRITES_PER_CHECK) };
 }
 
 impl<V: Value> ShardedArt<V> {
-    /// Waits to be the one that changes the table.
-    pub(super) fn admin(&self) -> Noted<RwLockWriteGuard<'_, Admin<V::Bits>>> {
-        Noted::new(|| self.admin.write())
+    /// Locks the right to replace the table.
+    pub(super) fn admin(&self) -> ScopedGuard<RwLockWriteGuard<'_, Admin<V::Bits>>> {
+        ScopedGuard::new(|| self.admin.write())
     }
 
-    /// Moves some keys. False when the split has ended.
+    /// Moves some keys, and returns `false` when the split has ended.
     fn step(&self, split: &mut Split<V::Bits>) -> Result<bool, InsertError> {
         let Split { old, new, until, begun } = split;
         let (at, most) = match until {
-            Until::PinnedTree(key) => (Some(&key[..]), STEP),
-            Until::Has(count) => (None, STEP.min(count.saturating_sub(new.tree.len()))),
+            Until::Boundary(key) => (Some(&key[..]), KEYS_PER_STEP),
+            Until::Keys(count) => (None, KEYS_PER_STEP.min(count.saturating_sub(new.tree.len()))),
         };
         let pin = reclaim::pin_to_write();
-        let _closed = (!mutant!(GateOpen)).then(|| old.gate.lock_all());
+        let _locked = (!mutant!(ShardNotLocked)).then(|| old.lock.lock_all());
         let table = self.table.load(&pin);
         let Some(i) = table.position(old) else { return Ok(false) };
         if most == 0 || *begun && (i == 0 || !Arc::ptr_eq(table.shard(i - 1), new)) {
             return Ok(false);
         }
-        // Until the table says otherwise, who asks for a key that is copied there asks the old shard; so nobody may pop it.
-        let _first = (*begun && i == 1 && !mutant!(FirstNotClosed)).then(|| new.gate.lock_all());
+        // A copied key belongs to the old shard until the table is replaced, so no thread may pop
+        // it from the new one.
+        let _locked_first =
+            (*begun && i == 1 && !mutant!(FirstShardNotLocked)).then(|| new.lock.lock_all());
         let low = table.low(i);
         if at.is_some_and(|at| at <= &low[..] || table.high(i).is_some_and(|high| high <= at)) {
             return Ok(false);
         }
         let mut run = Run::new();
-        let behind = run.read(table, i, Bound::Included(low), at, most);
-        let bound: Arc<[u8]> = match (&behind, at) {
+        let next = run.read(table, i, Bound::Included(low), at, most);
+        let bound: Arc<[u8]> = match (&next, at) {
             (Some(key), _) => separator(run.get(run.len() - 1).0, key),
             (None, Some(at)) => at.into(),
             (None, None) => return Ok(false),
@@ -123,29 +101,36 @@ impl<V: Value> ShardedArt<V> {
         if mutant!(RemovedFirst) {
             remove(&run, 0..run.len(), old, &pin);
         }
-        let behind_bound = (Arc::clone(&bound), Arc::clone(old));
+        let rest = (Arc::clone(&bound), Arc::clone(old));
         self.table.replace(
             if *begun {
-                table.with(i..i + 1, [behind_bound])
+                table.with(i..i + 1, [rest])
             } else {
-                table.with(i..i + 1, [(Arc::clone(low), Arc::clone(new)), behind_bound])
+                table.with(i..i + 1, [(Arc::clone(low), Arc::clone(new)), rest])
             },
             &pin,
         );
         *begun = true;
         remove(&run, 0..run.len(), old, &pin);
-        Ok(behind.is_some()
+        Ok(next.is_some()
             && match until {
-                Until::PinnedTree(_) => true,
-                Until::Has(count) => new.tree.len() < old.tree.len().min(*count),
+                Until::Boundary(_) => true,
+                Until::Keys(count) => new.tree.len() < old.tree.len().min(*count),
             })
     }
 
-    /// Splits the shard that has `key`, so that one of the two begins with it. False if one does already. Others use the map meanwhile; who writes
-    /// to that shard waits for some hundred microseconds at a time. O(keys of the shard before `key`).
+    /// Splits the shard of `key`, so that a shard begins with it. Returns `false` if one already
+    /// did.
+    ///
+    /// Other threads may use the map while it runs. Writers of that shard wait for some hundred
+    /// microseconds at a time.
     ///
     /// # Errors
-    /// There is no memory. What was moved until then stays so; the map has all its keys.
+    /// Returns an error when out of memory. The keys that were moved stay in the new shard; the map
+    /// has all its keys.
+    ///
+    /// # Complexity
+    /// O(keys of the shard before `key`).
     ///
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
@@ -162,20 +147,29 @@ impl<V: Value> ShardedArt<V> {
         let mut split = {
             let pin = reclaim::pin();
             let table = self.table.load(&pin);
-            Split::of(table.shard(table.route(key)), Until::PinnedTree(key.to_vec()))
+            Split::of(table.shard(table.route(key)), Until::Boundary(key.to_vec()))
         };
         while self.step(&mut split)? {}
         Ok(split.begun)
     }
 
-    /// Splits shards that have grown far beyond their share, until there are none: as writers do a little at a time. O(keys moved).
+    /// Splits all shards that have grown far beyond their share.
     ///
-    /// The share of a shard is what it would have if there were as many as asked for at the beginning, with the same number of keys. Where there
-    /// are fewer shards, one that has half as much again is split from 1024 keys a share on; where there are as many, and fewer than twice as many, one
-    /// that has twice its share, from 16,384 on. It gives a share away, so that most keys move once.
+    /// Writers do the same in small steps. The share of a shard is the number of keys divided by
+    /// the number of shards that the map aims at.
+    ///
+    /// * With fewer shards than that, a shard of 1.5 shares is split if a share is at least 1024
+    ///   keys.
+    /// * With as many, and fewer than twice as many, a shard of 2 shares is split if a share is at
+    ///   least 16,384 keys.
+    ///
+    /// A split moves one share to a new shard, so that most keys are moved once.
     ///
     /// # Errors
-    /// There is no memory, as in [`split`](Self::split).
+    /// Returns an error when out of memory, as [`split`](Self::split) does.
+    ///
+    /// # Complexity
+    /// O(keys moved).
     ///
     /// ```
     /// use memkv::{ConcurrentArt, ShardedArt};
@@ -191,7 +185,8 @@ impl<V: Value> ShardedArt<V> {
         Ok(())
     }
 
-    /// Makes a step of the split under way, or begins one where a shard has outgrown the others. False if there is nothing to do.
+    /// Makes a step of the split in progress, or begins one if a shard has outgrown the others.
+    /// Returns `false` if there is nothing to do.
     fn advance(&self, admin: &mut Admin<V::Bits>) -> Result<bool, InsertError> {
         let mut split = match admin.split.take() {
             Some(split) => split,
@@ -200,7 +195,7 @@ impl<V: Value> ShardedArt<V> {
                 None => return Ok(false),
             },
         };
-        // Without memory the split has ended.
+        // An error ends the split.
         if self.step(&mut split)? {
             admin.split = Some(split);
         }
@@ -214,37 +209,37 @@ impl<V: Value> ShardedArt<V> {
         let (i, most) = lens().enumerate().max_by_key(|&(_, len)| len)?;
         let share = lens().sum::<usize>() / self.target;
         let (least, limit) = if table.len() < self.target {
-            (LEAST, share + share / 2)
+            (MIN_SHARE, share + share / 2)
         } else {
-            (LEAST_MORE, 2 * share)
+            (MIN_SHARE_AT_TARGET, 2 * share)
         };
         let grown = share >= least && table.len() < 2 * self.target && most > limit;
-        grown.then(|| Split::of(table.shard(i), Until::Has(share.min(most / 2))))
+        grown.then(|| Split::of(table.shard(i), Until::Keys(share.min(most / 2))))
     }
 
-    /// Counts a write, and now and then moves some keys out of a shard that has outgrown the others.
+    /// Counts a write, and at some writes moves keys out of a shard that has outgrown the others.
     #[inline]
     #[cfg(not(loom))]
     pub(super) fn wrote(&self) {
-        let left = LEFT.get();
-        LEFT.set(left.wrapping_sub(1));
+        let left = WRITES_LEFT.get();
+        WRITES_LEFT.set(left.wrapping_sub(1));
         if left == 0 {
             self.tend();
         }
     }
 
-    /// Models choose what happens.
+    /// Does nothing: models call `split` themselves.
     #[cfg(loom)]
     pub(super) fn wrote(&self) {}
 
     #[cfg(not(loom))]
     #[cold]
     fn tend(&self) {
-        LEFT.set(WRITES);
-        let _locking = reclaim::Locking::new();
+        WRITES_LEFT.set(WRITES_PER_CHECK);
+        let _locking = LockScope::new();
         if let Some(mut admin) = self.admin.try_write() {
-            for _ in 0..STEPS {
-                // Without memory for it the shard stays as it is.
+            for _ in 0..STEPS_PER_CHECK {
+                // Out of memory, the shard stays as it is.
                 if !self.advance(&mut admin).unwrap_or(false) {
                     break;
                 }
@@ -252,7 +247,7 @@ impl<V: Value> ShardedArt<V> {
         }
     }
 
-    /// Removes the least key, or the greatest.
+    /// Removes and returns the least key, or the greatest.
     pub(super) fn pop_under(&self, pin: &Pin, last: bool) -> Option<(Vec<u8>, V)> {
         let mut key = Vec::new();
         self.pop_bits(pin, last, &mut key).map(|bits| (key, V::from_bits(bits)))
@@ -262,11 +257,11 @@ impl<V: Value> ShardedArt<V> {
         loop {
             let table = self.table.load(pin);
             let shard = table.shard(if last { table.len() - 1 } else { 0 });
-            let _inside = shard.gate.read();
-            if !self.table.is(table, pin) && !mutant!(WriterNotChecked) {
+            let _writing = shard.lock.read();
+            if !self.table.is_current(table, pin) && !mutant!(WriterNotChecked) {
                 continue;
             }
-            // Whoever would put another shard at this end has to close the gate.
+            // A thread that puts another shard at this end must lock all stripes first.
             match shard.tree.pop(pin, last, key).unwrap_or_else(|error| fail(error)) {
                 Some(bits) => return Some(bits),
                 None if table.len() == 1 => return None,
@@ -276,7 +271,7 @@ impl<V: Value> ShardedArt<V> {
         self.pop_cold(pin, last, key)
     }
 
-    /// [`pop_bits`](Self::pop_bits) where the shard at the end is empty: the one beside it takes its place.
+    /// Removes an empty shard at the end of the map, and pops from the one beside it.
     #[cold]
     fn pop_cold(&self, pin: &Pin, last: bool, key: &mut Vec<u8>) -> Option<V::Bits> {
         let _admin = self.admin();
@@ -284,7 +279,7 @@ impl<V: Value> ShardedArt<V> {
             let table = self.table.load(pin);
             let n = table.len();
             let shard = table.shard(if last { n - 1 } else { 0 });
-            let _closed = shard.gate.lock_all();
+            let _locked = shard.lock.lock_all();
             if let Some(bits) = shard.tree.pop(pin, last, key).unwrap_or_else(|error| fail(error)) {
                 return Some(bits);
             }
@@ -297,13 +292,13 @@ impl<V: Value> ShardedArt<V> {
         }
     }
 
-    /// Replaces every shard by an empty one, at one moment.
+    /// Replaces every shard by an empty one, as one atomic step.
     pub(super) fn clear_all(&self) {
         let _admin = self.admin();
         let pin = reclaim::pin_to_write();
         let table = self.table.load(&pin);
-        let _closed: Vec<_> =
-            table.parts().iter().map(|(_, shard)| shard.gate.lock_all()).collect();
+        let _locked: Vec<_> =
+            table.parts().iter().map(|(_, shard)| shard.lock.lock_all()).collect();
         if mutant!(ClearedOneByOne) {
             table.parts().iter().rev().for_each(|(_, shard)| _ = shard.tree.clear(&pin, |_| ()));
         }
@@ -313,7 +308,7 @@ impl<V: Value> ShardedArt<V> {
     }
 }
 
-/// Copies a run behind the other keys of a shard: all of it, or nothing.
+/// Appends a run to the keys of a shard: all of it, or nothing.
 fn copy<B: Bits>(run: &Run<B>, to: &Shard<B>, pin: &Pin) -> Result<(), InsertError> {
     for i in 0..run.len() {
         let (key, value) = run.get(i);
@@ -325,7 +320,9 @@ fn copy<B: Bits>(run: &Run<B>, to: &Shard<B>, pin: &Pin) -> Result<(), InsertErr
     Ok(())
 }
 
-/// Removes a part of a run from a shard. There must be memory for it, or keys would come back when the boundary moves.
+/// Removes a range of a run from a shard.
+///
+/// Aborts when out of memory: keys that stayed would reappear when the boundary moves.
 fn remove<B: Bits>(run: &Run<B>, range: std::ops::Range<usize>, from: &Shard<B>, pin: &Pin) {
     for i in range {
         if let Err(error) = from.tree.change(pin, run.get(i).0, Expected::Any, None) {

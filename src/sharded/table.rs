@@ -1,10 +1,12 @@
-//! The table of shards, and the way from a key to its shard.
+//! The shard table, which leads from a key to its shard.
 //!
 //! ```text
-//!   lows:    ""      http://i.       http://www.a    http://www.m        each shard has the keys from its own boundary
-//!   shards:  s0      s1              s2              s3                  to the next one
+//!   lows:    ""      http://i.    http://www.a    http://www.m
+//!   shards:  s0      s1           s2              s3       keys from their low to the next one
 //! ```
-//! A key is led to its shard by its beginning (router.rs). A table never changes: another takes its place.
+//!
+//! A router (router.rs) finds the shard of a key. A table is immutable: a change installs a new
+//! one.
 
 #![forbid(unsafe_code)]
 
@@ -15,32 +17,32 @@ use crate::value::Bits;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A tree of a part of the keys.
+/// The tree of one key range.
 pub(super) struct Shard<B: Bits> {
     pub(super) tree: SharedTree<B>,
-    /// Writers are inside while they change the tree.
-    pub(super) gate: StripedLock,
+    /// Writers read one stripe while they change the tree.
+    pub(super) lock: StripedLock,
 }
 
 impl<B: Bits> Shard<B> {
     pub(super) fn new(tree: RawTree<B>) -> Arc<Self> {
-        Arc::new(Shard { tree: SharedTree::new(tree), gate: StripedLock::new() })
+        Arc::new(Shard { tree: SharedTree::new(tree), lock: StripedLock::new() })
     }
 }
 
-/// A boundary and the shard of the keys from there on.
-pub(super) type Part<B> = (Arc<[u8]>, Arc<Shard<B>>);
+/// A boundary, and the shard of the keys from there on.
+pub(super) type TableEntry<B> = (Arc<[u8]>, Arc<Shard<B>>);
 
 /// The shards in the order of their keys.
 pub(super) struct Table<B: Bits> {
     /// The first boundary is the empty key, the others ascend.
-    parts: Vec<Part<B>>,
+    parts: Vec<TableEntry<B>>,
     router: Router,
 }
 
 impl<B: Bits> Table<B> {
-    /// A table of parts that ascend.
-    pub(super) fn new(mut parts: Vec<Part<B>>) -> Self {
+    /// Creates a table of entries in ascending order.
+    pub(super) fn new(mut parts: Vec<TableEntry<B>>) -> Self {
         if !parts[0].0.is_empty() {
             parts[0].0 = Arc::default();
         }
@@ -49,7 +51,7 @@ impl<B: Bits> Table<B> {
         Table { parts, router }
     }
 
-    pub(super) fn parts(&self) -> &[Part<B>] {
+    pub(super) fn parts(&self) -> &[TableEntry<B>] {
         &self.parts
     }
 
@@ -66,12 +68,12 @@ impl<B: Bits> Table<B> {
         &self.parts[i].0
     }
 
-    /// The first key that is not in shard `i` any more, unless it is the last.
+    /// Returns the upper bound of shard `i`, exclusive, or `None` for the last shard.
     pub(super) fn high(&self, i: usize) -> Option<&[u8]> {
         self.parts.get(i + 1).map(|(low, _)| &**low)
     }
 
-    /// The number of the shard that has `key`.
+    /// Returns the index of the shard of `key`.
     #[inline]
     pub(super) fn route(&self, key: &[u8]) -> usize {
         self.router.route(key)
@@ -81,18 +83,18 @@ impl<B: Bits> Table<B> {
         self.parts.iter().position(|(_, other)| Arc::ptr_eq(shard, other))
     }
 
-    /// Some of the parts replaced by others.
+    /// Returns a table in which a range of entries is replaced by others.
     pub(super) fn with(
         &self,
         range: Range<usize>,
-        parts: impl IntoIterator<Item = Part<B>>,
+        parts: impl IntoIterator<Item = TableEntry<B>>,
     ) -> Self {
         let mut all = self.parts.clone();
         all.splice(range, parts);
         Table::new(all)
     }
 
-    /// Says what is wrong with the table, if anything is.
+    /// Checks the table, and returns a description of the first violation.
     pub(super) fn check(&self) -> Result<(), String> {
         if !self.parts[0].0.is_empty() || !self.parts.is_sorted_by(|a, b| a.0 < b.0) {
             return Err("boundaries do not ascend".to_owned());
@@ -104,12 +106,12 @@ impl<B: Bits> Table<B> {
     }
 }
 
-/// The shortest string that is greater than `below` and not greater than `key`, where `below < key`.
+/// Returns the shortest string that is greater than `below` and at most `key`, if `below < key`.
 pub(super) fn separator(below: &[u8], key: &[u8]) -> Arc<[u8]> {
     Arc::from(&key[..=common_prefix(below, key).min(key.len() - 1)])
 }
 
-/// Boundaries that divide sorted keys into as many equal parts, or fewer where keys are equal.
+/// Returns boundaries that divide sorted keys into `parts` equal parts, or fewer if keys are equal.
 pub(crate) fn quantiles(sorted: &[impl AsRef<[u8]> + Ord], parts: usize) -> Vec<Arc<[u8]>> {
     let mut bounds: Vec<Arc<[u8]>> = Vec::new();
     for part in 1..parts {

@@ -1,9 +1,9 @@
-//! What the standard collections implement.
+//! The traits of the standard collections, for `ShardedArt`.
 
 #![forbid(unsafe_code)]
 
 use super::scan::Ends;
-use super::{Range, SHARDS, ShardedArt};
+use super::{DEFAULT_SHARDS, Range, ShardedArt};
 use crate::concurrent::ConcurrentArt;
 use crate::fast::FastArt;
 use crate::value::Value;
@@ -12,28 +12,33 @@ use std::iter::FusedIterator;
 use std::ops::Bound;
 
 impl<V: Value> Default for ShardedArt<V> {
-    /// [`new`](Self::new) with 64 shards.
+    /// Creates an empty map that aims at 64 shards.
     fn default() -> Self {
-        Self::new(SHARDS)
+        Self::new(DEFAULT_SHARDS)
     }
 }
 
 impl<V: Value> From<FastArt<V>> for ShardedArt<V> {
-    /// O(1): the map is the one shard, which is split later, into 64. [`rebalance`](Self::rebalance) does so at once.
+    /// Converts in O(1): the map becomes the one shard, which is split into 64 later.
+    ///
+    /// [`rebalance`](Self::rebalance) splits it at once.
     fn from(map: FastArt<V>) -> Self {
-        Self::of(SHARDS, [map.into_tree()], &[])
+        Self::of(DEFAULT_SHARDS, [map.into_tree()], &[])
     }
 }
 
 impl<V: Value> From<ConcurrentArt<V>> for ShardedArt<V> {
-    /// O(1): the map is the one shard, which is split later, into 64. [`rebalance`](Self::rebalance) does so at once.
+    /// Converts in O(1): the map becomes the one shard, which is split into 64 later.
+    ///
+    /// [`rebalance`](Self::rebalance) splits it at once.
     fn from(map: ConcurrentArt<V>) -> Self {
         map.into_fast().into()
     }
 }
 
 impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for ShardedArt<V> {
-    /// Builds bottom-up for as long as the keys ascend, and inserts from there on. [`load`](Self::load) is for more keys.
+    /// Builds bottom-up while the keys ascend, and inserts the rest. For many unsorted keys use
+    /// [`load`](Self::load).
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut pairs = pairs.into_iter();
         let (map, unsorted) = FastArt::ascending(&mut pairs);
@@ -56,7 +61,7 @@ impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for ShardedArt<V> {
 }
 
 impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for &ShardedArt<V> {
-    /// Inserts the pairs one by one, through a shared map.
+    /// Inserts the pairs one by one.
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
         for (key, value) in pairs {
             self.insert(key, value);
@@ -64,7 +69,7 @@ impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for &ShardedArt<V> {
     }
 }
 
-/// The keys of a map that is gone when this is, with their values; ascending, from the back descending.
+/// An owning iterator over a map's keys, as copies, and values, in ascending order.
 pub struct IntoIter<V: Value> {
     map: ShardedArt<V>,
     ends: Ends<V::Bits>,
@@ -103,7 +108,7 @@ impl<V: Value> IntoIterator for ShardedArt<V> {
     type IntoIter = IntoIter<V>;
 
     fn into_iter(self) -> IntoIter<V> {
-        self.freeze()
+        IntoIter::new(self)
     }
 }
 

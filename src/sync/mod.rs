@@ -1,9 +1,19 @@
-//! Atomics and waiting: the standard library's, or loom's in a model. Under `cfg(shuttle)` the atomics are the standard library's, and threads are
-//! switched at each [`point`]: all of them are tasks of one thread, so what lies between two points is one step.
+//! Synchronization: atomics and locks of the standard library or of a model checker, and what is
+//! built on them.
+//!
+//! * `stripes`: data of which each thread uses one of several copies.
+//! * `striped_lock`: a read-write lock with stripes.
+//! * `deferred`: caller's code that waits until its thread holds no lock.
+//!
+//! Under `cfg(loom)` atomics, cells and locks are loom's. Under `cfg(shuttle)` they are the standard
+//! library's, and shuttle switches threads at each [`point`]. All threads of a shuttle model are
+//! tasks of one thread, so the code between two points is one step.
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod deferred;
 pub(crate) mod striped_lock;
+pub(crate) mod stripes;
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, fence};
@@ -13,7 +23,7 @@ pub(crate) use std::sync::atomic::{AtomicU64, fence};
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
 
-/// Loom's cell, whose accesses it is told of, as the standard library's.
+/// The standard library's cell with the interface of loom's, which sees each access.
 #[cfg(not(loom))]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
@@ -38,7 +48,8 @@ impl<T> UnsafeCell<T> {
 #[cfg(not(loom))]
 pub(crate) use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Loom's lock with the methods of parking_lot's: a model that panics has failed, so no lock is poisoned.
+/// Loom's lock with the interface of parking_lot's. A model that panics has failed, so poisoning
+/// does not matter.
 #[cfg(loom)]
 pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
 #[cfg(loom)]
@@ -59,7 +70,7 @@ impl<T> RwLock<T> {
     }
 }
 
-/// What follows reads or writes what threads share: shuttle may let another thread go first.
+/// Lets shuttle run other threads. Called before each access to shared data.
 #[inline(always)]
 pub(crate) fn point() {
     #[cfg(shuttle)]
@@ -68,8 +79,10 @@ pub(crate) fn point() {
     }
 }
 
-/// Puts a read-modify-write before this and a load behind it, both sequentially consistent, in one order with those of other threads. They
-/// are without it, but loom takes them for weaker ones.
+/// Orders a sequentially consistent read-modify-write before a sequentially consistent load.
+///
+/// The language orders them without it, but loom treats them as weaker. So this is a fence under
+/// loom, and nothing elsewhere.
 #[inline(always)]
 pub(crate) fn in_order() {
     #[cfg(loom)]
@@ -78,7 +91,8 @@ pub(crate) fn in_order() {
     }
 }
 
-/// Lets others go on, the longer the more rounds one has waited.
+/// Waits a moment, so that other threads make progress: spins, then yields, then sleeps, by the
+/// number of rounds waited so far.
 #[cold]
 pub(crate) fn wait(round: u32) {
     #[cfg(loom)]
@@ -95,7 +109,7 @@ pub(crate) fn wait(round: u32) {
     match round {
         0..64 => std::hint::spin_loop(),
         64..192 => std::thread::yield_now(),
-        // A holder that lost its processor to those who wait for it gets it back.
+        // A holder that lost its core to the threads that wait for it gets it back.
         _ => std::thread::sleep(std::time::Duration::from_micros(50)),
     }
 }

@@ -1,76 +1,87 @@
-//! Who may change a part of a structure while another would replace that part: writers enter a gate, the replacer closes it.
+//! A striped read-write lock: writers hold one stripe, a replacer holds all.
+//!
+//! It guards a part of a structure that writers change and that a replacer exchanges as a whole.
 //!
 //! ```text
-//!   writer, any change of the part:   enter()   shares the stripe of its thread
-//!   writer, one at a time for a key:  lock(key) has the stripe of the key's hash to itself
-//!   replacer:                         close()   has every stripe to itself: no writer is inside, and none comes in
+//!   read()         a writer, beside others    shares its thread's stripe
+//!   lock_key(key)  a writer, alone with a key holds the stripe of the key's hash exclusively
+//!   lock_all()     a replacer                 holds every stripe exclusively: no writer is active
 //! ```
-//! A writer looks up what it changes after it came in, so it never changes what a replacer has taken away. Readers do not come here. Stripes
-//! lie on cache lines of their own, so that writers of different stripes do not meet. A structure uses `enter` or `lock`, not both: one stripe's
-//! writers either share it by thread or divide it by key.
+//! A writer looks up what it changes after it has the lock, so it never changes a part that was
+//! replaced. Readers do not take the lock. Each stripe is on cache lines of its own, so that writers
+//! of different stripes do not contend. A structure uses either `read` or `lock_key`: a stripe is
+//! chosen by thread in the one, by key in the other.
 
 #![forbid(unsafe_code)]
 
-use crate::reclaim::{self, Noted};
-use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crate::sync::deferred::ScopedGuard;
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, stripes};
+use crossbeam_utils::CachePadded;
 
-/// Locks of a gate. Loom explores few.
-const STRIPES: usize = if cfg!(loom) { 2 } else { reclaim::STRIPES };
+/// Stripes of a lock. Few under loom, which explores their interleavings.
+const LOCK_STRIPES: usize = if cfg!(loom) { 2 } else { stripes::STRIPES };
 
-#[repr(align(128))]
-struct Stripe(RwLock<()>);
-
-/// A lock in stripes.
+/// See the module documentation.
 pub(crate) struct StripedLock {
-    stripes: [Stripe; STRIPES],
+    stripes: [CachePadded<RwLock<()>>; LOCK_STRIPES],
 }
 
-/// A writer that is inside, beside others.
-pub(crate) struct Entered<'g>(#[expect(dead_code, reason = "held")] Noted<RwLockReadGuard<'g, ()>>);
+/// A thread's stripe, shared with other writers.
+pub(crate) struct ReadGuard<'l>(
+    #[expect(dead_code, reason = "released on drop")] ScopedGuard<RwLockReadGuard<'l, ()>>,
+);
 
-/// A writer that is inside, alone with the keys of its stripe.
+/// A key's stripe, held exclusively.
 #[cfg(any(feature = "storage", loom))]
-pub(crate) struct Locked<'g>(#[expect(dead_code, reason = "held")] Noted<RwLockWriteGuard<'g, ()>>);
+pub(crate) struct KeyGuard<'l>(
+    #[expect(dead_code, reason = "released on drop")] ScopedGuard<RwLockWriteGuard<'l, ()>>,
+);
 
-/// Nobody else is inside.
-pub(crate) struct Closed<'g>(
-    #[expect(dead_code, reason = "held")] Noted<[RwLockWriteGuard<'g, ()>; STRIPES]>,
+/// All stripes, held exclusively.
+pub(crate) struct AllGuard<'l>(
+    #[expect(dead_code, reason = "released on drop")]
+    ScopedGuard<[RwLockWriteGuard<'l, ()>; LOCK_STRIPES]>,
 );
 
 impl StripedLock {
     pub(crate) fn new() -> Self {
-        StripedLock { stripes: std::array::from_fn(|_| Stripe(RwLock::new(()))) }
+        StripedLock { stripes: std::array::from_fn(|_| CachePadded::new(RwLock::new(()))) }
     }
 
-    /// Waits while the gate is closed. Not to be called again by who is inside.
+    /// Locks this thread's stripe, shared with other writers.
+    ///
+    /// **Warning:** deadlocks if this thread holds a guard of the lock already.
     #[inline]
-    pub(crate) fn read(&self) -> Entered<'_> {
-        Entered(Noted::new(|| self.stripes[reclaim::stripe() % STRIPES].0.read()))
+    pub(crate) fn read(&self) -> ReadGuard<'_> {
+        ReadGuard(ScopedGuard::new(|| self.stripes[stripes::stripe() % LOCK_STRIPES].read()))
     }
 
-    /// Waits while the gate is closed, or another changes a key of the same stripe. Not to be called again by who is inside.
+    /// Locks a key's stripe exclusively.
+    ///
+    /// **Warning:** deadlocks if this thread holds a guard of the lock already.
     #[inline]
     #[cfg(any(feature = "storage", loom))]
-    pub(crate) fn lock_key(&self, key: &[u8]) -> Locked<'_> {
-        Locked(Noted::new(|| self.stripes[spread(key) % STRIPES].0.write()))
+    pub(crate) fn lock_key(&self, key: &[u8]) -> KeyGuard<'_> {
+        KeyGuard(ScopedGuard::new(|| self.stripes[stripe_of(key)].write()))
     }
 
-    /// Waits until all who are inside have left; keeps others out until it is dropped. Stripes are taken in order, so two that close do
-    /// not wait for each other.
-    pub(crate) fn lock_all(&self) -> Closed<'_> {
-        Closed(Noted::new(|| std::array::from_fn(|i| self.stripes[i].0.write())))
+    /// Locks every stripe exclusively.
+    ///
+    /// Stripes are locked in order, so two calls do not wait for each other.
+    pub(crate) fn lock_all(&self) -> AllGuard<'_> {
+        AllGuard(ScopedGuard::new(|| std::array::from_fn(|i| self.stripes[i].write())))
     }
 }
 
-/// The stripe of a key: FNV-1a over its last bytes, which differ most.
+/// Returns the stripe of a key, by FNV-1a over its last bytes, which differ most.
 #[inline]
 #[cfg(any(feature = "storage", loom))]
-fn spread(key: &[u8]) -> usize {
+fn stripe_of(key: &[u8]) -> usize {
     let tail = &key[key.len().saturating_sub(16)..];
     let hash = tail.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
-    (hash >> 32) as usize
+    (hash >> 32) as usize % LOCK_STRIPES
 }
 
 #[cfg(all(test, feature = "storage"))]
@@ -79,31 +90,31 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     #[test]
-    fn a_closed_gate_has_nobody_inside() {
-        let (gate, inside) = (StripedLock::new(), AtomicUsize::new(0));
+    fn all_stripes_locked_excludes_writers() {
+        let (lock, active) = (StripedLock::new(), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for i in 0..4u8 {
-                let (gate, inside) = (&gate, &inside);
+                let (lock, active) = (&lock, &active);
                 scope.spawn(move || {
                     for j in 0..1000u16 {
                         let work = || {
-                            inside.fetch_add(1, Relaxed);
+                            active.fetch_add(1, Relaxed);
                             std::hint::spin_loop();
-                            inside.fetch_sub(1, Relaxed);
+                            active.fetch_sub(1, Relaxed);
                         };
                         if i % 2 == 0 {
-                            let _inside = gate.read();
+                            let _guard = lock.read();
                             work();
                         } else {
-                            let _inside = gate.lock_key(&j.to_be_bytes());
+                            let _guard = lock.lock_key(&j.to_be_bytes());
                             work();
                         }
                     }
                 });
             }
             for _ in 0..100 {
-                let _closed = gate.lock_all();
-                assert_eq!(inside.load(Relaxed), 0);
+                let _guard = lock.lock_all();
+                assert_eq!(active.load(Relaxed), 0);
             }
         });
     }

@@ -1,9 +1,9 @@
-//! Counts of the paths taken, so that tests can show that they took every one.
+//! Coverage: counts of the paths taken, so that a test can assert that it took each of them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// A path worth a test.
+/// A path that a test must take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
     LeafSplit,
@@ -19,16 +19,16 @@ pub(crate) enum Event {
     RootCollapse,
     Wide,
     WideInner,
-    TailOpened,
+    LeafOpened,
     Appended,
-    TailClosed,
+    LeafClosed,
     PageDrained,
     SlabFreed,
     LockTaken,
     LockObsolete,
     Restart,
     CursorRenewed,
-    CursorLedAnew,
+    CursorRestarted,
     Published,
     Overwritten,
     Popped,
@@ -38,11 +38,12 @@ thread_local! {
     static COUNTS: RefCell<BTreeMap<Event, u64>> = const { RefCell::new(BTreeMap::new()) };
 }
 
+/// Counts an event of this thread.
 pub(crate) fn hit(event: Event) {
     COUNTS.with_borrow_mut(|counts| *counts.entry(event).or_default() += 1);
 }
 
-/// The counts of this thread so far.
+/// Returns the counts of this thread so far.
 pub(crate) fn taken() -> BTreeMap<Event, u64> {
     COUNTS.with_borrow(Clone::clone)
 }

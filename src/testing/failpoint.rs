@@ -1,4 +1,4 @@
-//! Ends of the process, or errors, at chosen file operations, for tests of what these leave behind.
+//! Failpoints: abort, or fail, at the n-th file operation. For tests of what that leaves behind.
 
 #![forbid(unsafe_code)]
 
@@ -6,52 +6,53 @@ use std::io::{self, Write};
 #[cfg(feature = "_testing")]
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// File operations until the process aborts; 0 if it does not.
 #[cfg(feature = "_testing")]
-/// Operations until the end, and writes to a file until one fails, if they are not 0.
-static LEFT: AtomicU64 = AtomicU64::new(0);
+static OPERATIONS_TO_ABORT: AtomicU64 = AtomicU64::new(0);
+/// Writes until one fails; 0 if none does.
 #[cfg(feature = "_testing")]
-static GOOD: AtomicU64 = AtomicU64::new(0);
+static WRITES_TO_FAILURE: AtomicU64 = AtomicU64::new(0);
 
+/// Aborts the process before the `operations`-th file operation from now on; 0 turns it off.
 #[cfg(feature = "_testing")]
-/// Aborts the process before its `operations`-th operation on files from now on; 0: not at all. For tests.
 #[doc(hidden)]
-pub fn crash_after(operations: u64) {
-    LEFT.store(operations, Relaxed);
+pub fn abort_after(operations: u64) {
+    OPERATIONS_TO_ABORT.store(operations, Relaxed);
 }
 
+/// Makes the `writes`-th write to a file from now on fail; 0 turns it off.
 #[cfg(feature = "_testing")]
-/// Lets the `writes`-th write to a file from now on fail. For tests.
 #[doc(hidden)]
 pub fn fail_after(writes: u64) {
-    GOOD.store(writes, Relaxed);
+    WRITES_TO_FAILURE.store(writes, Relaxed);
 }
 
+/// Counts down, and returns whether this is the operation that was set.
 #[cfg(feature = "_testing")]
-/// Whether what is counted is to happen now.
-fn strikes(left: &AtomicU64) -> bool {
+fn is_due(left: &AtomicU64) -> bool {
     left.load(Relaxed) != 0 && left.fetch_sub(1, Relaxed) == 1
 }
 
-/// An operation on files follows.
+/// Counts a file operation other than a write. Called before it.
 #[inline(always)]
 pub(crate) fn point() {
     #[cfg(feature = "_testing")]
-    if strikes(&LEFT) {
+    if is_due(&OPERATIONS_TO_ABORT) {
         std::process::abort();
     }
 }
 
-/// Writes bytes to a file; if it is the operation to end at, or to fail, a part of them.
+/// Writes bytes to a file. If it is to abort or fail here, it writes two thirds of them before.
 #[cfg(feature = "_testing")]
 pub(crate) fn write(mut file: impl Write, bytes: &[u8]) -> io::Result<()> {
-    let (ends, fails) = (strikes(&LEFT), strikes(&GOOD));
-    if ends || fails {
+    let (aborts, fails) = (is_due(&OPERATIONS_TO_ABORT), is_due(&WRITES_TO_FAILURE));
+    if aborts || fails {
         file.write_all(&bytes[..bytes.len() * 2 / 3])?;
     }
-    if ends {
+    if aborts {
         std::process::abort();
     }
-    if fails { Err(io::Error::other("a failure for a test")) } else { file.write_all(bytes) }
+    if fails { Err(io::Error::other("failpoint")) } else { file.write_all(bytes) }
 }
 
 /// Writes bytes to a file.

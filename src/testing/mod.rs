@@ -1,14 +1,14 @@
-//! What tests and models choose or count: errors to be made, paths taken, file operations to fail.
+//! Hooks for tests: path counters, deliberate errors that models must find, failpoints.
 
 #[cfg(test)]
 pub(crate) mod coverage;
 #[cfg(feature = "storage")]
 pub(crate) mod failpoint;
 #[macro_use]
-#[cfg_attr(not(any(loom, shuttle)), expect(unreachable_pub, reason = "models choose mutants"))]
+#[cfg_attr(not(any(loom, shuttle)), expect(unreachable_pub, reason = "loom_tests choose mutants"))]
 pub mod mutant;
 
-/// Notes that a path was taken, for the tests that ask for every one of them.
+/// Counts that a path is taken, in tests.
 macro_rules! cover {
     ($event:ident) => {
         #[cfg(test)]

@@ -1,16 +1,18 @@
-//! Errors that a model must find, one at a time. In a model the test thread chooses one; elsewhere there is none, and the compiler sees it.
+//! Mutants: deliberate errors that a model must find, one at a time.
+//!
+//! In a model the test thread chooses one. Elsewhere `mutant!` is the constant `false`.
 
-/// What is done wrongly.
+/// A deliberate error.
 #[cfg(any(loom, shuttle))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// A new child is published without release.
     SlotRelaxed,
-    /// A lock is given back without release.
+    /// A node is unlocked without release.
     UnlockRelaxed,
     /// A value is read without acquire.
     ValueReadRelaxed,
-    /// A slot is locked whatever it leads to by then.
+    /// A slot is locked without comparing its child.
     ChildNotCompared,
     /// A leaf that is replaced is not locked while its values are copied.
     LeafNotLocked,
@@ -24,47 +26,47 @@ pub enum Mutant {
     OverwriteUnlocked,
     /// The slot is not locked.
     SlotNotLocked,
-    /// A slot is locked in a node that is replaced.
-    OwnerNotChecked,
+    /// A slot is locked although its node is obsolete.
+    ParentNotChecked,
     /// A node is replaced while slots of it are locked.
     SlotsNotAwaited,
-    /// Locking a slot and looking at its owner, and locking a node and looking at its slots, are in no order.
+    /// Two orders are missing: lock a slot, then check its node; lock a node, then check its slots.
     NotInOrder,
-    /// A node is freed when it is taken out of the tree.
+    /// A node is freed at once instead of retired.
     FreedAtOnce,
-    /// Reading takes no pin.
+    /// A reader does not pin.
     ReaderNotPinned,
-    /// The slots of a node that is replaced are cleared.
-    FrozenSlotsCleared,
-    /// A change ends without a fence.
+    /// The slots of an obsolete node are cleared.
+    ObsoleteSlotsCleared,
+    /// An edit ends without a fence.
     NoFence,
-    /// A scan reads on in a leaf that was replaced.
+    /// A scan goes on in an obsolete leaf.
     ScanReadsOn,
-    /// A leaf that was popped from may be another by then.
+    /// A pop does not check that its leaf is still the first or last.
     PopFromAnyLeaf,
-    /// A delta is sealed while writers are inside.
-    GateNotClosed,
-    /// A writer loads the state before it holds the stripe of its key.
+    /// A delta is frozen while writers hold stripes.
+    StripesNotLocked,
+    /// A writer loads the state before it locks its key.
     StateLoadedEarly,
-    /// The sealed delta goes before its changes are in the base.
-    SealedDroppedEarly,
-    /// A value of the second map is taken without another look at the first.
+    /// The frozen delta is dropped before its changes are in the base.
+    FrozenDeltaDroppedEarly,
+    /// A value of the second map is used without reading the first again.
     EscapedReadOnce,
-    /// A value is dropped when it is taken out of the tree.
+    /// A value is dropped at once instead of retired.
     ValueDroppedAtOnce,
-    /// The gate of a shard stays open while keys are moved out of it.
-    GateOpen,
-    /// The first shard stays open while keys are copied to it.
-    FirstNotClosed,
-    /// Keys are removed from a shard before the table leads to the other one.
+    /// A shard is not locked while keys are moved out of it.
+    ShardNotLocked,
+    /// The first shard is not locked while keys are copied to it.
+    FirstShardNotLocked,
+    /// Keys are removed from a shard before the table leads to their new shard.
     RemovedFirst,
-    /// A reader does not look whether the table that led it was replaced.
+    /// A reader does not check that its table is current.
     TableNotChecked,
-    /// A writer does not look whether the table that led it was replaced.
+    /// A writer does not check that its table is current.
     WriterNotChecked,
-    /// A map of shards is cleared one shard after the other.
+    /// A sharded map is cleared shard by shard.
     ClearedOneByOne,
-    /// A scan does not look whether the table that led it was replaced.
+    /// A scan does not check that its table is current.
     ScanNotChecked,
 }
 
@@ -77,7 +79,7 @@ mod chosen {
         static CHOSEN: Cell<Option<Mutant>> = const { Cell::new(None) };
     }
 
-    /// Chooses the error for models that this thread runs.
+    /// Chooses the mutant for models that this thread runs.
     pub fn choose(mutant: Option<Mutant>) {
         CHOSEN.set(mutant);
     }
@@ -92,8 +94,6 @@ mod chosen {
     }
 }
 
-#[cfg(loom)]
-pub use crate::reclaim::plain;
 #[cfg(any(loom, shuttle))]
 pub use chosen::choose;
 #[cfg(any(loom, shuttle))]
@@ -101,7 +101,7 @@ pub(crate) use chosen::is;
 #[cfg(loom)]
 pub(crate) use chosen::is_any;
 
-/// Whether this error is to be made.
+/// Returns whether this mutant is chosen.
 #[cfg(any(loom, shuttle))]
 macro_rules! mutant {
     ($name:ident) => {

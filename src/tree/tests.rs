@@ -113,8 +113,8 @@ fn inner_nodes_borrow_where_separators_are_long() {
 
 #[test]
 fn ascending_keys_take_the_tail() {
-    use Event::{Appended, LeafSplit, LopsidedSplit, TailClosed, TailOpened};
-    takes(&[TailOpened, Appended, TailClosed, LeafSplit, LopsidedSplit], || {
+    use Event::{Appended, LeafClosed, LeafOpened, LeafSplit, LopsidedSplit};
+    takes(&[LeafOpened, Appended, LeafClosed, LeafSplit, LopsidedSplit], || {
         let mut tree = Tree::new();
         (0..600usize).for_each(|i| insert(&mut tree, &i.to_be_bytes(), i));
         remove(&mut tree, &599usize.to_be_bytes());
@@ -215,7 +215,7 @@ fn pages_and_slabs_go_back() {
             (0..30_000).for_each(|i| _ = tree.insert(&short(i), 0).unwrap());
             (0..30_000).for_each(|i| assert!(tree.remove(&short(i)).unwrap().is_some()));
             assert_eq!(tree.usage(), crate::tree::Usage::default());
-            crate::reclaim::flush();
+            crate::reclaim::reclaim();
             if taken().contains_key(&Event::SlabFreed) {
                 break;
             }
@@ -295,8 +295,8 @@ fn failed_allocations_change_nothing_in_wide_nodes() {
 
 #[test]
 fn failed_allocations_change_nothing_behind_the_tail() {
-    use Event::{Appended, LopsidedSplit, TailClosed, TailOpened};
-    takes(&[TailOpened, Appended, TailClosed, LopsidedSplit], || {
+    use Event::{Appended, LeafClosed, LeafOpened, LopsidedSplit};
+    takes(&[LeafOpened, Appended, LeafClosed, LopsidedSplit], || {
         // Ascending keys, and every so often one that is not.
         let keys = || (0..600u32).map(|i| if i % 89 == 88 { (i / 2) << 8 | 1 } else { i << 8 });
         fails_cleanly(|| Box::new(keys().map(|i| i.to_be_bytes().to_vec())), |i| i);

@@ -245,7 +245,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         let (slots, rest) = self.tree.slot_bytes();
         let values = self.len() * size_of::<T>();
         MemoryUsage {
-            index: fast::MemoryUsage::of(nodes, counts, reclaim::pending()),
+            index: fast::MemoryUsage::of(nodes, counts, reclaim::retired_bytes()),
             values: values.min(slots),
             slack: slots.saturating_sub(values) + rest,
             own: size_of::<Self>(),

@@ -12,8 +12,6 @@
 //!   wide: 255, lcp[n], number of codes[n], u32 each, then the codes
 //! ```
 
-#![forbid(unsafe_code)]
-
 use crate::frozen::decoded_block::DecodedBlock;
 use crate::frozen::symbols::{Coder, Encoder};
 use crate::io::bytes::{u32_at, u64_at};

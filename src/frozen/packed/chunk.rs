@@ -1,7 +1,5 @@
 //! A chunk of the `Packed` codec.
 
-#![forbid(unsafe_code)]
-
 use super::block::{self, Block, KEYS_PER_BLOCK};
 use super::node::{Child, IndexTree, IndexTreeBuilder, NODE_PADDING_BYTES};
 use super::prefetch::prefetch_block;

@@ -23,8 +23,6 @@
 //! Bayer, Unterauer: "Prefix B-trees", ACM TODS 1977, for shortest separators and for nodes that
 //! store their common prefix once.
 
-#![forbid(unsafe_code)]
-
 mod block;
 mod chunk;
 mod node;

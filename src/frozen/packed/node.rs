@@ -12,8 +12,6 @@
 //!
 //! [`NODE_PADDING_BYTES`] zeros follow the last node.
 
-#![forbid(unsafe_code)]
-
 use super::prefetch::prefetch_node;
 use crate::io::bytes::{u32_at, u64_at};
 use crate::tree::common_prefix;

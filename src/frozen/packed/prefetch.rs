@@ -1,7 +1,5 @@
 //! Prefetches nodes, blocks and values.
 
-#![forbid(unsafe_code)]
-
 use crate::tree::prefetch;
 
 /// Bytes of a cache line.

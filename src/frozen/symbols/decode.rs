@@ -1,8 +1,6 @@
 //! Decoders of strings, and comparison of a coded string with a plain one that decodes no more than
 //! it must.
 
-#![forbid(unsafe_code)]
-
 use super::table::Symbol;
 use crate::io::bytes::{u64_at, u128_at};
 use crate::tree::common_prefix;

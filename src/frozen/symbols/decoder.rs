@@ -1,7 +1,5 @@
 //! Tables to decode with, of any kind.
 
-#![forbid(unsafe_code)]
-
 use super::decode::{ESCAPE, Fsst, OnPair};
 use super::table::{MAX_SYMBOL_BYTES, Symbol};
 use std::fmt;

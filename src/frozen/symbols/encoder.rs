@@ -1,7 +1,5 @@
 //! Tables to encode with, of any kind.
 
-#![forbid(unsafe_code)]
-
 use super::decode::{ESCAPE, Fsst, OnPair};
 use super::decoder::{Decoder, SymbolKind};
 use super::table::{MAX_SYMBOL_BYTES, Matcher, Symbol};

@@ -4,8 +4,7 @@
 //! |---|---|---|
 //! | none | the byte itself | |
 //! | FSST | 1 byte; 255 precedes a byte without a symbol | up to 255, of 1 to 8 bytes |
-//! | OnPair | 2 bytes, little-endian | up to 65,536, of 1 to 15 bytes, among them every single byte
-//! |
+//! | OnPair | 2 bytes, little-endian | up to 65,536, of 1 to 15 bytes, with every single byte |
 //!
 //! A string is encoded from its beginning, always with the longest symbol. Decoding does not depend
 //! on that: every sequence of codes stands for one string. A table is written as the lengths of its
@@ -13,8 +12,6 @@
 //!
 //! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020; Gargiulo,
 //! Venturini: "OnPair: short strings compression for fast random access", 2025.
-
-#![forbid(unsafe_code)]
 
 mod decode;
 mod decoder;

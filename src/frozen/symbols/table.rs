@@ -1,8 +1,6 @@
 //! Symbols in the order of their bytes, and a matcher for the longest symbol at the beginning of a
 //! string.
 
-#![forbid(unsafe_code)]
-
 use std::hint::select_unpredictable;
 use std::ops::Range;
 

@@ -8,8 +8,6 @@
 //! bottom-up scheme; Gargiulo, Venturini: "OnPair: short strings compression for fast random
 //! access", 2025, for dictionaries of 65,536 entries of up to 16 bytes.
 
-#![forbid(unsafe_code)]
-
 use super::table::{Matcher, Symbol};
 use rayon::prelude::*;
 use std::ops::Range;

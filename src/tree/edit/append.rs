@@ -116,7 +116,7 @@ impl<B: Bits> RawTree<B> {
         // SAFETY: (N2) the slot leads to the new leaf now.
         unsafe { self.usage.free::<B>(node) };
         self.append_mode.open = Some(OpenLeaf { node: new, strip: leaf.strip(), rest, last });
-        cover!(TailOpened);
+        cover!(LeafOpened);
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl<B: Bits> RawTree<B> {
         let info = Info::narrow(Kind::Leaf, n, n, open.rest, open.strip, leaf.info.empty_first());
         if let Ok(new) = Self::copy_leaf(&mut self.usage, &leaf, info) {
             last_slot(&self.root).store(Child::Leaf(new));
-            cover!(TailClosed);
+            cover!(LeafClosed);
             // SAFETY: (N2) the slot leads to the new leaf now.
             unsafe { self.usage.free::<B>(open.node) };
         }

@@ -233,9 +233,9 @@ impl<B: Bits> Builder<B> {
             self.push_child(i, low, node)?;
         }
         if !self.levels.is_empty() {
-            let top = self.levels.len() - 1;
-            let has_keys = self.levels[top].keys.len() > 0;
-            let root = if has_keys { self.last_node(top)? } else { self.levels[top].first };
+            let last = self.levels.len() - 1;
+            let has_keys = self.levels[last].keys.len() > 0;
+            let root = if has_keys { self.last_node(last)? } else { self.levels[last].first };
             self.levels.clear();
             tree.root.store(root);
         }

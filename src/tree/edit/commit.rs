@@ -41,9 +41,23 @@ pub(crate) struct LevelEdit {
 }
 
 impl LevelEdit {
-    /// Replaces `old` by `new`, and its child at `at` by the new nodes of the level below.
-    pub(crate) fn one(old: Node, at: usize, new: Node) -> Self {
-        LevelEdit { old: [Some(old), None], at, removed: 1, new: [Some(new), None] }
+    /// Replaces one node by one. From `at` on, `removed` items of `old` are replaced.
+    pub(crate) fn one(old: Node, at: usize, removed: usize, new: Node) -> Self {
+        LevelEdit { old: [Some(old), None], at, removed, new: [Some(new), None] }
+    }
+
+    /// Adds a node to an empty level.
+    pub(crate) fn add(new: Node) -> Self {
+        LevelEdit { old: [None; 2], at: 0, removed: 0, new: [Some(new), None] }
+    }
+
+    /// Returns whether the nodes are leaves.
+    ///
+    /// # Safety
+    /// As for [`commit`].
+    unsafe fn is_of_leaves(&self) -> bool {
+        // SAFETY: (N1) by the caller: old nodes are live, and the new ones are ours.
+        self.olds().chain(self.news()).next().is_some_and(|node| unsafe { node.info() }.is_leaf())
     }
 
     fn olds(&self) -> impl Iterator<Item = Node> + Clone + use<> {
@@ -168,6 +182,8 @@ unsafe fn publish<B: Bits, M: Mode>(
 
 /// Replaces a leaf by one with another value or with fewer values. Returns the first value removed.
 ///
+/// If it fails, the new leaf is freed.
+///
 /// # Safety
 /// As for [`commit`].
 #[inline(always)]
@@ -180,12 +196,16 @@ pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
     let (old, n, after) = (leaf.node, leaf.count(), at + usize::from(value.is_some()));
     let olds = std::iter::once(old);
     // SAFETY: (N1, C3, N4, N6) by the caller: the old leaf stands still, the new one is ours alone,
-    // and positions are below their counts.
+    // and positions are below their counts. (N2) The new leaf is freed if it is not published.
     unsafe {
-        lock_all(mode, anchor, olds.clone())?;
+        if let Err(error) = lock_all(mode, anchor, olds.clone()) {
+            usage.free::<B>(new);
+            return Err(error);
+        }
         let replaced = (removed > 0).then(|| old.value(leaf.info, at));
         if expected.is_some() && replaced != expected {
             unlock_all(mode, anchor, anchor.slot.load(), olds);
+            usage.free::<B>(new);
             return Err(EditError::Conflict);
         }
         Node::copy_values::<B>(old, leaf.info, 0, new, new_info, 0, at);
@@ -196,28 +216,6 @@ pub(crate) unsafe fn replace_leaf<B: Bits, M: Mode>(
         Node::copy_values::<B>(old, leaf.info, at + removed, new, new_info, after, left);
         publish::<B, M>(mode, usage, anchor, olds, Child::Leaf(new));
         Ok(replaced)
-    }
-}
-
-/// Replaces an inner node by one of the same keys.
-///
-/// # Safety
-/// As for [`commit`].
-pub(crate) unsafe fn replace_inner<B: Bits, M: Mode>(
-    mode: M,
-    usage: &mut Usage,
-    anchor: SlotRef<'_>,
-    inner: &NodeRef<'_>,
-    new: Node,
-) -> Result<(), EditError> {
-    let olds = std::iter::once(inner.node);
-    // SAFETY: (N1, C3, N4) by the caller: the old node stands still, and the new one is ours alone.
-    unsafe {
-        lock_all(mode, anchor, olds.clone())?;
-        let to = NodeRef::new(new);
-        (0..=inner.count()).for_each(|i| to.slot(i).store(inner.slot(i).load()));
-        publish::<B, M>(mode, usage, anchor, olds, Child::Inner(new));
-        Ok(())
     }
 }
 
@@ -245,13 +243,14 @@ pub(crate) unsafe fn commit<B: Bits, M: Mode>(
             unlock_all(mode, anchor, anchor.slot.load(), olds);
             return Err(EditError::Conflict);
         }
-        let mut below: Option<&LevelEdit> = None;
+        let mut below = [None; 2];
         for level in levels {
-            match below {
-                None => move_values(level, value),
-                Some(below) => move_children(level, below),
+            if level.is_of_leaves() {
+                move_values(level, value);
+            } else {
+                move_children(level, below);
             }
-            below = Some(level);
+            below = level.new;
         }
         let new = levels
             .iter()
@@ -413,23 +412,24 @@ unsafe fn move_values<B: Bits>(leaves: &LevelEdit, value: Option<B>) {
     }
 }
 
-/// Moves the children of inner nodes, and the new nodes of the level below to their positions.
+/// Moves the children of inner nodes, and `below`, the new nodes of the level below, to their
+/// positions.
 ///
 /// # Safety
 /// As for [`commit`].
-unsafe fn move_children(level: &LevelEdit, below: &LevelEdit) {
+unsafe fn move_children(level: &LevelEdit, below: [Option<Node>; 2]) {
     // SAFETY: (N1, C3, N4) by the caller, as for values.
     unsafe {
         splice(
             level,
-            below.news().count(),
+            below.iter().flatten().count(),
             |node| node.info().count() + 1,
             |from, i, to, j, n| {
                 let (from, to) = (NodeRef::new(from), NodeRef::new(to));
                 (0..n).for_each(|k| to.slot(j + k).store(from.slot(i + k).load()));
             },
             |k, to, j| {
-                if let Some(node) = below.new[k] {
+                if let Some(node) = below[k] {
                     NodeRef::new(to).slot(j).store(child(node));
                 }
             },

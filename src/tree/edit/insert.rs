@@ -141,7 +141,7 @@ impl<B: Bits> RawTree<B> {
         keys.push(0, key, ());
         let mut pending = NewNodes::new(target.usage, 1)?;
         let new = keys.node(Kind::Leaf, &mut pending, 0..1, 0)?;
-        let leaves = LevelEdit { old: [None; 2], at: 0, removed: 0, new: [Some(new), None] };
+        let leaves = LevelEdit::add(new);
         let edit =
             Edit { anchor: target.root, levels: &[leaves], value: Some(value), expected: None };
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value.
@@ -175,14 +175,8 @@ impl<B: Bits> RawTree<B> {
             expected: None,
         };
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
-        match unsafe { replace_leaf(mode, usage, edit) } {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                // SAFETY: (N2) the leaf was not published.
-                unsafe { usage.free::<B>(new) };
-                Err(error)
-            }
-        }
+        unsafe { replace_leaf(mode, usage, edit) }?;
+        Ok(true)
     }
 
     /// Inserts a key where the leaf has no room or is wide.
@@ -294,7 +288,7 @@ impl<B: Bits> RawTree<B> {
                 let new = keys.with::<B>(pending.usage, info, rest, gap);
                 let new = new.ok_or(Failed(info.size::<B>()))?;
                 pending.note(new);
-                edits.push(LevelEdit::one(old, at, new));
+                edits.push(LevelEdit::one(old, at, 1, new));
                 return Ok(*anchor);
             }
             let mut decoded = DecodedKeys::new();
@@ -303,7 +297,7 @@ impl<B: Bits> RawTree<B> {
             let fits = || n <= INNER_COUNT && decoded.cost(fences.strip(), SLOT) <= INNER_SIZE;
             if n < 3 || fits() {
                 let new = decoded.node(Kind::Inner, pending, 0..n, fences.strip())?;
-                edits.push(LevelEdit::one(old, at, new));
+                edits.push(LevelEdit::one(old, at, 1, new));
                 return Ok(*anchor);
             }
             cover!(InnerSplit);
@@ -322,7 +316,7 @@ impl<B: Bits> RawTree<B> {
         keys.reserve(1, separator.len())?;
         keys.push(0, &separator, ());
         let root = keys.node(Kind::Inner, pending, 0..1, 0)?;
-        edits.push(LevelEdit { old: [None; 2], at: 0, removed: 0, new: [Some(root), None] });
+        edits.push(LevelEdit::add(root));
         Ok(path.root)
     }
 

@@ -2,17 +2,16 @@
 //!
 //! A tree that shrinks leaves holes all over the pool's pages, and a page goes back only when the
 //! last of its cells is free. When a tree has lost a sixteenth of its bytes while much of the pool
-//! lies idle, its nodes are visited, and those in sparse pages copied: the pool gives the copies
-//! cells in fuller pages. A visit costs a small part of what the removals before it cost.
+//! lies idle, its nodes are visited, and those in sparse pages copied: the pool allocates the
+//! copies in fuller pages. A visit costs a small part of what the removals before it cost.
 
 use crate::pool;
 use crate::tree::RawTree;
 use crate::tree::edit::clear::copy_keys;
-use crate::tree::edit::commit::{LeafEdit, replace_inner, replace_leaf};
+use crate::tree::edit::commit::{Edit, LevelEdit, commit};
 use crate::tree::edit::mode::{EditError, Exclusive, Mode, Target};
 use crate::tree::edit::path::{PathLevel, locate};
 use crate::tree::edit::pending::{Failed, try_copy};
-use crate::tree::node::coding::NodeRef;
 use crate::tree::node::layout::Usage;
 use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
@@ -133,28 +132,14 @@ unsafe fn relocate<B: Bits, M: Mode>(
         if !node.is_sparse::<B>() {
             return Ok(false);
         }
-        let keys = NodeRef::new(node);
-        let new = copy_keys::<B>(usage, node).ok_or(Failed(keys.info.size::<B>()))?;
-        let replaced = if keys.info.is_leaf() {
-            let edit = LeafEdit {
-                anchor,
-                old: &keys,
-                new,
-                new_info: keys.info,
-                at: 0,
-                removed: 0,
-                value: None,
-                expected: None,
-            };
-            replace_leaf::<B, M>(mode, usage, edit).map(drop)
-        } else {
-            replace_inner::<B, M>(mode, usage, anchor, &keys, new)
-        };
-        if replaced.is_err() {
+        let new = copy_keys::<B>(usage, node).ok_or(Failed(node.info().size::<B>()))?;
+        let levels = &[LevelEdit::one(node, 0, 0, new)];
+        let edit = Edit::<B> { anchor, levels, value: None, expected: None };
+        if let Err(error) = commit(mode, usage, edit) {
             usage.free::<B>(new);
-        } else {
-            cover!(Relocated);
+            return Err(error);
         }
-        replaced.map(|()| true)
+        cover!(Relocated);
+        Ok(true)
     }
 }

@@ -165,14 +165,7 @@ impl<B: Bits> RawTree<B> {
             expected,
         };
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values left.
-        let old = match unsafe { replace_leaf(mode, usage, edit) } {
-            Ok(old) => old,
-            Err(error) => {
-                // SAFETY: (N2) the leaf was not published.
-                unsafe { usage.free::<B>(new) };
-                return Err(error);
-            }
-        };
+        let old = unsafe { replace_leaf(mode, usage, edit) }?;
         if small
             && parent.is_some_and(|(keys, at)| {
                 Self::pairs(&keys, at).any(|left| Self::fit_in_one(&keys, left))

@@ -1,12 +1,12 @@
 //! What a shared tree counts, in stripes, so that threads do not count in the same place.
 
-use crate::reclaim;
+use crate::sync::stripes::{STRIPES, stripe};
 use crate::tree::node::layout::Usage;
+use crossbeam_utils::CachePadded;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// A stripe of the counts of a tree, modulo the word size.
 #[derive(Default)]
-#[repr(align(128))]
 pub(super) struct Counts {
     pub(super) len: AtomicUsize,
     pub(super) leaves: AtomicUsize,
@@ -19,17 +19,17 @@ pub(super) struct Counts {
 pub(crate) fn stripes() -> usize {
     static COUNT: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     let threads = || std::thread::available_parallelism().map_or(1, usize::from);
-    *COUNT.get_or_init(|| threads().next_power_of_two().min(reclaim::STRIPES))
+    *COUNT.get_or_init(|| threads().next_power_of_two().min(STRIPES))
 }
 
 /// Creates the stripes of one tree.
-pub(super) fn striped() -> Box<[Counts]> {
-    (0..stripes()).map(|_| Counts::default()).collect()
+pub(super) fn striped() -> Box<[CachePadded<Counts>]> {
+    (0..stripes()).map(|_| CachePadded::default()).collect()
 }
 
 /// Adds to the stripe of this thread. Both deltas are modulo the word size.
-pub(super) fn add(stripes: &[Counts], len: usize, usage: Usage) {
-    let counts = &stripes[reclaim::stripe() & (stripes.len() - 1)];
+pub(super) fn add(stripes: &[CachePadded<Counts>], len: usize, usage: Usage) {
+    let counts = &stripes[stripe() & (stripes.len() - 1)];
     let add = |count: &AtomicUsize, delta: usize| {
         if delta != 0 {
             count.fetch_add(delta, Relaxed);
@@ -44,7 +44,7 @@ pub(super) fn add(stripes: &[Counts], len: usize, usage: Usage) {
 
 /// Returns `base` and the sum of one count over all stripes.
 pub(super) fn sum(
-    stripes: &[Counts],
+    stripes: &[CachePadded<Counts>],
     base: usize,
     count: impl Fn(&Counts) -> &AtomicUsize,
 ) -> usize {

@@ -113,7 +113,7 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
         let (place, mut value) = self.take(back)?;
         // SAFETY: (N1, R1) the leaf was read under this pin.
         if !unsafe { place.node.lock() }.is_free() && !mutant!(ScanReadsOn) {
-            cover!(CursorLedAnew);
+            cover!(CursorRestarted);
             self.seek_again(back);
             value = self.take(back)?.1;
         }

@@ -31,6 +31,7 @@ use crate::tree::{MAX_KEY_LEN, RawTree};
 use crate::value::Bits;
 use counts::Counts;
 pub(crate) use counts::stripes;
+use crossbeam_utils::CachePadded;
 use mode::Shared;
 use std::sync::atomic::Ordering::SeqCst;
 #[cfg(feature = "_testing")]
@@ -51,19 +52,21 @@ fn make_visible() {
 /// A shared tree, and what its users count.
 pub(crate) struct SharedTree<B: Bits> {
     tree: RawTree<B>,
-    counts: Box<[Counts]>,
+    counts: Box<[CachePadded<Counts>]>,
 }
 
 /// Restarts of operations after a conflict, of all maps. Counted on the slow path only.
 #[cfg(feature = "_testing")]
 static RESTARTS: AtomicUsize = AtomicUsize::new(0);
 
+/// Returns how often operations restarted after a conflict.
 #[cfg(feature = "_testing")]
 pub(crate) fn restarts() -> usize {
     RESTARTS.load(Relaxed)
 }
 
 impl<B: Bits> SharedTree<B> {
+    /// Creates a shared tree from a tree with one owner.
     pub(crate) fn new(mut tree: RawTree<B>) -> Self {
         tree.end_append_mode();
         SharedTree { tree, counts: counts::striped() }
@@ -114,6 +117,7 @@ impl<B: Bits> SharedTree<B> {
         counts::add(&self.counts, len, usage);
     }
 
+    /// Returns the root slot.
     pub(crate) fn root(&self) -> SlotRef<'_> {
         SlotRef::root(&self.tree.root)
     }
@@ -126,11 +130,13 @@ impl<B: Bits> SharedTree<B> {
         &self.tree
     }
 
+    /// Returns the value of `key`.
     #[inline]
     pub(crate) fn get(&self, pin: &Pin, key: &[u8]) -> Option<B> {
         self.read(pin).get(key)
     }
 
+    /// Returns whether the tree has `key`.
     #[inline]
     pub(crate) fn contains(&self, pin: &Pin, key: &[u8]) -> bool {
         self.read(pin).find(key).is_some()
@@ -337,14 +343,14 @@ impl<B: Bits> SharedTree<B> {
         let mode = Shared(pin);
         let (mut usage, mut len) = (Usage::default(), 0usize);
         let root = self.root();
-        let mut top = root.slot.load();
-        while !mode.lock_slot(root, top) {
-            top = root.slot.load();
+        let mut root_child = root.slot.load();
+        while !mode.lock_slot(root, root_child) {
+            root_child = root.slot.load();
         }
         // SAFETY: (N1, R1) nodes reached from the root are live while the thread is pinned. (C5)
         // Each is locked after the one above it, so no thread can replace it first.
         unsafe {
-            walk(top, &mut path, |node| {
+            walk(root_child, &mut path, |node| {
                 let locked = mode.lock_node(node);
                 debug_assert!(locked, "a child of a locked node is obsolete");
                 if node.info().is_leaf() {
@@ -352,10 +358,10 @@ impl<B: Bits> SharedTree<B> {
                 }
             });
             root.slot.store(Child::Empty);
-            walk(top, &mut path, |node| mode.mark_obsolete(node));
+            walk(root_child, &mut path, |node| mode.mark_obsolete(node));
             // (N2) No slot leads to the nodes now, and the thread that locked them frees them. (C2)
             // Their values stay as they are.
-            walk(top, &mut path, |node| {
+            walk(root_child, &mut path, |node| {
                 let info = node.info();
                 (0..info.values()).take(info.count()).for_each(|i| each(node.value(info, i)));
                 mode.free::<B>(&mut usage, node);
@@ -379,8 +385,8 @@ impl<B: Bits> SharedTree<B> {
 ///
 /// # Safety
 /// The nodes are live (N1), and their slots stand still once they have been visited.
-unsafe fn walk(top: Child, path: &mut Vec<(Node, usize)>, mut visit: impl FnMut(Node)) {
-    let mut next = top;
+unsafe fn walk(root: Child, path: &mut Vec<(Node, usize)>, mut visit: impl FnMut(Node)) {
+    let mut next = root;
     loop {
         if let Some(node) = next.node() {
             visit(node);

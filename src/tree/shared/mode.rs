@@ -26,7 +26,7 @@ impl Mode for Shared<'_> {
             // here (C2).
             in_order();
             let Some(parent) =
-                anchor.parent_lock.filter(|parent| !parent.is_free() && !mutant!(OwnerNotChecked))
+                anchor.parent_lock.filter(|parent| !parent.is_free() && !mutant!(ParentNotChecked))
             else {
                 return true;
             };
@@ -77,7 +77,7 @@ impl Mode for Shared<'_> {
     unsafe fn mark_obsolete(self, node: Node) {
         // SAFETY: (N1) as above.
         unsafe {
-            if is(node, false, mutant!(FrozenSlotsCleared)) {
+            if is(node, false, mutant!(ObsoleteSlotsCleared)) {
                 let keys = NodeRef::new(node);
                 (0..=keys.count()).for_each(|i| keys.slot(i).store(Child::Empty));
             }

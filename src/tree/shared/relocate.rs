@@ -2,7 +2,7 @@
 //! replacement, while other threads go on.
 //!
 //! Retired nodes are freed long after the nodes that replaced them were allocated, so a tree that
-//! many threads fill stands strewn over more pages than it needs.
+//! many threads fill is spread over more pages than it needs.
 
 use crate::pool;
 use crate::reclaim;
@@ -27,7 +27,7 @@ impl<B: Bits> SharedTree<B> {
     /// Their leaves stand in the same pages: those of all trees have to move before a page is
     /// empty.
     pub(crate) fn reclaim_all(trees: &[&Self]) {
-        reclaim::flush();
+        reclaim::reclaim();
         let _closed = pool::close();
         if !is_idle(LIVE_PER_IDLE) {
             return;
@@ -37,7 +37,7 @@ impl<B: Bits> SharedTree<B> {
         let visit = || {
             let moved =
                 trees.iter().filter(|tree| tree.relocate_nodes().unwrap_or(false)).count() > 0;
-            reclaim::flush();
+            reclaim::reclaim();
             moved && is_idle(LIVE_PER_IDLE)
         };
         for _ in 0..MAX_VISITS {

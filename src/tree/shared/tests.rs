@@ -67,7 +67,7 @@ fn every_path_is_taken_beside_other_threads() {
         LockObsolete,
         Restart,
         CursorRenewed,
-        CursorLedAnew,
+        CursorRestarted,
         Popped,
     ];
     let mut all = Counts::new();
@@ -266,7 +266,7 @@ fn counts_go_beyond_32_bits_and_stripes_below_zero() {
 fn counts_wrap_around() {
     let mut tree = Tree::new(RawTree::new());
     // As if threads of one stripe had removed what those of another inserted.
-    tree.counts = (0..2).map(|_| super::Counts::default()).collect();
+    tree.counts = (0..2).map(|_| Default::default()).collect();
     for (stripe, count) in [usize::MAX - 10, 11].into_iter().enumerate() {
         let counts = &tree.counts[stripe];
         for all in

@@ -14,6 +14,7 @@ use crate::tree::node::layout::Usage;
 use crate::tree::read::cursor::OwnedCursors;
 use crate::tree::shared::cursor::SharedCursor;
 use crate::tree::shared::{SharedTree, stripes};
+use crossbeam_utils::CachePadded;
 use slots::Slots;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -22,8 +23,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 /// Keeps the slots for values that are retired. One for each stripe of threads, so that these do not count in the same place.
-#[repr(align(128))]
-struct Keep<T>(Arc<Slots<T>>);
+struct Keep<T>(CachePadded<Arc<Slots<T>>>);
 
 /// A shared tree of values.
 pub(crate) struct ValueTree<T: Send + Sync + 'static> {
@@ -46,7 +46,8 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     pub(crate) fn new() -> Self {
         let stripes = if cfg!(loom) { 1 } else { stripes() };
         let slots = Arc::new(Slots::new(stripes));
-        let keeps = (0..stripes).map(|_| Arc::new(Keep(Arc::clone(&slots)))).collect();
+        let keeps =
+            (0..stripes).map(|_| Arc::new(Keep(CachePadded::new(Arc::clone(&slots))))).collect();
         ValueTree { index: SharedTree::new(RawTree::new()), slots, keeps }
     }
 
@@ -100,13 +101,13 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
             // SAFETY: (V4) but for the readers, whom the model finds.
             return drop_quietly(unsafe { self.slots.leave(slot) });
         }
-        let keep = Arc::clone(&self.keeps[reclaim::stripe() % self.keeps.len()]);
+        let keep = Arc::clone(&self.keeps[crate::sync::stripes::stripe() % self.keeps.len()]);
         // SAFETY: (R3, V4) the closure owns its handle, and the slot with the value, which may be dropped anywhere and at any time, since it
         // is `Send` and `'static`.
         unsafe {
             pin.retire(RetiredKind::Value, size_of::<T>(), move || {
                 let value = keep.0.leave(slot);
-                reclaim::apart(move || drop_quietly(value));
+                crate::sync::deferred::run_or_defer(move || drop_quietly(value));
             });
         }
     }

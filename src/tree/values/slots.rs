@@ -13,7 +13,9 @@
 
 use crate::InsertError;
 use crate::reclaim;
+use crate::sync::stripes::stripe;
 use crate::sync::{RwLock, UnsafeCell};
+use crossbeam_utils::CachePadded;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::{null_mut, slice_from_raw_parts_mut};
@@ -54,8 +56,7 @@ struct SlotRef {
     count: usize,
 }
 
-#[repr(align(128))]
-struct Stripe(RwLock<SlotRef>);
+type Stripe = CachePadded<RwLock<SlotRef>>;
 
 /// The numbers of segments.
 #[derive(Default)]
@@ -94,7 +95,9 @@ impl<T> Slots<T> {
     pub(crate) fn new(stripes: usize) -> Self {
         Slots {
             directory: [const { OnceLock::new() }; PARTS],
-            stripes: (0..stripes).map(|_| Stripe(RwLock::new(SlotRef::default()))).collect(),
+            stripes: (0..stripes)
+                .map(|_| CachePadded::new(RwLock::new(SlotRef::default())))
+                .collect(),
             numbers: RwLock::new(Numbers::default()),
             values: PhantomData,
         }
@@ -160,8 +163,8 @@ impl<T> Slots<T> {
 
     /// A free slot, which is taken from then on.
     fn take(&self) -> Result<u32, InsertError> {
-        let owner = reclaim::stripe() % self.stripes.len();
-        let mut owned = self.stripes[owner].0.write();
+        let owner = stripe() % self.stripes.len();
+        let mut owned = self.stripes[owner].write();
         let number = match owned.open.last() {
             Some(&number) => number,
             None => self.add_segment(owner as u32, &mut owned)?,
@@ -226,7 +229,7 @@ impl<T> Slots<T> {
     fn give_back(&self, slot: u32) {
         let (number, bit) = (slot / SLOTS, slot % SLOTS);
         let Some(segment) = self.segment(number) else { return };
-        let mut owned = self.stripes[segment.owner.load(Relaxed) as usize].0.write();
+        let mut owned = self.stripes[segment.owner.load(Relaxed) as usize].write();
         let used = segment.used.load(Relaxed);
         let left = used & !(1 << bit);
         segment.used.store(left, Relaxed);
@@ -253,7 +256,7 @@ impl<T> Slots<T> {
     pub(crate) fn bytes(&self) -> (usize, usize, usize) {
         let (mut segments, mut lists) = (0, self.stripes.len() * size_of::<Stripe>());
         for stripe in &self.stripes {
-            let owned = stripe.0.read();
+            let owned = stripe.read();
             segments += owned.count;
             lists += owned.open.capacity() * size_of::<u32>();
         }
@@ -272,7 +275,7 @@ impl<T> Slots<T> {
     pub(crate) fn check(&self, slots: impl Iterator<Item = u32>) -> Result<(), String> {
         // Before the locks, since the source may collect what was retired.
         let slots: Vec<u32> = slots.collect();
-        let owned: Vec<_> = self.stripes.iter().map(|stripe| stripe.0.read()).collect();
+        let owned: Vec<_> = self.stripes.iter().map(|stripe| stripe.read()).collect();
         let next = self.numbers.read().next;
         let mut want = vec![0u64; next as usize];
         for slot in slots {
