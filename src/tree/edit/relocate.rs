@@ -103,7 +103,7 @@ pub(crate) unsafe fn relocate_group<B: Bits, M: Mode>(
     let inner = std::iter::once(level).chain(above).map(|level| level.anchor);
     let next = level.fences.high().map(try_copy).transpose()?;
     let mut moved = false;
-    for anchor in (0..=level.keys.count()).map(|i| level.keys.owned(i)).chain(inner) {
+    for anchor in (0..=level.keys.count()).map(|i| level.keys.slot_ref(i)).chain(inner) {
         // SAFETY: (N1, R1) by the caller.
         match unsafe { relocate::<B, _>(target.mode, target.usage, anchor) } {
             Ok(done) => moved |= done,

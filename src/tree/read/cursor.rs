@@ -8,9 +8,10 @@
 //! once, when the first of them is asked for. Between leaves the separator of the two gives the bytes that the next one strips.
 
 use crate::tree::RawTree;
-use crate::tree::node::coding::{LINES, NodeRef};
-use crate::tree::node::layout::{Child, Node, Slot};
+use crate::tree::node::coding::{NodeRef, PREFETCHED_LINES};
+use crate::tree::node::memory::Node;
 use crate::tree::node::simd;
+use crate::tree::node::slot::{Child, Slot};
 use crate::tree::read::get::Place;
 use crate::value::Bits;
 
@@ -195,7 +196,7 @@ impl State {
                 child = keys.slot(at).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
-            NodeRef::prefetch(node, LINES);
+            NodeRef::prefetch(node, PREFETCHED_LINES);
             let leaf = NodeRef::new(node);
             self.strip = leaf.strip();
             self.leaf = Some(node);

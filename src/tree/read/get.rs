@@ -1,8 +1,10 @@
 //! Lookup: down by separators, then a search of one leaf.
 
 use crate::tree::RawTree;
-use crate::tree::node::coding::{LINES, NodeRef};
-use crate::tree::node::layout::{Child, Info, Node};
+use crate::tree::node::coding::{NodeRef, PREFETCHED_LINES};
+use crate::tree::node::info::Info;
+use crate::tree::node::memory::Node;
+use crate::tree::node::slot::Child;
 use crate::value::Bits;
 
 /// Keys that a batch lookup descends together: enough for their cache misses to overlap, few enough for the lines to stay.
@@ -26,13 +28,13 @@ impl<B: Bits> RawTree<B> {
             match child {
                 Child::Empty => return None,
                 Child::Inner(node) => {
-                    NodeRef::prefetch(node, LINES);
+                    NodeRef::prefetch(node, PREFETCHED_LINES);
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
                     let keys = unsafe { NodeRef::new(node) };
                     child = keys.slot(keys.child(&key[keys.strip()..])).load();
                 }
                 Child::Leaf(node) => {
-                    NodeRef::prefetch(node, LINES);
+                    NodeRef::prefetch(node, PREFETCHED_LINES);
                     // SAFETY: (N1, N5) as above.
                     let leaf = unsafe { NodeRef::new(node) };
                     let index = leaf.search(&key[leaf.strip()..]).ok()?;

@@ -54,7 +54,7 @@ impl<B: Bits> SharedTree<B> {
     /// Relocates the leaves, or the inner nodes. For models, whose pool has no pages.
     #[cfg(loom)]
     pub(crate) fn relocate(&self, leaves: bool) -> bool {
-        crate::tree::node::layout::with_sparse(leaves, || self.relocate_nodes().unwrap_or(false))
+        crate::tree::node::memory::with_sparse(leaves, || self.relocate_nodes().unwrap_or(false))
     }
 
     /// Relocates the nodes in sparse pages. Returns whether there were any.
