@@ -1,4 +1,5 @@
-//! Models of a map of shards: one thread moves keys from one shard to another, the other one is led by a table that is replaced meanwhile.
+//! Models of a map of shards: one thread moves keys from one shard to another, the other one uses a
+//! table that is replaced in the meantime.
 
 use crate::shared::{key, pair};
 use memkv::ShardedArt;
@@ -93,7 +94,7 @@ pub(crate) fn split_steps_and_pops() {
     two(filled(&[0, 1, 2, 4]), split, pops, &[(4, 4)]);
 }
 
-/// Who sees one key gone sees none of the other, although they are in different shards.
+/// A thread that finds one key gone finds the other gone too, though they are in different shards.
 pub(crate) fn clear_and_get_of_two_shards() {
     let map = filled(&[0, 2]);
     split(&map);

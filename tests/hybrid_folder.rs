@@ -1,4 +1,4 @@
-//! The folder of a `HybridStore`: processes that end at any file operation, and files that are damaged or missing.
+//! The folder of a `HybridStore`: crashes at any file operation, and damaged or missing files.
 
 use memkv::{FrozenOptions, HybridError, HybridOptions, HybridStore, SymbolTable, Wal};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 type Model = BTreeMap<Vec<u8>, u64>;
 
-/// A folder that is removed in the end.
+/// A folder that is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -39,7 +39,7 @@ fn content(store: &HybridStore) -> Model {
     content
 }
 
-/// The `i`-th change of a writer, whose keys are its own: a value, or none.
+/// Returns the `i`-th change of a writer, which has its own keys: a value, or `None` for a removal.
 fn change(writer: usize, i: usize) -> (Vec<u8>, Option<u64>) {
     let key = format!("writer {writer}, key {:02}", i * 7 % 23).into_bytes();
     (
@@ -52,7 +52,7 @@ fn change(writer: usize, i: usize) -> (Vec<u8>, Option<u64>) {
     )
 }
 
-/// A writer's keys after its first changes.
+/// Returns a writer's entries after its first `changes` changes.
 fn after(writer: usize, changes: usize) -> Model {
     let mut model = Model::new();
     for (key, value) in (0..changes).map(|i| change(writer, i)) {
@@ -72,11 +72,12 @@ fn make(store: &HybridStore, writer: usize, i: usize) {
     };
 }
 
-/// Changes that each writer of a process makes, and how many of them lie between two compactions.
+/// Changes that each writer of a process makes.
 const CHANGES: usize = 24;
-const COMPACT: usize = 7;
+/// Changes between two compactions.
+const CHANGES_PER_COMPACTION: usize = 7;
 
-/// Tells a process that a test of this file starts what to do.
+/// The environment variable that tells a child process what to do.
 const JOB: &str = "MEMKV_CHILD_JOB";
 
 fn job(test: &str) -> Option<String> {
@@ -84,20 +85,21 @@ fn job(test: &str) -> Option<String> {
     Some(job.strip_prefix(test)?.strip_prefix(':')?.to_owned())
 }
 
-/// Runs one of the tests in a process of its own, and gives what it says, and whether it came to its end.
+/// Runs one test in a child process. Returns its output, and whether it ended without a crash.
 fn run(test: &str, job: &str) -> (String, bool) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(JOB, format!("{test}:{job}"));
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let all = format!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let all = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
     assert!(!all.contains("panicked") && !all.contains("FAILED"), "{all}");
-    (said, output.status.success())
+    (stdout, output.status.success())
 }
 
-/// What a process does until it ends: `folder;mode;operations;changes of writer 0 so far,of writer 1`. It says what was acknowledged.
+/// Writes until the process crashes, and prints the changes acknowledged so far. Its job is
+/// `folder;mode;operations;changes of writer 0 so far,of writer 1`.
 #[test]
 fn child() {
     let Some(job) = job("child") else { return };
@@ -122,7 +124,7 @@ fn child() {
             scope.spawn(move || {
                 for i in from..from + CHANGES {
                     make(store, writer, i);
-                    let compact = i % COMPACT == 6 && writer == 0;
+                    let compact = i % CHANGES_PER_COMPACTION == 6 && writer == 0;
                     if compact {
                         store.compact().unwrap();
                     } else if wal == Wal::Buffered && i % 3 == 0 {
@@ -137,7 +139,8 @@ fn child() {
     });
 }
 
-/// Starts processes that end after ever more file operations, each in the folder that the one before left, and checks what is there each time.
+/// Runs processes that crash after 1, 2, … file operations, each in the folder that the one before
+/// left. Checks the content of the folder after each crash.
 fn crash(mode: &str, writers: usize, most: u64) {
     let folder = Folder::new(&format!("crash-{mode}-{writers}"));
     let mut done = vec![0; writers];
@@ -145,9 +148,9 @@ fn crash(mode: &str, writers: usize, most: u64) {
     for operations in 1..=most {
         let numbers: Vec<String> = done.iter().map(usize::to_string).collect();
         let job = format!("{};{mode};{operations};{}", folder.0.display(), numbers.join(","));
-        let (output, to_its_end) = run("child", &job);
+        let (output, has_ended) = run("child", &job);
         let lines = || output.lines();
-        match to_its_end {
+        match has_ended {
             true => ended += 1,
             false => crashes += 1,
         }
@@ -165,15 +168,16 @@ fn crash(mode: &str, writers: usize, most: u64) {
                 .filter(|(key, _)| key.starts_with(&prefix))
                 .map(|(key, value)| (key.clone(), *value))
                 .collect();
-            // All that was acknowledged; perhaps more, up to what the writer was about to do; in the order in which it was done.
+            // All acknowledged changes are present, and perhaps later ones that the writer had
+            // begun, in the order in which they were made.
             let may =
                 acknowledged..=if mode == "synced" { acknowledged + 1 } else { *done + CHANGES };
             let at = may.clone().find(|&changes| after(writer, changes) == mine);
             *done = at.unwrap_or_else(|| {
-                panic!("operation {operations}: {writer} has {mine:?}, which it had not at {may:?}")
+                panic!("operation {operations}: {writer} has {mine:?}, no state of {may:?}")
             });
         }
-        // Without a log it is as its last compaction left it. Nothing is left that does not belong there.
+        // Without a log the folder has the state of its last compaction. No stray file is left.
         drop(store);
         assert!(
             files(&folder.0).keys().all(|name| !name.ends_with(".tmp")),
@@ -203,7 +207,7 @@ fn crashes_with_a_log_of_two_writers() {
     crash("synced", 2, 110);
 }
 
-/// A process that saves a store to a folder, and ends meanwhile: `folder;operations`.
+/// Saves a store to a folder, and crashes during the save. Its job is `folder;operations`.
 #[test]
 fn saving_child() {
     let Some(job) = job("saving_child") else { return };
@@ -214,7 +218,7 @@ fn saving_child() {
     store.save(folder).unwrap();
 }
 
-/// Saves to a folder that `before` fills, and is ended before each operation on files in turn.
+/// Saves to a folder that `before` fills, with a crash before each file operation in turn.
 fn crash_saves(name: &str, before: impl Fn(&Path) -> Model) {
     let folder = Folder::new(name);
     let path = folder.0.join("in/folders/that are made");
@@ -222,7 +226,7 @@ fn crash_saves(name: &str, before: impl Fn(&Path) -> Model) {
     for operations in 1.. {
         let _ = fs::remove_dir_all(&folder.0);
         let model = before(&path);
-        let (_, to_its_end) = run("saving_child", &format!("{};{operations}", path.display()));
+        let (_, has_ended) = run("saving_child", &format!("{};{operations}", path.display()));
         let found = content(&HybridStore::open_with(&path, options(Wal::Off)).unwrap());
         match found == after(1, 20) {
             true => new += 1,
@@ -237,7 +241,7 @@ fn crash_saves(name: &str, before: impl Fn(&Path) -> Model) {
             "{names:?}"
         );
         assert!(names.keys().filter(|name| name.starts_with("layer-")).count() <= 1);
-        if to_its_end {
+        if has_ended {
             break;
         }
     }
@@ -251,10 +255,10 @@ fn crashes_of_a_save_to_a_new_folder() {
 
 #[test]
 fn crashes_of_a_save_over_a_store() {
-    crash_saves("save-over", folder_amid_a_compaction);
+    crash_saves("save-over", folder_during_a_compaction);
 }
 
-/// A process whose log fails: the folder.
+/// A process whose log fails. Its job is the folder.
 #[test]
 fn failing_child() {
     let Some(folder) = job("failing_child") else { return };
@@ -262,14 +266,14 @@ fn failing_child() {
     (0..10).for_each(|i| make(&store, 0, i));
     memkv::fail_after(1);
     assert!(matches!(store.insert("unsure", 1), Err(HybridError::Log(_))));
-    // Nothing goes on as if nothing had been.
+    // All further writes fail.
     for _ in 0..2 {
         assert!(matches!(store.insert("refused", 1), Err(HybridError::Log(_))));
         assert!(matches!(store.remove(change(0, 0).0), Err(HybridError::Log(_))));
         assert!(matches!(store.sync(), Err(HybridError::Log(_))));
     }
     assert_eq!(store.get("refused"), None);
-    // What is there is there when the folder is opened anew.
+    // All acknowledged changes are present when the folder is opened again.
     let copy = Folder::new("failing-copy");
     put(&copy.0, &files(Path::new(&folder)));
     assert_eq!(content(&HybridStore::open_with(&copy.0, options(Wal::Off)).unwrap()), after(0, 10));
@@ -287,7 +291,7 @@ fn a_log_that_fails_is_reported_until_a_compaction() {
     assert!(run("failing_child", folder.0.to_str().unwrap()).1);
 }
 
-/// A process whose log fails, while another thread goes on writing: the folder.
+/// A process whose log fails while another thread continues to write. Its job is the folder.
 #[test]
 fn failing_child_of_two_threads() {
     let Some(folder) = job("failing_child_of_two_threads") else { return };
@@ -307,7 +311,7 @@ fn failing_child_of_two_threads() {
                     .collect()
             });
             store.compact().unwrap();
-            // The doc says: until a compaction succeeds.
+            // A write that begins after a compaction has succeeded must succeed.
             let now = store.insert(format!("after {round}"), round);
             done.store(true, Relaxed);
             now.unwrap();
@@ -315,7 +319,7 @@ fn failing_child_of_two_threads() {
         });
         assert!(written.iter().any(|(_, ok)| !ok));
         for (key, ok) in written {
-            // What was refused is not there.
+            // A refused change is absent.
             assert_eq!(store.get(&key).is_some(), ok, "{}", key.escape_ascii());
             if ok {
                 kept.insert(key, round);
@@ -330,15 +334,15 @@ fn failing_child_of_two_threads() {
 }
 
 #[test]
-fn a_log_that_fails_is_mended_by_a_compaction_amid_writes() {
+fn a_log_that_fails_is_mended_by_a_compaction_during_writes() {
     let folder = Folder::new("failing-two");
     assert!(run("failing_child_of_two_threads", folder.0.to_str().unwrap()).1);
 }
 
-/// A log whose predecessor has failed takes nothing, and no harm.
+/// A log whose predecessor has failed takes no changes, and is not damaged.
 #[test]
-fn failing_child_amid_a_compaction() {
-    let Some(folder) = job("failing_child_amid_a_compaction") else { return };
+fn failing_child_during_a_compaction() {
+    let Some(folder) = job("failing_child_during_a_compaction") else { return };
     let folder = Path::new(&folder);
     let store = HybridStore::open_with(folder, options(Wal::Synced)).unwrap();
     (0..10).for_each(|i| make(&store, 0, i));
@@ -355,7 +359,7 @@ fn failing_child_amid_a_compaction() {
     }
     fs::remove_dir(folder.join("layer-1")).unwrap();
     store.compact().unwrap();
-    // One compaction was enough, since nothing had been noted meanwhile.
+    // One compaction was enough, since no change had been recorded since.
     assert_eq!(store.stats().compactions, 1);
     (10..20).for_each(|i| make(&store, 0, i));
     drop(store);
@@ -366,11 +370,11 @@ fn failing_child_amid_a_compaction() {
 
 #[test]
 fn a_log_whose_predecessor_failed_takes_nothing() {
-    let folder = Folder::new("failing-amid");
-    assert!(run("failing_child_amid_a_compaction", folder.0.to_str().unwrap()).1);
+    let folder = Folder::new("failing-during");
+    assert!(run("failing_child_during_a_compaction", folder.0.to_str().unwrap()).1);
 }
 
-/// The files of a folder, by their names.
+/// Returns the files of a folder by name.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries =
         fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
@@ -386,13 +390,14 @@ fn put(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
     files.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
 }
 
-/// A folder with a layer and two logs, as it is when the process ends between the seal and the new layer.
-fn folder_amid_a_compaction(folder: &Path) -> Model {
+/// Leaves the folder as a crash between `freeze_delta` and the new layer does: with a layer and two
+/// logs.
+fn folder_during_a_compaction(folder: &Path) -> Model {
     let store = HybridStore::open_with(folder, options(Wal::Synced)).unwrap();
     (0..30).for_each(|i| make(&store, 0, i));
     store.compact().unwrap();
     (30..36).for_each(|i| make(&store, 0, i));
-    // A folder is where the next layer should be.
+    // A folder blocks the name of the next layer.
     fs::create_dir(folder.join("layer-2")).unwrap();
     let error = store.compact().unwrap_err();
     assert!(matches!(error, HybridError::Io(_)), "{error}");
@@ -403,7 +408,7 @@ fn folder_amid_a_compaction(folder: &Path) -> Model {
     assert!(stats.last_failure.is_some() && stats.sealed_bytes > 0);
     let kept = files(folder);
     assert_eq!(kept.keys().collect::<Vec<_>>(), ["MANIFEST", "layer-1", "log-2", "log-3"]);
-    // The next one merges what is sealed, and then the rest.
+    // The next compaction merges the frozen delta, then the rest.
     fs::remove_dir(folder.join("layer-2")).unwrap();
     store.compact().unwrap();
     assert_eq!(
@@ -418,9 +423,9 @@ fn folder_amid_a_compaction(folder: &Path) -> Model {
 }
 
 #[test]
-fn a_failed_compaction_is_made_up_for() {
+fn a_later_compaction_merges_what_a_failed_one_left() {
     let folder = Folder::new("failed");
-    let model = folder_amid_a_compaction(&folder.0);
+    let model = folder_during_a_compaction(&folder.0);
     for wal in [Wal::Off, Wal::Synced, Wal::Buffered] {
         let store = HybridStore::open_with(&folder.0, options(wal)).unwrap();
         assert_eq!(store.stats().replayed, 10);
@@ -436,7 +441,7 @@ fn a_failed_compaction_is_made_up_for() {
 fn open_damaged(folder: &Path, what: &str) -> HybridError {
     let before = files(folder);
     match HybridStore::open_with(folder, options(Wal::Synced)) {
-        Ok(_) => panic!("{what} is not found out"),
+        Ok(_) => panic!("{what} is not detected"),
         Err(error) => {
             assert!(!error.to_string().is_empty());
             assert!(files(folder) == before, "{what}: the folder was changed");
@@ -446,9 +451,9 @@ fn open_damaged(folder: &Path, what: &str) -> HybridError {
 }
 
 #[test]
-fn damage_is_found_out_and_named() {
+fn damage_is_detected_and_named() {
     let folder = Folder::new("damage");
-    folder_amid_a_compaction(&folder.0);
+    folder_during_a_compaction(&folder.0);
     let whole = files(&folder.0);
     for (name, bytes) in &whole {
         let put_other = |other: Option<Vec<u8>>| {
@@ -461,7 +466,7 @@ fn damage_is_found_out_and_named() {
         };
         put_other(None);
         let error = open_damaged(&folder.0, name);
-        // Where the last log is missing, the one before says that there should be one.
+        // If the last log is missing, the end frame of the one before it shows that it existed.
         assert!(
             matches!(&error, HybridError::Missing { file } if file.ends_with(name)),
             "{name}: {error}"
@@ -470,7 +475,7 @@ fn damage_is_found_out_and_named() {
         for len in (0..bytes.len()).step_by(if bytes.len() > 1000 { 37 } else { 1 }) {
             put_other(Some(bytes[..len].to_vec()));
             if last_log && len >= 24 {
-                // As a crash would leave it.
+                // A crash may leave this.
                 let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
                 assert!(
                     (36..40).any(|changes| after(0, changes) == content(&store)),
@@ -486,7 +491,7 @@ fn damage_is_found_out_and_named() {
             put_other(Some(other));
             let what = format!("{name}, byte {at}");
             match HybridStore::open_with(&folder.0, options(Wal::Off)) {
-                // The last frame, which might have been torn.
+                // The last frame may have been torn by a crash.
                 Ok(store) => assert!(last_log && content(&store) == after(0, 39), "{what}"),
                 Err(_) => _ = open_damaged(&folder.0, &what),
             }
@@ -517,7 +522,7 @@ fn a_log_does_not_grow_for_ever() {
     .unwrap();
     let begin = std::time::Instant::now();
     while store.stats().compactions < 2 {
-        // Nothing is left of it but notes.
+        // The store stays empty, and only the log grows.
         store.insert("comes and goes", 1).unwrap();
         store.remove("comes and goes").unwrap();
         assert!(begin.elapsed().as_secs() < 60, "{:?}", store.stats());
@@ -531,7 +536,7 @@ fn a_log_does_not_grow_for_ever() {
     assert!(files(&folder.0).values().map(Vec::len).sum::<usize>() < 1000);
 }
 
-/// However often the store is opened anew in between, and however little is written each time.
+/// Also if the store is opened again and again, with few writes each time.
 #[test]
 fn a_log_does_not_grow_for_ever_across_processes() {
     let folder = Folder::new("grow-across");
@@ -553,9 +558,9 @@ fn a_log_does_not_grow_for_ever_across_processes() {
     assert_eq!(HybridStore::open(&folder.0).unwrap().get("key"), Some(199));
 }
 
-/// What a failed compaction left is merged by the next one in the background, though nothing is over the limits any more.
+/// The background thread merges what a failed compaction left, even below the limits.
 #[test]
-fn a_failed_compaction_is_made_up_for_in_the_background() {
+fn a_later_compaction_merges_what_a_failed_one_left_in_the_background() {
     let folder = Folder::new("failed-background");
     let store = HybridStore::open_with(&folder.0, options(Wal::Off).background(true)).unwrap();
     (0..30).for_each(|i| make(&store, 0, i));
@@ -579,7 +584,7 @@ fn a_failed_compaction_is_made_up_for_in_the_background() {
 fn a_base_that_has_grown_gets_new_symbols() {
     let options = || HybridOptions::new().background(false);
     let folder = Folder::new("symbols");
-    // Numbers at first, later words.
+    // The first keys are numbers, later ones are words.
     let words = [
         "apple",
         "banana",
@@ -625,14 +630,16 @@ fn a_base_that_has_grown_gets_new_symbols() {
 #[test]
 fn later_versions_are_refused_by_name() {
     let folder = Folder::new("version");
-    folder_amid_a_compaction(&folder.0);
+    folder_during_a_compaction(&folder.0);
     let whole = files(&folder.0);
     for name in ["MANIFEST", "log-2"] {
         let mut files = whole.clone();
         files.get_mut(name).unwrap()[8] = 9;
         put(&folder.0, &files);
+        let error = open_damaged(&folder.0, name);
         assert!(
-            matches!(open_damaged(&folder.0, name), HybridError::Version { file, found: 9 } if file.ends_with(name))
+            matches!(&error, HybridError::Version { file, found: 9 } if file.ends_with(name)),
+            "{error}"
         );
     }
 }
@@ -640,13 +647,13 @@ fn later_versions_are_refused_by_name() {
 #[test]
 fn saving_replaces_whatever_store_was_there() {
     let folder = Folder::new("replace");
-    folder_amid_a_compaction(&folder.0);
+    folder_during_a_compaction(&folder.0);
     let store = HybridStore::new();
     store.insert("a", u64::MAX).unwrap();
     store.save(&folder.0).unwrap();
     assert_eq!(content(&HybridStore::open(&folder.0).unwrap()), [(b"a".to_vec(), u64::MAX)].into());
     assert_eq!(files(&folder.0).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-2"]);
-    // A log, from here on and not any more.
+    // A log is begun, ended and begun again.
     for wal in [Wal::Synced, Wal::Off, Wal::Buffered] {
         let store = HybridStore::open_with(&folder.0, options(wal)).unwrap();
         store.insert("b", 1).unwrap();

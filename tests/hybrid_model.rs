@@ -1,4 +1,5 @@
-//! `HybridStore` against `BTreeMap`: every operation, with compactions, saves and reopenings at random points, in memory and in a folder.
+//! `HybridStore` against `BTreeMap`: every operation, with compactions, saves and reopenings at
+//! random points, in memory and in a folder.
 
 use crate::common;
 
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 type Model = BTreeMap<Vec<u8>, u64>;
 
-/// A folder that is removed in the end.
+/// A folder that is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -46,17 +47,23 @@ enum Op {
     Range(Bound<Vec<u8>>, Bound<Vec<u8>>, Vec<bool>),
     Prefix(Vec<u8>),
     Compact,
-    Flush,
+    Reclaim,
     Sync,
-    /// Save to another folder, and go on from there.
+    /// Saves to another folder, and continues with the store of that folder.
     Save,
-    /// Drop the store, and open its folder.
+    /// Drops the store, and opens its folder.
     Reopen(bool),
 }
 
-/// Values that mean something else inside, and others.
+/// Values, among them those that a delta uses as marks.
 fn value() -> impl Strategy<Value = u64> {
-    prop_oneof![3 => 0u64..5, 2 => Just(u64::MAX), 2 => Just(u64::MAX - 1), 1 => Just(u64::MAX - 2), 1 => any::<u64>()]
+    prop_oneof![
+        3 => 0u64..5,
+        2 => Just(u64::MAX),
+        2 => Just(u64::MAX - 1),
+        1 => Just(u64::MAX - 2),
+        1 => any::<u64>(),
+    ]
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -65,13 +72,15 @@ fn op() -> impl Strategy<Value = Op> {
         3 => key().prop_map(Op::Remove),
         5 => any::<usize>().prop_map(Op::RemoveNth),
         5 => (any::<usize>(), value()).prop_map(|(n, v)| Op::Update(n, v)),
-        3 => (key(), proptest::option::of(value()), proptest::option::of(value())).prop_map(|(k, a, b)| Op::Exchange(k, a, b)),
+        3 => (key(), proptest::option::of(value()), proptest::option::of(value()))
+            .prop_map(|(k, a, b)| Op::Exchange(k, a, b)),
         3 => key().prop_map(Op::Add),
         3 => key().prop_map(Op::Get),
-        4 => (bound(), bound(), proptest::collection::vec(any::<bool>(), 0..40)).prop_map(|(a, b, s)| Op::Range(a, b, s)),
+        4 => (bound(), bound(), proptest::collection::vec(any::<bool>(), 0..40))
+            .prop_map(|(a, b, s)| Op::Range(a, b, s)),
         2 => key().prop_map(Op::Prefix),
         2 => Just(Op::Compact),
-        1 => Just(Op::Flush),
+        1 => Just(Op::Reclaim),
         1 => Just(Op::Sync),
         1 => Just(Op::Save),
         2 => any::<bool>().prop_map(Op::Reopen),
@@ -105,7 +114,8 @@ fn check_all(store: &HybridStore, model: &Model) {
     }
 }
 
-/// Runs the operations, and checks each. With `folder` the store is in one; without a log only what was saved comes back when it is reopened.
+/// Runs the operations, and checks each. With `folder` the store is in a folder; without a log,
+/// only saved changes are present when it is reopened.
 fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
     let mut folder = folder.then(Folder::new);
     let open = |folder: &Option<Folder>| match folder {
@@ -172,7 +182,7 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
                 assert_eq!((store.stats().delta_keys, store.stats().base_keys), (0, model.len()));
                 check_all(&store, &model);
             }
-            Op::Flush => store.reclaim(),
+            Op::Reclaim => store.reclaim(),
             Op::Sync => store.sync().unwrap(),
             Op::Save => {
                 let next = Folder::new();
@@ -205,7 +215,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(64), ..ProptestConfig::default() })]
 
     #[test]
-    fn in_memory_as_a_btreemap(ops in proptest::collection::vec(op(), 0..150), chunk in prop_oneof![Just(1usize), Just(5), Just(1 << 16)]) {
+    fn in_memory_as_a_btreemap(
+        ops in proptest::collection::vec(op(), 0..150),
+        chunk in prop_oneof![Just(1usize), Just(5), Just(1 << 16)],
+    ) {
         run(ops, chunk, false, Wal::Off);
     }
 }
@@ -214,12 +227,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(24), ..ProptestConfig::default() })]
 
     #[test]
-    fn in_a_folder_as_a_btreemap(ops in proptest::collection::vec(op(), 0..80), chunk in prop_oneof![Just(2usize), Just(1 << 16)]) {
+    fn in_a_folder_as_a_btreemap(
+        ops in proptest::collection::vec(op(), 0..80),
+        chunk in prop_oneof![Just(2usize), Just(1 << 16)],
+    ) {
         run(ops, chunk, true, Wal::Off);
     }
 
     #[test]
-    fn with_a_log_as_a_btreemap(ops in proptest::collection::vec(op(), 0..60), chunk in prop_oneof![Just(2usize), Just(1 << 16)]) {
+    fn with_a_log_as_a_btreemap(
+        ops in proptest::collection::vec(op(), 0..60),
+        chunk in prop_oneof![Just(2usize), Just(1 << 16)],
+    ) {
         run(ops, chunk, true, Wal::Buffered);
     }
 }
@@ -266,7 +285,7 @@ fn writes_in_one_place_leave_the_other_chunks_alone() {
     store.compact().unwrap();
     let stats = store.stats();
     assert_eq!((stats.last_reused, stats.last_encoded, stats.base_keys), (95, 5, 100_000));
-    // A range that is kept goes on through it all.
+    // This range is kept throughout.
     let mut range = store.iter();
     for (i, (key, value)) in sorted.iter().enumerate() {
         if i % 30_000 == 10 {

@@ -1,4 +1,4 @@
-//! A `HybridStore` that several threads use while it is compacted.
+//! A `HybridStore` that several threads use during compactions.
 
 use crate::common;
 
@@ -15,7 +15,7 @@ fn store(pairs: &[(String, u64)]) -> HybridStore {
         .unwrap()
 }
 
-/// Some of the values are those that stand for something else inside.
+/// Some of the values are those that a delta uses as marks.
 fn inside(value: u64) -> u64 {
     value.wrapping_add(u64::MAX - 2)
 }
@@ -53,8 +53,8 @@ impl Subject for &HybridStore {
 }
 
 #[test]
-fn histories_through_seals_and_swaps_are_linearizable() {
-    // With a base around the keys and none below them, and later below them, too.
+fn histories_during_compactions_are_linearizable() {
+    // At first the base has neighbours of the keys only; later it has the keys too.
     let pairs: Vec<(String, u64)> =
         (0..300).map(|i| (format!("key/{:02}/{i:03}", i / 10 * 3), i)).collect();
     let store = store(&pairs);
@@ -68,8 +68,8 @@ fn histories_through_seals_and_swaps_are_linearizable() {
     assert!(store.stats().compactions > 500, "{:?}", store.stats());
 }
 
-/// Keys that stay are seen once and in order by every scan, while their values change, others come and go, and the store is compacted. No addition is
-/// lost.
+/// Every scan returns the keys that stay once and in order, while their values change, other keys
+/// come and go, and the store is compacted. No addition is lost.
 #[test]
 fn scans_and_sums_while_it_is_compacted() {
     const STAY: u64 = 2000;
@@ -173,7 +173,8 @@ fn one_thread_of_a_pool_compacts_at_two_places() {
     });
 }
 
-/// Values of another map that write to the store, or compact it, when they are dropped: on any thread, at any time.
+/// Values of another map that write to the store, or compact it, when they are dropped on any
+/// thread.
 #[test]
 fn drops_use_a_store_while_it_compacts() {
     static STORE: std::sync::LazyLock<HybridStore> = std::sync::LazyLock::new(|| {
@@ -203,9 +204,9 @@ fn drops_use_a_store_while_it_compacts() {
     });
 }
 
-/// A store that is asked to compact whatever there is has nothing to do when there is nothing.
+/// With limits of 0 an empty store still has nothing to compact.
 #[test]
-fn nothing_is_not_compacted_for_ever() {
+fn an_empty_store_is_not_compacted_for_ever() {
     comes_back(|| {
         let store = HybridStore::with_options(
             HybridOptions::new().compact_bytes(0).compact_percent(0).compact_log(0),

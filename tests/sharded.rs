@@ -1,4 +1,4 @@
-//! `ShardedArt` under many threads while its shards are split: what they see, and what is left.
+//! `ShardedArt` under many threads while its shards are split.
 
 use memkv::{BuildError, FastArt, InsertError, MAX_KEY_LEN, ShardedArt};
 use rayon::prelude::*;
@@ -12,7 +12,7 @@ fn rounds(n: u64) -> u64 {
     if cfg!(miri) { n / 500 + 8 } else { n }
 }
 
-/// A number that looks random.
+/// Returns a pseudo-random number.
 fn mix(i: u64) -> u64 {
     let i = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (i ^ (i >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 16
@@ -22,7 +22,7 @@ fn key(i: u64) -> Vec<u8> {
     format!("https://www.host{}.example/path/{}/page-{i}.html", i % 7, i % 31).into_bytes()
 }
 
-/// Splits shards at keys, in an endless order, while `work` runs; some in any case, however busy the machine is.
+/// Splits shards at keys in an endless order while `work` runs, and at least a few times.
 fn while_splitting<R>(map: &ShardedArt, keys: u64, work: impl FnOnce() -> R) -> R {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -32,7 +32,7 @@ fn while_splitting<R>(map: &ShardedArt, keys: u64, work: impl FnOnce() -> R) -> 
                     break;
                 }
                 map.split(key(mix(i) % keys)).unwrap();
-                // What comes back must not fill the machine with shards.
+                // Splits at a bounded rate, so that shards do not fill the memory.
                 if i % 64 == 63 {
                     thread::sleep(Duration::from_millis(20));
                 }
@@ -252,7 +252,7 @@ fn boundaries_may_be_any_keys() {
         split.split(k).unwrap();
         split.check().unwrap();
     }
-    // No boundary is the empty key, which is the first shard's.
+    // No boundary is the empty key, which begins the first shard.
     assert_eq!((given.shards().len(), split.shards().len()), (model.len(), model.len()));
     for map in [given, split] {
         map.check().unwrap();
@@ -282,7 +282,7 @@ fn loads_are_sorted_and_the_last_of_equal_keys_stays() {
         maps[0].load(&pairs).unwrap();
         maps[1].par_extend(pairs.par_iter().map(|(key, value)| (key, *value)));
         maps[2].load_text(&text, |line, at| (line, at / width)).unwrap();
-        // Into a map with keys.
+        // Into a map that has keys.
         maps[3].load(&pairs[..pairs.len() / 3]).unwrap();
         maps[3].load(&pairs[pairs.len() / 3..]).unwrap();
         for map in &maps {
@@ -338,7 +338,7 @@ fn there_are_65_536_shards_at_most() {
     map.check().unwrap();
     assert_eq!(map.len(), 2 * MOST);
     assert!((0..2 * MOST).all(|i| map.get(key(i * 7919 % (2 * MOST))) == Some(i as u64)));
-    // As many of all others as asked for, within the limit.
+    // The map has the requested number of shards, within the limit.
     assert_eq!(
         ShardedArt::<u64>::with_sample(usize::MAX, (0..2 * MOST).map(key)).shards().len(),
         MOST
@@ -346,7 +346,7 @@ fn there_are_65_536_shards_at_most() {
     assert_eq!(ShardedArt::<u64>::new(usize::MAX).shards().len(), 1);
 }
 
-/// What reads a line again for each step along it would not be done in hours.
+/// A load that read a line again for each step along it would take hours.
 #[test]
 fn long_lines_are_loaded_in_time() {
     let len = if cfg!(miri) { 5000 } else { 6 << 20 };
@@ -367,7 +367,7 @@ fn long_lines_are_loaded_in_time() {
         (b"z".to_vec(), 2 * at + 3),
     ];
     assert!(map.iter().eq(want));
-    // No line ends.
+    // The text has no line end.
     map.load_text(&vec![b'y'; if cfg!(miri) { 5000 } else { 150 << 20 }], |line, _| {
         (&line[..3], 1)
     })
@@ -377,7 +377,7 @@ fn long_lines_are_loaded_in_time() {
 
 #[test]
 fn loads_go_on_beside_splits() {
-    // The function that parses splits shards while the load has planned for them, and has put nothing into them yet.
+    // The parser splits shards after the load has been planned and before it has stored anything.
     let n = rounds(20_000);
     let text: Vec<u8> = (0..n).flat_map(|i| [key(mix(i) % n), b"\n".to_vec()].concat()).collect();
     let model: BTreeMap<&[u8], u64> = text

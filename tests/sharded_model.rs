@@ -1,5 +1,5 @@
-//! `ShardedArt` against `BTreeMap`, by one thread: random operations over keys that are hard on a
-//! tree, with splits at random keys.
+//! `ShardedArt` against `BTreeMap`, on one thread: random operations over difficult keys, with
+//! splits at random keys.
 
 use memkv::{ConcurrentArt, FrozenLayer, ShardedArt};
 use proptest::prelude::*;
@@ -12,14 +12,14 @@ use steps::{Model, Op, computed, op, set, steps};
 
 steps!(ShardedArt);
 
-/// Splits, bulk loads, and what goes through all shards in parallel.
+/// Splits, bulk loads, and operations on all shards in parallel.
 fn own(map: &mut ShardedArt, model: &mut Model, k: &[u8], n: u8) {
     match n % 8 {
         0..3 => {
             let known = k.is_empty() || map.shards().iter().any(|shard| shard.start == k);
             assert_eq!(map.split(k), Ok(!known));
         }
-        // At a key that is there.
+        // At a key that is present.
         3 => {
             _ = model
                 .keys()
@@ -27,7 +27,7 @@ fn own(map: &mut ShardedArt, model: &mut Model, k: &[u8], n: u8) {
                 .map(|k| map.split(k).unwrap())
         }
         4 => {
-            // Some twice: the last value stays.
+            // Some keys occur twice: the last value stays.
             let pairs: Vec<(Vec<u8>, u64)> = (0..u64::from(n) * 3)
                 .map(|i| ([k, &[(i * 89) as u8, i as u8 & 3]].concat(), i))
                 .collect();

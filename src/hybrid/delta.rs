@@ -6,7 +6,7 @@
 //! | word | meaning |
 //! |---|---|
 //! | `REMOVED` | a tombstone: the key is absent, whatever is below |
-//! | `ESCAPED` | the value is one of these two words, and stored under the same key in a second map |
+//! | `ESCAPED` | the value is one of these two words; a second map has it under the same key |
 //! | any other | the value |
 //!
 //! # Why a read returns a value that was current

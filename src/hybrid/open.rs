@@ -72,7 +72,8 @@ impl HybridStore {
     /// ```
     /// use memkv::{HybridOptions, HybridStore, Wal};
     ///
-    /// # let folder = std::env::temp_dir().join(format!("memkv-hybrid-open-{}", std::process::id()));
+    /// # let name = format!("memkv-hybrid-open-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
     /// let store = HybridStore::open_with(&folder, HybridOptions::new().wal(Wal::Synced))?;
     /// store.insert("a", 1)?;
     /// drop(store);
@@ -122,7 +123,8 @@ impl HybridStore {
     /// ```
     /// use memkv::HybridStore;
     ///
-    /// # let folder = std::env::temp_dir().join(format!("memkv-hybrid-save-{}", std::process::id()));
+    /// # let name = format!("memkv-hybrid-save-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
     /// let store = HybridStore::new();
     /// store.insert("a", 1)?;
     /// store.save(&folder)?;
