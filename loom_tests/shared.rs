@@ -78,7 +78,8 @@ macro_rules! models {
             $(#[test]
             fn $name() {
                 let path = concat!(module_path!(), "::", stringify!($name));
-                super::model(path, super::$name, stringify!($($collector)?) == "collector", &[$(super::$mutant),*]);
+                let collector = stringify!($($collector)?) == "collector";
+                super::model(path, super::$name, collector, &[$(super::$mutant),*]);
             })*
         }
     };
@@ -93,16 +94,24 @@ models! {
     two_inserts_into_one_leaf: [ChildNotCompared, SlotNotLocked];
     two_updates_of_one_key: [OverwriteUnlocked, UnlockRelaxed];
     leaf_split_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
-    leaf_split_and_insert_beside: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    leaf_split_and_insert_beside: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     leaf_split_and_overwrite: [LeafNotLocked, LeafNotObsolete];
-    root_split_and_insert: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    root_split_and_insert: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     root_split_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
     inner_split_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
     merge_and_insert: [LeafNotObsolete];
-    merge_and_insert_beside: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    merge_and_insert_beside: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     merge_and_overwrite: [LeafNotLocked];
     drop_of_a_leaf_and_insert: [LeafNotObsolete];
-    drop_of_a_leaf_and_insert_beside: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    drop_of_a_leaf_and_insert_beside: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     remove_of_the_last_and_insert: [ChildNotCompared, SlotNotLocked];
     collapse_and_insert: [SlotRelaxed];
     collapse_and_get: [ObsoleteSlotsCleared, FreedAtOnce];
@@ -112,7 +121,9 @@ models! {
     leaves_move_and_overwrite: [LeafNotLocked, LeafNotObsolete];
     leaves_move_and_split: [SlotsNotAwaited, NotInOrder, LeafNotObsolete];
     inner_nodes_move_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
-    inner_nodes_move_and_insert: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    inner_nodes_move_and_insert: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     inner_nodes_move_and_split: [ChildNotCompared, SlotNotLocked];
     scan_and_replace: [ScanReadsOn];
     scan_back_and_replace: [ScanReadsOn];
