@@ -1,16 +1,16 @@
-//! Models of a hybrid store that is compacted while another thread uses it: `HybridStore`'s own
-//! lock, deltas and state, over a sorted map.
+//! Models of a hybrid store that is compacted while another thread uses it: the striped lock,
+//! deltas and state of `HybridStore`, over a sorted array.
 
 use crate::shared::{model, models, pair};
 use memkv::ModelStore;
 use memkv::{mutant::Mutant::*, plain};
 
 models! {
-    freeze_and_insert: [StripesNotLocked, StateLoadedEarly];
-    freeze_and_remove: [StripesNotLocked, StateLoadedEarly];
-    freeze_and_add: [StripesNotLocked, StateLoadedEarly];
-    install_and_get: [FrozenDeltaDroppedEarly];
-    install_and_gets_of_a_removed_key: [FrozenDeltaDroppedEarly];
+    seal_and_insert: [StripesNotLocked, StateLoadedEarly];
+    seal_and_remove: [StripesNotLocked, StateLoadedEarly];
+    seal_and_add: [StripesNotLocked, StateLoadedEarly];
+    swap_and_get: [FrozenDeltaDroppedEarly];
+    swap_and_gets_of_a_removed_key: [FrozenDeltaDroppedEarly];
     escaped_value_and_get: [EscapedReadOnce];
 }
 
@@ -18,7 +18,7 @@ fn key(i: u8) -> [u8; 1] {
     [b'a' + i]
 }
 
-/// Returns a store with keys 0 and 1 in the base. Its delta has another value for 1, and key 2.
+/// A store with keys 0 and 1 in the base. In the delta, 1 has another value, and 2 is new.
 fn filled() -> ModelStore {
     let store = ModelStore::new([0, 1].map(|i| (key(i).to_vec(), i.into())));
     store.insert(&key(1), 11);
@@ -26,7 +26,7 @@ fn filled() -> ModelStore {
     store
 }
 
-/// Runs two threads, then passes the store to `then` before and after a compaction.
+/// Runs two threads, and calls `then` with the store, and once more after a compaction.
 fn two(
     store: ModelStore,
     a: impl FnOnce(&ModelStore) + Send + 'static,
@@ -48,7 +48,7 @@ fn has(store: &ModelStore, values: [Option<u64>; 4]) {
     assert_eq!(store.len(), values.iter().flatten().count());
 }
 
-fn freeze_and_insert() {
+fn seal_and_insert() {
     two(
         filled(),
         ModelStore::compact,
@@ -57,7 +57,7 @@ fn freeze_and_insert() {
     );
 }
 
-fn freeze_and_remove() {
+fn seal_and_remove() {
     two(
         filled(),
         ModelStore::compact,
@@ -66,7 +66,7 @@ fn freeze_and_remove() {
     );
 }
 
-fn freeze_and_add() {
+fn seal_and_add() {
     let store = ModelStore::new([(key(0).to_vec(), 5)]);
     let add = |store: &ModelStore| {
         store.add(&key(0), 1);
@@ -75,7 +75,7 @@ fn freeze_and_add() {
     two(store, ModelStore::compact, add, |store| has(store, [Some(7), None, None, None]));
 }
 
-fn install_and_get() {
+fn swap_and_get() {
     let get = |store: &ModelStore| {
         assert_eq!(store.get(&key(2)), Some(12));
         assert_eq!(store.get(&key(1)), Some(11));
@@ -85,7 +85,7 @@ fn install_and_get() {
     });
 }
 
-fn install_and_gets_of_a_removed_key() {
+fn swap_and_gets_of_a_removed_key() {
     let store = filled();
     assert_eq!(store.remove(&key(0)), Some(0));
     let get = |store: &ModelStore| {
@@ -103,7 +103,7 @@ fn escaped_value_and_get() {
         assert_eq!(store.insert(&key(0), u64::MAX - 1), Some(7));
     };
     let read = |store: &ModelStore| {
-        // Values are read in the order in which they were stored.
+        // Values appear in the order in which they were stored.
         let place = |value: Option<u64>| {
             [u64::MAX, 7, u64::MAX - 1].iter().position(|stored| Some(*stored) == value).unwrap()
         };
