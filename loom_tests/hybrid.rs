@@ -6,11 +6,11 @@ use memkv::ModelStore;
 use memkv::{mutant::Mutant::*, plain};
 
 models! {
-    seal_and_insert: [StripesNotLocked, StateLoadedEarly];
-    seal_and_remove: [StripesNotLocked, StateLoadedEarly];
-    seal_and_add: [StripesNotLocked, StateLoadedEarly];
-    swap_and_get: [FrozenDeltaDroppedEarly];
-    swap_and_gets_of_a_removed_key: [FrozenDeltaDroppedEarly];
+    freeze_and_insert: [StripesNotLocked, StateLoadedEarly];
+    freeze_and_remove: [StripesNotLocked, StateLoadedEarly];
+    freeze_and_add: [StripesNotLocked, StateLoadedEarly];
+    install_and_get: [FrozenDeltaDroppedEarly];
+    install_and_gets_of_a_removed_key: [FrozenDeltaDroppedEarly];
     escaped_value_and_get: [EscapedReadOnce];
 }
 
@@ -48,7 +48,7 @@ fn has(store: &ModelStore, values: [Option<u64>; 4]) {
     assert_eq!(store.len(), values.iter().flatten().count());
 }
 
-fn seal_and_insert() {
+fn freeze_and_insert() {
     two(
         filled(),
         ModelStore::compact,
@@ -57,7 +57,7 @@ fn seal_and_insert() {
     );
 }
 
-fn seal_and_remove() {
+fn freeze_and_remove() {
     two(
         filled(),
         ModelStore::compact,
@@ -66,7 +66,7 @@ fn seal_and_remove() {
     );
 }
 
-fn seal_and_add() {
+fn freeze_and_add() {
     let store = ModelStore::new([(key(0).to_vec(), 5)]);
     let add = |store: &ModelStore| {
         store.add(&key(0), 1);
@@ -75,7 +75,7 @@ fn seal_and_add() {
     two(store, ModelStore::compact, add, |store| has(store, [Some(7), None, None, None]));
 }
 
-fn swap_and_get() {
+fn install_and_get() {
     let get = |store: &ModelStore| {
         assert_eq!(store.get(&key(2)), Some(12));
         assert_eq!(store.get(&key(1)), Some(11));
@@ -85,7 +85,7 @@ fn swap_and_get() {
     });
 }
 
-fn swap_and_gets_of_a_removed_key() {
+fn install_and_gets_of_a_removed_key() {
     let store = filled();
     assert_eq!(store.remove(&key(0)), Some(0));
     let get = |store: &ModelStore| {
