@@ -162,14 +162,14 @@ pub use hybrid::HybridError;
 pub use hybrid::ModelStore;
 #[cfg(feature = "storage")]
 pub use hybrid::{HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Wal};
+#[cfg(loom)]
+pub use reclaim::plain;
 pub use sharded::ShardedArt;
 #[cfg(all(feature = "storage", feature = "_testing"))]
 #[doc(hidden)]
 pub use testing::failpoint::{abort_after as crash_after, fail_after};
 #[cfg(any(loom, shuttle))]
 pub use testing::mutant;
-#[cfg(loom)]
-pub use reclaim::plain;
 pub use tree::MAX_KEY_LEN;
 pub use value::{Bits, Value};
 

@@ -470,7 +470,7 @@ pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
             count += 1;
         }
         let (group, behind) = rest.split_at_mut(count);
-        let mut room = pool::room(bytes);
+        let mut room = pool::huge_page_buffer(bytes);
         for chunk in group.iter_mut() {
             room.extend_from_slice(chunk.data.as_slice());
             chunk.data = chunk.data.forget();

@@ -25,8 +25,8 @@ use super::journal::Journal;
 use crate::reclaim::{self, Pin, Swap};
 use crate::sync::striped_lock::StripedLock;
 use crate::sync::stripes::{STRIPES, stripe};
-use crossbeam_utils::CachePadded;
 use crate::tree::{Expected, Outcome};
+use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

@@ -544,8 +544,11 @@ impl Drop for HybridStore {
     fn drop(&mut self) {
         // A value of another map that owns the store may be dropped by the store's own thread, or by that of a store whose owner this one's thread
         // is about to drop. Then the compaction comes to its end by itself; until then a folder is in use.
-        if let Some(worker) =
-            self.worker.get_mut().take().filter(|worker| !is_own(worker) && !crate::sync::deferred::is_in_scope())
+        if let Some(worker) = self
+            .worker
+            .get_mut()
+            .take()
+            .filter(|worker| !is_own(worker) && !crate::sync::deferred::is_in_scope())
         {
             let _ = worker.join();
         }

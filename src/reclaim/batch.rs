@@ -55,7 +55,8 @@ impl Retired {
     /// The closure may run on any thread and at any later time (R3).
     #[inline]
     pub(super) unsafe fn new<F: FnOnce()>(free: F) -> Self {
-        let fits = size_of::<F>() <= size_of::<Storage>() && align_of::<F>() <= align_of::<Storage>();
+        let fits =
+            size_of::<F>() <= size_of::<Storage>() && align_of::<F>() <= align_of::<Storage>();
         // SAFETY: (R3) by the caller. (R6) The closure fits, and a box always does.
         unsafe { if fits { Self::in_place(free) } else { Self::in_place(Box::new(free)) } }
     }

@@ -108,7 +108,8 @@ impl<V: Value> ShardedArt<V> {
             return Ok(false);
         }
         // Until the table says otherwise, who asks for a key that is copied there asks the old shard; so nobody may pop it.
-        let _first = (*begun && i == 1 && !mutant!(FirstShardNotLocked)).then(|| new.gate.lock_all());
+        let _first =
+            (*begun && i == 1 && !mutant!(FirstShardNotLocked)).then(|| new.gate.lock_all());
         let low = table.low(i);
         if at.is_some_and(|at| at <= &low[..] || table.high(i).is_some_and(|high| high <= at)) {
             return Ok(false);

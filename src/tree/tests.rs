@@ -113,7 +113,7 @@ fn inner_nodes_borrow_where_separators_are_long() {
 
 #[test]
 fn ascending_keys_take_the_tail() {
-    use Event::{Appended, LeafSplit, LopsidedSplit, LeafClosed, LeafOpened};
+    use Event::{Appended, LeafClosed, LeafOpened, LeafSplit, LopsidedSplit};
     takes(&[LeafOpened, Appended, LeafClosed, LeafSplit, LopsidedSplit], || {
         let mut tree = Tree::new();
         (0..600usize).for_each(|i| insert(&mut tree, &i.to_be_bytes(), i));
@@ -295,7 +295,7 @@ fn failed_allocations_change_nothing_in_wide_nodes() {
 
 #[test]
 fn failed_allocations_change_nothing_behind_the_tail() {
-    use Event::{Appended, LopsidedSplit, LeafClosed, LeafOpened};
+    use Event::{Appended, LeafClosed, LeafOpened, LopsidedSplit};
     takes(&[LeafOpened, Appended, LeafClosed, LopsidedSplit], || {
         // Ascending keys, and every so often one that is not.
         let keys = || (0..600u32).map(|i| if i % 89 == 88 { (i / 2) << 8 | 1 } else { i << 8 });

@@ -39,7 +39,7 @@ impl Node {
         // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and slots are.
         // SAFETY: (N4, N6) the cell has `bytes` bytes, is aligned for every field and is ours alone.
         unsafe {
-            ptr.cast::<Lock>().write(Lock::new(info.with_home(cell.home).0));
+            ptr.cast::<Lock>().write(Lock::new(info.with_home(cell.origin).0));
             let from = info.padding_at();
             ptr.add(from)
                 .write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
@@ -52,7 +52,7 @@ impl Node {
         // SAFETY: (N2, P3) by the caller: pointer, home and size are those of the allocation.
         unsafe {
             if late {
-                pool::keep(self.0, bytes, info.home())
+                pool::free_to_cache(self.0, bytes, info.home())
             } else {
                 pool::free(self.0, bytes, info.home())
             }

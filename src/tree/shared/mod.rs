@@ -30,8 +30,8 @@ use crate::tree::node::slot::SlotRef;
 use crate::tree::{MAX_KEY_LEN, RawTree};
 use crate::value::Bits;
 use counts::Counts;
-use crossbeam_utils::CachePadded;
 pub(crate) use counts::stripes;
+use crossbeam_utils::CachePadded;
 use mode::Shared;
 use std::sync::atomic::Ordering::SeqCst;
 #[cfg(feature = "_testing")]

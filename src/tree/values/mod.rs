@@ -46,7 +46,8 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     pub(crate) fn new() -> Self {
         let stripes = if cfg!(loom) { 1 } else { stripes() };
         let slots = Arc::new(Slots::new(stripes));
-        let keeps = (0..stripes).map(|_| Arc::new(Keep(CachePadded::new(Arc::clone(&slots))))).collect();
+        let keeps =
+            (0..stripes).map(|_| Arc::new(Keep(CachePadded::new(Arc::clone(&slots))))).collect();
         ValueTree { index: SharedTree::new(RawTree::new()), slots, keeps }
     }
 

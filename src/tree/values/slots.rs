@@ -12,7 +12,6 @@
 //! which no slot is taken goes back to the allocator.
 
 use crate::InsertError;
-use crate::reclaim;
 use crate::sync::stripes::stripe;
 use crate::sync::{RwLock, UnsafeCell};
 use crossbeam_utils::CachePadded;
@@ -95,7 +94,9 @@ impl<T> Slots<T> {
     pub(crate) fn new(stripes: usize) -> Self {
         Slots {
             directory: [const { OnceLock::new() }; PARTS],
-            stripes: (0..stripes).map(|_| CachePadded::new(RwLock::new(SlotRef::default()))).collect(),
+            stripes: (0..stripes)
+                .map(|_| CachePadded::new(RwLock::new(SlotRef::default())))
+                .collect(),
             numbers: RwLock::new(Numbers::default()),
             values: PhantomData,
         }

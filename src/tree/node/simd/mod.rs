@@ -22,6 +22,8 @@ mod imp;
 #[allow(dead_code)]
 mod portable;
 
+pub(crate) use crate::pool::prefetch;
+
 /// Entries that are searched together, and bytes that the search may read from the first of them: all of it must be payload.
 pub(crate) const LANES: usize = 16;
 /// Bytes that [`shared`] compares.
@@ -95,18 +97,6 @@ pub(crate) fn long_sum(payload: &[u8], mut at: usize, mut n: usize) -> usize {
 #[inline(always)]
 pub(crate) fn shared(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
     (!imp::equal(a, at, b, bt)).trailing_zeros().min(CHUNK as u32) as usize
-}
-
-/// Asks for the cache line at `ptr`; any address will do.
-#[inline(always)]
-pub(crate) fn prefetch(ptr: *const u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: (T1) a prefetch reads nothing and accepts every address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(ptr.cast())
-    };
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = ptr;
 }
 
 /// Length of the longest common prefix.
