@@ -1,4 +1,5 @@
-//! A per-stripe cache of recently freed cells, so that a thread reuses memory still in its CPU cache.
+//! A per-stripe cache of recently freed cells, so that a thread reuses memory still in its CPU
+//! cache.
 //!
 //! Were such a cell given back to its heap, the next thread to write it would often run on another
 //! core, which first has to fetch each of its cache lines. The heap's own state would move between

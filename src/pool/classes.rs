@@ -1,9 +1,9 @@
 //! Size classes: the sizes that cells of slabs have.
 //!
 //! All cells of a page have one size. Where that does not divide the page, the rest of the page is
-//! lost. So the classes are exactly the multiples of [`GRAIN`] that lose least: `size` is a class if
-//! no larger multiple fits as often into a page. Small sizes all qualify (steps of 16). Large ones
-//! are `PAGE / 16`, `PAGE / 17`, `PAGE / 18`, …, rounded down.
+//! lost. So the classes are exactly the multiples of [`GRAIN`] that lose least: `size` is a class
+//! if no larger multiple fits as often into a page. Small sizes all qualify (steps of 16). Large
+//! ones are `PAGE / 16`, `PAGE / 17`, `PAGE / 18`, …, rounded down.
 
 /// Bytes of a page, whose cells have one size.
 pub(super) const PAGE: usize = 64 << 10;

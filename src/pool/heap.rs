@@ -140,8 +140,8 @@ impl Heap {
         if page.is_null() {
             page = self.another_page(class)?;
         }
-        // SAFETY: (P4, P5) listed pages are live and have a free cell: a freed one, whose first word
-        // links to the next, or an untouched one.
+        // SAFETY: (P4, P5) listed pages are live and have a free cell: a freed one, whose first
+        // word links to the next, or an untouched one.
         unsafe {
             let class = (*page).class as usize;
             let size = SIZES[class] as usize;
@@ -168,7 +168,8 @@ impl Heap {
         }
     }
 
-    /// Frees a cell and returns its size. Returns `None`, and does nothing, if another heap owns it.
+    /// Frees a cell and returns its size. Returns `None`, and does nothing, if another heap owns
+    /// it.
     ///
     /// # Safety
     /// `ptr` is a live cell of a slab of `origin` (P3). It is not used afterwards.
@@ -274,9 +275,9 @@ impl Heap {
     /// Takes over all slabs of another heap.
     pub(super) fn merge(&mut self, other: &mut Heap) {
         let index = self.index;
-        // SAFETY: (P4, P5, P6) both heaps are borrowed mutably, so both are locked. All slabs of the
-        // other are in its lists, or are its reserve slab. They and their pages go into the same
-        // lists of this heap.
+        // SAFETY: (P4, P5, P6) both heaps are borrowed mutably, so both are locked. All slabs of
+        // the other are in its lists, or are its reserve slab. They and their pages go into the
+        // same lists of this heap.
         unsafe {
             let adopt = |slab: *mut Slab| (*slab).heap.store(index, Relaxed);
             for list in 0..other.slabs.len() {
@@ -319,8 +320,8 @@ impl Heap {
     fn open_page(&mut self, class: usize) -> *mut Page {
         // The fullest slab, so that the emptier ones drain.
         let slab = self.slabs[self.open_lists.ilog2() as usize];
-        // SAFETY: (P2, P4, P5) listed slabs are live, this heap's, and have a free page, whose state
-        // nothing else refers to.
+        // SAFETY: (P2, P4, P5) listed slabs are live, this heap's, and have a free page, whose
+        // state nothing else refers to.
         unsafe {
             let index = (*slab).free_pages.trailing_zeros() as usize;
             self.unlist_slab(slab);

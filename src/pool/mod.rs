@@ -1,7 +1,7 @@
 //! The pool: the memory of all maps of the process, as *cells* of variable size, one for each node.
 //!
-//! A tree replaces a cell by a slightly larger one with each insert. So the pool is built for cells of
-//! many similar sizes that are freed soon, and for losing little between them:
+//! A tree replaces a cell by a slightly larger one with each insert. So the pool is built for cells
+//! of many similar sizes that are freed soon, and for losing little between them:
 //!
 //! ```text
 //! pool ── heap 0 ── slab (2 MiB, aligned to its size)
@@ -17,17 +17,17 @@
 //! * A **heap** (`heap.rs`) owns slabs. There are a few, each with a lock. Threads begin with the
 //!   first heap. They move to one with fewer threads when they often find theirs locked
 //!   (`threads.rs`). So a program with one thread, or whose threads seldom allocate, uses one heap,
-//!   and has the partly used pages and slabs of one only. A cell is freed to the heap of its slab, by
-//!   any thread. Maps that reclaim memory *merge* the heaps: the first takes over all slabs. Cells
-//!   that several threads free go to a small per-stripe cache first (`cache.rs`).
+//!   and has the partly used pages and slabs of one only. A cell is freed to the heap of its slab,
+//!   by any thread. Maps that reclaim memory *merge* the heaps: the first takes over all slabs.
+//!   Cells that several threads free go to a small per-stripe cache first (`cache.rs`).
 //! * A **slab** (`slab.rs`) comes from the global allocator. The first few MiB of a heap are small
-//!   slabs, the rest large ones that Linux is asked to back by huge pages ([`set_huge_pages`]). Slabs
-//!   are aligned to their size, so the address of a cell leads to its slab's header. An empty slab is
-//!   freed at once, except for a *reserve* slab that a large heap with few other free pages keeps.
-//!   When many pages are free the emptiest slab is *drained*: it serves no allocation, and empties as
-//!   maps replace their cells (`drain.rs`).
-//! * A **page** serves cells of one size class (`classes.rs`), and any class again once it is free. A
-//!   request whose class has no free cell borrows one of the next classes if these have one. Only
+//!   slabs, the rest large ones that Linux is asked to back by huge pages ([`set_huge_pages`]).
+//!   Slabs are aligned to their size, so the address of a cell leads to its slab's header. An empty
+//!   slab is freed at once, except for a *reserve* slab that a large heap with few other free pages
+//!   keeps. When many pages are free the emptiest slab is *drained*: it serves no allocation, and
+//!   empties as maps replace their cells (`drain.rs`).
+//! * A **page** serves cells of one size class (`classes.rs`), and any class again once it is free.
+//!   A request whose class has no free cell borrows one of the next classes if these have one. Only
 //!   else does it get a free page.
 //! * Requests above the largest class, and all requests while there is little memory in use, go to
 //!   the global allocator **directly**. A program whose maps are small never takes a slab.
@@ -60,8 +60,8 @@ use heap::Heap;
 use spin::{SpinGuard, SpinLock};
 use threads::{OWN, OwnHeap};
 
-/// Bytes of direct cells up to the largest class, in all, below which cells are direct if no heap is
-/// busy.
+/// Bytes of direct cells up to the largest class, in all, below which cells are direct if no heap
+/// is busy.
 const MAX_DIRECT_BYTES: usize = 1 << 20;
 
 /// The number of heaps.
@@ -455,8 +455,8 @@ pub(crate) fn alloc(bytes: usize) -> Option<Cell> {
 /// Frees a cell and returns its size.
 ///
 /// # Safety
-/// `ptr` and `origin` are from one call of [`alloc`], `bytes` rounds up to the same multiple of 16 as
-/// the bytes asked for then, and the cell is not used afterwards.
+/// `ptr` and `origin` are from one call of [`alloc`], `bytes` rounds up to the same multiple of 16
+/// as the bytes asked for then, and the cell is not used afterwards.
 #[inline]
 pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, origin: Origin) -> usize {
     // SAFETY: (P3) by the caller.
@@ -491,8 +491,8 @@ impl Drop for CachesDisabled {
     }
 }
 
-/// Sets what the pool calls when a heap has lost half of its live bytes: it frees cells that wait for
-/// their thread. Only the first call has an effect.
+/// Sets what the pool calls when a heap has lost half of its live bytes: it frees cells that wait
+/// for their thread. Only the first call has an effect.
 pub(crate) fn on_shrink(callback: fn()) {
     let _ = ON_SHRINK.set(callback);
 }
@@ -516,8 +516,8 @@ pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, bytes: usize, origin: Origin) -
     }
 }
 
-/// Merges all heaps into the first, so that less of their memory is idle. This thread uses the first
-/// heap from here on.
+/// Merges all heaps into the first, so that less of their memory is idle. This thread uses the
+/// first heap from here on.
 pub(crate) fn merge_heaps() {
     POOL.merge_heaps();
     threads::use_first_heap();
@@ -544,7 +544,8 @@ pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, origin: Origin)
 /// Sets whether large blocks of memory taken from now on are backed by huge pages, where the system
 /// has them.
 ///
-/// It is on unless turned off. Huge pages make lookups in large maps faster. Only Linux has an effect.
+/// It is on unless turned off. Huge pages make lookups in large maps faster. Only Linux has an
+/// effect.
 ///
 /// ```
 /// memkv::pool::set_huge_pages(false);

@@ -191,7 +191,8 @@ pub(super) unsafe fn page_of(slab: *mut Slab, inside: *mut u8, origin: Origin) -
     unsafe { page_at(slab, page_index(inside, origin)) }
 }
 
-/// Returns the index of the heap that owns the cell at `ptr`. May change unless that heap is locked.
+/// Returns the index of the heap that owns the cell at `ptr`. May change unless that heap is
+/// locked.
 ///
 /// # Safety
 /// `ptr` is a live cell of a slab of `origin` (P3).
@@ -244,8 +245,8 @@ pub(super) unsafe fn list_of(slab: *mut Slab) -> usize {
 /// Inserts a page or a slab at the front of a list.
 ///
 /// # Safety
-/// All elements of the list are live, of one heap that the caller has locked (P5). So is `new`, which
-/// is in no list.
+/// All elements of the list are live, of one heap that the caller has locked (P5). So is `new`,
+/// which is in no list.
 #[inline]
 pub(super) unsafe fn push<T: Linked>(first: &mut *mut T, new: *mut T) {
     // SAFETY: (P4, P5) by the caller.

@@ -99,8 +99,8 @@ impl Filled {
     }
 }
 
-/// Returns a pool on the heap. It is too large for a test's stack, where unoptimized builds would copy
-/// it several times.
+/// Returns a pool on the heap. It is too large for a test's stack, where unoptimized builds would
+/// copy it several times.
 fn new_pool() -> Box<Pool> {
     Box::new(const { Pool::new() })
 }
