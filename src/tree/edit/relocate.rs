@@ -38,7 +38,7 @@ impl<B: Bits> RawTree<B> {
         self.most = self.most.max(bytes);
         if bytes < self.most - self.most / 16 && self.most > MIN_TREE_BYTES {
             self.most = bytes;
-            let _closed = pool::close();
+            let _closed = pool::disable_caches();
             for _ in 0..MAX_VISITS {
                 if !is_idle(LIVE_PER_IDLE) || !self.relocate_nodes() {
                     break;

@@ -76,7 +76,7 @@ impl Node {
         }
         let parts = Box::new(Parts {
             lock: Lock::new(0),
-            info: std::sync::atomic::AtomicU64::new(info.with_origin(cell.home).0),
+            info: std::sync::atomic::AtomicU64::new(info.with_origin(cell.origin).0),
             slots: (0..info.slots()).map(|_| Slot::empty()).collect(),
             values: (0..info.values()).map(|_| AtomicU64::new(0)).collect(),
             payload: UnsafeCell::new(cell.ptr),

@@ -38,10 +38,10 @@ impl Node {
         let cell = pool::alloc(bytes)?;
         let ptr = cell.ptr.as_ptr();
         // The payload's padding and the slots are zeroed. Suffixes and values need not be, since
-        // the caller always writes them in full. SAFETY: (N4, N6) the cell has `bytes` bytes, is
-        // aligned for every field and is ours alone.
+        // the caller always writes them in full.
+        // SAFETY: (N4, N6) the cell has `bytes` bytes, is aligned for every field and is ours.
         unsafe {
-            ptr.cast::<Lock>().write(Lock::new(info.with_origin(cell.home).0));
+            ptr.cast::<Lock>().write(Lock::new(info.with_origin(cell.origin).0));
             let from = info.padding_at();
             ptr.add(from)
                 .write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
@@ -55,7 +55,7 @@ impl Node {
         // SAFETY: (N2, P3) by the caller: pointer, origin and size are those of the allocation.
         unsafe {
             if late {
-                pool::keep(self.0, bytes, info.origin())
+                pool::free_to_cache(self.0, bytes, info.origin())
             } else {
                 pool::free(self.0, bytes, info.origin())
             }

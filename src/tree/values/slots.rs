@@ -12,7 +12,6 @@
 //! which no slot is taken goes back to the allocator.
 
 use crate::InsertError;
-use crate::reclaim;
 use crate::sync::stripes::stripe;
 use crate::sync::{RwLock, UnsafeCell};
 use crossbeam_utils::CachePadded;

@@ -16,6 +16,7 @@ mod portable;
 #[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
 mod sse2;
 
+pub(crate) use crate::pool::prefetch;
 pub(crate) use lanes::{CHUNK, Hits, LANES};
 #[cfg(all(target_arch = "aarch64", target_endian = "little", not(memkv_portable), not(miri)))]
 use neon as imp;
@@ -89,18 +90,6 @@ pub(crate) fn long_sum(payload: &[u8], mut at: usize, mut n: usize) -> usize {
 #[inline(always)]
 pub(crate) fn shared(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
     (!imp::equal(a, at, b, bt)).trailing_zeros().min(CHUNK as u32) as usize
-}
-
-/// Prefetches the cache line at `ptr`, which may be any address.
-#[inline(always)]
-pub(crate) fn prefetch(ptr: *const u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: (T1) a prefetch reads nothing and accepts every address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(ptr.cast())
-    };
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = ptr;
 }
 
 /// Returns the length of the longest common prefix.
