@@ -1,7 +1,7 @@
 //! A router from a key to a boundary: a small trie whose steps are words of 8 bytes.
 //!
 //! ```text
-//!   prefix "http"   words  "://i.\0\0\0"  "s://www." ──▶ prefix ""   words  "a\0…"  "google.c" ─▶ …
+//!   prefix "http"   words  "://i.\0\0\0"  "s://www." ──▶ prefix ""   words  "a\0…"  "google.c" ▶ …
 //!   boundaries              http://i.        two or more                   https://www.a
 //! ```
 //!

@@ -54,8 +54,8 @@ impl<B: Bits> Run<B> {
         self.pairs.len()
     }
 
-    fn is_full(&self, most: usize) -> bool {
-        self.len() >= most || self.bytes.len() >= MAX_BYTES_PER_RUN
+    fn is_full(&self, max_keys: usize) -> bool {
+        self.len() >= max_keys || self.bytes.len() >= MAX_BYTES_PER_RUN
     }
 
     #[inline]
@@ -65,15 +65,15 @@ impl<B: Bits> Run<B> {
         (&self.bytes[start..end], value)
     }
 
-    /// Adds up to `most` keys of shard `i` from a position on, below `end`. Returns the next key if
-    /// the run ended before the shard did.
+    /// Adds up to `max_keys` keys of shard `i` from a position on, below `end`. Returns the next
+    /// key if the run ended before the shard did.
     pub(super) fn read(
         &mut self,
         table: &Table<B>,
         i: usize,
         from: Bound<&[u8]>,
         end: Option<&[u8]>,
-        most: usize,
+        max_keys: usize,
     ) -> Option<Vec<u8>> {
         let mut cursor = SharedCursor::new(&table.shard(i).tree);
         match from {
@@ -84,7 +84,7 @@ impl<B: Bits> Run<B> {
         while let Some((key, value)) =
             cursor.next().filter(|(key, _)| end.is_none_or(|end| *key < end))
         {
-            if self.is_full(most) {
+            if self.is_full(max_keys) {
                 return Some(key.to_vec());
             }
             self.push(key, value);
@@ -92,14 +92,14 @@ impl<B: Bits> Run<B> {
         None
     }
 
-    fn read_back(&mut self, table: &Table<B>, i: usize, from: Bound<&[u8]>, most: usize) {
+    fn read_back(&mut self, table: &Table<B>, i: usize, from: Bound<&[u8]>, max_keys: usize) {
         let mut cursor = SharedCursor::new(&table.shard(i).tree);
         match from {
             Bound::Included(key) => cursor.seek(key, true),
             Bound::Excluded(key) => cursor.seek(key, false),
             Bound::Unbounded => cursor.seek_end(),
         }
-        while !self.is_full(most)
+        while !self.is_full(max_keys)
             && let Some((key, value)) =
                 cursor.previous().filter(|(key, _)| *key >= &table.low(i)[..])
         {
@@ -121,13 +121,13 @@ enum Side {
 /// A position, and the run that was read from there in one direction.
 pub(super) struct Scan<B> {
     key: Vec<u8>,
-    place: Side,
+    side: Side,
     run: Run<B>,
     /// The pairs of the run that were returned.
     next: usize,
     back: bool,
     /// The most keys of the next run.
-    most: usize,
+    max_keys: usize,
 }
 
 impl<B: Bits> Scan<B> {
@@ -135,11 +135,11 @@ impl<B: Bits> Scan<B> {
     pub(super) fn new() -> Self {
         Scan {
             key: Vec::new(),
-            place: Side::Before,
+            side: Side::Before,
             run: Run::new(),
             next: 0,
             back: false,
-            most: KEYS_PER_FIRST_RUN,
+            max_keys: KEYS_PER_FIRST_RUN,
         }
     }
 
@@ -147,14 +147,14 @@ impl<B: Bits> Scan<B> {
         self.forget();
         self.key.clear();
         self.key.extend_from_slice(key);
-        self.place = if after { Side::After } else { Side::Before };
-        self.most = KEYS_PER_FIRST_RUN;
+        self.side = if after { Side::After } else { Side::Before };
+        self.max_keys = KEYS_PER_FIRST_RUN;
     }
 
     pub(super) fn seek_end(&mut self) {
         self.forget();
-        self.place = Side::End;
-        self.most = KEYS_PER_FIRST_RUN;
+        self.side = Side::End;
+        self.max_keys = KEYS_PER_FIRST_RUN;
     }
 
     fn forget(&mut self) {
@@ -167,7 +167,7 @@ impl<B: Bits> Scan<B> {
         if let Some(last) = self.next.checked_sub(1) {
             self.key.clear();
             self.key.extend_from_slice(self.run.get(last).0);
-            self.place = if self.back { Side::Before } else { Side::After };
+            self.side = if self.back { Side::Before } else { Side::After };
         }
         self.forget();
     }
@@ -204,14 +204,14 @@ impl<B: Bits> Scan<B> {
             pin.renew();
         }
         // By half, so that a short scan has read few keys in vain.
-        self.most = (self.most + self.most.div_ceil(2)).min(MAX_KEYS_PER_RUN);
+        self.max_keys = (self.max_keys + self.max_keys.div_ceil(2)).min(MAX_KEYS_PER_RUN);
         self.run.len() > 0
     }
 
     /// Reads a run, and returns `false` if the table was replaced in the meantime.
     fn try_fill<V: Value<Bits = B>>(&mut self, map: &ShardedArt<V>, back: bool, pin: &Pin) -> bool {
         let table = map.table.load(pin);
-        let mut from = match self.place {
+        let mut from = match self.side {
             Side::End if back => Bound::Unbounded,
             Side::End => return true,
             Side::Before if back => Bound::Excluded(&self.key[..]),
@@ -224,9 +224,9 @@ impl<B: Bits> Scan<B> {
         };
         loop {
             if back {
-                self.run.read_back(table, i, from, self.most);
+                self.run.read_back(table, i, from, self.max_keys);
             } else {
-                self.run.read(table, i, from, table.high(i), self.most);
+                self.run.read(table, i, from, table.high(i), self.max_keys);
             }
             if !map.table.is_current(table, pin) && !mutant!(ScanNotChecked) {
                 return false;

@@ -71,7 +71,7 @@ impl<V: Value> ShardedArt<V> {
     /// Moves some keys, and returns `false` when the split has ended.
     fn step(&self, split: &mut Split<V::Bits>) -> Result<bool, InsertError> {
         let Split { old, new, until, begun } = split;
-        let (at, most) = match until {
+        let (at, max_keys) = match until {
             Until::Boundary(key) => (Some(&key[..]), KEYS_PER_STEP),
             Until::Keys(count) => (None, KEYS_PER_STEP.min(count.saturating_sub(new.tree.len()))),
         };
@@ -79,7 +79,7 @@ impl<V: Value> ShardedArt<V> {
         let _locked = (!mutant!(ShardNotLocked)).then(|| old.lock.lock_all());
         let table = self.table.load(&pin);
         let Some(i) = table.position(old) else { return Ok(false) };
-        if most == 0 || *begun && (i == 0 || !Arc::ptr_eq(table.shard(i - 1), new)) {
+        if max_keys == 0 || *begun && (i == 0 || !Arc::ptr_eq(table.shard(i - 1), new)) {
             return Ok(false);
         }
         // A copied key belongs to the old shard until the table is replaced, so no thread may pop
@@ -91,7 +91,7 @@ impl<V: Value> ShardedArt<V> {
             return Ok(false);
         }
         let mut run = Run::new();
-        let next = run.read(table, i, Bound::Included(low), at, most);
+        let next = run.read(table, i, Bound::Included(low), at, max_keys);
         let bound: Arc<[u8]> = match (&next, at) {
             (Some(key), _) => separator(run.get(run.len() - 1).0, key),
             (None, Some(at)) => at.into(),
@@ -206,15 +206,15 @@ impl<V: Value> ShardedArt<V> {
         let pin = reclaim::pin();
         let table = self.table.load(&pin);
         let lens = || table.parts().iter().map(|(_, shard)| shard.tree.len());
-        let (i, most) = lens().enumerate().max_by_key(|&(_, len)| len)?;
+        let (i, largest) = lens().enumerate().max_by_key(|&(_, len)| len)?;
         let share = lens().sum::<usize>() / self.target;
         let (least, limit) = if table.len() < self.target {
             (MIN_SHARE, share + share / 2)
         } else {
             (MIN_SHARE_AT_TARGET, 2 * share)
         };
-        let grown = share >= least && table.len() < 2 * self.target && most > limit;
-        grown.then(|| Split::of(table.shard(i), Until::Keys(share.min(most / 2))))
+        let grown = share >= least && table.len() < 2 * self.target && largest > limit;
+        grown.then(|| Split::of(table.shard(i), Until::Keys(share.min(largest / 2))))
     }
 
     /// Counts a write, and at some writes moves keys out of a shard that has outgrown the others.
