@@ -38,7 +38,7 @@ impl<B: Bits> RawTree<B> {
                 total += keys.count();
                 usage.leaves += keys.info.size::<B>();
                 for (i, key) in all.iter().enumerate() {
-                    let found = self.find(key).map(|place| (place.node, place.index));
+                    let found = self.find(key).map(|pos| (pos.node, pos.index));
                     ensure!(found == Some((node, i)), "{key:?} is not found where it is");
                 }
             } else {

@@ -11,7 +11,7 @@ use crate::tree::RawTree;
 use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Node, Slot};
 use crate::tree::node::simd;
-use crate::tree::read::get::Place;
+use crate::tree::read::get::EntryPos;
 use crate::value::Bits;
 
 /// An inner node on the way to the leaf.
@@ -24,7 +24,7 @@ struct Level {
 
 /// The state of a cursor; whoever holds it keeps the tree borrowed, and unchanged but for values, or keeps the thread pinned.
 #[derive(Clone, Default)]
-pub(crate) struct State {
+pub(crate) struct CursorState {
     levels: Vec<Level>,
     /// `None`: behind all entries.
     pub(crate) leaf: Option<Node>,
@@ -148,7 +148,7 @@ impl Suffixes {
     }
 }
 
-impl State {
+impl CursorState {
     /// # Safety
     /// For this and the methods below: the tree under `root` is live and but for values unchanged since the position was taken (N1, N9), or the
     /// thread has been pinned since (R1).
@@ -268,19 +268,19 @@ impl State {
 
     /// Steps over the entry behind the position: its key is in the buffer then.
     #[inline]
-    pub(crate) unsafe fn next(&mut self) -> Option<Place> {
+    pub(crate) unsafe fn next(&mut self) -> Option<EntryPos> {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             let (node, index) = self.peek()?;
             let leaf = NodeRef::new(node);
             self.offset += self.key.put_entry(self.strip, &leaf, index, self.offset);
             self.index += 1;
-            Some(Place { node, info: leaf.info, index })
+            Some(EntryPos { node, info: leaf.info, index })
         }
     }
 
     /// Steps back over the entry before the position: its key is in the buffer then.
-    pub(crate) unsafe fn previous(&mut self, root: &Slot) -> Option<Place> {
+    pub(crate) unsafe fn previous(&mut self, root: &Slot) -> Option<EntryPos> {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             while self.leaf.is_none() || self.index == 0 {
@@ -297,7 +297,7 @@ impl State {
             self.offset = self.suffixes.entries[self.index].1;
             let suffix = self.suffixes.get(self.index);
             self.key.put(self.strip, suffix, 0, suffix.len());
-            Some(Place { node, info: leaf.info, index: self.index })
+            Some(EntryPos { node, info: leaf.info, index: self.index })
         }
     }
 }
@@ -305,7 +305,7 @@ impl State {
 /// A cursor over a borrowed tree.
 pub(crate) struct RawCursor<'t, B: Bits> {
     tree: &'t RawTree<B>,
-    state: State,
+    state: CursorState,
 }
 
 impl<B: Bits> Clone for RawCursor<'_, B> {
@@ -317,7 +317,7 @@ impl<B: Bits> Clone for RawCursor<'_, B> {
 impl<'t, B: Bits> RawCursor<'t, B> {
     /// A cursor behind all entries.
     pub(crate) fn new(tree: &'t RawTree<B>) -> Self {
-        RawCursor { tree, state: State::default() }
+        RawCursor { tree, state: CursorState::default() }
     }
 
     /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
@@ -344,8 +344,8 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N9) as in `seek`.
-        let place = unsafe { self.state.next() }?;
-        Some((self.state.key.get(), self.tree.value(place)))
+        let pos = unsafe { self.state.next() }?;
+        Some((self.state.key.get(), self.tree.value(pos)))
     }
 
     /// Hands out the values of the entries behind the position as far as its leaf goes, and says how many those are.
@@ -354,14 +354,15 @@ impl<'t, B: Bits> RawCursor<'t, B> {
         let Some((node, first)) = (unsafe { self.state.peek() }) else { return 0 };
         // SAFETY: (N1, N9) as in `seek`.
         let info = unsafe { node.info() };
-        (first..info.count()).for_each(|index| each(self.tree.value(Place { node, info, index })));
+        (first..info.count())
+            .for_each(|index| each(self.tree.value(EntryPos { node, info, index })));
         info.count() - first
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N9) as in `seek`.
-        let place = unsafe { self.state.previous(&self.tree.root) }?;
-        Some((self.state.key.get(), self.tree.value(place)))
+        let pos = unsafe { self.state.previous(&self.tree.root) }?;
+        Some((self.state.key.get(), self.tree.value(pos)))
     }
 
     /// Entries between this position and `end`, which is at or behind it; this position moves there. O(leaves).
@@ -405,17 +406,17 @@ impl<B: Bits> RawTree<B> {
 /// A cursor that owns its tree.
 pub(crate) struct OwnedCursors<B: Bits> {
     tree: RawTree<B>,
-    front: State,
-    back: State,
+    front: CursorState,
+    back: CursorState,
     left: usize,
 }
 
 impl<B: Bits> OwnedCursors<B> {
     pub(crate) fn new(tree: RawTree<B>) -> Self {
-        let mut front = State::default();
+        let mut front = CursorState::default();
         // SAFETY: (N1, N9) the tree is live and owned here.
         unsafe { front.seek(&tree.root, &[], false) };
-        OwnedCursors { left: tree.len, tree, front, back: State::default() }
+        OwnedCursors { left: tree.len, tree, front, back: CursorState::default() }
     }
 
     pub(crate) fn left(&self) -> usize {
@@ -425,45 +426,45 @@ impl<B: Bits> OwnedCursors<B> {
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         self.left = self.left.checked_sub(1)?;
         // SAFETY: (N1, N9) the tree is owned by this cursor, which does not change it.
-        let place = unsafe { self.front.next() }?;
-        Some((self.front.key.get(), self.tree.value(place)))
+        let pos = unsafe { self.front.next() }?;
+        Some((self.front.key.get(), self.tree.value(pos)))
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         self.left = self.left.checked_sub(1)?;
         // SAFETY: (N1, N9) as above.
-        let place = unsafe { self.back.previous(&self.tree.root) }?;
-        Some((self.back.key.get(), self.tree.value(place)))
+        let pos = unsafe { self.back.previous(&self.tree.root) }?;
+        Some((self.back.key.get(), self.tree.value(pos)))
     }
 }
 
 /// A walk over the entries of a tree borrowed for writing, which may overwrite values.
 pub(crate) struct WriteCursor<'t, B: Bits> {
     tree: &'t mut RawTree<B>,
-    state: State,
-    place: Option<Place>,
+    state: CursorState,
+    pos: Option<EntryPos>,
 }
 
 impl<'t, B: Bits> WriteCursor<'t, B> {
     /// Begins before the first key that is at least `target`.
     pub(crate) fn new(tree: &'t mut RawTree<B>, target: &[u8]) -> Self {
-        let mut state = State::default();
+        let mut state = CursorState::default();
         // SAFETY: (N1, N9) the tree is borrowed as long as the cursor lives.
         unsafe { state.seek(&tree.root, target, false) };
-        WriteCursor { tree, state, place: None }
+        WriteCursor { tree, state, pos: None }
     }
 
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N9) as in `new`.
-        let place = unsafe { self.state.next() }?;
-        self.place = Some(place);
-        Some((self.state.key.get(), self.tree.value(place)))
+        let pos = unsafe { self.state.next() }?;
+        self.pos = Some(pos);
+        Some((self.state.key.get(), self.tree.value(pos)))
     }
 
     /// Overwrites the value of the entry read last.
     pub(crate) fn set(&mut self, value: B) {
-        if let Some(place) = self.place {
-            self.tree.set_value(place, value);
+        if let Some(pos) = self.pos {
+            self.tree.set_value(pos, value);
         }
     }
 }

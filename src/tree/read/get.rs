@@ -5,14 +5,14 @@ use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Node};
 use crate::value::Bits;
 
-/// Keys that a batch lookup descends together: enough for their cache misses to overlap, few enough for the lines to stay.
-const BATCH: usize = 16;
-/// Lines of each node that a batch asks for: more would push out those of its other keys.
-const BATCH_LINES: usize = 10;
+/// Keys that a group lookup descends together: enough for their cache misses to overlap, few enough for the lines to stay.
+const KEYS_PER_GROUP: usize = 16;
+/// Lines of each node that a group asks for: more would push out those of its other keys.
+const LINES_PER_GROUPED_NODE: usize = 10;
 
 /// The place of an entry.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct EntryPos {
     pub(crate) node: Node,
     pub(crate) info: Info,
     pub(crate) index: usize,
@@ -20,7 +20,7 @@ pub(crate) struct Place {
 
 impl<B: Bits> RawTree<B> {
     #[inline]
-    pub(crate) fn find(&self, key: &[u8]) -> Option<Place> {
+    pub(crate) fn find(&self, key: &[u8]) -> Option<EntryPos> {
         let mut child = self.root.load();
         loop {
             match child {
@@ -36,7 +36,7 @@ impl<B: Bits> RawTree<B> {
                     // SAFETY: (N1, N5) as above.
                     let leaf = unsafe { NodeRef::new(node) };
                     let index = leaf.search(&key[leaf.strip()..]).ok()?;
-                    return Some(Place { node, info: leaf.info, index });
+                    return Some(EntryPos { node, info: leaf.info, index });
                 }
             }
         }
@@ -44,27 +44,27 @@ impl<B: Bits> RawTree<B> {
 
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<B> {
-        self.find(key).map(|place| self.value(place))
+        self.find(key).map(|pos| self.value(pos))
     }
 
     #[inline]
-    pub(crate) fn value(&self, place: Place) -> B {
-        Self::value_at(place)
+    pub(crate) fn value(&self, pos: EntryPos) -> B {
+        Self::value_at(pos)
     }
 
     #[inline]
-    fn value_at(place: Place) -> B {
+    fn value_at(pos: EntryPos) -> B {
         // SAFETY: (N1, N9) a place is used while its tree is borrowed.
-        unsafe { place.node.value(place.info, place.index) }
+        unsafe { pos.node.value(pos.info, pos.index) }
     }
 
     /// Overwrites the value at `place`, and gives the old one.
     #[inline]
-    pub(crate) fn set_value(&mut self, place: Place, value: B) -> B {
+    pub(crate) fn set_value(&mut self, pos: EntryPos, value: B) -> B {
         // SAFETY: (N1, N3, N9) as above, and the tree is borrowed for writing.
         unsafe {
-            let old = place.node.value(place.info, place.index);
-            place.node.set_value(place.info, place.index, value);
+            let old = pos.node.value(pos.info, pos.index);
+            pos.node.set_value(pos.info, pos.index, value);
             old
         }
     }
@@ -86,39 +86,39 @@ impl<B: Bits> RawTree<B> {
         B: 't,
     {
         let mut keys = keys.fuse();
-        let mut batch = [(None, &[][..], Child::Empty); BATCH];
+        let mut group = [(None, &[][..], Child::Empty); KEYS_PER_GROUP];
         loop {
             let mut n = 0;
-            for (tree, key) in keys.by_ref().take(BATCH) {
-                batch[n] = (Some(tree), key, tree.root.load());
+            for (tree, key) in keys.by_ref().take(KEYS_PER_GROUP) {
+                group[n] = (Some(tree), key, tree.root.load());
                 n += 1;
             }
             if n == 0 {
                 return;
             }
-            let batch = &mut batch[..n];
-            // All leaves of a tree are equally deep, so a batch of one goes down in step; but trees differ, and where others change one, its root
+            let group = &mut group[..n];
+            // All leaves of a tree are equally deep, so a group of one goes down in step; but trees differ, and where others change one, its root
             // may have changed between.
-            while let Child::Inner(_) = batch[0].2 {
-                for (_, key, child) in batch.iter_mut() {
+            while let Child::Inner(_) = group[0].2 {
+                for (_, key, child) in group.iter_mut() {
                     if let Child::Inner(node) = *child {
                         // SAFETY: (N1, N5) as in `find`.
                         let inner = unsafe { NodeRef::new(node) };
                         *child = inner.slot(inner.child(&key[inner.strip()..])).load();
                         if let Child::Inner(node) | Child::Leaf(node) = *child {
-                            NodeRef::prefetch(node, BATCH_LINES);
+                            NodeRef::prefetch(node, LINES_PER_GROUPED_NODE);
                         }
                     }
                 }
             }
             // All searches before the first value is read: their values come in together, too.
-            let mut places = [None; BATCH];
-            for (place, &(tree, key, child)) in places.iter_mut().zip(batch.iter()) {
-                *place = match child {
+            let mut positions = [None; KEYS_PER_GROUP];
+            for (pos, &(tree, key, child)) in positions.iter_mut().zip(group.iter()) {
+                *pos = match child {
                     Child::Leaf(node) => {
                         // SAFETY: (N1, N5) as in `find`.
                         let leaf = unsafe { NodeRef::new(node) };
-                        leaf.search(&key[leaf.strip()..]).ok().map(|index| Place {
+                        leaf.search(&key[leaf.strip()..]).ok().map(|index| EntryPos {
                             node,
                             info: leaf.info,
                             index,
@@ -129,8 +129,8 @@ impl<B: Bits> RawTree<B> {
                     Child::Empty => None,
                 };
             }
-            for place in &places[..n] {
-                out(place.map(Self::value_at));
+            for pos in &positions[..n] {
+                out(pos.map(Self::value_at));
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::value::Bits;
 impl<B: Bits> RawTree<B> {
     /// Ascending keys between which, before the first and behind the last there are about as many entries: fewer than `ranges` keys. As near as the tree's
     /// levels allow, so it takes O(ranges) nodes.
-    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+    pub(crate) fn split_points(&self, ranges: usize) -> Vec<Vec<u8>> {
         // The nodes of a level, each with the separator before it.
         let mut level = vec![(self.root.load(), Vec::new())];
         while level.len() < ranges
@@ -47,9 +47,9 @@ impl<B: Bits> RawTree<B> {
 }
 
 impl<B: Bits> SharedTree<B> {
-    /// [`RawTree::bounds`] of a moment.
-    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
-        self.read(&reclaim::pin()).bounds(ranges)
+    /// [`RawTree::split_points`] of a moment.
+    pub(crate) fn split_points(&self, ranges: usize) -> Vec<Vec<u8>> {
+        self.read(&reclaim::pin()).split_points(ranges)
     }
 }
 
@@ -68,16 +68,16 @@ mod tests {
             (|i| i.to_be_bytes().to_vec(), 50_000),
         ] {
             let mut tree = RawTree::<u64>::new();
-            assert!(tree.bounds(0).is_empty() && tree.bounds(9).is_empty());
+            assert!(tree.split_points(0).is_empty() && tree.split_points(9).is_empty());
             let n = if cfg!(miri) { n / 20 } else { n };
             (0..n).for_each(|i| _ = tree.insert(&key(i), i as u64).unwrap());
             let shared = SharedTree::new(tree.try_clone().unwrap());
             let len = tree.len();
             for ranges in [0, 1, 2, 3, 10, 100, usize::MAX] {
-                let bounds = tree.bounds(ranges);
+                let bounds = tree.split_points(ranges);
                 assert!(bounds.is_sorted_by(|a, b| a < b));
                 assert!(bounds.len() < ranges.max(1));
-                assert_eq!(bounds, shared.bounds(ranges));
+                assert_eq!(bounds, shared.split_points(ranges));
                 assert!(cfg!(miri) || ranges > 10 || bounds.len() + 1 == ranges.max(1));
                 let (mut counts, mut cursor) = (vec![0; bounds.len() + 1], RawCursor::new(&tree));
                 cursor.seek_first();

@@ -59,14 +59,14 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         let slots = &built.slots;
         built.index.edit_exclusive(|index| {
             for (key, value) in pairs {
-                let slot = slots.fill(value)?;
+                let slot = slots.insert(value)?;
                 let (removed, result) = match index.insert(key.as_ref(), slot) {
                     Ok(old) => (old, Ok(())),
                     Err(error) => (Some(slot), Err(error)),
                 };
                 if let Some(removed) = removed {
                     // SAFETY: (V4) the tree has one owner, so a number that did not get into it, or is in it no more, is nobody else's.
-                    drop_quietly(unsafe { slots.leave(removed) });
+                    drop_quietly(unsafe { slots.remove(removed) });
                 }
                 result?;
             }
@@ -77,18 +77,18 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
 
     /// The tree as a thread that is pinned sees it.
     #[inline]
-    pub(crate) fn at<'p>(&'p self, pin: &'p Pin) -> PinnedTree<'p, T> {
+    pub(crate) fn pinned<'p>(&'p self, pin: &'p Pin) -> PinnedTree<'p, T> {
         PinnedTree { tree: self, pin, brand: PhantomData }
     }
 
     /// Does something under a pin, and keeps the pin with the value that comes of it.
     #[inline]
-    pub(crate) fn hold<E>(
+    pub(crate) fn with_pin<E>(
         &self,
         pin: Pin,
         work: impl for<'p> FnOnce(PinnedTree<'p, T>) -> Result<Option<ValueRef<'p, T>>, E>,
     ) -> Result<Option<Ref<'_, T>>, E> {
-        let value = work(self.at(&pin))?.map(|lent| NonNull::from(lent.value));
+        let value = work(self.pinned(&pin))?.map(|value| NonNull::from(value.value));
         Ok(value.map(|value| Ref { value, _pin: pin, map: PhantomData }))
     }
 
@@ -99,14 +99,14 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     unsafe fn retire(&self, pin: &Pin, slot: u32) {
         if mutant!(ValueDroppedAtOnce) {
             // SAFETY: (V4) but for the readers, whom the model finds.
-            return drop_quietly(unsafe { self.slots.leave(slot) });
+            return drop_quietly(unsafe { self.slots.remove(slot) });
         }
         let keep = Arc::clone(&self.keeps[crate::sync::stripes::stripe() % self.keeps.len()]);
         // SAFETY: (R3, V4) the closure owns its handle, and the slot with the value, which may be dropped anywhere and at any time, since it
         // is `Send` and `'static`.
         unsafe {
             pin.retire(RetiredKind::Value, size_of::<T>(), move || {
-                let value = keep.0.leave(slot);
+                let value = keep.0.remove(slot);
                 crate::sync::deferred::run_or_defer(move || drop_quietly(value));
             });
         }
@@ -132,13 +132,13 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         while let Some((key, slot)) = cursor.raw.next() {
             // SAFETY: (V1, V3) the number was found under the cursor's pin, which is not renewed before the next step.
             if !keep(key, unsafe { self.slots.get(slot) }) {
-                self.at(&reclaim::pin_to_write()).change(key, Expected::Value(slot), None)?;
+                self.pinned(&reclaim::pin_to_write()).change(key, Expected::Value(slot), None)?;
             }
         }
         Ok(())
     }
 
-    pub(crate) fn flush(&self) {
+    pub(crate) fn reclaim(&self) {
         self.index.reclaim();
     }
 
@@ -161,20 +161,20 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         self.slots.check(std::iter::from_fn(|| cursor.next().map(|(_, slot)| slot)))
     }
 
-    fn take(&mut self) -> Drain<T> {
+    fn drain(&mut self) -> Drain<T> {
         let index = std::mem::replace(&mut self.index, SharedTree::new(RawTree::new()));
         Drain { cursors: OwnedCursors::new(index.into_raw()), slots: Arc::clone(&self.slots) }
     }
 
     /// The pairs, for one owner.
-    pub(crate) fn into_taken(mut self) -> Drain<T> {
-        self.take()
+    pub(crate) fn into_drain(mut self) -> Drain<T> {
+        self.drain()
     }
 }
 
 impl<T: Send + Sync + 'static> Drop for ValueTree<T> {
     fn drop(&mut self) {
-        drop(self.take());
+        drop(self.drain());
     }
 }
 
@@ -235,7 +235,7 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
     /// # Safety
     /// It did (V3).
     #[inline]
-    unsafe fn lent(self, slot: u32) -> ValueRef<'p, T> {
+    unsafe fn value_ref(self, slot: u32) -> ValueRef<'p, T> {
         // SAFETY: (V1, V3) by the caller.
         ValueRef { value: unsafe { self.tree.slots.get(slot) }, slot, brand: PhantomData }
     }
@@ -243,7 +243,7 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
     #[inline]
     pub(crate) fn get(self, key: &[u8]) -> Option<ValueRef<'p, T>> {
         // SAFETY: (V3) the number comes from the tree.
-        self.tree.index.get(self.pin, key).map(|slot| unsafe { self.lent(slot) })
+        self.tree.index.get(self.pin, key).map(|slot| unsafe { self.value_ref(slot) })
     }
 
     #[inline]
@@ -259,7 +259,7 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
         // SAFETY: (V3) as in `get`.
         self.tree
             .index
-            .get_many(self.pin, keys, |slot| out(slot.map(|slot| unsafe { self.lent(slot) })));
+            .get_many(self.pin, keys, |slot| out(slot.map(|slot| unsafe { self.value_ref(slot) })));
     }
 
     /// Gives `key` a new value, or none, if its value is as expected. An error drops the new value.
@@ -270,25 +270,25 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
         new: Option<T>,
     ) -> Result<Change<'p, T>, InsertError> {
         let ValueTree { index, slots, .. } = self.tree;
-        let new = new.map(|value| slots.fill(value)).transpose()?;
+        let new = new.map(|value| slots.insert(value)).transpose()?;
         // SAFETY: (V4) a number that did not get into the tree is ours alone; one that this change took out of it is ours to retire. (V3) The
         // others come from the tree.
         unsafe {
             match index.change(self.pin, key, expected, new) {
                 Ok(Outcome { old, done: true }) => {
-                    let before = old.map(|slot| self.lent(slot));
+                    let before = old.map(|slot| self.value_ref(slot));
                     if let Some(slot) = old {
                         self.tree.retire(self.pin, slot);
                     }
-                    Ok(Change { before, after: Ok(new.map(|slot| self.lent(slot))) })
+                    Ok(Change { before, after: Ok(new.map(|slot| self.value_ref(slot))) })
                 }
                 Ok(Outcome { old, done: false }) => Ok(Change {
-                    before: old.map(|slot| self.lent(slot)),
-                    after: Err(new.map(|slot| slots.leave(slot))),
+                    before: old.map(|slot| self.value_ref(slot)),
+                    after: Err(new.map(|slot| slots.remove(slot))),
                 }),
                 Err(error) => {
                     if let Some(slot) = new {
-                        drop_quietly(slots.leave(slot));
+                        drop_quietly(slots.remove(slot));
                     }
                     Err(error)
                 }
@@ -306,7 +306,7 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
         Ok(slot.map(|slot| {
             // SAFETY: (V3, V4) the pop took the number out of the tree.
             unsafe {
-                let lent = self.lent(slot);
+                let lent = self.value_ref(slot);
                 self.tree.retire(self.pin, slot);
                 lent
             }
@@ -403,12 +403,12 @@ impl<T: Send + Sync + 'static> Drain<T> {
 
     pub(crate) fn next(&mut self) -> Option<(&[u8], T)> {
         // SAFETY: (V4) each number is handed out once, and nobody else has the tree.
-        self.cursors.next().map(|(key, slot)| (key, unsafe { self.slots.leave(slot) }))
+        self.cursors.next().map(|(key, slot)| (key, unsafe { self.slots.remove(slot) }))
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], T)> {
         // SAFETY: (V4) as above.
-        self.cursors.previous().map(|(key, slot)| (key, unsafe { self.slots.leave(slot) }))
+        self.cursors.previous().map(|(key, slot)| (key, unsafe { self.slots.remove(slot) }))
     }
 }
 
