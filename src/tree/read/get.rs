@@ -1,16 +1,18 @@
-//! Lookup: down by separators, then a search of one leaf.
+//! Lookups: a descent by separators, then the search of one leaf.
 
 use crate::tree::RawTree;
 use crate::tree::node::coding::{LINES, NodeRef};
 use crate::tree::node::layout::{Child, Info, Node};
 use crate::value::Bits;
 
-/// Keys that a group lookup descends together: enough for their cache misses to overlap, few enough for the lines to stay.
+/// Keys that `get_many` looks up together: enough for their cache misses to overlap, few enough for
+/// the prefetched lines to stay in the cache.
 const KEYS_PER_GROUP: usize = 16;
-/// Lines of each node that a group asks for: more would push out those of its other keys.
-const LINES_PER_GROUPED_NODE: usize = 10;
+/// Cache lines of each node that `get_many` prefetches. More would evict those of the other keys of
+/// the group.
+const PREFETCH_LINES_IN_GROUP: usize = 10;
 
-/// The place of an entry.
+/// The position of an entry in its leaf.
 #[derive(Clone, Copy)]
 pub(crate) struct EntryPos {
     pub(crate) node: Node,
@@ -19,6 +21,7 @@ pub(crate) struct EntryPos {
 }
 
 impl<B: Bits> RawTree<B> {
+    /// Returns the position of the entry with this key.
     #[inline]
     pub(crate) fn find(&self, key: &[u8]) -> Option<EntryPos> {
         let mut child = self.root.load();
@@ -27,7 +30,8 @@ impl<B: Bits> RawTree<B> {
                 Child::Empty => return None,
                 Child::Inner(node) => {
                     NodeRef::prefetch(node, LINES);
-                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is
+                    // borrowed.
                     let keys = unsafe { NodeRef::new(node) };
                     child = keys.slot(keys.child(&key[keys.strip()..])).load();
                 }
@@ -42,11 +46,13 @@ impl<B: Bits> RawTree<B> {
         }
     }
 
+    /// Returns the value of `key`.
     #[inline]
     pub(crate) fn get(&self, key: &[u8]) -> Option<B> {
         self.find(key).map(|pos| self.value(pos))
     }
 
+    /// Returns the value at `pos`.
     #[inline]
     pub(crate) fn value(&self, pos: EntryPos) -> B {
         Self::value_at(pos)
@@ -54,11 +60,11 @@ impl<B: Bits> RawTree<B> {
 
     #[inline]
     fn value_at(pos: EntryPos) -> B {
-        // SAFETY: (N1, N9) a place is used while its tree is borrowed.
+        // SAFETY: (N1, N9) a position is used while its tree is borrowed.
         unsafe { pos.node.value(pos.info, pos.index) }
     }
 
-    /// Overwrites the value at `place`, and gives the old one.
+    /// Overwrites the value at `pos`, and returns the old one.
     #[inline]
     pub(crate) fn set_value(&mut self, pos: EntryPos, value: B) -> B {
         // SAFETY: (N1, N3, N9) as above, and the tree is borrowed for writing.
@@ -69,7 +75,7 @@ impl<B: Bits> RawTree<B> {
         }
     }
 
-    /// Looks keys up in batches and hands the values out in order.
+    /// Looks up keys in groups, and passes their values to `out` in order.
     pub(crate) fn get_many<'k>(
         &self,
         keys: impl Iterator<Item = &'k [u8]>,
@@ -78,7 +84,7 @@ impl<B: Bits> RawTree<B> {
         Self::get_many_of(keys.map(|key| (self, key)), out);
     }
 
-    /// [`get_many`](Self::get_many) of keys that are each looked up in a tree of their own.
+    /// Looks up keys as [`get_many`](Self::get_many) does, each in a tree of its own.
     pub(crate) fn get_many_of<'t, 'k>(
         keys: impl Iterator<Item = (&'t Self, &'k [u8])>,
         mut out: impl FnMut(Option<B>),
@@ -97,8 +103,9 @@ impl<B: Bits> RawTree<B> {
                 return;
             }
             let group = &mut group[..n];
-            // All leaves of a tree are equally deep, so a group of one goes down in step; but trees differ, and where others change one, its root
-            // may have changed between.
+            // All leaves of a tree are equally deep, so keys of one tree reach their leaves in the
+            // same round. Keys of different trees may not, nor may keys of one tree whose root
+            // another thread replaced between two of the loads above.
             while let Child::Inner(_) = group[0].2 {
                 for (_, key, child) in group.iter_mut() {
                     if let Child::Inner(node) = *child {
@@ -106,12 +113,13 @@ impl<B: Bits> RawTree<B> {
                         let inner = unsafe { NodeRef::new(node) };
                         *child = inner.slot(inner.child(&key[inner.strip()..])).load();
                         if let Child::Inner(node) | Child::Leaf(node) = *child {
-                            NodeRef::prefetch(node, LINES_PER_GROUPED_NODE);
+                            NodeRef::prefetch(node, PREFETCH_LINES_IN_GROUP);
                         }
                     }
                 }
             }
-            // All searches before the first value is read: their values come in together, too.
+            // All leaves are searched before the first value is read, so that the cache misses of
+            // the values overlap too.
             let mut positions = [None; KEYS_PER_GROUP];
             for (pos, &(tree, key, child)) in positions.iter_mut().zip(group.iter()) {
                 *pos = match child {
@@ -124,7 +132,7 @@ impl<B: Bits> RawTree<B> {
                             index,
                         })
                     }
-                    // Higher than the first key's tree, or grown meanwhile.
+                    // This tree is higher than that of the first key, or has grown since.
                     Child::Inner(_) => tree.and_then(|tree| tree.find(key)),
                     Child::Empty => None,
                 };

@@ -1,11 +1,11 @@
 //! A shared tree with values of any type. The tree maps each key to the number of a value slot, and
 //! the slot has the value.
 //!
-//! A value is written into a slot before the tree gets the slot's number, so a thread that finds the
-//! number finds the value. The edit that removes a number from the tree retires the value. The value
-//! is dropped, and its slot freed, once no thread that could have found it is pinned. So while a
-//! thread is pinned, no number that it found stands for another value, and two values can be
-//! compared by their numbers.
+//! A value is written into a slot before the tree gets the slot's number, so a thread that finds
+//! the number finds the value. The edit that removes a number from the tree retires the value. The
+//! value is dropped, and its slot freed, once no thread that could have found it is pinned. So
+//! while a thread is pinned, no number that it found stands for another value, and two values can
+//! be compared by their numbers.
 //!
 //! * `slots`: the value slots.
 
@@ -76,8 +76,8 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
                     Err(error) => (Some(slot), Err(error)),
                 };
                 if let Some(removed) = removed {
-                    // SAFETY: (V4) the tree has one owner, so no other thread knows a number that is
-                    // not in the tree, or no longer.
+                    // SAFETY: (V4) the tree has one owner, so no other thread knows a number that
+                    // is not in the tree, or no longer.
                     drop_quietly(unsafe { slots.remove(removed) });
                 }
                 result?;
@@ -135,8 +135,8 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         self.index.clear(pin, |slot| unsafe { self.retire(pin, slot) })
     }
 
-    /// Removes the entries for which `keep` returns `false`. An entry whose value is replaced in the
-    /// meantime stays.
+    /// Removes the entries for which `keep` returns `false`. An entry whose value is replaced in
+    /// the meantime stays.
     pub(crate) fn retain(
         &self,
         mut keep: impl FnMut(&[u8], &T) -> bool,
@@ -200,7 +200,8 @@ impl<T: Send + Sync + 'static> Drop for ValueTree<T> {
 
 /// A value of a tree, borrowed for as long as a pin lasts.
 ///
-/// It is invariant in its lifetime, so it belongs to a [`PinnedTree`] of exactly this lifetime (V3).
+/// It is invariant in its lifetime, so it belongs to a [`PinnedTree`] of exactly this lifetime
+/// (V3).
 pub(crate) struct ValueRef<'p, T> {
     value: &'p T,
     slot: u32,
@@ -239,8 +240,8 @@ pub(crate) struct Change<'p, T> {
 
 /// A tree together with a pin of this thread.
 ///
-/// It is invariant in its lifetime, so that a value borrowed under one pin cannot be used with another
-/// (V3).
+/// It is invariant in its lifetime, so that a value borrowed under one pin cannot be used with
+/// another (V3).
 pub(crate) struct PinnedTree<'p, T: Send + Sync + 'static> {
     tree: &'p ValueTree<T>,
     pin: &'p Pin,

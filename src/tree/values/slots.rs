@@ -149,8 +149,8 @@ impl<T> Slots<T> {
     /// Writes a value into a free slot, and returns the slot's number.
     ///
     /// # Errors
-    /// [`OutOfMemory`](InsertError::OutOfMemory), or [`TooManyKeys`](InsertError::TooManyKeys) if all
-    /// [`MAX_SLOTS`] slots are taken. The value is dropped.
+    /// [`OutOfMemory`](InsertError::OutOfMemory), or [`TooManyKeys`](InsertError::TooManyKeys) if
+    /// all [`MAX_SLOTS`] slots are taken. The value is dropped.
     #[inline]
     pub(crate) fn insert(&self, value: T) -> Result<u32, InsertError> {
         let slot = self.take_slot()?;
@@ -308,8 +308,8 @@ impl<T> Slots<T> {
 
     /// Checks the segments, given the slots whose numbers are in the tree.
     ///
-    /// No thread may insert values at the same time. Threads may remove retired values, so the check
-    /// holds all locks.
+    /// No thread may insert values at the same time. Threads may remove retired values, so the
+    /// check holds all locks.
     ///
     /// # Errors
     /// A description of the first violation.
