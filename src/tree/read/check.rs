@@ -97,7 +97,7 @@ impl<B: Bits> RawTree<B> {
             }
             ensure!(
                 keys.search(&key) == Ok(i),
-                "search of {key:?} gives {:?}, not {i}",
+                "search of {key:?} returns {:?}, not {i}",
                 keys.search(&key)
             );
             let full = [&stripped[..], &key[..]].concat();
