@@ -1,4 +1,5 @@
-//! Models of a hybrid store that is compacted while another thread uses it: `HybridStore`'s own gate, deltas and state, over a sorted array.
+//! Models of a hybrid store that is compacted while another thread uses it: the striped lock,
+//! deltas and state of `HybridStore`, over a sorted array.
 
 use crate::shared::{model, models, pair};
 use memkv::ModelStore;
@@ -17,7 +18,7 @@ fn key(i: u8) -> [u8; 1] {
     [b'a' + i]
 }
 
-/// A store with keys 0 and 1 in the base, and of these changes in the delta: 1 has another value, 2 is new.
+/// A store with keys 0 and 1 in the base. In the delta, 1 has another value, and 2 is new.
 fn filled() -> ModelStore {
     let store = ModelStore::new([0, 1].map(|i| (key(i).to_vec(), i.into())));
     store.insert(&key(1), 11);
@@ -25,7 +26,7 @@ fn filled() -> ModelStore {
     store
 }
 
-/// Runs two threads, and gives the store to `then` as it is, and once more when it was compacted.
+/// Runs two threads, and calls `then` with the store, and once more after a compaction.
 fn two(
     store: ModelStore,
     a: impl FnOnce(&ModelStore) + Send + 'static,
@@ -102,7 +103,7 @@ fn escaped_value_and_get() {
         assert_eq!(store.insert(&key(0), u64::MAX - 1), Some(7));
     };
     let read = |store: &ModelStore| {
-        // Values come in the order in which they were stored.
+        // Values appear in the order in which they were stored.
         let place = |value: Option<u64>| {
             [u64::MAX, 7, u64::MAX - 1].iter().position(|stored| Some(*stored) == value).unwrap()
         };

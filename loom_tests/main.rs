@@ -1,5 +1,5 @@
-//! Models for loom: `RUSTFLAGS="--cfg loom --cfg crossbeam_loom" cargo test -p memkv --release --no-default-features
-//! --features _loom --test loom`. Without the first flag nothing is compiled.
+//! Models for loom: `RUSTFLAGS="--cfg loom --cfg crossbeam_loom" cargo test -p memkv --release
+//! --no-default-features --features _loom --test loom`. Without the first flag nothing is compiled.
 
 #![cfg(loom)]
 
@@ -12,7 +12,8 @@ use loom::sync::Arc;
 use loom::thread;
 use memkv::FastArt;
 
-/// Keys that make three levels of the tiny nodes a model has, in an order that is neither ascending nor descending.
+/// Keys that make three levels of a model's tiny nodes, in an order that neither ascends nor
+/// descends.
 fn keys(n: usize) -> Vec<Vec<u8>> {
     (0..n).map(|i| format!("key/{:02}", i * 7 % n).into_bytes()).collect()
 }
@@ -26,7 +27,7 @@ fn filled(n: usize) -> FastArt {
     map
 }
 
-/// Explores every execution. A single one touches more atomics than loom allows by default.
+/// Explores every execution. A single one has more branches than loom allows by default.
 fn model(f: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 1_000_000;
@@ -91,7 +92,7 @@ fn ascending_keys_go_through_the_open_tail() {
         map.check().unwrap();
         let mut long = FastArt::<()>::new();
         for i in 0..5u8 {
-            // Lengths over a byte make wide nodes.
+            // Lengths that do not fit into a byte make wide nodes.
             long.insert([&[b'x'; 300][..], &[i]].concat(), ());
             long.check().unwrap();
         }
@@ -102,7 +103,7 @@ fn ascending_keys_go_through_the_open_tail() {
 #[test]
 fn two_threads_read_one_map() {
     model(|| {
-        // Two levels: loom's executions grow with each atomic that both threads touch.
+        // Two levels: the executions grow with each atomic that both threads use.
         let map = Arc::new(filled(5));
         let other = Arc::clone(&map);
         let reader = thread::spawn(move || {

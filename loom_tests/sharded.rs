@@ -1,4 +1,5 @@
-//! Models of a map of shards: one thread moves keys from one shard to another, the other one is led by a table that is replaced meanwhile.
+//! Models of a map of shards: one thread moves keys from one shard to another, and the other one is
+//! routed by a table that is replaced at the same time.
 
 use crate::shared::{key, pair};
 use memkv::ShardedArt;
@@ -13,7 +14,7 @@ fn filled(keys: &[usize]) -> Map {
     map
 }
 
-/// Runs two threads, then checks the map, which must have these pairs.
+/// Runs two threads, then checks that the map has exactly these pairs.
 fn two(
     map: Map,
     a: impl FnOnce(&Map) + Send + 'static,
@@ -66,7 +67,7 @@ pub(crate) fn split_step_and_scan() {
 }
 
 pub(crate) fn split_step_and_scan_back() {
-    // The first run is of one key: the second one has to find the other.
+    // The first run has one key; the second run must find the other.
     let scan = |map: &Map| {
         assert!(
             map.iter().rev().map(|(_, value)| value).eq([2, 0]),
@@ -80,7 +81,7 @@ pub(crate) fn split_step_and_pop() {
     two(filled(&[0, 2]), split, |map| assert_eq!(map.pop_first(), Some((key(0), 0))), &[(2, 2)]);
 }
 
-/// What was popped from the new shard is gone, also when it was copied there only just now.
+/// A key that is popped from the new shard is gone, even if it was copied there just before.
 pub(crate) fn split_steps_and_pops() {
     let pops = |map: &Map| {
         for i in 0..3 {
@@ -93,7 +94,7 @@ pub(crate) fn split_steps_and_pops() {
     two(filled(&[0, 1, 2, 4]), split, pops, &[(4, 4)]);
 }
 
-/// Who sees one key gone sees none of the other, although they are in different shards.
+/// A thread that sees one key gone sees the other one gone, too, although it is in another shard.
 pub(crate) fn clear_and_get_of_two_shards() {
     let map = filled(&[0, 2]);
     split(&map);

@@ -1,4 +1,5 @@
-//! Models of a tree that two threads change. Each is followed by the errors, made one at a time inside `src/raw`, that it must find.
+//! Models of a tree that two threads change. Each lists the mutants, used one at a time, that it
+//! must find.
 
 use crate::sharded::*;
 use loom::sync::Arc;
@@ -14,10 +15,10 @@ use std::time::Instant;
 
 type Map = ConcurrentArt<u64>;
 
-/// Preemptions in an execution, at most, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+/// The most preemptions in an execution, unless `LOOM_MAX_PREEMPTIONS` is set.
 const PREEMPTIONS: usize = 3;
 
-/// Explores the executions of a model, and says how many there were.
+/// Explores the executions of a model, and returns how many there were.
 fn explore(f: fn(), preemptions: usize) -> usize {
     let count = std::sync::Arc::new(AtomicUsize::new(0));
     let counter = std::sync::Arc::clone(&count);
@@ -31,10 +32,11 @@ fn explore(f: fn(), preemptions: usize) -> usize {
     count.load(Relaxed)
 }
 
-/// Names the error to make in a process of its own.
+/// The environment variable with the mutant of a process of its own.
 const CHILD: &str = "MEMKV_MUTANT";
 
-/// The model must hold, and find each of these errors. With the collector there are many more executions, so fewer preemptions.
+/// Runs a model, which must hold, and must find each of these mutants. With the collector there are
+/// many more executions, so fewer preemptions are allowed.
 pub(super) fn model(path: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
     let name = path.rsplit("::").next().unwrap_or(path);
     let preemptions = if collector { 1 } else { PREEMPTIONS };
@@ -49,7 +51,7 @@ pub(super) fn model(path: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
     println!("| {name} | {executions} | {:.1} s |", start.elapsed().as_secs_f64());
     for &mutant in mutants {
         let found = if collector {
-            // A model that fails amid the collector does not unwind.
+            // A model that fails inside the collector does not unwind.
             let program = std::env::current_exe().unwrap();
             let mut child = Command::new(program);
             let test = path.split_once("::").map_or(path, |(_, test)| test);
@@ -69,14 +71,15 @@ pub(super) fn model(path: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
     }
 }
 
-/// Names the models, and lists the errors that each must find.
+/// Defines the models, and the mutants that each must find.
 macro_rules! models {
     ($($name:ident $(with $collector:ident)?: [$($mutant:ident),*];)*) => {
         mod found {
             $(#[test]
             fn $name() {
                 let path = concat!(module_path!(), "::", stringify!($name));
-                super::model(path, super::$name, stringify!($($collector)?) == "collector", &[$(super::$mutant),*]);
+                let collector = stringify!($($collector)?) == "collector";
+                super::model(path, super::$name, collector, &[$(super::$mutant),*]);
             })*
         }
     };
@@ -91,16 +94,24 @@ models! {
     two_inserts_into_one_leaf: [ChildNotCompared, SlotNotLocked];
     two_updates_of_one_key: [OverwriteUnlocked, UnlockRelaxed];
     leaf_split_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
-    leaf_split_and_insert_beside: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    leaf_split_and_insert_beside: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     leaf_split_and_overwrite: [LeafNotLocked, LeafNotObsolete];
-    root_split_and_insert: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    root_split_and_insert: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     root_split_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
     inner_split_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
     merge_and_insert: [LeafNotObsolete];
-    merge_and_insert_beside: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    merge_and_insert_beside: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     merge_and_overwrite: [LeafNotLocked];
     drop_of_a_leaf_and_insert: [LeafNotObsolete];
-    drop_of_a_leaf_and_insert_beside: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    drop_of_a_leaf_and_insert_beside: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     remove_of_the_last_and_insert: [ChildNotCompared, SlotNotLocked];
     collapse_and_insert: [SlotRelaxed];
     collapse_and_get: [ObsoleteSlotsCleared, FreedAtOnce];
@@ -110,7 +121,9 @@ models! {
     leaves_move_and_overwrite: [LeafNotLocked, LeafNotObsolete];
     leaves_move_and_split: [SlotsNotAwaited, NotInOrder, LeafNotObsolete];
     inner_nodes_move_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
-    inner_nodes_move_and_insert: [SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete];
+    inner_nodes_move_and_insert: [
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+    ];
     inner_nodes_move_and_split: [ChildNotCompared, SlotNotLocked];
     scan_and_replace: [ScanReadsOn];
     scan_back_and_replace: [ScanReadsOn];
@@ -142,7 +155,7 @@ fn filled(keys: &[usize]) -> Map {
     map
 }
 
-/// Runs two threads on a map, and gives it back.
+/// Runs two threads on a map, and returns it.
 pub(super) fn pair<M: Send + Sync + 'static>(
     map: M,
     a: impl FnOnce(&M) + Send + 'static,
@@ -150,7 +163,7 @@ pub(super) fn pair<M: Send + Sync + 'static>(
 ) -> M {
     let map = Arc::new(map);
     let (of_a, of_b) = (Arc::clone(&map), Arc::clone(&map));
-    // Each is done with the map before it says that it ends.
+    // Each thread is done with the map before it signals its end.
     let run_a = thread::spawn(move || {
         a(&of_a);
         drop(of_a);
@@ -165,7 +178,7 @@ pub(super) fn pair<M: Send + Sync + 'static>(
     map
 }
 
-/// Runs two threads, then checks the tree, and gives it to `then`.
+/// Runs two threads, then checks the tree, and calls `then` with it.
 fn two(
     map: Map,
     a: impl FnOnce(&Map) + Send + 'static,
@@ -210,7 +223,8 @@ fn reclamation_and_get() {
 }
 
 fn reclamation_and_scan() {
-    // Three leaves. The cursor pins anew before the third; then this thread frees what the other one retired.
+    // Three leaves. The cursor renews its pin before the third; then this thread frees what the
+    // other one retired.
     two(
         filled(&[0, 2, 4, 6, 8, 10, 12, 14]),
         |map| {
@@ -333,7 +347,7 @@ fn root_split_and_insert() {
     );
 }
 
-/// A key is inserted where a node above the leaves is full, and so splits.
+/// A key is inserted below a full inner node, which is split.
 fn splits(map: Map, new: usize) {
     let len = map.len();
     two(
@@ -411,7 +425,7 @@ fn remove_of_the_last_and_insert() {
     );
 }
 
-/// One thread moves nodes to other cells, the other one uses them.
+/// One thread moves nodes to other cells, and the other one uses them.
 fn moved(
     leaves: bool,
     keys: &[usize],
@@ -468,7 +482,7 @@ fn inner_nodes_move_and_split() {
     );
 }
 
-/// Two leaves of two keys: without one of them they fit in one.
+/// Two leaves of two keys: without one of the keys they fit into one leaf.
 fn two_and_two() -> Map {
     let map = filled(&[0, 2, 4, 6, 8]);
     map.remove(key(0));
@@ -519,7 +533,8 @@ fn split_and_scan_back() {
     );
 }
 
-/// One thread replaces a leaf and overwrites a value of the new one, while the other stands in the old one.
+/// One thread replaces a leaf and overwrites a value of the new one, while the other thread's
+/// cursor is in the old one.
 fn replace_under(
     read: impl Fn(&mut Cursor<'_, u64>) -> Option<u64> + Copy + Send + 'static,
     from: usize,
@@ -568,7 +583,8 @@ fn pop_and_insert() {
     let (popped, seen) = (popper.join().unwrap(), inserter.join().unwrap());
     drop(map);
     plain::free();
-    // Who sees the old first key after a smaller one was inserted knows that the pop came later or took the smaller one.
+    // A thread that sees the old first key after a smaller one was inserted knows that the pop came
+    // later or took the smaller one.
     assert!(
         popped == Some(0) || (popped == Some(1) && seen.is_none()),
         "popped {popped:?}, saw {seen:?}"
@@ -611,7 +627,7 @@ fn both_write_then_read() {
             pinned.get(key(others)) == Some(70)
         })
     };
-    // In different leaves: no lock orders one before the other.
+    // In different leaves, so no lock orders them.
     let (a, b) = (run(0, 6), run(6, 0));
     let (a, b) = (a.join().unwrap(), b.join().unwrap());
     drop(map);

@@ -5,13 +5,13 @@ use memkv::ConcurrentArenaArt;
 use memkv::{mutant::Mutant::*, plain};
 use std::cell::Cell;
 
-// All threads of a model run on the one of its test, and other tests on others.
+// All threads of a model run on the thread of its test, and other tests run on other threads.
 thread_local! {
     static MADE: Cell<usize> = const { Cell::new(0) };
     static DROPPED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A number, whose end is counted.
+/// A number whose drops are counted.
 struct Counted(usize);
 
 type Map = ConcurrentArenaArt<Counted>;
@@ -47,7 +47,7 @@ fn filled() -> Map {
     map
 }
 
-/// Runs two threads, checks the map, gives it to `then`, and counts the drops in the end.
+/// Runs two threads, checks the map, calls `then` with it, and counts the drops in the end.
 fn two(
     a: impl FnOnce(&Map) + Send + 'static,
     b: impl FnOnce(&Map) + Send + 'static,

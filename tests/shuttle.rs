@@ -1,13 +1,17 @@
-//! `ConcurrentArt` under schedules of shuttle, random ones and those of PCT, of three to eight threads:
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p memkv --release --features _shuttle --test shuttle`.
-//! Without that flag nothing is compiled. `MEMKV_SHUTTLE_SCHEDULES` says how many schedules
-//! of each kind.
+//! `ConcurrentArt` under shuttle's schedules of three to eight threads, random ones and those of
+//! PCT:
 //!
-//! PCT: Burckhardt, Kothari, Musuvathi, Nagarakatte: "A randomized scheduler with probabilistic guarantees of finding bugs", 2010.
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p memkv --release --features _shuttle --test shuttle`
 //!
-//! A node has three keys at most, as in loom's models, so that a few make a tree of several levels. Threads are switched where the tree reads or writes a
-//! lock word, a slot or a value, all in one order: weak memory is loom's to model. All of them are tasks of one thread, which the collector takes for
-//! one that pins again and again: while any task is pinned, nothing is freed. So reclamation is not modelled here.
+//! Without that flag nothing is compiled. `MEMKV_SHUTTLE_SCHEDULES` is the number of schedules of
+//! each kind. PCT: Burckhardt, Kothari, Musuvathi, Nagarakatte: "A randomized scheduler with
+//! probabilistic guarantees of finding bugs", 2010.
+//!
+//! A node has three keys at most, as in loom's models, so that few keys make a tree of several
+//! levels. Threads are switched where the tree reads or writes a lock word, a slot or a value, all
+//! in one order: weak memory is modelled by loom. All threads are tasks of one thread, which for
+//! the collector pins again and again: while any task is pinned, nothing is freed. So reclamation
+//! is not modelled here.
 
 #![cfg(shuttle)]
 
@@ -25,21 +29,22 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 type Map = ConcurrentArt<u64>;
 
-/// Names the error to make in a process of its own.
+/// The environment variable with the mutant of a process of its own.
 const CHILD: &str = "MEMKV_MUTANT";
 
-/// An error is looked for ten times as long: it is nearly always found at once, but schedules are random.
+/// A mutant gets ten times as many schedules: it is nearly always found at once, but schedules are
+/// random.
 fn schedules() -> usize {
     let schedules =
         std::env::var("MEMKV_SHUTTLE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(5000);
     if std::env::var(CHILD).is_ok() { 10 * schedules } else { schedules }
 }
 
-/// Runs a model under both kinds of schedules. It must find each of these errors.
+/// Runs a model under both kinds of schedules. It must find each of these mutants.
 fn model(name: &str, mutants: &[Mutant], f: impl Fn() + Clone + Send + Sync + 'static) {
     if let Ok(error) = std::env::var(CHILD) {
         choose(mutants.iter().copied().find(|mutant| format!("{mutant:?}") == error));
-        // Nothing is freed, since what the error leaves might be freed twice.
+        // Nothing is freed, since a mutant's leftovers might be freed twice.
         std::mem::forget(Box::leak(Box::new(Map::new())).pin());
     }
     let config = || {
@@ -65,7 +70,7 @@ fn model(name: &str, mutants: &[Mutant], f: impl Fn() + Clone + Send + Sync + 's
     }
 }
 
-/// A map that a mutant does not drop: what an error leaves may be there twice.
+/// A map that a mutant does not drop, since its leftovers may be in it twice.
 fn map() -> Arc<Map> {
     let map = Arc::new(Map::new());
     if std::env::var(CHILD).is_ok() {
@@ -74,12 +79,12 @@ fn map() -> Arc<Map> {
     map
 }
 
-/// Keys behind those of the histories.
+/// Keys after those of the histories.
 fn around(i: u64) -> String {
     format!("key/{:02}/{i}", 51 + i % 40)
 }
 
-/// The tree must be whole, once all threads are done.
+/// Checks the tree once all threads are done.
 fn whole(map: Arc<Map>) -> Option<Map> {
     let mut map = Arc::into_inner(map)?;
     map.check().unwrap();
@@ -87,7 +92,8 @@ fn whole(map: Arc<Map>) -> Option<Map> {
     Some(map)
 }
 
-/// Threads call at random, while one lets other keys come and go, so that nodes split and merge around those.
+/// Threads make random calls, while one thread inserts and removes other keys, so that nodes split
+/// and merge around those.
 fn histories(threads: u64, n: u64, alone: bool) {
     let (map, clock) = (map(), Arc::new(AtomicU64::new(0)));
     if !alone {
@@ -142,7 +148,8 @@ fn histories_of_eight_threads() {
     model("histories_of_eight_threads", &[Mutant::LeafNotObsolete], || histories(7, 3, false));
 }
 
-/// Keys come and go between those that stay, which each scan must meet once and in order.
+/// Keys are inserted and removed between those that stay, which each scan must yield once and in
+/// order.
 #[test]
 fn scans_beside_splits_and_merges() {
     use Mutant::*;
@@ -160,7 +167,7 @@ fn scans_beside_splits_and_merges() {
                         let pinned = map.pin();
                         let keys = || (t..12).step_by(3).map(|i| 2 * i + 1);
                         keys().for_each(|i| assert_eq!(pinned.insert(key(i), i), None));
-                        // What each thread wrote it finds, whatever the others do.
+                        // Each thread finds what it wrote, whatever the others do.
                         keys().for_each(|i| assert_eq!(pinned.get(key(i)), Some(i)));
                         keys().for_each(|i| assert_eq!(pinned.remove(key(i)), Some(i)));
                     })
@@ -195,7 +202,7 @@ fn scans_beside_splits_and_merges() {
     );
 }
 
-/// A counter of each thread's own and one of all, beside a thread that clears everything now and then.
+/// A counter of each thread and one of all threads, beside a thread that sometimes clears the map.
 #[test]
 fn counters_and_clear() {
     model("counters_and_clear", &[Mutant::OverwriteUnlocked, Mutant::SlotNotLocked], || {

@@ -63,7 +63,7 @@ pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
             count += 1;
         }
         let (group, later) = rest.split_at_mut(count);
-        let mut together = pool::room(bytes);
+        let mut together = pool::huge_page_buffer(bytes);
         for chunk in group.iter_mut() {
             together.extend_from_slice(chunk.data.as_slice());
             chunk.data = chunk.data.forget();

@@ -53,7 +53,7 @@ impl FrozenLayer {
         let mut file = std::fs::File::open(path)?;
         let len = usize::try_from(file.metadata()?.len())
             .map_err(|_| FrozenError::Option("the file does not fit in memory"))?;
-        let mut bytes = crate::pool::room(len);
+        let mut bytes = crate::pool::huge_page_buffer(len);
         file.read_to_end(&mut bytes)?;
         Self::from_bytes(bytes)
     }

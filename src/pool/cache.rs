@@ -1,82 +1,86 @@
-//! Cells at hand: those that were retired by a thread and freed by it, until it asks for such again.
+//! A per-stripe cache of recently freed cells, so that a thread reuses memory still in its CPU
+//! cache.
 //!
-//! The bytes of a cell that a thread has read not long ago are in its processor's cache. Were it given back to the heap it came from, the next to
-//! write it would often be another processor, which first has to fetch each of its lines; and the heap's own state would go back and forth.
+//! Were such a cell given back to its heap, the next thread to write it would often run on another
+//! core, which first has to fetch each of its cache lines. The heap's own state would move between
+//! cores, too.
 //!
-//! A cell at hand counts as live for its heap, and keeps its page and slab from being used otherwise. So there are few, none while heaps are small, and
-//! none is taken of a slab that is to be emptied. Whenever a heap has lost half of its live bytes, or nodes move out of sparse pages, all go back.
+//! A cached cell counts as live for its heap, and keeps its page and slab from being freed or given
+//! another class. So caches are small. There are none while heaps are small, and no cell of a
+//! draining slab is cached. All caches are emptied when a heap has lost half of its live bytes, and
+//! before nodes move out of sparse pages.
 
 use super::classes::{CLASSES, SIZES};
 use super::{Cell, Origin};
 use std::ptr::NonNull;
 
-/// Cells of one class at most.
-const ROOM: usize = 8;
-/// Bytes of cells at hand of the threads of a stripe, at most, and as a part of the live bytes of the heap that one of them gave a cell back to.
-const MOST: usize = 512 << 10;
-const PART: usize = 64;
-/// Live bytes of a heap from which on cells are kept at hand.
-const LEAST: usize = 4 << 20;
+/// Cells of each class that a cache may hold.
+const MAX_CELLS_PER_CLASS: usize = 8;
+/// Bytes that a cache may hold.
+const MAX_CACHE_BYTES: usize = 512 << 10;
+/// A cache may also hold at most this part of the live bytes of a heap.
+const CACHE_DIVISOR: usize = 64;
+/// Live bytes of a heap from which on its cells are cached.
+const MIN_HEAP_BYTES: usize = 4 << 20;
+/// Classes that may serve a request: its own, and the next larger ones.
+const CLASSES_TO_TRY: usize = 3;
 
-/// From so many classes a request is served: its own, and those of slightly larger cells.
-const NEAR: usize = 3;
-
-/// A cell of a known class.
-type Kept = (NonNull<u8>, Origin);
-
-/// Some cells of each class.
-pub(super) struct Cache {
-    cells: [[Option<Kept>; ROOM]; CLASSES],
+/// The cache of one stripe.
+pub(super) struct CellCache {
+    cells: [[Option<(NonNull<u8>, Origin)>; MAX_CELLS_PER_CLASS]; CLASSES],
     counts: [u8; CLASSES],
-    /// Bytes of all these.
+    /// Bytes of all cells.
     bytes: usize,
+    /// Bytes that all cells may have, by the size of the heap.
     limit: usize,
 }
 
-// SAFETY: (P3) cells belong to whoever has the cache.
-unsafe impl Send for Cache {}
+// SAFETY: (P3) the cells belong to the cache.
+unsafe impl Send for CellCache {}
 
-impl Cache {
-    pub(super) const fn new() -> Cache {
-        Cache { cells: [[None; ROOM]; CLASSES], counts: [0; CLASSES], bytes: 0, limit: 0 }
+impl CellCache {
+    pub(super) const fn new() -> CellCache {
+        let cells = [[None; MAX_CELLS_PER_CLASS]; CLASSES];
+        CellCache { cells, counts: [0; CLASSES], bytes: 0, limit: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Lets cells be kept as it befits a heap with so many live bytes.
-    pub(super) fn allow(&mut self, used: usize) {
-        if used >= LEAST {
-            self.limit = self.limit.max((used / PART).min(MOST));
+    /// Raises the limit to what suits a heap with `live_bytes`.
+    pub(super) fn raise_limit(&mut self, live_bytes: usize) {
+        if live_bytes >= MIN_HEAP_BYTES {
+            self.limit = self.limit.max((live_bytes / CACHE_DIVISOR).min(MAX_CACHE_BYTES));
         }
     }
 
-    /// Keeps a cell of a slab, if there is room.
+    /// Adds a cell of a slab. Returns false if there is no room.
     #[inline]
-    pub(super) fn put(&mut self, class: usize, ptr: NonNull<u8>, home: Origin) -> bool {
+    pub(super) fn put(&mut self, class: usize, ptr: NonNull<u8>, origin: Origin) -> bool {
         let (count, size) = (self.counts[class] as usize, SIZES[class] as usize);
-        if count == ROOM || self.bytes + size > self.limit {
+        if count == MAX_CELLS_PER_CLASS || self.bytes + size > self.limit {
             return false;
         }
-        self.cells[class][count] = Some((ptr, home));
+        self.cells[class][count] = Some((ptr, origin));
         self.counts[class] += 1;
         self.bytes += size;
         true
     }
 
-    /// A cell of this class or of one slightly larger, the one that was kept last.
+    /// Takes a cell of this class or of a slightly larger one: the one that was added last.
     #[inline]
     pub(super) fn take(&mut self, class: usize) -> Option<Cell> {
-        let class = (class..CLASSES.min(class + NEAR)).find(|class| self.counts[*class] > 0)?;
+        let mut classes = class..CLASSES.min(class + CLASSES_TO_TRY);
+        let class = classes.find(|class| self.counts[*class] > 0)?;
         self.counts[class] -= 1;
-        let (ptr, home) = self.cells[class][self.counts[class] as usize]?;
+        let (ptr, origin) = self.cells[class][self.counts[class] as usize]?;
         let size = SIZES[class] as usize;
         self.bytes -= size;
-        Some(Cell { ptr, size, home })
+        Some(Cell { ptr, size, origin })
     }
 
-    /// Takes all cells, and allows no more.
+    /// Takes all cells, and sets the limit to 0.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Cell> {
         self.limit = 0;
         std::iter::from_fn(|| self.take(self.counts.iter().position(|&count| count > 0)?))

@@ -1,21 +1,20 @@
-//! The sizes of cell the slabs serve.
+//! Size classes: the sizes that cells of slabs have.
 //!
-//! A page holds cells of one size only, so the tail that is left when that
-//! size does not divide the page is lost. The classes are therefore exactly
-//! the multiples of [`GRAIN`] that leave the least tail: `size` is a class if
-//! no larger multiple fits as often into a page. Small sizes all qualify (steps
-//! of 16); large ones are `PAGE / 16`, `PAGE / 17`, `PAGE / 18`, … rounded down.
+//! All cells of a page have one size. Where that does not divide the page, the rest of the page is
+//! lost. So the classes are exactly the multiples of [`GRAIN`] that lose least: `size` is a class
+//! if no larger multiple fits as often into a page. Small sizes all qualify (steps of 16). Large
+//! ones are `PAGE / 16`, `PAGE / 17`, `PAGE / 18`, …, rounded down.
 
-/// Bytes of a page, the unit of one cell size.
+/// Bytes of a page, whose cells have one size.
 pub(super) const PAGE: usize = 64 << 10;
 
-/// Every size is a multiple of this, every cell is aligned to it.
+/// Bytes that every size is a multiple of, and that every cell is aligned to.
 pub(super) const GRAIN: usize = 16;
 
-/// The smallest class.
+/// Bytes of the smallest class.
 const MIN_CELL: usize = 32;
 
-/// The largest class; what is larger goes to the global allocator.
+/// Bytes of the largest class. Larger requests go to the global allocator.
 pub(super) const MAX_CELL: usize = 4096;
 
 const fn is_class(size: usize) -> bool {
@@ -36,7 +35,7 @@ const fn count() -> usize {
 /// The number of classes.
 pub(super) const CLASSES: usize = count();
 
-// The set of classes with a free cell is kept in 128 bits.
+// A set of classes is 128 bits.
 const _: () = assert!(CLASSES <= 128 && is_class(MAX_CELL));
 
 /// The cell size of each class, ascending.
@@ -56,7 +55,7 @@ const SIZE_TABLE: [u16; CLASSES] = {
     table
 };
 
-/// The class of a request by its size in grains, rounded up.
+/// The class of a request, by its size in grains, rounded up.
 static CLASS_OF: [u8; MAX_CELL / GRAIN + 1] = {
     let mut table = [0; MAX_CELL / GRAIN + 1];
     let mut class = 0;
@@ -71,15 +70,15 @@ static CLASS_OF: [u8; MAX_CELL / GRAIN + 1] = {
     table
 };
 
-/// The largest class a request of each class may be served from when its own
-/// has no free cell: its cells are larger by one part in `BORROW` at most.
-pub(super) const fn borrow_table(part: usize) -> [u8; CLASSES] {
+/// Returns, for each class, the largest class from which it may borrow a cell, which is larger by
+/// `1 / divisor` at most.
+pub(super) const fn borrow_limits(divisor: usize) -> [u8; CLASSES] {
     let mut table = [0; CLASSES];
     let mut class = 0;
     while class < CLASSES {
         let size = SIZE_TABLE[class] as usize;
         let mut last = class;
-        while last + 1 < CLASSES && SIZE_TABLE[last + 1] as usize <= size + size / part {
+        while last + 1 < CLASSES && SIZE_TABLE[last + 1] as usize <= size + size / divisor {
             last += 1;
         }
         table[class] = last as u8;
@@ -88,7 +87,7 @@ pub(super) const fn borrow_table(part: usize) -> [u8; CLASSES] {
     table
 }
 
-/// The class that serves a request of `bytes`, at most [`MAX_CELL`].
+/// Returns the class that serves a request of `bytes`, at most [`MAX_CELL`].
 #[inline]
 pub(super) fn class_of(bytes: usize) -> usize {
     CLASS_OF[bytes.div_ceil(GRAIN)] as usize

@@ -1,9 +1,7 @@
-//! The memory of all maps of the process: a pool of cells, the variable-sized
-//! pieces of memory that hold the nodes of the trees.
+//! The pool: the memory of all maps of the process, as *cells* of variable size, one for each node.
 //!
-//! A tree replaces a cell by a slightly larger one with each insert, so the
-//! pool is built for cells of many sizes close to each other that come and go
-//! quickly, and for giving as little as possible away between them:
+//! A tree replaces a cell by a slightly larger one with each insert. So the pool is built for cells
+//! of many similar sizes that are freed soon, and for losing little between them:
 //!
 //! ```text
 //! pool ── heap 0 ── slab (2 MiB, aligned to its size)
@@ -16,68 +14,71 @@
 //!                         class, live cells, first freed cell, list links
 //! ```
 //!
-//! * A **heap** owns slabs. There are a few, each behind a lock. Threads start
-//!   with the first and leave it for one with fewer threads when they often find
-//!   it locked, so a program with one thread, or with threads that seldom
-//!   allocate, uses one heap: each has partly used pages and slabs of its own. A
-//!   cell is given back to the heap its slab belongs to, whichever thread does it.
-//!   A flush *merges* the heaps: the first takes over all slabs. What several threads retire each of them first keeps *at hand*
-//!   (cache.rs), a little of it.
-//! * A **slab** comes from the global allocator: the first few MiB of a heap in
-//!   small slabs, the rest in large ones that Linux is asked to back by huge
-//!   pages ([`set_huge_pages`]). Slabs are aligned to their size, which leads
-//!   from a cell to its slab's header. An empty slab goes back at once, except
-//!   for one that a large heap keeps when it has few free pages otherwise.
-//!   When many pages are free the emptiest slab is *retired*: nothing is
-//!   allocated from it any more, and as maps replace their cells it runs empty.
-//! * A **page** serves cells of one class of sizes, and any class once it is
-//!   free. A request whose class has no free cell is served from the next
-//!   classes if they have one, and only else from a free page.
-//! * What is larger than the largest class, and everything while there is little
-//!   of it, comes from the global allocator **directly**. A program with small
-//!   maps only never takes a slab.
+//! * A **heap** (`heap.rs`) owns slabs. There are a few, each with a lock. Threads begin with the
+//!   first heap. They move to one with fewer threads when they often find theirs locked
+//!   (`threads.rs`). So a program with one thread, or whose threads seldom allocate, uses one heap,
+//!   and has the partly used pages and slabs of one only. A cell is freed to the heap of its slab,
+//!   by any thread. Maps that reclaim memory *merge* the heaps: the first takes over all slabs.
+//!   Cells that several threads free go to a small per-stripe cache first (`cache.rs`).
+//! * A **slab** (`slab.rs`) comes from the global allocator. The first few MiB of a heap are small
+//!   slabs, the rest large ones that Linux is asked to back by huge pages ([`set_huge_pages`]).
+//!   Slabs are aligned to their size, so the address of a cell leads to its slab's header. An empty
+//!   slab is freed at once, except for a *reserve* slab that a large heap with few other free pages
+//!   keeps. When many pages are free the emptiest slab is *drained*: it serves no allocation, and
+//!   empties as maps replace their cells (`drain.rs`).
+//! * A **page** serves cells of one size class (`classes.rs`), and any class again once it is free.
+//!   A request whose class has no free cell borrows one of the next classes if these have one. Only
+//!   else does it get a free page.
+//! * Requests above the largest class, and all requests while there is little memory in use, go to
+//!   the global allocator **directly**. A program whose maps are small never takes a slab.
 //!
-//! The global allocator may be any; it must not use a map of this crate itself.
+//! The global allocator may be any. It must not use a map of this crate itself.
 //!
-//! What the `unsafe` code rests on is in SAFETY.md, P1 to P8.
+//! The `unsafe` code relies on P1 to P8 of SAFETY.md.
 
 mod cache;
 mod classes;
+mod drain;
 mod heap;
-mod lock;
+mod slab;
+mod spin;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 use std::alloc::{self, Layout};
 use std::cell::Cell as ThreadCell;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use crate::reclaim::{self, STRIPES};
-use cache::Cache;
+use crate::sync::stripes::{STRIPES, Striped};
+use cache::CellCache;
 use classes::{GRAIN, MAX_CELL, class_of};
+use crossbeam_utils::CachePadded;
 use heap::Heap;
-use lock::{Guard, Lock};
+use spin::{SpinGuard, SpinLock};
+use threads::{OWN, OwnHeap};
 
-/// Cells up to the largest class come from the global allocator as long as
-/// they are fewer bytes than this in all and no heap is busy.
-const DIRECT_BYTES: usize = 1 << 20;
+/// Bytes of direct cells up to the largest class, in all, below which cells are direct if no heap
+/// is busy.
+const MAX_DIRECT_BYTES: usize = 1 << 20;
 
 /// The number of heaps.
 const HEAPS: usize = 8;
 
-/// Loom, Miri and the sanitizers see more if each cell is its own allocation.
+/// Loom, Miri and the sanitizers see more if each cell is an allocation of its own.
 const ALWAYS_DIRECT: bool = cfg!(any(loom, miri, memkv_plain_alloc));
 
-/// A piece of memory for a node.
+/// Memory for a node.
 #[derive(Debug)]
 pub(crate) struct Cell {
     /// The first byte, aligned to 16.
     pub(crate) ptr: NonNull<u8>,
     /// The bytes that may be used, at least those asked for.
     pub(crate) size: usize,
-    /// To be handed back with the cell.
-    pub(crate) home: Origin,
+    /// Must be passed when the cell is freed.
+    pub(crate) origin: Origin,
 }
 
 /// Where a cell came from.
@@ -93,7 +94,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// The home that [`Origin::to_bits`] made the low two bits of `bits` from.
+    /// Returns the origin whose [`to_bits`](Self::to_bits) are the low two bits of `bits`.
     #[inline]
     pub(crate) const fn from_bits(bits: u8) -> Origin {
         match bits & 3 {
@@ -103,14 +104,14 @@ impl Origin {
         }
     }
 
-    /// Two bits.
+    /// Returns the origin as two bits.
     #[inline]
     pub(crate) const fn to_bits(self) -> u8 {
         self as u8
     }
 }
 
-/// The bytes of a cell for `bytes` in a slab.
+/// Returns the size of a slab's cell for `bytes`.
 pub(crate) fn cell_size(bytes: usize) -> usize {
     if bytes > MAX_CELL {
         bytes.next_multiple_of(GRAIN)
@@ -119,20 +120,33 @@ pub(crate) fn cell_size(bytes: usize) -> usize {
     }
 }
 
-/// Room for bytes that are read at random, backed by huge pages where there are enough of them.
+/// Returns an empty buffer for `bytes` that are read at random, backed by huge pages where it
+/// contains whole ones.
 #[cfg(feature = "storage")]
-pub(crate) fn room(bytes: usize) -> Vec<u8> {
-    let mut room = Vec::with_capacity(bytes);
-    let base: *mut u8 = room.as_mut_ptr();
-    let skipped = base.align_offset(heap::LARGE_SLAB);
-    let whole = bytes.saturating_sub(skipped) / heap::LARGE_SLAB * heap::LARGE_SLAB;
+pub(crate) fn huge_page_buffer(bytes: usize) -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(bytes);
+    let base: *mut u8 = buffer.as_mut_ptr();
+    let skipped = base.align_offset(slab::LARGE_SLAB);
+    let whole = bytes.saturating_sub(skipped) / slab::LARGE_SLAB * slab::LARGE_SLAB;
     if huge_pages() && whole > 0 {
-        heap::advise_huge(base.wrapping_add(skipped), whole);
+        slab::advise_huge(base.wrapping_add(skipped), whole);
     }
-    room
+    buffer
 }
 
-/// How much memory the maps of the process use.
+/// Requests the cache line at `ptr`; any address will do.
+#[inline(always)]
+pub(crate) fn prefetch(ptr: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: (T1) a prefetch reads nothing and accepts every address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(ptr.cast())
+    };
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = ptr;
+}
+
+/// The memory that the maps of the process use.
 ///
 /// ```
 /// let usage = memkv::pool::usage();
@@ -141,105 +155,54 @@ pub(crate) fn room(bytes: usize) -> Vec<u8> {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy)]
 pub struct PoolUsage {
-    /// Bytes taken from the global allocator and not yet given back.
+    /// Bytes taken from the global allocator and not yet freed.
     pub reserved: usize,
-    /// Bytes of these that are in use by maps.
+    /// Bytes of these that maps use.
     pub used: usize,
 }
 
-/// The cells at hand of the threads of a stripe.
-#[repr(align(128))]
-struct Hand {
-    /// Whether there may be any, or it is known how many there may be.
-    any: AtomicBool,
+/// The cache of a stripe.
+struct StripeCache {
+    /// Whether the cache may have cells or a limit above 0.
+    in_use: AtomicBool,
     /// Locked before a heap, never after.
-    cache: Lock<Cache>,
+    cells: SpinLock<CellCache>,
 }
 
-/// The heaps, and what is taken directly.
+impl StripeCache {
+    const fn new() -> StripeCache {
+        StripeCache { in_use: AtomicBool::new(false), cells: SpinLock::new(CellCache::new()) }
+    }
+}
+
+/// The heaps, their caches, and the counts of direct cells.
 struct Pool {
-    heaps: [Lock<Heap>; HEAPS],
-    hands: [Hand; STRIPES],
-    /// Those who want no cells to be kept at hand.
-    closed: AtomicUsize,
+    heaps: [SpinLock<Heap>; HEAPS],
+    caches: Striped<StripeCache>,
+    /// [`CachesDisabled`] that exist.
+    caches_disabled: AtomicUsize,
     /// Bytes of direct cells that a slab could serve.
     direct_small: AtomicUsize,
     /// Bytes of other direct cells.
     direct_large: AtomicUsize,
-    /// Heaps that are busy: too full to wait for slabs to drain.
-    busy: AtomicUsize,
+    /// Heaps that are busy: too full to wait for their slabs to drain.
+    busy_heaps: AtomicUsize,
 }
 
 static POOL: Pool = Pool::new();
 static HUGE_PAGES: AtomicBool = AtomicBool::new(true);
+static ON_SHRINK: OnceLock<fn()> = OnceLock::new();
 
-/// A thread moves to a heap of fewer threads when of its allocations more than one in `RARE` finds its own locked, for a while: so much
-/// that there are `OFTEN` more than that.
-const RARE: u32 = 32;
-const OFTEN: u32 = 16;
-
-/// The heap that a thread uses.
-#[derive(Clone, Copy)]
-struct Own {
-    heap: u32,
-    /// `RARE` for each allocation that found it locked, less one for each allocation.
-    crowd: u32,
-}
-
-thread_local! {
-    static OWN: ThreadCell<Own> = const { ThreadCell::new(Own { heap: 0, crowd: 0 }) };
-    static USER: User = User::new(OWN.get().heap as usize);
-}
-
-/// The threads that use each heap, of those that have ever found theirs locked.
-static USERS: [AtomicUsize; HEAPS] = [const { AtomicUsize::new(0) }; HEAPS];
-
-/// A thread that is counted, as long as it lives.
-struct User {
-    heap: ThreadCell<usize>,
-}
-
-impl User {
-    fn new(heap: usize) -> User {
-        USERS[heap].fetch_add(1, Relaxed);
-        User { heap: ThreadCell::new(heap) }
-    }
-
-    /// Moves to the heap with the fewest users, unless that would have as many as the one left. The heap to use.
-    ///
-    /// So threads spread, and stay: what they had in another heap would lie scattered over its pages. That others give cells back to theirs is
-    /// no reason to leave it. Who no longer allocates is counted as well, as long as it lives.
-    fn spread(&self) -> usize {
-        let users = |heap: &usize| USERS[*heap].load(Relaxed);
-        let (own, least) = (self.heap.get(), (0..HEAPS).min_by_key(users).unwrap_or(0));
-        if users(&least) + 1 < users(&own) {
-            self.move_to(least);
-        }
-        self.heap.get()
-    }
-
-    fn move_to(&self, heap: usize) {
-        USERS[heap].fetch_add(1, Relaxed);
-        USERS[self.heap.replace(heap)].fetch_sub(1, Relaxed);
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        USERS[self.heap.get()].fetch_sub(1, Relaxed);
-    }
-}
-
-/// What became of a cell that its heap took back.
+/// A cell that its heap took back.
 struct Freed {
     size: usize,
     /// Bytes that are live in the heap now.
-    used: usize,
-    /// Whether these are half of what they were.
+    live_bytes: usize,
+    /// Whether the heap has lost half of its live bytes.
     shrunk: bool,
 }
 
-/// The layout of a direct cell; none if it would be too large to exist.
+/// Returns the layout of a direct cell, or `None` if it would be too large to exist.
 #[inline]
 fn direct_layout(bytes: usize) -> Option<Layout> {
     let bytes = bytes.max(1).checked_next_multiple_of(GRAIN)?;
@@ -248,20 +211,19 @@ fn direct_layout(bytes: usize) -> Option<Layout> {
 
 impl Pool {
     const fn new() -> Pool {
-        let mut heaps = [const { Lock::new(Heap::new(0)) }; HEAPS];
+        let mut heaps = [const { SpinLock::new(Heap::new(0)) }; HEAPS];
         let mut index = 0;
         while index < HEAPS {
-            heaps[index] = Lock::new(Heap::new(index as u8));
+            heaps[index] = SpinLock::new(Heap::new(index as u8));
             index += 1;
         }
         Pool {
             heaps,
-            hands: [const { Hand { any: AtomicBool::new(false), cache: Lock::new(Cache::new()) } };
-                STRIPES],
-            closed: AtomicUsize::new(0),
+            caches: Striped::new([const { CachePadded::new(StripeCache::new()) }; STRIPES]),
+            caches_disabled: AtomicUsize::new(0),
             direct_small: AtomicUsize::new(0),
             direct_large: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
+            busy_heaps: AtomicUsize::new(0),
         }
     }
 
@@ -271,95 +233,87 @@ impl Pool {
             return self.alloc_direct(bytes);
         }
         let class = class_of(bytes);
-        let hand = &self.hands[reclaim::stripe()];
-        if hand.any.load(Relaxed)
-            && let Some(cell) = hand.cache.lock().take(class)
+        let cache = self.caches.own();
+        if cache.in_use.load(Relaxed)
+            && let Some(cell) = cache.cells.lock().take(class)
         {
             return Some(cell);
         }
         OWN.with(|own| {
-            let Own { heap, crowd } = own.get();
-            own.set(Own { heap, crowd: crowd.saturating_sub(1) });
-            let mut heap = match self.heaps[heap as usize].try_lock() {
+            let OwnHeap { index, contention } = own.get();
+            own.set(OwnHeap { index, contention: contention.saturating_sub(1) });
+            let mut heap = match self.heaps[index as usize].try_lock() {
                 Some(heap) => heap,
-                None => self.lock_uncrowded(own),
+                None => self.lock_contended(own),
             };
             let cell = heap.alloc(class);
-            self.note_busy(&mut heap);
+            self.count_busy(&mut heap);
             cell
         })
     }
 
-    /// Whether slabs would cost more than they save.
+    /// Returns whether so little memory is in use that slabs would cost more than they save.
     #[inline]
     fn is_small(&self) -> bool {
-        self.direct_small.load(Relaxed) < DIRECT_BYTES && self.busy.load(Relaxed) == 0
+        self.direct_small.load(Relaxed) < MAX_DIRECT_BYTES && self.busy_heaps.load(Relaxed) == 0
     }
 
-    /// Waits for the thread's own heap, or where it often has to, for that of fewer threads.
+    /// Waits for the thread's own heap, or for another if it often has to.
     #[cold]
-    fn lock_uncrowded<'a>(&'a self, own: &ThreadCell<Own>) -> Guard<'a, Heap> {
-        let Own { mut heap, crowd } = own.get();
-        let mut crowd = crowd.saturating_add(RARE);
-        // A thread that is ending stays where it is.
-        let _ = USER.try_with(|user| {
-            if crowd > OFTEN * RARE {
-                (heap, crowd) = (user.spread() as u32, 0);
-            }
-        });
-        own.set(Own { heap, crowd });
-        self.heaps[heap as usize].lock()
+    fn lock_contended<'a>(&'a self, own: &ThreadCell<OwnHeap>) -> SpinGuard<'a, Heap> {
+        self.heaps[threads::choose_heap(own)].lock()
     }
 
+    /// Updates the count of busy heaps.
     #[inline]
-    fn note_busy(&self, heap: &mut Heap) {
+    fn count_busy(&self, heap: &mut Heap) {
         match heap.turned_busy() {
             None => {}
-            Some(true) => _ = self.busy.fetch_add(1, Relaxed),
-            Some(false) => _ = self.busy.fetch_sub(1, Relaxed),
+            Some(true) => _ = self.busy_heaps.fetch_add(1, Relaxed),
+            Some(false) => _ = self.busy_heaps.fetch_sub(1, Relaxed),
         }
     }
 
     /// # Safety
     /// As for [`free`] (P3).
     #[inline]
-    unsafe fn free(&self, ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
-        if home == Origin::Direct {
-            // SAFETY: (P3) as the caller promises.
+    unsafe fn free(&self, ptr: NonNull<u8>, bytes: usize, origin: Origin) -> usize {
+        if origin == Origin::Direct {
+            // SAFETY: (P3) by the caller.
             return unsafe { self.free_direct(ptr, bytes) };
         }
-        // SAFETY: (P3) as the caller promises.
-        let Freed { size, shrunk, .. } = unsafe { self.free_to_owner(ptr, home) };
+        // SAFETY: (P3) by the caller.
+        let Freed { size, shrunk, .. } = unsafe { self.free_to_owner(ptr, origin) };
         if shrunk {
             self.shrink();
         }
         size
     }
 
-    /// [`free`](Self::free), but the cell may be kept at hand.
+    /// As [`free`](Self::free), but may put the cell into the cache.
     ///
     /// # Safety
     /// As for [`free`] (P3).
     #[inline]
-    unsafe fn keep(&self, ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
-        if home == Origin::Direct || self.closed.load(Relaxed) > 0 {
-            // SAFETY: (P3) as the caller promises.
-            return unsafe { self.free(ptr, bytes, home) };
+    unsafe fn free_to_cache(&self, ptr: NonNull<u8>, bytes: usize, origin: Origin) -> usize {
+        if origin == Origin::Direct || self.caches_disabled.load(Relaxed) > 0 {
+            // SAFETY: (P3) by the caller.
+            return unsafe { self.free(ptr, bytes, origin) };
         }
-        // SAFETY: (P3) as the caller promises.
-        let (class, size) = unsafe { heap::class(ptr, home) };
-        let hand = &self.hands[reclaim::stripe()];
-        let mut cache = hand.cache.lock();
-        // Before there is any, so that nobody who empties all overlooks it.
-        hand.any.store(true, Relaxed);
-        // SAFETY: (P3) as the caller promises.
-        if unsafe { !heap::is_retired(ptr, home) } && cache.put(class, ptr, home) {
+        // SAFETY: (P3) by the caller.
+        let (class, size) = unsafe { slab::class(ptr, origin) };
+        let cache = self.caches.own();
+        let mut cells = cache.cells.lock();
+        // Before a cell is added, so that `empty_caches` does not overlook it.
+        cache.in_use.store(true, Relaxed);
+        // SAFETY: (P3) by the caller.
+        if unsafe { !slab::is_draining(ptr, origin) } && cells.put(class, ptr, origin) {
             return size;
         }
-        // SAFETY: (P3) as the caller promises.
-        let Freed { used, shrunk, .. } = unsafe { self.free_to_owner(ptr, home) };
-        cache.allow(used);
-        drop(cache);
+        // SAFETY: (P3) by the caller.
+        let Freed { live_bytes, shrunk, .. } = unsafe { self.free_to_owner(ptr, origin) };
+        cells.raise_limit(live_bytes);
+        drop(cells);
         if shrunk {
             self.shrink();
         }
@@ -369,72 +323,79 @@ impl Pool {
     /// # Safety
     /// As for [`free`] (P3), and not with [`Origin::Direct`].
     #[inline]
-    unsafe fn free_to_owner(&self, ptr: NonNull<u8>, home: Origin) -> Freed {
-        // SAFETY: (P3) as the caller promises; no heap but the owner takes the cell.
+    unsafe fn free_to_owner(&self, ptr: NonNull<u8>, origin: Origin) -> Freed {
+        // SAFETY: (P3) by the caller; no heap but the owner takes the cell.
         unsafe {
-            self.by_owner(ptr, home, |heap| {
-                let size = heap.free(ptr, home)?;
-                self.note_busy(heap);
-                Some(Freed { size, used: heap.used(), shrunk: heap.has_shrunk() })
+            self.with_owner(ptr, origin, |heap| {
+                let size = heap.free(ptr, origin)?;
+                self.count_busy(heap);
+                let shrunk = heap.has_shrunk();
+                Some(Freed { size, live_bytes: heap.live_bytes(), shrunk })
             })
         }
     }
 
-    /// Nobody is to hold pages and slabs for what is no more. No lock of the pool's is held: batches lead back here, where there is less each time.
+    /// Frees what keeps pages and slabs from being freed after a heap has shrunk: cached cells, and
+    /// what [`on_shrink`] was given.
+    ///
+    /// Holds no lock of the pool while it calls that, since it frees cells and so may call this
+    /// again. Each time less is left.
     #[cold]
     #[inline(never)]
     fn shrink(&self) {
-        reclaim::free_ripe();
-        self.empty_hands();
+        if let Some(callback) = ON_SHRINK.get() {
+            callback();
+        }
+        self.empty_caches();
     }
 
-    /// Gives back the cells of all hands.
+    /// Frees the cells of all caches. A cache gets a new limit by the size that its heap has then.
     #[cold]
-    fn empty_hands(&self) {
-        self.hands.iter().for_each(|hand| self.empty(hand));
-    }
-
-    /// Gives back the cells of a hand. It is filled again when it is known how much a heap has by then.
-    #[cold]
-    fn empty(&self, hand: &Hand) {
-        if hand.any.swap(false, Relaxed) {
-            for cell in hand.cache.lock().drain() {
-                // SAFETY: (P3) who kept it was to give it back, and it is in the hand no more.
-                unsafe { self.free_to_owner(cell.ptr, cell.home) };
+    fn empty_caches(&self) {
+        for cache in self.caches.iter() {
+            if cache.in_use.swap(false, Relaxed) {
+                for cell in cache.cells.lock().drain() {
+                    // SAFETY: (P3, P8) the caller of `free_to_cache` freed the cell, and it is in
+                    // the cache no more.
+                    unsafe { self.free_to_owner(cell.ptr, cell.origin) };
+                }
             }
         }
     }
 
-    /// Does something under the lock of the heap that owns a cell. `work` says by `None` that another one has come to own it.
+    /// Calls `work` under the lock of the heap that owns a cell. `work` returns `None` if another
+    /// heap has come to own it, and is called again.
     ///
     /// # Safety
-    /// `ptr` is a cell of `home`, which is not [`Origin::Direct`], and live until `work` is done (P3).
+    /// `ptr` is a cell of `origin`, which is not [`Origin::Direct`], and live until `work` is done
+    /// (P3).
     #[inline]
-    unsafe fn by_owner<R>(
+    unsafe fn with_owner<R>(
         &self,
         ptr: NonNull<u8>,
-        home: Origin,
+        origin: Origin,
         mut work: impl FnMut(&mut Heap) -> Option<R>,
     ) -> R {
         loop {
-            // SAFETY: (P3) as the caller promises.
-            let owner = unsafe { heap::owner(ptr, home) };
+            // SAFETY: (P3) by the caller.
+            let owner = unsafe { slab::owner(ptr, origin) };
             if let Some(result) = work(&mut self.heaps[owner].lock()) {
                 return result;
             }
         }
     }
 
-    /// Gives all that the heaps have to the first.
-    fn merge(&self) {
+    /// Moves the slabs of all heaps to the first.
+    fn merge_heaps(&self) {
         let mut first = self.heaps[0].lock();
         for other in &self.heaps[1..] {
-            // Nobody who holds one waits for another but here, from the first on.
+            // The only place where a thread with one heap's lock waits for another's. It holds the
+            // first, so no cycle is possible.
             let mut other = other.lock();
             first.merge(&mut other);
-            self.note_busy(&mut other);
+            self.count_busy(&mut other);
         }
-        self.note_busy(&mut first);
+        self.count_busy(&mut first);
     }
 
     #[cold]
@@ -443,7 +404,7 @@ impl Pool {
         // SAFETY: (P1) the layout's size is at least one grain.
         let ptr = NonNull::new(unsafe { alloc::alloc(layout) })?;
         self.direct(layout.size()).fetch_add(layout.size(), Relaxed);
-        Some(Cell { ptr, size: layout.size(), home: Origin::Direct })
+        Some(Cell { ptr, size: layout.size(), origin: Origin::Direct })
     }
 
     /// # Safety
@@ -460,7 +421,7 @@ impl Pool {
         size
     }
 
-    /// The counter for direct cells of this size.
+    /// Returns the counter for direct cells of this size.
     fn direct(&self, size: usize) -> &AtomicUsize {
         if size > MAX_CELL { &self.direct_large } else { &self.direct_small }
     }
@@ -470,19 +431,18 @@ impl Pool {
         let mut usage = PoolUsage { reserved: direct, used: direct };
         for heap in &self.heaps {
             let heap = heap.lock();
-            usage.reserved += heap.reserved();
-            usage.used += heap.used();
+            usage.reserved += heap.reserved_bytes();
+            usage.used += heap.live_bytes();
         }
-        // To a heap cells at hand are live. Some may have been put there only since.
-        usage.used = self
-            .hands
-            .iter()
-            .fold(usage.used, |used, hand| used.saturating_sub(hand.cache.lock().bytes()));
+        // A heap counts cached cells as live. Some may have been cached only after its count.
+        for cache in self.caches.iter() {
+            usage.used = usage.used.saturating_sub(cache.cells.lock().bytes());
+        }
         usage
     }
 }
 
-/// A cell of at least `bytes`; none if there is no memory for it.
+/// Returns a cell of at least `bytes`, or `None` if there is no memory for it.
 #[inline]
 pub(crate) fn alloc(bytes: usize) -> Option<Cell> {
     #[cfg(test)]
@@ -492,93 +452,100 @@ pub(crate) fn alloc(bytes: usize) -> Option<Cell> {
     POOL.alloc(bytes)
 }
 
-/// Gives a cell back and returns the size it had.
+/// Frees a cell and returns its size.
 ///
 /// # Safety
-/// `ptr` and `home` are from one call of [`alloc`], `bytes` rounds up to the
-/// same multiple of 16 as the bytes asked for then, and the cell is not used
-/// afterwards.
+/// `ptr` and `origin` are from one call of [`alloc`], `bytes` rounds up to the same multiple of 16
+/// as the bytes asked for then, and the cell is not used afterwards.
 #[inline]
-pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
-    // SAFETY: (P3) as the caller promises.
-    unsafe { POOL.free(ptr, bytes, home) }
+pub(crate) unsafe fn free(ptr: NonNull<u8>, bytes: usize, origin: Origin) -> usize {
+    // SAFETY: (P3) by the caller.
+    unsafe { POOL.free(ptr, bytes, origin) }
 }
 
-/// [`free`], but the cell may be kept for what this thread asks for next.
+/// As [`free`], but may cache the cell for what this thread asks for next.
 ///
 /// # Safety
 /// As for [`free`].
 #[inline]
-pub(crate) unsafe fn keep(ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
-    // SAFETY: (P3) as the caller promises.
-    unsafe { POOL.keep(ptr, bytes, home) }
+pub(crate) unsafe fn free_to_cache(ptr: NonNull<u8>, bytes: usize, origin: Origin) -> usize {
+    // SAFETY: (P3) by the caller.
+    unsafe { POOL.free_to_cache(ptr, bytes, origin) }
 }
 
-/// As long as it lives no thread keeps cells at hand: nodes are moved out of sparse pages, and would come back to them.
+/// While it lives no cell is cached. Used while nodes move out of sparse pages, which would get the
+/// cached cells back.
 #[derive(Debug)]
-pub(crate) struct Closed(());
+pub(crate) struct CachesDisabled(());
 
-/// Has all threads give back what they keep at hand.
-pub(crate) fn close() -> Closed {
-    POOL.closed.fetch_add(1, Relaxed);
-    POOL.empty_hands();
-    Closed(())
+/// Empties all caches, and disables them until the returned value is dropped.
+pub(crate) fn disable_caches() -> CachesDisabled {
+    POOL.caches_disabled.fetch_add(1, Relaxed);
+    POOL.empty_caches();
+    CachesDisabled(())
 }
 
-impl Drop for Closed {
+impl Drop for CachesDisabled {
     fn drop(&mut self) {
-        POOL.closed.fetch_sub(1, Relaxed);
+        POOL.caches_disabled.fetch_sub(1, Relaxed);
     }
 }
 
-/// Whether a cell for `bytes` stands where little else is live, so that a copy of it elsewhere would help memory to come back.
+/// Sets what the pool calls when a heap has lost half of its live bytes: it frees cells that wait
+/// for their thread. Only the first call has an effect.
+pub(crate) fn on_shrink(callback: fn()) {
+    let _ = ON_SHRINK.set(callback);
+}
+
+/// Returns whether a cell for `bytes` is in a sparse page or a draining slab, so that a copy of it
+/// elsewhere would help memory to be freed.
 ///
 /// # Safety
-/// `ptr` is a live cell of `home` (P3).
-pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, bytes: usize, home: Origin) -> bool {
-    if home == Origin::Direct {
+/// `ptr` is a live cell of `origin` (P3).
+pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, bytes: usize, origin: Origin) -> bool {
+    if origin == Origin::Direct {
         return false;
     }
-    let own = OWN.get().heap;
-    // SAFETY: (P3) as the caller promises.
+    let own = OWN.get().index;
+    // SAFETY: (P3) by the caller.
     unsafe {
-        POOL.by_owner(ptr, home, |heap| {
-            heap.is_sparse(ptr, home, (u32::from(heap.index()) == own).then(|| class_of(bytes)))
+        POOL.with_owner(ptr, origin, |heap| {
+            let wanted = (u32::from(heap.index()) == own).then(|| class_of(bytes));
+            heap.is_sparse(ptr, origin, wanted)
         })
     }
 }
 
-/// Brings together what the threads' heaps have left over, so that less of it lies idle, in the first heap, which this thread goes on with.
-pub(crate) fn merge() {
-    POOL.merge();
-    // Who uses another has waited before, and is counted.
-    if OWN.replace(Own { heap: 0, crowd: 0 }).heap != 0 {
-        let _ = USER.try_with(|user| user.move_to(0));
-    }
+/// Merges all heaps into the first, so that less of their memory is idle. This thread uses the
+/// first heap from here on.
+pub(crate) fn merge_heaps() {
+    POOL.merge_heaps();
+    threads::use_first_heap();
 }
 
-/// Has a large slab emptied of which less than three quarters are used, after [`merge`]. Says whether there was one.
-pub(crate) fn narrow() -> bool {
-    POOL.heaps[0].lock().narrow()
+/// Drains a large slab of which less than three quarters are used. Returns whether there was one.
+/// Called after [`merge_heaps`].
+pub(crate) fn drain_large_slab() -> bool {
+    POOL.heaps[0].lock().drain_large_slab()
 }
 
-/// The bytes of a cell that may be used.
+/// Returns the bytes of a cell that may be used.
 ///
 /// # Safety
 /// As for [`free`], but the cell remains in use.
-pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, home: Origin) -> usize {
-    match home {
+pub(crate) unsafe fn usable_size(ptr: NonNull<u8>, bytes: usize, origin: Origin) -> usize {
+    match origin {
         Origin::Direct => bytes.max(1).next_multiple_of(GRAIN),
-        // SAFETY: (P3) as the caller promises.
-        _ => unsafe { heap::class(ptr, home).1 },
+        // SAFETY: (P3) by the caller.
+        _ => unsafe { slab::class(ptr, origin).1 },
     }
 }
 
-/// Whether large blocks of memory taken from now on shall be backed by huge
-/// pages, where the system has them.
+/// Sets whether large blocks of memory taken from now on are backed by huge pages, where the system
+/// has them.
 ///
-/// It is on unless turned off. Huge pages make look-ups in large maps faster.
-/// Only Linux heeds this; elsewhere it changes nothing.
+/// It is on unless turned off. Huge pages make lookups in large maps faster. Only Linux has an
+/// effect.
 ///
 /// ```
 /// memkv::pool::set_huge_pages(false);
@@ -588,20 +555,19 @@ pub fn set_huge_pages(on: bool) {
     HUGE_PAGES.store(on, Relaxed);
 }
 
-/// Whether [`set_huge_pages`] is on.
+/// Returns whether [`set_huge_pages`] is on.
 pub fn huge_pages() -> bool {
     HUGE_PAGES.load(Relaxed)
 }
 
-/// How much memory the maps of the process use at this moment.
+/// Returns how much memory the maps of the process use.
 ///
-/// What other threads do meanwhile may be in it or not.
+/// Changes by other threads during the call may be counted or not.
 pub fn usage() -> PoolUsage {
     POOL.usage()
 }
 
-/// Lets the `n`-th [`alloc`] of this thread from now fail, once; `None` lets
-/// none fail.
+/// Makes the `n`-th [`alloc`] of this thread from now on fail, once. `None` turns it off.
 #[cfg(test)]
 pub(crate) fn fail_after(n: Option<u64>) {
     tests::fail_after(n);

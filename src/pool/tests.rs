@@ -1,7 +1,10 @@
 //! Tests of the pool.
 
 use super::classes::{PAGE, SIZES};
-use super::heap::{BUSY, LARGE_SLAB, SMALL_BYTES};
+use super::drain::MAX_SMALL_BYTES;
+use super::heap::BUSY_BYTES;
+use super::slab::LARGE_SLAB;
+use super::threads::{ALLOCS_PER_CONTENTION, CONTENTIONS_TO_LEAVE, HeapUser};
 use super::*;
 
 use std::collections::HashMap;
@@ -17,7 +20,7 @@ pub(super) fn fail_after(n: Option<u64>) {
     FAIL_AFTER.set(n);
 }
 
-/// Counts an allocation; whether it is the one to fail.
+/// Counts an allocation. Returns whether it is the one to fail.
 pub(super) fn fails_now() -> bool {
     match FAIL_AFTER.get() {
         None => false,
@@ -50,7 +53,7 @@ struct Filled {
     ptr: NonNull<u8>,
     bytes: usize,
     size: usize,
-    home: Origin,
+    origin: Origin,
     seed: u8,
 }
 
@@ -67,17 +70,17 @@ impl Filled {
             unsafe { cell.ptr.as_ptr().add(i).write(seed ^ i as u8) };
         }
         // SAFETY: (P3) the cell is live.
-        let size = unsafe { usable_size(cell.ptr, bytes, cell.home) };
+        let size = unsafe { usable_size(cell.ptr, bytes, cell.origin) };
         assert_eq!(size, cell.size);
-        Filled { ptr: cell.ptr, bytes, size, home: cell.home, seed }
+        Filled { ptr: cell.ptr, bytes, size, origin: cell.origin, seed }
     }
 
     fn free(self, pool: &Pool) -> usize {
-        self.end(pool, false)
+        self.free_by(pool, false)
     }
 
-    /// Gives the cell back, or lets it be kept at hand.
-    fn end(self, pool: &Pool, keep: bool) -> usize {
+    /// Frees the cell, or lets it be cached.
+    fn free_by(self, pool: &Pool, cached: bool) -> usize {
         for i in 0..self.size {
             // SAFETY: (P4) the cell has `size` bytes and is this test's.
             let byte = unsafe { self.ptr.as_ptr().add(i).read() };
@@ -85,10 +88,10 @@ impl Filled {
         }
         // SAFETY: (P3) as `alloc` returned it, and last use.
         let size = unsafe {
-            if keep {
-                pool.keep(self.ptr, self.bytes, self.home)
+            if cached {
+                pool.free_to_cache(self.ptr, self.bytes, self.origin)
             } else {
-                pool.free(self.ptr, self.bytes, self.home)
+                pool.free(self.ptr, self.bytes, self.origin)
             }
         };
         assert_eq!(size, self.size);
@@ -96,23 +99,24 @@ impl Filled {
     }
 }
 
-/// A pool in its own memory: it is too large for a test's stack, where builds that are not optimized would have it many times.
+/// Returns a pool on the heap. It is too large for a test's stack, where unoptimized builds would
+/// copy it several times.
 fn new_pool() -> Box<Pool> {
     Box::new(const { Pool::new() })
 }
 
-/// A pool past the stage of direct cells.
+/// Returns a pool past the stage of direct cells.
 fn busy_pool() -> Box<Pool> {
     let pool = new_pool();
-    pool.busy.fetch_add(1, Relaxed);
+    pool.busy_heaps.fetch_add(1, Relaxed);
     pool
 }
 
 #[test]
 fn homes_survive_two_bits() {
-    for home in [Origin::Direct, Origin::Small, Origin::Large] {
-        assert!(home.to_bits() < 4);
-        assert_eq!(Origin::from_bits(home.to_bits() | 0xFC), home);
+    for origin in [Origin::Direct, Origin::Small, Origin::Large] {
+        assert!(origin.to_bits() < 4);
+        assert_eq!(Origin::from_bits(origin.to_bits() | 0xFC), origin);
     }
 }
 
@@ -141,7 +145,7 @@ fn cells_of_all_sizes() {
             cells.push(cell);
             assert_eq!(pool.usage().used, used);
         }
-        // Every other one first, so that pages are partly free for a while.
+        // Every other cell first, so that pages are partly free for a while.
         for odd in [0, 1] {
             let mut rest = Vec::new();
             for (at, cell) in cells.into_iter().enumerate() {
@@ -162,7 +166,7 @@ fn cells_of_all_sizes() {
 fn impossible_sizes_fail() {
     let pool = new_pool();
     for bytes in [usize::MAX, usize::MAX - 15, isize::MAX as usize, isize::MAX as usize - 15] {
-        // The compiler may take an allocation nobody looks at for granted.
+        // Without `black_box` the compiler may assume that an unused allocation succeeds.
         assert!(std::hint::black_box(pool.alloc(bytes)).is_none());
     }
     assert_eq!(pool.usage().reserved, 0);
@@ -172,7 +176,7 @@ fn impossible_sizes_fail() {
 fn small_programs_take_no_slab() {
     let pool = new_pool();
     let cells: Vec<_> = (0..100).map(|i| Filled::new(&pool, 40 * i, 7)).collect();
-    assert!(cells.iter().all(|cell| cell.home == Origin::Direct));
+    assert!(cells.iter().all(|cell| cell.origin == Origin::Direct));
     assert_eq!(pool.usage().used, pool.usage().reserved);
     for cell in cells {
         cell.free(&pool);
@@ -185,29 +189,29 @@ fn small_programs_take_no_slab() {
 fn direct_then_small_then_large_and_back() {
     let pool = new_pool();
     let mut cells = Vec::new();
-    while pool.usage().used < SMALL_BYTES + (8 << 20) {
+    while pool.usage().used < MAX_SMALL_BYTES + (8 << 20) {
         cells.push(Filled::new(&pool, 1000, cells.len() as u8));
     }
-    let bytes = |home| -> usize {
-        let of = cells.iter().filter(|cell: &&Filled| cell.home == home);
+    let bytes = |origin| -> usize {
+        let of = cells.iter().filter(|cell: &&Filled| cell.origin == origin);
         of.map(|cell| cell.size).sum()
     };
-    assert!((DIRECT_BYTES..DIRECT_BYTES + 4096).contains(&bytes(Origin::Direct)));
-    assert!((SMALL_BYTES - (1 << 20)..=SMALL_BYTES).contains(&bytes(Origin::Small)));
+    assert!((MAX_DIRECT_BYTES..MAX_DIRECT_BYTES + 4096).contains(&bytes(Origin::Direct)));
+    assert!((MAX_SMALL_BYTES - (1 << 20)..=MAX_SMALL_BYTES).contains(&bytes(Origin::Small)));
     assert!(bytes(Origin::Large) > 6 << 20);
-    assert_eq!(pool.busy.load(Relaxed), 1);
+    assert_eq!(pool.busy_heaps.load(Relaxed), 1);
     let mut rng = Rng(3);
     while cells.len() > 100 {
         let cell = cells.swap_remove(rng.below(cells.len()));
         cell.free(&pool);
         let usage = pool.usage();
-        if usage.used < BUSY / 2 {
-            assert_eq!(pool.busy.load(Relaxed), 0);
+        if usage.used < BUSY_BYTES / 2 {
+            assert_eq!(pool.busy_heaps.load(Relaxed), 0);
         }
     }
-    // With little left, what is new does not keep slabs alive.
+    // With little left, new cells do not keep slabs alive.
     let cell = Filled::new(&pool, 1000, 1);
-    assert_eq!(cell.home, Origin::Direct);
+    assert_eq!(cell.origin, Origin::Direct);
     cell.free(&pool);
     for cell in cells {
         cell.free(&pool);
@@ -217,7 +221,7 @@ fn direct_then_small_then_large_and_back() {
 
 #[test]
 #[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
-fn at_most_one_spare_slab() {
+fn at_most_one_reserve_slab() {
     let pool = busy_pool();
     let mut cells = Vec::new();
     while pool.usage().used < 32 << 20 {
@@ -225,7 +229,7 @@ fn at_most_one_spare_slab() {
     }
     let full = pool.usage();
     assert!(full.reserved <= full.used + full.used / 50 + LARGE_SLAB);
-    // In order of age, so that one slab after the other drains.
+    // In order of age, so that one slab after the other empties.
     for cell in cells {
         cell.free(&pool);
         let usage = pool.usage();
@@ -258,7 +262,7 @@ fn slabs_run_empty_as_cells_are_replaced() {
         std::mem::replace(&mut cells[at], cell).free(&pool);
     }
     assert!(pool.usage().reserved < 15 << 20, "{:?}", pool.usage());
-    // And what is retired is used again before new slabs are taken.
+    // Draining slabs are used again before new slabs are taken.
     while pool.usage().used < 40 << 20 {
         cells.push(Filled::new(&pool, 1000 + rng.below(1000), 3));
     }
@@ -269,27 +273,27 @@ fn slabs_run_empty_as_cells_are_replaced() {
     assert_eq!(pool.usage().reserved, 0);
 }
 
-/// Whether a cell for 1000 bytes had better stand elsewhere in its heap.
+/// Returns whether a cell for 1000 bytes is sparse in its heap.
 fn is_sparse(pool: &Pool, cell: &Filled) -> bool {
     // SAFETY: (P3) the cell is live.
     unsafe {
-        pool.by_owner(cell.ptr, cell.home, |heap| {
-            heap.is_sparse(cell.ptr, cell.home, Some(class_of(1000)))
+        pool.with_owner(cell.ptr, cell.origin, |heap| {
+            heap.is_sparse(cell.ptr, cell.origin, Some(class_of(1000)))
         })
     }
 }
 
 #[test]
 #[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
-fn a_large_slab_hardly_used_is_narrowed() {
+fn a_sparse_large_slab_is_drained() {
     let pool = busy_pool();
     let mut cells = Vec::new();
-    while pool.usage().reserved < SMALL_BYTES + 2 * LARGE_SLAB {
+    while pool.usage().reserved < MAX_SMALL_BYTES + 2 * LARGE_SLAB {
         cells.push(Filled::new(&pool, 1000, 1));
     }
     cells.extend((0..300).map(|_| Filled::new(&pool, 1000, 2)));
     let before = pool.usage();
-    assert!(pool.heaps[0].lock().narrow());
+    assert!(pool.heaps[0].lock().drain_large_slab());
     for cell in &mut cells {
         if is_sparse(&pool, cell) {
             std::mem::replace(cell, Filled::new(&pool, 1000, 3)).free(&pool);
@@ -298,13 +302,13 @@ fn a_large_slab_hardly_used_is_narrowed() {
     let after = pool.usage();
     assert_eq!(after.used, before.used);
     assert!(after.reserved <= before.reserved - LARGE_SLAB / 2, "{before:?}, {after:?}");
-    // Nothing is left to narrow.
-    assert!(!pool.heaps[0].lock().narrow());
+    // No large slab is left to drain.
+    assert!(!pool.heaps[0].lock().drain_large_slab());
     cells.into_iter().for_each(|cell| _ = cell.free(&pool));
     assert_eq!(pool.usage().reserved, 0);
 }
 
-/// Moving them would only take another page.
+/// To move them would only take another page.
 #[test]
 fn cells_of_the_page_that_is_filled_next_are_not_sparse() {
     if ALWAYS_DIRECT {
@@ -322,7 +326,7 @@ fn cells_of_the_page_that_is_filled_next_are_not_sparse() {
     cells.push(next);
     let sparse = |cell: &Filled| is_sparse(&pool, cell);
     assert!(cells.iter().all(|cell| sparse(cell) == (page_of(cell) != first)));
-    // As all move out of the others, they fill that one, and then the next.
+    // Cells of the other pages move to that page, and then to the next.
     let before = pool.usage();
     for cell in &mut cells {
         if sparse(cell) {
@@ -352,13 +356,13 @@ fn a_request_borrows_a_slightly_larger_cell() {
     assert_eq!(pool.usage().reserved, 0);
 }
 
-/// Random requests and returns against a model.
+/// Allocates and frees at random, against a model.
 fn churn(pool: &Pool, seed: u64, steps: usize, sizes: usize) {
     let mut rng = Rng(seed);
     let mut cells: Vec<Filled> = Vec::new();
     let mut held: HashMap<usize, usize> = HashMap::new();
     for step in 0..steps {
-        // Ups and downs.
+        // Grows and shrinks in turn.
         let grows = if step / 4096 % 2 == 0 { 6 } else { 4 };
         if cells.is_empty() || rng.below(10) < grows {
             let cell = Filled::new(pool, rng.below(sizes), rng.below(256) as u8);
@@ -367,7 +371,7 @@ fn churn(pool: &Pool, seed: u64, steps: usize, sizes: usize) {
         } else {
             let cell = cells.swap_remove(rng.below(cells.len()));
             let size = held.remove(&cell.ptr.as_ptr().addr());
-            assert_eq!(Some(cell.end(pool, rng.below(2) == 0)), size);
+            assert_eq!(Some(cell.free_by(pool, rng.below(2) == 0)), size);
         }
     }
     let used: usize = held.values().sum();
@@ -379,7 +383,7 @@ fn churn(pool: &Pool, seed: u64, steps: usize, sizes: usize) {
 
 const STEPS: usize = if cfg!(miri) { 500 } else { 30_000 };
 
-/// A pool with so many cells of a class that some are kept at hand.
+/// Returns a pool with so many cells of a class that some are cached.
 fn large_pool() -> (Box<Pool>, Vec<Filled>) {
     let pool = busy_pool();
     let cells = (0..16 << 10).map(|i| Filled::new(&pool, 1024, i as u8)).collect();
@@ -388,50 +392,50 @@ fn large_pool() -> (Box<Pool>, Vec<Filled>) {
 
 #[test]
 #[cfg_attr(any(miri, memkv_plain_alloc), ignore = "all cells are direct")]
-fn what_is_kept_is_used_next() {
+fn cached_cells_are_used_next() {
     let (pool, mut cells) = large_pool();
     let used = pool.usage().used;
-    let hand = &pool.hands[reclaim::stripe()];
-    // The first tells how much the heap has.
-    let sizes: usize = (0..4).map(|_| cells.pop().unwrap().end(&pool, true)).sum();
-    assert_eq!(hand.cache.lock().bytes(), 3 * 1024);
+    let cache = &pool.caches.own().cells;
+    // The first sets the limit by the size of the heap.
+    let sizes: usize = (0..4).map(|_| cells.pop().unwrap().free_by(&pool, true)).sum();
+    assert_eq!(cache.lock().bytes(), 3 * 1024);
     assert_eq!(pool.usage().used, used - sizes);
     let last = cells.pop().unwrap();
     let ptr = last.ptr;
-    last.end(&pool, true);
-    // A slightly larger cell will do, a much larger or a smaller one not.
+    last.free_by(&pool, true);
+    // A slightly larger cell serves a request, a much larger or a smaller one does not.
     let other = [900, 1050].map(|bytes| Filled::new(&pool, bytes, 1));
     assert!(other.iter().all(|other| other.ptr != ptr));
     let next = Filled::new(&pool, 1000, 2);
     assert_eq!(next.ptr, ptr);
-    assert_eq!(hand.cache.lock().bytes(), 3 * 1024);
-    // While nodes move, nothing is.
-    pool.closed.fetch_add(1, Relaxed);
-    next.end(&pool, true);
-    assert_eq!(hand.cache.lock().bytes(), 3 * 1024);
-    pool.empty_hands();
-    assert_eq!(hand.cache.lock().bytes(), 0);
+    assert_eq!(cache.lock().bytes(), 3 * 1024);
+    // Disabled caches take no cells.
+    pool.caches_disabled.fetch_add(1, Relaxed);
+    next.free_by(&pool, true);
+    assert_eq!(cache.lock().bytes(), 3 * 1024);
+    pool.empty_caches();
+    assert_eq!(cache.lock().bytes(), 0);
     cells.into_iter().chain(other).for_each(|cell| _ = cell.free(&pool));
     assert_eq!(pool.usage().reserved, 0);
 }
 
 #[test]
 #[cfg_attr(any(miri, memkv_plain_alloc), ignore = "all cells are direct")]
-fn what_is_kept_goes_back_as_a_heap_shrinks() {
-    for keep in [false, true] {
+fn caches_are_emptied_as_a_heap_shrinks() {
+    for cached in [false, true] {
         let (pool, mut cells) = large_pool();
-        // Some by a thread that does nothing more, from all over the slabs.
+        // Some are freed by a thread that ends, from all over the slabs.
         let own = std::thread::scope(|scope| {
             let others: Vec<_> =
                 (0..cells.len()).rev().step_by(1000).map(|i| cells.swap_remove(i)).collect();
-            let kept = scope.spawn(|| {
-                others.into_iter().for_each(|cell| _ = cell.end(&pool, true));
-                pool.hands[reclaim::stripe()].cache.lock().bytes()
+            let bytes = scope.spawn(|| {
+                others.into_iter().for_each(|cell| _ = cell.free_by(&pool, true));
+                pool.caches.own().cells.lock().bytes()
             });
-            kept.join().unwrap()
+            bytes.join().unwrap()
         });
         assert!(own > 4 * 1024, "{own}");
-        cells.into_iter().for_each(|cell| _ = cell.end(&pool, keep));
+        cells.into_iter().for_each(|cell| _ = cell.free_by(&pool, cached));
         let usage = pool.usage();
         assert!(usage.used == 0 && usage.reserved == 0, "{usage:?}");
     }
@@ -461,9 +465,9 @@ fn random_churn_by_threads() {
     assert_eq!(pool.usage().used, 0);
 }
 
-/// Cells from a heap, a part of which are given back.
+/// Returns cells from a heap, after a third of them were freed.
 fn some_of(pool: &Pool, heap: u32, seed: u64) -> Vec<Filled> {
-    OWN.set(Own { heap, crowd: 0 });
+    OWN.set(OwnHeap { index: heap, contention: 0 });
     let mut rng = Rng(seed);
     let mut cells = Vec::new();
     for _ in 0..if cfg!(miri) { 100 } else { 30_000 } {
@@ -472,7 +476,7 @@ fn some_of(pool: &Pool, heap: u32, seed: u64) -> Vec<Filled> {
     for _ in 0..cells.len() / 3 {
         cells.swap_remove(rng.below(cells.len())).free(pool);
     }
-    OWN.set(Own { heap: 0, crowd: 0 });
+    OWN.set(OwnHeap::FIRST);
     cells
 }
 
@@ -481,14 +485,14 @@ fn merged_heaps_go_on_as_one() {
     let pool = busy_pool();
     let mut cells: Vec<_> = (0..3).map(|heap| some_of(&pool, heap, 5 + u64::from(heap))).collect();
     let before = pool.usage();
-    pool.merge();
+    pool.merge_heaps();
     let after = pool.usage();
     assert_eq!(after.used, before.used);
     assert!(after.reserved <= before.reserved);
-    assert!(pool.heaps[1..].iter().all(|heap| heap.lock().reserved() == 0));
+    assert!(pool.heaps[1..].iter().all(|heap| heap.lock().reserved_bytes() == 0));
     if !ALWAYS_DIRECT {
-        assert_eq!(pool.busy.load(Relaxed), 2);
-        // What was free in each of them is used before new slabs are taken.
+        assert_eq!(pool.busy_heaps.load(Relaxed), 2);
+        // Free pages of each heap are used before new slabs are taken.
         let mut rng = Rng(17);
         let more = (after.reserved - after.used) / 2;
         let mut again = Vec::new();
@@ -503,7 +507,10 @@ fn merged_heaps_go_on_as_one() {
         cells.push(again);
     }
     cells.into_iter().flatten().for_each(|cell| _ = cell.free(&pool));
-    assert_eq!((pool.usage().reserved, pool.usage().used, pool.busy.load(Relaxed)), (0, 0, 1));
+    assert_eq!(
+        (pool.usage().reserved, pool.usage().used, pool.busy_heaps.load(Relaxed)),
+        (0, 0, 1)
+    );
 }
 
 #[test]
@@ -514,24 +521,27 @@ fn heaps_are_merged_while_threads_use_them() {
         for seed in 1..=4 {
             let (pool, ended) = (&pool, &ended);
             scope.spawn(move || {
-                OWN.set(Own { heap: seed % 3, crowd: 0 });
+                OWN.set(OwnHeap { index: seed % 3, contention: 0 });
                 churn(pool, seed.into(), STEPS, 2000);
                 ended.fetch_add(1, Relaxed);
             });
         }
         while ended.load(Relaxed) < 4 {
-            pool.merge();
+            pool.merge_heaps();
             std::thread::yield_now();
         }
     });
-    assert_eq!((pool.usage().reserved, pool.usage().used, pool.busy.load(Relaxed)), (0, 0, 1));
+    assert_eq!(
+        (pool.usage().reserved, pool.usage().used, pool.busy_heaps.load(Relaxed)),
+        (0, 0, 1)
+    );
 }
 
 #[test]
 fn threads_spread_over_the_heaps_and_stay() {
-    // More than all other threads of the tests.
+    // Many more than the threads of other tests.
     const MANY: usize = 1000;
-    let users: Vec<User> = (0..MANY).map(|_| User::new(0)).collect();
+    let users: Vec<HeapUser> = (0..MANY).map(|_| HeapUser::new(0)).collect();
     users.iter().for_each(|user| _ = user.spread());
     let in_heap = |heap: usize| users.iter().filter(|user| user.heap.get() == heap).count();
     assert!((0..HEAPS).all(|heap| in_heap(heap).abs_diff(MANY / HEAPS) < MANY / 20));
@@ -548,20 +558,21 @@ fn a_thread_leaves_a_heap_it_often_finds_locked() {
     }
     let pool = busy_pool();
     let mut cells = Vec::new();
-    let others: Vec<User> = (0..100).map(|_| User::new(0)).collect();
+    let others: Vec<HeapUser> = (0..100).map(|_| HeapUser::new(0)).collect();
     let cell = std::thread::scope(|scope| {
         let leaves = scope.spawn(|| {
             let _held = pool.heaps[0].lock();
-            OWN.set(Own { heap: 0, crowd: OFTEN * RARE });
+            OWN.set(OwnHeap { index: 0, contention: CONTENTIONS_TO_LEAVE * ALLOCS_PER_CONTENTION });
             let cell = Filled::new(&pool, 500, 1);
-            assert_ne!(OWN.get().heap, 0);
+            assert_ne!(OWN.get().index, 0);
             cell
         });
         leaves.join().expect("thread")
     });
     cells.push(cell);
     drop(others);
-    // It waits for one that it does not find locked often. Now and then it comes too late to find it locked.
+    // A thread waits for a heap that it does not often find locked. Repeated, since the thread may
+    // come too late to find it locked.
     let waited = (0..1000).any(|_| {
         let held = pool.heaps[0].lock();
         std::thread::scope(|scope| {
@@ -571,15 +582,15 @@ fn a_thread_leaves_a_heap_it_often_finds_locked() {
             drop(held);
             let (cell, own) = waits.join().expect("thread");
             cells.push(cell);
-            assert_eq!(own.heap, 0);
-            own.crowd == RARE
+            assert_eq!(own.index, 0);
+            own.contention == ALLOCS_PER_CONTENTION
         })
     });
     assert!(waited);
-    // That is forgotten as it goes on.
-    OWN.set(Own { heap: 0, crowd: RARE });
-    cells.extend((0..RARE as usize).map(|_| Filled::new(&pool, 500, 3)));
-    assert_eq!((OWN.get().heap, OWN.get().crowd), (0, 0));
+    // Allocations without contention reset the count.
+    OWN.set(OwnHeap { index: 0, contention: ALLOCS_PER_CONTENTION });
+    cells.extend((0..ALLOCS_PER_CONTENTION as usize).map(|_| Filled::new(&pool, 500, 3)));
+    assert_eq!((OWN.get().index, OWN.get().contention), (0, 0));
     cells.into_iter().for_each(|cell| _ = cell.free(&pool));
     assert_eq!(pool.usage().reserved, 0);
 }
@@ -652,6 +663,6 @@ fn the_nth_allocation_fails() {
     assert!(before.used >= 5 * 112 && before.reserved >= before.used);
     for cell in cells {
         // SAFETY: (P3) as `alloc` returned it.
-        unsafe { super::free(cell.ptr, 100, cell.home) };
+        unsafe { super::free(cell.ptr, 100, cell.origin) };
     }
 }

@@ -6,12 +6,13 @@
 //!                                                                        retired it
 //! ```
 //! Each object that a collector passes from one thread to another costs both of them cache misses,
-//! so many retired objects are passed as one batch. And a node is best freed by the thread that took
-//! it out of the tree: its bytes are in that core's cache, and that thread's next node goes there.
+//! so many retired objects are passed as one batch. And a node is best freed by the thread that
+//! took it out of the tree: its bytes are in that core's cache, and that thread's next node goes
+//! there.
 //!
 //! Other threads free a batch if its thread has too many ripe ones, or if no thread of its stripe
-//! exists. All ripe batches are freed by the next [`reclaim`](super::reclaim), and when the pool has
-//! lost half of its live bytes, because a node that is not freed keeps a slab from being freed.
+//! exists. All ripe batches are freed by the next [`reclaim`](super::reclaim), and when the pool
+//! has lost half of its live bytes, because a node that is not freed keeps a slab from being freed.
 //! A batch in which a caller's code may run is freed as soon as it is ripe, by any thread.
 
 use super::pin_local;
@@ -31,8 +32,8 @@ const BATCH_BYTES: usize = 128 << 10;
 const MAX_BATCH_OBJECTS: usize = 192;
 /// Bytes that a value counts for at least, since what it owns is unknown.
 const MIN_VALUE_BYTES: usize = BATCH_BYTES / 32;
-/// Ripe batches that a stripe may queue. Beyond it, whichever thread finds the batch frees it, which
-/// can delay a reader by tens of µs.
+/// Ripe batches that a stripe may queue. Beyond it, whichever thread finds the batch frees it,
+/// which can delay a reader by tens of µs.
 const MAX_RIPE_BATCHES: usize = 8;
 /// Ripe batches above which a thread that retires frees two at a time, so that its queue shrinks.
 const RIPE_BATCHES_KEPT: usize = 1;
@@ -44,8 +45,8 @@ pub(super) struct Retired {
     storage: Storage,
 }
 
-/// Memory for a closure, or for the address of a box with it. Most closures own little more than the
-/// address of what they free.
+/// Memory for a closure, or for the address of a box with it. Most closures own little more than
+/// the address of what they free.
 type Storage = MaybeUninit<[*const (); 2]>;
 
 impl Retired {
@@ -175,7 +176,8 @@ impl RipeBatches {
     }
 }
 
-/// Frees one ripe batch of this thread's stripe, or two if more than [`RIPE_BATCHES_KEPT`] are left.
+/// Frees one ripe batch of this thread's stripe, or two if more than [`RIPE_BATCHES_KEPT`] are
+/// left.
 pub(super) fn free_some() {
     let ripe = RIPE.own();
     if ripe.free_one() > RIPE_BATCHES_KEPT {

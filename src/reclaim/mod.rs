@@ -1,7 +1,7 @@
 //! Reclamation: frees nodes taken out of a shared tree once no thread can read them any more.
 //!
-//! A thread *pins* before it reads a tree, and unpins when it keeps no address of a node. Memory that
-//! is *retired* is freed when each thread that was pinned at that time has unpinned. Fraser:
+//! A thread *pins* before it reads a tree, and unpins when it keeps no address of a node. Memory
+//! that is *retired* is freed when each thread that was pinned at that time has unpinned. Fraser:
 //! "Practical lock-freedom", 2004, chapter 5.2.3. The implementation is `crossbeam-epoch`, with a
 //! collector of the library's own, so that only pins of this library delay it. No other file names
 //! that crate.
@@ -10,8 +10,8 @@
 //! (`batch.rs`). A batch is *ripe* when no reader can remain. Then the thread that retired it frees
 //! it.
 //!
-//! Retired bytes are counted, in stripes. A thread that writes while many bytes are retired helps to
-//! collect, and yields to threads that may be pinned.
+//! Retired bytes are counted, in stripes. A thread that writes while many bytes are retired helps
+//! to collect, and yields to threads that may be pinned.
 
 mod batch;
 
@@ -230,8 +230,8 @@ impl<T: Send + Sync + 'static> Swap<T> {
     /// Returns the current value.
     #[inline]
     pub(crate) fn load<'p>(&'p self, pin: &'p Pin) -> &'p T {
-        // SAFETY: (R5) there is a value from `new` to the drop. One that is loaded under a pin is not
-        // freed until the pin ends.
+        // SAFETY: (R5) there is a value from `new` to the drop. One that is loaded under a pin is
+        // not freed until the pin ends.
         unsafe { self.0.load(Acquire, &pin.0).deref() }
     }
 
@@ -314,11 +314,12 @@ fn help() {
     }
 }
 
-/// Frees all that this thread retired and all that others handed over, unless a thread stays pinned.
+/// Frees all that this thread retired and all that others handed over, unless a thread stays
+/// pinned.
 pub(crate) fn reclaim() {
     let mut pin = pin_local();
-    // Memory retired now can be freed two epochs later. Each round hands over, collects some, and may
-    // advance the epoch.
+    // Memory retired now can be freed two epochs later. Each round hands over, collects some, and
+    // may advance the epoch.
     for _ in 0..if cfg!(loom) { 3 } else { 4 } {
         pin.reclaim();
         pin.renew();
@@ -350,7 +351,8 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
 
-    /// Reclaims until `done` returns true, since pins of other tests delay it. Returns whether it did.
+    /// Reclaims until `done` returns true, since pins of other tests delay it. Returns whether it
+    /// did.
     fn reclaim_until(done: impl Fn() -> bool) -> bool {
         (0..10_000).any(|_| {
             reclaim();

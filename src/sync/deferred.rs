@@ -1,9 +1,9 @@
-//! Deferred callbacks: caller's code, such as a value's `drop`, that runs only on a thread that holds
-//! no lock of the library.
+//! Deferred callbacks: caller's code, such as a value's `drop`, that runs only on a thread that
+//! holds no lock of the library.
 //!
-//! Such code may use any map. Were it run under a lock of the library, it might wait for a lock that
-//! its own thread holds. So each such lock is held inside a [`LockScope`], and a callback that comes
-//! up inside a scope is queued. The next thread to leave its outermost scope runs the queue.
+//! Such code may use any map. Were it run under a lock of the library, it might wait for a lock
+//! that its own thread holds. So each such lock is held inside a [`LockScope`], and a callback that
+//! comes up inside a scope is queued. The next thread to leave its outermost scope runs the queue.
 
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;

@@ -5,9 +5,9 @@
 //! * `striped_lock`: a read-write lock with stripes.
 //! * `deferred`: caller's code that waits until its thread holds no lock.
 //!
-//! Under `cfg(loom)` atomics, cells and locks are loom's. Under `cfg(shuttle)` they are the standard
-//! library's, and shuttle switches threads at each [`point`]. All threads of a shuttle model are
-//! tasks of one thread, so the code between two points is one step.
+//! Under `cfg(loom)` atomics, cells and locks are loom's. Under `cfg(shuttle)` they are the
+//! standard library's, and shuttle switches threads at each [`point`]. All threads of a shuttle
+//! model are tasks of one thread, so the code between two points is one step.
 
 #![forbid(unsafe_code)]
 

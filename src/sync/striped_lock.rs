@@ -8,9 +8,9 @@
 //!   lock_all()     a replacer                 holds every stripe exclusively: no writer is active
 //! ```
 //! A writer looks up what it changes after it has the lock, so it never changes a part that was
-//! replaced. Readers do not take the lock. Each stripe is on cache lines of its own, so that writers
-//! of different stripes do not contend. A structure uses either `read` or `lock_key`: a stripe is
-//! chosen by thread in the one, by key in the other.
+//! replaced. Readers do not take the lock. Each stripe is on cache lines of its own, so that
+//! writers of different stripes do not contend. A structure uses either `read` or `lock_key`: a
+//! stripe is chosen by thread in the one, by key in the other.
 
 #![forbid(unsafe_code)]
 

@@ -1,26 +1,32 @@
-//! The tree: nodes of front-coded keys, all leaves equally deep, as raw bytes and the operations on it, one a file.
+//! The tree: a prefix B+-tree of front-coded nodes, all leaves equally deep.
 //!
 //! ```text
 //!   slot ─▶ inner node                      leaf
 //!           ┌──────────────────────┐        ┌──────────────────────┐
-//!           │ lcp   first   len    │        │ lcp   first   len    │   keys.rs: the front coding, the same in both
-//!           │ suffix bytes         │   ┌───▶│ suffix bytes         │   node.rs: the layout
-//!           │ children, one more ──┼───┘    │ values               │
+//!           │ lcp   first   len    │        │ lcp   first   len    │   coding.rs
+//!           │ suffix bytes         │   ┌───▶│ suffix bytes         │
+//!           │ children, one more ──┼───┘    │ values               │   layout.rs
 //!           └──────────────────────┘        └──────────────────────┘
 //! ```
 //!
-//! An inner node's keys are separators: the child before separator `i` has the keys below it, the child behind it those from it on.
-//! A separator is the shortest string that tells its neighbours apart. Both kinds of node leave out the bytes that all keys below
-//! them share.
+//! An inner node's keys are separators: the child before separator `i` has the keys below it, the
+//! child after it has the keys from it on. A separator is the shortest string that tells its
+//! neighbours apart. Both kinds of node leave out the bytes that all keys below them share.
 //!
-//! Separators of whole strings, where a radix tree has one byte a level: with front coding one search tells a hundred children
-//! apart, however long the prefixes are that they share, so that a few levels reach millions of keys.
+//! A radix tree has one byte a level; here separators are whole strings. Thanks to front coding one
+//! search distinguishes a hundred children, however long their common prefixes are, so a few levels
+//! reach millions of keys.
 //!
-//! Shortest separators and stripped prefixes: Bayer and Unterauer, "Prefix B-trees", 1977. Runs of keys below a trie, from which the
-//! leaves come: Heinz, Zobel and Williams, "Burst tries", 2002; Askitis and Zobel, "B-tries for disk-based string management", 2009.
+//! Shortest separators and stripped prefixes: Bayer and Unterauer, "Prefix B-trees", 1977. Runs of
+//! keys as leaves: Heinz, Zobel and Williams, "Burst tries", 2002; Askitis and Zobel, "B-tries for
+//! disk-based string management", 2009.
 //!
-//! A change prepares new nodes first, which may fail and publishes nothing, and then commits by stores only. All `unsafe` of
-//! the library is in this folder, but for `guard` and the mapping of files; SAFETY.md numbers what it rests on.
+//! * `node`: one node: layout, coding, lock, slots.
+//! * `read`: lookups, cursors, split points, the check of invariants.
+//! * `edit`: edits: each prepares new nodes, which may fail, and then commits by stores only.
+//! * `shared`: the tree that many threads edit. `values`: a shared tree of values of any type.
+//!
+//! SAFETY.md numbers the invariants that `unsafe` blocks cite.
 
 mod edit;
 mod node;
@@ -47,34 +53,35 @@ pub(crate) use values::{Change, Drain, PinnedTree, ValueCursor, ValueRef, ValueT
 
 use crate::value::Bits;
 use edit::append_mode::AppendMode;
-use node::layout::Slot;
+use node::slot::Slot;
 
-/// Bytes that a leaf may take before it is split, all in all.
+/// The bytes of a leaf, all in all, above which it is split.
 pub(crate) const LEAF_SIZE: usize = 1792;
-/// Keys that a leaf may have before it is split. In a model a few keys must make a tree of several levels.
+/// The keys of a leaf above which it is split. In a model few keys must make several levels.
 pub(crate) const LEAF_COUNT: usize = if cfg!(any(loom, shuttle)) { 3 } else { 192 };
-/// Bytes that an inner node may take before it is split.
+/// The bytes of an inner node above which it is split.
 pub(crate) const INNER_SIZE: usize = 768;
-/// Separators that an inner node may have before it is split.
+/// The separators of an inner node above which it is split.
 pub(crate) const INNER_COUNT: usize = if cfg!(any(loom, shuttle)) { 3 } else { 64 };
-/// Bytes of a slot.
+/// The bytes of a slot.
 pub(crate) const SLOT: usize = size_of::<*mut u8>();
 
-/// The longest key, in bytes: 1 GiB. Sizes inside the tree are 32-bit.
+/// The length of the longest key, in bytes: 1 GiB. Sizes inside the tree are 32-bit.
 pub const MAX_KEY_LEN: usize = 1 << 30;
 
-/// The tree and what its owner counts.
+/// The tree, with the counts of its owner.
 pub(crate) struct RawTree<B: Bits> {
     root: Slot,
     len: usize,
     usage: Usage,
     append_mode: AppendMode,
-    /// The most bytes of leaves since the last compaction.
+    /// The most bytes of leaves since the last relocation.
     most: usize,
     _bits: std::marker::PhantomData<B>,
 }
 
-// SAFETY: (N7) nodes are reached through the tree alone, which follows the rules of borrowing as a whole: shared, it only reads.
+// SAFETY: (N7) nodes are reached through the tree alone, which follows the rules of borrowing as a
+// whole: shared, it only reads.
 unsafe impl<B: Bits> Send for RawTree<B> {}
 // SAFETY: (N7) as above.
 unsafe impl<B: Bits> Sync for RawTree<B> {}
@@ -99,7 +106,7 @@ impl<B: Bits> RawTree<B> {
         self.usage
     }
 
-    /// Bytes on the heap besides nodes.
+    /// Returns the bytes on the heap other than nodes.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.append_mode.heap_bytes()
     }

@@ -1,4 +1,4 @@
-//! What the pool gives away, and how long it takes; run with
+//! Measures the memory that the pool loses, and its time. Run with
 //! `cargo test --release -- --ignored --nocapture pool_measure`.
 
 use super::*;
@@ -13,8 +13,8 @@ struct Leaves {
     pairs: usize,
 }
 
-const STEP: usize = 29;
-const MOST: usize = 1500;
+const STEP_BYTES: usize = 29;
+const MAX_LEAF_BYTES: usize = 1500;
 
 impl Leaves {
     fn new() -> Leaves {
@@ -26,7 +26,7 @@ impl Leaves {
         self.requested += bytes;
         // SAFETY: (P4) the cell is this test's.
         unsafe { cell.ptr.as_ptr().write(1) };
-        (cell.ptr, bytes as u32, cell.home)
+        (cell.ptr, bytes as u32, cell.origin)
     }
 
     fn free(&mut self, cell: (NonNull<u8>, u32, Origin)) {
@@ -39,13 +39,13 @@ impl Leaves {
     fn grow(&mut self, bytes: usize) {
         while self.requested < bytes {
             if self.cells.is_empty() {
-                let cell = self.alloc(MOST / 2);
+                let cell = self.alloc(MAX_LEAF_BYTES / 2);
                 self.cells.push(cell);
             }
             let at = self.rng.below(self.cells.len());
             let old = self.cells[at];
-            let size = old.1 as usize + STEP;
-            if size < MOST {
+            let size = old.1 as usize + STEP_BYTES;
+            if size < MAX_LEAF_BYTES {
                 self.cells[at] = self.alloc(size);
             } else {
                 // Not quite in the middle, as leaves of keys are not.
@@ -62,7 +62,7 @@ impl Leaves {
         while self.requested > bytes {
             let at = self.rng.below(self.cells.len());
             let old = self.cells[at];
-            let mut size = old.1 as usize - STEP;
+            let mut size = old.1 as usize - STEP_BYTES;
             if size < 400 {
                 let last = self.cells.len() - 1;
                 self.cells.swap(at, last);
@@ -79,7 +79,7 @@ impl Leaves {
         }
     }
 
-    /// Bytes reserved, and bytes used, for each requested.
+    /// Returns bytes reserved and bytes used, for each byte requested.
     fn ratio(&self) -> (f64, f64) {
         let usage = self.pool.usage();
         let requested = self.requested as f64;
@@ -89,7 +89,7 @@ impl Leaves {
     fn report(&self, what: &str) {
         let (reserved, used) = self.ratio();
         let usage = self.pool.usage();
-        let pages: usize = self.pool.heaps.iter().map(|heap| heap.lock().pages()).sum();
+        let pages: usize = self.pool.heaps.iter().map(|heap| heap.lock().page_bytes()).sum();
         println!(
             "{what:28} requested {:7.2} MiB, used {used:.4}, pages {:.4}, reserved {reserved:.4} ({:.2} MiB)",
             self.requested as f64 / 1048576.0,
@@ -108,7 +108,7 @@ impl Drop for Leaves {
     }
 }
 
-/// The time of a pair apart from that of choosing a leaf.
+/// Prints the time of a step: choosing a leaf, alloc and free.
 fn time(what: &str, leaves: &mut Leaves, work: impl FnOnce(&mut Leaves)) {
     let pairs = leaves.pairs;
     let start = Instant::now();
@@ -144,13 +144,13 @@ fn pool_measure() {
         time("declining", &mut leaves, |l| l.decline(full / 100 * percent));
         leaves.report(&format!("decline to {percent} %"));
     }
-    // Changes without growth, ten for each leaf.
+    // Ten changes for each leaf, without growth.
     for _ in 0..leaves.cells.len() * 5 / 100 {
         let now = leaves.requested;
-        leaves.grow(now + 100 * STEP);
+        leaves.grow(now + 100 * STEP_BYTES);
         leaves.decline(now);
     }
-    leaves.report("settled");
+    leaves.report("after changes");
     for percent in [25, 10, 3] {
         time("declining", &mut leaves, |l| l.decline(full / 100 * percent));
         leaves.report(&format!("decline to {percent} %"));
@@ -159,8 +159,7 @@ fn pool_measure() {
     leaves.report("growth again to 50 %");
 }
 
-/// Nothing but the pairs: cells in an order that is not that of addresses,
-/// each replaced by one of the next size.
+/// Measures alloc and free alone: cells in random order, each replaced by one of the next size.
 #[test]
 #[ignore = "a measurement"]
 fn pool_measure_pairs() {
@@ -171,7 +170,7 @@ fn pool_measure_pairs() {
             .map(|_| {
                 let bytes = 700 + rng.below(800);
                 let cell = pool.alloc(bytes).expect("memory");
-                (cell.ptr, bytes, cell.home)
+                (cell.ptr, bytes, cell.origin)
             })
             .collect();
         for i in 0..cells.len() {
@@ -183,11 +182,11 @@ fn pool_measure_pairs() {
             let rounds = (128 / mib).max(1);
             for _ in 0..rounds {
                 for cell in &mut cells {
-                    let bytes = if cell.1 > 1470 { 700 } else { cell.1 + STEP };
+                    let bytes = if cell.1 > 1470 { 700 } else { cell.1 + STEP_BYTES };
                     let new = pool.alloc(bytes).expect("memory");
                     // SAFETY: (P3) as `alloc` returned it.
                     unsafe { pool.free(cell.0, cell.1, cell.2) };
-                    *cell = (new.ptr, bytes, new.home);
+                    *cell = (new.ptr, bytes, new.origin);
                 }
             }
             let each = start.elapsed().as_nanos() as f64 / (rounds * cells.len()) as f64;
@@ -200,7 +199,7 @@ fn pool_measure_pairs() {
     }
 }
 
-/// Threads that share the pool, each with cells of its own.
+/// Measures threads that share the pool, each with cells of its own.
 #[test]
 #[ignore = "a measurement"]
 fn pool_measure_threads() {
@@ -216,16 +215,16 @@ fn pool_measure_threads() {
                     for step in 0..2_000_000 {
                         let bytes = 700 + rng.below(800);
                         let cell = pool.alloc(bytes).expect("memory");
-                        cells.push((cell.ptr, bytes, cell.home));
+                        cells.push((cell.ptr, bytes, cell.origin));
                         if step > 2000 {
-                            let (ptr, bytes, home) = cells.swap_remove(rng.below(2000));
+                            let (ptr, bytes, origin) = cells.swap_remove(rng.below(2000));
                             // SAFETY: (P3) as `alloc` returned it.
-                            unsafe { pool.free(ptr, bytes, home) };
+                            unsafe { pool.free(ptr, bytes, origin) };
                         }
                     }
-                    for (ptr, bytes, home) in cells {
+                    for (ptr, bytes, origin) in cells {
                         // SAFETY: (P3) as `alloc` returned it.
-                        unsafe { pool.free(ptr, bytes, home) };
+                        unsafe { pool.free(ptr, bytes, origin) };
                     }
                 });
             }

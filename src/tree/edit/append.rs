@@ -9,8 +9,10 @@
 use crate::tree::edit::append_mode::OpenLeaf;
 use crate::tree::edit::pending::Failed;
 use crate::tree::node::coding::{NARROW_LCP, NARROW_LEN, NodeRef};
-use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node, Slot};
+use crate::tree::node::info::{HEADER, Info, Kind};
+use crate::tree::node::memory::Node;
 use crate::tree::node::simd;
+use crate::tree::node::slot::{Child, Slot};
 use crate::tree::{LEAF_COUNT, LEAF_SIZE, RawTree, Usage};
 use crate::value::Bits;
 

@@ -9,7 +9,9 @@ use crate::tree::edit::clear::free_all;
 use crate::tree::edit::decoded::{DecodedKeys, SortedKeys};
 use crate::tree::edit::path::strip;
 use crate::tree::edit::pending::{Failed, make_one, try_copy};
-use crate::tree::node::layout::{Child, HEADER, Usage};
+use crate::tree::node::info::HEADER;
+use crate::tree::node::layout::Usage;
+use crate::tree::node::slot::Child;
 use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree, SLOT};
 use crate::value::Bits;
 

@@ -4,7 +4,10 @@ use crate::tree::RawTree;
 use crate::tree::edit::append_mode::AppendMode;
 use crate::tree::edit::pending::Failed;
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::{Child, Info, Node, Slot, Usage};
+use crate::tree::node::info::Info;
+use crate::tree::node::layout::Usage;
+use crate::tree::node::memory::Node;
+use crate::tree::node::slot::{Child, Slot};
 use crate::value::Bits;
 
 impl<B: Bits> RawTree<B> {
@@ -129,10 +132,10 @@ pub(crate) unsafe fn copy_keys<B: Bits>(usage: &mut Usage, node: Node) -> Option
         // A leaf with room to spare must be zeroed where it has no entry. A count of 0 does that.
         let shape = if info.count() < info.capacity() { info.with_count(0) } else { info };
         let new = usage.alloc::<B>(shape)?;
-        let home = new.info().home();
+        let origin = new.info().origin();
         let payload = node.payload(info);
         new.payload_mut(info).copy_from_nonoverlapping(payload.as_ptr(), payload.len());
-        new.set_info(Info(info.0).with_home(home));
+        new.set_info(Info(info.0).with_origin(origin));
         Some(new)
     }
 }

@@ -12,7 +12,8 @@
 use crate::tree::edit::decoded::SortedKeys;
 use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
-use crate::tree::node::layout::{Info, Kind, Node};
+use crate::tree::node::info::{Info, Kind};
+use crate::tree::node::memory::Node;
 use crate::tree::node::simd;
 use crate::value::Bits;
 use std::borrow::Cow;

@@ -20,7 +20,10 @@
 use crate::tree::edit::mode::{EditError, Mode};
 use crate::tree::edit::pending::NewNodes;
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::{Child, Info, Node, Usage};
+use crate::tree::node::info::Info;
+use crate::tree::node::layout::Usage;
+use crate::tree::node::memory::Node;
+use crate::tree::node::slot::Child;
 use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
 

@@ -5,8 +5,10 @@
 
 use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
 use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
-use crate::tree::node::layout::{Child, HEADER, Info, Kind, Node};
+use crate::tree::node::info::{HEADER, Info, Kind};
+use crate::tree::node::memory::Node;
 use crate::tree::node::simd;
+use crate::tree::node::slot::Child;
 use crate::value::Bits;
 use std::collections::TryReserveError;
 use std::ops::Range;

@@ -9,8 +9,10 @@ use crate::tree::edit::decoded::{DecodedKeys, SortedKeys, Split};
 use crate::tree::edit::mode::{EditError, Exclusive, Expected, Mode, Outcome, Target, overwrite};
 use crate::tree::edit::path::{self, Fences, Path, PathLevel, locate};
 use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
-use crate::tree::node::coding::{Gap, LINES, NodeRef};
-use crate::tree::node::layout::{Child, Info, Kind, Node};
+use crate::tree::node::coding::{Gap, NodeRef, PREFETCHED_LINES};
+use crate::tree::node::info::{Info, Kind};
+use crate::tree::node::memory::Node;
+use crate::tree::node::slot::Child;
 use crate::tree::node::slot::SlotRef;
 use crate::tree::{
     EntryPos, INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage,
@@ -95,7 +97,7 @@ impl<B: Bits> RawTree<B> {
                     let keys = unsafe { NodeRef::new(node) };
                     let at = keys.child(&key[keys.strip()..]);
                     last &= at == keys.count();
-                    anchor = keys.owned(at);
+                    anchor = keys.slot_ref(at);
                 }
                 Child::Empty => {
                     if let Expected::Value(_) = expected {
@@ -105,7 +107,7 @@ impl<B: Bits> RawTree<B> {
                     return Ok((absent(true), true));
                 }
                 Child::Leaf(node) => {
-                    NodeRef::prefetch(node, LINES);
+                    NodeRef::prefetch(node, PREFETCHED_LINES);
                     // SAFETY: (N1, N5, R1) as above.
                     let leaf = unsafe { NodeRef::new(node) };
                     let gap = match leaf.search(&key[leaf.strip()..]) {

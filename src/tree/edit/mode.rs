@@ -2,7 +2,9 @@
 
 use crate::tree::EntryPos;
 use crate::tree::edit::pending::Failed;
-use crate::tree::node::layout::{Child, Node, Usage};
+use crate::tree::node::layout::Usage;
+use crate::tree::node::memory::Node;
+use crate::tree::node::slot::Child;
 use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
 use std::collections::TryReserveError;

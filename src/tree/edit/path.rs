@@ -6,8 +6,8 @@
 
 use crate::tree::edit::pending::{Failed, try_copy};
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::Child;
 use crate::tree::node::simd;
+use crate::tree::node::slot::Child;
 use crate::tree::node::slot::SlotRef;
 
 /// The path that a key takes.
@@ -99,7 +99,7 @@ pub(crate) fn locate<'a>(root: SlotRef<'a>, key: &[u8]) -> Result<Path<'a>, Fail
         fences = level.fences_of(at, at, key)?;
         levels.try_reserve(1)?;
         levels.push(level);
-        anchor = keys.owned(at);
+        anchor = keys.slot_ref(at);
     }
     Ok(Path { root, levels, anchor, fences })
 }

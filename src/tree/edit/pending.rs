@@ -1,7 +1,9 @@
 //! What an edit prepares before it commits: nodes that are not published, and copies of keys. Any
 //! of it may fail for lack of memory.
 
-use crate::tree::node::layout::{Info, Node, Usage};
+use crate::tree::node::info::Info;
+use crate::tree::node::layout::Usage;
+use crate::tree::node::memory::Node;
 use crate::value::Bits;
 use std::collections::TryReserveError;
 

@@ -38,7 +38,7 @@ impl<B: Bits> RawTree<B> {
         self.most = self.most.max(bytes);
         if bytes < self.most - self.most / 16 && self.most > MIN_TREE_BYTES {
             self.most = bytes;
-            let _closed = pool::close();
+            let _closed = pool::disable_caches();
             for _ in 0..MAX_VISITS {
                 if !is_idle(LIVE_PER_IDLE) || !self.relocate_nodes() {
                     break;
@@ -103,7 +103,7 @@ pub(crate) unsafe fn relocate_group<B: Bits, M: Mode>(
     let inner = std::iter::once(level).chain(above).map(|level| level.anchor);
     let next = level.fences.high().map(try_copy).transpose()?;
     let mut moved = false;
-    for anchor in (0..=level.keys.count()).map(|i| level.keys.owned(i)).chain(inner) {
+    for anchor in (0..=level.keys.count()).map(|i| level.keys.slot_ref(i)).chain(inner) {
         // SAFETY: (N1, R1) by the caller.
         match unsafe { relocate::<B, _>(target.mode, target.usage, anchor) } {
             Ok(done) => moved |= done,

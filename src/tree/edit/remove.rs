@@ -8,8 +8,10 @@ use crate::tree::edit::decoded::{DecodedKeys, SortedKeys, Split};
 use crate::tree::edit::mode::{EditError, Exclusive, Mode, Target};
 use crate::tree::edit::path::{PathLevel, locate};
 use crate::tree::edit::pending::{Failed, NewNodes, make_one, try_copy};
-use crate::tree::node::coding::{LINES, NodeRef};
-use crate::tree::node::layout::{Child, Info, Kind, Node};
+use crate::tree::node::coding::{NodeRef, PREFETCHED_LINES};
+use crate::tree::node::info::{Info, Kind};
+use crate::tree::node::memory::Node;
+use crate::tree::node::slot::Child;
 use crate::tree::node::slot::SlotRef;
 use crate::tree::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT};
 use crate::value::Bits;
@@ -111,7 +113,7 @@ impl<B: Bits> RawTree<B> {
                     // borrowed, or while the thread is pinned (R1).
                     let inner = unsafe { NodeRef::new(node) };
                     let at = inner.child(&key[inner.strip()..]);
-                    anchor = inner.owned(at);
+                    anchor = inner.slot_ref(at);
                     parent = Some((inner, at));
                 }
             }
@@ -119,7 +121,7 @@ impl<B: Bits> RawTree<B> {
         if only.is_some_and(|only| only != node) {
             return Err(EditError::Conflict);
         }
-        NodeRef::prefetch(node, LINES);
+        NodeRef::prefetch(node, PREFETCHED_LINES);
         // SAFETY: (N1, N5, R1) as above.
         let leaf = unsafe { NodeRef::new(node) };
         let strip = leaf.strip();

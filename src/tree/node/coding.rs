@@ -1,35 +1,42 @@
-//! The keys of a node, front-coded: of a leaf, its keys; of an inner node, its separators.
+//! The front coding of a node's keys: the keys of a leaf, the separators of an inner node.
 //!
 //! ```text
-//!  narrow payload   lcp u8 × cap │ first u8 × cap │ len u8 × cap │ rest bytes │ to 16 bytes at least
+//!  narrow payload   lcp u8 × cap │ first u8 × cap │ len u8 × cap │ rest, at least 16 bytes
 //!  wide payload     strip u32 │ lcp u32 × n │ len u32 × n │ first u8 × n │ rest bytes
 //! ```
 //!
-//! All of it is relative to the node's strip. Key `i` shares `lcp[i]` bytes with key `i - 1`; its suffix, what follows them, is `first[i]` and then
-//! `len[i]` bytes of the rest. Keys are distinct and ascend, so only the first can have an empty suffix, which a flag in the header says.
+//! Everything is relative to the node's strip. Key `i` shares `lcp[i]` bytes with key `i - 1`. The
+//! suffix that follows them is `first[i]` and then `len[i]` bytes of the rest. Keys are distinct
+//! and ascend, so only the first key can have an empty suffix; a flag in the header says so.
 //!
-//! A search keeps `m`, the bytes of the key matched so far. Keys that share more than `m` bytes with the one before differ
-//! from the key sought where that one did: skip them. One that shares less lies behind it: absent. Of those that share just `m`, the first
-//! whose first byte is at least the next byte sought decides. So no key is ever decoded, and a step is a vector compare over
-//! `lcp` and `first`.
+//! A search keeps `m`, the bytes of the key matched so far. Keys that share more than `m` bytes
+//! with the one before differ from the sought key at the same byte as that one: they are skipped. A
+//! key that shares less than `m` is greater than the sought key, which is absent. Of the keys that
+//! share exactly `m`, the first one whose first byte is at least the next sought byte decides. So
+//! no key is ever decoded, and a step is one vector compare of `lcp` and `first`.
 //!
-//! A node whose lengths do not fit a byte is wide and searched key by key.
+//! A node whose lengths do not fit into a byte is wide, and is searched key by key.
 
-use crate::tree::node::layout::{Info, Node, Slot, Usage};
+use crate::tree::node::info::Info;
+use crate::tree::node::layout::Usage;
+use crate::tree::node::memory::Node;
 use crate::tree::node::simd;
+use crate::tree::node::slot::Slot;
 use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
 use std::collections::TryReserveError;
 
-/// Largest lcp of a narrow node; one less than a byte holds, so that a clamped `m` never equals one.
+/// The largest lcp of a narrow node: one less than a byte holds, so that a clamped `m` never equals
+/// an lcp.
 pub(crate) const NARROW_LCP: usize = 254;
-/// Largest rest length of a narrow node.
+/// The largest length of a rest in a narrow node.
 pub(crate) const NARROW_LEN: usize = 255;
 
-/// Cache lines of a node to ask for before it is searched: nearly all of it. A search reads a few places far apart, each found through the one before.
-pub(crate) const LINES: usize = 18;
+/// The cache lines of a node to prefetch before it is searched: nearly all of it. A search reads a
+/// few distant lines, each found through the one before.
+pub(crate) const PREFETCHED_LINES: usize = 18;
 
-/// A node, its header read.
+/// A node whose header has been read.
 #[derive(Clone, Copy)]
 pub(crate) struct NodeRef<'a> {
     pub(crate) node: Node,
@@ -37,18 +44,18 @@ pub(crate) struct NodeRef<'a> {
     payload: &'a [u8],
 }
 
-/// Where an absent key would stand.
+/// The position at which an absent key would stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
-    /// The entry it would stand before.
+    /// The entry before which the key would stand.
     pub(crate) at: usize,
-    /// Bytes it shares with the entry before that.
+    /// The bytes that the key shares with the entry before `at`.
     pub(crate) lcp: usize,
-    /// Bytes it shares with the entry at `at`, 0 where there is none.
+    /// The bytes that the key shares with the entry at `at`, 0 if there is none.
     pub(crate) next: usize,
 }
 
-/// One key's front coding.
+/// The front coding of one key.
 #[derive(Clone, Copy)]
 pub(crate) struct Coded<'a> {
     pub(crate) lcp: usize,
@@ -58,6 +65,8 @@ pub(crate) struct Coded<'a> {
 }
 
 impl<'a> NodeRef<'a> {
+    /// Reads the header of a node.
+    ///
     /// # Safety
     /// The node is live, published or written, for `'a` (N1, N5).
     #[inline(always)]
@@ -69,28 +78,28 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// Bytes that every key below has in common and that are left out here.
+    /// Returns the number of bytes that all keys below share and that this node leaves out.
     #[inline(always)]
     pub(crate) fn strip(&self) -> usize {
         if self.info.is_wide() { self.word(0) } else { self.info.narrow_strip() }
     }
 
-    /// The slot of a child: `i` separators are at or before its keys.
+    /// Returns the slot of child `i`, whose keys are at or above `i` separators.
     #[inline(always)]
     pub(crate) fn slot(&self, i: usize) -> &'a Slot {
         debug_assert!(!self.info.is_leaf() && i <= self.count());
-        // SAFETY: (N1, N6) since `new`; there is a slot more than separators.
+        // SAFETY: (N1, N6) since `new`; there is one more slot than separators.
         unsafe { self.node.slot(self.info, i) }
     }
 
-    /// The slot of a child, with the lock of its owner.
+    /// Returns the slot of child `i`, with this node's lock.
     #[inline(always)]
-    pub(crate) fn owned(&self, i: usize) -> SlotRef<'a> {
+    pub(crate) fn slot_ref(&self, i: usize) -> SlotRef<'a> {
         // SAFETY: (N1) since `new`.
         SlotRef { parent_lock: Some(unsafe { self.node.lock() }), slot: self.slot(i) }
     }
 
-    /// The position of the child that has `rest`, the key less the strip.
+    /// Returns the index of the child of a key; `rest` is the key without the strip.
     #[inline(always)]
     pub(crate) fn child(&self, rest: &[u8]) -> usize {
         match self.search(rest) {
@@ -134,7 +143,7 @@ impl<'a> NodeRef<'a> {
         if self.info.is_wide() { 4 + 9 * self.count() } else { 3 * self.info.capacity() }
     }
 
-    /// Rest bytes of the entries before `i`.
+    /// Returns the bytes of rest of the entries before `i`.
     pub(crate) fn offset(&self, i: usize) -> usize {
         if self.info.is_wide() {
             (0..i).map(|j| self.len(j)).sum()
@@ -143,7 +152,8 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// Where in the payload the rest of entry `i` begins, which is behind `offset` bytes of rest, and its length.
+    /// Returns the position in the payload of the rest of entry `i`, and its length. The entries
+    /// before it have `offset` bytes of rest.
     #[inline(always)]
     pub(crate) fn rest_of(&self, i: usize, offset: usize) -> (usize, usize) {
         (self.rest_at() + offset, self.len(i))
@@ -154,7 +164,7 @@ impl<'a> NodeRef<'a> {
         self.payload
     }
 
-    /// The entries `from..to` of a narrow node: shared lengths, first bytes, lengths of the rest, and the rest.
+    /// Returns the entries `from..to` of a narrow node: lcps, first bytes, lengths, and rests.
     pub(crate) fn arrays(&self, from: usize, to: usize) -> [&'a [u8]; 4] {
         debug_assert!(!self.info.is_wide());
         let cap = self.info.capacity();
@@ -163,15 +173,15 @@ impl<'a> NodeRef<'a> {
         [array(0), array(1), array(2), &self.payload[begin..end]]
     }
 
-    /// Writes the entries of a narrow node to another that has room for as many and for their rest.
+    /// Copies the entries of a narrow node to another one that has capacity for them.
     ///
     /// # Safety
-    /// The other is live (N1), of the shape `info` (N6), and nobody else's (N4).
+    /// The other node is live (N1), has the shape `info` (N6), and is the caller's alone (N4).
     pub(crate) unsafe fn copy_to(&self, node: Node, info: Info) {
         let cap = info.capacity();
         let [lcp, first, len, rest] = self.arrays(0, self.count());
         debug_assert!(!info.is_wide() && lcp.len() <= cap && rest.len() <= info.rest());
-        // SAFETY: (N1, N4, N6) by the caller, and as there is room.
+        // SAFETY: (N1, N4, N6) by the caller, and the capacity suffices.
         unsafe {
             let to = node.payload_mut(info);
             for (i, part) in [lcp, first, len, rest].into_iter().enumerate() {
@@ -180,7 +190,7 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// Entry `i`, whose rest begins at `offset`.
+    /// Returns entry `i`, whose rest begins at `offset`.
     #[inline(always)]
     pub(crate) fn entry(&self, i: usize, offset: usize) -> Coded<'a> {
         let (from, len) = self.rest_of(i, offset);
@@ -192,14 +202,18 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// Writes key `i` behind the strip in `buf`, whose bytes before it are the stripped ones. O(i).
+    /// Writes key `i` to `buf` after the stripped bytes, which `buf` has already.
     ///
-    /// From its end on: the bytes that an entry shares with the one before come from the nearest one before that shares fewer.
+    /// It writes from the end of the key to its start: the bytes that an entry shares with the one
+    /// before come from the nearest earlier entry that shares fewer.
+    ///
+    /// # Complexity
+    /// O(i).
     pub(crate) fn decode(&self, i: usize, buf: &mut Vec<u8>) -> Result<(), TryReserveError> {
         let strip = self.strip();
         let mut offset = self.offset(i);
         let last = self.entry(i, offset);
-        // Where the part of the key ends that is still to be written.
+        // The bytes of the key that are still to be written.
         let mut end = last.lcp + usize::from(last.first.is_some()) + last.rest.len();
         buf.truncate(strip);
         buf.try_reserve(end)?;
@@ -222,7 +236,7 @@ impl<'a> NodeRef<'a> {
         Ok(())
     }
 
-    /// Asks for a node's first cache lines.
+    /// Prefetches a node's first cache lines.
     #[inline(always)]
     pub(crate) fn prefetch(node: Node, lines: usize) {
         for line in 0..lines {
@@ -230,14 +244,14 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// Asks for the headers of all children, which are far apart.
+    /// Prefetches the headers of all children.
     pub(crate) fn prefetch_children(&self) {
         for child in (0..=self.count()).filter_map(|i| self.slot(i).load().node()) {
             NodeRef::prefetch(child, 1);
         }
     }
 
-    /// The entry of `key`, or where it would stand.
+    /// Returns the entry of `key`, or the position at which it would stand.
     #[inline(always)]
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, Gap> {
         if key.is_empty() {
@@ -254,11 +268,11 @@ impl<'a> NodeRef<'a> {
     fn search_narrow(&self, key: &[u8]) -> Result<usize, Gap> {
         let (n, cap) = (self.count(), self.info.capacity());
         let items = self.node.address().wrapping_add(self.info.slots_at());
-        // The block of entries at hand, where their rest begins, and the bytes of the key matched.
+        // The current block of entries, the start of its rests, and the bytes of the key matched.
         let (mut block, mut begin, mut m) = (0, 3 * cap, 0);
         let mut open = if self.info.empty_first() { !1 } else { !0 };
         loop {
-            // `m` is below the key's length: where the key ends, the comparison below has decided.
+            // `m` is less than the key's length: at the key's end the comparison below decides.
             let byte = key[m];
             let mut hits;
             loop {
@@ -276,7 +290,7 @@ impl<'a> NodeRef<'a> {
             }
             let lane = hits.any.trailing_zeros() as usize;
             let j = block + lane;
-            // The last of these is what the search is for; meanwhile its line comes in.
+            // The last item prefetched here is the result of the search.
             simd::prefetch(items.wrapping_add(8 * j));
             if j >= n {
                 return Err(Gap { at: n, lcp: m, next: 0 });
@@ -296,12 +310,12 @@ impl<'a> NodeRef<'a> {
                 return Err(Gap { at: j, lcp: m - 1, next: m + shared });
             }
             m += shared;
-            // The entries behind `j`: none is left in a block whose last lane it was.
+            // The entries after `j`: none in this block if it was the last lane.
             open = (!0 << lane) << 1;
         }
     }
 
-    /// How many of the `len` bytes of rest at `from` are equal to those of the key from `m` on.
+    /// Returns how many of the `len` bytes of rest at `from` equal those of the key from `m` on.
     #[inline(always)]
     fn compare(&self, from: usize, len: usize, key: &[u8], m: usize) -> usize {
         let most = len.min(key.len() - m);
@@ -332,14 +346,14 @@ impl<'a> NodeRef<'a> {
                 match compare(entry.rest, &key[m + 1..]) {
                     Compared::Equal => return Ok(i),
                     Compared::Before(c) => return Err(Gap { at: i, lcp: m, next: m + 1 + c }),
-                    Compared::Behind(c) => m += 1 + c,
+                    Compared::After(c) => m += 1 + c,
                 }
             }
         }
         Err(Gap { at: self.count(), lcp: m, next: 0 })
     }
 
-    /// The shape of a copy with `key` inserted at `gap`, where it stays narrow.
+    /// Returns the shape of a copy with `key` inserted at `gap`, if it is narrow.
     #[inline(always)]
     pub(crate) fn grown(&self, key: &[u8], gap: Gap) -> Option<Info> {
         if self.info.is_wide()
@@ -369,8 +383,9 @@ impl<'a> NodeRef<'a> {
         })
     }
 
-    /// A node of these keys and `key`, inserted at `gap`, of the shape that [`NodeRef::grown`] gave; `None`: no memory. Its values or slots
-    /// are still to be written.
+    /// Creates a copy with `key` inserted at `gap`, of the shape that [`NodeRef::grown`] returned.
+    ///
+    /// Its values or slots are still to be written. Returns `None` when out of memory.
     #[inline(always)]
     pub(crate) fn with<B: Bits>(
         &self,
@@ -381,7 +396,7 @@ impl<'a> NodeRef<'a> {
     ) -> Option<Node> {
         let node = usage.alloc::<B>(info)?;
         let (n, cap, at) = (self.count(), self.info.capacity(), gap.at);
-        // What the entry behind loses to its longer lcp.
+        // The bytes that the next entry loses to its longer lcp.
         let lost = if at < n { gap.next - self.lcp(at) } else { 0 };
         let offset = simd::long_sum(self.payload, 2 * cap, at);
         let rest = &key[gap.lcp + 1..];
@@ -390,7 +405,7 @@ impl<'a> NodeRef<'a> {
             let to = node.payload_mut(info);
             let src = self.payload.as_ptr();
             if cap == n {
-                // What is behind `at` in one array and before it in the next stays together.
+                // The end of one array and the start of the next are copied together.
                 copy_short(src, to, at);
                 for array in 0..2 {
                     copy_short(src.add(array * n + at), to.add(array * (n + 1) + at + 1), n);
@@ -422,7 +437,7 @@ impl<'a> NodeRef<'a> {
         Some(node)
     }
 
-    /// The shape of a copy without entry `at`, where it stays narrow.
+    /// Returns the shape of a copy without entry `at`, if it is narrow.
     pub(crate) fn shrunk(&self, at: usize) -> Option<Info> {
         if self.info.is_wide() {
             return None;
@@ -446,13 +461,14 @@ impl<'a> NodeRef<'a> {
         ))
     }
 
-    /// Bytes by which the suffix of the entry behind `at` grows when `at` goes.
+    /// Returns the bytes by which the suffix of the entry after `at` grows when `at` is removed.
     fn gained(&self, at: usize) -> usize {
         if at + 1 < self.count() { self.lcp(at + 1).saturating_sub(self.lcp(at)) } else { 0 }
     }
 
-    /// A leaf of these keys without entry `at`, of the shape that [`NodeRef::shrunk`] gave; `None`: no memory. Its values are still to be
-    /// written.
+    /// Creates a copy of a leaf without entry `at`, of the shape that [`NodeRef::shrunk`] returned.
+    ///
+    /// Its values are still to be written. Returns `None` when out of memory.
     pub(crate) fn without<B: Bits>(
         &self,
         usage: &mut Usage,
@@ -477,7 +493,7 @@ impl<'a> NodeRef<'a> {
             dst = dst.add(offset);
             let mut tail = offset + len;
             if gained > 0 {
-                // The removed suffix begins with the bytes that the entry behind shared with it alone.
+                // The removed suffix begins with the bytes that only the next entry shared.
                 new(0, at).write(self.payload[at]);
                 new(1, at).write(self.payload[cap + at]);
                 new(2, at).write(self.payload[2 * cap + at + 1] + gained as u8);
@@ -494,14 +510,14 @@ impl<'a> NodeRef<'a> {
     }
 }
 
-/// Copies a part of an array. For so few bytes a call costs more than the copy.
+/// Copies a few bytes of an array without a call, which would cost more than the copy.
 ///
 /// # Safety
 /// The caller may read `n` bytes at `from` and write as many at `to`; they do not overlap.
 #[inline(always)]
 unsafe fn copy_short(from: *const u8, to: *mut u8, n: usize) {
     const WIDTH: usize = 16;
-    // SAFETY: (N6) by the caller; the last part ends where the bytes do.
+    // SAFETY: (N6) by the caller; the last part ends at the last byte.
     unsafe {
         if n < WIDTH {
             return from.copy_to_nonoverlapping(to, n);
@@ -515,13 +531,13 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, n: usize) {
     }
 }
 
-/// How a key's remainder stands to an entry's.
+/// The order of a key's remainder and an entry's.
 enum Compared {
     Equal,
-    /// The key sorts before the entry; they share this many bytes.
+    /// The key is less than the entry; they share this many bytes.
     Before(usize),
-    /// The key sorts behind the entry; they share this many bytes.
-    Behind(usize),
+    /// The key is greater than the entry; they share this many bytes.
+    After(usize),
 }
 
 #[inline(always)]
@@ -532,6 +548,6 @@ fn compare(entry: &[u8], key: &[u8]) -> Compared {
     } else if c < entry.len() && key[c] < entry[c] {
         Compared::Before(c)
     } else {
-        Compared::Behind(c)
+        Compared::After(c)
     }
 }

@@ -1,13 +1,15 @@
-//! The lock of a node, in two bits of its first word: who holds it may change a leaf's values, and take the node out of the tree. Slots have locks of
-//! their own, which nobody takes who then finds the node locked.
+//! The lock of a node, in two bits of its first word.
 //!
 //! ```text
-//!   free ──lock──▶ locked ──unlock──▶ free
-//!                    └────retire────▶ obsolete, for good
+//!   unlocked ──lock──▶ locked ──unlock────────▶ unlocked
+//!                         └────mark_obsolete──▶ obsolete, for good
 //! ```
 //!
-//! The other bits of the word stay as they are while anyone may lock. Lookups never look at the two. A node that was taken out of the tree
-//! stays as it was at that moment, because nobody can lock it any more.
+//! A thread that holds the lock may change a leaf's values, and take the node out of the tree.
+//! Slots have locks of their own; a thread that locked a slot gives up if the node is locked.
+//!
+//! The other bits of the word do not change while any thread may lock. Lookups never read the two
+//! bits. An obsolete node stays as it was, since no thread can lock it any more.
 
 use crate::sync::{AtomicU64, point, wait};
 use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
@@ -15,37 +17,37 @@ use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 const LOCKED: u64 = 1 << 5;
 const OBSOLETE: u64 = 1 << 6;
 
-/// A word with a lock in it.
+/// A word with a lock in two of its bits.
 #[repr(transparent)]
 pub(crate) struct Lock(AtomicU64);
 
 impl Lock {
-    /// A word that nobody has locked.
+    /// Creates an unlocked word.
     pub(crate) fn new(word: u64) -> Lock {
         debug_assert_eq!(word & (LOCKED | OBSOLETE), 0);
         Lock(AtomicU64::new(word))
     }
 
-    /// The rest of the word.
+    /// Returns the other bits of the word.
     #[inline(always)]
     pub(crate) fn word(&self) -> u64 {
         self.0.load(Relaxed) & !(LOCKED | OBSOLETE)
     }
 
-    /// Changes the rest of the word, while nobody else can lock.
+    /// Replaces the other bits of the word, while no other thread can lock.
     #[inline(always)]
     pub(crate) fn set_word(&self, word: u64) {
         self.0.store(word, Relaxed);
     }
 
-    /// Whether nobody has the lock, nor can have replaced the node. In one order with all that is of this order.
+    /// Returns whether the node is unlocked and current. Sequentially consistent.
     #[inline(always)]
     pub(crate) fn is_free(&self) -> bool {
         point();
         self.0.load(SeqCst) & (LOCKED | OBSOLETE) == 0
     }
 
-    /// Waits until nobody has the lock. `false`: the node has been taken out of the tree.
+    /// Waits until the node is unlocked. Returns `false` if it is obsolete.
     #[cold]
     pub(crate) fn wait(&self) -> bool {
         let mut round = 0;
@@ -60,7 +62,7 @@ impl Lock {
         }
     }
 
-    /// Waits for the lock. `false`: the node has been taken out of the tree, and is not locked.
+    /// Locks the node. Returns `false`, without locking it, if it is obsolete.
     #[inline]
     #[must_use]
     pub(crate) fn lock(&self) -> bool {
@@ -85,7 +87,7 @@ impl Lock {
         }
     }
 
-    /// The caller holds the lock.
+    /// Unlocks the node. The caller holds the lock.
     #[inline]
     pub(crate) fn unlock(&self) {
         point();
@@ -94,9 +96,9 @@ impl Lock {
         self.0.store(word & !LOCKED, if mutant!(UnlockRelaxed) { Relaxed } else { Release });
     }
 
-    /// Gives the lock up for good. The caller holds it, and has taken the node out of the tree.
+    /// Marks the node obsolete. The caller holds the lock, and has taken the node out of the tree.
     #[inline]
-    pub(crate) fn retire(&self) {
+    pub(crate) fn mark_obsolete(&self) {
         point();
         let word = self.0.load(Relaxed);
         debug_assert_eq!(word & (LOCKED | OBSOLETE), LOCKED);

@@ -1,9 +1,12 @@
-//! A node for models: loom's atomics cannot be laid over raw bytes, so they stand in a struct of their own, and the payload in an
-//! `UnsafeCell` that tells loom of each access. Only the payload lies in the pool's cell, where it lies without loom.
+//! A node for models: loom's atomics in a struct, and the payload in a cell of the pool.
+//!
+//! Loom's atomics cannot be laid over raw bytes. The payload is in an `UnsafeCell` that reports
+//! each access to loom.
 
-use super::{HEADER, Info, Kind, Slot};
 use crate::pool;
+use crate::tree::node::info::{HEADER, Info, Kind};
 use crate::tree::node::lock::Lock;
+use crate::tree::node::slot::Slot;
 use crate::value::Bits;
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;
@@ -15,11 +18,11 @@ pub(crate) type SlotPtr = *mut u8;
 pub(crate) type RawSlot = AtomicPtr<u8>;
 
 thread_local! {
-    /// Which nodes compaction moves.
+    /// The kind of nodes that count as sparse.
     static SPARSE: std::cell::Cell<Option<Kind>> = const { std::cell::Cell::new(None) };
 }
 
-/// Runs `compact` so that it moves the leaves, or the inner nodes.
+/// Runs `relocate` so that it moves the leaves, or the inner nodes.
 pub(crate) fn with_sparse<R>(leaves: bool, compact: impl FnOnce() -> R) -> R {
     SPARSE.set(Some(if leaves { Kind::Leaf } else { Kind::Inner }));
     let result = compact();
@@ -27,17 +30,18 @@ pub(crate) fn with_sparse<R>(leaves: bool, compact: impl FnOnce() -> R) -> R {
     result
 }
 
-/// What a node consists of.
+/// The parts of a node.
 struct Parts {
     lock: Lock,
-    /// Not modelled: it is written and published together with the payload, which is. So it is not in the lock's word.
+    /// Not modelled, and so not in the lock's word. It is written and published together with the
+    /// payload, which is modelled.
     info: std::sync::atomic::AtomicU64,
     slots: Box<[Slot]>,
     /// Each value widened to a word.
     values: Box<[AtomicU64]>,
     /// The first byte of the cell.
     payload: UnsafeCell<NonNull<u8>>,
-    /// Set where freed nodes are kept because of a mutant, so that a later use shows.
+    /// Set if a mutant keeps freed nodes, so that a later use is found.
     freed: std::cell::Cell<bool>,
     /// Fails the model if a node is not freed.
     track: std::cell::Cell<Option<Track<()>>>,
@@ -57,14 +61,14 @@ impl Node {
         self.0.as_ptr().cast()
     }
 
-    /// Where the node begins, for a prefetch.
+    /// Returns the node's address, for a prefetch.
     pub(crate) fn address(self) -> *const u8 {
         self.as_ptr()
     }
 
     pub(crate) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
         let cell = pool::alloc(bytes)?;
-        // What must be written is something else than zero before, so that it shows if it is not.
+        // Bytes that must be written are not zero before, so that a missing write is found.
         // SAFETY: (N4, N6) the cell has `bytes` bytes and is ours alone.
         unsafe {
             cell.ptr.as_ptr().write_bytes(0xEE, bytes);
@@ -72,7 +76,7 @@ impl Node {
         }
         let parts = Box::new(Parts {
             lock: Lock::new(0),
-            info: std::sync::atomic::AtomicU64::new(info.with_home(cell.home).0),
+            info: std::sync::atomic::AtomicU64::new(info.with_origin(cell.origin).0),
             slots: (0..info.slots()).map(|_| Slot::empty()).collect(),
             values: (0..info.values()).map(|_| AtomicU64::new(0)).collect(),
             payload: UnsafeCell::new(cell.ptr),
@@ -82,7 +86,7 @@ impl Node {
         Some((Node(NonNull::from(Box::leak(parts))), cell.size))
     }
 
-    /// A model's pool has no pages: the model says which nodes had better move.
+    /// Returns `true` if the model chose this kind of node to move: its pool has no pages.
     ///
     /// # Safety
     /// The node is live (N1).
@@ -94,16 +98,16 @@ impl Node {
     pub(crate) unsafe fn free(self, info: Info, bytes: usize, _: bool) -> usize {
         // SAFETY: (N2, P3) by the caller; `alloc` leaked the box and took the cell.
         unsafe {
-            // A reader that should not be there any more meets this write, or is met by it.
+            // A reader that should have ended conflicts with this write.
             let cell = self.parts().payload.with_mut(|cell| *cell);
             if crate::testing::mutant::is_any() {
-                // The model is to find the error, not to run into it.
+                // The model must find the error, not crash.
                 assert!(!self.parts().freed.replace(true), "a node is freed twice");
                 self.parts().track.take();
-                return pool::usable_size(cell, bytes, info.home());
+                return pool::usable_size(cell, bytes, info.origin());
             }
             drop(Box::from_raw(self.0.as_ptr()));
-            pool::free(cell, bytes, info.home())
+            pool::free(cell, bytes, info.origin())
         }
     }
 
@@ -112,16 +116,16 @@ impl Node {
         unsafe { self.0.as_ref() }
     }
 
-    /// Bytes of the cell that the payload stands in.
+    /// Returns the bytes of the payload's cell.
     ///
     /// # Safety
     /// The node is live (N1), and a node of `bytes` bytes.
     pub(crate) unsafe fn cell_size(self, info: Info, bytes: usize) -> usize {
         // SAFETY: (N1, P3) by the caller.
-        unsafe { self.parts().payload.with(|cell| pool::usable_size(*cell, bytes, info.home())) }
+        unsafe { self.parts().payload.with(|cell| pool::usable_size(*cell, bytes, info.origin())) }
     }
 
-    /// The info word, with the lock in it.
+    /// Returns the info word, which has the lock.
     ///
     /// # Safety
     /// The node is live (N1) for `'a`.
@@ -140,7 +144,7 @@ impl Node {
         unsafe { self.parts() }.info.store(word, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// The plain bytes after the header.
+    /// Returns the plain bytes after the header.
     ///
     /// # Safety
     /// The node is live (N1) for `'a`, and its payload has been written (N5).
@@ -156,7 +160,7 @@ impl Node {
         }
     }
 
-    /// Where to write the payload.
+    /// Returns the payload's address, to write it.
     ///
     /// # Safety
     /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
@@ -165,7 +169,7 @@ impl Node {
         unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER)) }
     }
 
-    /// The slot of a child.
+    /// Returns the slot of child `i`.
     ///
     /// # Safety
     /// The node is a live inner node (N1) for `'a` and has more than `i` slots (N6).
@@ -191,8 +195,8 @@ impl Node {
     /// Copies values between two leaves: `to[j..j + n] = from[i..i + n]`.
     ///
     /// # Safety
-    /// Both are live leaves of `B` with room for these values (N1, N6), distinct, no value of `from` changes meanwhile (N3) and
-    /// nobody else can reach `to` (N4).
+    /// Both are live and distinct leaves of `B` with capacity for these values (N1, N6). No value
+    /// of `from` changes during the call (N3), and no other thread can reach `to` (N4).
     pub(crate) unsafe fn copy_values<B: Bits>(
         from: Node,
         fi: Info,

@@ -1,9 +1,10 @@
 //! A node as raw bytes from the pool.
 
-use super::{HEADER, Info};
 use crate::pool;
 use crate::sync::point;
+use crate::tree::node::info::{HEADER, Info};
 use crate::tree::node::lock::Lock;
+use crate::tree::node::slot::Slot;
 use crate::value::Bits;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -27,7 +28,7 @@ impl Node {
         self.0.as_ptr()
     }
 
-    /// Where the node's bytes begin, for a prefetch.
+    /// Returns the address of the node's bytes, for a prefetch.
     #[inline(always)]
     pub(crate) fn address(self) -> *const u8 {
         self.0.as_ptr()
@@ -36,10 +37,11 @@ impl Node {
     pub(crate) fn alloc<B: Bits>(info: Info, bytes: usize) -> Option<(Node, usize)> {
         let cell = pool::alloc(bytes)?;
         let ptr = cell.ptr.as_ptr();
-        // What a caller always writes in full (suffixes, values) need not be zeroed: the payload's padding and slots are.
-        // SAFETY: (N4, N6) the cell has `bytes` bytes, is aligned for every field and is ours alone.
+        // The payload's padding and the slots are zeroed. Suffixes and values need not be, since
+        // the caller always writes them in full.
+        // SAFETY: (N4, N6) the cell has `bytes` bytes, is aligned for every field and is ours.
         unsafe {
-            ptr.cast::<Lock>().write(Lock::new(info.with_home(cell.home).0));
+            ptr.cast::<Lock>().write(Lock::new(info.with_origin(cell.origin).0));
             let from = info.padding_at();
             ptr.add(from)
                 .write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
@@ -47,28 +49,29 @@ impl Node {
         Some((Node(cell.ptr), cell.size))
     }
 
-    /// `late`: this thread may soon want such memory for a node of a shared tree.
+    /// Frees the node, and returns the bytes of its cell. With `late` the cell is cached, since
+    /// this thread may soon allocate a node of a shared tree.
     pub(crate) unsafe fn free(self, info: Info, bytes: usize, late: bool) -> usize {
-        // SAFETY: (N2, P3) by the caller: pointer, home and size are those of the allocation.
+        // SAFETY: (N2, P3) by the caller: pointer, origin and size are those of the allocation.
         unsafe {
             if late {
-                pool::keep(self.0, bytes, info.home())
+                pool::free_to_cache(self.0, bytes, info.origin())
             } else {
-                pool::free(self.0, bytes, info.home())
+                pool::free(self.0, bytes, info.origin())
             }
         }
     }
 
-    /// Bytes of the cell that the node stands in.
+    /// Returns the bytes of the node's cell.
     ///
     /// # Safety
     /// The node is live (N1), and a node of `bytes` bytes.
     pub(crate) unsafe fn cell_size(self, info: Info, bytes: usize) -> usize {
         // SAFETY: (N1, P3) by the caller.
-        unsafe { pool::usable_size(self.0, bytes, info.home()) }
+        unsafe { pool::usable_size(self.0, bytes, info.origin()) }
     }
 
-    /// Whether a copy of the node elsewhere would help memory to come back.
+    /// Returns `true` if moving the node would help to free memory.
     ///
     /// # Safety
     /// The node is live (N1), and a leaf of `B` if it is a leaf.
@@ -76,17 +79,18 @@ impl Node {
         // SAFETY: (N1) by the caller; the cell is the node's.
         unsafe {
             let info = self.info();
-            pool::is_sparse(self.0, info.size::<B>(), info.home())
+            pool::is_sparse(self.0, info.size::<B>(), info.origin())
         }
     }
 
-    /// The info word, with the lock in it.
+    /// Returns the info word, which has the lock.
     ///
     /// # Safety
     /// The node is live (N1) for `'a`.
     #[inline(always)]
     pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
-        // SAFETY: (N1, N6) by the caller; `Lock` is a transparent atomic word, and the node begins with one.
+        // SAFETY: (N1, N6) by the caller; `Lock` is a transparent atomic word, and the node begins
+        // with one.
         unsafe { &*self.as_ptr().cast::<Lock>() }
     }
 
@@ -102,7 +106,7 @@ impl Node {
         unsafe { self.lock() }.set_word(word);
     }
 
-    /// The plain bytes after the header.
+    /// Returns the plain bytes after the header.
     ///
     /// # Safety
     /// The node is live (N1) for `'a`, and its payload has been written (N5).
@@ -112,7 +116,7 @@ impl Node {
         unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER), info.payload_len()) }
     }
 
-    /// Where to write the payload.
+    /// Returns the payload's address, to write it.
     ///
     /// # Safety
     /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
@@ -122,15 +126,15 @@ impl Node {
         unsafe { self.as_ptr().add(HEADER) }
     }
 
-    /// The slot of a child.
+    /// Returns the slot of child `i`.
     ///
     /// # Safety
     /// The node is a live inner node (N1) for `'a` and has more than `i` slots (N6).
     #[inline(always)]
-    pub(crate) unsafe fn slot<'a>(self, info: Info, i: usize) -> &'a super::Slot {
+    pub(crate) unsafe fn slot<'a>(self, info: Info, i: usize) -> &'a Slot {
         debug_assert!(i < info.slots());
         // SAFETY: (N1, N6) by the caller; `Slot` is a transparent atomic pointer.
-        unsafe { &*self.as_ptr().add(info.slots_at()).cast::<super::Slot>().add(i) }
+        unsafe { &*self.as_ptr().add(info.slots_at()).cast::<Slot>().add(i) }
     }
 
     #[inline(always)]
@@ -169,8 +173,8 @@ impl Node {
     /// Copies values between two leaves: `to[j..j + n] = from[i..i + n]`.
     ///
     /// # Safety
-    /// Both are live leaves of `B` with room for these values (N1, N6), distinct, no value of `from` changes meanwhile (N3) and
-    /// nobody else can reach `to` (N4).
+    /// Both are live and distinct leaves of `B` with capacity for these values (N1, N6). No value
+    /// of `from` changes during the call (N3), and no other thread can reach `to` (N4).
     #[inline(always)]
     pub(crate) unsafe fn copy_values<B: Bits>(
         from: Node,

@@ -1,14 +1,28 @@
 //! A node: its bytes, its lock, its keys, and the vector instructions that search them.
 //!
-//! * `layout`: the info word, the parts of a node, slots and how nodes are counted.
-//! * `memory_std`, `memory_loom`: where a node's bytes are, or what stands for them in a model.
-//! * `lock`: the lock in a node's first word.
-//! * `slot`: a child slot with the lock of its parent.
-//! * `coding`: front-coded keys: search, decode, insert in place.
+//! * `info`: the info word: the kind of a node and the sizes of its parts.
+//! * `layout`: the parts of a node, and how nodes are counted.
+//! * `memory`: the bytes of a node (`memory_std`), or what stands for them in a model
+//!   (`memory_loom`).
+//! * `lock`: the lock in a node's first word. `slot`: the pointers to children, with their locks.
+//! * `coding`: front-coded keys: search, decode, copies with one key more or less.
 //! * `simd`: compares of many bytes at a time.
 
 pub(crate) mod coding;
+pub(crate) mod info;
 pub(crate) mod layout;
 pub(crate) mod lock;
+#[cfg(loom)]
+mod memory_loom;
+#[cfg(not(loom))]
+mod memory_std;
 pub(crate) mod simd;
 pub(crate) mod slot;
+
+/// The memory of a node, or what stands for it in a model.
+pub(crate) mod memory {
+    #[cfg(loom)]
+    pub(crate) use super::memory_loom::*;
+    #[cfg(not(loom))]
+    pub(crate) use super::memory_std::*;
+}

@@ -2,7 +2,8 @@
 
 use crate::tree::edit::path::Fences;
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::{Child, Usage};
+use crate::tree::node::layout::Usage;
+use crate::tree::node::slot::Child;
 use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree};
 use crate::value::Bits;
 

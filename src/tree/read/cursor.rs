@@ -10,9 +10,10 @@
 //! separator between the two, which begins with the bytes that the other leaf strips.
 
 use crate::tree::RawTree;
-use crate::tree::node::coding::{LINES, NodeRef};
-use crate::tree::node::layout::{Child, Node, Slot};
+use crate::tree::node::coding::{NodeRef, PREFETCHED_LINES};
+use crate::tree::node::memory::Node;
 use crate::tree::node::simd;
+use crate::tree::node::slot::{Child, Slot};
 use crate::tree::read::get::EntryPos;
 use crate::value::Bits;
 
@@ -212,7 +213,7 @@ impl CursorState {
                 child = keys.slot(index).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
-            NodeRef::prefetch(node, LINES);
+            NodeRef::prefetch(node, PREFETCHED_LINES);
             let leaf = NodeRef::new(node);
             self.strip = leaf.strip();
             self.leaf = Some(node);

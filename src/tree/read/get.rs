@@ -1,8 +1,10 @@
 //! Lookups: a descent by separators, then the search of one leaf.
 
 use crate::tree::RawTree;
-use crate::tree::node::coding::{LINES, NodeRef};
-use crate::tree::node::layout::{Child, Info, Node};
+use crate::tree::node::coding::{NodeRef, PREFETCHED_LINES};
+use crate::tree::node::info::Info;
+use crate::tree::node::memory::Node;
+use crate::tree::node::slot::Child;
 use crate::value::Bits;
 
 /// Keys that `get_many` looks up together: enough for their cache misses to overlap, few enough for
@@ -10,7 +12,7 @@ use crate::value::Bits;
 const KEYS_PER_GROUP: usize = 16;
 /// Cache lines of each node that `get_many` prefetches. More would evict those of the other keys of
 /// the group.
-const PREFETCH_LINES_IN_GROUP: usize = 10;
+const PREFETCHED_LINES_IN_GROUP: usize = 10;
 
 /// The position of an entry in its leaf.
 #[derive(Clone, Copy)]
@@ -29,14 +31,14 @@ impl<B: Bits> RawTree<B> {
             match child {
                 Child::Empty => return None,
                 Child::Inner(node) => {
-                    NodeRef::prefetch(node, LINES);
+                    NodeRef::prefetch(node, PREFETCHED_LINES);
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is
                     // borrowed.
                     let keys = unsafe { NodeRef::new(node) };
                     child = keys.slot(keys.child(&key[keys.strip()..])).load();
                 }
                 Child::Leaf(node) => {
-                    NodeRef::prefetch(node, LINES);
+                    NodeRef::prefetch(node, PREFETCHED_LINES);
                     // SAFETY: (N1, N5) as above.
                     let leaf = unsafe { NodeRef::new(node) };
                     let index = leaf.search(&key[leaf.strip()..]).ok()?;
@@ -113,7 +115,7 @@ impl<B: Bits> RawTree<B> {
                         let inner = unsafe { NodeRef::new(node) };
                         *child = inner.slot(inner.child(&key[inner.strip()..])).load();
                         if let Child::Inner(node) | Child::Leaf(node) = *child {
-                            NodeRef::prefetch(node, PREFETCH_LINES_IN_GROUP);
+                            NodeRef::prefetch(node, PREFETCHED_LINES_IN_GROUP);
                         }
                     }
                 }

@@ -3,7 +3,7 @@
 
 use crate::reclaim;
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::Child;
+use crate::tree::node::slot::Child;
 use crate::tree::{RawTree, SharedTree};
 use crate::value::Bits;
 

@@ -25,7 +25,9 @@ use crate::tree::edit::mode::{EditError, Expected, Mode, Outcome, Target, overwr
 use crate::tree::edit::pending::Failed;
 use crate::tree::edit::remove::Removal;
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::{Child, Node, Usage};
+use crate::tree::node::layout::Usage;
+use crate::tree::node::memory::Node;
+use crate::tree::node::slot::Child;
 use crate::tree::node::slot::SlotRef;
 use crate::tree::{MAX_KEY_LEN, RawTree};
 use crate::value::Bits;

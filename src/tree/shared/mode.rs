@@ -4,7 +4,9 @@ use crate::reclaim::{Pin, RetiredKind};
 use crate::sync::in_order;
 use crate::tree::edit::mode::Mode;
 use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::{Child, Node, Usage};
+use crate::tree::node::layout::Usage;
+use crate::tree::node::memory::Node;
+use crate::tree::node::slot::Child;
 use crate::tree::node::slot::SlotRef;
 use crate::value::Bits;
 
@@ -84,7 +86,7 @@ impl Mode for Shared<'_> {
             if is(node, mutant!(LeafNotObsolete), mutant!(InnerNotObsolete)) {
                 node.lock().unlock();
             } else {
-                node.lock().retire();
+                node.lock().mark_obsolete();
             }
         }
     }

@@ -28,11 +28,11 @@ impl<B: Bits> SharedTree<B> {
     /// empty.
     pub(crate) fn reclaim_all(trees: &[&Self]) {
         reclaim::reclaim();
-        let _closed = pool::close();
+        let _closed = pool::disable_caches();
         if !is_idle(LIVE_PER_IDLE) {
             return;
         }
-        pool::merge();
+        pool::merge_heaps();
         // Returns whether another visit may be worth it.
         let visit = || {
             let moved =
@@ -46,7 +46,7 @@ impl<B: Bits> SharedTree<B> {
             }
         }
         // What is idle now may be a good part of one large slab.
-        if is_idle(LIVE_PER_IDLE) && pool::narrow() {
+        if is_idle(LIVE_PER_IDLE) && pool::drain_large_slab() {
             visit();
         }
     }
@@ -54,7 +54,7 @@ impl<B: Bits> SharedTree<B> {
     /// Relocates the leaves, or the inner nodes. For models, whose pool has no pages.
     #[cfg(loom)]
     pub(crate) fn relocate(&self, leaves: bool) -> bool {
-        crate::tree::node::layout::with_sparse(leaves, || self.relocate_nodes().unwrap_or(false))
+        crate::tree::node::memory::with_sparse(leaves, || self.relocate_nodes().unwrap_or(false))
     }
 
     /// Relocates the nodes in sparse pages. Returns whether there were any.

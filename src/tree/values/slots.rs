@@ -8,10 +8,10 @@
 //!   (lock)    with a free slot        owner                 └───┴───┴───┴───┴─
 //! ```
 //!
-//! A segment belongs to the stripe of the thread that allocated it. Its slots are taken and freed
-//! under the lock of this stripe only, so threads of different stripes insert without contention.
-//! The directory consists of parts, each twice as long as the one before, so that it never moves. A
-//! segment without a taken slot is freed.
+//! A segment belongs to the stripe of the thread that allocated it. Its slots are allocated and
+//! freed under the lock of this stripe only, so threads of different stripes insert without
+//! contention. The directory consists of parts, each twice as long as the one before, so that it
+//! never moves. A segment without an occupied slot is freed.
 
 use crate::InsertError;
 use crate::sync::stripes::stripe;
@@ -42,7 +42,7 @@ type ValueSlot<T> = UnsafeCell<MaybeUninit<T>>;
 struct Segment<T> {
     /// The slots of the segment. Null if the segment is not allocated.
     values: AtomicPtr<ValueSlot<T>>,
-    /// A bit for each taken slot. This field and those below change under the lock of `owner`.
+    /// A bit for each occupied slot. This field and those below change under the lock of `owner`.
     used: AtomicU64,
     /// Index in `StripeSegments::open`, if a slot is free.
     open_index: AtomicU32,
@@ -54,7 +54,7 @@ impl<T> Segment<T> {
     /// Frees the slots, if the segment is allocated.
     ///
     /// # Safety
-    /// No slot is taken, or no other thread has the slots (V5).
+    /// No slot is occupied, or no other thread has the slots (V5).
     unsafe fn free(&self) {
         let values = self.values.swap(null_mut(), Relaxed);
         if !values.is_null() {
@@ -135,7 +135,7 @@ impl<T> Slots<T> {
     /// Returns the memory of a slot.
     ///
     /// # Safety
-    /// The slot stays taken (V1) for as long as the reference is used.
+    /// The slot stays occupied (V1) for as long as the reference is used.
     #[inline]
     unsafe fn value_slot(&self, slot: u32) -> &ValueSlot<T> {
         let values = self
@@ -150,11 +150,11 @@ impl<T> Slots<T> {
     ///
     /// # Errors
     /// [`OutOfMemory`](InsertError::OutOfMemory), or [`TooManyKeys`](InsertError::TooManyKeys) if
-    /// all [`MAX_SLOTS`] slots are taken. The value is dropped.
+    /// all [`MAX_SLOTS`] slots are occupied. The value is dropped.
     #[inline]
     pub(crate) fn insert(&self, value: T) -> Result<u32, InsertError> {
-        let slot = self.take_slot()?;
-        // SAFETY: (V1, V2) the slot was taken just now, and no other thread knows its number.
+        let slot = self.allocate_slot()?;
+        // SAFETY: (V1, V2) the slot was allocated just now, and no other thread knows its number.
         unsafe { self.value_slot(slot).with_mut(|cell| (*cell).write(value)) };
         Ok(slot)
     }
@@ -176,7 +176,7 @@ impl<T> Slots<T> {
     pub(crate) unsafe fn remove(&self, slot: u32) -> T {
         // Models are built without debug assertions, but have to find this error.
         assert!(
-            !cfg!(any(debug_assertions, loom)) || self.is_taken(slot),
+            !cfg!(any(debug_assertions, loom)) || self.is_occupied(slot),
             "a value is removed from its slot twice"
         );
         // SAFETY: (V1, V4) as the caller promises.
@@ -185,16 +185,16 @@ impl<T> Slots<T> {
         value
     }
 
-    fn is_taken(&self, slot: u32) -> bool {
-        let taken = |segment: &Segment<T>| {
+    fn is_occupied(&self, slot: u32) -> bool {
+        let occupied = |segment: &Segment<T>| {
             !segment.values.load(Relaxed).is_null()
                 && segment.used.load(Relaxed) & 1 << (slot % SLOTS_PER_SEGMENT) != 0
         };
-        self.segment(slot / SLOTS_PER_SEGMENT).is_some_and(taken)
+        self.segment(slot / SLOTS_PER_SEGMENT).is_some_and(occupied)
     }
 
-    /// Takes a free slot, and returns its number.
-    fn take_slot(&self) -> Result<u32, InsertError> {
+    /// Allocates a slot, and returns its number.
+    fn allocate_slot(&self) -> Result<u32, InsertError> {
         let owner = stripe() % self.stripes.len();
         let mut owned = self.stripes[owner].write();
         let number = match owned.open.last() {
@@ -213,13 +213,13 @@ impl<T> Slots<T> {
         Ok(number * SLOTS_PER_SEGMENT + bit)
     }
 
-    /// Adds a segment without a taken slot, and returns its number.
+    /// Adds a segment without an occupied slot, and returns its number.
     #[cold]
     fn add_segment(&self, owner: u32, owned: &mut StripeSegments) -> Result<u32, InsertError> {
         reserve(&mut owned.open, owned.count + 1)?;
         let values =
             try_box(SLOTS_PER_SEGMENT as usize, || ValueSlot::<T>::new(MaybeUninit::uninit()))?;
-        let number = self.take_number()?;
+        let number = self.allocate_number()?;
         if let Some(segment) = self.segment(number) {
             segment.used.store(0, Relaxed);
             segment.owner.store(owner, Relaxed);
@@ -231,8 +231,8 @@ impl<T> Slots<T> {
         Ok(number)
     }
 
-    /// Takes a free segment number, which has an entry in the directory.
-    fn take_number(&self) -> Result<u32, InsertError> {
+    /// Allocates a segment number, which has an entry in the directory.
+    fn allocate_number(&self) -> Result<u32, InsertError> {
         let mut numbers = self.numbers.write();
         if let Some(number) = numbers.free.pop() {
             return Ok(number);
@@ -278,7 +278,7 @@ impl<T> Slots<T> {
                 moved.open_index.store(at, Relaxed);
             }
             owned.count -= 1;
-            // SAFETY: (V5) no slot is taken.
+            // SAFETY: (V5) no slot is occupied.
             unsafe { segment.free() };
             self.numbers.write().free.push(number);
         }
@@ -335,7 +335,7 @@ impl<T> Slots<T> {
             };
             let used =
                 if segment.values.load(Relaxed).is_null() { 0 } else { segment.used.load(Relaxed) };
-            // The slots of retired values are taken too.
+            // The slots of retired values are occupied too.
             if used & want != want {
                 return Err(format!("segment {number} has {used:b}, and keys for {want:b}"));
             }
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn an_insert_fails_once_all_slots_are_taken() {
+    fn an_insert_fails_once_all_slots_are_occupied() {
         assert_eq!(MAX_SLOTS, (1 << 32) - 64);
         assert_eq!(((MAX_SEGMENTS - 1) + 1).ilog2() as usize, DIRECTORY_PARTS - 1);
         let slots = Slots::new(1);

@@ -1,48 +1,41 @@
-//! Byte searches over a node's arrays: one small file per architecture behind these functions, a portable one always.
+//! Byte searches over a node's arrays, with one small file for each architecture and a portable
+//! one.
 //!
 //! `--cfg memkv_portable` forces the portable file, which the tests do on every machine.
 
-#[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
-#[path = "sse2.rs"]
-mod imp;
-
+mod lanes;
 #[cfg(all(target_arch = "aarch64", target_endian = "little", not(memkv_portable), not(miri)))]
-#[path = "neon.rs"]
-mod imp;
-
-#[cfg(not(any(
-    all(target_arch = "x86_64", not(memkv_portable), not(miri)),
-    all(target_arch = "aarch64", target_endian = "little", not(memkv_portable), not(miri)),
-)))]
-#[path = "portable.rs"]
-mod imp;
-
-#[cfg(test)]
-#[path = "portable.rs"]
-#[allow(dead_code)]
+mod neon;
+#[cfg(any(
+    test,
+    not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))),
+    memkv_portable,
+    miri
+))]
 mod portable;
+#[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
+mod sse2;
 
-/// Entries that are searched together, and bytes that the search may read from the first of them: all of it must be payload.
-pub(crate) const LANES: usize = 16;
-/// Bytes that [`shared`] compares.
-pub(crate) const CHUNK: usize = 16;
+pub(crate) use crate::pool::prefetch;
+pub(crate) use lanes::{CHUNK, Hits, LANES};
+#[cfg(all(target_arch = "aarch64", target_endian = "little", not(memkv_portable), not(miri)))]
+use neon as imp;
+#[cfg(any(
+    not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))),
+    memkv_portable,
+    miri
+))]
+use portable as imp;
+#[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
+use sse2 as imp;
 
-/// Which of a block's lanes a search may end at, bit by bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hits {
-    /// Those with `lcp < m`, or `lcp == m` and `first >= b`.
-    pub(crate) any: u64,
-    /// Those with `lcp == m` and `first == b`.
-    pub(crate) exact: u64,
-}
-
-/// Compares the `LANES` entries whose lcps begin at `lcp` and first bytes at `first`.
+/// Compares the `LANES` entries whose lcps begin at `lcp` and whose first bytes begin at `first`.
 #[inline(always)]
 pub(crate) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Hits {
     imp::candidates(payload, lcp, first, m, b)
 }
 
-/// Whether the `n` bytes before `a[end]` are the last `n` of `b`.
+/// Returns `true` if the `n` bytes before `a[end]` equal the last `n` of `b`.
 #[inline(always)]
 pub(crate) fn same_end(a: &[u8], end: usize, b: &[u8], n: usize) -> bool {
     if n <= CHUNK && end >= CHUNK && b.len() >= CHUNK {
@@ -51,13 +44,13 @@ pub(crate) fn same_end(a: &[u8], end: usize, b: &[u8], n: usize) -> bool {
     a[end - n..end] == b[b.len() - n..]
 }
 
-/// The sum of the `n` bytes, `LANES` at most, at `at`.
+/// Returns the sum of `n` bytes at `at`; `n` is at most `LANES`.
 #[inline(always)]
 pub(crate) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
     imp::sum(payload, at, n)
 }
 
-/// [`candidates`] of places that may be anything: nothing where they are not inside the payload.
+/// Returns the [`candidates`] at unchecked positions, or `None` if they are outside the payload.
 #[cfg(feature = "storage")]
 #[inline(always)]
 pub(crate) fn checked_candidates(
@@ -71,7 +64,8 @@ pub(crate) fn checked_candidates(
     inside.then(|| candidates(payload, lcp, first, m, b).any)
 }
 
-/// [`sum`] of a place that may be anything: nothing where it is not inside the payload, or there are too many bytes.
+/// Returns the [`sum`] at an unchecked position, or `None` if it is outside the payload or `n` is
+/// too large.
 #[cfg(feature = "storage")]
 #[inline(always)]
 pub(crate) fn checked_sum(payload: &[u8], at: usize, n: usize) -> Option<usize> {
@@ -79,7 +73,7 @@ pub(crate) fn checked_sum(payload: &[u8], at: usize, n: usize) -> Option<usize> 
     inside.then(|| sum(payload, at, n))
 }
 
-/// The sum of any number of bytes at `at`.
+/// Returns the sum of any number of bytes at `at`.
 #[inline(always)]
 pub(crate) fn long_sum(payload: &[u8], mut at: usize, mut n: usize) -> usize {
     let mut total = 0;
@@ -91,25 +85,14 @@ pub(crate) fn long_sum(payload: &[u8], mut at: usize, mut n: usize) -> usize {
     total + sum(payload, at, n)
 }
 
-/// How many of the `CHUNK` bytes at `a[at..]` and `b[bt..]` are equal before the first that differ.
+/// Returns how many of the `CHUNK` bytes at `a[at..]` and `b[bt..]` are equal before the first that
+/// differ.
 #[inline(always)]
 pub(crate) fn shared(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
     (!imp::equal(a, at, b, bt)).trailing_zeros().min(CHUNK as u32) as usize
 }
 
-/// Asks for the cache line at `ptr`; any address will do.
-#[inline(always)]
-pub(crate) fn prefetch(ptr: *const u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: (T1) a prefetch reads nothing and accepts every address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(ptr.cast())
-    };
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = ptr;
-}
-
-/// Length of the longest common prefix.
+/// Returns the length of the longest common prefix.
 #[inline(always)]
 pub(crate) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     let n = a.len().min(b.len());
@@ -162,13 +145,19 @@ mod tests {
             b in any::<u8>(),
         ) {
             let payload = [&lcp[..], &first].concat();
-            prop_assert_eq!(candidates(&payload, 0, LANES, m, b), portable::candidates(&payload, 0, LANES, m, b));
+            let plain = portable::candidates(&payload, 0, LANES, m, b);
+            prop_assert_eq!(candidates(&payload, 0, LANES, m, b), plain);
             prop_assert_eq!(sum(&payload, LANES, n), portable::sum(&payload, LANES, n));
-            prop_assert_eq!(imp::equal(&payload, n, &lcp, 0), portable::equal(&payload, n, &lcp, 0));
+            let plain = portable::equal(&payload, n, &lcp, 0);
+            prop_assert_eq!(imp::equal(&payload, n, &lcp, 0), plain);
         }
 
         #[test]
-        fn common_prefix_is_the_longest(a in proptest::collection::vec(0u8..2, 0..40), b in proptest::collection::vec(0u8..2, 0..40), same in 0usize..40) {
+        fn common_prefix_is_the_longest(
+            a in proptest::collection::vec(0u8..2, 0..40),
+            b in proptest::collection::vec(0u8..2, 0..40),
+            same in 0usize..40,
+        ) {
             let mut b = b;
             let same = same.min(a.len());
             b.splice(0..0, a[..same].iter().copied());

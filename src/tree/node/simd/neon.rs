@@ -1,9 +1,9 @@
 //! The searches with NEON, which every little-endian AArch64 has.
 
-use super::{Hits, LANES};
+use super::lanes::Hits;
 use std::arch::aarch64::*;
 
-/// Bytes of a vector.
+/// The bytes of a vector.
 const WIDTH: usize = 16;
 
 #[inline(always)]
@@ -13,7 +13,7 @@ fn load(bytes: &[u8], at: usize) -> uint8x16_t {
     unsafe { vld1q_u8(bytes.as_ptr().add(at)) }
 }
 
-/// A bit a lane, the first lane lowest; lanes are all ones or all zeros.
+/// Returns a bit for each lane, the first lane lowest. Lanes are all ones or all zeros.
 #[inline(always)]
 fn mask(lanes: uint8x16_t) -> u64 {
     const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];

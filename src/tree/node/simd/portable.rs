@@ -1,6 +1,6 @@
-//! The searches in plain Rust: for every architecture without a file of its own, and the yardstick for those.
+//! The searches in plain Rust, for architectures without a file of their own, and for comparison.
 
-use super::{CHUNK, Hits, LANES};
+use super::lanes::{CHUNK, Hits, LANES};
 
 pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Hits {
     let (lcp, first) = (&payload[lcp..lcp + LANES], &payload[first..first + LANES]);

@@ -1,9 +1,9 @@
 //! The searches with SSE2, which every x86-64 has.
 
-use super::{Hits, LANES};
+use super::lanes::{Hits, LANES};
 use std::arch::x86_64::*;
 
-/// Lanes before `k` are all ones in the vectors that begin at `LANES - k`.
+/// The vector that begins at `LANES - k` has ones in the lanes before `k`.
 static BEFORE: [u8; 2 * LANES] = {
     let mut table = [0; 2 * LANES];
     let mut i = 0;
@@ -14,7 +14,7 @@ static BEFORE: [u8; 2 * LANES] = {
     table
 };
 
-/// Bytes of a vector.
+/// The bytes of a vector.
 const WIDTH: usize = 16;
 
 #[inline(always)]
@@ -33,7 +33,8 @@ pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8)
         let not_less = _mm_cmpeq_epi8(_mm_max_epu8(l, vm), l);
         let equal = _mm_cmpeq_epi8(l, vm);
         let at_least = _mm_cmpeq_epi8(_mm_max_epu8(f, vb), f);
-        // A lane hits unless it is not less, and not both equal and at least; equal lanes are not less.
+        // A lane misses if it is not less, and not both equal and at least. Equal lanes are not
+        // less.
         let misses = _mm_movemask_epi8(_mm_andnot_si128(_mm_and_si128(equal, at_least), not_less));
         let exact = _mm_movemask_epi8(_mm_and_si128(equal, _mm_cmpeq_epi8(f, vb)));
         Hits { any: u64::from(!misses as u16), exact: exact as u64 }
