@@ -153,7 +153,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// Returns keys that divide the map into at most `ranges` ranges of about equal length.
     #[cfg(feature = "storage")]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
-        self.tree.bounds(ranges)
+        self.tree.split_points(ranges)
     }
 
     /// Returns the number of keys, which is exact while no thread changes the map.

@@ -1,7 +1,7 @@
 //! Entries, and guards through which a value is changed in place.
 
 use crate::error::fail;
-use crate::tree::{Place, RawTree};
+use crate::tree::{EntryPos, RawTree};
 use crate::value::Value;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -12,14 +12,14 @@ use std::ops::{Deref, DerefMut};
 /// Returned by [`FastArt::get_mut`](crate::FastArt::get_mut) and [`Entry`].
 pub struct ValueMut<'a, V: Value> {
     tree: &'a mut RawTree<V::Bits>,
-    place: Place,
+    pos: EntryPos,
     value: V,
 }
 
 impl<'a, V: Value> ValueMut<'a, V> {
-    pub(super) fn new(tree: &'a mut RawTree<V::Bits>, place: Place) -> Self {
-        let value = V::from_bits(tree.value(place));
-        ValueMut { tree, place, value }
+    pub(super) fn new(tree: &'a mut RawTree<V::Bits>, pos: EntryPos) -> Self {
+        let value = V::from_bits(tree.value(pos));
+        ValueMut { tree, pos, value }
     }
 }
 
@@ -38,7 +38,7 @@ impl<V: Value> DerefMut for ValueMut<'_, V> {
 
 impl<V: Value> Drop for ValueMut<'_, V> {
     fn drop(&mut self) {
-        self.tree.set_value(self.place, self.value.into_bits());
+        self.tree.set_value(self.pos, self.value.into_bits());
     }
 }
 
@@ -61,7 +61,7 @@ pub enum Entry<'a, K: AsRef<[u8]>, V: Value> {
 pub struct OccupiedEntry<'a, K: AsRef<[u8]>, V: Value> {
     tree: &'a mut RawTree<V::Bits>,
     key: K,
-    place: Place,
+    pos: EntryPos,
 }
 
 /// The entry of a key that is absent.
@@ -73,7 +73,7 @@ pub struct VacantEntry<'a, K: AsRef<[u8]>, V: Value> {
 impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
     pub(super) fn new(tree: &'a mut RawTree<V::Bits>, key: K) -> Self {
         match tree.find(key.as_ref()) {
-            Some(place) => Entry::Occupied(OccupiedEntry { tree, key, place }),
+            Some(pos) => Entry::Occupied(OccupiedEntry { tree, key, pos }),
             None => Entry::Vacant(VacantEntry { tree, key }),
         }
     }
@@ -141,7 +141,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
     #[must_use]
     pub fn and_modify(mut self, change: impl FnOnce(&mut V)) -> Self {
         if let Entry::Occupied(entry) = &mut self {
-            change(&mut ValueMut::<V>::new(entry.tree, entry.place));
+            change(&mut ValueMut::<V>::new(entry.tree, entry.pos));
         }
         self
     }
@@ -155,17 +155,17 @@ impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
 
     /// Returns the value.
     pub fn get(&self) -> V {
-        V::from_bits(self.tree.value(self.place))
+        V::from_bits(self.tree.value(self.pos))
     }
 
     /// Returns a guard through which the value can be changed in place.
     pub fn get_mut(&mut self) -> ValueMut<'_, V> {
-        ValueMut::new(self.tree, self.place)
+        ValueMut::new(self.tree, self.pos)
     }
 
     /// Converts the entry into a guard of its value that lives as long as the map is borrowed.
     pub fn into_mut(self) -> ValueMut<'a, V> {
-        ValueMut::new(self.tree, self.place)
+        ValueMut::new(self.tree, self.pos)
     }
 
     /// Replaces the value, and returns the old one.
@@ -181,7 +181,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
     /// assert!(map.is_empty());
     /// ```
     pub fn insert(&mut self, value: V) -> V {
-        V::from_bits(self.tree.set_value(self.place, value.into_bits()))
+        V::from_bits(self.tree.set_value(self.pos, value.into_bits()))
     }
 
     /// Removes the key, and returns its value.
@@ -227,8 +227,8 @@ impl<'a, K: AsRef<[u8]>, V: Value> VacantEntry<'a, K, V> {
         if let Err(error) = self.tree.insert(key, value.into_bits()) {
             fail(error);
         }
-        let place = self.tree.find(key).expect("the key was just stored");
-        ValueMut::new(self.tree, place)
+        let pos = self.tree.find(key).expect("the key was just stored");
+        ValueMut::new(self.tree, pos)
     }
 }
 

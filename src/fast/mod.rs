@@ -217,8 +217,8 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(map.get("a"), Some(2));
     /// ```
     pub fn get_mut(&mut self, key: impl AsRef<[u8]>) -> Option<ValueMut<'_, V>> {
-        let place = self.tree.find(key.as_ref())?;
-        Some(ValueMut::new(&mut self.tree, place))
+        let pos = self.tree.find(key.as_ref())?;
+        Some(ValueMut::new(&mut self.tree, pos))
     }
 
     /// Returns the entry of `key`, occupied or vacant.
@@ -571,7 +571,7 @@ impl<V: Value> FastArt<V> {
     /// Returns keys that divide the map into at most `ranges` ranges of about equal length.
     #[cfg(feature = "storage")]
     pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
-        self.tree.bounds(ranges)
+        self.tree.split_points(ranges)
     }
 
     pub(crate) fn into_tree(self) -> RawTree<V::Bits> {

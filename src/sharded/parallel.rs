@@ -39,7 +39,7 @@ impl<V: Value> ShardedArt<V> {
             let share = (ranges as u128 * shard.tree.len() as u128).div_ceil(keys.max(1) as u128);
             // While keys are moved, a tree may have some outside its range.
             let inside =
-                shard.tree.bounds(share as usize).into_iter().filter(|key| key[..] > low[..]);
+                shard.tree.split_points(share as usize).into_iter().filter(|key| key[..] > low[..]);
             bounds.extend(inside);
         }
         bounds.sort_unstable();

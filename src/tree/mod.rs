@@ -43,7 +43,7 @@ pub(crate) use node::layout::Usage;
 pub(crate) use node::simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use node::simd::{common_prefix, prefetch};
 pub(crate) use read::cursor::{OwnedCursors, RawCursor, WriteCursor};
-pub(crate) use read::get::Place;
+pub(crate) use read::get::EntryPos;
 pub(crate) use shared::SharedTree;
 pub(crate) use shared::cursor::SharedCursor;
 #[cfg(feature = "_testing")]

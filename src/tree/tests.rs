@@ -1,4 +1,5 @@
-//! Tests of the tree that look inside: which paths were taken, and what is left when memory runs out.
+//! Tests of the tree's internals: which paths an operation takes, and that a failed allocation
+//! changes nothing.
 
 use crate::InsertError;
 use crate::pool;
@@ -9,7 +10,7 @@ use std::ops::Bound::{Excluded, Included};
 
 type Tree = RawTree<u64>;
 
-/// Runs `work`, which must take every one of these paths.
+/// Runs `work`, and asserts that it takes each of these paths.
 fn takes(events: &[Event], work: impl FnOnce()) {
     let before = taken();
     work();
@@ -19,23 +20,25 @@ fn takes(events: &[Event], work: impl FnOnce()) {
     assert!(missed.is_empty(), "not taken: {missed:?}");
 }
 
-/// The numbers below `n`, strewn: `step` is a prime that does not divide `n`.
-pub(crate) fn strewn(n: usize, step: usize) -> impl Iterator<Item = usize> {
+/// Returns the numbers below `n` in a scattered order. `step` is a prime that does not divide `n`.
+pub(crate) fn scattered(n: usize, step: usize) -> impl Iterator<Item = usize> {
     (0..n).map(move |i| i * step % n)
 }
 
-/// A key with no neighbour that it shares much with, so that separators are short.
+/// Returns a key that shares few bytes with the keys next to it, so that separators are short.
 pub(crate) fn short(i: usize) -> Vec<u8> {
     let head = (i as u32).wrapping_mul(2_654_435_761).to_be_bytes();
     [&head[..], &[b'-'; 240]].concat()
 }
 
-/// Twelve keys to a group, which is more than a leaf takes: most separators are long, and all nodes narrow.
+/// Returns a key of a group of twelve, which are more than fit into a leaf. Most separators are
+/// long, and all nodes are narrow.
 pub(crate) fn middling(i: usize) -> Vec<u8> {
     [&[(i / 12) as u8; 100][..], &[(i % 12) as u8], &[b'-'; 140]].concat()
 }
 
-/// Three keys to a group, which share all of a long prefix: separators are alternately short and long, and every leaf has one key.
+/// Returns a key of a group of three, which share a long prefix. Separators are alternately short
+/// and long, and each leaf has one key.
 pub(crate) fn long(i: usize) -> Vec<u8> {
     [&[(i / 3) as u8; 2000][..], &[(i % 3) as u8]].concat()
 }
@@ -66,13 +69,13 @@ fn nodes_split_and_merge() {
     takes(&[LeafSplit, RootSplit, InnerSplit, Merge, InnerMerge, RootCollapse], || {
         let mut tree = Tree::new();
         let n = 2000;
-        for i in strewn(n, 7) {
+        for i in scattered(n, 7) {
             tree.insert(&short(i), i as u64).unwrap();
             if i % 16 == 0 {
                 tree.check().unwrap();
             }
         }
-        for i in strewn(n, 11) {
+        for i in scattered(n, 11) {
             assert_eq!(tree.remove(&short(i)).unwrap(), Some(i as u64));
             if i % 16 == 0 {
                 tree.check().unwrap();
@@ -104,15 +107,15 @@ fn inner_nodes_borrow_where_separators_are_long() {
             let n = 90;
             for step in [1, 7, 11, 13, 17] {
                 let mut tree = Tree::new();
-                strewn(n, 7).for_each(|i| insert(&mut tree, &long(i), i));
-                strewn(n, step).for_each(|i| remove(&mut tree, &long(i)));
+                scattered(n, 7).for_each(|i| insert(&mut tree, &long(i), i));
+                scattered(n, step).for_each(|i| remove(&mut tree, &long(i)));
             }
         },
     );
 }
 
 #[test]
-fn ascending_keys_take_the_tail() {
+fn ascending_keys_are_appended_to_the_open_leaf() {
     use Event::{Appended, LeafClosed, LeafOpened, LeafSplit, LopsidedSplit};
     takes(&[LeafOpened, Appended, LeafClosed, LeafSplit, LopsidedSplit], || {
         let mut tree = Tree::new();
@@ -122,29 +125,29 @@ fn ascending_keys_take_the_tail() {
 }
 
 #[test]
-fn what_is_no_append_closes_the_tail() {
+fn an_insert_elsewhere_closes_the_open_leaf() {
     let open = || {
         let mut tree = Tree::new();
         (0..40usize).for_each(|i| insert(&mut tree, &[b'k', i as u8, 7], i));
         assert!(tree.append_mode.is_open());
         tree
     };
-    // Before the last key, over it, one it begins with, and in front of all.
+    // A key before the last one, the last key itself, a prefix of it, and one before all keys.
     for key in [&[b'k', 38, 9][..], &[b'k', 39, 7], &[b'k', 39], b"a"] {
         let mut tree = open();
         insert(&mut tree, key, 1000);
         assert_eq!(tree.get(key), Some(1000));
         assert!(!tree.append_mode.is_open());
     }
-    // Behind it, but of another shape than a narrow leaf takes: a rest and a common prefix that are too long.
-    for tail in [vec![0; 300], vec![0; 5000]] {
+    // A key after the last one, but with a rest or a common prefix too long for a narrow leaf.
+    for suffix in [vec![0; 300], vec![0; 5000]] {
         let mut tree = open();
-        let key = [&[b'k', 40][..], &tail].concat();
+        let key = [&[b'k', 40][..], &suffix].concat();
         insert(&mut tree, &key, 1);
         insert(&mut tree, &[&key[..], b"more"].concat(), 2);
         assert_eq!(tree.len(), 42);
     }
-    // A range that is removed, and one key.
+    // Removals of a range and of one key.
     let mut tree = open();
     assert_eq!(tree.remove_between(Included(&[b'k', 10]), Excluded(&[b'k', 20])).unwrap(), 10);
     tree.check().unwrap();
@@ -154,13 +157,13 @@ fn what_is_no_append_closes_the_tail() {
 }
 
 #[test]
-fn a_copy_of_a_tree_with_an_open_tail_is_whole() {
+fn a_copy_of_a_tree_with_an_open_leaf_is_complete() {
     let mut tree = Tree::new();
     (0..40u8).for_each(|i| insert(&mut tree, &[i], i.into()));
     let mut copy = tree.try_clone().unwrap();
     copy.check().unwrap();
     assert_eq!(contents(&copy), contents(&tree));
-    // Both grow on their own.
+    // Each grows on its own.
     (40..90u8).for_each(|i| insert(&mut copy, &[i], i.into()));
     (40..60u8).for_each(|i| insert(&mut tree, &[i, 1], i.into()));
     (0..40u8).for_each(|i| remove(&mut copy, &[i]));
@@ -168,7 +171,7 @@ fn a_copy_of_a_tree_with_an_open_tail_is_whole() {
 }
 
 #[test]
-fn a_tree_with_an_open_tail_may_move() {
+fn a_tree_with_an_open_leaf_may_move() {
     let mut tree = Tree::new();
     for i in 0..20u8 {
         tree.insert(&[i, 1], i.into()).unwrap();
@@ -180,9 +183,10 @@ fn a_tree_with_an_open_tail_may_move() {
     assert_eq!(moved.get(&[19, 1]), Some(19));
 }
 
-/// Single cuts off the front of a long leaf, eight times: the leaf that is opened is over the limit.
+/// The opened leaf is larger than the limit: the leaf was long, and eight times only its first key
+/// was split off.
 #[test]
-fn a_tail_opens_with_room_for_the_keys_of_a_long_leaf() {
+fn a_leaf_opens_with_room_for_the_keys_of_a_long_leaf() {
     let long = vec![b'p'; 250];
     let mut keys: BTreeSet<Vec<u8>> = (0..8).map(|i| [&long[..4 * i], b"a"].concat()).collect();
     keys.extend((0..133u8).map(|i| [&long[..], &[i]].concat()));
@@ -203,15 +207,15 @@ fn built<'a>(
 }
 
 #[test]
-fn pages_and_slabs_go_back() {
+fn pages_and_slabs_are_freed() {
     if cfg!(any(miri, memkv_plain_alloc)) {
         return;
     }
     takes(&[Event::PageDrained, Event::SlabFreed], || {
-        // Other tests' nodes may stand in the same slabs, so it may take some rounds.
+        // Nodes of other tests may be in the same slabs, so it may take some rounds.
         for _ in 0..100 {
             let mut tree = Tree::new();
-            // Well over what comes from the global allocator directly.
+            // Far more bytes than the pool takes from the global allocator directly.
             (0..30_000).for_each(|i| _ = tree.insert(&short(i), 0).unwrap());
             (0..30_000).for_each(|i| assert!(tree.remove(&short(i)).unwrap().is_some()));
             assert_eq!(tree.usage(), crate::tree::Usage::default());
@@ -223,7 +227,9 @@ fn pages_and_slabs_go_back() {
     });
 }
 
-/// Does a step over and over, one allocation later failing each time, until it works; what fails must change nothing.
+/// Repeats `step` until it succeeds, and asserts that a failed attempt changes nothing. The first
+/// attempt fails at allocation `from`, each further one at the allocation after. Returns the result
+/// and the number of failed attempts.
 fn with_failures<R>(
     tree: &mut Tree,
     from: u64,
@@ -242,20 +248,21 @@ fn with_failures<R>(
             Err(error) => panic!("{error}"),
         }
         assert!(contents(tree) == before, "a failed step changed the tree");
-        // A tail is closed for good, whatever comes of the step.
+        // A failed step may have closed the open leaf.
         assert!(open || tree.usage() == usage, "{:?}, not {usage:?}", tree.usage());
     }
     unreachable!()
 }
 
-/// Inserts and removes keys so that each step fails a few times first.
+/// Inserts and removes keys, each after some failed attempts.
 fn fails_cleanly(
     keys: impl Fn() -> Box<dyn Iterator<Item = Vec<u8>>>,
     order: impl Fn(usize) -> usize,
 ) {
     let (mut tree, mut model, mut failures) = (Tree::new(), BTreeMap::new(), 0);
     for (i, key) in keys().enumerate() {
-        // Where a failure is passed over, as it is when a tail is closed, those behind it have their turn with other keys.
+        // Some failures are ignored, such as those of closing a leaf. The first allocation to fail
+        // varies, so that later ones fail too.
         let (old, n) =
             with_failures(&mut tree, 1 + i as u64 % 3, |tree| tree.insert(&key, i as u64));
         assert_eq!(old, model.insert(key, i as u64));
@@ -279,7 +286,7 @@ fn fails_cleanly(
 fn failed_allocations_change_nothing() {
     use Event::{InnerMerge, InnerSplit, LeafSplit, Merge, RootSplit};
     takes(&[LeafSplit, RootSplit, InnerSplit, Merge, InnerMerge], || {
-        fails_cleanly(|| Box::new(strewn(400, 7).map(middling)), |i| i * 13);
+        fails_cleanly(|| Box::new(scattered(400, 7).map(middling)), |i| i * 13);
     });
 }
 
@@ -288,16 +295,16 @@ fn failed_allocations_change_nothing_in_wide_nodes() {
     use Event::{InnerBorrow, InnerMerge, LeafDropped, RootCollapse, WideInner};
     takes(&[LeafDropped, WideInner, InnerMerge, InnerBorrow, RootCollapse], || {
         for step in [1, 7, 13] {
-            fails_cleanly(|| Box::new(strewn(60, 7).map(long)), |i| i * step);
+            fails_cleanly(|| Box::new(scattered(60, 7).map(long)), |i| i * step);
         }
     });
 }
 
 #[test]
-fn failed_allocations_change_nothing_behind_the_tail() {
+fn failed_allocations_change_nothing_in_append_mode() {
     use Event::{Appended, LeafClosed, LeafOpened, LopsidedSplit};
     takes(&[LeafOpened, Appended, LeafClosed, LopsidedSplit], || {
-        // Ascending keys, and every so often one that is not.
+        // Ascending keys, and now and then one that is not.
         let keys = || (0..600u32).map(|i| if i % 89 == 88 { (i / 2) << 8 | 1 } else { i << 8 });
         fails_cleanly(|| Box::new(keys().map(|i| i.to_be_bytes().to_vec())), |i| i);
     });
@@ -321,7 +328,7 @@ fn failed_allocations_undo_a_bulk_load_and_a_copy() {
         };
         tree.check().unwrap();
         assert!(contents(&tree).into_iter().map(|(key, _)| key).eq(keys));
-        // One failure for every node, and as many for the copy.
+        // One failure for each node, and as many for the copy.
         let nodes = failures;
         for n in 1..=nodes {
             pool::fail_after(Some(n));

@@ -168,12 +168,12 @@ impl<T: Send + Sync + 'static> fmt::Debug for Range<'_, T> {
 ///
 /// Dropping it drops the values that are left.
 pub struct IntoIter<T: Send + Sync + 'static> {
-    taken: Drain<T>,
+    drain: Drain<T>,
 }
 
 impl<T: Send + Sync + 'static> IntoIter<T> {
     pub(super) fn new(tree: ValueTree<T>) -> Self {
-        IntoIter { taken: tree.into_taken() }
+        IntoIter { drain: tree.into_drain() }
     }
 }
 
@@ -181,17 +181,17 @@ impl<T: Send + Sync + 'static> Iterator for IntoIter<T> {
     type Item = (Vec<u8>, T);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.taken.next().map(|(key, value)| (key.to_vec(), value))
+        self.drain.next().map(|(key, value)| (key.to_vec(), value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.taken.left(), Some(self.taken.left()))
+        (self.drain.left(), Some(self.drain.left()))
     }
 }
 
 impl<T: Send + Sync + 'static> DoubleEndedIterator for IntoIter<T> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.taken.previous().map(|(key, value)| (key.to_vec(), value))
+        self.drain.previous().map(|(key, value)| (key.to_vec(), value))
     }
 }
 
@@ -200,6 +200,6 @@ impl<T: Send + Sync + 'static> FusedIterator for IntoIter<T> {}
 
 impl<T: Send + Sync + 'static> fmt::Debug for IntoIter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntoIter").field("left", &self.taken.left()).finish()
+        f.debug_struct("IntoIter").field("left", &self.drain.left()).finish()
     }
 }

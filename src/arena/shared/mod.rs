@@ -110,7 +110,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     where
         T: Clone,
     {
-        self.tree.at(&reclaim::pin()).get(key.as_ref()).map(|value| value.get().clone())
+        self.tree.pinned(&reclaim::pin()).get(key.as_ref()).map(|value| value.get().clone())
     }
 
     /// Returns the number of keys, which is exact while no thread changes the map.
@@ -261,7 +261,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// map.reclaim();
     /// ```
     pub fn reclaim(&self) {
-        self.tree.flush();
+        self.tree.reclaim();
     }
 
     /// Checks the invariants of the map's structure. For tests.

@@ -94,7 +94,7 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<&T>> {
         let mut values = Vec::with_capacity(keys.len());
-        self.map.tree.at(&self.pin).get_many(keys.iter().map(AsRef::as_ref), |found| {
+        self.map.tree.pinned(&self.pin).get_many(keys.iter().map(AsRef::as_ref), |found| {
             values.push(found.map(ValueRef::get))
         });
         values
@@ -102,7 +102,7 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
 
     #[inline]
     fn at<R>(&self, work: impl FnOnce(PinnedTree<'_, T>) -> R) -> R {
-        work(self.map.tree.at(&self.pin))
+        work(self.map.tree.pinned(&self.pin))
     }
 
     #[inline]
@@ -110,7 +110,7 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
         &'p self,
         work: impl FnOnce(PinnedTree<'p, T>) -> Result<Option<ValueRef<'p, T>>, E>,
     ) -> Result<Option<&'p T>, E> {
-        Ok(work(self.map.tree.at(&self.pin))?.map(ValueRef::get))
+        Ok(work(self.map.tree.pinned(&self.pin))?.map(ValueRef::get))
     }
 
     #[inline]
@@ -118,7 +118,7 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
         &'p self,
         work: impl FnOnce(PinnedTree<'p, T>) -> Option<ValueRef<'p, T>>,
     ) -> Option<&'p T> {
-        work(self.map.tree.at(&self.pin)).map(ValueRef::get)
+        work(self.map.tree.pinned(&self.pin)).map(ValueRef::get)
     }
 
     #[inline]
@@ -133,7 +133,7 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
 impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     #[inline]
     fn at<R>(&self, work: impl FnOnce(PinnedTree<'_, T>) -> R) -> R {
-        work(self.tree.at(&reclaim::pin()))
+        work(self.tree.pinned(&reclaim::pin()))
     }
 
     #[inline]
@@ -141,7 +141,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         &self,
         work: impl for<'p> FnOnce(PinnedTree<'p, T>) -> Result<Option<ValueRef<'p, T>>, E>,
     ) -> Result<Option<Ref<'_, T>>, E> {
-        self.tree.hold(reclaim::pin_to_write(), work)
+        self.tree.with_pin(reclaim::pin_to_write(), work)
     }
 
     #[inline]
@@ -149,7 +149,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         &self,
         work: impl for<'p> FnOnce(PinnedTree<'p, T>) -> Option<ValueRef<'p, T>>,
     ) -> Option<Ref<'_, T>> {
-        let Ok(found) = self.tree.hold(reclaim::pin(), |at| Ok::<_, Infallible>(work(at)));
+        let Ok(found) = self.tree.with_pin(reclaim::pin(), |at| Ok::<_, Infallible>(work(at)));
         found
     }
 

@@ -15,7 +15,7 @@ use crate::tree::node::memory::Node;
 use crate::tree::node::slot::Child;
 use crate::tree::node::slot::SlotRef;
 use crate::tree::{
-    INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, Place, RawTree, SLOT, Usage,
+    EntryPos, INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage,
 };
 use crate::value::Bits;
 
@@ -113,10 +113,10 @@ impl<B: Bits> RawTree<B> {
                     let gap = match leaf.search(&key[leaf.strip()..]) {
                         Err(gap) => gap,
                         Ok(index) => {
-                            let place = Place { node, info: leaf.info, index };
+                            let pos = EntryPos { node, info: leaf.info, index };
                             // SAFETY: (N1, N9, R1) as above; with one owner the tree is borrowed
                             // for writing.
-                            let outcome = unsafe { overwrite(target.mode, place, expected, value) };
+                            let outcome = unsafe { overwrite(target.mode, pos, expected, value) };
                             return Ok((outcome?, false));
                         }
                     };

@@ -1,6 +1,6 @@
 //! How the nodes of a tree are locked and freed: with one owner, or with many threads at a time.
 
-use crate::tree::Place;
+use crate::tree::EntryPos;
 use crate::tree::edit::pending::Failed;
 use crate::tree::node::layout::Usage;
 use crate::tree::node::memory::Node;
@@ -132,14 +132,14 @@ pub(crate) struct Target<'t, M> {
     pub(crate) usage: &'t mut Usage,
 }
 
-/// Overwrites the value at `place` if it is as expected.
+/// Overwrites the value at `pos` if it is as expected.
 ///
 /// # Safety
-/// The place is one of a live leaf (N1, N9). With `Exclusive` the tree is borrowed for writing.
+/// The position is one of a live leaf (N1, N9). With `Exclusive` the tree is borrowed for writing.
 #[inline(always)]
 pub(crate) unsafe fn overwrite<B: Bits, M: Mode>(
     mode: M,
-    Place { node, info, index }: Place,
+    EntryPos { node, info, index }: EntryPos,
     expected: Expected<B>,
     value: B,
 ) -> Result<Outcome<B>, EditError> {

@@ -1,4 +1,4 @@
-//! The invariants of a tree, checked node by node.
+//! The check of a tree's invariants, node by node.
 
 use crate::tree::edit::path::Fences;
 use crate::tree::node::coding::NodeRef;
@@ -16,12 +16,19 @@ macro_rules! ensure {
 }
 
 impl<B: Bits> RawTree<B> {
-    /// Says what is wrong with the tree, if anything is: order and coding of every node, fences and strips, routes to every key, counts, sizes.
+    /// Checks the order and the coding of every node, fence keys and strips, that a lookup finds
+    /// every key, counts, and sizes.
+    ///
+    /// # Errors
+    /// A description of the first violation.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.check_counted(self.len, self.usage)
     }
 
-    /// [`check`](Self::check) of a tree for which these were counted.
+    /// Checks as [`check`](Self::check) does, with counts that are kept elsewhere.
+    ///
+    /// # Errors
+    /// A description of the first violation.
     pub(crate) fn check_counted(&self, len: usize, counted: Usage) -> Result<(), String> {
         let mut todo = vec![(self.root.load(), Fences::default(), 0)];
         let (mut total, mut usage, mut depth) = (0, Usage::default(), None);
@@ -39,7 +46,7 @@ impl<B: Bits> RawTree<B> {
                 total += keys.count();
                 usage.leaves += keys.info.size::<B>();
                 for (i, key) in all.iter().enumerate() {
-                    let found = self.find(key).map(|place| (place.node, place.index));
+                    let found = self.find(key).map(|pos| (pos.node, pos.index));
                     ensure!(found == Some((node, i)), "{key:?} is not found where it is");
                 }
             } else {
@@ -58,7 +65,10 @@ impl<B: Bits> RawTree<B> {
         Ok(())
     }
 
-    /// The keys of a node, whole.
+    /// Checks one node, and returns its whole keys.
+    ///
+    /// # Errors
+    /// A description of the first violation.
     fn check_keys(keys: &NodeRef<'_>, fences: &Fences) -> Result<Vec<Vec<u8>>, String> {
         let (n, strip) = (keys.count(), keys.strip());
         ensure!(n > 0, "node without keys");
@@ -88,7 +98,7 @@ impl<B: Bits> RawTree<B> {
             }
             ensure!(
                 keys.search(&key) == Ok(i),
-                "search of {key:?} gives {:?}, not {i}",
+                "search of {key:?} returns {:?}, not {i}",
                 keys.search(&key)
             );
             let full = [&stripped[..], &key[..]].concat();

@@ -1,56 +1,64 @@
-//! A position between two entries, and its steps in both directions.
+//! Cursors: positions between two entries, with steps in both directions.
 //!
 //! ```text
-//!   levels: inner node, child taken ─▶ … ─▶ leaf, index          key: the bytes stripped above the leaf, then the last entry read
+//!   levels: inner node, child index ─▶ … ─▶ leaf, entry index
+//!   key:    the bytes that the leaf strips, then the suffix of the last entry read
 //! ```
 //!
-//! Forwards an entry is decoded from the one before it, which the key buffer holds. Backwards a leaf's keys are written out
-//! once, when the first of them is asked for. Between leaves the separator of the two gives the bytes that the next one strips.
+//! A step forward decodes an entry from the one before it, whose key is in the buffer. The first
+//! step back in a leaf decodes all of the leaf's suffixes once. A step to another leaf decodes the
+//! separator between the two, which begins with the bytes that the other leaf strips.
 
 use crate::tree::RawTree;
 use crate::tree::node::coding::{NodeRef, PREFETCHED_LINES};
 use crate::tree::node::memory::Node;
 use crate::tree::node::simd;
 use crate::tree::node::slot::{Child, Slot};
-use crate::tree::read::get::Place;
+use crate::tree::read::get::EntryPos;
 use crate::value::Bits;
 
-/// An inner node on the way to the leaf.
+/// An inner node on the path to the leaf.
 #[derive(Clone, Copy)]
 struct Level {
     node: Node,
-    /// The child taken.
-    at: usize,
+    /// Index of the child on the path.
+    child: usize,
 }
 
-/// The state of a cursor; whoever holds it keeps the tree borrowed, and unchanged but for values, or keeps the thread pinned.
+/// The state of a cursor.
+///
+/// Its owner keeps the tree borrowed and changes values only, or keeps the thread pinned.
 #[derive(Clone, Default)]
-pub(crate) struct State {
+pub(crate) struct CursorState {
     levels: Vec<Level>,
-    /// `None`: behind all entries.
+    /// `None`: after all entries.
     pub(crate) leaf: Option<Node>,
-    /// The entry behind the position.
+    /// Index of the entry after the position.
     pub(crate) index: usize,
-    /// Where its rest begins.
+    /// Where the rest of this entry begins in the leaf.
     offset: usize,
     /// Bytes that the leaf strips.
     strip: usize,
+    /// The key of the entry read last.
     pub(crate) key: KeyBuf,
     suffixes: Suffixes,
 }
 
-/// A key that is overwritten from some byte on, again and again.
+/// The key of a cursor. Each step keeps its first bytes and overwrites the others.
 #[derive(Clone, Default)]
 pub(crate) struct KeyBuf {
-    /// The key, and room behind it, so that a short suffix is copied as one or two blocks of fixed size.
+    /// The key, then at least `2 * COPY_BYTES` more bytes, so that a short suffix can be written by
+    /// one or two copies of fixed size.
     bytes: Vec<u8>,
+    /// Length of the key.
     len: usize,
 }
 
-/// Bytes copied at once.
-const BLOCK: usize = 16;
+/// Bytes of a copy of fixed size.
+const COPY_BYTES: usize = 16;
 
 impl KeyBuf {
+    /// Returns the key.
     #[inline(always)]
     pub(crate) fn get(&self) -> &[u8] {
         &self.bytes[..self.len]
@@ -61,40 +69,44 @@ impl KeyBuf {
         self.put(0, key, 0, key.len());
     }
 
-    /// Makes the key its first `keep` bytes and `n` more, those at `from[at..]`.
+    /// Keeps the first `keep` bytes, and appends `from[at..at + n]`.
     #[inline(always)]
     fn put(&mut self, keep: usize, from: &[u8], at: usize, n: usize) {
         self.set_len(keep + n);
         self.write(keep, from, at, n);
     }
 
-    /// Makes the key its first `keep` bytes and those of entry `i` of `leaf`, whose rest begins at `offset`. Gives the length of the rest.
+    /// Keeps the first `keep` bytes and the entry's lcp, and appends the suffix of entry `i` of
+    /// `leaf`, whose rest begins at `offset`. Returns the length of the rest.
     #[inline(always)]
     fn put_entry(&mut self, keep: usize, leaf: &NodeRef<'_>, i: usize, offset: usize) -> usize {
         let (from, len) = leaf.rest_of(i, offset);
         let (keep, some) = (keep + leaf.lcp(i), usize::from(i > 0 || !leaf.info.empty_first()));
         self.set_len(keep + some + len);
-        // Where there is no first byte, it is overwritten.
+        // If the entry has no first byte, the next write overwrites this one.
         self.bytes[keep] = leaf.first(i);
         self.write(keep + some, leaf.payload(), from, len);
         len
     }
 
+    /// Sets the length. The bytes beyond the old length are unspecified.
     #[inline(always)]
     fn set_len(&mut self, len: usize) {
         self.len = len;
-        if self.bytes.len() < len + 2 * BLOCK {
+        if self.bytes.len() < len + 2 * COPY_BYTES {
             self.grow();
         }
     }
 
+    /// Writes `from[at..at + n]` to the bytes from `to` on.
     #[inline(always)]
     fn write(&mut self, to: usize, from: &[u8], at: usize, n: usize) {
         let to = &mut self.bytes[to..];
-        if n <= 2 * BLOCK && at + 2 * BLOCK <= from.len() {
-            to[..BLOCK].copy_from_slice(&from[at..at + BLOCK]);
-            if n > BLOCK {
-                to[BLOCK..2 * BLOCK].copy_from_slice(&from[at + BLOCK..at + 2 * BLOCK]);
+        if n <= 2 * COPY_BYTES && at + 2 * COPY_BYTES <= from.len() {
+            to[..COPY_BYTES].copy_from_slice(&from[at..at + COPY_BYTES]);
+            if n > COPY_BYTES {
+                to[COPY_BYTES..2 * COPY_BYTES]
+                    .copy_from_slice(&from[at + COPY_BYTES..at + 2 * COPY_BYTES]);
             }
         } else {
             to[..n].copy_from_slice(&from[at..at + n]);
@@ -103,10 +115,10 @@ impl KeyBuf {
 
     #[cold]
     fn grow(&mut self) {
-        self.bytes.resize((self.len + 2 * BLOCK).next_power_of_two(), 0);
+        self.bytes.resize((self.len + 2 * COPY_BYTES).next_power_of_two(), 0);
     }
 
-    /// Writes a separator behind the first `strip` bytes.
+    /// Keeps the bytes that an inner node strips, and appends separator `i`.
     fn decode(&mut self, keys: &NodeRef<'_>, i: usize) {
         self.bytes.truncate(self.len);
         if keys.decode(i, &mut self.bytes).is_err() {
@@ -116,12 +128,12 @@ impl KeyBuf {
     }
 }
 
-/// The suffixes of one leaf, written out.
+/// The decoded suffixes of one leaf.
 #[derive(Clone, Default)]
 struct Suffixes {
     leaf: Option<Node>,
     bytes: Vec<u8>,
-    /// Of each entry: where its suffix ends in `bytes`, where its rest begins in the leaf.
+    /// For each entry: where its suffix ends in `bytes`, and where its rest begins in the leaf.
     entries: Vec<(usize, usize)>,
 }
 
@@ -149,29 +161,32 @@ impl Suffixes {
     }
 }
 
-impl State {
+impl CursorState {
+    /// Moves before the first entry whose key is at least `target`, or with `after` greater than
+    /// it.
+    ///
     /// # Safety
-    /// For this and the methods below: the tree under `root` is live and but for values unchanged since the position was taken (N1, N9), or the
-    /// thread has been pinned since (R1).
-    pub(crate) unsafe fn seek(&mut self, root: &Slot, target: &[u8], behind: bool) {
+    /// For this and the methods below: since the position was taken, the tree under `root` is live
+    /// and only values were changed (N1, N9), or the thread is pinned (R1).
+    pub(crate) unsafe fn seek(&mut self, root: &Slot, target: &[u8], after: bool) {
         self.levels.clear();
-        // A leaf's address may be another's by now.
+        // Another leaf may have the address by now.
         self.suffixes.leaf = None;
         self.key.set(target);
         let mut child = root.load();
-        // SAFETY: (N1, N5) by the caller, here and in every method below.
+        // SAFETY: (N1, N5) as the caller promises, here and in the methods below.
         unsafe {
             while let Child::Inner(node) = child {
                 let keys = NodeRef::new(node);
-                let at = keys.child(&target[keys.strip()..]);
-                self.levels.push(Level { node, at });
-                child = keys.slot(at).load();
+                let index = keys.child(&target[keys.strip()..]);
+                self.levels.push(Level { node, child: index });
+                child = keys.slot(index).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
             let leaf = NodeRef::new(node);
             self.strip = leaf.strip();
             self.index = match leaf.search(&target[self.strip..]) {
-                Ok(i) => i + usize::from(behind),
+                Ok(i) => i + usize::from(after),
                 Err(gap) => gap.at,
             };
             self.leaf = Some(node);
@@ -179,21 +194,23 @@ impl State {
         }
     }
 
+    /// Moves after all entries.
     pub(crate) fn set_end(&mut self) {
         self.levels.clear();
         self.leaf = None;
         self.index = 0;
     }
 
-    /// Goes down to the first or the last leaf below `child`; the key buffer holds one of its fences.
+    /// Descends to the first or the last leaf below `child`, one of whose fence keys is in the key
+    /// buffer.
     unsafe fn descend(&mut self, mut child: Child, last: bool) {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             while let Child::Inner(node) = child {
                 let keys = NodeRef::new(node);
-                let at = if last { keys.count() } else { 0 };
-                self.levels.push(Level { node, at });
-                child = keys.slot(at).load();
+                let index = if last { keys.count() } else { 0 };
+                self.levels.push(Level { node, child: index });
+                child = keys.slot(index).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
             NodeRef::prefetch(node, PREFETCHED_LINES);
@@ -205,27 +222,29 @@ impl State {
         }
     }
 
-    /// Takes the child at `at` in the last level, which lies behind separator `separator`, or before it.
-    unsafe fn turn(&mut self, at: usize, separator: usize, last: bool) {
+    /// Descends to the first or the last leaf below child `child` of the last level. Separator
+    /// `separator` is next to the child.
+    unsafe fn enter_child(&mut self, child: usize, separator: usize, last: bool) {
         let Some(level) = self.levels.last_mut() else { return };
-        level.at = at;
+        level.child = child;
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             let keys = NodeRef::new(level.node);
-            // The buffer holds a key below this node, so it begins with what the node strips.
+            // The key in the buffer is below this node, so it begins with the bytes that the node
+            // strips.
             self.key.decode(&keys, separator);
-            self.descend(keys.slot(at).load(), last);
+            self.descend(keys.slot(child).load(), last);
         }
     }
 
-    /// Goes before the first entry of the next leaf, or to the end.
+    /// Moves before the first entry of the next leaf, or to the end.
     unsafe fn next_leaf(&mut self) {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             while let Some(level) = self.levels.last() {
-                let at = level.at;
-                if at < NodeRef::new(level.node).count() {
-                    return self.turn(at + 1, at, false);
+                let child = level.child;
+                if child < NodeRef::new(level.node).count() {
+                    return self.enter_child(child + 1, child, false);
                 }
                 self.levels.pop();
             }
@@ -233,27 +252,27 @@ impl State {
         }
     }
 
-    /// Goes behind the last entry of the leaf before. Stays where there is none.
+    /// Moves after the last entry of the previous leaf, and returns whether there is one.
     unsafe fn previous_leaf(&mut self, root: &Slot) -> bool {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             if self.leaf.is_none() {
-                // Nothing on the right border is stripped.
+                // The last node of a level has no upper fence key, so it strips nothing.
                 self.levels.clear();
                 self.descend(root.load(), true);
                 return self.leaf.is_some();
             }
-            let Some(level) = self.levels.iter().rposition(|level| level.at > 0) else {
+            let Some(level) = self.levels.iter().rposition(|level| level.child > 0) else {
                 return false;
             };
             self.levels.truncate(level + 1);
-            let at = self.levels[level].at - 1;
-            self.turn(at, at, true);
+            let child = self.levels[level].child - 1;
+            self.enter_child(child, child, true);
             true
         }
     }
 
-    /// The entry behind the position, as a leaf and an index.
+    /// Returns the leaf and the index of the entry after the position.
     unsafe fn peek(&mut self) -> Option<(Node, usize)> {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
@@ -267,21 +286,21 @@ impl State {
         }
     }
 
-    /// Steps over the entry behind the position: its key is in the buffer then.
+    /// Passes the next entry, writes its key to the buffer, and returns its position.
     #[inline]
-    pub(crate) unsafe fn next(&mut self) -> Option<Place> {
+    pub(crate) unsafe fn next(&mut self) -> Option<EntryPos> {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             let (node, index) = self.peek()?;
             let leaf = NodeRef::new(node);
             self.offset += self.key.put_entry(self.strip, &leaf, index, self.offset);
             self.index += 1;
-            Some(Place { node, info: leaf.info, index })
+            Some(EntryPos { node, info: leaf.info, index })
         }
     }
 
-    /// Steps back over the entry before the position: its key is in the buffer then.
-    pub(crate) unsafe fn previous(&mut self, root: &Slot) -> Option<Place> {
+    /// Passes the previous entry, writes its key to the buffer, and returns its position.
+    pub(crate) unsafe fn previous(&mut self, root: &Slot) -> Option<EntryPos> {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             while self.leaf.is_none() || self.index == 0 {
@@ -298,7 +317,7 @@ impl State {
             self.offset = self.suffixes.entries[self.index].1;
             let suffix = self.suffixes.get(self.index);
             self.key.put(self.strip, suffix, 0, suffix.len());
-            Some(Place { node, info: leaf.info, index: self.index })
+            Some(EntryPos { node, info: leaf.info, index: self.index })
         }
     }
 }
@@ -306,7 +325,7 @@ impl State {
 /// A cursor over a borrowed tree.
 pub(crate) struct RawCursor<'t, B: Bits> {
     tree: &'t RawTree<B>,
-    state: State,
+    state: CursorState,
 }
 
 impl<B: Bits> Clone for RawCursor<'_, B> {
@@ -316,27 +335,31 @@ impl<B: Bits> Clone for RawCursor<'_, B> {
 }
 
 impl<'t, B: Bits> RawCursor<'t, B> {
-    /// A cursor behind all entries.
+    /// Creates a cursor after all entries.
     pub(crate) fn new(tree: &'t RawTree<B>) -> Self {
-        RawCursor { tree, state: State::default() }
+        RawCursor { tree, state: CursorState::default() }
     }
 
-    /// Goes before the first entry whose key is at least `target`, or with `behind` greater than it.
+    /// Moves before the first entry whose key is at least `target`, or with `after` greater than
+    /// it.
     #[inline]
-    pub(crate) fn seek(&mut self, target: &[u8], behind: bool) {
+    pub(crate) fn seek(&mut self, target: &[u8], after: bool) {
         // SAFETY: (N1, N9) the tree is borrowed as long as the cursor lives.
-        unsafe { self.state.seek(&self.tree.root, target, behind) }
+        unsafe { self.state.seek(&self.tree.root, target, after) }
     }
 
+    /// Moves before the first entry.
     pub(crate) fn seek_first(&mut self) {
         self.seek(&[], false);
     }
 
+    /// Moves after the last entry.
     pub(crate) fn seek_end(&mut self) {
         self.state.set_end();
     }
 
-    /// What tells the entry behind the position from every other; `None` at the end.
+    /// Returns what identifies the entry after the position: the address of its leaf and its index.
+    /// `None` at the end.
     pub(crate) fn peek(&mut self) -> Option<(*const u8, usize)> {
         // SAFETY: (N1, N9) as in `seek`.
         unsafe { self.state.peek() }.map(|(node, index)| (node.address(), index))
@@ -345,27 +368,33 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N9) as in `seek`.
-        let place = unsafe { self.state.next() }?;
-        Some((self.state.key.get(), self.tree.value(place)))
+        let pos = unsafe { self.state.next() }?;
+        Some((self.state.key.get(), self.tree.value(pos)))
     }
 
-    /// Hands out the values of the entries behind the position as far as its leaf goes, and says how many those are.
+    /// Passes to `each` the values of the entries after the position, as far as the leaf goes, and
+    /// returns how many they are. The position stays.
     pub(crate) fn upcoming(&mut self, mut each: impl FnMut(B)) -> usize {
         // SAFETY: (N1, N9) as in `seek`.
         let Some((node, first)) = (unsafe { self.state.peek() }) else { return 0 };
         // SAFETY: (N1, N9) as in `seek`.
         let info = unsafe { node.info() };
-        (first..info.count()).for_each(|index| each(self.tree.value(Place { node, info, index })));
+        (first..info.count())
+            .for_each(|index| each(self.tree.value(EntryPos { node, info, index })));
         info.count() - first
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N9) as in `seek`.
-        let place = unsafe { self.state.previous(&self.tree.root) }?;
-        Some((self.state.key.get(), self.tree.value(place)))
+        let pos = unsafe { self.state.previous(&self.tree.root) }?;
+        Some((self.state.key.get(), self.tree.value(pos)))
     }
 
-    /// Entries between this position and `end`, which is at or behind it; this position moves there. O(leaves).
+    /// Moves to `end`, which is at this position or after it, and returns the number of entries
+    /// between the two.
+    ///
+    /// # Complexity
+    /// O(leaves between the two).
     pub(crate) fn count_to(&mut self, end: &mut Self) -> usize {
         let (mut count, end) = (0, end.peek());
         loop {
@@ -386,85 +415,89 @@ impl<'t, B: Bits> RawCursor<'t, B> {
 }
 
 impl<B: Bits> RawTree<B> {
-    /// The length of the longest stored key that `key` begins with, and its value.
+    /// Returns the length of the longest stored key that is a prefix of `key`, and its value.
     ///
-    /// What is sought is at most the greatest key that is not above `key`, and shares no more with `key` than that one does: shorten and repeat.
+    /// Let `found` be the greatest stored key that is at most `key`. The key sought is a prefix
+    /// of `key` and at most `found`, so it is a prefix of `found` too. Unless it is `found` itself,
+    /// the search repeats with the common prefix of `found` and `key`.
     pub(crate) fn longest_prefix(&self, mut key: &[u8]) -> Option<(usize, B)> {
         let mut cursor = RawCursor::new(self);
         loop {
             cursor.seek(key, true);
             let (found, value) = cursor.previous()?;
-            let shared = simd::common_prefix(found, key);
-            if shared == found.len() {
-                return Some((shared, value));
+            let lcp = simd::common_prefix(found, key);
+            if lcp == found.len() {
+                return Some((lcp, value));
             }
-            key = &key[..shared];
+            key = &key[..lcp];
         }
     }
 }
 
-/// A cursor that owns its tree.
+/// An owned tree and two cursors, which return each entry once, from both ends.
 pub(crate) struct OwnedCursors<B: Bits> {
     tree: RawTree<B>,
-    front: State,
-    back: State,
+    front: CursorState,
+    back: CursorState,
     left: usize,
 }
 
 impl<B: Bits> OwnedCursors<B> {
     pub(crate) fn new(tree: RawTree<B>) -> Self {
-        let mut front = State::default();
+        let mut front = CursorState::default();
         // SAFETY: (N1, N9) the tree is live and owned here.
         unsafe { front.seek(&tree.root, &[], false) };
-        OwnedCursors { left: tree.len, tree, front, back: State::default() }
+        OwnedCursors { left: tree.len, tree, front, back: CursorState::default() }
     }
 
+    /// Returns how many entries are left.
     pub(crate) fn left(&self) -> usize {
         self.left
     }
 
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         self.left = self.left.checked_sub(1)?;
-        // SAFETY: (N1, N9) the tree is owned by this cursor, which does not change it.
-        let place = unsafe { self.front.next() }?;
-        Some((self.front.key.get(), self.tree.value(place)))
+        // SAFETY: (N1, N9) the tree is owned here and not changed.
+        let pos = unsafe { self.front.next() }?;
+        Some((self.front.key.get(), self.tree.value(pos)))
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         self.left = self.left.checked_sub(1)?;
         // SAFETY: (N1, N9) as above.
-        let place = unsafe { self.back.previous(&self.tree.root) }?;
-        Some((self.back.key.get(), self.tree.value(place)))
+        let pos = unsafe { self.back.previous(&self.tree.root) }?;
+        Some((self.back.key.get(), self.tree.value(pos)))
     }
 }
 
-/// A walk over the entries of a tree borrowed for writing, which may overwrite values.
+/// A forward cursor over a mutably borrowed tree, which can overwrite values.
 pub(crate) struct WriteCursor<'t, B: Bits> {
     tree: &'t mut RawTree<B>,
-    state: State,
-    place: Option<Place>,
+    state: CursorState,
+    /// The entry read last.
+    pos: Option<EntryPos>,
 }
 
 impl<'t, B: Bits> WriteCursor<'t, B> {
-    /// Begins before the first key that is at least `target`.
+    /// Creates a cursor before the first entry whose key is at least `target`.
     pub(crate) fn new(tree: &'t mut RawTree<B>, target: &[u8]) -> Self {
-        let mut state = State::default();
+        let mut state = CursorState::default();
         // SAFETY: (N1, N9) the tree is borrowed as long as the cursor lives.
         unsafe { state.seek(&tree.root, target, false) };
-        WriteCursor { tree, state, place: None }
+        WriteCursor { tree, state, pos: None }
     }
 
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N9) as in `new`.
-        let place = unsafe { self.state.next() }?;
-        self.place = Some(place);
-        Some((self.state.key.get(), self.tree.value(place)))
+        let pos = unsafe { self.state.next() }?;
+        self.pos = Some(pos);
+        Some((self.state.key.get(), self.tree.value(pos)))
     }
 
     /// Overwrites the value of the entry read last.
     pub(crate) fn set(&mut self, value: B) {
-        if let Some(place) = self.place {
-            self.tree.set_value(place, value);
+        if let Some(pos) = self.pos {
+            self.tree.set_value(pos, value);
         }
     }
 }

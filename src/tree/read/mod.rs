@@ -1,4 +1,9 @@
-//! Reads of the tree: lookups, scans, keys that divide it, and the check of its invariants.
+//! Reads of the tree.
+//!
+//! * `get`: lookups of one key and of many.
+//! * `cursor`: scans in both directions.
+//! * `split_points`: keys that divide a tree for parallel work.
+//! * `check`: the check of the tree's invariants.
 
 mod check;
 pub(crate) mod cursor;

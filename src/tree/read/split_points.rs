@@ -1,4 +1,5 @@
-//! Keys that divide a tree into ranges of about equal length: separators of inner nodes.
+//! Split points: keys that divide a tree into ranges of about equally many entries. They are
+//! separators of inner nodes.
 
 use crate::reclaim;
 use crate::tree::node::coding::NodeRef;
@@ -7,9 +8,12 @@ use crate::tree::{RawTree, SharedTree};
 use crate::value::Bits;
 
 impl<B: Bits> RawTree<B> {
-    /// Ascending keys between which, before the first and behind the last there are about as many entries: fewer than `ranges` keys. As near as the tree's
-    /// levels allow, so it takes O(ranges) nodes.
-    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+    /// Returns fewer than `ranges` ascending keys that divide the tree into ranges of about equally
+    /// many entries, as nearly as the tree's levels allow.
+    ///
+    /// # Complexity
+    /// Reads O(`ranges`) nodes.
+    pub(crate) fn split_points(&self, ranges: usize) -> Vec<Vec<u8>> {
         // The nodes of a level, each with the separator before it.
         let mut level = vec![(self.root.load(), Vec::new())];
         while level.len() < ranges
@@ -21,9 +25,11 @@ impl<B: Bits> RawTree<B> {
                     below.push((child, low));
                     continue;
                 };
-                // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or while the thread is pinned (R1).
+                // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed,
+                // or while the thread is pinned (R1).
                 let keys = unsafe { NodeRef::new(node) };
-                // All of the node's keys lie behind the separator before it, so what they share it begins with.
+                // `low` is the node's lower fence key, so it begins with the bytes that the node
+                // strips.
                 let separator = |i: usize| {
                     let mut key = low[..keys.strip()].to_vec();
                     if keys.decode(i, &mut key).is_err() {
@@ -47,9 +53,9 @@ impl<B: Bits> RawTree<B> {
 }
 
 impl<B: Bits> SharedTree<B> {
-    /// [`RawTree::bounds`] of a moment.
-    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
-        self.read(&reclaim::pin()).bounds(ranges)
+    /// Returns what [`RawTree::split_points`] does. Threads may edit the tree at the same time.
+    pub(crate) fn split_points(&self, ranges: usize) -> Vec<Vec<u8>> {
+        self.read(&reclaim::pin()).split_points(ranges)
     }
 }
 
@@ -60,7 +66,7 @@ mod tests {
     use crate::tree::tests::{long, middling, short};
 
     #[test]
-    fn bounds_divide_into_ranges_of_about_equal_length() {
+    fn split_points_divide_into_ranges_of_about_equal_length() {
         for (key, n) in [
             (short as fn(usize) -> Vec<u8>, 20_000),
             (middling, 3000),
@@ -68,21 +74,21 @@ mod tests {
             (|i| i.to_be_bytes().to_vec(), 50_000),
         ] {
             let mut tree = RawTree::<u64>::new();
-            assert!(tree.bounds(0).is_empty() && tree.bounds(9).is_empty());
+            assert!(tree.split_points(0).is_empty() && tree.split_points(9).is_empty());
             let n = if cfg!(miri) { n / 20 } else { n };
             (0..n).for_each(|i| _ = tree.insert(&key(i), i as u64).unwrap());
             let shared = SharedTree::new(tree.try_clone().unwrap());
             let len = tree.len();
             for ranges in [0, 1, 2, 3, 10, 100, usize::MAX] {
-                let bounds = tree.bounds(ranges);
-                assert!(bounds.is_sorted_by(|a, b| a < b));
-                assert!(bounds.len() < ranges.max(1));
-                assert_eq!(bounds, shared.bounds(ranges));
-                assert!(cfg!(miri) || ranges > 10 || bounds.len() + 1 == ranges.max(1));
-                let (mut counts, mut cursor) = (vec![0; bounds.len() + 1], RawCursor::new(&tree));
+                let points = tree.split_points(ranges);
+                assert!(points.is_sorted_by(|a, b| a < b));
+                assert!(points.len() < ranges.max(1));
+                assert_eq!(points, shared.split_points(ranges));
+                assert!(cfg!(miri) || ranges > 10 || points.len() + 1 == ranges.max(1));
+                let (mut counts, mut cursor) = (vec![0; points.len() + 1], RawCursor::new(&tree));
                 cursor.seek_first();
                 while let Some((key, _)) = cursor.next() {
-                    counts[bounds.partition_point(|bound| &bound[..] <= key)] += 1;
+                    counts[points.partition_point(|point| &point[..] <= key)] += 1;
                 }
                 assert!(
                     cfg!(miri)

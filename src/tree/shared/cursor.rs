@@ -8,8 +8,8 @@
 //! from being freed.
 
 use crate::reclaim::{self, Pin};
-use crate::tree::Place;
-use crate::tree::read::cursor::State;
+use crate::tree::EntryPos;
+use crate::tree::read::cursor::CursorState;
 use crate::tree::shared::SharedTree;
 use crate::value::Bits;
 
@@ -19,7 +19,7 @@ const LEAVES_PER_PIN: u32 = if cfg!(any(loom, shuttle, test)) { 2 } else { 32 };
 /// A position in a shared tree.
 pub(crate) struct SharedCursor<'t, B: Bits> {
     tree: &'t SharedTree<B>,
-    state: State,
+    state: CursorState,
     /// Whether the position is after the key in the buffer, or before it.
     after: bool,
     /// Leaves left under this pin.
@@ -35,7 +35,7 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
     pub(crate) fn new(tree: &'t SharedTree<B>) -> Self {
         SharedCursor {
             tree,
-            state: State::default(),
+            state: CursorState::default(),
             after: false,
             left: LEAVES_PER_PIN,
             only_pin: !reclaim::is_pinned(),
@@ -110,9 +110,9 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
     /// Passes an entry, and returns it with its current value.
     #[inline]
     fn step(&mut self, back: bool) -> Option<(&[u8], B)> {
-        let (place, mut value) = self.take(back)?;
+        let (pos, mut value) = self.take(back)?;
         // SAFETY: (N1, R1) the leaf was read under this pin.
-        if !unsafe { place.node.lock() }.is_free() && !mutant!(ScanReadsOn) {
+        if !unsafe { pos.node.lock() }.is_free() && !mutant!(ScanReadsOn) {
             cover!(CursorRestarted);
             self.seek_again(back);
             value = self.take(back)?.1;
@@ -121,12 +121,12 @@ impl<'t, B: Bits> SharedCursor<'t, B> {
     }
 
     #[inline]
-    fn take(&mut self, back: bool) -> Option<(Place, B)> {
+    fn take(&mut self, back: bool) -> Option<(EntryPos, B)> {
         let tree = self.tree.read(&self.pin);
         // SAFETY: (R1) the position was taken under this pin.
-        let place =
+        let pos =
             unsafe { if back { self.state.previous(&tree.root) } else { self.state.next() } }?;
         self.after = !back;
-        Some((place, tree.value(place)))
+        Some((pos, tree.value(pos)))
     }
 }

@@ -6,7 +6,7 @@ use crate::pool;
 use crate::reclaim;
 use crate::testing::coverage::{Event, taken};
 use crate::tree::shared::{Expected, SharedTree};
-use crate::tree::tests::{long, middling, short, strewn};
+use crate::tree::tests::{long, middling, scattered, short};
 use crate::tree::{RawTree, SharedCursor};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -79,7 +79,7 @@ fn every_path_is_taken_beside_other_threads() {
         let counts = on_threads(4, |t| {
             let pin = reclaim::pin();
             for step in [7, 11] {
-                for i in strewn(n, step).filter(|i| i % 4 == t || i % 7 == 0) {
+                for i in scattered(n, step).filter(|i| i % 4 == t || i % 7 == 0) {
                     // Some steps have no memory, and must change nothing then.
                     pool::fail_after((i % 13 == 0).then_some(1 + i as u64 % 5));
                     if tree.change(&pin, &key(i), Expected::Any, Some(i as u64)).is_err() {
@@ -119,7 +119,7 @@ fn relocation_runs_beside_other_threads() {
     let n = if cfg!(miri) { 500 } else { 30_000 };
     for round in 0..if cfg!(miri) { 1 } else { 20 } {
         let tree = Tree::new(RawTree::new());
-        strewn(n, 7).for_each(|i| _ = insert(&tree, &short(i), i as u64));
+        scattered(n, 7).for_each(|i| _ = insert(&tree, &short(i), i as u64));
         // Leave holes all over the pages.
         (0..n).filter(|i| i / 64 % 8 != 0).for_each(|i| _ = remove(&tree, &short(i)));
         let counts = on_threads(3, |t| {
@@ -201,7 +201,7 @@ fn failed_allocations_change_nothing() {
     for (key, n) in kinds {
         let (tree, mut model, mut failures) = (Tree::new(RawTree::new()), BTreeMap::new(), 0);
         for insert in [true, false] {
-            for i in strewn(n, 7) {
+            for i in scattered(n, 7) {
                 for fail in 1.. {
                     let (before, usage) = (contents(&tree), tree.usage());
                     pool::fail_after(Some(fail));

@@ -1,8 +1,13 @@
-//! A shared tree whose values may be of any type: the tree has the number of a slot for each key, the slots have the values.
+//! A shared tree with values of any type. The tree maps each key to the number of a value slot, and
+//! the slot has the value.
 //!
-//! A value is put into a slot before the tree gets the slot's number, so who finds the number finds the value. Whoever takes a number out of the
-//! tree, by a change that the tree makes one of, retires the value: it is dropped, and the slot free, when no thread that could have found it is
-//! pinned any more. So while a thread is pinned no number that it found stands for another value, and numbers can be compared for the values.
+//! A value is written into a slot before the tree gets the slot's number, so a thread that finds
+//! the number finds the value. The edit that removes a number from the tree retires the value. The
+//! value is dropped, and its slot freed, once no thread that could have found it is pinned. So
+//! while a thread is pinned, no number that it found stands for another value, and two values can
+//! be compared by their numbers.
+//!
+//! * `slots`: the value slots.
 
 mod slots;
 
@@ -22,20 +27,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Keeps the slots for values that are retired. One for each stripe of threads, so that these do not count in the same place.
-struct Keep<T>(CachePadded<Arc<Slots<T>>>);
+/// Keeps the slots alive for retired values. Each stripe of threads has its own, so that threads of
+/// different stripes do not count references in the same cache line.
+struct SlotsHandle<T>(CachePadded<Arc<Slots<T>>>);
 
-/// A shared tree of values.
+/// A shared tree with values of any type.
 pub(crate) struct ValueTree<T: Send + Sync + 'static> {
     index: SharedTree<u32>,
     slots: Arc<Slots<T>>,
-    keeps: Box<[Arc<Keep<T>>]>,
+    handles: Box<[Arc<SlotsHandle<T>>]>,
 }
 
-/// Drops a value. A panic ends here (V6): the thread may be doing anything when it comes to drop what another one retired.
+/// Drops a value, and catches a panic of its drop (V6). The value may have been retired by another
+/// thread, and this thread may be in the middle of any operation.
 fn drop_quietly<T>(value: T) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value)))
-        // Which might panic in its turn.
+        // The drop of a panic's payload may panic too.
         && let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic)))
     {
         std::mem::forget(panic);
@@ -46,12 +53,16 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     pub(crate) fn new() -> Self {
         let stripes = if cfg!(loom) { 1 } else { stripes() };
         let slots = Arc::new(Slots::new(stripes));
-        let keeps =
-            (0..stripes).map(|_| Arc::new(Keep(CachePadded::new(Arc::clone(&slots))))).collect();
-        ValueTree { index: SharedTree::new(RawTree::new()), slots, keeps }
+        let handles = (0..stripes)
+            .map(|_| Arc::new(SlotsHandle(CachePadded::new(Arc::clone(&slots)))))
+            .collect();
+        ValueTree { index: SharedTree::new(RawTree::new()), slots, handles }
     }
 
-    /// A tree of these pairs; of those with the same key the last.
+    /// Builds a tree of `pairs`. Of pairs with the same key the last one counts.
+    ///
+    /// # Errors
+    /// An error of an insert. It drops all values.
     pub(crate) fn build<K: AsRef<[u8]>>(
         pairs: impl Iterator<Item = (K, T)>,
     ) -> Result<Self, InsertError> {
@@ -59,14 +70,15 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         let slots = &built.slots;
         built.index.edit_exclusive(|index| {
             for (key, value) in pairs {
-                let slot = slots.fill(value)?;
+                let slot = slots.insert(value)?;
                 let (removed, result) = match index.insert(key.as_ref(), slot) {
                     Ok(old) => (old, Ok(())),
                     Err(error) => (Some(slot), Err(error)),
                 };
                 if let Some(removed) = removed {
-                    // SAFETY: (V4) the tree has one owner, so a number that did not get into it, or is in it no more, is nobody else's.
-                    drop_quietly(unsafe { slots.leave(removed) });
+                    // SAFETY: (V4) the tree has one owner, so no other thread knows a number that
+                    // is not in the tree, or no longer.
+                    drop_quietly(unsafe { slots.remove(removed) });
                 }
                 result?;
             }
@@ -75,54 +87,56 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         Ok(built)
     }
 
-    /// The tree as a thread that is pinned sees it.
+    /// Returns the tree together with a pin of this thread.
     #[inline]
-    pub(crate) fn at<'p>(&'p self, pin: &'p Pin) -> PinnedTree<'p, T> {
+    pub(crate) fn pinned<'p>(&'p self, pin: &'p Pin) -> PinnedTree<'p, T> {
         PinnedTree { tree: self, pin, brand: PhantomData }
     }
 
-    /// Does something under a pin, and keeps the pin with the value that comes of it.
+    /// Runs `work` under `pin`, and returns the value that it found together with the pin.
     #[inline]
-    pub(crate) fn hold<E>(
+    pub(crate) fn with_pin<E>(
         &self,
         pin: Pin,
         work: impl for<'p> FnOnce(PinnedTree<'p, T>) -> Result<Option<ValueRef<'p, T>>, E>,
     ) -> Result<Option<Ref<'_, T>>, E> {
-        let value = work(self.at(&pin))?.map(|lent| NonNull::from(lent.value));
+        let value = work(self.pinned(&pin))?.map(|value| NonNull::from(value.value));
         Ok(value.map(|value| Ref { value, _pin: pin, map: PhantomData }))
     }
 
-    /// Has the value in a slot dropped when nobody can be reading it.
+    /// Retires the value in a slot: it is dropped once no thread can read it.
     ///
     /// # Safety
-    /// The caller's change took the slot's number out of the tree (V4).
+    /// The caller's edit removed the slot's number from the tree (V4).
     unsafe fn retire(&self, pin: &Pin, slot: u32) {
         if mutant!(ValueDroppedAtOnce) {
-            // SAFETY: (V4) but for the readers, whom the model finds.
-            return drop_quietly(unsafe { self.slots.leave(slot) });
+            // SAFETY: (V4) except that readers may remain, which the model finds.
+            return drop_quietly(unsafe { self.slots.remove(slot) });
         }
-        let keep = Arc::clone(&self.keeps[crate::sync::stripes::stripe() % self.keeps.len()]);
-        // SAFETY: (R3, V4) the closure owns its handle, and the slot with the value, which may be dropped anywhere and at any time, since it
-        // is `Send` and `'static`.
+        let handle = Arc::clone(&self.handles[crate::sync::stripes::stripe() % self.handles.len()]);
+        // SAFETY: (R3, V4) the closure owns its handle and the slot. The value is `Send` and
+        // `'static`, so any thread may drop it at any time.
         unsafe {
             pin.retire(RetiredKind::Value, size_of::<T>(), move || {
-                let value = keep.0.leave(slot);
+                let value = handle.0.remove(slot);
                 crate::sync::deferred::run_or_defer(move || drop_quietly(value));
             });
         }
     }
 
+    /// Returns the number of keys. It is exact if no thread edits the tree.
     pub(crate) fn len(&self) -> usize {
         self.index.len()
     }
 
     /// Removes every key at one moment.
     pub(crate) fn clear(&self, pin: &Pin) -> Result<(), InsertError> {
-        // SAFETY: (V4) each value that was in the tree at that moment is handed out once.
+        // SAFETY: (V4) the clear passes on each number that it removed, once.
         self.index.clear(pin, |slot| unsafe { self.retire(pin, slot) })
     }
 
-    /// Removes the keys whose values `keep` says no of, unless they get another value meanwhile.
+    /// Removes the entries for which `keep` returns `false`. An entry whose value is replaced in
+    /// the meantime stays.
     pub(crate) fn retain(
         &self,
         mut keep: impl FnMut(&[u8], &T) -> bool,
@@ -130,30 +144,35 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         let mut cursor = ValueCursor::new(self);
         cursor.seek(&[], false);
         while let Some((key, slot)) = cursor.raw.next() {
-            // SAFETY: (V1, V3) the number was found under the cursor's pin, which is not renewed before the next step.
+            // SAFETY: (V1, V3) the number was found under the cursor's pin, which is not renewed
+            // before the next step.
             if !keep(key, unsafe { self.slots.get(slot) }) {
-                self.at(&reclaim::pin_to_write()).change(key, Expected::Value(slot), None)?;
+                self.pinned(&reclaim::pin_to_write()).change(key, Expected::Value(slot), None)?;
             }
         }
         Ok(())
     }
 
-    pub(crate) fn flush(&self) {
+    /// Frees the retired memory that can be freed.
+    pub(crate) fn reclaim(&self) {
         self.index.reclaim();
     }
 
-    /// What the index takes: nodes, and the rest.
+    /// Returns what the nodes of the index take, and its other bytes on the heap.
     pub(crate) fn index_usage(&self) -> (Usage, usize) {
         (self.index.usage(), self.index.heap_bytes())
     }
 
-    /// Bytes of the slots, and of what is about them.
+    /// Returns the bytes of the segments, and the bytes of all that manages them.
     pub(crate) fn slot_bytes(&self) -> (usize, usize) {
         let (segments, each, rest) = self.slots.bytes();
-        (segments * each, rest + self.keeps.len() * size_of::<Keep<T>>())
+        (segments * each, rest + self.handles.len() * size_of::<SlotsHandle<T>>())
     }
 
-    /// Says what is wrong, if anything is. Nobody changes it meanwhile.
+    /// Checks the tree and its slots, and that each key has a slot of its own.
+    ///
+    /// # Errors
+    /// A description of the first violation.
     pub(crate) fn check(&mut self) -> Result<(), String> {
         self.index.check(&crate::reclaim::pin())?;
         let mut cursor = SharedCursor::new(&self.index);
@@ -161,24 +180,28 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         self.slots.check(std::iter::from_fn(|| cursor.next().map(|(_, slot)| slot)))
     }
 
-    fn take(&mut self) -> Drain<T> {
+    /// Takes the entries out of the tree.
+    fn drain(&mut self) -> Drain<T> {
         let index = std::mem::replace(&mut self.index, SharedTree::new(RawTree::new()));
         Drain { cursors: OwnedCursors::new(index.into_raw()), slots: Arc::clone(&self.slots) }
     }
 
-    /// The pairs, for one owner.
-    pub(crate) fn into_taken(mut self) -> Drain<T> {
-        self.take()
+    /// Returns the entries, for one owner.
+    pub(crate) fn into_drain(mut self) -> Drain<T> {
+        self.drain()
     }
 }
 
 impl<T: Send + Sync + 'static> Drop for ValueTree<T> {
     fn drop(&mut self) {
-        drop(self.take());
+        drop(self.drain());
     }
 }
 
-/// A value of a tree, lent as long as the thread stays pinned. From an [`PinnedTree`] of the very same lifetime, and from no other.
+/// A value of a tree, borrowed for as long as a pin lasts.
+///
+/// It is invariant in its lifetime, so it belongs to a [`PinnedTree`] of exactly this lifetime
+/// (V3).
 pub(crate) struct ValueRef<'p, T> {
     value: &'p T,
     slot: u32,
@@ -194,27 +217,31 @@ impl<T> Clone for ValueRef<'_, T> {
 impl<T> Copy for ValueRef<'_, T> {}
 
 impl<'p, T> ValueRef<'p, T> {
+    /// Returns the value.
     #[inline]
     pub(crate) fn get(self) -> &'p T {
         self.value
     }
 
-    /// What the tree must have for a change of just this value.
+    /// Returns the condition for a change of exactly this value.
     #[inline]
     pub(crate) fn expected(self) -> Expected<u32> {
         Expected::Value(self.slot)
     }
 }
 
-/// What came of a change.
+/// The outcome of a change.
 pub(crate) struct Change<'p, T> {
-    /// The value at that moment, before the change.
+    /// The value before the change.
     pub(crate) before: Option<ValueRef<'p, T>>,
-    /// The value then, or the new one back if another was expected.
+    /// The value after the change, or, if the expected value was not there, the new value back.
     pub(crate) after: Result<Option<ValueRef<'p, T>>, Option<T>>,
 }
 
-/// A tree, and a pin of this thread. Invariant in its lifetime, so that what is lent under a pin is not taken for something else.
+/// A tree together with a pin of this thread.
+///
+/// It is invariant in its lifetime, so that a value borrowed under one pin cannot be used with
+/// another (V3).
 pub(crate) struct PinnedTree<'p, T: Send + Sync + 'static> {
     tree: &'p ValueTree<T>,
     pin: &'p Pin,
@@ -230,27 +257,30 @@ impl<T: Send + Sync + 'static> Clone for PinnedTree<'_, T> {
 impl<T: Send + Sync + 'static> Copy for PinnedTree<'_, T> {}
 
 impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
-    /// The value of a number that the tree held since the thread is pinned.
+    /// Returns the value in a slot.
     ///
     /// # Safety
-    /// It did (V3).
+    /// The slot's number was in the tree at some time since the thread was pinned (V3).
     #[inline]
-    unsafe fn lent(self, slot: u32) -> ValueRef<'p, T> {
+    unsafe fn value_ref(self, slot: u32) -> ValueRef<'p, T> {
         // SAFETY: (V1, V3) by the caller.
         ValueRef { value: unsafe { self.tree.slots.get(slot) }, slot, brand: PhantomData }
     }
 
+    /// Returns the value of `key`.
     #[inline]
     pub(crate) fn get(self, key: &[u8]) -> Option<ValueRef<'p, T>> {
         // SAFETY: (V3) the number comes from the tree.
-        self.tree.index.get(self.pin, key).map(|slot| unsafe { self.lent(slot) })
+        self.tree.index.get(self.pin, key).map(|slot| unsafe { self.value_ref(slot) })
     }
 
+    /// Returns whether `key` is present.
     #[inline]
     pub(crate) fn contains(self, key: &[u8]) -> bool {
         self.tree.index.contains(self.pin, key)
     }
 
+    /// Looks up many keys in groups, and passes their values to `out` in order.
     pub(crate) fn get_many<'k>(
         self,
         keys: impl Iterator<Item = &'k [u8]>,
@@ -259,10 +289,13 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
         // SAFETY: (V3) as in `get`.
         self.tree
             .index
-            .get_many(self.pin, keys, |slot| out(slot.map(|slot| unsafe { self.lent(slot) })));
+            .get_many(self.pin, keys, |slot| out(slot.map(|slot| unsafe { self.value_ref(slot) })));
     }
 
-    /// Gives `key` a new value, or none, if its value is as expected. An error drops the new value.
+    /// Replaces the value of `key` with `new`, or removes the key, if its value is as expected.
+    ///
+    /// # Errors
+    /// An error of the edit. It drops the new value.
     pub(crate) fn change(
         self,
         key: &[u8],
@@ -270,25 +303,25 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
         new: Option<T>,
     ) -> Result<Change<'p, T>, InsertError> {
         let ValueTree { index, slots, .. } = self.tree;
-        let new = new.map(|value| slots.fill(value)).transpose()?;
-        // SAFETY: (V4) a number that did not get into the tree is ours alone; one that this change took out of it is ours to retire. (V3) The
-        // others come from the tree.
+        let new = new.map(|value| slots.insert(value)).transpose()?;
+        // SAFETY: (V4) no other thread knows a number that did not get into the tree, and a number
+        // that this change removed is retired only here. (V3) The others come from the tree.
         unsafe {
             match index.change(self.pin, key, expected, new) {
                 Ok(Outcome { old, done: true }) => {
-                    let before = old.map(|slot| self.lent(slot));
+                    let before = old.map(|slot| self.value_ref(slot));
                     if let Some(slot) = old {
                         self.tree.retire(self.pin, slot);
                     }
-                    Ok(Change { before, after: Ok(new.map(|slot| self.lent(slot))) })
+                    Ok(Change { before, after: Ok(new.map(|slot| self.value_ref(slot))) })
                 }
                 Ok(Outcome { old, done: false }) => Ok(Change {
-                    before: old.map(|slot| self.lent(slot)),
-                    after: Err(new.map(|slot| slots.leave(slot))),
+                    before: old.map(|slot| self.value_ref(slot)),
+                    after: Err(new.map(|slot| slots.remove(slot))),
                 }),
                 Err(error) => {
                     if let Some(slot) = new {
-                        drop_quietly(slots.leave(slot));
+                        drop_quietly(slots.remove(slot));
                     }
                     Err(error)
                 }
@@ -296,7 +329,7 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
         }
     }
 
-    /// Removes the least key, or the greatest, and gives its value; the key is in `key` then.
+    /// Removes the first entry, or the last, writes its key to `key`, and returns its value.
     pub(crate) fn pop(
         self,
         last: bool,
@@ -304,20 +337,24 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
     ) -> Result<Option<ValueRef<'p, T>>, InsertError> {
         let slot = self.tree.index.pop(self.pin, last, key)?;
         Ok(slot.map(|slot| {
-            // SAFETY: (V3, V4) the pop took the number out of the tree.
+            // SAFETY: (V3, V4) the pop removed the number from the tree.
             unsafe {
-                let lent = self.lent(slot);
+                let value = self.value_ref(slot);
                 self.tree.retire(self.pin, slot);
-                lent
+                value
             }
         }))
     }
 }
 
-/// A value of a map that threads share, lent for as long as this lives.
+/// A borrowed value of a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt).
 ///
-/// It keeps its thread pinned, so that the value is not dropped, also if another thread replaces or removes it meanwhile. Holding it for long
-/// holds back what all maps retire. It is not `Send`, and cannot outlive its map.
+/// It keeps its thread pinned, so the value is not dropped even if a thread replaces or removes it.
+/// It is not `Send` and cannot outlive its map.
+///
+/// **Warning:** while it lives, no memory that any map retires can be freed. Drop it soon.
+///
+/// # Examples
 ///
 /// ```
 /// let map = memkv::ConcurrentArenaArt::from([("a", "x".to_string())]);
@@ -336,7 +373,7 @@ impl<T> Deref for Ref<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: (V3) the value was lent under the pin, which lasts as long as this does.
+        // SAFETY: (V3) the value was found under the pin, which lives as long as `self`.
         unsafe { self.value.as_ref() }
     }
 }
@@ -353,36 +390,43 @@ impl<T: std::fmt::Display> std::fmt::Display for Ref<'_, T> {
     }
 }
 
-/// A position in a tree of values.
+/// A cursor over a tree that other threads edit at the same time.
 pub(crate) struct ValueCursor<'t, T: Send + Sync + 'static> {
     raw: SharedCursor<'t, u32>,
     slots: &'t Slots<T>,
 }
 
 impl<'t, T: Send + Sync + 'static> ValueCursor<'t, T> {
-    /// A cursor behind all entries.
+    /// Creates a cursor after all entries.
     pub(crate) fn new(tree: &'t ValueTree<T>) -> Self {
         ValueCursor { raw: SharedCursor::new(&tree.index), slots: &tree.slots }
     }
 
-    pub(crate) fn seek(&mut self, target: &[u8], behind: bool) {
-        self.raw.seek(target, behind);
+    /// Moves before the first entry whose key is at least `target`, or with `after` greater than
+    /// it.
+    pub(crate) fn seek(&mut self, target: &[u8], after: bool) {
+        self.raw.seek(target, after);
     }
 
+    /// Moves after the last entry.
     pub(crate) fn seek_end(&mut self) {
         self.raw.seek_end();
     }
 
+    /// Returns the key of the entry that the last step passed.
     pub(crate) fn key(&self) -> &[u8] {
         self.raw.key()
     }
 
+    /// Passes the next entry, and returns it.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], &T)> {
-        // SAFETY: (V1, V3) the number was found under the cursor's pin, which is not renewed while the value is borrowed.
+        // SAFETY: (V1, V3) the number was found under the cursor's pin, which is not renewed while
+        // the value is borrowed.
         self.raw.next().map(|(key, slot)| (key, unsafe { self.slots.get(slot) }))
     }
 
+    /// Passes the previous entry, and returns it.
     #[inline]
     pub(crate) fn previous(&mut self) -> Option<(&[u8], &T)> {
         // SAFETY: (V1, V3) as above.
@@ -390,25 +434,28 @@ impl<'t, T: Send + Sync + 'static> ValueCursor<'t, T> {
     }
 }
 
-/// What was in a tree, for one owner, who takes it from both ends.
+/// The entries of a tree for one owner, taken from both ends.
 pub(crate) struct Drain<T: Send + Sync + 'static> {
     cursors: OwnedCursors<u32>,
     slots: Arc<Slots<T>>,
 }
 
 impl<T: Send + Sync + 'static> Drain<T> {
+    /// Returns how many entries are left.
     pub(crate) fn left(&self) -> usize {
         self.cursors.left()
     }
 
+    /// Takes the first of the entries left.
     pub(crate) fn next(&mut self) -> Option<(&[u8], T)> {
-        // SAFETY: (V4) each number is handed out once, and nobody else has the tree.
-        self.cursors.next().map(|(key, slot)| (key, unsafe { self.slots.leave(slot) }))
+        // SAFETY: (V4) the cursors return each number once, and no other thread has the tree.
+        self.cursors.next().map(|(key, slot)| (key, unsafe { self.slots.remove(slot) }))
     }
 
+    /// Takes the last of the entries left.
     pub(crate) fn previous(&mut self) -> Option<(&[u8], T)> {
         // SAFETY: (V4) as above.
-        self.cursors.previous().map(|(key, slot)| (key, unsafe { self.slots.leave(slot) }))
+        self.cursors.previous().map(|(key, slot)| (key, unsafe { self.slots.remove(slot) }))
     }
 }
 
