@@ -68,7 +68,7 @@ pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
             together.extend_from_slice(chunk.data.as_slice());
             chunk.data = chunk.data.forget();
         }
-        let gathered = Bytes::of_vec(together);
+        let gathered = Bytes::from_vec(together);
         let mut offset = 0;
         for chunk in group {
             let len = chunk.data.len() as u64;
@@ -97,7 +97,7 @@ pub(super) fn assemble(
     Layer {
         codec,
         decoder: encoder.decoder(),
-        index: Bytes::of_vec(index),
+        index: Bytes::from_vec(index),
         index_tree,
         chunks,
         len,

@@ -44,7 +44,7 @@ pub(crate) fn encode(
     let layout = if with_values { ValueLayout::of(pending.values()) } else { ValueLayout::NONE };
     values::write(pending.values(), layout, &mut data);
     let checksum = crc32fast::hash(&data);
-    let data = Bytes::of_vec(data);
+    let data = Bytes::from_vec(data);
     Chunk {
         start: 0,
         len: pending.len(),

@@ -70,7 +70,7 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, FrozenError> {
-        let layer = Self::of(format::parse(&Bytes::of_vec(bytes))?);
+        let layer = Self::of(format::parse(&Bytes::from_vec(bytes))?);
         layer.verify()?;
         Ok(layer)
     }

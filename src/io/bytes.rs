@@ -1,4 +1,4 @@
-//! Bytes that several chunks share, in memory or mapped, and little-endian words in them.
+//! Shared bytes, in memory or mapped from a file, and little-endian words in them.
 
 #![forbid(unsafe_code)]
 
@@ -7,13 +7,13 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What holds bytes.
+/// The owner of bytes.
 enum Owner {
     Memory(Vec<u8>),
     Mapped(Mapping),
 }
 
-/// A part of bytes that are held together.
+/// A range of shared bytes.
 #[derive(Clone)]
 pub(crate) struct Bytes {
     owner: Arc<Owner>,
@@ -21,8 +21,8 @@ pub(crate) struct Bytes {
 }
 
 impl Bytes {
-    pub(crate) fn of_vec(mut bytes: Vec<u8>) -> Self {
-        // What fits already must not move: it may be backed by huge pages.
+    pub(crate) fn from_vec(mut bytes: Vec<u8>) -> Self {
+        // A full buffer must not move: it may be backed by huge pages.
         if bytes.capacity() > bytes.len() {
             bytes.shrink_to_fit();
         }
@@ -30,7 +30,7 @@ impl Bytes {
         Bytes { owner: Arc::new(Owner::Memory(bytes)), range }
     }
 
-    pub(crate) fn of_mapping(mapping: Mapping) -> Self {
+    pub(crate) fn from_mapping(mapping: Mapping) -> Self {
         let range = 0..mapping.as_slice().len();
         Bytes { owner: Arc::new(Owner::Mapped(mapping)), range }
     }
@@ -44,14 +44,15 @@ impl Bytes {
         all.get(self.range.clone()).unwrap_or_default()
     }
 
-    /// The part of these bytes, if it is inside them.
+    /// Returns a range of these bytes, or `None` if it is out of bounds.
     pub(crate) fn part(&self, offset: u64, len: u64) -> Option<Self> {
         let start = self.range.start.checked_add(usize::try_from(offset).ok()?)?;
         let end = start.checked_add(usize::try_from(len).ok()?)?;
         (end <= self.range.end).then(|| Bytes { owner: Arc::clone(&self.owner), range: start..end })
     }
 
-    /// No bytes, but as many by their [`len`](Self::len): what is left of some that were written to a file.
+    /// Returns a value of the same [`len`](Self::len) without bytes, for bytes that were written to
+    /// a file.
     pub(crate) fn forget(&self) -> Self {
         Bytes { owner: Arc::new(Owner::Memory(Vec::new())), range: 0..self.len() }
     }
@@ -60,7 +61,7 @@ impl Bytes {
         self.range.len()
     }
 
-    /// Whether they are in memory of their own.
+    /// Returns whether the bytes are in memory, not mapped.
     pub(crate) fn in_memory(&self) -> bool {
         matches!(*self.owner, Owner::Memory(_))
     }
@@ -74,7 +75,7 @@ impl fmt::Debug for Bytes {
 
 macro_rules! words {
     ($($name:ident: $t:ty;)*) => {$(
-        /// The little-endian word at `at`, if it is inside.
+        /// Returns the little-endian word at `at`, or `None` if it is out of bounds.
         #[inline(always)]
         pub(crate) fn $name(bytes: &[u8], at: usize) -> Option<$t> {
             Some(<$t>::from_le_bytes(*bytes.get(at..)?.first_chunk()?))

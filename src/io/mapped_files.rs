@@ -1,4 +1,4 @@
-//! What maps read from mapped files: whole layers, and texts to load.
+//! Methods that read mapped files: `ShardedArt::load_file` and `FrozenLayer::open_mapped`.
 
 use super::mapping::Mapping;
 use crate::frozen::FrozenError;
@@ -9,21 +9,25 @@ use crate::value::Value;
 use std::path::Path;
 
 impl<V: Value + Send + Sync> ShardedArt<V> {
-    /// Maps a file, and loads its lines as [`load_text`](Self::load_text) does. Its pages need not stay in memory, so this takes little more memory than the
-    /// map.
+    /// Maps a file, and loads its lines as [`load_text`](Self::load_text) does.
+    ///
+    /// The file's pages need not stay in memory, so this takes little more memory than the map.
     ///
     /// # Errors
-    /// The file cannot be mapped; or as [`load`](Self::load), inside an error of the kind `Other`.
+    /// Fails if the file cannot be mapped. Returns the errors of [`load`](Self::load) as the inner
+    /// error of one of kind `Other`.
     ///
     /// # Safety
-    /// During the call nobody truncates the file or writes to it, in this process or another. What is read is plain memory to the compiler, which must
-    /// not change; and reading behind the end of a file that became shorter ends the process.
+    /// During the call no one truncates the file or writes to it, in this process or another. The
+    /// compiler takes the mapped bytes for plain memory, which must not change.
+    ///
+    /// **Warning:** reading past the end of a file that became shorter ends the process.
     ///
     /// ```
     /// # let path = std::env::temp_dir().join(format!("memkv-lines-{}", std::process::id()));
     /// std::fs::write(&path, "b\t2\na\t1\n")?;
     /// let map = memkv::ShardedArt::<u64>::default();
-    /// // SAFETY: nobody else knows the file.
+    /// // SAFETY: no one else uses the file.
     /// unsafe { map.load_file(&path, |line, _| (&line[..1], u64::from(line[2] - b'0')))? };
     /// assert_eq!(map.get("a"), Some(1));
     /// # std::fs::remove_file(&path)?;
@@ -35,7 +39,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         parse: impl Fn(&[u8], u64) -> (&[u8], V) + Sync,
     ) -> std::io::Result<()> {
         // SAFETY: (M1) by the caller, until the mapping is dropped here.
-        match unsafe { Mapping::of(path.as_ref()) }? {
+        match unsafe { Mapping::open(path.as_ref()) }? {
             Some(mapping) => {
                 self.load_text(mapping.as_slice(), parse).map_err(std::io::Error::other)
             }
@@ -45,19 +49,29 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
 }
 
 impl FrozenLayer {
-    /// Maps a file of [`save`](Self::save): reads only its directory, and takes the rest from the file as it is asked for. O(chunks).
+    /// Maps a file that [`save`](Self::save) wrote.
     ///
-    /// The checksums of the keys are not looked at: [`verify`](Self::verify) does that, once, at the cost of reading everything. Where a file was
-    /// altered, what is read from it may be wrong or missing, but nothing worse happens.
+    /// It reads only the directory of the file. The rest is read when it is needed.
+    ///
+    /// The checksums of the keys are not checked: [`verify`](Self::verify) does that, and reads
+    /// everything. In a damaged file, keys may have wrong values or be missing, but nothing worse
+    /// happens.
+    ///
+    /// # Complexity
+    /// Takes time in O(chunks).
     ///
     /// # Errors
-    /// The file cannot be mapped, or is not a whole file of this format, by its length and its directory.
+    /// Fails if the file cannot be mapped, or if by its length or directory it is not a whole file
+    /// of this format.
     ///
     /// # Safety
-    /// While this layer or a clone of it lives, nobody truncates the file or writes to it, in this process or another. What is read
-    /// is plain memory to the compiler, which must not change; and reading behind the end of a file that became shorter ends
-    /// the process, which no library can prevent. A file that [`save`](Self::save) replaces is not written to: the layer keeps the old one.
-    /// Where that cannot be promised, [`open`](Self::open) reads the file into memory.
+    /// While this layer or a clone of it lives, no one truncates the file or writes to it, in this
+    /// process or another. The compiler takes the mapped bytes for plain memory, which must not
+    /// change. A file that [`save`](Self::save) replaces is not written to: the layer keeps the old
+    /// one. Where this cannot be promised, [`open`](Self::open) reads the file into memory.
+    ///
+    /// **Warning:** reading past the end of a file that became shorter ends the process, which no
+    /// library can prevent.
     ///
     /// ```
     /// use memkv::FrozenLayer;
@@ -67,7 +81,7 @@ impl FrozenLayer {
     /// let path = folder.join("layer");
     /// FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?.save(&path)?;
     ///
-    /// // SAFETY: nobody else knows the file.
+    /// // SAFETY: no one else uses the file.
     /// let layer = unsafe { FrozenLayer::open_mapped(&path)? };
     /// assert_eq!(layer.get("b"), Some(2));
     /// # drop(layer);
@@ -75,8 +89,9 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub unsafe fn open_mapped(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
-        // SAFETY: (M1) the caller promises that the file does not change while the layer lives, which owns the mapping.
-        let mapping = unsafe { Mapping::of(path.as_ref()) }?.ok_or(FrozenError::Truncated)?;
-        Ok(Self::of(format::parse(&Bytes::of_mapping(mapping))?))
+        // SAFETY: (M1) the caller promises that the file does not change while the layer lives,
+        // which owns the mapping.
+        let mapping = unsafe { Mapping::open(path.as_ref()) }?.ok_or(FrozenError::Truncated)?;
+        Ok(Self::of(format::parse(&Bytes::from_mapping(mapping))?))
     }
 }

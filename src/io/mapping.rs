@@ -1,4 +1,4 @@
-//! Mapping a file into memory.
+//! Files mapped into memory.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,14 +11,12 @@ impl Mapping {
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.0
     }
-}
 
-impl Mapping {
-    /// Maps a file; `None` if it is empty, so that there is nothing to map.
+    /// Maps a file. Returns `None` if it is empty.
     ///
     /// # Safety
-    /// Nobody truncates the file or writes to it while it is mapped.
-    pub(crate) unsafe fn of(path: &Path) -> std::io::Result<Option<Self>> {
+    /// No one truncates the file or writes to it while it is mapped.
+    pub(crate) unsafe fn open(path: &Path) -> std::io::Result<Option<Self>> {
         let opened = File::open(path)?;
         if opened.metadata()?.len() == 0 {
             return Ok(None);

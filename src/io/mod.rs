@@ -1,4 +1,4 @@
-//! Everything that touches the file system: new files, mapped files, and the bytes of either.
+//! All access to the file system: new files, mapped files, and their bytes.
 
 pub(crate) mod bytes;
 mod mapped_files;

@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all: written under another name, synced, then renamed.
+//! Files that are created whole or not at all: written under another name, synced, then renamed.
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,8 @@ use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A file that takes its name only when it is complete: until then it has another one in the same folder.
+/// A file that gets its name when it is complete. Until then it has a temporary name in the same
+/// folder.
 pub(crate) struct NewFile {
     out: Option<BufWriter<File>>,
     temporary: PathBuf,
@@ -16,11 +17,12 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
+    /// Creates the file under a temporary name.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = path
-            .file_name()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
+        let name = path.file_name().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "the path does not name a file")
+        })?;
         loop {
             let mut temporary = name.to_os_string();
             temporary.push(format!(
@@ -40,10 +42,12 @@ impl NewFile {
         }
     }
 
+    /// Returns the path that the file gets.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// Appends bytes, through a buffer.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.out {
             Some(out) => failpoint::write(out, bytes),
@@ -51,7 +55,10 @@ impl NewFile {
         }
     }
 
-    /// Brings everything to the disk, and gives the file its name.
+    /// Syncs the file, renames it to its path, and syncs the folder.
+    ///
+    /// # Errors
+    /// On an error before or in the rename the file is removed.
     pub(crate) fn commit(mut self) -> io::Result<()> {
         if let Some(out) = self.out.take() {
             let committed = out.into_inner().map_err(|error| error.into_error()).and_then(|file| {
@@ -62,7 +69,7 @@ impl NewFile {
                 fs::rename(&self.temporary, &self.path)
             });
             if let Err(error) = committed {
-                // It may be gone already, which is fine.
+                // It may have been removed by others.
                 let _ = fs::remove_file(&self.temporary);
                 return Err(error);
             }
@@ -75,13 +82,13 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if self.out.take().is_some() {
-            // Nobody is left to tell.
+            // A drop cannot report an error.
             let _ = fs::remove_file(&self.temporary);
         }
     }
 }
 
-/// Makes a file's or a folder's name last.
+/// Syncs the folder of a file or folder, so that its name is durable.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     failpoint::point();
     if !cfg!(unix) {

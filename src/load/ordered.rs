@@ -34,7 +34,7 @@ impl<T> Ticket<T> {
 
     fn end(&mut self, result: Option<T>) {
         if let Some(sender) = self.sender.take() {
-            // It fails only if nobody takes results any more.
+            // Fails only if the receiver was dropped.
             let _ = sender.send((self.number, result));
         }
     }

@@ -1,4 +1,5 @@
-//! What is loaded: records in blocks, each found again by its block and a 32-bit place inside.
+//! The input of a load: records in blocks, each identified by its block and a 32-bit position in
+//! it.
 
 #![forbid(unsafe_code)]
 
@@ -9,53 +10,56 @@ use std::io::BufRead;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Records that many threads read.
+/// Records that several threads read.
 pub(crate) trait Records<V>: Sync {
+    /// Returns the number of blocks.
     fn blocks(&self) -> usize;
 
-    /// How many records there are, roughly.
-    fn about(&self) -> usize;
+    /// Returns the approximate number of records.
+    fn approx_len(&self) -> usize;
 
-    /// Hands out the records of a block in order, each as its place and its key.
+    /// Calls `visit` with the position and key of each record of a block, in order.
     fn each(&self, block: usize, visit: impl FnMut(u32, &[u8]));
 
-    /// The record at a place.
+    /// Returns the record at a position.
     fn get(&self, block: usize, at: u32) -> (&[u8], V);
 
-    /// Asks for the memory of a record that is needed soon: first of what leads to its key, then, when it is needed `next`, of the key.
+    /// Prefetches a record that is needed soon: what leads to its key, or, if `next`, the key.
     fn prefetch(&self, block: usize, at: u32, next: bool);
 
-    /// The key of some record: `word` is a random number. `None` if there is none, or finding one takes more than `budget` bytes to be read, from which those
-    /// are taken that were.
+    /// Returns the key of a random record, chosen by the random number `word`.
+    ///
+    /// Subtracts the bytes that it reads from `budget`. Returns `None` if there is no record, or
+    /// none is found within the budget.
     fn some_key(&self, word: u64, budget: &mut usize) -> Option<&[u8]>;
 }
 
-/// A number below `count` from a random word.
+/// Returns a number below `count`, from a random word.
 fn below(word: u64, count: usize) -> usize {
     ((u128::from(word) * count as u128) >> 64) as usize
 }
 
-/// Pairs of a slice.
+/// The pairs of a slice.
 pub(crate) struct Pairs<'p, K, V>(pub(crate) &'p [(K, V)]);
 
 /// Pairs of a block.
-const PAIRS: usize = 1 << 17;
-/// Records before one is needed that its memory is asked for.
-pub(super) const AHEAD: usize = 12;
+const PAIRS_PER_BLOCK: usize = 1 << 17;
+/// Records between a prefetch and its use.
+pub(super) const PREFETCH_DISTANCE: usize = 12;
 
 impl<K: AsRef<[u8]> + Sync, V: Value + Sync> Records<V> for Pairs<'_, K, V> {
     fn blocks(&self) -> usize {
-        self.0.len().div_ceil(PAIRS)
+        self.0.len().div_ceil(PAIRS_PER_BLOCK)
     }
 
-    fn about(&self) -> usize {
+    fn approx_len(&self) -> usize {
         self.0.len()
     }
 
     fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {
-        let pairs = &self.0[block * PAIRS..];
-        for (at, (key, _)) in (0..).zip(pairs.iter().take(PAIRS)) {
-            if let Some((key, _)) = pairs.get(at as usize + AHEAD) {
+        let pairs = &self.0[block * PAIRS_PER_BLOCK..];
+        for (at, (key, _)) in (0..).zip(pairs.iter().take(PAIRS_PER_BLOCK)) {
+            if let Some((key, _)) = pairs.get(at as usize + PREFETCH_DISTANCE) {
                 prefetch(key.as_ref().as_ptr());
             }
             visit(at, key.as_ref());
@@ -63,12 +67,12 @@ impl<K: AsRef<[u8]> + Sync, V: Value + Sync> Records<V> for Pairs<'_, K, V> {
     }
 
     fn get(&self, block: usize, at: u32) -> (&[u8], V) {
-        let (key, value) = &self.0[block * PAIRS + at as usize];
+        let (key, value) = &self.0[block * PAIRS_PER_BLOCK + at as usize];
         (key.as_ref(), *value)
     }
 
     fn prefetch(&self, block: usize, at: u32, next: bool) {
-        let pair = &self.0[block * PAIRS + at as usize];
+        let pair = &self.0[block * PAIRS_PER_BLOCK + at as usize];
         prefetch(if next { pair.0.as_ref().as_ptr() } else { (&raw const *pair).cast() });
     }
 
@@ -77,25 +81,25 @@ impl<K: AsRef<[u8]> + Sync, V: Value + Sync> Records<V> for Pairs<'_, K, V> {
     }
 }
 
-/// Lines of a text, of which a function makes records.
+/// The lines of a text, from which a function makes records.
 pub(crate) struct Text<'t, V, F> {
     text: &'t [u8],
-    /// Lines stay whole.
+    /// Of whole lines.
     blocks: Vec<Range<usize>>,
-    about: usize,
+    approx_len: usize,
     parse: F,
     values: PhantomData<fn() -> V>,
 }
 
-/// Bytes of a block at least, but for the last line in it.
-const TEXT: usize = 4 << 20;
-/// Bytes in which the lines are counted, from the first.
-const COUNTED: usize = 16 << 10;
+/// Bytes of a block of text. The line at its end is added whole.
+const TEXT_BLOCK_BYTES: usize = 4 << 20;
+/// Bytes at the start of a text in which lines are counted, to estimate their number.
+const COUNTED_BYTES: usize = 16 << 10;
 
-/// Bytes of the line that a text begins with, without its end.
+/// Returns the length of the first line of a text, without its `\n`.
 #[inline]
 fn line_len(text: &[u8]) -> usize {
-    // A slice has no errors to report.
+    // Reading a slice never fails.
     let len = { text }.skip_until(b'\n').unwrap_or(0);
     len - usize::from(text[..len].last() == Some(&b'\n'))
 }
@@ -104,15 +108,16 @@ impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Text<'t, V, F> 
     pub(crate) fn new(text: &'t [u8], parse: F) -> Self {
         let (mut blocks, mut start) = (Vec::new(), 0);
         while start < text.len() {
-            let end = (start + TEXT).min(text.len());
+            let end = (start + TEXT_BLOCK_BYTES).min(text.len());
             let end = (end + line_len(&text[end..]) + 1).min(text.len());
             blocks.push(start..end);
             start = end;
         }
-        let counted = &text[..text.len().min(COUNTED)];
+        let counted = &text[..text.len().min(COUNTED_BYTES)];
         let lines = counted.iter().filter(|&&byte| byte == b'\n').count().max(1);
-        let about = (text.len() as u128 * lines as u128 / counted.len().max(1) as u128) as usize;
-        Text { text, blocks, about, parse, values: PhantomData }
+        let approx_len =
+            (text.len() as u128 * lines as u128 / counted.len().max(1) as u128) as usize;
+        Text { text, blocks, approx_len, parse, values: PhantomData }
     }
 
     fn record(&self, start: usize, end: usize) -> (&'t [u8], V) {
@@ -125,8 +130,8 @@ impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Records<V> for 
         self.blocks.len()
     }
 
-    fn about(&self) -> usize {
-        self.about
+    fn approx_len(&self) -> usize {
+        self.approx_len
     }
 
     fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {
@@ -155,42 +160,42 @@ impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Records<V> for 
         if self.text.is_empty() {
             return None;
         }
-        // Where the line ends that has a byte, if it is found.
+        // Returns the end of the line that contains a byte, if it is found within the budget.
         let mut end = |at: usize| {
             let len = line_len(&self.text[at..self.text.len().min(at + *budget)]);
             *budget -= len;
             (*budget > 0).then_some(at + len)
         };
-        // The line behind a random byte, or the first one.
+        // The line after the one with a random byte; after the last line, the first.
         let start = end(below(word, self.text.len()))? + 1;
         let start = if start < self.text.len() { start } else { 0 };
         Some(self.record(start, end(start)?).0)
     }
 }
 
-/// Copies of the pairs of a parallel iterator, in its order.
+/// Copies of the pairs of a parallel iterator, in order.
 pub(crate) struct Gathered<V> {
     blocks: Vec<Block<V>>,
-    /// Of each block, the pairs before it and in it.
+    /// For each block, the number of pairs up to its end.
     ends: Vec<usize>,
 }
 
 struct Block<V> {
     bytes: Vec<u8>,
-    /// Where each key ends.
+    /// The end of each key in `bytes`.
     ends: Vec<u32>,
     values: Vec<V>,
 }
 
-/// Bytes of keys that end a block, and keys.
-const BYTES: usize = 1 << 20;
+/// Bytes of keys, and also keys, at which a block is full.
+const GATHERED_BLOCK_BYTES: usize = 1 << 20;
 
 impl<V: Value + Send> Gathered<V> {
     pub(crate) fn new<K: AsRef<[u8]>>(pairs: impl IntoParallelIterator<Item = (K, V)>) -> Self {
         let add = |mut blocks: Vec<Block<V>>, (key, value): (K, V)| {
             let key = key.as_ref();
             let full = |block: &Block<V>| {
-                block.bytes.len().max(block.ends.len()) >= BYTES
+                block.bytes.len().max(block.ends.len()) >= GATHERED_BLOCK_BYTES
                     || block.bytes.len() + key.len() > u32::MAX as usize
             };
             if blocks.last().is_none_or(full) {
@@ -237,7 +242,7 @@ impl<V: Value + Sync> Records<V> for Gathered<V> {
         self.blocks.len()
     }
 
-    fn about(&self) -> usize {
+    fn approx_len(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
     }
 
@@ -262,7 +267,7 @@ impl<V: Value + Sync> Records<V> for Gathered<V> {
     }
 
     fn some_key(&self, word: u64, _: &mut usize) -> Option<&[u8]> {
-        // Blocks may have few pairs or many.
+        // By pairs, not by blocks, since blocks may differ in size.
         let i = below(word, *self.ends.last()?);
         let block = self.ends.partition_point(|&end| end <= i);
         let start = block.checked_sub(1).map_or(0, |before| self.ends[before]);
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_apart() {
+    fn lines_are_separated() {
         assert!(lines(b"").is_empty());
         assert_eq!(lines(b"\n"), [(vec![], 0)]);
         assert_eq!(lines(b"a"), [(b"a".to_vec(), 0)]);
@@ -298,7 +303,7 @@ mod tests {
     #[test]
     fn blocks_end_with_lines() {
         let text: Vec<u8> = (0..1_200_000).flat_map(|i| format!("{i}\n").into_bytes()).collect();
-        assert!(text.len() > 2 * TEXT);
+        assert!(text.len() > 2 * TEXT_BLOCK_BYTES);
         let all = lines(&text);
         assert_eq!(all.len(), 1_200_000);
         assert!(all.iter().enumerate().all(|(i, (key, at))| *key == i.to_string().into_bytes()
@@ -324,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn every_gathered_pair_is_sampled_alike() {
+    fn all_gathered_pairs_are_equally_likely_in_a_sample() {
         // Most blocks have one pair, since a filter leaves little.
         let gathered = Gathered::new(
             (0..1_000_000u64)
