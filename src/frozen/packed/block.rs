@@ -108,68 +108,56 @@ fn spread(nibbles: u64) -> [u64; 2] {
 /// The lowest bit of each nibble.
 const NIBBLE_LOW_BITS: u64 = 0x1111_1111_1111_1111;
 
-/// A block's fields for lcps or for numbers of codes.
-struct Fields {
-    /// With zeros for escapes.
-    nibbles: u64,
-    /// The lowest bit of each nibble that is an escape.
-    escapes: u64,
+/// Reads the fields at `at`. Returns them as nibbles, with zeros for escapes; the lowest bit of
+/// each nibble that is an escape; and the offset after the fields.
+#[inline(always)]
+fn fields(block: &[u8], at: usize, short: bool) -> Option<(u64, u64, usize)> {
+    if short {
+        let x = u64::from(u32_at(block, at)?);
+        let x = (x | x << 16) & 0x0000_FFFF_0000_FFFF;
+        let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
+        let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
+        let x = (x | x << 2) & 0x3333_3333_3333_3333;
+        let escapes = x & x >> 1 & NIBBLE_LOW_BITS;
+        return Some((x & !(escapes * 3), escapes, at + KEYS_PER_BLOCK / 4));
+    }
+    let x = u64_at(block, at)?;
+    let pairs = x & x >> 1;
+    let escapes = pairs & pairs >> 2 & NIBBLE_LOW_BITS;
+    Some((x & !(escapes * 15), escapes, at + KEYS_PER_BLOCK / 2))
 }
 
-impl Fields {
-    /// Reads the fields at `at`. Returns them and the offset after them.
-    #[inline(always)]
-    fn read(block: &[u8], at: usize, short: bool) -> Option<(Self, usize)> {
-        if short {
-            let x = u64::from(u32_at(block, at)?);
-            let x = (x | x << 16) & 0x0000_FFFF_0000_FFFF;
-            let x = (x | x << 8) & 0x00FF_00FF_00FF_00FF;
-            let x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F;
-            let x = (x | x << 2) & 0x3333_3333_3333_3333;
-            let escapes = x & x >> 1 & NIBBLE_LOW_BITS;
-            return Some((
-                Fields { nibbles: x & !(escapes * 3), escapes },
-                at + KEYS_PER_BLOCK / 4,
-            ));
-        }
-        let x = u64_at(block, at)?;
-        let pairs = x & x >> 1;
-        let escapes = pairs & pairs >> 2 & NIBBLE_LOW_BITS;
-        Some((Fields { nibbles: x & !(escapes * 15), escapes }, at + KEYS_PER_BLOCK / 2))
+/// Returns base + nibble of each key as bytes, with the bytes at `at` in place of escapes; and the
+/// offset after these.
+#[inline(always)]
+fn lengths(
+    block: &[u8],
+    mut at: usize,
+    nibbles: u64,
+    base: u8,
+    mut escapes: u64,
+) -> Option<([u8; KEYS_PER_BLOCK], usize)> {
+    let mut all = [0; KEYS_PER_BLOCK];
+    let base = u64::from(base) * 0x0101_0101_0101_0101;
+    for (out, word) in all.as_chunks_mut::<8>().0.iter_mut().zip(spread(nibbles)) {
+        *out = word.wrapping_add(base).to_le_bytes();
     }
-
-    /// Returns base + field of each key as bytes, with the bytes at `at` in place of escapes; and
-    /// the offset after these.
-    #[inline(always)]
-    fn lengths(
-        self,
-        block: &[u8],
-        mut at: usize,
-        base: u8,
-    ) -> Option<([u8; KEYS_PER_BLOCK], usize)> {
-        let mut all = [0; KEYS_PER_BLOCK];
-        let base = u64::from(base) * 0x0101_0101_0101_0101;
-        for (out, word) in all.as_chunks_mut::<8>().0.iter_mut().zip(spread(self.nibbles)) {
-            *out = word.wrapping_add(base).to_le_bytes();
-        }
-        let mut escapes = self.escapes;
-        while escapes != 0 {
-            all[(escapes.trailing_zeros() as usize / 4) & (KEYS_PER_BLOCK - 1)] = *block.get(at)?;
-            at += 1;
-            escapes &= escapes - 1;
-        }
-        Some((all, at))
+    while escapes != 0 {
+        all[(escapes.trailing_zeros() as usize / 4) & (KEYS_PER_BLOCK - 1)] = *block.get(at)?;
+        at += 1;
+        escapes &= escapes - 1;
     }
+    Some((all, at))
 }
 
 impl Lengths {
     #[inline(always)]
     fn read(block: &[u8]) -> Option<Self> {
         let &[lcp_base, flags] = block.first_chunk()?;
-        let (lcps, at) = Fields::read(block, 2, flags & SHORT_LCPS != 0)?;
-        let (lens, at) = Fields::read(block, at, flags & SHORT_LENS != 0)?;
-        let (lcps, at) = lcps.lengths(block, at, lcp_base)?;
-        let (lens, codes) = lens.lengths(block, at, flags & MAX_LEN_BASE as u8)?;
+        let (lcps, escaped_lcps, at) = fields(block, 2, flags & SHORT_LCPS != 0)?;
+        let (lens, escaped_lens, at) = fields(block, at, flags & SHORT_LENS != 0)?;
+        let (lcps, at) = lengths(block, at, lcps, lcp_base, escaped_lcps)?;
+        let (lens, codes) = lengths(block, at, lens, flags & MAX_LEN_BASE as u8, escaped_lens)?;
         Some(Lengths { all: [lcps, lens], codes })
     }
 
@@ -197,128 +185,126 @@ impl Lengths {
     }
 }
 
-/// A block to read.
-#[derive(Clone, Copy)]
-pub(super) struct Block<'a> {
-    /// The block and what follows it.
-    pub(super) data: &'a [u8],
-    /// Number of keys.
-    pub(super) keys: usize,
+/// Finds `key` among the `n` keys of the block: `Ok` with its position, or `Err` with that of the
+/// first greater key.
+///
+/// `m` is the number of bytes that `key` shares with the separator before the block.
+#[inline(always)]
+pub(super) fn search<C: Coder>(
+    block: &[u8],
+    n: usize,
+    coder: C,
+    key: &[u8],
+    m: usize,
+) -> Option<Result<usize, usize>> {
+    if *block.first()? == WIDE_BLOCK {
+        return search_wide(block, n, coder, key, m);
+    }
+    let lengths = Lengths::read(block)?;
+    // The first key begins with the separator less its last byte. That byte follows its lcp.
+    let mut m = m.min(lengths.lcp(0));
+    let mut left = !(u32::MAX << n);
+    loop {
+        let candidates = lengths.at_most(m) & left;
+        if candidates == 0 {
+            return Some(Err(n));
+        }
+        let i = candidates.trailing_zeros() as usize;
+        if lengths.lcp(i) < m {
+            return Some(Err(i));
+        }
+        let start = lengths.codes + lengths.before(i) * C::CODE_BYTES;
+        let code = block.get(start..)?.get(..lengths.len(i) * C::CODE_BYTES)?;
+        let (shared, order) = coder.compare(code, key.get(m..)?);
+        match order {
+            Ordering::Equal => return Some(Ok(i)),
+            Ordering::Greater => return Some(Err(i)),
+            Ordering::Less => m += shared,
+        }
+        left &= !1 << i;
+    }
 }
 
-impl<'a> Block<'a> {
-    #[inline(always)]
-    fn is_wide(self) -> Option<bool> {
-        Some(*self.data.first()? == WIDE_BLOCK)
-    }
-
-    /// Returns the lcp and the code of key `i` of a wide block. The code begins at `at`.
-    #[inline(always)]
-    fn wide_key<C: Coder>(self, i: usize, at: usize) -> Option<(usize, &'a [u8])> {
-        let lcp = u32_at(self.data, 1 + 4 * i)? as usize;
-        let codes = u32_at(self.data, 1 + 4 * (self.keys + i))? as usize;
-        Some((lcp, self.data.get(at..)?.get(..codes.checked_mul(C::CODE_BYTES)?)?))
-    }
-
-    /// Finds `key`: `Ok` with its position, or `Err` with that of the first greater key.
-    ///
-    /// `m` is the number of bytes that `key` shares with the separator before the block.
-    #[inline(always)]
-    pub(super) fn search<C: Coder>(
-        self,
-        coder: C,
-        key: &[u8],
-        m: usize,
-    ) -> Option<Result<usize, usize>> {
-        if self.is_wide()? {
-            return self.search_wide(coder, key, m);
+#[cold]
+fn search_wide<C: Coder>(
+    block: &[u8],
+    n: usize,
+    coder: C,
+    key: &[u8],
+    m: usize,
+) -> Option<Result<usize, usize>> {
+    let mut m = m.min(u32_at(block, 1)? as usize);
+    let mut at = 1 + 8 * n;
+    for i in 0..n {
+        let lcp = u32_at(block, 1 + 4 * i)? as usize;
+        let code = block
+            .get(at..)?
+            .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::CODE_BYTES)?)?;
+        at += code.len();
+        if lcp > m {
+            continue;
         }
-        let lengths = Lengths::read(self.data)?;
-        // The first key begins with the separator less its last byte. That byte follows its lcp.
-        let mut m = m.min(lengths.lcp(0));
-        let mut left = !(u32::MAX << self.keys);
-        loop {
-            let candidates = lengths.at_most(m) & left;
-            if candidates == 0 {
-                return Some(Err(self.keys));
-            }
-            let i = candidates.trailing_zeros() as usize;
-            if lengths.lcp(i) < m {
-                return Some(Err(i));
-            }
-            let start = lengths.codes + lengths.before(i) * C::CODE_BYTES;
-            let code = self.data.get(start..)?.get(..lengths.len(i) * C::CODE_BYTES)?;
-            let (shared, order) = coder.compare(code, key.get(m..)?);
-            match order {
-                Ordering::Equal => return Some(Ok(i)),
-                Ordering::Greater => return Some(Err(i)),
-                Ordering::Less => m += shared,
-            }
-            left &= !1 << i;
+        if lcp < m {
+            return Some(Err(i));
+        }
+        let (shared, order) = coder.compare(code, key.get(m..)?);
+        match order {
+            Ordering::Equal => return Some(Ok(i)),
+            Ordering::Greater => return Some(Err(i)),
+            Ordering::Less => m += shared,
         }
     }
+    Some(Err(n))
+}
 
-    #[cold]
-    fn search_wide<C: Coder>(self, coder: C, key: &[u8], m: usize) -> Option<Result<usize, usize>> {
-        let mut m = m.min(u32_at(self.data, 1)? as usize);
-        let mut at = 1 + 8 * self.keys;
-        for i in 0..self.keys {
-            let (lcp, code) = self.wide_key::<C>(i, at)?;
+/// Returns the lcp of the first key: the number of bytes that must be known to decode the block.
+#[inline(always)]
+pub(super) fn first_lcp(block: &[u8]) -> Option<usize> {
+    match *block.first()? {
+        WIDE_BLOCK => Some(u32_at(block, 1)? as usize),
+        _ => Some(Lengths::read(block)?.lcp(0)),
+    }
+}
+
+/// Returns the bytes of the block that are not codes.
+pub(super) fn header(block: &[u8], n: usize) -> Option<usize> {
+    match *block.first()? {
+        WIDE_BLOCK => Some(1 + 8 * n),
+        _ => Some(Lengths::read(block)?.codes),
+    }
+}
+
+/// Decodes the block's `n` keys into `decoded`, which knows the bytes that the first key's lcp
+/// leaves out.
+#[inline(always)]
+pub(super) fn read<C: Coder>(
+    block: &[u8],
+    n: usize,
+    coder: C,
+    decoded: &mut DecodedBlock,
+) -> Option<()> {
+    if *block.first()? == WIDE_BLOCK {
+        let mut at = 1 + 8 * n;
+        for i in 0..n {
+            let lcp = u32_at(block, 1 + 4 * i)? as usize;
+            let code = block
+                .get(at..)?
+                .get(..(u32_at(block, 1 + 4 * (n + i))? as usize).checked_mul(C::CODE_BYTES)?)?;
             at += code.len();
-            if lcp > m {
-                continue;
-            }
-            if lcp < m {
-                return Some(Err(i));
-            }
-            let (shared, order) = coder.compare(code, key.get(m..)?);
-            match order {
-                Ordering::Equal => return Some(Ok(i)),
-                Ordering::Greater => return Some(Err(i)),
-                Ordering::Less => m += shared,
-            }
+            decoded.push(lcp, code.len() / C::CODE_BYTES * C::MAX_BYTES_PER_CODE, |out| {
+                coder.decode(code, out)
+            })?;
         }
-        Some(Err(self.keys))
+        return Some(());
     }
-
-    /// Returns the lcp of the first key: the number of bytes that must be known to decode the block.
-    #[inline(always)]
-    pub(super) fn first_lcp(self) -> Option<usize> {
-        match self.is_wide()? {
-            true => Some(u32_at(self.data, 1)? as usize),
-            false => Some(Lengths::read(self.data)?.lcp(0)),
-        }
+    let lengths = Lengths::read(block)?;
+    let mut rest = block.get(lengths.codes..)?;
+    for i in 0..n {
+        let (code, after) = rest.split_at_checked(lengths.len(i) * C::CODE_BYTES)?;
+        rest = after;
+        decoded.push(lengths.lcp(i), lengths.len(i) * C::MAX_BYTES_PER_CODE, |out| {
+            coder.decode(code, out)
+        })?;
     }
-
-    /// Returns the bytes of the block that are not codes.
-    pub(super) fn header(self) -> Option<usize> {
-        match self.is_wide()? {
-            true => Some(1 + 8 * self.keys),
-            false => Some(Lengths::read(self.data)?.codes),
-        }
-    }
-
-    /// Decodes the keys into `decoded`, which knows the bytes that the first key's lcp leaves out.
-    #[inline(always)]
-    pub(super) fn read<C: Coder>(self, coder: C, decoded: &mut DecodedBlock) -> Option<()> {
-        if self.is_wide()? {
-            let mut at = 1 + 8 * self.keys;
-            for i in 0..self.keys {
-                let (lcp, code) = self.wide_key::<C>(i, at)?;
-                at += code.len();
-                let most = code.len() / C::CODE_BYTES * C::MAX_BYTES_PER_CODE;
-                decoded.push(lcp, most, |out| coder.decode(code, out))?;
-            }
-            return Some(());
-        }
-        let lengths = Lengths::read(self.data)?;
-        let mut rest = self.data.get(lengths.codes..)?;
-        for i in 0..self.keys {
-            let (code, after) = rest.split_at_checked(lengths.len(i) * C::CODE_BYTES)?;
-            rest = after;
-            let most = lengths.len(i) * C::MAX_BYTES_PER_CODE;
-            decoded.push(lengths.lcp(i), most, |out| coder.decode(code, out))?;
-        }
-        Some(())
-    }
+    Some(())
 }

@@ -1,6 +1,6 @@
 //! A chunk of the `Packed` codec.
 
-use super::block::{self, Block, KEYS_PER_BLOCK};
+use super::block::{self, KEYS_PER_BLOCK};
 use super::node::{Child, IndexTree, IndexTreeBuilder, NODE_PADDING_BYTES};
 use super::prefetch::prefetch_block;
 use crate::frozen::decoded_block::DecodedBlock;
@@ -45,11 +45,10 @@ impl PackedChunk<'_> {
         self.len.div_ceil(KEYS_PER_BLOCK)
     }
 
-    /// Returns a block, which begins at `offset`.
+    /// Returns the number of keys of a block.
     #[inline(always)]
-    fn block(&self, number: usize, offset: usize) -> Option<Block<'_>> {
-        let keys = self.len.saturating_sub(number * KEYS_PER_BLOCK).min(KEYS_PER_BLOCK);
-        Some(Block { data: self.data.get(offset..)?, keys })
+    fn keys(&self, block: usize) -> usize {
+        self.len.saturating_sub(block * KEYS_PER_BLOCK).min(KEYS_PER_BLOCK)
     }
 
     /// Finds a key: `Ok` with its position, or `Err` with that of the first greater key.
@@ -78,7 +77,8 @@ impl PackedChunk<'_> {
         m: usize,
     ) -> Option<Result<usize, usize>> {
         let base = child.index * KEYS_PER_BLOCK;
-        match self.block(child.index, child.offset)?.search(coder, key, m)? {
+        match block::search(self.data.get(child.offset..)?, self.keys(child.index), coder, key, m)?
+        {
             Ok(i) => Some(Ok(base + i)),
             Err(i) => Some(Err(base + i)),
         }
@@ -88,7 +88,7 @@ impl PackedChunk<'_> {
     pub(crate) fn headers(&self) -> usize {
         let header = |block: usize| {
             let offset = self.tree.child(self.data, block)?;
-            self.block(block, offset)?.header()
+            block::header(self.data.get(offset..)?, self.keys(block))
         };
         (0..self.blocks()).filter_map(header).sum()
     }
@@ -101,8 +101,8 @@ impl PackedChunk<'_> {
         follows: bool,
         decoded: &mut DecodedBlock,
     ) -> Option<()> {
-        let offset = if block < self.blocks() { self.tree.child(self.data, block) } else { None };
-        let Some(data) = offset.and_then(|offset| self.block(block, offset)) else {
+        let keys = if block < self.blocks() { self.tree.child(self.data, block) } else { None };
+        let Some(data) = keys.and_then(|offset| self.data.get(offset..)) else {
             decoded.clear(&[]);
             return None;
         };
@@ -111,10 +111,10 @@ impl PackedChunk<'_> {
         } else {
             let mut before = Vec::new();
             if block > 0 {
-                self.tree.separator(self.data, block, data.first_lcp()?, &mut before)?;
+                self.tree.separator(self.data, block, block::first_lcp(data)?, &mut before)?;
             }
             decoded.clear(&before);
         }
-        data.read(coder, decoded)
+        block::read(data, self.keys(block), coder, decoded)
     }
 }
