@@ -1,4 +1,4 @@
-//! `memkv build`: a layer of the lines of some files, which need not fit in memory.
+//! `memkv build`: builds a layer from the lines of files, which need not fit in memory.
 
 use crate::{
     layer::Output,
@@ -11,41 +11,42 @@ use clap::{Args, ValueEnum};
 use memkv::{MAX_KEY_LEN, ValueWidth};
 use std::path::PathBuf;
 
-/// Build a file that the other commands search, from lines of text in any order.
+/// Build a layer file from lines of text in any order.
 ///
-/// A line is a key, or a key, a tab and a number. Lines end in a line feed; every other byte is part of the key, also a
-/// carriage return. What does not fit in the memory given is sorted through temporary files.
+/// A line is a key, or a key, a tab and a number. Lines end in a line feed. Every other byte is
+/// part of the key, also a carriage return. Input beyond --memory is sorted through temporary
+/// files.
 #[derive(Args, Debug)]
 pub(crate) struct BuildArgs {
-    /// Files of lines: plain, .gz, .zst, or - for the standard input, which is plain.
+    /// Files of lines: plain, .gz, .zst, or - for the standard input, which must be plain.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<String>,
     #[command(flatten)]
     output: Output,
-    /// Where a key's value comes from. [default: tab, if there is one in the first line, or else none; then a line that
-    /// is not like the first one is an error]
+    /// The source of a key's value. [default: tab if the first line has a tab, else none; a line
+    /// that differs from the first one is then an error]
     #[arg(long, value_enum)]
     values: Option<Values>,
-    /// Memory to use, about, as in 500M or 2G; 32M at least.
+    /// The memory to use, such as 500M or 2G; at least 32M.
     #[arg(long, default_value = "1G", value_parser = parse_bytes, value_name = "BYTES")]
     memory: usize,
-    /// The folder for temporary files. [default: that of the output]
+    /// The folder for temporary files. [default: the folder of the output]
     #[arg(long, value_name = "FOLDER")]
     temp_dir: Option<PathBuf>,
 }
 
-/// Where a key's value comes from.
+/// The source of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Values {
-    /// The number behind the last tab of the line.
+    /// The number after the last tab of the line.
     Tab,
-    /// The number of the line, from 1 on, counted through all inputs.
+    /// The number of the line, counted from 1 through all inputs.
     Line,
-    /// There are none; the whole line is the key. As a value 0 is printed.
+    /// No value: the whole line is the key. Its value is printed as 0.
     None,
 }
 
-/// Bytes as a number with a suffix of K, M, G or T.
+/// Parses a number of bytes with an optional suffix K, M, G or T.
 fn parse_bytes(text: &str) -> Result<usize, String> {
     let upper = text.to_ascii_uppercase();
     let short = upper.strip_suffix("IB").or(upper.strip_suffix('B')).unwrap_or(&upper);
@@ -58,7 +59,7 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
     };
     let number = digits
         .parse::<usize>()
-        .map_err(|_| "not a number of bytes, as 500M or 2G are".to_owned())?;
+        .map_err(|_| "not a number of bytes such as 500M or 2G".to_owned())?;
     let bytes = number.checked_mul(1 << shift).ok_or("too much")?;
     if bytes < 32 << 20 { Err("less than 32M".to_owned()) } else { Ok(bytes) }
 }
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &BuildArgs) -> Result<()> {
     let folder = args.temp_dir.clone().unwrap_or_else(|| args.output.folder().to_owned());
     let mut sorter = Sorter::new(args.memory / 8 * 7, folder, args.output.on_duplicate);
     let mut values = args.values;
-    // Hours may pass until the output is written.
+    // Checks the output first: it may take hours until it is written.
     args.output.try_folder()?;
     read(args, &mut sorter, &mut values)?;
 
@@ -83,12 +84,12 @@ pub(crate) fn run(args: &BuildArgs) -> Result<()> {
     args.output.write(options, &mut sorted.merger, |taken| progress.at(taken))
 }
 
-/// Reads all lines. What the values are is told by the first one, if not by the command line.
+/// Reads all lines. The first line decides on the source of values, unless the command line does.
 fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> Result<()> {
     let mut progress = Progress::new("reading", None);
     let mut count = 0;
     for path in &args.inputs {
-        // With its number, a line is longer than its key.
+        // A line with a number is longer than its key.
         let mut lines =
             Lines::of_at_most(source::open(path)?, sorter.longest().min(MAX_KEY_LEN) + 32);
         let mut number = 0u64;
@@ -124,7 +125,7 @@ fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> R
     Ok(())
 }
 
-/// A line's key, and its number behind the last tab.
+/// Splits a line into its key and the number after the last tab.
 fn split(line: &[u8]) -> Result<(&[u8], u64)> {
     let tab = line.iter().rposition(|&byte| byte == b'\t').context("there is no tab")?;
     let text = &line[tab + 1..];

@@ -1,8 +1,8 @@
-//! The command line. This file only reads it; each subcommand is a module.
+//! The command line. This file only parses it; each subcommand is a module.
 //!
-//! Exit status: 0 if all went well, 1 if not, 2 for a wrong command line. `get` and `search` answer a question: for them
-//! 1 means no, and 2 that something went wrong. Output to a closed pipe ends the program quietly, as with
-//! `memkv bench | head -1`.
+//! Exit status: 0 on success, 1 on an error, 2 for a wrong command line. For `get` and `search`, 1
+//! means that there is no such key, and 2 an error. A closed output pipe ends the program quietly,
+//! as in `memkv bench | head -1`.
 
 use crate::{bench, build, get, merge, scan, search, stats, verify};
 use clap::{Parser, Subcommand};
@@ -39,11 +39,11 @@ enum Command {
     BenchExternalChild,
 }
 
-/// Runs the command that the process's arguments name, and returns its exit status.
+/// Runs the command in the process's arguments, and returns its exit status.
 pub fn run() -> ExitCode {
     let out = &mut io::stdout().lock();
     let command = Cli::parse().command;
-    // Where 1 means no.
+    // For these commands 1 means no.
     let trouble = if matches!(command, Command::Get(_) | Command::Search(_)) { 2 } else { 1 };
     let result = match command {
         Command::Build(args) => build::run(&args).map(|()| true),
@@ -68,7 +68,7 @@ pub fn run() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell if this fails, too.
+            // An error of this write cannot be reported.
             let _ = writeln!(io::stderr(), "memkv: {error:#}");
             ExitCode::from(trouble)
         }

@@ -1,14 +1,15 @@
-//! Generated keys: realistic URLs, and other shapes to compare with.
+//! Generated keys: realistic URLs, and other kinds for comparison.
 //!
-//! Key `i` of a seed is computed from `(seed, i)` alone, so any range of a key set can be made anywhere, and keys of
-//! different `i` are distinct. The distinctness comes from a permutation of the numbers below 62^6: each key holds the
-//! number that `i` is sent to (or one computed from `i` otherwise), in digits, letters or syllables, where its pattern tells which.
+//! Key `i` of a seed is computed from `(seed, i)` alone, so any range of a key set can be generated
+//! independently, and keys of different `i` are distinct. They are distinct because each key
+//! contains the image of `i` under a permutation of the numbers below 62^6 (or another number
+//! computed from `i`), in digits, letters or syllables, at a position that its pattern determines.
 //!
-//! The URLs follow what is seen in link collections: a few image, video and code hosts hold half of all URLs under
-//! short random names; most hosts have one; those between are drawn by Zipf's law and have their own habits of dates,
-//! sections, titles, numbers and queries. Front coding is what this is calibrated to: of 2,000,000 sorted URLs, of 51
-//! bytes on average, 19.4 bytes are left after the prefix that a URL shares with the one before. (A set of real URLs
-//! of that size has 51.4 and 19.6.)
+//! The URLs resemble those of link collections. A few image, video and code hosts have half of all
+//! URLs, under short random names. Most hosts have one URL. The others are drawn by Zipf's law, and
+//! have dates, sections, titles, numbers and queries of their own. They are calibrated by front
+//! coding: of 2,000,000 sorted URLs of 51 bytes on average, 19.4 bytes are left after the prefix
+//! that a URL shares with the one before. (A set of real URLs of that size has 51.4 and 19.6.)
 
 use crate::{
     keys::Keys,
@@ -16,10 +17,10 @@ use crate::{
 };
 use std::{fmt, io::Write, ops::Range, str::FromStr};
 
-/// A shape of keys.
+/// A kind of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// URLs, which share prefixes as real ones do.
+    /// URLs, which share prefixes like real ones.
     Urls,
     /// 64-bit integers, big-endian.
     Random64,
@@ -33,9 +34,9 @@ pub enum Kind {
     Domains,
     /// Paths of files.
     Paths,
-    /// 200 bytes each.
+    /// Keys of 200 bytes.
     Long,
-    /// One prefix of 40 bytes before a random tail.
+    /// Keys with one prefix of 40 bytes before a random rest.
     HotSpot,
     /// `a`, `aa`, `aaa`, …, in families of 4000.
     Nested,
@@ -59,7 +60,7 @@ impl Kind {
         (Self::Nested, "nested"),
     ];
 
-    /// The most keys that keep a key set of this kind at a sensible size.
+    /// Returns the most keys of this kind that make a key set of sensible size.
     pub(crate) fn most(self) -> u64 {
         match self {
             Self::Nested => 6 * DEPTH,
@@ -139,9 +140,10 @@ impl FromStr for Kind {
     }
 }
 
-/// The keys of `range`.
+/// Generates the keys of `range`.
 pub fn generate(kind: Kind, seed: u64, range: Range<u64>) -> Keys {
-    // Reserved at once: memory freed by growing would be reused by what is measured later, and missing in its RSS.
+    // Reserved at once: memory that growth freed would be reused by the measured structure, and be
+    // missing in its RSS.
     let (count, each) = (
         (range.end - range.start) as usize,
         if kind == Kind::Nested { DEPTH as usize } else { 240 },
@@ -159,10 +161,11 @@ macro_rules! put {
 }
 use put;
 
-/// There are ids for this many keys.
+/// The number of ids, and so of keys.
 const IDS: u64 = 62u64.pow(6);
 
-/// A permutation of the numbers below `IDS`: a Feistel network over 36 bits, repeated until the result is below.
+/// Permutes the numbers below `IDS`: a Feistel network over 36 bits, repeated until the result is
+/// below `IDS`.
 fn id(seed: u64, i: u64) -> u64 {
     assert!(i < IDS, "at most {IDS} keys can be generated");
     let mut x = i;
@@ -178,12 +181,13 @@ fn id(seed: u64, i: u64) -> u64 {
     }
 }
 
-/// A number that tells `i`, with gaps as words leave between them, and no larger than that needs.
+/// Returns a number that determines `i`, with gaps like those between words.
 fn sparse(rng: &mut Rng, i: u64) -> u64 {
     i * 37 + rng.below(37)
 }
 
-/// Appends `count` digits of a number in base `radix`, at most 62, lower-case letters before capitals.
+/// Appends `count` digits of a number in base `radix`, at most 62, lower-case letters before
+/// capitals.
 fn digits(mut number: u64, radix: u64, count: usize, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     let start = out.len();
@@ -194,7 +198,8 @@ fn digits(mut number: u64, radix: u64, count: usize, out: &mut Vec<u8>) {
     out[start..].reverse();
 }
 
-/// Appends a pronounceable form of a number, one to one: each syllable is a consonant and a vowel, common ones first.
+/// Appends a pronounceable form of a number, one to one. Each syllable is a consonant and a vowel,
+/// frequent ones first.
 fn syllables(mut number: u64, out: &mut Vec<u8>) {
     loop {
         let (consonant, vowel) = (number % 20, number / 20 % 5);
@@ -206,7 +211,7 @@ fn syllables(mut number: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a domain name that holds the number. The syllables end at the first dot or dash.
+/// Appends a domain name that contains the number. The syllables end at the first dot or dash.
 fn domain(rng: &mut Rng, number: u64, out: &mut Vec<u8>) {
     syllables(number, out);
     if rng.below(3) == 0 {
@@ -236,7 +241,7 @@ fn path(rng: &mut Rng, id: u64, out: &mut Vec<u8>) {
     out.extend(rng.pick(&[".txt", ".rs", ".html", ".so", ".json", ".h", ".png", ""]).as_bytes());
 }
 
-/// Appends a URL. Patterns that may meet on one host differ in the text before or after the id.
+/// Appends a URL. Patterns that may occur on one host differ in the text before or after the id.
 fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
     match rng.below(1000) {
         0..195 => {
@@ -260,7 +265,7 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
                     .as_bytes(),
             );
         }
-        // Numbers given out one after the other.
+        // Consecutive numbers.
         400..465 => {
             put!(out, "https://cvelist.org/cgi-bin/entry.cgi?name=VUL-{}-{i}", 2000 + i % 25)
         }
@@ -299,7 +304,7 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
 /// Appends the URL of a page on one of many hosts.
 fn page(rng: &mut Rng, id: u64, out: &mut Vec<u8>) {
     let rank = rng.zipf(100_000);
-    // What all pages of a host have in common comes from the host's rank alone.
+    // The common part of a host's pages depends on the host's rank alone.
     let host = &mut Rng::new(rank);
     let scheme = host.pick(&["http://", "http://", "https://"]);
     let label = host.pick(&["www.", "www.", "www.", "", "", "blog.", "news."]);
@@ -351,7 +356,7 @@ fn page(rng: &mut Rng, id: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends some words, each with a dash after it.
+/// Appends words, each with a dash after it.
 fn title(rng: &mut Rng, out: &mut Vec<u8>) {
     for _ in 0..3 + rng.zipf(14) {
         put!(out, "{}-", word(rng));
@@ -367,23 +372,25 @@ const TOP_LEVEL: &[&str] =
 
 #[rustfmt::skip]
 const WORDS: &[&str] = &[
-    "the", "of", "to", "and", "in", "for", "on", "new", "with", "how", "from", "is", "at", "why", "you", "what",
-    "one", "world", "news", "first", "best", "time", "life", "man", "day", "your", "about", "people", "music",
-    "game", "free", "video", "home", "after", "more", "year", "city", "big", "all", "work", "open", "book",
-    "health", "art", "house", "red", "black", "white", "data", "story", "school", "power", "water", "food", "star",
-    "night", "love", "money", "film", "photo", "history", "science", "politics", "sports", "business", "travel",
-    "culture", "design", "review", "guide", "army", "north", "south", "green", "light", "street", "market", "court",
-    "state", "law", "police", "war", "president", "women", "children", "study", "report", "images", "project",
-    "server", "index", "topic", "forum", "thread", "events", "archive", "gallery", "media", "press", "release",
-    "battle", "river", "mountain", "winter", "summer", "spring", "record", "album", "band", "song", "season",
-    "series", "team", "club", "player", "league", "final", "cup", "race", "car", "drive", "train", "plane", "ship",
-    "bridge", "tower", "garden", "forest", "animal", "dog", "cat", "bird", "horse", "fish", "fire", "earth",
-    "space", "moon", "sun", "planet", "robot", "machine", "engine", "code", "software", "network", "system",
-    "memory", "kernel", "library", "python", "rust", "linux", "phone", "screen", "camera", "digital", "online",
-    "social", "mobile", "cloud", "secure", "private", "public", "global", "local", "central", "royal", "national",
-    "american", "british", "german", "french", "chinese", "indian", "ancient", "modern", "future", "secret",
-    "hidden", "lost", "found", "broken", "silent", "golden", "silver", "crystal", "magic", "dragon", "queen",
-    "king", "castle", "legend",
+    "the", "of", "to", "and", "in", "for", "on", "new", "with", "how", "from", "is", "at", "why",
+    "you", "what", "one", "world", "news", "first", "best", "time", "life", "man", "day", "your",
+    "about", "people", "music", "game", "free", "video", "home", "after", "more", "year", "city",
+    "big", "all", "work", "open", "book", "health", "art", "house", "red", "black", "white", "data",
+    "story", "school", "power", "water", "food", "star", "night", "love", "money", "film", "photo",
+    "history", "science", "politics", "sports", "business", "travel", "culture", "design", "review",
+    "guide", "army", "north", "south", "green", "light", "street", "market", "court", "state",
+    "law", "police", "war", "president", "women", "children", "study", "report", "images",
+    "project", "server", "index", "topic", "forum", "thread", "events", "archive", "gallery",
+    "media", "press", "release", "battle", "river", "mountain", "winter", "summer", "spring",
+    "record", "album", "band", "song", "season", "series", "team", "club", "player", "league",
+    "final", "cup", "race", "car", "drive", "train", "plane", "ship", "bridge", "tower", "garden",
+    "forest", "animal", "dog", "cat", "bird", "horse", "fish", "fire", "earth", "space", "moon",
+    "sun", "planet", "robot", "machine", "engine", "code", "software", "network", "system",
+    "memory", "kernel", "library", "python", "rust", "linux", "phone", "screen", "camera",
+    "digital", "online", "social", "mobile", "cloud", "secure", "private", "public", "global",
+    "local", "central", "royal", "national", "american", "british", "german", "french", "chinese",
+    "indian", "ancient", "modern", "future", "secret", "hidden", "lost", "found", "broken",
+    "silent", "golden", "silver", "crystal", "magic", "dragon", "queen", "king", "castle", "legend",
 ];
 
 #[cfg(test)]
@@ -391,7 +398,8 @@ mod tests {
     use super::{Kind, generate, id};
     use std::collections::HashSet;
 
-    /// The average length, and the average length after the prefix shared with the sorted predecessor.
+    /// Returns the average length of keys, and of what follows the prefix shared with the sorted
+    /// predecessor.
     fn lengths(n: u64) -> (f64, f64) {
         let keys = generate(Kind::Urls, 1, 0..n);
         let sorted = keys.select(&keys.sorted());
@@ -412,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "takes 2,000,000 keys; prints what the calibration aims at"]
+    #[ignore = "takes 2,000,000 keys; prints the figures of the calibration"]
     fn urls_share_prefixes_as_real_ones_do_at_full_size() {
         let (length, suffix) = lengths(2_000_000);
         println!("length {length:.2}, suffix {suffix:.2}");

@@ -1,4 +1,4 @@
-//! `memkv get`: the values of some keys.
+//! `memkv get`: prints the values of keys.
 
 use crate::{
     layer::Input,
@@ -12,26 +12,26 @@ use std::{
     io::{self, Write},
 };
 
-/// Keys that are looked up together.
-const BATCH: usize = 256;
+/// The keys that are looked up together.
+const KEYS_PER_GROUP: usize = 256;
 
-/// Print the value of a key.
+/// Print the values of keys.
 ///
-/// Of several keys, prints each one that is there with a tab and its value. Exit status: 0 if all keys are there, 1 if
-/// one is absent, 2 if something went wrong.
+/// For several keys, prints each present key with a tab and its value. Exit status: 0 if all keys
+/// are present, 1 if one is absent, 2 on an error.
 #[derive(Args, Debug)]
 pub(crate) struct GetArgs {
     #[command(flatten)]
     input: Input,
-    /// The keys. A single - stands for the lines of the standard input.
+    /// The keys, or a single - for the lines of the standard input.
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<OsString>,
-    /// Print nothing; only the exit status tells.
+    /// Print nothing, and only set the exit status.
     #[arg(long, short)]
     quiet: bool,
 }
 
-/// Whether all keys are there.
+/// Looks the keys up, and returns `true` if all are present.
 pub(crate) fn run(args: &GetArgs, out: &mut impl Write) -> Result<bool> {
     let layer = args.input.open()?;
     let mut printer = Printer::new(out, true);
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &GetArgs, out: &mut impl Write) -> Result<bool> {
                 None => {
                     all = false;
                     if !args.quiet {
-                        // Nobody is left to tell if this fails.
+                        // An error of this write cannot be reported.
                         let _ =
                             writeln!(io::stderr(), "memkv: no such key: {}", key.escape_ascii());
                     }
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &GetArgs, out: &mut impl Write) -> Result<bool> {
         let mut batch: Vec<Vec<u8>> = Vec::new();
         loop {
             let line = lines.next().context("cannot read the standard input")?;
-            if line.is_none() || batch.len() == BATCH {
+            if line.is_none() || batch.len() == KEYS_PER_GROUP {
                 look_up(&batch.iter().map(Vec::as_slice).collect::<Vec<_>>(), false)?;
                 batch.clear();
             }

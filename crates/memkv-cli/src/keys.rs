@@ -1,4 +1,4 @@
-//! A list of byte strings in two arrays, 8 bytes a string beside its bytes: where a benchmark keeps its keys.
+//! A list of byte strings in two arrays: 8 bytes a string besides its bytes.
 
 use std::ops::Range;
 
@@ -6,12 +6,12 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub struct Keys {
     bytes: Vec<u8>,
-    /// Where each string ends; it starts where the one before ends.
+    /// The end of each string, where the next one starts.
     ends: Vec<usize>,
 }
 
 impl Keys {
-    /// Creates an empty list with room for `keys` strings of `bytes` bytes in total.
+    /// Creates an empty list with capacity for `keys` strings of `bytes` bytes in total.
     pub fn with_capacity(keys: usize, bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(keys) }
     }
@@ -21,13 +21,13 @@ impl Keys {
         self.push_with(|bytes| bytes.extend_from_slice(key));
     }
 
-    /// Appends the string that `write` appends to the bytes it is given.
+    /// Appends a string that `write` writes to a buffer.
     pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         self.ends.push(self.bytes.len());
     }
 
-    /// Removes all strings; keeps the memory.
+    /// Removes all strings, and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -38,12 +38,12 @@ impl Keys {
         self.ends.len()
     }
 
-    /// Returns whether there are no strings.
+    /// Returns `true` if the list has no strings.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Bytes of all strings together.
+    /// Returns the bytes of all strings together.
     pub fn raw_bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -62,7 +62,8 @@ impl Keys {
         (0..self.len()).map(|i| self.get(i))
     }
 
-    /// The strings' indices in the strings' order; equal strings in the list's order.
+    /// Returns the indices of the strings in sorted order. Equal strings are in the order of the
+    /// list.
     pub fn sorted(&self) -> Vec<u32> {
         assert!(u32::try_from(self.len()).is_ok(), "at most 2^32 - 1 keys");
         let mut order: Vec<u32> = (0..self.len() as u32).collect();
@@ -72,7 +73,7 @@ impl Keys {
         order
     }
 
-    /// The strings at `indices`, as a list of its own.
+    /// Returns the strings at `indices` as a list.
     pub fn select(&self, indices: &[u32]) -> Self {
         let bytes = indices.iter().map(|&i| self.range(i as usize).len()).sum();
         let mut selected = Self::with_capacity(indices.len(), bytes);

@@ -1,4 +1,4 @@
-//! Layers in files, and the options for writing them, which several commands have in common.
+//! Layer files, and the options for writing them, shared by several commands.
 
 use crate::sort::{Merger, OnDuplicate};
 use anyhow::{Context, Result};
@@ -6,29 +6,30 @@ use clap::{Args, ValueEnum};
 use memkv::{Codec, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable};
 use std::path::{Path, PathBuf};
 
-/// Maps a layer's file, of which only what is asked for is read.
+/// Maps a layer file. Only the parts that are used are read.
 pub(crate) fn open(path: &Path) -> Result<FrozenLayer> {
-    #[expect(unsafe_code, reason = "a file of any size is to be read without a copy in memory")]
-    // SAFETY: (M1) what this program writes takes the place of a file, and changes none. That no other changes one
-    // that is in use is asked of the user, by `--help` of each command that reads layers.
+    #[expect(unsafe_code, reason = "a file of any size must be read without a copy in memory")]
+    // SAFETY: (M1) this program replaces files and never changes one in place. `--help` of each
+    // command that reads layers asks the user not to change a file that is in use.
     let layer = unsafe { FrozenLayer::open_mapped(path) };
     layer.with_context(|| format!("cannot open {}", path.display()))
 }
 
-/// Maps a layer's file, all of which is checked first.
+/// Maps a layer file after checking all of it.
 pub(crate) fn open_checked(path: &Path) -> Result<FrozenLayer> {
     let layer = open(path)?;
     layer.verify().with_context(|| path.display().to_string())?;
     Ok(layer)
 }
 
-/// The file that a command reads.
+/// The layer file that a command reads.
 #[derive(Args, Debug)]
 pub(crate) struct Input {
-    /// A file of `memkv build` or `FrozenLayer::save`. It is mapped, so it must not be written to meanwhile; to put
-    /// another one in its place, as `memkv build` does, is fine.
+    /// A file of `memkv build` or `FrozenLayer::save`. It is mapped, so it must not be changed in
+    /// place while the command runs. Replacing it, as `memkv build` does, is fine.
     file: PathBuf,
-    /// Check the whole file first. Without that, of a damaged file keys may be missing, or have wrong values.
+    /// Check the whole file first. Otherwise keys of a damaged file may be missing or have wrong
+    /// values.
     #[arg(long)]
     check: bool,
 }
@@ -43,23 +44,29 @@ impl Input {
     }
 }
 
-/// How a command writes a layer.
+/// The options for writing a layer.
 #[derive(Args, Debug)]
 pub(crate) struct Output {
-    /// The file to write. It takes its name when it is complete; until then the file that had it before is there.
+    /// The file to write. It appears under its name once it is complete; until then an existing
+    /// file stays.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// What to do with a key that comes several times.
+    /// How to treat a key that occurs several times.
     #[arg(long, value_enum, default_value_t = OnDuplicate::Last, value_name = "RULE")]
     pub(crate) on_duplicate: OnDuplicate,
-    /// How keys are encoded.
+    /// The encoding of keys.
     #[arg(long, value_enum, default_value_t = CodecName::Packed)]
     codec: CodecName,
-    /// What the bytes of keys are replaced by, with the codec `packed`.
+    /// The symbols that replace bytes of keys, with the codec `packed`.
     #[arg(long, value_enum, default_value_t = SymbolsName::Auto)]
     symbols: SymbolsName,
-    /// Keys of a chunk, 1 to 16777216.
-    #[arg(long, default_value_t = 1 << 16, value_name = "KEYS", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    /// The keys of a chunk, 1 to 16777216.
+    #[arg(
+        long,
+        default_value_t = 1 << 16,
+        value_name = "KEYS",
+        value_parser = clap::value_parser!(u32).range(1..=1 << 24)
+    )]
     chunk: u32,
 }
 
@@ -73,7 +80,7 @@ enum CodecName {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SymbolsName {
-    /// Those with which a sample of the keys takes the fewest bytes.
+    /// The symbols with which a sample of the keys takes the fewest bytes.
     Auto,
     None,
     /// Up to 255 symbols of up to 8 bytes.
@@ -83,7 +90,7 @@ enum SymbolsName {
 }
 
 impl Output {
-    /// The folder that the file is to be in.
+    /// Returns the folder of the output file.
     pub(crate) fn folder(&self) -> &Path {
         self.output
             .parent()
@@ -91,7 +98,7 @@ impl Output {
             .unwrap_or(Path::new("."))
     }
 
-    /// Finds out whether files can be made where the output is to be.
+    /// Checks that files can be created in the folder of the output.
     pub(crate) fn try_folder(&self) -> Result<()> {
         tempfile::tempfile_in(self.folder())
             .with_context(|| format!("cannot write {}", self.output.display()))?;
@@ -112,7 +119,7 @@ impl Output {
         FrozenOptions::new().codec(codec).symbols(symbols).chunk_keys(self.chunk as usize)
     }
 
-    /// Writes the records of a merger. `progress` is shown how many were taken from it.
+    /// Writes the records of a merger, and reports to `progress` how many were taken from it.
     pub(crate) fn write(
         &self,
         options: FrozenOptions,
@@ -130,7 +137,7 @@ impl Output {
     }
 }
 
-/// What `--codec` calls a layer's codec.
+/// Returns the name of a layer's codec in `--codec`.
 pub(crate) fn codec_name(layer: &FrozenLayer) -> &'static str {
     match layer.codec() {
         Codec::Packed => "packed",
@@ -139,7 +146,7 @@ pub(crate) fn codec_name(layer: &FrozenLayer) -> &'static str {
     }
 }
 
-/// What `--symbols` calls a layer's symbols.
+/// Returns the name of a layer's symbols in `--symbols`.
 pub(crate) fn symbols_name(layer: &FrozenLayer) -> &'static str {
     match layer.symbols() {
         SymbolTable::None => "none",

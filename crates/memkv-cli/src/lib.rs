@@ -1,9 +1,9 @@
 //! The command-line tool `memkv`: its commands, its benchmark, and the generator of keys.
 //!
-//! This library is for the tool itself and for the benchmarks and tests of the crate `memkv`. Its interface may
-//! change with every version.
+//! This library is for the tool itself, and for the benchmarks and tests of the crate `memkv`. Its
+//! interface may change with every version.
 
-// Mapping files is the one exception, in layer.rs and lines.rs.
+// The only exceptions map files, in layer.rs and lines.rs.
 #![deny(unsafe_code)]
 
 pub mod bench;

@@ -1,4 +1,4 @@
-//! `memkv merge`: several layers into one.
+//! `memkv merge`: merges several layers into one.
 
 use crate::{
     layer::{self, Output},
@@ -10,13 +10,13 @@ use clap::Args;
 use memkv::{FrozenCursor, FrozenLayer};
 use std::path::PathBuf;
 
-/// Merge files of `memkv build` into one.
+/// Merge layer files into one.
 ///
-/// All files are checked first. Of a key that several have, the last file's value stays, unless --on-duplicate says
-/// otherwise. The output may be one of the inputs.
+/// All files are checked first. For a key that several files have, the last file's value is kept,
+/// unless --on-duplicate is given. The output may be one of the inputs.
 #[derive(Args, Debug)]
 pub(crate) struct MergeArgs {
-    /// The files, which must not be written to meanwhile.
+    /// The files, which must not be changed while the command runs.
     #[arg(required = true, value_name = "FILE")]
     inputs: Vec<PathBuf>,
     #[command(flatten)]

@@ -2,10 +2,10 @@
 
 use std::io::{self, BufWriter, Write};
 
-/// Prints records, a line each, as bytes.
+/// Prints records as bytes, one in each line.
 pub(crate) struct Printer<W: Write> {
     out: BufWriter<W>,
-    /// Whether values are printed, too.
+    /// Whether values are printed.
     values: bool,
 }
 
@@ -23,7 +23,7 @@ impl<W: Write> Printer<W> {
         writeln!(self.out, "{value}")
     }
 
-    /// Brings out what is left. To be called, or an error is lost.
+    /// Flushes the output. Must be called, or an error is lost.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.flush()
     }

@@ -1,13 +1,13 @@
-//! Progress on a terminal, of what takes longer than a second.
+//! Progress on a terminal, for work that takes longer than a second.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// Counts until the clock is looked at.
+/// The counts between two looks at the clock.
 const STEP: u64 = 1 << 12;
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A line that tells how far something has come.
+/// A progress line.
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
@@ -16,7 +16,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Of something with an end, if it is known.
+    /// Creates a progress line, with the total if it is known.
     pub(crate) fn new(what: &'static str, len: Option<u64>) -> Self {
         let template = match len {
             Some(_) => "{msg}: {bar:30} {human_pos} of {human_len} keys, {elapsed}, {eta} left",
@@ -28,7 +28,7 @@ impl Progress {
         Self { bar, started: Instant::now(), next: STEP, shown: false }
     }
 
-    /// Shows a count, now and then.
+    /// Shows a count, but not every one.
     pub(crate) fn at(&mut self, count: u64) {
         if count < self.next {
             return;

@@ -1,15 +1,17 @@
-//! Deterministic random numbers: the SplitMix64 generator (Steele, Lea, Flood 2014) and its output function as a hash.
+//! Deterministic random numbers: the SplitMix64 generator (Steele, Lea, Flood 2014), and its output
+//! function as a hash.
 //!
-//! The sequences are part of what a benchmark's `--seed` means, so they must not change with a dependency's version.
+//! The sequences define what `--seed` of a benchmark means, so they must not change with the
+//! version of a dependency.
 
-/// SplitMix64's output function: a bijection of 64-bit words whose results look random.
+/// Applies SplitMix64's output function, a bijection of 64-bit words whose results look random.
 pub fn mix(word: u64) -> u64 {
     let z = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
-/// A hash of two words. For a fixed `seed` it is a bijection of `word`.
+/// Hashes two words. For a fixed `seed` it is a bijection of `word`.
 pub fn hash(seed: u64, word: u64) -> u64 {
     mix(mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)) ^ word)
 }
@@ -31,17 +33,17 @@ impl Rng {
         mix(self.0)
     }
 
-    /// A number below `bound`, which is not 0. The bias, `bound / 2^64`, is of no account here.
+    /// Returns a number below `bound`, which is not 0. The bias of `bound / 2^64` is negligible.
     pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
-    /// A number from 0 up to, but not including, 1.
+    /// Returns a number from 0 up to, but not including, 1.
     pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// A rank below `ranks` whose probability falls as 1/(rank + 1), nearly: Zipf's law.
+    /// Returns a rank below `ranks` with a probability of about 1/(rank + 1): Zipf's law.
     pub fn zipf(&mut self, ranks: u64) -> u64 {
         let rank = (ranks as f64 + 1.0).powf(self.unit()) as u64;
         rank.clamp(1, ranks) - 1
@@ -52,7 +54,7 @@ impl Rng {
         from[self.below(from.len() as u64) as usize]
     }
 
-    /// Fisher and Yates's shuffle.
+    /// Shuffles items by Fisher and Yates's method.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u64 + 1) as usize);
@@ -67,7 +69,7 @@ mod tests {
     #[test]
     fn the_sequence_is_fixed() {
         let mut rng = Rng::new(0);
-        // SplitMix64 with state 0 starts so, in every published implementation.
+        // The first numbers of SplitMix64 with state 0 in every published implementation.
         assert_eq!(rng.next(), 0xe220_a839_7b1d_cdaf);
         assert_eq!(rng.next(), 0x6e78_9e6a_a1b9_65f4);
         assert_ne!(hash(1, 2), hash(2, 1));

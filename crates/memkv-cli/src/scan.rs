@@ -1,30 +1,30 @@
-//! `memkv scan`: keys in order.
+//! `memkv scan`: prints keys in order.
 
 use crate::{layer::Input, print::Printer};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::{ffi::OsString, io::Write};
 
-/// Print keys and their values, in the order of the keys' bytes.
+/// Print keys and their values, in bytewise order.
 ///
 /// Each line has a key, a tab and a value, as `memkv build` reads them.
 #[derive(Args, Debug)]
 pub(crate) struct ScanArgs {
     #[command(flatten)]
     input: Input,
-    /// Only keys that begin with this.
+    /// Print only keys that begin with this prefix.
     #[arg(long, value_name = "KEY")]
     prefix: Option<OsString>,
-    /// Only keys that are not less than this.
+    /// Print only keys that are at least this one.
     #[arg(long, value_name = "KEY")]
     from: Option<OsString>,
-    /// Only keys that are less than this.
+    /// Print only keys that are less than this one.
     #[arg(long, value_name = "KEY")]
     to: Option<OsString>,
-    /// Print at most so many.
+    /// Print at most this many keys.
     #[arg(long, short = 'n', value_name = "COUNT")]
     limit: Option<usize>,
-    /// From the greatest key to the least.
+    /// Print from the greatest key to the least.
     #[arg(long, short)]
     reverse: bool,
     /// Print keys without their values.
@@ -34,7 +34,7 @@ pub(crate) struct ScanArgs {
 
 pub(crate) fn run(args: &ScanArgs, out: &mut impl Write) -> Result<()> {
     let layer = args.input.open()?;
-    // As ranks, which can be compared.
+    // Bounds as ranks, which can be compared.
     let (mut from, mut to) = (0, layer.len());
     if let Some(prefix) = &args.prefix {
         let prefix = prefix.as_encoded_bytes();

@@ -1,7 +1,7 @@
-//! Where keys come from: the generator, or a file of one key a line, plain or compressed by gzip or
-//! Zstandard (told by how its name ends), or the standard input.
+//! The source of keys: the generator, a file of one key a line, or the standard input.
 //!
-//! Lines end in `\n`, which is the one byte that is not part of a key; a carriage return is.
+//! A file may be compressed by gzip or Zstandard, which the end of its name tells. Lines end in
+//! `\n`. Every other byte is part of the key, also a carriage return.
 
 use crate::{
     generate::{Kind, generate},
@@ -16,16 +16,16 @@ use std::{
     path::Path,
 };
 
-/// The one name of a file that means the standard input.
+/// The file name that means the standard input.
 pub(crate) const STDIN: &str = "-";
 
-/// What it takes to make a benchmark's keys, here or in another process.
+/// The description of a benchmark's keys, from which any process can make them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Source {
     pub(crate) origin: Origin,
-    /// Keys to insert.
+    /// The number of keys to insert.
     pub(crate) n: u64,
-    /// Further keys, to be looked up in vain.
+    /// The number of further keys, to be looked up in vain.
     pub(crate) held_out: u64,
     pub(crate) seed: u64,
 }
@@ -35,7 +35,7 @@ pub(crate) enum Origin {
     Generated {
         kind: String,
     },
-    /// A file of which is known how many lines it has, and bytes in them.
+    /// A file whose lines and bytes have been counted.
     File {
         path: String,
         lines: u64,
@@ -54,7 +54,8 @@ impl Source {
         }
     }
 
-    /// A uniform sample of `n` lines of a file, or all but those held out, having counted its lines in `input`.
+    /// Describes a uniform sample of `n` lines of a file, or all lines except those held out.
+    /// Counts the lines in `input`.
     pub(crate) fn file(path: &str, input: impl BufRead, n: Option<u64>, seed: u64) -> Result<Self> {
         let (mut lines, mut bytes) = (0, 0);
         let mut input = Lines::new(input);
@@ -69,7 +70,7 @@ impl Source {
         Ok(Self { origin: Origin::File { path: path.to_owned(), lines, bytes }, n, held_out, seed })
     }
 
-    /// What the keys are, for a heading.
+    /// Returns a description of the keys, for a heading.
     pub(crate) fn name(&self) -> &str {
         match &self.origin {
             Origin::Generated { kind } => kind,
@@ -77,7 +78,8 @@ impl Source {
         }
     }
 
-    /// The keys to insert and those held out, in the order of the source; a file's may hold duplicates.
+    /// Returns the keys to insert and those held out, in the order of the source. Keys of a file
+    /// may have duplicates.
     pub(crate) fn load(&self) -> Result<(Keys, Keys)> {
         match &self.origin {
             Origin::Generated { kind } => {
@@ -92,7 +94,7 @@ impl Source {
         }
     }
 
-    /// As [`load`](Self::load), but what comes from the standard input was read before.
+    /// Returns the keys like [`load`](Self::load), given the input that was read before.
     pub(crate) fn load_from(&self, stdin: &[u8]) -> Result<(Keys, Keys)> {
         match &self.origin {
             Origin::File { path, lines, bytes } if path == STDIN => {
@@ -102,10 +104,11 @@ impl Source {
         }
     }
 
-    /// Selection sampling (Knuth's algorithm S): each set of lines is as likely as any other, and order is kept.
+    /// Samples lines by selection sampling (Knuth's algorithm S): each set of lines is equally
+    /// likely, and the order is kept.
     fn sample(&self, input: impl BufRead, lines: u64, bytes: u64) -> io::Result<(Keys, Keys)> {
-        // Room for all bytes, of which the untouched cost nothing, since what growing frees would be reused by what is
-        // measured later, and missing in its RSS.
+        // Reserved at once, since untouched memory costs nothing. Memory that growth freed would be
+        // reused by the measured structure, and be missing in its RSS.
         let (mut keys, mut held) =
             (Keys::with_capacity(self.n as usize, bytes as usize), Keys::default());
         let (mut rng, mut left) = (Rng::new(self.seed), lines);
@@ -126,7 +129,7 @@ impl Source {
     }
 }
 
-/// Opens a file of keys, or the standard input, for reading its lines.
+/// Opens a file of keys, or the standard input, to read its lines.
 pub(crate) fn open(path: &str) -> Result<Box<dyn BufRead>> {
     if path == STDIN {
         return Ok(Box::new(io::stdin().lock()));
@@ -142,11 +145,11 @@ pub(crate) fn open(path: &str) -> Result<Box<dyn BufRead>> {
     open().with_context(|| format!("cannot open {path}"))
 }
 
-/// The lines of an input, of which one is in memory at a time.
+/// The lines of an input, one of which is in memory at a time.
 pub(crate) struct Lines<R> {
     input: R,
     line: Vec<u8>,
-    /// Bytes of the longest line.
+    /// The most bytes of a line.
     longest: usize,
 }
 
@@ -155,12 +158,12 @@ impl<R: BufRead> Lines<R> {
         Self::of_at_most(input, usize::MAX)
     }
 
-    /// Lines of at most `longest` bytes; a longer one is an error.
+    /// Reads lines of at most `longest` bytes; a longer one is an error.
     pub(crate) fn of_at_most(input: R, longest: usize) -> Self {
         Self { input, line: Vec::new(), longest }
     }
 
-    /// The next line, lent until the next call.
+    /// Returns the next line, borrowed until the next call.
     pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         self.line.clear();
         let most = (self.longest as u64).saturating_add(1);
@@ -211,7 +214,7 @@ mod tests {
         let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
         std::fs::write(path("keys"), TEXT).unwrap();
         std::fs::write(path("keys.zst"), zstd::encode_all(TEXT, 0).unwrap()).unwrap();
-        // Two members, as `cat a.gz b.gz` makes them.
+        // Two members, as made by `cat a.gz b.gz`.
         let mut gz = Vec::new();
         for part in [&TEXT[..9], &TEXT[9..]] {
             let mut encoder =

@@ -1,4 +1,4 @@
-//! `memkv stats`: what a layer holds.
+//! `memkv stats`: prints the sizes of a layer.
 
 use crate::layer::{self, Input};
 use anyhow::{Context, Result};
@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use std::io::Write;
 
-/// Print how many keys there are, and what takes how many bytes.
+/// Print the number of keys, and the bytes of each part.
 #[derive(Args, Debug)]
 pub(crate) struct StatsArgs {
     #[command(flatten)]
@@ -30,9 +30,10 @@ pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
     let (first, last) = (text(layer.first_key_value()), text(layer.last_key_value()));
     if args.json {
         let record = json!({
-            "keys": layer.len(), "file_bytes": bytes, "bytes_per_key": per_key, "codec": codec, "symbols": symbols, "chunks": layer.chunks(),
-            "key_bytes": usage.keys, "header_bytes": headers, "value_bytes": usage.values, "index_bytes": usage.index, "symbol_bytes": usage.symbols,
-            "first_key": first, "last_key": last,
+            "keys": layer.len(), "file_bytes": bytes, "bytes_per_key": per_key, "codec": codec,
+            "symbols": symbols, "chunks": layer.chunks(), "key_bytes": usage.keys,
+            "header_bytes": headers, "value_bytes": usage.values, "index_bytes": usage.index,
+            "symbol_bytes": usage.symbols, "first_key": first, "last_key": last,
         });
         writeln!(out, "{record}")?;
         return Ok(());

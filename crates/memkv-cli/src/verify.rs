@@ -1,4 +1,4 @@
-//! `memkv verify`: whether files are whole.
+//! `memkv verify`: checks files for damage.
 
 use crate::layer;
 use anyhow::Result;
@@ -8,17 +8,18 @@ use std::{
     path::PathBuf,
 };
 
-/// Check that files are as they were written.
+/// Check files for damage.
 ///
-/// Reads all of each file, and prints its name and OK, or what is wrong. Exit status: 0 if all are whole, 1 if not.
+/// Reads all of each file, and prints its name and OK, or the error. Exit status: 0 if all files
+/// are intact, 1 if not.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
-    /// The files, which must not be written to meanwhile.
+    /// The files, which must not be changed while the command runs.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
-/// Whether all files are whole.
+/// Checks the files, and returns `true` if all are intact.
 pub(crate) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<bool> {
     let mut all = true;
     for file in &args.files {
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<bool> {
             Ok(layer) => writeln!(out, "{}: OK, {} keys", file.display(), layer.len())?,
             Err(error) => {
                 all = false;
-                // Nobody is left to tell if this fails.
+                // An error of this write cannot be reported.
                 let _ = writeln!(io::stderr(), "memkv: {error:#}");
             }
         }

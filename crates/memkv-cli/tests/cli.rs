@@ -1,4 +1,4 @@
-//! The command-line tool, run as a user runs it.
+//! The command-line tool, run like by a user.
 
 use serde_json::Value;
 use std::{
@@ -14,12 +14,12 @@ fn memkv(args: &str, input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Some subcommands end without reading.
+    // Some subcommands end without reading their input.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
 
-/// The objects of `--json`, having checked that all went well.
+/// Returns the objects of `--json`, after checking for success.
 fn records(args: &str, input: &[u8]) -> Vec<Value> {
     let output = memkv(args, input);
     assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
@@ -58,10 +58,10 @@ fn measures_every_structure_without_errors() {
 #[test]
 fn reads_keys_from_the_standard_input() {
     let mut input: Vec<u8> = (0..200).flat_map(|i| format!("key {i}\n").into_bytes()).collect();
-    // Duplicates, an empty key, and bytes that are no text.
+    // Duplicates, an empty key, and bytes that are no UTF-8.
     input.extend(b"key 1\n\nkey 1\n\xff\0\r\n");
     let records = records("bench --json --keys - --impl btreemap --order file", &input);
-    // Of 204 lines, 202 of them different, 4 are held out.
+    // Of 204 lines, of which 202 are different, 4 are held out.
     let n = records[0]["n"].as_u64().unwrap();
     assert!((196..=200).contains(&n), "{n}");
     assert_eq!((&records[0]["keys"], &records[0]["errors"]), (&"-".into(), &0.into()));

@@ -1,4 +1,4 @@
-//! The commands over frozen layers, run as a user runs them.
+//! The commands for frozen layers, run like by a user.
 
 use memkv::{Codec, FrozenLayer, SymbolTable};
 use std::{
@@ -52,13 +52,13 @@ impl Folder {
         let mut child = self.command(args).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         thread::scope(|scope| {
-            // Some commands end without reading.
+            // Some commands end without reading their input.
             scope.spawn(move || drop(stdin.write_all(input)));
             child.wait_with_output().unwrap()
         })
     }
 
-    /// What a command prints, which must go well.
+    /// Runs a command, which must succeed, and returns what it prints.
     fn ok(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
         let output = self.run(args, input);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -74,7 +74,7 @@ impl Folder {
         String::from_utf8(self.ok(&args.split(' ').collect::<Vec<_>>(), b"")).unwrap()
     }
 
-    /// The exit status and the message of a command that does not go well.
+    /// Runs a command, which must fail, and returns its exit status and message.
     fn fails(&self, args: &str, input: &[u8]) -> (i32, String) {
         let output = self.run(&args.split(' ').collect::<Vec<_>>(), input);
         assert!(!output.status.success(), "{args}");
@@ -90,14 +90,15 @@ fn records(layer: &FrozenLayer) -> Vec<(String, u64)> {
     layer.iter().map(|(key, value)| (String::from_utf8(key).unwrap(), value)).collect()
 }
 
-/// A word that looks random.
+/// Returns a word that looks random.
 fn mix(i: u64) -> u64 {
     let z = (i.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z ^ (z >> 27)
 }
 
-/// A line for each of `count` records in no order, about one in nine of them a second or third value of a key.
+/// Returns lines of `count` records in random order. About one in nine is a second or third value of
+/// a key.
 fn lines(count: u64) -> String {
     let key = |i: u64| {
         let (host, page) = (mix(mix(i) % (count * 4)), mix(i) % (count * 4));
@@ -106,7 +107,7 @@ fn lines(count: u64) -> String {
     (0..count).map(|i| format!("{}\t{}\n", key(i), mix(i) >> 40)).collect()
 }
 
-/// The last value of each key.
+/// Returns the last value of each key.
 fn model(lines: &str) -> BTreeMap<&str, u64> {
     lines
         .lines()
@@ -125,7 +126,7 @@ fn what_is_built_is_found_again() {
     assert_eq!(folder.names(), ["in", "layer"]);
     let expected: String = model.iter().map(|(key, value)| format!("{key}\t{value}\n")).collect();
     assert!(folder.text("scan layer") == expected);
-    // What is printed builds the same file.
+    // The printed lines build the same file.
     folder.ok(&["build", "-", "-o", "again"], expected.as_bytes());
     assert!(fs::read(folder.path("layer")).unwrap() == fs::read(folder.path("again")).unwrap());
     let (key, value) = model.iter().nth(777).unwrap();
@@ -206,7 +207,7 @@ fn values_are_as_asked_for() {
     let pairs = |expected: &[(&str, u64)]| {
         expected.iter().map(|(key, value)| (key.to_string(), *value)).collect::<Vec<_>>()
     };
-    // By default, as the first line is.
+    // By default the first line decides.
     assert_eq!(build("-", b"b\na\n"), pairs(&[("a", 0), ("b", 0)]));
     assert_eq!(
         build("-", b"b\t2\na\tx\t18446744073709551615"),
@@ -221,7 +222,7 @@ fn values_are_as_asked_for() {
     );
     assert_eq!(build("-", b""), []);
     assert_eq!(folder.text("scan layer"), "");
-    // A line unlike the first one names its place, and nothing is written.
+    // The error of a line unlike the first one has its number, and nothing is written.
     let before = fs::read(folder.path("layer")).unwrap();
     for (input, place) in [
         ("a\nb\nc\t1\n", "-, line 3: there is a tab"),
@@ -266,7 +267,7 @@ fn duplicates_follow_the_rule() {
         folder.fails("build - -o out --on-duplicate sum", b"a\t18446744073709551615\na\t1\n");
     assert!(code == 1 && message.contains("the sum of the values of \"a\""), "{message}");
     assert_eq!(fs::read(folder.path("out")).unwrap(), before);
-    // Onto an input of its own.
+    // The output is one of the inputs.
     folder.text("merge A B -o A --codec fst");
     assert_eq!(folder.text("scan A"), "a\t1\nb\t40\nc\t50\n");
     assert_eq!(folder.names(), ["A", "B", "C", "in", "out"]);
@@ -287,7 +288,7 @@ fn spilled_is_as_in_memory() {
     }
     assert_eq!(folder.open("large").len(), model(&text).len());
     assert!(fs::read_dir(folder.path("temp")).unwrap().next().is_none());
-    // An error after files were spilled: nothing is left, and the folder for them must be one.
+    // An error after files were spilled leaves nothing. The folder for them must exist.
     folder.write("bad", text + "no tab\n");
     assert!(
         folder
@@ -326,7 +327,7 @@ fn scans_take_ranges() {
                 for (name, bound) in [("--prefix", prefix), ("--from", from), ("--to", to)] {
                     args.extend(bound.iter().flat_map(|bound| [name, bound]));
                 }
-                // A process takes its time.
+                // Waits for the process.
                 if expected.len().is_multiple_of(2) {
                     args.push("--reverse");
                     let reversed: String = expected.iter().rev().cloned().collect();
@@ -364,7 +365,7 @@ fn absent_keys_tell_by_the_exit_status() {
     assert_eq!(folder.ok(&["get", "layer", "-"], b"-\na"), b"-\t3\na\t1\n");
     let output = folder.run(&["get", "layer", "-"], b"a\n\n");
     assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b"a\t1\n"[..]));
-    // What is no answer.
+    // Errors.
     let (code, message) = folder.fails("get missing a", b"");
     assert!(code == 2 && message.starts_with("memkv: cannot open missing: "), "{message}");
 }
@@ -372,7 +373,8 @@ fn absent_keys_tell_by_the_exit_status() {
 #[test]
 fn searches_by_patterns() {
     let folder = Folder::new();
-    let input = "https://example.org/cat\t1\nhttps://example.org/cart\t2\nhttps://example.com/cot\t3\nhttp://example.org/\u{e4}\t4\n";
+    let input = "https://example.org/cat\t1\nhttps://example.org/cart\t2\n\
+        https://example.com/cot\t3\nhttp://example.org/\u{e4}\t4\n";
     folder.ok(&["build", "-", "-o", "layer"], input.as_bytes());
     assert_eq!(
         folder.text("search layer --regex c.t$ --keys"),
@@ -416,7 +418,7 @@ fn searches_by_patterns() {
         assert!(code == 2 && message.contains(part), "{args}: {message}");
         assert!(started.elapsed() < Duration::from_secs(60), "{args}");
     }
-    // A text of many thousand characters needs no large automaton.
+    // A text of thousands of characters needs no large automaton.
     let long = "x".repeat(50_000);
     folder.ok(&["build", "-", "-o", "long"], format!("{long}\n").as_bytes());
     assert_eq!(
@@ -436,7 +438,7 @@ fn damaged_files_are_told_from_whole_ones() {
         bytes[at] ^= 0x10;
         folder.write("bad", bytes);
     };
-    // Inside a chunk: found by those who look at all of it.
+    // Inside a chunk: found by commands that check all of it.
     damaged(whole.len() / 3);
     let (code, message) = folder.fails("verify layer bad", b"");
     assert!(code == 1 && message.starts_with("memkv: bad: the content of chunk "), "{message}");
@@ -449,9 +451,9 @@ fn damaged_files_are_told_from_whole_ones() {
         let (code, message) = folder.fails(args, b"");
         assert!(code == status && message.contains("is damaged"), "{args}: {message}");
     }
-    // A merge always looks at all of it, and writes nothing then.
+    // A merge always checks everything, and then writes nothing.
     assert!(folder.fails("merge layer bad -o out", b"").1.contains("is damaged"));
-    // What is found out when it is opened.
+    // Damage that is found when the file is opened.
     let openers = [
         ("get bad x", 2),
         ("scan bad", 1),
@@ -476,7 +478,7 @@ fn damaged_files_are_told_from_whole_ones() {
             );
         }
     }
-    // Anywhere: never a panic, and always seen by verify.
+    // Anywhere: never a panic, and always found by verify.
     for at in (0..whole.len()).step_by(whole.len() / 40) {
         damaged(at);
         assert_eq!(folder.fails("verify bad", b"").0, 1, "{at}");
@@ -533,7 +535,7 @@ fn a_killed_build_leaves_the_old_file_whole() {
         child
     };
     let unfinished = || folder.names().into_iter().any(|name| name.ends_with(".tmp"));
-    // While it reads, and at times while it writes.
+    // While it reads, and sometimes while it writes.
     let mut killed = 0;
     for delay in [None, Some(0), Some(20), Some(60)] {
         let mut child = start();
@@ -564,7 +566,8 @@ fn a_killed_build_leaves_the_old_file_whole() {
     assert_eq!(folder.names(), ["layer"]);
 }
 
-/// The most memory that a process had, so far, in bytes; of an unoptimized program what it has now, and without its code, which is large.
+/// Returns the peak memory of a process in bytes; for an unoptimized program its current memory,
+/// without its code, which is large.
 #[cfg(target_os = "linux")]
 fn memory(child: &Child) -> Option<u64> {
     let status =

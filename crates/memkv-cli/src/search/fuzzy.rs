@@ -1,31 +1,33 @@
-//! Keys that are a text but for a few characters: the automaton of an edit distance.
+//! Keys that are similar to a text: the automaton of an edit distance.
 //!
-//! A state is a column of the table that Wagner and Fischer's method fills: how many edits it takes to make the key so
-//! far of the first `j` characters of the text. More than `distance` places off the diagonal it takes more edits than
-//! are allowed, so of a column only a few numbers are of account (Ukkonen, "Algorithms for approximate string matching",
-//! 1985). Nothing is made before the search, so that the text may have any length.
+//! A state is a column of the table that Wagner and Fischer's method fills: the number of edits
+//! between the key so far and the first `j` characters of the text. More than `distance` entries
+//! off the diagonal it takes more edits than are allowed, so only a few entries of a column matter
+//! (Ukkonen, "Algorithms for approximate string matching", 1985). No table is built before the
+//! search, so the text may have any length.
 //!
 //! Characters are those of UTF-8. A byte that is not part of one counts as a character of its own.
 
 use memkv::Automaton;
 
-/// The greatest distance.
-pub(super) const MOST: u8 = 7;
-/// Numbers of a column.
-const BAND: usize = 2 * MOST as usize + 1;
+/// The largest distance.
+pub(super) const MAX_DISTANCE: u8 = 7;
+/// The entries of a column.
+const BAND: usize = 2 * MAX_DISTANCE as usize + 1;
 
-/// The strings that are a text but for a few characters.
+/// An automaton that accepts the strings within an edit distance of a text.
 pub(super) struct Fuzzy {
     text: Vec<u32>,
     distance: usize,
 }
 
-/// A column, and the bytes of a character that is not complete.
+/// A column, and the bytes of an incomplete character.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
-    /// Characters of the key so far.
+    /// The characters of the key so far.
     count: usize,
-    /// Number `i` is that of the first `count + i - distance` characters of the text; `distance + 1` stands for any greater one.
+    /// Entry `i` is for the first `count + i - distance` characters of the text; `distance + 1`
+    /// stands for any larger number.
     column: [u8; BAND],
     bytes: [u8; 4],
     pending: usize,
@@ -39,10 +41,10 @@ impl Fuzzy {
             read(&mut bytes, &mut pending, byte, |character| characters.push(character));
         }
         characters.extend(bytes[..pending].iter().map(|&byte| lone(byte)));
-        Self { text: characters, distance: distance.min(MOST).into() }
+        Self { text: characters, distance: distance.min(MAX_DISTANCE).into() }
     }
 
-    /// The first place of the text that the column has a number for may be before its beginning.
+    /// Returns the first position of the text that the column covers, which may be negative.
     fn place(&self, state: &State, i: usize) -> Option<usize> {
         (state.count + i).checked_sub(self.distance).filter(|&place| place <= self.text.len())
     }
@@ -56,7 +58,8 @@ impl Fuzzy {
                 state.column[i] = too_many;
                 continue;
             };
-            // The diagonal moves on with the key: what was beside is before, and what was one further is beside.
+            // The diagonal moves with the key: the neighbour becomes the predecessor, and the next
+            // one the neighbour.
             let added = if i + 1 < band { before[i + 1].saturating_add(1) } else { too_many };
             let missing = if i > 0 { state.column[i - 1].saturating_add(1) } else { too_many };
             let replaced = match place.checked_sub(1) {
@@ -104,12 +107,12 @@ impl Automaton for Fuzzy {
     }
 }
 
-/// The character that a byte is by itself: none of Unicode's.
+/// Returns the character for a byte outside UTF-8, which is none of Unicode's.
 fn lone(byte: u8) -> u32 {
     0x11_0000 + u32::from(byte)
 }
 
-/// Takes one more byte, and gives out the characters that are complete now.
+/// Takes one more byte, and passes on the characters that are now complete.
 fn read(bytes: &mut [u8; 4], pending: &mut usize, byte: u8, mut give: impl FnMut(u32)) {
     bytes[*pending] = byte;
     *pending += 1;
@@ -121,7 +124,7 @@ fn read(bytes: &mut [u8; 4], pending: &mut usize, byte: u8, mut give: impl FnMut
             }
             Err(error) if error.valid_up_to() == 0 && error.error_len().is_none() => return,
             Err(_) => {
-                // The first byte begins nothing; the others may.
+                // The first byte begins no character; the others may.
                 give(lone(bytes[0]));
                 bytes.copy_within(1.., 0);
                 *pending -= 1;
@@ -132,11 +135,11 @@ fn read(bytes: &mut [u8; 4], pending: &mut usize, byte: u8, mut give: impl FnMut
 
 #[cfg(test)]
 mod tests {
-    use super::{Fuzzy, MOST, lone};
+    use super::{Fuzzy, MAX_DISTANCE, lone};
     use crate::rng::Rng;
     use memkv::{Automaton, FrozenLayer};
 
-    /// The characters of a text, as they are defined above, by another way.
+    /// Returns the characters of a text, computed in another way.
     fn characters(text: &[u8]) -> Vec<u32> {
         text.utf8_chunks()
             .flat_map(|chunk| {
@@ -181,13 +184,13 @@ mod tests {
         for _ in 0..20_000 {
             let (text, key) = (random(&mut rng), random(&mut rng));
             let edits = distance(&characters(&text), &characters(&key));
-            for most in 0..=MOST {
+            for most in 0..=MAX_DISTANCE {
                 let fuzzy = Fuzzy::new(&text, most);
                 let mut state = fuzzy.start();
                 let mut could = fuzzy.can_match(&state);
                 for &byte in &key {
                     state = fuzzy.accept(&state, byte);
-                    // Once excluded, always excluded.
+                    // A state that cannot match stays so.
                     assert!(could || !fuzzy.can_match(&state));
                     could = fuzzy.can_match(&state);
                 }

@@ -1,4 +1,4 @@
-//! `memkv search`: the keys that match a pattern.
+//! `memkv search`: prints the keys that match a pattern.
 
 mod fuzzy;
 
@@ -12,17 +12,23 @@ use std::{ffi::OsString, io::Write};
 
 /// Print the keys that match a pattern, and their values, in order.
 ///
-/// Exit status: 0 if a key matches, 1 if none does, 2 if something went wrong.
+/// Exit status: 0 if a key matches, 1 if none does, 2 on an error.
 #[derive(Args, Debug)]
 pub(crate) struct SearchArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
     pattern: Pattern,
-    /// With --fuzzy: how many characters may be missing, added or replaced.
-    #[arg(long, short, default_value_t = 1, conflicts_with = "regex", value_parser = clap::value_parser!(u8).range(0..=fuzzy::MOST as i64))]
+    /// The number of characters that may be missing, added or replaced, with --fuzzy.
+    #[arg(
+        long,
+        short,
+        default_value_t = 1,
+        conflicts_with = "regex",
+        value_parser = clap::value_parser!(u8).range(0..=fuzzy::MAX_DISTANCE as i64)
+    )]
     distance: u8,
-    /// Print at most so many.
+    /// Print at most this many keys.
     #[arg(long, short = 'n', value_name = "COUNT")]
     limit: Option<u64>,
     /// Print keys without their values.
@@ -33,16 +39,17 @@ pub(crate) struct SearchArgs {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 struct Pattern {
-    /// Keys that a regular expression matches somewhere; with ^ and $, at the beginning and at the end. One that begins
-    /// with ^ and some text reads only the keys that begin so. The syntax is that of Rust's crate regex.
+    /// Find keys in which a regular expression matches; ^ and $ mean the beginning and the end.
+    /// With ^ and a text at its start, only keys with that prefix are read. The syntax is that of
+    /// the crate regex.
     #[arg(long, short = 'e', value_name = "REGEX")]
     regex: Option<String>,
-    /// Keys that are this text but for a few characters.
+    /// Find keys within an edit distance of this text.
     #[arg(long, short, value_name = "TEXT")]
     fuzzy: Option<OsString>,
 }
 
-/// Whether a key matches.
+/// Searches, and returns `true` if a key matches.
 pub(crate) fn run(args: &SearchArgs, out: &mut impl Write) -> Result<bool> {
     match (&args.pattern.regex, &args.pattern.fuzzy) {
         (Some(regex), _) => print(args, RegexAutomaton::new(regex)?, out),
@@ -62,6 +69,6 @@ fn print(args: &SearchArgs, automaton: impl Automaton, out: &mut impl Write) -> 
         count += 1;
     }
     printer.finish()?;
-    // Asked for none, it still tells whether there is one.
+    // With a limit of 0 the exit status still tells if there is a match.
     Ok(count > 0 || (args.limit == Some(0) && matches.lend().is_some()))
 }

@@ -1,12 +1,13 @@
-//! Records in memory, and their order.
+//! Records in memory, and sorting them.
 //!
-//! The keys are sorted by their first seven bytes, which are held in a word beside each record's place; then those of
-//! each group that have these bytes in common by the next seven, and so on: a radix sort from the most significant
-//! digit on, with comparison inside a digit. A key's bytes are read once for each seven of them, not once for each
-//! comparison.
+//! Keys are sorted by their first seven bytes, which are in a word beside each record's position.
+//! Each group of keys with the same seven bytes is then sorted by the next seven, and so on: a
+//! radix sort from the most significant digit on, with comparisons within a digit. A key's bytes
+//! are read once for each seven of them, not once for each comparison.
 //!
-//! Sinha and Zobel, "Cache-conscious sorting of large sets of strings with dynamic tries", 2004; Ng and Kakehi,
-//! "Cache efficient radix sort for string sorting", 2007, for key bytes held beside the pointers.
+//! Sinha and Zobel, "Cache-conscious sorting of large sets of strings with dynamic tries", 2004.
+//! Key bytes beside the pointers: Ng and Kakehi, "Cache efficient radix sort for string sorting",
+//! 2007.
 
 use super::{
     Sample,
@@ -16,35 +17,36 @@ use super::{
 use anyhow::Result;
 use rayon::prelude::*;
 
-/// Bytes of a record beside those of its key, at most.
-pub(super) const ENTRY: usize = size_of::<Entry>() + 20;
-/// Bytes of a key in a word.
+/// The most bytes of a record besides those of its key.
+pub(super) const MAX_BYTES_PER_ENTRY: usize = size_of::<Entry>() + 20;
+/// The bytes of a key in a word.
 const DIGIT: usize = 7;
-/// Entries that threads share the work on.
+/// The entries from which on threads share the work.
 const PARALLEL: usize = 1 << 14;
 
-/// Where a record is, and some bytes of its key. Equal keys are in the order of their places.
+/// The position of a record, and some bytes of its key. Equal keys are in the order of their
+/// positions.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
-    /// The next bytes of the key, the first one the most significant, then zeros; and in the lowest byte how many these
-    /// are, or [`MORE`].
+    /// The next bytes of the key, the first one most significant, then zeros. The lowest byte has
+    /// their number, or [`MORE`].
     word: u64,
     at: usize,
 }
 
-/// The key goes on.
+/// The key continues after the word.
 const MORE: u8 = DIGIT as u8 + 1;
 
-/// Records in the order of their arrival, or sorted.
+/// Records in the order in which they were added, or sorted.
 pub(super) struct Arena {
-    /// Of each record: the key's length, the value, the key.
+    /// For each record: the key's length, the value, the key.
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     room: usize,
 }
 
 impl Arena {
-    /// An arena that takes at most `room` bytes. What is not used is not resident.
+    /// Creates an arena of at most `room` bytes. Unused bytes are not resident.
     pub(super) fn with_room(room: usize) -> Self {
         Self {
             bytes: Vec::with_capacity(room),
@@ -53,9 +55,12 @@ impl Arena {
         }
     }
 
-    /// Adds a record, if there is room for it.
+    /// Adds a record, and returns `false` if it does not fit.
     pub(super) fn push(&mut self, key: &[u8], value: u64) -> bool {
-        if self.bytes.len() + self.entries.len() * size_of::<Entry>() + key.len() + ENTRY
+        if self.bytes.len()
+            + self.entries.len() * size_of::<Entry>()
+            + key.len()
+            + MAX_BYTES_PER_ENTRY
             > self.room
         {
             return false;
@@ -67,41 +72,41 @@ impl Arena {
         true
     }
 
-    /// Sorts the records by their keys, those of equal keys as they came.
+    /// Sorts the records by their keys. The sort is stable.
     pub(super) fn sort(&mut self) {
         let (bytes, entries) = (&self.bytes[..], &mut self.entries[..]);
         rayon::scope(|scope| sort(scope, bytes, entries, 0));
     }
 
-    /// How many records there are.
+    /// Returns the number of records.
     pub(super) fn count(&self) -> usize {
         self.entries.len()
     }
 
-    /// Bytes of the records.
+    /// Returns the bytes of the records.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Offers a sample the keys in the order they have now.
+    /// Passes the keys to a sample, in their current order.
     pub(super) fn offer_to(&self, sample: &mut Sample) {
         self.entries.iter().for_each(|entry| sample.offer(|| record(&self.bytes, entry.at).0));
     }
 
-    /// The records in the order they have now.
+    /// Returns the records in their current order.
     pub(super) fn into_source(self) -> ArenaSource {
         ArenaSource { arena: self, next: 0 }
     }
 }
 
-/// The key and the value of the record at `at`.
+/// Returns the key and the value of the record at `at`.
 fn record(bytes: &[u8], at: usize) -> (&[u8], u64) {
     let (len, rest) = split_varint(&bytes[at..]);
     let (value, rest) = split_varint(rest);
     (&rest[..len as usize], value)
 }
 
-/// The word of a key from `depth` on.
+/// Returns the word of a key from `depth` on.
 fn word(key: &[u8], depth: usize) -> u64 {
     let rest = &key[depth..];
     if let Some(bytes) = rest.first_chunk::<8>() {
@@ -113,8 +118,9 @@ fn word(key: &[u8], depth: usize) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// Sorts entries whose keys have their first `depth` bytes in common, large groups of them as tasks of their own. No
-/// recursion: keys may have millions of bytes in common.
+/// Sorts entries whose keys share their first `depth` bytes, large groups as tasks of their own.
+///
+/// It does not recurse, since keys may share millions of bytes.
 fn sort<'a>(scope: &rayon::Scope<'a>, bytes: &'a [u8], entries: &'a mut [Entry], depth: usize) {
     let mut groups = vec![(entries, depth)];
     while let Some((entries, depth)) = groups.pop() {
@@ -127,7 +133,7 @@ fn sort<'a>(scope: &rayon::Scope<'a>, bytes: &'a [u8], entries: &'a mut [Entry],
             entries.sort_unstable();
         }
         for group in entries.chunk_by_mut(|a, b| a.word == b.word) {
-            // Those of a key that ends in the word are equal, and in order.
+            // Keys that end in the word are equal, and in order.
             if group.len() > 1 && group[0].word as u8 == MORE {
                 if group.len() >= PARALLEL {
                     scope.spawn(move |scope| sort(scope, bytes, group, depth + DIGIT));
@@ -139,10 +145,10 @@ fn sort<'a>(scope: &rayon::Scope<'a>, bytes: &'a [u8], entries: &'a mut [Entry],
     }
 }
 
-/// A sorted arena's records.
+/// The records of a sorted arena.
 pub(super) struct ArenaSource {
     arena: Arena,
-    /// Records that were stepped over.
+    /// The number of records that were stepped over.
     next: usize,
 }
 

@@ -1,23 +1,26 @@
-//! Merging sorted sources, with a tree of losers: each inner node holds the source that lost there, so that after a
-//! step only the matches on the way from one leaf to the root are played again. Knuth, volume 3, 5.4.1.
+//! Merging sorted sources with a loser tree.
+//!
+//! Each inner node has the source that lost there, so a step replays only the matches on the path
+//! from one leaf to the root. Knuth, volume 3, 5.4.1.
 
-use super::OnDuplicate;
+use super::duplicate::OnDuplicate;
 use anyhow::Result;
 
-/// Records in the order of their keys.
+/// A source of records in the order of their keys.
 pub(crate) trait Source {
-    /// Steps to the next record, the first one at first. False if there is none.
+    /// Steps to the next record, at first to the first one. Returns `false` if there is none.
     fn advance(&mut self) -> Result<bool>;
 
-    /// The record that was stepped to.
+    /// Returns the current record.
     fn record(&self) -> (&[u8], u64);
 }
 
-/// The records of some sources, each key once. Of equal keys, an earlier source's come first.
+/// The merged records of several sources, each key once. Of equal keys, those of an earlier source
+/// come first.
 pub(crate) struct Merger<'a> {
     sources: Vec<Box<dyn Source + 'a>>,
     ended: Vec<bool>,
-    /// Losers of the inner nodes, from 1 on.
+    /// The losers of the inner nodes, from index 1 on.
     losers: Vec<usize>,
     winner: usize,
     on_duplicate: OnDuplicate,
@@ -25,7 +28,7 @@ pub(crate) struct Merger<'a> {
     taken: u64,
 }
 
-/// No source has come to this node yet.
+/// The loser of a node that no source has reached yet.
 const NONE: usize = usize::MAX;
 
 impl<'a> Merger<'a> {
@@ -53,12 +56,12 @@ impl<'a> Merger<'a> {
         Ok(merger)
     }
 
-    /// Records taken from the sources so far.
+    /// Returns the number of records taken from the sources so far.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// The next key and its value, made of all values that it has.
+    /// Returns the next key, and the value that the rule makes of all its values.
     pub(crate) fn next(&mut self) -> Result<Option<(&[u8], u64)>> {
         let mut next = std::mem::take(&mut self.key);
         next.clear();
@@ -84,7 +87,7 @@ impl<'a> Merger<'a> {
         Ok(())
     }
 
-    /// Plays the matches of a source from its leaf up.
+    /// Plays the matches of a source, from its leaf up.
     fn play(&mut self, mut source: usize) {
         let mut node = (source + self.sources.len()) / 2;
         while node > 0 {

@@ -1,16 +1,18 @@
 //! Sorting more records than fit in memory: an external merge sort.
 //!
 //! ```text
-//!   push ─▶ arena ─▶ sorted by all threads ─▶ run, front-coded, in a spill file ─┐
-//!           arena, the last one or the only one ─────────────────────────────────┴─▶ merged, equal keys made one
+//!   push ─▶ arena ─▶ sorted by all threads ─▶ front-coded run in a spill file ─┐
+//!           the last arena ────────────────────────────────────────────────────┴─▶ merged
 //! ```
 //!
-//! While one arena is sorted and written, the next one is filled. Spill files have no name, where the system knows
-//! such files, or are deleted when they are closed; so nothing is left of them, however the process ends.
+//! While one arena is sorted and written, the next one is filled. Spill files have no name if the
+//! system supports that, and are deleted when they are closed otherwise. So none is left, however
+//! the process ends.
 //!
 //! Knuth, "The Art of Computer Programming", volume 3, 5.4: external sorting.
 
 mod arena;
+mod duplicate;
 mod merge;
 mod run;
 mod sample;
@@ -19,89 +21,57 @@ pub(crate) use merge::{Merger, Source};
 pub(crate) use sample::Sample;
 
 use anyhow::{Context, Result, bail};
-use arena::{Arena, ENTRY};
+use arena::{Arena, MAX_BYTES_PER_ENTRY};
 use clap::ValueEnum;
+pub(crate) use duplicate::OnDuplicate;
 use run::{Run, RunReader};
 use std::{
     path::PathBuf,
     sync::mpsc::{Receiver, channel},
 };
 
-/// Runs that are merged at once, each of them an open file with a buffer.
-const FAN_IN: usize = 128;
+/// The runs that are merged at once, each of them an open file with a buffer.
+const MAX_MERGED_RUNS: usize = 128;
 
-/// Bytes of records that are many: their first ones, that a builder would find symbols with, say too little about the others.
-const LARGE: usize = 64 << 20;
+/// The bytes of records from which on a sample is taken: the first records, from which a builder
+/// would train symbols, do not represent the others.
+const BYTES_TO_SAMPLE_FROM: usize = 64 << 20;
 
-/// What to do with a key that comes several times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnDuplicate {
-    /// Keep the first value.
-    First,
-    /// Keep the last value.
-    Last,
-    /// Add the values.
-    Sum,
-    /// Give up.
-    Error,
-}
-
-impl OnDuplicate {
-    /// The value of a key that has two.
-    fn combine(self, key: &[u8], earlier: u64, later: u64) -> Result<u64> {
-        match self {
-            Self::First => Ok(earlier),
-            Self::Last => Ok(later),
-            Self::Sum => {
-                let sum = earlier.checked_add(later);
-                sum.with_context(|| {
-                    format!(
-                        "the sum of the values of \"{}\" is over {}",
-                        key.escape_ascii(),
-                        u64::MAX
-                    )
-                })
-            }
-            Self::Error => bail!("the key \"{}\" is there more than once", key.escape_ascii()),
-        }
-    }
-}
-
-/// Takes records in any order, and hands them out in that of their keys.
+/// Takes records in any order, and returns them in the order of their keys.
 pub(crate) struct Sorter {
     arena: Arena,
-    /// Bytes of an arena.
+    /// The bytes of an arena.
     room: usize,
-    /// Not here while an arena is spilled.
+    /// `None` while an arena is being spilled.
     spills: Option<Spills>,
     busy: Option<Receiver<Result<Spills>>>,
 }
 
-/// What was spilled, and how to spill.
+/// The spilled runs.
 struct Spills {
     folder: PathBuf,
     on_duplicate: OnDuplicate,
-    /// Bytes of all runs' buffers together.
+    /// The bytes of all runs' buffers together.
     buffers: usize,
     fan_in: usize,
     runs: Vec<Run>,
     sample: Sample,
 }
 
-/// Sorted records. From [`Sorter::finish`].
+/// Sorted records. Returned by [`Sorter::finish`].
 pub(crate) struct Sorted {
     pub(crate) merger: Merger<'static>,
-    /// Records that are to be merged, of which some may have the same key.
+    /// The merger of the records, some of which may have the same key.
     pub(crate) records: u64,
-    /// Some of the keys, evenly, if there are many.
+    /// An even sample of the keys, if there are many.
     pub(crate) sample: Option<Sample>,
 }
 
 impl Sorter {
-    /// A sorter that takes about `memory` bytes at most while it is filled, and half of that while it is emptied. Its
-    /// spill files are in `folder`.
+    /// Creates a sorter that takes at most about `memory` bytes while it is filled, and half of
+    /// that while it is emptied. Its spill files are in `folder`.
     pub(crate) fn new(memory: usize, folder: PathBuf, on_duplicate: OnDuplicate) -> Self {
-        Self::with_fan_in(memory, folder, on_duplicate, FAN_IN)
+        Self::with_fan_in(memory, folder, on_duplicate, MAX_MERGED_RUNS)
     }
 
     fn with_fan_in(
@@ -110,7 +80,7 @@ impl Sorter {
         on_duplicate: OnDuplicate,
         fan_in: usize,
     ) -> Self {
-        // One arena is filled while the other is spilled.
+        // One arena is filled while another one is spilled.
         let (buffers, room) = (memory / 8, memory / 16 * 7);
         let sample = Sample::new((memory / 16).min(16 << 20));
         let spills =
@@ -118,12 +88,12 @@ impl Sorter {
         Self { arena: Arena::with_room(room), room, spills, busy: None }
     }
 
-    /// Bytes of the longest key that surely fits in memory.
+    /// Returns the length of the longest key that is sure to fit in memory.
     pub(crate) fn longest(&self) -> usize {
-        self.room.saturating_sub(ENTRY)
+        self.room.saturating_sub(MAX_BYTES_PER_ENTRY)
     }
 
-    /// Adds a record; of those with the same key it is the last so far.
+    /// Adds a record. It counts as the last one so far with its key.
     pub(crate) fn push(&mut self, key: &[u8], value: u64) -> Result<()> {
         if !self.arena.push(key, value) {
             self.spill()?;
@@ -143,13 +113,13 @@ impl Sorter {
         rayon::spawn(move || {
             arena.sort();
             let result = spills.add(arena).map(|()| spills);
-            // If nobody waits any more, the sorter is gone.
+            // It fails only if the sorter is gone.
             let _ = sender.send(result);
         });
         Ok(())
     }
 
-    /// The spills, when nothing is spilled any more.
+    /// Waits until nothing is being spilled, and returns the runs.
     fn spills(&mut self) -> Result<Spills> {
         if let Some(busy) = self.busy.take() {
             return busy.recv().context("the thread that sorts has ended")?;
@@ -157,7 +127,7 @@ impl Sorter {
         self.spills.take().context("sorting has failed before")
     }
 
-    /// All records, sorted.
+    /// Returns all records, sorted.
     pub(crate) fn finish(mut self) -> Result<Sorted> {
         let mut spills = self.spills()?;
         self.arena.sort();
@@ -165,7 +135,7 @@ impl Sorter {
             spills.merge_runs()?;
         }
         self.arena.offer_to(&mut spills.sample);
-        let many = !spills.runs.is_empty() || self.arena.bytes() > LARGE;
+        let many = !spills.runs.is_empty() || self.arena.bytes() > BYTES_TO_SAMPLE_FROM;
         let sample = many.then_some(spills.sample);
         let records =
             spills.runs.iter().map(|run| run.records).sum::<u64>() + self.arena.count() as u64;
@@ -187,7 +157,7 @@ impl Spills {
         Ok(())
     }
 
-    /// Makes all runs one, so that there are never too many. It holds the earliest records.
+    /// Merges all runs into one, which has the earliest records, so that there are never too many.
     fn merge_runs(&mut self) -> Result<()> {
         let sources = readers(std::mem::take(&mut self.runs), self.buffers)?;
         let run = Run::write(&self.folder, &mut Merger::new(sources, self.on_duplicate)?)?;
@@ -231,7 +201,7 @@ mod tests {
         Ok((all, sorted.sample.is_some()))
     }
 
-    /// Keys that are prefixes of others, share long beginnings, hold NUL and 0xFF, and come again.
+    /// Keys that are prefixes of others, share long prefixes, have NUL and 0xFF, and recur.
     fn records(count: usize) -> Records {
         let mut rng = Rng::new(5);
         let mut records = Records::new();
@@ -261,7 +231,7 @@ mod tests {
         }
         let small: Records =
             records.iter().map(|(key, value)| (key.clone(), value >> 32)).collect();
-        // All in memory; a few runs; many runs, which are merged on the way.
+        // All in memory; a few runs; many runs, some of which are merged early.
         for (memory, fan_in, spills) in
             [(64 << 20, 4, false), (400 << 10, 100, true), (64 << 10, 3, true)]
         {
@@ -291,7 +261,7 @@ mod tests {
             assert_eq!(error(OnDuplicate::Error), "the key \"key 5\" is there more than once");
             assert_eq!(
                 error(OnDuplicate::Sum),
-                "the sum of the values of \"key 5\" is over 18446744073709551615"
+                "the sum of the values of \"key 5\" exceeds 18446744073709551615"
             );
         }
     }
@@ -314,7 +284,7 @@ mod tests {
         let mut sorter = Sorter::new(8 << 10, "/nowhere/to/be/found".into(), OnDuplicate::Last);
         let error = (0..10_000u64).find_map(|i| sorter.push(&i.to_be_bytes(), i).err()).unwrap();
         assert!(format!("{error:#}").contains("/nowhere/to/be/found"), "{error:#}");
-        // It stays an error.
+        // The error stays.
         assert!(sorter.finish().is_err());
     }
 }

@@ -1,5 +1,8 @@
-//! Sorted runs in files: of each record what its key shares with the key before, how many bytes follow, the value, and
-//! these bytes. Numbers are of seven bits a byte, the least significant first, with the high bit where more follow.
+//! Sorted runs in files.
+//!
+//! A record has the number of bytes that its key shares with the key before, the number of bytes
+//! that follow, the value, and these bytes. Numbers have seven bits a byte, the least significant
+//! first, and the high bit set if more follow.
 
 use super::merge::{Merger, Source};
 use anyhow::{Context, Result, bail};
@@ -41,7 +44,7 @@ impl Run {
     }
 }
 
-/// Reads a run back.
+/// A reader of a run.
 pub(super) struct RunReader {
     input: BufReader<File>,
     left: u64,
@@ -100,7 +103,7 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// The number that `bytes` begin with, and what follows. `bytes` come from [`put_varint`].
+/// Splits the number at the start of `bytes`, written by [`put_varint`], from what follows.
 pub(super) fn split_varint(bytes: &[u8]) -> (u64, &[u8]) {
     let mut number = 0;
     for (i, &byte) in bytes.iter().enumerate() {
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_run_is_an_error() {
-        // Two records, of which the second is missing, ends early, or shares what is not there.
+        // The second of two records is missing, ends early, or shares more than there is.
         for bytes in
             [&[0, 1, 7, b'a'][..], &[0, 1, 7, b'a', 1, 5, 7, b'b'], &[0, 1, 7, b'a', 2, 1, 7, b'b']]
         {
