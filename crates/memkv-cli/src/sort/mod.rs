@@ -22,7 +22,6 @@ pub(crate) use sample::Sample;
 
 use anyhow::{Context, Result, bail};
 use arena::{Arena, MAX_BYTES_PER_ENTRY};
-use clap::ValueEnum;
 pub(crate) use duplicate::OnDuplicate;
 use run::{Run, RunReader};
 use std::{
