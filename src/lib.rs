@@ -78,8 +78,8 @@
 //! Nodes live in a [`pool`] that all maps of the process share, which takes its memory from the
 //! global allocator. While the pool is small, each node is an allocation of its own, so small maps
 //! stay small. Removing keys gives memory back: to the pool at once, from there to the allocator as
-//! its slabs become empty, and all of it with the last key. [`FastArt::memory_usage`] returns what a
-//! map holds, [`pool::usage`] what all maps do.
+//! its slabs become empty, and all of it with the last key. [`FastArt::memory_usage`] returns what
+//! a map holds, [`pool::usage`] what all maps do.
 //!
 //! On Linux the pool asks for huge pages. They make random lookups in large maps faster, which are
 //! bound by misses of the address translation cache. Call [`pool::set_huge_pages`] before the maps
@@ -94,12 +94,14 @@
 //!
 //! # Features
 //!
-//! * `parallel`, on by default: loads of unsorted keys, and a [`ShardedArt`]'s `par_iter`, `par_shards`, `par_extend`,
-//!   `par_remove` and `par_retain`, by the threads of rayon.
-//! * `storage`, on by default: frozen layers, hybrid stores and `load_file`, with the crates that read and map files.
-//!   Turns `parallel` on.
-//! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of pairs.
-//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns `storage` on.
+//! * `parallel`, on by default: bulk loads of unsorted keys, and the methods of a [`ShardedArt`]
+//!   whose names begin with `par_`, on the threads of rayon.
+//! * `storage`, on by default: frozen layers, hybrid stores and `load_file`, with the crates that
+//!   read and map files. Turns `parallel` on.
+//! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of
+//!   pairs.
+//! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns
+//!   `storage` on.
 //!
 //! # Unsafe code
 //!

@@ -6,7 +6,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The types in which values are stored: `()`, `u8`, `u16`, `u32` and `u64`, of 0, 1, 2, 4 and 8 bytes.
+/// The types in which values are stored: `()`, `u8`, `u16`, `u32` and `u64`.
 ///
 /// This trait is sealed. Implement [`Value`] over one of these to store a type of your own.
 pub trait Bits: sealed::Sealed + Copy + Eq + Send + Sync + 'static {

@@ -114,12 +114,13 @@ impl<'a, K: AsRef<[u8]>, T> OccupiedEntry<'a, K, T> {
         self.map.values.get(self.slot)
     }
 
-    /// The value, to change.
+    /// Returns the value as a mutable reference.
     pub fn get_mut(&mut self) -> &mut T {
         self.map.values.get_mut(self.slot)
     }
 
-    /// The value, to change, for as long as the map is borrowed.
+    /// Converts the entry into a mutable reference to its value, which lives as long as the map is
+    /// borrowed.
     pub fn into_mut(self) -> &'a mut T {
         self.map.values.get_mut(self.slot)
     }

@@ -393,8 +393,7 @@ impl<T> ArenaArt<T> {
     /// ```
     pub fn keys(
         &self,
-    ) -> impl DoubleEndedIterator<Item = Vec<u8>> + ExactSizeIterator + FusedIterator + Clone + use<'_, T>
-    {
+    ) -> impl DoubleEndedIterator<Item = Vec<u8>> + ExactSizeIterator + FusedIterator + Clone {
         self.index.keys()
     }
 

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A free slot takes a bit and no memory for a value. So a value needs neither an `Option` nor a
-//! link beside it, and the free list, which is a list of segments with a free slot, needs no unions.
-//! Occupying or freeing a slot moves the values after it in its segment, at most 63. In a full
-//! segment, as most are, the index of a value is its slot's bit.
+//! link beside it, and the free list, which is a list of segments with a free slot, needs no
+//! unions. Occupying or freeing a slot moves the values after it in its segment, at most 63. In a
+//! full segment, as most are, the index of a value is its slot's bit.
 
 use crate::error::InsertError;
 use crate::tree::prefetch;

@@ -44,7 +44,7 @@ impl IndexBuilder {
         self.chunks == 0
     }
 
-    /// Adds the next chunk, which begins with `first`. `before` is the last key of the chunk before.
+    /// Adds the next chunk, which begins with `first`. The chunk before it ends with `before`.
     pub(super) fn push(&mut self, before: &[u8], first: &[u8]) {
         if self.chunks > 0 {
             self.tree.push(&first[..=common_prefix(before, first)], self.chunks);

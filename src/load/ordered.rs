@@ -1,5 +1,5 @@
-//! Ordered pipeline: jobs run in parallel on the threads of rayon's pool, and one thread takes their
-//! results in order.
+//! Ordered pipeline: jobs run in parallel on the threads of rayon's pool, and one thread takes
+//! their results in order.
 
 #![forbid(unsafe_code)]
 

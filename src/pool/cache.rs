@@ -10,8 +10,8 @@
 //! draining slab is cached. All caches are emptied when a heap has lost half of its live bytes, and
 //! before nodes move out of sparse pages.
 
+use super::cell::{Cell, Origin};
 use super::classes::{CLASSES, SIZES};
-use super::{Cell, Origin};
 use std::ptr::NonNull;
 
 /// Cells of each class that a cache may hold.

@@ -4,7 +4,7 @@
 //! with many free pages *drains* its emptiest slab: it serves no allocation until all others are
 //! full, and empties as maps replace their nodes.
 
-use super::Origin;
+use super::cell::Origin;
 use super::classes::PAGE;
 use super::heap::Heap;
 use super::slab::{

@@ -2,6 +2,7 @@
 //!
 //! How a heap takes and frees slabs is in `drain.rs`.
 
+use super::cell::{Cell, Origin, prefetch};
 use super::classes::{CLASSES, PAGE, SIZES, borrow_limits};
 use super::slab::{
     Links, MAX_SLAB_PAGES, Page, Slab, capacity, fresh_cell, page_at, page_of, push, remove,
@@ -9,7 +10,6 @@ use super::slab::{
 };
 #[cfg(test)]
 use super::slab::{bytes_of, shape};
-use super::{Cell, Origin, prefetch};
 use std::mem;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::Ordering::Relaxed;

@@ -37,6 +37,7 @@
 //! The `unsafe` code relies on P1 to P8 of SAFETY.md.
 
 mod cache;
+mod cell;
 mod classes;
 mod drain;
 mod heap;
@@ -54,62 +55,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::sync::stripes::{STRIPES, Striped};
 use cache::CellCache;
+pub(crate) use cell::{Cell, Origin, prefetch};
 use classes::{GRAIN, MAX_CELL, class_of};
 use crossbeam_utils::CachePadded;
 use heap::Heap;
 use spin::{SpinGuard, SpinLock};
-use threads::{OWN, OwnHeap};
+use threads::{HEAPS, OWN, OwnHeap};
 
 /// Bytes of direct cells up to the largest class, in all, below which cells are direct if no heap
 /// is busy.
 const MAX_DIRECT_BYTES: usize = 1 << 20;
 
-/// The number of heaps.
-const HEAPS: usize = 8;
-
 /// Loom, Miri and the sanitizers see more if each cell is an allocation of its own.
 const ALWAYS_DIRECT: bool = cfg!(any(loom, miri, memkv_plain_alloc));
-
-/// Memory for a node.
-#[derive(Debug)]
-pub(crate) struct Cell {
-    /// The first byte, aligned to 16.
-    pub(crate) ptr: NonNull<u8>,
-    /// The bytes that may be used, at least those asked for.
-    pub(crate) size: usize,
-    /// Must be passed when the cell is freed.
-    pub(crate) origin: Origin,
-}
-
-/// Where a cell came from.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub(crate) enum Origin {
-    /// The global allocator.
-    Direct = 0,
-    /// A small slab.
-    Small = 1,
-    /// A large slab.
-    Large = 2,
-}
-
-impl Origin {
-    /// Returns the origin whose [`to_bits`](Self::to_bits) are the low two bits of `bits`.
-    #[inline]
-    pub(crate) const fn from_bits(bits: u8) -> Origin {
-        match bits & 3 {
-            0 => Origin::Direct,
-            1 => Origin::Small,
-            _ => Origin::Large,
-        }
-    }
-
-    /// Returns the origin as two bits.
-    #[inline]
-    pub(crate) const fn to_bits(self) -> u8 {
-        self as u8
-    }
-}
 
 /// Returns the size of a slab's cell for `bytes`.
 pub(crate) fn cell_size(bytes: usize) -> usize {
@@ -132,18 +90,6 @@ pub(crate) fn huge_page_buffer(bytes: usize) -> Vec<u8> {
         slab::advise_huge(base.wrapping_add(skipped), whole);
     }
     buffer
-}
-
-/// Requests the cache line at `ptr`; any address will do.
-#[inline(always)]
-pub(crate) fn prefetch(ptr: *const u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: (T1) a prefetch reads nothing and accepts every address.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(ptr.cast())
-    };
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = ptr;
 }
 
 /// The memory that the maps of the process use.

@@ -8,7 +8,7 @@
 //!   └── header, `Shape::header` bytes ──┘          └ at PAGE   └ at 2 * PAGE
 //! ```
 
-use super::Origin;
+use super::cell::Origin;
 use super::classes::{PAGE, SIZES};
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};

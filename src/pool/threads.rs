@@ -3,9 +3,11 @@
 //! Each thread begins with heap 0. It moves to the heap of fewer threads if it often finds its own
 //! locked.
 
-use super::HEAPS;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The number of heaps.
+pub(super) const HEAPS: usize = 8;
 
 /// Allocations for each of which one may find the heap locked, without the thread leaving it.
 pub(super) const ALLOCS_PER_CONTENTION: u32 = 32;

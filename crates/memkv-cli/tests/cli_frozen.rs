@@ -97,8 +97,8 @@ fn mix(i: u64) -> u64 {
     z ^ (z >> 27)
 }
 
-/// Returns lines of `count` records in random order. About one in nine is a second or third value of
-/// a key.
+/// Returns lines of `count` records in random order. About one in nine is a second or third value
+/// of a key.
 fn lines(count: u64) -> String {
     let key = |i: u64| {
         let (host, page) = (mix(mix(i) % (count * 4)), mix(i) % (count * 4));

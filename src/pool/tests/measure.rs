@@ -91,7 +91,8 @@ impl Leaves {
         let usage = self.pool.usage();
         let pages: usize = self.pool.heaps.iter().map(|heap| heap.lock().page_bytes()).sum();
         println!(
-            "{what:28} requested {:7.2} MiB, used {used:.4}, pages {:.4}, reserved {reserved:.4} ({:.2} MiB)",
+            "{what:28} requested {:7.2} MiB, used {used:.4}, pages {:.4}, \
+             reserved {reserved:.4} ({:.2} MiB)",
             self.requested as f64 / 1048576.0,
             pages as f64 / self.requested as f64,
             usage.reserved as f64 / 1048576.0,
