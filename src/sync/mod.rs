@@ -91,8 +91,7 @@ pub(crate) fn in_order() {
     }
 }
 
-/// Waits a moment, so that other threads make progress: spins, then yields, then sleeps, by the
-/// number of rounds waited so far.
+/// Waits a moment for another thread of the program or of the model. See [`pause`].
 #[cold]
 pub(crate) fn wait(round: u32) {
     #[cfg(memkv_loom)]
@@ -106,6 +105,15 @@ pub(crate) fn wait(round: u32) {
         shuttle::thread::yield_now();
     }
     #[cfg(not(any(memkv_loom, memkv_shuttle)))]
+    pause(round);
+}
+
+/// Waits a moment, so that other threads make progress: spins, then yields, then sleeps, by the
+/// number of rounds waited so far.
+///
+/// For what a model does not see: models that other threads of the process run are not part of it.
+#[cold]
+pub(crate) fn pause(round: u32) {
     match round {
         0..64 => std::hint::spin_loop(),
         64..192 => std::thread::yield_now(),
