@@ -1,8 +1,8 @@
-//! The table of `memkv bench` for other crates' ordered maps, and whether these are right:
+//! The table of `memkv bench` for ordered maps of other crates, and checks of these maps:
 //! `cargo bench -p memkv-bench --bench peers -- --n 200k`, with the options of `memkv bench`.
 //!
-//! Measuring and printing are the tool's. Rightness is probed in processes of their own, one for
-//! each check, so that a crash or an endless loop is a finding, too.
+//! The tool measures and prints. Each check runs in a process of its own, so that a crash or an
+//! endless loop is a finding as well.
 
 use anyhow::Result;
 use clap::Parser;
@@ -16,12 +16,12 @@ use std::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Measure other crates' ordered maps beside memkv's.
+/// Measure ordered maps of other crates and those of memkv.
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
     bench: bench::BenchArgs,
-    /// What `cargo bench` passes to every benchmark.
+    /// `cargo bench` passes this to every benchmark.
     #[arg(long = "bench", hide = true)]
     _bench: bool,
 }
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A peer's mistakes are results, not failures, so they do not show in the exit status.
+/// Runs the benchmark. Errors of a peer are results and do not change the exit status.
 fn run(rows: Vec<bench::index::Row>, checks: Vec<probe::Probe>) -> Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some(bench::threads::CHILD) => return bench::threads::run_child(&rows::shared_peers()),
@@ -53,7 +53,7 @@ fn run(rows: Vec<bench::index::Row>, checks: Vec<probe::Probe>) -> Result<()> {
     if args.is_for_threads() {
         return Ok(());
     }
-    writeln!(out, "\nIs it right?\n")?;
+    writeln!(out, "\nIs it correct?\n")?;
     for row in bench::choose(&args.impls, &rows)? {
         writeln!(out, "{}: {}", row.name, probe::verdict(row)?)?;
     }

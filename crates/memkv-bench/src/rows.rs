@@ -1,7 +1,7 @@
 //! Ordered maps of other crates, as the benchmark uses them.
 //!
-//! Where a crate's map cannot hold a key that is a prefix of another, keys get the NUL terminator that its
-//! documentation recommends; keys with NULs are then no longer possible in general.
+//! If a map cannot store a key that is a prefix of another, keys get the NUL terminator that its
+//! documentation recommends. Keys that contain NUL are then impossible in general.
 
 use crate::probe::{Probe, probe};
 use memkv_cli::bench::{
@@ -21,7 +21,7 @@ use std::{
     },
 };
 
-/// The structures of the table, each with its probe.
+/// Returns the structures of the table, each with its probe.
 pub fn peers() -> Vec<(Row, Probe)> {
     fn peer<I: Index>(name: &'static str, note: &'static str) -> (Row, Probe) {
         (Row::of::<I>(name).note(note), probe::<I>)
@@ -50,7 +50,7 @@ fn from(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (Included(key), Unbounded)
 }
 
-/// Calls a function with a key that has a NUL after it, in memory that is used again.
+/// Calls `f` with a copy of the key that ends in NUL, in a buffer that is reused.
 fn terminated<T>(key: &[u8], f: impl FnOnce(&[u8]) -> T) -> T {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -148,8 +148,9 @@ impl Index for Rart {
 
 struct Artmap(artmap::ArtMap<Vec<u8>, u64>);
 
-/// The structures of the suite `threads`: those of the tool, and of other crates. masstree is not among them: all its versions but the first
-/// few need a later compiler than this crate.
+/// Returns the structures of the suite `threads`: those of the tool and of other crates.
+///
+/// masstree is missing, since its recent versions need a later compiler than this crate.
 pub fn shared_peers() -> Vec<SharedRow> {
     let mut rows = shared::rows();
     rows.extend([
@@ -181,7 +182,7 @@ impl SharedIndex for Artmap {
         self.0.get_value(key)
     }
     fn add(&self, key: &[u8], value: u64) {
-        // It has no atomic update: this one may lose some.
+        // The map has no atomic update, so concurrent updates may be lost.
         let old = self.0.get_value(key).unwrap_or_default();
         self.0.insert_cloned(key.to_vec(), old.wrapping_add(value));
     }
@@ -217,12 +218,12 @@ type ArcticKey = arctic::key::BoxedSlice<arctic::key::Terminated<0>, [u8]>;
 type ArcticSlice = arctic::key::Slice<arctic::key::Terminated<0>, [u8]>;
 
 fn arctic_key(terminated: &[u8]) -> &ArcticSlice {
-    ArcticSlice::new(terminated).expect("there is no NUL in the key")
+    ArcticSlice::new(terminated).expect("the key contains no NUL")
 }
 
 struct Arctic(arctic::SequentialMap<ArcticKey, u64>);
 
-/// The first entries from a key on. What gives them has another type in each of the maps, and the same methods.
+/// Visits the first entries from a key on. The maps' ranges differ in type, not in methods.
 macro_rules! arctic_scan {
     ($map:expr, $from:expr, $count:expr, $visit:expr) => {
         terminated($from, |from| {
@@ -317,7 +318,7 @@ impl Index for Scc {
     }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         let Err((key, value)) = self.0.insert_sync(key.into(), value) else { return None };
-        // A key's value is never replaced in place.
+        // The map cannot replace a value in place.
         let old = Index::remove(self, &key);
         self.0.insert_sync(key, value).ok()?;
         old
@@ -369,7 +370,7 @@ impl SharedIndex for Scc {
 
 type Handle = concurrent_map::ConcurrentMap<Vec<u8>, u64>;
 
-/// A map whose handles are each for one thread.
+/// A map with one handle for each thread.
 struct PerThread {
     first: Mutex<Handle>,
     number: usize,
@@ -378,15 +379,15 @@ struct PerThread {
 impl PerThread {
     fn with<T>(&self, f: impl FnOnce(&Handle) -> T) -> T {
         thread_local! {
-            /// This thread's handle, and the number of the map that it is for.
+            /// This thread's handle, and the number of its map.
             static HANDLE: RefCell<Option<(usize, Handle)>> = const { RefCell::new(None) };
         }
         HANDLE.with_borrow_mut(|handle| {
             if handle.as_ref().is_none_or(|(number, _)| *number != self.number) {
                 *handle =
-                    Some((self.number, self.first.lock().expect("nobody panics with it").clone()));
+                    Some((self.number, self.first.lock().expect("no thread panics while it holds the lock").clone()));
             }
-            f(&handle.as_ref().expect("it is there now").1)
+            f(&handle.as_ref().expect("the handle has just been set").1)
         })
     }
 }

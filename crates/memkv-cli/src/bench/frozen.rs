@@ -1,7 +1,8 @@
-//! `memkv bench --suite frozen`: frozen layers of every kind beside `fst::Map`, on the same keys.
+//! `memkv bench --suite frozen`: frozen layers of every codec and symbol table against `fst::Map`.
 //!
-//! All are built in one process and stay in memory; in each round every one of them answers the same questions in turn, so that what disturbs
-//! the machine for a while disturbs all. Ratios are taken within a round. What each answers is compared with what the keys say.
+//! All are built from the same keys in one process and stay in memory. In each round all answer the
+//! same queries in turn, so that a disturbance of the machine affects all. Ratios are taken within a
+//! round. Every answer is checked against the keys.
 
 use super::measure::{Timer, allocated, with_peak};
 use super::record::{Record, median, table};
@@ -25,9 +26,9 @@ const VALUES_INSIDE: usize = 0;
 const RANKS: usize = 1;
 
 const LOOKUPS: usize = 200_000;
-const BATCH: usize = 512;
+const KEYS_PER_CALL: usize = 512;
 const SEEKS: usize = 20_000;
-const SEEK_KEYS: usize = 50;
+const KEYS_PER_SEEK: usize = 50;
 const QUERIES: usize = 20;
 
 type Pairs<'k> = [(&'k [u8], u64)];
@@ -40,7 +41,7 @@ enum Subject {
     Layer(FrozenLayer),
 }
 
-/// The options of a column that is a layer.
+/// Returns the options of a column that is a layer.
 fn options(column: usize) -> FrozenOptions {
     match column {
         2 => FrozenOptions::new().symbols(SymbolTable::None),
@@ -79,7 +80,7 @@ impl Subject {
         })
     }
 
-    /// A layer in a mapped file, all of which has been read.
+    /// Saves a layer and opens the file mapped. The check reads all of it.
     fn mapped(&self, path: &Path) -> Result<Option<Self>> {
         let Self::Layer(layer) = self else { return Ok(None) };
         layer.save(path)?;
@@ -102,7 +103,7 @@ impl Subject {
         }
     }
 
-    /// Visits up to `count` pairs from each of some keys on.
+    /// Visits up to `count` pairs from each of the keys `from` on.
     fn scan<'k>(
         &self,
         from: impl Iterator<Item = &'k [u8]>,
@@ -151,7 +152,7 @@ impl Subject {
     }
 }
 
-/// What a scan folds of each pair.
+/// Adds a pair to the checksum of a scan.
 fn fold(sum: &mut u64, key: &[u8], value: u64) {
     *sum = sum.wrapping_add(
         (key.len() as u64) << 8 ^ u64::from(key.last().copied().unwrap_or(0)) ^ value,
@@ -243,15 +244,15 @@ impl Results {
     }
 }
 
-/// The CPU time of this thread, in nanoseconds for each of `count`.
+/// Returns this thread's CPU time of `work`, in nanoseconds for each of `count`.
 fn nanoseconds(count: usize, work: impl FnOnce()) -> f64 {
     let mut timer = Timer::default();
     timer.time(work);
     timer.cpu() * 1e9 / count.max(1) as f64
 }
 
-/// What is asked of each.
-struct Questions {
+/// The queries of one round.
+struct Queries {
     hits: Keys,
     /// Sum of the values of `hits`.
     sum: u64,
@@ -261,7 +262,7 @@ struct Questions {
     parts: Vec<String>,
 }
 
-impl Questions {
+impl Queries {
     fn new(pairs: &Pairs<'_>, held: &Keys, rng: &mut Rng) -> Self {
         let mut pick = || pairs[rng.below(pairs.len() as u64) as usize];
         let (mut hits, mut sum) = (Keys::default(), 0u64);
@@ -286,7 +287,7 @@ impl Questions {
             text.chars().take((text.chars().count() * of).div_ceil(4)).collect::<String>()
         };
         let start = |text: &String, most: usize| text.chars().take(most).collect::<String>();
-        // Of longer texts they have more states than that crate allows.
+        // Automata of longer texts have more states than the crate fst allows.
         let near = [(1, 60), (2, 24)].map(|(distance, most)| {
             texts
                 .iter()
@@ -320,7 +321,7 @@ impl Questions {
         sum
     }
 
-    /// Looks keys up that are there, and others. Gives the time of a hit.
+    /// Looks up present and absent keys. Returns the time of a hit.
     fn look_up(
         &self,
         subject: &Subject,
@@ -350,7 +351,7 @@ impl Questions {
         hits
     }
 
-    /// Asks one structure, and returns sums of what it found by automata.
+    /// Runs all queries on one structure. Returns checksums of what the automata found.
     fn ask(
         &self,
         subject: &Subject,
@@ -365,7 +366,7 @@ impl Questions {
             let keys: Vec<&[u8]> = self.hits.iter().collect();
             let mut sum = 0u64;
             let many = nanoseconds(keys.len(), || {
-                for batch in keys.chunks(BATCH) {
+                for batch in keys.chunks(KEYS_PER_CALL) {
                     sum = layer.get_many(batch).into_iter().flatten().fold(sum, u64::wrapping_add);
                 }
             });
@@ -381,7 +382,7 @@ impl Questions {
         results.add("scan, ns a key", round, column, scan);
         let seeks = self.hits.len().min(SEEKS);
         let seek = nanoseconds(seeks, || {
-            subject.scan(self.hits.iter().take(seeks), SEEK_KEYS, |key, value| {
+            subject.scan(self.hits.iter().take(seeks), KEYS_PER_SEEK, |key, value| {
                 black_box((key.len(), value));
             });
         });
@@ -423,7 +424,7 @@ impl Questions {
     }
 }
 
-/// Sizes with several kinds of values.
+/// Measures sizes with values of several widths.
 fn sizes(pairs: &Pairs<'_>, results: &mut Results) -> Result<Vec<Subject>> {
     let n = pairs.len() as f64;
     let narrow: Vec<(&[u8], u64)> = pairs.iter().map(|&(key, value)| (key, value >> 24)).collect();
@@ -472,7 +473,7 @@ fn sizes(pairs: &Pairs<'_>, results: &mut Results) -> Result<Vec<Subject>> {
     Ok(subjects)
 }
 
-/// Builds of a round: one thread's CPU time, and the wall time of two threads against that of one.
+/// Measures builds: the CPU time of one thread, and the wall time of two threads and of one.
 fn builds(pairs: &Pairs<'_>, round: usize, results: &mut Results) -> Result<()> {
     let pool = |threads| {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")
@@ -507,7 +508,7 @@ fn builds(pairs: &Pairs<'_>, round: usize, results: &mut Results) -> Result<()> 
     Ok(())
 }
 
-/// Runs the suite, and returns whether all results were right.
+/// Runs the suite and returns whether all results were correct.
 pub(super) fn run(
     args: &BenchArgs,
     heading: &str,
@@ -527,7 +528,7 @@ pub(super) fn run(
     progress.enable_steady_tick(std::time::Duration::from_secs(1));
     progress.set_message("building");
     let subjects = sizes(&pairs, &mut results)?;
-    let folder = tempfile::tempdir().context("cannot make a folder for temporary files")?;
+    let folder = tempfile::tempdir().context("cannot create a folder for temporary files")?;
     let mapped = subjects
         .iter()
         .enumerate()
@@ -538,12 +539,12 @@ pub(super) fn run(
     for round in 0..args.rounds as usize {
         progress.set_message(format!("round {} of {}", round + 1, args.rounds));
         builds(&pairs, round, &mut results)?;
-        let questions = Questions::new(&pairs, held, &mut Rng::new(hash(args.seed, round as u64)));
+        let queries = Queries::new(&pairs, held, &mut Rng::new(hash(args.seed, round as u64)));
         let mut expected = None;
         for (column, subject) in subjects.iter().enumerate() {
-            let found = questions.ask(subject, &pairs, whole, round, column, &mut results);
+            let found = queries.ask(subject, &pairs, whole, round, column, &mut results);
             if let Some(mapped) = &mapped[column] {
-                questions.look_up(mapped, " in a mapped file", round, column, &mut results);
+                queries.look_up(mapped, " in a mapped file", round, column, &mut results);
             }
             let expected = *expected.get_or_insert(found);
             found

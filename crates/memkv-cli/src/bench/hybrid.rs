@@ -1,8 +1,9 @@
-//! `memkv bench --suite hybrid`: a hybrid store beside the frozen layer that is its base; while it is compacted; and its log.
+//! `memkv bench --suite hybrid`: a hybrid store against its base layer, under compaction, and its log.
 //!
-//! One key in twenty is left out of the base, to be inserted later. Lookups of layer and store are made in turn, a block each, so that what disturbs
-//! the machine for a while disturbs both. The mixed workload is 90 % reads, 8 % inserts and updates and 2 % removes, of keys chosen by Zipf's law with
-//! constant 0.99, by two threads.
+//! One key in twenty is left out of the base and inserted later. Lookups in the layer and in the
+//! store alternate in blocks, so that a disturbance of the machine affects both. The mixed workload
+//! is 90 % reads, 8 % inserts and updates and 2 % removes of zipfian keys (constant 0.99), by two
+//! threads.
 
 use super::measure::{Timer, allocated};
 use super::record::{Record, large, mebibytes, number, summary, table};
@@ -23,15 +24,15 @@ const THREADS: u64 = 2;
 /// Operations of the mixed workload before the compaction.
 const OPERATIONS: u64 = 1_000_000;
 const LOOKUPS: usize = 400_000;
-const BLOCK: usize = 2000;
-/// One key in so many is not in the base at first.
-const LEFT_OUT: usize = 20;
-/// Changes that are replayed, at most.
-const REPLAYED: usize = 1_000_000;
-/// Writes that are acknowledged together, and of how many such groups the rate is taken.
+const LOOKUPS_PER_BLOCK: usize = 2000;
+/// One key in this many is not in the base at first.
+const KEYS_PER_LEFT_OUT: usize = 20;
+/// Most changes that are replayed.
+const MAX_REPLAYED: usize = 1_000_000;
+/// Writes of one sync, and the number of syncs of which the rate is taken.
 const GROUPS: [(usize, usize); 3] = [(1, 1000), (32, 300), (1024, 100)];
 
-/// A figure: its field, its name, how it is printed, and what is asked of it.
+/// A figure: its field, its name, its format, and its goal.
 type Figure = (&'static str, &'static str, fn(f64) -> String, &'static str);
 
 fn plain(number: f64) -> String {
@@ -66,7 +67,7 @@ const FIGURES: [Figure; 27] = [
     ("before_max", "writes, longest, no compaction", millis, ""),
     ("during_p999", "writes, p99.9, while it is compacted", millis, "<= 5 ms"),
     ("during_max", "writes, longest, while it is compacted", millis, ""),
-    ("pause", "writers kept out by the seal", millis, ""),
+    ("pause", "writers kept out by freeze_delta", millis, ""),
     ("compact_s", "the compaction", seconds, ""),
     ("compact_encoded", "  chunks encoded", plain, ""),
     ("compact_reused", "  chunks reused", plain, ""),
@@ -82,13 +83,13 @@ const FIGURES: [Figure; 27] = [
 
 type Pairs<'k> = Vec<(&'k [u8], u64)>;
 
-/// Writes within a time, and how long they took.
+/// Latencies of writes, and the number of all operations.
 struct Latencies {
     writes: Histogram<u64>,
     operations: u64,
 }
 
-/// What is measured with.
+/// The keys of the measurements.
 struct Bench<'k> {
     base: Pairs<'k>,
     left_out: Pairs<'k>,
@@ -111,13 +112,14 @@ impl Bench<'_> {
         self.base[(hash(self.seed, rank) % self.base.len() as u64) as usize].0
     }
 
-    /// Nanoseconds of a lookup in the layer, and in the store. Values may have been replaced by their complement.
+    /// Returns the nanoseconds of a lookup in the layer and in the store. A stored value may be the
+    /// complement of the original.
     fn lookups(&self, layer: &FrozenLayer, store: &HybridStore, rng: &mut Rng) -> [f64; 2] {
         let mut timers = [Timer::default(), Timer::default()];
         let mut done = 0;
         while done < LOOKUPS {
             for (i, timer) in timers.iter_mut().enumerate() {
-                let asked: Vec<(&[u8], u64)> = (0..BLOCK)
+                let asked: Vec<(&[u8], u64)> = (0..LOOKUPS_PER_BLOCK)
                     .map(|_| self.base[rng.below(self.base.len() as u64) as usize])
                     .collect();
                 let right = |(found, value): (Option<u64>, u64)| {
@@ -131,14 +133,15 @@ impl Bench<'_> {
                         asked.iter().filter(|(key, value)| right((store.get(key), *value))).count()
                     }),
                 };
-                self.note(found == BLOCK);
+                self.note(found == LOOKUPS_PER_BLOCK);
             }
-            done += BLOCK;
+            done += LOOKUPS_PER_BLOCK;
         }
         timers.map(|timer| timer.cpu() * 1e9 / done as f64)
     }
 
-    /// The mixed workload until it is to stop, by one thread. Gives what it did before and while `compacting`.
+    /// Runs one thread of the mixed workload until `stop`. Returns what it did before and while
+    /// `compacting`.
     fn mixed(
         &self,
         store: &HybridStore,
@@ -161,7 +164,7 @@ impl Bench<'_> {
                     continue;
                 }
                 let key = match kind {
-                    // Half of what is stored is new.
+                    // Half of the stored keys are new.
                     90..94 if !self.left_out.is_empty() => {
                         self.left_out[rng.below(self.left_out.len() as u64) as usize].0
                     }
@@ -179,7 +182,7 @@ impl Bench<'_> {
         Ok(seen)
     }
 
-    /// The mixed workload, and a compaction amid it.
+    /// Runs the mixed workload, and a compaction during it.
     fn compaction(&self, store: &HybridStore, empty: i64, record: &mut Record) -> Result<()> {
         let (stop, compacting, count) =
             (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
@@ -232,7 +235,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Writes to one twentieth of the key space, and a compaction.
+    /// Writes to one twentieth of the key space, then compacts.
     fn confined(&self, layer: &FrozenLayer, rng: &mut Rng, record: &mut Record) -> Result<()> {
         let store = HybridStore::with_base(layer.clone(), options())?;
         let part = &self.base[self.base.len() / 2..]
@@ -250,9 +253,9 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// The log: writes that are on the disk, in groups, and their replay.
+    /// Measures the log: groups of synced writes, and their replay.
     fn log(&self, layer: &FrozenLayer, rng: &mut Rng, record: &mut Record) -> Result<()> {
-        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let folder = tempfile::tempdir().context("cannot create a folder")?;
         HybridStore::with_base(layer.clone(), options())?.save(folder.path())?;
         let options = options().wal(Wal::Buffered);
         let open = || -> Result<(HybridStore, f64)> {
@@ -278,7 +281,7 @@ impl Bench<'_> {
             let rate = (group * groups) as f64 / begin.elapsed().as_secs_f64();
             record.insert(format!("group_{group}_per_s"), rate.into());
         }
-        let all = REPLAYED.min(self.base.len());
+        let all = MAX_REPLAYED.min(self.base.len());
         write(all)?;
         drop(store);
         let (store, time) = open()?;
@@ -295,14 +298,14 @@ impl Bench<'_> {
         let mut rng = Rng::new(hash(self.seed, round));
         let empty = allocated()?;
         let layer = FrozenLayer::from_sorted(&self.base)?;
-        // As the allocator counts it, which rounds large blocks up.
+        // As the allocator counts it: it rounds large allocations up.
         let base = allocated()? - empty;
         let store = HybridStore::with_base(layer.clone(), options())?;
         let [alone, with] = self.lookups(&layer, &store, &mut rng);
         record.insert("layer_ns".to_owned(), alone.into());
         record.insert("empty_ns".to_owned(), with.into());
         record.insert("empty_ratio".to_owned(), (alone / with).into());
-        // Half of the changes are of keys that are there.
+        // Half of the changes are of present keys.
         let count = self.base.len() / 20;
         for i in 0..count {
             match self.left_out.get(i) {
@@ -332,7 +335,7 @@ impl Bench<'_> {
     }
 }
 
-/// Runs the suite, and returns whether all results were right.
+/// Runs the suite and returns whether all results were correct.
 pub(super) fn run(
     args: &BenchArgs,
     heading: &str,
@@ -344,7 +347,7 @@ pub(super) fn run(
     let (mut base, mut left_out) = (Vec::new(), Vec::new());
     for (i, &key) in sorted.iter().enumerate() {
         let pair = (keys.get(key as usize), hash(!args.seed, i as u64));
-        if i % LEFT_OUT == LEFT_OUT - 1 { left_out.push(pair) } else { base.push(pair) }
+        if i % KEYS_PER_LEFT_OUT == KEYS_PER_LEFT_OUT - 1 { left_out.push(pair) } else { base.push(pair) }
     }
     Rng::new(args.seed).shuffle(&mut left_out);
     let zipf = Zipf::new(base.len());

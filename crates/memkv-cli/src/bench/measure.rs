@@ -1,9 +1,10 @@
-//! One structure's measurement, in a process of its own.
+//! Measures one structure with one thread.
 //!
-//! Keys, their sorted order and everything else of the benchmark are in memory before the structure is made, so that
-//! what is allocated from then on is the structure's. Operations run in blocks: a block's keys and expected results
-//! are put together first, then only the calls on the structure are timed. So a rate holds neither the cost of
-//! fetching the key nor that of making the value, as if the key had just come from elsewhere.
+//! The keys, their sorted order and all other data of the benchmark are in memory before the
+//! structure is created, so every later allocation belongs to the structure. Operations run in
+//! blocks: the keys and expected results of a block are collected first, then only the calls on
+//! the structure are timed. A rate therefore excludes the cost of fetching the key and of making
+//! the value.
 
 use super::index::Index;
 use crate::{
@@ -21,14 +22,14 @@ use std::thread;
 use std::time::Duration;
 
 /// Operations between two readings of the clock.
-const BLOCK: usize = 1024;
+const KEYS_PER_BLOCK: usize = 1024;
 /// Keys of a `get_many` call.
-pub(crate) const BATCH: usize = 64;
+pub(crate) const KEYS_PER_CALL: usize = 64;
 /// Keys of a scan.
-pub(crate) const SCAN: usize = 100;
-/// Misses are looked up at most so often: a near miss costs a binary search, to know that it is one.
-const MOST_MISSES: usize = 500_000;
-const MOST_SCANS: usize = 20_000;
+pub(crate) const KEYS_PER_SCAN: usize = 100;
+/// Most lookups of absent keys. Each near miss costs a binary search that proves it absent.
+const MAX_MISSES: usize = 500_000;
+const MAX_SCANS: usize = 20_000;
 
 /// The order of insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ pub(crate) enum Order {
     Shuffled,
     Sorted,
     Descending,
-    /// As the keys stand in the file, or are generated.
+    /// The order of the file or of the generator.
     File,
 }
 
@@ -87,8 +88,8 @@ pub(crate) struct Outcome {
 pub(crate) fn measure<I: Index>(job: &Job) -> Result<Outcome> {
     let (keys, held) = job.source.load()?;
     let sorted = keys.sorted();
-    // Lists that are replaced stay alive to the end: freed, their pages would be reused by the structure and missing
-    // in the growth of its resident memory.
+    // Replaced lists stay alive to the end. The structure would otherwise reuse their pages, and the
+    // growth of resident memory would miss them.
     let (distinct, distinct_sorted);
     let (keys, sorted) = match without_duplicates(&keys, &sorted) {
         None => (&keys, &sorted),
@@ -109,7 +110,7 @@ pub(crate) fn measure<I: Index>(job: &Job) -> Result<Outcome> {
     Bench::<I>::new(job, keys, sorted, &held).run(job.order)
 }
 
-/// The first of each run of equal keys, in the list's order, if there are equal keys.
+/// Returns the first of each set of equal keys, in the list's order, if there are equal keys.
 fn without_duplicates(keys: &Keys, sorted: &[u32]) -> Option<Keys> {
     let key = |i: u32| keys.get(i as usize);
     let mut first: Vec<u32> =
@@ -123,12 +124,12 @@ fn without_duplicates(keys: &Keys, sorted: &[u32]) -> Option<Keys> {
 
 struct Bench<'a, I> {
     keys: &'a Keys,
-    /// The keys' indices in the keys' order.
+    /// Indices of the keys in the order of the keys.
     sorted: &'a [u32],
     held: &'a Keys,
-    /// A permutation of the keys, shuffled anew for each measurement.
+    /// A permutation of the keys, shuffled for each measurement.
     order: Vec<u32>,
-    /// Sum of the fingerprints of the first keys in order, to check a scan by its ends.
+    /// Prefix sums of the fingerprints in key order. A difference of two checks a scan.
     sums: Vec<u64>,
     block: Block,
     rng: Rng,
@@ -139,7 +140,7 @@ struct Bench<'a, I> {
     index: Option<I>,
 }
 
-/// Keys, and what looking them up must give.
+/// Keys and the values that their lookups must return.
 struct Block {
     keys: Keys,
     values: Vec<u64>,
@@ -151,7 +152,7 @@ impl Block {
     }
 }
 
-/// What a scan folds of each pair, touching the key's last byte and the value.
+/// Returns what a scan sums for each pair. Reads the key's last byte and the value.
 fn fingerprint(key: &[u8], value: u64) -> u64 {
     (key.len() as u64) << 8 | u64::from(key.last().copied().unwrap_or(0)) ^ value
 }
@@ -166,8 +167,8 @@ impl<'a, I: Index> Bench<'a, I> {
             order: (0..keys.len() as u32).collect(),
             sums: Vec::with_capacity(keys.len() + 1),
             block: Block {
-                keys: Keys::with_capacity(BLOCK, (longest + 1) * BLOCK),
-                values: Vec::with_capacity(BLOCK),
+                keys: Keys::with_capacity(KEYS_PER_BLOCK, (longest + 1) * KEYS_PER_BLOCK),
+                values: Vec::with_capacity(KEYS_PER_BLOCK),
             },
             rng: Rng::new(hash(job.source.seed, job.round)),
             seed: job.source.seed,
@@ -175,8 +176,8 @@ impl<'a, I: Index> Bench<'a, I> {
             outcome: Outcome {
                 n: keys.len(),
                 raw_bytes: keys.raw_bytes(),
-                get_many_batch: BATCH,
-                scan_len: SCAN,
+                get_many_batch: KEYS_PER_CALL,
+                scan_len: KEYS_PER_SCAN,
                 ..Outcome::default()
             },
             index: None,
@@ -190,7 +191,7 @@ impl<'a, I: Index> Bench<'a, I> {
         bench
     }
 
-    /// The value of key `i`, random to whoever stores it.
+    /// Returns the value of key `i`, which looks random to the structure.
     fn value(&self, i: u32) -> u64 {
         if I::VALUES { hash(!self.seed, u64::from(i)) } else { 0 }
     }
@@ -230,7 +231,7 @@ impl<'a, I: Index> Bench<'a, I> {
             timer.time(|| I::build(pairs))?
         } else {
             let mut index = I::new();
-            for at in (0..self.order.len()).step_by(BLOCK) {
+            for at in (0..self.order.len()).step_by(KEYS_PER_BLOCK) {
                 self.fill(at);
                 let errors = timer.time(|| {
                     self.block
@@ -238,7 +239,7 @@ impl<'a, I: Index> Bench<'a, I> {
                         .filter(|&(key, value)| index.insert(key, value).is_some())
                         .count()
                 });
-                self.check(errors, "an insert found the key there already");
+                self.check(errors, "an insert found the key present");
             }
             index.settle();
             index
@@ -257,12 +258,12 @@ impl<'a, I: Index> Bench<'a, I> {
     fn get(&mut self, index: &I) {
         self.rng.shuffle(&mut self.order);
         let mut timer = Timer::default();
-        for at in (0..self.order.len()).step_by(BLOCK) {
+        for at in (0..self.order.len()).step_by(KEYS_PER_BLOCK) {
             self.fill(at);
             let errors = timer.time(|| {
                 self.block.iter().filter(|&(key, value)| index.get(key) != Some(value)).count()
             });
-            self.check(errors, "a lookup gave a wrong result");
+            self.check(errors, "a lookup returned a wrong result");
         }
         (self.outcome.get_per_s, self.outcome.get_per_s_wall) = timer.rates(self.order.len());
     }
@@ -270,13 +271,13 @@ impl<'a, I: Index> Bench<'a, I> {
     fn get_many(&mut self, index: &I) {
         self.rng.shuffle(&mut self.order);
         let mut timer = Timer::default();
-        for at in (0..self.order.len()).step_by(BLOCK) {
+        for at in (0..self.order.len()).step_by(KEYS_PER_BLOCK) {
             self.fill(at);
             let errors = timer.time(|| {
-                let wrong = self.block.values.chunks(BATCH).enumerate().map(|(batch, values)| {
-                    let mut keys = [&[][..]; BATCH];
+                let wrong = self.block.values.chunks(KEYS_PER_CALL).enumerate().map(|(batch, values)| {
+                    let mut keys = [&[][..]; KEYS_PER_CALL];
                     for (i, key) in keys[..values.len()].iter_mut().enumerate() {
-                        *key = self.block.keys.get(batch * BATCH + i);
+                        *key = self.block.keys.get(batch * KEYS_PER_CALL + i);
                     }
                     let found = index.get_many(&keys[..values.len()]);
                     let right = found
@@ -288,19 +289,20 @@ impl<'a, I: Index> Bench<'a, I> {
                 });
                 wrong.sum()
             });
-            self.check(errors, "a batch lookup gave a wrong result");
+            self.check(errors, "get_many returned a wrong result");
         }
         (self.outcome.get_many_per_s, self.outcome.get_many_per_s_wall) =
             timer.rates(self.order.len());
     }
 
     fn miss(&mut self, index: &I) {
-        // Found before any is looked up: a search through all keys for each would leave nothing of the structure in the caches.
-        let absent = self.absent(self.keys.len().min(MOST_MISSES));
+        // All are found first: a binary search between two lookups would evict the structure from
+        // the caches.
+        let absent = self.absent(self.keys.len().min(MAX_MISSES));
         let mut timer = Timer::default();
-        for at in (0..absent.len()).step_by(BLOCK) {
+        for at in (0..absent.len()).step_by(KEYS_PER_BLOCK) {
             self.block.keys.clear();
-            (at..absent.len().min(at + BLOCK)).for_each(|i| self.block.keys.push(absent.get(i)));
+            (at..absent.len().min(at + KEYS_PER_BLOCK)).for_each(|i| self.block.keys.push(absent.get(i)));
             let errors = timer
                 .time(|| self.block.keys.iter().filter(|key| index.get(key).is_some()).count());
             self.check(errors, "a lookup found an absent key");
@@ -309,24 +311,25 @@ impl<'a, I: Index> Bench<'a, I> {
         (self.outcome.miss_per_s, self.outcome.miss_per_s_wall) = timer.rates(absent.len());
     }
 
-    /// Scans are timed with a check of their length and the sum of their pairs; some more are compared pair by pair.
+    /// Times scans, which are checked by their length and the sum of their pairs. Further scans are
+    /// compared pair by pair.
     fn scan(&mut self, index: &I) {
         let n = self.keys.len();
-        let scans = (n / 10).clamp(1.min(n), MOST_SCANS);
+        let scans = (n / 10).clamp(1.min(n), MAX_SCANS);
         let (mut timer, mut visited) = (Timer::default(), 0);
         for _ in 0..scans {
             let rank = self.rng.below(n as u64) as usize;
             let from = self.sorted_key(rank);
             let (mut count, mut sum) = (0, 0u64);
             timer.time(|| {
-                index.scan(from, SCAN, |key, value| {
+                index.scan(from, KEYS_PER_SCAN, |key, value| {
                     count += 1;
                     sum = sum.wrapping_add(fingerprint(black_box(key), value));
                 });
             });
-            let end = n.min(rank + SCAN);
+            let end = n.min(rank + KEYS_PER_SCAN);
             let right = count == end - rank && sum == self.sums[end].wrapping_sub(self.sums[rank]);
-            self.check(usize::from(!right), "a scan gave other pairs than it should");
+            self.check(usize::from(!right), "a scan returned wrong pairs");
             visited += count;
         }
         self.outcome.scans = scans;
@@ -335,14 +338,14 @@ impl<'a, I: Index> Bench<'a, I> {
         for _ in 0..scans.min(1000) {
             let rank = self.rng.below(n as u64) as usize;
             let (mut at, mut errors) = (rank, 0);
-            index.scan(self.sorted_key(rank), SCAN, |key, value| {
+            index.scan(self.sorted_key(rank), KEYS_PER_SCAN, |key, value| {
                 let right =
                     at < n && key == self.sorted_key(at) && value == self.value(self.sorted[at]);
                 errors += usize::from(!right);
                 at += 1;
             });
-            errors += at.abs_diff(n.min(rank + SCAN));
-            self.check(errors, "a scan gave a wrong pair");
+            errors += at.abs_diff(n.min(rank + KEYS_PER_SCAN));
+            self.check(errors, "a scan returned a wrong pair");
         }
     }
 
@@ -352,15 +355,15 @@ impl<'a, I: Index> Bench<'a, I> {
         let half = n / 2;
         let mut timer = Timer::default();
         for range in [0..half, half..n] {
-            for at in range.clone().step_by(BLOCK) {
-                self.fill_range(at..range.end.min(at + BLOCK));
+            for at in range.clone().step_by(KEYS_PER_BLOCK) {
+                self.fill_range(at..range.end.min(at + KEYS_PER_BLOCK));
                 let errors = timer.time(|| {
                     self.block
                         .iter()
                         .filter(|&(key, value)| index.remove(key) != Some(value))
                         .count()
                 });
-                self.check(errors, "a removal gave a wrong result");
+                self.check(errors, "a removal returned a wrong result");
             }
             index.settle();
             let held = Some(allocated()? - self.memory);
@@ -375,7 +378,7 @@ impl<'a, I: Index> Bench<'a, I> {
                 let expected = (at >= range.end).then(|| self.value(i));
                 index.get(self.keys.get(i as usize)) != expected
             });
-            self.check(wrong.count(), "after removals, a lookup gave a wrong result");
+            self.check(wrong.count(), "after removals, a lookup returned a wrong result");
         }
         (self.outcome.remove_per_s, self.outcome.remove_per_s_wall) = timer.rates(n);
         Ok(())
@@ -389,9 +392,9 @@ impl<'a, I: Index> Bench<'a, I> {
         self.sorted.binary_search_by(|&i| self.keys.get(i as usize).cmp(key)).is_ok()
     }
 
-    /// Fills the block with the keys from a place of `order` on.
+    /// Fills the block with the keys that `order` has from a position on.
     fn fill(&mut self, at: usize) {
-        self.fill_range(at..self.order.len().min(at + BLOCK));
+        self.fill_range(at..self.order.len().min(at + KEYS_PER_BLOCK));
     }
 
     fn fill_range(&mut self, range: std::ops::Range<usize>) {
@@ -403,13 +406,13 @@ impl<'a, I: Index> Bench<'a, I> {
         }
     }
 
-    /// Absent keys: held-out ones, and ones that differ from a key at the end, in turn.
+    /// Returns absent keys: in turn a held-out key, and one that differs from a key in its last bytes.
     fn absent(&mut self, count: usize) -> Keys {
         let mut absent = Keys::default();
         for i in 0..count {
             let held = (i % 2 == 0 && !self.held.is_empty())
                 .then(|| self.held.get(self.rng.below(self.held.len() as u64) as usize))
-                // A file may hold a key twice.
+                // A file may contain a key twice.
                 .filter(|key| !self.contains(key));
             match held {
                 Some(key) => absent.push(key),
@@ -419,14 +422,14 @@ impl<'a, I: Index> Bench<'a, I> {
         absent
     }
 
-    /// A key with its last byte, or when that is no use its last two, or more bytes, changed.
+    /// Returns an absent key: a present one with its last byte changed, or more bytes if that is needed.
     fn near_miss(&mut self) -> Vec<u8> {
         let mut key = self.keys.get(self.rng.below(self.keys.len() as u64) as usize).to_vec();
         for attempt in 0.. {
             let changed = key.len().min(1 + attempt / 8);
             let start = key.len() - changed;
             for byte in &mut key[start..] {
-                // Mostly a byte of the same sort: the neighbours in the character set.
+                // Low bits first, so that the byte mostly stays a letter or a digit.
                 *byte ^= 1 << self.rng.below(if attempt < 4 { 4 } else { 8 });
             }
             if changed == 0 || attempt > 64 {
@@ -447,7 +450,7 @@ impl<'a, I: Index> Bench<'a, I> {
     }
 }
 
-/// CPU and wall time, in seconds, added up.
+/// Sums of CPU and wall time, in seconds.
 #[derive(Default)]
 pub(super) struct Timer {
     cpu: f64,
@@ -463,7 +466,7 @@ impl Timer {
         result
     }
 
-    /// Seconds of the thread's CPU time.
+    /// Returns the thread's CPU time in seconds.
     pub(super) fn cpu(&self) -> f64 {
         self.cpu
     }
@@ -472,7 +475,7 @@ impl Timer {
         self.wall
     }
 
-    /// Operations a second: of CPU time, and of wall time.
+    /// Returns operations a second of CPU time and of wall time.
     fn rates(&self, operations: usize) -> (Option<f64>, Option<f64>) {
         let rate = |seconds| operations as f64 / f64::max(seconds, 1e-9);
         (Some(rate(self.cpu)), Some(rate(self.wall)))
@@ -484,10 +487,10 @@ fn seconds(clock: ClockId) -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// Bytes allocated in this process, without those that were freed and wait in threads' caches.
+/// Returns the bytes allocated in this process, without freed bytes in the caches of threads.
 pub(super) fn allocated() -> Result<i64> {
     use tikv_jemalloc_ctl::{Access, AsName, epoch, stats};
-    // 4096 stands for all arenas.
+    // 4096 means all arenas.
     const CACHED: &[u8] = b"stats.arenas.4096.tcache_bytes\0";
     let read = || -> tikv_jemalloc_ctl::Result<(usize, usize)> {
         epoch::advance()?;
@@ -498,7 +501,7 @@ pub(super) fn allocated() -> Result<i64> {
     Ok(allocated as i64 - cached as i64)
 }
 
-/// Runs `work` while looking at the bytes allocated every other millisecond: the most there were.
+/// Runs `work` and returns its result and the most bytes allocated meantime, sampled every 2 ms.
 pub(super) fn with_peak<R>(work: impl FnOnce() -> R) -> Result<(R, i64)> {
     let (done, most) = (AtomicBool::new(false), AtomicI64::new(0));
     thread::scope(|scope| {
@@ -517,14 +520,14 @@ pub(super) fn with_peak<R>(work: impl FnOnce() -> R) -> Result<(R, i64)> {
     })
 }
 
-/// The most bytes of this process that were in memory, if the system says.
+/// Returns the peak resident bytes of this process, where the system reports them.
 pub(super) fn most_resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
-/// Bytes of this process in memory, 0 where the system does not say.
+/// Returns the resident bytes of this process, or 0 where the system does not report them.
 fn resident() -> i64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: i64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
@@ -533,14 +536,14 @@ fn resident() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, Index, Job, Keys, Order, SCAN, Source, measure, without_duplicates};
+    use super::{KEYS_PER_BLOCK, Index, Job, Keys, KEYS_PER_SCAN, Order, Source, measure, without_duplicates};
     use crate::generate::Kind;
     use std::collections::BTreeMap;
 
     fn job(kind: Kind, order: Order) -> Job {
         Job {
             row: String::new(),
-            source: Source::generated(kind, 3 * BLOCK as u64 + 7, 1),
+            source: Source::generated(kind, 3 * KEYS_PER_BLOCK as u64 + 7, 1),
             order,
             round: 0,
         }
@@ -549,13 +552,13 @@ mod tests {
     type Map = BTreeMap<Box<[u8]>, u64>;
 
     #[test]
-    fn a_right_structure_has_no_errors() {
+    fn a_correct_structure_has_no_errors() {
         for order in [Order::Shuffled, Order::Sorted, Order::Descending, Order::File] {
             for (kind, name) in Kind::ALL {
                 let outcome = measure::<Map>(&job(kind, order)).unwrap();
                 assert_eq!(
                     (outcome.n, outcome.errors),
-                    (3 * BLOCK + 7, 0),
+                    (3 * KEYS_PER_BLOCK + 7, 0),
                     "{name} {:?}",
                     outcome.first_error
                 );
@@ -585,7 +588,7 @@ mod tests {
         }
         fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
             let mut pairs = Vec::new();
-            let count = if HOW == 3 { SCAN - 1 } else { count };
+            let count = if HOW == 3 { KEYS_PER_SCAN - 1 } else { count };
             self.0.scan(from, count, |key, value| pairs.push((key.to_vec(), value)));
             if HOW == 4 {
                 pairs.reverse();
@@ -598,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_structure_is_found_out() {
+    fn errors_of_a_wrong_structure_are_found() {
         let error = |outcome: anyhow::Result<super::Outcome>| {
             let outcome = outcome.unwrap();
             assert!(outcome.errors > 0);

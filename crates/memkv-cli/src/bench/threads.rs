@@ -1,12 +1,13 @@
-//! `memkv bench --suite threads`: the shared maps, used by several threads at a time.
+//! `memkv bench --suite threads`: shared maps, used by several threads at once.
 //!
-//! Each structure is measured in a process of its own, at each number of threads in turn: loaded by all threads, each a slice of the keys, which
-//! are in a random order; then read, updated and scanned for a while by each workload. Rates are operations a second of wall time, of all threads
-//! together; latencies are taken of one operation in sixteen. A thread chooses sixteen operations at a time and copies their keys, which costs
-//! a small part of them, and then runs them, as if the keys had just come from elsewhere.
+//! Each structure is measured in a process of its own, at each number of threads. All threads load
+//! the keys in a random order, each thread one slice. Then each workload runs for `--millis`. Rates
+//! are operations a second of wall time of all threads together. The latency of one operation in
+//! sixteen is recorded: a thread chooses sixteen operations, copies their keys, and runs them, so
+//! that the cost of choosing stays small and outside the latency.
 //!
-//! The workloads A to F are those of Cooper et al., "Benchmarking cloud serving systems with YCSB", 2010, with zipfian
-//! constant 0.99.
+//! The workloads A to F are those of Cooper et al., "Benchmarking cloud serving systems with YCSB",
+//! 2010, with zipfian constant 0.99.
 
 use super::measure::allocated;
 use super::record::{Record, large, number, summary, table};
@@ -27,14 +28,14 @@ use std::time::{Duration, Instant};
 
 /// The hidden subcommand by which a measurement runs in a process of its own.
 pub const CHILD: &str = "bench-threads-child";
-/// Keys of a scan beside a writer; those of E are up to as many.
-const SCAN: usize = 100;
-/// Keys that all threads fight for in the workload `hot`.
-const HOT: usize = 64;
-/// How long a reader stays pinned while others write.
-const PINNED: Duration = Duration::from_millis(100);
-/// Operations that are chosen together; of the first, the latency is taken.
-const GROUP: usize = 16;
+/// Keys of a scan beside a writer, and the most of a scan of workload E.
+const KEYS_PER_SCAN: usize = 100;
+/// Keys that all threads update in the workload `hot`.
+const HOT_KEYS: usize = 64;
+/// How long all threads write while retired memory is watched.
+const WATCH_TIME: Duration = Duration::from_millis(100);
+/// Operations chosen together. The latency of the first is recorded.
+const OPERATIONS_PER_GROUP: usize = 16;
 
 /// What to measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,17 +58,17 @@ pub(crate) struct Outcome {
     numbers: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What a thread does over and over.
+/// What a thread repeats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Workload {
     Reads,
-    /// Of a hundred operations so many are updates, the others reads.
+    /// This many of a hundred operations are updates, the others reads.
     Mixed(u64),
-    /// Reads of keys inserted lately, and one insert in twenty.
+    /// Reads of recently inserted keys, and one insert in twenty.
     Latest,
     /// Short scans, and one insert in twenty.
     Scans,
-    /// Half reads, half updates that depend on the value.
+    /// Half reads, half updates that depend on the old value.
     Modify,
     Hot,
     /// The first thread inserts and updates, the others scan.
@@ -86,7 +87,7 @@ const WORKLOADS: [(&str, Workload); 9] = [
     ("scan", Workload::ScansBesideWriter),
 ];
 
-/// Zipf's law over `n` ranks: Gray et al., "Quickly generating billion-record synthetic databases", 1994.
+/// Zipf's law over `n` ranks, by Gray et al., "Quickly generating billion-record synthetic databases", 1994.
 pub(super) struct Zipf {
     n: f64,
     theta: f64,
@@ -117,20 +118,20 @@ impl Zipf {
     }
 }
 
-/// What all threads share.
+/// State shared by all threads.
 struct Bench<'a, I> {
     map: &'a I,
     keys: &'a Keys,
-    /// Keys loaded at first; those behind are inserted by workloads.
+    /// Number of keys loaded first. Workloads insert the keys after them.
     loaded: usize,
-    /// Keys in the map, or about to be.
+    /// Number of keys in the map or being inserted.
     next: AtomicUsize,
     zipf: Zipf,
     seed: u64,
     errors: AtomicUsize,
 }
 
-/// What is done with a key.
+/// An operation on a key.
 #[derive(Clone, Copy)]
 enum Operation {
     Read { there: bool },
@@ -139,7 +140,7 @@ enum Operation {
     Scan(usize),
 }
 
-/// Operations, and copies of their keys.
+/// Operations with copies of their keys.
 #[derive(Default)]
 struct Group {
     keys: Keys,
@@ -161,7 +162,7 @@ impl Group {
     }
 }
 
-/// Latencies up to a minute, of three digits.
+/// Creates a histogram of latencies up to a minute, with three digits.
 pub(super) fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_max(60_000_000_000, 3)?)
 }
@@ -171,8 +172,8 @@ fn value_of(i: usize) -> u64 {
 }
 
 impl<I: SharedIndex> Bench<'_, I> {
-    /// The key of a rank, strewn over all.
-    fn strewn(&self, rank: usize) -> usize {
+    /// Returns the key index of a rank. Frequent ranks are spread over all keys.
+    fn spread(&self, rank: usize) -> usize {
         (hash(self.seed, rank as u64) % self.loaded as u64) as usize
     }
 
@@ -186,22 +187,22 @@ impl<I: SharedIndex> Bench<'_, I> {
         });
     }
 
-    /// Any of the keys loaded at first.
+    /// Returns the index of a random loaded key.
     fn any(&self, rng: &mut Rng) -> usize {
         rng.below(self.loaded as u64) as usize
     }
 
-    /// A further key to insert, or one to update where none is left.
+    /// Returns the next key to insert, or one to update if none is left.
     fn further(&self, rng: &mut Rng) -> (usize, Operation) {
         let i = self.next.fetch_add(1, Relaxed);
         let i = if i < self.keys.len() { i } else { self.any(rng) };
         (i, Operation::Insert(value_of(i)))
     }
 
-    /// Chooses an operation, and the key it is about.
+    /// Chooses an operation and the index of its key.
     fn choose(&self, workload: Workload, thread: usize, rng: &mut Rng) -> (usize, Operation) {
-        let zipf = |rng: &mut Rng| self.strewn(self.zipf.rank(rng));
-        // A key that a workload inserts may be on its way yet.
+        let zipf = |rng: &mut Rng| self.spread(self.zipf.rank(rng));
+        // A key that a workload inserts may not be present yet.
         let read = |i: usize| (i, Operation::Read { there: i < self.loaded });
         match workload {
             Workload::Reads => read(self.any(rng)),
@@ -211,22 +212,22 @@ impl<I: SharedIndex> Bench<'_, I> {
             }
             Workload::Latest | Workload::Scans if rng.below(20) == 0 => self.further(rng),
             Workload::Latest => {
-                // Not the very last, which other threads are inserting.
+                // Not the last keys, which other threads are inserting.
                 let last =
-                    self.next.load(Relaxed).min(self.keys.len()).saturating_sub(4 * GROUP).max(1);
+                    self.next.load(Relaxed).min(self.keys.len()).saturating_sub(4 * OPERATIONS_PER_GROUP).max(1);
                 read((last - 1).saturating_sub(self.zipf.rank(rng)).min(self.loaded.max(last) - 1))
             }
-            Workload::Scans => (zipf(rng), Operation::Scan(1 + rng.below(SCAN as u64) as usize)),
+            Workload::Scans => (zipf(rng), Operation::Scan(1 + rng.below(KEYS_PER_SCAN as u64) as usize)),
             Workload::Modify => {
                 let i = zipf(rng);
                 if rng.below(2) == 0 { (i, Operation::Add) } else { read(i) }
             }
-            Workload::Hot => (self.strewn(rng.below(HOT as u64) as usize), Operation::Add),
+            Workload::Hot => (self.spread(rng.below(HOT_KEYS as u64) as usize), Operation::Add),
             Workload::ScansBesideWriter if thread == 0 && rng.below(2) == 0 => self.further(rng),
             Workload::ScansBesideWriter if thread == 0 => {
                 (self.any(rng), Operation::Insert(rng.next()))
             }
-            Workload::ScansBesideWriter => (self.any(rng), Operation::Scan(SCAN)),
+            Workload::ScansBesideWriter => (self.any(rng), Operation::Scan(KEYS_PER_SCAN)),
         }
     }
 
@@ -239,7 +240,7 @@ impl<I: SharedIndex> Bench<'_, I> {
         }
     }
 
-    /// Runs a workload for a while: the rate, the latencies, and how many changes in a million operations began again.
+    /// Runs a workload. Returns the rate, the latencies, and the restarts in a million operations.
     fn run(
         &self,
         workload: Workload,
@@ -247,7 +248,7 @@ impl<I: SharedIndex> Bench<'_, I> {
         time: Duration,
     ) -> Result<(f64, Histogram<u64>, Option<f64>)> {
         let restarts = I::restarts();
-        // The rate and the latencies of scans beside a writer are those of the scans.
+        // Beside a writer only the scans count.
         let writer = workload == Workload::ScansBesideWriter;
         let threads = threads + usize::from(writer);
         let (barrier, stop) = (Barrier::new(threads + 1), AtomicBool::new(false));
@@ -260,9 +261,9 @@ impl<I: SharedIndex> Bench<'_, I> {
                     (Rng::new(hash(self.seed, t as u64)), histogram()?, 0);
                 let mut group = Group::default();
                 barrier.wait();
-                // Once at least, however late a thread gets its turn.
+                // At least once, even if the thread starts late.
                 loop {
-                    group.fill(self.keys, (0..GROUP).map(|_| self.choose(workload, t, &mut rng)));
+                    group.fill(self.keys, (0..OPERATIONS_PER_GROUP).map(|_| self.choose(workload, t, &mut rng)));
                     let mut operations = group.iter();
                     let begin = Instant::now();
                     operations
@@ -271,7 +272,7 @@ impl<I: SharedIndex> Bench<'_, I> {
                         .for_each(|(key, operation)| self.perform(key, operation));
                     latencies.saturating_record(begin.elapsed().as_nanos() as u64);
                     operations.for_each(|(key, operation)| self.perform(key, operation));
-                    done += GROUP as u64;
+                    done += OPERATIONS_PER_GROUP as u64;
                     if stop.load(Relaxed) {
                         return Ok((done, latencies));
                     }
@@ -299,7 +300,7 @@ impl<I: SharedIndex> Bench<'_, I> {
         Ok((done as f64 / elapsed, all, restarts))
     }
 
-    /// Lets each thread insert a slice of the keys, which are in a random order.
+    /// Loads the keys, one slice by each thread. Returns keys a second.
     fn load(&self, threads: usize) -> f64 {
         let barrier = Barrier::new(threads + 1);
         thread::scope(|scope| {
@@ -320,7 +321,8 @@ impl<I: SharedIndex> Bench<'_, I> {
         })
     }
 
-    /// The most bytes that wait to be freed while all threads remove and insert for a while, with a reader that stays pinned or without.
+    /// Returns the most retired bytes while all threads remove and insert, with or without a reader
+    /// that stays pinned.
     fn peak(&self, threads: usize, pinned: bool) -> Option<usize> {
         let mut peak = self.map.retired()?;
         let stop = AtomicBool::new(false);
@@ -330,7 +332,7 @@ impl<I: SharedIndex> Bench<'_, I> {
                 scope.spawn(move || {
                     let mut rng = Rng::new(hash(self.seed, t as u64));
                     while !stop.load(Relaxed) {
-                        // Each thread has keys of its own.
+                        // Each thread has its own keys.
                         let i =
                             rng.below((self.loaded / threads).max(1) as u64) as usize * threads + t;
                         let key = self.keys.get(i % self.loaded);
@@ -341,7 +343,7 @@ impl<I: SharedIndex> Bench<'_, I> {
             }
             let mut watch = || {
                 let begin = Instant::now();
-                while begin.elapsed() < PINNED {
+                while begin.elapsed() < WATCH_TIME {
                     thread::sleep(Duration::from_millis(1));
                     peak = peak.max(self.map.retired().unwrap_or(0));
                 }
@@ -367,7 +369,6 @@ impl<I: SharedIndex> Bench<'_, I> {
 /// Measures one structure at one number of threads.
 pub(crate) fn measure<I: SharedIndex>(job: &Job) -> Result<Outcome> {
     let (keys, _) = job.source.load()?;
-    // The keys sorted and without duplicates, then strewn.
     let sorted = keys.sorted();
     let mut distinct: Vec<u32> = sorted
         .chunk_by(|&a, &b| keys.get(a as usize) == keys.get(b as usize))
@@ -424,7 +425,7 @@ pub(super) fn run(
             let known = || rows.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
             let find = |name: &String| {
                 rows.iter().find(|row| row.name == name).with_context(|| {
-                    format!("no structure is called {name:?}; there are {}", known())
+                    format!("unknown structure {name:?}; known are {}", known())
                 })
             };
             names.iter().map(find).collect::<Result<_>>()?
@@ -561,8 +562,8 @@ fn print(
         writeln!(out, "{}", table(&lines))?;
         writeln!(
             out,
-            "Retired at most while all threads remove and insert for {} ms.\n",
-            PINNED.as_millis()
+            "Retired: the peak while all threads remove and insert for {} ms.\n",
+            WATCH_TIME.as_millis()
         )?;
     }
     for (row, threads, record) in results {
@@ -592,10 +593,10 @@ mod tests {
     use super::{Rng, Zipf};
 
     #[test]
-    fn low_ranks_come_most_often() {
+    fn low_ranks_are_most_frequent() {
         let (zipf, mut rng, mut seen) = (Zipf::new(1000), Rng::new(3), vec![0u32; 1000]);
         (0..100_000).for_each(|_| seen[zipf.rank(&mut rng)] += 1);
-        // Zipf's constant 0.99: the first rank has 1/zeta(1000) of all.
+        // With constant 0.99 the first rank has a share of 1/zeta(1000).
         assert!((12_000..14_500).contains(&seen[0]), "{}", seen[0]);
         assert!(seen[0] > seen[1] && seen[1] > seen[10] && seen[10] > seen[900]);
         assert!(seen[500..].iter().sum::<u32>() > 1000);

@@ -1,4 +1,4 @@
-//! One map that grows to as many generated keys as asked for. Workers generate them range by range, sort each range, and insert it.
+//! One map that grows to `--n` generated keys. Workers generate, sort and insert one range at a time.
 
 use super::{Job, Numbers, SHARDS, put, value_of};
 use crate::bench::measure::{Timer, allocated};
@@ -17,25 +17,25 @@ use std::thread;
 use std::time::Instant;
 
 /// Keys that a worker generates at a time.
-const RANGE: u64 = 1 << 18;
-/// Keys that are looked up at each size.
+const KEYS_PER_RANGE: u64 = 1 << 18;
+/// Lookups at each size.
 const LOOKUPS: usize = 1_000_000;
-/// Sizes at which the map is looked at.
+/// Numbers of keys at which the map is measured.
 const SIZES: [u64; 7] =
     [1_000_000, 3_000_000, 10_000_000, 30_000_000, 100_000_000, 300_000_000, 1_000_000_000];
 
-/// Generated keys by their numbers.
-struct Made {
+/// Generated keys, each identified by its number.
+struct Generated {
     kind: Kind,
     seed: u64,
 }
 
-impl Made {
+impl Generated {
     fn keys(&self, from: u64, to: u64) -> Keys {
         generate(self.kind, self.seed, from..to)
     }
 
-    /// Some keys out of the first `n`, and their numbers.
+    /// Returns random keys of the first `n`, and their numbers.
     fn some(&self, n: u64, count: usize, rng: &mut Rng) -> (Keys, Vec<u64>) {
         let (mut keys, mut numbers) = (Keys::default(), Vec::new());
         for _ in 0..count {
@@ -47,7 +47,7 @@ impl Made {
     }
 }
 
-/// Lookups a second of CPU time, and how many were wrong.
+/// Returns lookups a second of CPU time, and the number of wrong results.
 fn look_up(keys: &Keys, numbers: &[u64], get: impl Fn(&[u8]) -> Option<u64>) -> (f64, usize) {
     let mut timer = Timer::default();
     let right = timer.time(|| {
@@ -61,12 +61,12 @@ fn look_up(keys: &Keys, numbers: &[u64], get: impl Fn(&[u8]) -> Option<u64>) -> 
 
 pub(super) fn measure(job: &Job) -> Result<Numbers> {
     let Origin::Generated { kind } = &job.source.origin else {
-        bail!("keys that grow are generated")
+        bail!("the part grow needs generated keys")
     };
-    let made = Made { kind: kind.parse().map_err(anyhow::Error::msg)?, seed: job.source.seed };
+    let generated = Generated { kind: kind.parse().map_err(anyhow::Error::msg)?, seed: job.source.seed };
     let n = job.source.n;
     let mut rng = Rng::new(hash(job.source.seed, 5));
-    let (sample, _) = made.some(n, SHARDS * 512, &mut rng);
+    let (sample, _) = generated.some(n, SHARDS * 512, &mut rng);
     let before = allocated()?;
     let map = ShardedArt::with_sample(SHARDS, sample.iter());
     let (mut loaded, mut raw, mut errors, mut sizes) = (0, 0u64, 0, Vec::new());
@@ -77,13 +77,13 @@ pub(super) fn measure(job: &Job) -> Result<Numbers> {
             for _ in 0..job.threads {
                 scope.spawn(|| {
                     loop {
-                        let from = next.fetch_add(RANGE, Relaxed);
+                        let from = next.fetch_add(KEYS_PER_RANGE, Relaxed);
                         if from >= to {
                             break;
                         }
-                        let keys = made.keys(from, (from + RANGE).min(to));
+                        let keys = generated.keys(from, (from + KEYS_PER_RANGE).min(to));
                         bytes.fetch_add(keys.raw_bytes() as u64, Relaxed);
-                        // No handle that stays pinned while the next range is made.
+                        // No handle that stays pinned while the next range is generated.
                         keys.sorted().iter().for_each(|&i| {
                             _ = map
                                 .insert(keys.get(i as usize), value_of(from as usize + i as usize))
@@ -96,7 +96,7 @@ pub(super) fn measure(job: &Job) -> Result<Numbers> {
         map.reclaim();
         raw += bytes.into_inner();
         let held = allocated()? - before;
-        let (keys, numbers) = made.some(to, LOOKUPS.min(to as usize), &mut rng);
+        let (keys, numbers) = generated.some(to, LOOKUPS.min(to as usize), &mut rng);
         let (rate, wrong) = look_up(&keys, &numbers, |key| map.get(key));
         errors += wrong + usize::from(map.len() as u64 != to);
         let mut record = Record::new();
@@ -122,7 +122,7 @@ pub(super) fn measure(job: &Job) -> Result<Numbers> {
     let layer = FrozenLayer::from(&map);
     put(&mut numbers, "frozen_seconds", begin.elapsed().as_secs_f64());
     put(&mut numbers, "frozen_per_key", (allocated()? - held) as f64 / n as f64);
-    let (keys, some) = made.some(n, LOOKUPS.min(n as usize), &mut rng);
+    let (keys, some) = generated.some(n, LOOKUPS.min(n as usize), &mut rng);
     let (rate, wrong) = look_up(&keys, &some, |key| layer.get(key));
     put(&mut numbers, "frozen_get_per_s", rate);
     put(&mut numbers, "errors", errors + wrong + usize::from(layer.len() as u64 != n));
@@ -169,7 +169,7 @@ pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
     writeln!(out, "{}", table(&lines))?;
     writeln!(
         out,
-        "{} shards, the largest {} of the mean; load rates include making and sorting the keys, lookups are of one thread's CPU time",
+        "{} shards, the largest {} of the mean; load rates include generating and sorting the keys, lookups are of one thread's CPU time",
         cell(record, "shards", |n| format!("{n}")),
         cell(record, "largest", |r| format!("{r:.2}x")),
     )?;

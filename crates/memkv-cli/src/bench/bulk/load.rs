@@ -1,4 +1,4 @@
-//! Every way to fill a map with keys in any order.
+//! Measures the ways to fill a map.
 
 use super::{Job, Numbers, SHARDS, put, value_of};
 use crate::bench::measure::{allocated, with_peak};
@@ -26,7 +26,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// The first is what the others are compared with.
+    /// All ways. The others are compared with the first.
     pub(super) const ALL: [Way; 8] = [
         Way::Insert,
         Way::InsertSharded,
@@ -79,7 +79,7 @@ impl Map {
         }
     }
 
-    fn flush(&self) {
+    fn reclaim(&self) {
         match self {
             Map::Concurrent(map) => map.reclaim(),
             Map::Sharded(map) => map.reclaim(),
@@ -105,7 +105,7 @@ pub(super) fn pairs(keys: &Keys) -> Vec<(&[u8], u64)> {
     keys.iter().enumerate().map(|(i, key)| (key, value_of(i))).collect()
 }
 
-/// Each thread inserts every so manieth pair.
+/// Inserts the pairs: each thread every `threads`-th one.
 fn insert(map: &Map, pairs: &[(&[u8], u64)], threads: usize) {
     thread::scope(|scope| {
         for t in 0..threads {
@@ -128,12 +128,12 @@ pub(super) fn measure(job: &Job, way: Way, sorted: bool) -> Result<Numbers> {
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(&text)?;
     drop(text);
-    // Where each line begins.
+    // The offset of each line, which is the value of its key.
     let starts: Vec<u64> = keys
         .iter()
         .scan(0, |at, key| Some(std::mem::replace(at, *at + key.len() as u64 + 1)))
         .collect();
-    let by_place = matches!(way, Way::Text | Way::File);
+    let by_offset = matches!(way, Way::Text | Way::File);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(job.threads)
         .build()
@@ -179,9 +179,9 @@ pub(super) fn measure(job: &Job, way: Way, sorted: bool) -> Result<Numbers> {
     let begin = Instant::now();
     let map = fill()?;
     let seconds = begin.elapsed().as_secs_f64();
-    map.flush();
+    map.reclaim();
     let index = allocated()? - before;
-    let value = |i: usize| if by_place { starts[i] } else { value_of(i) };
+    let value = |i: usize| if by_offset { starts[i] } else { value_of(i) };
     let wrong =
         (0..keys.len()).step_by(7).filter(|&i| map.get(keys.get(i)) != Some(value(i))).count();
     let mut numbers = Numbers::new();
@@ -194,7 +194,7 @@ pub(super) fn measure(job: &Job, way: Way, sorted: bool) -> Result<Numbers> {
         (index - keys.raw_bytes() as i64) as f64 / keys.len() as f64,
     );
     put(&mut numbers, "errors", wrong + usize::from(map.len() != keys.len()));
-    // Another time, as who watches takes a thread's time now and then.
+    // Filled again for the peak, since watching it takes processor time.
     drop(map);
     let before = allocated()?;
     let (map, peak) = with_peak(fill)?;

@@ -1,4 +1,4 @@
-//! What shards cost: the way to them, their sizes, and splits.
+//! Measures what shards cost: routing, their sizes, and splits.
 
 use super::load::{distinct, pairs};
 use super::{Job, Numbers, SHARDS, put, value_of};
@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Keys of a comparison, and how many comparisons there are.
+/// Lookups of a comparison, and the number of comparisons.
 const LOOKUPS: usize = 100_000;
 const COMPARISONS: usize = 15;
 
-/// Lookups and inserts through shards beside those without, in turn, on maps of the same content.
+/// Compares lookups and inserts with and without shards, in turn, on maps of the same content.
 pub(super) fn routing(job: &Job) -> Result<Numbers> {
     let keys = distinct(job, false)?;
     let pairs = pairs(&keys);
@@ -62,7 +62,7 @@ pub(super) fn routing(job: &Job) -> Result<Numbers> {
                 errors += usize::from(timer.time(|| black_box(work())) != want);
                 timer.cpu()
             };
-            // Each is first in every other round.
+            // Which map is first alternates.
             let (whole, sharded) = if round % 2 == 0 {
                 let whole = time(a[i]);
                 (whole, time(b[i]))
@@ -79,7 +79,7 @@ pub(super) fn routing(job: &Job) -> Result<Numbers> {
     Ok(numbers)
 }
 
-/// The largest shard beside the mean.
+/// Compares the largest shard with the mean.
 pub(super) fn balance(job: &Job) -> Result<Numbers> {
     let keys = distinct(job, false)?;
     let map = ShardedArt::new(SHARDS);
@@ -98,10 +98,11 @@ pub(super) fn balance(job: &Job) -> Result<Numbers> {
     Ok(numbers)
 }
 
-/// Latencies of one reader: alone, beside a writer, and while the map's one shard is split in two over and over.
+/// Measures the latencies of one reader: alone, beside a writer, and while the map's one shard is
+/// split.
 pub(super) fn split(job: &Job) -> Result<Numbers> {
     let keys = distinct(job, false)?;
-    // One that splits no shard unasked.
+    // A map of one shard does not split by itself.
     let map = ShardedArt::new(1);
     map.load(&pairs(&keys))?;
     let mut sorted: Vec<&[u8]> = keys.iter().collect();
@@ -114,7 +115,7 @@ pub(super) fn split(job: &Job) -> Result<Numbers> {
             thread::scope(|scope| {
                 let other = scope.spawn(|| beside(&done));
                 let (mut rng, begin) = (Rng::new(hash(job.source.seed, 3)), Instant::now());
-                // Beside a split for as long as it takes.
+                // Beside a split as long as the split takes.
                 while begin.elapsed() < least || name == "split" && !other.is_finished() {
                     for _ in 0..64 {
                         let i = rng.below(keys.len() as u64) as usize;
@@ -133,7 +134,7 @@ pub(super) fn split(job: &Job) -> Result<Numbers> {
         };
     let time = Duration::from_millis(job.millis);
     read("alone", &|_| (), time)?;
-    // An update that changes nothing would write nothing.
+    // Inserts and removes, since an update to the same value would write nothing.
     let write = |done: &AtomicBool| {
         let mut rng = Rng::new(4);
         while !done.load(Relaxed) {
