@@ -6,8 +6,14 @@
 
 use anyhow::Result;
 use clap::Parser;
-use memkv_bench::{probe, rows};
-use memkv_cli::bench;
+use memkv_bench::{
+    probe::{self, Probe},
+    rows,
+};
+use memkv_cli::bench::{
+    self,
+    row::{self, Row},
+};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -27,8 +33,9 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let (rows, checks) = rows::peers().into_iter().unzip();
-    match run(rows, checks) {
+    let (mut rows, checks): (Vec<Row>, Vec<Probe>) = rows::peers().into_iter().unzip();
+    rows.extend(rows::shared_peers());
+    match run(&rows, &checks) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "peers: {error:#}");
@@ -38,23 +45,20 @@ fn main() -> ExitCode {
 }
 
 /// Runs the benchmark. Errors of a peer are results and do not change the exit status.
-fn run(rows: Vec<bench::index::Row>, checks: Vec<probe::Probe>) -> Result<()> {
+fn run(rows: &[Row], checks: &[Probe]) -> Result<()> {
     match std::env::args().nth(1).as_deref() {
-        Some(bench::threads::CHILD) => return bench::threads::run_child(&rows::shared_peers()),
-        Some(bench::bulk::CHILD) => return bench::bulk::run_child(),
-        Some(bench::external::CHILD) => return bench::external::run_child(),
-        Some(bench::CHILD) => return bench::run_child(&rows),
-        Some(probe::CHILD) => return probe::run_child(&rows, &checks),
+        Some(bench::child::CHILD) => return row::run_child(rows),
+        Some(probe::CHILD) => return probe::run_child(rows, checks),
         _ => {}
     }
     let args = Cli::parse().bench;
     let out = &mut io::stdout().lock();
-    bench::run(&args, &rows, &rows::shared_peers(), out)?;
-    if args.is_for_threads() {
+    bench::run(&args, rows, out)?;
+    if !args.is_for_maps() {
         return Ok(());
     }
     writeln!(out, "\nIs it correct?\n")?;
-    for row in bench::choose(&args.impls, &rows)? {
+    for row in args.choose(rows)? {
         writeln!(out, "{}: {}", row.name, probe::verdict(row)?)?;
     }
     Ok(())

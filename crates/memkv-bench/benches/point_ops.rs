@@ -40,11 +40,7 @@ fn point_ops(criterion: &mut Criterion) {
         );
     });
     group.bench_function("get_many", |bencher| {
-        bencher.iter_batched(
-            || groups.next(),
-            |group| map.get_many(&group),
-            BatchSize::SmallInput,
-        );
+        bencher.iter_batched(|| groups.next(), |group| map.get_many(&group), BatchSize::SmallInput);
     });
     group.throughput(Throughput::Elements(KEYS_PER_SCAN as u64));
     group.bench_function("scan", |bencher| {
@@ -125,7 +121,8 @@ impl<'a> Groups<'a> {
     }
 
     fn next(&mut self) -> Vec<&'a [u8]> {
-        let group = (0..KEYS_PER_GROUP).map(|i| self.keys.get((self.at + i) % self.keys.len())).collect();
+        let group =
+            (0..KEYS_PER_GROUP).map(|i| self.keys.get((self.at + i) % self.keys.len())).collect();
         self.at = (self.at + KEYS_PER_GROUP) % self.keys.len();
         group
     }

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use memkv_cli::bench::{
     child::{answer, call},
-    index::{Index, Row},
+    index::Index,
+    row::Row,
 };
 use std::{collections::BTreeMap, panic, time::Duration};
 

@@ -5,8 +5,10 @@
 
 use crate::probe::{Probe, probe};
 use memkv_cli::bench::{
-    index::{self, Index, Row},
-    shared::{self, SharedIndex, SharedRow},
+    index::{Index, SharedIndex},
+    row::Row,
+    rows::{self, row},
+    shared_rows::{self, shared_row},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -24,9 +26,9 @@ use std::{
 /// Returns the structures of the table, each with its probe.
 pub fn peers() -> Vec<(Row, Probe)> {
     fn peer<I: Index>(name: &'static str, note: &'static str) -> (Row, Probe) {
-        (Row::of::<I>(name).note(note), probe::<I>)
+        (row::<I>(name).note(note), probe::<I>)
     }
-    let own = index::rows().into_iter().filter_map(|row| match row.name {
+    let own = rows::rows().into_iter().filter_map(|row| match row.name {
         "fastart" => Some((row, probe::<memkv::FastArt> as Probe)),
         "btreemap" => Some((row, probe::<BTreeMap<Box<[u8]>, u64>> as Probe)),
         _ => None,
@@ -151,19 +153,19 @@ struct Artmap(artmap::ArtMap<Vec<u8>, u64>);
 /// Returns the structures of the suite `threads`: those of the tool and of other crates.
 ///
 /// masstree is missing, since its recent versions need a later compiler than this crate.
-pub fn shared_peers() -> Vec<SharedRow> {
-    let mut rows = shared::rows();
+pub fn shared_peers() -> Vec<Row> {
+    let mut rows = shared_rows::rows();
     rows.extend([
-        SharedRow::of::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic"),
-        SharedRow::of::<SharedArctic>(
+        shared_row::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic"),
+        shared_row::<SharedArctic>(
             "arctic-wt",
             "ConcurrentMap<BoxedSlice<Terminated<0>, [u8]>, u64>; keys get a NUL terminator; scans are not linearizable",
         ),
-        SharedRow::of::<Scc>(
+        shared_row::<Scc>(
             "scc",
             "TreeIndex<Box<[u8]>, u64>; an update is a removal and an insert, not atomic: reads that find nothing in between are its errors",
         ),
-        SharedRow::of::<PerThread>("concurrent-map", "ConcurrentMap<Vec<u8>, u64>; each thread has a handle of its own; a write copies its leaf's keys"),
+        shared_row::<PerThread>("concurrent-map", "ConcurrentMap<Vec<u8>, u64>; each thread has a handle of its own; a write copies its leaf's keys"),
     ]);
     rows
 }
@@ -384,8 +386,10 @@ impl PerThread {
         }
         HANDLE.with_borrow_mut(|handle| {
             if handle.as_ref().is_none_or(|(number, _)| *number != self.number) {
-                *handle =
-                    Some((self.number, self.first.lock().expect("no thread panics while it holds the lock").clone()));
+                *handle = Some((
+                    self.number,
+                    self.first.lock().expect("no thread panics while it holds the lock").clone(),
+                ));
             }
             f(&handle.as_ref().expect("the handle has just been set").1)
         })

@@ -13,6 +13,11 @@ use std::{
     time::Duration,
 };
 
+/// The hidden subcommand that measures one row in a process of its own.
+pub const CHILD: &str = "bench-child";
+/// A measurement that takes longer hangs.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Runs `subcommand` with `params` and returns its result. Its standard input is `params`, then `input`.
 ///
 /// # Errors
