@@ -68,10 +68,10 @@ pub fn run_child(rows: &[Row], probes: &[Probe]) -> Result<()> {
 /// # Panics
 ///
 /// If a result differs.
-pub fn probe<I: Index>(check: &str) {
+pub fn probe<I: Index + Default>(check: &str) {
     let keys = keys(check);
     let value = |i: usize| if I::VALUES { i as u64 * 3 + 1 } else { 0 };
-    let (mut index, mut model) = (I::new(), BTreeMap::new());
+    let (mut index, mut model) = (I::default(), BTreeMap::new());
     for (i, key) in keys.iter().enumerate() {
         assert_eq!(index.insert(key, value(i)), model.insert(key.clone(), value(i)), "insert");
         assert_eq!(index.get(key), Some(value(i)), "get after insert");

@@ -25,7 +25,7 @@ use std::{
 
 /// Returns the structures of the table, each with its probe.
 pub fn peers() -> Vec<(Row, Probe)> {
-    fn peer<I: Index>(name: &'static str, note: &'static str) -> (Row, Probe) {
+    fn peer<I: Index + Default>(name: &'static str, note: &'static str) -> (Row, Probe) {
         (row::<I>(name).note(note), probe::<I>)
     }
     let own = rows::rows().into_iter().filter_map(|row| match row.name {
@@ -69,12 +69,10 @@ fn unterminated(key: &[u8]) -> &[u8] {
     key.strip_suffix(b"\0").expect("keys are stored with a terminator")
 }
 
+#[derive(Default)]
 struct ArtTree(art_tree::Art<art_tree::ByteString, u64>);
 
 impl Index for ArtTree {
-    fn new() -> Self {
-        Self(art_tree::Art::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         if self.0.insert(art_tree::ByteString::new(key), value) {
             return None;
@@ -96,12 +94,10 @@ impl Index for ArtTree {
     }
 }
 
+#[derive(Default)]
 struct Blart(blart::TreeMap<Box<[u8]>, u64>);
 
 impl Index for Blart {
-    fn new() -> Self {
-        Self(blart::TreeMap::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         terminated(key, |key| {
             self.0.try_insert(key.into(), value).expect("no key is a prefix of another")
@@ -122,6 +118,7 @@ impl Index for Blart {
     }
 }
 
+#[derive(Default)]
 struct Rart(rart::AdaptiveRadixTree<rart::VectorKey, u64>);
 
 fn vector_key(key: &[u8]) -> rart::VectorKey {
@@ -129,9 +126,6 @@ fn vector_key(key: &[u8]) -> rart::VectorKey {
 }
 
 impl Index for Rart {
-    fn new() -> Self {
-        Self(rart::AdaptiveRadixTree::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         self.0.insert_k(&vector_key(key), value)
     }
@@ -148,6 +142,7 @@ impl Index for Rart {
     }
 }
 
+#[derive(Default)]
 struct Artmap(artmap::ArtMap<Vec<u8>, u64>);
 
 /// Returns the structures of the suite `threads`: those of the tool and of other crates.
@@ -156,24 +151,30 @@ struct Artmap(artmap::ArtMap<Vec<u8>, u64>);
 pub fn shared_peers() -> Vec<Row> {
     let mut rows = shared_rows::rows();
     rows.extend([
-        shared_row::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic"),
+        shared_row::<Artmap>(
+            "artmap",
+            "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic",
+        ),
         shared_row::<SharedArctic>(
             "arctic-wt",
-            "ConcurrentMap<BoxedSlice<Terminated<0>, [u8]>, u64>; keys get a NUL terminator; scans are not linearizable",
+            "ConcurrentMap<BoxedSlice<Terminated<0>, [u8]>, u64>; keys get a NUL terminator; scans \
+             are not linearizable",
         ),
         shared_row::<Scc>(
             "scc",
-            "TreeIndex<Box<[u8]>, u64>; an update is a removal and an insert, not atomic: reads that find nothing in between are its errors",
+            "TreeIndex<Box<[u8]>, u64>; an update is a removal and an insert, not atomic: reads that \
+             find nothing between the two are its errors",
         ),
-        shared_row::<PerThread>("concurrent-map", "ConcurrentMap<Vec<u8>, u64>; each thread has a handle of its own; a write copies its leaf's keys"),
+        shared_row::<PerThread>(
+            "concurrent-map",
+            "ConcurrentMap<Vec<u8>, u64>; each thread has a handle of its own; a write copies the \
+             keys of its leaf",
+        ),
     ]);
     rows
 }
 
 impl SharedIndex for Artmap {
-    fn new() -> Self {
-        Self(artmap::ArtMap::new())
-    }
     fn insert(&self, key: &[u8], value: u64) {
         self.0.insert_cloned(key.to_vec(), value);
     }
@@ -194,9 +195,6 @@ impl SharedIndex for Artmap {
 }
 
 impl Index for Artmap {
-    fn new() -> Self {
-        Self(artmap::ArtMap::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         self.0.insert_cloned(key.to_vec(), value)
     }
@@ -223,6 +221,7 @@ fn arctic_key(terminated: &[u8]) -> &ArcticSlice {
     ArcticSlice::new(terminated).expect("the key contains no NUL")
 }
 
+#[derive(Default)]
 struct Arctic(arctic::SequentialMap<ArcticKey, u64>);
 
 /// Visits the first entries from a key on. The maps' ranges differ in type, not in methods.
@@ -241,9 +240,6 @@ macro_rules! arctic_scan {
 }
 
 impl Index for Arctic {
-    fn new() -> Self {
-        Self(arctic::SequentialMap::default())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         terminated(key, |key| self.0.upsert(arctic_key(key), value).ok().map(|(old, _)| old))
     }
@@ -258,12 +254,10 @@ impl Index for Arctic {
     }
 }
 
+#[derive(Default)]
 struct SharedArctic(arctic::ConcurrentMap<ArcticKey, u64>);
 
 impl SharedIndex for SharedArctic {
-    fn new() -> Self {
-        Self(arctic::ConcurrentMap::default())
-    }
     fn insert(&self, key: &[u8], value: u64) {
         terminated(key, |key| drop(self.0.upsert(arctic_key(key), value)));
     }
@@ -285,12 +279,10 @@ impl SharedIndex for SharedArctic {
     }
 }
 
+#[derive(Default)]
 struct SkipMap(crossbeam_skiplist::SkipMap<Box<[u8]>, u64>);
 
 impl Index for SkipMap {
-    fn new() -> Self {
-        Self(crossbeam_skiplist::SkipMap::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         let old = Cell::new(None);
         self.0.compare_insert(key.into(), value, |&present| {
@@ -312,12 +304,10 @@ impl Index for SkipMap {
     }
 }
 
+#[derive(Default)]
 struct Scc(scc::TreeIndex<Box<[u8]>, u64>);
 
 impl Index for Scc {
-    fn new() -> Self {
-        Self(scc::TreeIndex::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         let Err((key, value)) = self.0.insert_sync(key.into(), value) else { return None };
         // The map cannot replace a value in place.
@@ -345,9 +335,6 @@ impl Index for Scc {
 }
 
 impl SharedIndex for Scc {
-    fn new() -> Self {
-        Self(scc::TreeIndex::new())
-    }
     fn insert(&self, key: &[u8], value: u64) {
         let mut key = Box::from(key);
         while let Err((refused, _)) = self.0.insert_sync(key, value) {
@@ -396,11 +383,14 @@ impl PerThread {
     }
 }
 
-impl SharedIndex for PerThread {
-    fn new() -> Self {
+impl Default for PerThread {
+    fn default() -> Self {
         static MAPS: AtomicUsize = AtomicUsize::new(0);
         PerThread { first: Mutex::default(), number: MAPS.fetch_add(1, Relaxed) }
     }
+}
+
+impl SharedIndex for PerThread {
     fn insert(&self, key: &[u8], value: u64) {
         self.with(|map| map.insert(key.to_vec(), value));
     }

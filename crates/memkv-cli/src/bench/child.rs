@@ -1,7 +1,7 @@
 //! Runs work in a child process: this executable with a hidden subcommand.
 //!
-//! The child reads a JSON value from the first line of its input and writes another to its output. A
-//! crash of the structure under test, or its use of memory, affects nothing else.
+//! The child reads a JSON value from the first line of its input and writes another to its output.
+//! A crash of the structure under test, or its use of memory, affects nothing else.
 
 use anyhow::{Context, Result, bail};
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,7 +18,7 @@ pub const CHILD: &str = "bench-child";
 /// A measurement that takes longer hangs.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Runs `subcommand` with `params` and returns its result. Its standard input is `params`, then `input`.
+/// Runs `subcommand` and returns its result. Its standard input is `params`, then `input`.
 ///
 /// # Errors
 ///

@@ -37,8 +37,8 @@ pub(super) fn row() -> Row {
     Row::new(Suite::Frozen, "external", measure)
 }
 
-/// Writes `n` unsorted keys with their values, or as many as the limit asks for if `n` is 0. Returns
-/// the number of keys and of bytes.
+/// Writes `n` unsorted keys with their values, or if `n` is 0, as many as the memory limit asks
+/// for. Returns the number of keys and of bytes.
 fn write_text(path: &Path, kind: Kind, seed: u64, n: u64) -> Result<(u64, u64)> {
     let mut file = BufWriter::new(File::create(path)?);
     let (mut count, mut bytes) = (0, 0);

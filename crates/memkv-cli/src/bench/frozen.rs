@@ -1,8 +1,8 @@
 //! `memkv bench --suite frozen`: frozen layers of every codec and symbol table against `fst::Map`.
 //!
 //! All are built from the same keys in one process and stay in memory. In each round all answer the
-//! same queries in turn, so that a disturbance of the machine affects all. Ratios are taken within a
-//! round. Every answer is checked against the keys.
+//! same queries in turn, so that a disturbance of the machine affects all. Ratios are taken within
+//! a round. Every answer is checked against the keys.
 
 use super::args::{BenchArgs, KeyInput, heading};
 use super::measure::fingerprint;
@@ -494,8 +494,8 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
             out,
             "fst: fst::Map with random 64-bit values inside; fst ranks: one of ranks, and an array \
              of values\n\
-             in brackets: bytes as a part of fst's (keys alone: of fst ranks'), speed as a multiple \
-             of fst's (automata: of fst ranks')\n\
+             in brackets: bytes as a part of fst's (keys alone: of fst ranks'), speed as a \
+             multiple of fst's (automata: of fst ranks')\n\
              CPU time of one thread, except for two threads; medians of {} rounds\n\
              the symbols Auto are {chosen:?}; with the trial, a build by all threads takes {:.2} s \
              of wall time",

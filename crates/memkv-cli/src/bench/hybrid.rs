@@ -1,4 +1,4 @@
-//! `memkv bench --suite hybrid`: a hybrid store against its base layer, under compaction, and its log.
+//! `memkv bench --suite hybrid`: a hybrid store against its base, under compaction, and its log.
 //!
 //! One key in twenty is left out of the base and inserted later. Lookups in the layer and in the
 //! store alternate in blocks, so that a disturbance of the machine affects both. The mixed workload

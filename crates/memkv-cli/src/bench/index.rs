@@ -1,8 +1,8 @@
 //! The operations that the benchmark needs of a structure, as traits.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-/// A map of byte strings to 64-bit words. Constants say what a structure cannot do.
+/// A map of byte strings to 64-bit words. Constants tell what a structure cannot do.
 pub trait Index: Sized {
     /// Whether it stores values. A set returns 0 for each.
     const VALUES: bool = true;
@@ -12,20 +12,6 @@ pub trait Index: Sized {
     const SCANS: bool = true;
     /// Whether it removes keys.
     const REMOVES: bool = true;
-
-    /// Creates an empty map.
-    fn new() -> Self {
-        unimplemented!("only built from sorted pairs")
-    }
-
-    /// Builds the map from sorted pairs.
-    ///
-    /// # Errors
-    ///
-    /// If the map cannot be built from these pairs, or not in bulk at all.
-    fn build<'a>(_pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
-        bail!("not built from sorted pairs")
-    }
 
     /// Inserts a key, or updates its value, and returns the old value.
     fn insert(&mut self, _key: &[u8], _value: u64) -> Option<u64> {
@@ -59,11 +45,18 @@ pub trait Index: Sized {
     }
 }
 
-/// A map of byte strings to 64-bit words that threads share.
-pub trait SharedIndex: Sync + Sized {
-    /// Creates an empty map.
-    fn new() -> Self;
+/// An [`Index`] that can be built from sorted pairs.
+pub trait Built: Index {
+    /// Builds the map.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be built from these pairs.
+    fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self>;
+}
 
+/// A map of byte strings to 64-bit words that threads share. It is empty by default.
+pub trait SharedIndex: Default + Sync {
     /// Inserts a key or updates its value.
     fn insert(&self, key: &[u8], value: u64);
 

@@ -6,7 +6,7 @@
 //! the structure are timed. A rate therefore excludes the cost of fetching the key and of making
 //! the value.
 
-use super::index::Index;
+use super::index::{Built, Index};
 use super::memory::{allocated, resident};
 use super::record::{Record, put};
 use super::row::{Job, Order};
@@ -30,28 +30,51 @@ pub(crate) const KEYS_PER_SCAN: usize = 100;
 const MAX_MISSES: usize = 500_000;
 const MAX_SCANS: usize = 20_000;
 
-/// Figures that are null for a structure without the operation.
-const OPTIONAL_FIGURES: [&str; 10] = [
+/// All figures but the rates. They are null at first, so that setting one allocates nothing.
+const FIGURES: [&str; 15] = [
+    "n",
+    "raw_bytes",
+    "mem_bytes",
     "mem_half_bytes",
     "mem_empty_bytes",
-    "first_error",
-    "get_many_per_s",
-    "get_many_per_s_wall",
-    "scan_keys_per_s",
-    "scan_keys_per_s_wall",
-    "remove_per_s",
-    "remove_per_s_wall",
     "reported_bytes",
+    "rss_bytes",
+    "bytes_per_key",
+    "overhead_per_key",
+    "get_many_batch",
+    "misses",
+    "scan_len",
+    "scans",
+    "errors",
+    "first_error",
+];
+const RATES: [&str; 6] = [
+    "insert_per_s",
+    "get_per_s",
+    "get_many_per_s",
+    "miss_per_s",
+    "scan_keys_per_s",
+    "remove_per_s",
 ];
 
-/// Measures one structure.
-///
-/// With `BULK` it is built from sorted pairs, otherwise by inserts.
-pub(crate) fn measure<I: Index, const BULK: bool>(job: &Job) -> Result<Record> {
+/// Measures one structure, filled by inserts.
+pub(crate) fn measure<I: Index + Default>(job: &Job) -> Result<Record> {
+    run::<I>(job, false, |bench, timer| bench.insert(timer))
+}
+
+/// Measures one structure, built from sorted pairs.
+pub(crate) fn measure_built<I: Built>(job: &Job) -> Result<Record> {
+    run::<I>(job, true, |bench, timer| bench.build(timer))
+}
+
+/// Creates a structure. The timer measures the calls on it.
+type Fill<I> = fn(&mut Bench<'_, I>, &mut Timer) -> Result<I>;
+
+fn run<I: Index>(job: &Job, built: bool, fill: Fill<I>) -> Result<Record> {
     let (keys, held) = job.source.load()?;
     let sorted = keys.sorted();
-    // Replaced lists stay alive to the end. The structure would otherwise reuse their pages, and the
-    // growth of resident memory would miss them.
+    // Replaced lists stay alive to the end. Otherwise the structure would reuse their pages, and
+    // the growth of resident memory would miss them.
     let (distinct, distinct_sorted);
     let (keys, sorted) = match without_duplicates(&keys, &sorted) {
         None => (&keys, &sorted),
@@ -62,14 +85,14 @@ pub(crate) fn measure<I: Index, const BULK: bool>(job: &Job) -> Result<Record> {
         }
     };
     let (in_order, in_order_sorted);
-    let (keys, sorted) = if BULK {
+    let (keys, sorted) = if built {
         in_order = keys.select(sorted);
         in_order_sorted = (0..keys.len() as u32).collect();
         (&in_order, &in_order_sorted)
     } else {
         (keys, sorted)
     };
-    Bench::<I>::new(job, keys, sorted, &held).run::<BULK>(job.order)
+    Bench::<I>::new(job, keys, sorted, &held).run(job.order, fill)
 }
 
 /// Returns the first of each set of equal keys, in the list's order, if there are equal keys.
@@ -142,12 +165,14 @@ impl<'a, I: Index> Bench<'a, I> {
             seed: job.source.seed,
             memory: 0,
             errors: 0,
-            record: OPTIONAL_FIGURES
-                .map(|name| (name.to_owned(), Value::Null))
-                .into_iter()
-                .collect(),
+            record: Record::new(),
             index: std::marker::PhantomData,
         };
+        FIGURES.iter().for_each(|figure| bench.put(figure, Value::Null));
+        for figure in RATES {
+            bench.put(figure, Value::Null);
+            bench.put(&format!("{figure}_wall"), Value::Null);
+        }
         bench.put("n", keys.len());
         bench.put("raw_bytes", keys.raw_bytes());
         bench.put("get_many_batch", KEYS_PER_CALL);
@@ -178,8 +203,8 @@ impl<'a, I: Index> Bench<'a, I> {
         if I::VALUES { hash(!self.seed, u64::from(i)) } else { 0 }
     }
 
-    fn run<const BULK: bool>(mut self, order: Order) -> Result<Record> {
-        let index = self.insert::<BULK>(order)?;
+    fn run(mut self, order: Order, fill: Fill<I>) -> Result<Record> {
+        let index = self.fill(order, fill)?;
         self.get(&index);
         if I::GETS_MANY {
             self.get_many(&index);
@@ -195,7 +220,28 @@ impl<'a, I: Index> Bench<'a, I> {
         Ok(self.record)
     }
 
-    fn insert<const BULK: bool>(&mut self, order: Order) -> Result<I> {
+    fn insert(&mut self, timer: &mut Timer) -> Result<I>
+    where
+        I: Default,
+    {
+        let mut index = I::default();
+        let all = 0..self.keys.len();
+        self.each_block(all, timer, "an insert found the key present", |block| {
+            block.count(|key, value| index.insert(key, value).is_some())
+        });
+        index.reclaim();
+        Ok(index)
+    }
+
+    fn build(&mut self, timer: &mut Timer) -> Result<I>
+    where
+        I: Built,
+    {
+        let pairs = self.sorted.iter().map(|&i| (self.keys.get(i as usize), self.value(i)));
+        timer.time(|| I::build(pairs))
+    }
+
+    fn fill(&mut self, order: Order, fill: Fill<I>) -> Result<I> {
         match order {
             Order::Shuffled => self.rng.shuffle(&mut self.order),
             Order::Sorted => self.order.copy_from_slice(self.sorted),
@@ -209,17 +255,7 @@ impl<'a, I: Index> Bench<'a, I> {
         let rss = resident();
         let mut timer = Timer::default();
         let n = self.keys.len();
-        let index = if BULK {
-            let pairs = self.sorted.iter().map(|&i| (self.keys.get(i as usize), self.value(i)));
-            timer.time(|| I::build(pairs))?
-        } else {
-            let mut index = I::new();
-            self.each_block(0..n, &mut timer, "an insert found the key present", |block| {
-                block.count(|key, value| index.insert(key, value).is_some())
-            });
-            index.reclaim();
-            index
-        };
+        let index = fill(self, &mut timer)?;
         let held = allocated()? - self.memory;
         self.put("mem_bytes", held);
         self.put("rss_bytes", resident() - rss);
@@ -437,7 +473,7 @@ mod tests {
     fn a_correct_structure_has_no_errors() {
         for order in [Order::Shuffled, Order::Sorted, Order::Descending, Order::File] {
             for (kind, name) in Kind::ALL {
-                let record = measure::<Map, false>(&job(kind, order)).unwrap();
+                let record = measure::<Map>(&job(kind, order)).unwrap();
                 assert_eq!(
                     (&record["n"], &record["errors"]),
                     (&(3 * KEYS_PER_BLOCK + 7).into(), &0.into()),
@@ -451,12 +487,10 @@ mod tests {
     }
 
     /// A map that is wrong in one way.
+    #[derive(Default)]
     struct Wrong<const HOW: u8>(Map);
 
     impl<const HOW: u8> Index for Wrong<HOW> {
-        fn new() -> Self {
-            Self(Map::new())
-        }
         fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
             let old = Index::insert(&mut self.0, key, value);
             if HOW == 0 { Some(value) } else { old }
@@ -491,12 +525,12 @@ mod tests {
             record["first_error"].as_str().unwrap().to_owned()
         };
         let job = job(Kind::Urls, Order::Shuffled);
-        assert!(error(measure::<Wrong<0>, false>(&job)).contains("insert"));
-        assert!(error(measure::<Wrong<1>, false>(&job)).contains("lookup"));
-        assert!(error(measure::<Wrong<2>, false>(&job)).contains("absent"));
-        assert!(error(measure::<Wrong<3>, false>(&job)).contains("scan"));
-        assert!(error(measure::<Wrong<4>, false>(&job)).contains("scan"));
-        assert!(error(measure::<Wrong<5>, false>(&job)).contains("removal"));
+        assert!(error(measure::<Wrong<0>>(&job)).contains("insert"));
+        assert!(error(measure::<Wrong<1>>(&job)).contains("lookup"));
+        assert!(error(measure::<Wrong<2>>(&job)).contains("absent"));
+        assert!(error(measure::<Wrong<3>>(&job)).contains("scan"));
+        assert!(error(measure::<Wrong<4>>(&job)).contains("scan"));
+        assert!(error(measure::<Wrong<5>>(&job)).contains("removal"));
     }
 
     #[test]

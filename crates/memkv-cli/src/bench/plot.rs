@@ -46,8 +46,8 @@ pub(crate) fn svg(title: &str, panels: &[Panel], records: &[Record]) -> String {
     let (title, height) = (escape(title), y + 14.0);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"13\" \
-         fill=\"#222\">\n\
+         viewBox=\"0 0 {WIDTH} {height}\" font-family=\"Helvetica, Arial, sans-serif\" \
+         font-size=\"13\" fill=\"#222\">\n\
          <title>{title}</title>\n\
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n\
          <text x=\"20\" y=\"32\" font-size=\"18\" font-weight=\"bold\">{title}</text>\n\
@@ -94,7 +94,8 @@ fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f6
             BARS.0 - 12.0
         ));
         draw(format_args!(
-            "<rect x=\"{start:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>"
+            "<rect x=\"{start:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" \
+             fill=\"{colour}\"/>"
         ));
         draw(format_args!(
             "<text x=\"{number_at:.1}\" y=\"{base:.1}\" text-anchor=\"{anchor}\">{value}</text>"
@@ -122,12 +123,12 @@ mod tests {
     fn draws_a_bar_for_each_number() {
         let record = |value: serde_json::Value| -> Record { value.as_object().unwrap().clone() };
         let records = [
-            record(
-                json!({"impl": "fastart", "overhead_per_key": -17.2, "insert_per_s": 1e6, "get_per_s": 2e6}),
-            ),
-            record(
-                json!({"impl": "b<tree", "overhead_per_key": 50.2, "insert_per_s": 5e5, "get_per_s": null}),
-            ),
+            record(json!({
+                "impl": "fastart", "overhead_per_key": -17.2, "insert_per_s": 1e6, "get_per_s": 2e6,
+            })),
+            record(json!({
+                "impl": "b<tree", "overhead_per_key": 50.2, "insert_per_s": 5e5, "get_per_s": null,
+            })),
         ];
         let svg = svg("keys & values", &ALONE, &records);
         // The background and five bars.

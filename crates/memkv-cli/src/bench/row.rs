@@ -1,4 +1,4 @@
-//! A row of the benchmark, the job that measures it in a child process, and the rounds of many jobs.
+//! Rows of the benchmark, the jobs that measure them in child processes, and rounds of jobs.
 
 use super::child;
 use super::record::{Record, put, ratio, summary};

@@ -2,8 +2,8 @@
 //!
 //! To add a row, implement [`Index`] and add the row to [`rows`].
 
-use super::index::{Index, SharedIndex};
-use super::measure::measure;
+use super::index::{Built, Index, SharedIndex};
+use super::measure::{measure, measure_built};
 use super::row::{Row, Suite};
 use super::{bulk, external, shared_rows};
 use anyhow::{Context, Result};
@@ -17,13 +17,13 @@ use std::{
 };
 
 /// Creates the row of a structure that is filled by inserts.
-pub fn row<I: Index>(name: &'static str) -> Row {
-    Row::new(Suite::Map, name, measure::<I, false>)
+pub fn row<I: Index + Default>(name: &'static str) -> Row {
+    Row::new(Suite::Map, name, measure::<I>)
 }
 
 /// Creates the row of a structure that is built from sorted pairs.
-fn built<I: Index>(name: &'static str) -> Row {
-    Row::new(Suite::Map, name, measure::<I, true>)
+fn built<I: Built>(name: &'static str) -> Row {
+    Row::new(Suite::Map, name, measure_built::<I>)
 }
 
 /// Returns the rows of all suites of `memkv bench`.
@@ -96,13 +96,6 @@ macro_rules! trees {
             const VALUES: bool = $values;
             const GETS_MANY: bool = true;
 
-            fn new() -> Self {
-                Self::default()
-            }
-            fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
-                let pairs = pairs.map(|(key, value)| (key, Word::store(value)));
-                <$map>::from_sorted(pairs).context("from_sorted")
-            }
             fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
                 <$map>::insert(self, key, Word::store(value)).map(|old| old.load())
             }
@@ -141,13 +134,16 @@ trees! {
     ShardedArt, values: true, reclaim: ShardedArt::reclaim;
 }
 
+impl Built for FastArt {
+    fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
+        FastArt::from_sorted(pairs).context("from_sorted")
+    }
+}
+
 /// The standard library's ordered map, with which the others are compared.
 type Ordered = BTreeMap<Box<[u8]>, u64>;
 
 impl Index for Ordered {
-    fn new() -> Self {
-        Self::new()
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         BTreeMap::insert(self, key.into(), value)
     }
@@ -169,9 +165,6 @@ type Hashed = hashbrown::HashMap<Box<[u8]>, u64>;
 impl Index for Hashed {
     const SCANS: bool = false;
 
-    fn new() -> Self {
-        Self::new()
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         hashbrown::HashMap::insert(self, key.into(), value)
     }
@@ -192,10 +185,7 @@ const BY_FST: u8 = 4;
 /// A `FrozenLayer` with one of the options above.
 struct Frozen<const OPTIONS: u8>(FrozenLayer);
 
-impl<const OPTIONS: u8> Index for Frozen<OPTIONS> {
-    const GETS_MANY: bool = true;
-    const REMOVES: bool = false;
-
+impl<const OPTIONS: u8> Built for Frozen<OPTIONS> {
     fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
         let options = match OPTIONS {
             PLAIN => FrozenOptions::new().symbols(SymbolTable::None),
@@ -213,6 +203,12 @@ impl<const OPTIONS: u8> Index for Frozen<OPTIONS> {
         }
         Ok(Self(builder.finish()?))
     }
+}
+
+impl<const OPTIONS: u8> Index for Frozen<OPTIONS> {
+    const GETS_MANY: bool = true;
+    const REMOVES: bool = false;
+
     fn get(&self, key: &[u8]) -> Option<u64> {
         self.0.get(key)
     }
@@ -231,13 +227,16 @@ impl<const OPTIONS: u8> Index for Frozen<OPTIONS> {
     }
 }
 
-impl Index for HybridStore {
-    const GETS_MANY: bool = true;
-
+impl Built for HybridStore {
     fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
         let base = Frozen::<AUTO>::build(pairs)?.0;
         Ok(HybridStore::with_base(base, HybridOptions::new().background(false))?)
     }
+}
+
+impl Index for HybridStore {
+    const GETS_MANY: bool = true;
+
     fn get(&self, key: &[u8]) -> Option<u64> {
         HybridStore::get(self, key)
     }
@@ -263,9 +262,7 @@ impl Index for HybridStore {
 
 type Fst = fst::Map<Vec<u8>>;
 
-impl Index for Fst {
-    const REMOVES: bool = false;
-
+impl Built for Fst {
     fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
         let mut builder = fst::MapBuilder::memory();
         for (key, value) in pairs {
@@ -275,6 +272,11 @@ impl Index for Fst {
         bytes.shrink_to_fit();
         Ok(Self::new(bytes)?)
     }
+}
+
+impl Index for Fst {
+    const REMOVES: bool = false;
+
     fn get(&self, key: &[u8]) -> Option<u64> {
         fst::Map::get(self, key)
     }

@@ -34,9 +34,6 @@ pub fn rows() -> Vec<Row> {
 macro_rules! shared_trees {
     ($($map:ident { $($more:item)* })*) => {$(
         impl SharedIndex for $map {
-            fn new() -> Self {
-                Self::default()
-            }
             fn insert(&self, key: &[u8], value: u64) {
                 $map::insert(self, key, value);
             }
@@ -77,9 +74,6 @@ shared_trees! {
 }
 
 impl SharedIndex for HybridStore {
-    fn new() -> Self {
-        HybridStore::new()
-    }
     fn insert(&self, key: &[u8], value: u64) {
         // A failure shows as a missing key.
         let _ = HybridStore::insert(self, key, value);
@@ -103,12 +97,10 @@ impl SharedIndex for HybridStore {
 }
 
 /// A `BTreeMap` in one lock.
+#[derive(Default)]
 struct Locked(RwLock<BTreeMap<Box<[u8]>, u64>>);
 
 impl SharedIndex for Locked {
-    fn new() -> Self {
-        Locked(RwLock::default())
-    }
     fn insert(&self, key: &[u8], value: u64) {
         self.0.write().insert(key.into(), value);
     }
@@ -129,12 +121,10 @@ impl SharedIndex for Locked {
 }
 
 /// A skip list. Its values are atomics, since it returns them by reference.
+#[derive(Default)]
 struct Skip(crossbeam_skiplist::SkipMap<Box<[u8]>, AtomicU64>);
 
 impl SharedIndex for Skip {
-    fn new() -> Self {
-        Skip(crossbeam_skiplist::SkipMap::new())
-    }
     fn insert(&self, key: &[u8], value: u64) {
         match self.0.get(key) {
             Some(entry) => entry.value().store(value, Ordering::Release),

@@ -322,7 +322,7 @@ pub(crate) fn measure<I: SharedIndex>(job: &Job) -> Result<Record> {
     let raw_bytes: usize = (0..loaded).map(|i| keys.get(i).len()).sum();
     let zipf = Zipf::new(loaded);
     let before = allocated()?;
-    let map = I::new();
+    let map = I::default();
     let bench =
         Bench { map: &map, keys: &keys, loaded, next: loaded.into(), zipf, seed, errors: 0.into() };
     let mut record = Record::new();

@@ -2,7 +2,8 @@
 
 use crate::rng::Rng;
 
-/// Zipf's law over `n` ranks, by Gray et al., "Quickly generating billion-record synthetic databases", 1994.
+/// Zipf's law over `n` ranks, by Gray et al., "Quickly generating billion-record synthetic
+/// databases", 1994.
 pub(crate) struct Zipf {
     n: f64,
     theta: f64,

@@ -1,6 +1,6 @@
-//! One map that grows to `--n` generated keys. Workers generate, sort and insert one range at a time.
+//! One map that grows to `--n` generated keys. Workers generate, sort and insert ranges of them.
 
-use super::SHARDS;
+use super::load::SHARDS;
 use crate::bench::memory::allocated;
 use crate::bench::record::{Record, cell, cells, large, number, put, times, titled};
 use crate::bench::row::{Job, value_of};

@@ -1,6 +1,5 @@
 //! Measures the ways to fill a map.
 
-use super::{SHARDS, pairs};
 use crate::bench::memory::{allocated, with_peak};
 use crate::bench::record::{Record, put};
 use crate::bench::row::{Job, value_of};
@@ -13,6 +12,14 @@ use std::io::Write;
 use std::path::Path;
 use std::thread;
 use std::time::Instant;
+
+/// Shards of the maps that have more than one.
+pub(super) const SHARDS: usize = 64;
+
+/// Returns the keys with their values.
+pub(super) fn pairs(keys: &Keys) -> Vec<(&[u8], u64)> {
+    keys.iter().enumerate().map(|(i, key)| (key, value_of(i))).collect()
+}
 
 /// A way to fill a map.
 pub(super) type Way = (&'static str, fn(&Load<'_>) -> Result<Map>);

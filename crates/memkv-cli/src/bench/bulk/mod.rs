@@ -14,16 +14,13 @@ use super::args::BenchArgs;
 use super::record::{
     Record, all_correct, cell, cells, large, put, times, titled, write_error, write_json,
 };
-use super::row::{Job, Measured, Order, Row, Suite, measure_all, value_of};
+use super::row::{Job, Measured, Order, Row, Suite, measure_all};
 use crate::generate::Kind;
-use crate::keys::Keys;
 use crate::source::{Origin, Source};
 use anyhow::{Result, ensure};
+use load::SHARDS;
 use std::io::Write;
 use std::thread;
-
-/// Shards of the maps that have more than one.
-const SHARDS: usize = 64;
 
 /// Returns the rows of the suite, which cannot be chosen by name.
 pub(super) fn rows() -> Vec<Row> {
@@ -36,11 +33,6 @@ pub(super) fn rows() -> Vec<Row> {
     let ways = load::WAYS.map(|(name, _)| Row::new(Suite::Bulk, name, load::measure));
     let parts = parts.map(|(name, measure)| Row::new(Suite::Bulk, name, measure));
     ways.into_iter().chain(parts).collect()
-}
-
-/// Returns the keys with their values.
-fn pairs(keys: &Keys) -> Vec<(&[u8], u64)> {
-    keys.iter().enumerate().map(|(i, key)| (key, value_of(i))).collect()
 }
 
 /// Measures all ways to fill a map. Ratios are those of the same round.

@@ -1,6 +1,6 @@
 //! Measures what shards cost: routing, their sizes, and splits.
 
-use super::{SHARDS, pairs};
+use super::load::{SHARDS, pairs};
 use crate::bench::latencies::{Latencies, PERCENTILES};
 use crate::bench::measure::KEYS_PER_CALL;
 use crate::bench::record::{Record, median, put};
