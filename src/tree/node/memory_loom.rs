@@ -4,7 +4,7 @@
 //! each access to loom.
 
 use crate::pool;
-use crate::tree::node::info::{HEADER, Info, Kind};
+use crate::tree::node::info::{HEADER_BYTES, Info, Kind};
 use crate::tree::node::lock::Lock;
 use crate::tree::node::slot::Slot;
 use crate::value::Bits;
@@ -155,7 +155,7 @@ impl Node {
                 !self.parts().freed.get(),
                 "Causality violation: a node is read after it was freed"
             );
-            let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER));
+            let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER_BYTES));
             std::slice::from_raw_parts(at, info.payload_len())
         }
     }
@@ -166,7 +166,7 @@ impl Node {
     /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
     pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
         // SAFETY: (N1, N6) by the caller.
-        unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER)) }
+        unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER_BYTES)) }
     }
 
     /// Returns the slot of child `i`.

@@ -2,7 +2,7 @@
 
 use crate::pool;
 use crate::sync::point;
-use crate::tree::node::info::{HEADER, Info};
+use crate::tree::node::info::{HEADER_BYTES, Info};
 use crate::tree::node::lock::Lock;
 use crate::tree::node::slot::Slot;
 use crate::value::Bits;
@@ -113,7 +113,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
         // SAFETY: (N1, N5, N6) by the caller.
-        unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER), info.payload_len()) }
+        unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER_BYTES), info.payload_len()) }
     }
 
     /// Returns the payload's address, to write it.
@@ -123,7 +123,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
         // SAFETY: (N1, N6) by the caller.
-        unsafe { self.as_ptr().add(HEADER) }
+        unsafe { self.as_ptr().add(HEADER_BYTES) }
     }
 
     /// Returns the slot of child `i`.
