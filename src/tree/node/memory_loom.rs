@@ -23,9 +23,9 @@ thread_local! {
 }
 
 /// Runs `relocate` so that it moves the leaves, or the inner nodes.
-pub(crate) fn with_sparse<R>(leaves: bool, compact: impl FnOnce() -> R) -> R {
+pub(crate) fn with_sparse<R>(leaves: bool, relocate: impl FnOnce() -> R) -> R {
     SPARSE.set(Some(if leaves { Kind::Leaf } else { Kind::Inner }));
-    let result = compact();
+    let result = relocate();
     SPARSE.set(None);
     result
 }
