@@ -5,10 +5,10 @@
 //! edit is committed, by stores only:
 //!
 //! ```text
-//!   lock            the slot ── old inner nodes, from the root down, left to right ── old leaves:
+//!   lock            the slot ── old inner nodes, from the root down, left to right ── old leaves;
 //!                   conflict if one is obsolete
-//!   lock            the slot ── old inner nodes, from the root down, left to right ── leaves;
-//!                   child or value at its position
+//!   move            children and values, in order, from the old nodes to the new ones, with the
+//!                   new child or value at its position
 //!   publish         one store into the slot, which also unlocks it
 //!   mark obsolete   the old nodes: their slots and values stay as they are for remaining readers
 //! ```
