@@ -25,9 +25,11 @@ const MIN_HEAP_BYTES: usize = 4 << 20;
 /// Classes that may serve a request: its own, and the next larger ones.
 const CLASSES_TO_TRY: usize = 3;
 
+type CachedCell = (NonNull<u8>, Origin);
+
 /// The cache of one stripe.
 pub(super) struct CellCache {
-    cells: [[Option<(NonNull<u8>, Origin)>; MAX_CELLS_PER_CLASS]; CLASSES],
+    cells: [[Option<CachedCell>; MAX_CELLS_PER_CLASS]; CLASSES],
     counts: [u8; CLASSES],
     /// Bytes of all cells.
     bytes: usize,

@@ -6,7 +6,7 @@
 //!                                                                        retired it
 //! ```
 //! Each object that a collector passes from one thread to another costs both of them cache misses,
-//! so many retired objects are passed as one batch. And a node is best freed by the thread that
+//! so retired objects are passed in batches. And a node is best freed by the thread that
 //! took it out of the tree: its bytes are in that core's cache, and that thread's next node goes
 //! there.
 //!
