@@ -42,7 +42,19 @@ static HANDED_OVER: StripedCounter = StripedCounter::zero();
 thread_local! {
     /// What this thread has to do when it pins next.
     static DUE: Cell<Due> = const { Cell::new(Due::Nothing) };
-    static PENDING: PendingBatch = const { PendingBatch::new() };
+    static PENDING: OwnBatch = const { OwnBatch(PendingBatch::new()) };
+}
+
+/// This thread's pending batch. Handed over when it is full, or when the thread ends.
+struct OwnBatch(PendingBatch);
+
+impl Drop for OwnBatch {
+    fn drop(&mut self) {
+        if let Some(batch) = self.0.take() {
+            pin_local().hand_over(batch);
+        }
+        self.0.leave();
+    }
 }
 
 /// The kind of a retired object.
@@ -148,7 +160,7 @@ impl Pin {
             single()
         } else {
             PENDING
-                .try_with(|pending| pending.add(retired, bytes, kind == RetiredKind::Value))
+                .try_with(|pending| pending.0.add(retired, bytes, kind == RetiredKind::Value))
                 .unwrap_or_else(|_| single())
         };
         let Some(batch) = full else { return };
@@ -173,7 +185,7 @@ impl Pin {
 
     /// Hands over this thread's pending batch, and frees some of what can be freed.
     pub(crate) fn reclaim(&self) {
-        if let Ok(Some(batch)) = PENDING.try_with(PendingBatch::take) {
+        if let Ok(Some(batch)) = PENDING.try_with(|pending| pending.0.take()) {
             self.hand_over(batch);
         }
         self.0.flush();
@@ -185,7 +197,7 @@ impl Pin {
 pub(crate) fn pin() -> Pin {
     #[cfg(loom)]
     if crate::testing::mutant::is(crate::testing::mutant::Mutant::ReaderNotPinned) {
-        return plain::pin();
+        return Pin(plain::guard());
     }
     pin_local()
 }
@@ -194,7 +206,7 @@ pub(crate) fn pin() -> Pin {
 fn pin_local() -> Pin {
     #[cfg(loom)]
     if plain::is_chosen() {
-        return plain::pin();
+        return Pin(plain::guard());
     }
     // A thread that is ending has no handle; it takes a new one.
     LOCAL.try_with(|local| Pin(local.pin())).unwrap_or_else(|_| Pin(collector().register().pin()))
@@ -257,7 +269,9 @@ pub(crate) fn reclaim() {
 ///
 /// Pending batches of other threads are left out. A batch that just becomes ripe may count twice.
 pub(crate) fn retired_bytes() -> usize {
-    PENDING.try_with(PendingBatch::bytes).unwrap_or(0) + HANDED_OVER.sum() + batch::ripe_bytes()
+    PENDING.try_with(|pending| pending.0.bytes()).unwrap_or(0)
+        + HANDED_OVER.sum()
+        + batch::ripe_bytes()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A replacement for the collector in models of something else. The collector's own atomics would
 //! multiply the executions.
 
-use super::Pin;
+use crossbeam_epoch::Guard;
 use std::cell::{Cell, RefCell};
 
 thread_local! {
@@ -32,8 +32,8 @@ pub(super) fn retire(free: impl FnOnce()) {
     RETIRED.with_borrow_mut(|retired| retired.push(free));
 }
 
-pub(super) fn pin() -> Pin {
+pub(super) fn guard() -> Guard {
     // SAFETY: (R1) a guard without a collector has no state to copy. It delays nothing: models
     // that choose it free nothing while it lives, or must find that it delays nothing.
-    Pin(unsafe { std::ptr::read(crossbeam_epoch::unprotected()) })
+    unsafe { std::ptr::read(crossbeam_epoch::unprotected()) }
 }

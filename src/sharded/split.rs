@@ -33,7 +33,7 @@ use super::table::{Shard, Table, separator};
 use crate::error::{InsertError, fail};
 use crate::reclaim::{self, Pin};
 use crate::sync::RwLockWriteGuard;
-use crate::sync::deferred::{LockScope, ScopedGuard};
+use crate::sync::deferred::ScopedGuard;
 use crate::tree::{Expected, RawTree};
 use crate::value::{Bits, Value};
 #[cfg(not(loom))]
@@ -236,7 +236,7 @@ impl<V: Value> ShardedArt<V> {
     #[cold]
     fn tend(&self) {
         WRITES_LEFT.set(WRITES_PER_CHECK);
-        let _locking = LockScope::new();
+        let _locking = crate::sync::deferred::LockScope::new();
         if let Some(mut admin) = self.admin.try_write() {
             for _ in 0..STEPS_PER_CHECK {
                 // Out of memory, the shard stays as it is.
