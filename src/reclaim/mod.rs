@@ -18,7 +18,6 @@
 
 mod batch;
 #[cfg(loom)]
-#[expect(unreachable_pub, reason = "models choose it")]
 pub mod plain;
 mod swap;
 
