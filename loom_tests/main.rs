@@ -1,7 +1,8 @@
-//! Models for loom: `RUSTFLAGS="--cfg loom --cfg crossbeam_loom" cargo test -p memkv --release
-//! --no-default-features --features _loom --test loom`. Without the first flag nothing is compiled.
+//! Models for loom: `RUSTFLAGS="--cfg memkv_loom --cfg crossbeam_loom" cargo test -p memkv
+//! --release --no-default-features --features _loom --test loom`. Without the first flag nothing is
+//! compiled.
 
-#![cfg(loom)]
+#![cfg(memkv_loom)]
 
 mod hybrid;
 mod sharded;

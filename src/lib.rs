@@ -129,7 +129,7 @@ mod error;
 mod fast;
 #[cfg(feature = "storage")]
 mod frozen;
-#[cfg(any(feature = "storage", loom))]
+#[cfg(any(feature = "storage", memkv_loom))]
 mod hybrid;
 #[cfg(feature = "storage")]
 mod io;
@@ -158,19 +158,19 @@ pub use frozen::{
 };
 #[cfg(feature = "regex")]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};
-#[cfg(any(feature = "storage", loom))]
+#[cfg(any(feature = "storage", memkv_loom))]
 pub use hybrid::HybridError;
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 pub use hybrid::ModelStore;
 #[cfg(feature = "storage")]
 pub use hybrid::{HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Wal};
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 pub use reclaim::plain;
 pub use sharded::ShardedArt;
 #[cfg(all(feature = "storage", feature = "_testing"))]
 #[doc(hidden)]
 pub use testing::failpoint::{abort_after as crash_after, fail_after};
-#[cfg(any(loom, shuttle))]
+#[cfg(any(memkv_loom, memkv_shuttle))]
 pub use testing::mutant;
 pub use tree::MAX_KEY_LEN;
 pub use value::{Bits, Value};

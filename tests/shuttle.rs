@@ -1,7 +1,8 @@
 //! `ConcurrentArt` under shuttle's schedules of three to eight threads, random ones and those of
 //! PCT:
 //!
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p memkv --release --features _shuttle --test shuttle`
+//! `RUSTFLAGS="--cfg memkv_shuttle" cargo test -p memkv --release --features _shuttle --test
+//! shuttle`
 //!
 //! Without that flag nothing is compiled. `MEMKV_SHUTTLE_SCHEDULES` is the number of schedules of
 //! each kind. PCT: Burckhardt, Kothari, Musuvathi, Nagarakatte: "A randomized scheduler with
@@ -13,7 +14,7 @@
 //! the collector pins again and again: while any task is pinned, nothing is freed. So reclamation
 //! is not modelled here.
 
-#![cfg(shuttle)]
+#![cfg(memkv_shuttle)]
 
 mod common;
 

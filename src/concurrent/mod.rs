@@ -300,7 +300,7 @@ impl<V: Value> ConcurrentArt<V> {
 
     /// Moves the leaves, or the inner nodes, as [`reclaim`](Self::reclaim) does in sparse pages.
     /// Returns `true` if it moved any. For models.
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     #[doc(hidden)]
     pub fn relocate(&self, leaves: bool) -> bool {
         self.tree.relocate(leaves)

@@ -27,7 +27,7 @@
 mod change;
 mod delta;
 mod error;
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 mod model;
 mod state;
 
@@ -49,7 +49,7 @@ mod stats;
 mod store;
 
 pub use error::HybridError;
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 pub use model::ModelStore;
 #[cfg(feature = "storage")]
 pub use options::{HybridOptions, Wal};

@@ -230,14 +230,14 @@ impl<B: Base> Core<B> {
     }
 
     /// Drops the frozen delta before its changes are in the base: an error for a model to find.
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     pub(crate) fn drop_frozen_delta(&self) {
         let pin = reclaim::pin();
         self.replace(|state| State { frozen_delta: None, ..state }, &pin);
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(memkv_loom)))]
 mod tests {
     use super::*;
     use crate::FrozenLayer;

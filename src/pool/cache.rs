@@ -14,6 +14,9 @@ use super::cell::{Cell, Origin};
 use super::classes::{CLASSES, SIZES};
 use std::ptr::NonNull;
 
+/// A cell's first byte, and its origin.
+type CachedCell = (NonNull<u8>, Origin);
+
 /// Cells of each class that a cache may hold.
 const MAX_CELLS_PER_CLASS: usize = 8;
 /// Bytes that a cache may hold.
@@ -24,8 +27,6 @@ const CACHE_DIVISOR: usize = 64;
 const MIN_HEAP_BYTES: usize = 4 << 20;
 /// Classes that may serve a request: its own, and the next larger ones.
 const CLASSES_TO_TRY: usize = 3;
-
-type CachedCell = (NonNull<u8>, Origin);
 
 /// The cache of one stripe.
 pub(super) struct CellCache {

@@ -67,7 +67,7 @@ use threads::{HEAPS, OWN, OwnHeap};
 const MAX_DIRECT_BYTES: usize = 1 << 20;
 
 /// Loom, Miri and the sanitizers see more if each cell is an allocation of its own.
-const ALWAYS_DIRECT: bool = cfg!(any(loom, miri, memkv_plain_alloc));
+const ALWAYS_DIRECT: bool = cfg!(any(memkv_loom, miri, memkv_plain_alloc));
 
 /// Returns the size of a slab's cell for `bytes`.
 pub(crate) fn cell_size(bytes: usize) -> usize {

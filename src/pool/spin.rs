@@ -55,7 +55,8 @@ impl<T> SpinLock<T> {
     fn wait(&self) -> SpinGuard<'_, T> {
         let mut round = 0;
         loop {
-            sync::wait(round);
+            // The pool is not modelled: threads of other models may hold the lock.
+            sync::pause(round);
             if !self.0.locked.load(Ordering::Relaxed)
                 && let Some(guard) = self.try_lock()
             {

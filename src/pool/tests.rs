@@ -185,7 +185,7 @@ fn small_programs_take_no_slab() {
 }
 
 #[test]
-#[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
+#[cfg_attr(any(memkv_loom, miri, memkv_plain_alloc), ignore)]
 fn direct_then_small_then_large_and_back() {
     let pool = new_pool();
     let mut cells = Vec::new();
@@ -220,7 +220,7 @@ fn direct_then_small_then_large_and_back() {
 }
 
 #[test]
-#[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
+#[cfg_attr(any(memkv_loom, miri, memkv_plain_alloc), ignore)]
 fn at_most_one_reserve_slab() {
     let pool = busy_pool();
     let mut cells = Vec::new();
@@ -244,7 +244,7 @@ fn at_most_one_reserve_slab() {
 }
 
 #[test]
-#[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
+#[cfg_attr(any(memkv_loom, miri, memkv_plain_alloc), ignore)]
 fn slabs_run_empty_as_cells_are_replaced() {
     let pool = busy_pool();
     let mut rng = Rng(9);
@@ -284,7 +284,7 @@ fn is_sparse(pool: &Pool, cell: &Filled) -> bool {
 }
 
 #[test]
-#[cfg_attr(any(loom, miri, memkv_plain_alloc), ignore)]
+#[cfg_attr(any(memkv_loom, miri, memkv_plain_alloc), ignore)]
 fn a_sparse_large_slab_is_drained() {
     let pool = busy_pool();
     let mut cells = Vec::new();

@@ -17,7 +17,7 @@
 //! to collect, and yields to threads that may be pinned.
 
 mod batch;
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 pub mod plain;
 mod swap;
 
@@ -76,28 +76,28 @@ enum Due {
     Help,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 fn collector() -> &'static Collector {
     static COLLECTOR: std::sync::OnceLock<Collector> = std::sync::OnceLock::new();
     COLLECTOR.get_or_init(Collector::new)
 }
 
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 thread_local! {
     static LOCAL: LocalHandle = collector().register();
 }
 
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 loom::lazy_static! {
     static ref COLLECTOR: Collector = Collector::new();
 }
 
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 fn collector() -> &'static Collector {
     &COLLECTOR
 }
 
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 loom::thread_local! {
     static LOCAL: LocalHandle = collector().register();
 }
@@ -146,7 +146,7 @@ impl Pin {
     /// `free` may run on any thread and at any later time (R3), and owns all it uses.
     #[inline]
     pub(crate) unsafe fn retire(&self, kind: RetiredKind, bytes: usize, free: impl FnOnce()) {
-        #[cfg(loom)]
+        #[cfg(memkv_loom)]
         if plain::is_chosen() {
             return plain::retire(free);
         }
@@ -155,7 +155,7 @@ impl Pin {
         // A batch of its own: if the thread is ending, and under loom, whose threads are all one
         // thread to the standard library.
         let single = || Some(Batch::of(retired, bytes));
-        let full = if cfg!(loom) || kind == RetiredKind::Whole {
+        let full = if cfg!(memkv_loom) || kind == RetiredKind::Whole {
             single()
         } else {
             PENDING
@@ -164,7 +164,7 @@ impl Pin {
         };
         let Some(batch) = full else { return };
         self.hand_over(batch);
-        if !cfg!(loom) {
+        if !cfg!(memkv_loom) {
             DUE.set(if HANDED_OVER.sum() > HELP_BYTES { Due::Help } else { Due::Flush });
         }
     }
@@ -194,7 +194,7 @@ impl Pin {
 /// Pins this thread for reading.
 #[inline]
 pub(crate) fn pin() -> Pin {
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     if crate::testing::mutant::is(crate::testing::mutant::Mutant::ReaderNotPinned) {
         return Pin(plain::guard());
     }
@@ -203,7 +203,7 @@ pub(crate) fn pin() -> Pin {
 
 #[inline]
 fn pin_local() -> Pin {
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     if plain::is_chosen() {
         return Pin(plain::guard());
     }
@@ -222,7 +222,7 @@ pub(crate) fn pin_to_write() -> Pin {
 
 /// Returns whether this thread is pinned.
 pub(crate) fn is_pinned() -> bool {
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     if plain::is_chosen() {
         return false;
     }
@@ -246,12 +246,12 @@ pub(crate) fn reclaim() {
     let mut pin = pin_local();
     // Memory retired now can be freed two epochs later. Each round hands over, collects some, and
     // may advance the epoch.
-    for _ in 0..if cfg!(loom) { 3 } else { 4 } {
+    for _ in 0..if cfg!(memkv_loom) { 3 } else { 4 } {
         pin.reclaim();
         pin.renew();
     }
     let mut before = usize::MAX;
-    while retired_bytes() < before && !cfg!(loom) {
+    while retired_bytes() < before && !cfg!(memkv_loom) {
         before = retired_bytes();
         for _ in 0..16 {
             pin.reclaim();

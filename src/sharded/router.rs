@@ -120,7 +120,7 @@ impl Router {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(memkv_loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

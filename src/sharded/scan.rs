@@ -22,9 +22,9 @@ use std::iter::FusedIterator;
 use std::ops::{Bound, RangeBounds};
 
 /// The keys of a scan's first run.
-const KEYS_PER_FIRST_RUN: usize = if cfg!(loom) { 1 } else { 32 };
+const KEYS_PER_FIRST_RUN: usize = if cfg!(memkv_loom) { 1 } else { 32 };
 /// The most keys of a run.
-const MAX_KEYS_PER_RUN: usize = if cfg!(loom) { 2 } else { 256 };
+const MAX_KEYS_PER_RUN: usize = if cfg!(memkv_loom) { 2 } else { 256 };
 /// The bytes of keys that end a run.
 const MAX_BYTES_PER_RUN: usize = 64 << 10;
 

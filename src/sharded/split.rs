@@ -33,22 +33,24 @@ use super::table::{Shard, Table, separator};
 use crate::error::{InsertError, fail};
 use crate::reclaim::{self, Pin};
 use crate::sync::RwLockWriteGuard;
+#[cfg(not(memkv_loom))]
+use crate::sync::deferred::LockScope;
 use crate::sync::deferred::ScopedGuard;
 use crate::tree::{Expected, RawTree};
 use crate::value::{Bits, Value};
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 use std::cell::Cell;
 use std::ops::Bound;
 use std::sync::Arc;
 
 /// The keys that one step of a split moves.
-const KEYS_PER_STEP: usize = if cfg!(loom) { 2 } else { 128 };
+const KEYS_PER_STEP: usize = if cfg!(memkv_loom) { 2 } else { 128 };
 /// The writes of a thread between two checks of the shards' sizes.
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 const WRITES_PER_CHECK: u32 = 256;
 /// The steps that a thread makes after a check: four keys for each write, so that a split is done
 /// before its shard has grown by an eighth.
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 const STEPS_PER_CHECK: usize = 8;
 /// The least share of a shard from which on shards are split automatically.
 const MIN_SHARE: usize = 1024;
@@ -56,7 +58,7 @@ const MIN_SHARE: usize = 1024;
 /// the others only temporarily.
 const MIN_SHARE_AT_TARGET: usize = 16 << 10;
 
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 thread_local! {
     /// The writes of this thread until it checks the shards' sizes.
     static WRITES_LEFT: Cell<u32> = const { Cell::new(WRITES_PER_CHECK) };
@@ -219,7 +221,7 @@ impl<V: Value> ShardedArt<V> {
 
     /// Counts a write, and at some writes moves keys out of a shard that has outgrown the others.
     #[inline]
-    #[cfg(not(loom))]
+    #[cfg(not(memkv_loom))]
     pub(super) fn wrote(&self) {
         let left = WRITES_LEFT.get();
         WRITES_LEFT.set(left.wrapping_sub(1));
@@ -229,14 +231,14 @@ impl<V: Value> ShardedArt<V> {
     }
 
     /// Does nothing: models call `split` themselves.
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     pub(super) fn wrote(&self) {}
 
-    #[cfg(not(loom))]
+    #[cfg(not(memkv_loom))]
     #[cold]
     fn tend(&self) {
         WRITES_LEFT.set(WRITES_PER_CHECK);
-        let _locking = crate::sync::deferred::LockScope::new();
+        let _locking = LockScope::new();
         if let Some(mut admin) = self.admin.try_write() {
             for _ in 0..STEPS_PER_CHECK {
                 // Out of memory, the shard stays as it is.

@@ -128,7 +128,7 @@ pub(crate) fn quantiles(sorted: &[impl AsRef<[u8]> + Ord], parts: usize) -> Vec<
     bounds
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(memkv_loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -5,8 +5,8 @@
 //! * `striped_lock`: a read-write lock with stripes.
 //! * `deferred`: caller's code that waits until its thread holds no lock.
 //!
-//! Under `cfg(loom)` atomics, cells and locks are loom's. Under `cfg(shuttle)` they are the
-//! standard library's, and shuttle switches threads at each [`point`]. All threads of a shuttle
+//! Under `cfg(memkv_loom)` atomics, cells and locks are loom's. Under `cfg(memkv_shuttle)` they are
+//! the standard library's, and shuttle switches threads at each [`point`]. All threads of a shuttle
 //! model are tasks of one thread, so the code between two points is one step.
 
 #![forbid(unsafe_code)]
@@ -15,19 +15,19 @@ pub(crate) mod deferred;
 pub(crate) mod striped_lock;
 pub(crate) mod stripes;
 
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, fence};
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 pub(crate) use std::sync::atomic::{AtomicU64, fence};
 
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 pub(crate) use loom::cell::UnsafeCell;
 
 /// The standard library's cell with the interface of loom's, which sees each access.
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 impl<T> UnsafeCell<T> {
     #[inline(always)]
     pub(crate) fn new(value: T) -> Self {
@@ -45,17 +45,17 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 pub(crate) use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Loom's lock with the interface of parking_lot's. A model that panics has failed, so poisoning
 /// does not matter.
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 pub(crate) use loom::sync::{RwLockReadGuard, RwLockWriteGuard};
 
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 impl<T> RwLock<T> {
     pub(crate) fn new(value: T) -> Self {
         RwLock(loom::sync::RwLock::new(value))
@@ -73,7 +73,7 @@ impl<T> RwLock<T> {
 /// Lets shuttle run other threads. Called before each access to shared data.
 #[inline(always)]
 pub(crate) fn point() {
-    #[cfg(shuttle)]
+    #[cfg(memkv_shuttle)]
     if !std::thread::panicking() {
         shuttle::sync::atomic::AtomicU8::new(0).load(std::sync::atomic::Ordering::SeqCst);
     }
@@ -85,27 +85,35 @@ pub(crate) fn point() {
 /// loom, and nothing elsewhere.
 #[inline(always)]
 pub(crate) fn in_order() {
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     if !crate::testing::mutant::is(crate::testing::mutant::Mutant::NotInOrder) {
         fence(std::sync::atomic::Ordering::SeqCst);
     }
 }
 
-/// Waits a moment, so that other threads make progress: spins, then yields, then sleeps, by the
-/// number of rounds waited so far.
+/// Waits a moment for another thread of the program or of the model. See [`pause`].
 #[cold]
 pub(crate) fn wait(round: u32) {
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     {
         let _ = round;
         loom::thread::yield_now();
     }
-    #[cfg(shuttle)]
+    #[cfg(memkv_shuttle)]
     {
         let _ = round;
         shuttle::thread::yield_now();
     }
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(any(memkv_loom, memkv_shuttle)))]
+    pause(round);
+}
+
+/// Waits a moment, so that other threads make progress: spins, then yields, then sleeps, by the
+/// number of rounds waited so far.
+///
+/// For what a model does not see: models that other threads of the process run are not part of it.
+#[cold]
+pub(crate) fn pause(round: u32) {
     match round {
         0..64 => std::hint::spin_loop(),
         64..192 => std::thread::yield_now(),

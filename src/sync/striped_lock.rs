@@ -19,7 +19,7 @@ use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, stripes};
 use crossbeam_utils::CachePadded;
 
 /// Stripes of a lock. Few under loom, which explores their interleavings.
-const LOCK_STRIPES: usize = if cfg!(loom) { 2 } else { stripes::STRIPES };
+const LOCK_STRIPES: usize = if cfg!(memkv_loom) { 2 } else { stripes::STRIPES };
 
 /// See the module documentation.
 pub(crate) struct StripedLock {
@@ -32,7 +32,7 @@ pub(crate) struct ReadGuard<'l>(
 );
 
 /// A key's stripe, held exclusively.
-#[cfg(any(feature = "storage", loom))]
+#[cfg(any(feature = "storage", memkv_loom))]
 pub(crate) struct KeyGuard<'l>(
     #[expect(dead_code, reason = "released on drop")] ScopedGuard<RwLockWriteGuard<'l, ()>>,
 );
@@ -60,7 +60,7 @@ impl StripedLock {
     ///
     /// **Warning:** deadlocks if this thread holds a guard of the lock already.
     #[inline]
-    #[cfg(any(feature = "storage", loom))]
+    #[cfg(any(feature = "storage", memkv_loom))]
     pub(crate) fn lock_key(&self, key: &[u8]) -> KeyGuard<'_> {
         KeyGuard(ScopedGuard::new(|| self.stripes[stripe_of(key)].write()))
     }
@@ -75,7 +75,7 @@ impl StripedLock {
 
 /// Returns the stripe of a key, by FNV-1a over its last bytes, which differ most.
 #[inline]
-#[cfg(any(feature = "storage", loom))]
+#[cfg(any(feature = "storage", memkv_loom))]
 fn stripe_of(key: &[u8]) -> usize {
     let tail = &key[key.len().saturating_sub(16)..];
     let hash = tail.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {

@@ -5,7 +5,10 @@ pub(crate) mod coverage;
 #[cfg(feature = "storage")]
 pub(crate) mod failpoint;
 #[macro_use]
-#[cfg_attr(not(any(loom, shuttle)), expect(unreachable_pub, reason = "loom_tests choose mutants"))]
+#[cfg_attr(
+    not(any(memkv_loom, memkv_shuttle)),
+    expect(unreachable_pub, reason = "loom_tests choose mutants")
+)]
 pub mod mutant;
 
 /// Counts that a path is taken, in tests.

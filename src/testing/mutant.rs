@@ -3,7 +3,7 @@
 //! In a model the test thread chooses one. Elsewhere `mutant!` is the constant `false`.
 
 /// A deliberate error.
-#[cfg(any(loom, shuttle))]
+#[cfg(any(memkv_loom, memkv_shuttle))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
     /// A new child is published without release.
@@ -70,7 +70,7 @@ pub enum Mutant {
     ScanNotChecked,
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(any(memkv_loom, memkv_shuttle))]
 mod chosen {
     use super::Mutant;
     use std::cell::Cell;
@@ -88,27 +88,27 @@ mod chosen {
         CHOSEN.get() == Some(mutant)
     }
 
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     pub(crate) fn is_any() -> bool {
         CHOSEN.get().is_some()
     }
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(any(memkv_loom, memkv_shuttle))]
 pub use chosen::choose;
-#[cfg(any(loom, shuttle))]
+#[cfg(any(memkv_loom, memkv_shuttle))]
 pub(crate) use chosen::is;
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 pub(crate) use chosen::is_any;
 
 /// Returns whether this mutant is chosen.
-#[cfg(any(loom, shuttle))]
+#[cfg(any(memkv_loom, memkv_shuttle))]
 macro_rules! mutant {
     ($name:ident) => {
         $crate::testing::mutant::is($crate::testing::mutant::Mutant::$name)
     };
 }
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(memkv_loom, memkv_shuttle)))]
 macro_rules! mutant {
     ($name:ident) => {
         false

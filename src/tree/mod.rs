@@ -58,11 +58,11 @@ use node::slot::Slot;
 /// The bytes of a leaf, all in all, above which it is split.
 pub(crate) const LEAF_SIZE: usize = 1792;
 /// The keys of a leaf above which it is split. In a model few keys must make several levels.
-pub(crate) const LEAF_COUNT: usize = if cfg!(any(loom, shuttle)) { 3 } else { 192 };
+pub(crate) const LEAF_COUNT: usize = if cfg!(any(memkv_loom, memkv_shuttle)) { 3 } else { 192 };
 /// The bytes of an inner node above which it is split.
 pub(crate) const INNER_SIZE: usize = 768;
 /// The separators of an inner node above which it is split.
-pub(crate) const INNER_COUNT: usize = if cfg!(any(loom, shuttle)) { 3 } else { 64 };
+pub(crate) const INNER_COUNT: usize = if cfg!(any(memkv_loom, memkv_shuttle)) { 3 } else { 64 };
 /// The bytes of a slot.
 pub(crate) const SLOT: usize = size_of::<*mut u8>();
 

@@ -23,7 +23,7 @@ const UNDERFULL_DIVISOR: usize = 2;
 const MERGED_QUARTERS: usize = 3;
 /// Bytes by which a small leaf shrinks between two looks at its siblings. In a model a leaf is
 /// small at once.
-const MERGE_STEP_BYTES: usize = if cfg!(any(loom, shuttle)) { 1 } else { 128 };
+const MERGE_STEP_BYTES: usize = if cfg!(any(memkv_loom, memkv_shuttle)) { 1 } else { 128 };
 
 /// The keys to be removed: `count` keys of one leaf from `key` on.
 #[derive(Clone, Copy)]

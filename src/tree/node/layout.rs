@@ -7,8 +7,8 @@
 //!
 //! `info` has the kind of the node and the size of each part, so a node knows its own size. The
 //! payload is plain memory, written before the node is published and unchanged afterwards. Info,
-//! slots and values are atomics. Under `cfg(loom)` the same accessors lead to loom's atomics in a
-//! boxed node.
+//! slots and values are atomics. Under `cfg(memkv_loom)` the same accessors lead to loom's atomics
+//! in a boxed node.
 
 use crate::tree::node::info::Info;
 use crate::tree::node::memory::Node;

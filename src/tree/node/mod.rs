@@ -12,17 +12,17 @@ pub(crate) mod coding;
 pub(crate) mod info;
 pub(crate) mod layout;
 pub(crate) mod lock;
-#[cfg(loom)]
+#[cfg(memkv_loom)]
 mod memory_loom;
-#[cfg(not(loom))]
+#[cfg(not(memkv_loom))]
 mod memory_std;
 pub(crate) mod simd;
 pub(crate) mod slot;
 
 /// The memory of a node, or what stands for it in a model.
 pub(crate) mod memory {
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     pub(crate) use super::memory_loom::*;
-    #[cfg(not(loom))]
+    #[cfg(not(memkv_loom))]
     pub(crate) use super::memory_std::*;
 }

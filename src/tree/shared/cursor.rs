@@ -14,7 +14,7 @@ use crate::tree::shared::SharedTree;
 use crate::value::Bits;
 
 /// Leaves that a cursor reads under one pin.
-const LEAVES_PER_PIN: u32 = if cfg!(any(loom, shuttle, test)) { 2 } else { 32 };
+const LEAVES_PER_PIN: u32 = if cfg!(any(memkv_loom, memkv_shuttle, test)) { 2 } else { 32 };
 
 /// A position in a shared tree.
 pub(crate) struct SharedCursor<'t, B: Bits> {

@@ -14,7 +14,7 @@ mod counts;
 pub(crate) mod cursor;
 mod mode;
 mod relocate;
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(memkv_loom)))]
 mod tests;
 
 use crate::InsertError;

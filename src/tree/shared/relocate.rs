@@ -52,7 +52,7 @@ impl<B: Bits> SharedTree<B> {
     }
 
     /// Relocates the leaves, or the inner nodes. For models, whose pool has no pages.
-    #[cfg(loom)]
+    #[cfg(memkv_loom)]
     pub(crate) fn relocate(&self, leaves: bool) -> bool {
         crate::tree::node::memory::with_sparse(leaves, || self.relocate_nodes().unwrap_or(false))
     }

@@ -51,7 +51,7 @@ fn drop_quietly<T>(value: T) {
 
 impl<T: Send + Sync + 'static> ValueTree<T> {
     pub(crate) fn new() -> Self {
-        let stripes = if cfg!(loom) { 1 } else { stripes() };
+        let stripes = if cfg!(memkv_loom) { 1 } else { stripes() };
         let slots = Arc::new(Slots::new(stripes));
         let handles = (0..stripes)
             .map(|_| Arc::new(SlotsHandle(CachePadded::new(Arc::clone(&slots)))))

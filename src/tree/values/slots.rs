@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
 /// Slots of a segment. In a model there are two, so that few values need many segments.
-const SLOTS_PER_SEGMENT: u32 = if cfg!(loom) { 2 } else { 64 };
+const SLOTS_PER_SEGMENT: u32 = if cfg!(memkv_loom) { 2 } else { 64 };
 /// `Segment::used` of a segment without a free slot.
 const FULL_SEGMENT: u64 = u64::MAX >> (u64::BITS - SLOTS_PER_SEGMENT);
 /// Parts of the directory, enough for all slots that 32 bits can number.
@@ -176,7 +176,7 @@ impl<T> Slots<T> {
     pub(crate) unsafe fn remove(&self, slot: u32) -> T {
         // Models are built without debug assertions, but have to find this error.
         assert!(
-            !cfg!(any(debug_assertions, loom)) || self.is_occupied(slot),
+            !cfg!(any(debug_assertions, memkv_loom)) || self.is_occupied(slot),
             "a value is removed from its slot twice"
         );
         // SAFETY: (V1, V4) as the caller promises.
@@ -366,7 +366,7 @@ impl<T> Drop for Slots<T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(memkv_loom)))]
 mod tests {
     use super::*;
 
