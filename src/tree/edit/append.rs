@@ -6,13 +6,10 @@
 //! ends append mode, which copies the open leaf to its exact size. For readers an open leaf is an
 //! ordinary leaf with more capacity than entries.
 
-use crate::tree::edit::append_mode::OpenLeaf;
-use crate::tree::edit::pending::Failed;
-use crate::tree::node::coding::{MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef};
-use crate::tree::node::info::{HEADER_BYTES, Info, Kind};
-use crate::tree::node::memory::Node;
-use crate::tree::node::simd;
-use crate::tree::node::slot::{Child, Slot};
+use crate::tree::edit::{Failed, OpenLeaf};
+use crate::tree::node::{
+    Child, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, Slot, simd,
+};
 use crate::tree::{MAX_LEAF_BYTES, MAX_LEAF_KEYS, RawTree, Usage};
 use crate::value::Bits;
 
