@@ -95,22 +95,26 @@ models! {
     two_updates_of_one_key: [OverwriteUnlocked, UnlockRelaxed];
     leaf_split_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
     leaf_split_and_insert_beside: [
-        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked,
+        InnerNotObsolete
     ];
     leaf_split_and_overwrite: [LeafNotLocked, LeafNotObsolete];
     root_split_and_insert: [
-        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked,
+        InnerNotObsolete
     ];
     root_split_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
     inner_split_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
     merge_and_insert: [LeafNotObsolete];
     merge_and_insert_beside: [
-        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked,
+        InnerNotObsolete
     ];
     merge_and_overwrite: [LeafNotLocked];
     drop_of_a_leaf_and_insert: [LeafNotObsolete];
     drop_of_a_leaf_and_insert_beside: [
-        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked,
+        InnerNotObsolete
     ];
     remove_of_the_last_and_insert: [ChildNotCompared, SlotNotLocked];
     collapse_and_insert: [SlotRelaxed];
@@ -122,7 +126,8 @@ models! {
     leaves_move_and_split: [SlotsNotAwaited, NotInOrder, LeafNotObsolete];
     inner_nodes_move_and_get: [SlotRelaxed, ObsoleteSlotsCleared, FreedAtOnce];
     inner_nodes_move_and_insert: [
-        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked, InnerNotObsolete
+        SlotNotLocked, ParentNotChecked, SlotsNotAwaited, NotInOrder, InnerNotLocked,
+        InnerNotObsolete
     ];
     inner_nodes_move_and_split: [ChildNotCompared, SlotNotLocked];
     scan_and_replace: [ScanReadsOn];

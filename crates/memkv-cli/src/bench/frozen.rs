@@ -178,7 +178,7 @@ impl Subject {
             }
             Self::Layer(layer) => {
                 let mut matches = layer.search(automaton);
-                while let Some((key, value)) = matches.lend() {
+                while let Some((key, value)) = matches.next_ref() {
                     visit(key, value);
                 }
             }
