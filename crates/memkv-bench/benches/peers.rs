@@ -1,13 +1,19 @@
-//! The table of `memkv bench` for other crates' ordered maps, and whether these are right:
+//! The table of `memkv bench` for ordered maps of other crates, and checks of these maps:
 //! `cargo bench -p memkv-bench --bench peers -- --n 200k`, with the options of `memkv bench`.
 //!
-//! Measuring and printing are the tool's. Rightness is probed in processes of their own, one for
-//! each check, so that a crash or an endless loop is a finding, too.
+//! The tool measures and prints. Each check runs in a process of its own, so that a crash or an
+//! endless loop is a finding as well.
 
 use anyhow::Result;
 use clap::Parser;
-use memkv_bench::{probe, rows};
-use memkv_cli::bench;
+use memkv_bench::{
+    probe::{self, Probe},
+    rows,
+};
+use memkv_cli::bench::{
+    self,
+    row::{self, Row},
+};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -16,19 +22,20 @@ use std::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Measure other crates' ordered maps beside memkv's.
+/// Measure ordered maps of other crates and those of memkv.
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
     bench: bench::BenchArgs,
-    /// What `cargo bench` passes to every benchmark.
+    /// `cargo bench` passes this to every benchmark.
     #[arg(long = "bench", hide = true)]
     _bench: bool,
 }
 
 fn main() -> ExitCode {
-    let (rows, checks) = rows::peers().into_iter().unzip();
-    match run(rows, checks) {
+    let (mut rows, checks): (Vec<Row>, Vec<Probe>) = rows::peers().into_iter().unzip();
+    rows.extend(rows::shared_peers());
+    match run(&rows, &checks) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "peers: {error:#}");
@@ -37,24 +44,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// A peer's mistakes are results, not failures, so they do not show in the exit status.
-fn run(rows: Vec<bench::index::Row>, checks: Vec<probe::Probe>) -> Result<()> {
+/// Runs the benchmark. Errors of a peer are results and do not change the exit status.
+fn run(rows: &[Row], checks: &[Probe]) -> Result<()> {
     match std::env::args().nth(1).as_deref() {
-        Some(bench::threads::CHILD) => return bench::threads::run_child(&rows::shared_peers()),
-        Some(bench::bulk::CHILD) => return bench::bulk::run_child(),
-        Some(bench::external::CHILD) => return bench::external::run_child(),
-        Some(bench::CHILD) => return bench::run_child(&rows),
-        Some(probe::CHILD) => return probe::run_child(&rows, &checks),
+        Some(bench::child::CHILD) => return row::run_child(rows),
+        Some(probe::CHILD) => return probe::run_child(rows, checks),
         _ => {}
     }
     let args = Cli::parse().bench;
     let out = &mut io::stdout().lock();
-    bench::run(&args, &rows, &rows::shared_peers(), out)?;
-    if args.is_for_threads() {
+    bench::run(&args, rows, out)?;
+    if !args.is_for_maps() {
         return Ok(());
     }
-    writeln!(out, "\nIs it right?\n")?;
-    for row in bench::choose(&args.impls, &rows)? {
+    writeln!(out, "\nIs it correct?\n")?;
+    for row in args.choose(rows)? {
         writeln!(out, "{}: {}", row.name, probe::verdict(row)?)?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Point operations of `FastArt` on generated URLs, by criterion, so that a change's effect can be seen:
+//! Point operations of `FastArt` on generated URLs, by criterion, to see the effect of a change:
 //! `cargo bench -p memkv-bench --bench point_ops`.
 
 use criterion::{BatchSize, Criterion, Throughput};
@@ -9,12 +9,12 @@ use memkv_cli::{
 };
 use std::{cell::RefCell, hint::black_box};
 
-/// Enough keys that the map does not fit a cache of the second level.
-const N: u64 = 200_000;
-/// Keys of one iteration, which is long enough to time and short enough to repeat.
-const BATCH: usize = 1000;
+/// Enough keys that the map exceeds a second-level cache.
+const KEYS: u64 = 200_000;
+/// Keys of one iteration: long enough to time, short enough to repeat.
+const KEYS_PER_GROUP: usize = 1000;
 /// Keys of a scan.
-const SCAN: usize = 100;
+const KEYS_PER_SCAN: usize = 100;
 const SEED: u64 = 1;
 
 fn main() {
@@ -24,62 +24,48 @@ fn main() {
 }
 
 fn point_ops(criterion: &mut Criterion) {
-    // The generator's order is random with respect to the keys' order.
-    let keys = generate(Kind::Urls, SEED, 0..N);
-    let absent = generate(Kind::Urls, SEED, N..N + N / 10);
+    // The generator's order is random relative to the order of the keys.
+    let keys = generate(Kind::Urls, SEED, 0..KEYS);
+    let absent = generate(Kind::Urls, SEED, KEYS..KEYS + KEYS / 10);
     let map = filled(&keys);
     let mut group = criterion.benchmark_group("fastart");
 
-    group.throughput(Throughput::Elements(BATCH as u64));
-    let mut batches = Batches::new(&keys);
-    group.bench_function("get", |bencher| {
-        bencher.iter_batched(
-            || batches.next(),
-            |batch| batch.iter().filter(|key| map.get(key).is_some()).count(),
-            BatchSize::SmallInput,
-        );
-    });
+    group.throughput(Throughput::Elements(KEYS_PER_GROUP as u64));
+    for (name, keys) in [("get", &keys), ("miss", &absent)] {
+        let mut groups = Groups::new(keys);
+        group.bench_function(name, |bencher| {
+            let look_up =
+                |keys: Vec<&[u8]>| keys.iter().filter(|key| map.get(key).is_some()).count();
+            bencher.iter_batched(|| groups.next(), look_up, BatchSize::SmallInput);
+        });
+    }
+    let mut groups = Groups::new(&keys);
     group.bench_function("get_many", |bencher| {
-        bencher.iter_batched(
-            || batches.next(),
-            |batch| map.get_many(&batch),
-            BatchSize::SmallInput,
-        );
+        bencher.iter_batched(|| groups.next(), |keys| map.get_many(&keys), BatchSize::SmallInput);
     });
-    group.throughput(Throughput::Elements(SCAN as u64));
+    group.throughput(Throughput::Elements(KEYS_PER_SCAN as u64));
     group.bench_function("scan", |bencher| {
-        bencher.iter_batched(
-            || batches.next()[0],
-            |from| {
-                let mut cursor = map.cursor();
-                cursor.seek(from);
-                for _ in 0..SCAN {
-                    black_box(cursor.next());
-                }
-            },
-            BatchSize::SmallInput,
-        );
+        let scan = |from| {
+            let mut cursor = map.cursor();
+            cursor.seek(from);
+            (0..KEYS_PER_SCAN).for_each(|_| _ = black_box(cursor.next()));
+        };
+        bencher.iter_batched(|| groups.next()[0], scan, BatchSize::SmallInput);
     });
-    group.throughput(Throughput::Elements(BATCH as u64));
-    let mut batches = Batches::new(&absent);
-    group.bench_function("miss", |bencher| {
-        bencher.iter_batched(
-            || batches.next(),
-            |batch| batch.iter().filter(|key| map.get(key).is_some()).count(),
-            BatchSize::SmallInput,
-        );
-    });
-    // The map keeps its size: what an iteration inserts is removed before the next one, and the other way round.
+    group.throughput(Throughput::Elements(KEYS_PER_GROUP as u64));
+    let mut groups = Groups::new(&absent);
+    // The map keeps its size: keys that an iteration inserts are removed before the next iteration,
+    // and removed keys are inserted again.
     let map = RefCell::new(map);
-    let insert = |batch: &[&[u8]]| {
+    let insert = |group: &[&[u8]]| {
         let mut map = map.borrow_mut();
-        for key in batch {
+        for key in group {
             map.insert(key, 1);
         }
     };
-    let remove = |batch: &[&[u8]]| {
+    let remove = |group: &[&[u8]]| {
         let mut map = map.borrow_mut();
-        for key in batch {
+        for key in group {
             map.remove(key);
         }
     };
@@ -87,19 +73,19 @@ fn point_ops(criterion: &mut Criterion) {
     group.bench_function("insert", |bencher| {
         let setup = || {
             remove(&last);
-            last = batches.next();
+            last = groups.next();
             last.clone()
         };
-        bencher.iter_batched(setup, |batch| insert(&batch), BatchSize::PerIteration);
+        bencher.iter_batched(setup, |group| insert(&group), BatchSize::PerIteration);
     });
     remove(&last);
     group.bench_function("remove", |bencher| {
         let setup = || {
-            let batch = batches.next();
-            insert(&batch);
-            batch
+            let group = groups.next();
+            insert(&group);
+            group
         };
-        bencher.iter_batched(setup, |batch| remove(&batch), BatchSize::PerIteration);
+        bencher.iter_batched(setup, |group| remove(&group), BatchSize::PerIteration);
     });
     group.finish();
 }
@@ -112,20 +98,21 @@ fn filled(keys: &Keys) -> FastArt {
     map
 }
 
-/// Hands out a list's strings in batches, over and over.
-struct Batches<'a> {
+/// Returns the keys of a list in groups, again and again.
+struct Groups<'a> {
     keys: &'a Keys,
     at: usize,
 }
 
-impl<'a> Batches<'a> {
+impl<'a> Groups<'a> {
     fn new(keys: &'a Keys) -> Self {
         Self { keys, at: 0 }
     }
 
     fn next(&mut self) -> Vec<&'a [u8]> {
-        let batch = (0..BATCH).map(|i| self.keys.get((self.at + i) % self.keys.len())).collect();
-        self.at = (self.at + BATCH) % self.keys.len();
-        batch
+        let group =
+            (0..KEYS_PER_GROUP).map(|i| self.keys.get((self.at + i) % self.keys.len())).collect();
+        self.at = (self.at + KEYS_PER_GROUP) % self.keys.len();
+        group
     }
 }

@@ -1,4 +1,4 @@
-//! Ordered maps of other crates, as rows of the benchmark of memkv-cli, and whether these maps are right.
+//! Ordered maps of other crates as rows of the benchmark of memkv-cli, and checks of these maps.
 
 #![forbid(unsafe_code)]
 

@@ -1,17 +1,18 @@
-//! Whether a map of byte strings does what `BTreeMap` does, on the keys that radix trees get wrong.
+//! Compares a map of byte strings with `BTreeMap`, on the kinds of keys that radix trees get wrong.
 
 use anyhow::{Context, Result};
 use memkv_cli::bench::{
     child::{answer, call},
-    index::{Index, Row},
+    index::Index,
+    row::Row,
 };
 use std::{collections::BTreeMap, panic, time::Duration};
 
-/// The hidden subcommand by which a check runs in a process of its own.
+/// The hidden subcommand that runs one check in a process of its own.
 pub const CHILD: &str = "probe-child";
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Runs the check of that name and panics, or worse, if it finds something.
+/// Runs the check of that name. It panics, crashes or hangs if the map is wrong.
 pub type Probe = fn(&str);
 
 const CHECKS: [&str; 7] = [
@@ -24,7 +25,11 @@ const CHECKS: [&str; 7] = [
     "random keys in order",
 ];
 
-/// What is wrong with a structure.
+/// Returns "yes" if a structure is correct, or the failed checks.
+///
+/// # Errors
+///
+/// Never at present: a check that cannot run is reported as failed.
 pub fn verdict(row: &Row) -> Result<String> {
     let mut wrong = Vec::new();
     for check in CHECKS {
@@ -38,7 +43,11 @@ pub fn verdict(row: &Row) -> Result<String> {
     Ok(if wrong.is_empty() { "yes".to_owned() } else { format!("no{}", wrong.concat()) })
 }
 
-/// What [`CHILD`] does: it answers with the message of the check's panic, if it panics.
+/// Runs in the child: answers with the message of the check's panic, if it panics.
+///
+/// # Errors
+///
+/// If the structure or the input is unknown.
 pub fn run_child(rows: &[Row], probes: &[Probe]) -> Result<()> {
     panic::set_hook(Box::new(|_| {}));
     answer(|(name, check): (String, String)| {
@@ -54,11 +63,15 @@ pub fn run_child(rows: &[Row], probes: &[Probe]) -> Result<()> {
     })
 }
 
-/// Compares `I` with a `BTreeMap` in all operations, on the keys of a check.
-pub fn probe<I: Index>(check: &str) {
+/// Compares all operations of `I` with those of a `BTreeMap`, on the keys of a check.
+///
+/// # Panics
+///
+/// If a result differs.
+pub fn probe<I: Index + Default>(check: &str) {
     let keys = keys(check);
     let value = |i: usize| if I::VALUES { i as u64 * 3 + 1 } else { 0 };
-    let (mut index, mut model) = (I::new(), BTreeMap::new());
+    let (mut index, mut model) = (I::default(), BTreeMap::new());
     for (i, key) in keys.iter().enumerate() {
         assert_eq!(index.insert(key, value(i)), model.insert(key.clone(), value(i)), "insert");
         assert_eq!(index.get(key), Some(value(i)), "get after insert");
@@ -80,14 +93,14 @@ pub fn probe<I: Index>(check: &str) {
         }
         compare(&index, &model, &keys);
     }
-    assert_eq!(index.insert(&keys[0], value(5)), None, "insert into what has been emptied");
-    assert_eq!(index.get(&keys[0]), Some(value(5)), "get from what has been emptied");
+    assert_eq!(index.insert(&keys[0], value(5)), None, "insert into an emptied map");
+    assert_eq!(index.get(&keys[0]), Some(value(5)), "get from an emptied map");
 }
 
 fn compare(index: &impl Index, model: &BTreeMap<Vec<u8>, u64>, keys: &[Vec<u8>]) {
     for key in keys {
         assert_eq!(index.get(key), model.get(key).copied(), "get");
-        // Absent neighbours, unless they happen to be keys; without NUL and not empty, as these are checks of their own.
+        // Mostly absent keys. Keys with NUL and the empty key have checks of their own.
         let longer = [key, &b"x"[..]].concat();
         assert_eq!(index.get(&longer), model.get(&longer).copied(), "get of a longer key");
         if key.len() > 1 {
@@ -105,7 +118,7 @@ fn compare(index: &impl Index, model: &BTreeMap<Vec<u8>, u64>, keys: &[Vec<u8>])
 
 fn keys(check: &str) -> Vec<Vec<u8>> {
     let texts = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect();
-    // Long keys that differ at the end, in the middle, at the start, or in length.
+    // Long keys that differ at the start, in the middle, at the end, or in length.
     let long = |length: usize| {
         let key = |at: usize, byte: u8| {
             let mut key = vec![b'k'; length];

@@ -1,12 +1,14 @@
 //! Ordered maps of other crates, as the benchmark uses them.
 //!
-//! Where a crate's map cannot hold a key that is a prefix of another, keys get the NUL terminator that its
-//! documentation recommends; keys with NULs are then no longer possible in general.
+//! If a map cannot store a key that is a prefix of another, keys get the NUL terminator that its
+//! documentation recommends. Keys that contain NUL are then impossible in general.
 
 use crate::probe::{Probe, probe};
 use memkv_cli::bench::{
-    index::{self, Index, Row},
-    shared::{self, SharedIndex, SharedRow},
+    index::{Index, SharedIndex},
+    row::Row,
+    rows::{self, row},
+    shared_rows::{self, shared_row},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -21,12 +23,12 @@ use std::{
     },
 };
 
-/// The structures of the table, each with its probe.
+/// Returns the structures of the table, each with its probe.
 pub fn peers() -> Vec<(Row, Probe)> {
-    fn peer<I: Index>(name: &'static str, note: &'static str) -> (Row, Probe) {
-        (Row::of::<I>(name).note(note), probe::<I>)
+    fn peer<I: Index + Default>(name: &'static str, note: &'static str) -> (Row, Probe) {
+        (row::<I>(name).note(note), probe::<I>)
     }
-    let own = index::rows().into_iter().filter_map(|row| match row.name {
+    let own = rows::rows().into_iter().filter_map(|row| match row.name {
         "fastart" => Some((row, probe::<memkv::FastArt> as Probe)),
         "btreemap" => Some((row, probe::<BTreeMap<Box<[u8]>, u64>> as Probe)),
         _ => None,
@@ -50,7 +52,7 @@ fn from(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (Included(key), Unbounded)
 }
 
-/// Calls a function with a key that has a NUL after it, in memory that is used again.
+/// Calls `f` with a copy of the key that ends in NUL, in a buffer that is reused.
 fn terminated<T>(key: &[u8], f: impl FnOnce(&[u8]) -> T) -> T {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -67,12 +69,10 @@ fn unterminated(key: &[u8]) -> &[u8] {
     key.strip_suffix(b"\0").expect("keys are stored with a terminator")
 }
 
+#[derive(Default)]
 struct ArtTree(art_tree::Art<art_tree::ByteString, u64>);
 
 impl Index for ArtTree {
-    fn new() -> Self {
-        Self(art_tree::Art::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         if self.0.insert(art_tree::ByteString::new(key), value) {
             return None;
@@ -94,12 +94,10 @@ impl Index for ArtTree {
     }
 }
 
+#[derive(Default)]
 struct Blart(blart::TreeMap<Box<[u8]>, u64>);
 
 impl Index for Blart {
-    fn new() -> Self {
-        Self(blart::TreeMap::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         terminated(key, |key| {
             self.0.try_insert(key.into(), value).expect("no key is a prefix of another")
@@ -120,6 +118,7 @@ impl Index for Blart {
     }
 }
 
+#[derive(Default)]
 struct Rart(rart::AdaptiveRadixTree<rart::VectorKey, u64>);
 
 fn vector_key(key: &[u8]) -> rart::VectorKey {
@@ -127,9 +126,6 @@ fn vector_key(key: &[u8]) -> rart::VectorKey {
 }
 
 impl Index for Rart {
-    fn new() -> Self {
-        Self(rart::AdaptiveRadixTree::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         self.0.insert_k(&vector_key(key), value)
     }
@@ -146,31 +142,39 @@ impl Index for Rart {
     }
 }
 
+#[derive(Default)]
 struct Artmap(artmap::ArtMap<Vec<u8>, u64>);
 
-/// The structures of the suite `threads`: those of the tool, and of other crates. masstree is not among them: all its versions but the first
-/// few need a later compiler than this crate.
-pub fn shared_peers() -> Vec<SharedRow> {
-    let mut rows = shared::rows();
+/// Returns the structures of the suite `threads`: those of the tool and of other crates.
+///
+/// masstree is missing, since its recent versions need a later compiler than this crate.
+pub fn shared_peers() -> Vec<Row> {
+    let mut rows = shared_rows::rows();
     rows.extend([
-        SharedRow::of::<Artmap>("artmap", "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic"),
-        SharedRow::of::<SharedArctic>(
+        shared_row::<Artmap>(
+            "artmap",
+            "ArtMap<Vec<u8>, u64>; updates in F and hot are a get and an insert, not atomic",
+        ),
+        shared_row::<SharedArctic>(
             "arctic-wt",
-            "ConcurrentMap<BoxedSlice<Terminated<0>, [u8]>, u64>; keys get a NUL terminator; scans are not linearizable",
+            "ConcurrentMap<BoxedSlice<Terminated<0>, [u8]>, u64>; keys get a NUL terminator; scans \
+             are not linearizable",
         ),
-        SharedRow::of::<Scc>(
+        shared_row::<Scc>(
             "scc",
-            "TreeIndex<Box<[u8]>, u64>; an update is a removal and an insert, not atomic: reads that find nothing in between are its errors",
+            "TreeIndex<Box<[u8]>, u64>; an update is a removal and an insert, not atomic: reads that \
+             find nothing between the two are its errors",
         ),
-        SharedRow::of::<PerThread>("concurrent-map", "ConcurrentMap<Vec<u8>, u64>; each thread has a handle of its own; a write copies its leaf's keys"),
+        shared_row::<PerThread>(
+            "concurrent-map",
+            "ConcurrentMap<Vec<u8>, u64>; each thread has a handle of its own; a write copies the \
+             keys of its leaf",
+        ),
     ]);
     rows
 }
 
 impl SharedIndex for Artmap {
-    fn new() -> Self {
-        Self(artmap::ArtMap::new())
-    }
     fn insert(&self, key: &[u8], value: u64) {
         self.0.insert_cloned(key.to_vec(), value);
     }
@@ -181,7 +185,7 @@ impl SharedIndex for Artmap {
         self.0.get_value(key)
     }
     fn add(&self, key: &[u8], value: u64) {
-        // It has no atomic update: this one may lose some.
+        // The map has no atomic update, so concurrent updates may be lost.
         let old = self.0.get_value(key).unwrap_or_default();
         self.0.insert_cloned(key.to_vec(), old.wrapping_add(value));
     }
@@ -191,9 +195,6 @@ impl SharedIndex for Artmap {
 }
 
 impl Index for Artmap {
-    fn new() -> Self {
-        Self(artmap::ArtMap::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         self.0.insert_cloned(key.to_vec(), value)
     }
@@ -217,12 +218,13 @@ type ArcticKey = arctic::key::BoxedSlice<arctic::key::Terminated<0>, [u8]>;
 type ArcticSlice = arctic::key::Slice<arctic::key::Terminated<0>, [u8]>;
 
 fn arctic_key(terminated: &[u8]) -> &ArcticSlice {
-    ArcticSlice::new(terminated).expect("there is no NUL in the key")
+    ArcticSlice::new(terminated).expect("the key contains no NUL")
 }
 
+#[derive(Default)]
 struct Arctic(arctic::SequentialMap<ArcticKey, u64>);
 
-/// The first entries from a key on. What gives them has another type in each of the maps, and the same methods.
+/// Visits the first entries from a key on. The maps' ranges differ in type, not in methods.
 macro_rules! arctic_scan {
     ($map:expr, $from:expr, $count:expr, $visit:expr) => {
         terminated($from, |from| {
@@ -238,9 +240,6 @@ macro_rules! arctic_scan {
 }
 
 impl Index for Arctic {
-    fn new() -> Self {
-        Self(arctic::SequentialMap::default())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         terminated(key, |key| self.0.upsert(arctic_key(key), value).ok().map(|(old, _)| old))
     }
@@ -255,12 +254,10 @@ impl Index for Arctic {
     }
 }
 
+#[derive(Default)]
 struct SharedArctic(arctic::ConcurrentMap<ArcticKey, u64>);
 
 impl SharedIndex for SharedArctic {
-    fn new() -> Self {
-        Self(arctic::ConcurrentMap::default())
-    }
     fn insert(&self, key: &[u8], value: u64) {
         terminated(key, |key| drop(self.0.upsert(arctic_key(key), value)));
     }
@@ -282,12 +279,10 @@ impl SharedIndex for SharedArctic {
     }
 }
 
+#[derive(Default)]
 struct SkipMap(crossbeam_skiplist::SkipMap<Box<[u8]>, u64>);
 
 impl Index for SkipMap {
-    fn new() -> Self {
-        Self(crossbeam_skiplist::SkipMap::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         let old = Cell::new(None);
         self.0.compare_insert(key.into(), value, |&present| {
@@ -309,15 +304,13 @@ impl Index for SkipMap {
     }
 }
 
+#[derive(Default)]
 struct Scc(scc::TreeIndex<Box<[u8]>, u64>);
 
 impl Index for Scc {
-    fn new() -> Self {
-        Self(scc::TreeIndex::new())
-    }
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
         let Err((key, value)) = self.0.insert_sync(key.into(), value) else { return None };
-        // A key's value is never replaced in place.
+        // The map cannot replace a value in place.
         let old = Index::remove(self, &key);
         self.0.insert_sync(key, value).ok()?;
         old
@@ -342,9 +335,6 @@ impl Index for Scc {
 }
 
 impl SharedIndex for Scc {
-    fn new() -> Self {
-        Self(scc::TreeIndex::new())
-    }
     fn insert(&self, key: &[u8], value: u64) {
         let mut key = Box::from(key);
         while let Err((refused, _)) = self.0.insert_sync(key, value) {
@@ -369,7 +359,7 @@ impl SharedIndex for Scc {
 
 type Handle = concurrent_map::ConcurrentMap<Vec<u8>, u64>;
 
-/// A map whose handles are each for one thread.
+/// A map with one handle for each thread.
 struct PerThread {
     first: Mutex<Handle>,
     number: usize,
@@ -378,24 +368,29 @@ struct PerThread {
 impl PerThread {
     fn with<T>(&self, f: impl FnOnce(&Handle) -> T) -> T {
         thread_local! {
-            /// This thread's handle, and the number of the map that it is for.
+            /// This thread's handle, and the number of its map.
             static HANDLE: RefCell<Option<(usize, Handle)>> = const { RefCell::new(None) };
         }
         HANDLE.with_borrow_mut(|handle| {
             if handle.as_ref().is_none_or(|(number, _)| *number != self.number) {
-                *handle =
-                    Some((self.number, self.first.lock().expect("nobody panics with it").clone()));
+                *handle = Some((
+                    self.number,
+                    self.first.lock().expect("no thread panics while it holds the lock").clone(),
+                ));
             }
-            f(&handle.as_ref().expect("it is there now").1)
+            f(&handle.as_ref().expect("the handle has just been set").1)
         })
     }
 }
 
-impl SharedIndex for PerThread {
-    fn new() -> Self {
+impl Default for PerThread {
+    fn default() -> Self {
         static MAPS: AtomicUsize = AtomicUsize::new(0);
         PerThread { first: Mutex::default(), number: MAPS.fetch_add(1, Relaxed) }
     }
+}
+
+impl SharedIndex for PerThread {
     fn insert(&self, key: &[u8], value: u64) {
         self.with(|map| map.insert(key.to_vec(), value));
     }

@@ -29,14 +29,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     Merge(merge::MergeArgs),
     Bench(bench::BenchArgs),
-    #[command(hide = true, name = bench::CHILD)]
+    #[command(hide = true, name = bench::child::CHILD)]
     BenchChild,
-    #[command(hide = true, name = bench::threads::CHILD)]
-    BenchThreadsChild,
-    #[command(hide = true, name = bench::bulk::CHILD)]
-    BenchBulkChild,
-    #[command(hide = true, name = bench::external::CHILD)]
-    BenchExternalChild,
 }
 
 /// Runs the command in the process's arguments, and returns its exit status.
@@ -53,15 +47,8 @@ pub fn run() -> ExitCode {
         Command::Stats(args) => stats::run(&args, out).map(|()| true),
         Command::Verify(args) => verify::run(&args, out),
         Command::Merge(args) => merge::run(&args).map(|()| true),
-        Command::Bench(args) => {
-            bench::run(&args, &bench::index::rows(), &bench::shared::rows(), out)
-        }
-        Command::BenchChild => bench::run_child(&bench::index::rows()).map(|()| true),
-        Command::BenchThreadsChild => {
-            bench::threads::run_child(&bench::shared::rows()).map(|()| true)
-        }
-        Command::BenchBulkChild => bench::bulk::run_child().map(|()| true),
-        Command::BenchExternalChild => bench::external::run_child().map(|()| true),
+        Command::Bench(args) => bench::run(&args, &bench::rows::rows(), out),
+        Command::BenchChild => bench::row::run_child(&bench::rows::rows()).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

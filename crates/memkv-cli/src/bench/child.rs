@@ -1,5 +1,7 @@
-//! Work in a process of its own: this executable again, with a hidden subcommand, a JSON value as its first line of
-//! input and another as its output. A crash of the structure under test, or its memory, then harms nothing else.
+//! Runs work in a child process: this executable with a hidden subcommand.
+//!
+//! The child reads a JSON value from the first line of its input and writes another to its output.
+//! A crash of the structure under test, or its use of memory, affects nothing else.
 
 use anyhow::{Context, Result, bail};
 use serde::{Serialize, de::DeserializeOwned};
@@ -11,7 +13,16 @@ use std::{
     time::Duration,
 };
 
-/// Calls `subcommand` with `params`; `input` is what it finds on its standard input after them.
+/// The hidden subcommand that measures one row in a process of its own.
+pub const CHILD: &str = "bench-child";
+/// A measurement that takes longer hangs.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Runs `subcommand` and returns its result. Its standard input is `params`, then `input`.
+///
+/// # Errors
+///
+/// If the process cannot be started, does not end within `timeout`, fails, or writes no result.
 pub fn call<R: DeserializeOwned>(
     subcommand: &str,
     params: &impl Serialize,
@@ -27,7 +38,7 @@ pub fn call<R: DeserializeOwned>(
         .context("cannot start a process")?;
     let output = exchange(&mut child, params, input, timeout);
     if output.is_err() {
-        // It may be gone already, which is fine.
+        // This fails if the process has ended already.
         let _ = child.kill();
     }
     let status = child.wait().context("cannot wait for a process")?;
@@ -35,7 +46,7 @@ pub fn call<R: DeserializeOwned>(
     if !status.success() {
         bail!("ended with {status}");
     }
-    serde_json::from_str(&output).context("gave no result")
+    serde_json::from_str(&output).context("wrote no result")
 }
 
 fn exchange(
@@ -49,7 +60,7 @@ fn exchange(
     let params = serde_json::to_string(params)?;
     let (sender, receiver) = channel();
     thread::scope(|scope| {
-        // A process that ends early breaks the pipe; its exit status says more.
+        // A process that ends early breaks the pipe. Its exit status is reported instead.
         scope.spawn(move || {
             let _ = writeln!(stdin, "{params}").and_then(|()| stdin.write_all(input));
         });
@@ -59,7 +70,7 @@ fn exchange(
         match receiver.recv_timeout(timeout) {
             Ok(output) => output.context("cannot read from a process"),
             Err(RecvTimeoutError::Timeout) => {
-                // Ends the two threads, which the scope waits for.
+                // Also ends the two threads that the scope waits for.
                 child.kill()?;
                 bail!("did not end within {} s", timeout.as_secs())
             }
@@ -68,7 +79,11 @@ fn exchange(
     })
 }
 
-/// The other side: answers a [`call`].
+/// Runs in the child: answers a [`call`].
+///
+/// # Errors
+///
+/// If `f` fails, or the input or output does.
 pub fn answer<P: DeserializeOwned, R: Serialize>(f: impl FnOnce(P) -> Result<R>) -> Result<()> {
     let mut params = String::new();
     io::stdin().lock().read_line(&mut params)?;

@@ -1,29 +1,29 @@
-//! `memkv bench --suite frozen --parts external`: `memkv build` of generated text that does not fit in the memory it is given.
+//! `memkv bench --suite frozen --parts external`: `memkv build` of more text than its memory limit.
 //!
-//! The build runs in a process of its own, which says how much of it was in memory at most.
+//! The build runs in a process of its own, which reports its peak of resident memory.
 
-use super::measure::most_resident;
-use super::record::{Record, large, mebibytes, number};
-use super::{BenchArgs, child, print_json_lines};
+use super::args::BenchArgs;
+use super::memory::peak_resident;
+use super::record::{Record, all_correct, cell, large, mebibytes, put, write_error, write_json};
+use super::row::{Job, Row, Suite, measure_all};
 use crate::build::{self, BuildArgs};
 use crate::generate::{Kind, generate};
 use crate::layer;
 use crate::rng::hash;
-use anyhow::{Context, Result, ensure};
+use crate::source::{Origin, Source};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
-/// The hidden subcommand by which the build runs in a process of its own.
-pub const CHILD: &str = "bench-external-child";
-/// Memory that the build is given, in MiB.
-const BUDGET: u64 = 256;
-/// Text is generated until there are so many times the budget, unless a number of keys is given.
-const TIMES: u64 = 4;
+/// Memory limit of the build, in MiB.
+const BUDGET_MIB: u64 = 256;
+/// Without a number of keys, the text is this many times the memory limit.
+const TEXT_PER_BUDGET: u64 = 4;
 /// Keys generated at a time.
-const BLOCK: u64 = 1 << 16;
+const KEYS_PER_BLOCK: u64 = 1 << 16;
 
 /// A command line of `memkv build`.
 #[derive(Parser)]
@@ -32,24 +32,19 @@ struct Line {
     args: BuildArgs,
 }
 
-/// What [`CHILD`] does.
-pub fn run_child() -> Result<()> {
-    child::answer(|line: Vec<String>| {
-        let begin = Instant::now();
-        build::run(&Line::try_parse_from(line)?.args)?;
-        let mut record = Record::new();
-        record.insert("seconds".to_owned(), begin.elapsed().as_secs_f64().into());
-        record.insert("peak_resident_bytes".to_owned(), most_resident().into());
-        Ok(record)
-    })
+/// Returns the row of the part.
+pub(super) fn row() -> Row {
+    Row::new(Suite::Frozen, "external", measure)
 }
 
-/// Writes keys in no order, a line each, with their values. Gives their number, and the bytes written.
-fn write_text(path: &Path, kind: Kind, seed: u64, n: Option<u64>) -> Result<(u64, u64)> {
+/// Writes `n` unsorted keys with their values, or if `n` is 0, as many as the memory limit asks
+/// for. Returns the number of keys and of bytes.
+fn write_text(path: &Path, kind: Kind, seed: u64, n: u64) -> Result<(u64, u64)> {
     let mut file = BufWriter::new(File::create(path)?);
     let (mut count, mut bytes) = (0, 0);
-    while n.map_or(bytes < TIMES * (BUDGET << 20), |n| count < n) && count < kind.most() {
-        let end = n.map_or(count + BLOCK, |n| n.min(count + BLOCK)).min(kind.most());
+    let most = if n == 0 { kind.most() } else { n.min(kind.most()) };
+    while count < most && (n > 0 || bytes < TEXT_PER_BUDGET * (BUDGET_MIB << 20)) {
+        let end = most.min(count + KEYS_PER_BLOCK);
         let keys = generate(kind, seed, count..end);
         for (key, i) in keys.iter().zip(count..) {
             let value = format!("\t{}\n", value_of(seed, i));
@@ -67,66 +62,70 @@ fn value_of(seed: u64, i: u64) -> u64 {
     hash(!seed, i) >> 24
 }
 
-/// Runs the part, and returns whether the layer is right.
+fn measure(job: &Job) -> Result<Record> {
+    let Origin::Generated { kind } = &job.source.origin else { bail!("needs generated keys") };
+    let (kind, seed) = (kind.parse().map_err(anyhow::Error::msg)?, job.source.seed);
+    let folder = tempfile::tempdir().context("cannot create a folder for temporary files")?;
+    let (text, file) = (folder.path().join("text"), folder.path().join("layer"));
+    let (n, bytes) =
+        write_text(&text, kind, seed, job.source.n).context("cannot write the text")?;
+    let memory = format!("{BUDGET_MIB}M");
+    let line = ["build".as_ref(), text.as_os_str(), "-o".as_ref(), file.as_os_str()];
+    let line = line.into_iter().chain(["--memory".as_ref(), memory.as_ref()]);
+    let begin = Instant::now();
+    build::run(&Line::try_parse_from(line)?.args)?;
+    let (seconds, peak) = (begin.elapsed().as_secs_f64(), peak_resident());
+    let layer = layer::open_checked(&file)?;
+    let wrong = (0..n).step_by(n.div_ceil(100_000) as usize).filter(|&i| {
+        let keys = generate(kind, seed, i..i + 1);
+        layer.get(keys.get(0)) != Some(value_of(seed, i))
+    });
+    let errors = wrong.count() + usize::from(layer.len() as u64 != n);
+    let budget = BUDGET_MIB << 20;
+    let mut record = Record::new();
+    put(&mut record, "figure", "external build");
+    put(&mut record, "n", n);
+    put(&mut record, "text_bytes", bytes);
+    put(&mut record, "budget_bytes", budget);
+    put(&mut record, "peak_resident_bytes", peak);
+    put(&mut record, "peak_of_budget", peak.map(|peak| peak as f64 / budget as f64));
+    put(&mut record, "file_bytes", std::fs::metadata(&file)?.len());
+    put(&mut record, "seconds", seconds);
+    put(&mut record, "keys_per_s", n as f64 / seconds);
+    put(&mut record, "errors", errors);
+    Ok(record)
+}
+
+/// Runs the part and returns whether the layer is correct.
 pub(super) fn run(args: &BenchArgs, out: &mut impl Write) -> Result<bool> {
     ensure!(
         args.keys.is_none() && args.parts.len() == 1,
         "the part external is measured alone, with generated keys"
     );
-    let folder = tempfile::tempdir().context("cannot make a folder for temporary files")?;
-    let (text, file) = (folder.path().join("text"), folder.path().join("layer"));
-    let (n, bytes) =
-        write_text(&text, args.kind, args.seed, args.n).context("cannot write the text")?;
-    let name = |path: &Path| {
-        path.to_str()
-            .map(str::to_owned)
-            .context("the folder for temporary files has no name in Unicode")
-    };
-    let line = [
-        "build".to_owned(),
-        name(&text)?,
-        "-o".to_owned(),
-        name(&file)?,
-        "--memory".to_owned(),
-        format!("{BUDGET}M"),
-    ];
-    let mut record: Record = child::call(CHILD, &line.to_vec(), &[], super::TIMEOUT)?;
-    let layer = layer::open_checked(&file)?;
-    let sample = n.div_ceil(100_000);
-    let wrong = (0..n).step_by(sample as usize).filter(|&i| {
-        let keys = generate(args.kind, args.seed, i..i + 1);
-        layer.get(keys.get(0)) != Some(value_of(args.seed, i))
-    });
-    let errors = wrong.count() + usize::from(layer.len() as u64 != n);
-    let budget = BUDGET << 20;
-    let seconds = number(&record, "seconds").unwrap_or(f64::NAN);
-    let peak = number(&record, "peak_resident_bytes");
-    let mut put = |name: &str, value: serde_json::Value| _ = record.insert(name.to_owned(), value);
-    put("figure", "external build".into());
-    put("n", n.into());
-    put("text_bytes", bytes.into());
-    put("budget_bytes", budget.into());
-    put("peak_of_budget", peak.map(|peak| peak / budget as f64).into());
-    put("file_bytes", std::fs::metadata(&file)?.len().into());
-    put("keys_per_s", (n as f64 / seconds).into());
-    put("errors", errors.into());
-    if args.json {
-        print_json_lines(out, [record].into_iter())?;
-    } else {
-        let peak = peak.map_or("unknown".to_owned(), |peak| {
-            format!("{} ({:.2} of it)", mebibytes(peak), peak / budget as f64)
-        });
+    let source = Source { n: args.n.unwrap_or(0), ..args.generated(args.kind) };
+    let results = measure_all(vec![args.job("external", &source, 1)], 1, &[])?;
+    for record in results.iter().map(|result| &result.summary) {
+        if args.json {
+            write_json(out, [record])?;
+            continue;
+        }
         writeln!(
             out,
-            "external build of {n} generated keys ({}), {} of text, with {}: peak resident memory {peak}; {seconds:.1} s, {} keys/s",
+            "external build of {} generated keys ({}), {} of text, with {}: peak resident memory \
+             {} ({} of it); {} s, {} keys/s",
+            cell(record, "n", |n| format!("{n:.0}")),
             args.kind,
-            mebibytes(bytes as f64),
-            mebibytes(budget as f64),
-            large(n as f64 / seconds)
+            cell(record, "text_bytes", mebibytes),
+            cell(record, "budget_bytes", mebibytes),
+            cell(record, "peak_resident_bytes", mebibytes),
+            cell(record, "peak_of_budget", |ratio| format!("{ratio:.2}")),
+            cell(record, "seconds", |seconds| format!("{seconds:.1}")),
+            cell(record, "keys_per_s", large)
         )?;
-        if errors > 0 {
-            writeln!(out, "wrong: {errors} keys")?;
+        write_error(out, "external build", record)?;
+        if !all_correct([record]) {
+            writeln!(out, "wrong: {} keys", cell(record, "errors", |n| format!("{n:.0}")))?;
         }
     }
-    Ok(errors == 0)
+    Ok(all_correct(results.iter().map(|result| &result.summary)))
 }

@@ -1,19 +1,21 @@
-//! `memkv bench --suite hybrid`: a hybrid store beside the frozen layer that is its base; while it is compacted; and its log.
+//! `memkv bench --suite hybrid`: a hybrid store against its base, under compaction, and its log.
 //!
-//! One key in twenty is left out of the base, to be inserted later. Lookups of layer and store are made in turn, a block each, so that what disturbs
-//! the machine for a while disturbs both. The mixed workload is 90 % reads, 8 % inserts and updates and 2 % removes, of keys chosen by Zipf's law with
-//! constant 0.99, by two threads.
+//! One key in twenty is left out of the base and inserted later. Lookups in the layer and in the
+//! store alternate in blocks, so that a disturbance of the machine affects both. The mixed workload
+//! is 90 % reads, 8 % inserts and updates and 2 % removes of zipfian keys (constant 0.99), by two
+//! threads.
 
-use super::measure::{Timer, allocated};
-use super::record::{Record, large, mebibytes, number, summary, table};
-use super::threads::{Zipf, histogram};
-use super::{BenchArgs, print_json_lines};
-use crate::keys::Keys;
+use super::args::{BenchArgs, KeyInput, heading};
+use super::latencies::{Latencies, PERCENTILES};
+use super::memory::allocated;
+use super::record::{Record, cell, large, mebibytes, put, summary, titled, write_json};
+use super::row::{distinct, in_rounds};
+use super::timer::Timer;
+use super::zipf::Zipf;
 use crate::rng::{Rng, hash};
 use anyhow::{Context, Result, anyhow};
-use hdrhistogram::Histogram;
-use indicatif::ProgressBar;
 use memkv::{FrozenLayer, HybridOptions, HybridStore, Wal};
+use std::hint::black_box;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -22,16 +24,18 @@ use std::time::{Duration, Instant};
 const THREADS: u64 = 2;
 /// Operations of the mixed workload before the compaction.
 const OPERATIONS: u64 = 1_000_000;
+/// Operations between two looks at the phase.
+const OPERATIONS_PER_GROUP: u64 = 16;
 const LOOKUPS: usize = 400_000;
-const BLOCK: usize = 2000;
-/// One key in so many is not in the base at first.
-const LEFT_OUT: usize = 20;
-/// Changes that are replayed, at most.
-const REPLAYED: usize = 1_000_000;
-/// Writes that are acknowledged together, and of how many such groups the rate is taken.
+const LOOKUPS_PER_BLOCK: usize = 2000;
+/// One key in this many is not in the base at first.
+const KEYS_PER_LEFT_OUT: usize = 20;
+/// Most changes that are replayed.
+const MAX_REPLAYED: usize = 1_000_000;
+/// Writes of one sync, and the number of syncs of which the rate is taken.
 const GROUPS: [(usize, usize); 3] = [(1, 1000), (32, 300), (1024, 100)];
 
-/// A figure: its field, its name, how it is printed, and what is asked of it.
+/// A figure: its field, its name, its format, and its goal.
 type Figure = (&'static str, &'static str, fn(f64) -> String, &'static str);
 
 fn plain(number: f64) -> String {
@@ -66,7 +70,7 @@ const FIGURES: [Figure; 27] = [
     ("before_max", "writes, longest, no compaction", millis, ""),
     ("during_p999", "writes, p99.9, while it is compacted", millis, "<= 5 ms"),
     ("during_max", "writes, longest, while it is compacted", millis, ""),
-    ("pause", "writers kept out by the seal", millis, ""),
+    ("pause", "writers kept out by freeze_delta", millis, ""),
     ("compact_s", "the compaction", seconds, ""),
     ("compact_encoded", "  chunks encoded", plain, ""),
     ("compact_reused", "  chunks reused", plain, ""),
@@ -82,13 +86,15 @@ const FIGURES: [Figure; 27] = [
 
 type Pairs<'k> = Vec<(&'k [u8], u64)>;
 
-/// Writes within a time, and how long they took.
-struct Latencies {
-    writes: Histogram<u64>,
-    operations: u64,
+/// What the threads of the mixed workload share.
+#[derive(Default)]
+struct Phase {
+    stop: AtomicBool,
+    compacting: AtomicBool,
+    operations: AtomicU64,
 }
 
-/// What is measured with.
+/// The keys of the measurements.
 struct Bench<'k> {
     base: Pairs<'k>,
     left_out: Pairs<'k>,
@@ -111,91 +117,77 @@ impl Bench<'_> {
         self.base[(hash(self.seed, rank) % self.base.len() as u64) as usize].0
     }
 
-    /// Nanoseconds of a lookup in the layer, and in the store. Values may have been replaced by their complement.
+    /// Returns the nanoseconds of a lookup in the layer and in the store. A stored value may be the
+    /// complement of the original.
     fn lookups(&self, layer: &FrozenLayer, store: &HybridStore, rng: &mut Rng) -> [f64; 2] {
         let mut timers = [Timer::default(), Timer::default()];
         let mut done = 0;
         while done < LOOKUPS {
             for (i, timer) in timers.iter_mut().enumerate() {
-                let asked: Vec<(&[u8], u64)> = (0..BLOCK)
+                let asked: Vec<(&[u8], u64)> = (0..LOOKUPS_PER_BLOCK)
                     .map(|_| self.base[rng.below(self.base.len() as u64) as usize])
                     .collect();
                 let right = |(found, value): (Option<u64>, u64)| {
                     found == Some(value) || found == Some(!value)
                 };
-                let found = match i {
-                    0 => timer.time(|| {
-                        asked.iter().filter(|(key, value)| right((layer.get(key), *value))).count()
-                    }),
-                    _ => timer.time(|| {
-                        asked.iter().filter(|(key, value)| right((store.get(key), *value))).count()
-                    }),
-                };
-                self.note(found == BLOCK);
+                let get = |key| if i == 0 { layer.get(key) } else { store.get(key) };
+                let found = timer
+                    .time(|| asked.iter().filter(|(key, value)| right((get(key), *value))).count());
+                self.note(found == LOOKUPS_PER_BLOCK);
             }
-            done += BLOCK;
+            done += LOOKUPS_PER_BLOCK;
         }
         timers.map(|timer| timer.cpu() * 1e9 / done as f64)
     }
 
-    /// The mixed workload until it is to stop, by one thread. Gives what it did before and while `compacting`.
-    fn mixed(
-        &self,
-        store: &HybridStore,
-        thread: u64,
-        stop: &AtomicBool,
-        compacting: &AtomicBool,
-        count: &AtomicU64,
-    ) -> Result<[Latencies; 2]> {
+    /// Runs one thread of the mixed workload until it is stopped. Returns the latencies of writes
+    /// before and during the compaction.
+    fn mixed(&self, store: &HybridStore, thread: u64, phase: &Phase) -> Result<[Latencies; 2]> {
         let mut rng = Rng::new(hash(self.seed, thread));
-        let mut seen = [
-            Latencies { writes: histogram()?, operations: 0 },
-            Latencies { writes: histogram()?, operations: 0 },
-        ];
-        while !stop.load(Relaxed) {
-            let seen = &mut seen[usize::from(compacting.load(Relaxed))];
-            for _ in 0..16 {
+        let mut writes = [Latencies::new()?, Latencies::new()?];
+        while !phase.stop.load(Relaxed) {
+            let writes = &mut writes[usize::from(phase.compacting.load(Relaxed))];
+            for _ in 0..OPERATIONS_PER_GROUP {
                 let kind = rng.below(100);
                 if kind < 90 {
-                    std::hint::black_box(store.get(self.key(&mut rng)));
+                    black_box(store.get(self.key(&mut rng)));
                     continue;
                 }
                 let key = match kind {
-                    // Half of what is stored is new.
+                    // Half of the stored keys are new.
                     90..94 if !self.left_out.is_empty() => {
                         self.left_out[rng.below(self.left_out.len() as u64) as usize].0
                     }
                     _ => self.key(&mut rng),
                 };
-                let begin = Instant::now();
-                let written =
-                    if kind < 98 { store.insert(key, rng.next()) } else { store.remove(key) };
-                seen.writes.saturating_record(begin.elapsed().as_nanos() as u64);
+                let value = if kind < 98 { Some(rng.next()) } else { None };
+                let written = writes.time(|| match value {
+                    Some(value) => store.insert(key, value),
+                    None => store.remove(key),
+                });
                 self.note(written.is_ok());
             }
-            seen.operations += 16;
-            count.fetch_add(16, Relaxed);
+            phase.operations.fetch_add(OPERATIONS_PER_GROUP, Relaxed);
         }
-        Ok(seen)
+        Ok(writes)
     }
 
-    /// The mixed workload, and a compaction amid it.
+    /// Runs the mixed workload, and a compaction during it.
     fn compaction(&self, store: &HybridStore, empty: i64, record: &mut Record) -> Result<()> {
-        let (stop, compacting, count) =
-            (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
+        let phase = &Phase::default();
+        let operations = || phase.operations.load(Relaxed);
         thread::scope(|scope| -> Result<()> {
-            let (stop, compacting, count) = (&stop, &compacting, &count);
-            let run = move |thread| self.mixed(store, thread, stop, compacting, count);
-            let threads: Vec<_> =
-                (0..THREADS).map(|thread| scope.spawn(move || run(thread))).collect();
+            let threads: Vec<_> = (0..THREADS)
+                .map(|thread| scope.spawn(move || self.mixed(store, thread, phase)))
+                .collect();
             let begin = Instant::now();
-            while count.load(Relaxed) < OPERATIONS.min(self.base.len() as u64) {
+            while operations() < OPERATIONS.min(self.base.len() as u64) {
                 thread::sleep(Duration::from_millis(1));
             }
             let (time, before) = (begin.elapsed().as_secs_f64(), store.memory_usage());
-            let done = count.load(Relaxed);
-            record.insert("before_per_s".to_owned(), (done as f64 / time).into());
-            compacting.store(true, Relaxed);
+            let done = operations();
+            put(record, "before_per_s", done as f64 / time);
+            phase.compacting.store(true, Relaxed);
             let begin = Instant::now();
             let compaction = scope.spawn(|| store.compact());
             let mut peak = 0;
@@ -203,36 +195,33 @@ impl Bench<'_> {
                 peak = peak.max(allocated()?);
                 thread::sleep(Duration::from_millis(4));
             }
-            let during = (count.load(Relaxed) - done) as f64 / begin.elapsed().as_secs_f64();
-            stop.store(true, Relaxed);
+            let during = (operations() - done) as f64 / begin.elapsed().as_secs_f64();
+            phase.stop.store(true, Relaxed);
             compaction.join().map_err(|_| anyhow!("a thread panicked"))??;
             let after = store.memory_usage();
-            record.insert("during_per_s".to_owned(), during.into());
-            record.insert("during_ratio".to_owned(), (during * time / done as f64).into());
+            put(record, "during_per_s", during);
+            put(record, "during_ratio", during * time / done as f64);
             let known = before.base + before.delta + after.base + after.delta;
-            record.insert("peak_beyond".to_owned(), (peak - empty - known as i64).into());
-            let mut all = [histogram()?, histogram()?];
+            put(record, "peak_beyond", peak - empty - known as i64);
+            let mut all = [Latencies::new()?, Latencies::new()?];
             for thread in threads {
-                let seen = thread.join().map_err(|_| anyhow!("a thread panicked"))??;
-                for (all, seen) in all.iter_mut().zip(seen) {
-                    all.add(seen.writes)?;
-                }
+                let writes = thread.join().map_err(|_| anyhow!("a thread panicked"))??;
+                all.iter_mut().zip(&writes).try_for_each(|(all, writes)| all.add(writes))?;
             }
             for (name, all) in ["before", "during"].iter().zip(all) {
-                record.insert(format!("{name}_p999"), all.value_at_percentile(99.9).into());
-                record.insert(format!("{name}_max"), all.max().into());
+                all.put(record, name, &PERCENTILES[2..], "");
             }
             Ok(())
         })?;
         let stats = store.stats();
-        record.insert("pause".to_owned(), (stats.longest_pause.as_nanos() as u64).into());
-        record.insert("compact_s".to_owned(), stats.last_compaction.as_secs_f64().into());
-        record.insert("compact_encoded".to_owned(), stats.last_encoded.into());
-        record.insert("compact_reused".to_owned(), stats.last_reused.into());
+        put(record, "pause", stats.longest_pause.as_nanos() as u64);
+        put(record, "compact_s", stats.last_compaction.as_secs_f64());
+        put(record, "compact_encoded", stats.last_encoded);
+        put(record, "compact_reused", stats.last_reused);
         Ok(())
     }
 
-    /// Writes to one twentieth of the key space, and a compaction.
+    /// Writes to one twentieth of the key space, then compacts.
     fn confined(&self, layer: &FrozenLayer, rng: &mut Rng, record: &mut Record) -> Result<()> {
         let store = HybridStore::with_base(layer.clone(), options())?;
         let part = &self.base[self.base.len() / 2..]
@@ -243,16 +232,13 @@ impl Bench<'_> {
         store.compact()?;
         let stats = store.stats();
         let chunks = (stats.last_reused + stats.last_encoded).max(1);
-        record.insert(
-            "confined_reused".to_owned(),
-            (stats.last_reused as f64 / chunks as f64).into(),
-        );
+        put(record, "confined_reused", stats.last_reused as f64 / chunks as f64);
         Ok(())
     }
 
-    /// The log: writes that are on the disk, in groups, and their replay.
+    /// Measures the log: groups of synced writes, and their replay.
     fn log(&self, layer: &FrozenLayer, rng: &mut Rng, record: &mut Record) -> Result<()> {
-        let folder = tempfile::tempdir().context("cannot make a folder")?;
+        let folder = tempfile::tempdir().context("cannot create a folder")?;
         HybridStore::with_base(layer.clone(), options())?.save(folder.path())?;
         let options = options().wal(Wal::Buffered);
         let open = || -> Result<(HybridStore, f64)> {
@@ -276,33 +262,34 @@ impl Bench<'_> {
             let begin = Instant::now();
             (0..groups).try_for_each(|_| write(group))?;
             let rate = (group * groups) as f64 / begin.elapsed().as_secs_f64();
-            record.insert(format!("group_{group}_per_s"), rate.into());
+            put(record, &format!("group_{group}_per_s"), rate);
         }
-        let all = REPLAYED.min(self.base.len());
+        let all = MAX_REPLAYED.min(self.base.len());
         write(all)?;
         drop(store);
         let (store, time) = open()?;
-        record.insert("open_s".to_owned(), alone.into());
-        record.insert("replay_s".to_owned(), (time - alone).into());
-        record.insert("replayed".to_owned(), store.stats().replayed.into());
+        put(record, "open_s", alone);
+        put(record, "replay_s", time - alone);
+        put(record, "replayed", store.stats().replayed);
         self.note(store.stats().replayed as usize == written);
         self.note(store.len() == self.base.len());
         Ok(())
     }
 
     fn round(&self, round: u64) -> Result<Record> {
-        let mut record = Record::new();
+        let mut all = Record::new();
+        let record = &mut all;
         let mut rng = Rng::new(hash(self.seed, round));
         let empty = allocated()?;
         let layer = FrozenLayer::from_sorted(&self.base)?;
-        // As the allocator counts it, which rounds large blocks up.
+        // As the allocator counts it: it rounds large allocations up.
         let base = allocated()? - empty;
         let store = HybridStore::with_base(layer.clone(), options())?;
         let [alone, with] = self.lookups(&layer, &store, &mut rng);
-        record.insert("layer_ns".to_owned(), alone.into());
-        record.insert("empty_ns".to_owned(), with.into());
-        record.insert("empty_ratio".to_owned(), (alone / with).into());
-        // Half of the changes are of keys that are there.
+        put(record, "layer_ns", alone);
+        put(record, "empty_ns", with);
+        put(record, "empty_ratio", alone / with);
+        // Half of the changes are of present keys.
         let count = self.base.len() / 20;
         for i in 0..count {
             match self.left_out.get(i) {
@@ -315,64 +302,54 @@ impl Bench<'_> {
         }
         store.reclaim();
         let usage = store.memory_usage();
-        record.insert("base_bytes".to_owned(), base.into());
-        record.insert("delta_bytes".to_owned(), usage.delta.into());
+        put(record, "base_bytes", base);
+        put(record, "delta_bytes", usage.delta);
         let known = (base + usage.delta as i64) as f64;
-        record.insert("beyond".to_owned(), ((allocated()? - empty) as f64 / known - 1.0).into());
+        put(record, "beyond", (allocated()? - empty) as f64 / known - 1.0);
         let [alone, with] = self.lookups(&layer, &store, &mut rng);
-        record.insert("full_ns".to_owned(), with.into());
-        record.insert("full_ratio".to_owned(), (alone / with).into());
+        put(record, "full_ns", with);
+        put(record, "full_ratio", alone / with);
         drop(store);
-        self.confined(&layer, &mut rng, &mut record)?;
-        self.log(&layer, &mut rng, &mut record)?;
+        self.confined(&layer, &mut rng, record)?;
+        self.log(&layer, &mut rng, record)?;
         let store = HybridStore::with_base(layer, options())?;
-        self.compaction(&store, empty, &mut record)?;
-        record.insert("errors".to_owned(), self.errors.load(Relaxed).into());
-        Ok(record)
+        self.compaction(&store, empty, record)?;
+        put(record, "errors", self.errors.load(Relaxed));
+        Ok(all)
     }
 }
 
-/// Runs the suite, and returns whether all results were right.
-pub(super) fn run(
-    args: &BenchArgs,
-    heading: &str,
-    keys: &Keys,
-    out: &mut impl Write,
-) -> Result<bool> {
-    let mut sorted = keys.sorted();
-    sorted.dedup_by(|a, b| keys.get(*a as usize) == keys.get(*b as usize));
+/// Runs the suite and returns whether all results were correct.
+pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> Result<bool> {
+    let (keys, _) = input.source.load_from(&input.stdin)?;
     let (mut base, mut left_out) = (Vec::new(), Vec::new());
-    for (i, &key) in sorted.iter().enumerate() {
+    for (i, &key) in distinct(&keys).iter().enumerate() {
         let pair = (keys.get(key as usize), hash(!args.seed, i as u64));
-        if i % LEFT_OUT == LEFT_OUT - 1 { left_out.push(pair) } else { base.push(pair) }
+        if i % KEYS_PER_LEFT_OUT == KEYS_PER_LEFT_OUT - 1 {
+            left_out.push(pair);
+        } else {
+            base.push(pair);
+        }
     }
     Rng::new(args.seed).shuffle(&mut left_out);
     let zipf = Zipf::new(base.len());
     let bench = Bench { base, left_out, zipf, seed: args.seed, errors: AtomicU64::new(0) };
-    let progress = ProgressBar::new_spinner();
-    progress.enable_steady_tick(Duration::from_secs(1));
-    let mut rounds = Vec::new();
-    for round in 0..args.rounds {
-        progress.set_message(format!("round {} of {}", round + 1, args.rounds));
-        rounds.push(bench.round(round)?);
-    }
-    progress.finish_and_clear();
+    let record = summary(&in_rounds(args.rounds, |round| bench.round(round))?);
     let errors = bench.errors.load(Relaxed);
-    let record = summary(&rounds);
     if args.json {
-        print_json_lines(out, [record].into_iter())?;
+        write_json(out, [&record])?;
         return Ok(errors == 0);
     }
+    let heading = heading(&input.source, keys.len() as f64, keys.raw_bytes() as f64);
     writeln!(out, "{heading}; {} of them in the base, seed {}\n", bench.base.len(), args.seed)?;
-    let mut lines = vec![vec!["figure".to_owned(), "measured".to_owned(), "asked for".to_owned()]];
-    for (field, name, print, asked) in FIGURES {
-        let value = number(&record, field).map_or("-".to_owned(), print);
-        lines.push(vec![name.to_owned(), value, asked.to_owned()]);
-    }
-    writeln!(out, "{}", table(&lines))?;
+    let lines = FIGURES.iter().map(|&(field, name, show, goal)| {
+        vec![name.to_owned(), cell(&record, field, show), goal.to_owned()]
+    });
+    writeln!(out, "{}", titled(&["figure", "measured", "goal"], lines))?;
     writeln!(
         out,
-        "lookups: CPU time, of random keys; mixed: wall time, {THREADS} threads, 90 % reads, 8 % inserts and updates, 2 % removes, zipfian"
+        "lookups: CPU time, of random keys; mixed: wall time, {THREADS} threads, 90 % reads, 8 % \
+         inserts and updates, 2 % removes, zipfian"
     )?;
     writeln!(out, "medians of {} rounds; {errors} errors", args.rounds)?;
     Ok(errors == 0)

@@ -1,94 +1,80 @@
-//! One structure's measurement, in a process of its own.
+//! Measures one structure with one thread.
 //!
-//! Keys, their sorted order and everything else of the benchmark are in memory before the structure is made, so that
-//! what is allocated from then on is the structure's. Operations run in blocks: a block's keys and expected results
-//! are put together first, then only the calls on the structure are timed. So a rate holds neither the cost of
-//! fetching the key nor that of making the value, as if the key had just come from elsewhere.
+//! The keys, their sorted order and all other data of the benchmark are in memory before the
+//! structure is created, so every later allocation belongs to the structure. Operations run in
+//! blocks: the keys and expected results of a block are collected first, then only the calls on
+//! the structure are timed. A rate therefore excludes the cost of fetching the key and of making
+//! the value.
 
-use super::index::Index;
+use super::index::{Built, Index};
+use super::memory::{allocated, resident};
+use super::record::{Record, put};
+use super::row::{Job, Order};
+use super::timer::Timer;
 use crate::{
     keys::Keys,
     rng::{Rng, hash},
-    source::Source,
 };
-use anyhow::{Context, Result, anyhow};
-use clap::ValueEnum;
-use rustix::time::{ClockId, clock_gettime};
-use serde::{Deserialize, Serialize};
+use anyhow::Result;
+use serde_json::Value;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
-use std::thread;
-use std::time::Duration;
+use std::ops::Range;
 
 /// Operations between two readings of the clock.
-const BLOCK: usize = 1024;
+const KEYS_PER_BLOCK: usize = 1024;
 /// Keys of a `get_many` call.
-pub(crate) const BATCH: usize = 64;
+pub(crate) const KEYS_PER_CALL: usize = 64;
 /// Keys of a scan.
-pub(crate) const SCAN: usize = 100;
-/// Misses are looked up at most so often: a near miss costs a binary search, to know that it is one.
-const MOST_MISSES: usize = 500_000;
-const MOST_SCANS: usize = 20_000;
+pub(crate) const KEYS_PER_SCAN: usize = 100;
+/// Most lookups of absent keys. Each near miss costs a binary search that proves it absent.
+const MAX_MISSES: usize = 500_000;
+const MAX_SCANS: usize = 20_000;
 
-/// The order of insertion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-pub(crate) enum Order {
-    Shuffled,
-    Sorted,
-    Descending,
-    /// As the keys stand in the file, or are generated.
-    File,
+/// All figures but the rates. They are null at first, so that setting one allocates nothing.
+const FIGURES: [&str; 15] = [
+    "n",
+    "raw_bytes",
+    "mem_bytes",
+    "mem_half_bytes",
+    "mem_empty_bytes",
+    "reported_bytes",
+    "rss_bytes",
+    "bytes_per_key",
+    "overhead_per_key",
+    "get_many_batch",
+    "misses",
+    "scan_len",
+    "scans",
+    "errors",
+    "first_error",
+];
+const RATES: [&str; 6] = [
+    "insert_per_s",
+    "get_per_s",
+    "get_many_per_s",
+    "miss_per_s",
+    "scan_keys_per_s",
+    "remove_per_s",
+];
+
+/// Measures one structure, filled by inserts.
+pub(crate) fn measure<I: Index + Default>(job: &Job) -> Result<Record> {
+    run::<I>(job, false, |bench, timer| bench.insert(timer))
 }
 
-/// What to measure.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Job {
-    pub(crate) row: String,
-    pub(crate) source: Source,
-    pub(crate) order: Order,
-    /// Each round shuffles differently.
-    pub(crate) round: u64,
+/// Measures one structure, built from sorted pairs.
+pub(crate) fn measure_built<I: Built>(job: &Job) -> Result<Record> {
+    run::<I>(job, true, |bench, timer| bench.build(timer))
 }
 
-/// What was measured. Bytes are as the allocator counts them, rates are operations a second: of the thread's CPU time,
-/// or of wall time where the name says so. What the structure cannot do is `None`.
-#[derive(Default, Serialize)]
-pub(crate) struct Outcome {
-    pub(crate) n: usize,
-    pub(crate) raw_bytes: usize,
-    pub(crate) mem_bytes: i64,
-    pub(crate) mem_half_bytes: Option<i64>,
-    pub(crate) mem_empty_bytes: Option<i64>,
-    pub(crate) reported_bytes: Option<usize>,
-    pub(crate) rss_bytes: i64,
-    pub(crate) bytes_per_key: f64,
-    pub(crate) overhead_per_key: f64,
-    pub(crate) insert_per_s: Option<f64>,
-    pub(crate) insert_per_s_wall: Option<f64>,
-    pub(crate) get_per_s: Option<f64>,
-    pub(crate) get_per_s_wall: Option<f64>,
-    pub(crate) get_many_per_s: Option<f64>,
-    pub(crate) get_many_per_s_wall: Option<f64>,
-    pub(crate) get_many_batch: usize,
-    pub(crate) miss_per_s: Option<f64>,
-    pub(crate) miss_per_s_wall: Option<f64>,
-    pub(crate) misses: usize,
-    pub(crate) scan_keys_per_s: Option<f64>,
-    pub(crate) scan_keys_per_s_wall: Option<f64>,
-    pub(crate) scan_len: usize,
-    pub(crate) scans: usize,
-    pub(crate) remove_per_s: Option<f64>,
-    pub(crate) remove_per_s_wall: Option<f64>,
-    pub(crate) errors: usize,
-    pub(crate) first_error: Option<String>,
-}
+/// Creates a structure. The timer measures the calls on it.
+type Fill<I> = fn(&mut Bench<'_, I>, &mut Timer) -> Result<I>;
 
-/// Measures one structure.
-pub(crate) fn measure<I: Index>(job: &Job) -> Result<Outcome> {
+fn run<I: Index>(job: &Job, built: bool, fill: Fill<I>) -> Result<Record> {
     let (keys, held) = job.source.load()?;
     let sorted = keys.sorted();
-    // Lists that are replaced stay alive to the end: freed, their pages would be reused by the structure and missing
-    // in the growth of its resident memory.
+    // Replaced lists stay alive to the end. Otherwise the structure would reuse their pages, and
+    // the growth of resident memory would miss them.
     let (distinct, distinct_sorted);
     let (keys, sorted) = match without_duplicates(&keys, &sorted) {
         None => (&keys, &sorted),
@@ -99,17 +85,17 @@ pub(crate) fn measure<I: Index>(job: &Job) -> Result<Outcome> {
         }
     };
     let (in_order, in_order_sorted);
-    let (keys, sorted) = if I::BULK {
+    let (keys, sorted) = if built {
         in_order = keys.select(sorted);
         in_order_sorted = (0..keys.len() as u32).collect();
         (&in_order, &in_order_sorted)
     } else {
         (keys, sorted)
     };
-    Bench::<I>::new(job, keys, sorted, &held).run(job.order)
+    Bench::<I>::new(job, keys, sorted, &held).run(job.order, fill)
 }
 
-/// The first of each run of equal keys, in the list's order, if there are equal keys.
+/// Returns the first of each set of equal keys, in the list's order, if there are equal keys.
 fn without_duplicates(keys: &Keys, sorted: &[u32]) -> Option<Keys> {
     let key = |i: u32| keys.get(i as usize);
     let mut first: Vec<u32> =
@@ -123,23 +109,24 @@ fn without_duplicates(keys: &Keys, sorted: &[u32]) -> Option<Keys> {
 
 struct Bench<'a, I> {
     keys: &'a Keys,
-    /// The keys' indices in the keys' order.
+    /// Indices of the keys in the order of the keys.
     sorted: &'a [u32],
     held: &'a Keys,
-    /// A permutation of the keys, shuffled anew for each measurement.
+    /// A permutation of the keys, shuffled for each measurement.
     order: Vec<u32>,
-    /// Sum of the fingerprints of the first keys in order, to check a scan by its ends.
+    /// Prefix sums of the fingerprints in key order. A difference of two checks a scan.
     sums: Vec<u64>,
     block: Block,
     rng: Rng,
     seed: u64,
-    /// Bytes allocated before the structure was made.
+    /// Bytes allocated before the structure was created.
     memory: i64,
-    outcome: Outcome,
-    index: Option<I>,
+    errors: usize,
+    record: Record,
+    index: std::marker::PhantomData<I>,
 }
 
-/// Keys, and what looking them up must give.
+/// Keys and the values that their lookups must return.
 struct Block {
     keys: Keys,
     values: Vec<u64>,
@@ -149,11 +136,16 @@ impl Block {
     fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
         self.keys.iter().zip(self.values.iter().copied())
     }
+
+    /// Returns the number of pairs that are wrong.
+    fn count(&self, mut is_wrong: impl FnMut(&[u8], u64) -> bool) -> usize {
+        self.iter().filter(|&(key, value)| is_wrong(key, value)).count()
+    }
 }
 
-/// What a scan folds of each pair, touching the key's last byte and the value.
-fn fingerprint(key: &[u8], value: u64) -> u64 {
-    (key.len() as u64) << 8 | u64::from(key.last().copied().unwrap_or(0)) ^ value
+/// Returns what a scan sums for each pair. Reads the key's last byte and the value.
+pub(crate) fn fingerprint(key: &[u8], value: u64) -> u64 {
+    (key.len() as u64) << 8 ^ u64::from(key.last().copied().unwrap_or(0)) ^ value
 }
 
 impl<'a, I: Index> Bench<'a, I> {
@@ -166,21 +158,26 @@ impl<'a, I: Index> Bench<'a, I> {
             order: (0..keys.len() as u32).collect(),
             sums: Vec::with_capacity(keys.len() + 1),
             block: Block {
-                keys: Keys::with_capacity(BLOCK, (longest + 1) * BLOCK),
-                values: Vec::with_capacity(BLOCK),
+                keys: Keys::with_capacity(KEYS_PER_BLOCK, (longest + 1) * KEYS_PER_BLOCK),
+                values: Vec::with_capacity(KEYS_PER_BLOCK),
             },
             rng: Rng::new(hash(job.source.seed, job.round)),
             seed: job.source.seed,
             memory: 0,
-            outcome: Outcome {
-                n: keys.len(),
-                raw_bytes: keys.raw_bytes(),
-                get_many_batch: BATCH,
-                scan_len: SCAN,
-                ..Outcome::default()
-            },
-            index: None,
+            errors: 0,
+            record: Record::new(),
+            index: std::marker::PhantomData,
         };
+        FIGURES.iter().for_each(|figure| bench.put(figure, Value::Null));
+        for figure in RATES {
+            bench.put(figure, Value::Null);
+            bench.put(&format!("{figure}_wall"), Value::Null);
+        }
+        bench.put("n", keys.len());
+        bench.put("raw_bytes", keys.raw_bytes());
+        bench.put("get_many_batch", KEYS_PER_CALL);
+        bench.put("scan_len", KEYS_PER_SCAN);
+        bench.put("scans", 0);
         let mut sum = 0u64;
         bench.sums.push(sum);
         for &i in sorted {
@@ -190,14 +187,24 @@ impl<'a, I: Index> Bench<'a, I> {
         bench
     }
 
-    /// The value of key `i`, random to whoever stores it.
+    fn put(&mut self, figure: &str, value: impl Into<Value>) {
+        put(&mut self.record, figure, value);
+    }
+
+    /// Sets the rates of an operation, of CPU and of wall time.
+    fn put_rates(&mut self, figure: &str, timer: &Timer, operations: usize) {
+        let [cpu, wall] = timer.rates(operations);
+        self.put(figure, cpu);
+        self.put(&format!("{figure}_wall"), wall);
+    }
+
+    /// Returns the value of key `i`, which looks random to the structure.
     fn value(&self, i: u32) -> u64 {
         if I::VALUES { hash(!self.seed, u64::from(i)) } else { 0 }
     }
 
-    fn run(mut self, order: Order) -> Result<Outcome> {
-        self.insert(order)?;
-        let index = self.index.take().context("nothing was built")?;
+    fn run(mut self, order: Order, fill: Fill<I>) -> Result<Record> {
+        let index = self.fill(order, fill)?;
         self.get(&index);
         if I::GETS_MANY {
             self.get_many(&index);
@@ -209,10 +216,32 @@ impl<'a, I: Index> Bench<'a, I> {
         if I::REMOVES {
             self.remove(index)?;
         }
-        Ok(self.outcome)
+        self.put("errors", self.errors);
+        Ok(self.record)
     }
 
-    fn insert(&mut self, order: Order) -> Result<()> {
+    fn insert(&mut self, timer: &mut Timer) -> Result<I>
+    where
+        I: Default,
+    {
+        let mut index = I::default();
+        let all = 0..self.keys.len();
+        self.each_block(all, timer, "an insert found the key present", |block| {
+            block.count(|key, value| index.insert(key, value).is_some())
+        });
+        index.reclaim();
+        Ok(index)
+    }
+
+    fn build(&mut self, timer: &mut Timer) -> Result<I>
+    where
+        I: Built,
+    {
+        let pairs = self.sorted.iter().map(|&i| (self.keys.get(i as usize), self.value(i)));
+        timer.time(|| I::build(pairs))
+    }
+
+    fn fill(&mut self, order: Order, fill: Fill<I>) -> Result<I> {
         match order {
             Order::Shuffled => self.rng.shuffle(&mut self.order),
             Order::Sorted => self.order.copy_from_slice(self.sorted),
@@ -225,159 +254,122 @@ impl<'a, I: Index> Bench<'a, I> {
         self.memory = allocated()?;
         let rss = resident();
         let mut timer = Timer::default();
-        let index = if I::BULK {
-            let pairs = self.sorted.iter().map(|&i| (self.keys.get(i as usize), self.value(i)));
-            timer.time(|| I::build(pairs))?
-        } else {
-            let mut index = I::new();
-            for at in (0..self.order.len()).step_by(BLOCK) {
-                self.fill(at);
-                let errors = timer.time(|| {
-                    self.block
-                        .iter()
-                        .filter(|&(key, value)| index.insert(key, value).is_some())
-                        .count()
-                });
-                self.check(errors, "an insert found the key there already");
-            }
-            index.settle();
-            index
-        };
-        self.outcome.mem_bytes = allocated()? - self.memory;
-        self.outcome.rss_bytes = resident() - rss;
-        let (n, raw) = (self.keys.len() as f64, self.outcome.raw_bytes as i64);
-        self.outcome.bytes_per_key = self.outcome.mem_bytes as f64 / n;
-        self.outcome.overhead_per_key = (self.outcome.mem_bytes - raw) as f64 / n;
-        self.outcome.reported_bytes = index.reported_bytes();
-        (self.outcome.insert_per_s, self.outcome.insert_per_s_wall) = timer.rates(self.keys.len());
-        self.index = Some(index);
-        Ok(())
+        let n = self.keys.len();
+        let index = fill(self, &mut timer)?;
+        let held = allocated()? - self.memory;
+        self.put("mem_bytes", held);
+        self.put("rss_bytes", resident() - rss);
+        self.put("bytes_per_key", held as f64 / n as f64);
+        self.put("overhead_per_key", (held - self.keys.raw_bytes() as i64) as f64 / n as f64);
+        self.put("reported_bytes", index.reported_bytes());
+        self.put_rates("insert_per_s", &timer, n);
+        Ok(index)
     }
 
     fn get(&mut self, index: &I) {
         self.rng.shuffle(&mut self.order);
-        let mut timer = Timer::default();
-        for at in (0..self.order.len()).step_by(BLOCK) {
-            self.fill(at);
-            let errors = timer.time(|| {
-                self.block.iter().filter(|&(key, value)| index.get(key) != Some(value)).count()
-            });
-            self.check(errors, "a lookup gave a wrong result");
-        }
-        (self.outcome.get_per_s, self.outcome.get_per_s_wall) = timer.rates(self.order.len());
+        let (n, mut timer) = (self.order.len(), Timer::default());
+        self.each_block(0..n, &mut timer, "a lookup returned a wrong result", |block| {
+            block.count(|key, value| index.get(key) != Some(value))
+        });
+        self.put_rates("get_per_s", &timer, n);
     }
 
     fn get_many(&mut self, index: &I) {
         self.rng.shuffle(&mut self.order);
-        let mut timer = Timer::default();
-        for at in (0..self.order.len()).step_by(BLOCK) {
-            self.fill(at);
-            let errors = timer.time(|| {
-                let wrong = self.block.values.chunks(BATCH).enumerate().map(|(batch, values)| {
-                    let mut keys = [&[][..]; BATCH];
-                    for (i, key) in keys[..values.len()].iter_mut().enumerate() {
-                        *key = self.block.keys.get(batch * BATCH + i);
-                    }
-                    let found = index.get_many(&keys[..values.len()]);
-                    let right = found
-                        .iter()
-                        .zip(values)
-                        .filter(|&(found, &value)| *found == Some(value))
-                        .count();
-                    values.len() - right + found.len().abs_diff(values.len())
-                });
-                wrong.sum()
+        let (n, mut timer) = (self.order.len(), Timer::default());
+        self.each_block(0..n, &mut timer, "get_many returned a wrong result", |block| {
+            let wrong = block.values.chunks(KEYS_PER_CALL).enumerate().map(|(call, values)| {
+                let mut keys = [&[][..]; KEYS_PER_CALL];
+                for (i, key) in keys[..values.len()].iter_mut().enumerate() {
+                    *key = block.keys.get(call * KEYS_PER_CALL + i);
+                }
+                let found = index.get_many(&keys[..values.len()]);
+                let pairs = found.iter().zip(values);
+                let right = pairs.filter(|&(found, &value)| *found == Some(value)).count();
+                values.len() - right + found.len().abs_diff(values.len())
             });
-            self.check(errors, "a batch lookup gave a wrong result");
-        }
-        (self.outcome.get_many_per_s, self.outcome.get_many_per_s_wall) =
-            timer.rates(self.order.len());
+            wrong.sum()
+        });
+        self.put_rates("get_many_per_s", &timer, n);
     }
 
     fn miss(&mut self, index: &I) {
-        // Found before any is looked up: a search through all keys for each would leave nothing of the structure in the caches.
-        let absent = self.absent(self.keys.len().min(MOST_MISSES));
+        // All are found first: a binary search between two lookups would evict the structure from
+        // the caches.
+        let absent = self.absent(self.keys.len().min(MAX_MISSES));
         let mut timer = Timer::default();
-        for at in (0..absent.len()).step_by(BLOCK) {
+        for at in (0..absent.len()).step_by(KEYS_PER_BLOCK) {
             self.block.keys.clear();
-            (at..absent.len().min(at + BLOCK)).for_each(|i| self.block.keys.push(absent.get(i)));
+            (at..absent.len().min(at + KEYS_PER_BLOCK))
+                .for_each(|i| self.block.keys.push(absent.get(i)));
             let errors = timer
                 .time(|| self.block.keys.iter().filter(|key| index.get(key).is_some()).count());
             self.check(errors, "a lookup found an absent key");
         }
-        self.outcome.misses = absent.len();
-        (self.outcome.miss_per_s, self.outcome.miss_per_s_wall) = timer.rates(absent.len());
+        self.put("misses", absent.len());
+        self.put_rates("miss_per_s", &timer, absent.len());
     }
 
-    /// Scans are timed with a check of their length and the sum of their pairs; some more are compared pair by pair.
+    /// Times scans, which are checked by their length and the sum of their pairs. Further scans are
+    /// compared pair by pair.
     fn scan(&mut self, index: &I) {
         let n = self.keys.len();
-        let scans = (n / 10).clamp(1.min(n), MOST_SCANS);
+        let scans = (n / 10).clamp(1.min(n), MAX_SCANS);
         let (mut timer, mut visited) = (Timer::default(), 0);
         for _ in 0..scans {
             let rank = self.rng.below(n as u64) as usize;
             let from = self.sorted_key(rank);
             let (mut count, mut sum) = (0, 0u64);
             timer.time(|| {
-                index.scan(from, SCAN, |key, value| {
+                index.scan(from, KEYS_PER_SCAN, |key, value| {
                     count += 1;
                     sum = sum.wrapping_add(fingerprint(black_box(key), value));
                 });
             });
-            let end = n.min(rank + SCAN);
+            let end = n.min(rank + KEYS_PER_SCAN);
             let right = count == end - rank && sum == self.sums[end].wrapping_sub(self.sums[rank]);
-            self.check(usize::from(!right), "a scan gave other pairs than it should");
+            self.check(usize::from(!right), "a scan returned wrong pairs");
             visited += count;
         }
-        self.outcome.scans = scans;
-        (self.outcome.scan_keys_per_s, self.outcome.scan_keys_per_s_wall) = timer.rates(visited);
+        self.put("scans", scans);
+        self.put_rates("scan_keys_per_s", &timer, visited);
 
         for _ in 0..scans.min(1000) {
             let rank = self.rng.below(n as u64) as usize;
             let (mut at, mut errors) = (rank, 0);
-            index.scan(self.sorted_key(rank), SCAN, |key, value| {
+            index.scan(self.sorted_key(rank), KEYS_PER_SCAN, |key, value| {
                 let right =
                     at < n && key == self.sorted_key(at) && value == self.value(self.sorted[at]);
                 errors += usize::from(!right);
                 at += 1;
             });
-            errors += at.abs_diff(n.min(rank + SCAN));
-            self.check(errors, "a scan gave a wrong pair");
+            errors += at.abs_diff(n.min(rank + KEYS_PER_SCAN));
+            self.check(errors, "a scan returned a wrong pair");
         }
     }
 
     fn remove(&mut self, mut index: I) -> Result<()> {
         self.rng.shuffle(&mut self.order);
         let n = self.order.len();
-        let half = n / 2;
         let mut timer = Timer::default();
-        for range in [0..half, half..n] {
-            for at in range.clone().step_by(BLOCK) {
-                self.fill_range(at..range.end.min(at + BLOCK));
-                let errors = timer.time(|| {
-                    self.block
-                        .iter()
-                        .filter(|&(key, value)| index.remove(key) != Some(value))
-                        .count()
-                });
-                self.check(errors, "a removal gave a wrong result");
-            }
-            index.settle();
-            let held = Some(allocated()? - self.memory);
-            if range.end == half {
-                self.outcome.mem_half_bytes = held;
-            }
-            self.outcome.mem_empty_bytes = held;
+        for (range, figure) in [(0..n / 2, "mem_half_bytes"), (n / 2..n, "mem_empty_bytes")] {
+            let end = range.end;
+            self.each_block(range, &mut timer, "a removal returned a wrong result", |block| {
+                block.count(|key, value| index.remove(key) != Some(value))
+            });
+            index.reclaim();
+            self.put(figure, allocated()? - self.memory);
             let sample: Vec<usize> =
                 (0..1000.min(n)).map(|_| self.rng.below(n as u64) as usize).collect();
             let wrong = sample.into_iter().filter(|&at| {
                 let i = self.order[at];
-                let expected = (at >= range.end).then(|| self.value(i));
+                let expected = (at >= end).then(|| self.value(i));
                 index.get(self.keys.get(i as usize)) != expected
             });
-            self.check(wrong.count(), "after removals, a lookup gave a wrong result");
+            self.check(wrong.count(), "a lookup after removals returned a wrong result");
         }
-        (self.outcome.remove_per_s, self.outcome.remove_per_s_wall) = timer.rates(n);
+        self.put_rates("remove_per_s", &timer, n);
         Ok(())
     }
 
@@ -389,27 +381,34 @@ impl<'a, I: Index> Bench<'a, I> {
         self.sorted.binary_search_by(|&i| self.keys.get(i as usize).cmp(key)).is_ok()
     }
 
-    /// Fills the block with the keys from a place of `order` on.
-    fn fill(&mut self, at: usize) {
-        self.fill_range(at..self.order.len().min(at + BLOCK));
-    }
-
-    fn fill_range(&mut self, range: std::ops::Range<usize>) {
-        self.block.keys.clear();
-        self.block.values.clear();
-        for &i in &self.order[range] {
-            self.block.keys.push(self.keys.get(i as usize));
-            self.block.values.push(self.value(i));
+    /// Times `work` on each block of the keys at `range` of `order`. It returns a number of errors.
+    fn each_block(
+        &mut self,
+        range: Range<usize>,
+        timer: &mut Timer,
+        error: &str,
+        mut work: impl FnMut(&Block) -> usize,
+    ) {
+        for at in range.clone().step_by(KEYS_PER_BLOCK) {
+            self.block.keys.clear();
+            self.block.values.clear();
+            for &i in &self.order[at..range.end.min(at + KEYS_PER_BLOCK)] {
+                self.block.keys.push(self.keys.get(i as usize));
+                self.block.values.push(self.value(i));
+            }
+            let errors = timer.time(|| work(&self.block));
+            self.check(errors, error);
         }
     }
 
-    /// Absent keys: held-out ones, and ones that differ from a key at the end, in turn.
+    /// Returns absent keys: in turn a held-out key, and one that differs from a key in its last
+    /// bytes.
     fn absent(&mut self, count: usize) -> Keys {
         let mut absent = Keys::default();
         for i in 0..count {
             let held = (i % 2 == 0 && !self.held.is_empty())
                 .then(|| self.held.get(self.rng.below(self.held.len() as u64) as usize))
-                // A file may hold a key twice.
+                // A file may contain a key twice.
                 .filter(|key| !self.contains(key));
             match held {
                 Some(key) => absent.push(key),
@@ -419,14 +418,14 @@ impl<'a, I: Index> Bench<'a, I> {
         absent
     }
 
-    /// A key with its last byte, or when that is no use its last two, or more bytes, changed.
+    /// Returns an absent key: a present one with its last byte changed, or more bytes if needed.
     fn near_miss(&mut self) -> Vec<u8> {
         let mut key = self.keys.get(self.rng.below(self.keys.len() as u64) as usize).to_vec();
         for attempt in 0.. {
             let changed = key.len().min(1 + attempt / 8);
             let start = key.len() - changed;
             for byte in &mut key[start..] {
-                // Mostly a byte of the same sort: the neighbours in the character set.
+                // Low bits first, so that the byte mostly stays a letter or a digit.
                 *byte ^= 1 << self.rng.below(if attempt < 4 { 4 } else { 8 });
             }
             if changed == 0 || attempt > 64 {
@@ -440,108 +439,30 @@ impl<'a, I: Index> Bench<'a, I> {
     }
 
     fn check(&mut self, errors: usize, what: &str) {
-        self.outcome.errors += errors;
-        if errors > 0 && self.outcome.first_error.is_none() {
-            self.outcome.first_error = Some(what.to_owned());
+        if errors > 0 && self.errors == 0 {
+            self.put("first_error", what);
         }
+        self.errors += errors;
     }
-}
-
-/// CPU and wall time, in seconds, added up.
-#[derive(Default)]
-pub(super) struct Timer {
-    cpu: f64,
-    wall: f64,
-}
-
-impl Timer {
-    pub(super) fn time<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        let (cpu, wall) = (seconds(ClockId::ThreadCPUTime), seconds(ClockId::Monotonic));
-        let result = f();
-        self.wall += seconds(ClockId::Monotonic) - wall;
-        self.cpu += seconds(ClockId::ThreadCPUTime) - cpu;
-        result
-    }
-
-    /// Seconds of the thread's CPU time.
-    pub(super) fn cpu(&self) -> f64 {
-        self.cpu
-    }
-
-    pub(super) fn wall(&self) -> f64 {
-        self.wall
-    }
-
-    /// Operations a second: of CPU time, and of wall time.
-    fn rates(&self, operations: usize) -> (Option<f64>, Option<f64>) {
-        let rate = |seconds| operations as f64 / f64::max(seconds, 1e-9);
-        (Some(rate(self.cpu)), Some(rate(self.wall)))
-    }
-}
-
-fn seconds(clock: ClockId) -> f64 {
-    let time = clock_gettime(clock);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-}
-
-/// Bytes allocated in this process, without those that were freed and wait in threads' caches.
-pub(super) fn allocated() -> Result<i64> {
-    use tikv_jemalloc_ctl::{Access, AsName, epoch, stats};
-    // 4096 stands for all arenas.
-    const CACHED: &[u8] = b"stats.arenas.4096.tcache_bytes\0";
-    let read = || -> tikv_jemalloc_ctl::Result<(usize, usize)> {
-        epoch::advance()?;
-        Ok((stats::allocated::read()?, CACHED.name().read()?))
-    };
-    let (allocated, cached) =
-        read().map_err(|error| anyhow!("cannot read jemalloc's statistics: {error}"))?;
-    Ok(allocated as i64 - cached as i64)
-}
-
-/// Runs `work` while looking at the bytes allocated every other millisecond: the most there were.
-pub(super) fn with_peak<R>(work: impl FnOnce() -> R) -> Result<(R, i64)> {
-    let (done, most) = (AtomicBool::new(false), AtomicI64::new(0));
-    thread::scope(|scope| {
-        let watch = scope.spawn(|| -> Result<()> {
-            while !done.load(Relaxed) {
-                most.fetch_max(allocated()?, Relaxed);
-                thread::sleep(Duration::from_millis(2));
-            }
-            Ok(())
-        });
-        let result = work();
-        done.store(true, Relaxed);
-        watch.join().map_err(|_| anyhow!("a thread panicked"))??;
-        most.fetch_max(allocated()?, Relaxed);
-        Ok((result, most.load(Relaxed)))
-    })
-}
-
-/// The most bytes of this process that were in memory, if the system says.
-pub(super) fn most_resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
-}
-
-/// Bytes of this process in memory, 0 where the system does not say.
-fn resident() -> i64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: i64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    pages * rustix::param::page_size() as i64
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK, Index, Job, Keys, Order, SCAN, Source, measure, without_duplicates};
+    use super::{
+        Index, Job, KEYS_PER_BLOCK, KEYS_PER_SCAN, Keys, Order, Source, measure, without_duplicates,
+    };
     use crate::generate::Kind;
+    use crate::source::Source;
     use std::collections::BTreeMap;
 
     fn job(kind: Kind, order: Order) -> Job {
         Job {
+            suite: Suite::Map,
             row: String::new(),
-            source: Source::generated(kind, 3 * BLOCK as u64 + 7, 1),
+            source: Source::generated(kind, 3 * KEYS_PER_BLOCK as u64 + 7, 1),
             order,
+            threads: 1,
+            millis: 0,
             round: 0,
         }
     }
@@ -549,28 +470,27 @@ mod tests {
     type Map = BTreeMap<Box<[u8]>, u64>;
 
     #[test]
-    fn a_right_structure_has_no_errors() {
+    fn a_correct_structure_has_no_errors() {
         for order in [Order::Shuffled, Order::Sorted, Order::Descending, Order::File] {
             for (kind, name) in Kind::ALL {
-                let outcome = measure::<Map>(&job(kind, order)).unwrap();
+                let record = measure::<Map>(&job(kind, order)).unwrap();
                 assert_eq!(
-                    (outcome.n, outcome.errors),
-                    (3 * BLOCK + 7, 0),
+                    (&record["n"], &record["errors"]),
+                    (&(3 * KEYS_PER_BLOCK + 7).into(), &0.into()),
                     "{name} {:?}",
-                    outcome.first_error
+                    record["first_error"]
                 );
-                assert!(outcome.get_per_s.unwrap() > 0.0 && outcome.get_many_per_s.is_none());
+                assert!(number(&record, "get_per_s").unwrap() > 0.0);
+                assert!(record["get_many_per_s"].is_null());
             }
         }
     }
 
     /// A map that is wrong in one way.
+    #[derive(Default)]
     struct Wrong<const HOW: u8>(Map);
 
     impl<const HOW: u8> Index for Wrong<HOW> {
-        fn new() -> Self {
-            Self(Map::new())
-        }
         fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
             let old = Index::insert(&mut self.0, key, value);
             if HOW == 0 { Some(value) } else { old }
@@ -585,7 +505,7 @@ mod tests {
         }
         fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
             let mut pairs = Vec::new();
-            let count = if HOW == 3 { SCAN - 1 } else { count };
+            let count = if HOW == 3 { KEYS_PER_SCAN - 1 } else { count };
             self.0.scan(from, count, |key, value| pairs.push((key.to_vec(), value)));
             if HOW == 4 {
                 pairs.reverse();
@@ -598,11 +518,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_structure_is_found_out() {
-        let error = |outcome: anyhow::Result<super::Outcome>| {
-            let outcome = outcome.unwrap();
-            assert!(outcome.errors > 0);
-            outcome.first_error.unwrap()
+    fn errors_of_a_wrong_structure_are_found() {
+        let error = |record: anyhow::Result<Record>| {
+            let record = record.unwrap();
+            assert!(number(&record, "errors").unwrap() > 0.0);
+            record["first_error"].as_str().unwrap().to_owned()
         };
         let job = job(Kind::Urls, Order::Shuffled);
         assert!(error(measure::<Wrong<0>>(&job)).contains("insert"));

@@ -1,12 +1,12 @@
-//! The results as a picture: an SVG file with a panel of horizontal bars for each of some numbers.
+//! Draws results as SVG: one panel of horizontal bars for each figure.
 
 use super::record::{Record, large, number};
 use std::fmt::Write;
 
-/// A panel: its title, the field shown, how to print its numbers, and whether less is better.
+/// A panel: its title, its field, the format of its numbers, and whether less is better.
 pub(crate) type Panel = (&'static str, &'static str, fn(f64) -> String, bool);
 
-/// What is shown of maps for one thread.
+/// The panels of the suite `map`.
 pub(crate) const ALONE: [Panel; 3] = [
     (
         "Overhead per key, bytes",
@@ -18,7 +18,7 @@ pub(crate) const ALONE: [Panel; 3] = [
     ("Lookups per second", "get_per_s", large, false),
 ];
 
-/// What is shown of shared maps, for each number of threads.
+/// The panels of the suite `threads`.
 pub(crate) const SHARED: [Panel; 5] = [
     ("Load", "load_per_s", large, false),
     ("Reads", "reads_per_s", large, false),
@@ -28,15 +28,15 @@ pub(crate) const SHARED: [Panel; 5] = [
 ];
 
 const WIDTH: f64 = 760.0;
-/// Where bars may begin and end; names stand to the left, numbers to the right.
+/// Left and right end of the bars. Names are to the left, numbers to the right.
 const BARS: (f64, f64) = (150.0, 660.0);
 const BAR: f64 = 20.0;
 const STEP: f64 = 28.0;
 const TITLE: f64 = 46.0;
-/// Room for a number's text beside a bar that goes to the left.
+/// Width of the number beside a bar of a negative value.
 const NUMBER: f64 = 64.0;
 
-/// Draws the records, of which each has a bar in each panel that it has a number for.
+/// Returns the drawing. A record has a bar in each panel whose field it has.
 pub(crate) fn svg(title: &str, panels: &[Panel], records: &[Record]) -> String {
     let mut body = String::new();
     let mut y = 44.0;
@@ -46,8 +46,8 @@ pub(crate) fn svg(title: &str, panels: &[Panel], records: &[Record]) -> String {
     let (title, height) = (escape(title), y + 14.0);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\" font-family=\"Helvetica, Arial, sans-serif\" font-size=\"13\" \
-         fill=\"#222\">\n\
+         viewBox=\"0 0 {WIDTH} {height}\" font-family=\"Helvetica, Arial, sans-serif\" \
+         font-size=\"13\" fill=\"#222\">\n\
          <title>{title}</title>\n\
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n\
          <text x=\"20\" y=\"32\" font-size=\"18\" font-weight=\"bold\">{title}</text>\n\
@@ -55,7 +55,7 @@ pub(crate) fn svg(title: &str, panels: &[Panel], records: &[Record]) -> String {
     )
 }
 
-/// Draws a panel from height `y` on and returns where it ends.
+/// Draws a panel at height `y` and returns its lower end.
 fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f64 {
     let &(title, field, print, less_is_better) = panel;
     let rows: Vec<(&str, f64)> = records
@@ -64,7 +64,7 @@ fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f6
         .collect();
     let better = if less_is_better { "less is better" } else { "more is better" };
     let mut draw = |line: std::fmt::Arguments| {
-        writeln!(out, "{line}").expect("a string takes all");
+        writeln!(out, "{line}").expect("writing to a string succeeds");
     };
     draw(format_args!(
         "<text x=\"20\" y=\"{}\" font-size=\"14\" font-weight=\"bold\">{title} \
@@ -78,7 +78,7 @@ fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f6
     let zero = left - least * scale;
     let mut top = y + TITLE - 8.0;
     for (name, value) in rows {
-        let colour = if name.starts_with("fastart") || name.starts_with("concurrent-art") {
+        let colour = if name.starts_with("fastart") || name.starts_with("concurrentart") {
             "#1f6f8b"
         } else {
             "#b8c4cc"
@@ -94,7 +94,8 @@ fn draw_panel(out: &mut String, panel: &Panel, records: &[Record], y: f64) -> f6
             BARS.0 - 12.0
         ));
         draw(format_args!(
-            "<rect x=\"{start:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>"
+            "<rect x=\"{start:.1}\" y=\"{top:.1}\" width=\"{length:.1}\" height=\"{BAR}\" \
+             fill=\"{colour}\"/>"
         ));
         draw(format_args!(
             "<text x=\"{number_at:.1}\" y=\"{base:.1}\" text-anchor=\"{anchor}\">{value}</text>"
@@ -122,12 +123,12 @@ mod tests {
     fn draws_a_bar_for_each_number() {
         let record = |value: serde_json::Value| -> Record { value.as_object().unwrap().clone() };
         let records = [
-            record(
-                json!({"impl": "fastart", "overhead_per_key": -17.2, "insert_per_s": 1e6, "get_per_s": 2e6}),
-            ),
-            record(
-                json!({"impl": "b<tree", "overhead_per_key": 50.2, "insert_per_s": 5e5, "get_per_s": null}),
-            ),
+            record(json!({
+                "impl": "fastart", "overhead_per_key": -17.2, "insert_per_s": 1e6, "get_per_s": 2e6,
+            })),
+            record(json!({
+                "impl": "b<tree", "overhead_per_key": 50.2, "insert_per_s": 5e5, "get_per_s": null,
+            })),
         ];
         let svg = svg("keys & values", &ALONE, &records);
         // The background and five bars.

@@ -1,16 +1,60 @@
-//! Results as named numbers: their medians over rounds, their ratios to another structure's, and tables of them.
+//! Results as records of named figures: medians over rounds, ratios, tables, and lines of JSON.
 
+use anyhow::Result;
 use serde_json::{Map, Number, Value};
+use std::io::Write;
 
-/// One structure's results, as they are printed by `--json`.
+/// The figures of one measurement, as `--json` prints them.
 pub(crate) type Record = Map<String, Value>;
 
-/// A number of a record.
+/// Sets a figure of a record.
+pub(crate) fn put(record: &mut Record, field: &str, value: impl Into<Value>) {
+    record.insert(field.to_owned(), value.into());
+}
+
+/// Returns a figure of a record, if it is a number.
 pub(crate) fn number(record: &Record, field: &str) -> Option<f64> {
     record.get(field)?.as_f64()
 }
 
-/// The middle of some numbers, or the average of the two in the middle.
+/// Returns the text of a figure, or "-" if the record has no such number.
+pub(crate) fn cell(record: &Record, field: &str, show: impl FnOnce(f64) -> String) -> String {
+    number(record, field).map_or("-".to_owned(), show)
+}
+
+/// Returns the texts of columns, each a field and its format.
+pub(crate) fn cells<'a>(
+    record: &'a Record,
+    columns: &'a [(&str, fn(f64) -> String)],
+) -> impl Iterator<Item = String> + 'a {
+    columns.iter().map(|&(field, show)| cell(record, field, show))
+}
+
+/// Returns whether no record has errors.
+pub(crate) fn all_correct<'a>(records: impl IntoIterator<Item = &'a Record>) -> bool {
+    records.into_iter().all(|record| number(record, "errors") == Some(0.0))
+}
+
+/// Writes a line with the first error of a record, if it has one.
+pub(crate) fn write_error(out: &mut impl Write, name: &str, record: &Record) -> Result<()> {
+    if let Some(error) = record.get("first_error").and_then(Value::as_str) {
+        writeln!(out, "{name}: wrong: {error}")?;
+    }
+    Ok(())
+}
+
+/// Writes each record as a line of JSON.
+pub(crate) fn write_json<'a>(
+    out: &mut impl Write,
+    records: impl IntoIterator<Item = &'a Record>,
+) -> Result<()> {
+    for record in records {
+        writeln!(out, "{}", serde_json::to_string(record)?)?;
+    }
+    Ok(())
+}
+
+/// Returns the median, or the mean of the two middle numbers.
 pub(crate) fn median(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_unstable_by(f64::total_cmp);
     let middle = numbers.len() / 2;
@@ -21,7 +65,8 @@ pub(crate) fn median(mut numbers: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// The rounds' records as one: the median of each number, the total of the errors, and of all else the first.
+/// Returns the records of all rounds as one: the median of each number, the sum of the errors, and
+/// the first of any other value.
 pub(crate) fn summary(rounds: &[Record]) -> Record {
     let mut summary = Record::new();
     for (field, value) in rounds.iter().flatten() {
@@ -42,7 +87,7 @@ pub(crate) fn summary(rounds: &[Record]) -> Record {
     summary
 }
 
-/// The median over rounds of one structure's number as a multiple of another's in the same round.
+/// Returns the median over rounds of a figure divided by that of `base` in the same round.
 pub(crate) fn ratio(rounds: &[Record], base: &[Record], field: &str) -> Option<f64> {
     let ratios = rounds.iter().zip(base).filter_map(|(record, base)| {
         let base = number(base, field).filter(|&base| base != 0.0)?;
@@ -51,7 +96,7 @@ pub(crate) fn ratio(rounds: &[Record], base: &[Record], field: &str) -> Option<f
     median(ratios.collect())
 }
 
-/// A rate or count with a unit: `1.23 M`.
+/// Formats a rate or count with a unit: `1.23 M`.
 pub(crate) fn large(number: f64) -> String {
     let (scaled, unit) = match number.abs() {
         1e9.. => (number / 1e9, " G"),
@@ -62,12 +107,12 @@ pub(crate) fn large(number: f64) -> String {
     format!("{scaled:.*}{unit}", if unit.is_empty() || scaled.abs() >= 100.0 { 0 } else { 2 })
 }
 
-/// Bytes in binary megabytes.
+/// Formats bytes in MiB.
 pub(crate) fn mebibytes(bytes: f64) -> String {
     format!("{:.1} MiB", bytes / (1 << 20) as f64)
 }
 
-/// Rows of text in columns, the first aligned to the left and the others to the right.
+/// Aligns rows of text in columns, the first to the left and the others to the right.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let width = |column| {
         rows.iter()
@@ -85,6 +130,17 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
+}
+
+/// Formats a ratio: `1.23x`.
+pub(crate) fn times(ratio: f64) -> String {
+    format!("{ratio:.2}x")
+}
+
+/// Returns a [`table`] with titles. Its lines may be empty.
+pub(crate) fn titled(titles: &[&str], lines: impl IntoIterator<Item = Vec<String>>) -> String {
+    let titles = titles.iter().map(|&title| title.to_owned()).collect();
+    table(&[titles].into_iter().chain(lines).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -106,25 +162,24 @@ mod tests {
 
     #[test]
     fn a_summary_has_medians_and_all_errors() {
+        let round = |rate: f64, bytes: u64, errors: u64, first_error: serde_json::Value| {
+            record(json!({
+                "impl": "x", "rate": rate, "bytes": bytes, "errors": errors, "none": null,
+                "first_error": first_error,
+            }))
+        };
         let rounds = [
-            record(
-                json!({"impl": "x", "rate": 3.0, "bytes": 30, "errors": 1, "none": null, "first_error": null}),
-            ),
-            record(
-                json!({"impl": "x", "rate": 1.0, "bytes": 10, "errors": 0, "none": null, "first_error": "e"}),
-            ),
-            record(
-                json!({"impl": "x", "rate": 2.5, "bytes": 20, "errors": 2, "none": null, "first_error": "f"}),
-            ),
+            round(3.0, 30, 1, json!(null)),
+            round(1.0, 10, 0, json!("e")),
+            round(2.5, 20, 2, json!("f")),
         ];
-        let expected = json!({"impl": "x", "rate": 2.5, "bytes": 20, "errors": 3, "none": null, "first_error": "e"});
-        assert_eq!(summary(&rounds), record(expected));
+        assert_eq!(summary(&rounds), round(2.5, 20, 3, json!("e")));
     }
 
     #[test]
     fn ratios_are_taken_within_a_round() {
         let rounds = |rates: [f64; 3]| rates.map(|rate| record(json!({"rate": rate})));
-        // The machine was slow in the second round, for both.
+        // Both were slow in the second round.
         let (ours, base) = (rounds([4.0, 1.0, 6.0]), rounds([2.0, 0.5, 2.0]));
         assert_eq!(ratio(&ours, &base, "rate"), Some(2.0));
         assert_eq!(ratio(&ours, &base, "other"), None);

@@ -1,23 +1,28 @@
-//! `memkv bench --suite threads`: the shared maps, used by several threads at a time.
+//! `memkv bench --suite threads`: shared maps, used by several threads at once.
 //!
-//! Each structure is measured in a process of its own, at each number of threads in turn: loaded by all threads, each a slice of the keys, which
-//! are in a random order; then read, updated and scanned for a while by each workload. Rates are operations a second of wall time, of all threads
-//! together; latencies are taken of one operation in sixteen. A thread chooses sixteen operations at a time and copies their keys, which costs
-//! a small part of them, and then runs them, as if the keys had just come from elsewhere.
+//! Each structure is measured in a process of its own, at each number of threads. All threads load
+//! the keys in a random order, each thread one slice. Then each workload runs for `--millis`. Rates
+//! are operations a second of wall time of all threads together. The latency of one operation in
+//! sixteen is recorded: a thread chooses sixteen operations, copies their keys, and runs them, so
+//! that the cost of choosing stays small and outside the latency.
 //!
-//! The workloads A to F are those of Cooper et al., "Benchmarking cloud serving systems with YCSB", 2010, with zipfian
-//! constant 0.99.
+//! The workloads A to F are those of Cooper et al., "Benchmarking cloud serving systems with YCSB",
+//! 2010, with zipfian constant 0.99.
 
-use super::measure::allocated;
-use super::record::{Record, large, number, summary, table};
-use super::shared::{SharedIndex, SharedRow};
-use super::{BenchArgs, child};
+use super::args::BenchArgs;
+use super::index::SharedIndex;
+use super::latencies::{Latencies, PERCENTILES};
+use super::memory::allocated;
+use super::plot;
+use super::record::{
+    Record, all_correct, cell, large, number, put, titled, write_error, write_json,
+};
+use super::row::{Job, Measured, Row, measure_all, value_of, write_notes};
+use super::zipf::Zipf;
 use crate::keys::Keys;
 use crate::rng::{Rng, hash};
 use crate::source::Source;
-use anyhow::{Context, Result};
-use hdrhistogram::Histogram;
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, Result, anyhow};
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Barrier;
@@ -25,49 +30,27 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The hidden subcommand by which a measurement runs in a process of its own.
-pub const CHILD: &str = "bench-threads-child";
-/// Keys of a scan beside a writer; those of E are up to as many.
-const SCAN: usize = 100;
-/// Keys that all threads fight for in the workload `hot`.
-const HOT: usize = 64;
-/// How long a reader stays pinned while others write.
-const PINNED: Duration = Duration::from_millis(100);
-/// Operations that are chosen together; of the first, the latency is taken.
-const GROUP: usize = 16;
+/// Keys of a scan beside a writer, and the most of a scan of workload E.
+const KEYS_PER_SCAN: usize = 100;
+/// Keys that all threads update in the workload `hot`.
+const HOT_KEYS: usize = 64;
+/// How long all threads write while retired memory is watched.
+const WATCH_TIME: Duration = Duration::from_millis(100);
+/// Operations chosen together. The latency of the first is recorded.
+const OPERATIONS_PER_GROUP: usize = 16;
+const MEBIBYTE: f64 = 1048576.0;
 
-/// What to measure.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Job {
-    row: String,
-    source: Source,
-    threads: usize,
-    round: u64,
-    millis: u64,
-}
-
-/// What was measured: by workload, operations a second and latencies in nanoseconds.
-#[derive(Default, Serialize)]
-pub(crate) struct Outcome {
-    n: usize,
-    raw_bytes: usize,
-    overhead_per_key: f64,
-    errors: usize,
-    #[serde(flatten)]
-    numbers: serde_json::Map<String, serde_json::Value>,
-}
-
-/// What a thread does over and over.
+/// What a thread repeats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Workload {
     Reads,
-    /// Of a hundred operations so many are updates, the others reads.
+    /// This many of a hundred operations are updates, the others reads.
     Mixed(u64),
-    /// Reads of keys inserted lately, and one insert in twenty.
+    /// Reads of recently inserted keys, and one insert in twenty.
     Latest,
     /// Short scans, and one insert in twenty.
     Scans,
-    /// Half reads, half updates that depend on the value.
+    /// Half reads, half updates that depend on the old value.
     Modify,
     Hot,
     /// The first thread inserts and updates, the others scan.
@@ -86,51 +69,20 @@ const WORKLOADS: [(&str, Workload); 9] = [
     ("scan", Workload::ScansBesideWriter),
 ];
 
-/// Zipf's law over `n` ranks: Gray et al., "Quickly generating billion-record synthetic databases", 1994.
-pub(super) struct Zipf {
-    n: f64,
-    theta: f64,
-    zeta: f64,
-    alpha: f64,
-    eta: f64,
-}
-
-impl Zipf {
-    pub(super) fn new(n: usize) -> Self {
-        let theta = 0.99;
-        let zeta = |n: usize| (1..=n).map(|i| (i as f64).powf(-theta)).sum::<f64>();
-        let (all, two) = (zeta(n), zeta(2));
-        let eta = (1.0 - (2.0 / n as f64).powf(1.0 - theta)) / (1.0 - two / all);
-        Zipf { n: n as f64, theta, zeta: all, alpha: 1.0 / (1.0 - theta), eta }
-    }
-
-    pub(super) fn rank(&self, rng: &mut Rng) -> usize {
-        let u = rng.unit();
-        let uz = u * self.zeta;
-        if uz < 1.0 {
-            return 0;
-        }
-        if uz < 1.0 + 0.5f64.powf(self.theta) {
-            return 1;
-        }
-        (self.n * (self.eta * u - self.eta + 1.0).powf(self.alpha)) as usize % self.n as usize
-    }
-}
-
-/// What all threads share.
+/// State shared by all threads.
 struct Bench<'a, I> {
     map: &'a I,
     keys: &'a Keys,
-    /// Keys loaded at first; those behind are inserted by workloads.
+    /// Number of keys loaded first. Workloads insert the keys after them.
     loaded: usize,
-    /// Keys in the map, or about to be.
+    /// Number of keys in the map or being inserted.
     next: AtomicUsize,
     zipf: Zipf,
     seed: u64,
     errors: AtomicUsize,
 }
 
-/// What is done with a key.
+/// An operation on a key.
 #[derive(Clone, Copy)]
 enum Operation {
     Read { there: bool },
@@ -139,7 +91,7 @@ enum Operation {
     Scan(usize),
 }
 
-/// Operations, and copies of their keys.
+/// Operations with copies of their keys.
 #[derive(Default)]
 struct Group {
     keys: Keys,
@@ -161,18 +113,9 @@ impl Group {
     }
 }
 
-/// Latencies up to a minute, of three digits.
-pub(super) fn histogram() -> Result<Histogram<u64>> {
-    Ok(Histogram::new_with_max(60_000_000_000, 3)?)
-}
-
-fn value_of(i: usize) -> u64 {
-    hash(7, i as u64)
-}
-
 impl<I: SharedIndex> Bench<'_, I> {
-    /// The key of a rank, strewn over all.
-    fn strewn(&self, rank: usize) -> usize {
+    /// Returns the key index of a rank. Frequent ranks are spread over all keys.
+    fn spread(&self, rank: usize) -> usize {
         (hash(self.seed, rank as u64) % self.loaded as u64) as usize
     }
 
@@ -186,22 +129,22 @@ impl<I: SharedIndex> Bench<'_, I> {
         });
     }
 
-    /// Any of the keys loaded at first.
+    /// Returns the index of a random loaded key.
     fn any(&self, rng: &mut Rng) -> usize {
         rng.below(self.loaded as u64) as usize
     }
 
-    /// A further key to insert, or one to update where none is left.
+    /// Returns the next key to insert, or one to update if none is left.
     fn further(&self, rng: &mut Rng) -> (usize, Operation) {
         let i = self.next.fetch_add(1, Relaxed);
         let i = if i < self.keys.len() { i } else { self.any(rng) };
         (i, Operation::Insert(value_of(i)))
     }
 
-    /// Chooses an operation, and the key it is about.
+    /// Chooses an operation and the index of its key.
     fn choose(&self, workload: Workload, thread: usize, rng: &mut Rng) -> (usize, Operation) {
-        let zipf = |rng: &mut Rng| self.strewn(self.zipf.rank(rng));
-        // A key that a workload inserts may be on its way yet.
+        let zipf = |rng: &mut Rng| self.spread(self.zipf.rank(rng));
+        // A key that a workload inserts may not be present yet.
         let read = |i: usize| (i, Operation::Read { there: i < self.loaded });
         match workload {
             Workload::Reads => read(self.any(rng)),
@@ -211,22 +154,28 @@ impl<I: SharedIndex> Bench<'_, I> {
             }
             Workload::Latest | Workload::Scans if rng.below(20) == 0 => self.further(rng),
             Workload::Latest => {
-                // Not the very last, which other threads are inserting.
-                let last =
-                    self.next.load(Relaxed).min(self.keys.len()).saturating_sub(4 * GROUP).max(1);
+                // Not the last keys, which other threads are inserting.
+                let last = self
+                    .next
+                    .load(Relaxed)
+                    .min(self.keys.len())
+                    .saturating_sub(4 * OPERATIONS_PER_GROUP)
+                    .max(1);
                 read((last - 1).saturating_sub(self.zipf.rank(rng)).min(self.loaded.max(last) - 1))
             }
-            Workload::Scans => (zipf(rng), Operation::Scan(1 + rng.below(SCAN as u64) as usize)),
+            Workload::Scans => {
+                (zipf(rng), Operation::Scan(1 + rng.below(KEYS_PER_SCAN as u64) as usize))
+            }
             Workload::Modify => {
                 let i = zipf(rng);
                 if rng.below(2) == 0 { (i, Operation::Add) } else { read(i) }
             }
-            Workload::Hot => (self.strewn(rng.below(HOT as u64) as usize), Operation::Add),
+            Workload::Hot => (self.spread(rng.below(HOT_KEYS as u64) as usize), Operation::Add),
             Workload::ScansBesideWriter if thread == 0 && rng.below(2) == 0 => self.further(rng),
             Workload::ScansBesideWriter if thread == 0 => {
                 (self.any(rng), Operation::Insert(rng.next()))
             }
-            Workload::ScansBesideWriter => (self.any(rng), Operation::Scan(SCAN)),
+            Workload::ScansBesideWriter => (self.any(rng), Operation::Scan(KEYS_PER_SCAN)),
         }
     }
 
@@ -239,39 +188,39 @@ impl<I: SharedIndex> Bench<'_, I> {
         }
     }
 
-    /// Runs a workload for a while: the rate, the latencies, and how many changes in a million operations began again.
+    /// Runs a workload. Returns the rate, the latencies, and the restarts in a million operations.
     fn run(
         &self,
         workload: Workload,
         threads: usize,
         time: Duration,
-    ) -> Result<(f64, Histogram<u64>, Option<f64>)> {
+    ) -> Result<(f64, Latencies, Option<f64>)> {
         let restarts = I::restarts();
-        // The rate and the latencies of scans beside a writer are those of the scans.
+        // Beside a writer only the scans count.
         let writer = workload == Workload::ScansBesideWriter;
         let threads = threads + usize::from(writer);
         let (barrier, stop) = (Barrier::new(threads + 1), AtomicBool::new(false));
-        let mut all = histogram()?;
+        let mut all = Latencies::new()?;
         let (mut done, mut elapsed) = (0, 0.0);
         thread::scope(|scope| -> Result<()> {
             let (barrier, stop) = (&barrier, &stop);
-            let work = move |t: usize| -> Result<(u64, Histogram<u64>)> {
+            let work = move |t: usize| -> Result<(u64, Latencies)> {
                 let (mut rng, mut latencies, mut done) =
-                    (Rng::new(hash(self.seed, t as u64)), histogram()?, 0);
+                    (Rng::new(hash(self.seed, t as u64)), Latencies::new()?, 0);
                 let mut group = Group::default();
                 barrier.wait();
-                // Once at least, however late a thread gets its turn.
+                // At least once, even if the thread starts late.
                 loop {
-                    group.fill(self.keys, (0..GROUP).map(|_| self.choose(workload, t, &mut rng)));
+                    group.fill(
+                        self.keys,
+                        (0..OPERATIONS_PER_GROUP).map(|_| self.choose(workload, t, &mut rng)),
+                    );
                     let mut operations = group.iter();
-                    let begin = Instant::now();
-                    operations
-                        .by_ref()
-                        .take(1)
-                        .for_each(|(key, operation)| self.perform(key, operation));
-                    latencies.saturating_record(begin.elapsed().as_nanos() as u64);
+                    if let Some((key, operation)) = operations.next() {
+                        latencies.time(|| self.perform(key, operation));
+                    }
                     operations.for_each(|(key, operation)| self.perform(key, operation));
-                    done += GROUP as u64;
+                    done += OPERATIONS_PER_GROUP as u64;
                     if stop.load(Relaxed) {
                         return Ok((done, latencies));
                     }
@@ -284,10 +233,10 @@ impl<I: SharedIndex> Bench<'_, I> {
             stop.store(true, Relaxed);
             for (t, handle) in handles.into_iter().enumerate() {
                 let (count, latencies) =
-                    handle.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+                    handle.join().map_err(|_| anyhow!("a thread panicked"))??;
                 if !(writer && t == 0) {
                     done += count;
-                    all.add(latencies)?;
+                    all.add(&latencies)?;
                 }
             }
             elapsed = begin.elapsed().as_secs_f64();
@@ -299,7 +248,7 @@ impl<I: SharedIndex> Bench<'_, I> {
         Ok((done as f64 / elapsed, all, restarts))
     }
 
-    /// Lets each thread insert a slice of the keys, which are in a random order.
+    /// Loads the keys, one slice by each thread. Returns keys a second.
     fn load(&self, threads: usize) -> f64 {
         let barrier = Barrier::new(threads + 1);
         thread::scope(|scope| {
@@ -320,7 +269,8 @@ impl<I: SharedIndex> Bench<'_, I> {
         })
     }
 
-    /// The most bytes that wait to be freed while all threads remove and insert for a while, with a reader that stays pinned or without.
+    /// Returns the most retired bytes while all threads remove and insert, with or without a reader
+    /// that stays pinned.
     fn peak(&self, threads: usize, pinned: bool) -> Option<usize> {
         let mut peak = self.map.retired()?;
         let stop = AtomicBool::new(false);
@@ -330,7 +280,7 @@ impl<I: SharedIndex> Bench<'_, I> {
                 scope.spawn(move || {
                     let mut rng = Rng::new(hash(self.seed, t as u64));
                     while !stop.load(Relaxed) {
-                        // Each thread has keys of its own.
+                        // Each thread has its own keys.
                         let i =
                             rng.below((self.loaded / threads).max(1) as u64) as usize * threads + t;
                         let key = self.keys.get(i % self.loaded);
@@ -341,7 +291,7 @@ impl<I: SharedIndex> Bench<'_, I> {
             }
             let mut watch = || {
                 let begin = Instant::now();
-                while begin.elapsed() < PINNED {
+                while begin.elapsed() < WATCH_TIME {
                     thread::sleep(Duration::from_millis(1));
                     peak = peak.max(self.map.retired().unwrap_or(0));
                 }
@@ -353,7 +303,7 @@ impl<I: SharedIndex> Bench<'_, I> {
             }
             stop.store(true, Relaxed);
         });
-        self.map.settle();
+        self.map.reclaim();
         Some(peak)
     }
 
@@ -365,239 +315,146 @@ impl<I: SharedIndex> Bench<'_, I> {
 }
 
 /// Measures one structure at one number of threads.
-pub(crate) fn measure<I: SharedIndex>(job: &Job) -> Result<Outcome> {
-    let (keys, _) = job.source.load()?;
-    // The keys sorted and without duplicates, then strewn.
-    let sorted = keys.sorted();
-    let mut distinct: Vec<u32> = sorted
-        .chunk_by(|&a, &b| keys.get(a as usize) == keys.get(b as usize))
-        .map(|equal| equal[0])
-        .collect();
+pub(crate) fn measure<I: SharedIndex>(job: &Job) -> Result<Record> {
+    let keys = job.distinct_keys()?;
     let seed = hash(job.source.seed, job.round);
-    Rng::new(seed).shuffle(&mut distinct);
-    let keys = keys.select(&distinct);
     let loaded = (keys.len() * 9 / 10).max(1);
     let raw_bytes: usize = (0..loaded).map(|i| keys.get(i).len()).sum();
     let zipf = Zipf::new(loaded);
     let before = allocated()?;
-    let map = I::new();
+    let map = I::default();
     let bench =
         Bench { map: &map, keys: &keys, loaded, next: loaded.into(), zipf, seed, errors: 0.into() };
-    let mut outcome = Outcome { n: loaded, raw_bytes, ..Outcome::default() };
-    outcome.numbers.insert("load_per_s".to_owned(), bench.load(job.threads).into());
-    map.settle();
-    outcome.overhead_per_key = ((allocated()? - before) - raw_bytes as i64) as f64 / loaded as f64;
+    let mut record = Record::new();
+    put(&mut record, "n", loaded);
+    put(&mut record, "raw_bytes", raw_bytes);
+    put(&mut record, "load_per_s", bench.load(job.threads));
+    map.reclaim();
+    let overhead = allocated()? - before - raw_bytes as i64;
+    put(&mut record, "overhead_per_key", overhead as f64 / loaded as f64);
     (0..loaded).step_by(7).for_each(|i| bench.note(map.get(keys.get(i)) == Some(value_of(i))));
     for (name, workload) in WORKLOADS {
         let (rate, latencies, restarts) =
             bench.run(workload, job.threads, Duration::from_millis(job.millis))?;
-        outcome.numbers.insert(format!("{name}_per_s"), rate.into());
+        put(&mut record, &format!("{name}_per_s"), rate);
         if let Some(restarts) = restarts {
-            outcome.numbers.insert(format!("{name}_restarts_per_million"), restarts.into());
+            put(&mut record, &format!("{name}_restarts_per_million"), restarts);
         }
-        for (percentile, at) in [("p50", 50.0), ("p99", 99.0), ("p999", 99.9), ("max", 100.0)] {
-            outcome.numbers.insert(
-                format!("{name}_{percentile}_ns"),
-                latencies.value_at_percentile(at).into(),
-            );
-        }
+        latencies.put(&mut record, name, &PERCENTILES, "_ns");
     }
     for (field, pinned) in [("retired_peak", false), ("retired_peak_pinned", true)] {
         if let Some(peak) = bench.peak(job.threads, pinned) {
-            outcome.numbers.insert(field.to_owned(), peak.into());
+            put(&mut record, field, peak);
         }
     }
-    outcome.errors = bench.errors.into_inner();
-    Ok(outcome)
+    put(&mut record, "errors", bench.errors.into_inner());
+    Ok(record)
 }
 
-/// Runs the suite and returns whether all results were right.
+/// Runs the suite and returns whether all results were correct.
 pub(super) fn run(
     args: &BenchArgs,
-    rows: &[SharedRow],
+    rows: &[&Row],
     source: &Source,
     out: &mut impl Write,
 ) -> Result<bool> {
-    let chosen: Vec<&SharedRow> = match &args.impls[..] {
-        [] => rows.iter().collect(),
-        names => {
-            let known = || rows.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
-            let find = |name: &String| {
-                rows.iter().find(|row| row.name == name).with_context(|| {
-                    format!("no structure is called {name:?}; there are {}", known())
-                })
-            };
-            names.iter().map(find).collect::<Result<_>>()?
-        }
-    };
-    let mut results: Vec<(&SharedRow, usize, Vec<Record>)> = chosen
-        .iter()
-        .flat_map(|&row| args.threads.iter().map(move |&threads| (row, threads.into(), Vec::new())))
-        .collect();
-    for round in 0..args.rounds {
-        for (row, threads, records) in &mut results {
-            let job = Job {
-                row: row.name.to_owned(),
-                source: source.clone(),
-                threads: *threads,
-                round,
-                millis: args.millis,
-            };
-            let mut record = Record::new();
-            record.insert("impl".to_owned(), row.name.into());
-            record.insert("threads".to_owned(), (*threads).into());
-            match child::call::<Record>(CHILD, &job, &[], super::TIMEOUT) {
-                Ok(outcome) => record.extend(outcome),
-                Err(error) => {
-                    record.insert("errors".to_owned(), 1.into());
-                    record.insert("first_error".to_owned(), format!("{error:#}").into());
-                }
-            }
-            records.push(record);
-        }
+    let jobs = rows.iter().flat_map(|row| {
+        args.threads.iter().map(|&threads| args.job(row.name, source, threads.into()))
+    });
+    let mut results = measure_all(jobs.collect(), args.rounds, &[])?;
+    for Measured { job, summary, .. } in &mut results {
+        put(summary, "impl", &*job.row);
+        put(summary, "threads", job.threads);
     }
-    let results: Vec<(&SharedRow, usize, Record)> =
-        results.into_iter().map(|(row, t, rounds)| (row, t, summary(&rounds))).collect();
     if let Some(path) = &args.plot {
-        let bars = results.iter().map(|(row, threads, record)| {
-            let mut bar = record.clone();
-            bar.insert("impl".to_owned(), format!("{}, {threads}", row.name).into());
+        let bars = results.iter().map(|Measured { job, summary, .. }| {
+            let mut bar = summary.clone();
+            put(&mut bar, "impl", format!("{}, {}", job.row, job.threads));
             bar
         });
         let title =
             format!("{} of {} keys by threads, operations a second", source.name(), source.n);
-        std::fs::write(
-            path,
-            super::plot::svg(&title, &super::plot::SHARED, &bars.collect::<Vec<_>>()),
-        )
-        .with_context(|| path.display().to_string())?;
+        let drawing = plot::svg(&title, &plot::SHARED, &bars.collect::<Vec<_>>());
+        std::fs::write(path, drawing).with_context(|| path.display().to_string())?;
     }
     if args.json {
-        for (.., record) in &results {
-            writeln!(out, "{}", serde_json::to_string(record)?)?;
-        }
+        write_json(out, results.iter().map(|measured| &measured.summary))?;
     } else {
-        print(args, source, &results, out)?;
+        print(args, rows, source, &results, out)?;
     }
-    Ok(results.iter().all(|(.., record)| number(record, "errors") == Some(0.0)))
+    Ok(all_correct(results.iter().map(|measured| &measured.summary)))
+}
+
+/// Prints a table with the structure, its threads, and the cells of each result.
+fn print_table(
+    out: &mut impl Write,
+    titles: &[&str],
+    results: &[&Measured],
+    cells: impl Fn(&Measured) -> Vec<String>,
+) -> Result<()> {
+    let lines = results.iter().map(|result| {
+        let mut line = vec![result.job.row.clone(), result.job.threads.to_string()];
+        line.extend(cells(result));
+        line
+    });
+    Ok(writeln!(out, "{}", titled(titles, lines))?)
 }
 
 fn print(
     args: &BenchArgs,
+    rows: &[&Row],
     source: &Source,
-    results: &[(&SharedRow, usize, Record)],
+    results: &[Measured],
     out: &mut impl Write,
 ) -> Result<()> {
-    writeln!(
-        out,
-        "{}: {} keys, nine tenths of them loaded; {} ms a workload\n",
-        source.name(),
-        source.n,
-        args.millis
-    )?;
-    let mut lines = vec![vec![
-        "operations/s".to_owned(),
-        "threads".to_owned(),
-        "overhead/key".to_owned(),
-        "load".to_owned(),
-    ]];
-    lines[0].extend(WORKLOADS.iter().map(|(name, _)| (*name).to_owned()));
-    lines[0].push("errors".to_owned());
-    for (row, threads, record) in results {
-        let first =
-            results.iter().find(|(other, ..)| other.name == row.name).map(|(.., record)| record);
-        // The rate, and how many times that of the first number of threads it is.
-        let rate = |name: &str| {
-            let field = format!("{name}_per_s");
-            let rate = number(record, &field)?;
-            let base = number(first?, &field).filter(|&base| base > 0.0)?;
-            Some(format!("{} {:.2}x", large(rate), rate / base))
-        };
-        let cell = |text: Option<String>| text.unwrap_or("-".to_owned());
-        let mut line = vec![row.name.to_owned(), threads.to_string()];
-        line.push(cell(number(record, "overhead_per_key").map(|bytes| format!("{bytes:+.1}"))));
-        line.extend(
-            ["load"]
-                .into_iter()
-                .chain(WORKLOADS.iter().map(|(name, _)| *name))
-                .map(|name| cell(rate(name))),
-        );
-        line.push(cell(number(record, "errors").map(|errors| format!("{errors:.0}"))));
-        lines.push(line);
-    }
-    writeln!(out, "{}", table(&lines))?;
-    let mut lines = vec![vec!["p50 / p99 / p99.9 / max, µs".to_owned(), "threads".to_owned()]];
-    lines[0].extend(WORKLOADS.iter().map(|(name, _)| (*name).to_owned()));
-    for (row, threads, record) in results {
+    let (name, n, millis) = (source.name(), source.n, args.millis);
+    writeln!(out, "{name}: {n} keys, nine tenths of them loaded; {millis} ms a workload\n")?;
+    let all: Vec<&Measured> = results.iter().collect();
+    let names = WORKLOADS.map(|(name, _)| name);
+    let titles = |first: &[&'static str], last: &[&'static str]| [first, &names, last].concat();
+    // A rate, and its ratio to that of the first number of threads.
+    let rate = |result: &Measured, name: &str| {
+        let field = format!("{name}_per_s");
+        let first = results.iter().find(|first| first.job.row == result.job.row)?;
+        let base = number(&first.summary, &field).filter(|&base| base > 0.0)?;
+        let rate = number(&result.summary, &field)?;
+        Some(format!("{} {:.2}x", large(rate), rate / base))
+    };
+    let first = ["operations/s", "threads", "overhead/key", "load"];
+    print_table(out, &titles(&first, &["errors"]), &all, |result| {
+        let record = &result.summary;
+        let rate = |name: &str| rate(result, name).unwrap_or("-".to_owned());
+        let mut cells = vec![cell(record, "overhead_per_key", |bytes| format!("{bytes:+.1}"))];
+        cells.extend(["load"].into_iter().chain(names).map(rate));
+        cells.push(cell(record, "errors", |errors| format!("{errors:.0}")));
+        cells
+    })?;
+    let first = ["p50 / p99 / p99.9 / max, µs", "threads"];
+    print_table(out, &titles(&first, &[]), &all, |result| {
         let micros = |name: &str, what: &str| {
-            number(record, &format!("{name}_{what}_ns"))
-                .map_or("-".to_owned(), |ns| format!("{:.1}", ns / 1000.0))
+            cell(&result.summary, &format!("{name}_{what}_ns"), |ns| format!("{:.1}", ns / 1000.0))
         };
-        let mut line = vec![row.name.to_owned(), threads.to_string()];
-        line.extend(WORKLOADS.iter().map(|(name, _)| {
-            ["p50", "p99", "p999", "max"].map(|what| micros(name, what)).join(" / ")
-        }));
-        lines.push(line);
+        let all = |name| PERCENTILES.map(|(what, _)| micros(name, what)).join(" / ");
+        names.map(all).to_vec()
+    })?;
+    let counted: Vec<&Measured> =
+        results.iter().filter(|result| result.summary.contains_key("retired_peak")).collect();
+    if !counted.is_empty() {
+        let titles =
+            titles(&["restarts per million", "threads"], &["retired, MiB", "with a reader pinned"]);
+        print_table(out, &titles, &counted, |Measured { summary, .. }| {
+            let restarts = names.map(|name| {
+                cell(summary, &format!("{name}_restarts_per_million"), |n| format!("{n:.0}"))
+            });
+            let retired = ["retired_peak", "retired_peak_pinned"]
+                .map(|field| cell(summary, field, |bytes| format!("{:.1}", bytes / MEBIBYTE)));
+            restarts.into_iter().chain(retired).collect()
+        })?;
+        let millis = WATCH_TIME.as_millis();
+        writeln!(out, "Retired: the peak while all threads remove and insert for {millis} ms.\n")?;
     }
-    writeln!(out, "{}", table(&lines))?;
-    let mut lines = vec![vec!["restarts per million".to_owned(), "threads".to_owned()]];
-    lines[0].extend(WORKLOADS.iter().map(|(name, _)| (*name).to_owned()));
-    lines[0].extend(["retired, MiB".to_owned(), "with a reader pinned".to_owned()]);
-    for (row, threads, record) in
-        results.iter().filter(|(.., record)| record.contains_key("retired_peak"))
-    {
-        let cell = |field: &str, unit: f64, digits: usize| {
-            number(record, field)
-                .map_or("-".to_owned(), |value| format!("{:.digits$}", value / unit))
-        };
-        let mut line = vec![row.name.to_owned(), threads.to_string()];
-        line.extend(
-            WORKLOADS.iter().map(|(name, _)| cell(&format!("{name}_restarts_per_million"), 1.0, 0)),
-        );
-        line.extend(["retired_peak", "retired_peak_pinned"].map(|field| cell(field, 1048576.0, 1)));
-        lines.push(line);
+    for Measured { job, summary, .. } in results {
+        write_error(out, &format!("{} at {}", job.row, job.threads), summary)?;
     }
-    if lines.len() > 1 {
-        writeln!(out, "{}", table(&lines))?;
-        writeln!(
-            out,
-            "Retired at most while all threads remove and insert for {} ms.\n",
-            PINNED.as_millis()
-        )?;
-    }
-    for (row, threads, record) in results {
-        if let Some(error) = record.get("first_error").and_then(|error| error.as_str()) {
-            writeln!(out, "{} at {threads}: wrong: {error}", row.name)?;
-        }
-    }
-    let mut noted: Vec<_> =
-        results.iter().map(|(row, ..)| row).filter(|row| !row.note.is_empty()).collect();
-    noted.dedup_by_key(|row| row.name);
-    for row in noted {
-        writeln!(out, "{}: {}", row.name, row.note)?;
-    }
-    Ok(())
-}
-
-/// What [`CHILD`] does.
-pub fn run_child(rows: &[SharedRow]) -> Result<()> {
-    child::answer(|job: Job| {
-        let row = rows.iter().find(|row| row.name == job.row).context("no such structure")?;
-        (row.measure)(&job)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Rng, Zipf};
-
-    #[test]
-    fn low_ranks_come_most_often() {
-        let (zipf, mut rng, mut seen) = (Zipf::new(1000), Rng::new(3), vec![0u32; 1000]);
-        (0..100_000).for_each(|_| seen[zipf.rank(&mut rng)] += 1);
-        // Zipf's constant 0.99: the first rank has 1/zeta(1000) of all.
-        assert!((12_000..14_500).contains(&seen[0]), "{}", seen[0]);
-        assert!(seen[0] > seen[1] && seen[1] > seen[10] && seen[10] > seen[900]);
-        assert!(seen[500..].iter().sum::<u32>() > 1000);
-    }
+    write_notes(out, rows)
 }

@@ -1,8 +1,10 @@
-//! One map that grows to as many generated keys as asked for. Workers generate them range by range, sort each range, and insert it.
+//! One map that grows to `--n` generated keys. Workers generate, sort and insert ranges of them.
 
-use super::{Job, Numbers, SHARDS, put, value_of};
-use crate::bench::measure::{Timer, allocated};
-use crate::bench::record::{Record, large, number, table};
+use super::load::SHARDS;
+use crate::bench::memory::allocated;
+use crate::bench::record::{Record, cell, cells, large, number, put, times, titled};
+use crate::bench::row::{Job, value_of};
+use crate::bench::timer::Timer;
 use crate::generate::{Kind, generate};
 use crate::keys::Keys;
 use crate::rng::{Rng, hash};
@@ -17,25 +19,25 @@ use std::thread;
 use std::time::Instant;
 
 /// Keys that a worker generates at a time.
-const RANGE: u64 = 1 << 18;
-/// Keys that are looked up at each size.
+const KEYS_PER_RANGE: u64 = 1 << 18;
+/// Lookups at each size.
 const LOOKUPS: usize = 1_000_000;
-/// Sizes at which the map is looked at.
+/// Numbers of keys at which the map is measured.
 const SIZES: [u64; 7] =
     [1_000_000, 3_000_000, 10_000_000, 30_000_000, 100_000_000, 300_000_000, 1_000_000_000];
 
-/// Generated keys by their numbers.
-struct Made {
+/// Generated keys, each identified by its number.
+struct Generated {
     kind: Kind,
     seed: u64,
 }
 
-impl Made {
+impl Generated {
     fn keys(&self, from: u64, to: u64) -> Keys {
         generate(self.kind, self.seed, from..to)
     }
 
-    /// Some keys out of the first `n`, and their numbers.
+    /// Returns random keys of the first `n`, and their numbers.
     fn some(&self, n: u64, count: usize, rng: &mut Rng) -> (Keys, Vec<u64>) {
         let (mut keys, mut numbers) = (Keys::default(), Vec::new());
         for _ in 0..count {
@@ -47,7 +49,7 @@ impl Made {
     }
 }
 
-/// Lookups a second of CPU time, and how many were wrong.
+/// Returns lookups a second of CPU time, and the number of wrong results.
 fn look_up(keys: &Keys, numbers: &[u64], get: impl Fn(&[u8]) -> Option<u64>) -> (f64, usize) {
     let mut timer = Timer::default();
     let right = timer.time(|| {
@@ -59,44 +61,42 @@ fn look_up(keys: &Keys, numbers: &[u64], get: impl Fn(&[u8]) -> Option<u64>) -> 
     (keys.len() as f64 / timer.cpu().max(1e-9), keys.len() - right)
 }
 
-pub(super) fn measure(job: &Job) -> Result<Numbers> {
+/// Measures the map at each of [`SIZES`] up to the number of keys.
+pub(super) fn measure(job: &Job) -> Result<Record> {
     let Origin::Generated { kind } = &job.source.origin else {
-        bail!("keys that grow are generated")
+        bail!("the part grow needs generated keys")
     };
-    let made = Made { kind: kind.parse().map_err(anyhow::Error::msg)?, seed: job.source.seed };
+    let generated =
+        Generated { kind: kind.parse().map_err(anyhow::Error::msg)?, seed: job.source.seed };
     let n = job.source.n;
     let mut rng = Rng::new(hash(job.source.seed, 5));
-    let (sample, _) = made.some(n, SHARDS * 512, &mut rng);
+    let (sample, _) = generated.some(n, SHARDS * 512, &mut rng);
     let before = allocated()?;
     let map = ShardedArt::with_sample(SHARDS, sample.iter());
     let (mut loaded, mut raw, mut errors, mut sizes) = (0, 0u64, 0, Vec::new());
     while loaded < n {
         let to = SIZES.iter().copied().find(|&size| size > loaded).unwrap_or(n).min(n);
         let (next, bytes, begin) = (AtomicU64::new(loaded), AtomicU64::new(0), Instant::now());
-        thread::scope(|scope| {
-            for _ in 0..job.threads {
-                scope.spawn(|| {
-                    loop {
-                        let from = next.fetch_add(RANGE, Relaxed);
-                        if from >= to {
-                            break;
-                        }
-                        let keys = made.keys(from, (from + RANGE).min(to));
-                        bytes.fetch_add(keys.raw_bytes() as u64, Relaxed);
-                        // No handle that stays pinned while the next range is made.
-                        keys.sorted().iter().for_each(|&i| {
-                            _ = map
-                                .insert(keys.get(i as usize), value_of(from as usize + i as usize))
-                        });
-                    }
+        let work = || {
+            loop {
+                let from = next.fetch_add(KEYS_PER_RANGE, Relaxed);
+                if from >= to {
+                    break;
+                }
+                let keys = generated.keys(from, (from + KEYS_PER_RANGE).min(to));
+                bytes.fetch_add(keys.raw_bytes() as u64, Relaxed);
+                // Without a handle, which would stay pinned while the next range is generated.
+                keys.sorted().iter().for_each(|&i| {
+                    map.insert(keys.get(i as usize), value_of(from as usize + i as usize));
                 });
             }
-        });
+        };
+        thread::scope(|scope| (0..job.threads).for_each(|_| _ = scope.spawn(work)));
         let seconds = begin.elapsed().as_secs_f64();
         map.reclaim();
         raw += bytes.into_inner();
         let held = allocated()? - before;
-        let (keys, numbers) = made.some(to, LOOKUPS.min(to as usize), &mut rng);
+        let (keys, numbers) = generated.some(to, LOOKUPS.min(to as usize), &mut rng);
         let (rate, wrong) = look_up(&keys, &numbers, |key| map.get(key));
         errors += wrong + usize::from(map.len() as u64 != to);
         let mut record = Record::new();
@@ -110,68 +110,50 @@ pub(super) fn measure(job: &Job) -> Result<Numbers> {
         loaded = to;
     }
     let lens: Vec<usize> = map.shards().iter().map(|shard| shard.len).collect();
-    let mut numbers = Numbers::new();
-    put(&mut numbers, "sizes", sizes);
-    put(&mut numbers, "shards", lens.len());
-    put(
-        &mut numbers,
-        "largest",
-        lens.iter().max().map(|&most| most as f64 * lens.len() as f64 / n as f64),
-    );
+    let mut record = Record::new();
+    let most = lens.iter().max().map(|&most| most as f64 * lens.len() as f64 / n as f64);
+    put(&mut record, "sizes", sizes);
+    put(&mut record, "shards", lens.len());
+    put(&mut record, "largest", most);
     let (held, begin) = (allocated()?, Instant::now());
     let layer = FrozenLayer::from(&map);
-    put(&mut numbers, "frozen_seconds", begin.elapsed().as_secs_f64());
-    put(&mut numbers, "frozen_per_key", (allocated()? - held) as f64 / n as f64);
-    let (keys, some) = made.some(n, LOOKUPS.min(n as usize), &mut rng);
+    put(&mut record, "frozen_seconds", begin.elapsed().as_secs_f64());
+    put(&mut record, "frozen_per_key", (allocated()? - held) as f64 / n as f64);
+    let (keys, some) = generated.some(n, LOOKUPS.min(n as usize), &mut rng);
     let (rate, wrong) = look_up(&keys, &some, |key| layer.get(key));
-    put(&mut numbers, "frozen_get_per_s", rate);
-    put(&mut numbers, "errors", errors + wrong + usize::from(layer.len() as u64 != n));
-    Ok(numbers)
+    put(&mut record, "frozen_get_per_s", rate);
+    put(&mut record, "errors", errors + wrong + usize::from(layer.len() as u64 != n));
+    Ok(record)
 }
 
+const COLUMNS: [(&str, fn(f64) -> String); 7] = [
+    ("n", large),
+    ("raw_per_key", |bytes| format!("{bytes:.2}")),
+    ("bytes_per_key", |bytes| format!("{bytes:.2}")),
+    ("overhead_per_key", |bytes| format!("{bytes:+.2}")),
+    ("retired_per_key", |bytes| format!("{bytes:.2}")),
+    ("load_per_s", large),
+    ("get_per_s", large),
+];
+const TITLES: [&str; 7] =
+    ["\nkeys", "raw/key", "bytes/key", "overhead/key", "retired/key", "load keys/s", "lookups/s"];
+
+/// Prints the sizes as a table, then the shards and the frozen layer.
 pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
-    let cell = |record: &Record, name: &str, show: fn(f64) -> String| {
-        number(record, name).map_or("-".to_owned(), show)
-    };
-    let mut lines = vec![
-        [
-            "\nkeys",
-            "raw/key",
-            "bytes/key",
-            "overhead/key",
-            "retired/key",
-            "load keys/s",
-            "lookups/s",
-        ]
-        .map(String::from)
-        .to_vec(),
-    ];
-    let sizes = record
-        .get("sizes")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object);
-    for size in sizes {
-        let overhead = number(size, "bytes_per_key")
-            .zip(number(size, "raw_per_key"))
-            .map(|(bytes, raw)| bytes - raw);
-        lines.push(vec![
-            cell(size, "n", large),
-            cell(size, "raw_per_key", |bytes| format!("{bytes:.2}")),
-            cell(size, "bytes_per_key", |bytes| format!("{bytes:.2}")),
-            overhead.map_or("-".to_owned(), |bytes| format!("{bytes:+.2}")),
-            cell(size, "retired_per_key", |bytes| format!("{bytes:.2}")),
-            cell(size, "load_per_s", large),
-            cell(size, "get_per_s", large),
-        ]);
-    }
-    writeln!(out, "{}", table(&lines))?;
+    let sizes = record.get("sizes").and_then(Value::as_array).into_iter().flatten();
+    let lines = sizes.filter_map(Value::as_object).map(|size| {
+        let mut size = size.clone();
+        let overhead = number(&size, "bytes_per_key").zip(number(&size, "raw_per_key"));
+        put(&mut size, "overhead_per_key", overhead.map(|(bytes, raw)| bytes - raw));
+        cells(&size, &COLUMNS).collect()
+    });
+    writeln!(out, "{}", titled(&TITLES, lines))?;
     writeln!(
         out,
-        "{} shards, the largest {} of the mean; load rates include making and sorting the keys, lookups are of one thread's CPU time",
+        "{} shards, the largest {} of the mean; load rates include generating and sorting the \
+         keys, lookups are of one thread's CPU time",
         cell(record, "shards", |n| format!("{n}")),
-        cell(record, "largest", |r| format!("{r:.2}x")),
+        cell(record, "largest", times),
     )?;
     writeln!(
         out,

@@ -1,26 +1,27 @@
-//! What shards cost: the way to them, their sizes, and splits.
+//! Measures what shards cost: routing, their sizes, and splits.
 
-use super::load::{distinct, pairs};
-use super::{Job, Numbers, SHARDS, put, value_of};
-use crate::bench::measure::{BATCH, Timer};
-use crate::bench::record::median;
+use super::load::{SHARDS, pairs};
+use crate::bench::latencies::{Latencies, PERCENTILES};
+use crate::bench::measure::KEYS_PER_CALL;
+use crate::bench::record::{Record, median, put};
+use crate::bench::row::{Job, value_of};
+use crate::bench::timer::Timer;
 use crate::keys::Keys;
 use crate::rng::{Rng, hash};
 use anyhow::Result;
-use hdrhistogram::Histogram;
 use memkv::{ConcurrentArt, ShardedArt};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Keys of a comparison, and how many comparisons there are.
+/// Lookups of a comparison, and the number of comparisons.
 const LOOKUPS: usize = 100_000;
 const COMPARISONS: usize = 15;
 
-/// Lookups and inserts through shards beside those without, in turn, on maps of the same content.
-pub(super) fn routing(job: &Job) -> Result<Numbers> {
-    let keys = distinct(job, false)?;
+/// Compares lookups and inserts with and without shards, in turn, on maps of the same content.
+pub(super) fn routing(job: &Job) -> Result<Record> {
+    let keys = job.distinct_keys()?;
     let pairs = pairs(&keys);
     let (whole, sharded) = (ConcurrentArt::from_unsorted(&pairs)?, ShardedArt::new(SHARDS));
     sharded.load(&pairs)?;
@@ -40,21 +41,23 @@ pub(super) fn routing(job: &Job) -> Result<Numbers> {
         let fold = |values: &mut dyn Iterator<Item = Option<u64>>| {
             values.flatten().fold(0, u64::wrapping_add)
         };
+        macro_rules! operations {
+            ($map:expr, $pinned:expr) => {
+                [
+                    &|| fold(&mut hits.iter().map(|key| $map.get(key))),
+                    &|| fold(&mut hits.iter().map(|key| $pinned.get(key))),
+                    &|| {
+                        let calls = hits.chunks(KEYS_PER_CALL);
+                        fold(&mut calls.flat_map(|keys| $pinned.get_many(keys)))
+                    },
+                    &|| fold(&mut misses.iter().map(|key| $map.get(key))),
+                    &|| fold(&mut hits.iter().map(|key| $map.update(key, |value| value))),
+                ]
+            };
+        }
         let (of_whole, of_sharded) = (whole.pin(), sharded.pin());
-        let a: [&dyn Fn() -> u64; 5] = [
-            &|| fold(&mut hits.iter().map(|key| whole.get(key))),
-            &|| fold(&mut hits.iter().map(|key| of_whole.get(key))),
-            &|| fold(&mut hits.chunks(BATCH).flat_map(|batch| of_whole.get_many(batch))),
-            &|| fold(&mut misses.iter().map(|key| whole.get(key))),
-            &|| fold(&mut hits.iter().map(|key| whole.update(key, |value| value))),
-        ];
-        let b: [&dyn Fn() -> u64; 5] = [
-            &|| fold(&mut hits.iter().map(|key| sharded.get(key))),
-            &|| fold(&mut hits.iter().map(|key| of_sharded.get(key))),
-            &|| fold(&mut hits.chunks(BATCH).flat_map(|batch| of_sharded.get_many(batch))),
-            &|| fold(&mut misses.iter().map(|key| sharded.get(key))),
-            &|| fold(&mut hits.iter().map(|key| sharded.update(key, |value| value))),
-        ];
+        let of_whole: [&dyn Fn() -> u64; 5] = operations!(whole, of_whole);
+        let of_sharded: [&dyn Fn() -> u64; 5] = operations!(sharded, of_sharded);
         for (i, name) in names.iter().enumerate() {
             let want = if *name == "miss_ratio" { 0 } else { sum };
             let mut time = |work: &dyn Fn() -> u64| {
@@ -62,26 +65,26 @@ pub(super) fn routing(job: &Job) -> Result<Numbers> {
                 errors += usize::from(timer.time(|| black_box(work())) != want);
                 timer.cpu()
             };
-            // Each is first in every other round.
+            // Which map is first alternates.
             let (whole, sharded) = if round % 2 == 0 {
-                let whole = time(a[i]);
-                (whole, time(b[i]))
+                let whole = time(of_whole[i]);
+                (whole, time(of_sharded[i]))
             } else {
-                let sharded = time(b[i]);
-                (time(a[i]), sharded)
+                let sharded = time(of_sharded[i]);
+                (time(of_whole[i]), sharded)
             };
             ratios[i].push(whole / sharded);
         }
     }
-    let mut numbers = Numbers::new();
-    names.iter().zip(ratios).for_each(|(name, ratios)| put(&mut numbers, name, median(ratios)));
-    put(&mut numbers, "errors", errors);
-    Ok(numbers)
+    let mut record = Record::new();
+    names.iter().zip(ratios).for_each(|(name, ratios)| put(&mut record, name, median(ratios)));
+    put(&mut record, "errors", errors);
+    Ok(record)
 }
 
-/// The largest shard beside the mean.
-pub(super) fn balance(job: &Job) -> Result<Numbers> {
-    let keys = distinct(job, false)?;
+/// Compares the largest shard with the mean.
+pub(super) fn balance(job: &Job) -> Result<Record> {
+    let keys = job.distinct_keys()?;
     let map = ShardedArt::new(SHARDS);
     map.load(&pairs(&keys))?;
     let shards = map.shards();
@@ -90,50 +93,46 @@ pub(super) fn balance(job: &Job) -> Result<Numbers> {
             (0..shards.len()).fold((0, 0), |(most, sum), i| (most.max(of(i)), sum + of(i)));
         most as f64 * shards.len() as f64 / sum.max(1) as f64
     };
-    let mut numbers = Numbers::new();
-    put(&mut numbers, "shards", shards.len());
-    put(&mut numbers, "largest", largest(&|i| shards[i].len));
-    put(&mut numbers, "largest_bytes", largest(&|i| shards[i].bytes));
-    put(&mut numbers, "errors", usize::from(map.len() != keys.len()));
-    Ok(numbers)
+    let mut record = Record::new();
+    put(&mut record, "shards", shards.len());
+    put(&mut record, "largest", largest(&|i| shards[i].len));
+    put(&mut record, "largest_bytes", largest(&|i| shards[i].bytes));
+    put(&mut record, "errors", usize::from(map.len() != keys.len()));
+    Ok(record)
 }
 
-/// Latencies of one reader: alone, beside a writer, and while the map's one shard is split in two over and over.
-pub(super) fn split(job: &Job) -> Result<Numbers> {
-    let keys = distinct(job, false)?;
-    // One that splits no shard unasked.
+/// Measures the latencies of one reader: alone, beside a writer, and while the map's one shard is
+/// split.
+pub(super) fn split(job: &Job) -> Result<Record> {
+    let keys = job.distinct_keys()?;
+    // A map of one shard does not split by itself.
     let map = ShardedArt::new(1);
     map.load(&pairs(&keys))?;
     let mut sorted: Vec<&[u8]> = keys.iter().collect();
     sorted.sort_unstable();
-    let (mut numbers, mut errors) = (Numbers::new(), 0usize);
+    let (mut record, mut errors) = (Record::new(), 0usize);
     let mut read =
         |name: &str, beside: &(dyn Fn(&AtomicBool) + Sync), least: Duration| -> Result<()> {
-            let (done, mut latencies) =
-                (AtomicBool::new(false), Histogram::<u64>::new_with_max(60_000_000_000, 3)?);
+            let (done, mut latencies) = (AtomicBool::new(false), Latencies::new()?);
             thread::scope(|scope| {
                 let other = scope.spawn(|| beside(&done));
                 let (mut rng, begin) = (Rng::new(hash(job.source.seed, 3)), Instant::now());
-                // Beside a split for as long as it takes.
+                // Beside a split as long as the split takes.
                 while begin.elapsed() < least || name == "split" && !other.is_finished() {
                     for _ in 0..64 {
                         let i = rng.below(keys.len() as u64) as usize;
-                        let begin = Instant::now();
-                        let found = map.get(keys.get(i));
-                        latencies.saturating_record(begin.elapsed().as_nanos() as u64);
+                        let found = latencies.time(|| map.get(keys.get(i)));
                         errors += usize::from(found != Some(value_of(i)));
                     }
                 }
                 done.store(true, Relaxed);
             });
-            for (what, at) in [("p50", 50.0), ("p99", 99.0), ("p999", 99.9)] {
-                put(&mut numbers, &format!("{name}_{what}"), latencies.value_at_percentile(at));
-            }
+            latencies.put(&mut record, name, &PERCENTILES[..3], "");
             Ok(())
         };
     let time = Duration::from_millis(job.millis);
     read("alone", &|_| (), time)?;
-    // An update that changes nothing would write nothing.
+    // Inserts and removes, since an update to the same value would write nothing.
     let write = |done: &AtomicBool| {
         let mut rng = Rng::new(4);
         while !done.load(Relaxed) {
@@ -147,8 +146,8 @@ pub(super) fn split(job: &Job) -> Result<Numbers> {
     let begin = Instant::now();
     let moved = sorted.len() / 2;
     read("split", &|_| _ = map.split(sorted[moved]), Duration::ZERO)?;
-    put(&mut numbers, "moved", moved);
-    put(&mut numbers, "moved_per_s", moved as f64 / begin.elapsed().as_secs_f64());
-    put(&mut numbers, "errors", errors + usize::from(map.len() != keys.len()));
-    Ok(numbers)
+    put(&mut record, "moved", moved);
+    put(&mut record, "moved_per_s", moved as f64 / begin.elapsed().as_secs_f64());
+    put(&mut record, "errors", errors + usize::from(map.len() != keys.len()));
+    Ok(record)
 }
