@@ -11,7 +11,7 @@ use super::record::{Record, number, put, ratio, summary, titled, write_json};
 use super::row::{distinct, in_rounds};
 use super::timer::Timer;
 use crate::{
-    keys::Keys,
+    keys::KeyList,
     layer,
     rng::{Rng, hash},
 };
@@ -223,19 +223,19 @@ struct Queries<'a> {
     pairs: &'a Pairs<'a>,
     /// Checksum of all pairs.
     whole: u64,
-    hits: Keys,
+    hits: KeyList,
     /// Sum of the values of `hits`.
     sum: u64,
-    misses: Keys,
+    misses: KeyList,
     prefixes: Vec<String>,
     near: [Vec<Levenshtein>; 2],
     parts: Vec<String>,
 }
 
 impl<'a> Queries<'a> {
-    fn new(pairs: &'a Pairs<'a>, held: &Keys, rng: &mut Rng) -> Self {
+    fn new(pairs: &'a Pairs<'a>, held: &KeyList, rng: &mut Rng) -> Self {
         let mut pick = || pairs[rng.below(pairs.len() as u64) as usize];
-        let (mut hits, mut sum) = (Keys::default(), 0u64);
+        let (mut hits, mut sum) = (KeyList::default(), 0u64);
         for _ in 0..LOOKUPS.min(pairs.len()) {
             let (key, value) = pick();
             hits.push(key);
@@ -245,7 +245,7 @@ impl<'a> Queries<'a> {
             .iter()
             .filter(|key| pairs.binary_search_by_key(key, |pair| pair.0).is_err())
             .collect();
-        let mut misses = Keys::default();
+        let mut misses = KeyList::default();
         absent
             .iter()
             .cycle()

@@ -2,7 +2,7 @@
 
 use super::child;
 use super::record::{Record, put, ratio, summary};
-use crate::keys::Keys;
+use crate::keys::KeyList;
 use crate::rng::{Rng, hash};
 use crate::source::Source;
 use anyhow::{Context, Result};
@@ -55,7 +55,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// Returns the distinct keys, sorted or else shuffled.
-    pub(crate) fn distinct_keys(&self) -> Result<Keys> {
+    pub(crate) fn distinct_keys(&self) -> Result<KeyList> {
         let (keys, _) = self.source.load()?;
         let mut chosen = distinct(&keys);
         if self.order != Order::Sorted {
@@ -66,7 +66,7 @@ impl Job {
 }
 
 /// Returns the indices of the distinct keys in key order: of equal keys the first.
-pub(crate) fn distinct(keys: &Keys) -> Vec<u32> {
+pub(crate) fn distinct(keys: &KeyList) -> Vec<u32> {
     let mut sorted = keys.sorted();
     sorted.dedup_by_key(|i| keys.get(*i as usize));
     sorted

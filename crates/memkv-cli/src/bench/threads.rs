@@ -19,7 +19,7 @@ use super::record::{
 };
 use super::row::{Job, Measured, Row, measure_all, value_of, write_notes};
 use super::zipf::Zipf;
-use crate::keys::Keys;
+use crate::keys::KeyList;
 use crate::rng::{Rng, hash};
 use crate::source::Source;
 use anyhow::{Context, Result, anyhow};
@@ -72,7 +72,7 @@ const WORKLOADS: [(&str, Workload); 9] = [
 /// State shared by all threads.
 struct Bench<'a, I> {
     map: &'a I,
-    keys: &'a Keys,
+    keys: &'a KeyList,
     /// Number of keys loaded first. Workloads insert the keys after them.
     loaded: usize,
     /// Number of keys in the map or being inserted.
@@ -94,12 +94,12 @@ enum Operation {
 /// Operations with copies of their keys.
 #[derive(Default)]
 struct Group {
-    keys: Keys,
+    keys: KeyList,
     operations: Vec<Operation>,
 }
 
 impl Group {
-    fn fill(&mut self, keys: &Keys, chosen: impl Iterator<Item = (usize, Operation)>) {
+    fn fill(&mut self, keys: &KeyList, chosen: impl Iterator<Item = (usize, Operation)>) {
         self.keys.clear();
         self.operations.clear();
         for (i, operation) in chosen {
