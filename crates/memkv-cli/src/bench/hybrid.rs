@@ -11,8 +11,7 @@ use super::memory::allocated;
 use super::record::{Record, cell, large, mebibytes, put, summary, titled, write_json};
 use super::row::{distinct, in_rounds};
 use super::timer::Timer;
-use super::zipf::Zipf;
-use crate::rng::{Rng, hash};
+use crate::rng::{Rng, Zipf, hash};
 use anyhow::{Context, Result, anyhow};
 use memkv::{FrozenLayer, HybridOptions, HybridStore, Wal};
 use std::hint::black_box;
@@ -113,7 +112,7 @@ impl Bench<'_> {
     }
 
     fn key(&self, rng: &mut Rng) -> &[u8] {
-        let rank = self.zipf.rank(rng) as u64;
+        let rank = self.zipf.rank(rng);
         self.base[(hash(self.seed, rank) % self.base.len() as u64) as usize].0
     }
 
@@ -332,7 +331,7 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
         }
     }
     Rng::new(args.seed).shuffle(&mut left_out);
-    let zipf = Zipf::new(base.len());
+    let zipf = Zipf::ycsb(base.len() as u64);
     let bench = Bench { base, left_out, zipf, seed: args.seed, errors: AtomicU64::new(0) };
     let record = summary(&in_rounds(args.rounds, |round| bench.round(round))?);
     let errors = bench.errors.load(Relaxed);
