@@ -162,8 +162,8 @@ pub fn shared_peers() -> Vec<Row> {
         ),
         shared_row::<Scc>(
             "scc",
-            "TreeIndex<Box<[u8]>, u64>; an update is a removal and an insert, not atomic: reads that \
-             find nothing between the two are its errors",
+            "TreeIndex<Box<[u8]>, u64>; an update is a removal and an insert, not atomic: reads \
+             that find nothing between the two are its errors",
         ),
         shared_row::<PerThread>(
             "concurrent-map",
