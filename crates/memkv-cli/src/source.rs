@@ -6,6 +6,7 @@
 use crate::{
     generate::{Kind, generate},
     keys::KeyList,
+    progress::Progress,
     rng::Rng,
 };
 use anyhow::{Context, Result, ensure};
@@ -58,10 +59,12 @@ impl Source {
     /// Counts the lines in `input`.
     pub(crate) fn file(path: &str, input: impl BufRead, n: Option<u64>, seed: u64) -> Result<Self> {
         let (mut lines, mut bytes) = (0, 0);
+        let mut progress = Progress::new("counting", None);
         let mut input = Lines::new(input);
         while let Some(line) = input.next().with_context(|| format!("cannot read {path}"))? {
             lines += 1;
             bytes += line.len() as u64;
+            progress.at(lines);
         }
         ensure!(lines > 0, "there are no keys in {path}");
         let n = n.unwrap_or(lines).min(lines);

@@ -8,11 +8,12 @@ use super::args::{BenchArgs, KeyInput, heading};
 use super::measure::fingerprint;
 use super::memory::{allocated, with_peak};
 use super::record::{Record, number, put, ratio, summary, titled, write_json};
-use super::row::{distinct, in_rounds};
+use super::row::distinct;
 use super::timer::Timer;
 use crate::{
     keys::KeyList,
     layer,
+    progress::Steps,
     rng::{Rng, hash},
 };
 use anyhow::{Context, Result};
@@ -450,7 +451,9 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
     let mut errors = Vec::new();
     let folder = tempfile::tempdir().context("cannot create a folder for temporary files")?;
     let mut subjects = Vec::new();
+    let steps = Steps::new(COLUMNS.len() as u64 * (1 + 2 * args.rounds));
     for (column, rounds) in columns.iter_mut().enumerate() {
+        steps.begin(&format!("{}, sizes", COLUMNS[column]));
         let mut round = Round { column, record: &mut rounds[0], errors: &mut errors };
         let subject = size(&pairs, &mut round)?;
         let mapped = subject.mapped(&folder.path().join(column.to_string()))?;
@@ -458,14 +461,19 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
     }
     let (mut auto, mut chosen) = (Timer::default(), SymbolTable::Auto);
     auto.time(|| FrozenLayer::from_sorted(&pairs).map(|layer| chosen = layer.symbols()))?;
-    in_rounds(args.rounds, |number| {
+    for number in 0..args.rounds {
+        let begin = |column: usize, what: &str| {
+            steps.begin(&format!("{}, {what}, round {}", COLUMNS[column], number + 1));
+        };
         for (column, rounds) in columns.iter_mut().enumerate() {
+            begin(column, "builds");
             let record = &mut rounds[number as usize];
             build(&pairs, &mut Round { column, record, errors: &mut errors })?;
         }
         let queries = Queries::new(&pairs, &held, &mut Rng::new(hash(args.seed, number)));
         let mut expected = None;
         for (column, (subject, mapped)) in subjects.iter().enumerate() {
+            begin(column, "queries");
             let record = &mut columns[column][number as usize];
             let mut round = Round { column, record, errors: &mut errors };
             queries.read(subject, &mut round);
@@ -478,8 +486,8 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
                 round.expect("automata", found, expected);
             }
         }
-        Ok(())
-    })?;
+    }
+    drop(steps);
     let measured = |name| columns.iter().flatten().any(|record| record.contains_key(name));
     let figures = FIGURES.iter().filter(|(name, ..)| measured(*name));
     let records: Vec<Record> = figures.map(|&figure| figure_record(&columns, figure)).collect();
