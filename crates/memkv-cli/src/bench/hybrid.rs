@@ -21,11 +21,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const THREADS: u64 = 2;
 /// Steps that a round reports.
 const STEPS_PER_ROUND: u64 = 4;
+const MIXED_THREADS: u64 = 2;
 /// Operations of the mixed workload before the compaction.
-const OPERATIONS: u64 = 1_000_000;
+const MIXED_OPERATIONS: u64 = 1_000_000;
 /// Operations between two looks at the phase.
 const OPERATIONS_PER_GROUP: u64 = 16;
 const LOOKUPS: usize = 400_000;
@@ -35,7 +35,7 @@ const KEYS_PER_LEFT_OUT: usize = 20;
 /// Most changes that are replayed.
 const MAX_REPLAYED: usize = 1_000_000;
 /// Writes of one sync, and the number of syncs of which the rate is taken.
-const GROUPS: [(usize, usize); 3] = [(1, 1000), (32, 300), (1024, 100)];
+const SYNCED_GROUPS: [(usize, usize); 3] = [(1, 1000), (32, 300), (1024, 100)];
 
 /// A figure: its field, its name, its format, and its goal.
 type Figure = (&'static str, &'static str, fn(f64) -> String, &'static str);
@@ -105,6 +105,11 @@ struct Bench<'k> {
     errors: AtomicU64,
 }
 
+/// Returns a random pair.
+fn pick<'k>(pairs: &[(&'k [u8], u64)], rng: &mut Rng) -> (&'k [u8], u64) {
+    pairs[rng.below(pairs.len() as u64) as usize]
+}
+
 fn options() -> HybridOptions {
     HybridOptions::new().background(false)
 }
@@ -126,9 +131,8 @@ impl Bench<'_> {
         let mut done = 0;
         while done < LOOKUPS {
             for (i, timer) in timers.iter_mut().enumerate() {
-                let asked: Vec<(&[u8], u64)> = (0..LOOKUPS_PER_BLOCK)
-                    .map(|_| self.base[rng.below(self.base.len() as u64) as usize])
-                    .collect();
+                let asked: Vec<(&[u8], u64)> =
+                    (0..LOOKUPS_PER_BLOCK).map(|_| pick(&self.base, rng)).collect();
                 let right = |(found, value): (Option<u64>, u64)| {
                     found == Some(value) || found == Some(!value)
                 };
@@ -157,9 +161,7 @@ impl Bench<'_> {
                 }
                 let key = match kind {
                     // Half of the stored keys are new.
-                    90..94 if !self.left_out.is_empty() => {
-                        self.left_out[rng.below(self.left_out.len() as u64) as usize].0
-                    }
+                    90..94 if !self.left_out.is_empty() => pick(&self.left_out, &mut rng).0,
                     _ => self.key(&mut rng),
                 };
                 let value = if kind < 98 { Some(rng.next()) } else { None };
@@ -179,11 +181,11 @@ impl Bench<'_> {
         let phase = &Phase::default();
         let operations = || phase.operations.load(Relaxed);
         thread::scope(|scope| -> Result<()> {
-            let threads: Vec<_> = (0..THREADS)
+            let threads: Vec<_> = (0..MIXED_THREADS)
                 .map(|thread| scope.spawn(move || self.mixed(store, thread, phase)))
                 .collect();
             let begin = Instant::now();
-            while operations() < OPERATIONS.min(self.base.len() as u64) {
+            while operations() < MIXED_OPERATIONS.min(self.base.len() as u64) {
                 thread::sleep(Duration::from_millis(1));
             }
             let (time, before) = (begin.elapsed().as_secs_f64(), store.memory_usage());
@@ -229,7 +231,7 @@ impl Bench<'_> {
         let part = &self.base[self.base.len() / 2..]
             [..self.base.len().div_ceil(20).min(self.base.len() / 2)];
         for _ in 0..part.len() {
-            store.insert(part[rng.below(part.len() as u64) as usize].0, rng.next())?;
+            store.insert(pick(part, rng).0, rng.next())?;
         }
         store.compact()?;
         let stats = store.stats();
@@ -252,15 +254,12 @@ impl Bench<'_> {
         let mut written = 0;
         let mut write = |count: usize| -> Result<()> {
             for _ in 0..count {
-                store.insert(
-                    self.base[rng.below(self.base.len() as u64) as usize].0,
-                    written as u64,
-                )?;
+                store.insert(pick(&self.base, rng).0, written as u64)?;
                 written += 1;
             }
             Ok(store.sync()?)
         };
-        for (group, groups) in GROUPS {
+        for (group, groups) in SYNCED_GROUPS {
             let begin = Instant::now();
             (0..groups).try_for_each(|_| write(group))?;
             let rate = (group * groups) as f64 / begin.elapsed().as_secs_f64();
@@ -299,7 +298,7 @@ impl Bench<'_> {
             match self.left_out.get(i) {
                 Some((key, value)) if i % 2 == 0 => _ = store.insert(key, *value)?,
                 _ => {
-                    let (key, value) = self.base[rng.below(self.base.len() as u64) as usize];
+                    let (key, value) = pick(&self.base, &mut rng);
                     store.insert(key, !value)?;
                 }
             }
@@ -359,8 +358,8 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
     writeln!(out, "{}", titled(&["figure", "measured", "goal"], lines))?;
     writeln!(
         out,
-        "lookups: CPU time, of random keys; mixed: wall time, {THREADS} threads, 90 % reads, 8 % \
-         inserts and updates, 2 % removes, zipfian"
+        "lookups: CPU time, of random keys; mixed: wall time, {MIXED_THREADS} threads, 90 % reads, \
+         8 % inserts and updates, 2 % removes, zipfian"
     )?;
     writeln!(out, "medians of {} rounds; {errors} errors", args.rounds)?;
     Ok(errors == 0)

@@ -4,8 +4,8 @@ use super::args::{BenchArgs, KeyInput, heading};
 use super::measure::{KEYS_PER_CALL, KEYS_PER_SCAN};
 use super::plot;
 use super::record::{
-    Record, all_correct, cell, large, mebibytes, number, put, table, times, titled, write_error,
-    write_json,
+    Column, Record, all_correct, cell, cells, large, mebibytes, number, put, times, titled, titles,
+    write_error, write_json,
 };
 use super::row::{Job, Measured, Order, Row, measure_all, write_notes};
 use crate::generate::Kind;
@@ -14,9 +14,6 @@ use std::io::Write;
 
 /// The row that the others are compared with.
 const BASE: &str = "btreemap";
-
-/// A column: its title, its field, and the format of its numbers.
-type Column = (&'static str, &'static str, fn(f64) -> String);
 
 const COLUMNS: [Column; 13] = [
     ("memory", "mem_bytes", mebibytes),
@@ -106,11 +103,9 @@ fn print(
     measured: &[Measured],
     out: &mut impl Write,
 ) -> Result<()> {
-    let mut lines = vec![vec!["implementation".to_owned()]];
-    lines[0].extend(COLUMNS.iter().map(|column| column.0.to_owned()));
+    let mut lines = Vec::new();
     for Measured { job, summary, .. } in measured {
-        let cells = COLUMNS.iter().map(|&(_, field, show)| cell(summary, field, show));
-        lines.push([job.row.clone()].into_iter().chain(cells).collect());
+        lines.push([job.row.clone()].into_iter().chain(cells(summary, &COLUMNS)).collect());
     }
     if let Some(base) = measured.iter().find(|measured| measured.job.row == BASE) {
         for measured in measured.iter().filter(|measured| measured.job.row != BASE) {
@@ -125,7 +120,7 @@ fn print(
             lines.push([name].into_iter().chain(COLUMNS.iter().map(cell)).collect());
         }
     }
-    writeln!(out, "{}", table(&lines))?;
+    writeln!(out, "{}", titled(&titles(&["implementation"], &COLUMNS), lines))?;
     write_notes(out, rows)?;
     let rounds = match args.rounds {
         1 => "one round".to_owned(),

@@ -22,12 +22,15 @@ pub(crate) fn cell(record: &Record, field: &str, show: impl FnOnce(f64) -> Strin
     number(record, field).map_or("-".to_owned(), show)
 }
 
-/// Returns the texts of columns, each a field and its format.
+/// A column of a table: its title, its field, and the format of its numbers.
+pub(crate) type Column = (&'static str, &'static str, fn(f64) -> String);
+
+/// Returns the cells of a record, one for each column.
 pub(crate) fn cells<'a>(
     record: &'a Record,
-    columns: &'a [(&str, fn(f64) -> String)],
+    columns: &'a [Column],
 ) -> impl Iterator<Item = String> + 'a {
-    columns.iter().map(|&(field, show)| cell(record, field, show))
+    columns.iter().map(|&(_, field, show)| cell(record, field, show))
 }
 
 /// Returns whether no record has errors.
@@ -135,6 +138,11 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 /// Formats a ratio: `1.23x`.
 pub(crate) fn times(ratio: f64) -> String {
     format!("{ratio:.2}x")
+}
+
+/// Returns the titles of `names` and of columns.
+pub(crate) fn titles<'a>(names: &[&'a str], columns: &[Column]) -> Vec<&'a str> {
+    names.iter().copied().chain(columns.iter().map(|column| column.0)).collect()
 }
 
 /// Returns a [`table`] with titles. Its lines may be empty.

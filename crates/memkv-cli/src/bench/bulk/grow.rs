@@ -2,7 +2,9 @@
 
 use super::load::SHARDS;
 use crate::bench::memory::allocated;
-use crate::bench::record::{Record, cell, cells, large, number, put, times, titled};
+use crate::bench::record::{
+    Column, Record, cell, cells, large, number, put, times, titled, titles,
+};
 use crate::bench::row::{Job, value_of};
 use crate::bench::timer::Timer;
 use crate::generate::{Kind, generate};
@@ -126,17 +128,15 @@ pub(super) fn measure(job: &Job) -> Result<Record> {
     Ok(record)
 }
 
-const COLUMNS: [(&str, fn(f64) -> String); 7] = [
-    ("n", large),
-    ("raw_per_key", |bytes| format!("{bytes:.2}")),
-    ("bytes_per_key", |bytes| format!("{bytes:.2}")),
-    ("overhead_per_key", |bytes| format!("{bytes:+.2}")),
-    ("retired_per_key", |bytes| format!("{bytes:.2}")),
-    ("load_per_s", large),
-    ("get_per_s", large),
+const COLUMNS: [Column; 7] = [
+    ("\nkeys", "n", large),
+    ("raw/key", "raw_per_key", |bytes| format!("{bytes:.2}")),
+    ("bytes/key", "bytes_per_key", |bytes| format!("{bytes:.2}")),
+    ("overhead/key", "overhead_per_key", |bytes| format!("{bytes:+.2}")),
+    ("retired/key", "retired_per_key", |bytes| format!("{bytes:.2}")),
+    ("load keys/s", "load_per_s", large),
+    ("lookups/s", "get_per_s", large),
 ];
-const TITLES: [&str; 7] =
-    ["\nkeys", "raw/key", "bytes/key", "overhead/key", "retired/key", "load keys/s", "lookups/s"];
 
 /// Prints the sizes as a table, then the shards and the frozen layer.
 pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
@@ -147,7 +147,7 @@ pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
         put(&mut size, "overhead_per_key", overhead.map(|(bytes, raw)| bytes - raw));
         cells(&size, &COLUMNS).collect()
     });
-    writeln!(out, "{}", titled(&TITLES, lines))?;
+    writeln!(out, "{}", titled(&titles(&[], &COLUMNS), lines))?;
     writeln!(
         out,
         "{} shards, the largest {} of the mean; load rates include generating and sorting the \

@@ -12,7 +12,8 @@ mod shards;
 
 use super::args::BenchArgs;
 use super::record::{
-    Record, all_correct, cell, cells, large, put, times, titled, write_error, write_json,
+    Column, Record, all_correct, cell, cells, large, put, times, titled, titles, write_error,
+    write_json,
 };
 use super::row::{Job, Measured, Order, Row, Suite, measure_all};
 use crate::generate::Kind;
@@ -109,25 +110,14 @@ pub(super) fn run(args: &BenchArgs, source: &Source, out: &mut impl Write) -> Re
     Ok(all_correct(&records))
 }
 
-const LOAD_TITLES: [&str; 9] = [
-    "load",
-    "order",
-    "threads",
-    "keys/s",
-    "of one thread",
-    "of inserts",
-    "overhead/key",
-    "peak over index, of raw keys",
-    "errors",
-];
-const LOAD_COLUMNS: [(&str, fn(f64) -> String); 7] = [
-    ("threads", |n| format!("{n}")),
-    ("keys_per_s", large),
-    ("of_one_thread", times),
-    ("of_inserts", times),
-    ("overhead_per_key", |bytes| format!("{bytes:+.2}")),
-    ("peak_over_index_of_raw", |ratio| format!("{ratio:.3}")),
-    ("errors", |n| format!("{n}")),
+const LOAD_COLUMNS: [Column; 7] = [
+    ("threads", "threads", |n| format!("{n}")),
+    ("keys/s", "keys_per_s", large),
+    ("of one thread", "of_one_thread", times),
+    ("of inserts", "of_inserts", times),
+    ("overhead/key", "overhead_per_key", |bytes| format!("{bytes:+.2}")),
+    ("peak over index, of raw keys", "peak_over_index_of_raw", |ratio| format!("{ratio:.3}")),
+    ("errors", "errors", |n| format!("{n}")),
 ];
 
 fn text(record: &Record, field: &str) -> String {
@@ -143,7 +133,7 @@ fn print(source: &Source, records: &[Record], out: &mut impl Write) -> Result<()
             let names = ["way", "order"].map(|field| text(record, field));
             names.into_iter().chain(cells(record, &LOAD_COLUMNS)).collect()
         });
-        writeln!(out, "{}", titled(&LOAD_TITLES, lines))?;
+        writeln!(out, "{}", titled(&titles(&["load", "order"], &LOAD_COLUMNS), lines))?;
     }
     for record in &loads {
         write_error(out, &text(record, "way"), record)?;
@@ -157,16 +147,14 @@ fn print(source: &Source, records: &[Record], out: &mut impl Write) -> Result<()
             percentiles.map(|field| cell(record, &field, micros)).join(" / ")
         };
         match &*part {
-            "routing" => writeln!(
-                out,
-                "get, ShardedArt : ConcurrentArt, CPU time: {}; pinned: {}; get_many: {}; \
-                 misses: {}; inserts: {}",
-                ratio("get_ratio"),
-                ratio("pinned_ratio"),
-                ratio("get_many_ratio"),
-                ratio("miss_ratio"),
-                ratio("insert_ratio"),
-            )?,
+            "routing" => {
+                let [get, pinned, many, miss, insert] = shards::RATIOS.map(ratio);
+                writeln!(
+                    out,
+                    "get, ShardedArt : ConcurrentArt, CPU time: {get}; pinned: {pinned}; \
+                     get_many: {many}; misses: {miss}; inserts: {insert}"
+                )?;
+            }
             "split" => writeln!(
                 out,
                 "reads, p50 / p99 / p99.9 in µs: alone {}; beside a writer {}; beside a split {} \

@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 const LOOKUPS: usize = 100_000;
 const COMPARISONS: usize = 15;
 
+/// The figures of [`routing`].
+pub(super) const RATIOS: [&str; 5] =
+    ["get_ratio", "pinned_ratio", "get_many_ratio", "miss_ratio", "insert_ratio"];
+
 /// Compares lookups and inserts with and without shards, in turn, on maps of the same content.
 pub(super) fn routing(job: &Job) -> Result<Record> {
     let keys = job.distinct_keys()?;
@@ -26,8 +30,7 @@ pub(super) fn routing(job: &Job) -> Result<Record> {
     let (whole, sharded) = (ConcurrentArt::from_unsorted(&pairs)?, ShardedArt::new(SHARDS));
     sharded.load(&pairs)?;
     let (mut rng, mut errors) = (Rng::new(hash(job.source.seed, 1)), 0usize);
-    let names = ["get_ratio", "pinned_ratio", "get_many_ratio", "miss_ratio", "insert_ratio"];
-    let mut ratios: Vec<Vec<f64>> = vec![Vec::new(); names.len()];
+    let mut ratios: Vec<Vec<f64>> = vec![Vec::new(); RATIOS.len()];
     for round in 0..COMPARISONS {
         let (mut hits, mut misses, mut sum) = (KeyList::default(), KeyList::default(), 0u64);
         for _ in 0..LOOKUPS.min(keys.len()) {
@@ -58,7 +61,7 @@ pub(super) fn routing(job: &Job) -> Result<Record> {
         let (of_whole, of_sharded) = (whole.pin(), sharded.pin());
         let of_whole: [&dyn Fn() -> u64; 5] = operations!(whole, of_whole);
         let of_sharded: [&dyn Fn() -> u64; 5] = operations!(sharded, of_sharded);
-        for (i, name) in names.iter().enumerate() {
+        for (i, name) in RATIOS.iter().enumerate() {
             let want = if *name == "miss_ratio" { 0 } else { sum };
             let mut time = |work: &dyn Fn() -> u64| {
                 let mut timer = Timer::default();
@@ -77,7 +80,7 @@ pub(super) fn routing(job: &Job) -> Result<Record> {
         }
     }
     let mut record = Record::new();
-    names.iter().zip(ratios).for_each(|(name, ratios)| put(&mut record, name, median(ratios)));
+    RATIOS.iter().zip(ratios).for_each(|(name, ratios)| put(&mut record, name, median(ratios)));
     put(&mut record, "errors", errors);
     Ok(record)
 }
