@@ -14,6 +14,9 @@ use super::cell::{Cell, Origin};
 use super::classes::{CLASSES, SIZES};
 use std::ptr::NonNull;
 
+/// A cell's first byte, and its origin.
+type CachedCell = (NonNull<u8>, Origin);
+
 /// Cells of each class that a cache may hold.
 const MAX_CELLS_PER_CLASS: usize = 8;
 /// Bytes that a cache may hold.
@@ -27,7 +30,7 @@ const CLASSES_TO_TRY: usize = 3;
 
 /// The cache of one stripe.
 pub(super) struct CellCache {
-    cells: [[Option<(NonNull<u8>, Origin)>; MAX_CELLS_PER_CLASS]; CLASSES],
+    cells: [[Option<CachedCell>; MAX_CELLS_PER_CLASS]; CLASSES],
     counts: [u8; CLASSES],
     /// Bytes of all cells.
     bytes: usize,

@@ -383,7 +383,7 @@ fn churn(pool: &Pool, seed: u64, steps: usize, sizes: usize) {
 
 const STEPS: usize = if cfg!(miri) { 500 } else { 30_000 };
 
-/// Returns a pool with so many cells of a class that some are cached.
+/// Returns a pool with enough cells of one class for some to be cached.
 fn large_pool() -> (Box<Pool>, Vec<Filled>) {
     let pool = busy_pool();
     let cells = (0..16 << 10).map(|i| Filled::new(&pool, 1024, i as u8)).collect();

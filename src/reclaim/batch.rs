@@ -6,7 +6,7 @@
 //!                                                                        retired it
 //! ```
 //! Each object that a collector passes from one thread to another costs both of them cache misses,
-//! so many retired objects are passed as one batch. And a node is best freed by the thread that
+//! so retired objects are passed in batches. And a node is best freed by the thread that
 //! took it out of the tree: its bytes are in that core's cache, and that thread's next node goes
 //! there.
 //!
@@ -15,7 +15,6 @@
 //! has lost half of its live bytes, because a node that is not freed keeps a slab from being freed.
 //! A batch in which a caller's code may run is freed as soon as it is ripe, by any thread.
 
-use super::pin_local;
 use crate::pool;
 use crate::sync::stripes::{STRIPES, Striped, stripe};
 use crossbeam_utils::CachePadded;
@@ -202,7 +201,7 @@ pub(super) fn ripe_bytes() -> usize {
     RIPE.iter().map(|ripe| ripe.bytes.load(Relaxed)).sum()
 }
 
-/// A thread's batch that is being filled. Handed over when it is full, or when the thread ends.
+/// A thread's batch that is being filled.
 pub(super) struct PendingBatch {
     objects: RefCell<[Option<Retired>; MAX_BATCH_OBJECTS]>,
     len: Cell<usize>,
@@ -260,6 +259,13 @@ impl PendingBatch {
         stripe
     }
 
+    /// Ends what [`join`](Self::join) began. Called when the thread ends.
+    pub(super) fn leave(&self) {
+        if let Some(stripe) = self.stripe.take() {
+            RIPE.of(stripe).leave();
+        }
+    }
+
     /// Takes the objects added so far, as a batch that any thread frees.
     pub(super) fn take(&self) -> Option<Batch> {
         self.take_for(None)
@@ -271,16 +277,5 @@ impl PendingBatch {
         self.weight.take();
         self.has_values.take();
         (len > 0).then(|| Batch { objects: self.objects.borrow()[..len].to_vec(), bytes, stripe })
-    }
-}
-
-impl Drop for PendingBatch {
-    fn drop(&mut self) {
-        if let Some(batch) = self.take() {
-            pin_local().hand_over(batch);
-        }
-        if let Some(stripe) = self.stripe.get() {
-            RIPE.of(stripe).leave();
-        }
     }
 }

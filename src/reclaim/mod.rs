@@ -3,25 +3,31 @@
 //! A thread *pins* before it reads a tree, and unpins when it keeps no address of a node. Memory
 //! that is *retired* is freed when each thread that was pinned at that time has unpinned. Fraser:
 //! "Practical lock-freedom", 2004, chapter 5.2.3. The implementation is `crossbeam-epoch`, with a
-//! collector of the library's own, so that only pins of this library delay it. No other file names
+//! collector of the library's own, so that only pins of this library delay it. No other folder uses
 //! that crate.
 //!
 //! A thread fills a batch with what it retires, and hands the batch over to the collector
 //! (`batch.rs`). A batch is *ripe* when no reader can remain. Then the thread that retired it frees
 //! it.
 //!
+//! A `Swap` (`swap.rs`) is a value that is replaced as a whole, and retired. Models use `plain.rs` in
+//! place of the collector.
+//!
 //! Retired bytes are counted, in stripes. A thread that writes while many bytes are retired helps
 //! to collect, and yields to threads that may be pinned.
 
 mod batch;
+#[cfg(memkv_loom)]
+pub mod plain;
+mod swap;
 
 use crate::sync::deferred::run_deferred;
-use crate::sync::fence;
 use crate::sync::stripes::{StripedCounter, stripe};
 use batch::{Batch, PendingBatch, Retired};
-use crossbeam_epoch::{Atomic, Collector, Guard, LocalHandle, Owned};
+use crossbeam_epoch::{Collector, Guard, LocalHandle};
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
+pub(crate) use swap::Swap;
 
 /// Handed-over bytes above which writers help to collect.
 const HELP_BYTES: usize = 1 << 20;
@@ -35,7 +41,19 @@ static HANDED_OVER: StripedCounter = StripedCounter::zero();
 thread_local! {
     /// What this thread has to do when it pins next.
     static DUE: Cell<Due> = const { Cell::new(Due::Nothing) };
-    static PENDING: PendingBatch = const { PendingBatch::new() };
+    static PENDING: OwnBatch = const { OwnBatch(PendingBatch::new()) };
+}
+
+/// This thread's pending batch. Handed over when it is full, or when the thread ends.
+struct OwnBatch(PendingBatch);
+
+impl Drop for OwnBatch {
+    fn drop(&mut self) {
+        if let Some(batch) = self.0.take() {
+            pin_local().hand_over(batch);
+        }
+        self.0.leave();
+    }
 }
 
 /// The kind of a retired object.
@@ -86,50 +104,6 @@ loom::thread_local! {
 
 /// Keeps what this thread reads from being freed. Not `Send`.
 pub(crate) struct Pin(Guard);
-
-/// A replacement for the collector in models of something else. The collector's own atomics would
-/// multiply the executions.
-#[cfg(memkv_loom)]
-#[expect(unreachable_pub, reason = "models choose it")]
-pub mod plain {
-    use super::Pin;
-    use std::cell::{Cell, RefCell};
-
-    thread_local! {
-        static CHOSEN: Cell<bool> = const { Cell::new(false) };
-        static RETIRED: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
-    }
-
-    /// Sets whether nodes that models of this thread retire are kept until [`free`].
-    pub fn choose(plain: bool) {
-        CHOSEN.set(plain);
-        // Left by a model that failed; its memory is gone.
-        RETIRED.take().into_iter().for_each(std::mem::forget);
-    }
-
-    /// Frees what was retired. Must be called when no map is in use.
-    pub fn free() {
-        RETIRED.take().into_iter().for_each(|free| free());
-    }
-
-    pub(super) fn is_chosen() -> bool {
-        CHOSEN.get()
-    }
-
-    pub(super) fn retire(free: impl FnOnce()) {
-        let free: Box<dyn FnOnce()> = Box::new(free);
-        // SAFETY: (R3) the closure owns what it uses.
-        let free =
-            unsafe { std::mem::transmute::<Box<dyn FnOnce() + '_>, Box<dyn FnOnce()>>(free) };
-        RETIRED.with_borrow_mut(|retired| retired.push(free));
-    }
-
-    pub(super) fn pin() -> Pin {
-        // SAFETY: (R1) a guard without a collector has no state to copy. It delays nothing: models
-        // that choose it free nothing while it lives, or must find that it delays nothing.
-        Pin(unsafe { std::ptr::read(crossbeam_epoch::unprotected()) })
-    }
-}
 
 impl Pin {
     /// Unpins and pins again. References obtained under the pin end here, which the mutable borrow
@@ -185,7 +159,7 @@ impl Pin {
             single()
         } else {
             PENDING
-                .try_with(|pending| pending.add(retired, bytes, kind == RetiredKind::Value))
+                .try_with(|pending| pending.0.add(retired, bytes, kind == RetiredKind::Value))
                 .unwrap_or_else(|_| single())
         };
         let Some(batch) = full else { return };
@@ -210,58 +184,10 @@ impl Pin {
 
     /// Hands over this thread's pending batch, and frees some of what can be freed.
     pub(crate) fn reclaim(&self) {
-        if let Ok(Some(batch)) = PENDING.try_with(PendingBatch::take) {
+        if let Ok(Some(batch)) = PENDING.try_with(|pending| pending.0.take()) {
             self.hand_over(batch);
         }
         self.0.flush();
-    }
-}
-
-/// A value that is replaced as a whole.
-///
-/// Readers get it by one load, and may use it while they stay pinned. A replaced value is retired.
-pub(crate) struct Swap<T>(Atomic<T>);
-
-impl<T: Send + Sync + 'static> Swap<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Swap(Atomic::new(value))
-    }
-
-    /// Returns the current value.
-    #[inline]
-    pub(crate) fn load<'p>(&'p self, pin: &'p Pin) -> &'p T {
-        // SAFETY: (R5) there is a value from `new` to the drop. One that is loaded under a pin is
-        // not freed until the pin ends.
-        unsafe { self.0.load(Acquire, &pin.0).deref() }
-    }
-
-    /// Returns whether `value`, which was loaded under `pin`, has not been replaced.
-    #[inline]
-    pub(crate) fn is_current(&self, value: &T, pin: &Pin) -> bool {
-        // Orders all reads of the value's parts before the load.
-        fence(Acquire);
-        std::ptr::eq(self.0.load(Relaxed, &pin.0).as_raw(), value)
-    }
-
-    /// Replaces the value, and retires the old one.
-    pub(crate) fn replace(&self, value: T, pin: &Pin) {
-        let old = self.0.swap(Owned::new(value), AcqRel, &pin.0).as_raw() as usize;
-        // SAFETY: (R3, R5) the swap took the only address of the value, which is `Send` and came
-        // from a box.
-        unsafe {
-            pin.retire(RetiredKind::Whole, size_of::<T>(), move || {
-                drop(Box::from_raw(old as *mut T))
-            })
-        };
-        // As after every change of a tree (C6).
-        fence(SeqCst);
-    }
-}
-
-impl<T> Drop for Swap<T> {
-    fn drop(&mut self) {
-        // SAFETY: (R5) the `Swap` is dropped, so no reference to its value is left.
-        drop(unsafe { std::mem::replace(&mut self.0, Atomic::null()).into_owned() });
     }
 }
 
@@ -270,7 +196,7 @@ impl<T> Drop for Swap<T> {
 pub(crate) fn pin() -> Pin {
     #[cfg(memkv_loom)]
     if crate::testing::mutant::is(crate::testing::mutant::Mutant::ReaderNotPinned) {
-        return plain::pin();
+        return Pin(plain::guard());
     }
     pin_local()
 }
@@ -279,7 +205,7 @@ pub(crate) fn pin() -> Pin {
 fn pin_local() -> Pin {
     #[cfg(memkv_loom)]
     if plain::is_chosen() {
-        return plain::pin();
+        return Pin(plain::guard());
     }
     // A thread that is ending has no handle; it takes a new one.
     LOCAL.try_with(|local| Pin(local.pin())).unwrap_or_else(|_| Pin(collector().register().pin()))
@@ -342,7 +268,9 @@ pub(crate) fn reclaim() {
 ///
 /// Pending batches of other threads are left out. A batch that just becomes ripe may count twice.
 pub(crate) fn retired_bytes() -> usize {
-    PENDING.try_with(PendingBatch::bytes).unwrap_or(0) + HANDED_OVER.sum() + batch::ripe_bytes()
+    PENDING.try_with(|pending| pending.0.bytes()).unwrap_or(0)
+        + HANDED_OVER.sum()
+        + batch::ripe_bytes()
 }
 
 #[cfg(test)]

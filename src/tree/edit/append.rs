@@ -6,13 +6,10 @@
 //! ends append mode, which copies the open leaf to its exact size. For readers an open leaf is an
 //! ordinary leaf with more capacity than entries.
 
-use crate::tree::edit::append_mode::OpenLeaf;
-use crate::tree::edit::pending::Failed;
-use crate::tree::node::coding::{NARROW_LCP, NARROW_LEN, NodeRef};
-use crate::tree::node::info::{HEADER, Info, Kind};
-use crate::tree::node::memory::Node;
-use crate::tree::node::simd;
-use crate::tree::node::slot::{Child, Slot};
+use crate::tree::edit::{Failed, OpenLeaf};
+use crate::tree::node::{
+    Child, HEADER, Info, Kind, NARROW_LCP, NARROW_LEN, Node, NodeRef, Slot, simd,
+};
 use crate::tree::{LEAF_COUNT, LEAF_SIZE, RawTree, Usage};
 use crate::value::Bits;
 

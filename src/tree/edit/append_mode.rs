@@ -1,6 +1,6 @@
 //! Append mode: what a tree notes while keys come in ascending order.
 
-use crate::tree::node::memory::Node;
+use crate::tree::node::Node;
 
 /// Appends in a row after which the last leaf is kept open.
 pub(crate) const APPENDS_TO_OPEN: u32 = 8;

@@ -5,13 +5,8 @@
 //! and are split in the same way. Memory other than the tree: the keys of one node for each level.
 
 use crate::pool;
-use crate::tree::edit::clear::free_all;
-use crate::tree::edit::decoded::{DecodedKeys, SortedKeys};
-use crate::tree::edit::path::strip;
-use crate::tree::edit::pending::{Failed, make_one, try_copy};
-use crate::tree::node::info::HEADER;
-use crate::tree::node::layout::Usage;
-use crate::tree::node::slot::Child;
+use crate::tree::edit::{DecodedKeys, Failed, SortedKeys, free_all, make_one, strip, try_copy};
+use crate::tree::node::{Child, HEADER, Usage};
 use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree, SLOT};
 use crate::value::Bits;
 

@@ -1,13 +1,8 @@
 //! Freeing a whole tree, and copying one, node by node and without recursion.
 
 use crate::tree::RawTree;
-use crate::tree::edit::append_mode::AppendMode;
-use crate::tree::edit::pending::Failed;
-use crate::tree::node::coding::NodeRef;
-use crate::tree::node::info::Info;
-use crate::tree::node::layout::Usage;
-use crate::tree::node::memory::Node;
-use crate::tree::node::slot::{Child, Slot};
+use crate::tree::edit::{AppendMode, Failed};
+use crate::tree::node::{Child, Info, Node, NodeRef, Slot, Usage};
 use crate::value::Bits;
 
 impl<B: Bits> RawTree<B> {

@@ -9,12 +9,8 @@
 //! node. So a split or a merge of leaves costs a few copies. What does not fit a narrow node is
 //! left to [`DecodedKeys`](crate::tree::edit::decoded::DecodedKeys), which can make every node.
 
-use crate::tree::edit::decoded::SortedKeys;
-use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
-use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
-use crate::tree::node::info::{Info, Kind};
-use crate::tree::node::memory::Node;
-use crate::tree::node::simd;
+use crate::tree::edit::{Failed, NewNodes, SortedKeys, try_copy};
+use crate::tree::node::{Gap, Info, Kind, NARROW_LCP, NARROW_LEN, Node, NodeRef, simd};
 use crate::value::Bits;
 use std::borrow::Cow;
 use std::ops::Range;

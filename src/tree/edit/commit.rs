@@ -17,14 +17,8 @@
 //! siblings, hold a sequence of children or values. The new nodes hold the same sequence, except
 //! for some items that others replace.
 
-use crate::tree::edit::mode::{EditError, Mode};
-use crate::tree::edit::pending::NewNodes;
-use crate::tree::node::coding::NodeRef;
-use crate::tree::node::info::Info;
-use crate::tree::node::layout::Usage;
-use crate::tree::node::memory::Node;
-use crate::tree::node::slot::Child;
-use crate::tree::node::slot::SlotRef;
+use crate::tree::edit::{EditError, Mode, NewNodes};
+use crate::tree::node::{Child, Info, Node, NodeRef, SlotRef, Usage};
 use crate::value::Bits;
 
 /// What an edit does at one level: it replaces one or two sibling nodes and the items between them.

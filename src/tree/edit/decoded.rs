@@ -3,12 +3,10 @@
 //! Every buffer is reserved before it is filled, so only making decoded keys can fail, not using
 //! them.
 
-use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
-use crate::tree::node::coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef};
-use crate::tree::node::info::{HEADER, Info, Kind};
-use crate::tree::node::memory::Node;
-use crate::tree::node::simd;
-use crate::tree::node::slot::Child;
+use crate::tree::edit::{Failed, NewNodes, try_copy};
+use crate::tree::node::{
+    Child, Gap, HEADER, Info, Kind, NARROW_LCP, NARROW_LEN, Node, NodeRef, simd,
+};
 use crate::value::Bits;
 use std::collections::TryReserveError;
 use std::ops::Range;

@@ -2,18 +2,12 @@
 //! above gets a separator.
 
 use crate::InsertError;
-use crate::tree::edit::append::Append;
-use crate::tree::edit::coded_run::CodedRun;
-use crate::tree::edit::commit::{Edit, LeafEdit, LevelEdit, commit_new, replace_leaf};
-use crate::tree::edit::decoded::{DecodedKeys, SortedKeys, Split};
-use crate::tree::edit::mode::{EditError, Exclusive, Expected, Mode, Outcome, Target, overwrite};
-use crate::tree::edit::path::{self, Fences, Path, PathLevel, locate};
-use crate::tree::edit::pending::{Failed, NewNodes, try_copy};
-use crate::tree::node::coding::{Gap, NodeRef, PREFETCHED_LINES};
-use crate::tree::node::info::{Info, Kind};
-use crate::tree::node::memory::Node;
-use crate::tree::node::slot::Child;
-use crate::tree::node::slot::SlotRef;
+use crate::tree::edit::{
+    Append, CodedRun, DecodedKeys, Edit, EditError, Exclusive, Expected, Failed, Fences, LeafEdit,
+    LevelEdit, Mode, NewNodes, Outcome, Path, PathLevel, SortedKeys, Split, Target, commit_new,
+    locate, overwrite, path, replace_leaf, try_copy,
+};
+use crate::tree::node::{Child, Gap, Info, Kind, Node, NodeRef, PREFETCHED_LINES, SlotRef};
 use crate::tree::{
     EntryPos, INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage,
 };

@@ -1,11 +1,8 @@
 //! How the nodes of a tree are locked and freed: with one owner, or with many threads at a time.
 
 use crate::tree::EntryPos;
-use crate::tree::edit::pending::Failed;
-use crate::tree::node::layout::Usage;
-use crate::tree::node::memory::Node;
-use crate::tree::node::slot::Child;
-use crate::tree::node::slot::SlotRef;
+use crate::tree::edit::Failed;
+use crate::tree::node::{Child, Node, SlotRef, Usage};
 use crate::value::Bits;
 use std::collections::TryReserveError;
 

@@ -4,11 +4,8 @@
 //! them. All its keys lie between them, so they begin with the bytes that the fence keys share.
 //! These are the bytes that the node may strip, and a key that is led there begins with them too.
 
-use crate::tree::edit::pending::{Failed, try_copy};
-use crate::tree::node::coding::NodeRef;
-use crate::tree::node::simd;
-use crate::tree::node::slot::Child;
-use crate::tree::node::slot::SlotRef;
+use crate::tree::edit::{Failed, try_copy};
+use crate::tree::node::{Child, NodeRef, SlotRef, simd};
 
 /// The path that a key takes.
 pub(crate) struct Path<'a> {

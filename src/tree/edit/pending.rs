@@ -1,9 +1,7 @@
 //! What an edit prepares before it commits: nodes that are not published, and copies of keys. Any
 //! of it may fail for lack of memory.
 
-use crate::tree::node::info::Info;
-use crate::tree::node::layout::Usage;
-use crate::tree::node::memory::Node;
+use crate::tree::node::{Info, Node, Usage};
 use crate::value::Bits;
 use std::collections::TryReserveError;
 

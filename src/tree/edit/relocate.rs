@@ -7,13 +7,11 @@
 
 use crate::pool;
 use crate::tree::RawTree;
-use crate::tree::edit::clear::copy_keys;
-use crate::tree::edit::commit::{Edit, LevelEdit, commit};
-use crate::tree::edit::mode::{EditError, Exclusive, Mode, Target};
-use crate::tree::edit::path::{PathLevel, locate};
-use crate::tree::edit::pending::{Failed, try_copy};
-use crate::tree::node::layout::Usage;
-use crate::tree::node::slot::SlotRef;
+use crate::tree::edit::{
+    Edit, EditError, Exclusive, Failed, LevelEdit, Mode, PathLevel, Target, commit, copy_keys,
+    locate, try_copy,
+};
+use crate::tree::node::{SlotRef, Usage};
 use crate::value::Bits;
 
 /// Bytes of leaves below which a tree is too small to be relocated.

@@ -2,17 +2,12 @@
 //! sibling, and so does an inner node.
 
 use crate::InsertError;
-use crate::tree::edit::coded_run::CodedRun;
-use crate::tree::edit::commit::{Edit, LeafEdit, LevelEdit, commit, commit_new, replace_leaf};
-use crate::tree::edit::decoded::{DecodedKeys, SortedKeys, Split};
-use crate::tree::edit::mode::{EditError, Exclusive, Mode, Target};
-use crate::tree::edit::path::{PathLevel, locate};
-use crate::tree::edit::pending::{Failed, NewNodes, make_one, try_copy};
-use crate::tree::node::coding::{NodeRef, PREFETCHED_LINES};
-use crate::tree::node::info::{Info, Kind};
-use crate::tree::node::memory::Node;
-use crate::tree::node::slot::Child;
-use crate::tree::node::slot::SlotRef;
+use crate::tree::edit::{
+    CodedRun, DecodedKeys, Edit, EditError, Exclusive, Failed, LeafEdit, LevelEdit, Mode, NewNodes,
+    PathLevel, SortedKeys, Split, Target, commit, commit_new, locate, make_one, replace_leaf,
+    try_copy,
+};
+use crate::tree::node::{Child, Info, Kind, Node, NodeRef, PREFETCHED_LINES, SlotRef};
 use crate::tree::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT};
 use crate::value::Bits;
 use std::ops::Bound;

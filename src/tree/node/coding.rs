@@ -17,12 +17,7 @@
 //!
 //! A node whose lengths do not fit into a byte is wide, and is searched key by key.
 
-use crate::tree::node::info::Info;
-use crate::tree::node::layout::Usage;
-use crate::tree::node::memory::Node;
-use crate::tree::node::simd;
-use crate::tree::node::slot::Slot;
-use crate::tree::node::slot::SlotRef;
+use crate::tree::node::{Info, Node, Slot, SlotRef, Usage, simd};
 use crate::value::Bits;
 use std::collections::TryReserveError;
 

@@ -10,8 +10,7 @@
 //! slots and values are atomics. Under `cfg(memkv_loom)` the same accessors lead to loom's atomics
 //! in a boxed node.
 
-use crate::tree::node::info::Info;
-use crate::tree::node::memory::Node;
+use crate::tree::node::{Info, Node};
 use crate::value::Bits;
 
 impl Node {

@@ -4,9 +4,7 @@
 //! each access to loom.
 
 use crate::pool;
-use crate::tree::node::info::{HEADER, Info, Kind};
-use crate::tree::node::lock::Lock;
-use crate::tree::node::slot::Slot;
+use crate::tree::node::{HEADER, Info, Kind, Lock, Slot};
 use crate::value::Bits;
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;

@@ -2,9 +2,7 @@
 
 use crate::pool;
 use crate::sync::point;
-use crate::tree::node::info::{HEADER, Info};
-use crate::tree::node::lock::Lock;
-use crate::tree::node::slot::Slot;
+use crate::tree::node::{HEADER, Info, Lock, Slot};
 use crate::value::Bits;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Release};

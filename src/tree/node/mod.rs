@@ -26,3 +26,9 @@ pub(crate) mod memory {
     #[cfg(not(memkv_loom))]
     pub(crate) use super::memory_std::*;
 }
+pub(crate) use coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef, PREFETCHED_LINES};
+pub(crate) use info::{HEADER, Info, Kind};
+pub(crate) use layout::Usage;
+pub(crate) use lock::Lock;
+pub(crate) use memory::{Node, RawSlot, SlotPtr};
+pub(crate) use slot::{Child, Slot, SlotRef};

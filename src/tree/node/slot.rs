@@ -1,8 +1,7 @@
 //! Slots: the pointers to children, their tags and their locks.
 
 use crate::sync::{point, wait};
-use crate::tree::node::lock::Lock;
-use crate::tree::node::memory::{Node, RawSlot, SlotPtr};
+use crate::tree::node::{Lock, Node, RawSlot, SlotPtr};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 

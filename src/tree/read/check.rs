@@ -1,9 +1,7 @@
 //! The check of a tree's invariants, node by node.
 
-use crate::tree::edit::path::Fences;
-use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::Usage;
-use crate::tree::node::slot::Child;
+use crate::tree::edit::Fences;
+use crate::tree::node::{Child, NodeRef, Usage};
 use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree};
 use crate::value::Bits;
 

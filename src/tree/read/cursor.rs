@@ -10,10 +10,7 @@
 //! separator between the two, which begins with the bytes that the other leaf strips.
 
 use crate::tree::RawTree;
-use crate::tree::node::coding::{NodeRef, PREFETCHED_LINES};
-use crate::tree::node::memory::Node;
-use crate::tree::node::simd;
-use crate::tree::node::slot::{Child, Slot};
+use crate::tree::node::{Child, Node, NodeRef, PREFETCHED_LINES, Slot, simd};
 use crate::tree::read::get::EntryPos;
 use crate::value::Bits;
 

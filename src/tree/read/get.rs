@@ -1,10 +1,7 @@
 //! Lookups: a descent by separators, then the search of one leaf.
 
 use crate::tree::RawTree;
-use crate::tree::node::coding::{NodeRef, PREFETCHED_LINES};
-use crate::tree::node::info::Info;
-use crate::tree::node::memory::Node;
-use crate::tree::node::slot::Child;
+use crate::tree::node::{Child, Info, Node, NodeRef, PREFETCHED_LINES};
 use crate::value::Bits;
 
 /// Keys that `get_many` looks up together: enough for their cache misses to overlap, few enough for

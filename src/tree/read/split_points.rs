@@ -2,8 +2,7 @@
 //! separators of inner nodes.
 
 use crate::reclaim;
-use crate::tree::node::coding::NodeRef;
-use crate::tree::node::slot::Child;
+use crate::tree::node::{Child, NodeRef};
 use crate::tree::{RawTree, SharedTree};
 use crate::value::Bits;
 

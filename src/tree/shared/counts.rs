@@ -1,7 +1,7 @@
 //! What a shared tree counts, in stripes, so that threads do not count in the same place.
 
 use crate::sync::stripes::{STRIPES, stripe};
-use crate::tree::node::layout::Usage;
+use crate::tree::node::Usage;
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

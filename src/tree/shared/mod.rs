@@ -20,15 +20,10 @@ mod tests;
 use crate::InsertError;
 use crate::reclaim::Pin;
 use crate::sync::{fence, wait};
-use crate::tree::edit::insert::Upsert;
-use crate::tree::edit::mode::{EditError, Expected, Mode, Outcome, Target, overwrite};
-use crate::tree::edit::pending::Failed;
-use crate::tree::edit::remove::Removal;
-use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::Usage;
-use crate::tree::node::memory::Node;
-use crate::tree::node::slot::Child;
-use crate::tree::node::slot::SlotRef;
+use crate::tree::edit::{
+    EditError, Expected, Failed, Mode, Outcome, Removal, Target, Upsert, overwrite,
+};
+use crate::tree::node::{Child, Node, NodeRef, SlotRef, Usage};
 use crate::tree::{MAX_KEY_LEN, RawTree};
 use crate::value::Bits;
 use counts::Counts;

@@ -2,12 +2,8 @@
 
 use crate::reclaim::{Pin, RetiredKind};
 use crate::sync::in_order;
-use crate::tree::edit::mode::Mode;
-use crate::tree::node::coding::NodeRef;
-use crate::tree::node::layout::Usage;
-use crate::tree::node::memory::Node;
-use crate::tree::node::slot::Child;
-use crate::tree::node::slot::SlotRef;
+use crate::tree::edit::Mode;
+use crate::tree::node::{Child, Node, NodeRef, SlotRef, Usage};
 use crate::value::Bits;
 
 /// The mode of a shared tree, for a pinned thread.

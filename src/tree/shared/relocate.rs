@@ -6,9 +6,8 @@
 
 use crate::pool;
 use crate::reclaim;
-use crate::tree::edit::pending::Failed;
-use crate::tree::edit::relocate::{MAX_VISITS, is_idle, relocate_group, visit_groups};
-use crate::tree::node::layout::Usage;
+use crate::tree::edit::{Failed, MAX_VISITS, is_idle, relocate_group, visit_groups};
+use crate::tree::node::Usage;
 use crate::tree::shared::SharedTree;
 use crate::value::Bits;
 
