@@ -51,7 +51,7 @@ pub(super) const WAYS: [Way; 8] = [
         let text = std::fs::read(load.file)?;
         load.sharded(SHARDS, |map| Ok(map.load_text(&text, |line, at| (line, at))?))
     }),
-    ("file mapped, load_file", |load| load.sharded(SHARDS, |map| Ok(load_lines(map, load.file)?))),
+    ("file mapped, load_file", |load| load.sharded(SHARDS, |map| load_lines(map, load.file))),
 ];
 
 /// What the ways load, and with which threads.
