@@ -48,7 +48,7 @@ fn main() {
 
     // In order, without copying keys or values.
     let mut range = titles.prefix("https://wiki.example.org/page/0000");
-    while let Some((url, title)) = range.lend() {
+    while let Some((url, title)) = range.next_ref() {
         println!("{}: {title}", url.escape_ascii());
     }
     // While a range is kept, no replaced or removed value can be freed.

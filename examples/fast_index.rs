@@ -33,7 +33,7 @@ fn main() {
     println!("{} begin with {prefix}, the first of them:", index.count_prefix(prefix));
     let mut found = index.prefix(prefix);
     for _ in 0..3 {
-        if let Some((url, id)) = found.lend() {
+        if let Some((url, id)) = found.next_ref() {
             println!("  {} {id}", url.escape_ascii());
         }
     }

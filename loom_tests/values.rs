@@ -86,8 +86,8 @@ fn value_replace_and_scan() {
         |map| assert_eq!(map.insert(key(1), value(7)).map(|old| old.0), Some(1)),
         |map| {
             let mut range = map.iter();
-            assert_eq!(range.lend().map(|(_, value)| value.0), Some(0));
-            assert!(matches!(range.lend().map(|(_, value)| value.0), Some(1 | 7)));
+            assert_eq!(range.next_ref().map(|(_, value)| value.0), Some(0));
+            assert!(matches!(range.next_ref().map(|(_, value)| value.0), Some(1 | 7)));
         },
         |map| assert_eq!(number(map, 1), Some(7)),
     );

@@ -246,9 +246,9 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             let (mut both, mut want) = (range(), want.into_iter());
             for i in 0.. {
                 let (got, want) = if i % 3 == 0 {
-                    (both.lend_back(), want.next_back())
+                    (both.next_back_ref(), want.next_back())
                 } else {
-                    (both.lend(), want.next())
+                    (both.next_ref(), want.next())
                 };
                 assert_eq!(got.map(|(k, v)| (k.to_vec(), v.get())), want);
                 if want.is_none() {
@@ -415,7 +415,7 @@ fn churn(witness: &Witness, map: &Map, threads: u64, steps: u64, panics: bool) {
                         10 => {
                             let (mut range, mut last) = (map.prefix("https://"), Vec::new());
                             while let Some((key, value)) =
-                                if n % 2 == 0 { range.lend() } else { range.lend_back() }
+                                if n % 2 == 0 { range.next_ref() } else { range.next_back_ref() }
                             {
                                 assert_eq!(key, name(value.get() % KEYS).as_bytes());
                                 assert!(

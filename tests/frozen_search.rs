@@ -62,9 +62,9 @@ fn check<A: Automaton>(layer: &FrozenLayer, model: &BTreeMap<Vec<u8>, u64>, auto
     assert_eq!(layer.search(&automaton).collect::<Vec<_>>(), want);
     let mut search = layer.search(automaton);
     for (key, value) in &want {
-        assert_eq!(search.lend(), Some((&key[..], *value)));
+        assert_eq!(search.next_ref(), Some((&key[..], *value)));
     }
-    assert_eq!(search.lend(), None);
+    assert_eq!(search.next_ref(), None);
 }
 
 fn check_all(model: &BTreeMap<Vec<u8>, u64>, text: &str, chunk: usize) {

@@ -297,9 +297,9 @@ fn writes_in_one_place_leave_the_other_chunks_alone() {
             99_999 => 7,
             _ => *value,
         };
-        assert_eq!(range.lend(), Some((key.as_bytes(), want)));
+        assert_eq!(range.next_ref(), Some((key.as_bytes(), want)));
     }
-    assert_eq!(range.lend(), None);
+    assert_eq!(range.next_ref(), None);
 }
 
 #[test]

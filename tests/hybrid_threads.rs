@@ -100,7 +100,9 @@ fn scans_and_sums_while_it_is_compacted() {
         let scan = |back: bool| {
             let mut next = 0;
             let mut range = store.iter();
-            while let Some((key, value)) = if back { range.lend_back() } else { range.lend() } {
+            while let Some((key, value)) =
+                if back { range.next_back_ref() } else { range.next_ref() }
+            {
                 if key.len() == 11 {
                     let want = if back { STAY - 1 - next } else { next };
                     assert_eq!(key, stays(want).as_bytes());

@@ -200,7 +200,7 @@ fn inside_a_scan() {
     assert!(most < MOST, "{most}");
     let map: ConcurrentArenaArt<u64> = (0..KEYS / 2).map(|i| (key(i), i)).collect();
     let (mut range, mut most) = (map.iter(), 0);
-    while let Some((found, value)) = range.lend() {
+    while let Some((found, value)) = range.next_ref() {
         let (found, value) = (found.to_vec(), *value);
         map.insert(found, value);
         if value % 64 == 0 {

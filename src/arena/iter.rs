@@ -137,8 +137,8 @@ impl<T> Clone for Cursor<'_, T> {
 /// An iterator over the keys of a range, as copies, and their values.
 ///
 /// Returned by [`ArenaArt::range`](crate::ArenaArt::range) and
-/// [`ArenaArt::prefix`](crate::ArenaArt::prefix). [`lend`](Self::lend) and
-/// [`lend_back`](Self::lend_back) return the same keys without a copy.
+/// [`ArenaArt::prefix`](crate::ArenaArt::prefix). [`next_ref`](Self::next_ref) and
+/// [`next_back_ref`](Self::next_back_ref) return the same keys without a copy.
 pub struct Range<'a, T> {
     pub(super) slots: fast::Range<'a, u32>,
     pub(super) values: &'a Arena<T>,
@@ -151,19 +151,19 @@ impl<'a, T> Range<'a, T> {
     /// ```
     /// let map = memkv::ArenaArt::from([("a", "x"), ("b", "y")]);
     /// let mut range = map.prefix("a");
-    /// assert_eq!(range.lend(), Some((&b"a"[..], &"x")));
-    /// assert_eq!(range.lend(), None);
+    /// assert_eq!(range.next_ref(), Some((&b"a"[..], &"x")));
+    /// assert_eq!(range.next_ref(), None);
     /// ```
     #[inline]
-    pub fn lend(&mut self) -> Option<(&[u8], &'a T)> {
+    pub fn next_ref(&mut self) -> Option<(&[u8], &'a T)> {
         self.ahead.step(self.values, |each| self.slots.upcoming(each));
-        self.slots.lend().map(|(key, slot)| (key, self.values.get(slot)))
+        self.slots.next_ref().map(|(key, slot)| (key, self.values.get(slot)))
     }
 
     /// Returns the next key from the back, borrowed until the next call, and its value.
     #[inline]
-    pub fn lend_back(&mut self) -> Option<(&[u8], &'a T)> {
-        self.slots.lend_back().map(|(key, slot)| (key, self.values.get(slot)))
+    pub fn next_back_ref(&mut self) -> Option<(&[u8], &'a T)> {
+        self.slots.next_back_ref().map(|(key, slot)| (key, self.values.get(slot)))
     }
 }
 
@@ -171,7 +171,7 @@ impl<'a, T> Iterator for Range<'a, T> {
     type Item = (Vec<u8>, &'a T);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.lend().map(|(key, value)| (key.to_vec(), value))
+        self.next_ref().map(|(key, value)| (key.to_vec(), value))
     }
 
     fn count(self) -> usize {
@@ -201,7 +201,7 @@ impl<T: fmt::Debug> fmt::Debug for Range<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         let mut range = self.clone();
-        while let Some((key, value)) = range.lend() {
+        while let Some((key, value)) = range.next_ref() {
             map.entry(&format_args!("\"{}\"", key.escape_ascii()), value);
         }
         map.finish()

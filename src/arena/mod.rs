@@ -616,7 +616,7 @@ impl<T> ArenaArt<T> {
         } else {
             let ArenaArt { index, mut values } = std::mem::take(other);
             let mut slots = index.into_iter();
-            while let Some((key, slot)) = slots.lend() {
+            while let Some((key, slot)) = slots.next_ref() {
                 drop(self.insert(key, values.remove(slot)));
             }
         }
@@ -722,7 +722,7 @@ impl<T> ArenaArt<T> {
 }
 
 fn slots_of(mut range: fast::Range<'_, u32>) -> impl Iterator<Item = u32> {
-    std::iter::from_fn(move || range.lend().map(|(_, slot)| slot))
+    std::iter::from_fn(move || range.next_ref().map(|(_, slot)| slot))
 }
 
 /// Moves the values that `index` names from one arena to another, in the order of their keys.

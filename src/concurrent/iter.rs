@@ -122,9 +122,9 @@ impl<V: Value> fmt::Debug for Cursor<'_, V> {
 ///
 /// Returned by [`ConcurrentArt::range`](crate::ConcurrentArt::range),
 /// [`prefix`](crate::ConcurrentArt::prefix) and [`iter`](crate::ConcurrentArt::iter).
-/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return the same keys without a
-/// copy. A step from the other end than the step before takes a lookup. The guarantees are those
-/// of [`Cursor`].
+/// [`next_ref`](Self::next_ref) and [`next_back_ref`](Self::next_back_ref) return the same keys
+/// without a copy. A step from the other end than the step before takes a lookup. The guarantees
+/// are those of [`Cursor`].
 ///
 /// **Warning:** an iterator that is kept without being stepped holds back everything that all maps
 /// retire. Drop it.
@@ -168,17 +168,17 @@ impl<'m, V: Value> Range<'m, V> {
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
     /// let mut range = map.prefix("a");
-    /// assert_eq!(range.lend(), Some((&b"a"[..], 1)));
-    /// assert_eq!(range.lend(), None);
+    /// assert_eq!(range.next_ref(), Some((&b"a"[..], 1)));
+    /// assert_eq!(range.next_ref(), None);
     /// ```
     #[inline]
-    pub fn lend(&mut self) -> Option<(&[u8], V)> {
+    pub fn next_ref(&mut self) -> Option<(&[u8], V)> {
         self.between.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
     /// Returns the next key from the back, borrowed until the next call, and its value.
     #[inline]
-    pub fn lend_back(&mut self) -> Option<(&[u8], V)> {
+    pub fn next_back_ref(&mut self) -> Option<(&[u8], V)> {
         self.between.next_back().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 }
@@ -187,7 +187,7 @@ impl<V: Value> Iterator for Range<'_, V> {
     type Item = (Vec<u8>, V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.lend().map(|(key, value)| (key.to_vec(), value))
+        self.next_ref().map(|(key, value)| (key.to_vec(), value))
     }
 
     fn count(self) -> usize {
@@ -201,7 +201,7 @@ impl<V: Value> Iterator for Range<'_, V> {
 
 impl<V: Value> DoubleEndedIterator for Range<'_, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.lend_back().map(|(key, value)| (key.to_vec(), value))
+        self.next_back_ref().map(|(key, value)| (key.to_vec(), value))
     }
 }
 

@@ -109,8 +109,8 @@ impl<V: Value> fmt::Debug for Cursor<'_, V> {
 /// An iterator over the keys of a range, as copies, and their values.
 ///
 /// Returned by [`FastArt::range`](crate::FastArt::range) and
-/// [`FastArt::prefix`](crate::FastArt::prefix). [`lend`](Self::lend) and
-/// [`lend_back`](Self::lend_back) return the same keys without a copy.
+/// [`FastArt::prefix`](crate::FastArt::prefix). [`next_ref`](Self::next_ref) and
+/// [`next_back_ref`](Self::next_back_ref) return the same keys without a copy.
 pub struct Range<'a, V: Value> {
     front: RawCursor<'a, V::Bits>,
     back: RawCursor<'a, V::Bits>,
@@ -150,11 +150,11 @@ impl<'a, V: Value> Range<'a, V> {
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
     /// let mut range = map.prefix("a");
-    /// assert_eq!(range.lend(), Some((&b"a"[..], 1)));
-    /// assert_eq!(range.lend(), None);
+    /// assert_eq!(range.next_ref(), Some((&b"a"[..], 1)));
+    /// assert_eq!(range.next_ref(), None);
     /// ```
     #[inline]
-    pub fn lend(&mut self) -> Option<(&[u8], V)> {
+    pub fn next_ref(&mut self) -> Option<(&[u8], V)> {
         if self.is_done() {
             return None;
         }
@@ -166,10 +166,10 @@ impl<'a, V: Value> Range<'a, V> {
     /// ```
     /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
     /// let mut range = map.range("a"..);
-    /// assert_eq!(range.lend_back(), Some((&b"b"[..], 2)));
+    /// assert_eq!(range.next_back_ref(), Some((&b"b"[..], 2)));
     /// ```
     #[inline]
-    pub fn lend_back(&mut self) -> Option<(&[u8], V)> {
+    pub fn next_back_ref(&mut self) -> Option<(&[u8], V)> {
         if self.is_done() {
             return None;
         }
@@ -181,7 +181,7 @@ impl<V: Value> Iterator for Range<'_, V> {
     type Item = (Vec<u8>, V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.lend().map(|(key, value)| (key.to_vec(), value))
+        self.next_ref().map(|(key, value)| (key.to_vec(), value))
     }
 
     fn count(mut self) -> usize {
@@ -209,7 +209,7 @@ impl<V: Value> Iterator for Range<'_, V> {
 
 impl<V: Value> DoubleEndedIterator for Range<'_, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.lend_back().map(|(key, value)| (key.to_vec(), value))
+        self.next_back_ref().map(|(key, value)| (key.to_vec(), value))
     }
 }
 
@@ -225,7 +225,7 @@ impl<V: Value + fmt::Debug> fmt::Debug for Range<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         let mut range = self.clone();
-        while let Some((key, value)) = range.lend() {
+        while let Some((key, value)) = range.next_ref() {
             map.entry(&format_args!("\"{}\"", key.escape_ascii()), &value);
         }
         map.finish()
@@ -250,13 +250,13 @@ impl<'a, V: Value> Iter<'a, V> {
     }
 
     #[inline]
-    fn lend(&mut self) -> Option<(&[u8], V)> {
+    fn next_ref(&mut self) -> Option<(&[u8], V)> {
         self.left = self.left.checked_sub(1)?;
         self.range.front.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
     #[inline]
-    fn lend_back(&mut self) -> Option<(&[u8], V)> {
+    fn next_back_ref(&mut self) -> Option<(&[u8], V)> {
         self.left = self.left.checked_sub(1)?;
         self.range.back.previous().map(|(key, bits)| (key, V::from_bits(bits)))
     }
@@ -317,11 +317,11 @@ impl<V: Value> IntoIter<V> {
         IntoIter { cursors: OwnedCursors::new(tree), values: std::marker::PhantomData }
     }
 
-    pub(crate) fn lend(&mut self) -> Option<(&[u8], V)> {
+    pub(crate) fn next_ref(&mut self) -> Option<(&[u8], V)> {
         self.cursors.next().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
-    fn lend_back(&mut self) -> Option<(&[u8], V)> {
+    fn next_back_ref(&mut self) -> Option<(&[u8], V)> {
         self.cursors.previous().map(|(key, bits)| (key, V::from_bits(bits)))
     }
 }
@@ -367,7 +367,7 @@ macro_rules! iterators {
 
             #[inline]
             fn next(&mut self) -> Option<$item> {
-                self $(.$iter)? .lend().map(|($key, $value)| $map)
+                self $(.$iter)? .next_ref().map(|($key, $value)| $map)
             }
 
             fn size_hint(&self) -> (usize, Option<usize>) {
@@ -387,7 +387,7 @@ macro_rules! iterators {
         impl<$($l,)? V: Value> DoubleEndedIterator for $name<$($l,)? V> {
             #[inline]
             fn next_back(&mut self) -> Option<$item> {
-                self $(.$iter)? .lend_back().map(|($key, $value)| $map)
+                self $(.$iter)? .next_back_ref().map(|($key, $value)| $map)
             }
         }
 

@@ -10,8 +10,8 @@ use std::iter::FusedIterator;
 ///
 /// Returned by [`FrozenLayer::range`](crate::FrozenLayer::range),
 /// [`prefix`](crate::FrozenLayer::prefix) and [`iter`](crate::FrozenLayer::iter).
-/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return the same keys without a copy. The
-/// length is known, and [`nth`](Iterator::nth) skips without decoding.
+/// [`next_ref`](Self::next_ref) and [`next_back_ref`](Self::next_back_ref) return the same keys
+/// without a copy. The length is known, and [`nth`](Iterator::nth) skips without decoding.
 ///
 /// **Warning:** keys of a damaged chunk may be missing if the layer is a mapped file that was not
 /// [verified](crate::FrozenLayer::verify).
@@ -33,12 +33,12 @@ impl<'a> FrozenRange<'a> {
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
     /// let mut range = layer.prefix("a");
-    /// assert_eq!(range.lend(), Some((&b"a"[..], 1)));
-    /// assert_eq!(range.lend(), None);
+    /// assert_eq!(range.next_ref(), Some((&b"a"[..], 1)));
+    /// assert_eq!(range.next_ref(), None);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     #[inline]
-    pub fn lend(&mut self) -> Option<(&[u8], u64)> {
+    pub fn next_ref(&mut self) -> Option<(&[u8], u64)> {
         if self.from >= self.to {
             return None;
         }
@@ -50,7 +50,7 @@ impl<'a> FrozenRange<'a> {
 
     /// Returns the next key from the back, borrowed until the next call, and its value.
     #[inline]
-    pub fn lend_back(&mut self) -> Option<(&[u8], u64)> {
+    pub fn next_back_ref(&mut self) -> Option<(&[u8], u64)> {
         if self.from >= self.to {
             return None;
         }
@@ -65,7 +65,7 @@ impl Iterator for FrozenRange<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.lend().map(|(key, value)| (key.to_vec(), value))
+        self.next_ref().map(|(key, value)| (key.to_vec(), value))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -103,7 +103,7 @@ impl Iterator for FrozenRange<'_> {
 impl DoubleEndedIterator for FrozenRange<'_> {
     #[inline]
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.lend_back().map(|(key, value)| (key.to_vec(), value))
+        self.next_back_ref().map(|(key, value)| (key.to_vec(), value))
     }
 
     fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
@@ -119,7 +119,7 @@ impl fmt::Debug for FrozenRange<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         let mut range = self.clone();
-        while let Some((key, value)) = range.lend() {
+        while let Some((key, value)) = range.next_ref() {
             map.entry(&format_args!("\"{}\"", key.escape_ascii()), &value);
         }
         map.finish()

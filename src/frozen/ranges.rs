@@ -44,7 +44,7 @@ macro_rules! ranges {
                 mut visit: impl FnMut(&[u8], u64) -> bool,
             ) {
                 let mut range = self.range::<[u8], _>((start, end));
-                while let Some((key, value)) = range.lend()
+                while let Some((key, value)) = range.next_ref()
                     && visit(key, value.into_bits().to_word())
                 {}
             }

@@ -64,7 +64,7 @@ impl FrozenLayer {
 
 impl<A: Automaton> FrozenSearch<'_, A> {
     /// Returns the next key that matches, borrowed until the next call, and its value.
-    pub fn lend(&mut self) -> Option<(&[u8], u64)> {
+    pub fn next_ref(&mut self) -> Option<(&[u8], u64)> {
         match &mut self.walk {
             Walk::Packed(walk) => walk.next(&mut self.path),
             Walk::Fst(walk) => walk.next(&mut self.path),
@@ -118,7 +118,7 @@ impl<A: Automaton> Iterator for FrozenSearch<'_, A> {
     type Item = (Vec<u8>, u64);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.lend().map(|(key, value)| (key.to_vec(), value))
+        self.next_ref().map(|(key, value)| (key.to_vec(), value))
     }
 }
 

@@ -189,7 +189,8 @@ impl Changes<'_> {
     /// call.
     pub(crate) fn step(&mut self, back: bool) -> Option<(&[u8], Change)> {
         let change = loop {
-            let (key, word) = if back { self.range.lend_back() } else { self.range.lend() }?;
+            let (key, word) =
+                if back { self.range.next_back_ref() } else { self.range.next_ref() }?;
             self.key.clear();
             self.key.extend_from_slice(key);
             let change = if word < ESCAPED {

@@ -91,7 +91,7 @@ impl<'s> Source<'s> {
     fn step(&mut self, back: bool) {
         let found = match &mut self.part {
             Part::Delta(changes) => changes.step(back),
-            Part::Base(range) => (if back { range.lend_back() } else { range.lend() })
+            Part::Base(range) => (if back { range.next_back_ref() } else { range.next_ref() })
                 .map(|(key, value)| (key, Change::Stored(value))),
         };
         self.change = found.map(|(key, change)| {
@@ -144,7 +144,8 @@ fn merge(
 ///
 /// Returned by [`HybridStore::range`](crate::HybridStore::range),
 /// [`prefix`](crate::HybridStore::prefix) and [`iter`](crate::HybridStore::iter).
-/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return the same keys without a copy.
+/// [`next_ref`](Self::next_ref) and [`next_back_ref`](Self::next_back_ref) return the same keys
+/// without a copy.
 ///
 /// # Guarantees
 /// * A key that is present for the whole scan is returned exactly once and in order, also if the
@@ -212,12 +213,12 @@ impl<'s> HybridRange<'s> {
     }
 
     /// Returns the next key, borrowed until the next call, and its value.
-    pub fn lend(&mut self) -> Option<(&[u8], u64)> {
+    pub fn next_ref(&mut self) -> Option<(&[u8], u64)> {
         self.step(false)
     }
 
     /// Returns the next key from the back, borrowed until the next call, and its value.
-    pub fn lend_back(&mut self) -> Option<(&[u8], u64)> {
+    pub fn next_back_ref(&mut self) -> Option<(&[u8], u64)> {
         self.step(true)
     }
 
@@ -250,12 +251,12 @@ impl Iterator for HybridRange<'_> {
     type Item = (Vec<u8>, u64);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.lend().map(|(key, value)| (key.to_vec(), value))
+        self.next_ref().map(|(key, value)| (key.to_vec(), value))
     }
 
     fn count(mut self) -> usize {
         let mut count = 0;
-        while self.lend().is_some() {
+        while self.next_ref().is_some() {
             count += 1;
         }
         count
@@ -268,7 +269,7 @@ impl Iterator for HybridRange<'_> {
 
 impl DoubleEndedIterator for HybridRange<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.lend_back().map(|(key, value)| (key.to_vec(), value))
+        self.next_back_ref().map(|(key, value)| (key.to_vec(), value))
     }
 }
 

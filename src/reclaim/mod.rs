@@ -10,8 +10,8 @@
 //! (`batch.rs`). A batch is *ripe* when no reader can remain. Then the thread that retired it frees
 //! it.
 //!
-//! A `Swap` (`swap.rs`) is a value that is replaced as a whole, and retired. Models use `plain.rs` in
-//! place of the collector.
+//! A `Swap` (`swap.rs`) is a value that is replaced as a whole, and retired. Models use `plain.rs`
+//! in place of the collector.
 //!
 //! Retired bytes are counted, in stripes. A thread that writes while many bytes are retired helps
 //! to collect, and yields to threads that may be pinned.

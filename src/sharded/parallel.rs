@@ -113,7 +113,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// ```
     pub fn par_retain(&self, keep: impl Fn(&[u8], V) -> bool + Sync) {
         self.par_shards().for_each(|mut range| {
-            while let Some((key, value)) = range.lend() {
+            while let Some((key, value)) = range.next_ref() {
                 if !keep(key, value) {
                     // Compares with the current value.
                     self.remove_if(key, |now| {

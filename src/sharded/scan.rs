@@ -502,8 +502,9 @@ impl<B: Bits> Ends<B> {
 /// An iterator over the keys of a range, as copies, and their values, in ascending order.
 ///
 /// Returned by [`ShardedArt::range`], [`prefix`](ShardedArt::prefix) and
-/// [`iter`](ShardedArt::iter). [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return
-/// the same keys without a copy. The guarantees are those of [`Cursor`].
+/// [`iter`](ShardedArt::iter). [`next_ref`](Self::next_ref) and
+/// [`next_back_ref`](Self::next_back_ref) return the same keys without a copy. The guarantees are
+/// those of [`Cursor`].
 ///
 /// An iterator cannot outlive its map:
 ///
@@ -536,17 +537,17 @@ impl<'m, V: Value> Range<'m, V> {
     /// ```
     /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
     /// let mut range = map.prefix("a");
-    /// assert_eq!(range.lend(), Some((&b"a"[..], 1)));
-    /// assert_eq!(range.lend(), None);
+    /// assert_eq!(range.next_ref(), Some((&b"a"[..], 1)));
+    /// assert_eq!(range.next_ref(), None);
     /// ```
     #[inline]
-    pub fn lend(&mut self) -> Option<(&[u8], V)> {
+    pub fn next_ref(&mut self) -> Option<(&[u8], V)> {
         self.ends.step(self.map, false)
     }
 
     /// Returns the next key from the back, borrowed until the next call, and its value.
     #[inline]
-    pub fn lend_back(&mut self) -> Option<(&[u8], V)> {
+    pub fn next_back_ref(&mut self) -> Option<(&[u8], V)> {
         self.ends.step(self.map, true)
     }
 }
@@ -555,12 +556,12 @@ impl<V: Value> Iterator for Range<'_, V> {
     type Item = (Vec<u8>, V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.lend().map(|(key, value)| (key.to_vec(), value))
+        self.next_ref().map(|(key, value)| (key.to_vec(), value))
     }
 
     fn count(mut self) -> usize {
         let mut count = 0;
-        while self.lend().is_some() {
+        while self.next_ref().is_some() {
             count += 1;
         }
         count
@@ -573,7 +574,7 @@ impl<V: Value> Iterator for Range<'_, V> {
 
 impl<V: Value> DoubleEndedIterator for Range<'_, V> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.lend_back().map(|(key, value)| (key.to_vec(), value))
+        self.next_back_ref().map(|(key, value)| (key.to_vec(), value))
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Bound;
 
-/// Keys with shared prefixes, NUL and 0xFF, the empty key, and lengths around those that fit a byte.
+/// Keys with shared prefixes, NUL and 0xFF, the empty key, and lengths around a byte's limit.
 pub(crate) fn key() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         4 => Just(b"a".to_vec()),

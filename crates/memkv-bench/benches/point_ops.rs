@@ -5,7 +5,7 @@ use criterion::{BatchSize, Criterion, Throughput};
 use memkv::FastArt;
 use memkv_cli::{
     generate::{Kind, generate},
-    keys::Keys,
+    keys::KeyList,
 };
 use std::{cell::RefCell, hint::black_box};
 
@@ -90,7 +90,7 @@ fn point_ops(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn filled(keys: &Keys) -> FastArt {
+fn filled(keys: &KeyList) -> FastArt {
     let mut map = FastArt::new();
     for (key, value) in keys.iter().zip(0..) {
         map.insert(key, value);
@@ -100,12 +100,12 @@ fn filled(keys: &Keys) -> FastArt {
 
 /// Returns the keys of a list in groups, again and again.
 struct Groups<'a> {
-    keys: &'a Keys,
+    keys: &'a KeyList,
     at: usize,
 }
 
 impl<'a> Groups<'a> {
-    fn new(keys: &'a Keys) -> Self {
+    fn new(keys: &'a KeyList) -> Self {
         Self { keys, at: 0 }
     }
 

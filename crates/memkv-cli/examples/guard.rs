@@ -9,7 +9,7 @@ use memkv::{
 };
 use memkv_cli::{
     generate::{Kind, generate},
-    keys::Keys,
+    keys::KeyList,
 };
 use std::hint::black_box;
 
@@ -22,14 +22,14 @@ const SEED: u64 = 1;
 // `scripts/instructions` finds these functions by their names.
 
 #[inline(never)]
-fn phase_fast_insert(map: &mut FastArt, keys: &Keys) {
+fn phase_fast_insert(map: &mut FastArt, keys: &KeyList) {
     for (i, key) in keys.iter().enumerate() {
         map.insert(key, i as u64);
     }
 }
 
 #[inline(never)]
-fn phase_fast_get(map: &FastArt, keys: &Keys) -> u64 {
+fn phase_fast_get(map: &FastArt, keys: &KeyList) -> u64 {
     keys.iter().map(|key| map.get(key).unwrap_or(0)).fold(0, u64::wrapping_add)
 }
 
@@ -43,21 +43,21 @@ fn phase_fast_scan(map: &FastArt) -> u64 {
 }
 
 #[inline(never)]
-fn phase_fast_remove(map: &mut FastArt, keys: &Keys) {
+fn phase_fast_remove(map: &mut FastArt, keys: &KeyList) {
     for key in keys.iter() {
         map.remove(key);
     }
 }
 
 #[inline(never)]
-fn phase_concurrent_insert(map: &ConcurrentArt, keys: &Keys) {
+fn phase_concurrent_insert(map: &ConcurrentArt, keys: &KeyList) {
     for (i, key) in keys.iter().enumerate() {
         map.insert(key, i as u64);
     }
 }
 
 #[inline(never)]
-fn phase_concurrent_get(map: &ConcurrentArt, keys: &Keys) -> u64 {
+fn phase_concurrent_get(map: &ConcurrentArt, keys: &KeyList) -> u64 {
     keys.iter().map(|key| map.get(key).unwrap_or(0)).fold(0, u64::wrapping_add)
 }
 
@@ -71,13 +71,13 @@ fn phase_concurrent_scan(map: &ConcurrentArt) -> u64 {
 }
 
 #[inline(never)]
-fn phase_concurrent_remove(map: &ConcurrentArt, keys: &Keys) {
+fn phase_concurrent_remove(map: &ConcurrentArt, keys: &KeyList) {
     for key in keys.iter() {
         map.remove(key);
     }
 }
 
-fn instructions(keys: &Keys) {
+fn instructions(keys: &KeyList) {
     let mut map = FastArt::new();
     phase_fast_insert(&mut map, keys);
     black_box(phase_fast_get(&map, keys));
@@ -98,7 +98,7 @@ fn print(name: &str, bytes: usize) {
     println!("{name} {bytes} {:.3}", bytes as f64 / KEYS as f64);
 }
 
-fn bytes(keys: &Keys) {
+fn bytes(keys: &KeyList) {
     println!("# {KEYS} keys, {} bytes", keys.raw_bytes());
     let sorted = keys.select(&keys.sorted());
     let pairs: Vec<(&[u8], u64)> = sorted.iter().zip(0..).collect();

@@ -12,7 +12,7 @@
 //! that a URL shares with the one before. (A set of real URLs of that size has 51.4 and 19.6.)
 
 use crate::{
-    keys::Keys,
+    keys::KeyList,
     rng::{Rng, hash},
 };
 use std::{fmt, io::Write, ops::Range, str::FromStr};
@@ -141,14 +141,14 @@ impl FromStr for Kind {
 }
 
 /// Generates the keys of `range`.
-pub fn generate(kind: Kind, seed: u64, range: Range<u64>) -> Keys {
+pub fn generate(kind: Kind, seed: u64, range: Range<u64>) -> KeyList {
     // Reserved at once: memory that growth freed would be reused by the measured structure, and be
     // missing in its RSS.
     let (count, each) = (
         (range.end - range.start) as usize,
         if kind == Kind::Nested { DEPTH as usize } else { 240 },
     );
-    let mut keys = Keys::with_capacity(count, count * each);
+    let mut keys = KeyList::with_capacity(count, count * each);
     for i in range {
         keys.push_with(|out| kind.write(seed, i, out));
     }

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 /// An append-only list of byte strings.
 #[derive(Debug, Default)]
-pub struct Keys {
+pub struct KeyList {
     bytes: Vec<u8>,
     /// The end of each string, where the next one starts.
     ends: Vec<usize>,
 }
 
-impl Keys {
+impl KeyList {
     /// Creates an empty list with capacity for `keys` strings of `bytes` bytes in total.
     pub fn with_capacity(keys: usize, bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(keys) }
@@ -86,11 +86,11 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
-    use super::Keys;
+    use super::KeyList;
 
     #[test]
     fn keeps_sorts_and_selects() {
-        let mut keys = Keys::default();
+        let mut keys = KeyList::default();
         for key in ["b", "", "abc", "b", "ab"] {
             keys.push(key.as_bytes());
         }

@@ -29,8 +29,10 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
         .iter()
         .map(|path| layer::open_checked(path))
         .collect::<Result<Vec<FrozenLayer>>>()?;
-    let sources =
-        layers.iter().map(|layer| Box::new(Keys::of(layer)) as Box<dyn Source + '_>).collect();
+    let sources = layers
+        .iter()
+        .map(|layer| Box::new(LayerSource::of(layer)) as Box<dyn Source + '_>)
+        .collect();
     let mut merger = Merger::new(sources, args.output.on_duplicate)?;
     let mut progress =
         Progress::new("merging", Some(layers.iter().map(|layer| layer.len() as u64).sum()));
@@ -38,20 +40,20 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
 }
 
 /// A layer's keys.
-struct Keys<'a> {
+struct LayerSource<'a> {
     cursor: FrozenCursor<'a>,
     left: usize,
     key: Vec<u8>,
     value: u64,
 }
 
-impl<'a> Keys<'a> {
+impl<'a> LayerSource<'a> {
     fn of(layer: &'a FrozenLayer) -> Self {
         Self { cursor: layer.cursor(), left: layer.len(), key: Vec::new(), value: 0 }
     }
 }
 
-impl Source for Keys<'_> {
+impl Source for LayerSource<'_> {
     fn advance(&mut self) -> Result<bool> {
         if self.left == 0 {
             return Ok(false);

@@ -1,13 +1,17 @@
-//! Progress on a terminal, for work that takes longer than a second.
+//! Progress on the standard error.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
 
 /// The counts between two looks at the clock.
-const STEP: u64 = 1 << 12;
+const COUNTS_PER_LOOK: u64 = 1 << 12;
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A progress line.
+/// A line on a terminal that shows a count, for work that takes longer than a second.
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
@@ -24,8 +28,8 @@ impl Progress {
         };
         let bar =
             ProgressBar::with_draw_target(len, ProgressDrawTarget::hidden()).with_message(what);
-        bar.set_style(ProgressStyle::with_template(template).expect("the template is right"));
-        Self { bar, started: Instant::now(), next: STEP, shown: false }
+        bar.set_style(ProgressStyle::with_template(template).expect("the template is valid"));
+        Self { bar, started: Instant::now(), next: COUNTS_PER_LOOK, shown: false }
     }
 
     /// Shows a count, but not every one.
@@ -33,7 +37,7 @@ impl Progress {
         if count < self.next {
             return;
         }
-        self.next = count + STEP;
+        self.next = count + COUNTS_PER_LOOK;
         if !self.shown && self.started.elapsed() >= PATIENCE {
             self.shown = true;
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -45,5 +49,49 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// The steps of long work: a bar on a terminal, otherwise a line for each step.
+pub(crate) struct Steps {
+    total: u64,
+    begun: Cell<u64>,
+    /// `None` if the standard error is no terminal.
+    bar: Option<ProgressBar>,
+}
+
+impl Steps {
+    /// Creates the progress of `total` steps.
+    pub(crate) fn new(total: u64) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}")
+                .expect("the template is valid");
+            let bar = ProgressBar::new(total).with_style(style);
+            bar.enable_steady_tick(Duration::from_secs(1));
+            bar
+        });
+        Self { total, begun: Cell::new(0), bar }
+    }
+
+    /// Shows that the next step begins.
+    pub(crate) fn begin(&self, what: &str) {
+        let (step, total) = (self.begun.get() + 1, self.total);
+        self.begun.set(step);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(step - 1);
+                bar.set_message(what.to_owned());
+            }
+            // An error of this write cannot be reported.
+            None => _ = writeln!(io::stderr(), "memkv: {step} of {total}: {what}"),
+        }
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Deterministic random numbers: the SplitMix64 generator (Steele, Lea, Flood 2014), and its output
-//! function as a hash.
+//! Deterministic random numbers: the SplitMix64 generator (Steele, Lea, Flood 2014), its output
+//! function as a hash, and Zipf's law.
 //!
 //! The sequences define what `--seed` of a benchmark means, so they must not change with the
 //! version of a dependency.
@@ -43,10 +43,9 @@ impl Rng {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Returns a rank below `ranks` with a probability of about 1/(rank + 1): Zipf's law.
+    /// Returns a rank below `ranks` by [`Zipf::harmonic`].
     pub fn zipf(&mut self, ranks: u64) -> u64 {
-        let rank = (ranks as f64 + 1.0).powf(self.unit()) as u64;
-        rank.clamp(1, ranks) - 1
+        Zipf::harmonic(ranks).rank(self)
     }
 
     /// Returns one of the items.
@@ -62,9 +61,60 @@ impl Rng {
     }
 }
 
+/// Zipf's law: rank `r` has a probability proportional to `1 / (r + 1)^theta`.
+#[derive(Clone, Copy, Debug)]
+pub struct Zipf {
+    ranks: f64,
+    /// `None` for a theta of 1.
+    skew: Option<Skew>,
+}
+
+/// The constants of Gray et al., "Quickly generating billion-record synthetic databases", 1994.
+#[derive(Clone, Copy, Debug)]
+struct Skew {
+    theta: f64,
+    zeta: f64,
+    alpha: f64,
+    eta: f64,
+}
+
+impl Zipf {
+    /// Creates the law with a theta of 1, approximated by a continuous distribution.
+    pub fn harmonic(ranks: u64) -> Self {
+        Self { ranks: ranks as f64, skew: None }
+    }
+
+    /// Creates the law with a theta of 0.99, which the benchmark YCSB uses.
+    ///
+    /// # Complexity
+    ///
+    /// O(`ranks`), once.
+    pub fn ycsb(ranks: u64) -> Self {
+        let theta = 0.99;
+        let zeta = |n: u64| (1..=n).map(|i| (i as f64).powf(-theta)).sum::<f64>();
+        let (all, two) = (zeta(ranks), zeta(2));
+        let eta = (1.0 - (2.0 / ranks as f64).powf(1.0 - theta)) / (1.0 - two / all);
+        let skew = Skew { theta, zeta: all, alpha: 1.0 / (1.0 - theta), eta };
+        Self { ranks: ranks as f64, skew: Some(skew) }
+    }
+
+    /// Returns a random rank, from 0 up to but not including the number of ranks.
+    pub fn rank(&self, rng: &mut Rng) -> u64 {
+        let unit = rng.unit();
+        let Some(Skew { theta, zeta, alpha, eta }) = self.skew else {
+            return ((self.ranks + 1.0).powf(unit) as u64).clamp(1, self.ranks as u64) - 1;
+        };
+        match unit * zeta {
+            ..1.0 => 0,
+            scaled if scaled < 1.0 + 0.5f64.powf(theta) => 1,
+            _ => (self.ranks * (eta * unit - eta + 1.0).powf(alpha)) as u64 % self.ranks as u64,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Rng, hash};
+    use super::{Rng, Zipf, hash};
 
     #[test]
     fn the_sequence_is_fixed() {
@@ -97,6 +147,16 @@ mod tests {
             seen[0] > 10_000 && seen[0] > seen[1] && seen[1] > seen[10] && seen[10] > seen[90],
             "{seen:?}"
         );
+    }
+
+    #[test]
+    fn low_ranks_of_ycsb_are_most_frequent() {
+        let (zipf, mut rng, mut seen) = (Zipf::ycsb(1000), Rng::new(3), vec![0u32; 1000]);
+        (0..100_000).for_each(|_| seen[zipf.rank(&mut rng) as usize] += 1);
+        // With a theta of 0.99 the first rank has a share of 1/zeta(1000).
+        assert!((12_000..14_500).contains(&seen[0]), "{}", seen[0]);
+        assert!(seen[0] > seen[1] && seen[1] > seen[10] && seen[10] > seen[900]);
+        assert!(seen[500..].iter().sum::<u32>() > 1000);
     }
 
     #[test]

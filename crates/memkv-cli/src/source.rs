@@ -5,7 +5,8 @@
 
 use crate::{
     generate::{Kind, generate},
-    keys::Keys,
+    keys::KeyList,
+    progress::Progress,
     rng::Rng,
 };
 use anyhow::{Context, Result, ensure};
@@ -58,10 +59,12 @@ impl Source {
     /// Counts the lines in `input`.
     pub(crate) fn file(path: &str, input: impl BufRead, n: Option<u64>, seed: u64) -> Result<Self> {
         let (mut lines, mut bytes) = (0, 0);
+        let mut progress = Progress::new("counting", None);
         let mut input = Lines::new(input);
         while let Some(line) = input.next().with_context(|| format!("cannot read {path}"))? {
             lines += 1;
             bytes += line.len() as u64;
+            progress.at(lines);
         }
         ensure!(lines > 0, "there are no keys in {path}");
         let n = n.unwrap_or(lines).min(lines);
@@ -80,7 +83,7 @@ impl Source {
 
     /// Returns the keys to insert and those held out, in the order of the source. Keys of a file
     /// may have duplicates.
-    pub(crate) fn load(&self) -> Result<(Keys, Keys)> {
+    pub(crate) fn load(&self) -> Result<(KeyList, KeyList)> {
         match &self.origin {
             Origin::Generated { kind } => {
                 let kind = kind.parse().map_err(anyhow::Error::msg)?;
@@ -95,7 +98,7 @@ impl Source {
     }
 
     /// Returns the keys like [`load`](Self::load), given the input that was read before.
-    pub(crate) fn load_from(&self, stdin: &[u8]) -> Result<(Keys, Keys)> {
+    pub(crate) fn load_from(&self, stdin: &[u8]) -> Result<(KeyList, KeyList)> {
         match &self.origin {
             Origin::File { path, lines, bytes } if path == STDIN => {
                 Ok(self.sample(stdin, *lines, *bytes)?)
@@ -106,11 +109,16 @@ impl Source {
 
     /// Samples lines by selection sampling (Knuth's algorithm S): each set of lines is equally
     /// likely, and the order is kept.
-    fn sample(&self, input: impl BufRead, lines: u64, bytes: u64) -> io::Result<(Keys, Keys)> {
+    fn sample(
+        &self,
+        input: impl BufRead,
+        lines: u64,
+        bytes: u64,
+    ) -> io::Result<(KeyList, KeyList)> {
         // Reserved at once, since untouched memory costs nothing. Memory that growth freed would be
         // reused by the measured structure, and be missing in its RSS.
         let (mut keys, mut held) =
-            (Keys::with_capacity(self.n as usize, bytes as usize), Keys::default());
+            (KeyList::with_capacity(self.n as usize, bytes as usize), KeyList::default());
         let (mut rng, mut left) = (Rng::new(self.seed), lines);
         let (mut need, mut need_held) = (self.n, self.held_out);
         let mut input = Lines::new(input);
@@ -183,7 +191,7 @@ impl<R: BufRead> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::{Lines, Origin, Source, open};
-    use crate::{generate::Kind, keys::Keys};
+    use crate::{generate::Kind, keys::KeyList};
     use std::io::Write;
 
     const TEXT: &[u8] = b"plain\nwith\rreturns\r\n\n\xff\0 bytes\nno line end";
@@ -234,7 +242,7 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
     }
 
-    fn sample(lines: u64, n: Option<u64>, seed: u64) -> (Source, Keys, Keys) {
+    fn sample(lines: u64, n: Option<u64>, seed: u64) -> (Source, KeyList, KeyList) {
         let text: String = (0..lines).map(|i| format!("{i}\n")).collect();
         let source = Source::file("test", text.as_bytes(), n, seed).unwrap();
         let Origin::File { lines: counted, bytes, .. } = source.origin else { unreachable!() };

@@ -1,6 +1,7 @@
 //! The commands for frozen layers, run like by a user.
 
 use memkv::{Codec, FrozenLayer, SymbolTable};
+use memkv_cli::rng::mix;
 use std::{
     collections::BTreeMap,
     fs,
@@ -88,13 +89,6 @@ impl Folder {
 
 fn records(layer: &FrozenLayer) -> Vec<(String, u64)> {
     layer.iter().map(|(key, value)| (String::from_utf8(key).unwrap(), value)).collect()
-}
-
-/// Returns a word that looks random.
-fn mix(i: u64) -> u64 {
-    let z = (i.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z ^ (z >> 27)
 }
 
 /// Returns lines of `count` records in random order. About one in nine is a second or third value

@@ -93,9 +93,9 @@ impl<T: Send + Sync + 'static> fmt::Debug for Cursor<'_, T> {
 ///
 /// Returned by [`ConcurrentArenaArt::range`](crate::ConcurrentArenaArt::range),
 /// [`prefix`](crate::ConcurrentArenaArt::prefix) and [`iter`](crate::ConcurrentArenaArt::iter).
-/// [`lend`](Self::lend) and [`lend_back`](Self::lend_back) return pairs that are borrowed
-/// until the next call. As an iterator it returns copies, if `T` is [`Clone`]. The guarantees are
-/// those of [`Cursor`].
+/// [`next_ref`](Self::next_ref) and [`next_back_ref`](Self::next_back_ref) return pairs that are
+/// borrowed until the next call. As an iterator it returns copies, if `T` is [`Clone`]. The
+/// guarantees are those of [`Cursor`].
 ///
 /// **Warning:** an iterator that is kept without being stepped holds back everything that all maps
 /// retire. Drop it.
@@ -113,17 +113,17 @@ impl<'m, T: Send + Sync + 'static> Range<'m, T> {
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
     /// let mut range = map.prefix("a");
-    /// assert_eq!(range.lend(), Some((&b"a"[..], &"x")));
-    /// assert_eq!(range.lend(), None);
+    /// assert_eq!(range.next_ref(), Some((&b"a"[..], &"x")));
+    /// assert_eq!(range.next_ref(), None);
     /// ```
     #[inline]
-    pub fn lend(&mut self) -> Option<(&[u8], &T)> {
+    pub fn next_ref(&mut self) -> Option<(&[u8], &T)> {
         self.between.next()
     }
 
     /// Returns the next key from the back and its value, borrowed until the next call.
     #[inline]
-    pub fn lend_back(&mut self) -> Option<(&[u8], &T)> {
+    pub fn next_back_ref(&mut self) -> Option<(&[u8], &T)> {
         self.between.next_back()
     }
 
@@ -137,7 +137,7 @@ impl<T: Clone + Send + Sync + 'static> Iterator for Range<'_, T> {
     type Item = (Vec<u8>, T);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.lend().map(|(key, value)| (key.to_vec(), value.clone()))
+        self.next_ref().map(|(key, value)| (key.to_vec(), value.clone()))
     }
 
     fn count(self) -> usize {
@@ -151,7 +151,7 @@ impl<T: Clone + Send + Sync + 'static> Iterator for Range<'_, T> {
 
 impl<T: Clone + Send + Sync + 'static> DoubleEndedIterator for Range<'_, T> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.lend_back().map(|(key, value)| (key.to_vec(), value.clone()))
+        self.next_back_ref().map(|(key, value)| (key.to_vec(), value.clone()))
     }
 }
 

@@ -5,12 +5,12 @@
 //! edit is committed, by stores only:
 //!
 //! ```text
-//!   lock            the slot ── old inner nodes, from the root down, left to right ── old leaves;
-//!                   conflict if one is obsolete
-//!   move            children and values, in order, from the old nodes to the new ones, with the
-//!                   new child or value at its position
-//!   publish         one store into the slot, which also unlocks it
-//!   mark obsolete   the old nodes: their slots and values stay as they are for remaining readers
+//!   lock      the slot ── old inner nodes, from the root down, left to right ── old leaves;
+//!             conflict if one is obsolete
+//!   move      children and values, in order, from the old nodes to the new ones, with the new
+//!             child or value at its position
+//!   publish   one store into the slot, which also unlocks it
+//!   mark      the old nodes obsolete: their slots and values stay for current readers
 //! ```
 //!
 //! An edit has a [`LevelEdit`] for each level of the tree. The old nodes of a level, one or two

@@ -8,11 +8,12 @@ use super::args::{BenchArgs, KeyInput, heading};
 use super::measure::fingerprint;
 use super::memory::{allocated, with_peak};
 use super::record::{Record, number, put, ratio, summary, titled, write_json};
-use super::row::{distinct, in_rounds};
+use super::row::distinct;
 use super::timer::Timer;
 use crate::{
-    keys::Keys,
+    keys::KeyList,
     layer,
+    progress::Steps,
     rng::{Rng, hash},
 };
 use anyhow::{Context, Result};
@@ -178,7 +179,7 @@ impl Subject {
             }
             Self::Layer(layer) => {
                 let mut matches = layer.search(automaton);
-                while let Some((key, value)) = matches.lend() {
+                while let Some((key, value)) = matches.next_ref() {
                     visit(key, value);
                 }
             }
@@ -223,19 +224,19 @@ struct Queries<'a> {
     pairs: &'a Pairs<'a>,
     /// Checksum of all pairs.
     whole: u64,
-    hits: Keys,
+    hits: KeyList,
     /// Sum of the values of `hits`.
     sum: u64,
-    misses: Keys,
+    misses: KeyList,
     prefixes: Vec<String>,
     near: [Vec<Levenshtein>; 2],
     parts: Vec<String>,
 }
 
 impl<'a> Queries<'a> {
-    fn new(pairs: &'a Pairs<'a>, held: &Keys, rng: &mut Rng) -> Self {
+    fn new(pairs: &'a Pairs<'a>, held: &KeyList, rng: &mut Rng) -> Self {
         let mut pick = || pairs[rng.below(pairs.len() as u64) as usize];
-        let (mut hits, mut sum) = (Keys::default(), 0u64);
+        let (mut hits, mut sum) = (KeyList::default(), 0u64);
         for _ in 0..LOOKUPS.min(pairs.len()) {
             let (key, value) = pick();
             hits.push(key);
@@ -245,7 +246,7 @@ impl<'a> Queries<'a> {
             .iter()
             .filter(|key| pairs.binary_search_by_key(key, |pair| pair.0).is_err())
             .collect();
-        let mut misses = Keys::default();
+        let mut misses = KeyList::default();
         absent
             .iter()
             .cycle()
@@ -450,7 +451,9 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
     let mut errors = Vec::new();
     let folder = tempfile::tempdir().context("cannot create a folder for temporary files")?;
     let mut subjects = Vec::new();
+    let steps = Steps::new(COLUMNS.len() as u64 * (1 + 2 * args.rounds));
     for (column, rounds) in columns.iter_mut().enumerate() {
+        steps.begin(&format!("{}, sizes", COLUMNS[column]));
         let mut round = Round { column, record: &mut rounds[0], errors: &mut errors };
         let subject = size(&pairs, &mut round)?;
         let mapped = subject.mapped(&folder.path().join(column.to_string()))?;
@@ -458,14 +461,19 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
     }
     let (mut auto, mut chosen) = (Timer::default(), SymbolTable::Auto);
     auto.time(|| FrozenLayer::from_sorted(&pairs).map(|layer| chosen = layer.symbols()))?;
-    in_rounds(args.rounds, |number| {
+    for number in 0..args.rounds {
+        let begin = |column: usize, what: &str| {
+            steps.begin(&format!("{}, {what}, round {}", COLUMNS[column], number + 1));
+        };
         for (column, rounds) in columns.iter_mut().enumerate() {
+            begin(column, "builds");
             let record = &mut rounds[number as usize];
             build(&pairs, &mut Round { column, record, errors: &mut errors })?;
         }
         let queries = Queries::new(&pairs, &held, &mut Rng::new(hash(args.seed, number)));
         let mut expected = None;
         for (column, (subject, mapped)) in subjects.iter().enumerate() {
+            begin(column, "queries");
             let record = &mut columns[column][number as usize];
             let mut round = Round { column, record, errors: &mut errors };
             queries.read(subject, &mut round);
@@ -478,8 +486,8 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
                 round.expect("automata", found, expected);
             }
         }
-        Ok(())
-    })?;
+    }
+    drop(steps);
     let measured = |name| columns.iter().flatten().any(|record| record.contains_key(name));
     let figures = FIGURES.iter().filter(|(name, ..)| measured(*name));
     let records: Vec<Record> = figures.map(|&figure| figure_record(&columns, figure)).collect();

@@ -9,10 +9,10 @@ use super::args::{BenchArgs, KeyInput, heading};
 use super::latencies::{Latencies, PERCENTILES};
 use super::memory::allocated;
 use super::record::{Record, cell, large, mebibytes, put, summary, titled, write_json};
-use super::row::{distinct, in_rounds};
+use super::row::distinct;
 use super::timer::Timer;
-use super::zipf::Zipf;
-use crate::rng::{Rng, hash};
+use crate::progress::Steps;
+use crate::rng::{Rng, Zipf, hash};
 use anyhow::{Context, Result, anyhow};
 use memkv::{FrozenLayer, HybridOptions, HybridStore, Wal};
 use std::hint::black_box;
@@ -21,6 +21,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Steps that a round reports.
+const STEPS_PER_ROUND: u64 = 4;
 const MIXED_THREADS: u64 = 2;
 /// Operations of the mixed workload before the compaction.
 const MIXED_OPERATIONS: u64 = 1_000_000;
@@ -118,7 +120,7 @@ impl Bench<'_> {
     }
 
     fn key(&self, rng: &mut Rng) -> &[u8] {
-        let rank = self.zipf.rank(rng) as u64;
+        let rank = self.zipf.rank(rng);
         self.base[(hash(self.seed, rank) % self.base.len() as u64) as usize].0
     }
 
@@ -275,7 +277,9 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn round(&self, round: u64) -> Result<Record> {
+    fn round(&self, round: u64, steps: &Steps) -> Result<Record> {
+        let begin = |what: &str| steps.begin(&format!("round {}, {what}", round + 1));
+        begin("lookups");
         let mut all = Record::new();
         let record = &mut all;
         let mut rng = Rng::new(hash(self.seed, round));
@@ -309,8 +313,11 @@ impl Bench<'_> {
         put(record, "full_ns", with);
         put(record, "full_ratio", alone / with);
         drop(store);
+        begin("writes to a part of the key space");
         self.confined(&layer, &mut rng, record)?;
+        begin("log");
         self.log(&layer, &mut rng, record)?;
+        begin("mixed workload and compaction");
         let store = HybridStore::with_base(layer, options())?;
         self.compaction(&store, empty, record)?;
         put(record, "errors", self.errors.load(Relaxed));
@@ -331,9 +338,13 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
         }
     }
     Rng::new(args.seed).shuffle(&mut left_out);
-    let zipf = Zipf::new(base.len());
+    let zipf = Zipf::ycsb(base.len() as u64);
     let bench = Bench { base, left_out, zipf, seed: args.seed, errors: AtomicU64::new(0) };
-    let record = summary(&in_rounds(args.rounds, |round| bench.round(round))?);
+    let steps = Steps::new(args.rounds * STEPS_PER_ROUND);
+    let rounds: Result<Vec<Record>> =
+        (0..args.rounds).map(|round| bench.round(round, &steps)).collect();
+    drop(steps);
+    let record = summary(&rounds?);
     let errors = bench.errors.load(Relaxed);
     if args.json {
         write_json(out, [&record])?;

@@ -12,7 +12,7 @@ use super::record::{Record, put};
 use super::row::{Job, Order};
 use super::timer::Timer;
 use crate::{
-    keys::Keys,
+    keys::KeyList,
     rng::{Rng, hash},
 };
 use anyhow::Result;
@@ -76,7 +76,7 @@ fn run<I: Index>(job: &Job, built: bool, fill: Fill<I>) -> Result<Record> {
 }
 
 /// Returns the first of each set of equal keys, in the list's order, if there are equal keys.
-fn without_duplicates(keys: &Keys, sorted: &[u32]) -> Option<Keys> {
+fn without_duplicates(keys: &KeyList, sorted: &[u32]) -> Option<KeyList> {
     let key = |i: u32| keys.get(i as usize);
     let mut first: Vec<u32> =
         sorted.chunk_by(|&a, &b| key(a) == key(b)).map(|equal| equal[0]).collect();
@@ -88,10 +88,10 @@ fn without_duplicates(keys: &Keys, sorted: &[u32]) -> Option<Keys> {
 }
 
 struct Bench<'a, I> {
-    keys: &'a Keys,
+    keys: &'a KeyList,
     /// Indices of the keys in the order of the keys.
     sorted: &'a [u32],
-    held: &'a Keys,
+    held: &'a KeyList,
     /// A permutation of the keys, shuffled for each measurement.
     order: Vec<u32>,
     /// Prefix sums of the fingerprints in key order. A difference of two checks a scan.
@@ -108,7 +108,7 @@ struct Bench<'a, I> {
 
 /// Keys and the values that their lookups must return.
 struct Block {
-    keys: Keys,
+    keys: KeyList,
     values: Vec<u64>,
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn fingerprint(key: &[u8], value: u64) -> u64 {
 }
 
 impl<'a, I: Index> Bench<'a, I> {
-    fn new(job: &Job, keys: &'a Keys, sorted: &'a [u32], held: &'a Keys) -> Self {
+    fn new(job: &Job, keys: &'a KeyList, sorted: &'a [u32], held: &'a KeyList) -> Self {
         let longest = keys.iter().map(<[u8]>::len).max().unwrap_or(0);
         let mut bench = Self {
             keys,
@@ -138,7 +138,7 @@ impl<'a, I: Index> Bench<'a, I> {
             order: (0..keys.len() as u32).collect(),
             sums: Vec::with_capacity(keys.len() + 1),
             block: Block {
-                keys: Keys::with_capacity(KEYS_PER_BLOCK, (longest + 1) * KEYS_PER_BLOCK),
+                keys: KeyList::with_capacity(KEYS_PER_BLOCK, (longest + 1) * KEYS_PER_BLOCK),
                 values: Vec::with_capacity(KEYS_PER_BLOCK),
             },
             rng: Rng::new(hash(job.source.seed, job.round)),
@@ -379,8 +379,8 @@ impl<'a, I: Index> Bench<'a, I> {
 
     /// Returns absent keys: in turn a held-out key, and one that differs from a key in its last
     /// bytes.
-    fn absent(&mut self, count: usize) -> Keys {
-        let mut absent = Keys::default();
+    fn absent(&mut self, count: usize) -> KeyList {
+        let mut absent = KeyList::default();
         for i in 0..count {
             let held = (i % 2 == 0 && !self.held.is_empty())
                 .then(|| self.held.get(self.rng.below(self.held.len() as u64) as usize))
@@ -425,7 +425,8 @@ impl<'a, I: Index> Bench<'a, I> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Index, Job, KEYS_PER_BLOCK, KEYS_PER_SCAN, Keys, Order, Record, measure, without_duplicates,
+        Index, Job, KEYS_PER_BLOCK, KEYS_PER_SCAN, KeyList, Order, Record, measure,
+        without_duplicates,
     };
     use crate::bench::record::number;
     use crate::bench::row::Suite;
@@ -513,7 +514,7 @@ mod tests {
 
     #[test]
     fn duplicates_are_dropped_and_order_kept() {
-        let mut keys = Keys::default();
+        let mut keys = KeyList::default();
         for key in ["b", "a", "b", "", "a"] {
             keys.push(key.as_bytes());
         }

@@ -7,7 +7,7 @@
 //! * `args`: the options. `row`: a row, its job, and the rounds. `child`: child processes.
 //! * `index`: the traits of structures. `rows`, `shared_rows`: the structures.
 //! * `measure` and `map`, `threads`, `frozen`, `external`, `hybrid`, `bulk`: the suites.
-//! * `timer`, `memory`, `latencies`, `zipf`: tools to measure with.
+//! * `timer`, `memory`, `latencies`: tools to measure with.
 //! * `record`: figures, tables and JSON. `plot`: drawings.
 
 mod args;
@@ -28,7 +28,6 @@ pub mod rows;
 pub mod shared_rows;
 mod threads;
 mod timer;
-mod zipf;
 
 pub use args::BenchArgs;
 

@@ -2,15 +2,14 @@
 
 use super::child;
 use super::record::{Record, put, ratio, summary};
-use crate::keys::Keys;
+use crate::keys::KeyList;
+use crate::progress::Steps;
 use crate::rng::{Rng, hash};
 use crate::source::Source;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::time::Duration;
 
 /// A group of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -55,7 +54,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// Returns the distinct keys, sorted or else shuffled.
-    pub(crate) fn distinct_keys(&self) -> Result<Keys> {
+    pub(crate) fn distinct_keys(&self) -> Result<KeyList> {
         let (keys, _) = self.source.load()?;
         let mut chosen = distinct(&keys);
         if self.order != Order::Sorted {
@@ -63,10 +62,25 @@ impl Job {
         }
         Ok(keys.select(&chosen))
     }
+
+    /// Returns a description of the job, which is one of `rounds`.
+    fn describe(&self, rounds: u64) -> String {
+        let mut text = format!("{} on {}", self.row, self.source.name());
+        if self.order != Order::Shuffled {
+            text += &format!(", {:?}", self.order).to_lowercase();
+        }
+        if self.threads > 1 {
+            text += &format!(", {} threads", self.threads);
+        }
+        if rounds > 1 {
+            text += &format!(", round {} of {rounds}", self.round + 1);
+        }
+        text
+    }
 }
 
 /// Returns the indices of the distinct keys in key order: of equal keys the first.
-pub(crate) fn distinct(keys: &Keys) -> Vec<u32> {
+pub(crate) fn distinct(keys: &KeyList) -> Vec<u32> {
     let mut sorted = keys.sorted();
     sorted.dedup_by_key(|i| keys.get(*i as usize));
     sorted
@@ -126,19 +140,17 @@ impl Measured {
     }
 }
 
-/// Measures each job once a round, in turn. `input` is the standard input of each child.
+/// Measures each job once a round, in turn, and reports each on the standard error. `input` is the
+/// standard input of each child.
 ///
 /// A job that fails results in a record with the failure as its error.
 pub(crate) fn measure_all(jobs: Vec<Job>, rounds: u64, input: &[u8]) -> Result<Vec<Measured>> {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}")
-        .context("the progress bar's template")?;
-    let progress = ProgressBar::new(jobs.len() as u64 * rounds).with_style(style);
-    progress.enable_steady_tick(Duration::from_secs(1));
+    let steps = Steps::new(jobs.len() as u64 * rounds);
     let mut records = vec![Vec::new(); jobs.len()];
     for round in 0..rounds {
         for (job, records) in jobs.iter().zip(&mut records) {
-            progress.set_message(format!("{} on {}", job.row, job.source.name()));
             let job = Job { round, ..job.clone() };
+            steps.begin(&job.describe(rounds));
             let record = child::call(child::CHILD, &job, input, child::TIMEOUT);
             records.push(record.unwrap_or_else(|error| {
                 let mut record = Record::new();
@@ -146,10 +158,8 @@ pub(crate) fn measure_all(jobs: Vec<Job>, rounds: u64, input: &[u8]) -> Result<V
                 put(&mut record, "first_error", format!("{error:#}"));
                 record
             }));
-            progress.inc(1);
         }
     }
-    progress.finish_and_clear();
     let measured = jobs.into_iter().zip(records);
     Ok(measured.map(|(job, rounds)| Measured { job, summary: summary(&rounds), rounds }).collect())
 }
@@ -160,23 +170,6 @@ pub(crate) fn write_notes(out: &mut impl Write, rows: &[&Row]) -> Result<()> {
         writeln!(out, "{}: {}", row.name, row.note)?;
     }
     Ok(())
-}
-
-/// Calls `measure` once a round in this process, and returns all results.
-pub(crate) fn in_rounds<T>(
-    rounds: u64,
-    mut measure: impl FnMut(u64) -> Result<T>,
-) -> Result<Vec<T>> {
-    let progress = ProgressBar::new_spinner();
-    progress.enable_steady_tick(Duration::from_secs(1));
-    let results = (0..rounds)
-        .map(|round| {
-            progress.set_message(format!("round {} of {rounds}", round + 1));
-            measure(round)
-        })
-        .collect();
-    progress.finish_and_clear();
-    results
 }
 
 /// Runs in the child: measures the row of a job.

@@ -90,7 +90,7 @@ impl SharedIndex for HybridStore {
     fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
         let mut range = self.range(from..);
         for _ in 0..count {
-            let Some((key, value)) = range.lend() else { break };
+            let Some((key, value)) = range.next_ref() else { break };
             visit(key, value);
         }
     }

@@ -18,9 +18,8 @@ use super::record::{
     Record, all_correct, cell, large, number, put, titled, write_error, write_json,
 };
 use super::row::{Job, Measured, Row, measure_all, value_of, write_notes};
-use super::zipf::Zipf;
-use crate::keys::Keys;
-use crate::rng::{Rng, hash};
+use crate::keys::KeyList;
+use crate::rng::{Rng, Zipf, hash};
 use crate::source::Source;
 use anyhow::{Context, Result, anyhow};
 use std::hint::black_box;
@@ -33,7 +32,7 @@ use std::time::{Duration, Instant};
 /// Keys of a scan beside a writer, and the most of a scan of workload E.
 const KEYS_PER_SCAN: usize = 100;
 /// Keys that all threads update in the workload `hot`.
-const HOT_KEYS: usize = 64;
+const HOT_KEYS: u64 = 64;
 /// How long all threads write while retired memory is watched.
 const WATCH_TIME: Duration = Duration::from_millis(100);
 /// Operations chosen together. The latency of the first is recorded.
@@ -72,7 +71,7 @@ const WORKLOADS: [(&str, Workload); 9] = [
 /// State shared by all threads.
 struct Bench<'a, I> {
     map: &'a I,
-    keys: &'a Keys,
+    keys: &'a KeyList,
     /// Number of keys loaded first. Workloads insert the keys after them.
     loaded: usize,
     /// Number of keys in the map or being inserted.
@@ -94,12 +93,12 @@ enum Operation {
 /// Operations with copies of their keys.
 #[derive(Default)]
 struct Group {
-    keys: Keys,
+    keys: KeyList,
     operations: Vec<Operation>,
 }
 
 impl Group {
-    fn fill(&mut self, keys: &Keys, chosen: impl Iterator<Item = (usize, Operation)>) {
+    fn fill(&mut self, keys: &KeyList, chosen: impl Iterator<Item = (usize, Operation)>) {
         self.keys.clear();
         self.operations.clear();
         for (i, operation) in chosen {
@@ -115,8 +114,8 @@ impl Group {
 
 impl<I: SharedIndex> Bench<'_, I> {
     /// Returns the key index of a rank. Frequent ranks are spread over all keys.
-    fn spread(&self, rank: usize) -> usize {
-        (hash(self.seed, rank as u64) % self.loaded as u64) as usize
+    fn spread(&self, rank: u64) -> usize {
+        (hash(self.seed, rank) % self.loaded as u64) as usize
     }
 
     fn scan(&self, from: &[u8], count: usize) {
@@ -161,7 +160,11 @@ impl<I: SharedIndex> Bench<'_, I> {
                     .min(self.keys.len())
                     .saturating_sub(4 * OPERATIONS_PER_GROUP)
                     .max(1);
-                read((last - 1).saturating_sub(self.zipf.rank(rng)).min(self.loaded.max(last) - 1))
+                read(
+                    (last - 1)
+                        .saturating_sub(self.zipf.rank(rng) as usize)
+                        .min(self.loaded.max(last) - 1),
+                )
             }
             Workload::Scans => {
                 (zipf(rng), Operation::Scan(1 + rng.below(KEYS_PER_SCAN as u64) as usize))
@@ -170,7 +173,7 @@ impl<I: SharedIndex> Bench<'_, I> {
                 let i = zipf(rng);
                 if rng.below(2) == 0 { (i, Operation::Add) } else { read(i) }
             }
-            Workload::Hot => (self.spread(rng.below(HOT_KEYS as u64) as usize), Operation::Add),
+            Workload::Hot => (self.spread(rng.below(HOT_KEYS)), Operation::Add),
             Workload::ScansBesideWriter if thread == 0 && rng.below(2) == 0 => self.further(rng),
             Workload::ScansBesideWriter if thread == 0 => {
                 (self.any(rng), Operation::Insert(rng.next()))
@@ -320,7 +323,7 @@ pub(crate) fn measure<I: SharedIndex>(job: &Job) -> Result<Record> {
     let seed = hash(job.source.seed, job.round);
     let loaded = (keys.len() * 9 / 10).max(1);
     let raw_bytes: usize = (0..loaded).map(|i| keys.get(i).len()).sum();
-    let zipf = Zipf::new(loaded);
+    let zipf = Zipf::ycsb(loaded as u64);
     let before = allocated()?;
     let map = I::default();
     let bench =

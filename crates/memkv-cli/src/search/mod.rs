@@ -64,11 +64,11 @@ fn print(args: &SearchArgs, automaton: impl Automaton, out: &mut impl Write) -> 
     let mut matches = layer.search(automaton);
     let mut count = 0;
     while args.limit.is_none_or(|limit| count < limit) {
-        let Some((key, value)) = matches.lend() else { break };
+        let Some((key, value)) = matches.next_ref() else { break };
         printer.record(key, value)?;
         count += 1;
     }
     printer.finish()?;
     // With a limit of 0 the exit status still tells if there is a match.
-    Ok(count > 0 || (args.limit == Some(0) && matches.lend().is_some()))
+    Ok(count > 0 || (args.limit == Some(0) && matches.next_ref().is_some()))
 }

@@ -1,6 +1,6 @@
 //! A sample of passing keys: blocks of neighbours, evenly spread over all keys.
 
-use crate::keys::Keys;
+use crate::keys::KeyList;
 
 /// The keys of a block. They are neighbours, since symbols are trained on what follows the prefix
 /// that a key shares with the one before.
@@ -8,7 +8,7 @@ const KEYS_PER_BLOCK: usize = 64;
 
 /// One of every few blocks of keys. If there are too many, every second one is dropped.
 pub(crate) struct Sample {
-    keys: Keys,
+    keys: KeyList,
     /// One of this many blocks is kept.
     stride: u64,
     seen: u64,
@@ -18,7 +18,7 @@ pub(crate) struct Sample {
 
 impl Sample {
     pub(super) fn new(most: usize) -> Self {
-        Self { keys: Keys::default(), stride: 1, seen: 0, most }
+        Self { keys: KeyList::default(), stride: 1, seen: 0, most }
     }
 
     /// Takes the next key, or skips it without reading it.

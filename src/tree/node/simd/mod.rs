@@ -87,8 +87,8 @@ pub(crate) fn long_sum(payload: &[u8], mut at: usize, mut n: usize) -> usize {
     total + sum(payload, at, n)
 }
 
-/// Returns how many of the `COMPARED_BYTES` bytes at `a[at..]` and `b[bt..]` are equal before the first that
-/// differ.
+/// Returns how many of the `COMPARED_BYTES` bytes at `a[at..]` and `b[bt..]` are equal before the
+/// first that differ.
 #[inline(always)]
 pub(crate) fn common_bytes(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
     (!imp::equal(a, at, b, bt)).trailing_zeros().min(COMPARED_BYTES as u32) as usize

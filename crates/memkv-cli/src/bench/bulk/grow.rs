@@ -8,7 +8,7 @@ use crate::bench::record::{
 use crate::bench::row::{Job, value_of};
 use crate::bench::timer::Timer;
 use crate::generate::{Kind, generate};
-use crate::keys::Keys;
+use crate::keys::KeyList;
 use crate::rng::{Rng, hash};
 use crate::source::Origin;
 use anyhow::{Result, bail};
@@ -35,13 +35,13 @@ struct Generated {
 }
 
 impl Generated {
-    fn keys(&self, from: u64, to: u64) -> Keys {
+    fn keys(&self, from: u64, to: u64) -> KeyList {
         generate(self.kind, self.seed, from..to)
     }
 
     /// Returns random keys of the first `n`, and their numbers.
-    fn some(&self, n: u64, count: usize, rng: &mut Rng) -> (Keys, Vec<u64>) {
-        let (mut keys, mut numbers) = (Keys::default(), Vec::new());
+    fn some(&self, n: u64, count: usize, rng: &mut Rng) -> (KeyList, Vec<u64>) {
+        let (mut keys, mut numbers) = (KeyList::default(), Vec::new());
         for _ in 0..count {
             let i = rng.below(n);
             keys.push(self.keys(i, i + 1).get(0));
@@ -52,7 +52,7 @@ impl Generated {
 }
 
 /// Returns lookups a second of CPU time, and the number of wrong results.
-fn look_up(keys: &Keys, numbers: &[u64], get: impl Fn(&[u8]) -> Option<u64>) -> (f64, usize) {
+fn look_up(keys: &KeyList, numbers: &[u64], get: impl Fn(&[u8]) -> Option<u64>) -> (f64, usize) {
     let mut timer = Timer::default();
     let right = timer.time(|| {
         keys.iter()

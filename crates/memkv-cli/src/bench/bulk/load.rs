@@ -3,7 +3,7 @@
 use crate::bench::memory::{allocated, with_peak};
 use crate::bench::record::{Record, put};
 use crate::bench::row::{Job, value_of};
-use crate::keys::Keys;
+use crate::keys::KeyList;
 use crate::lines::load_lines;
 use anyhow::{Context, Result};
 use memkv::{ConcurrentArt, ShardedArt};
@@ -17,7 +17,7 @@ use std::time::Instant;
 pub(super) const SHARDS: usize = 64;
 
 /// Returns the keys with their values.
-pub(super) fn pairs(keys: &Keys) -> Vec<(&[u8], u64)> {
+pub(super) fn pairs(keys: &KeyList) -> Vec<(&[u8], u64)> {
     keys.iter().enumerate().map(|(i, key)| (key, value_of(i))).collect()
 }
 
@@ -51,7 +51,7 @@ pub(super) const WAYS: [Way; 8] = [
         let text = std::fs::read(load.file)?;
         load.sharded(SHARDS, |map| Ok(map.load_text(&text, |line, at| (line, at))?))
     }),
-    ("file mapped, load_file", |load| load.sharded(SHARDS, |map| Ok(load_lines(map, load.file)?))),
+    ("file mapped, load_file", |load| load.sharded(SHARDS, |map| load_lines(map, load.file))),
 ];
 
 /// What the ways load, and with which threads.
@@ -148,7 +148,7 @@ pub(super) fn measure(job: &Job) -> Result<Record> {
     Ok(record)
 }
 
-fn text_of(keys: &Keys) -> Vec<u8> {
+fn text_of(keys: &KeyList) -> Vec<u8> {
     let mut text = Vec::with_capacity(keys.raw_bytes() + keys.len());
     keys.iter().for_each(|key| [key, b"\n"].iter().for_each(|part| text.extend_from_slice(part)));
     text

@@ -25,14 +25,14 @@ use std::thread;
 
 /// Returns the rows of the suite, which cannot be chosen by name.
 pub(super) fn rows() -> Vec<Row> {
-    let parts: [(&'static str, fn(&Job) -> Result<Record>); 4] = [
-        ("routing", shards::routing),
-        ("balance", shards::balance),
-        ("split", shards::split),
-        ("grow", grow::measure),
+    let row = |name, measure| Row::new(Suite::Bulk, name, measure);
+    let ways = load::WAYS.map(|(name, _)| row(name, load::measure));
+    let parts = [
+        row("routing", shards::routing),
+        row("balance", shards::balance),
+        row("split", shards::split),
+        row("grow", grow::measure),
     ];
-    let ways = load::WAYS.map(|(name, _)| Row::new(Suite::Bulk, name, load::measure));
-    let parts = parts.map(|(name, measure)| Row::new(Suite::Bulk, name, measure));
     ways.into_iter().chain(parts).collect()
 }
 

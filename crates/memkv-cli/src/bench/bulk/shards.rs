@@ -6,7 +6,7 @@ use crate::bench::measure::KEYS_PER_CALL;
 use crate::bench::record::{Record, median, put};
 use crate::bench::row::{Job, value_of};
 use crate::bench::timer::Timer;
-use crate::keys::Keys;
+use crate::keys::KeyList;
 use crate::rng::{Rng, hash};
 use anyhow::Result;
 use memkv::{ConcurrentArt, ShardedArt};
@@ -32,7 +32,7 @@ pub(super) fn routing(job: &Job) -> Result<Record> {
     let (mut rng, mut errors) = (Rng::new(hash(job.source.seed, 1)), 0usize);
     let mut ratios: Vec<Vec<f64>> = vec![Vec::new(); RATIOS.len()];
     for round in 0..COMPARISONS {
-        let (mut hits, mut misses, mut sum) = (Keys::default(), Keys::default(), 0u64);
+        let (mut hits, mut misses, mut sum) = (KeyList::default(), KeyList::default(), 0u64);
         for _ in 0..LOOKUPS.min(keys.len()) {
             let i = rng.below(keys.len() as u64) as usize;
             hits.push(keys.get(i));
