@@ -416,7 +416,7 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
     .unwrap();
     memkv::fail_after(parts[1].parse().unwrap());
     let is_the_failure = |error: FrozenError| match error {
-        FrozenError::Io(error) => error.to_string() == "a failure for a test",
+        FrozenError::Io(error) => error.to_string() == "failpoint",
         _ => false,
     };
     let mut failed = false;

@@ -11,7 +11,7 @@ use crate::tree::edit::{
     Edit, EditError, Exclusive, Failed, LevelEdit, Mode, PathLevel, Target, commit, copy_keys,
     locate, try_copy,
 };
-use crate::tree::node::{SlotRef, Usage};
+use crate::tree::node::{Child, NodeRef, SlotRef, Usage};
 use crate::value::Bits;
 
 /// Bytes of leaves below which a tree is too small to be relocated.
@@ -48,16 +48,32 @@ impl<B: Bits> RawTree<B> {
     }
 
     /// Relocates the nodes in sparse pages. Returns whether there were any, and memory for them.
+    ///
+    /// One walk over all slots: only a shared tree, whose slots may change, descends for each group.
     #[cold]
     #[inline(never)]
     fn relocate_nodes(&mut self) -> bool {
-        let root = SlotRef::root(&self.root);
-        visit_groups(|from| {
-            let target = Target { mode: Exclusive, root, usage: &mut self.usage };
+        cover!(Compact);
+        let mut todo = Vec::new();
+        let (mut next, mut moved) = (Some(SlotRef::root(&self.root)), false);
+        while let Some(anchor) = next {
             // SAFETY: (N1, N3) the tree is borrowed for writing.
-            unsafe { relocate_group::<B, _>(target, from) }
-        })
-        .unwrap_or(false)
+            match unsafe { relocate::<B, _>(Exclusive, &mut self.usage, anchor) } {
+                Ok(done) => moved |= done,
+                Err(_) => return false,
+            }
+            if let Child::Inner(node) = anchor.slot.load() {
+                // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+                let keys = unsafe { NodeRef::new(node) };
+                if todo.try_reserve(keys.count() + 1).is_err() {
+                    return false;
+                }
+                keys.prefetch_children();
+                todo.extend((0..=keys.count()).map(|i| keys.slot_ref(i)));
+            }
+            next = todo.pop();
+        }
+        moved
     }
 }
 
