@@ -104,11 +104,11 @@ fn escaped_value_and_get() {
     };
     let read = |store: &ModelStore| {
         // Values appear in the order in which they were stored.
-        let place = |value: Option<u64>| {
+        let position = |value: Option<u64>| {
             [u64::MAX, 7, u64::MAX - 1].iter().position(|stored| Some(*stored) == value).unwrap()
         };
-        let first = place(store.get(&key(0)));
-        assert!(first <= place(store.get(&key(0))));
+        let first = position(store.get(&key(0)));
+        assert!(first <= position(store.get(&key(0))));
     };
     two(store, write, read, |store| has(store, [Some(u64::MAX - 1), None, None, None]));
 }

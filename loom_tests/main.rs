@@ -83,7 +83,7 @@ fn copies_and_bulk_loads_are_whole_and_freed() {
 }
 
 #[test]
-fn ascending_keys_go_through_the_open_tail() {
+fn ascending_keys_are_appended_to_the_open_leaf() {
     model(|| {
         let mut map: FastArt<u8> = FastArt::new();
         for i in 0..20u8 {

@@ -16,7 +16,7 @@ use std::time::Instant;
 type Map = ConcurrentArt<u64>;
 
 /// The most preemptions in an execution, unless `LOOM_MAX_PREEMPTIONS` is set.
-const PREEMPTIONS: usize = 3;
+const MAX_PREEMPTIONS: usize = 3;
 
 /// Explores the executions of a model, and returns how many there were.
 fn explore(f: fn(), preemptions: usize) -> usize {
@@ -39,7 +39,7 @@ const CHILD: &str = "MEMKV_MUTANT";
 /// many more executions, so fewer preemptions are allowed.
 pub(super) fn model(path: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
     let name = path.rsplit("::").next().unwrap_or(path);
-    let preemptions = if collector { 1 } else { PREEMPTIONS };
+    let preemptions = if collector { 1 } else { MAX_PREEMPTIONS };
     plain::choose(!collector);
     if let Ok(error) = std::env::var(CHILD) {
         choose(mutants.iter().copied().find(|mutant| format!("{mutant:?}") == error));

@@ -56,15 +56,16 @@ use edit::append_mode::AppendMode;
 use node::slot::Slot;
 
 /// The bytes of a leaf, all in all, above which it is split.
-pub(crate) const LEAF_SIZE: usize = 1792;
+pub(crate) const MAX_LEAF_BYTES: usize = 1792;
 /// The keys of a leaf above which it is split. In a model few keys must make several levels.
-pub(crate) const LEAF_COUNT: usize = if cfg!(any(memkv_loom, memkv_shuttle)) { 3 } else { 192 };
+pub(crate) const MAX_LEAF_KEYS: usize = if cfg!(any(memkv_loom, memkv_shuttle)) { 3 } else { 192 };
 /// The bytes of an inner node above which it is split.
-pub(crate) const INNER_SIZE: usize = 768;
+pub(crate) const MAX_INNER_BYTES: usize = 768;
 /// The separators of an inner node above which it is split.
-pub(crate) const INNER_COUNT: usize = if cfg!(any(memkv_loom, memkv_shuttle)) { 3 } else { 64 };
+pub(crate) const MAX_INNER_SEPARATORS: usize =
+    if cfg!(any(memkv_loom, memkv_shuttle)) { 3 } else { 64 };
 /// The bytes of a slot.
-pub(crate) const SLOT: usize = size_of::<*mut u8>();
+pub(crate) const SLOT_BYTES: usize = size_of::<*mut u8>();
 
 /// The length of the longest key, in bytes: 1 GiB. Sizes inside the tree are 32-bit.
 pub const MAX_KEY_LEN: usize = 1 << 30;
@@ -76,7 +77,7 @@ pub(crate) struct RawTree<B: Bits> {
     usage: Usage,
     append_mode: AppendMode,
     /// The most bytes of leaves since the last relocation.
-    most: usize,
+    peak_leaf_bytes: usize,
     _bits: std::marker::PhantomData<B>,
 }
 
@@ -93,7 +94,7 @@ impl<B: Bits> RawTree<B> {
             len: 0,
             usage: Usage::default(),
             append_mode: AppendMode::new(),
-            most: 0,
+            peak_leaf_bytes: 0,
             _bits: std::marker::PhantomData,
         }
     }

@@ -8,9 +8,9 @@
 
 use crate::tree::edit::{Failed, OpenLeaf};
 use crate::tree::node::{
-    Child, HEADER, Info, Kind, NARROW_LCP, NARROW_LEN, Node, NodeRef, Slot, simd,
+    Child, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, Slot, simd,
 };
-use crate::tree::{LEAF_COUNT, LEAF_SIZE, RawTree, Usage};
+use crate::tree::{MAX_LEAF_BYTES, MAX_LEAF_KEYS, RawTree, Usage};
 use crate::value::Bits;
 
 /// The outcome of an attempt to append a key.
@@ -39,13 +39,13 @@ impl<B: Bits> RawTree<B> {
         // SAFETY: (N1, N8) the open leaf is live.
         let info = unsafe { open.node.info() };
         let n = info.count();
-        let size = HEADER + (n + 1) * (3 + B::SIZE) + open.rest + rest.len();
-        if lcp > NARROW_LCP
-            || rest.len() > NARROW_LEN
+        let size = HEADER_BYTES + (n + 1) * (3 + B::SIZE) + open.rest + rest.len();
+        if lcp > MAX_NARROW_LCP
+            || rest.len() > MAX_NARROW_LEN
             || n == info.capacity()
             || open.rest + rest.len() > info.rest()
-            || n == LEAF_COUNT
-            || size > LEAF_SIZE
+            || n == MAX_LEAF_KEYS
+            || size > MAX_LEAF_BYTES
             || open.last.try_reserve(rest.len() + 1).is_err()
         {
             return Append::Full;
@@ -104,12 +104,12 @@ impl<B: Bits> RawTree<B> {
         let (n, rest) = (leaf.count(), leaf.offset(leaf.count()));
         let size = leaf.info.size::<B>();
         // Room for a full leaf of keys like these, and an eighth more.
-        let scale = |v: usize| (v * LEAF_SIZE / size) * 9 / 8;
+        let scale = |v: usize| (v * MAX_LEAF_BYTES / size) * 9 / 8;
         // A leaf over the limit scales down, but its entries must fit.
-        let cap = (scale(n) + 8).min(LEAF_COUNT).max(n);
+        let cap = (scale(n) + 8).min(MAX_LEAF_KEYS).max(n);
         let rest_cap = (scale(rest) + 64 + rest).min(0xFFFF);
-        let info =
-            Info::narrow(Kind::Leaf, 0, cap, rest_cap, leaf.strip(), leaf.info.empty_first());
+        let info = Info::narrow(Kind::Leaf, cap, rest_cap, leaf.strip(), leaf.info.empty_first())
+            .with_count(0);
         let new = Self::copy_leaf(&mut self.usage, &leaf, info)?;
         slot.store(Child::Leaf(new));
         // SAFETY: (N2) the slot leads to the new leaf now.
@@ -127,7 +127,7 @@ impl<B: Bits> RawTree<B> {
         // SAFETY: (N1, N5, N8) the open leaf is live.
         let leaf = unsafe { NodeRef::new(open.node) };
         let n = leaf.count();
-        let info = Info::narrow(Kind::Leaf, n, n, open.rest, open.strip, leaf.info.empty_first());
+        let info = Info::narrow(Kind::Leaf, n, open.rest, open.strip, leaf.info.empty_first());
         if let Ok(new) = Self::copy_leaf(&mut self.usage, &leaf, info) {
             last_slot(&self.root).store(Child::Leaf(new));
             cover!(LeafClosed);

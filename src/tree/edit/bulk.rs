@@ -6,8 +6,8 @@
 
 use crate::pool;
 use crate::tree::edit::{DecodedKeys, Failed, SortedKeys, free_all, make_one, strip, try_copy};
-use crate::tree::node::{Child, HEADER, Usage};
-use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree, SLOT};
+use crate::tree::node::{Child, HEADER_BYTES, Usage};
+use crate::tree::{MAX_INNER_SEPARATORS, MAX_LEAF_KEYS, RawTree, SLOT_BYTES};
 use crate::value::Bits;
 
 /// Bytes that a node may take in bulk. Nothing is inserted near it soon, so it can be larger than
@@ -49,7 +49,7 @@ pub(crate) struct Builder<B: Bits> {
 fn split_leaf<B: Bits>(keys: &DecodedKeys<B>, low: Option<&[u8]>) -> usize {
     // Of a leaf of the keys before `i`: what it strips, and its size if it strips nothing.
     let mut strip = low.map_or(0, <[u8]>::len);
-    let mut size = HEADER + keys.entry_cost(0, 0, B::SIZE);
+    let mut size = HEADER_BYTES + keys.entry_cost(0, 0, B::SIZE);
     let (mut best, mut min_cost) = (1, usize::MAX);
     for i in 1..keys.len() {
         strip = strip.min(keys.lcp(i));
@@ -77,7 +77,7 @@ fn split_inner(keys: &DecodedKeys<Child>, mut size: usize) -> usize {
     let (from, to) = (1, keys.len() - 1);
     let mut best = to - 1;
     for i in (from..to).rev() {
-        size -= keys.entry_cost(i, keys.lcp(i), SLOT);
+        size -= keys.entry_cost(i, keys.lcp(i), SLOT_BYTES);
         if size < MIN_NODE_BYTES && i < to - 1 {
             break;
         }
@@ -127,7 +127,7 @@ impl<B: Bits> Builder<B> {
         self.len += 1;
         let stored_from = if n == 0 { self.max_strip().min(key.len()) } else { shared };
         self.size += self.keys.entry_cost(n, stored_from, B::SIZE);
-        if n > 0 && (self.size > MAX_NODE_BYTES || n == LEAF_COUNT) {
+        if n > 0 && (self.size > MAX_NODE_BYTES || n == MAX_LEAF_KEYS) {
             let at = split_leaf(&self.keys, self.low.as_deref());
             let high = self.keys.separator(at)?;
             self.push_leaf(at, Some(high))?;
@@ -188,9 +188,9 @@ impl<B: Bits> Builder<B> {
                 return Err(error.into());
             }
             let n = level.keys.len();
-            let last_cost = level.keys.entry_cost(n - 1, level.keys.lcp(n - 1), SLOT);
+            let last_cost = level.keys.entry_cost(n - 1, level.keys.lcp(n - 1), SLOT_BYTES);
             level.size += last_cost;
-            if n < 3 || (level.size <= MAX_NODE_BYTES && n <= INNER_COUNT) {
+            if n < 3 || (level.size <= MAX_NODE_BYTES && n <= MAX_INNER_SEPARATORS) {
                 return Ok(());
             }
             let at = split_inner(&level.keys, level.size - last_cost);
@@ -201,7 +201,7 @@ impl<B: Bits> Builder<B> {
             })?;
             level.first = level.keys.item(at);
             level.keys.remove_first(at + 1);
-            level.size = level.keys.cost(0, SLOT);
+            level.size = level.keys.cost(0, SLOT_BYTES);
             separator = level.low.replace(high);
             child = Child::Inner(node);
             i += 1;

@@ -10,7 +10,7 @@
 //! left to [`DecodedKeys`](crate::tree::edit::decoded::DecodedKeys), which can make every node.
 
 use crate::tree::edit::{Failed, NewNodes, SortedKeys, try_copy};
-use crate::tree::node::{Gap, Info, Kind, NARROW_LCP, NARROW_LEN, Node, NodeRef, simd};
+use crate::tree::node::{Gap, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, simd};
 use crate::value::Bits;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -158,7 +158,7 @@ impl<'a> CodedRun<'a> {
 /// Returns the shape of a narrow node of `n` keys that are in `slices`, less their first `strip`
 /// bytes. Returns `None` if a length does not fit.
 fn shape(slices: &[RunSlice<'_, '_>], kind: Kind, n: usize, strip: usize) -> Option<Info> {
-    if strip > Info::NARROW_STRIP {
+    if strip > Info::MAX_NARROW_STRIP {
         return None;
     }
     let mut rest = 0;
@@ -172,13 +172,16 @@ fn shape(slices: &[RunSlice<'_, '_>], kind: Kind, n: usize, strip: usize) -> Opt
         } else {
             0
         };
-        if shared - strip > NARROW_LCP || len > NARROW_LEN || max_lcp + more > NARROW_LCP {
+        if shared - strip > MAX_NARROW_LCP
+            || len > MAX_NARROW_LEN
+            || max_lcp + more > MAX_NARROW_LCP
+        {
             return None;
         }
         rest += len + slice.keys.offset(slice.to) - slice.keys.offset(slice.from);
     }
     let empty_first = slices.first().is_some_and(|slice| slice.lead.len() == strip);
-    (rest <= 0xFFFF).then(|| Info::narrow(kind, n, n, rest, strip, empty_first))
+    (rest <= 0xFFFF).then(|| Info::narrow(kind, n, rest, strip, empty_first))
 }
 
 impl SortedKeys for CodedRun<'_> {

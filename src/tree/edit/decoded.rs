@@ -5,7 +5,7 @@
 
 use crate::tree::edit::{Failed, NewNodes, try_copy};
 use crate::tree::node::{
-    Child, Gap, HEADER, Info, Kind, NARROW_LCP, NARROW_LEN, Node, NodeRef, simd,
+    Child, Gap, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, simd,
 };
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -48,7 +48,7 @@ pub(crate) trait SortedKeys {
     /// Returns the bytes of a node of all keys that strips `strip` bytes of each, with items of
     /// `size` bytes.
     fn cost(&self, strip: usize, size: usize) -> usize {
-        let (mut cost, mut shared) = (HEADER, strip);
+        let (mut cost, mut shared) = (HEADER_BYTES, strip);
         self.for_each(|_, suffix| {
             cost += entry_cost(suffix - shared, size);
             shared = 0;
@@ -63,7 +63,7 @@ pub(crate) trait SortedKeys {
     /// the key itself.
     fn split_index(&self, kind: Kind, among: Range<usize>, size: usize, split: Split) -> usize {
         let total = self.cost(0, size);
-        let (mut best, mut best_off, mut left, mut i) = (among.start, usize::MAX, HEADER, 0);
+        let (mut best, mut best_off, mut left, mut i) = (among.start, usize::MAX, HEADER_BYTES, 0);
         self.for_each(|lcp, suffix| {
             if among.contains(&i) {
                 let off = match split {
@@ -205,11 +205,11 @@ impl<T: Copy> DecodedKeys<T> {
     /// Several keys near the length limit may be too large for one node.
     fn shape(&self, kind: Kind, keys: Range<usize>, strip: usize) -> Result<Info, Failed> {
         let Range { start, end } = keys;
-        let (mut rest, mut wide) = (0, strip > Info::NARROW_STRIP);
+        let (mut rest, mut wide) = (0, strip > Info::MAX_NARROW_STRIP);
         for i in start..end {
             let lcp = if i == start { 0 } else { self.lcp(i) - strip };
             let len = (self.key_len(i) - strip - lcp).saturating_sub(1);
-            wide |= lcp > NARROW_LCP || len > NARROW_LEN;
+            wide |= lcp > MAX_NARROW_LCP || len > MAX_NARROW_LEN;
             rest += len;
         }
         if u32::try_from(rest).is_err() {
@@ -223,7 +223,7 @@ impl<T: Copy> DecodedKeys<T> {
             }
             Info::wide(kind, n, rest, empty_first)
         } else {
-            Info::narrow(kind, n, n, rest, strip, empty_first)
+            Info::narrow(kind, n, rest, strip, empty_first)
         })
     }
 

@@ -9,7 +9,8 @@ use crate::tree::edit::{
 };
 use crate::tree::node::{Child, Gap, Info, Kind, Node, NodeRef, PREFETCHED_LINES, SlotRef};
 use crate::tree::{
-    EntryPos, INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, MAX_KEY_LEN, RawTree, SLOT, Usage,
+    EntryPos, MAX_INNER_BYTES, MAX_INNER_SEPARATORS, MAX_KEY_LEN, MAX_LEAF_BYTES, MAX_LEAF_KEYS,
+    RawTree, SLOT_BYTES, Usage,
 };
 use crate::value::Bits;
 
@@ -119,8 +120,11 @@ impl<B: Bits> RawTree<B> {
                     }
                     last &= gap.at == leaf.count();
                     if !Self::insert_at(target.mode, target.usage, anchor, &leaf, gap, upsert)? {
-                        let split =
-                            if last && appending { Split::Right(LEAF_SIZE) } else { Split::Middle };
+                        let split = if last && appending {
+                            Split::Right(MAX_LEAF_BYTES)
+                        } else {
+                            Split::Middle
+                        };
                         Self::insert_cold(target, key, value, split)?;
                     }
                     return Ok((absent(true), last));
@@ -157,7 +161,8 @@ impl<B: Bits> RawTree<B> {
         upsert: Upsert<'_, B>,
     ) -> Result<bool, EditError> {
         let rest = &upsert.key[leaf.strip()..];
-        let fits = |info: &Info| info.count() <= LEAF_COUNT && info.size::<B>() <= LEAF_SIZE;
+        let fits =
+            |info: &Info| info.count() <= MAX_LEAF_KEYS && info.size::<B>() <= MAX_LEAF_BYTES;
         let Some(info) = leaf.grown(rest, gap).filter(fits) else { return Ok(false) };
         let new = leaf.with::<B>(usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
         let edit = LeafEdit {
@@ -220,7 +225,7 @@ impl<B: Bits> RawTree<B> {
         let (n, fences) = (keys.len(), &path.fences);
         let mut pending = NewNodes::new(usage, 4 + 2 * path.levels.len())?;
         let leaves = |new| LevelEdit { old: [Some(old), None], at, removed: 0, new };
-        if n <= LEAF_COUNT && (n == 1 || keys.cost(fences.strip(), B::SIZE) <= LEAF_SIZE) {
+        if n <= MAX_LEAF_KEYS && (n == 1 || keys.cost(fences.strip(), B::SIZE) <= MAX_LEAF_BYTES) {
             let new = keys.node(Kind::Leaf, &mut pending, 0..n, fences.strip())?;
             if new.is_none() {
                 return Ok(false);
@@ -277,10 +282,9 @@ impl<B: Bits> RawTree<B> {
             let Err(gap) = keys.search(rest) else { unreachable!("a separator is new") };
             debug_assert_eq!(gap.at, at);
             let old = keys.node;
-            if let Some(info) = keys
-                .grown(rest, gap)
-                .filter(|info| info.count() <= INNER_COUNT && info.size::<B>() <= INNER_SIZE)
-            {
+            if let Some(info) = keys.grown(rest, gap).filter(|info| {
+                info.count() <= MAX_INNER_SEPARATORS && info.size::<B>() <= MAX_INNER_BYTES
+            }) {
                 let new = keys.with::<B>(pending.usage, info, rest, gap);
                 let new = new.ok_or(Failed(info.size::<B>()))?;
                 pending.note(new);
@@ -290,14 +294,18 @@ impl<B: Bits> RawTree<B> {
             let mut decoded = DecodedKeys::new();
             decoded.append(keys, &key[..strip], Some((gap, rest)))?;
             let n = decoded.len();
-            let fits = || n <= INNER_COUNT && decoded.cost(fences.strip(), SLOT) <= INNER_SIZE;
+            let fits = || {
+                n <= MAX_INNER_SEPARATORS
+                    && decoded.cost(fences.strip(), SLOT_BYTES) <= MAX_INNER_BYTES
+            };
             if n < 3 || fits() {
                 let new = decoded.node(Kind::Inner, pending, 0..n, fences.strip())?;
                 edits.push(LevelEdit::one(old, at, 1, new));
                 return Ok(*anchor);
             }
             cover!(InnerSplit);
-            let split = if let Split::Right(_) = split { Split::Right(INNER_SIZE) } else { split };
+            let split =
+                if let Split::Right(_) = split { Split::Right(MAX_INNER_BYTES) } else { split };
             let (low, middle, high) = Self::split_inner(pending, &decoded, split, fences)?;
             separator = try_copy(middle)?;
             edits.push(LevelEdit {
@@ -326,7 +334,7 @@ impl<B: Bits> RawTree<B> {
     ) -> Result<(Node, &'r [u8], Node), Failed> {
         let n = keys.len();
         // At least one separator on either side.
-        let at = keys.split_index(Kind::Inner, 1..n - 1, SLOT, split);
+        let at = keys.split_index(Kind::Inner, 1..n - 1, SLOT_BYTES, split);
         let middle = keys.key(at);
         let low_strip = path::strip(fences.low(), Some(middle));
         let high_strip = path::strip(Some(middle), fences.high());

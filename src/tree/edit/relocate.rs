@@ -33,9 +33,11 @@ impl<B: Bits> RawTree<B> {
     #[inline]
     pub(crate) fn relocate_if_shrunk(&mut self) {
         let bytes = self.usage.leaves;
-        self.most = self.most.max(bytes);
-        if bytes < self.most - self.most / 16 && self.most > MIN_TREE_BYTES {
-            self.most = bytes;
+        self.peak_leaf_bytes = self.peak_leaf_bytes.max(bytes);
+        if bytes < self.peak_leaf_bytes - self.peak_leaf_bytes / 16
+            && self.peak_leaf_bytes > MIN_TREE_BYTES
+        {
+            self.peak_leaf_bytes = bytes;
             let _closed = pool::disable_caches();
             for _ in 0..MAX_VISITS {
                 if !is_idle(LIVE_PER_IDLE) || !self.relocate_nodes() {

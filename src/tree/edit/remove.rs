@@ -8,7 +8,10 @@ use crate::tree::edit::{
     try_copy,
 };
 use crate::tree::node::{Child, Info, Kind, Node, NodeRef, PREFETCHED_LINES, SlotRef};
-use crate::tree::{INNER_COUNT, INNER_SIZE, LEAF_COUNT, LEAF_SIZE, RawCursor, RawTree, SLOT};
+use crate::tree::{
+    MAX_INNER_BYTES, MAX_INNER_SEPARATORS, MAX_LEAF_BYTES, MAX_LEAF_KEYS, RawCursor, RawTree,
+    SLOT_BYTES,
+};
 use crate::value::Bits;
 use std::ops::Bound;
 
@@ -149,7 +152,7 @@ impl<B: Bits> RawTree<B> {
         };
         let size = new_info.size::<B>();
         // The siblings' cache lines are far away: they are not looked at after every removal.
-        let small = size < LEAF_SIZE / UNDERFULL_DIVISOR
+        let small = size < MAX_LEAF_BYTES / UNDERFULL_DIVISOR
             && size / MERGE_STEP_BYTES != leaf.info.size::<B>() / MERGE_STEP_BYTES;
         let edit = LeafEdit {
             anchor,
@@ -193,8 +196,8 @@ impl<B: Bits> RawTree<B> {
     }
 
     fn fit(a: &NodeRef<'_>, b: &NodeRef<'_>) -> bool {
-        a.info.size::<B>() + b.info.size::<B>() <= LEAF_SIZE * MERGED_QUARTERS / 4
-            && a.count() + b.count() <= LEAF_COUNT
+        a.info.size::<B>() + b.info.size::<B>() <= MAX_LEAF_BYTES * MERGED_QUARTERS / 4
+            && a.count() + b.count() <= MAX_LEAF_KEYS
     }
 
     /// Merges the leaf of `key` with a sibling if both fit in one. With a `removal`, which takes
@@ -299,7 +302,8 @@ impl<B: Bits> RawTree<B> {
                 |new| LevelEdit { old: [Some(own), None], at: left, removed: 2, new: [new, None] };
             // The ordinary case: the node loses a separator and stays large enough.
             let large = |info: &Info| {
-                info.count() > 0 && (i == 0 || info.size::<B>() >= INNER_SIZE / UNDERFULL_DIVISOR)
+                info.count() > 0
+                    && (i == 0 || info.size::<B>() >= MAX_INNER_BYTES / UNDERFULL_DIVISOR)
             };
             if let Some(info) =
                 level.keys.shrunk(left).filter(|info| separator.is_none() && large(info))
@@ -316,11 +320,11 @@ impl<B: Bits> RawTree<B> {
                 keys.insert(left, &separator, ())?;
             }
             let n = keys.len();
-            let size = keys.cost(level.fences.strip(), SLOT);
+            let size = keys.cost(level.fences.strip(), SLOT_BYTES);
             let parent = i
                 .checked_sub(1)
                 .map(|i| &levels[i])
-                .filter(|_| n == 0 || size < INNER_SIZE / UNDERFULL_DIVISOR);
+                .filter(|_| n == 0 || size < MAX_INNER_BYTES / UNDERFULL_DIVISOR);
             let pair = parent.map(|parent| {
                 // The pair is this node and its left sibling, or its right one if it is the first.
                 let first = parent.at.saturating_sub(1);
@@ -350,8 +354,8 @@ impl<B: Bits> RawTree<B> {
             };
             let between = parent.separator(first, key)?;
             let merged_size = size + sibling.info.size::<B>() + between.len();
-            let fits = merged_size <= INNER_SIZE * MERGED_QUARTERS / 4
-                && n + sibling.count() < INNER_COUNT;
+            let fits = merged_size <= MAX_INNER_BYTES * MERGED_QUARTERS / 4
+                && n + sibling.count() < MAX_INNER_SEPARATORS;
             if !fits && n > 0 {
                 return without_sibling();
             }

@@ -23,9 +23,9 @@ use std::collections::TryReserveError;
 
 /// The largest lcp of a narrow node: one less than a byte holds, so that a clamped `m` never equals
 /// an lcp.
-pub(crate) const NARROW_LCP: usize = 254;
+pub(crate) const MAX_NARROW_LCP: usize = 254;
 /// The largest length of a rest in a narrow node.
-pub(crate) const NARROW_LEN: usize = 255;
+pub(crate) const MAX_NARROW_LEN: usize = 255;
 
 /// The cache lines of a node to prefetch before it is searched: nearly all of it. A search reads a
 /// few distant lines, each found through the one before.
@@ -269,11 +269,11 @@ impl<'a> NodeRef<'a> {
         loop {
             // `m` is less than the key's length: at the key's end the comparison below decides.
             let byte = key[m];
-            let mut hits;
+            let mut found;
             loop {
-                hits = simd::candidates(self.payload, block, cap + block, m.min(0xFF) as u8, byte);
-                hits.any &= open;
-                if hits.any != 0 {
+                found = simd::candidates(self.payload, block, cap + block, m.min(0xFF) as u8, byte);
+                found.any &= open;
+                if found.any != 0 {
                     break;
                 }
                 if block + simd::LANES >= n {
@@ -283,14 +283,14 @@ impl<'a> NodeRef<'a> {
                 block += simd::LANES;
                 open = !0;
             }
-            let lane = hits.any.trailing_zeros() as usize;
+            let lane = found.any.trailing_zeros() as usize;
             let j = block + lane;
             // The last item prefetched here is the result of the search.
             simd::prefetch(items.wrapping_add(8 * j));
             if j >= n {
                 return Err(Gap { at: n, lcp: m, next: 0 });
             }
-            if hits.exact >> lane & 1 == 0 {
+            if found.exact >> lane & 1 == 0 {
                 return Err(Gap { at: j, lcp: m, next: usize::from(self.payload[j]) });
             }
             let from = begin + simd::sum(self.payload, 2 * cap + block, lane);
@@ -314,9 +314,11 @@ impl<'a> NodeRef<'a> {
     #[inline(always)]
     fn compare(&self, from: usize, len: usize, key: &[u8], m: usize) -> usize {
         let most = len.min(key.len() - m);
-        if from + simd::CHUNK <= self.payload.len() && m + simd::CHUNK <= key.len() {
-            let shared = simd::shared(self.payload, from, key, m);
-            if shared < simd::CHUNK || most <= simd::CHUNK {
+        if from + simd::COMPARED_BYTES <= self.payload.len()
+            && m + simd::COMPARED_BYTES <= key.len()
+        {
+            let shared = simd::common_bytes(self.payload, from, key, m);
+            if shared < simd::COMPARED_BYTES || most <= simd::COMPARED_BYTES {
                 return shared.min(most);
             }
         }
@@ -353,15 +355,15 @@ impl<'a> NodeRef<'a> {
     pub(crate) fn grown(&self, key: &[u8], gap: Gap) -> Option<Info> {
         if self.info.is_wide()
             || key.is_empty()
-            || gap.lcp > NARROW_LCP
-            || key.len() - gap.lcp - 1 > NARROW_LEN
+            || gap.lcp > MAX_NARROW_LCP
+            || key.len() - gap.lcp - 1 > MAX_NARROW_LEN
         {
             return None;
         }
         let n = self.count();
         let mut rest = self.offset(n) + key.len() - gap.lcp - 1;
         if gap.at < n {
-            if gap.next > NARROW_LCP {
+            if gap.next > MAX_NARROW_LCP {
                 return None;
             }
             rest -= gap.next - self.lcp(gap.at);
@@ -369,7 +371,6 @@ impl<'a> NodeRef<'a> {
         (rest <= 0xFFFF && n < Info::MAX_COUNT).then(|| {
             Info::narrow(
                 self.info.kind(),
-                n + 1,
                 n + 1,
                 rest,
                 self.info.narrow_strip(),
@@ -441,19 +442,12 @@ impl<'a> NodeRef<'a> {
         let empty_first = self.info.empty_first() && at != 0;
         let (mut rest, gained) = (self.offset(n) - self.len(at), self.gained(at));
         if at + 1 < n {
-            if self.len(at + 1) + gained > NARROW_LEN {
+            if self.len(at + 1) + gained > MAX_NARROW_LEN {
                 return None;
             }
             rest += gained;
         }
-        Some(Info::narrow(
-            self.info.kind(),
-            n - 1,
-            n - 1,
-            rest,
-            self.info.narrow_strip(),
-            empty_first,
-        ))
+        Some(Info::narrow(self.info.kind(), n - 1, rest, self.info.narrow_strip(), empty_first))
     }
 
     /// Returns the bytes by which the suffix of the entry after `at` grows when `at` is removed.
@@ -511,18 +505,18 @@ impl<'a> NodeRef<'a> {
 /// The caller may read `n` bytes at `from` and write as many at `to`; they do not overlap.
 #[inline(always)]
 unsafe fn copy_short(from: *const u8, to: *mut u8, n: usize) {
-    const WIDTH: usize = 16;
+    const COPY_BYTES: usize = 16;
     // SAFETY: (N6) by the caller; the last part ends at the last byte.
     unsafe {
-        if n < WIDTH {
+        if n < COPY_BYTES {
             return from.copy_to_nonoverlapping(to, n);
         }
         let mut i = 0;
-        while i + WIDTH < n {
-            from.add(i).copy_to_nonoverlapping(to.add(i), WIDTH);
-            i += WIDTH;
+        while i + COPY_BYTES < n {
+            from.add(i).copy_to_nonoverlapping(to.add(i), COPY_BYTES);
+            i += COPY_BYTES;
         }
-        from.add(n - WIDTH).copy_to_nonoverlapping(to.add(n - WIDTH), WIDTH);
+        from.add(n - COPY_BYTES).copy_to_nonoverlapping(to.add(n - COPY_BYTES), COPY_BYTES);
     }
 }
 

@@ -4,8 +4,8 @@ use crate::pool::Origin;
 use crate::tree::node::simd::LANES;
 use crate::value::Bits;
 
-/// The bytes of the info word.
-pub(crate) const HEADER: usize = 8;
+/// The bytes of the info word, with which a node begins.
+pub(crate) const HEADER_BYTES: usize = 8;
 /// The kind of a node and the sizes of its parts, in one word.
 ///
 /// ```text
@@ -33,28 +33,24 @@ impl Info {
     /// The most keys of a node.
     pub(crate) const MAX_COUNT: usize = 0xFF;
     /// The largest strip of a narrow node.
-    pub(crate) const NARROW_STRIP: usize = 0xFF_FFFF;
+    pub(crate) const MAX_NARROW_STRIP: usize = 0xFF_FFFF;
 
-    /// Returns the info of a narrow node: lengths of one byte, capacity for `capacity` keys and
-    /// `rest` bytes of rest.
+    /// Returns the info of a full narrow node: lengths of one byte, `count` keys with `rest` bytes
+    /// of rest.
     pub(crate) fn narrow(
         kind: Kind,
         count: usize,
-        capacity: usize,
         rest: usize,
         strip: usize,
         empty_first: bool,
     ) -> Info {
         debug_assert!(
-            count <= capacity
-                && capacity <= Self::MAX_COUNT
-                && rest <= 0xFFFF
-                && strip <= Self::NARROW_STRIP
+            count <= Self::MAX_COUNT && rest <= 0xFFFF && strip <= Self::MAX_NARROW_STRIP
         );
         Info(
             Self::flags(kind, empty_first)
                 | (count as u64) << 8
-                | (capacity as u64) << 16
+                | (count as u64) << 16
                 | (rest as u64) << 24
                 | (strip as u64) << 40,
         )
@@ -98,6 +94,7 @@ impl Info {
     pub(crate) fn count(self) -> usize {
         (self.0 >> 8) as usize & 0xFF
     }
+    /// Returns the info with another count, of at most the capacity.
     #[inline(always)]
     pub(crate) fn with_count(self, count: usize) -> Info {
         Info(self.0 & !(0xFF << 8) | (count as u64) << 8)
@@ -139,11 +136,11 @@ impl Info {
     #[inline(always)]
     pub(crate) fn padding_at(self) -> usize {
         if self.is_wide() {
-            HEADER + self.payload_len()
+            HEADER_BYTES + self.payload_len()
         } else if self.count() < self.capacity() {
-            HEADER
+            HEADER_BYTES
         } else {
-            HEADER + 3 * self.capacity() + self.rest()
+            HEADER_BYTES + 3 * self.capacity() + self.rest()
         }
     }
     /// Returns the number of slots: a child before each separator, and one after the last.
@@ -159,12 +156,12 @@ impl Info {
     /// Returns the offset of the values of `B` in the node.
     #[inline(always)]
     pub(crate) fn values_at<B: Bits>(self) -> usize {
-        (HEADER + self.payload_len()).next_multiple_of(B::SIZE.max(1))
+        (HEADER_BYTES + self.payload_len()).next_multiple_of(B::SIZE.max(1))
     }
     /// Returns the offset of the slots in the node.
     #[inline(always)]
     pub(crate) fn slots_at(self) -> usize {
-        (HEADER + self.payload_len()).next_multiple_of(size_of::<*mut u8>())
+        (HEADER_BYTES + self.payload_len()).next_multiple_of(size_of::<*mut u8>())
     }
     /// Returns the bytes of the whole node.
     #[inline(always)]

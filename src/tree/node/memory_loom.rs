@@ -4,7 +4,7 @@
 //! each access to loom.
 
 use crate::pool;
-use crate::tree::node::{HEADER, Info, Kind, Lock, Slot};
+use crate::tree::node::{HEADER_BYTES, Info, Kind, Lock, Slot};
 use crate::value::Bits;
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;
@@ -21,9 +21,9 @@ thread_local! {
 }
 
 /// Runs `relocate` so that it moves the leaves, or the inner nodes.
-pub(crate) fn with_sparse<R>(leaves: bool, compact: impl FnOnce() -> R) -> R {
+pub(crate) fn with_sparse<R>(leaves: bool, relocate: impl FnOnce() -> R) -> R {
     SPARSE.set(Some(if leaves { Kind::Leaf } else { Kind::Inner }));
-    let result = compact();
+    let result = relocate();
     SPARSE.set(None);
     result
 }
@@ -153,7 +153,7 @@ impl Node {
                 !self.parts().freed.get(),
                 "Causality violation: a node is read after it was freed"
             );
-            let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER));
+            let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER_BYTES));
             std::slice::from_raw_parts(at, info.payload_len())
         }
     }
@@ -164,7 +164,7 @@ impl Node {
     /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
     pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
         // SAFETY: (N1, N6) by the caller.
-        unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER)) }
+        unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER_BYTES)) }
     }
 
     /// Returns the slot of child `i`.

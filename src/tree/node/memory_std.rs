@@ -2,7 +2,7 @@
 
 use crate::pool;
 use crate::sync::point;
-use crate::tree::node::{HEADER, Info, Lock, Slot};
+use crate::tree::node::{HEADER_BYTES, Info, Lock, Slot};
 use crate::value::Bits;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -111,7 +111,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
         // SAFETY: (N1, N5, N6) by the caller.
-        unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER), info.payload_len()) }
+        unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER_BYTES), info.payload_len()) }
     }
 
     /// Returns the payload's address, to write it.
@@ -121,7 +121,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
         // SAFETY: (N1, N6) by the caller.
-        unsafe { self.as_ptr().add(HEADER) }
+        unsafe { self.as_ptr().add(HEADER_BYTES) }
     }
 
     /// Returns the slot of child `i`.

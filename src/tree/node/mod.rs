@@ -26,8 +26,8 @@ pub(crate) mod memory {
     #[cfg(not(memkv_loom))]
     pub(crate) use super::memory_std::*;
 }
-pub(crate) use coding::{Gap, NARROW_LCP, NARROW_LEN, NodeRef, PREFETCHED_LINES};
-pub(crate) use info::{HEADER, Info, Kind};
+pub(crate) use coding::{Gap, MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef, PREFETCHED_LINES};
+pub(crate) use info::{HEADER_BYTES, Info, Kind};
 pub(crate) use layout::Usage;
 pub(crate) use lock::Lock;
 pub(crate) use memory::{Node, RawSlot, SlotPtr};

@@ -2,7 +2,7 @@
 
 use crate::tree::edit::Fences;
 use crate::tree::node::{Child, NodeRef, Usage};
-use crate::tree::{INNER_COUNT, LEAF_COUNT, RawTree};
+use crate::tree::{MAX_INNER_SEPARATORS, MAX_LEAF_KEYS, RawTree};
 use crate::value::Bits;
 
 macro_rules! ensure {
@@ -71,7 +71,7 @@ impl<B: Bits> RawTree<B> {
         let (n, strip) = (keys.count(), keys.strip());
         ensure!(n > 0, "node without keys");
         ensure!(
-            n <= if keys.info.is_leaf() { LEAF_COUNT } else { INNER_COUNT },
+            n <= if keys.info.is_leaf() { MAX_LEAF_KEYS } else { MAX_INNER_SEPARATORS },
             "node of {n} keys"
         );
         ensure!(strip <= fences.strip(), "strips {strip} bytes of {}", fences.strip());

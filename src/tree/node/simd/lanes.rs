@@ -3,12 +3,12 @@
 /// The entries that are searched together. A search reads as many bytes from the first of them on,
 /// all of which must be payload.
 pub(crate) const LANES: usize = 16;
-/// The bytes that [`shared`](super::shared) compares.
-pub(crate) const CHUNK: usize = 16;
+/// The bytes that [`common_bytes`](super::common_bytes) compares.
+pub(crate) const COMPARED_BYTES: usize = 16;
 
 /// The lanes of a block at which a search may end, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hits {
+pub(crate) struct Candidates {
     /// Lanes with `lcp < m`, or `lcp == m` and `first >= b`.
     pub(crate) any: u64,
     /// Lanes with `lcp == m` and `first == b`.

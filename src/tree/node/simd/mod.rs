@@ -17,7 +17,7 @@ mod portable;
 mod sse2;
 
 pub(crate) use crate::pool::prefetch;
-pub(crate) use lanes::{CHUNK, Hits, LANES};
+pub(crate) use lanes::{COMPARED_BYTES, Candidates, LANES};
 #[cfg(all(target_arch = "aarch64", target_endian = "little", not(memkv_portable), not(miri)))]
 use neon as imp;
 #[cfg(any(
@@ -31,15 +31,17 @@ use sse2 as imp;
 
 /// Compares the `LANES` entries whose lcps begin at `lcp` and whose first bytes begin at `first`.
 #[inline(always)]
-pub(crate) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Hits {
+pub(crate) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Candidates {
     imp::candidates(payload, lcp, first, m, b)
 }
 
 /// Returns `true` if the `n` bytes before `a[end]` equal the last `n` of `b`.
 #[inline(always)]
 pub(crate) fn same_end(a: &[u8], end: usize, b: &[u8], n: usize) -> bool {
-    if n <= CHUNK && end >= CHUNK && b.len() >= CHUNK {
-        return imp::equal(a, end - CHUNK, b, b.len() - CHUNK).leading_ones() as usize >= n;
+    if n <= COMPARED_BYTES && end >= COMPARED_BYTES && b.len() >= COMPARED_BYTES {
+        return imp::equal(a, end - COMPARED_BYTES, b, b.len() - COMPARED_BYTES).leading_ones()
+            as usize
+            >= n;
     }
     a[end - n..end] == b[b.len() - n..]
 }
@@ -85,11 +87,11 @@ pub(crate) fn long_sum(payload: &[u8], mut at: usize, mut n: usize) -> usize {
     total + sum(payload, at, n)
 }
 
-/// Returns how many of the `CHUNK` bytes at `a[at..]` and `b[bt..]` are equal before the first that
-/// differ.
+/// Returns how many of the `COMPARED_BYTES` bytes at `a[at..]` and `b[bt..]` are equal before the
+/// first that differ.
 #[inline(always)]
-pub(crate) fn shared(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
-    (!imp::equal(a, at, b, bt)).trailing_zeros().min(CHUNK as u32) as usize
+pub(crate) fn common_bytes(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
+    (!imp::equal(a, at, b, bt)).trailing_zeros().min(COMPARED_BYTES as u32) as usize
 }
 
 /// Returns the length of the longest common prefix.

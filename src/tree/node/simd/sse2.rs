@@ -1,6 +1,6 @@
 //! The searches with SSE2, which every x86-64 has.
 
-use super::lanes::{Hits, LANES};
+use super::lanes::{Candidates, LANES};
 use std::arch::x86_64::*;
 
 /// The vector that begins at `LANES - k` has ones in the lanes before `k`.
@@ -15,17 +15,17 @@ static BEFORE: [u8; 2 * LANES] = {
 };
 
 /// The bytes of a vector.
-const WIDTH: usize = 16;
+const VECTOR_BYTES: usize = 16;
 
 #[inline(always)]
 fn load(bytes: &[u8], at: usize) -> __m128i {
-    debug_assert!(at + WIDTH <= bytes.len());
+    debug_assert!(at + VECTOR_BYTES <= bytes.len());
     // SAFETY: (L1) a node's payload reaches `LANES` bytes past the start of every array element.
     unsafe { _mm_loadu_si128(bytes.as_ptr().add(at).cast()) }
 }
 
 #[inline(always)]
-pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Hits {
+pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8) -> Candidates {
     let (l, f) = (load(payload, lcp), load(payload, first));
     // SAFETY: (T2) SSE2 is part of the target.
     unsafe {
@@ -37,7 +37,7 @@ pub(super) fn candidates(payload: &[u8], lcp: usize, first: usize, m: u8, b: u8)
         // less.
         let misses = _mm_movemask_epi8(_mm_andnot_si128(_mm_and_si128(equal, at_least), not_less));
         let exact = _mm_movemask_epi8(_mm_and_si128(equal, _mm_cmpeq_epi8(f, vb)));
-        Hits { any: u64::from(!misses as u16), exact: exact as u64 }
+        Candidates { any: u64::from(!misses as u16), exact: exact as u64 }
     }
 }
 
@@ -47,9 +47,11 @@ pub(super) fn sum(payload: &[u8], at: usize, n: usize) -> usize {
     unsafe {
         let zero = _mm_setzero_si128();
         let mut total = zero;
-        for i in 0..LANES / WIDTH {
-            let lanes =
-                _mm_and_si128(load(payload, at + WIDTH * i), load(&BEFORE, LANES - n + WIDTH * i));
+        for i in 0..LANES / VECTOR_BYTES {
+            let lanes = _mm_and_si128(
+                load(payload, at + VECTOR_BYTES * i),
+                load(&BEFORE, LANES - n + VECTOR_BYTES * i),
+            );
             total = _mm_add_epi64(total, _mm_sad_epu8(lanes, zero));
         }
         let high = _mm_unpackhi_epi64(total, total);
