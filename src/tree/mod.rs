@@ -14,7 +14,7 @@
 //! neighbours apart. Both kinds of node leave out the bytes that all keys below them share.
 //!
 //! A radix tree has one byte a level; here separators are whole strings. Thanks to front coding one
-//! search distinguishes a hundred children, however long their common prefixes are, so a few levels
+//! search distinguishes up to 65 children, however long their common prefixes are, so a few levels
 //! reach millions of keys.
 //!
 //! Shortest separators and stripped prefixes: Bayer and Unterauer, "Prefix B-trees", 1977. Runs of

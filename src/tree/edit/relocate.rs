@@ -49,7 +49,8 @@ impl<B: Bits> RawTree<B> {
 
     /// Relocates the nodes in sparse pages. Returns whether there were any, and memory for them.
     ///
-    /// One walk over all slots: only a shared tree, whose slots may change, descends for each group.
+    /// One walk over all slots: only a shared tree, whose slots may change, descends for each
+    /// group.
     #[cold]
     #[inline(never)]
     fn relocate_nodes(&mut self) -> bool {
