@@ -356,7 +356,7 @@ proptest! {
         let pinned = map.pin();
         let found = pinned.get_many(&keys).into_iter().map(|v| v.map(Noted::get));
         assert!(found.eq(model.values().map(|v| Some(*v))));
-        drop(cursor);
+        drop((cursor, pinned));
         witness.settles(model.len());
         drop(map);
         witness.settles(0);
