@@ -123,13 +123,8 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
         }
         Op::InsertMany(k, n) => {
             // Neighbours in an order that neither ascends nor descends.
-            for i in 0..200u32 {
-                let mut k = k.clone();
-                k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
-                assert_eq!(
-                    map.insert(&k, Counted::new(i.into())).map(plain),
-                    model.insert(k, i.into())
-                );
+            for (k, i) in common::neighbours(&k, 200, n) {
+                assert_eq!(map.insert(&k, Counted::new(i)).map(plain), model.insert(k, i));
             }
         }
         Op::Extend(pairs) => {
@@ -143,13 +138,7 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             }
         }
         Op::RemoveEvery(n) => {
-            let keys: Vec<_> = model
-                .keys()
-                .enumerate()
-                .filter(|(i, _)| i % usize::from(n) != 0)
-                .map(|(_, k)| k.clone())
-                .collect();
-            for k in keys {
+            for k in common::without_every(n, model) {
                 assert_eq!(map.remove(&k).map(plain), model.remove(&k));
             }
         }
@@ -217,11 +206,7 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
             held.into_iter().for_each(|value| *value.0 ^= 5);
         }
         Op::Prefix(p) => {
-            let want: Vec<_> = model
-                .iter()
-                .filter(|(k, _)| k.starts_with(&p))
-                .map(|(k, v)| (k.clone(), *v))
-                .collect();
+            let want = common::prefixed(model, &p);
             assert_eq!(map.count_prefix(&p), want.len());
             assert!(map.prefix(&p).map(|(k, v)| (k, *v.0)).eq(want.iter().cloned()));
             assert!(map.prefix_mut(&p).map(|(k, v)| (k, *v.0)).rev().eq(want.into_iter().rev()));
@@ -319,25 +304,15 @@ fn step(map: &mut Map, model: &mut Model, op: Op) {
         }
         Op::Walk(k, steps) => {
             let keys: Vec<_> = model.iter().map(|(k, v)| (k.clone(), *v)).collect();
-            let start = keys.partition_point(|(key, _)| *key < k);
-            let mut at = start;
+            let mut at = keys.partition_point(|(key, _)| *key < k);
             let mut cursor = map.cursor();
             cursor.seek(&k);
-            for &forward in &steps {
-                let want = if forward {
-                    keys.get(at)
-                } else {
-                    at.checked_sub(1).and_then(|at| keys.get(at))
-                };
-                let got = if forward { cursor.next() } else { cursor.prev() };
-                assert_eq!(got.map(|(k, v)| (k, *v.0)), want.map(|(k, v)| (&k[..], *v)));
-                if want.is_some() {
-                    at = if forward { at + 1 } else { at - 1 };
-                }
-            }
+            common::walks(model, &k, &steps, |forward| {
+                let entry = if forward { cursor.next() } else { cursor.prev() };
+                entry.map(|(k, v)| (k.to_vec(), *v.0))
+            });
             let mut cursor = map.cursor_mut();
             cursor.seek(&k);
-            let (mut at, steps) = (start, steps);
             for forward in steps {
                 let got = if forward { cursor.next() } else { cursor.prev() };
                 let Some((got, value)) = got else { continue };

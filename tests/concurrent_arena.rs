@@ -168,24 +168,13 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
         Op::InsertMany(k, n) => {
             let pinned = map.pin();
             // Neighbours in an order that neither ascends nor descends.
-            for i in 0..200u32 {
-                let mut k = k.clone();
-                k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
-                assert_eq!(
-                    pinned.insert(&k, value(i.into())).map(Noted::get),
-                    model.insert(k, i.into())
-                );
+            for (k, i) in common::neighbours(&k, 200, n) {
+                assert_eq!(pinned.insert(&k, value(i)).map(Noted::get), model.insert(k, i));
             }
         }
         Op::Remove(k) => assert_eq!(map.remove(&k).map(|old| old.get()), model.remove(&k)),
         Op::RemoveEvery(n) => {
-            let keys: Vec<_> = model
-                .keys()
-                .enumerate()
-                .filter(|(i, _)| i % usize::from(n) != 0)
-                .map(|(_, k)| k.clone())
-                .collect();
-            for k in keys {
+            for k in common::without_every(n, model) {
                 assert_eq!(map.try_remove(&k).unwrap().map(|old| old.get()), model.remove(&k));
             }
         }
@@ -257,11 +246,7 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             }
         }
         Op::Prefix(p) => {
-            let want: Vec<_> = model
-                .iter()
-                .filter(|(k, _)| k.starts_with(&p))
-                .map(|(k, v)| (k.clone(), *v))
-                .collect();
+            let want = common::prefixed(model, &p);
             assert!(map.prefix(&p).map(|(k, v)| (k, v.get())).eq(want));
         }
         Op::Pop(first) => {
@@ -273,22 +258,12 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             assert_eq!(got.map(|(k, v)| (k, v.get())), want);
         }
         Op::Walk(k, steps) => {
-            let keys: Vec<_> = model.iter().collect();
-            let mut at = keys.partition_point(|(key, _)| **key < k);
             let mut cursor = map.cursor();
             cursor.seek(&k);
-            for forward in steps {
-                let want = if forward {
-                    keys.get(at)
-                } else {
-                    at.checked_sub(1).and_then(|at| keys.get(at))
-                };
-                let got = if forward { cursor.next() } else { cursor.prev() };
-                assert_eq!(got.map(|(k, v)| (k, v.get())), want.map(|(k, v)| (&k[..], **v)));
-                if want.is_some() {
-                    at = if forward { at + 1 } else { at - 1 };
-                }
-            }
+            common::walks(model, &k, &steps, |forward| {
+                let entry = if forward { cursor.next() } else { cursor.prev() };
+                entry.map(|(k, v)| (k.to_vec(), v.get()))
+            });
         }
         Op::Retain(n) => {
             let keep = |k: &[u8], v: u64| (k.len() + v as usize) % 7 != usize::from(n) % 7;

@@ -72,10 +72,8 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
         Op::Insert(k, v) => assert_eq!(map.insert(&k, v), model.insert(k, v)),
         Op::InsertMany(k, n) => {
             // Three hundred neighbours in an order that neither ascends nor descends.
-            for i in 0..300u32 {
-                let mut k = k.clone();
-                k.extend_from_slice(format!("{:05}", (i * 7919 + u32::from(n)) % 99991).as_bytes());
-                assert_eq!(map.insert(&k, i.into()), model.insert(k, i.into()));
+            for (k, i) in common::neighbours(&k, 300, n) {
+                assert_eq!(map.insert(&k, i), model.insert(k, i));
             }
         }
         Op::Append(n) => {
@@ -93,13 +91,7 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
             }
         }
         Op::RemoveEvery(n) => {
-            let keys: Vec<_> = model
-                .keys()
-                .enumerate()
-                .filter(|(i, _)| i % usize::from(n) != 0)
-                .map(|(_, k)| k.clone())
-                .collect();
-            for k in keys {
+            for k in common::without_every(n, model) {
                 assert_eq!(map.remove(&k), model.remove(&k));
             }
         }
@@ -124,11 +116,7 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
             common::is_both_ways(range, want);
         }
         Op::Prefix(p) => {
-            let want: Vec<_> = model
-                .iter()
-                .filter(|(k, _)| k.starts_with(&p))
-                .map(|(k, v)| (k.clone(), *v))
-                .collect();
+            let want = common::prefixed(model, &p);
             assert_eq!(map.count_prefix(&p), want.len());
             assert_eq!(map.prefix(&p).collect::<Vec<_>>(), want);
         }
@@ -194,22 +182,12 @@ fn step(map: &mut FastArt, model: &mut Model, op: Op) {
         // A map may be moved at any time.
         Op::Move => *map = *Box::new(std::mem::take(map)),
         Op::Walk(k, steps) => {
-            let keys: Vec<_> = model.iter().collect();
-            let mut at = keys.partition_point(|(key, _)| **key < k);
             let mut cursor = map.cursor();
             cursor.seek(&k);
-            for forward in steps {
-                let want = if forward {
-                    keys.get(at)
-                } else {
-                    at.checked_sub(1).and_then(|at| keys.get(at))
-                };
-                let got = if forward { cursor.next() } else { cursor.prev() };
-                assert_eq!(got, want.map(|(k, v)| (&k[..], **v)));
-                if want.is_some() {
-                    at = if forward { at + 1 } else { at - 1 };
-                }
-            }
+            common::walks(model, &k, &steps, |forward| {
+                let entry = if forward { cursor.next() } else { cursor.prev() };
+                entry.map(|(k, v)| (k.to_vec(), v))
+            });
         }
         Op::Clear => {
             map.clear();

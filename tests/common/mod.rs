@@ -65,7 +65,47 @@ pub(crate) fn inside<V: Copy>(
     model.iter().filter(|(k, _)| after(k) && before(k)).map(|(k, v)| (k.clone(), *v)).collect()
 }
 
-/// Returns the number of cases: `PROPTEST_CASES`, or `default`.
+/// Returns the part of a model whose keys start with `prefix`.
+pub(crate) fn prefixed(model: &BTreeMap<Vec<u8>, u64>, prefix: &[u8]) -> Vec<(Vec<u8>, u64)> {
+    model.iter().filter(|(k, _)| k.starts_with(prefix)).map(|(k, v)| (k.clone(), *v)).collect()
+}
+
+/// Returns the keys of a model, without the first of every `n`.
+pub(crate) fn without_every(n: u8, model: &BTreeMap<Vec<u8>, u64>) -> Vec<Vec<u8>> {
+    let stays = |i: usize| i.is_multiple_of(usize::from(n));
+    model.keys().enumerate().filter(|(i, _)| !stays(*i)).map(|(_, k)| k.clone()).collect()
+}
+
+/// Returns `count` neighbours that start with `key`, in an order that neither ascends nor descends,
+/// each with its number.
+pub(crate) fn neighbours(key: &[u8], count: u32, n: u16) -> impl Iterator<Item = (Vec<u8>, u64)> {
+    (0..count).map(move |i| {
+        let suffix = format!("{:05}", (i * 7919 + u32::from(n)) % 99991);
+        ([key, suffix.as_bytes()].concat(), i.into())
+    })
+}
+
+/// Asserts that a cursor takes steps as one of the model does. `step` moves it by one entry,
+/// forwards or back; it has been sought to `key`.
+pub(crate) fn walks(
+    model: &BTreeMap<Vec<u8>, u64>,
+    key: &[u8],
+    steps: &[bool],
+    mut step: impl FnMut(bool) -> Option<(Vec<u8>, u64)>,
+) {
+    let entries: Vec<_> = model.iter().collect();
+    let mut at = entries.partition_point(|(k, _)| k.as_slice() < key);
+    for &forward in steps {
+        let before = at.checked_sub(1);
+        let want = if forward { Some(at) } else { before }.and_then(|at| entries.get(at));
+        assert_eq!(step(forward), want.map(|(k, v)| (k.to_vec(), **v)));
+        if want.is_some() {
+            at = if forward { at + 1 } else { at - 1 };
+        }
+    }
+}
+
+/// Returns the number of cases: `PROPTEST_CASES`, or `usual`.
 pub(crate) fn cases(usual: u32) -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
     asked.unwrap_or(if cfg!(miri) { 4 } else { usual })
