@@ -92,6 +92,23 @@
 //! number of threads. Each turns into the other in O(1), and both into a [`ShardedArt`]; the way
 //! back from there takes O(keys).
 //!
+//! # Forked processes
+//!
+//! A child of `fork` has only the thread that forked. There frozen layers and single-threaded maps
+//! work as before, with the limits below. Parallel methods run in a pool that the child makes, with
+//! as many threads; if the thread that forked is one of a rayon pool, it does their work alone.
+//!
+//! * A [`FrozenLayerBuilder`] of the parent returns [`FrozenError::Forked`].
+//! * A map that threads share works if no other thread was in a call at the fork. All maps share
+//!   the [`pool`], so the same holds for changes of any map, and for reads of a [`Codec::Fst`]
+//!   layer. Reads of a [`FastArt`] and of other layers take no lock.
+//! * If another thread had a cursor or a handle of a shared map at the fork, memory that shared
+//!   maps replace in the child is never freed.
+//! * The library notices a fork if the parent has called one of its parallel methods. If the parent
+//!   has used rayon by itself only, the child must call them in a `ThreadPool` of its own.
+//!
+//! **Warning:** a call that needs a lock which another thread held at the fork never returns.
+//!
 //! # Features
 //!
 //! * `parallel`, on by default: bulk loads of unsorted keys, and the methods of a [`ShardedArt`]

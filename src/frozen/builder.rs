@@ -21,6 +21,7 @@ use super::pipeline::EncodePipeline;
 use super::symbols::Encoder;
 use crate::MAX_KEY_LEN;
 use crate::io::new_file::NewFile;
+use crate::sync::parallel::in_pool;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,9 @@ const TRAINING_BYTES: usize = 32 << 20;
 /// Builds a [`FrozenLayer`] from keys in ascending order, in bounded memory beside the layer
 /// itself.
 ///
-/// The threads of rayon's pool encode chunks while the caller continues to insert.
+/// The threads of rayon's pool encode chunks while the caller continues to insert. In a fork of the
+/// process that made it, a builder can only be dropped.
+///
 /// ```
 /// use memkv::{FrozenLayer, FrozenLayerBuilder};
 ///
@@ -135,8 +138,8 @@ impl FrozenLayerBuilder {
     /// The key is not greater than the key before it, or is too long: the builder is unchanged and
     /// other keys can follow.
     ///
-    /// The file cannot be written: the builder cannot be finished, and later calls return the same
-    /// error.
+    /// The file cannot be written, or this process is a fork of the builder's: the builder cannot
+    /// be finished, and later calls return the same error.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: u64) -> Result<(), FrozenError> {
         let key = key.as_ref();
         if key.len() > MAX_KEY_LEN {
@@ -195,6 +198,7 @@ impl FrozenLayerBuilder {
 
     /// Encodes a complete chunk, or keeps it until the symbols are chosen.
     fn take(&mut self, pending: FrontCoded) -> Result<(), FrozenError> {
+        self.work.check()?;
         if let Some(encoder) = &self.encoder {
             return self.work.send(pending, &self.options, encoder);
         }
@@ -208,7 +212,7 @@ impl FrozenLayerBuilder {
 
     /// Chooses the symbols, and encodes the chunks that wait for them.
     fn release(&mut self) -> Result<(), FrozenError> {
-        let encoder = Arc::new(choose_symbols(&self.options, &self.held));
+        let encoder = Arc::new(in_pool(|| choose_symbols(&self.options, &self.held)));
         for pending in std::mem::take(&mut self.held) {
             self.work.send(pending, &self.options, &encoder)?;
         }
@@ -219,6 +223,7 @@ impl FrozenLayerBuilder {
     /// Encodes the remaining keys. Returns the layer, whose chunks are empty if they are in a file,
     /// and the file.
     fn complete(mut self) -> Result<(Layer, Option<NewFile>), FrozenError> {
+        self.work.check()?;
         if !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
             self.take(pending)?;
@@ -226,19 +231,21 @@ impl FrozenLayerBuilder {
         if self.encoder.is_none() {
             self.release()?;
         }
-        self.work.wait(0, usize::MAX)?;
+        self.work.finish()?;
         let encoder = self.encoder.as_deref().expect("release chooses the symbols");
         if self.work.file.is_none() {
             gather(&mut self.work.done, GATHERED_BYTES);
         }
-        Ok((assemble(self.options.codec, encoder, self.work.done, self.index), self.work.file))
+        let done = std::mem::take(&mut self.work.done);
+        Ok((assemble(self.options.codec, encoder, done, self.index), self.work.file.take()))
     }
 
     /// Completes the layer. Reads it back into memory if it was written to a file, which
     /// [`finish_file`](Self::finish_file) does not.
     ///
     /// # Errors
-    /// The file cannot be written or read, or could not be written before.
+    /// The file cannot be written or read, or could not be written before; or this process is a
+    /// fork of the builder's.
     pub fn finish(self) -> Result<FrozenLayer, FrozenError> {
         let (layer, file) = self.complete()?;
         match file {
@@ -255,7 +262,8 @@ impl FrozenLayerBuilder {
     /// its keys.
     ///
     /// # Errors
-    /// The file cannot be written, or could not be written before; or the builder has no file.
+    /// The file cannot be written, or could not be written before; the builder has no file; or this
+    /// process is a fork of the builder's.
     pub fn finish_file(self) -> Result<u64, FrozenError> {
         let (layer, file) = self.complete()?;
         let file = file.ok_or(FrozenError::Option("the builder was not made to write a file"))?;

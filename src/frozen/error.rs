@@ -32,6 +32,9 @@ pub enum FrozenError {
     },
     /// An option is out of its range.
     Option(&'static str),
+    /// A [`FrozenLayerBuilder`](crate::FrozenLayerBuilder) was made in another process, of which
+    /// this one is a fork. Its chunks in work, and its file, are there.
+    Forked,
     /// A file could not be read or written.
     Io(io::Error),
     /// The bytes are not a frozen layer: they do not begin with its magic number.
@@ -70,6 +73,7 @@ impl fmt::Display for FrozenError {
                 )
             }
             Self::Option(what) => f.write_str(what),
+            Self::Forked => f.write_str("the builder is that of another process, before a fork"),
             Self::Io(error) => error.fmt(f),
             Self::NotALayer => f.write_str("not a frozen layer"),
             Self::Version { found } => write!(f, "version {found} of the format is not supported"),

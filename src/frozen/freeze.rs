@@ -7,6 +7,7 @@ use super::options::FrozenOptions;
 use super::par_build;
 use super::ranges::{self, Ranges};
 use crate::fast::Sorted;
+use crate::sync::parallel::in_pool;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use rayon::prelude::*;
 
@@ -86,9 +87,11 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn thaw(&self) -> Result<FastArt, crate::BuildError> {
-        let mut sorted = Sorted::new();
-        ranges::read_all(self, |part| part.for_each(|key, value| sorted.push(key, value)))?;
-        sorted.finish()
+        in_pool(|| {
+            let mut sorted = Sorted::new();
+            ranges::read_all(self, |part| part.for_each(|key, value| sorted.push(key, value)))?;
+            sorted.finish()
+        })
     }
 }
 
@@ -122,7 +125,8 @@ impl FrozenOptions {
         I: IntoParallelIterator<Item = (K, u64)>,
         I::Iter: IndexedParallelIterator,
     {
-        par_build::from_par_sorted(self, pairs.into_par_iter())
+        let pairs = pairs.into_par_iter();
+        in_pool(|| par_build::from_par_sorted(self, pairs))
     }
 
     /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options.
@@ -141,7 +145,7 @@ impl FrozenOptions {
         &self,
         mut pairs: Vec<(K, u64)>,
     ) -> Result<FrozenLayer, FrozenError> {
-        pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+        in_pool(|| pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref())));
         // The sort is stable: the last one of equal keys is the last one of the input.
         let mut kept = 0;
         for i in 0..pairs.len() {
@@ -158,10 +162,12 @@ impl FrozenOptions {
 
 /// Builds a layer from the keys of a map.
 fn freeze(map: &impl Ranges) -> FrozenLayer {
-    let mut builder = FrozenLayerBuilder::new().expect("the default options are valid");
-    ranges::read_all(map, |part| builder.insert_all(&part))
-        .expect("a map's keys ascend and are not too long");
-    builder.finish().expect("writes to memory do not fail")
+    in_pool(|| {
+        let mut builder = FrozenLayerBuilder::new().expect("the default options are valid");
+        ranges::read_all(map, |part| builder.insert_all(&part))
+            .expect("a map's keys ascend and are not too long");
+        builder.finish().expect("writes to memory do not fail")
+    })
 }
 
 impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer {

@@ -6,6 +6,7 @@ use super::cursor::FrozenCursor;
 use super::layer::Layer;
 use super::options::SymbolTable;
 use super::symbols::SymbolKind;
+use crate::sync::parallel::in_pool;
 use rayon::prelude::*;
 use std::fmt;
 use std::sync::Arc;
@@ -277,7 +278,8 @@ impl FrozenLayer {
     pub fn header_bytes(&self) -> usize {
         match self.codec() {
             Codec::Packed => {
-                self.layer.chunks.par_iter().map(|chunk| chunk.packed().headers()).sum()
+                let chunks = &self.layer.chunks;
+                in_pool(|| chunks.par_iter().map(|chunk| chunk.packed().headers()).sum())
             }
             Codec::Fst => 0,
         }

@@ -8,11 +8,14 @@ use super::symbols::Encoder;
 use crate::error::Failure;
 use crate::io::new_file::NewFile;
 use crate::load::Ordered;
+use crate::sync::parallel::{self, Process};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Chunks in work, and those that are encoded.
 pub(super) struct EncodePipeline {
+    /// The process that made this. In a fork of it the chunks in work never arrive.
+    process: Process,
     chunks: Ordered<Chunk>,
     /// Memory in bytes that each chunk in work may take, in order, and the sum.
     costs: VecDeque<usize>,
@@ -26,10 +29,15 @@ pub(super) struct EncodePipeline {
 impl EncodePipeline {
     pub(super) fn new() -> Self {
         let (chunks, costs, done) = (Ordered::new(), VecDeque::new(), Vec::new());
-        EncodePipeline { chunks, costs, cost: 0, done, file: None, failed: None }
+        let process = Process::current();
+        EncodePipeline { process, chunks, costs, cost: 0, done, file: None, failed: None }
     }
 
-    fn check(&self) -> Result<(), FrozenError> {
+    /// Returns the error of the file, or of a process that did not make this.
+    pub(super) fn check(&self) -> Result<(), FrozenError> {
+        if !self.process.is_current() {
+            return Err(FrozenError::Forked);
+        }
         Ok(Failure::check(self.failed.as_ref())?)
     }
 
@@ -40,19 +48,25 @@ impl EncodePipeline {
         options: &FrozenOptions,
         encoder: &Arc<Encoder>,
     ) -> Result<(), FrozenError> {
-        self.check()?;
+        Failure::check(self.failed.as_ref())?;
         let (ticket, encoder) = (self.chunks.begin(), Arc::clone(encoder));
         let (codec, with_values) = (options.codec, options.has_values());
         // The chunk as it is, and encoded.
         self.costs.push_back(2 * pending.heap_bytes());
         self.cost += 2 * pending.heap_bytes();
-        rayon::spawn(move || ticket.send(chunk::encode(&pending, codec, &encoder, with_values)));
-        self.wait(2 * rayon::current_num_threads(), options.memory)
+        let encode = move || ticket.send(chunk::encode(&pending, codec, &encoder, with_values));
+        let threads = parallel::spawn(encode);
+        self.receive(2 * threads, options.memory)
+    }
+
+    /// Waits until no chunk is in work.
+    pub(super) fn finish(&mut self) -> Result<(), FrozenError> {
+        self.check()?;
+        self.receive(0, usize::MAX)
     }
 
     /// Waits until at most `most` chunks are in work and take at most `memory` bytes.
-    pub(super) fn wait(&mut self, most: usize, memory: usize) -> Result<(), FrozenError> {
-        self.check()?;
+    fn receive(&mut self, most: usize, memory: usize) -> Result<(), FrozenError> {
         while self.chunks.receive(self.chunks.running() > most || self.cost > memory) {
             while let Some(mut chunk) = self.chunks.next() {
                 if let Some(file) = &mut self.file {
@@ -67,5 +81,13 @@ impl EncodePipeline {
             }
         }
         Ok(())
+    }
+}
+
+impl Drop for EncodePipeline {
+    fn drop(&mut self) {
+        if self.chunks.running() > 0 && !self.process.is_current() {
+            self.chunks.abandon();
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! `FrozenLayer`: files and bytes.
 
+use super::chunk::Chunk;
 use super::error::FrozenError;
 use super::format;
 use super::frozen_layer::FrozenLayer;
 use crate::io::bytes::Bytes;
 use crate::io::new_file::NewFile;
+use crate::sync::parallel::in_pool;
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -82,12 +84,9 @@ impl FrozenLayer {
     /// Returns the first chunk that is damaged.
     pub fn verify(&self) -> Result<(), FrozenError> {
         let codec = self.layer.codec;
-        let whole: Vec<bool> = self
-            .layer
-            .chunks
-            .par_iter()
-            .map(|chunk| chunk.is_whole() && chunk.is_readable(codec))
-            .collect();
+        let chunks = &self.layer.chunks;
+        let is_whole = |chunk: &Chunk| chunk.is_whole() && chunk.is_readable(codec);
+        let whole: Vec<bool> = in_pool(|| chunks.par_iter().map(is_whole).collect());
         match whole.iter().position(|whole| !whole) {
             None => Ok(()),
             Some(chunk) => Err(FrozenError::Damaged { part: "content", chunk: Some(chunk) }),

@@ -1,9 +1,11 @@
 //! `FrozenLayer`: cursors, ranges and parallel iteration.
 
+use super::chunk::Chunk;
 use super::cursor::FrozenCursor;
 use super::frozen_layer::FrozenLayer;
 use super::range::FrozenRange;
 use crate::key;
+use crate::sync::parallel::PooledIter;
 use rayon::prelude::*;
 use std::ops::{Bound, RangeBounds};
 
@@ -116,11 +118,12 @@ impl FrozenLayer {
     /// Returns a parallel iterator over the chunks, as ranges in order.
     ///
     /// Unlike [`par_iter`](Self::par_iter) it allows a scan that allocates nothing for each key.
+    ///
+    /// **Warning:** in a forked process, rayon's `chain` and `skip` need a `ThreadPool` made there.
     pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_>> + '_ {
-        self.layer
-            .chunks
-            .par_iter()
-            .map(|chunk| FrozenRange::new(&self.layer, chunk.start, chunk.start + chunk.len))
+        let range =
+            |chunk: &Chunk| FrozenRange::new(&self.layer, chunk.start, chunk.start + chunk.len);
+        PooledIter(self.layer.chunks.par_iter().map(range))
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::sync::parallel::Process;
 use crate::testing::failpoint;
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
@@ -14,6 +15,8 @@ pub(crate) struct NewFile {
     out: Option<BufWriter<File>>,
     temporary: PathBuf,
     path: PathBuf,
+    /// The process that created the file. In a fork of it the file stays as it is.
+    process: Process,
 }
 
 impl NewFile {
@@ -34,7 +37,8 @@ impl NewFile {
             match File::options().write(true).create_new(true).open(&temporary) {
                 Ok(file) => {
                     let out = Some(BufWriter::with_capacity(1 << 16, file));
-                    return Ok(NewFile { out, temporary, path: path.to_owned() });
+                    let (path, process) = (path.to_owned(), Process::current());
+                    return Ok(NewFile { out, temporary, path, process });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -81,9 +85,14 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        if self.out.take().is_some() {
+        let Some(out) = self.out.take() else { return };
+        if self.process.is_current() {
+            drop(out);
             // A drop cannot report an error.
             let _ = fs::remove_file(&self.temporary);
+        } else {
+            // Bytes in the buffer would be written into the file of the other process.
+            drop(out.into_parts());
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::concurrent::ConcurrentArt;
 use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::{FastArt, Sorted};
 use crate::sharded::{Router, quantiles};
+use crate::sync::parallel::in_pool;
 use crate::tree::common_prefix;
 use crate::value::Value;
 
@@ -313,7 +314,7 @@ impl<V: Value + Send + Sync> FastArt<V> {
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
     pub fn from_unsorted<K: AsRef<[u8]> + Sync>(pairs: &[(K, V)]) -> Result<Self, BuildError> {
-        map(&Pairs(pairs))
+        in_pool(|| map(&Pairs(pairs)))
     }
 }
 
@@ -339,7 +340,8 @@ impl<V: Value + Send + Sync> ConcurrentArt<V> {
 impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)> for FastArt<V> {
     /// Copies the pairs, then sorts and builds as [`FastArt::from_unsorted`] does.
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
-        match map(&Gathered::new(pairs)) {
+        let pairs = pairs.into_par_iter();
+        match in_pool(|| map(&Gathered::new(pairs))) {
             Ok(map) => map,
             Err(error) => fail_build(&error),
         }

@@ -93,6 +93,16 @@ impl<T> Ordered<T> {
         }
     }
 
+    /// Gives up the results of jobs that were begun before a fork, in the child.
+    ///
+    /// A job may have been about to send. The drop of the receiver would wait for it.
+    #[cfg(feature = "storage")]
+    pub(crate) fn abandon(&mut self) {
+        let (sender, receiver) = channel();
+        self.sender = sender;
+        std::mem::forget(std::mem::replace(&mut self.receiver, receiver));
+    }
+
     /// Returns the next result in order, if it was received.
     pub(crate) fn next(&mut self) -> Option<T> {
         let result = self.early.remove(&self.taken)?;

@@ -8,6 +8,7 @@ use crate::error::{BuildError, InsertError, fail_build};
 use crate::fast::FastArt;
 use crate::load::{Gathered, Pairs, Plan, Records, Text, sample};
 use crate::reclaim;
+use crate::sync::parallel::in_pool;
 use crate::tree::RawTree;
 use crate::value::Value;
 use rayon::prelude::*;
@@ -54,7 +55,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
     pub fn load<K: AsRef<[u8]> + Sync>(&self, pairs: &[(K, V)]) -> Result<(), BuildError> {
-        self.load_records(&Pairs(pairs))
+        in_pool(|| self.load_records(&Pairs(pairs)))
     }
 
     /// Loads the lines of a text, as [`load`](Self::load) loads pairs.
@@ -78,7 +79,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         text: &'t [u8],
         parse: impl Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync,
     ) -> Result<(), BuildError> {
-        self.load_records(&Text::new(text, parse))
+        let text = Text::new(text, parse);
+        in_pool(|| self.load_records(&text))
     }
 
     /// Loads the pairs of a parallel iterator, as [`load`](Self::load) does.
@@ -101,7 +103,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         &self,
         pairs: impl IntoParallelIterator<Item = (K, V)>,
     ) {
-        if let Err(error) = self.load_records(&Gathered::new(pairs)) {
+        let pairs = pairs.into_par_iter();
+        if let Err(error) = in_pool(|| self.load_records(&Gathered::new(pairs))) {
             fail_build(&error);
         }
     }

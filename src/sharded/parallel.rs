@@ -4,6 +4,7 @@
 
 use super::{Range, ShardedArt};
 use crate::reclaim;
+use crate::sync::parallel::{PooledIter, in_pool};
 use crate::value::Value;
 use rayon::prelude::*;
 use std::ops::Bound;
@@ -78,6 +79,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     ///
     /// Work on a range allocates nothing for each key.
     ///
+    /// **Warning:** in a forked process, rayon's `chain` and `skip` need a `ThreadPool` made there.
+    ///
     /// ```
     /// use rayon::prelude::*;
     ///
@@ -86,7 +89,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// assert_eq!(map.par_shards().map(Iterator::count).collect::<Vec<_>>(), [1, 0, 0]);
     /// ```
     pub fn par_shards(&self) -> impl IndexedParallelIterator<Item = Range<'_, V>> + '_ {
-        self.spans().into_par_iter().map(|span| self.between(&span))
+        PooledIter(self.spans().into_par_iter().map(|span| self.between(&span)))
     }
 
     /// Removes keys in parallel, and returns how many of them were present.
@@ -98,7 +101,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// assert_eq!(map.par_remove(["b", "c"]), 1);
     /// ```
     pub fn par_remove<K: AsRef<[u8]>>(&self, keys: impl IntoParallelIterator<Item = K>) -> usize {
-        keys.into_par_iter().filter(|key| self.remove(key).is_some()).count()
+        let keys = keys.into_par_iter();
+        in_pool(|| keys.filter(|key| self.remove(key).is_some()).count())
     }
 
     /// Removes all keys for which `keep` returns `false`, the shards in parallel.

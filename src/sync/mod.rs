@@ -4,6 +4,7 @@
 //! * `stripes`: data of which each thread uses one of several copies.
 //! * `striped_lock`: a read-write lock with stripes.
 //! * `deferred`: caller's code that waits until its thread holds no lock.
+//! * `parallel`: where rayon's work runs, also in a forked process.
 //!
 //! Under `cfg(memkv_loom)` atomics, cells and locks are loom's. Under `cfg(memkv_shuttle)` they are
 //! the standard library's, and shuttle switches threads at each [`point`]. All threads of a shuttle
@@ -12,6 +13,8 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod deferred;
+#[cfg(feature = "parallel")]
+pub(crate) mod parallel;
 pub(crate) mod striped_lock;
 pub(crate) mod stripes;
 

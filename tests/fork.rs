@@ -1,0 +1,376 @@
+//! The library in a forked process, which has none of its parent's other threads.
+//!
+//! A test holds [`alone`] from beginning to end: another test's thread may hold a lock of the
+//! library's at a fork.
+
+#![cfg(unix)]
+
+use memkv::{
+    Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
+    HybridStore, ShardedArt, SymbolTable,
+};
+use rayon::prelude::*;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Seconds after which a child has hung.
+const CHILD_SECONDS: u32 = 20;
+
+/// Keys of a test: more than a builder of [`options`] has in work at once.
+const KEYS: u64 = 20_000;
+
+/// Waits until no other test runs, and uses rayon's pool, as a parent does before it forks.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    check(&built(&options()));
+    alone
+}
+
+/// Runs `work` in a forked child. Fails if it panics there, or hangs.
+fn in_child(what: &str, work: impl FnOnce()) {
+    // SAFETY: the child runs `work` and ends. It neither returns into the test harness nor takes a
+    // lock that a thread of it holds.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: a call without memory.
+        unsafe { libc::alarm(CHILD_SECONDS) };
+        // The harness would keep the message in the child's memory.
+        set_hook(Box::new(|panic| _ = writeln!(std::io::stderr(), "in a child: {panic}")));
+        let code = i32::from(catch_unwind(AssertUnwindSafe(work)).is_err());
+        // SAFETY: the process ends here, without the destructors of the parent's threads.
+        unsafe { libc::_exit(code) };
+    }
+    assert!(child > 0, "{what}: {}", std::io::Error::last_os_error());
+    let mut status = 0;
+    // SAFETY: `status` is an integer that the call may write.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child, "{what}");
+    let hung = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM;
+    assert!(!hung, "{what}: hung in the child");
+    assert_eq!(status, 0, "{what}: failed in the child");
+}
+
+/// A path that no other test has, in the folder for temporary files.
+fn path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("memkv-fork-{}-{name}", std::process::id()))
+}
+
+fn key(i: u64) -> String {
+    format!("https://example.org/{i:08}")
+}
+
+fn pairs() -> Vec<(String, u64)> {
+    (0..KEYS).map(|i| (key(i), i)).collect()
+}
+
+fn shuffled() -> Vec<(String, u64)> {
+    (0..KEYS).map(|i| i * 7919 % KEYS).map(|i| (key(i), i)).collect()
+}
+
+fn par_pairs() -> impl IndexedParallelIterator<Item = (String, u64)> {
+    (0..KEYS as usize).into_par_iter().map(|i| (key(i as u64), i as u64))
+}
+
+/// Options with which [`KEYS`] keys take many chunks.
+fn options() -> FrozenOptions {
+    FrozenOptions::new().chunk_keys(256)
+}
+
+fn insert(builder: &mut FrozenLayerBuilder, keys: u64) -> Result<(), FrozenError> {
+    let first = builder.len();
+    (first..first + keys).try_for_each(|i| builder.insert(key(i), i))
+}
+
+fn built(options: &FrozenOptions) -> FrozenLayer {
+    let mut builder = options.builder().unwrap();
+    insert(&mut builder, KEYS).unwrap();
+    builder.finish().unwrap()
+}
+
+fn check(layer: &FrozenLayer) {
+    assert_eq!(layer.len() as u64, KEYS);
+    assert!((0..KEYS).step_by(997).all(|i| layer.get(key(i)) == Some(i)));
+}
+
+fn sharded() -> ShardedArt<u64> {
+    let map = ShardedArt::new(8);
+    map.load(&pairs()).unwrap();
+    map
+}
+
+/// Runs each of some functions in a child of its own, so that each is the first to need a pool.
+fn each_in_child(functions: &[(&str, &dyn Fn())]) {
+    functions.iter().for_each(|(what, work)| in_child(what, work));
+}
+
+#[test]
+fn layers_are_built() {
+    let _alone = alone();
+    let (sorted, mixed, layer) = (pairs(), shuffled(), built(&options()));
+    let symbols = [SymbolTable::Auto, SymbolTable::Fsst, SymbolTable::OnPair, SymbolTable::None];
+    for symbols in symbols {
+        in_child("builder", || check(&built(&options().symbols(symbols))));
+    }
+    each_in_child(&[
+        ("builder, fst", &|| check(&built(&options().codec(Codec::Fst)))),
+        ("from_sorted", &|| check(&options().from_sorted(&sorted).unwrap())),
+        ("from_par_sorted", &|| check(&options().from_par_sorted(par_pairs()).unwrap())),
+        ("from_unsorted", &|| check(&options().from_unsorted(mixed.clone()).unwrap())),
+        ("merge", &|| check(&FrozenLayer::merge([&layer], options()).unwrap())),
+        ("create", &|| {
+            let path = path("created");
+            let mut builder = FrozenLayerBuilder::create(&path, options()).unwrap();
+            insert(&mut builder, KEYS).unwrap();
+            assert_eq!(builder.finish_file().unwrap(), KEYS);
+            check(&FrozenLayer::open(&path).unwrap());
+            std::fs::remove_file(path).unwrap();
+        }),
+        ("dropped builder", &|| {
+            let mut builder = options().builder().unwrap();
+            insert(&mut builder, KEYS).unwrap();
+        }),
+    ]);
+}
+
+#[test]
+fn layers_are_read() {
+    let _alone = alone();
+    let layer = built(&options());
+    let (bytes, path) = (layer.to_bytes(), path("read"));
+    layer.save(&path).unwrap();
+    let sum = (0..KEYS).sum::<u64>();
+    each_in_child(&[
+        ("get", &|| check(&layer)),
+        ("verify", &|| layer.verify().unwrap()),
+        ("from_bytes", &|| check(&FrozenLayer::from_bytes(bytes.clone()).unwrap())),
+        ("open", &|| check(&FrozenLayer::open(&path).unwrap())),
+        ("open_mapped", &|| {
+            // SAFETY: no one else uses the file.
+            let layer = unsafe { FrozenLayer::open_mapped(&path) }.unwrap();
+            layer.verify().unwrap();
+        }),
+        ("header_bytes", &|| assert!(layer.header_bytes() > 0)),
+        ("thaw", &|| assert_eq!(layer.thaw().unwrap().len() as u64, KEYS)),
+        ("par_iter", &|| assert_eq!(layer.par_iter().map(|(_, value)| value).sum::<u64>(), sum)),
+        ("par_iter, collected", &|| {
+            let values: Vec<u64> = layer.par_iter().map(|(_, value)| value).collect();
+            assert!(values.into_iter().eq(0..KEYS));
+        }),
+        ("par_chunks", &|| {
+            let lens: Vec<usize> = layer.par_chunks().map(Iterator::count).collect();
+            assert_eq!(lens.len(), layer.chunks());
+        }),
+        ("par_chunks, enumerated", &|| {
+            let last = layer.par_chunks().enumerate().map(|(i, _)| i).max();
+            assert_eq!(last, Some(layer.chunks() - 1));
+        }),
+        ("par_chunks, zipped", &|| {
+            let both = layer.par_chunks().rev().zip(layer.par_chunks());
+            assert_eq!(both.map(|(a, b)| a.count() + b.count()).sum::<usize>(), 2 * layer.len());
+        }),
+    ]);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn maps_are_loaded() {
+    let _alone = alone();
+    let mixed = shuffled();
+    let path = path("lines");
+    let text: String = mixed.iter().map(|(key, _)| format!("{key}\n")).collect();
+    std::fs::write(&path, &text).unwrap();
+    let fast = FastArt::from_sorted(pairs()).unwrap();
+    let concurrent = ConcurrentArt::from(fast.clone());
+    let is_whole = |len: usize| assert_eq!(len as u64, KEYS);
+    each_in_child(&[
+        ("FastArt::from_unsorted", &|| is_whole(FastArt::from_unsorted(&mixed).unwrap().len())),
+        ("FastArt::from_par_iter", &|| is_whole(par_pairs().collect::<FastArt<u64>>().len())),
+        ("ConcurrentArt::from_unsorted", &|| {
+            is_whole(ConcurrentArt::from_unsorted(&mixed).unwrap().len());
+        }),
+        ("ConcurrentArt::from_par_iter", &|| {
+            is_whole(par_pairs().collect::<ConcurrentArt<u64>>().len());
+        }),
+        ("ShardedArt::load", &|| is_whole(sharded().len())),
+        ("ShardedArt::from_par_iter", &|| is_whole(par_pairs().collect::<ShardedArt<u64>>().len())),
+        ("ShardedArt::par_extend", &|| {
+            let map = ShardedArt::new(8);
+            map.par_extend(par_pairs());
+            is_whole(map.len());
+        }),
+        ("ShardedArt::load_text", &|| {
+            let map = ShardedArt::new(8);
+            map.load_text(text.as_bytes(), |line, at| (line, at)).unwrap();
+            is_whole(map.len());
+        }),
+        ("ShardedArt::load_file", &|| {
+            let map = ShardedArt::new(8);
+            // SAFETY: no one else uses the file.
+            unsafe { map.load_file(&path, |line, at| (line, at)) }.unwrap();
+            is_whole(map.len());
+        }),
+        ("freeze FastArt", &|| check(&FrozenLayer::from(&fast))),
+        ("freeze ConcurrentArt", &|| check(&FrozenLayer::from(&concurrent))),
+        ("freeze ShardedArt", &|| check(&FrozenLayer::from(&sharded()))),
+    ]);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn maps_of_the_parent_are_used() {
+    let _alone = alone();
+    let map = sharded();
+    let sum = (0..KEYS).sum::<u64>();
+    let fast = FastArt::from_sorted(pairs()).unwrap();
+    each_in_child(&[
+        ("point operations", &|| {
+            let mut fast = fast.clone();
+            (0..KEYS).for_each(|i| {
+                let (new, old) = (format!("{}/new", key(i)), key(i));
+                fast.insert(&new, i);
+                assert_eq!((map.insert(&new, i), map.remove(&old)), (None, Some(i)));
+            });
+            assert_eq!((fast.len() as u64, map.len() as u64), (2 * KEYS, KEYS));
+        }),
+        ("load", &|| {
+            map.load(&shuffled()).unwrap();
+            assert_eq!(map.len() as u64, KEYS);
+        }),
+        ("par_remove", &|| {
+            let removed = map.par_remove((0..KEYS).into_par_iter().map(key));
+            assert_eq!((removed as u64, map.len()), (KEYS, 0));
+        }),
+        ("par_retain", &|| {
+            map.par_retain(|_, value| value % 2 == 0);
+            assert_eq!(map.len() as u64, KEYS / 2);
+        }),
+        ("par_iter", &|| assert_eq!(map.par_iter().map(|(_, value)| value).sum::<u64>(), sum)),
+        ("par_shards", &|| {
+            let lens: Vec<usize> = map.par_shards().map(Iterator::count).collect();
+            assert_eq!(lens.into_iter().sum::<usize>() as u64, KEYS);
+        }),
+        ("par_shards, enumerated", &|| {
+            let last = map.par_shards().enumerate().map(|(i, _)| i).max();
+            assert_eq!(last, Some(map.shards().len() - 1));
+        }),
+    ]);
+}
+
+#[test]
+fn stores_are_made_and_opened() {
+    let _alone = alone();
+    let (layer, path) = (built(&options()), path("store"));
+    HybridStore::from(layer.clone()).save(&path).unwrap();
+    let compact = |store: HybridStore| {
+        store.insert("a", 1).unwrap();
+        store.compact().unwrap();
+        assert_eq!((store.get("a"), store.get(key(7))), (Some(1), Some(7)));
+    };
+    each_in_child(&[
+        ("new", &|| assert!(HybridStore::new().is_empty())),
+        ("compact", &|| compact(HybridStore::from(layer.clone()))),
+        ("open", &|| compact(HybridStore::open(&path).unwrap())),
+    ]);
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+/// Chunks in work at the fork never arrive in the child. The parent and its file do not notice.
+#[test]
+fn a_builder_belongs_to_the_process_that_made_it() {
+    let _alone = alone();
+    let is_forked = |result: Result<(), FrozenError>| {
+        assert!(matches!(result, Err(FrozenError::Forked)), "{result:?}");
+    };
+    let path = path("builder");
+    for (keys, to_file) in (0..20).map(|i| (i * 500, i % 2 == 0)) {
+        let mut builder = match to_file {
+            true => FrozenLayerBuilder::create(&path, options().symbols(SymbolTable::None)),
+            false => options().symbols(SymbolTable::None).builder(),
+        }
+        .unwrap();
+        insert(&mut builder, keys).unwrap();
+        let mut builder = Some(builder);
+        in_child("insert", || is_forked(insert(builder.as_mut().unwrap(), KEYS)));
+        in_child("finish", || is_forked(builder.take().unwrap().finish().map(drop)));
+        in_child("finish_file", || is_forked(builder.take().unwrap().finish_file().map(drop)));
+        in_child("drop", || drop(builder.take()));
+        let mut builder = builder.unwrap();
+        insert(&mut builder, KEYS - keys).unwrap();
+        check(&builder.finish().unwrap());
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn children_of_children_have_pools_of_their_own() {
+    let _alone = alone();
+    let layer = built(&options());
+    in_child("child", || {
+        layer.verify().unwrap();
+        in_child("child of a child that used its pool", || {
+            check(&built(&options()));
+            layer.verify().unwrap();
+        });
+        layer.verify().unwrap();
+    });
+    in_child("child", || in_child("child of a child that did not", || layer.verify().unwrap()));
+}
+
+#[test]
+fn threads_of_a_child_share_its_pool() {
+    let _alone = alone();
+    let layer = built(&options());
+    let workers = |_| {
+        let pairs = (0..100u32).into_par_iter().map(|i| {
+            let worker = rayon::current_thread_index().unwrap();
+            assert!(worker < rayon::current_num_threads());
+            (i.to_be_bytes(), rayon::current_num_threads() as u64)
+        });
+        options().from_par_sorted(pairs).unwrap().iter().map(|(_, threads)| threads).max()
+    };
+    let threads = rayon::current_num_threads() as u64;
+    in_child("threads", || {
+        thread::scope(|scope| {
+            (0..8).for_each(|_| _ = scope.spawn(|| assert_eq!(workers(()), Some(threads))));
+            check(&built(&options()));
+        });
+        // A pool of the caller's is used in its place.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        assert_eq!(pool.install(|| workers(())), Some(3));
+        pool.install(|| {
+            check(&built(&options()));
+            layer.verify().unwrap();
+        });
+    });
+}
+
+/// A thread of a pool that forks does the work of the pool alone.
+#[test]
+fn a_thread_of_a_pool_may_fork() {
+    let _alone = alone();
+    let (layer, map) = (built(&options()), sharded());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    pool.install(|| {
+        layer.verify().unwrap();
+        each_in_child(&[
+            ("builder", &|| check(&built(&options()))),
+            ("verify", &|| layer.verify().unwrap()),
+            ("thaw", &|| assert_eq!(layer.thaw().unwrap().len() as u64, KEYS)),
+            ("from_unsorted", &|| check(&options().from_unsorted(shuffled()).unwrap())),
+            ("par_retain", &|| map.par_retain(|_, _| false)),
+            ("par_chunks", &|| {
+                let lens: Vec<_> = layer.par_chunks().skip(1).map(Iterator::count).collect();
+                assert_eq!(lens.len(), layer.chunks() - 1);
+            }),
+            ("freeze", &|| check(&FrozenLayer::from(&map))),
+            ("compact", &|| {
+                let store = HybridStore::from(layer.clone());
+                store.insert("a", 1).unwrap();
+                store.compact().unwrap();
+            }),
+        ]);
+    });
+}
