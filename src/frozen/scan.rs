@@ -104,6 +104,8 @@ impl FrozenLayer {
 
     /// Returns a parallel iterator over all keys and values, chunk by chunk.
     ///
+    /// **Warning:** in a forked process, rayon's `chain` needs a `ThreadPool` made there.
+    ///
     /// ```
     /// use rayon::prelude::*;
     ///

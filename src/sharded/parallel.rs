@@ -65,6 +65,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// Within a shard keys are in ascending order. The guarantees are those of
     /// [`Cursor`](super::Cursor).
     ///
+    /// **Warning:** in a forked process, rayon's `chain` needs a `ThreadPool` made there.
+    ///
     /// ```
     /// use rayon::prelude::*;
     ///
