@@ -97,19 +97,75 @@ impl From<InsertError> for BuildError {
     }
 }
 
-/// An I/O error that is kept to be returned many times.
+/// A file or folder that could not be read or written: the operation, the path and the cause.
+///
+/// ```
+/// use memkv::{FrozenError, FrozenLayer};
+///
+/// let Err(FrozenError::File(error)) = FrozenLayer::open("no such file") else { panic!() };
+/// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+/// assert!(error.to_string().starts_with("cannot open no such file: "));
+/// ```
 #[cfg(feature = "storage")]
-pub(crate) struct Failure(std::io::ErrorKind, String);
+#[derive(Debug)]
+pub struct FileError {
+    operation: &'static str,
+    path: std::path::PathBuf,
+    error: std::io::Error,
+}
 
 #[cfg(feature = "storage")]
-impl Failure {
-    pub(crate) fn new(error: &std::io::Error) -> Self {
-        Failure(error.kind(), error.to_string())
+impl FileError {
+    pub(crate) fn new(
+        operation: &'static str,
+        path: impl Into<std::path::PathBuf>,
+        error: std::io::Error,
+    ) -> Self {
+        FileError { operation, path: path.into(), error }
     }
 
-    /// Returns the error, if there was one.
-    pub(crate) fn check(failed: Option<&Self>) -> std::io::Result<()> {
-        failed.map_or(Ok(()), |Failure(kind, what)| Err(std::io::Error::new(*kind, what.clone())))
+    /// Returns the operation that failed, as a verb: "open", "write", "sync".
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// Returns the path of the file or folder.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// Returns the kind of the cause.
+    pub fn kind(&self) -> std::io::ErrorKind {
+        self.error.kind()
+    }
+
+    /// Returns the cause.
+    pub fn cause(&self) -> &std::io::Error {
+        &self.error
+    }
+
+    /// Returns a copy, for an error that is returned many times.
+    pub(crate) fn copy(&self) -> Self {
+        let error = match self.error.raw_os_error() {
+            Some(code) => std::io::Error::from_raw_os_error(code),
+            None => std::io::Error::new(self.error.kind(), self.error.to_string()),
+        };
+        FileError::new(self.operation, &self.path, error)
+    }
+}
+
+#[cfg(feature = "storage")]
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} {}: {}", self.operation, self.path.display(), self.error)
+    }
+}
+
+#[cfg(feature = "storage")]
+impl std::error::Error for FileError {
+    /// Returns the source of the cause: the message has the cause itself.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
     }
 }
 

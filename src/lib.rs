@@ -163,6 +163,8 @@ mod value;
 pub use arena::ArenaArt;
 pub use arena::shared::ConcurrentArenaArt;
 pub use concurrent::ConcurrentArt;
+#[cfg(feature = "storage")]
+pub use error::FileError;
 pub use error::{BuildError, InsertError};
 pub use fast::{
     Cursor, Entry, FastArt, FastSet, IntoIter, IntoKeys, IntoValues, Iter, Keys, MemoryUsage,
@@ -180,13 +182,17 @@ pub use hybrid::HybridError;
 #[cfg(memkv_loom)]
 pub use hybrid::ModelStore;
 #[cfg(feature = "storage")]
-pub use hybrid::{HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Wal};
+pub use hybrid::{
+    CutEnd, HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Recovery, Wal,
+};
 #[cfg(memkv_loom)]
 pub use reclaim::plain;
 pub use sharded::ShardedArt;
 #[cfg(all(feature = "storage", feature = "_testing"))]
 #[doc(hidden)]
-pub use testing::failpoint::{abort_after as crash_after, fail_after};
+pub use testing::failpoint::{
+    abort_after as crash_after, fail_after, fail_sync_after, fail_writes,
+};
 #[cfg(any(memkv_loom, memkv_shuttle))]
 pub use testing::mutant;
 pub use tree::MAX_KEY_LEN;

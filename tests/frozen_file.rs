@@ -272,7 +272,7 @@ fn other_files_and_later_versions_are_named() {
     let missing = std::env::temp_dir().join("memkv-there-is-no-such-file");
     assert!(matches!(
         FrozenLayer::open(&missing),
-        Err(FrozenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound
+        Err(FrozenError::File(error)) if error.kind() == std::io::ErrorKind::NotFound
     ));
 }
 
@@ -328,8 +328,8 @@ fn what_fails_leaves_the_old_file_and_nothing_else() {
     assert_eq!(FrozenLayer::open(&path).unwrap().get("a"), Some(1));
     // A folder cannot be replaced by a file.
     std::fs::create_dir(folder.file("folder")).unwrap();
-    assert!(matches!(layer.save(folder.file("folder")), Err(FrozenError::Io(_))));
-    assert!(matches!(layer.save(folder.file("none").join("layer")), Err(FrozenError::Io(_))));
+    assert!(matches!(layer.save(folder.file("folder")), Err(FrozenError::File(_))));
+    assert!(matches!(layer.save(folder.file("none").join("layer")), Err(FrozenError::File(_))));
     assert_eq!(folder.names(), ["folder", "layer"]);
 }
 
@@ -416,7 +416,7 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
     .unwrap();
     memkv::fail_after(parts[1].parse().unwrap());
     let is_the_failure = |error: FrozenError| match error {
-        FrozenError::Io(error) => error.to_string() == "failpoint",
+        FrozenError::File(error) => error.cause().to_string() == "failpoint",
         _ => false,
     };
     let mut failed = false;

@@ -110,6 +110,7 @@ fn child() {
     let wal = match mode {
         "off" => Wal::Off,
         "buffered" => Wal::Buffered,
+        "written" => Wal::Written,
         _ => Wal::Synced,
     };
     let store = HybridStore::open_with(parts[0], options(wal)).unwrap();
@@ -130,7 +131,8 @@ fn child() {
                     } else if wal == Wal::Buffered && i % 3 == 0 {
                         store.sync().unwrap();
                     }
-                    if wal == Wal::Synced || compact || wal == Wal::Buffered && i % 3 == 0 {
+                    let is_kept = matches!(wal, Wal::Synced | Wal::Written);
+                    if is_kept || compact || wal == Wal::Buffered && i % 3 == 0 {
                         say(writer, i + 1);
                     }
                 }
@@ -154,8 +156,20 @@ fn crash(mode: &str, writers: usize, most: u64) {
             true => ended += 1,
             false => crashes += 1,
         }
+        // A reader changes nothing, and finds the same.
+        let before = files(&folder.0);
+        let read = HybridStore::open_read_only(&folder.0).map(|reader| content(&reader));
+        assert!(files(&folder.0) == before);
         let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
         let found = content(&store);
+        match read {
+            Ok(read) => assert!(read == found, "operation {operations}"),
+            // The crash was before the first manifest.
+            Err(error) => assert!(
+                matches!(error, HybridError::NotAStore { .. }) && found.is_empty(),
+                "{error}"
+            ),
+        }
         for (writer, done) in done.iter_mut().enumerate() {
             let start = format!("has {writer} ");
             let acknowledged = lines()
@@ -170,8 +184,10 @@ fn crash(mode: &str, writers: usize, most: u64) {
                 .collect();
             // All acknowledged changes are present, and perhaps later ones that the writer had
             // begun, in the order in which they were made.
-            let may =
-                acknowledged..=if mode == "synced" { acknowledged + 1 } else { *done + CHANGES };
+            let may = acknowledged..=match mode {
+                "synced" | "written" => acknowledged + 1,
+                _ => *done + CHANGES,
+            };
             let at = may.clone().find(|&changes| after(writer, changes) == mine);
             *done = at.unwrap_or_else(|| {
                 panic!("operation {operations}: {writer} has {mine:?}, no state of {may:?}")
@@ -195,6 +211,16 @@ fn crashes_without_a_log() {
 #[test]
 fn crashes_with_a_log() {
     crash("synced", 1, 110);
+}
+
+#[test]
+fn crashes_by_default() {
+    crash("written", 1, 110);
+}
+
+#[test]
+fn crashes_by_default_of_two_writers() {
+    crash("written", 2, 110);
 }
 
 #[test]
@@ -258,15 +284,15 @@ fn crashes_of_a_save_over_a_store() {
     crash_saves("save-over", folder_during_a_compaction);
 }
 
-/// A process whose log fails. Its job is the folder.
+/// A process whose log fails: first its syncs, then its writes. Its job is the folder.
 #[test]
 fn failing_child() {
     let Some(folder) = job("failing_child") else { return };
     let store = HybridStore::open_with(&folder, options(Wal::Synced)).unwrap();
     (0..10).for_each(|i| make(&store, 0, i));
-    memkv::fail_after(1);
+    memkv::fail_sync_after(1);
     assert!(matches!(store.insert("unsure", 1), Err(HybridError::Log(_))));
-    // All further writes fail.
+    // All further writes fail, since it is unknown what the disk has.
     for _ in 0..2 {
         assert!(matches!(store.insert("refused", 1), Err(HybridError::Log(_))));
         assert!(matches!(store.remove(change(0, 0).0), Err(HybridError::Log(_))));
@@ -276,17 +302,31 @@ fn failing_child() {
     // All acknowledged changes are present when the folder is opened again.
     let copy = Folder::new("failing-copy");
     put(&copy.0, &files(Path::new(&folder)));
-    assert_eq!(content(&HybridStore::open_with(&copy.0, options(Wal::Off)).unwrap()), after(0, 10));
+    let mut found = content(&HybridStore::open_with(&copy.0, options(Wal::Off)).unwrap());
+    found.remove(&b"unsure"[..]);
+    assert_eq!(found, after(0, 10));
     store.compact().unwrap();
     (10..20).for_each(|i| make(&store, 0, i));
-    drop(store);
+    // A full disk, and room again.
+    memkv::fail_writes(true);
+    let error = store.insert("unsure too", 1).unwrap_err();
+    assert!(matches!(&error, HybridError::Log(cause) if cause.operation() == "write"), "{error}");
+    for _ in 0..2 {
+        assert!(matches!(store.insert("refused", 1), Err(HybridError::Log(_))));
+        assert!(matches!(store.sync(), Err(HybridError::Log(_))));
+    }
+    memkv::fail_writes(false);
+    (20..30).for_each(|i| make(&store, 0, i));
+    let all = content(&store);
+    store.close().unwrap();
     let mut found = content(&HybridStore::open_with(&folder, options(Wal::Off)).unwrap());
-    found.remove(&b"unsure"[..]);
-    assert_eq!(found, after(0, 20));
+    assert_eq!(found, all);
+    assert!(found.remove(&b"unsure"[..]).is_some() && found.remove(&b"unsure too"[..]).is_some());
+    assert_eq!(found, after(0, 30));
 }
 
 #[test]
-fn a_log_that_fails_is_reported_until_a_compaction() {
+fn a_log_that_fails_is_reported_until_it_can_be_written() {
     let folder = Folder::new("failing");
     assert!(run("failing_child", folder.0.to_str().unwrap()).1);
 }
@@ -298,7 +338,7 @@ fn failing_child_of_two_threads() {
     let store = HybridStore::open_with(&folder, options(Wal::Synced)).unwrap();
     let mut kept = Model::new();
     for round in 0..8 {
-        memkv::fail_after(1);
+        memkv::fail_sync_after(1);
         assert!(matches!(store.insert(format!("unsure {round}"), 1), Err(HybridError::Log(_))));
         let done = AtomicBool::new(false);
         let written: Vec<(Vec<u8>, bool)> = std::thread::scope(|scope| {
@@ -346,7 +386,7 @@ fn failing_child_during_a_compaction() {
     let folder = Path::new(&folder);
     let store = HybridStore::open_with(folder, options(Wal::Synced)).unwrap();
     (0..10).for_each(|i| make(&store, 0, i));
-    memkv::fail_after(1);
+    memkv::fail_sync_after(1);
     assert!(matches!(store.insert("unsure", 1), Err(HybridError::Log(_))));
     fs::create_dir(folder.join("layer-1")).unwrap();
     store.compact().unwrap_err();
@@ -400,24 +440,24 @@ fn folder_during_a_compaction(folder: &Path) -> Model {
     // A folder blocks the name of the next layer.
     fs::create_dir(folder.join("layer-2")).unwrap();
     let error = store.compact().unwrap_err();
-    assert!(matches!(error, HybridError::Io(_)), "{error}");
+    assert!(matches!(error, HybridError::File(_)), "{error}");
     (36..40).for_each(|i| make(&store, 0, i));
     assert_eq!(content(&store), after(0, 40));
     let stats = store.stats();
     assert_eq!((stats.failures, stats.compactions, stats.delta_keys), (1, 1, 4));
-    assert!(stats.last_failure.is_some() && stats.sealed_bytes > 0);
+    assert!(stats.last_failure.is_some() && stats.frozen_delta_bytes > 0);
     let kept = files(folder);
     assert_eq!(kept.keys().collect::<Vec<_>>(), ["MANIFEST", "layer-1", "log-2", "log-3"]);
     // The next compaction merges the frozen delta, then the rest.
     fs::remove_dir(folder.join("layer-2")).unwrap();
     store.compact().unwrap();
     assert_eq!(
-        (store.stats().sealed_bytes, store.stats().delta_keys, store.stats().last_failure),
+        (store.stats().frozen_delta_bytes, store.stats().delta_keys, store.stats().last_failure),
         (0, 0, None)
     );
     assert_eq!(content(&store), after(0, 40));
     drop(store);
-    assert_eq!(files(folder).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-3", "log-4"]);
+    assert_eq!(files(folder).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-4", "log-4"]);
     put(folder, &kept);
     after(0, 40)
 }
@@ -450,59 +490,66 @@ fn open_damaged(folder: &Path, what: &str) -> HybridError {
     }
 }
 
-#[test]
-fn damage_is_detected_and_named() {
-    let folder = Folder::new("damage");
-    folder_during_a_compaction(&folder.0);
-    let whole = files(&folder.0);
-    for (name, bytes) in &whole {
-        let put_other = |other: Option<Vec<u8>>| {
+/// Opens every folder that differs from `whole` in one file: missing, cut, longer, or with a byte
+/// flipped. Only in the file `torn` may it open with less, and then it says so.
+fn alter_every_byte(
+    folder: &Path,
+    whole: &BTreeMap<String, Vec<u8>>,
+    torn: &str,
+    may_be: impl Fn(&Model) -> bool,
+) {
+    for (name, bytes) in whole {
+        let open_other = |other: Vec<u8>, what: String| {
             let mut files = whole.clone();
-            match other {
-                Some(other) => _ = files.insert(name.clone(), other),
-                None => _ = files.remove(name),
+            files.insert(name.clone(), other);
+            put(folder, &files);
+            let read = HybridStore::open_read_only(folder).map(|reader| content(&reader));
+            match HybridStore::open_with(folder, options(Wal::Off)) {
+                Ok(store) => {
+                    let found = content(&store);
+                    assert!(name == torn && may_be(&found), "{name}, {what}: {found:?}");
+                    let recovery = store.recovery();
+                    assert!(!recovery.was_closed, "{name}, {what}");
+                    for end in &recovery.cut {
+                        assert!(end.file.ends_with(name) && end.bytes > 0 && end.frames > 0);
+                    }
+                    assert_eq!(read.unwrap(), found);
+                }
+                Err(_) => {
+                    assert!(read.is_err(), "{name}, {what}");
+                    open_damaged(folder, &format!("{name}, {what}"));
+                }
             }
-            put(&folder.0, &files);
         };
-        put_other(None);
-        let error = open_damaged(&folder.0, name);
+        let mut others = whole.clone();
+        others.remove(name);
+        put(folder, &others);
+        let error = open_damaged(folder, name);
         // If the last log is missing, the end frame of the one before it shows that it existed.
         assert!(
             matches!(&error, HybridError::Missing { file } if file.ends_with(name)),
             "{name}: {error}"
         );
-        let last_log = name == "log-3";
         for len in (0..bytes.len()).step_by(if bytes.len() > 1000 { 37 } else { 1 }) {
-            put_other(Some(bytes[..len].to_vec()));
-            if last_log && len >= 24 {
-                // A crash may leave this.
-                let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
-                assert!(
-                    (36..40).any(|changes| after(0, changes) == content(&store)),
-                    "{name} of {len} bytes"
-                );
-            } else {
-                open_damaged(&folder.0, &format!("{name} of {len} bytes"));
-            }
+            open_other(bytes[..len].to_vec(), format!("{len} bytes"));
         }
         for at in (0..bytes.len()).step_by(if bytes.len() > 1000 { 11 } else { 1 }) {
             let mut other = bytes.clone();
             other[at] ^= 1 << (at % 8);
-            put_other(Some(other));
-            let what = format!("{name}, byte {at}");
-            match HybridStore::open_with(&folder.0, options(Wal::Off)) {
-                // The last frame may have been torn by a crash.
-                Ok(store) => assert!(last_log && content(&store) == after(0, 39), "{what}"),
-                Err(_) => _ = open_damaged(&folder.0, &what),
-            }
+            open_other(other, format!("byte {at}"));
         }
-        let longer = [&bytes[..], b"?"].concat();
-        put_other(Some(longer));
-        match HybridStore::open_with(&folder.0, options(Wal::Off)) {
-            Ok(store) => assert!(last_log && content(&store) == after(0, 40), "{name}, longer"),
-            Err(_) => _ = open_damaged(&folder.0, &format!("{name}, longer")),
-        }
+        open_other([&bytes[..], b"?"].concat(), "longer".to_owned());
     }
+}
+
+#[test]
+fn damage_is_detected_and_named() {
+    let folder = Folder::new("damage");
+    folder_during_a_compaction(&folder.0);
+    let whole = files(&folder.0);
+    // A crash may leave the last log incomplete.
+    let may_be = |found: &Model| (36..=40).any(|changes| after(0, changes) == *found);
+    alter_every_byte(&folder.0, &whole, "log-3", may_be);
     let other = Folder::new("damage-other");
     HybridStore::from(memkv::FrozenLayer::from_sorted(&[("a", 1)]).unwrap())
         .save(&other.0)
@@ -510,6 +557,143 @@ fn damage_is_detected_and_named() {
     put(&folder.0, &whole);
     fs::copy(other.0.join("layer-1"), folder.0.join("layer-1")).unwrap();
     assert!(matches!(open_damaged(&folder.0, "another layer"), HybridError::Damaged { .. }));
+}
+
+#[test]
+fn damage_of_a_closed_store_is_always_detected() {
+    let folder = Folder::new("damage-closed");
+    folder_during_a_compaction(&folder.0);
+    let store = HybridStore::open(&folder.0).unwrap();
+    assert!(!store.recovery().was_closed);
+    make(&store, 0, 40);
+    store.close().unwrap();
+    let whole = files(&folder.0);
+    assert!(HybridStore::open_read_only(&folder.0).unwrap().recovery().was_closed);
+    // A byte of the close record alone may look like the record that a crash left incomplete.
+    let is_whole = |found: &Model| *found == after(0, 41);
+    alter_every_byte(&folder.0, &whole, "log-3", is_whole);
+    // Also of the log before the last, if that is empty.
+    put(&folder.0, &whole);
+    let store = HybridStore::open(&folder.0).unwrap();
+    assert!(store.recovery().was_closed && store.recovery().cut.is_empty());
+    assert_eq!(content(&store), after(0, 41));
+    fs::create_dir(folder.0.join("layer-2")).unwrap();
+    store.compact().unwrap_err();
+    fs::remove_dir(folder.0.join("layer-2")).unwrap();
+    store.close().unwrap();
+    let whole = files(&folder.0);
+    assert_eq!(
+        whole.keys().collect::<Vec<_>>(),
+        ["MANIFEST", "layer-1", "log-2", "log-3", "log-4"]
+    );
+    alter_every_byte(&folder.0, &whole, "log-4", is_whole);
+}
+
+/// A crash of the machine may lose any part of what was not synced.
+#[test]
+fn unsynced_frames_may_be_lost_and_synced_ones_may_not() {
+    let folder = Folder::new("unsynced");
+    let store = HybridStore::open(&folder.0).unwrap();
+    (0..10).for_each(|i| make(&store, 0, i));
+    store.sync().unwrap();
+    (10..20).for_each(|i| make(&store, 0, i));
+    let whole = files(&folder.0);
+    drop(store);
+    let log = &whole["log-1"];
+    let mut states = std::collections::BTreeSet::new();
+    for at in 64..log.len() {
+        let mut files = whole.clone();
+        // The page of the system that has these bytes was not written.
+        files.get_mut("log-1").unwrap()[at..log.len().min(at + 40)].fill(0);
+        if files == whole {
+            continue;
+        }
+        put(&folder.0, &files);
+        match HybridStore::open_read_only(&folder.0) {
+            Err(error) => {
+                assert!(matches!(error, HybridError::Damaged { .. }) && states.is_empty())
+            }
+            Ok(store) => {
+                let found = content(&store);
+                let changes = (10..20).find(|&changes| after(0, changes) == found).unwrap();
+                assert!(!store.recovery().cut.is_empty());
+                states.insert(changes);
+            }
+        }
+    }
+    // Each of them can be the last.
+    let all: std::collections::BTreeSet<Model> = (10..20).map(|n| after(0, n)).collect();
+    assert_eq!(states.len(), all.len());
+}
+
+/// The content of a torn frame is the user's, and looks like frames.
+#[test]
+fn a_key_does_not_keep_a_store_from_opening() {
+    let forged = *b"mkvF\0\0\0\0\xff\xff\xff\xff\x44\x15\xb9\x36";
+    for (big, repeats) in [(false, 1), (true, (8 << 20) / forged.len())] {
+        let folder = Folder::new(&format!("forged-{big}"));
+        let store = HybridStore::open_with(&folder.0, options(Wal::Synced)).unwrap();
+        store.insert("a", 1).unwrap();
+        store.insert(forged.repeat(repeats), 2).unwrap();
+        let mut files = files(&folder.0);
+        drop(store);
+        // A frame of this very log, too.
+        let own = files["log-1"][64..][..20 + 1 + 4 + 1 + 8].to_vec();
+        let log = files.get_mut("log-1").unwrap();
+        log.pop();
+        put(&folder.0, &files);
+        let store = HybridStore::open(&folder.0).unwrap();
+        assert_eq!((store.get("a"), store.len()), (Some(1), 1));
+        store.insert(own.repeat(repeats), 2).unwrap();
+        let mut files = self::files(&folder.0);
+        drop(store);
+        files.get_mut("log-1").unwrap().pop();
+        put(&folder.0, &files);
+        assert_eq!(HybridStore::open(&folder.0).unwrap().len(), 1);
+    }
+}
+
+/// The folder was made by version 1: base, an ended log and an open one.
+#[test]
+fn folders_of_version_1_open_and_become_durable() {
+    let golden = files(Path::new("tests/golden/hybrid-v1"));
+    let mut model = Model::new();
+    for i in 0..60u64 {
+        let key = format!("https://example.org/{:03}", i * 7 % 101).into_bytes();
+        model.insert(key, if i % 10 == 9 { u64::MAX - i % 2 } else { i });
+        match i {
+            49 => _ = model.remove(&b"https://example.org/007"[..]),
+            59 => _ = model.remove(&b"https://example.org/014"[..]),
+            _ => {}
+        }
+    }
+    let folder = Folder::new("golden");
+    put(&folder.0, &golden);
+    assert_eq!(content(&HybridStore::open_read_only(&folder.0).unwrap()), model);
+    assert!(files(&folder.0) == golden);
+    for round in 0..3 {
+        let store = HybridStore::open(&folder.0).unwrap();
+        assert_eq!(content(&store), model);
+        store.insert("new", round).unwrap();
+        model.insert(b"new".to_vec(), round);
+        if round == 1 {
+            store.compact().unwrap();
+        }
+    }
+    // What a crash leaves of the last frame, and damage.
+    for len in (24..golden["log-3"].len()).step_by(7) {
+        let mut files = golden.clone();
+        files.get_mut("log-3").unwrap().truncate(len);
+        put(&folder.0, &files);
+        let store = HybridStore::open(&folder.0).unwrap();
+        assert!(
+            (49..=59).contains(&store.len()) && store.get("https://example.org/000") == Some(0)
+        );
+    }
+    let mut files = golden.clone();
+    files.get_mut("log-3").unwrap()[60] ^= 1;
+    put(&folder.0, &files);
+    assert!(matches!(HybridStore::open(&folder.0), Err(HybridError::Damaged { .. })));
 }
 
 #[test]
@@ -566,7 +750,7 @@ fn a_later_compaction_merges_what_a_failed_one_left_in_the_background() {
     (0..30).for_each(|i| make(&store, 0, i));
     fs::create_dir(folder.0.join("layer-1")).unwrap();
     store.compact().unwrap_err();
-    assert!(store.stats().sealed_bytes > 0);
+    assert!(store.stats().frozen_delta_bytes > 0);
     fs::remove_dir(folder.0.join("layer-1")).unwrap();
     let begin = std::time::Instant::now();
     while store.stats().last_failure.is_some() {
@@ -652,7 +836,7 @@ fn saving_replaces_whatever_store_was_there() {
     store.insert("a", u64::MAX).unwrap();
     store.save(&folder.0).unwrap();
     assert_eq!(content(&HybridStore::open(&folder.0).unwrap()), [(b"a".to_vec(), u64::MAX)].into());
-    assert_eq!(files(&folder.0).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-2"]);
+    assert_eq!(files(&folder.0).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-2", "log-4"]);
     // A log is begun, ended and begun again.
     for wal in [Wal::Synced, Wal::Off, Wal::Buffered] {
         let store = HybridStore::open_with(&folder.0, options(wal)).unwrap();

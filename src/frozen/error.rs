@@ -1,7 +1,7 @@
 //! Errors of frozen layers.
 
+use crate::error::FileError;
 use std::fmt;
-use std::io;
 
 /// An error while a layer is built, written or read.
 ///
@@ -36,7 +36,7 @@ pub enum FrozenError {
     /// this one is a fork. Its chunks in work, and its file, are there.
     Forked,
     /// A file could not be read or written.
-    Io(io::Error),
+    File(FileError),
     /// The bytes are not a frozen layer: they do not begin with its magic number.
     NotALayer,
     /// The file has a version of the format that this release does not know.
@@ -74,7 +74,7 @@ impl fmt::Display for FrozenError {
             }
             Self::Option(what) => f.write_str(what),
             Self::Forked => f.write_str("the builder is that of another process, before a fork"),
-            Self::Io(error) => error.fmt(f),
+            Self::File(error) => error.fmt(f),
             Self::NotALayer => f.write_str("not a frozen layer"),
             Self::Version { found } => write!(f, "version {found} of the format is not supported"),
             Self::Truncated => f.write_str("the file is incomplete"),
@@ -89,14 +89,15 @@ impl fmt::Display for FrozenError {
 impl std::error::Error for FrozenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io(error) => Some(error),
+            // The message of the variant is that of the error.
+            Self::File(error) => error.source(),
             _ => None,
         }
     }
 }
 
-impl From<io::Error> for FrozenError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+impl From<FileError> for FrozenError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
     }
 }

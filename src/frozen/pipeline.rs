@@ -5,7 +5,7 @@ use super::error::FrozenError;
 use super::front_coded::FrontCoded;
 use super::options::FrozenOptions;
 use super::symbols::Encoder;
-use crate::error::Failure;
+use crate::error::FileError;
 use crate::io::new_file::NewFile;
 use crate::load::Ordered;
 use crate::sync::parallel::{self, Process};
@@ -23,7 +23,7 @@ pub(super) struct EncodePipeline {
     pub(super) done: Vec<Chunk>,
     pub(super) file: Option<NewFile>,
     /// The error of the file.
-    failed: Option<Failure>,
+    failed: Option<FileError>,
 }
 
 impl EncodePipeline {
@@ -38,7 +38,7 @@ impl EncodePipeline {
         if !self.process.is_current() {
             return Err(FrozenError::Forked);
         }
-        Ok(Failure::check(self.failed.as_ref())?)
+        self.failed.as_ref().map_or(Ok(()), |failed| Err(failed.copy().into()))
     }
 
     /// Begins to encode a chunk. Waits while too many chunks are in work.
@@ -48,7 +48,7 @@ impl EncodePipeline {
         options: &FrozenOptions,
         encoder: &Arc<Encoder>,
     ) -> Result<(), FrozenError> {
-        Failure::check(self.failed.as_ref())?;
+        self.check()?;
         let (ticket, encoder) = (self.chunks.begin(), Arc::clone(encoder));
         let (codec, with_values) = (options.codec, options.has_values());
         // The chunk as it is, and encoded.
@@ -71,7 +71,7 @@ impl EncodePipeline {
             while let Some(mut chunk) = self.chunks.next() {
                 if let Some(file) = &mut self.file {
                     if let Err(error) = file.write(chunk.data.as_slice()) {
-                        self.failed = Some(Failure::new(&error));
+                        self.failed = Some(error);
                         return self.check();
                     }
                     chunk.data = chunk.data.forget();

@@ -4,10 +4,13 @@ use super::chunk::Chunk;
 use super::error::FrozenError;
 use super::format;
 use super::frozen_layer::FrozenLayer;
+use crate::error::FileError;
 use crate::io::bytes::Bytes;
 use crate::io::new_file::NewFile;
 use crate::sync::parallel::in_pool;
 use rayon::prelude::*;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 impl FrozenLayer {
@@ -32,13 +35,21 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), FrozenError> {
-        let mut file = NewFile::create(path.as_ref())?;
-        file.write(&format::header())?;
-        for chunk in &self.layer.chunks {
-            file.write(chunk.data.as_slice())?;
+        self.write_to(NewFile::create(path.as_ref())?)?;
+        Ok(())
+    }
+
+    /// Writes the layer to a new file. Returns the number of its bytes.
+    pub(crate) fn write_to(&self, mut file: NewFile) -> Result<u64, FileError> {
+        let trailer = format::trailer(&self.layer);
+        let chunks = self.layer.chunks.iter().map(|chunk| chunk.data.as_slice());
+        let mut bytes = 0;
+        for part in [&format::header()[..]].into_iter().chain(chunks).chain([&trailer[..]]) {
+            file.write(part)?;
+            bytes += part.len() as u64;
         }
-        file.write(&format::trailer(&self.layer))?;
-        Ok(file.commit()?)
+        file.commit()?;
+        Ok(bytes)
     }
 
     /// Returns the bytes that [`save`](Self::save) writes.
@@ -51,12 +62,18 @@ impl FrozenLayer {
     /// # Errors
     /// The file cannot be read, is incomplete or damaged, or is not a layer.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
-        use std::io::Read;
-        let mut file = std::fs::File::open(path)?;
-        let len = usize::try_from(file.metadata()?.len())
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|error| FileError::new("open", path, error))?;
+        Self::read(file, path)
+    }
+
+    /// Reads an open file. The path is for messages.
+    pub(crate) fn read(mut file: File, path: &Path) -> Result<Self, FrozenError> {
+        let failed = |error| FileError::new("read", path, error);
+        let len = usize::try_from(file.metadata().map_err(failed)?.len())
             .map_err(|_| FrozenError::Option("the file does not fit in memory"))?;
         let mut bytes = crate::pool::huge_page_buffer(len);
-        file.read_to_end(&mut bytes)?;
+        file.read_to_end(&mut bytes).map_err(failed)?;
         Self::from_bytes(bytes)
     }
 

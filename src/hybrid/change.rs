@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::io;
+use super::error::HybridError;
 
 /// What a delta records of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl From<Option<u64>> for Change {
 /// A write-ahead log.
 pub(crate) trait ChangeLog: Send + Sync {
     /// Returns an error if the log cannot record changes. No key may be changed then.
-    fn check(&self) -> io::Result<()>;
+    fn check(&self) -> Result<(), HybridError>;
 
     /// Records a change in memory, without waiting, and returns its position in the log.
     ///
@@ -41,11 +41,18 @@ pub(crate) trait ChangeLog: Send + Sync {
     fn append(&self, key: &[u8], change: Change) -> u64;
 
     /// Returns once the change at `position` is as durable as the log's mode promises.
-    fn await_durable(&self, position: u64) -> io::Result<()>;
+    fn await_durable(&self, position: u64) -> Result<(), HybridError>;
 
     /// Returns the bytes of all changes recorded.
     fn bytes(&self) -> u64;
 
     /// Returns once all changes recorded before the call are on disk.
-    fn sync(&self) -> io::Result<()>;
+    fn sync(&self) -> Result<(), HybridError>;
+
+    /// Returns once all changes are on disk, and the log says that it was closed. No other thread
+    /// uses the log.
+    fn close(&self) -> Result<(), HybridError>;
+
+    /// Returns whether the log takes changes again only after a compaction.
+    fn needs_compaction(&self) -> bool;
 }

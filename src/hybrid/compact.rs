@@ -10,9 +10,13 @@
 
 #![forbid(unsafe_code)]
 
+use super::delta::Delta;
 use super::error::HybridError;
 use super::folder::Folder;
-use super::options::HybridOptions;
+use super::home::Home;
+use super::options::{HybridOptions, Wal};
+use super::reader::Reader;
+use super::recovery::Recovery;
 use super::state::{Base, Core, State};
 use super::stats::{HybridStats, HybridUsage};
 use crate::FrozenLayer;
@@ -21,6 +25,7 @@ use crate::sync::deferred::{LockScope, ScopedGuard};
 use parking_lot::{Mutex, MutexGuard};
 use std::mem;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,16 +57,47 @@ pub(super) struct Inner {
     pub(super) replayed: AtomicU64,
     /// When a compaction last failed.
     pub(super) failed: Mutex<Option<Instant>>,
+    /// The failure of a compaction in the background that no write has returned yet.
+    pub(super) unreported: Mutex<Option<String>>,
+    pub(super) has_unreported: AtomicBool,
+    /// The store's folder, if it has one that it writes to, and the mode.
+    pub(super) home: Option<(Arc<Home>, Wal)>,
+    pub(super) is_read_only: bool,
+    pub(super) recovery: Recovery,
 }
 
 /// What only the compacting thread uses.
 pub(super) struct Compactor {
     pub(super) folder: Option<Folder>,
+    /// What a store that is open for reading only has read of its folder.
+    pub(super) reader: Option<Reader>,
     /// Keys that the base had when its symbols were found.
     pub(super) trained_keys: usize,
 }
 
 impl Inner {
+    /// Creates an in-memory store.
+    pub(super) fn new(
+        core: Core<FrozenLayer>,
+        options: HybridOptions,
+        compactor: Compactor,
+    ) -> Self {
+        Inner {
+            core,
+            options,
+            compactor: Mutex::new(compactor),
+            totals: Mutex::default(),
+            is_busy: AtomicBool::new(false),
+            replayed: AtomicU64::new(0),
+            failed: Mutex::new(None),
+            unreported: Mutex::new(None),
+            has_unreported: AtomicBool::new(false),
+            home: None,
+            is_read_only: false,
+            recovery: Recovery { was_closed: true, ..Recovery::default() },
+        }
+    }
+
     /// Merges all changes made before the call into the base.
     pub(super) fn compact(&self) -> Result<(), HybridError> {
         self.compact_with(&mut self.compactor())
@@ -76,6 +112,45 @@ impl Inner {
         let result = self.try_compact(compactor);
         self.record(result.as_ref().err().map(ToString::to_string));
         result
+    }
+
+    /// Returns an error in a fork of the process that opened the store.
+    #[inline]
+    pub(super) fn check_process(&self) -> Result<(), HybridError> {
+        self.home.as_ref().map_or(Ok(()), |(home, _)| home.check_process())
+    }
+
+    /// Returns an error in a fork of the process that opened the store, or if the store is open for
+    /// reading only.
+    #[inline]
+    pub(super) fn check_writable(&self) -> Result<(), HybridError> {
+        self.check_process()?;
+        if self.is_read_only { Err(HybridError::ReadOnly) } else { Ok(()) }
+    }
+
+    /// Returns the failure of a compaction in the background, once.
+    #[inline]
+    pub(super) fn check_background(&self) -> Result<(), HybridError> {
+        if self.has_unreported.load(Relaxed) {
+            self.has_unreported.store(false, Relaxed);
+            if let Some(failure) = self.unreported.lock().take() {
+                return Err(HybridError::Background { failure });
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, error: &HybridError) {
+        match &self.options.on_failure {
+            Some(hook) => hook(error),
+            None => self.set_unreported(Some(error.to_string())),
+        }
+    }
+
+    fn set_unreported(&self, failure: Option<String>) {
+        let has = failure.is_some();
+        *self.unreported.lock() = failure;
+        self.has_unreported.store(has, Relaxed);
     }
 
     /// Records how a compaction ended.
@@ -102,6 +177,9 @@ impl Inner {
         if let Some(folder) = &mut compactor.folder {
             folder.rotate(next);
         }
+        let log = compactor.folder.as_ref().and_then(Folder::log);
+        // A failure is that of the first write, unless the merge succeeds.
+        let _ = log.map(|log| log.end_before());
         let mut totals = self.totals.lock();
         totals.longest_pause = totals.longest_pause.max(pause);
         drop(totals);
@@ -118,7 +196,7 @@ impl Inner {
             .num_threads(self.options.threads)
             .start_handler(|_| mem::forget(LockScope::new()))
             .build();
-        let pool = pool.map_err(|error| HybridError::Io(std::io::Error::other(error)))?;
+        let pool = pool.map_err(|error| HybridError::Thread(std::io::Error::other(error)))?;
         // Symbols that were found in few keys may not fit many.
         let keeps_symbols =
             base.len() + frozen_delta.len() <= RETRAIN_GROWTH * compactor.trained_keys;
@@ -134,7 +212,7 @@ impl Inner {
             Ok(thread::Builder::new().spawn_scoped(scope, || pool.install(patch))?.join())
         });
         let patched =
-            patched.map_err(HybridError::Io)?.unwrap_or_else(|panic| resume_unwind(panic));
+            patched.map_err(HybridError::Thread)?.unwrap_or_else(|panic| resume_unwind(panic));
         let patched = patched.map_err(|error| HybridError::Base { file: None, error })?;
         let trained_keys =
             if patched.rebuilt { patched.layer.len() } else { compactor.trained_keys };
@@ -144,6 +222,7 @@ impl Inner {
         compactor.trained_keys = trained_keys;
         self.core.install_base(patched.layer);
         self.replayed.store(0, Relaxed);
+        self.set_unreported(None);
         let mut totals = self.totals.lock();
         totals.compactions += 1;
         totals.last_compaction = begin.elapsed();
@@ -155,17 +234,19 @@ impl Inner {
         Ok(())
     }
 
-    /// Returns whether the changes exceed the limits, or a failed compaction left a frozen delta;
-    /// but false for `RETRY_DELAY` after a failure.
+    /// Returns whether the changes exceed the limits, a failed compaction left a frozen delta, or
+    /// only a compaction can mend the log; but false for `RETRY_DELAY` after a failure.
     pub(super) fn is_over(&self) -> bool {
         let failed = *self.failed.lock();
         if failed.is_some_and(|failed| failed.elapsed() < RETRY_DELAY) {
             return false;
         }
-        let (has_frozen_delta, delta, log, base) = self.core.with(|state| {
+        let (must_merge, delta, log, base) = self.core.with(|state| {
             let log = self.replayed.load(Relaxed) + state.delta.log().map_or(0, |log| log.bytes());
+            let mut logs = [Some(&state.delta), state.frozen_delta.as_ref()].into_iter().flatten();
+            let has_failed = |delta: &Arc<Delta>| delta.log().is_some_and(|l| l.needs_compaction());
             (
-                failed.is_some() && state.frozen_delta.is_some(),
+                failed.is_some() && state.frozen_delta.is_some() || logs.any(has_failed),
                 state.delta.bytes(),
                 log,
                 state.base.memory_usage().total(),
@@ -173,7 +254,7 @@ impl Inner {
         });
         let (part, whole) =
             (delta as u128 * 100, base as u128 * self.options.compact_percent as u128);
-        has_frozen_delta
+        must_merge
             || log > self.options.compact_log
             || delta > self.options.compact_bytes && part > whole
     }
@@ -186,10 +267,15 @@ impl Inner {
             // Another thread may have compacted by now. An empty delta may exceed a small limit:
             // then no compaction happens, and the loop ends.
             let before = self.totals.lock().compactions;
-            if !self.is_over()
-                || self.compact_with(&mut compactor).is_err()
-                || self.totals.lock().compactions == before
-            {
+            if !self.is_over() {
+                break;
+            }
+            let result = self.compact_with(&mut compactor);
+            drop(compactor);
+            if let Err(error) = &result {
+                self.report(error);
+            }
+            if result.is_err() || self.totals.lock().compactions == before {
                 break;
             }
         }
@@ -200,7 +286,7 @@ impl Inner {
         HybridUsage {
             base: base.memory_usage().total(),
             delta: delta.bytes(),
-            sealed: frozen_delta.map_or(0, |delta| delta.bytes()),
+            frozen_delta: frozen_delta.map_or(0, |delta| delta.bytes()),
             own: size_of::<Self>(),
             retired: reclaim::retired_bytes(),
         }
@@ -214,7 +300,7 @@ impl Inner {
             base_chunks: base.chunks(),
             delta_keys: delta.len(),
             delta_bytes: delta.bytes(),
-            sealed_bytes: frozen_delta.map_or(0, |delta| delta.bytes()),
+            frozen_delta_bytes: frozen_delta.map_or(0, |delta| delta.bytes()),
             log_bytes: delta.log().map_or(0, |log| log.bytes()),
             ..self.totals.lock().clone()
         }

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 use crate::InsertError;
+#[cfg(feature = "storage")]
+use crate::error::FileError;
 use std::path::PathBuf;
 use std::{fmt, io};
 
@@ -24,14 +26,43 @@ pub enum HybridError {
     /// An option is out of range.
     Option(&'static str),
     /// A file or folder could not be read or written.
-    Io(io::Error),
+    #[cfg(feature = "storage")]
+    File(FileError),
     /// The log could not be written.
     ///
     /// **Warning:** this change, and earlier ones that were not yet on disk, may be missing when
-    /// the folder is opened again. All further writes fail and change nothing, until a
-    /// [`compact`](crate::HybridStore::compact) that begins later succeeds or the folder is opened
+    /// the folder is opened again. Further writes change nothing and return an error until the log
+    /// can be written again. If it could not be synced, that is after a
+    /// [`compact`](crate::HybridStore::compact) that begins later, or when the folder is opened
     /// again.
-    Log(io::Error),
+    #[cfg(feature = "storage")]
+    Log(FileError),
+    /// Compactions in the background fail. The write that returns this changed nothing; it may be
+    /// repeated.
+    Background {
+        /// The failure of the last compaction.
+        failure: String,
+    },
+    /// A thread could not be started.
+    Thread(io::Error),
+    /// The store was opened for reading only.
+    ReadOnly,
+    /// The store was not opened for reading only.
+    NotReadOnly,
+    /// The store is in memory, so its changes cannot be on disk.
+    NotInFolder,
+    /// The store belongs to the process that opened it, and this is a fork of it.
+    Forked,
+    /// The folder was removed, or its file `LOCK` was removed or replaced.
+    Gone {
+        /// The folder, by the path by which it was opened.
+        folder: PathBuf,
+    },
+    /// The folder has no store. A store is created in a missing or empty folder only.
+    NotAStore {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The folder is already open, in this process or another.
     InUse {
         /// The folder.
@@ -71,8 +102,22 @@ impl fmt::Display for HybridError {
         match self {
             Self::Insert(error) => error.fmt(f),
             Self::Option(what) => f.write_str(what),
-            Self::Io(error) => error.fmt(f),
-            Self::Log(error) => write!(f, "the log could not be written: {error}"),
+            #[cfg(feature = "storage")]
+            Self::File(error) | Self::Log(error) => error.fmt(f),
+            Self::Background { failure } => {
+                write!(f, "compactions in the background fail: {failure}")
+            }
+            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
+            Self::ReadOnly => f.write_str("the store is open for reading only"),
+            Self::NotReadOnly => f.write_str("the store is not open for reading only"),
+            Self::NotInFolder => f.write_str("the store is in memory, and has no folder"),
+            Self::Forked => f.write_str("the store belongs to the process that opened it"),
+            Self::Gone { folder } => {
+                write!(f, "the folder {} or its LOCK was removed or replaced", folder.display())
+            }
+            Self::NotAStore { folder } => {
+                write!(f, "{} has no store, and is not empty or missing", folder.display())
+            }
             Self::InUse { folder } => write!(f, "{} is already open", folder.display()),
             Self::Missing { file } => write!(f, "{} is missing", file.display()),
             Self::Damaged { file, part } => write!(f, "{}: the {part} is damaged", file.display()),
@@ -90,10 +135,13 @@ impl fmt::Display for HybridError {
 impl std::error::Error for HybridError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Insert(error) => Some(error),
-            Self::Io(error) | Self::Log(error) => Some(error),
+            // The messages of these variants have their causes' messages.
+            Self::Insert(error) => error.source(),
+            Self::Thread(error) => error.source(),
             #[cfg(feature = "storage")]
-            Self::Base { error, .. } => Some(error),
+            Self::File(error) | Self::Log(error) => error.source(),
+            #[cfg(feature = "storage")]
+            Self::Base { error, .. } => error.source(),
             _ => None,
         }
     }
@@ -105,8 +153,19 @@ impl From<InsertError> for HybridError {
     }
 }
 
-impl From<io::Error> for HybridError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+#[cfg(feature = "storage")]
+impl From<FileError> for HybridError {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
+}
+
+#[cfg(feature = "storage")]
+impl From<crate::FrozenError> for HybridError {
+    fn from(error: crate::FrozenError) -> Self {
+        match error {
+            crate::FrozenError::File(error) => Self::File(error),
+            error => Self::Base { file: None, error },
+        }
     }
 }

@@ -1,189 +1,323 @@
-//! The write-ahead log of a delta: a file that grows.
+//! The write-ahead log of a delta: a file that grows by frames of changes.
 //!
-//! ```text
-//!   file     ┌ header, 24 bytes ┬ frame 0 ┬ frame 1 ┬ … ┬ end frame ┐
-//!   frame    ┌ "mkvF" ┬ bytes of the changes ┬ frame number ┬ CRC-32 of the rest ┬ changes ┐
-//!   change   ┌ 1: stored ┬ key length, 4 bytes ┬ key ┬ value, 8 bytes ┐
-//!            ┌ 0: removed ┬ key length ┬ key ┐
-//!            ┌ 2: end ┐
-//! ```
-//! All numbers are little-endian. Those of a frame's header have 4 bytes. Changes are buffered in
-//! memory. A thread that has to wait for the disk writes the whole buffer as one frame, for all
-//! threads that recorded a change in it. A frame is on disk before the next one is written, so only
-//! the last frame can be torn.
+//! Changes are buffered in memory. A thread that has to wait for the file writes the whole buffer
+//! as one frame, for all threads that recorded a change in it. In the mode `Synced` a frame is on
+//! disk before the next one is written.
 //!
 //! Each delta has its own log, which is created before the delta before it is frozen. Before
-//! anything is written to a log, its predecessor gets an end frame. So for each key the disk always
-//! has the state of one moment. If the predecessor has failed, nothing may follow it: its successor
-//! takes no changes until those of the predecessor are in the base.
+//! anything is written to a log, its predecessor gets an end mark, on disk. So for each key the
+//! disk always has the state of one moment. If the predecessor has failed, nothing may follow it:
+//! its successor takes no changes until those of the predecessor are in the base.
+//!
+//! | failure | what follows |
+//! |---|---|
+//! | a write: no room | the frame stays in memory; the next change tries again |
+//! | a sync | it is unknown what the disk has: the log takes no changes, and a compaction replaces it |
 
 #![forbid(unsafe_code)]
 
 use super::change::{Change, ChangeLog};
 use super::error::HybridError;
-use crate::error::Failure;
+use super::frame::{self, CLOSE_AT, END, FRAME_HEADER_BYTES, Format};
+use super::home::{Home, log_name};
+use super::log_reader::LogReader;
+use super::options::Wal;
+use crate::error::FileError;
+use crate::io::dir::Access;
 use crate::io::new_file::NewFile;
+use crate::sync::pause;
 use crate::testing::failpoint;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, Seek, SeekFrom};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-const MAGIC: &[u8; 8] = b"memkvLOG";
-const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 24;
-const FRAME_MAGIC: [u8; 4] = *b"mkvF";
-const FRAME_HEADER_BYTES: usize = 16;
-const REMOVED: u8 = 0;
-const STORED: u8 = 1;
-const END: u8 = 2;
-/// Bytes of changes that may be in memory only.
+/// Bytes of changes that may be in memory only, in the mode `Buffered`.
 const MAX_UNSYNCED_BYTES: u64 = 4 << 20;
+/// The folder is checked before a write if it was not for this time.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
+/// Rounds of a thread that waits for another's write before it sleeps.
+const MAX_SPINS: u32 = 96;
+
+/// How far a log has to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Goal {
+    /// In the file, which the system keeps if the process crashes.
+    Written,
+    /// On disk.
+    Synced,
+    /// On disk, with the end mark.
+    Ended,
+}
+
+/// Why a log takes no changes.
+enum Failure {
+    /// The next change tries again.
+    Write(FileError),
+    Gone,
+    Sync(FileError),
+}
 
 /// The changes in memory, and how far the log is written.
 struct Buffer {
     /// Space for a frame's header, then the changes.
     frame: Vec<u8>,
-    /// Bytes of all changes recorded, and of those on disk.
+    /// An empty buffer, for the next frame.
+    spare: Vec<u8>,
+    /// Bytes of all changes recorded, of those in the file, and of those on disk.
     end: u64,
+    written: u64,
     synced: u64,
-    /// Whether a thread is writing.
-    busy: bool,
+    /// Frames in the file, and on disk.
+    frames: u32,
+    durable: u32,
+    /// Whether a thread is writing, and whether one is syncing.
+    is_writing: bool,
+    is_syncing: bool,
     /// The log that has to end before anything is written to this one.
     previous: Option<Arc<Log>>,
-    ended: bool,
+    is_ended: bool,
     failed: Option<Failure>,
 }
 
 /// Appends frames to the log's file.
 struct FrameWriter {
     file: File,
-    frames: u32,
+    /// Bytes up to the end of the last whole frame.
+    len: u64,
+    /// Whether the file may have bytes after `len`.
+    has_torn_end: bool,
+    /// Whether the close record has to be cleared before a frame is written.
+    is_closed: bool,
+    checked: Option<Instant>,
 }
 
 /// A log that takes changes.
 pub(super) struct Log {
+    home: Arc<Home>,
     number: u64,
-    /// Whether a writer waits until its change is on disk.
-    synced: bool,
+    wal: Wal,
+    format: Format,
     buffer: Mutex<Buffer>,
-    written: Condvar,
+    /// Notified when a write or a sync has ended.
+    progress: Condvar,
     writer: Mutex<FrameWriter>,
-}
-
-fn header(number: u64) -> Vec<u8> {
-    let mut header = MAGIC.to_vec();
-    header.extend_from_slice(&VERSION.to_le_bytes());
-    header.extend_from_slice(&number.to_le_bytes());
-    header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-    header
-}
-
-/// Fills in the header of a frame.
-fn fill_header(frame: &mut [u8], number: u32) -> io::Result<()> {
-    let len = u32::try_from(frame.len() - FRAME_HEADER_BYTES)
-        .map_err(|_| io::Error::other("a log frame would exceed 4 GiB"))?;
-    frame[..4].copy_from_slice(&FRAME_MAGIC);
-    frame[4..8].copy_from_slice(&len.to_le_bytes());
-    frame[8..12].copy_from_slice(&number.to_le_bytes());
-    let checksum = checksum(frame);
-    frame[12..16].copy_from_slice(&checksum.to_le_bytes());
-    Ok(())
-}
-
-fn checksum(frame: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&frame[..12]);
-    hasher.update(&frame[FRAME_HEADER_BYTES..]);
-    hasher.finalize()
 }
 
 impl Log {
     /// Creates a log's file. What `previous` has in memory is written before anything is written
     /// here.
     pub(super) fn create(
-        path: &Path,
+        home: &Arc<Home>,
         number: u64,
-        synced: bool,
+        wal: Wal,
         previous: Option<Arc<Log>>,
-    ) -> io::Result<Self> {
-        let mut file = NewFile::create(path)?;
-        file.write(&header(number))?;
+    ) -> Result<Self, FileError> {
+        let (header, format) = frame::new_header(number);
+        let mut file = NewFile::create_in(home.dir(), &log_name(number))?;
+        file.write(&header)?;
         file.commit()?;
-        Self::append_to(path, number, synced, previous)
+        Self::append_at(home, number, wal, format, header.len() as u64, 0, previous)
     }
 
-    /// Opens a log that has no frame yet.
-    pub(super) fn append_to(
-        path: &Path,
+    /// Opens a log of the current version to append to it. Cuts off what a crash left, and syncs
+    /// what it has.
+    pub(super) fn resume(home: &Arc<Home>, found: &LogReader, wal: Wal) -> Result<Self, FileError> {
+        let log =
+            Self::append_at(home, found.number, wal, found.format, found.len, found.frames, None)?;
+        let mut writer = log.writer.lock();
+        writer.is_closed = found.is_closed;
+        if !found.is_closed {
+            let cut = if found.cut.is_some() { writer.cut() } else { Ok(()) };
+            cut.and_then(|()| failpoint::sync())
+                .and_then(|()| writer.file.sync_all())
+                .map_err(|error| log.error("sync", error))?;
+        }
+        drop(writer);
+        Ok(log)
+    }
+
+    fn append_at(
+        home: &Arc<Home>,
         number: u64,
-        synced: bool,
+        wal: Wal,
+        format: Format,
+        len: u64,
+        frames: u32,
         previous: Option<Arc<Log>>,
-    ) -> io::Result<Self> {
-        let file = File::options().append(true).open(path)?;
-        file.set_len(HEADER_BYTES as u64)?;
+    ) -> Result<Self, FileError> {
+        let name = log_name(number);
+        let mut file = home.dir().file(&name, Access::Write)?;
+        file.seek(SeekFrom::Start(len))
+            .map_err(|error| FileError::new("open", home.dir().path_of(&name), error))?;
         let buffer = Buffer {
             frame: empty_frame(),
+            spare: empty_frame(),
             end: 0,
+            written: 0,
             synced: 0,
-            busy: false,
+            frames,
+            durable: frames,
+            is_writing: false,
+            is_syncing: false,
             previous,
-            ended: false,
+            is_ended: false,
             failed: None,
         };
-        let writer = Mutex::new(FrameWriter { file, frames: 0 });
-        Ok(Log { number, synced, buffer: Mutex::new(buffer), written: Condvar::new(), writer })
+        let writer =
+            FrameWriter { file, len, has_torn_end: false, is_closed: false, checked: None };
+        Ok(Log {
+            home: Arc::clone(home),
+            number,
+            wal,
+            format,
+            buffer: Mutex::new(buffer),
+            progress: Condvar::new(),
+            writer: Mutex::new(writer),
+        })
     }
 
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Writes the changes up to `position`, with all others in memory; with `end`, also the end
-    /// mark.
-    fn write_to(&self, position: u64, end: bool) -> io::Result<()> {
+    /// Returns whether the log has no change, in its file or in memory.
+    pub(super) fn is_empty(&self) -> bool {
+        let buffer = self.buffer.lock();
+        buffer.frames == 0 && buffer.end == 0
+    }
+
+    fn error(&self, operation: &'static str, error: io::Error) -> FileError {
+        FileError::new(operation, self.home.dir().path_of(&log_name(self.number)), error)
+    }
+
+    fn failure(&self, failure: &Failure) -> HybridError {
+        match failure {
+            Failure::Write(error) | Failure::Sync(error) => HybridError::Log(error.copy()),
+            Failure::Gone => self.home.gone(),
+        }
+    }
+
+    /// Returns once the changes up to `position` are as far as `goal` says. Writes or syncs them,
+    /// with all others in memory, unless another thread does.
+    fn advance(&self, position: u64, goal: Goal) -> Result<(), HybridError> {
         let mut buffer = self.buffer.lock();
+        let mut spins = 0;
         loop {
-            if buffer.synced >= position && (buffer.ended || !end) {
+            let is_written = buffer.written >= position && (goal < Goal::Ended || buffer.is_ended);
+            if is_written && (goal == Goal::Written || buffer.is_synced_to(position)) {
                 return Ok(());
             }
-            buffer.check()?;
-            if buffer.busy {
-                self.written.wait(&mut buffer);
-                continue;
+            if let Some(failure) = &buffer.failed {
+                return Err(self.failure(failure));
             }
-            buffer.busy = true;
-            if let Some(previous) = buffer.previous.clone() {
-                drop(buffer);
-                let ended = previous.end();
-                buffer = self.buffer.lock();
-                buffer.busy = false;
-                self.written.notify_all();
-                // The changes stay in memory. If a compaction has merged those of the previous log
-                // by now, its failure does not matter.
-                if buffer.previous.is_some() {
-                    ended?;
-                    buffer.previous = None;
+            if buffer.is_writing || goal > Goal::Written && buffer.is_syncing {
+                // A write to the system's memory takes about a microsecond.
+                if goal == Goal::Written && spins < MAX_SPINS {
+                    drop(buffer);
+                    pause(spins);
+                    spins += 1;
+                    buffer = self.buffer.lock();
+                } else {
+                    self.progress.wait(&mut buffer);
                 }
-                continue;
+            } else if let Some(previous) = buffer.previous.clone() {
+                buffer = self.end_previous(buffer, &previous)?;
+            } else if is_written {
+                buffer = self.sync_written(buffer);
+            } else {
+                buffer = self.write_frame(buffer, goal);
             }
-            let (mut frame, position) =
-                (std::mem::replace(&mut buffer.frame, empty_frame()), buffer.end);
-            drop(buffer);
-            if end {
-                frame.push(END);
-            }
-            let written = self.writer.lock().write(&mut frame);
-            buffer = self.buffer.lock();
-            buffer.busy = false;
-            match written {
-                Ok(()) => (buffer.synced, buffer.ended) = (position, end),
-                // After a failed write it is unknown what the disk has, so nothing may follow.
-                Err(error) => buffer.failed = Some(Failure::new(&error)),
-            }
-            self.written.notify_all();
         }
+    }
+
+    fn end_previous<'b>(
+        &'b self,
+        mut buffer: MutexGuard<'b, Buffer>,
+        previous: &Log,
+    ) -> Result<MutexGuard<'b, Buffer>, HybridError> {
+        buffer.is_writing = true;
+        drop(buffer);
+        let ended = previous.end();
+        buffer = self.buffer.lock();
+        buffer.is_writing = false;
+        self.progress.notify_all();
+        // The changes stay in memory. If a compaction has merged those of the previous log by now,
+        // its failure does not matter.
+        if buffer.previous.is_some() {
+            ended?;
+            buffer.previous = None;
+        }
+        Ok(buffer)
+    }
+
+    /// Writes what is in memory as a frame.
+    fn write_frame<'b>(
+        &'b self,
+        mut buffer: MutexGuard<'b, Buffer>,
+        goal: Goal,
+    ) -> MutexGuard<'b, Buffer> {
+        buffer.is_writing = true;
+        let spare = std::mem::take(&mut buffer.spare);
+        let mut frame = std::mem::replace(&mut buffer.frame, spare);
+        let (position, frames, durable) = (buffer.end, buffer.frames, buffer.durable);
+        drop(buffer);
+        let changes_end = frame.len();
+        if goal == Goal::Ended {
+            frame.push(END);
+        }
+        let filled = self.format.fill_header(&mut frame, frames, durable);
+        let mut writer = self.writer.lock();
+        let written = match writer.check(&self.home) {
+            Ok(true) => filled
+                .and_then(|()| writer.write(&frame))
+                .map_err(|error| Failure::Write(self.error("write", error))),
+            Ok(false) => Err(Failure::Gone),
+            Err(error) => Err(Failure::Write(error)),
+        };
+        drop(writer);
+        let mut buffer = self.buffer.lock();
+        buffer.is_writing = false;
+        match written {
+            Ok(()) => {
+                buffer.written = position;
+                buffer.is_ended = goal == Goal::Ended;
+                buffer.frames += 1;
+                frame.truncate(FRAME_HEADER_BYTES);
+                frame.shrink_to(MAX_UNSYNCED_BYTES as usize);
+                buffer.spare = frame;
+            }
+            Err(failure) => {
+                frame.truncate(changes_end);
+                frame.extend_from_slice(&buffer.frame[FRAME_HEADER_BYTES..]);
+                buffer.spare = std::mem::replace(&mut buffer.frame, frame);
+                buffer.spare.truncate(FRAME_HEADER_BYTES);
+                buffer.failed = Some(failure);
+            }
+        }
+        // In the mode `Synced` all wait for the sync, which follows.
+        if self.wal != Wal::Synced || buffer.failed.is_some() {
+            self.progress.notify_all();
+        }
+        buffer
+    }
+
+    /// Syncs what is written.
+    fn sync_written<'b>(&'b self, mut buffer: MutexGuard<'b, Buffer>) -> MutexGuard<'b, Buffer> {
+        buffer.is_syncing = true;
+        let (position, frames) = (buffer.written, buffer.frames);
+        drop(buffer);
+        let file = self.writer.lock().file.try_clone();
+        let synced = file.and_then(|file| failpoint::sync().and_then(|()| file.sync_data()));
+        let mut buffer = self.buffer.lock();
+        buffer.is_syncing = false;
+        match synced {
+            Ok(()) => (buffer.synced, buffer.durable) = (position, frames),
+            Err(error) => buffer.failed = Some(Failure::Sync(self.error("sync", error))),
+        }
+        self.progress.notify_all();
+        buffer
     }
 
     /// Drops the previous log, whose changes are in the base.
@@ -191,9 +325,15 @@ impl Log {
         self.buffer.lock().previous = None;
     }
 
+    /// Ends the log before this one, so that changes need not wait for that.
+    pub(super) fn end_before(&self) -> Result<(), HybridError> {
+        let previous = self.buffer.lock().previous.clone();
+        previous.map_or(Ok(()), |previous| previous.end())
+    }
+
     /// Writes what is in memory, and the end mark. No change is recorded afterwards.
-    fn end(&self) -> io::Result<()> {
-        self.write_to(0, true)
+    fn end(&self) -> Result<(), HybridError> {
+        self.advance(0, Goal::Ended)
     }
 }
 
@@ -203,179 +343,150 @@ fn empty_frame() -> Vec<u8> {
 }
 
 impl Buffer {
-    fn check(&self) -> io::Result<()> {
-        Failure::check(self.failed.as_ref())
+    /// Returns whether the changes up to `position`, and all frames, are on disk.
+    fn is_synced_to(&self, position: u64) -> bool {
+        self.synced >= position && (!self.is_ended || self.durable == self.frames)
     }
 }
 
 impl FrameWriter {
-    fn write(&mut self, frame: &mut [u8]) -> io::Result<()> {
-        fill_header(frame, self.frames)?;
-        self.frames += 1;
+    /// Returns whether the folder is still the one that was opened, if it is time to check that.
+    fn check(&mut self, home: &Home) -> Result<bool, FileError> {
+        let now = Instant::now();
+        if self.checked.is_some_and(|checked| now - checked < CHECK_INTERVAL) {
+            return Ok(true);
+        }
+        let is_home = home.is_home()?;
+        self.checked = is_home.then_some(now);
+        Ok(is_home)
+    }
+
+    fn write(&mut self, frame: &[u8]) -> io::Result<()> {
+        if self.is_closed {
+            // On disk before the frame is: otherwise a crash might leave a frame after the close.
+            self.write_close(&[0; 16])?;
+            self.is_closed = false;
+        }
+        if self.has_torn_end {
+            self.cut()?;
+        }
+        self.has_torn_end = true;
         failpoint::write(&self.file, frame)?;
+        self.has_torn_end = false;
+        self.len += frame.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts off what is after the last whole frame.
+    fn cut(&mut self) -> io::Result<()> {
         failpoint::point();
-        self.file.sync_data()
+        self.file.set_len(self.len)?;
+        self.file.seek(SeekFrom::Start(self.len))?;
+        self.has_torn_end = false;
+        Ok(())
+    }
+
+    fn write_close(&mut self, record: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(CLOSE_AT as u64))?;
+        let written = failpoint::write(&self.file, record)
+            .and_then(|()| failpoint::sync())
+            .and_then(|()| self.file.sync_data());
+        self.file.seek(SeekFrom::Start(self.len))?;
+        written
     }
 }
 
 impl ChangeLog for Log {
-    fn check(&self) -> io::Result<()> {
-        let buffer = self.buffer.lock();
-        buffer.check()?;
-        buffer.previous.as_ref().map_or(Ok(()), |previous| previous.check())
+    fn check(&self) -> Result<(), HybridError> {
+        let mut buffer = self.buffer.lock();
+        match &buffer.failed {
+            None => {}
+            Some(failure @ Failure::Sync(_)) => return Err(self.failure(failure)),
+            Some(Failure::Write(_) | Failure::Gone) => {
+                buffer.failed = None;
+                let end = buffer.end;
+                drop(buffer);
+                self.advance(end, Goal::Written)?;
+                buffer = self.buffer.lock();
+            }
+        }
+        let previous = buffer.previous.clone();
+        drop(buffer);
+        previous.map_or(Ok(()), |previous| previous.check())
     }
 
     fn append(&self, key: &[u8], change: Change) -> u64 {
         let mut buffer = self.buffer.lock();
         let before = buffer.frame.len();
-        buffer.frame.push(match change {
-            Change::Stored(_) => STORED,
-            Change::Removed => REMOVED,
-        });
-        buffer.frame.extend_from_slice(&(key.len() as u32).to_le_bytes());
-        buffer.frame.extend_from_slice(key);
-        if let Change::Stored(value) = change {
-            buffer.frame.extend_from_slice(&value.to_le_bytes());
-        }
+        frame::push_change(&mut buffer.frame, key, change);
         buffer.end += (buffer.frame.len() - before) as u64;
         buffer.end
     }
 
-    fn await_durable(&self, position: u64) -> io::Result<()> {
-        let must_sync =
-            self.synced || position.saturating_sub(self.buffer.lock().synced) > MAX_UNSYNCED_BYTES;
-        if must_sync { self.write_to(position, false) } else { Ok(()) }
+    fn await_durable(&self, position: u64) -> Result<(), HybridError> {
+        match self.wal {
+            Wal::Written => self.advance(position, Goal::Written),
+            Wal::Synced => self.advance(position, Goal::Synced),
+            Wal::Buffered | Wal::Off => {
+                let unsynced = position.saturating_sub(self.buffer.lock().synced);
+                if unsynced > MAX_UNSYNCED_BYTES {
+                    self.advance(position, Goal::Synced)
+                } else {
+                    Ok(())
+                }
+            }
+        }
     }
 
     fn bytes(&self) -> u64 {
         self.buffer.lock().end
     }
 
-    fn sync(&self) -> io::Result<()> {
+    fn sync(&self) -> Result<(), HybridError> {
+        self.home.check()?;
         let end = self.buffer.lock().end;
-        self.write_to(end, false)
+        self.advance(end, Goal::Synced)
     }
-}
 
-/// What a log's file holds.
-pub(super) struct Found {
-    pub(super) path: PathBuf,
-    /// Bytes up to the end of the last complete frame.
-    pub(super) len: u64,
-    pub(super) frames: u32,
-    pub(super) ended: bool,
-    pub(super) changes: u64,
-}
-
-/// Passes the changes of a log to `apply`. Skips what a crash left of the last frame.
-pub(super) fn replay(
-    path: &Path,
-    number: u64,
-    mut apply: impl FnMut(&[u8], Change) -> Result<(), HybridError>,
-) -> Result<Found, HybridError> {
-    let damaged = |part| HybridError::Damaged { file: path.to_owned(), part };
-    let bytes = match std::fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(HybridError::Missing { file: path.to_owned() });
+    fn close(&self) -> Result<(), HybridError> {
+        self.sync()?;
+        self.end_before()?;
+        let frames = self.buffer.lock().frames;
+        let mut writer = self.writer.lock();
+        if writer.is_closed {
+            return Ok(());
         }
-        read => read?,
+        let record = self.format.close_record(writer.len, frames);
+        writer
+            .write_close(&record)
+            .map_err(|error| HybridError::Log(self.error("close", error)))?;
+        writer.is_closed = true;
+        Ok(())
+    }
+
+    fn needs_compaction(&self) -> bool {
+        matches!(self.buffer.lock().failed, Some(Failure::Sync(_)))
+    }
+}
+
+/// Cuts off what a crash left of a log that is not the last, and writes the end mark.
+pub(super) fn end(home: &Home, found: &LogReader) -> Result<(), FileError> {
+    let failed = |error| FileError::new("end", found.path(), error);
+    let file = home.dir().file(&log_name(found.number), Access::Write)?;
+    let mut writer = FrameWriter {
+        file,
+        len: found.len,
+        has_torn_end: true,
+        is_closed: found.is_closed,
+        checked: None,
     };
-    if bytes.get(..8) != Some(&MAGIC[..]) || bytes.len() < HEADER_BYTES {
-        return Err(damaged("header"));
-    }
-    let version = word(&bytes[8..]);
-    if version != VERSION {
-        return Err(HybridError::Version { file: path.to_owned(), found: version });
-    }
-    if bytes[..HEADER_BYTES] != header(number) {
-        return Err(damaged("header"));
-    }
-    let mut found = Found {
-        path: path.to_owned(),
-        len: HEADER_BYTES as u64,
-        frames: 0,
-        ended: false,
-        changes: 0,
-    };
-    let mut rest = &bytes[HEADER_BYTES..];
-    while !found.ended {
-        let Some(changes) = frame(rest, |number| number == found.frames) else { break };
-        rest = &rest[FRAME_HEADER_BYTES + changes.len()..];
-        found.frames += 1;
-        found.len = (bytes.len() - rest.len()) as u64;
-        let mut changes = changes;
-        while let Some((&kind, after)) = changes.split_first() {
-            if kind == END {
-                (found.ended, changes) = (true, after);
-                continue;
-            }
-            let key_and_rest = after
-                .split_at_checked(4)
-                .and_then(|(len, after)| after.split_at_checked(word(len) as usize));
-            let (key, after) = key_and_rest.ok_or_else(|| damaged("change"))?;
-            let change = match (kind, after.split_first_chunk()) {
-                (STORED, Some((value, after))) => {
-                    changes = after;
-                    Change::Stored(u64::from_le_bytes(*value))
-                }
-                (REMOVED, _) => {
-                    changes = after;
-                    Change::Removed
-                }
-                _ => return Err(damaged("change")),
-            };
-            found.changes += 1;
-            apply(key, change)?;
-        }
-    }
-    // A frame is on disk before the next one is written: no frame follows a torn one, and nothing
-    // follows the end mark.
-    let follows = |at: usize| frame(&rest[at..], |number| number > found.frames).is_some();
-    if found.ended && !rest.is_empty()
-        || (1..rest.len()).any(|at| rest[at..].starts_with(&FRAME_MAGIC) && follows(at))
-    {
-        return Err(damaged("frame"));
-    }
-    Ok(found)
-}
-
-/// Returns the changes of the frame at the start of `bytes`, if it is complete and `is` accepts its
-/// number.
-fn frame(bytes: &[u8], is: impl Fn(u32) -> bool) -> Option<&[u8]> {
-    let len = bytes.get(4..FRAME_HEADER_BYTES).map(word)? as usize;
-    let frame = bytes.get(..FRAME_HEADER_BYTES.checked_add(len)?)?;
-    let is_complete = frame.starts_with(&FRAME_MAGIC)
-        && is(word(&frame[8..]))
-        && checksum(frame) == word(&frame[12..]);
-    is_complete.then(|| &frame[FRAME_HEADER_BYTES..])
-}
-
-fn word(bytes: &[u8]) -> u32 {
-    bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
-}
-
-impl Found {
-    /// Cuts off what a crash left of the last frame, and writes the end mark.
-    pub(super) fn end(&self) -> io::Result<()> {
-        let file = File::options().append(true).open(&self.path)?;
-        failpoint::point();
-        file.set_len(self.len)?;
-        FrameWriter { file, frames: self.frames }.write(&mut [&empty_frame()[..], &[END]].concat())
-    }
-}
-
-#[cfg(all(test, target_pointer_width = "64"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_over_4_gib_is_refused() {
-        // The pages are never touched, so they take no memory.
-        let mut frame = vec![0; FRAME_HEADER_BYTES + (1 << 32)];
-        assert!(fill_header(&mut frame, 0).unwrap_err().to_string().contains("4 GiB"));
-        assert!(frame[..FRAME_HEADER_BYTES].iter().all(|&byte| byte == 0));
-        let mut short = vec![0; FRAME_HEADER_BYTES + 1];
-        fill_header(&mut short, 0).unwrap();
-        assert_eq!(super::frame(&short, |number| number == 0), Some(&[0][..]));
-    }
+    let mut frame = vec![0; found.format.frame_header_bytes()];
+    frame.push(END);
+    found
+        .format
+        .fill_header(&mut frame, found.frames, found.frames)
+        .and_then(|()| writer.write(&frame))
+        .and_then(|()| failpoint::sync())
+        .and_then(|()| writer.file.sync_data())
+        .map_err(failed)
 }

@@ -18,8 +18,11 @@
 //! | store.rs, open.rs | `HybridStore`: its operations; how one is created, opened and saved |
 //! | scan.rs | ranges |
 //! | compact.rs | compaction |
-//! | folder.rs, log.rs | the store's files: manifest and layer; write-ahead log |
-//! | options.rs, stats.rs, error.rs | public types |
+//! | home.rs | the open folder and its lock |
+//! | folder.rs, manifest.rs | which files count, and how they are replaced |
+//! | log.rs, log_reader.rs, frame.rs | the write-ahead log: writer, reader, format |
+//! | reader.rs | a store that only reads its folder |
+//! | options.rs, stats.rs, recovery.rs, error.rs | public types |
 //! | model.rs | a store for loom: the lock, deltas and state are all that threads meet in |
 
 #![forbid(unsafe_code)]
@@ -36,11 +39,23 @@ mod compact;
 #[cfg(feature = "storage")]
 mod folder;
 #[cfg(feature = "storage")]
+mod frame;
+#[cfg(feature = "storage")]
+mod home;
+#[cfg(feature = "storage")]
 mod log;
+#[cfg(feature = "storage")]
+mod log_reader;
+#[cfg(feature = "storage")]
+mod manifest;
 #[cfg(feature = "storage")]
 mod open;
 #[cfg(feature = "storage")]
 mod options;
+#[cfg(feature = "storage")]
+mod reader;
+#[cfg(feature = "storage")]
+mod recovery;
 #[cfg(feature = "storage")]
 mod scan;
 #[cfg(feature = "storage")]
@@ -53,6 +68,8 @@ pub use error::HybridError;
 pub use model::ModelStore;
 #[cfg(feature = "storage")]
 pub use options::{HybridOptions, Wal};
+#[cfg(feature = "storage")]
+pub use recovery::{CutEnd, Recovery};
 #[cfg(feature = "storage")]
 pub use scan::HybridRange;
 #[cfg(feature = "storage")]

@@ -4,25 +4,44 @@
 
 use super::error::HybridError;
 use crate::FrozenOptions;
+use std::fmt;
+use std::sync::Arc;
 
-/// Write-ahead log mode of a store in a folder. Ignored by in-memory stores.
+/// What is kept of a write to a store in a folder. Ignored by in-memory stores.
+///
+/// | mode | kept if the process crashes | kept if the machine crashes |
+/// |---|---|---|
+/// | `Written` | every write that has returned | what was [synced](crate::HybridStore::sync) |
+/// | `Synced` | every write that has returned | every write that has returned |
+/// | `Buffered` | what was synced | what was synced |
+/// | `Off` | what was [compacted](crate::HybridStore::compact) | what was compacted |
+///
+/// A folder remembers the mode it was last opened with, `Off` excepted, and is opened with it
+/// unless another is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wal {
-    /// There is no log.
+    /// There is no log. It has to be asked for each time.
     ///
     /// **Warning:** changes since the last [`compact`](crate::HybridStore::compact) are in memory
-    /// only, and lost in a crash.
-    #[default]
+    /// only, and lost when the process ends.
     Off,
+    /// A write returns once its change is in the log's file, which the system keeps if the process
+    /// crashes. The default.
+    #[default]
+    Written,
     /// A write returns once its change is on disk. Concurrent writers share one `fsync`.
     Synced,
-    /// A change is on disk once a later [`sync`](crate::HybridStore::sync) returns. A write that
-    /// finds more than 4 MiB of changes not yet on disk writes them and waits.
+    /// A write returns at once. One that finds more than 4 MiB of changes not yet on disk writes
+    /// them and waits.
     ///
-    /// **Warning:** changes since the last `sync` may be lost in a crash.
+    /// **Warning:** changes since the last [`sync`](crate::HybridStore::sync) may be lost if the
+    /// process crashes.
     Buffered,
 }
+
+/// Called with the error of a compaction in the background.
+pub(super) type FailureHook = Arc<dyn Fn(&HybridError) + Send + Sync>;
 
 /// Options of a [`HybridStore`](crate::HybridStore).
 ///
@@ -37,10 +56,12 @@ pub enum Wal {
 /// assert_eq!(store.get("a"), Some(1));
 /// # Ok::<(), memkv::HybridError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HybridOptions {
     pub(super) frozen: FrozenOptions,
-    pub(super) wal: Wal,
+    /// The folder's own if there is none.
+    pub(super) wal: Option<Wal>,
+    pub(super) on_failure: Option<FailureHook>,
     pub(super) background: bool,
     pub(super) compact_bytes: usize,
     pub(super) compact_percent: usize,
@@ -57,7 +78,7 @@ impl Default for HybridOptions {
 impl HybridOptions {
     /// Creates the default options.
     ///
-    /// There is no log. A background thread compacts when the changes take more than 8 MiB and more
+    /// A folder is opened in its own mode, which is [`Wal::Written`] at first. A background thread compacts when the changes take more than 8 MiB and more
     /// than 10 % of what the base takes, or when the log has more than 256 MiB. A compaction uses
     /// half of the machine's threads.
     pub fn new() -> Self {
@@ -65,7 +86,8 @@ impl HybridOptions {
         let frozen = FrozenOptions::new();
         HybridOptions {
             frozen,
-            wal: Wal::Off,
+            wal: None,
+            on_failure: None,
             background: true,
             compact_bytes: 8 << 20,
             compact_percent: 10,
@@ -81,10 +103,19 @@ impl HybridOptions {
         self
     }
 
-    /// Sets the write-ahead log mode.
+    /// Sets what is kept of a write.
     #[must_use]
     pub fn wal(mut self, wal: Wal) -> Self {
-        self.wal = wal;
+        self.wal = Some(wal);
+        self
+    }
+
+    /// Sets a function that is called with the error of each compaction in the background that
+    /// fails, on its thread. Without one, the next write returns
+    /// [`HybridError::Background`](crate::HybridError::Background).
+    #[must_use]
+    pub fn on_failure(mut self, hook: impl Fn(&HybridError) + Send + Sync + 'static) -> Self {
+        self.on_failure = Some(Arc::new(hook));
         self
     }
 
@@ -139,5 +170,19 @@ impl HybridOptions {
             ));
         }
         self.frozen.builder().map(drop).map_err(|error| HybridError::Base { file: None, error })
+    }
+}
+
+impl fmt::Debug for HybridOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HybridOptions")
+            .field("frozen", &self.frozen)
+            .field("wal", &self.wal)
+            .field("background", &self.background)
+            .field("compact_bytes", &self.compact_bytes)
+            .field("compact_percent", &self.compact_percent)
+            .field("compact_log", &self.compact_log)
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
     }
 }

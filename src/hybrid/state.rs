@@ -146,7 +146,7 @@ impl<B: Base> Core<B> {
     ) -> Result<Outcome<u64>, HybridError> {
         let (outcome, logged) = self.change_in_memory(key, expected, new)?;
         if let Some(LogPosition { log, position }) = logged {
-            log.await_durable(position).map_err(HybridError::Log)?;
+            log.await_durable(position)?;
         }
         Ok(outcome)
     }
@@ -175,7 +175,7 @@ impl<B: Base> Core<B> {
             return Ok((Outcome { old, done: !refused }, None));
         }
         if let Some(log) = delta.log() {
-            log.check().map_err(HybridError::Log)?;
+            log.check()?;
         }
         // If the delta does not have the key, its value is below.
         if stores || known.is_none() || state.get_below(key).is_some() {
@@ -223,6 +223,16 @@ impl<B: Base> Core<B> {
     pub(crate) fn install_base(&self, base: B) {
         let pin = reclaim::pin();
         self.replace(|state| State { base, frozen_delta: None, ..state }, &pin);
+    }
+
+    /// Replaces everything with the content of another store. No thread writes or compacts.
+    #[cfg(feature = "storage")]
+    pub(crate) fn adopt(&self, other: &Self) {
+        let pin = reclaim::pin();
+        self.state.replace(other.snapshot(), &pin);
+        for (stripe, other) in self.stripes.iter().zip(&other.stripes) {
+            stripe.keys.store(other.keys.load(Relaxed), Relaxed);
+        }
     }
 
     fn replace(&self, new: impl FnOnce(State<B>) -> State<B>, pin: &Pin) {

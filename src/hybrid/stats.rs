@@ -21,7 +21,7 @@ pub struct HybridStats {
     /// Bytes of these changes.
     pub delta_bytes: usize,
     /// Bytes of the frozen delta: changes that are being merged.
-    pub sealed_bytes: usize,
+    pub frozen_delta_bytes: usize,
     /// Bytes of the log of these changes. Without what was replayed when the store was opened.
     pub log_bytes: u64,
     /// Changes that were replayed from the log when the store was opened.
@@ -51,7 +51,7 @@ pub struct HybridUsage {
     /// The changes since the base was built.
     pub delta: usize,
     /// The frozen delta: changes that are being merged.
-    pub sealed: usize,
+    pub frozen_delta: usize,
     /// The store itself.
     pub own: usize,
     /// Retired memory of all shared maps of the process: some thread may still read it.
@@ -61,6 +61,6 @@ pub struct HybridUsage {
 impl HybridUsage {
     /// Returns the sum.
     pub fn total(&self) -> usize {
-        self.base + self.delta + self.sealed + self.own + self.retired
+        self.base + self.delta + self.frozen_delta + self.own + self.retired
     }
 }

@@ -6,6 +6,7 @@ use super::change::Change;
 use super::compact::Inner;
 use super::delta::Delta;
 use super::error::HybridError;
+use super::options::Wal;
 use super::scan::HybridRange;
 use super::stats::{HybridStats, HybridUsage};
 use crate::sync::deferred;
@@ -63,20 +64,25 @@ const KEYS_PER_GROUP: usize = 1024;
 /// |---|---|
 /// | in memory | everything |
 /// | in memory, [saved](Self::save) to a folder | changes since the last [`save`](Self::save) |
-/// | opened from a folder, [`Wal::Off`](crate::Wal) | changes since the last [`compact`](Self::compact) began |
-/// | opened from a folder, [`Wal::Buffered`](crate::Wal) | changes since the last [`sync`](Self::sync) or `compact` |
-/// | opened from a folder, [`Wal::Synced`](crate::Wal) | no change whose write has returned |
+/// | opened from a folder | see [`Wal`](crate::Wal): by default nothing if the process crashes, and changes since the last [`sync`](Self::sync) or [`compact`](Self::compact) if the machine does |
 ///
-/// After a crash of the process or the machine, every change that was on disk is present. Later
-/// changes may or may not be present. Each key has the state of some moment since its last change
-/// that was on disk.
+/// After a crash every change that was kept is present. Later changes may or may not be present.
+/// Each key has the state of some moment since its last change that was kept.
 ///
-/// **Warning:** without a log, a store that was opened from a folder keeps changes in memory only,
-/// until a compaction.
+/// [`close`](Self::close), or a drop, leaves a mark in the log. If it has the mark, all that is
+/// missing or altered is damage, and an error when the folder is opened. [`Recovery`] says what can
+/// be told apart otherwise.
 ///
 /// **Warning:** a read may return a change that is not on disk yet.
 ///
-/// A folder is open in one place at a time: the store holds a lock of the operating system on it.
+/// A folder is open for writing in one place at a time: the store holds a lock of the operating
+/// system on it. It may be [read](Self::open_read_only) in others. After the folder was removed, or
+/// its file `LOCK` removed or replaced, writes fail at the latest 10 ms later.
+///
+/// # Forked processes
+/// A store in a folder belongs to the process that opened it. In a fork of it, writes, `sync`,
+/// `compact`, `save` and `close` return [`Forked`](HybridError::Forked), and a drop does nothing.
+/// The folder is unlocked when the store is dropped in its own process, also while a fork lives.
 ///
 /// # Memory
 /// A store takes the memory of its base and its changes. The base is read into memory. A compaction
@@ -91,6 +97,7 @@ pub struct HybridStore {
     pub(super) inner: Arc<Inner>,
     /// The last thread that compacted in the background.
     pub(super) worker: Mutex<Option<JoinHandle<()>>>,
+    pub(super) is_closed: bool,
 }
 
 impl HybridStore {
@@ -149,7 +156,9 @@ impl HybridStore {
     /// All methods that write return an error if
     ///
     /// * the key is over the limit or memory is lacking: the store is unchanged;
-    /// * the log cannot be written: see [`HybridError::Log`].
+    /// * the log cannot be written: see [`HybridError::Log`];
+    /// * a compaction in the background has failed since the last write: the store is unchanged. See
+    ///   [`HybridOptions::on_failure`](crate::HybridOptions::on_failure).
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
@@ -246,11 +255,15 @@ impl HybridStore {
         expected: Expected<u64>,
         new: Option<u64>,
     ) -> Result<Outcome<u64>, HybridError> {
-        let outcome = self.inner.core.change(key, expected, new.into())?;
-        if self.inner.core.is_nth_write(WRITES_PER_CHECK) {
+        self.inner.check_writable()?;
+        self.inner.check_background()?;
+        let outcome = self.inner.core.change(key, expected, new.into());
+        // Only a compaction may mend the log.
+        let has_failed = matches!(outcome, Err(HybridError::Log(_)));
+        if self.inner.core.is_nth_write(WRITES_PER_CHECK) || has_failed {
             self.compact_if_over();
         }
-        Ok(outcome)
+        outcome
     }
 
     /// Starts a thread that compacts, if a compaction is due and no thread compacts in the
@@ -372,21 +385,78 @@ impl HybridStore {
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
     pub fn compact(&self) -> Result<(), HybridError> {
+        self.inner.check_writable()?;
         self.inner.compact()
     }
 
-    /// Returns once all changes made before the call are in the log, on disk.
-    ///
-    /// **Warning:** without a log it does nothing.
+    /// Returns once all changes made before the call are on disk. Without a log it
+    /// [compacts](Self::compact).
     ///
     /// # Errors
-    /// Returns an error if the log cannot be written.
+    /// Returns an error if the log cannot be written or the compaction fails, and
+    /// [`NotInFolder`](HybridError::NotInFolder) if the store is in memory.
     pub fn sync(&self) -> Result<(), HybridError> {
+        self.inner.check_writable()?;
+        match &self.inner.home {
+            None => Err(HybridError::NotInFolder),
+            Some((_, Wal::Off)) => self.inner.compact(),
+            Some(_) => self.sync_logs(),
+        }
+    }
+
+    fn sync_logs(&self) -> Result<(), HybridError> {
         let (previous, current) = self.inner.core.with(|state| {
             let log = |delta: &Arc<Delta>| delta.log().cloned();
             (state.frozen_delta.as_ref().and_then(log), log(&state.delta))
         });
-        previous.into_iter().chain(current).try_for_each(|log| log.sync()).map_err(HybridError::Log)
+        previous.into_iter().chain(current).try_for_each(|log| log.sync())
+    }
+
+    /// Waits for a background compaction, syncs the log, and marks it as closed. Drops the store.
+    ///
+    /// A drop does the same, and ignores errors. Without a log, changes since the last compaction
+    /// are lost.
+    ///
+    /// # Errors
+    /// Returns an error if the log cannot be written, or the last compaction in the background has
+    /// failed and no write has returned that.
+    pub fn close(mut self) -> Result<(), HybridError> {
+        self.shut()
+    }
+
+    fn shut(&mut self) -> Result<(), HybridError> {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return Ok(());
+        }
+        if let Err(error) = self.inner.check_process() {
+            // Another thread of the other process may have held a lock of what would be dropped,
+            // and the worker is not in this process.
+            std::mem::forget((Arc::clone(&self.inner), self.worker.get_mut().take()));
+            return Err(error);
+        }
+        // A value of another map may own the store. It may then be dropped by the store's own
+        // thread, or by the thread of a store whose owner this store's thread is about to drop. In
+        // both cases the compaction is not awaited: it ends by itself, and until then the folder is
+        // in use.
+        let worker = self.worker.get_mut().take();
+        match worker.filter(|worker| !is_current(worker) && !deferred::is_in_scope()) {
+            Some(worker) => _ = worker.join(),
+            None if self.inner.is_busy.load(Relaxed) => return self.sync_logs(),
+            None => {}
+        }
+        let closed = self.close_log();
+        // Retired memory may refer to the folder for longer.
+        if let Some((home, _)) = &self.inner.home {
+            home.unlock();
+        }
+        closed.and_then(|()| self.inner.check_background())
+    }
+
+    fn close_log(&self) -> Result<(), HybridError> {
+        let log = self.inner.core.with(|state| state.delta.log().cloned());
+        let Some(log) = log else { return Ok(()) };
+        self.sync_logs()?;
+        log.close()
     }
 
     /// Frees retired memory that can be freed: see
@@ -441,23 +511,9 @@ fn is_current(worker: &JoinHandle<()>) -> bool {
 }
 
 impl Drop for HybridStore {
-    /// Waits for a background compaction, and writes the log's changes in memory to disk.
-    ///
-    /// It ignores errors: [`sync`](Self::sync) returns them.
+    /// Closes the store, as [`close`](Self::close) does, and ignores errors.
     fn drop(&mut self) {
-        // A value of another map may own the store. It may then be dropped by the store's own
-        // thread, or by the thread of a store whose owner this store's thread is about to drop. In
-        // both cases the compaction is not awaited: it ends by itself, and until then the folder is
-        // in use.
-        if let Some(worker) = self
-            .worker
-            .get_mut()
-            .take()
-            .filter(|worker| !is_current(worker) && !deferred::is_in_scope())
-        {
-            let _ = worker.join();
-        }
-        let _ = self.sync();
+        let _ = self.shut();
     }
 }
 

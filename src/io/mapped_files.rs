@@ -1,6 +1,7 @@
 //! Methods that read mapped files: `ShardedArt::load_file` and `FrozenLayer::open_mapped`.
 
 use super::mapping::Mapping;
+use crate::error::FileError;
 use crate::frozen::FrozenError;
 use crate::frozen::{FrozenLayer, format};
 use crate::io::bytes::Bytes;
@@ -91,7 +92,9 @@ impl FrozenLayer {
     pub unsafe fn open_mapped(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
         // SAFETY: (M1) the caller promises that the file does not change while the layer lives,
         // which owns the mapping.
-        let mapping = unsafe { Mapping::open(path.as_ref()) }?.ok_or(FrozenError::Truncated)?;
+        let mapping = unsafe { Mapping::open(path.as_ref()) }
+            .map_err(|error| FileError::new("map", path.as_ref(), error))?
+            .ok_or(FrozenError::Truncated)?;
         Ok(Self::of(format::parse(&Bytes::from_mapping(mapping))?))
     }
 }

@@ -2,108 +2,183 @@
 
 #![forbid(unsafe_code)]
 
+use super::dir::{Access, Dir};
+use crate::error::FileError;
 use crate::sync::parallel::Process;
 use crate::testing::failpoint;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+
+const BUFFER_BYTES: usize = 1 << 16;
+/// Links that are followed from one path.
+const MAX_LINKS: usize = 40;
+const TEMPORARY_START: &str = ".memkv-";
+const TEMPORARY_END: &str = ".tmp";
 
 /// A file that gets its name when it is complete. Until then it has a temporary name in the same
-/// folder.
+/// folder, and its writer holds the system's lock on it.
 pub(crate) struct NewFile {
     out: Option<BufWriter<File>>,
-    temporary: PathBuf,
-    path: PathBuf,
+    dir: Arc<Dir>,
+    temporary: String,
+    name: String,
     /// The process that created the file. In a fork of it the file stays as it is.
     process: Process,
 }
 
 impl NewFile {
-    /// Creates the file under a temporary name.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = path.file_name().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "the path does not name a file")
+    /// Creates the file that `path` leads to, through links, under a temporary name. It is to have
+    /// the permissions and, if that is allowed, the owner of the file that it replaces.
+    ///
+    /// # Errors
+    /// Only a regular file is replaced.
+    pub(crate) fn create(path: &Path) -> Result<Self, FileError> {
+        let failed = |error| FileError::new("create", path, error);
+        let (target, replaced) = follow(path).map_err(failed)?;
+        let name = target.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+            let what = "the path does not name a file, or its name is not UTF-8";
+            failed(io::Error::new(io::ErrorKind::InvalidInput, what))
         })?;
+        let dir = Arc::new(Dir::open(target.parent().unwrap_or(Path::new("")))?);
+        remove_unfinished(&dir)?;
+        let file = Self::create_in(&dir, name)?;
+        if let (Some(replaced), Some(out)) = (replaced, &file.out) {
+            keep_owner(out.get_ref(), &replaced).map_err(failed)?;
+        }
+        Ok(file)
+    }
+
+    /// Creates a file of a folder under a temporary name.
+    pub(crate) fn create_in(dir: &Arc<Dir>, name: &str) -> Result<Self, FileError> {
         loop {
-            let mut temporary = name.to_os_string();
-            temporary.push(format!(
-                ".{}-{}.tmp",
-                std::process::id(),
-                COUNT.fetch_add(1, Ordering::Relaxed)
-            ));
-            let temporary = path.with_file_name(temporary);
-            match File::options().write(true).create_new(true).open(&temporary) {
-                Ok(file) => {
-                    let out = Some(BufWriter::with_capacity(1 << 16, file));
-                    let (path, process) = (path.to_owned(), Process::current());
-                    return Ok(NewFile { out, temporary, path, process });
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+            let temporary = format!("{TEMPORARY_START}{:012x}{TEMPORARY_END}", random() >> 16);
+            let file = match dir.file(&temporary, Access::CreateNew) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                file => file?,
+            };
+            // Before the lock is held, another writer may take the file for an unfinished one.
+            if is_locked(&file) && dir.has(&temporary, &file)? {
+                let out = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
+                let (dir, name) = (Arc::clone(dir), name.to_owned());
+                return Ok(NewFile { out, dir, temporary, name, process: Process::current() });
             }
         }
     }
 
     /// Returns the path that the file gets.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path_of(&self.name)
     }
 
     /// Appends bytes, through a buffer.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         match &mut self.out {
             Some(out) => failpoint::write(out, bytes),
             None => Ok(()),
         }
+        .map_err(|error| FileError::new("write", self.path(), error))
     }
 
-    /// Syncs the file, renames it to its path, and syncs the folder.
+    /// Syncs the file, renames it, and syncs the folder.
     ///
     /// # Errors
-    /// On an error before or in the rename the file is removed.
-    pub(crate) fn commit(mut self) -> io::Result<()> {
-        if let Some(out) = self.out.take() {
-            let committed = out.into_inner().map_err(|error| error.into_error()).and_then(|file| {
-                failpoint::point();
-                file.sync_all()?;
-                drop(file);
-                failpoint::point();
-                fs::rename(&self.temporary, &self.path)
+    /// On an error before or in the rename the file is removed. If only the folder's sync fails,
+    /// the file has its name, but may lose it in a crash of the machine.
+    pub(crate) fn commit(mut self) -> Result<(), FileError> {
+        let Some(out) = self.out.take() else { return Ok(()) };
+        let synced = out
+            .into_inner()
+            .map_err(|error| FileError::new("write", self.path(), error.into_error()))
+            .and_then(|file| {
+                failpoint::sync()
+                    .and_then(|()| file.sync_all())
+                    .map_err(|error| FileError::new("sync", self.path(), error))?;
+                // Its lock is held until it has its name.
+                self.dir.rename(&self.temporary, &self.name)
             });
-            if let Err(error) = committed {
-                // It may have been removed by others.
-                let _ = fs::remove_file(&self.temporary);
-                return Err(error);
-            }
-            sync_folder(&self.path)?;
+        if synced.is_err() {
+            // It may have been removed by others.
+            self.dir.remove(&self.temporary);
         }
-        Ok(())
+        synced.and_then(|()| self.dir.sync())
     }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
         let Some(out) = self.out.take() else { return };
+        // Bytes in the buffer are not written.
+        drop(out.into_parts());
         if self.process.is_current() {
-            drop(out);
-            // A drop cannot report an error.
-            let _ = fs::remove_file(&self.temporary);
-        } else {
-            // Bytes in the buffer would be written into the file of the other process.
-            drop(out.into_parts());
+            self.dir.remove(&self.temporary);
         }
     }
 }
 
-/// Syncs the folder of a file or folder, so that its name is durable.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    failpoint::point();
-    if !cfg!(unix) {
-        return Ok(());
+/// Removes the files that writers left unfinished, and do not work on any more.
+pub(crate) fn remove_unfinished(dir: &Dir) -> Result<(), FileError> {
+    for name in dir.names()?.iter().filter(|name| is_unfinished(name)) {
+        // Another writer may have removed it by now.
+        if let Ok(file) = dir.file(name, Access::Write)
+            && is_locked(&file)
+        {
+            dir.remove(name);
+        }
     }
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    Ok(())
+}
+
+/// Returns whether a name is one of unfinished files.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    name.starts_with(TEMPORARY_START) && name.ends_with(TEMPORARY_END)
+}
+
+/// Locks a file, unless another process or thread has. Where there are no such locks, returns true.
+fn is_locked(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))
+}
+
+/// Returns a number that nobody can foresee.
+pub(crate) fn random() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// Follows links. Returns the path of the file that is to be replaced, and its metadata if it
+/// exists.
+fn follow(path: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let what = "not a regular file, so it cannot be replaced";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => {
+                let target = fs::read_link(&path)?;
+                path = path.parent().unwrap_or(Path::new("")).join(target);
+            }
+            Ok(found) => return Ok((path, Some(found))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((path, None)),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("too many links"))
+}
+
+/// Gives a file the owner and the permissions of the file that it replaces.
+fn keep_owner(file: &File, replaced: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        // Not everyone may give files away.
+        let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid()));
+    }
+    file.set_permissions(replaced.permissions())
 }

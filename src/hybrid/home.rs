@@ -1,0 +1,166 @@
+//! The open folder of a store, and the lock that keeps other stores out.
+
+#![forbid(unsafe_code)]
+
+use super::error::HybridError;
+use crate::error::FileError;
+use crate::io::dir::{Access, Dir};
+use crate::io::new_file::is_unfinished;
+use crate::sync::parallel::Process;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(super) const MANIFEST: &str = "MANIFEST";
+const LOCK: &str = "LOCK";
+
+/// Whether a folder may become a store's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Create {
+    /// A missing or empty folder may.
+    IfEmpty,
+    /// It has to be a store's.
+    Never,
+}
+
+/// A store's folder, locked for the process that opened it.
+pub(super) struct Home {
+    dir: Arc<Dir>,
+    lock: File,
+    process: Process,
+}
+
+impl Home {
+    /// Opens a folder and locks it until this value is dropped or the process ends.
+    pub(super) fn lock(path: &Path, create: Create) -> Result<Self, HybridError> {
+        let dir = Arc::new(open(path, create)?);
+        loop {
+            let lock = dir.file(LOCK, Access::Create)?;
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(HybridError::InUse { folder: path.to_owned() });
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(FileError::new("lock", dir.path_of(LOCK), error).into());
+                }
+            }
+            // The file may have been removed before it was locked.
+            if dir.has(LOCK, &lock)? {
+                return Ok(Home { dir, lock, process: Process::current() });
+            }
+        }
+    }
+
+    pub(super) fn dir(&self) -> &Arc<Dir> {
+        &self.dir
+    }
+
+    /// Returns an error unless the folder is this process's, and still has the file that is locked.
+    pub(super) fn check(&self) -> Result<(), HybridError> {
+        self.check_process()?;
+        if self.is_home()? { Ok(()) } else { Err(self.gone()) }
+    }
+
+    /// Returns whether the folder still has the file that is locked.
+    pub(super) fn is_home(&self) -> Result<bool, FileError> {
+        self.dir.has(LOCK, &self.lock)
+    }
+
+    pub(super) fn gone(&self) -> HybridError {
+        HybridError::Gone { folder: self.dir.path().to_owned() }
+    }
+
+    /// Returns an error in a fork of the process that opened the store.
+    pub(super) fn check_process(&self) -> Result<(), HybridError> {
+        if self.process.is_current() { Ok(()) } else { Err(HybridError::Forked) }
+    }
+}
+
+impl Home {
+    /// Unlocks, although a forked process may have the file open. Such a process does not unlock.
+    pub(super) fn unlock(&self) {
+        if self.process.is_current() {
+            let _ = self.lock.unlock();
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.unlock();
+    }
+}
+
+/// Opens a folder, if it is a store's or may become one.
+fn open(path: &Path, create: Create) -> Result<Dir, HybridError> {
+    let not_a_store = || HybridError::NotAStore { folder: path.to_owned() };
+    let dir = match Dir::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match create {
+            Create::IfEmpty => Dir::create(path)?,
+            Create::Never => return Err(not_a_store()),
+        },
+        dir => dir?,
+    };
+    let names = dir.names()?;
+    let is_ours = |name: &String| name == LOCK || is_leftover(name);
+    if is_store(&names) || create == Create::IfEmpty && names.iter().all(is_ours) {
+        Ok(dir)
+    } else {
+        Err(not_a_store())
+    }
+}
+
+/// Opens a store's folder for reading. Creates and locks nothing.
+pub(super) fn open_to_read(path: &Path) -> Result<Dir, HybridError> {
+    open(path, Create::Never)
+}
+
+/// Returns whether a folder with these names is a store's.
+fn is_store(names: &[String]) -> bool {
+    let files = StoreFiles::of(names);
+    names.iter().any(|name| name == MANIFEST) || !files.layers.is_empty() || !files.logs.is_empty()
+}
+
+/// The numbers of a folder's layers and logs, in order.
+pub(super) struct StoreFiles {
+    pub(super) layers: Vec<u64>,
+    pub(super) logs: Vec<u64>,
+}
+
+impl StoreFiles {
+    pub(super) fn of(names: &[String]) -> Self {
+        let numbers = |kind: &str| {
+            let number = |name: &String| name.strip_prefix(kind)?.parse().ok();
+            let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+            numbers.sort_unstable();
+            numbers
+        };
+        StoreFiles { layers: numbers("layer-"), logs: numbers("log-") }
+    }
+}
+
+pub(super) fn layer_name(number: u64) -> String {
+    format!("layer-{number}")
+}
+
+pub(super) fn log_name(number: u64) -> String {
+    format!("log-{number}")
+}
+
+/// Returns whether a file is one that a crash left unfinished, in this version or an earlier one.
+pub(super) fn is_leftover(name: &str) -> bool {
+    let of_version_1 = ["MANIFEST.", "layer-", "log-"].iter().any(|start| name.starts_with(start))
+        && name.ends_with(".tmp");
+    is_unfinished(name) || of_version_1
+}
+
+/// Returns the error of a file that is missing, or another that kept it from being read.
+pub(super) fn missing(file: PathBuf, error: FileError) -> HybridError {
+    if error.kind() == io::ErrorKind::NotFound {
+        HybridError::Missing { file }
+    } else {
+        error.into()
+    }
+}
