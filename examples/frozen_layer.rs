@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example frozen_layer`
 
-use memkv::{FrozenError, FrozenLayer, FrozenLayerBuilder};
+use memkv::{FrozenLayer, FrozenLayerBuilder};
 
 const SITES: u64 = 200;
 const PAGES: u64 = 500;
@@ -11,7 +11,7 @@ fn url(site: u64, page: u64) -> String {
     format!("https://www.site{site:03}.example/archive/{page:04}")
 }
 
-fn main() -> Result<(), FrozenError> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Keys must ascend. Other threads encode the chunks.
     let mut builder = FrozenLayerBuilder::new()?;
     for site in 0..SITES {

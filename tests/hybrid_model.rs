@@ -4,7 +4,9 @@
 use crate::common;
 
 use common::{bound, cases, inside, key};
-use memkv::{FrozenLayer, FrozenOptions, HybridOptions, HybridStore, SymbolTable, Wal};
+use memkv::{
+    FrozenLayer, FrozenOptions, HybridError, HybridOptions, HybridStore, SymbolTable, Wal,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -48,6 +50,7 @@ enum Op {
     Prefix(Vec<u8>),
     Compact,
     Reclaim,
+    Read,
     Sync,
     /// Saves to another folder, and continues with the store of that folder.
     Save,
@@ -81,6 +84,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => key().prop_map(Op::Prefix),
         2 => Just(Op::Compact),
         1 => Just(Op::Reclaim),
+        2 => Just(Op::Read),
         1 => Just(Op::Sync),
         1 => Just(Op::Save),
         2 => any::<bool>().prop_map(Op::Reopen),
@@ -123,6 +127,7 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
         None => HybridStore::with_options(options(chunk, wal)).unwrap(),
     };
     let mut store = open(&folder);
+    let mut reader: Option<HybridStore> = None;
     let mut model = Model::new();
     let nth = |model: &Model, n: usize| model.keys().nth(n % model.len().max(1)).cloned();
     for op in ops {
@@ -183,7 +188,21 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
                 check_all(&store, &model);
             }
             Op::Reclaim => store.reclaim(),
-            Op::Sync => store.sync().unwrap(),
+            // A reader of the folder, which is kept, sees what was written, also after compactions.
+            Op::Read => {
+                if let Some(folder) = folder.as_ref().filter(|_| wal == Wal::Written) {
+                    let reader = reader
+                        .get_or_insert_with(|| HybridStore::open_read_only(&folder.0).unwrap());
+                    reader.refresh().unwrap();
+                    check_all(reader, &model);
+                    assert!(matches!(reader.insert("a", 1), Err(HybridError::ReadOnly)));
+                }
+            }
+            // A store in memory cannot promise this.
+            Op::Sync => match store.sync() {
+                Err(HybridError::NotInFolder) => assert!(folder.is_none()),
+                synced => synced.unwrap(),
+            },
             Op::Save => {
                 let next = Folder::new();
                 store.save(&next.0).unwrap();
@@ -193,6 +212,7 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
                 if folder.is_some() {
                     store = copy;
                     folder = Some(next);
+                    reader = None;
                 }
             }
             Op::Reopen(compact) => {
@@ -232,6 +252,14 @@ proptest! {
         chunk in prop_oneof![Just(2usize), Just(1 << 16)],
     ) {
         run(ops, chunk, true, Wal::Off);
+    }
+
+    #[test]
+    fn by_default_with_a_reader_as_a_btreemap(
+        ops in proptest::collection::vec(op(), 0..80),
+        chunk in prop_oneof![Just(2usize), Just(1 << 16)],
+    ) {
+        run(ops, chunk, true, Wal::Written);
     }
 
     #[test]

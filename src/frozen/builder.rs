@@ -111,7 +111,7 @@ impl FrozenLayerBuilder {
     /// assert_eq!(builder.finish_file()?, 1);
     /// assert_eq!(FrozenLayer::open(&path)?.get("a"), Some(1));
     /// # std::fs::remove_dir_all(&folder)?;
-    /// # Ok::<(), memkv::FrozenError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(path: impl AsRef<Path>, options: FrozenOptions) -> Result<Self, FrozenError> {
         let mut builder = Self::with_options(options)?;

@@ -32,7 +32,7 @@ impl FrozenLayer {
     /// FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?.save(&path)?;
     /// assert_eq!(FrozenLayer::open(&path)?.get("b"), Some(2));
     /// # std::fs::remove_dir_all(&folder)?;
-    /// # Ok::<(), memkv::FrozenError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), FrozenError> {
         self.write_to(NewFile::create(path.as_ref())?)?;

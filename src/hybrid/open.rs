@@ -246,7 +246,7 @@ impl HybridStore {
     /// store.save(&folder)?;
     /// assert_eq!(HybridStore::open(&folder)?.get("a"), Some(1));
     /// # std::fs::remove_dir_all(&folder)?;
-    /// # Ok::<(), memkv::HybridError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<(), HybridError> {
         let folder = folder.as_ref();

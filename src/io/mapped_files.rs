@@ -87,7 +87,7 @@ impl FrozenLayer {
     /// assert_eq!(layer.get("b"), Some(2));
     /// # drop(layer);
     /// # std::fs::remove_dir_all(&folder)?;
-    /// # Ok::<(), memkv::FrozenError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub unsafe fn open_mapped(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
         // SAFETY: (M1) the caller promises that the file does not change while the layer lives,
