@@ -183,7 +183,7 @@ pub use hybrid::HybridError;
 pub use hybrid::ModelStore;
 #[cfg(feature = "storage")]
 pub use hybrid::{
-    CutEnd, HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Recovery, Wal,
+    CutEnd, HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Loss, Recovery, Wal,
 };
 #[cfg(memkv_loom)]
 pub use reclaim::plain;

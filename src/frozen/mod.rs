@@ -8,7 +8,7 @@
 //! Chunks are encoded and read independently of one another.
 //!
 //! * Public face: frozen_layer.rs (point reads), scan.rs, freeze.rs (constructors), save.rs,
-//!   merge.rs, cursor.rs, range.rs, search.rs, regex.rs.
+//!   merge.rs, salvage.rs (damaged files), cursor.rs, range.rs, search.rs, regex.rs.
 //! * Building: builder.rs, par_build.rs and patch.rs, over front_coded.rs, choose_symbols.rs,
 //!   pipeline.rs and assemble.rs. ranges.rs reads maps in parallel.
 //! * Reading: layer.rs, chunk.rs, window.rs, decoded_block.rs; for searches automaton_path.rs and
@@ -44,6 +44,7 @@ mod range;
 mod ranges;
 #[cfg(feature = "regex")]
 mod regex;
+pub(crate) mod salvage;
 mod save;
 mod scan;
 mod search;

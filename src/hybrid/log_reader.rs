@@ -131,7 +131,7 @@ impl LogReader {
         self.is_closed = self
             .format
             .is_closed(&header, self.len, self.frames)
-            .map_err(|()| self.damaged("end, or close record,"))?;
+            .map_err(|()| self.damaged(if rest.is_empty() { "close record" } else { "frame" }))?;
         let is_wrong = !rest.is_empty()
             && (self.is_closed || self.is_ended || self.format.is_damage(rest, self.frames));
         if is_wrong {
@@ -144,4 +144,49 @@ impl LogReader {
         });
         Ok(())
     }
+}
+
+/// Passes the changes of all whole frames of a log to `apply`, in their order. Returns the bytes in
+/// no whole frame, and whether the log has the end mark; or `None` if its header is damaged. Takes
+/// time in O(bytes).
+pub(super) fn salvage(
+    bytes: &[u8],
+    number: u64,
+    mut apply: impl FnMut(&[u8], Change) -> Result<(), HybridError>,
+) -> Result<Option<(u64, bool)>, HybridError> {
+    let Ok(format) = frame::read_header(bytes, number) else { return Ok(None) };
+    let mut rest = &bytes[format.header_bytes()..];
+    let (mut unread, mut is_ended, mut next) = (0, false, 0);
+    while !rest.is_empty() {
+        match format.frame_header(rest) {
+            Some(header) if header.number >= next => {
+                let bytes = format.frame_header_bytes().saturating_add(header.len);
+                next = header.number.wrapping_add(1);
+                match format.frame(rest, header.number) {
+                    Some(mut changes) => {
+                        while let Some((entry, after)) = frame::split_change(changes) {
+                            match entry {
+                                Entry::Change(key, change) => apply(key, change)?,
+                                Entry::End => is_ended = true,
+                            }
+                            changes = after;
+                        }
+                    }
+                    // In version 1 the length may be what is damaged.
+                    None => unread += rest.len().min(bytes) as u64,
+                }
+                rest = rest.get(bytes..).unwrap_or_default();
+            }
+            // Its content can look like frames.
+            _ if format == Format::V1 => {
+                unread += rest.len() as u64;
+                rest = &[];
+            }
+            _ => {
+                unread += 1;
+                rest = &rest[1..];
+            }
+        }
+    }
+    Ok(Some((unread, is_ended)))
 }

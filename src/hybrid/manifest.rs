@@ -68,14 +68,21 @@ impl Manifest {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read?,
         };
-        if bytes.get(..8) != Some(&MAGIC[..]) {
+        if bytes.get(..8) != Some(&MAGIC[..]) || bytes.len() < 16 {
             return Err(damaged("header"));
         }
         let word32 = |at| u32_at(&bytes, at).unwrap_or(0);
         let word64 = |at| u64_at(&bytes, at).unwrap_or(0);
+        let is_of = |version: u32| {
+            let Some((content, checksum)) = bytes.split_last_chunk() else { return false };
+            let content = [&content[..8], &version.to_le_bytes(), &content[12..]].concat();
+            crc32fast::hash(&content) == u32::from_le_bytes(*checksum)
+        };
         let wal = match word32(8) {
             VERSION_1 => None,
             VERSION => MODES.get((word32(56) as usize).wrapping_sub(1)).copied(),
+            // Only the version may be altered.
+            _ if is_of(VERSION_1) || is_of(VERSION) => return Err(damaged("header")),
             found => return Err(HybridError::Version { file: file(), found }),
         };
         let manifest = Manifest {

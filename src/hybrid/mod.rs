@@ -22,6 +22,7 @@
 //! | folder.rs, manifest.rs | which files count, and how they are replaced |
 //! | log.rs, log_reader.rs, frame.rs | the write-ahead log: writer, reader, format |
 //! | reader.rs | a store that only reads its folder |
+//! | recover.rs | what is whole of a damaged folder |
 //! | options.rs, stats.rs, recovery.rs, error.rs | public types |
 //! | model.rs | a store for loom: the lock, deltas and state are all that threads meet in |
 
@@ -55,6 +56,8 @@ mod options;
 #[cfg(feature = "storage")]
 mod reader;
 #[cfg(feature = "storage")]
+mod recover;
+#[cfg(feature = "storage")]
 mod recovery;
 #[cfg(feature = "storage")]
 mod scan;
@@ -68,6 +71,8 @@ pub use error::HybridError;
 pub use model::ModelStore;
 #[cfg(feature = "storage")]
 pub use options::{HybridOptions, Wal};
+#[cfg(feature = "storage")]
+pub use recover::Loss;
 #[cfg(feature = "storage")]
 pub use recovery::{CutEnd, Recovery};
 #[cfg(feature = "storage")]

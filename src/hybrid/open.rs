@@ -47,8 +47,14 @@ impl HybridStore {
 
     fn of(base: FrozenLayer, options: HybridOptions) -> Self {
         let keys = base.len();
-        let compactor = Compactor { folder: None, reader: None, trained_keys: keys };
-        Self::from_inner(Inner::new(Core::new(base, keys), options, compactor))
+        Self::of_core(Core::new(base, keys), options)
+    }
+
+    /// Creates an in-memory store with this content.
+    pub(super) fn of_core(core: Core<FrozenLayer>, options: HybridOptions) -> Self {
+        let trained_keys = core.with(|state| state.base.len());
+        let compactor = Compactor { folder: None, reader: None, trained_keys };
+        Self::from_inner(Inner::new(core, options, compactor))
     }
 
     fn from_inner(inner: Inner) -> Self {

@@ -93,7 +93,7 @@ impl FrozenLayer {
         // SAFETY: (M1) the caller promises that the file does not change while the layer lives,
         // which owns the mapping.
         let mapping = unsafe { Mapping::open(path.as_ref()) }
-            .map_err(|error| FileError::new("map", path.as_ref(), error))?
+            .map_err(|error| FileError::new("open", path.as_ref(), error))?
             .ok_or(FrozenError::Truncated)?;
         Ok(Self::of(format::parse(&Bytes::from_mapping(mapping))?))
     }

@@ -4,7 +4,7 @@
 //! means that there is no such key, and 2 an error. A closed output pipe ends the program quietly,
 //! as in `memkv bench | head -1`.
 
-use crate::{bench, build, get, merge, scan, search, stats, verify};
+use crate::{bench, build, get, merge, repair, scan, search, stats, verify};
 use clap::{Parser, Subcommand};
 use std::{
     io::{self, Write},
@@ -28,6 +28,7 @@ enum Command {
     Stats(stats::StatsArgs),
     Verify(verify::VerifyArgs),
     Merge(merge::MergeArgs),
+    Repair(repair::RepairArgs),
     Bench(bench::BenchArgs),
     #[command(hide = true, name = bench::child::CHILD)]
     BenchChild,
@@ -47,6 +48,7 @@ pub fn run() -> ExitCode {
         Command::Stats(args) => stats::run(&args, out).map(|()| true),
         Command::Verify(args) => verify::run(&args, out),
         Command::Merge(args) => merge::run(&args).map(|()| true),
+        Command::Repair(args) => repair::run(&args, out),
         Command::Bench(args) => bench::run(&args, &bench::rows::rows(), out),
         Command::BenchChild => bench::row::run_child(&bench::rows::rows()).map(|()| true),
     };

@@ -1,41 +1,83 @@
 //! Layer files, and the options for writing them, shared by several commands.
 
 use crate::sort::{Merger, OnDuplicate};
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use clap::{Args, ValueEnum};
-use memkv::{Codec, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable};
+use memkv::{
+    Codec, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridStore, Recovery,
+    SymbolTable,
+};
 use std::path::{Path, PathBuf};
 
-/// Maps a layer file. Only the parts that are used are read.
-pub(crate) fn open(path: &Path) -> Result<FrozenLayer> {
+/// A layer, or the content of a store.
+pub(crate) struct Opened {
+    pub(crate) layer: FrozenLayer,
+    /// What was found in the folder of a store.
+    pub(crate) store: Option<StoreState>,
+}
+
+/// What is said of a store.
+pub(crate) struct StoreState {
+    pub(crate) recovery: Recovery,
+    pub(crate) base_keys: usize,
+    pub(crate) changes: u64,
+}
+
+/// Maps a layer file, of which only the parts that are used are read; or reads the folder of a
+/// store, and checks it.
+pub(crate) fn open(path: &Path) -> Result<Opened> {
+    if path.is_dir() {
+        let store = HybridStore::open_read_only(path)?;
+        let state = StoreState {
+            recovery: store.recovery().clone(),
+            base_keys: store.stats().base_keys,
+            changes: store.stats().replayed,
+        };
+        return Ok(Opened { layer: store.to_layer()?, store: Some(state) });
+    }
     #[expect(unsafe_code, reason = "a file of any size must be read without a copy in memory")]
     // SAFETY: (M1) this program replaces files and never changes one in place. `--help` of each
     // command that reads layers asks the user not to change a file that is in use.
     let layer = unsafe { FrozenLayer::open_mapped(path) };
-    layer.with_context(|| format!("cannot open {}", path.display()))
+    Ok(Opened { layer: layer.map_err(|error| named("open", path, error))?, store: None })
 }
 
-/// Maps a layer file after checking all of it.
-pub(crate) fn open_checked(path: &Path) -> Result<FrozenLayer> {
-    let layer = open(path)?;
-    layer.verify().with_context(|| path.display().to_string())?;
-    Ok(layer)
+/// Maps a layer file after checking all of it, or reads the folder of a store.
+pub(crate) fn open_checked(path: &Path) -> Result<Opened> {
+    let opened = open(path)?;
+    if opened.store.is_none() {
+        opened.layer.verify().with_context(|| path.display().to_string())?;
+    }
+    Ok(opened)
 }
 
-/// The layer file that a command reads.
+/// Adds the path to an error, unless it has the path.
+fn named(operation: &str, path: &Path, error: FrozenError) -> Error {
+    match error {
+        FrozenError::File(_) => error.into(),
+        _ => Error::new(error).context(format!("cannot {operation} {}", path.display())),
+    }
+}
+
+/// The layer that a command reads.
 #[derive(Args, Debug)]
 pub(crate) struct Input {
-    /// A file of `memkv build` or `FrozenLayer::save`. It is mapped, so it must not be changed in
-    /// place while the command runs. Replacing it, as `memkv build` does, is fine.
+    /// A file of `memkv build` or `FrozenLayer::save`, or the folder of a `HybridStore`. A file is
+    /// mapped, so it must not be changed in place while the command runs. Replacing it, as `memkv
+    /// build` does, is fine. A folder may be in use by a process that writes to it.
     file: PathBuf,
     /// Check the whole file first. Otherwise keys of a damaged file may be missing or have wrong
-    /// values.
+    /// values. A folder is always checked.
     #[arg(long)]
     check: bool,
 }
 
 impl Input {
     pub(crate) fn open(&self) -> Result<FrozenLayer> {
+        Ok(self.open_with_state()?.layer)
+    }
+
+    pub(crate) fn open_with_state(&self) -> Result<Opened> {
         if self.check { open_checked(&self.file) } else { open(&self.file) }
     }
 
@@ -126,13 +168,13 @@ impl Output {
         merger: &mut Merger<'_>,
         mut progress: impl FnMut(u64),
     ) -> Result<()> {
-        let failed = || format!("cannot write {}", self.output.display());
-        let mut builder = FrozenLayerBuilder::create(&self.output, options).with_context(failed)?;
+        let failed = |error| named("write", &self.output, error);
+        let mut builder = FrozenLayerBuilder::create(&self.output, options).map_err(failed)?;
         while let Some((key, value)) = merger.next()? {
-            builder.insert(key, value).with_context(failed)?;
+            builder.insert(key, value).map_err(failed)?;
             progress(merger.taken());
         }
-        builder.finish_file().with_context(failed)?;
+        builder.finish_file().map_err(failed)?;
         Ok(())
     }
 }

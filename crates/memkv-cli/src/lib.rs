@@ -17,6 +17,7 @@ mod lines;
 mod merge;
 mod print;
 mod progress;
+mod repair;
 pub mod rng;
 mod scan;
 mod search;

@@ -1,10 +1,11 @@
 //! `memkv stats`: prints the sizes of a layer.
 
-use crate::layer::{self, Input};
+use crate::layer::{self, Input, Opened};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::Path;
 
 /// Print the number of keys, and the bytes of each part.
 #[derive(Args, Debug)]
@@ -17,10 +18,9 @@ pub(crate) struct StatsArgs {
 }
 
 pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
-    let layer = args.input.open()?;
+    let Opened { layer, store } = args.input.open_with_state()?;
     let path = args.input.path();
-    let bytes =
-        std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?.len();
+    let bytes = file_bytes(path).with_context(|| format!("cannot read {}", path.display()))?;
     let usage = layer.memory_usage();
     let per_key = bytes as f64 / layer.len().max(1) as f64;
     let headers = layer.header_bytes();
@@ -34,6 +34,10 @@ pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
             "symbols": symbols, "chunks": layer.chunks(), "key_bytes": usage.keys,
             "header_bytes": headers, "value_bytes": usage.values, "index_bytes": usage.index,
             "symbol_bytes": usage.symbols, "first_key": first, "last_key": last,
+            "store": store.as_ref().map(|store| json!({
+                "base_keys": store.base_keys, "changes": store.changes,
+                "closed": store.recovery.was_closed,
+            })),
         });
         writeln!(out, "{record}")?;
         return Ok(());
@@ -42,6 +46,15 @@ pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
         |part: usize| format!("{part} bytes, {:.2} a key", part as f64 / layer.len().max(1) as f64);
     writeln!(out, "keys:      {}", layer.len())?;
     writeln!(out, "file:      {bytes} bytes, {per_key:.2} a key")?;
+    if let Some(store) = store {
+        let open = if store.recovery.was_closed { "closed" } else { "not closed, or open" };
+        writeln!(
+            out,
+            "store:     {} keys in the base, {} changes",
+            store.base_keys, store.changes
+        )?;
+        writeln!(out, "  state:   {open}; what follows is the content as one layer")?;
+    }
     writeln!(out, "codec:     {codec}")?;
     writeln!(out, "symbols:   {symbols}, {} bytes in memory", usage.symbols)?;
     writeln!(out, "chunks:    {}", layer.chunks())?;
@@ -55,4 +68,12 @@ pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
     }
     out.flush()?;
     Ok(())
+}
+
+/// Returns the bytes of a file, or of the files of a folder.
+fn file_bytes(path: &Path) -> io::Result<u64> {
+    if !path.is_dir() {
+        return Ok(path.metadata()?.len());
+    }
+    std::fs::read_dir(path)?.map(|entry| Ok(entry?.metadata()?.len())).sum()
 }

@@ -10,11 +10,12 @@ use std::{
 
 /// Check files for damage.
 ///
-/// Reads all of each file, and prints its name and OK, or the error. Exit status: 0 if all files
-/// are intact, 1 if not.
+/// Reads all of each layer file or folder of a store, and prints its name and OK, or the error. Of
+/// a store that was not closed it prints what a crash may have left. Exit status: 0 if all are
+/// intact, 1 if not.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
-    /// The files, which must not be changed while the command runs.
+    /// Layer files, which must not be changed while the command runs, and folders of stores.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -24,7 +25,22 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<bool> {
     let mut all = true;
     for file in &args.files {
         match layer::open_checked(file) {
-            Ok(layer) => writeln!(out, "{}: OK, {} keys", file.display(), layer.len())?,
+            Ok(opened) => {
+                writeln!(out, "{}: OK, {} keys", file.display(), opened.layer.len())?;
+                let Some(state) = opened.store else { continue };
+                if !state.recovery.was_closed {
+                    writeln!(out, "{}: not closed, or open", file.display())?;
+                }
+                for end in &state.recovery.cut {
+                    writeln!(
+                        out,
+                        "{}: incomplete at its end: {} frames, {} bytes",
+                        end.file.display(),
+                        end.frames,
+                        end.bytes
+                    )?;
+                }
+            }
             Err(error) => {
                 all = false;
                 // An error of this write cannot be reported.

@@ -1,6 +1,6 @@
 //! The commands for frozen layers, run like by a user.
 
-use memkv::{Codec, FrozenLayer, SymbolTable};
+use memkv::{Codec, FrozenLayer, HybridStore, SymbolTable};
 use memkv_cli::rng::mix;
 use std::{
     collections::BTreeMap,
@@ -485,6 +485,56 @@ fn damaged_files_are_told_from_whole_ones() {
         assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{at}");
     }
     assert_eq!(folder.names(), ["bad", "layer"]);
+}
+
+/// Commands take the folder of a store wherever they take a layer, also while it is open.
+#[test]
+fn stores_are_read_like_layers() {
+    let folder = Folder::new();
+    let store = HybridStore::open(folder.path("store")).unwrap();
+    for i in 0..50u64 {
+        store.insert(format!("key{i:02}"), i).unwrap();
+    }
+    store.compact().unwrap();
+    store.remove("key07").unwrap();
+    store.insert("key08", 88).unwrap();
+    assert_eq!(folder.text("get store key08"), "88\n");
+    assert_eq!(folder.text("scan store --from key06 -n 2"), "key06\t6\nkey08\t88\n");
+    assert_eq!(folder.text("search store --regex key0[789]"), "key08\t88\nkey09\t9\n");
+    assert_eq!(folder.text("verify store"), "store: OK, 49 keys\nstore: not closed, or open\n");
+    assert!(folder.text("stats store").contains("50 keys in the base, 2 changes"));
+    assert!(folder.text("stats store --json").contains("\"closed\":false"));
+    store.close().unwrap();
+    assert_eq!(folder.text("verify store"), "store: OK, 49 keys\n");
+    assert_eq!(folder.text("repair store"), "keys: 49\n");
+    folder.text("merge -o layer store");
+    assert_eq!(folder.open("layer").len(), 49);
+}
+
+#[test]
+fn a_damaged_store_is_repaired_when_told_to() {
+    let folder = Folder::new();
+    let store = HybridStore::open(folder.path("store")).unwrap();
+    (0..50u64).for_each(|i| _ = store.insert(format!("key{i:02}"), i).unwrap());
+    store.close().unwrap();
+    let mut log = fs::read(folder.path("store").join("log-1")).unwrap();
+    // Within the second change.
+    log[64 + 39 + 30] ^= 1;
+    fs::write(folder.path("store").join("log-1"), &log).unwrap();
+    let (code, message) = folder.fails("verify store", b"");
+    assert!(code == 1 && message.contains("log-1: the frame is damaged"), "{message}");
+    let output = folder.run(&["repair", "store"], b"");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("bytes of changes\nkeys: 49\n"));
+    assert!(text.contains("nothing was changed"), "{text}");
+    assert!(fs::read(folder.path("store").join("log-1")).unwrap() == log);
+    folder.run(&["repair", "store", "-o", "other"], b"");
+    assert_eq!(folder.text("verify other"), "other: OK, 49 keys\n");
+    assert_eq!(folder.fails("verify store", b"").0, 1);
+    folder.run(&["repair", "store", "--in-place"], b"");
+    assert_eq!(folder.text("verify store"), "store: OK, 49 keys\n");
+    let (code, message) = folder.fails("repair layer", b"");
+    assert!(code == 1 && message.contains("layer has no store"), "{message}");
 }
 
 #[test]

@@ -30,6 +30,9 @@ const MIXED_OPERATIONS: u64 = 1_000_000;
 const OPERATIONS_PER_GROUP: u64 = 16;
 const LOOKUPS: usize = 400_000;
 const LOOKUPS_PER_BLOCK: usize = 2000;
+/// Writes in memory and in a folder.
+const WRITES: usize = 200_000;
+const WRITES_PER_BLOCK: usize = 2000;
 /// One key in this many is not in the base at first.
 const KEYS_PER_LEFT_OUT: usize = 20;
 /// Most changes that are replayed.
@@ -56,7 +59,7 @@ fn seconds(seconds: f64) -> String {
     format!("{seconds:.2} s")
 }
 
-const FIGURES: [Figure; 27] = [
+const FIGURES: [Figure; 30] = [
     ("layer_ns", "lookup in the layer, ns", plain, ""),
     ("empty_ns", "lookup in the store, no changes, ns", plain, ""),
     ("empty_ratio", "  rate : the layer's", plain, ">= 0.93"),
@@ -78,6 +81,9 @@ const FIGURES: [Figure; 27] = [
     ("compact_reused", "  chunks reused", plain, ""),
     ("peak_beyond", "  peak beyond base, new base and changes", mebibytes, "<= 16 MiB"),
     ("confined_reused", "chunks reused, writes in 5 % of the key space", percent, ">= 85 %"),
+    ("memory_per_s", "writes/s in memory, one thread", large, ""),
+    ("written_per_s", "writes/s in a folder by default, one thread", large, ""),
+    ("written_ratio", "  : in memory", plain, ">= 0.40"),
     ("group_1_per_s", "logged writes/s, on the disk one by one", large, ""),
     ("group_32_per_s", "logged writes/s, on the disk 32 at a time", large, ""),
     ("group_1024_per_s", "logged writes/s, on the disk 1024 at a time", large, ""),
@@ -240,6 +246,31 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// Measures writes in memory and in a folder by default, in blocks that alternate.
+    fn durable(&self, layer: &FrozenLayer, rng: &mut Rng, record: &mut Record) -> Result<()> {
+        let folder = tempfile::tempdir().context("cannot create a folder")?;
+        let in_memory = HybridStore::with_base(layer.clone(), options())?;
+        in_memory.save(folder.path())?;
+        let in_folder = HybridStore::open_with(folder.path(), options())?;
+        let mut times = [Duration::ZERO; 2];
+        for _ in 0..WRITES / WRITES_PER_BLOCK {
+            let keys: Vec<(&[u8], u64)> =
+                (0..WRITES_PER_BLOCK).map(|_| pick(&self.base, rng)).collect();
+            for (time, store) in times.iter_mut().zip([&in_memory, &in_folder]) {
+                let begin = Instant::now();
+                for (key, value) in &keys {
+                    store.insert(key, !value)?;
+                }
+                *time += begin.elapsed();
+            }
+        }
+        let [memory, folder] = times.map(|time| WRITES as f64 / time.as_secs_f64());
+        put(record, "memory_per_s", memory);
+        put(record, "written_per_s", folder);
+        put(record, "written_ratio", folder / memory);
+        Ok(())
+    }
+
     /// Measures the log: groups of synced writes, and their replay.
     fn log(&self, layer: &FrozenLayer, rng: &mut Rng, record: &mut Record) -> Result<()> {
         let folder = tempfile::tempdir().context("cannot create a folder")?;
@@ -316,6 +347,7 @@ impl Bench<'_> {
         begin("writes to a part of the key space");
         self.confined(&layer, &mut rng, record)?;
         begin("log");
+        self.durable(&layer, &mut rng, record)?;
         self.log(&layer, &mut rng, record)?;
         begin("mixed workload and compaction");
         let store = HybridStore::with_base(layer, options())?;

@@ -1,0 +1,75 @@
+//! What is whole of a damaged layer.
+
+use super::cursor::FrozenCursor;
+use super::error::FrozenError;
+use super::format;
+use super::frozen_layer::FrozenLayer;
+use super::layer::Layer;
+use super::options::FrozenOptions;
+use crate::io::bytes::Bytes;
+
+/// What is whole of a layer, and what is not.
+pub(crate) struct Salvaged {
+    pub(crate) layer: FrozenLayer,
+    pub(crate) lost: Vec<LostKeys>,
+}
+
+/// Keys that follow each other, and cannot be read.
+pub(crate) struct LostKeys {
+    pub(crate) count: u64,
+    /// The keys before and after them.
+    pub(crate) after: Option<Vec<u8>>,
+    pub(crate) before: Option<Vec<u8>>,
+}
+
+/// Reads the chunks of a layer that are whole.
+///
+/// # Errors
+/// Returns an error if header or trailer are damaged: without them, chunks cannot be told apart.
+pub(crate) fn salvage(bytes: Vec<u8>) -> Result<Salvaged, FrozenError> {
+    let layer = format::parse(&Bytes::from_vec(bytes))?;
+    let mut builder = FrozenOptions::new().builder()?;
+    let mut lost: Vec<LostKeys> = Vec::new();
+    let mut last: Option<Vec<u8>> = None;
+    for number in 0..layer.chunks.len() {
+        let chunk = &layer.chunks[number];
+        match chunk_pairs(&layer, number, last.as_deref()) {
+            Some(pairs) => {
+                for (key, value) in &pairs {
+                    builder.insert(key, *value)?;
+                }
+                if let Some(lost) = lost.last_mut().filter(|lost| lost.before.is_none()) {
+                    lost.before = pairs.first().map(|(key, _)| key.clone());
+                }
+                last = pairs.into_iter().next_back().map(|(key, _)| key).or(last);
+            }
+            None => match lost.last_mut().filter(|lost| lost.before.is_none()) {
+                Some(lost) => lost.count += chunk.len as u64,
+                None => {
+                    let (count, after) = (chunk.len as u64, last.clone());
+                    lost.push(LostKeys { count, after, before: None });
+                }
+            },
+        }
+    }
+    Ok(Salvaged { layer: builder.finish()?, lost })
+}
+
+/// Returns the pairs of a chunk, or `None` if it is damaged or does not follow the key `last`.
+fn chunk_pairs(layer: &Layer, number: usize, last: Option<&[u8]>) -> Option<Vec<(Vec<u8>, u64)>> {
+    let chunk = &layer.chunks[number];
+    if !chunk.is_whole() || !chunk.is_readable(layer.codec) {
+        return None;
+    }
+    let mut cursor = FrozenCursor::new(layer, chunk.start);
+    let mut pairs: Vec<(Vec<u8>, u64)> = Vec::new();
+    for _ in 0..chunk.len {
+        let (key, value) = cursor.next()?;
+        let before = pairs.last().map(|(key, _)| &key[..]).or(last);
+        if key.len() > crate::MAX_KEY_LEN || before.is_some_and(|before| key <= before) {
+            return None;
+        }
+        pairs.push((key.to_vec(), value));
+    }
+    Some(pairs)
+}

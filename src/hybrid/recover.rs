@@ -1,0 +1,201 @@
+//! What is whole of a damaged folder.
+
+#![forbid(unsafe_code)]
+
+use super::error::HybridError;
+use super::home::{MANIFEST, StoreFiles, layer_name, log_name, open_to_read};
+use super::log_reader;
+use super::manifest::Manifest;
+use super::open::empty;
+use super::options::HybridOptions;
+use super::reader::put;
+use super::state::Core;
+use super::store::HybridStore;
+use crate::FrozenLayer;
+use crate::frozen::salvage::{Salvaged, salvage};
+use crate::io::dir::Dir;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A part of a damaged store that could not be read. Returned by
+/// [`HybridStore::recover`](crate::HybridStore::recover).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Loss {
+    /// A file that is missing, or of which nothing can be read.
+    File {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Keys of the base that follow each other.
+    Keys {
+        /// The layer's file.
+        file: PathBuf,
+        /// The number of keys.
+        count: u64,
+        /// The key before them, or `None` if they are the first.
+        after: Option<Vec<u8>>,
+        /// The key after them, or `None` if they are the last.
+        before: Option<Vec<u8>>,
+    },
+    /// Bytes of a log. At its end they may be what a crash left of a write that had not returned.
+    Changes {
+        /// The log's file.
+        file: PathBuf,
+        /// The number of bytes.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file } => write!(f, "{}: missing or unreadable", file.display()),
+            Self::Keys { file, count, after, before } => {
+                write!(f, "{}: {count} keys", file.display())?;
+                if let Some(after) = after {
+                    write!(f, " after \"{}\"", after.escape_ascii())?;
+                }
+                if let Some(before) = before {
+                    write!(f, " before \"{}\"", before.escape_ascii())?;
+                }
+                Ok(())
+            }
+            Self::Changes { file, bytes } => {
+                write!(f, "{}: {bytes} bytes of changes", file.display())
+            }
+        }
+    }
+}
+
+impl HybridStore {
+    /// Reads what is whole of a damaged store into a store in memory, and returns it with what was
+    /// lost. Changes and locks nothing.
+    ///
+    /// It has every chunk of the base and every frame of the logs whose checksum is right, the
+    /// frames in their order. So each key has a value that it once had, but not all of them at the
+    /// same time: a later change may be lost where earlier ones are not. [`save`](Self::save) to
+    /// another folder, or to the same one, makes it permanent.
+    ///
+    /// No process should have the folder open for writing.
+    ///
+    /// # Errors
+    /// Returns an error if the folder has no file of a store, cannot be read, or is of a later
+    /// version.
+    ///
+    /// ```
+    /// use memkv::HybridStore;
+    ///
+    /// # let name = format!("memkv-hybrid-recover-{}", std::process::id());
+    /// # let folder = std::env::temp_dir().join(name);
+    /// let store = HybridStore::open(&folder)?;
+    /// store.insert("a", 1)?;
+    /// store.close()?;
+    /// std::fs::remove_file(folder.join("MANIFEST"))?;
+    /// assert!(HybridStore::open(&folder).is_err());
+    ///
+    /// let (store, lost) = HybridStore::recover(&folder)?;
+    /// assert_eq!((store.get("a"), lost.len()), (Some(1), 1));
+    /// store.save(&folder)?;
+    /// assert_eq!(HybridStore::open(&folder)?.get("a"), Some(1));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recover(folder: impl AsRef<Path>) -> Result<(Self, Vec<Loss>), HybridError> {
+        let dir = open_to_read(folder.as_ref())?;
+        let files = StoreFiles::of(&dir.names()?);
+        let mut lost = Vec::new();
+        let manifest = match Manifest::read(&dir) {
+            Ok(Some(manifest)) => Some(manifest),
+            Ok(None) | Err(HybridError::Damaged { .. }) => {
+                lost.push(Loss::File { file: dir.path_of(MANIFEST) });
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let (base, is_named) = read_base(&dir, manifest, &files, &mut lost)?;
+        let keys = base.len();
+        let core = Core::new(base, keys);
+        let first = manifest.filter(|_| is_named).map(|manifest| manifest.first_log);
+        read_logs(&dir, first, manifest, &files, &core, &mut lost)?;
+        // A background thread is for the caller to ask for, who has the losses to look at first.
+        let store = Self::of_core(core, HybridOptions::new().background(false));
+        Ok((store, lost))
+    }
+}
+
+/// Reads the layer that the manifest names, or else the latest that can be read. Returns whether it
+/// is the one that the manifest names.
+fn read_base(
+    dir: &Dir,
+    manifest: Option<Manifest>,
+    files: &StoreFiles,
+    lost: &mut Vec<Loss>,
+) -> Result<(FrozenLayer, bool), HybridError> {
+    let named = manifest.map(|manifest| manifest.layer);
+    if named == Some(0) {
+        return Ok((empty(), true));
+    }
+    let others = files.layers.iter().rev().copied().filter(|&number| Some(number) != named);
+    for number in named.into_iter().chain(others) {
+        let file = dir.path_of(&layer_name(number));
+        let salvaged = match dir.read(&layer_name(number)).map(salvage) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(Ok(salvaged)) => Some(salvaged),
+            _ => None,
+        };
+        let Some(Salvaged { layer, lost: keys }) = salvaged else {
+            lost.push(Loss::File { file });
+            continue;
+        };
+        lost.extend(keys.into_iter().map(|keys| Loss::Keys {
+            file: file.clone(),
+            count: keys.count,
+            after: keys.after,
+            before: keys.before,
+        }));
+        return Ok((layer, Some(number) == named));
+    }
+    Ok((empty(), false))
+}
+
+/// Makes the changes of all whole frames, of the logs from `first` on or of all.
+///
+/// Without a manifest, or over an older layer, older logs are replayed too: each change sets a value
+/// whatever was before, and files are removed in their order, so the last change of each key
+/// decides.
+fn read_logs(
+    dir: &Dir,
+    first: Option<u64>,
+    manifest: Option<Manifest>,
+    files: &StoreFiles,
+    core: &Core<FrozenLayer>,
+    lost: &mut Vec<Loss>,
+) -> Result<(), HybridError> {
+    let numbers: Vec<u64> =
+        files.logs.iter().copied().filter(|&number| Some(number) >= first).collect();
+    let mut expected = first.or(numbers.first().copied()).unwrap_or(1);
+    let mut must_follow = manifest.is_some_and(|manifest| manifest.has_log);
+    for number in numbers {
+        lost.extend(
+            (expected..number).map(|number| Loss::File { file: dir.path_of(&log_name(number)) }),
+        );
+        expected = number.saturating_add(1);
+        let bytes = dir.read(&log_name(number))?;
+        let file = dir.path_of(&log_name(number));
+        match log_reader::salvage(&bytes, number, |key, change| put(core, key, change))? {
+            Some((bytes, is_ended)) => {
+                must_follow = is_ended;
+                lost.extend((bytes > 0).then_some(Loss::Changes { file, bytes }));
+            }
+            None => {
+                must_follow = false;
+                lost.push(Loss::File { file });
+            }
+        }
+    }
+    if must_follow {
+        lost.push(Loss::File { file: dir.path_of(&log_name(expected)) });
+    }
+    Ok(())
+}
