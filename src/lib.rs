@@ -205,6 +205,10 @@ pub mod safety {}
 #[doc = include_str!("frozen/FORMAT.md")]
 pub mod format {}
 
+#[cfg(feature = "storage")]
+#[doc = include_str!("hybrid/FORMAT.md")]
+pub mod store_format {}
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

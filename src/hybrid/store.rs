@@ -92,7 +92,7 @@ const KEYS_PER_GROUP: usize = 1024;
 /// **Warning:** writers are not slowed down if they add changes faster than compaction merges them.
 ///
 /// # Source
-/// O'Neil et al.: "The log-structured merge-tree", 1996, with two components.
+/// [`store_format`](crate::store_format) describes the files of a folder. O'Neil et al.: "The log-structured merge-tree", 1996, with two components.
 pub struct HybridStore {
     pub(super) inner: Arc<Inner>,
     /// The last thread that compacted in the background.
