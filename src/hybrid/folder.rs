@@ -47,13 +47,15 @@ pub(super) struct Replayed {
     pub(super) bytes: u64,
 }
 
-/// Reads the base that a manifest names, if it names one.
-pub(super) fn read_base(
-    dir: &Dir,
-    manifest: &Manifest,
-) -> Result<Option<FrozenLayer>, HybridError> {
+/// Creates an empty base.
+pub(super) fn empty() -> FrozenLayer {
+    FrozenLayer::from_sorted::<&[u8]>(&[]).expect("the default options are valid")
+}
+
+/// Reads the base that a manifest names. It is empty if it names none.
+pub(super) fn read_base(dir: &Dir, manifest: &Manifest) -> Result<FrozenLayer, HybridError> {
     if manifest.layer == 0 {
-        return Ok(None);
+        return Ok(empty());
     }
     let name = layer_name(manifest.layer);
     let path = dir.path_of(&name);
@@ -64,7 +66,7 @@ pub(super) fn read_base(
     if bytes != manifest.layer_bytes || layer.len() as u64 != manifest.layer_keys {
         return Err(HybridError::Damaged { file: path, part: "content (of another layer)" });
     }
-    Ok(Some(layer))
+    Ok(layer)
 }
 
 /// Passes the changes of the logs that a manifest names to `apply`, in order.
@@ -114,7 +116,7 @@ impl Folder {
         path: &Path,
         create: Create,
         wal: Option<Wal>,
-    ) -> Result<(Self, Option<FrozenLayer>), HybridError> {
+    ) -> Result<(Self, FrozenLayer), HybridError> {
         let home = Arc::new(Home::lock(path, create)?);
         let dir = home.dir();
         let manifest = match Manifest::read(dir)? {

@@ -191,8 +191,8 @@ impl Format {
         record
     }
 
-    /// Returns whether a log with this header was closed at this length, or `Err` if the header says
-    /// something else.
+    /// Returns whether a log with this header was closed at this length, or `Err` if the header
+    /// says something else.
     pub(super) fn is_closed(self, header: &[u8], len: u64, frames: u32) -> Result<bool, ()> {
         let Format::V2 { .. } = self else { return Ok(false) };
         let found = header.get(CLOSE_AT..HEADER_BYTES).ok_or(())?;
@@ -212,8 +212,8 @@ impl Format {
         }
     }
 
-    /// Returns the number of frames in bytes that begin with a torn one: it, and those whose headers
-    /// follow where they should.
+    /// Returns the number of frames in bytes that begin with a torn one: it, and those whose
+    /// headers follow where they should.
     pub(super) fn frames_claimed(self, rest: &[u8], frames: u32) -> u64 {
         let (mut at, mut count) = (0usize, 0);
         while let Some(header) = rest.get(at..).and_then(|rest| self.frame_header(rest))

@@ -93,6 +93,14 @@ struct FrameWriter {
     checked: Option<Instant>,
 }
 
+/// Where a log's file is continued.
+struct End {
+    number: u64,
+    format: Format,
+    len: u64,
+    frames: u32,
+}
+
 /// A log that takes changes.
 pub(super) struct Log {
     home: Arc<Home>,
@@ -118,14 +126,15 @@ impl Log {
         let mut file = NewFile::create_in(home.dir(), &log_name(number))?;
         file.write(&header)?;
         file.commit()?;
-        Self::append_at(home, number, wal, format, header.len() as u64, 0, previous)
+        let end = End { number, format, len: header.len() as u64, frames: 0 };
+        Self::append_at(home, wal, end, previous)
     }
 
     /// Opens a log of the current version to append to it. Cuts off what a crash left, and syncs
     /// what it has.
     pub(super) fn resume(home: &Arc<Home>, found: &LogReader, wal: Wal) -> Result<Self, FileError> {
-        let log =
-            Self::append_at(home, found.number, wal, found.format, found.len, found.frames, None)?;
+        let LogReader { number, format, len, frames, .. } = *found;
+        let log = Self::append_at(home, wal, End { number, format, len, frames }, None)?;
         let mut writer = log.writer.lock();
         writer.is_closed = found.is_closed;
         if !found.is_closed {
@@ -140,11 +149,8 @@ impl Log {
 
     fn append_at(
         home: &Arc<Home>,
-        number: u64,
         wal: Wal,
-        format: Format,
-        len: u64,
-        frames: u32,
+        End { number, format, len, frames }: End,
         previous: Option<Arc<Log>>,
     ) -> Result<Self, FileError> {
         let name = log_name(number);

@@ -4,7 +4,7 @@
 
 use super::compact::{Compactor, Inner};
 use super::error::HybridError;
-use super::folder::Folder;
+use super::folder::{Folder, empty};
 use super::home::Create;
 use super::options::HybridOptions;
 use super::reader::{Content, Reader, put};
@@ -126,7 +126,6 @@ impl HybridStore {
     ) -> Result<Self, HybridError> {
         options.check()?;
         let (mut folder, base) = Folder::open(path, create, options.wal)?;
-        let base = base.unwrap_or_else(empty);
         let keys = base.len();
         let core = Core::new(base, keys);
         let replayed = folder.replay(|key, change| put(&core, key, change))?;
@@ -267,11 +266,6 @@ impl HybridStore {
         drop(compactor);
         Folder::save(folder, &base, trained_keys)
     }
-}
-
-/// Creates an empty base.
-pub(super) fn empty() -> FrozenLayer {
-    FrozenLayer::from_sorted::<&[u8]>(&[]).expect("the default options are valid")
 }
 
 impl Default for HybridStore {

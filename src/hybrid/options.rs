@@ -78,9 +78,10 @@ impl Default for HybridOptions {
 impl HybridOptions {
     /// Creates the default options.
     ///
-    /// A folder is opened in its own mode, which is [`Wal::Written`] at first. A background thread compacts when the changes take more than 8 MiB and more
-    /// than 10 % of what the base takes, or when the log has more than 256 MiB. A compaction uses
-    /// half of the machine's threads.
+    /// A folder is opened in its own mode, which is [`Wal::Written`] at first. A background
+    /// thread compacts when the changes take more than 8 MiB and more than 10 % of what the base
+    /// takes, or when the log has more than 256 MiB. A compaction uses half of the machine's
+    /// threads.
     pub fn new() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
         let frozen = FrozenOptions::new();

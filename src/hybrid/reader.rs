@@ -11,7 +11,6 @@ use super::folder::{read_base, replay};
 use super::home::{MANIFEST, open_to_read};
 use super::log_reader::LogReader;
 use super::manifest::Manifest;
-use super::open::empty;
 use super::recovery::Recovery;
 use super::state::Core;
 use crate::FrozenLayer;
@@ -74,7 +73,7 @@ impl Reader {
 
     fn try_load(&mut self) -> Result<Content, HybridError> {
         self.manifest = read_manifest(&self.dir)?;
-        let base = read_base(&self.dir, &self.manifest)?.unwrap_or_else(empty);
+        let base = read_base(&self.dir, &self.manifest)?;
         let keys = base.len();
         let core = Core::new(base, keys);
         let replayed = replay(&self.dir, &self.manifest, |key, change| put(&core, key, change));

@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use super::error::HybridError;
+use super::folder::empty;
 use super::home::{MANIFEST, StoreFiles, layer_name, log_name, open_to_read};
 use super::log_reader;
 use super::manifest::Manifest;
-use super::open::empty;
 use super::options::HybridOptions;
 use super::reader::put;
 use super::state::Core;
@@ -113,89 +113,96 @@ impl HybridStore {
             }
             Err(error) => return Err(error),
         };
-        let (base, is_named) = read_base(&dir, manifest, &files, &mut lost)?;
+        let mut damaged = Damaged { dir, files, manifest, lost };
+        let (base, is_named) = damaged.read_base()?;
         let keys = base.len();
         let core = Core::new(base, keys);
-        let first = manifest.filter(|_| is_named).map(|manifest| manifest.first_log);
-        read_logs(&dir, first, manifest, &files, &core, &mut lost)?;
-        // A background thread is for the caller to ask for, who has the losses to look at first.
+        damaged.read_logs(is_named, &core)?;
+        let lost = damaged.lost;
+        // The caller looks at the losses first, so nothing happens in the background.
         let store = Self::of_core(core, HybridOptions::new().background(false));
         Ok((store, lost))
     }
 }
 
-/// Reads the layer that the manifest names, or else the latest that can be read. Returns whether it
-/// is the one that the manifest names.
-fn read_base(
-    dir: &Dir,
+/// A damaged folder, and what was found to be lost.
+struct Damaged {
+    dir: Dir,
+    files: StoreFiles,
+    /// `None` if it is lost.
     manifest: Option<Manifest>,
-    files: &StoreFiles,
-    lost: &mut Vec<Loss>,
-) -> Result<(FrozenLayer, bool), HybridError> {
-    let named = manifest.map(|manifest| manifest.layer);
-    if named == Some(0) {
-        return Ok((empty(), true));
-    }
-    let others = files.layers.iter().rev().copied().filter(|&number| Some(number) != named);
-    for number in named.into_iter().chain(others) {
-        let file = dir.path_of(&layer_name(number));
-        let salvaged = match dir.read(&layer_name(number)).map(salvage) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            Ok(Ok(salvaged)) => Some(salvaged),
-            _ => None,
-        };
-        let Some(Salvaged { layer, lost: keys }) = salvaged else {
-            lost.push(Loss::File { file });
-            continue;
-        };
-        lost.extend(keys.into_iter().map(|keys| Loss::Keys {
-            file: file.clone(),
-            count: keys.count,
-            after: keys.after,
-            before: keys.before,
-        }));
-        return Ok((layer, Some(number) == named));
-    }
-    Ok((empty(), false))
+    lost: Vec<Loss>,
 }
 
-/// Makes the changes of all whole frames, of the logs from `first` on or of all.
-///
-/// Without a manifest, or over an older layer, older logs are replayed too: each change sets a value
-/// whatever was before, and files are removed in their order, so the last change of each key
-/// decides.
-fn read_logs(
-    dir: &Dir,
-    first: Option<u64>,
-    manifest: Option<Manifest>,
-    files: &StoreFiles,
-    core: &Core<FrozenLayer>,
-    lost: &mut Vec<Loss>,
-) -> Result<(), HybridError> {
-    let numbers: Vec<u64> =
-        files.logs.iter().copied().filter(|&number| Some(number) >= first).collect();
-    let mut expected = first.or(numbers.first().copied()).unwrap_or(1);
-    let mut must_follow = manifest.is_some_and(|manifest| manifest.has_log);
-    for number in numbers {
-        lost.extend(
-            (expected..number).map(|number| Loss::File { file: dir.path_of(&log_name(number)) }),
-        );
-        expected = number.saturating_add(1);
-        let bytes = dir.read(&log_name(number))?;
-        let file = dir.path_of(&log_name(number));
-        match log_reader::salvage(&bytes, number, |key, change| put(core, key, change))? {
-            Some((bytes, is_ended)) => {
-                must_follow = is_ended;
-                lost.extend((bytes > 0).then_some(Loss::Changes { file, bytes }));
-            }
-            None => {
-                must_follow = false;
+impl Damaged {
+    /// Reads the layer that the manifest names, or else the latest that can be read. Returns whether it
+    /// is the one that the manifest names.
+    fn read_base(&mut self) -> Result<(FrozenLayer, bool), HybridError> {
+        let Damaged { dir, files, manifest, lost } = self;
+        let named = manifest.map(|manifest| manifest.layer);
+        if named == Some(0) {
+            return Ok((empty(), true));
+        }
+        let others = files.layers.iter().rev().copied().filter(|&number| Some(number) != named);
+        for number in named.into_iter().chain(others) {
+            let file = dir.path_of(&layer_name(number));
+            let salvaged = match dir.read(&layer_name(number)).map(salvage) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
+                Ok(Ok(salvaged)) => Some(salvaged),
+                _ => None,
+            };
+            let Some(Salvaged { layer, lost: keys }) = salvaged else {
                 lost.push(Loss::File { file });
+                continue;
+            };
+            lost.extend(keys.into_iter().map(|keys| Loss::Keys {
+                file: file.clone(),
+                count: keys.count,
+                after: keys.after,
+                before: keys.before,
+            }));
+            return Ok((layer, Some(number) == named));
+        }
+        Ok((empty(), false))
+    }
+
+    /// Makes the changes of all whole frames, of the logs that the manifest names, if the base is the
+    /// one that it names, or of all.
+    ///
+    /// Without a manifest, or over an older layer, older logs are replayed too: each change sets a
+    /// value whatever was before, and files are removed in their order, so the last change of each key
+    /// decides.
+    fn read_logs(&mut self, is_named: bool, core: &Core<FrozenLayer>) -> Result<(), HybridError> {
+        let Damaged { dir, files, manifest, lost } = self;
+        let first = manifest.filter(|_| is_named).map(|manifest| manifest.first_log);
+        let numbers: Vec<u64> =
+            files.logs.iter().copied().filter(|&number| Some(number) >= first).collect();
+        let mut expected = first.or(numbers.first().copied()).unwrap_or(1);
+        let mut must_follow = manifest.is_some_and(|manifest| manifest.has_log);
+        for number in numbers {
+            lost.extend(
+                (expected..number)
+                    .map(|number| Loss::File { file: dir.path_of(&log_name(number)) }),
+            );
+            expected = number.saturating_add(1);
+            let bytes = dir.read(&log_name(number))?;
+            let file = dir.path_of(&log_name(number));
+            match log_reader::salvage(&bytes, number, |key, change| put(core, key, change))? {
+                Some((bytes, is_ended)) => {
+                    must_follow = is_ended;
+                    lost.extend((bytes > 0).then_some(Loss::Changes { file, bytes }));
+                }
+                None => {
+                    must_follow = false;
+                    lost.push(Loss::File { file });
+                }
             }
         }
+        if must_follow {
+            lost.push(Loss::File { file: dir.path_of(&log_name(expected)) });
+        }
+        Ok(())
     }
-    if must_follow {
-        lost.push(Loss::File { file: dir.path_of(&log_name(expected)) });
-    }
-    Ok(())
 }

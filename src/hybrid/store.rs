@@ -92,7 +92,8 @@ const KEYS_PER_GROUP: usize = 1024;
 /// **Warning:** writers are not slowed down if they add changes faster than compaction merges them.
 ///
 /// # Source
-/// [`store_format`](crate::store_format) describes the files of a folder. O'Neil et al.: "The log-structured merge-tree", 1996, with two components.
+/// O'Neil et al.: "The log-structured merge-tree", 1996, with two components.
+/// [`store_format`](crate::store_format) describes the files of a folder.
 pub struct HybridStore {
     pub(super) inner: Arc<Inner>,
     /// The last thread that compacted in the background.
@@ -157,8 +158,8 @@ impl HybridStore {
     ///
     /// * the key is over the limit or memory is lacking: the store is unchanged;
     /// * the log cannot be written: see [`HybridError::Log`];
-    /// * a compaction in the background has failed since the last write: the store is unchanged. See
-    ///   [`HybridOptions::on_failure`](crate::HybridOptions::on_failure).
+    /// * a compaction in the background has failed since the last write: the store is unchanged.
+    ///   See [`HybridOptions::on_failure`](crate::HybridOptions::on_failure).
     ///
     /// ```
     /// let store = memkv::HybridStore::new();
