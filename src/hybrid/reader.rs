@@ -115,12 +115,16 @@ impl Reader {
                 continue;
             };
             // The next log gets frames only after this one has ended.
-            let next = open(log.number + 1)?;
+            let mut next = open(log.number + 1)?;
             let next_has_frames = match &next {
                 Some(next) => next.has_frames()?,
                 None => false,
             };
             log.read(|key, change| put(core, key, change))?;
+            // It is created before this one ends, perhaps after it was looked for.
+            if log.is_ended && next.is_none() {
+                next = open(log.number + 1)?;
+            }
             match next {
                 Some(next) if log.is_ended => self.log = Some(next),
                 Some(_) if next_has_frames => return Err(log.damaged("end")),
