@@ -18,9 +18,9 @@ use crate::io::dir::Dir;
 use crate::tree::Expected;
 use std::path::Path;
 
-/// Times that a folder is read anew if its files are replaced while it is read.
+/// Times that a folder is read if its files are replaced while it is read.
 const MAX_ATTEMPTS: usize = 100;
-/// Times that it is read anew although its manifest is the same.
+/// Times that it is read with the same manifest.
 const MAX_ATTEMPTS_OF_ONE: usize = 3;
 
 /// What was read of a folder.
@@ -56,18 +56,21 @@ impl Reader {
 
     /// Reads the whole folder.
     fn load(&mut self) -> Result<Content, HybridError> {
-        let mut attempts = 1;
+        let (mut attempts, mut attempts_of_one) = (0, 0);
         loop {
+            let before = self.manifest;
             let error = match self.try_load() {
                 Ok(content) => return Ok(content),
                 Err(error) => error,
             };
-            // A log may have ended and the next one got a frame between the readings of both.
+            attempts += 1;
+            attempts_of_one = if self.manifest == before { attempts_of_one + 1 } else { 1 };
+            // A log may have ended and the next one got a frame between the readings of both. That
+            // happens once for each manifest.
             let is_same = || Ok::<_, HybridError>(read_manifest(&self.dir)? == self.manifest);
-            if attempts == MAX_ATTEMPTS || attempts >= MAX_ATTEMPTS_OF_ONE && is_same()? {
+            if attempts == MAX_ATTEMPTS || attempts_of_one >= MAX_ATTEMPTS_OF_ONE && is_same()? {
                 return Err(error);
             }
-            attempts += 1;
         }
     }
 
