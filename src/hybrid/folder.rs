@@ -15,7 +15,7 @@
 
 use super::change::Change;
 use super::error::HybridError;
-use super::home::{Create, Home, StoreFiles, is_leftover, layer_name, log_name, missing};
+use super::home::{Create, Home, StoreFiles, is_leftover_of_1, layer_name, log_name, missing};
 use super::log::{self, Log};
 use super::log_reader::LogReader;
 use super::manifest::Manifest;
@@ -23,7 +23,7 @@ use super::options::Wal;
 use super::recovery::Recovery;
 use crate::FrozenLayer;
 use crate::io::dir::{Access, Dir};
-use crate::io::new_file::NewFile;
+use crate::io::new_file::{NewFile, remove_unfinished};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -200,9 +200,9 @@ impl Folder {
         let layers = files.layers.into_iter().filter(|&number| number != self.manifest.layer);
         let logs = files.logs.into_iter().filter(|&number| number < self.manifest.first_log);
         layers.map(layer_name).chain(logs.map(log_name)).for_each(|name| dir.remove(&name));
-        // No other process writes here.
-        names.iter().filter(|name| is_leftover(name)).for_each(|name| dir.remove(name));
-        Ok(())
+        // No other process writes to this store. The folder may have other files that are written.
+        names.iter().filter(|name| is_leftover_of_1(name)).for_each(|name| dir.remove(name));
+        Ok(remove_unfinished(dir)?)
     }
 
     /// Returns the log of the current changes.

@@ -151,9 +151,13 @@ pub(super) fn log_name(number: u64) -> String {
 
 /// Returns whether a file is one that a crash left unfinished, in this version or an earlier one.
 pub(super) fn is_leftover(name: &str) -> bool {
-    let of_version_1 = ["MANIFEST.", "layer-", "log-"].iter().any(|start| name.starts_with(start))
-        && name.ends_with(".tmp");
-    is_unfinished(name) || of_version_1
+    is_unfinished(name) || is_leftover_of_1(name)
+}
+
+/// Returns whether a file is one that a crash left unfinished in version 1, which locked none.
+pub(super) fn is_leftover_of_1(name: &str) -> bool {
+    let starts = ["MANIFEST.", "layer-", "log-"];
+    starts.iter().any(|start| name.starts_with(start)) && name.ends_with(".tmp")
 }
 
 /// Returns the error of a file that is missing, or another that kept it from being read.
