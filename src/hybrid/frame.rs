@@ -201,15 +201,15 @@ impl Format {
         if found == closed {
             return Ok(true);
         }
-        // Zeros, or what a crash leaves while the record is written or cleared.
-        let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
-        let same = closed.iter().zip(found).take_while(|(a, b)| a == b).count();
-        let same_at_end = closed.iter().zip(found).rev().take_while(|(a, b)| a == b).count();
-        if is_zero(&found[same..]) || is_zero(&found[..found.len() - same_at_end]) {
-            Ok(false)
-        } else {
-            Err(())
-        }
+        // Zeros, or what crashes leave while the record is written or cleared.
+        let is_part = closed.iter().zip(found).all(|(byte, &found)| found == 0 || found == *byte);
+        if is_part { Ok(false) } else { Err(()) }
+    }
+
+    /// Returns whether a log with this header has a close record, or part of one.
+    pub(super) fn has_close_bytes(self, header: &[u8]) -> bool {
+        let bytes = header.get(CLOSE_AT..HEADER_BYTES).unwrap_or_default();
+        self != Format::V1 && bytes.iter().any(|&byte| byte != 0)
     }
 
     /// Returns the number of frames in bytes that begin with a torn one: it, and those whose

@@ -88,8 +88,9 @@ struct FrameWriter {
     len: u64,
     /// Whether the file may have bytes after `len`.
     has_torn_end: bool,
-    /// Whether the close record has to be cleared before a frame is written.
     is_closed: bool,
+    /// Whether the file may have part of a close record, which a crash left.
+    has_torn_close: bool,
     checked: Option<Instant>,
 }
 
@@ -137,6 +138,7 @@ impl Log {
         let log = Self::append_at(home, wal, End { number, format, len, frames }, None)?;
         let mut writer = log.writer.lock();
         writer.is_closed = found.is_closed;
+        writer.has_torn_close = found.has_torn_close;
         if !found.is_closed {
             let cut = if found.cut.is_some() { writer.cut() } else { Ok(()) };
             cut.and_then(|()| failpoint::sync())
@@ -171,8 +173,14 @@ impl Log {
             is_ended: false,
             failed: None,
         };
-        let writer =
-            FrameWriter { file, len, has_torn_end: false, is_closed: false, checked: None };
+        let writer = FrameWriter {
+            file,
+            len,
+            has_torn_end: false,
+            is_closed: false,
+            has_torn_close: false,
+            checked: None,
+        };
         Ok(Log {
             home: Arc::clone(home),
             number,
@@ -368,7 +376,7 @@ impl FrameWriter {
     }
 
     fn write(&mut self, frame: &[u8]) -> io::Result<()> {
-        if self.is_closed {
+        if self.is_closed || self.has_torn_close {
             // On disk before the frame is: otherwise a crash might leave a frame after the close.
             self.write_close(&[0; 16])?;
             self.is_closed = false;
@@ -394,10 +402,12 @@ impl FrameWriter {
 
     fn write_close(&mut self, record: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(CLOSE_AT as u64))?;
+        self.has_torn_close = true;
         let written = failpoint::write(&self.file, record)
             .and_then(|()| failpoint::sync())
             .and_then(|()| self.file.sync_data());
         self.file.seek(SeekFrom::Start(self.len))?;
+        self.has_torn_close = written.is_err();
         written
     }
 }
@@ -459,7 +469,7 @@ impl ChangeLog for Log {
         self.end_before()?;
         let frames = self.buffer.lock().frames;
         let mut writer = self.writer.lock();
-        if writer.is_closed {
+        if writer.is_closed && !writer.has_torn_close {
             return Ok(());
         }
         let record = self.format.close_record(writer.len, frames);
@@ -484,6 +494,7 @@ pub(super) fn end(home: &Home, found: &LogReader) -> Result<(), FileError> {
         len: found.len,
         has_torn_end: true,
         is_closed: found.is_closed,
+        has_torn_close: found.has_torn_close,
         checked: None,
     };
     let mut frame = vec![0; found.format.frame_header_bytes()];

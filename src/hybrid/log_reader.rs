@@ -26,6 +26,8 @@ pub(super) struct LogReader {
     /// Whether the last frame has the end mark: another log follows.
     pub(super) is_ended: bool,
     pub(super) is_closed: bool,
+    /// Whether it has part of a close record.
+    pub(super) has_torn_close: bool,
     /// What follows the last whole frame.
     pub(super) cut: Option<CutEnd>,
 }
@@ -45,6 +47,7 @@ impl LogReader {
             changes: 0,
             is_ended: false,
             is_closed: false,
+            has_torn_close: false,
             cut: None,
         };
         let header = log.read_from(0, Some(frame::HEADER_BYTES))?;
@@ -132,6 +135,7 @@ impl LogReader {
             .format
             .is_closed(&header, self.len, self.frames)
             .map_err(|()| self.damaged(if rest.is_empty() { "close record" } else { "frame" }))?;
+        self.has_torn_close = !self.is_closed && self.format.has_close_bytes(&header);
         let is_wrong = !rest.is_empty()
             && (self.is_closed || self.is_ended || self.format.is_damage(rest, self.frames));
         if is_wrong {
