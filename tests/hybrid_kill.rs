@@ -44,10 +44,7 @@ fn change(writer: usize, i: u64) -> (Vec<u8>, Option<u64>) {
 /// Returns a writer's entries after its first `changes` changes.
 fn after(writer: usize, changes: u64) -> Model {
     let last_of_each = changes.saturating_sub(KEYS)..changes;
-    last_of_each
-        .map(|i| change(writer, i))
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect()
+    last_of_each.map(|i| change(writer, i)).filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
 /// Returns how many changes each writer has made in a store, which must have them in order.
@@ -78,7 +75,9 @@ struct Acknowledged(File);
 impl Acknowledged {
     fn open(path: &Path) -> Self {
         let mut options = File::options();
-        Acknowledged(options.read(true).write(true).create(true).truncate(false).open(path).unwrap())
+        Acknowledged(
+            options.read(true).write(true).create(true).truncate(false).open(path).unwrap(),
+        )
     }
 
     fn set(&self, writer: usize, changes: u64) {

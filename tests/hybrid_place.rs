@@ -92,9 +92,8 @@ fn write(store: &HybridStore, round: u64) {
 fn has(folder: &Path, rounds: u64) -> bool {
     let store = HybridStore::open_existing(folder, HybridOptions::new()).unwrap();
     let keys = (0..rounds).flat_map(|round| (0..3).map(move |i| (round, i)));
-    let mut all = keys.flat_map(|(round, i)| {
-        [(format!("{round}, {i}"), i), (format!("{round}, {i}, after"), i)]
-    });
+    let mut all = keys
+        .flat_map(|(round, i)| [(format!("{round}, {i}"), i), (format!("{round}, {i}, after"), i)]);
     store.len() as u64 == 6 * rounds && all.all(|(key, value)| store.get(key) == Some(value))
 }
 

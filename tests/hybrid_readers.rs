@@ -79,7 +79,11 @@ fn state(folder: &Path) -> Vec<(PathBuf, [i64; 6], Vec<u8>)> {
         let found = fs::metadata(&path).unwrap();
         let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
         let bytes = fs::read(&path).unwrap_or_default();
-        (path, [times[0], times[1], times[2], times[3], found.ino() as i64, found.size() as i64], bytes)
+        (
+            path,
+            [times[0], times[1], times[2], times[3], found.ino() as i64, found.size() as i64],
+            bytes,
+        )
     };
     paths.into_iter().map(state).collect()
 }

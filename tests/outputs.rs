@@ -3,7 +3,9 @@
 
 #![cfg(unix)]
 
-use memkv::{FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridError, HybridStore};
+use memkv::{
+    FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridError, HybridStore,
+};
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

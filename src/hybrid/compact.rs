@@ -140,7 +140,8 @@ impl Inner {
         Ok(())
     }
 
-    fn report(&self, error: &HybridError) {
+    /// Passes the failure of a compaction in the background to the hook, or to the next write.
+    pub(super) fn report(&self, error: &HybridError) {
         match &self.options.on_failure {
             Some(hook) => hook(error),
             None => self.set_unreported(Some(error.to_string())),
@@ -313,7 +314,10 @@ struct BackgroundRun<'s>(&'s Inner);
 impl Drop for BackgroundRun<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.record(Some("the background compaction panicked".to_owned()));
+            let failure = "the background compaction panicked".to_owned();
+            // Not by the hook, which may be what panicked.
+            self.0.set_unreported(Some(failure.clone()));
+            self.0.record(Some(failure));
         }
         self.0.is_busy.store(false, Relaxed);
     }
@@ -321,7 +325,7 @@ impl Drop for BackgroundRun<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::HybridStore;
+    use crate::{HybridError, HybridStore};
 
     /// Any panic stands for an error that was not foreseen.
     #[test]
@@ -336,6 +340,7 @@ mod tests {
         assert!(panic.is_err() && !inner.is_busy.load(super::Relaxed));
         let stats = store.stats();
         assert!(stats.failures == 1 && stats.last_failure.is_some());
+        assert!(matches!(store.insert("a", 1), Err(HybridError::Background { .. })));
         store.insert("a", 1).unwrap();
         store.compact().unwrap();
         assert_eq!((store.stats().last_failure, store.stats().base_keys), (None, 1));

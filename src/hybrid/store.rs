@@ -290,7 +290,9 @@ impl HybridStore {
         {
             Ok(started) => *worker = Some(started),
             Err(error) => {
+                let error = HybridError::Thread(error);
                 inner.record(Some(error.to_string()));
+                inner.report(&error);
                 inner.is_busy.store(false, Relaxed);
             }
         }
