@@ -7,17 +7,22 @@
 
 use memkv::{
     Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
-    HybridStore, ShardedArt, SymbolTable,
+    HybridError, HybridOptions, HybridStore, ShardedArt, SymbolTable, Wal,
 };
 use rayon::prelude::*;
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Seconds after which a child has hung.
 const CHILD_SECONDS: u32 = 20;
+
+/// Steps of a thread between two moments of a compaction at which it forks.
+const SPINS: u32 = 5_000;
 
 /// Keys of a test: more than a builder of [`options`] has in work at once.
 const KEYS: u64 = 20_000;
@@ -32,25 +37,39 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// Runs `work` in a forked child. Fails if it panics there, or hangs.
 fn in_child(what: &str, work: impl FnOnce()) {
-    // SAFETY: the child runs `work` and ends. It neither returns into the test harness nor takes a
-    // lock that a thread of it holds.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        // SAFETY: a call without memory.
-        unsafe { libc::alarm(CHILD_SECONDS) };
-        // The harness would keep the message in the child's memory.
-        set_hook(Box::new(|panic| _ = writeln!(std::io::stderr(), "in a child: {panic}")));
-        let code = i32::from(catch_unwind(AssertUnwindSafe(work)).is_err());
-        // SAFETY: the process ends here, without the destructors of the parent's threads.
-        unsafe { libc::_exit(code) };
+    Forked::start(what, work).end(what);
+}
+
+/// A forked child.
+struct Forked(libc::pid_t);
+
+impl Forked {
+    fn start(what: &str, work: impl FnOnce()) -> Self {
+        // SAFETY: the child runs `work` and ends. It neither returns into the test harness nor
+        // takes a lock that a thread of it holds.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: a call without memory.
+            unsafe { libc::alarm(CHILD_SECONDS) };
+            // The harness would keep the message in the child's memory.
+            set_hook(Box::new(|panic| _ = writeln!(std::io::stderr(), "in a child: {panic}")));
+            let code = i32::from(catch_unwind(AssertUnwindSafe(work)).is_err());
+            // SAFETY: the process ends here, without the destructors of the parent's threads.
+            unsafe { libc::_exit(code) };
+        }
+        assert!(child > 0, "{what}: {}", std::io::Error::last_os_error());
+        Forked(child)
     }
-    assert!(child > 0, "{what}: {}", std::io::Error::last_os_error());
-    let mut status = 0;
-    // SAFETY: `status` is an integer that the call may write.
-    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child, "{what}");
-    let hung = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM;
-    assert!(!hung, "{what}: hung in the child");
-    assert_eq!(status, 0, "{what}: failed in the child");
+
+    /// Waits until the child ends. Fails if it has panicked or hung.
+    fn end(self, what: &str) {
+        let mut status = 0;
+        // SAFETY: `status` is an integer that the call may write.
+        assert_eq!(unsafe { libc::waitpid(self.0, &raw mut status, 0) }, self.0, "{what}");
+        let hung = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGALRM;
+        assert!(!hung, "{what}: hung in the child");
+        assert_eq!(status, 0, "{what}: failed in the child");
+    }
 }
 
 /// A path that no other test has, in the folder for temporary files.
@@ -373,4 +392,244 @@ fn a_thread_of_a_pool_may_fork() {
             }),
         ]);
     });
+}
+
+/// Returns the files of a folder and their bytes.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+/// Opens a store of a test, which has [`KEYS`] keys in its base and one in its log.
+fn opened(path: &Path, wal: Wal) -> HybridStore {
+    let _ = std::fs::remove_dir_all(path);
+    HybridStore::from(built(&options())).save(path).unwrap();
+    let options = HybridOptions::new().wal(wal).background(false).frozen(options());
+    let store = HybridStore::open_with(path, options).unwrap();
+    store.insert("mine", 1).unwrap();
+    store
+}
+
+fn is_in_use(path: &Path) -> bool {
+    matches!(HybridStore::open(path), Err(HybridError::InUse { .. }))
+}
+
+fn is_forked<T: std::fmt::Debug>(result: Result<T, HybridError>) {
+    assert!(matches!(result, Err(HybridError::Forked)), "{result:?}");
+}
+
+/// Reads a store in every way.
+fn check_store(store: &HybridStore) {
+    assert_eq!((store.get("mine"), store.get(key(7)), store.get("none")), (Some(1), Some(7), None));
+    assert_eq!(store.get_many(&["none".to_owned(), key(8)]), [None, Some(8)]);
+    assert_eq!((store.len() as u64, store.iter().count() as u64), (KEYS + 1, KEYS + 1));
+    assert_eq!(store.prefix("mi").next(), Some((b"mine".to_vec(), 1)));
+    assert_eq!(store.range(key(3)..key(9)).rev().count(), 6);
+    assert!(store.last_key_value().is_some() && store.stats().base_keys as u64 == KEYS);
+    assert!(store.memory_usage().total() > 0 && store.recovery().cut.is_empty());
+}
+
+#[test]
+fn a_store_belongs_to_the_process_that_opened_it() {
+    let _alone = alone();
+    let (path, copy) = (path("own"), path("own-copy"));
+    for wal in [Wal::Written, Wal::Synced, Wal::Buffered, Wal::Off] {
+        let mut store = Some(opened(&path, wal));
+        let before = files(&path);
+        each_in_child(&[
+            ("read", &|| check_store(store.as_ref().unwrap())),
+            ("write", &|| {
+                let store = store.as_ref().unwrap();
+                for _ in 0..2 {
+                    is_forked(store.insert("a", 1));
+                    is_forked(store.remove("mine"));
+                    is_forked(store.compute("a", |_| Some(1)));
+                    is_forked(store.compare_exchange("a", None, Some(1)));
+                    is_forked(store.sync());
+                    is_forked(store.compact());
+                    is_forked(store.to_layer());
+                    is_forked(store.save(&copy));
+                    is_forked(store.save(&path));
+                }
+                check_store(store);
+                store.reclaim();
+            }),
+            ("open", &|| {
+                assert!(is_in_use(&path));
+                let reader = HybridStore::open_read_only(&path).unwrap();
+                assert_eq!(reader.get(key(9)), Some(9));
+            }),
+        ]);
+        in_child("close", || is_forked(store.take().unwrap().close()));
+        in_child("drop", || drop(store.take()));
+        in_child("drop after writes", || {
+            let store = store.take().unwrap();
+            is_forked(store.insert("a", 1));
+            drop(store);
+            // By another process.
+            in_child("open after drop", || assert!(is_in_use(&path)));
+            assert!(is_in_use(&path));
+        });
+        // The parent's lock holds, and nothing was written.
+        assert!(is_in_use(&path) && !copy.exists());
+        assert!(files(&path) == before);
+        let store = store.unwrap();
+        check_store(&store);
+        store.insert("later", 1).unwrap();
+        store.sync().unwrap();
+        store.compact().unwrap();
+        store.close().unwrap();
+        assert_eq!(HybridStore::open(&path).unwrap().len() as u64, KEYS + 2);
+    }
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+/// In memory, and read-only, a store of the parent's can be used in a child.
+#[test]
+fn stores_without_a_folder_to_write_to_are_used() {
+    let _alone = alone();
+    let path = path("in-memory");
+    let writer = opened(&path, Wal::Written);
+    let mut stores =
+        [HybridStore::from(built(&options())), HybridStore::open_read_only(&path).unwrap()]
+            .map(Some);
+    in_child("in memory", || {
+        let store = stores[0].take().unwrap();
+        store.insert("mine", 1).unwrap();
+        check_store(&store);
+        store.compact().unwrap();
+        store.close().unwrap();
+    });
+    writer.insert("later", 1).unwrap();
+    in_child("read-only", || {
+        let store = stores[1].take().unwrap();
+        check_store(&store);
+        store.refresh().unwrap();
+        assert_eq!(store.get("later"), Some(1));
+        store.close().unwrap();
+    });
+    let reader = stores[1].take().unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(reader.get("later"), Some(1));
+    drop(writer);
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+/// A drop in the parent unlocks at once, also while a child has the same files open.
+#[test]
+fn a_drop_in_the_parent_unlocks_while_a_child_lives() {
+    let _alone = alone();
+    let path = path("unlocks");
+    for closes in [true, false] {
+        let store = opened(&path, Wal::Written);
+        let (mut ended, end) = std::io::pipe().unwrap();
+        let mut end = Some(end);
+        let child = Forked::start("child", || {
+            end.take();
+            // Lives until the parent closes its end.
+            assert_eq!(ended.read(&mut [0]).unwrap(), 0);
+            check_store(&store);
+            is_forked(store.insert("a", 1));
+        });
+        match closes {
+            true => store.close().unwrap(),
+            false => drop(store),
+        }
+        for round in 0..3 {
+            let store = HybridStore::open(&path).unwrap();
+            store.insert("mine", round).unwrap();
+            store.compact().unwrap();
+        }
+        let store = HybridStore::open(&path).unwrap();
+        assert!(store.recovery().was_closed && store.get("mine") == Some(2));
+        end.take();
+        child.end("child");
+        // The child's end unlocks nothing.
+        assert!(is_in_use(&path));
+        drop(store);
+    }
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+/// A hook that holds the parent's compaction until it is told to end.
+#[derive(Default)]
+struct Held {
+    began: AtomicBool,
+    may_end: AtomicBool,
+}
+
+/// While the parent compacts in the background, a drop in a child waits for nothing.
+#[test]
+fn a_child_does_not_wait_for_the_compaction_of_its_parent() {
+    let _alone = alone();
+    let path = path("compacts");
+    drop(opened(&path, Wal::Written));
+    let held = Arc::new(Held::default());
+    let hook = Arc::clone(&held);
+    let options = HybridOptions::new().compact_log(1).frozen(options()).on_failure(move |_| {
+        hook.began.store(true, SeqCst);
+        while !hook.may_end.load(SeqCst) {
+            thread::yield_now();
+        }
+    });
+    // The compaction that the opening begins fails, and its thread waits in the hook.
+    memkv::fail_writes(true);
+    let mut store = Some(HybridStore::open_with(&path, options).unwrap());
+    while !held.began.load(SeqCst) {
+        thread::yield_now();
+    }
+    memkv::fail_writes(false);
+    let before = files(&path);
+    in_child("read", || check_store(store.as_ref().unwrap()));
+    in_child("write", || {
+        is_forked(store.as_ref().unwrap().insert("a", 1));
+        is_forked(store.as_ref().unwrap().compact());
+        is_forked(store.as_ref().unwrap().sync());
+        is_forked(store.as_ref().unwrap().save(&path));
+    });
+    in_child("drop", || drop(store.take()));
+    in_child("close", || is_forked(store.take().unwrap().close()));
+    assert!(is_in_use(&path) && files(&path) == before);
+    held.may_end.store(true, SeqCst);
+    store.take().unwrap().close().unwrap();
+    assert!(HybridStore::open(&path).unwrap().recovery().was_closed);
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+/// As above, at any moment of a compaction that works.
+#[test]
+fn a_child_may_be_forked_at_any_moment_of_a_compaction() {
+    let _alone = alone();
+    let path = path("any-moment");
+    let store = opened(&path, Wal::Written);
+    for round in 0..40 {
+        let has_begun = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let compacting = scope.spawn(|| {
+                store.insert("mine", 1).unwrap();
+                has_begun.store(true, SeqCst);
+                store.compact().unwrap();
+            });
+            while !has_begun.load(SeqCst) {
+                thread::yield_now();
+            }
+            (0..round * SPINS).for_each(|_| std::hint::spin_loop());
+            in_child("writes and reads", || {
+                is_forked(store.insert("a", 1));
+                is_forked(store.compact());
+                is_forked(store.sync());
+                is_forked(store.to_layer());
+                assert!(matches!(store.refresh(), Err(HybridError::NotReadOnly)));
+                assert_eq!((store.get("mine"), store.get(key(7))), (Some(1), Some(7)));
+                assert_eq!(store.iter().count() as u64, KEYS + 1);
+                // SAFETY: the child ends, and does not use the store again.
+                drop(unsafe { std::ptr::read(&raw const store) });
+            });
+            assert!(is_in_use(&path));
+            compacting.join().unwrap();
+        });
+    }
+    store.close().unwrap();
+    assert_eq!(HybridStore::open(&path).unwrap().len() as u64, KEYS + 1);
+    std::fs::remove_dir_all(path).unwrap();
 }

@@ -199,6 +199,10 @@ impl HybridStore {
     /// had, and perhaps some of the later changes. Returns [`NotReadOnly`](HybridError::NotReadOnly)
     /// if the store was not opened by it.
     pub fn refresh(&self) -> Result<(), HybridError> {
+        // Before a lock that a compaction may hold, in a forked process for ever.
+        if !self.inner.is_read_only {
+            return Err(HybridError::NotReadOnly);
+        }
         let mut compactor = self.inner.compactor();
         let reader = compactor.reader.as_mut().ok_or(HybridError::NotReadOnly)?;
         if let Some(content) = reader.refresh(&self.inner.core)? {
