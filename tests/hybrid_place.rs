@@ -388,3 +388,22 @@ fn open_creates_a_store_where_nothing_is() {
     store.close().unwrap();
     assert!(has(Path::new("in/folders/that are made"), 1));
 }
+
+/// Files of other programs that have the names of a store's, and no store's content.
+#[test]
+fn a_folder_of_other_files_with_names_of_a_store_is_no_store() {
+    let _folder = Folder::new("other-names");
+    let all: [&[&str]; 4] = [&["log-1"], &["layer-3"], &["log-1", "log-2", "notes"], &["log-+1"]];
+    for names in all {
+        let _ = fs::remove_dir_all("db");
+        fs::create_dir("db").unwrap();
+        names.iter().for_each(|name| fs::write(Path::new("db").join(name), "mine").unwrap());
+        let before = files(Path::new("db"));
+        is_not_a_store(HybridStore::open("db"));
+        is_not_a_store(HybridStore::open_existing("db", HybridOptions::new()));
+        is_not_a_store(HybridStore::open_read_only("db"));
+        let saved = HybridStore::new().save("db");
+        assert!(matches!(saved, Err(HybridError::NotAStore { .. })), "{saved:?}");
+        assert!(files(Path::new("db")) == before, "{names:?}");
+    }
+}

@@ -65,8 +65,11 @@ fn build(path: &Path) -> Result<(), FrozenError> {
     builder.finish_file().map(drop)
 }
 
+/// A function that writes the layer to a file.
+type Writer = fn(&Path) -> Result<(), FrozenError>;
+
 /// All that writes a file by its path.
-fn writers() -> [fn(&Path) -> Result<(), FrozenError>; 2] {
+fn writers() -> [Writer; 2] {
     [|path| layer().save(path), build]
 }
 

@@ -10,7 +10,7 @@ use super::values::ValueLayout;
 use crate::io::bytes::{Bytes, u32_at, u64_at};
 use std::sync::OnceLock;
 
-const MAGIC: &[u8; 8] = b"memkvFRZ";
+pub(crate) const MAGIC: &[u8; 8] = b"memkvFRZ";
 const END_MAGIC: &[u8; 8] = b"memkvEND";
 const VERSION: u32 = 1;
 /// Magic number, version, zeros.

@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 use super::error::HybridError;
+use super::frame;
 use crate::error::FileError;
+use crate::frozen::format;
 use crate::io::dir::{Access, Dir};
 use crate::io::new_file::is_unfinished;
 use crate::sync::parallel::Process;
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -105,7 +107,7 @@ fn open(path: &Path, create: Create) -> Result<Dir, HybridError> {
     };
     let names = dir.names()?;
     let is_ours = |name: &String| name == LOCK || is_leftover(name);
-    if is_store(&names) || create == Create::IfEmpty && names.iter().all(is_ours) {
+    if is_store(&dir, &names) || create == Create::IfEmpty && names.iter().all(is_ours) {
         Ok(dir)
     } else {
         Err(not_a_store())
@@ -117,10 +119,21 @@ pub(super) fn open_to_read(path: &Path) -> Result<Dir, HybridError> {
     open(path, Create::Never)
 }
 
-/// Returns whether a folder with these names is a store's.
-fn is_store(names: &[String]) -> bool {
+/// Returns whether a folder with these names is a store's. Without a manifest it is a damaged one,
+/// unless other programs' files have the names of layers and logs.
+fn is_store(dir: &Dir, names: &[String]) -> bool {
+    let has = |name: &str| names.iter().any(|other| other == name);
     let files = StoreFiles::of(names);
-    names.iter().any(|name| name == MANIFEST) || !files.layers.is_empty() || !files.logs.is_empty()
+    let (mut layers, mut logs) =
+        (files.layers.into_iter().map(layer_name), files.logs.into_iter().map(log_name));
+    let begins = |name: String, magic: &[u8; 8]| {
+        let mut start = [0; 8];
+        let read = dir.file(&name, Access::Read).map(|mut file| file.read_exact(&mut start));
+        matches!(read, Ok(Ok(()))) && start == *magic
+    };
+    has(MANIFEST)
+        || layers.any(|name| has(LOCK) || begins(name, format::MAGIC))
+        || logs.any(|name| has(LOCK) || begins(name, frame::MAGIC))
 }
 
 /// The numbers of a folder's layers and logs, in order.
@@ -132,7 +145,11 @@ pub(super) struct StoreFiles {
 impl StoreFiles {
     pub(super) fn of(names: &[String]) -> Self {
         let numbers = |kind: &str| {
-            let number = |name: &String| name.strip_prefix(kind)?.parse().ok();
+            let number = |name: &String| {
+                let number: u64 = name.strip_prefix(kind)?.parse().ok()?;
+                // Not "+1", nor "01".
+                (*name == format!("{kind}{number}")).then_some(number)
+            };
             let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
             numbers.sort_unstable();
             numbers
