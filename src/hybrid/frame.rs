@@ -35,7 +35,11 @@ pub(super) const END: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     V1,
-    V2 { salt: u64 },
+    V2 {
+        salt: u64,
+        /// The checksum of the salt, with which other checksums begin.
+        seed: u32,
+    },
 }
 
 /// The header of a frame.
@@ -50,8 +54,8 @@ pub(super) struct FrameHeader {
 
 /// Returns the header of a new log, and its format.
 pub(super) fn new_header(number: u64) -> (Vec<u8>, Format) {
-    let salt = random();
-    (header(number, Format::V2 { salt }), Format::V2 { salt })
+    let format = Format::with_salt(random());
+    (header(number, format), format)
 }
 
 fn header(number: u64, format: Format) -> Vec<u8> {
@@ -62,7 +66,7 @@ fn header(number: u64, format: Format) -> Vec<u8> {
             header.extend_from_slice(&number.to_le_bytes());
             header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
         }
-        Format::V2 { salt } => {
+        Format::V2 { salt, .. } => {
             header.extend_from_slice(&VERSION.to_le_bytes());
             header.extend_from_slice(&[0; 4]);
             header.extend_from_slice(&number.to_le_bytes());
@@ -82,7 +86,7 @@ pub(super) fn read_header(bytes: &[u8], number: u64) -> Result<Format, Option<u3
     }
     let format = match u32_at(bytes, 8).ok_or(None)? {
         VERSION_1 => Format::V1,
-        VERSION => Format::V2 { salt: u64_at(bytes, 24).ok_or(None)? },
+        VERSION => Format::with_salt(u64_at(bytes, 24).ok_or(None)?),
         version => return Err(Some(version)),
     };
     let expected = header(number, format);
@@ -104,15 +108,15 @@ impl Format {
         if self == Format::V1 { FRAME_HEADER_BYTES_1 } else { FRAME_HEADER_BYTES }
     }
 
+    fn with_salt(salt: u64) -> Self {
+        Format::V2 { salt, seed: crc32fast::hash(&salt.to_le_bytes()) }
+    }
+
     /// Begins a checksum that the content of a log cannot foresee.
     fn hasher(self) -> crc32fast::Hasher {
         match self {
             Format::V1 => crc32fast::Hasher::new(),
-            Format::V2 { salt } => {
-                let mut hasher = crc32fast::Hasher::new();
-                hasher.update(&salt.to_le_bytes());
-                hasher
-            }
+            Format::V2 { seed, .. } => crc32fast::Hasher::new_with_initial(seed),
         }
     }
 
@@ -252,24 +256,27 @@ impl Format {
                     expected = expected.wrapping_add(1);
                 }
                 Some(_) if self != Format::V1 => return true,
-                _ => return self.has_proof(rest, frames, expected == frames),
+                _ => return self.has_proof(rest, frames, expected),
             }
         }
     }
 
-    /// Returns whether bytes after a header that cannot be read have a proof that frames after the
-    /// whole ones were on disk.
-    fn has_proof(self, rest: &[u8], frames: u32, is_first: bool) -> bool {
+    /// Returns whether bytes, of frames from number `expected` on after one whose header cannot be
+    /// read, have a proof that more than `frames` were on disk.
+    fn has_proof(self, rest: &[u8], frames: u32, expected: u32) -> bool {
         let header_bytes = self.frame_header_bytes();
         if self == Format::V1 {
             // Its content can look like frames. A crash leaves no header, or zeros.
-            return is_first
+            return expected == frames
                 && rest.get(..header_bytes).is_some_and(|h| h.iter().any(|&byte| byte != 0));
         }
+        // There is no room for more.
+        let most = u64::from(expected) + (rest.len() / header_bytes) as u64;
         rest.windows(header_bytes).any(|at| {
             let word = |offset| u32_at(at, offset).unwrap_or_default();
             let (number, durable) = (word(4), word(8));
             number > frames
+                && u64::from(number) <= most
                 && (frames + 1..=number).contains(&durable)
                 && self.frame_header(at).is_some()
         })
