@@ -311,3 +311,28 @@ fn a_sync_that_fails_leaves_a_folder_that_opens() {
         assert!(failed > 30, "{failed}");
     }
 }
+
+/// A process may crash after the manifest is renamed, and before that is on disk. The next one
+/// removes nothing that the manifest on disk may name.
+#[test]
+fn a_manifest_that_is_not_on_disk_keeps_the_files_of_the_one_before() {
+    let folder = Folder::new("replaced");
+    let store = HybridStore::open_with(folder.store(), options(Wal::Written)).unwrap();
+    (0..20u64).for_each(|i| _ = store.insert(i.to_be_bytes(), i).unwrap());
+    store.compact().unwrap();
+    let layer = fs::read(folder.store().join("layer-1")).unwrap();
+    (20..40u64).for_each(|i| _ = store.insert(i.to_be_bytes(), i).unwrap());
+    store.compact().unwrap();
+    store.close().unwrap();
+    fs::write(folder.store().join("layer-1"), layer).unwrap();
+    fs::write(folder.store().join("log-1"), "").unwrap();
+    let before = layers(&folder.store());
+    memkv::fail_sync_after(1);
+    let error = HybridStore::open(folder.store()).unwrap_err();
+    assert!(matches!(&error, HybridError::File(file) if file.operation() == "sync"), "{error}");
+    assert!(layers(&folder.store()) == before && folder.store().join("log-1").exists());
+    let store = HybridStore::open(folder.store()).unwrap();
+    assert_eq!(store.len(), 40);
+    assert_eq!(layers(&folder.store()).len(), 1);
+    assert!(!folder.store().join("log-1").exists());
+}

@@ -161,7 +161,7 @@ impl Folder {
         if self.wal != Wal::Off {
             self.begin_log(&replayed.logs)?;
         }
-        self.remove_stale()?;
+        self.remove_replaced()?;
         Ok(replayed)
     }
 
@@ -190,7 +190,19 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes the files that the manifest does not name.
+    /// Removes the files that the manifest found in the folder does not name. Its process may have
+    /// crashed before its name was on disk; the disk may then have another that names them.
+    fn remove_replaced(&mut self) -> Result<(), HybridError> {
+        let files = StoreFiles::of(&self.home.dir().names()?);
+        if files.layers.iter().any(|&number| number != self.manifest.layer)
+            || files.logs.iter().any(|&number| number < self.manifest.first_log)
+        {
+            self.home.dir().sync()?;
+        }
+        self.remove_stale()
+    }
+
+    /// Removes the files that the manifest, which is on disk, does not name.
     fn remove_stale(&mut self) -> Result<(), HybridError> {
         let dir = self.home.dir();
         let names = dir.names()?;
