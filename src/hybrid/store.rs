@@ -77,7 +77,8 @@ const KEYS_PER_GROUP: usize = 1024;
 ///
 /// A folder is open for writing in one place at a time: the store holds a lock of the operating
 /// system on it. It may be [read](Self::open_read_only) in others. After the folder was removed, or
-/// its file `LOCK` removed or replaced, writes fail at the latest 10 ms later.
+/// its file `LOCK` removed or replaced, `sync`, `compact` and `close` fail at once. In the modes
+/// `Written` and `Synced` writes fail at the latest 10 ms later.
 ///
 /// # Forked processes
 /// A store in a folder belongs to the process that opened it. In a fork of it, writes, `sync`,
@@ -389,7 +390,13 @@ impl HybridStore {
     /// ```
     pub fn compact(&self) -> Result<(), HybridError> {
         self.inner.check_writable()?;
+        self.check_home()?;
         self.inner.compact()
+    }
+
+    /// Returns an error if the store's folder is gone.
+    fn check_home(&self) -> Result<(), HybridError> {
+        self.inner.home.as_ref().map_or(Ok(()), |(home, _)| home.check())
     }
 
     /// Returns once all changes made before the call are on disk. Without a log it
@@ -402,7 +409,7 @@ impl HybridStore {
         self.inner.check_writable()?;
         match &self.inner.home {
             None => Err(HybridError::NotInFolder),
-            Some((_, Wal::Off)) => self.inner.compact(),
+            Some((_, Wal::Off)) => self.compact(),
             Some(_) => self.sync_logs(),
         }
     }
@@ -457,7 +464,7 @@ impl HybridStore {
 
     fn close_log(&self) -> Result<(), HybridError> {
         let log = self.inner.core.with(|state| state.delta.log().cloned());
-        let Some(log) = log else { return Ok(()) };
+        let Some(log) = log else { return self.check_home() };
         self.sync_logs()?;
         log.close()
     }
