@@ -32,6 +32,8 @@ pub(crate) enum Access {
     Create,
     /// For reading and writing, and created; it must be missing.
     CreateNew,
+    /// As `CreateNew`, for this user alone.
+    CreatePrivate,
 }
 
 impl Dir {
@@ -83,7 +85,7 @@ impl Dir {
     pub(crate) fn file(&self, name: &str, access: Access) -> Result<File, FileError> {
         let operation = match access {
             Access::Read | Access::Write => "open",
-            Access::Create | Access::CreateNew => "create",
+            Access::Create | Access::CreateNew | Access::CreatePrivate => "create",
         };
         self.open_file(name, access).map_err(|error| self.error(operation, name, error))
     }
@@ -137,9 +139,12 @@ impl Dir {
             Access::Read => OFlags::RDONLY,
             Access::Write => OFlags::RDWR,
             Access::Create => OFlags::RDWR | OFlags::CREATE,
-            Access::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            Access::CreateNew | Access::CreatePrivate => {
+                OFlags::RDWR | OFlags::CREATE | OFlags::EXCL
+            }
         };
-        let mode = Mode::from_raw_mode(0o666);
+        let mode = if access == Access::CreatePrivate { 0o600 } else { 0o666 };
+        let mode = Mode::from_raw_mode(mode);
         Ok(rustix::fs::openat(&self.file, name, flags | OFlags::CLOEXEC, mode)?.into())
     }
 
@@ -184,7 +189,8 @@ impl Dir {
     fn open_file(&self, name: &str, access: Access) -> io::Result<File> {
         let mut options = File::options();
         options.read(true).write(access != Access::Read);
-        options.create(access == Access::Create).create_new(access == Access::CreateNew);
+        options.create(access == Access::Create);
+        options.create_new(matches!(access, Access::CreateNew | Access::CreatePrivate));
         options.open(self.path_of(name))
     }
 

@@ -44,7 +44,9 @@ impl NewFile {
         })?;
         let dir = Arc::new(Dir::open(target.parent().unwrap_or(Path::new("")))?);
         remove_unfinished(&dir)?;
-        let file = Self::create_in(&dir, name)?;
+        // A process that opens the file before it has its permissions could read it afterwards.
+        let access = if replaced.is_some() { Access::CreatePrivate } else { Access::CreateNew };
+        let file = Self::create_as(&dir, name, access)?;
         if let (Some(replaced), Some(out)) = (replaced, &file.out) {
             keep_owner(out.get_ref(), &replaced).map_err(failed)?;
         }
@@ -53,9 +55,13 @@ impl NewFile {
 
     /// Creates a file of a folder under a temporary name.
     pub(crate) fn create_in(dir: &Arc<Dir>, name: &str) -> Result<Self, FileError> {
+        Self::create_as(dir, name, Access::CreateNew)
+    }
+
+    fn create_as(dir: &Arc<Dir>, name: &str, access: Access) -> Result<Self, FileError> {
         loop {
             let temporary = format!("{TEMPORARY_START}{:012x}{TEMPORARY_END}", random() >> 16);
-            let file = match dir.file(&temporary, Access::CreateNew) {
+            let file = match dir.file(&temporary, access) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 file => file?,
             };
