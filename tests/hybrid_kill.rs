@@ -25,8 +25,10 @@ const JOB: &str = "MEMKV_CHILD_JOB";
 const WRITERS: usize = 3;
 /// Keys of a writer. A change of each is among as many changes in a row.
 const KEYS: u64 = 97;
-/// Milliseconds after which a child is killed.
+/// Milliseconds after which a child is killed, from its start or its first write.
 const KILLED_AFTER: std::ops::Range<u64> = 5..60;
+/// Time between two looks at whether a child has begun.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// A child that nobody kills ends after this time.
 const CHILD_TIME: Duration = Duration::from_secs(20);
 /// Bytes of a log at which the store compacts in the background.
@@ -248,6 +250,11 @@ impl Totals {
         for kill in 0..kills {
             let before = acknowledged.get();
             let child = Killed::start(place, mode, kill % 2 == 1);
+            // Every third may be killed before it has begun.
+            let begin = Instant::now();
+            while kill % 3 != 0 && acknowledged.get() == before && begin.elapsed() < CHILD_TIME {
+                thread::sleep(POLL_INTERVAL);
+            }
             let milliseconds = random() % (KILLED_AFTER.end - KILLED_AFTER.start);
             thread::sleep(Duration::from_millis(KILLED_AFTER.start + milliseconds));
             drop(child);

@@ -1,5 +1,5 @@
-//! Files that the library writes: what they may replace, what they keep of it, and what a writer that
-//! was killed leaves.
+//! Files that the library writes: what they may replace, what they keep of it, and what a killed
+//! writer leaves.
 
 #![cfg(unix)]
 
