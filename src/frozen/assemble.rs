@@ -4,6 +4,7 @@ use super::chunk::Chunk;
 use super::codec::Codec;
 use super::front_coded::FrontCoded;
 use super::layer::Layer;
+use super::limits::MAX_CHUNK_BYTES;
 use super::options::FrozenOptions;
 use super::packed::{IndexTreeBuilder, NODE_PADDING_BYTES};
 use super::symbols::Encoder;
@@ -11,8 +12,6 @@ use crate::io::bytes::Bytes;
 use crate::pool;
 use crate::tree::common_prefix;
 
-/// Most bytes of keys of a chunk, so that offsets in it fit 32 bits.
-const MAX_CHUNK_BYTES: usize = 64 << 20;
 /// Bytes of chunks that are stored together. While they are copied, they are in memory twice.
 pub(super) const GATHERED_BYTES: usize = 64 << 20;
 

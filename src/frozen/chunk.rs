@@ -29,6 +29,12 @@ pub(crate) struct Chunk {
     pub(crate) fst: OnceLock<Option<FstChunk>>,
 }
 
+/// The least and the greatest key of a chunk.
+pub(crate) struct KeyBounds {
+    pub(crate) first: Vec<u8>,
+    pub(crate) last: Vec<u8>,
+}
+
 /// Encodes keys and values.
 pub(crate) fn encode(
     pending: &FrontCoded,
@@ -106,13 +112,23 @@ impl Chunk {
         self.fst.get_or_init(open).as_ref()
     }
 
-    /// Returns whether reads cannot go wrong. The packed codec tolerates any bytes.
-    pub(crate) fn is_readable(&self, codec: Codec) -> bool {
-        codec == Codec::Packed || self.fst().is_some()
+    /// Checks everything: the checksum, and that the keys ascend and are as many as they should be.
+    /// Returns the first and the last key, or `None` if the chunk is damaged.
+    pub(crate) fn check(&self, codec: Codec, decoder: &Decoder) -> Option<KeyBounds> {
+        if !self.is_whole() {
+            return None;
+        }
+        match codec {
+            Codec::Packed => {
+                let chunk = self.packed();
+                with_coder!(decoder, coder => chunk.check(coder))
+            }
+            Codec::Fst => self.fst().map(FstChunk::bounds),
+        }
     }
 
     /// Returns whether the checksum is right.
-    pub(crate) fn is_whole(&self) -> bool {
+    fn is_whole(&self) -> bool {
         crc32fast::hash(self.data.as_slice()) == self.checksum
     }
 

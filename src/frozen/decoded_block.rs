@@ -1,5 +1,20 @@
 //! The decoded keys of a block, for cursors.
 
+use super::limits::MAX_CHUNK_BYTES;
+use crate::MAX_KEY_LEN;
+
+/// What takes keys as they are decoded, each as its lcp and the rest.
+pub(crate) trait KeySink {
+    /// Appends a key. `write` writes the bytes after the first `lcp`, at most `most` of them, and
+    /// returns their number. Returns `None` if there cannot be such a key.
+    fn push(
+        &mut self,
+        lcp: usize,
+        most: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Option<()>;
+}
+
 /// Consecutive keys, with the number of bytes that each shares with the key before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DecodedBlock {
@@ -11,6 +26,9 @@ pub(crate) struct DecodedBlock {
     /// Bounds of the key before. The next key copies its shared bytes from there, and is written
     /// after it.
     before: (usize, usize),
+    /// Bytes of the keys decoded one after the other so far, which may include those of blocks
+    /// before. A damaged chunk cannot make a scan longer than the limit of a chunk allows.
+    passed: usize,
 }
 
 impl DecodedBlock {
@@ -36,6 +54,7 @@ impl DecodedBlock {
             self.bytes.resize(before.len(), 0);
         }
         self.bytes[..before.len()].copy_from_slice(before);
+        self.passed = 0;
         self.forget(before.len());
     }
 
@@ -51,26 +70,30 @@ impl DecodedBlock {
         self.bounds.clear();
         self.lcps.clear();
     }
+}
 
-    /// Appends a key. `write` writes the bytes after the first `lcp`, at most `most` of them, and
-    /// returns their number.
+impl KeySink for DecodedBlock {
     #[inline(always)]
-    pub(crate) fn push(
+    fn push(
         &mut self,
         lcp: usize,
         most: usize,
         write: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Option<()> {
         let (from, start) = self.before;
-        if lcp > start - from {
+        if lcp > start - from || self.passed >= MAX_CHUNK_BYTES {
             return None;
         }
-        let room = start + lcp + most;
+        let room = start.checked_add(lcp)?.checked_add(most)?;
         if self.bytes.len() < room {
-            self.bytes.resize(2 * room, 0);
+            self.bytes.resize(room.checked_mul(2)?, 0);
         }
         self.bytes.copy_within(from..from + lcp, start);
         let end = start + lcp + write(self.bytes.get_mut(start + lcp..room)?)?;
+        if end - start > MAX_KEY_LEN {
+            return None;
+        }
+        self.passed += end - start;
         self.before = (start, end);
         self.bounds.push(self.before);
         self.lcps.push(lcp);

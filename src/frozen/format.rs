@@ -4,7 +4,8 @@ use super::chunk::Chunk;
 use super::codec::Codec;
 use super::error::FrozenError;
 use super::layer::Layer;
-use super::packed::IndexTree;
+use super::limits::MAX_GROWN_CHUNK_KEYS;
+use super::packed::{self, IndexTree};
 use super::symbols::{Decoder, SymbolKind};
 use super::values::ValueLayout;
 use crate::io::bytes::{Bytes, u32_at, u64_at};
@@ -107,7 +108,8 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     if hasher.finalize() != half(72)? || half(76)? != VERSION {
         return Err(damaged("directory"));
     }
-    // From here on the trailer is as it was written, unless somebody forged its checksum.
+    // From here on the trailer is as it was written, unless somebody forged its checksum. So every
+    // number is compared with the bytes before it is used.
     let (height, codec, kind) = (footer[48], footer[49], footer[50]);
     let codec = match codec {
         0 => Codec::Packed,
@@ -140,8 +142,18 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
         let all = keys.checked_add(values).ok_or_else(damaged)?;
         let (len, width) = (u32_at(entry, 32).ok_or_else(damaged)? as usize, entry[36]);
         let layout = ValueLayout { base: word(24)?, width };
+        let (height, root) = (entry[37], u32_at(entry, 40).ok_or_else(damaged)?);
         let end = at.checked_add(all).filter(|&end| end <= table_at);
-        if at != offset || width > 64 || len == 0 || values != layout.bytes(len) as u64 {
+        // First what the other conditions rely on.
+        if at != offset
+            || width > 64
+            || !(1..=MAX_GROWN_CHUNK_KEYS).contains(&len)
+            || values != layout.bytes(len) as u64
+            || !match codec {
+                Codec::Packed => packed::is_possible(len, height, keys, &decoder),
+                Codec::Fst => height == 0 && root == 0,
+            }
+        {
             return Err(damaged());
         }
         chunks.push(Chunk {
@@ -149,7 +161,7 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
             len,
             data: bytes.part(at, all).ok_or_else(damaged)?,
             key_bytes: keys as usize,
-            tree: IndexTree { root: u32_at(entry, 40).ok_or_else(damaged)?, height: entry[37] },
+            tree: IndexTree { root, height },
             layout,
             checksum: u32_at(entry, 44).ok_or_else(damaged)?,
             trusted: false,
@@ -160,17 +172,14 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     }
     if start as u64 != len
         || offset != table_at
-        || chunks.iter().any(|chunk| chunk.tree.height > MAX_TREE_HEIGHT)
-        || height > MAX_TREE_HEIGHT
+        || height != IndexTree::height_of(chunks.len())
+        || index.len() < IndexTree::least_bytes(chunks.len())
     {
         return Err(damaged("directory"));
     }
     let index_tree = IndexTree { root: half(40)?, height };
     Ok(Layer { codec, decoder, index, index_tree, chunks, len: start })
 }
-
-/// Levels of a tree of 2^32 children.
-const MAX_TREE_HEIGHT: u8 = 6;
 
 /// Returns all bytes of a layer's file.
 pub(crate) fn to_bytes(layer: &Layer) -> Vec<u8> {

@@ -1,7 +1,8 @@
 //! The `Fst` codec: a transducer from a chunk's keys to their positions. Positions ascend with the
 //! keys, so both can be searched for.
 
-use super::decoded_block::DecodedBlock;
+use super::chunk::KeyBounds;
+use super::decoded_block::{DecodedBlock, KeySink};
 use super::front_coded::FrontCoded;
 use super::fst_check;
 use crate::io::bytes::Bytes;
@@ -63,6 +64,11 @@ impl FstChunk {
             node = self.node(transition.addr);
             Some(transition.inp)
         })
+    }
+
+    /// Returns the least and the greatest key.
+    pub(crate) fn bounds(&self) -> KeyBounds {
+        KeyBounds { first: self.first_key().collect(), last: fst_check::last_key(&self.0) }
     }
 
     #[inline]

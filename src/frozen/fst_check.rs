@@ -16,11 +16,16 @@
 //! descending order.
 //!
 //! Nodes are adjacent, so a walk from the root back to the header finds each node and shows that it
-//! is inside. Then the keys that end at or below each node are counted, children first. A node
-//! without a key is invalid. The output of a transition must be the number of keys before it. So
-//! outputs are positions, no sum of outputs exceeds the number of keys, and every walk soon meets a
-//! key.
+//! is inside. Then the keys that end at or below each node are counted, children first, and their
+//! bytes. A node without a key is invalid. The output of a transition must be the number of keys
+//! before it. So outputs are positions, no sum of outputs exceeds the number of keys, and every walk
+//! soon meets a key.
+//!
+//! Few bytes can stand for very many keys, also in a transducer that was built from them. The limit
+//! of a chunk's bytes bounds what a walk takes.
 
+use super::limits::MAX_CHUNK_BYTES;
+use crate::MAX_KEY_LEN;
 use crate::io::bytes::{Bytes, u64_at};
 use fst::raw::Fst;
 
@@ -30,7 +35,14 @@ const VERSION: u64 = 3;
 /// Most transitions of a node without an index.
 const MAX_UNINDEXED_TRANSITIONS: usize = 32;
 
-/// Opens a transducer if it is valid and has `keys` keys. O(bytes), with four bytes of memory for
+/// The keys at and below a node, without what is above it.
+#[derive(Clone, Copy)]
+struct KeysBelow {
+    keys: u32,
+    bytes: u32,
+}
+
+/// Opens a transducer if it is valid and has `keys` keys. O(bytes), with eight bytes of memory for
 /// each byte during the call.
 pub(super) fn open(bytes: Bytes, keys: usize) -> Option<Fst<Bytes>> {
     let data = bytes.as_slice();
@@ -42,45 +54,67 @@ pub(super) fn open(bytes: Bytes, keys: usize) -> Option<Fst<Bytes>> {
     {
         return None;
     }
-    // Number of keys at or below the node at each address. A node that is not counted yet has 1.
-    let mut counts = vec![0u32; end];
-    counts[0] = 1;
+    // The keys of the node at each address. A node that is not counted yet has 1.
+    let mut below = vec![KeysBelow { keys: 0, bytes: 0 }; end];
+    below[0].keys = 1;
     let mut start = end;
     while start > HEADER_BYTES {
-        counts[start - 1] = 1;
+        below[start - 1].keys = 1;
         start = Transitions::read(data, start - 1)?.start;
     }
     let fst = Fst::new(bytes.clone()).ok()?;
     for address in HEADER_BYTES..end {
-        if counts[address] != 0 {
-            counts[address] = count(data, &fst, address, &counts)?;
+        if below[address].keys != 0 {
+            below[address] = count(data, &fst, address, &below)?;
         }
     }
-    (counts[root] as usize == keys).then_some(fst)
+    let all = below[root];
+    // The last key may be longer than all others.
+    let last = last_key(&fst).len();
+    let is_short = last <= MAX_KEY_LEN && all.bytes as usize - last < MAX_CHUNK_BYTES;
+    (all.keys as usize == keys && is_short).then_some(fst)
 }
 
-/// Returns the number of keys at or below a node whose children are valid, or `None` if it is
-/// invalid.
-fn count(data: &[u8], fst: &Fst<Bytes>, address: usize, counts: &[u32]) -> Option<u32> {
+/// Returns the greatest key of a valid transducer.
+pub(super) fn last_key(fst: &Fst<Bytes>) -> Vec<u8> {
+    let (mut node, mut key) = (fst.root(), Vec::new());
+    while let Some(last) = node.len().checked_sub(1) {
+        let transition = node.transition(last);
+        key.push(transition.inp);
+        node = fst.node(transition.addr);
+    }
+    key
+}
+
+/// Returns the keys at or below a node whose children are valid, or `None` if it is invalid.
+fn count(
+    data: &[u8],
+    fst: &Fst<Bytes>,
+    address: usize,
+    counted: &[KeysBelow],
+) -> Option<KeysBelow> {
     let (transitions, node) = (Transitions::read(data, address)?, fst.node(address));
-    let mut count = u32::from(node.is_final());
+    let (mut keys, mut bytes) = (u32::from(node.is_final()), 0u32);
     let mut before = None;
     for i in 0..transitions.count {
         let child = transitions.child(data, i)?;
-        let below = *counts.get(child).filter(|&&below| below > 0)?;
+        let below = counted.get(child).filter(|below| below.keys > 0)?;
         let transition = node.transition(i);
         let follows = before < Some(transition.inp)
-            && transition.out.value() == u64::from(count)
+            && transition.out.value() == u64::from(keys)
             && transition.addr == child;
         if !follows || node.find_input(transition.inp) != Some(i) {
             return None;
         }
         before = Some(transition.inp);
-        count = count.checked_add(below)?;
+        keys = keys.checked_add(below.keys)?;
+        // One byte more for each of them.
+        bytes = bytes.checked_add(below.bytes)?.checked_add(below.keys)?;
     }
     let is_index_right = transitions.count <= MAX_UNINDEXED_TRANSITIONS
         || (0..=255).filter(|&byte| node.find_input(byte).is_some()).count() == transitions.count;
-    (count > 0 && is_index_right && node.final_output().value() == 0).then_some(count)
+    let is_valid = keys > 0 && is_index_right && node.final_output().value() == 0;
+    is_valid.then_some(KeysBelow { keys, bytes })
 }
 
 /// The transitions of a node.

@@ -57,7 +57,8 @@ impl Layer {
         let Some(chunk) = self.chunk_of(key) else { return Err(0) };
         match chunk.search(self.codec, &self.decoder, key) {
             Some(Ok(i)) => Ok(chunk.start + i),
-            Some(Err(i)) => Err(chunk.start + i),
+            // More than all keys are less only in a damaged chunk.
+            Some(Err(i)) => Err(chunk.start + i.min(chunk.len)),
             None => Err(chunk.start),
         }
     }

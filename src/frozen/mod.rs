@@ -13,7 +13,9 @@
 //!   pipeline.rs and assemble.rs. ranges.rs reads maps in parallel.
 //! * Reading: layer.rs, chunk.rs, window.rs, decoded_block.rs; for searches automaton_path.rs and
 //!   fst_walk.rs.
-//! * Encoding: codec.rs, packed/, fst.rs, fst_check.rs, symbols/, values.rs.
+//! * Checking bytes from elsewhere: format.rs, verify.rs, packed/check.rs, fst_check.rs, with the
+//!   limits of limits.rs.
+//! * Encoding: codec.rs, packed/, fst.rs, symbols/, values.rs.
 
 #![forbid(unsafe_code)]
 
@@ -34,6 +36,7 @@ mod fst;
 mod fst_check;
 mod fst_walk;
 mod layer;
+mod limits;
 mod merge;
 mod options;
 mod packed;
@@ -50,6 +53,7 @@ mod scan;
 mod search;
 mod symbols;
 mod values;
+mod verify;
 mod window;
 
 pub use ::fst::Automaton;

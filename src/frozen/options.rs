@@ -2,6 +2,7 @@
 
 use super::codec::Codec;
 use super::error::FrozenError;
+use super::limits::MAX_CHUNK_KEYS;
 use super::symbols::Sample;
 
 /// The symbols that keys are written in, with the codec `Packed`.
@@ -178,7 +179,7 @@ impl FrozenOptions {
             return Err(FrozenError::Option("a builder needs at least 1 MiB of memory"));
         }
         match self.chunk_keys {
-            1..=0x0100_0000 => Ok(()),
+            1..=MAX_CHUNK_KEYS => Ok(()),
             _ => Err(FrozenError::Option("a chunk has 1 to 16,777,216 keys")),
         }
     }

@@ -129,7 +129,7 @@ impl FrozenLayer {
                 )
             })
             .collect::<Result<Vec<_>, FrozenError>>()?;
-        Ok(join(options, &encoder, pieces.into_iter().flatten()))
+        join(options, &encoder, pieces.into_iter().flatten())
     }
 
     fn key_at(&self, rank: usize) -> Result<Vec<u8>, FrozenError> {
@@ -156,7 +156,7 @@ impl FrozenLayer {
         let most = options.chunk_keys + options.chunk_keys / 2;
         self.with_changes(ranks, changes, |key, value| {
             if !pending.push(key, value) {
-                return Err(FrozenError::NotAscending { position: 0, key: key.to_vec() });
+                return Err(DAMAGED);
             }
             if pending.len() >= most || pending.raw_bytes() >= chunk_bytes(options) {
                 for half in std::mem::take(&mut pending).halves() {
@@ -178,7 +178,13 @@ impl FrozenLayer {
         changes: impl Iterator<Item = (Vec<u8>, Option<u64>)>,
     ) -> Result<Patched, FrozenError> {
         let mut builder = options.builder()?;
-        self.with_changes(0..self.len(), changes, |key, value| builder.insert(key, value))?;
+        // The changes ascend, so a key that the builder refuses is one of the base.
+        self.with_changes(0..self.len(), changes, |key, value| {
+            builder.insert(key, value).map_err(|error| match error {
+                FrozenError::NotAscending { .. } | FrozenError::KeyTooLong { .. } => DAMAGED,
+                error => error,
+            })
+        })?;
         let layer = builder.finish()?;
         let encoded = layer.chunks();
         Ok(Patched { layer, reused: 0, encoded, rebuilt: true })
@@ -216,16 +222,25 @@ impl FrozenLayer {
     }
 }
 
+/// The error of a base whose keys do not ascend, which can be a mapped file only.
+const DAMAGED: FrozenError = FrozenError::Damaged { part: "order", chunk: None };
+
 /// Joins the chunks of the result into a layer.
+///
+/// # Errors
+/// The chunks of the base are not in order.
 fn join(
     options: &FrozenOptions,
     encoder: &Encoder,
     pieces: impl Iterator<Item = PatchedChunk>,
-) -> Patched {
+) -> Result<Patched, FrozenError> {
     let (mut chunks, mut reused) = (Vec::new(), 0);
     let mut index = IndexBuilder::default();
     let mut before: Vec<u8> = Vec::new();
     for PatchedChunk { chunk, first, last, reused: as_it_was } in pieces {
+        if !chunks.is_empty() && first <= before {
+            return Err(DAMAGED);
+        }
         index.push(&before, &first);
         before = last;
         reused += usize::from(as_it_was);
@@ -235,7 +250,7 @@ fn join(
     // A part of an older allocation would keep all of it in memory.
     gather(&mut chunks, GATHERED_BYTES);
     let layer = FrozenLayer::of(assemble(options.codec, encoder, chunks, index));
-    Patched { layer, reused, encoded, rebuilt: false }
+    Ok(Patched { layer, reused, encoded, rebuilt: false })
 }
 
 #[cfg(test)]

@@ -1,14 +1,11 @@
 //! `FrozenLayer`: files and bytes.
 
-use super::chunk::Chunk;
 use super::error::FrozenError;
 use super::format;
 use super::frozen_layer::FrozenLayer;
 use crate::error::FileError;
 use crate::io::bytes::Bytes;
 use crate::io::new_file::NewFile;
-use crate::sync::parallel::in_pool;
-use rayon::prelude::*;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -92,21 +89,5 @@ impl FrozenLayer {
         let layer = Self::of(format::parse(&Bytes::from_vec(bytes))?);
         layer.verify()?;
         Ok(layer)
-    }
-
-    /// Verifies every chunk in parallel: its checksum, and that its transducer can be read. Reads
-    /// everything.
-    ///
-    /// # Errors
-    /// Returns the first chunk that is damaged.
-    pub fn verify(&self) -> Result<(), FrozenError> {
-        let codec = self.layer.codec;
-        let chunks = &self.layer.chunks;
-        let is_whole = |chunk: &Chunk| chunk.is_whole() && chunk.is_readable(codec);
-        let whole: Vec<bool> = in_pool(|| chunks.par_iter().map(is_whole).collect());
-        match whole.iter().position(|whole| !whole) {
-            None => Ok(()),
-            Some(chunk) => Err(FrozenError::Damaged { part: "content", chunk: Some(chunk) }),
-        }
     }
 }

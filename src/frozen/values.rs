@@ -78,7 +78,8 @@ pub(crate) fn read(values: &[u8], layout: ValueLayout, i: usize) -> Option<u64> 
 /// Returns the first byte of value `i`, for a prefetch.
 #[inline(always)]
 pub(crate) fn first_byte(values: &[u8], layout: ValueLayout, i: usize) -> Option<&u8> {
-    values.get(i * usize::from(layout.width) / 8)
+    // A damaged chunk may have any position.
+    values.get(i.wrapping_mul(layout.width.into()) / 8)
 }
 
 #[cfg(test)]

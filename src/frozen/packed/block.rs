@@ -12,7 +12,7 @@
 //!   wide: 255, lcp[n], number of codes[n], u32 each, then the codes
 //! ```
 
-use crate::frozen::decoded_block::DecodedBlock;
+use crate::frozen::decoded_block::KeySink;
 use crate::frozen::symbols::{Coder, Encoder};
 use crate::io::bytes::{u32_at, u64_at};
 use crate::tree::{LANES, checked_candidates, checked_sum};
@@ -25,6 +25,8 @@ const WIDE_BLOCK: u8 = 255;
 const SHORT_LCPS: u8 = 64;
 const SHORT_LENS: u8 = 128;
 const MAX_LEN_BASE: usize = 63;
+/// Bytes of the smallest block, without codes.
+pub(super) const MIN_BLOCK_BYTES: usize = 2 + 2 * KEYS_PER_BLOCK / 4;
 
 /// Appends a block of keys, each given as its lcp and its suffix.
 pub(super) fn write<'a>(
@@ -275,14 +277,14 @@ pub(super) fn header(block: &[u8], n: usize) -> Option<usize> {
 }
 
 /// Decodes the block's `n` keys into `decoded`, which knows the bytes that the first key's lcp
-/// leaves out.
+/// leaves out. Returns the bytes of the block.
 #[inline(always)]
 pub(super) fn read<C: Coder>(
     block: &[u8],
     n: usize,
     coder: C,
-    decoded: &mut DecodedBlock,
-) -> Option<()> {
+    decoded: &mut impl KeySink,
+) -> Option<usize> {
     if *block.first()? == WIDE_BLOCK {
         let mut at = 1 + 8 * n;
         for i in 0..n {
@@ -295,7 +297,7 @@ pub(super) fn read<C: Coder>(
                 coder.decode(code, out)
             })?;
         }
-        return Some(());
+        return Some(at);
     }
     let lengths = Lengths::read(block)?;
     let mut rest = block.get(lengths.codes..)?;
@@ -306,5 +308,5 @@ pub(super) fn read<C: Coder>(
             coder.decode(code, out)
         })?;
     }
-    Some(())
+    Some(block.len() - rest.len())
 }

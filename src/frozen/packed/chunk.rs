@@ -1,11 +1,11 @@
 //! A chunk of the `Packed` codec.
 
-use super::block::{self, KEYS_PER_BLOCK};
+use super::block::{self, KEYS_PER_BLOCK, MIN_BLOCK_BYTES};
 use super::node::{Child, IndexTree, IndexTreeBuilder, NODE_PADDING_BYTES};
 use super::prefetch::prefetch_block;
 use crate::frozen::decoded_block::DecodedBlock;
 use crate::frozen::front_coded::FrontCoded;
-use crate::frozen::symbols::{Coder, Encoder};
+use crate::frozen::symbols::{Coder, Decoder, Encoder, SymbolKind};
 
 /// Encodes the keys of a chunk.
 pub(crate) fn encode(pending: &FrontCoded, encoder: &Encoder) -> (Vec<u8>, IndexTree) {
@@ -32,6 +32,16 @@ pub(crate) fn encode(pending: &FrontCoded, encoder: &Encoder) -> (Vec<u8>, Index
     (out, tree)
 }
 
+/// Returns whether `bytes` bytes can hold a chunk of `keys` keys, at least one, in a tree of some
+/// height.
+pub(crate) fn is_possible(keys: usize, height: u8, bytes: u64, decoder: &Decoder) -> bool {
+    let blocks = keys.div_ceil(KEYS_PER_BLOCK);
+    // Each key but the first has a code of its own.
+    let codes = (keys - 1) * if decoder.kind() == SymbolKind::OnPair { 2 } else { 1 };
+    let least = blocks * MIN_BLOCK_BYTES + codes + IndexTree::least_bytes(blocks);
+    height == IndexTree::height_of(blocks) && least as u64 <= bytes
+}
+
 /// The keys of a chunk.
 #[derive(Clone, Copy)]
 pub(crate) struct PackedChunk<'a> {
@@ -41,13 +51,13 @@ pub(crate) struct PackedChunk<'a> {
 }
 
 impl PackedChunk<'_> {
-    fn blocks(&self) -> usize {
+    pub(super) fn blocks(&self) -> usize {
         self.len.div_ceil(KEYS_PER_BLOCK)
     }
 
     /// Returns the number of keys of a block.
     #[inline(always)]
-    fn keys(&self, block: usize) -> usize {
+    pub(super) fn keys(&self, block: usize) -> usize {
         self.len.saturating_sub(block * KEYS_PER_BLOCK).min(KEYS_PER_BLOCK)
     }
 
@@ -101,8 +111,7 @@ impl PackedChunk<'_> {
         follows: bool,
         decoded: &mut DecodedBlock,
     ) -> Option<()> {
-        let keys = if block < self.blocks() { self.tree.child(self.data, block) } else { None };
-        let Some(data) = keys.and_then(|offset| self.data.get(offset..)) else {
+        let Some(data) = self.block(block) else {
             decoded.clear(&[]);
             return None;
         };
@@ -115,6 +124,21 @@ impl PackedChunk<'_> {
             }
             decoded.clear(&before);
         }
-        block::read(data, self.keys(block), coder, decoded)
+        block::read(data, self.keys(block), coder, decoded).map(|_| ())
+    }
+
+    /// Returns the bytes of a block, up to the next block; those of the last one with the nodes.
+    ///
+    /// In a damaged chunk too, the blocks of a scan share no byte, so its keys cannot grow from
+    /// block to block by the same bytes.
+    fn block(&self, block: usize) -> Option<&[u8]> {
+        let next = block + 1;
+        match self.blocks().checked_sub(next)? {
+            0 => self.data.get(self.tree.child(self.data, block)?..),
+            _ => {
+                let end = self.tree.child(self.data, next)?;
+                self.data.get(self.tree.child(self.data, block)?..end)
+            }
+        }
     }
 }

@@ -24,11 +24,12 @@
 //! store their common prefix once.
 
 mod block;
+mod check;
 mod chunk;
 mod node;
 mod prefetch;
 
 pub(crate) use block::KEYS_PER_BLOCK;
-pub(crate) use chunk::{PackedChunk, encode};
+pub(crate) use chunk::{PackedChunk, encode, is_possible};
 pub(crate) use node::{Child, IndexTree, IndexTreeBuilder, NODE_PADDING_BYTES};
 pub(crate) use prefetch::{prefetch_block, prefetch_node, prefetch_values};

@@ -88,6 +88,21 @@ impl<'a, const W: usize> IndexNode<'a, W> {
         Some((Self::word(start), Self::word(end)))
     }
 
+    /// Returns the bytes of the node, or `None` if it does not have `children` children, is not
+    /// whole, or does not lead to `below`.
+    fn check(&self, children: usize, below: Option<&[usize]>) -> Option<usize> {
+        let ends = || self.ends.iter().map(Self::word);
+        let last = ends().next_back()?;
+        let is_right = self.ends.len() == children
+            && ends().next()? == 0
+            && ends().is_sorted()
+            && last <= self.rest.len()
+            && below.is_none_or(|below| {
+                (0..children).map(|i| self.child(i)).eq(below.iter().map(|&at| Some(at)))
+            });
+        is_right.then_some(NODE_HEADER_BYTES + 2 * W * children + self.prefix.len() + last)
+    }
+
     /// Returns the child for `key`, and the number of bytes that the key shares with the last
     /// separator that is not greater. That is `m` if none of this node's separators is.
     ///
@@ -129,7 +144,7 @@ fn compare(
     known: usize,
 ) -> Option<(usize, bool)> {
     // Most differ within a word.
-    if let (Some(a), Some(b)) = (u64_at(text, start + known), u64_at(key, known)) {
+    if let (Some(a), Some(b)) = (u64_at(text, start.wrapping_add(known)), u64_at(key, known)) {
         let shared = known + (a ^ b).trailing_zeros() as usize / 8;
         if shared >= end.saturating_sub(start) {
             return Some((end.checked_sub(start)?, true));
@@ -194,8 +209,7 @@ impl IndexTree {
         with_node!(data, self.node(data, 0, index)?, node => node.child(index % NODE_FANOUT))
     }
 
-    /// Writes the first `len` bytes of the separator before child `index` to `out`. It is in the
-    /// lowest node in which the child is not the first.
+    /// Writes the first `len` bytes of the separator before child `index` to `out`.
     pub(crate) fn separator(
         self,
         data: &[u8],
@@ -204,18 +218,82 @@ impl IndexTree {
         out: &mut Vec<u8>,
     ) -> Option<()> {
         out.clear();
+        if len == 0 {
+            return Some(());
+        }
+        let [prefix, rest] = self.separator_parts(data, index)?;
+        let from_prefix = prefix.len().min(len);
+        out.extend_from_slice(&prefix[..from_prefix]);
+        out.extend_from_slice(rest.get(..len - from_prefix)?);
+        Some(())
+    }
+
+    /// Returns the separator before child `index` as two strings, which follow each other. It is in
+    /// the lowest node in which the child is not the first.
+    pub(crate) fn separator_parts(self, data: &[u8], index: usize) -> Option<[&[u8]; 2]> {
         for level in 0..u32::from(self.height) {
             if let Some(before) = (index / NODE_FANOUT.pow(level) % NODE_FANOUT).checked_sub(1) {
-                with_node!(data, self.node(data, level, index)?, node => {
+                return with_node!(data, self.node(data, level, index)?, node => {
                     let (start, end) = node.bounds(before)?;
-                    let from_prefix = node.prefix.len().min(len);
-                    out.extend_from_slice(&node.prefix[..from_prefix]);
-                    out.extend_from_slice(node.rest.get(start..end)?.get(..len - from_prefix)?);
+                    Some([node.prefix, node.rest.get(start..end)?])
                 });
-                return Some(());
             }
         }
-        (len == 0).then_some(())
+        None
+    }
+
+    /// Returns the height of a tree of `children` children.
+    pub(crate) fn height_of(children: usize) -> u8 {
+        let (mut height, mut level) = (0, children);
+        while level > 1 {
+            (height, level) = (height + 1, level.div_ceil(NODE_FANOUT));
+        }
+        height
+    }
+
+    /// Returns the least number of bytes that the nodes over `children` children take, with the
+    /// zeros after them.
+    pub(crate) fn least_bytes(children: usize) -> usize {
+        let (mut bytes, mut level) = (NODE_PADDING_BYTES, children);
+        while level > 1 {
+            let nodes = level.div_ceil(NODE_FANOUT);
+            bytes += nodes * NODE_HEADER_BYTES + level * 4;
+            level = nodes;
+        }
+        bytes
+    }
+
+    /// Checks the nodes of a tree of `children` children, which end `data`: nodes are adjacent,
+    /// level by level, and as full as the number of children says. Returns the offset of the first
+    /// node.
+    ///
+    /// Does not check the offsets of the tree's children, nor what the separators are. No two nodes
+    /// share a byte afterwards, so each separator can be read once in O(bytes).
+    pub(crate) fn check(self, data: &[u8], children: usize) -> Option<usize> {
+        let end = data.len().checked_sub(NODE_PADDING_BYTES)?;
+        if self.height != Self::height_of(children) || data[end..].iter().any(|&byte| byte != 0) {
+            return None;
+        }
+        let first = if self.height == 0 { end } else { self.node(data, 0, 0)? };
+        let (mut at, mut level, mut below) = (first, children, None);
+        for _ in 0..self.height {
+            let mut nodes = Vec::new();
+            for child in (0..level).step_by(NODE_FANOUT) {
+                let children = child..level.min(child + NODE_FANOUT);
+                nodes.push(at);
+                let bytes = with_node!(data, at, node => {
+                    node.check(children.len(), below.as_ref().map(|below: &Vec<usize>| &below[children]))?
+                });
+                // Flags and zeros.
+                if data[at] > WIDE_NODE || data[at + 2..at + 4] != [0; 2] {
+                    return None;
+                }
+                at += bytes;
+            }
+            (level, below) = (nodes.len(), Some(nodes));
+        }
+        let is_root = below.is_none_or(|nodes| nodes == [self.root as usize]);
+        (at == end && is_root).then_some(first)
     }
 }
 
