@@ -5,6 +5,7 @@ use super::codec::Codec;
 use super::decoded_block::DecodedBlock;
 use super::front_coded::FrontCoded;
 use super::fst::FstChunk;
+use super::limits::KeyBounds;
 use super::packed::{self, IndexTree, PackedChunk};
 use super::symbols::{Decoder, Encoder, with_coder};
 use super::values::{self, ValueLayout};
@@ -27,12 +28,6 @@ pub(crate) struct Chunk {
     pub(crate) trusted: bool,
     /// The transducer once it was used; `None` if it is damaged.
     pub(crate) fst: OnceLock<Option<FstChunk>>,
-}
-
-/// The least and the greatest key of a chunk.
-pub(crate) struct KeyBounds {
-    pub(crate) first: Vec<u8>,
-    pub(crate) last: Vec<u8>,
 }
 
 /// Encodes keys and values.

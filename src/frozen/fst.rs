@@ -1,10 +1,10 @@
 //! The `Fst` codec: a transducer from a chunk's keys to their positions. Positions ascend with the
 //! keys, so both can be searched for.
 
-use super::chunk::KeyBounds;
 use super::decoded_block::{DecodedBlock, KeySink};
 use super::front_coded::FrontCoded;
 use super::fst_check;
+use super::limits::KeyBounds;
 use crate::io::bytes::Bytes;
 use crate::tree::common_prefix;
 use fst::raw::{CompiledAddr, Node};

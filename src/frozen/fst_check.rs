@@ -18,8 +18,8 @@
 //! Nodes are adjacent, so a walk from the root back to the header finds each node and shows that it
 //! is inside. Then the keys that end at or below each node are counted, children first, and their
 //! bytes. A node without a key is invalid. The output of a transition must be the number of keys
-//! before it. So outputs are positions, no sum of outputs exceeds the number of keys, and every walk
-//! soon meets a key.
+//! before it. So outputs are positions, no sum of outputs exceeds the number of keys, and every
+//! walk soon meets a key.
 //!
 //! Few bytes can stand for very many keys, also in a transducer that was built from them. The limit
 //! of a chunk's bytes bounds what a walk takes.

@@ -1,4 +1,4 @@
-//! The limits of a chunk, which builders keep and readers of files check.
+//! The limits of a chunk, which builders keep and readers of files check, and its outermost keys.
 
 /// Most keys of a chunk that the options allow.
 pub(super) const MAX_CHUNK_KEYS: usize = 1 << 24;
@@ -8,3 +8,9 @@ pub(super) const MAX_GROWN_CHUNK_KEYS: usize = MAX_CHUNK_KEYS + MAX_CHUNK_KEYS /
 /// last key a chunk has fewer. So this also bounds the time that a walk through a chunk takes, even
 /// if few bytes stand for many keys.
 pub(super) const MAX_CHUNK_BYTES: usize = 64 << 20;
+
+/// The least and the greatest key of a chunk.
+pub(crate) struct KeyBounds {
+    pub(crate) first: Vec<u8>,
+    pub(crate) last: Vec<u8>,
+}

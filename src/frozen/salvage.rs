@@ -58,9 +58,7 @@ pub(crate) fn salvage(bytes: Vec<u8>) -> Result<Salvaged, FrozenError> {
 /// Returns the pairs of a chunk, or `None` if it is damaged or does not follow the key `last`.
 fn chunk_pairs(layer: &Layer, number: usize, last: Option<&[u8]>) -> Option<Vec<(Vec<u8>, u64)>> {
     let chunk = &layer.chunks[number];
-    if !chunk.is_whole() || !chunk.is_readable(layer.codec) {
-        return None;
-    }
+    chunk.check(layer.codec, &layer.decoder)?;
     let mut cursor = FrozenCursor::new(layer, chunk.start);
     let mut pairs: Vec<(Vec<u8>, u64)> = Vec::new();
     for _ in 0..chunk.len {

@@ -1,8 +1,8 @@
 //! `FrozenLayer`: checks what no lookup can check.
 
-use super::chunk::KeyBounds;
 use super::error::FrozenError;
 use super::frozen_layer::FrozenLayer;
+use super::limits::KeyBounds;
 use crate::sync::parallel::in_pool;
 use rayon::prelude::*;
 

@@ -135,8 +135,8 @@ struct Damaged {
 }
 
 impl Damaged {
-    /// Reads the layer that the manifest names, or else the latest that can be read. Returns whether it
-    /// is the one that the manifest names.
+    /// Reads the layer that the manifest names, or else the latest that can be read. Returns whether
+    /// it is the one that the manifest names.
     fn read_base(&mut self) -> Result<(FrozenLayer, bool), HybridError> {
         let Damaged { dir, files, manifest, lost } = self;
         let named = manifest.map(|manifest| manifest.layer);
@@ -168,12 +168,12 @@ impl Damaged {
         Ok((empty(), false))
     }
 
-    /// Makes the changes of all whole frames, of the logs that the manifest names, if the base is the
-    /// one that it names, or of all.
+    /// Makes the changes of all whole frames, of the logs that the manifest names, if the base is
+    /// the one that it names, or of all.
     ///
     /// Without a manifest, or over an older layer, older logs are replayed too: each change sets a
-    /// value whatever was before, and files are removed in their order, so the last change of each key
-    /// decides.
+    /// value whatever was before, and files are removed in their order, so the last change of each
+    /// key decides.
     fn read_logs(&mut self, is_named: bool, core: &Core<FrozenLayer>) -> Result<(), HybridError> {
         let Damaged { dir, files, manifest, lost } = self;
         let first = manifest.filter(|_| is_named).map(|manifest| manifest.first_log);

@@ -6,8 +6,8 @@
 use super::block;
 use super::chunk::PackedChunk;
 use crate::MAX_KEY_LEN;
-use crate::frozen::chunk::KeyBounds;
 use crate::frozen::decoded_block::KeySink;
+use crate::frozen::limits::KeyBounds;
 use crate::frozen::limits::MAX_CHUNK_BYTES;
 use crate::frozen::symbols::Coder;
 

@@ -281,9 +281,8 @@ impl IndexTree {
             for child in (0..level).step_by(NODE_FANOUT) {
                 let children = child..level.min(child + NODE_FANOUT);
                 nodes.push(at);
-                let bytes = with_node!(data, at, node => {
-                    node.check(children.len(), below.as_ref().map(|below: &Vec<usize>| &below[children]))?
-                });
+                let expected = below.as_ref().map(|below: &Vec<usize>| &below[children.clone()]);
+                let bytes = with_node!(data, at, node => node.check(children.len(), expected)?);
                 // Flags and zeros.
                 if data[at] > WIDE_NODE || data[at + 2..at + 4] != [0; 2] {
                     return None;
