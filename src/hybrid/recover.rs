@@ -135,8 +135,8 @@ struct Damaged {
 }
 
 impl Damaged {
-    /// Reads the layer that the manifest names, or else the latest that can be read. Returns whether
-    /// it is the one that the manifest names.
+    /// Reads the layer that the manifest names, or else the latest that can be read. Returns
+    /// whether it is the one that the manifest names.
     fn read_base(&mut self) -> Result<(FrozenLayer, bool), HybridError> {
         let Damaged { dir, files, manifest, lost } = self;
         let named = manifest.map(|manifest| manifest.layer);
