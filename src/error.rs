@@ -63,8 +63,15 @@ impl std::error::Error for InsertError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// A key is not greater than the one before it: it is out of order, or a duplicate.
+    /// A key is less than the one before it.
     NotAscending {
+        /// The number of keys before it in the sequence.
+        position: usize,
+        /// The key itself.
+        key: Vec<u8>,
+    },
+    /// A key is the one before it.
+    Duplicate {
         /// The number of keys before it in the sequence.
         position: usize,
         /// The key itself.
@@ -74,13 +81,33 @@ pub enum BuildError {
     Insert(InsertError),
 }
 
+impl BuildError {
+    /// Returns the error of a key that is not greater than the one before it.
+    #[cold]
+    pub(crate) fn not_ascending(position: usize, key: &[u8], before: &[u8]) -> Self {
+        let key = key.to_vec();
+        if key == before {
+            Self::Duplicate { position, key }
+        } else {
+            Self::NotAscending { position, key }
+        }
+    }
+}
+
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAscending { position, key } => {
                 write!(
                     f,
-                    "key {position}, \"{}\", is not greater than the key before it",
+                    "key {position}, \"{}\", is less than the key before it",
+                    key.escape_ascii()
+                )
+            }
+            Self::Duplicate { position, key } => {
+                write!(
+                    f,
+                    "key {position}, \"{}\", is a duplicate of the key before it",
                     key.escape_ascii()
                 )
             }
@@ -169,8 +196,19 @@ impl std::error::Error for FileError {
     }
 }
 
+/// Returns the value, or [fails](fail) at the caller's caller.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn or_fail<T>(result: Result<T, InsertError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => fail(error),
+    }
+}
+
 /// Panics, or aborts when out of memory, as the standard collections do.
 #[cold]
+#[track_caller]
 pub(crate) fn fail(error: InsertError) -> ! {
     match error {
         InsertError::KeyTooLong { .. } | InsertError::TooManyKeys { .. } => panic!("{error}"),
@@ -185,10 +223,11 @@ pub(crate) fn fail(error: InsertError) -> ! {
 
 /// Panics, or aborts when out of memory, as [`fail`] does for a single key.
 #[cold]
+#[track_caller]
 pub(crate) fn fail_build(error: &BuildError) -> ! {
     match error {
         BuildError::Insert(error) => fail(*error),
         // The keys were sorted, so `as_ref` of one of them did not always return the same bytes.
-        BuildError::NotAscending { .. } => panic!("{error}"),
+        BuildError::NotAscending { .. } | BuildError::Duplicate { .. } => panic!("{error}"),
     }
 }

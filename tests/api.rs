@@ -230,14 +230,20 @@ fn what_does_not_ascend_is_named() {
         |keys: &[&str]| FastArt::from_sorted(keys.iter().map(|key| (*key, 1u8))).unwrap_err();
     let not_ascending =
         |position, key: &str| BuildError::NotAscending { position, key: key.as_bytes().to_vec() };
-    assert_eq!(wrong(&["a", "a"]), not_ascending(1, "a"));
+    let duplicate =
+        |position, key: &str| BuildError::Duplicate { position, key: key.as_bytes().to_vec() };
+    assert_eq!(wrong(&["a", "a"]), duplicate(1, "a"));
     assert_eq!(wrong(&["a", "b", "ab"]), not_ascending(2, "ab"));
     assert_eq!(wrong(&["ab", "a"]), not_ascending(1, "a"));
-    assert_eq!(wrong(&["", ""]), not_ascending(1, ""));
+    assert_eq!(wrong(&["", ""]), duplicate(1, ""));
+    assert_eq!(
+        wrong(&["a", "b", "b"]).to_string(),
+        r#"key 2, "b", is a duplicate of the key before it"#
+    );
     let many: Vec<_> = (0..5000).map(|i| format!("{i:05}")).chain(["04998".into()]).collect();
     let error = FastArt::from_sorted(many.iter().map(|key| (key, 1u8))).unwrap_err();
     assert_eq!(error, not_ascending(5000, "04998"));
-    assert_eq!(error.to_string(), r#"key 5000, "04998", is not greater than the key before it"#);
+    assert_eq!(error.to_string(), r#"key 5000, "04998", is less than the key before it"#);
     assert_eq!(FastSet::from_sorted(["b", "a"]).unwrap_err(), not_ascending(1, "a"));
     assert_eq!(FastArt::<u8>::from_sorted([("", 1)]).unwrap().get(""), Some(1));
 }
@@ -443,7 +449,14 @@ fn keys_that_change_are_refused() {
         match FastArt::from_unsorted(&pairs) {
             Ok(map) => map.check().unwrap(),
             Err(error) => {
-                assert!(matches!(error, memkv::BuildError::NotAscending { .. }), "{error}");
+                assert!(
+                    matches!(
+                        error,
+                        memkv::BuildError::NotAscending { .. }
+                            | memkv::BuildError::Duplicate { .. }
+                    ),
+                    "{error}"
+                );
                 refused += 1;
             }
         }

@@ -236,7 +236,6 @@ fn chunks_out_of_order_are_refused() {
 #[test]
 fn claims_beyond_the_bytes_are_refused() {
     for options in kinds() {
-        let options = options;
         let layer = options.from_sorted(&[("a", 0), ("b", 0)]).unwrap();
         let claim = |keys: u32| {
             forged(&layer, |bytes| {

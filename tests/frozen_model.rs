@@ -335,7 +335,7 @@ fn parallel_iterators_make_the_same_layers() {
             .map(u64::from)
             .map(|i| (key(if i == wrong || i == 45_000 { i - 1 } else { i }), i));
         match options.from_par_sorted(pairs) {
-            Err(FrozenError::NotAscending { position, key: named }) => {
+            Err(FrozenError::Duplicate { position, key: named }) => {
                 assert_eq!((position, named), (wrong, key(wrong - 1).into_bytes()))
             }
             other => panic!("{other:?}"),
@@ -366,7 +366,7 @@ fn damaged_layers_thaw_in_order_or_not_at_all() {
         let layer = unsafe { FrozenLayer::open_mapped(&path) }.unwrap();
         match layer.thaw() {
             Ok(map) => map.check().unwrap(),
-            Err(BuildError::NotAscending { .. }) => refused += 1,
+            Err(BuildError::NotAscending { .. } | BuildError::Duplicate { .. }) => refused += 1,
             Err(other) => panic!("{other}"),
         }
     }
@@ -437,7 +437,9 @@ fn sets_store_no_values() {
 #[test]
 fn wrong_input_is_refused_by_name() {
     let at = |error: FrozenError| match error {
-        FrozenError::NotAscending { position, key } => (position, key),
+        FrozenError::NotAscending { position, key } | FrozenError::Duplicate { position, key } => {
+            (position, key)
+        }
         other => panic!("{other}"),
     };
     for chunk in [1, 2, 3, 100] {

@@ -149,6 +149,9 @@ fuzz_target!(|input: Input| {
                 && let Ok(layer) = FrozenLayer::from_bytes(bytes)
             {
                 read_all(&layer, &keys);
+                // What is verified is consistent.
+                assert!(layer.iter().is_sorted_by(|(a, _), (b, _)| a < b));
+                assert_eq!(layer.iter().count(), layer.len());
             }
         }
     }

@@ -45,6 +45,7 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
     /// map.entry("a").or_insert(vec![1]).push(2);
     /// assert_eq!(map["a"], [1, 2]);
     /// ```
+    #[track_caller]
     pub fn or_insert(self, value: T) -> &'a mut T {
         self.or_insert_with(|| value)
     }
@@ -60,6 +61,7 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
     /// let mut map = memkv::ArenaArt::from([("a", 'x')]);
     /// assert_eq!(map.entry("a").or_insert_with(|| unreachable!()), &'x');
     /// ```
+    #[track_caller]
     pub fn or_insert_with(self, value: impl FnOnce() -> T) -> &'a mut T {
         match self {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -80,6 +82,7 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
     /// map.entry("a").or_default().push(1);
     /// assert_eq!(map["a"], [1]);
     /// ```
+    #[track_caller]
     pub fn or_default(self) -> &'a mut T
     where
         T: Default,
@@ -137,6 +140,7 @@ impl<'a, K: AsRef<[u8]>, T> OccupiedEntry<'a, K, T> {
     /// }
     /// assert!(map.is_empty());
     /// ```
+    #[track_caller]
     pub fn insert(&mut self, value: T) -> T {
         std::mem::replace(self.get_mut(), value)
     }
@@ -175,6 +179,7 @@ impl<'a, K: AsRef<[u8]>, T> VacantEntry<'a, K, T> {
     /// }
     /// assert_eq!(map.get("a"), Some(&"x"));
     /// ```
+    #[track_caller]
     pub fn insert(self, value: T) -> &'a mut T {
         match self.map.store(self.key.as_ref(), value) {
             Ok((slot, _)) => self.map.values.get_mut(slot),

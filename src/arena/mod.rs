@@ -159,6 +159,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.insert("a", "y"), Some("x"));
     /// ```
     #[inline]
+    #[track_caller]
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: T) -> Option<T> {
         match self.try_insert(key, value) {
             Ok(old) => old,

@@ -205,8 +205,9 @@ macro_rules! operations {
             /// assert_eq!(map.insert("b", 3), None);
             /// ```
             #[inline]
+            #[track_caller]
             pub fn insert(&self, key: impl AsRef<[u8]>, value: V) -> Option<V> {
-                self.try_insert(key, value).unwrap_or_else(|error| $crate::error::fail(error))
+                $crate::error::or_fail(self.try_insert(key, value))
             }
 
             /// Inserts `value` under `key` like [`insert`](Self::insert), but returns errors.
@@ -289,6 +290,7 @@ macro_rules! operations {
             /// // Inserts only if the key is absent.
             /// assert_eq!(map.compare_exchange("b", None, Some(3)), Ok(None));
             /// ```
+            #[track_caller]
             pub fn compare_exchange(
                 &self,
                 key: impl AsRef<[u8]>,
@@ -300,8 +302,7 @@ macro_rules! operations {
                     .map_or(Expected::Absent, |value| Expected::Value(value.into_bits()));
                 let (key, new) = (key.as_ref(), new.map(V::into_bits));
                 let outcome = self.$write(key, |tree, pin| tree.change(pin, key, expected, new));
-                let Outcome { old, done } =
-                    outcome.unwrap_or_else(|error| $crate::error::fail(error));
+                let Outcome { old, done } = $crate::error::or_fail(outcome);
                 let old = old.map(V::from_bits);
                 if done { Ok(old) } else { Err(old) }
             }
@@ -327,15 +328,14 @@ macro_rules! operations {
             /// assert_eq!(map.compute("b", |value| Some(value.unwrap_or(10))), (None, Some(10)));
             /// assert_eq!(map.compute("a", |_| None), (Some(2), None));
             /// ```
+            #[track_caller]
             pub fn compute(
                 &self,
                 key: impl AsRef<[u8]>,
                 mut f: impl FnMut(Option<V>) -> Option<V>,
             ) -> (Option<V>, Option<V>) {
                 let f = |bits: Option<V::Bits>| f(bits.map(V::from_bits)).map(V::into_bits);
-                let (old, new) = self
-                    .try_compute(key.as_ref(), f)
-                    .unwrap_or_else(|error| $crate::error::fail(error));
+                let (old, new) = $crate::error::or_fail(self.try_compute(key.as_ref(), f));
                 (old.map(V::from_bits), new.map(V::from_bits))
             }
 
@@ -348,6 +348,7 @@ macro_rules! operations {
             /// assert_eq!(map.update("a", |value| value + 1), Some(1));
             /// assert_eq!(map.update("b", |value| value + 1), None);
             /// ```
+            #[track_caller]
             pub fn update(&self, key: impl AsRef<[u8]>, mut f: impl FnMut(V) -> V) -> Option<V> {
                 self.compute(key, |value| value.map(&mut f)).0
             }
@@ -393,6 +394,7 @@ macro_rules! operations {
             /// assert_eq!(map.get_or_insert_with("a", || 7), 1);
             /// assert_eq!(map.get_or_insert_with("b", || 7), 7);
             /// ```
+            #[track_caller]
             pub fn get_or_insert_with(&self, key: impl AsRef<[u8]>, f: impl FnOnce() -> V) -> V {
                 let key = key.as_ref();
                 if let Some(value) = self.get(key) {

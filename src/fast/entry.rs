@@ -96,6 +96,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
     /// *map.entry("a").or_insert(1u64) += 1;
     /// assert_eq!(map.get("a"), Some(2));
     /// ```
+    #[track_caller]
     pub fn or_insert(self, value: V) -> ValueMut<'a, V> {
         self.or_insert_with(|| value)
     }
@@ -104,6 +105,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
     ///
     /// # Panics
     /// Panics and aborts as [`FastArt::insert`](crate::FastArt::insert) does.
+    #[track_caller]
     pub fn or_insert_with(self, value: impl FnOnce() -> V) -> ValueMut<'a, V> {
         match self {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -124,6 +126,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
     /// *map.entry("a").or_default() += 1;
     /// assert_eq!(map.get("a"), Some(1));
     /// ```
+    #[track_caller]
     pub fn or_default(self) -> ValueMut<'a, V>
     where
         V: Default,
@@ -180,6 +183,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
     /// }
     /// assert!(map.is_empty());
     /// ```
+    #[track_caller]
     pub fn insert(&mut self, value: V) -> V {
         V::from_bits(self.tree.set_value(self.pos, value.into_bits()))
     }
@@ -222,6 +226,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> VacantEntry<'a, K, V> {
     ///
     /// # Panics
     /// Panics and aborts as [`FastArt::insert`](crate::FastArt::insert) does.
+    #[track_caller]
     pub fn insert(self, value: V) -> ValueMut<'a, V> {
         let key = self.key.as_ref();
         if let Err(error) = self.tree.insert(key, value.into_bits()) {

@@ -141,6 +141,7 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(map.insert("a", 2), Some(1));
     /// ```
     #[inline]
+    #[track_caller]
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: V) -> Option<V> {
         match self.try_insert(key, value) {
             Ok(old) => old,

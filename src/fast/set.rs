@@ -52,6 +52,7 @@ impl FastSet {
     /// # Panics
     /// Panics and aborts as [`FastArt::insert`] does.
     #[inline]
+    #[track_caller]
     pub fn insert(&mut self, key: impl AsRef<[u8]>) -> bool {
         self.map.insert(key, ()).is_none()
     }

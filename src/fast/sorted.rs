@@ -33,10 +33,8 @@ impl<V: Value> Sorted<V> {
             return Err(InsertError::KeyTooLong { len: key.len() }.into());
         }
         if !self.builder.push(key, shared, value.into_bits()).map_err(InsertError::from)? {
-            return Err(BuildError::NotAscending {
-                position: self.builder.len(),
-                key: key.to_vec(),
-            });
+            let builder = &self.builder;
+            return Err(BuildError::not_ascending(builder.len(), key, builder.last()));
         }
         Ok(())
     }

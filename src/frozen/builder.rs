@@ -184,7 +184,8 @@ impl FrozenLayerBuilder {
 
     #[cold]
     fn not_ascending(&self, key: &[u8]) -> FrozenError {
-        FrozenError::NotAscending { position: self.len, key: key.to_vec() }
+        let before = if self.pending.is_empty() { &self.last } else { self.pending.last() };
+        FrozenError::not_ascending(self.len, key, before)
     }
 
     /// Adds the separator before a chunk that begins with `key`.

@@ -16,8 +16,15 @@ use std::fmt;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FrozenError {
-    /// A key is not greater than the key before it: out of order, or a duplicate.
+    /// A key is less than the one before it.
     NotAscending {
+        /// Number of keys before it in the input.
+        position: u64,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// A key is the one before it.
+    Duplicate {
         /// Number of keys before it in the input.
         position: u64,
         /// The key.
@@ -55,13 +62,33 @@ pub enum FrozenError {
     },
 }
 
+impl FrozenError {
+    /// Returns the error of a key that is not greater than the one before it.
+    #[cold]
+    pub(crate) fn not_ascending(position: u64, key: &[u8], before: &[u8]) -> Self {
+        let key = key.to_vec();
+        if key == before {
+            Self::Duplicate { position, key }
+        } else {
+            Self::NotAscending { position, key }
+        }
+    }
+}
+
 impl fmt::Display for FrozenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAscending { position, key } => {
                 write!(
                     f,
-                    "key {position}, \"{}\", is not greater than the key before it",
+                    "key {position}, \"{}\", is less than the key before it",
+                    key.escape_ascii()
+                )
+            }
+            Self::Duplicate { position, key } => {
+                write!(
+                    f,
+                    "key {position}, \"{}\", is a duplicate of the key before it",
                     key.escape_ascii()
                 )
             }

@@ -25,7 +25,8 @@ impl InputPart {
             return;
         }
         if !push(&mut self.chunks, options, key, value) {
-            self.error = Some(FrozenError::NotAscending { position, key: key.to_vec() });
+            let before = self.chunks.last().map_or(&[][..], FrontCoded::last);
+            self.error = Some(FrozenError::not_ascending(position, key, before));
         }
     }
 }
@@ -72,7 +73,7 @@ where
         if let Some((last, first)) = pendings.last().zip(chunks.first())
             && last.last() >= first.first()
         {
-            return Err(FrozenError::NotAscending { position, key: first.first().to_vec() });
+            return Err(FrozenError::not_ascending(position, first.first(), last.last()));
         }
         position += chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
         error.map_or(Ok(()), Err)?;

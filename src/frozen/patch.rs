@@ -181,7 +181,9 @@ impl FrozenLayer {
         // The changes ascend, so a key that the builder refuses is one of the base.
         self.with_changes(0..self.len(), changes, |key, value| {
             builder.insert(key, value).map_err(|error| match error {
-                FrozenError::NotAscending { .. } | FrozenError::KeyTooLong { .. } => DAMAGED,
+                FrozenError::NotAscending { .. }
+                | FrozenError::Duplicate { .. }
+                | FrozenError::KeyTooLong { .. } => DAMAGED,
                 error => error,
             })
         })?;

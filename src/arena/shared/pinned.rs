@@ -3,7 +3,7 @@
 use super::{ConcurrentArenaArt, Ref};
 use crate::InsertError;
 use crate::concurrent::pinned::handle;
-use crate::error::fail;
+use crate::error::{fail, or_fail};
 use crate::reclaim::{self, Pin};
 use crate::tree::{Change, Expected, PinnedTree, ValueRef};
 use std::convert::Infallible;
@@ -165,11 +165,13 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
 
 impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
     /// Returns the result of a change, or panics or aborts as the standard collections do.
+    #[track_caller]
     fn set(self, key: &[u8], expected: Expected<u32>, new: Option<T>) -> Change<'p, T> {
-        self.change(key, expected, new).unwrap_or_else(|error| fail(error))
+        or_fail(self.change(key, expected, new))
     }
 
     /// Replaces the value of `key` by the result of `f`, and returns the values before and after.
+    #[track_caller]
     fn compute(
         self,
         key: &[u8],
@@ -226,8 +228,9 @@ macro_rules! operations {
             /// assert_eq!(*map.insert("a", 2).unwrap(), 1);
             /// assert!(map.insert("b", 3).is_none());
             /// ```
+            #[track_caller]
             pub fn insert(&self, key: impl AsRef<[u8]>, value: T) -> Option<$found> {
-                self.try_insert(key, value).unwrap_or_else(|error| fail(error))
+                or_fail(self.try_insert(key, value))
             }
 
             /// Inserts `value` under `key` like [`insert`](Self::insert), but returns errors.
@@ -294,6 +297,7 @@ macro_rules! operations {
             /// // Inserts only if the key is absent.
             /// assert!(map.compare_exchange("b", None, Some(4)).is_ok());
             /// ```
+            #[track_caller]
             pub fn compare_exchange(
                 &self,
                 key: impl AsRef<[u8]>,
@@ -335,6 +339,7 @@ macro_rules! operations {
             /// assert_eq!(*map.compute("b", or_ten).unwrap(), 10);
             /// assert!(map.compute("a", |_| None).is_none());
             /// ```
+            #[track_caller]
             pub fn compute(
                 &self,
                 key: impl AsRef<[u8]>,
@@ -352,6 +357,7 @@ macro_rules! operations {
             /// assert_eq!(*map.update("a", |value| value + 1).unwrap(), 1);
             /// assert!(map.update("b", |value| value + 1).is_none());
             /// ```
+            #[track_caller]
             pub fn update(
                 &self,
                 key: impl AsRef<[u8]>,
@@ -373,6 +379,7 @@ macro_rules! operations {
             /// assert_eq!(*map.get_or_insert_with("a", || 7), 1);
             /// assert_eq!(*map.get_or_insert_with("b", || 7), 7);
             /// ```
+            #[track_caller]
             pub fn get_or_insert_with(
                 &self,
                 key: impl AsRef<[u8]>,

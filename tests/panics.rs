@@ -1,0 +1,53 @@
+//! A key beyond the limit panics at the caller's line, not at one inside the library.
+//!
+//! It sets the panic hook, so it is a process of its own.
+
+use memkv::{
+    ArenaArt, ConcurrentArenaArt, ConcurrentArt, FastArt, FastSet, MAX_KEY_LEN, ShardedArt,
+};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Mutex;
+
+static PLACE: Mutex<Option<String>> = Mutex::new(None);
+
+fn panics_here(what: &str, call: impl FnOnce()) {
+    *PLACE.lock().unwrap() = None;
+    assert!(panic::catch_unwind(AssertUnwindSafe(call)).is_err(), "{what}");
+    let place = PLACE.lock().unwrap().take();
+    assert_eq!(place.as_deref(), Some(file!()), "{what}");
+}
+
+#[test]
+fn oversized_keys_panic_at_the_callers_line() {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| match info.payload_as_str() {
+        Some(message) if message.contains("exceeds the limit") => {
+            *PLACE.lock().unwrap() = info.location().map(|place| place.file().to_owned());
+        }
+        _ => hook(info),
+    }));
+    let long = &vec![0u8; MAX_KEY_LEN + 1];
+
+    let mut fast = FastArt::<u64>::new();
+    panics_here("FastArt::insert", || _ = fast.insert(long, 1));
+    panics_here("FastArt::entry", || _ = *fast.entry(long).or_insert(1));
+    panics_here("FastArt::or_insert_with", || _ = *fast.entry(long).or_insert_with(|| 1));
+    panics_here("FastArt::or_default", || _ = *fast.entry(long).or_default());
+    let mut set = FastSet::new();
+    panics_here("FastSet::insert", || _ = set.insert(long));
+    let mut arena = ArenaArt::<String>::new();
+    panics_here("ArenaArt::insert", || _ = arena.insert(long, String::new()));
+    panics_here("ArenaArt::entry", || _ = arena.entry(long).or_default());
+
+    let shared = ConcurrentArt::<u64>::new();
+    panics_here("ConcurrentArt::insert", || _ = shared.insert(long, 1));
+    panics_here("ConcurrentArt::pin", || _ = shared.pin().insert(long, 1));
+    panics_here("compare_exchange", || _ = shared.compare_exchange(long, None, Some(1)));
+    panics_here("compute", || _ = shared.compute(long, |_| Some(1)));
+    let sharded = ShardedArt::<u64>::default();
+    panics_here("ShardedArt::insert", || _ = sharded.insert(long, 1));
+    panics_here("ShardedArt::pin", || _ = sharded.pin().insert(long, 1));
+    let shared = ConcurrentArenaArt::<String>::new();
+    panics_here("ConcurrentArenaArt::insert", || _ = shared.insert(long, String::new()));
+    panics_here("ConcurrentArenaArt::pin", || _ = shared.pin().insert(long, String::new()));
+}
