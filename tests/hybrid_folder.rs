@@ -715,10 +715,8 @@ fn what_is_whole_is_recovered() {
     assert!((1..=8).contains(count) && found.len() + 8 >= after(0, 40).len(), "{lost:?}");
 }
 
-/// The folder was made by version 1: base, an ended log and an open one.
-#[test]
-fn folders_of_version_1_open_and_become_durable() {
-    let golden = files(Path::new("tests/golden/hybrid-v1"));
+/// Returns the content of the folders in `tests/golden`.
+fn golden_model() -> Model {
     let mut model = Model::new();
     for i in 0..60u64 {
         let key = format!("https://example.org/{:03}", i * 7 % 101).into_bytes();
@@ -729,6 +727,31 @@ fn folders_of_version_1_open_and_become_durable() {
             _ => {}
         }
     }
+    model
+}
+
+/// The folder was made by version 2, and closed: base, an ended log and one that is continued.
+#[test]
+fn folders_of_version_2_open() {
+    let golden = files(Path::new("tests/golden/hybrid-v2"));
+    let folder = Folder::new("golden-2");
+    put(&folder.0, &golden);
+    let reader = HybridStore::open_read_only(&folder.0).unwrap();
+    assert_eq!(content(&reader), golden_model());
+    let store = HybridStore::open(&folder.0).unwrap();
+    assert_eq!(content(&store), golden_model());
+    let recovery = store.recovery();
+    assert!(recovery.was_closed && recovery.replayed == 22 && recovery.cut.is_empty());
+    store.insert("a", 1).unwrap();
+    drop(store);
+    assert_eq!(HybridStore::open(&folder.0).unwrap().len(), golden_model().len() + 1);
+}
+
+/// The folder was made by version 1: base, an ended log and an open one.
+#[test]
+fn folders_of_version_1_open_and_become_durable() {
+    let golden = files(Path::new("tests/golden/hybrid-v1"));
+    let mut model = golden_model();
     let folder = Folder::new("golden");
     put(&folder.0, &golden);
     assert_eq!(content(&HybridStore::open_read_only(&folder.0).unwrap()), model);
