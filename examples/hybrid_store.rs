@@ -1,9 +1,8 @@
-//! A store in a folder: loaded, changed by several threads with a log, compacted, and opened again
-//! as after a crash.
+//! A store in a folder: loaded, changed by several threads, closed, opened again, and compacted.
 //!
 //! `cargo run --release --example hybrid_store`
 
-use memkv::{FrozenLayer, HybridError, HybridOptions, HybridStore, Wal};
+use memkv::{FrozenLayer, HybridError, HybridStore};
 use std::thread;
 
 const PAGES: u64 = 100_000;
@@ -19,9 +18,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pages: Vec<(String, u64)> = (0..PAGES).map(|page| (url(page), page)).collect();
     HybridStore::from(FrozenLayer::from_sorted(&pages)?).save(&folder)?;
 
-    // Changes are written to a log, and are on the disk after each `sync`.
-    let options = HybridOptions::new().wal(Wal::Buffered);
-    let store = HybridStore::open_with(&folder, options.clone())?;
+    // A change is in the log's file when the call returns, and on disk after each `sync`.
+    let store = HybridStore::open(&folder)?;
     println!("{} keys in {} bytes", store.len(), store.memory_usage().total());
     thread::scope(|scope| {
         let threads: Vec<_> = (0..2)
@@ -45,9 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     println!("{} changes in {} bytes", store.stats().delta_keys, store.stats().delta_bytes);
 
-    // Everything that was synced is there when the folder is opened again, as after a crash.
-    drop(store);
-    let store = HybridStore::open_with(&folder, options)?;
+    // Everything is there when the folder is opened again.
+    store.close()?;
+    let store = HybridStore::open(&folder)?;
     println!("{} changes replayed", store.stats().replayed);
     assert_eq!(store.len() as u64, PAGES + 2000 - 2);
     assert_eq!(store.get(url(7)), Some(8));

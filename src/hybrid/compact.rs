@@ -308,6 +308,15 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    /// Unlocks the folder, which retired memory may refer to for longer.
+    fn drop(&mut self) {
+        if let Some((home, _)) = &self.home {
+            home.unlock();
+        }
+    }
+}
+
 /// Marks the end of the background thread, also if it panics.
 struct BackgroundRun<'s>(&'s Inner);
 

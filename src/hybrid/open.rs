@@ -135,12 +135,10 @@ impl HybridStore {
         let home = Some((Arc::clone(folder.home()), folder.wal()));
         let trained_keys = folder.trained_keys();
         let compactor = Compactor { folder: Some(folder), reader: None, trained_keys };
-        let inner = Inner {
-            home,
-            recovery: replayed.recovery,
-            replayed: AtomicU64::new(replayed.bytes),
-            ..Inner::new(core, options, compactor)
-        };
+        let mut inner = Inner::new(core, options, compactor);
+        inner.home = home;
+        inner.recovery = replayed.recovery;
+        inner.replayed = AtomicU64::new(replayed.bytes);
         inner.totals.lock().replayed = inner.recovery.replayed;
         let store = Self::from_inner(inner);
         // A program that opens the store repeatedly may never make enough writes for a check.
@@ -182,7 +180,9 @@ impl HybridStore {
         let Content { core, recovery, trained_keys } = content;
         let compactor = Compactor { folder: None, reader: Some(reader), trained_keys };
         let options = HybridOptions::new().background(false);
-        let inner = Inner { is_read_only: true, recovery, ..Inner::new(core, options, compactor) };
+        let mut inner = Inner::new(core, options, compactor);
+        inner.is_read_only = true;
+        inner.recovery = recovery;
         inner.totals.lock().replayed = inner.recovery.replayed;
         Ok(Self::from_inner(inner))
     }
