@@ -1,6 +1,9 @@
 //! Files of `FrozenLayer`: every kind of damage gives an error that names it, or, where nothing was
 //! verified, at worst a wrong answer.
 
+#[path = "forged_numbers.rs"]
+mod forged_numbers;
+
 use memkv::{Codec, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable};
 use std::path::PathBuf;
 

@@ -50,4 +50,40 @@ fn oversized_keys_panic_at_the_callers_line() {
     let shared = ConcurrentArenaArt::<String>::new();
     panics_here("ConcurrentArenaArt::insert", || _ = shared.insert(long, String::new()));
     panics_here("ConcurrentArenaArt::pin", || _ = shared.pin().insert(long, String::new()));
+
+    // Closures inside the library have no caller's location.
+    macro_rules! also {
+        ($($call:expr;)*) => {$(
+            panics_here(stringify!($call), || _ = $call);
+        )*};
+    }
+    let (concurrent, pinned) = (&ConcurrentArt::<u64>::new(), shared.pin());
+    let text = String::new;
+    also! {
+        fast.extend([(long, 1)]);
+        FastArt::<u64>::from([(long, 1)]);
+        FastArt::<u64>::from_iter([(long, 1)]);
+        set.extend([long]);
+        FastSet::from_iter([long]);
+        arena.extend([(long, text())]);
+        ArenaArt::from([(long, text())]);
+        ArenaArt::from_iter([(long, text())]);
+        concurrent.get_or_insert_with(long, || 1);
+        sharded.get_or_insert_with(long, || 1);
+        { concurrent }.extend([(long, 1)]);
+        { &sharded }.extend([(long, 1)]);
+        { &shared }.extend([(long, text())]);
+        ConcurrentArt::<u64>::from([(long, 1)]);
+        ConcurrentArt::<u64>::from_iter([(long, 1)]);
+        ShardedArt::<u64>::from([(long, 1)]);
+        ShardedArt::<u64>::from_iter([(long, 1)]);
+        ConcurrentArenaArt::from([(long, text())]);
+        ConcurrentArenaArt::from_iter([(long, text())]);
+        shared.compute(long, |_| Some(text()));
+        shared.get_or_insert_with(long, text);
+        shared.compare_exchange(long, None, Some(text()));
+        pinned.compute(long, |_| Some(text()));
+        pinned.get_or_insert_with(long, text);
+        pinned.compare_exchange(long, None, Some(text()));
+    }
 }

@@ -1,13 +1,13 @@
 //! Arbitrary bytes opened as a `FrozenLayer`: an error, or a layer that can be read in every way.
 //!
 //! An input is used as it is, or describes how to build a layer and how to damage its bytes.
-//! Checksums are corrected, so that damage passes them.
+//! Checksums are corrected, so that damage passes them. What is still accepted must be consistent.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use memkv::{Codec, FrozenLayer, FrozenOptions, SymbolTable};
+use memkv::{Codec, FrozenLayer, FrozenOptions, HybridOptions, HybridStore, SymbolTable};
 use std::collections::BTreeMap;
 
 /// The bytes of the footer, and of a directory entry: see FORMAT.md.
@@ -66,8 +66,30 @@ fn repair(bytes: &mut [u8]) -> Option<()> {
     Some(())
 }
 
+/// Asserts that an accepted layer has its keys in order, where lookups find them, and compacts it.
+fn is_consistent(layer: &FrozenLayer) {
+    layer.verify().unwrap();
+    // Transducers may have millions.
+    let most = 2000;
+    let pairs: Vec<(Vec<u8>, u64)> = layer.iter().take(most).collect();
+    assert_eq!(pairs.len(), layer.len().min(most));
+    assert!(pairs.is_sorted_by(|a, b| a.0 < b.0));
+    for (rank, (key, value)) in pairs.iter().enumerate() {
+        assert_eq!((layer.get(key), layer.rank(key)), (Some(*value), rank));
+    }
+    if layer.len() > most || layer.codec() == Codec::Fst {
+        return;
+    }
+    assert!(layer.iter().rev().eq(pairs.iter().rev().cloned()));
+    let options = HybridOptions::new().frozen(FrozenOptions::new().symbols(SymbolTable::None));
+    let store = HybridStore::with_base(layer.clone(), options.threads(1)).unwrap();
+    let is_new = store.insert("https://example.org/7/x", 1).unwrap().is_none();
+    store.compact().unwrap();
+    assert_eq!(store.iter().count(), layer.len() + usize::from(is_new));
+}
+
 fn read_all(layer: &FrozenLayer, keys: &BTreeMap<Vec<u8>, u64>) {
-    // A directory may claim 2^40 keys.
+    // A transducer may have millions of keys.
     let most = 2000;
     let mut probes: Vec<Vec<u8>> = keys.keys().take(20).cloned().collect();
     probes.extend(layer.iter().take(20).map(|(key, _)| key));
@@ -113,6 +135,7 @@ fuzz_target!(|input: Input| {
     match input {
         Input::Raw(bytes) => {
             if let Ok(layer) = FrozenLayer::from_bytes(bytes) {
+                is_consistent(&layer);
                 read_all(&layer, &BTreeMap::new());
             }
         }
@@ -148,6 +171,7 @@ fuzz_target!(|input: Input| {
             if repair(&mut bytes).is_some()
                 && let Ok(layer) = FrozenLayer::from_bytes(bytes)
             {
+                is_consistent(&layer);
                 read_all(&layer, &keys);
                 // What is verified is consistent.
                 assert!(layer.iter().is_sorted_by(|(a, _), (b, _)| a < b));

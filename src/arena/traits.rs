@@ -53,6 +53,7 @@ impl<T, K: AsRef<[u8]> + ?Sized> Index<&K> for ArenaArt<T> {
 
 impl<K: AsRef<[u8]>, T> FromIterator<(K, T)> for ArenaArt<T> {
     /// Builds bottom-up while the keys ascend, and inserts the rest.
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = (K, T)>>(pairs: I) -> Self {
         let (mut pairs, mut values) = (pairs.into_iter(), Arena::new());
         let mut slots = pairs
@@ -67,6 +68,7 @@ impl<K: AsRef<[u8]>, T> FromIterator<(K, T)> for ArenaArt<T> {
 }
 
 impl<K: AsRef<[u8]>, T> Extend<(K, T)> for ArenaArt<T> {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, T)>>(&mut self, pairs: I) {
         for (key, value) in pairs {
             self.insert(key, value);
@@ -75,8 +77,9 @@ impl<K: AsRef<[u8]>, T> Extend<(K, T)> for ArenaArt<T> {
 }
 
 impl<K: AsRef<[u8]>, T, const N: usize> From<[(K, T); N]> for ArenaArt<T> {
+    #[track_caller]
     fn from(pairs: [(K, T); N]) -> Self {
-        pairs.into_iter().collect()
+        Self::from_iter(pairs)
     }
 }
 

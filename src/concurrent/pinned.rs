@@ -250,8 +250,9 @@ macro_rules! operations {
             /// assert_eq!(map.remove("a"), None);
             /// ```
             #[inline]
+            #[track_caller]
             pub fn remove(&self, key: impl AsRef<[u8]>) -> Option<V> {
-                self.try_remove(key).unwrap_or_else(|error| $crate::error::fail(error))
+                $crate::error::or_fail(self.try_remove(key))
             }
 
             /// Removes `key` like [`remove`](Self::remove), but returns errors.
@@ -367,6 +368,7 @@ macro_rules! operations {
             /// assert_eq!(map.fetch_update("a", |value| value.checked_add(1)), Ok(1));
             /// assert_eq!(map.fetch_update("a", |_| None), Err(Some(2)));
             /// ```
+            #[track_caller]
             pub fn fetch_update(
                 &self,
                 key: impl AsRef<[u8]>,
@@ -416,6 +418,7 @@ macro_rules! operations {
             /// assert_eq!(map.remove_if("a", |value| value > 1), None);
             /// assert_eq!(map.remove_if("a", |value| value == 1), Some(1));
             /// ```
+            #[track_caller]
             pub fn remove_if(
                 &self,
                 key: impl AsRef<[u8]>,

@@ -27,18 +27,21 @@ impl<V: Value> From<ConcurrentArt<V>> for FastArt<V> {
 
 impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for ConcurrentArt<V> {
     /// Builds bottom-up for as long as the keys ascend, and inserts from there on.
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         FastArt::from_iter(pairs).into()
     }
 }
 
 impl<K: AsRef<[u8]>, V: Value, const N: usize> From<[(K, V); N]> for ConcurrentArt<V> {
+    #[track_caller]
     fn from(pairs: [(K, V); N]) -> Self {
-        pairs.into_iter().collect()
+        Self::from_iter(pairs)
     }
 }
 
 impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for ConcurrentArt<V> {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
         (&*self).extend(pairs);
     }
@@ -46,6 +49,7 @@ impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for ConcurrentArt<V> {
 
 impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for &ConcurrentArt<V> {
     /// Inserts the pairs one by one, through a shared map.
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
         for (key, value) in pairs {
             self.insert(key, value);

@@ -219,12 +219,14 @@ impl fmt::Debug for FastSet {
 }
 
 impl<K: AsRef<[u8]>> FromIterator<K> for FastSet {
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = K>>(keys: I) -> Self {
-        FastSet { map: keys.into_iter().map(|key| (key, ())).collect() }
+        FastSet { map: FastArt::from_iter(keys.into_iter().map(|key| (key, ()))) }
     }
 }
 
 impl<K: AsRef<[u8]>> Extend<K> for FastSet {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = K>>(&mut self, keys: I) {
         self.map.extend(keys.into_iter().map(|key| (key, ())));
     }

@@ -41,6 +41,7 @@ impl<V: Value + Eq> Eq for FastArt<V> {}
 
 impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FastArt<V> {
     /// Builds bottom-up while the keys ascend, and inserts the rest.
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut pairs = pairs.into_iter();
         let (mut map, unsorted) = Self::ascending(&mut pairs);
@@ -51,6 +52,7 @@ impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FastArt<V> {
 
 impl<V: Value> FastArt<V> {
     /// Builds bottom-up while the keys ascend, and returns the first pair that does not.
+    #[track_caller]
     pub(crate) fn ascending<K: AsRef<[u8]>>(
         pairs: &mut impl Iterator<Item = (K, V)>,
     ) -> (Self, Option<(K, V)>) {
@@ -78,6 +80,7 @@ impl<V: Value> FastArt<V> {
 }
 
 impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for FastArt<V> {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
         for (key, value) in pairs {
             self.insert(key, value);
@@ -86,8 +89,9 @@ impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for FastArt<V> {
 }
 
 impl<K: AsRef<[u8]>, V: Value, const N: usize> From<[(K, V); N]> for FastArt<V> {
+    #[track_caller]
     fn from(pairs: [(K, V); N]) -> Self {
-        pairs.into_iter().collect()
+        Self::from_iter(pairs)
     }
 }
 

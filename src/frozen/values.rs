@@ -65,7 +65,8 @@ pub(crate) fn read(values: &[u8], layout: ValueLayout, i: usize) -> Option<u64> 
     if width == 0 {
         return Some(layout.base);
     }
-    let bit = i * width;
+    // A damaged chunk may have any position.
+    let bit = i.wrapping_mul(width);
     let (at, shift) = (bit / 8, bit % 8);
     let word = if width <= 57 {
         u64_at(values, at)? >> shift

@@ -55,8 +55,8 @@ impl FrozenLayer {
     /// It reads only the directory of the file. The rest is read when it is needed.
     ///
     /// The checksums of the keys are not checked: [`verify`](Self::verify) does that, and reads
-    /// everything. In a damaged file, keys may have wrong values or be missing, but nothing worse
-    /// happens.
+    /// everything. In a damaged file, keys may have wrong values, be missing or be out of order.
+    /// Calls return in bounded time, and none panics.
     ///
     /// # Complexity
     /// Takes time in O(chunks).

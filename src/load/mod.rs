@@ -339,6 +339,7 @@ impl<V: Value + Send + Sync> ConcurrentArt<V> {
 
 impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)> for FastArt<V> {
     /// Copies the pairs, then sorts and builds as [`FastArt::from_unsorted`] does.
+    #[track_caller]
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
         let pairs = pairs.into_par_iter();
         match in_pool(|| map(&Gathered::new(pairs))) {
@@ -352,6 +353,7 @@ impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)>
     for ConcurrentArt<V>
 {
     /// Copies the pairs, then sorts and builds as [`FastArt::from_unsorted`] does.
+    #[track_caller]
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
         FastArt::from_par_iter(pairs).into()
     }

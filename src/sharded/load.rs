@@ -99,6 +99,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// map.par_extend((0..1000u64).into_par_iter().map(|i| (i.to_be_bytes(), i)));
     /// assert_eq!(map.get(7u64.to_be_bytes()), Some(7));
     /// ```
+    #[track_caller]
     pub fn par_extend<K: AsRef<[u8]> + Send>(
         &self,
         pairs: impl IntoParallelIterator<Item = (K, V)>,

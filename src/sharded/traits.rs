@@ -39,6 +39,7 @@ impl<V: Value> From<ConcurrentArt<V>> for ShardedArt<V> {
 impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for ShardedArt<V> {
     /// Builds bottom-up while the keys ascend, and inserts the rest. For many unsorted keys use
     /// [`load`](Self::load).
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut pairs = pairs.into_iter();
         let (map, unsorted) = FastArt::ascending(&mut pairs);
@@ -49,12 +50,14 @@ impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for ShardedArt<V> {
 }
 
 impl<K: AsRef<[u8]>, V: Value, const N: usize> From<[(K, V); N]> for ShardedArt<V> {
+    #[track_caller]
     fn from(pairs: [(K, V); N]) -> Self {
-        pairs.into_iter().collect()
+        Self::from_iter(pairs)
     }
 }
 
 impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for ShardedArt<V> {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
         (&*self).extend(pairs);
     }
@@ -62,6 +65,7 @@ impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for ShardedArt<V> {
 
 impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for &ShardedArt<V> {
     /// Inserts the pairs one by one.
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
         for (key, value) in pairs {
             self.insert(key, value);

@@ -120,14 +120,6 @@ impl<'m, T: Send + Sync + 'static> Pinned<'m, T> {
     ) -> Option<&'p T> {
         work(self.map.tree.pinned(&self.pin)).map(ValueRef::get)
     }
-
-    #[inline]
-    fn changing<'p>(
-        &'p self,
-        work: impl FnOnce(PinnedTree<'p, T>) -> Option<ValueRef<'p, T>>,
-    ) -> Option<&'p T> {
-        self.reading(work)
-    }
 }
 
 impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
@@ -152,39 +144,26 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         let Ok(found) = self.tree.with_pin(reclaim::pin(), |at| Ok::<_, Infallible>(work(at)));
         found
     }
-
-    #[inline]
-    fn changing(
-        &self,
-        work: impl for<'p> FnOnce(PinnedTree<'p, T>) -> Option<ValueRef<'p, T>>,
-    ) -> Option<Ref<'_, T>> {
-        let Ok(found) = self.hold(|at| Ok::<_, Infallible>(work(at)));
-        found
-    }
 }
 
-impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
-    /// Returns the result of a change, or panics or aborts as the standard collections do.
-    #[track_caller]
-    fn set(self, key: &[u8], expected: Expected<u32>, new: Option<T>) -> Change<'p, T> {
-        or_fail(self.change(key, expected, new))
-    }
+/// The values before and after a computation.
+type Computed<'p, T> = (Option<ValueRef<'p, T>>, Option<ValueRef<'p, T>>);
 
+impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
     /// Replaces the value of `key` by the result of `f`, and returns the values before and after.
-    #[track_caller]
     fn compute(
         self,
         key: &[u8],
         mut f: impl FnMut(Option<&T>) -> Option<T>,
-    ) -> (Option<ValueRef<'p, T>>, Option<ValueRef<'p, T>>) {
+    ) -> Result<Computed<'p, T>, InsertError> {
         let mut seen = self.get(key);
         loop {
             let new = f(seen.map(ValueRef::get));
             if seen.is_none() && new.is_none() {
-                return (None, None);
+                return Ok((None, None));
             }
-            match self.set(key, seen.map_or(Expected::Absent, ValueRef::expected), new) {
-                Change { before, after: Ok(after) } => return (before, after),
+            match self.change(key, seen.map_or(Expected::Absent, ValueRef::expected), new)? {
+                Change { before, after: Ok(after) } => return Ok((before, after)),
                 Change { before, .. } => seen = before,
             }
         }
@@ -264,8 +243,9 @@ macro_rules! operations {
             /// assert_eq!(*map.remove("a").unwrap(), 1);
             /// assert!(map.remove("a").is_none());
             /// ```
+            #[track_caller]
             pub fn remove(&self, key: impl AsRef<[u8]>) -> Option<$found> {
-                self.try_remove(key).unwrap_or_else(|error| fail(error))
+                or_fail(self.try_remove(key))
             }
 
             /// Removes `key` like [`remove`](Self::remove), but returns errors.
@@ -305,7 +285,7 @@ macro_rules! operations {
                 new: Option<T>,
             ) -> Result<Option<$found>, Option<T>> {
                 let key = key.as_ref();
-                self.hold(|at| {
+                let exchanged = self.hold(|at| {
                     let expected = match current {
                         None => Expected::Absent,
                         Some(current) => match at
@@ -313,12 +293,17 @@ macro_rules! operations {
                             .filter(|found| std::ptr::eq(found.get(), current))
                         {
                             Some(found) => found.expected(),
-                            None => return Err(new),
+                            None => return Err(Ok(new)),
                         },
                     };
-                    let Change { before, after } = at.set(key, expected, new);
-                    after.map(|_| before)
-                })
+                    let Change { before, after } = at.change(key, expected, new).map_err(Err)?;
+                    after.map(|_| before).map_err(Ok)
+                });
+                match exchanged {
+                    Ok(before) => Ok(before),
+                    Err(Ok(new)) => Err(new),
+                    Err(Err(error)) => fail(error),
+                }
             }
 
             /// Replaces the value of `key` by what `f` returns for the current one, as one atomic
@@ -345,7 +330,7 @@ macro_rules! operations {
                 key: impl AsRef<[u8]>,
                 f: impl FnMut(Option<&T>) -> Option<T>,
             ) -> Option<$found> {
-                self.changing(|at| at.compute(key.as_ref(), f).1)
+                or_fail(self.hold(|at| Ok(at.compute(key.as_ref(), f)?.1)))
             }
 
             /// Replaces the value of `key`, if there is one, and returns the value before.
@@ -363,7 +348,8 @@ macro_rules! operations {
                 key: impl AsRef<[u8]>,
                 mut f: impl FnMut(&T) -> T,
             ) -> Option<$found> {
-                self.changing(|at| at.compute(key.as_ref(), |value| value.map(&mut f)).0)
+                let f = |value: Option<&T>| value.map(&mut f);
+                or_fail(self.hold(|at| Ok(at.compute(key.as_ref(), f)?.0)))
             }
 
             /// Returns the value of `key`, after inserting `f()` if it was absent.
@@ -386,13 +372,15 @@ macro_rules! operations {
                 f: impl FnOnce() -> T,
             ) -> $found {
                 let key = key.as_ref();
-                let found = self.changing(|at| {
-                    at.get(key).or_else(|| {
-                        let Change { before, after } = at.set(key, Expected::Absent, Some(f()));
-                        after.unwrap_or(before)
-                    })
+                let found = self.hold(|at| {
+                    let found = at.get(key);
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                    let Change { before, after } = at.change(key, Expected::Absent, Some(f()))?;
+                    Ok(after.unwrap_or(before))
                 });
-                found.expect("a value was found or stored")
+                or_fail(found).expect("a value was found or stored")
             }
 
             /// Removes `key` if `f` returns `true` for its value, and returns the value removed.
@@ -404,22 +392,23 @@ macro_rules! operations {
             /// assert!(map.remove_if("a", |value| *value > 1).is_none());
             /// assert_eq!(*map.remove_if("a", |value| *value == 1).unwrap(), 1);
             /// ```
+            #[track_caller]
             pub fn remove_if(
                 &self,
                 key: impl AsRef<[u8]>,
                 mut f: impl FnMut(&T) -> bool,
             ) -> Option<$found> {
                 let key = key.as_ref();
-                self.changing(|at| {
+                or_fail(self.hold(|at| {
                     let mut seen = at.get(key);
                     while let Some(value) = seen.filter(|value| f(value.get())) {
-                        match at.set(key, value.expected(), None) {
-                            Change { before, after: Ok(_) } => return before,
+                        match at.change(key, value.expected(), None)? {
+                            Change { before, after: Ok(_) } => return Ok(before),
                             Change { before, .. } => seen = before,
                         }
                     }
-                    None
-                })
+                    Ok(None)
+                }))
             }
 
             /// Removes the least key as one atomic step, and returns it with its value.
@@ -448,9 +437,7 @@ macro_rules! operations {
 
             fn pop(&self, last: bool) -> Option<(Vec<u8>, $found)> {
                 let mut key = Vec::new();
-                let popped = self
-                    .hold(|at| at.pop(last, &mut key))
-                    .unwrap_or_else(|error| fail(error));
+                let popped = or_fail(self.hold(|at| at.pop(last, &mut key)));
                 popped.map(|value| (key, value))
             }
         }

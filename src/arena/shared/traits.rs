@@ -2,7 +2,7 @@
 
 use super::{ConcurrentArenaArt, IntoIter};
 use crate::ArenaArt;
-use crate::error::fail;
+use crate::error::or_fail;
 use crate::tree::ValueTree;
 use std::fmt;
 
@@ -27,22 +27,23 @@ impl<T: Send + Sync + 'static> From<ConcurrentArenaArt<T>> for ArenaArt<T> {
 }
 
 impl<K: AsRef<[u8]>, T: Send + Sync + 'static> FromIterator<(K, T)> for ConcurrentArenaArt<T> {
+    #[track_caller]
     fn from_iter<I: IntoIterator<Item = (K, T)>>(pairs: I) -> Self {
-        ConcurrentArenaArt {
-            tree: ValueTree::build(pairs.into_iter()).unwrap_or_else(|error| fail(error)),
-        }
+        ConcurrentArenaArt { tree: or_fail(ValueTree::build(pairs.into_iter())) }
     }
 }
 
 impl<K: AsRef<[u8]>, T: Send + Sync + 'static, const N: usize> From<[(K, T); N]>
     for ConcurrentArenaArt<T>
 {
+    #[track_caller]
     fn from(pairs: [(K, T); N]) -> Self {
-        pairs.into_iter().collect()
+        Self::from_iter(pairs)
     }
 }
 
 impl<K: AsRef<[u8]>, T: Send + Sync + 'static> Extend<(K, T)> for ConcurrentArenaArt<T> {
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, T)>>(&mut self, pairs: I) {
         (&*self).extend(pairs);
     }
@@ -50,6 +51,7 @@ impl<K: AsRef<[u8]>, T: Send + Sync + 'static> Extend<(K, T)> for ConcurrentAren
 
 impl<K: AsRef<[u8]>, T: Send + Sync + 'static> Extend<(K, T)> for &ConcurrentArenaArt<T> {
     /// Inserts the pairs one by one, through a shared map.
+    #[track_caller]
     fn extend<I: IntoIterator<Item = (K, T)>>(&mut self, pairs: I) {
         for (key, value) in pairs {
             self.insert(key, value);

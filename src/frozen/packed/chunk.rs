@@ -58,7 +58,7 @@ impl PackedChunk<'_> {
     /// Returns the number of keys of a block.
     #[inline(always)]
     pub(super) fn keys(&self, block: usize) -> usize {
-        self.len.saturating_sub(block * KEYS_PER_BLOCK).min(KEYS_PER_BLOCK)
+        self.len.saturating_sub(block.saturating_mul(KEYS_PER_BLOCK)).min(KEYS_PER_BLOCK)
     }
 
     /// Finds a key: `Ok` with its position, or `Err` with that of the first greater key.
@@ -86,11 +86,12 @@ impl PackedChunk<'_> {
         child: &Child,
         m: usize,
     ) -> Option<Result<usize, usize>> {
-        let base = child.index * KEYS_PER_BLOCK;
+        // In a damaged chunk the number may be any, and overflow 32 bits.
+        let base = child.index.wrapping_mul(KEYS_PER_BLOCK);
         match block::search(self.data.get(child.offset..)?, self.keys(child.index), coder, key, m)?
         {
-            Ok(i) => Some(Ok(base + i)),
-            Err(i) => Some(Err(base + i)),
+            Ok(i) => Some(Ok(base.wrapping_add(i))),
+            Err(i) => Some(Err(base.wrapping_add(i))),
         }
     }
 

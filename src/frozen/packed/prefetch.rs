@@ -12,7 +12,7 @@ const PREFETCHED_BLOCK_LINES: usize = 5;
 #[inline(always)]
 pub(crate) fn prefetch_node(data: &[u8], at: usize) {
     for line in 0..PREFETCHED_NODE_LINES {
-        prefetch(data.as_ptr().wrapping_add(at + line * CACHE_LINE_BYTES));
+        prefetch(data.as_ptr().wrapping_add(at).wrapping_add(line * CACHE_LINE_BYTES));
     }
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn prefetch_node(data: &[u8], at: usize) {
 #[inline(always)]
 pub(crate) fn prefetch_block(data: &[u8], at: usize) {
     for line in 0..PREFETCHED_BLOCK_LINES {
-        prefetch(data.as_ptr().wrapping_add(at + line * CACHE_LINE_BYTES));
+        prefetch(data.as_ptr().wrapping_add(at).wrapping_add(line * CACHE_LINE_BYTES));
     }
 }
 
