@@ -500,6 +500,10 @@ fn alter_every_byte(
 ) {
     for (name, bytes) in whole {
         let open_other = |other: Vec<u8>, what: String| {
+            // A byte of a close record may be one of the record that a crash left incomplete.
+            let is_close_record = name.starts_with("log-")
+                && other.len() == bytes.len()
+                && (0..40).chain(56..bytes.len()).all(|at| other[at] == bytes[at]);
             let mut files = whole.clone();
             files.insert(name.clone(), other);
             put(folder, &files);
@@ -507,7 +511,11 @@ fn alter_every_byte(
             match HybridStore::open_with(folder, options(Wal::Off)) {
                 Ok(store) => {
                     let found = content(&store);
-                    assert!(name == torn && may_be(&found), "{name}, {what}: {found:?}");
+                    assert!(may_be(&found), "{name}, {what}: {found:?}");
+                    if is_close_record {
+                        return;
+                    }
+                    assert!(name == torn, "{name}, {what}");
                     let recovery = store.recovery();
                     assert!(!recovery.was_closed, "{name}, {what}");
                     for end in &recovery.cut {

@@ -70,8 +70,8 @@ const KEYS_PER_GROUP: usize = 1024;
 /// Each key has the state of some moment since its last change that was kept.
 ///
 /// [`close`](Self::close), or a drop, leaves a mark in the log. If it has the mark, all that is
-/// missing or altered is damage, and an error when the folder is opened. [`Recovery`] says what can
-/// be told apart otherwise.
+/// missing or altered is damage, and an error when the folder is opened.
+/// [`Recovery`](crate::Recovery) says what can be told apart otherwise.
 ///
 /// **Warning:** a read may return a change that is not on disk yet.
 ///

@@ -32,6 +32,7 @@ impl Process {
         Process(if cfg!(unix) { std::process::id() } else { 1 })
     }
 
+    #[cfg(feature = "storage")]
     pub(crate) fn is_current(self) -> bool {
         self == Process::current()
     }
@@ -105,6 +106,7 @@ pub(crate) fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 }
 
 /// Begins a job in the pool, and returns the number of threads there.
+#[cfg(feature = "storage")]
 pub(crate) fn spawn(job: impl FnOnce() + Send + 'static) -> usize {
     match forked() {
         None => {
