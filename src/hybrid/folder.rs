@@ -88,7 +88,7 @@ pub(super) fn replay(
         // A log has frames only after the log before it has ended.
         if let Some(before) = logs.last()
             && !before.is_ended
-            && (log.frames > 0 || log.is_closed)
+            && (log.frames > 0 || log.is_closed())
         {
             return Err(before.damaged("end"));
         }
@@ -101,7 +101,7 @@ pub(super) fn replay(
         return Err(missing(first + logs.len() as u64));
     }
     let recovery = Recovery {
-        was_closed: logs.last().is_none_or(|last| last.is_closed),
+        was_closed: logs.last().is_none_or(LogReader::is_closed),
         replayed: logs.iter().map(|log| log.changes).sum(),
         cut: logs.iter().filter_map(|log| log.cut.clone()).collect(),
     };

@@ -18,7 +18,7 @@ pub(super) const HEADER_BYTES: usize = 64;
 /// Offset of the close record, and its bytes: length, frames, checksum. Zeros while the log is
 /// open.
 pub(super) const CLOSE_AT: usize = 40;
-const CLOSE_BYTES: usize = 16;
+pub(super) const CLOSE_BYTES: usize = 16;
 
 const FRAME_MAGIC_1: [u8; 4] = *b"mkvF";
 const FRAME_HEADER_BYTES_1: usize = 16;
@@ -40,6 +40,17 @@ pub(super) enum Format {
         /// The checksum of the salt, with which other checksums begin.
         seed: u32,
     },
+}
+
+/// The state of a close record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CloseRecord {
+    /// The log is open.
+    Absent,
+    /// A crash left part of it, while it was written or cleared. The log is open.
+    Torn,
+    /// The log is closed.
+    Whole,
 }
 
 /// The header of a frame.
@@ -195,25 +206,27 @@ impl Format {
         record
     }
 
-    /// Returns whether a log with this header was closed at this length, or `Err` if the header
-    /// says something else.
-    pub(super) fn is_closed(self, header: &[u8], len: u64, frames: u32) -> Result<bool, ()> {
-        let Format::V2 { .. } = self else { return Ok(false) };
+    /// Returns the state of the close record in the header of a log of this length, or `Err` if it
+    /// is the record of another length, or damaged.
+    pub(super) fn read_close(
+        self,
+        header: &[u8],
+        len: u64,
+        frames: u32,
+    ) -> Result<CloseRecord, ()> {
+        let Format::V2 { .. } = self else { return Ok(CloseRecord::Absent) };
         let found = header.get(CLOSE_AT..HEADER_BYTES).ok_or(())?;
-        let mut closed = [0; HEADER_BYTES - CLOSE_AT];
-        closed[..CLOSE_BYTES].copy_from_slice(&self.close_record(len, frames));
-        if found == closed {
-            return Ok(true);
+        let mut whole = [0; HEADER_BYTES - CLOSE_AT];
+        whole[..CLOSE_BYTES].copy_from_slice(&self.close_record(len, frames));
+        if found == whole {
+            Ok(CloseRecord::Whole)
+        } else if found.iter().all(|&byte| byte == 0) {
+            Ok(CloseRecord::Absent)
+        } else if whole.iter().zip(found).all(|(byte, &found)| found == 0 || found == *byte) {
+            Ok(CloseRecord::Torn)
+        } else {
+            Err(())
         }
-        // Zeros, or what crashes leave while the record is written or cleared.
-        let is_part = closed.iter().zip(found).all(|(byte, &found)| found == 0 || found == *byte);
-        if is_part { Ok(false) } else { Err(()) }
-    }
-
-    /// Returns whether a log with this header has a close record, or part of one.
-    pub(super) fn has_close_bytes(self, header: &[u8]) -> bool {
-        let bytes = header.get(CLOSE_AT..HEADER_BYTES).unwrap_or_default();
-        self != Format::V1 && bytes.iter().any(|&byte| byte != 0)
     }
 
     /// Returns the number of frames in bytes that begin with a torn one: it, and those whose

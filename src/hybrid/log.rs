@@ -18,7 +18,7 @@
 
 use super::change::{Change, ChangeLog};
 use super::error::HybridError;
-use super::frame::{self, CLOSE_AT, END, FRAME_HEADER_BYTES, Format};
+use super::frame::{self, CLOSE_AT, CLOSE_BYTES, CloseRecord, END, FRAME_HEADER_BYTES, Format};
 use super::home::{Home, log_name};
 use super::log_reader::LogReader;
 use super::options::Wal;
@@ -88,9 +88,7 @@ struct FrameWriter {
     len: u64,
     /// Whether the file may have bytes after `len`.
     has_torn_end: bool,
-    is_closed: bool,
-    /// Whether the file may have part of a close record, which a crash left.
-    has_torn_close: bool,
+    close: CloseRecord,
     checked: Option<Instant>,
 }
 
@@ -100,6 +98,7 @@ struct End {
     format: Format,
     len: u64,
     frames: u32,
+    close: CloseRecord,
 }
 
 /// A log that takes changes.
@@ -127,19 +126,17 @@ impl Log {
         let mut file = NewFile::create_in(home.dir(), &log_name(number))?;
         file.write(&header)?;
         file.commit()?;
-        let end = End { number, format, len: header.len() as u64, frames: 0 };
+        let end =
+            End { number, format, len: header.len() as u64, frames: 0, close: CloseRecord::Absent };
         Self::append_at(home, wal, end, previous)
     }
 
     /// Opens a log of the current version to append to it. Cuts off what a crash left, and syncs
     /// what it has.
     pub(super) fn resume(home: &Arc<Home>, found: &LogReader, wal: Wal) -> Result<Self, FileError> {
-        let LogReader { number, format, len, frames, .. } = *found;
-        let log = Self::append_at(home, wal, End { number, format, len, frames }, None)?;
+        let log = Self::append_at(home, wal, End::of(found), None)?;
         let mut writer = log.writer.lock();
-        writer.is_closed = found.is_closed;
-        writer.has_torn_close = found.has_torn_close;
-        if !found.is_closed {
+        if !found.is_closed() {
             let cut = if found.cut.is_some() { writer.cut() } else { Ok(()) };
             cut.and_then(|()| failpoint::sync())
                 .and_then(|()| writer.file.sync_all())
@@ -152,13 +149,11 @@ impl Log {
     fn append_at(
         home: &Arc<Home>,
         wal: Wal,
-        End { number, format, len, frames }: End,
+        end: End,
         previous: Option<Arc<Log>>,
     ) -> Result<Self, FileError> {
-        let name = log_name(number);
-        let mut file = home.dir().file(&name, Access::Write)?;
-        file.seek(SeekFrom::Start(len))
-            .map_err(|error| FileError::new("open", home.dir().path_of(&name), error))?;
+        let writer = FrameWriter::open(home, &end)?;
+        let End { number, format, frames, .. } = end;
         let buffer = Buffer {
             frame: empty_frame(),
             spare: empty_frame(),
@@ -172,14 +167,6 @@ impl Log {
             previous,
             is_ended: false,
             failed: None,
-        };
-        let writer = FrameWriter {
-            file,
-            len,
-            has_torn_end: false,
-            is_closed: false,
-            has_torn_close: false,
-            checked: None,
         };
         Ok(Log {
             home: Arc::clone(home),
@@ -363,7 +350,24 @@ impl Buffer {
     }
 }
 
+impl End {
+    fn of(found: &LogReader) -> Self {
+        let LogReader { number, format, len, frames, close, .. } = *found;
+        End { number, format, len, frames, close }
+    }
+}
+
 impl FrameWriter {
+    /// Opens a log's file at its end.
+    fn open(home: &Home, end: &End) -> Result<Self, FileError> {
+        let name = log_name(end.number);
+        let mut file = home.dir().file(&name, Access::Write)?;
+        file.seek(SeekFrom::Start(end.len))
+            .map_err(|error| FileError::new("open", home.dir().path_of(&name), error))?;
+        let (len, close) = (end.len, end.close);
+        Ok(FrameWriter { file, len, has_torn_end: false, close, checked: None })
+    }
+
     /// Returns whether the folder is still the one that was opened, if it is time to check that.
     fn check(&mut self, home: &Home) -> Result<bool, FileError> {
         let now = Instant::now();
@@ -376,10 +380,9 @@ impl FrameWriter {
     }
 
     fn write(&mut self, frame: &[u8]) -> io::Result<()> {
-        if self.is_closed || self.has_torn_close {
+        if self.close != CloseRecord::Absent {
             // On disk before the frame is: otherwise a crash might leave a frame after the close.
-            self.write_close(&[0; 16])?;
-            self.is_closed = false;
+            self.write_close(&[0; CLOSE_BYTES], CloseRecord::Absent)?;
         }
         if self.has_torn_end {
             self.cut()?;
@@ -400,15 +403,17 @@ impl FrameWriter {
         Ok(())
     }
 
-    fn write_close(&mut self, record: &[u8]) -> io::Result<()> {
+    /// Writes a close record, or the zeros of an absent one.
+    fn write_close(&mut self, record: &[u8; CLOSE_BYTES], close: CloseRecord) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(CLOSE_AT as u64))?;
-        self.has_torn_close = true;
+        self.close = CloseRecord::Torn;
         let written = failpoint::write(&self.file, record)
             .and_then(|()| failpoint::sync())
             .and_then(|()| self.file.sync_data());
         self.file.seek(SeekFrom::Start(self.len))?;
-        self.has_torn_close = written.is_err();
-        written
+        written?;
+        self.close = close;
+        Ok(())
     }
 }
 
@@ -469,15 +474,13 @@ impl ChangeLog for Log {
         self.end_before()?;
         let frames = self.buffer.lock().frames;
         let mut writer = self.writer.lock();
-        if writer.is_closed && !writer.has_torn_close {
+        if writer.close == CloseRecord::Whole {
             return Ok(());
         }
         let record = self.format.close_record(writer.len, frames);
         writer
-            .write_close(&record)
-            .map_err(|error| HybridError::Log(self.error("close", error)))?;
-        writer.is_closed = true;
-        Ok(())
+            .write_close(&record, CloseRecord::Whole)
+            .map_err(|error| HybridError::Log(self.error("close", error)))
     }
 
     fn needs_compaction(&self) -> bool {
@@ -488,15 +491,8 @@ impl ChangeLog for Log {
 /// Cuts off what a crash left of a log that is not the last, and writes the end mark.
 pub(super) fn end(home: &Home, found: &LogReader) -> Result<(), FileError> {
     let failed = |error| FileError::new("end", found.path(), error);
-    let file = home.dir().file(&log_name(found.number), Access::Write)?;
-    let mut writer = FrameWriter {
-        file,
-        len: found.len,
-        has_torn_end: true,
-        is_closed: found.is_closed,
-        has_torn_close: found.has_torn_close,
-        checked: None,
-    };
+    let mut writer = FrameWriter::open(home, &End::of(found))?;
+    writer.has_torn_end = true;
     let mut frame = vec![0; found.format.frame_header_bytes()];
     frame.push(END);
     found

@@ -4,7 +4,7 @@
 
 use super::change::Change;
 use super::error::HybridError;
-use super::frame::{self, Entry, Format};
+use super::frame::{self, CloseRecord, Entry, Format};
 use super::home::{log_name, missing};
 use super::recovery::CutEnd;
 use crate::error::FileError;
@@ -25,9 +25,7 @@ pub(super) struct LogReader {
     pub(super) changes: u64,
     /// Whether the last frame has the end mark: another log follows.
     pub(super) is_ended: bool,
-    pub(super) is_closed: bool,
-    /// Whether it has part of a close record.
-    pub(super) has_torn_close: bool,
+    pub(super) close: CloseRecord,
     /// What follows the last whole frame.
     pub(super) cut: Option<CutEnd>,
 }
@@ -46,8 +44,7 @@ impl LogReader {
             frames: 0,
             changes: 0,
             is_ended: false,
-            is_closed: false,
-            has_torn_close: false,
+            close: CloseRecord::Absent,
             cut: None,
         };
         let header = log.read_from(0, Some(frame::HEADER_BYTES))?;
@@ -62,6 +59,10 @@ impl LogReader {
     /// Returns the path of the file, for messages.
     pub(super) fn path(&self) -> &PathBuf {
         &self.path
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.close == CloseRecord::Whole
     }
 
     /// Returns whether the file has more than what was read of it.
@@ -131,13 +132,12 @@ impl LogReader {
             self.len += frame_bytes as u64;
             self.frames = self.frames.wrapping_add(1);
         }
-        self.is_closed = self
+        self.close = self
             .format
-            .is_closed(&header, self.len, self.frames)
+            .read_close(&header, self.len, self.frames)
             .map_err(|()| self.damaged(if rest.is_empty() { "close record" } else { "frame" }))?;
-        self.has_torn_close = !self.is_closed && self.format.has_close_bytes(&header);
         let is_wrong = !rest.is_empty()
-            && (self.is_closed || self.is_ended || self.format.is_damage(rest, self.frames));
+            && (self.is_closed() || self.is_ended || self.format.is_damage(rest, self.frames));
         if is_wrong {
             return Err(self.damaged("frame"));
         }
