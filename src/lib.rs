@@ -148,7 +148,7 @@ mod fast;
 mod frozen;
 #[cfg(any(feature = "storage", memkv_loom))]
 mod hybrid;
-#[cfg(feature = "storage")]
+#[cfg(feature = "parallel")]
 mod io;
 mod key;
 #[cfg(feature = "parallel")]

@@ -8,7 +8,8 @@ use super::symbols::Encoder;
 use crate::error::FileError;
 use crate::io::new_file::NewFile;
 use crate::load::Ordered;
-use crate::sync::parallel::{self, Process};
+use crate::io::process::Process;
+use crate::sync::parallel;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use crate::error::FileError;
 use crate::frozen::format;
 use crate::io::dir::{Access, Dir};
 use crate::io::new_file::is_unfinished;
-use crate::sync::parallel::Process;
+use crate::io::process::Process;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

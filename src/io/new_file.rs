@@ -4,7 +4,7 @@
 
 use super::dir::{Access, Dir};
 use crate::error::FileError;
-use crate::sync::parallel::Process;
+use super::process::Process;
 use crate::testing::failpoint;
 use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher};

@@ -16,27 +16,13 @@
 //! Another thread may hold a lock at the fork, which no one releases in the child. Therefore all
 //! state here is atomic, and the pool of a process is in a cell that only its own threads know.
 
+use crate::io::process::Process;
 use crossbeam_utils::atomic::AtomicCell;
 use rayon::ThreadPool;
 use rayon::iter::plumbing::{Consumer, ProducerCallback, UnindexedConsumer};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
-
-/// The identity of a process. Without `fork`, all are equal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Process(u32);
-
-impl Process {
-    pub(crate) fn current() -> Process {
-        Process(if cfg!(unix) { std::process::id() } else { 1 })
-    }
-
-    #[cfg(feature = "storage")]
-    pub(crate) fn is_current(self) -> bool {
-        self == Process::current()
-    }
-}
 
 /// The process of the first call, or 0.
 static FIRST_PROCESS: AtomicU32 = AtomicU32::new(0);
@@ -67,7 +53,7 @@ fn forked() -> Option<Process> {
     }
     let first = FIRST_PROCESS.load(Relaxed);
     if first == 0 {
-        FIRST_PROCESS.store(Process::current().0, Relaxed);
+        FIRST_PROCESS.store(Process::current().id(), Relaxed);
         THREADS.store(rayon::current_num_threads(), Relaxed);
         return None;
     }
@@ -75,7 +61,7 @@ fn forked() -> Option<Process> {
         return None;
     }
     let process = Process::current();
-    (process.0 != first).then_some(process)
+    (process.id() != first).then_some(process)
 }
 
 /// Returns the pool of a forked process, and makes it if there is none yet.
