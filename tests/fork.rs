@@ -485,6 +485,28 @@ fn a_store_belongs_to_the_process_that_opened_it() {
 }
 
 /// In memory, and read-only, a store of the parent's can be used in a child.
+/// The C library knows of no such child, so its handlers of forks do not run.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_child_of_a_raw_system_call_is_a_fork() {
+    let _alone = alone();
+    let path = path("raw");
+    let store = opened(&path, Wal::Written);
+    store.insert("a", 1).unwrap();
+    // SAFETY: without a stack or a flag but the signal, the call is a fork.
+    let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+    if child == 0 {
+        let is_refused = matches!(store.insert("a", 2), Err(HybridError::Forked));
+        // SAFETY: the process ends here, without the destructors of the parent's threads.
+        unsafe { libc::_exit(i32::from(!is_refused)) };
+    }
+    assert!(child > 0, "{}", std::io::Error::last_os_error());
+    Forked(child as libc::pid_t).end("a raw child");
+    store.insert("a", 3).unwrap();
+    drop(store);
+    std::fs::remove_dir_all(path).unwrap();
+}
+
 #[test]
 fn stores_without_a_folder_to_write_to_are_used() {
     let _alone = alone();

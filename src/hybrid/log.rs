@@ -83,7 +83,8 @@ struct Buffer {
 
 /// Appends frames to the log's file.
 struct FrameWriter {
-    file: File,
+    /// Shared with a thread that syncs it, while others write.
+    file: Arc<File>,
     /// Bytes up to the end of the last whole frame.
     len: u64,
     /// Whether the file may have bytes after `len`.
@@ -309,8 +310,8 @@ impl Log {
         buffer.is_syncing = true;
         let (position, frames) = (buffer.written, buffer.frames);
         drop(buffer);
-        let file = self.writer.lock().file.try_clone();
-        let synced = file.and_then(|file| failpoint::sync().and_then(|()| file.sync_data()));
+        let file = Arc::clone(&self.writer.lock().file);
+        let synced = failpoint::sync().and_then(|()| file.sync_data());
         let mut buffer = self.buffer.lock();
         buffer.is_syncing = false;
         match synced {
@@ -365,7 +366,7 @@ impl FrameWriter {
         file.seek(SeekFrom::Start(end.len))
             .map_err(|error| FileError::new("open", home.dir().path_of(&name), error))?;
         let (len, close) = (end.len, end.close);
-        Ok(FrameWriter { file, len, has_torn_end: false, close, checked: None })
+        Ok(FrameWriter { file: Arc::new(file), len, has_torn_end: false, close, checked: None })
     }
 
     /// Returns whether the folder is still the one that was opened, if it is time to check that.
@@ -388,7 +389,7 @@ impl FrameWriter {
             self.cut()?;
         }
         self.has_torn_end = true;
-        failpoint::write(&self.file, frame)?;
+        failpoint::write(self.file.as_ref(), frame)?;
         self.has_torn_end = false;
         self.len += frame.len() as u64;
         Ok(())
@@ -398,19 +399,19 @@ impl FrameWriter {
     fn cut(&mut self) -> io::Result<()> {
         failpoint::point();
         self.file.set_len(self.len)?;
-        self.file.seek(SeekFrom::Start(self.len))?;
+        self.file.as_ref().seek(SeekFrom::Start(self.len))?;
         self.has_torn_end = false;
         Ok(())
     }
 
     /// Writes a close record, or the zeros of an absent one.
     fn write_close(&mut self, record: &[u8; CLOSE_BYTES], close: CloseRecord) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(CLOSE_AT as u64))?;
+        self.file.as_ref().seek(SeekFrom::Start(CLOSE_AT as u64))?;
         self.close = CloseRecord::Torn;
-        let written = failpoint::write(&self.file, record)
+        let written = failpoint::write(self.file.as_ref(), record)
             .and_then(|()| failpoint::sync())
             .and_then(|()| self.file.sync_data());
-        self.file.seek(SeekFrom::Start(self.len))?;
+        self.file.as_ref().seek(SeekFrom::Start(self.len))?;
         written?;
         self.close = close;
         Ok(())

@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::dir::{Access, Dir};
-use crate::error::FileError;
 use super::process::Process;
+use crate::error::FileError;
 use crate::testing::failpoint;
 use std::fs::{self, File, Metadata};
 use std::hash::{BuildHasher, Hasher};

@@ -347,8 +347,8 @@ impl Bench<'_> {
         begin("writes to a part of the key space");
         self.confined(&layer, &mut rng, record)?;
         begin("log");
-        self.durable(&layer, &mut rng, record)?;
         self.log(&layer, &mut rng, record)?;
+        self.durable(&layer, &mut rng, record)?;
         begin("mixed workload and compaction");
         let store = HybridStore::with_base(layer, options())?;
         self.compaction(&store, empty, record)?;
