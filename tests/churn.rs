@@ -2,8 +2,14 @@
 //! minutes: memory stays flat, and in the end is what a `FastArt` with the same history takes.
 //! `MEMKV_CHURN_KEYS` is the number of keys.
 
+mod common {
+    pub(crate) mod rng;
+    pub(crate) mod url;
+}
 mod counting;
 
+use common::rng::Rng;
+use common::url::url;
 use counting::LIVE;
 use memkv::{ConcurrentArt, FastArt, pool};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -16,24 +22,6 @@ const THREADS: u64 = 4;
 /// only; the bytes of nodes always are.
 const STEPS: usize = 3 << 20;
 const MANY: u64 = 2_000_000;
-
-/// A URL-like key.
-fn url(i: u64) -> String {
-    let i = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    format!("https://www.host{}.example/path/{}/page-{}.html", i % 997, i / 997 % 89, i >> 24)
-}
-
-/// A stream of pseudo-random numbers.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) % n
-    }
-}
 
 /// Returns a number from the environment, or a default.
 fn asked<N: std::str::FromStr>(name: &str, otherwise: N) -> N {
@@ -68,9 +56,9 @@ fn churn(map: &ConcurrentArt<u64>, keys: u64, seed: u64, time: Duration, start: 
                 while !stop.load(Relaxed) {
                     let i = rng.below(keys);
                     if rng.below(2) == 0 {
-                        map.insert(url(i), i)
+                        map.insert(url(i as usize), i)
                     } else {
-                        map.remove(url(i))
+                        map.remove(url(i as usize))
                     };
                 }
             })
@@ -96,7 +84,7 @@ fn memory_stays_flat_under_churn() {
     let keys = asked("MEMKV_CHURN_KEYS", 200_000u64);
     let steps = if keys < MANY { STEPS } else { 0 };
     let time = Duration::from_secs_f64(asked("MEMKV_CHURN_MINUTES", 0.05) * 60.0);
-    (0..keys).step_by(2).for_each(|i| _ = map.insert(url(i), i));
+    (0..keys).step_by(2).for_each(|i| _ = map.insert(url(i as usize), i));
     // The bytes held after each half of the time, when no thread reads, and the most held in it.
     let halves = [1, 2].map(|half| {
         let highest = churn(&map, keys, half * THREADS, time / 2, start);
@@ -124,9 +112,9 @@ fn memory_stays_flat_under_churn() {
     for _ in 0..6 * keys {
         let i = rng.below(keys);
         if rng.below(2) == 0 {
-            alone.insert(url(i), i)
+            alone.insert(url(i as usize), i)
         } else {
-            alone.remove(url(i))
+            alone.remove(url(i as usize))
         };
     }
     let wanted: std::collections::BTreeSet<_> = content.iter().map(|(key, _)| key).collect();

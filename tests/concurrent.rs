@@ -1,5 +1,6 @@
 //! `ConcurrentArt` under many threads: what they read, what is left, and what is freed.
 
+use crate::common::rng::Rng;
 use memkv::{ConcurrentArenaArt, ConcurrentArt, FastArt, ShardedArt};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,22 +13,9 @@ fn rounds(n: u64) -> u64 {
     if cfg!(miri) { (n / 500).max(8) } else { n }
 }
 
-/// A stream of pseudo-random numbers.
-struct Rng(u64);
-
-impl Rng {
-    fn new(seed: u64) -> Self {
-        Rng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
+/// Returns numbers that differ from those of any other seed, also of one that is close.
+fn random(seed: u64) -> Rng {
+    Rng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
 }
 
 /// Dense keys, keys with long common prefixes, and keys so long that nodes are wide.
@@ -59,7 +47,7 @@ fn together<R: Send>(threads: u64, work: impl Fn(u64) -> R + Sync) -> Vec<R> {
 fn own_keys(kind: u64, threads: u64, keys: u64, steps: u64) {
     let mut map = ConcurrentArt::new();
     let models = together(threads, |t| {
-        let (mut rng, mut model) = (Rng::new(t + 1), BTreeMap::new());
+        let (mut rng, mut model) = (random(t + 1), BTreeMap::new());
         for step in 0..steps {
             let i = rng.below(keys) * threads + t;
             let k = key(kind, i);
@@ -163,7 +151,7 @@ fn scans_yield_what_stays() {
             for t in 1..3 {
                 let (map, stop) = (&map, &stop);
                 scope.spawn(move || {
-                    let mut rng = Rng::new(t);
+                    let mut rng = random(t);
                     while !stop.load(Relaxed) {
                         // Waves of keys, so that nodes split and merge.
                         let grows = rng.below(2) == 0;
@@ -181,7 +169,7 @@ fn scans_yield_what_stays() {
                 });
             }
             let end = Instant::now() + Duration::from_millis(if cfg!(miri) { 1 } else { 1500 });
-            let mut rng = Rng::new(77);
+            let mut rng = random(77);
             while Instant::now() < end {
                 let (a, b) = (rng.below(n / 3) as usize, rng.below(n / 3) as usize);
                 let want = &stays[a.min(b)..=a.max(b)];

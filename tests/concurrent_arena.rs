@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common;
+use common::rng::Rng;
 use common::{bound, cases, inside, key};
 
 /// The fate of a test's values.
@@ -89,18 +90,6 @@ impl Drop for Noted {
 /// Returns the rounds of a loop: fewer under an interpreter.
 fn rounds(n: u64) -> u64 {
     if cfg!(miri) { (n / 500).max(8) } else { n }
-}
-
-/// A stream of pseudo-random numbers.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) % n
-    }
 }
 
 fn name(i: u64) -> String {

@@ -1,40 +1,10 @@
 //! More layers that were made to deceive, with right checksums: numbers one by one, and blocks that
 //! overlap. Mapped without checks, they may give wrong answers, but each call returns soon.
 
-use memkv::{
-    Codec, FrozenError, FrozenLayer, FrozenOptions, HybridOptions, HybridStore, SymbolTable,
-};
-use std::path::PathBuf;
-
-const FOOTER_BYTES: usize = 88;
-const ENTRY_BYTES: usize = 48;
-
-fn word(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize)
-}
-
-/// Makes all checksums and the length right, if the footer says where the parts are.
-fn mend(bytes: &mut [u8]) -> Option<()> {
-    let footer = bytes.len().checked_sub(FOOTER_BYTES)?;
-    let symbols = word(bytes, footer)?;
-    let directory = symbols.checked_add(word(bytes, footer + 8)?)?;
-    for i in 0..word(bytes, footer + 16)?.min(64) {
-        let entry = directory.checked_add(i * ENTRY_BYTES)?;
-        let (at, keys, values) =
-            (word(bytes, entry)?, word(bytes, entry + 8)?, word(bytes, entry + 16)?);
-        let chunk = bytes.get(at..at.checked_add(keys)?.checked_add(values)?)?;
-        let checksum = crc32fast::hash(chunk);
-        bytes.get_mut(entry + 44..entry + 48)?.copy_from_slice(&checksum.to_le_bytes());
-    }
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(bytes.get(..16)?);
-    let len = bytes.len() as u64;
-    bytes[footer + 64..footer + 72].copy_from_slice(&len.to_le_bytes());
-    hasher.update(bytes.get(symbols..bytes.len() - 16)?);
-    let checksum = hasher.finalize();
-    bytes[footer + 72..footer + 76].copy_from_slice(&checksum.to_le_bytes());
-    Some(())
-}
+use crate::common::forge::{ENTRY_BYTES, FOOTER_BYTES, directory, mend, mend_length, word};
+use crate::common::frozen_kinds::kinds;
+use crate::common::mapped::mapped;
+use memkv::{FrozenError, FrozenLayer, FrozenOptions, HybridOptions, HybridStore, SymbolTable};
 
 /// What a forged layer has in its one chunk without values.
 struct Forged {
@@ -67,45 +37,14 @@ impl Forged {
         out.extend_from_slice(&[0; 12]);
         out.extend_from_slice(&1u32.to_le_bytes());
         out.extend_from_slice(b"memkvEND");
+        mend_length(&mut out);
         mend(&mut out).unwrap();
         out
     }
 }
 
-/// A file for mapped layers, removed at the end.
-struct TestFile(PathBuf);
-
-impl TestFile {
-    fn new(name: &str) -> Self {
-        TestFile(std::env::temp_dir().join(format!("memkv-{name}-{}", std::process::id())))
-    }
-
-    fn map(&self, bytes: &[u8]) -> Result<FrozenLayer, FrozenError> {
-        // A mapping of the file that was there keeps it.
-        let _ = std::fs::remove_file(&self.0);
-        std::fs::write(&self.0, bytes).unwrap();
-        // SAFETY: the file is removed, and never written to again.
-        unsafe { FrozenLayer::open_mapped(&self.0) }
-    }
-}
-
-impl Drop for TestFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 fn plain() -> FrozenOptions {
     FrozenOptions::new().symbols(SymbolTable::None)
-}
-
-fn kinds() -> [FrozenOptions; 4] {
-    [
-        plain(),
-        plain().symbols(SymbolTable::Fsst),
-        plain().symbols(SymbolTable::OnPair),
-        plain().codec(Codec::Fst),
-    ]
 }
 
 /// Merges two changes into a layer, and returns the number of keys.
@@ -166,8 +105,7 @@ fn is_refused(bytes: &[u8], options: &FrozenOptions) {
     let error = FrozenLayer::from_bytes(bytes.to_vec()).expect_err("forged");
     // Where the directory is said to be elsewhere, its checksums may be mended in the footer.
     assert!(matches!(error, FrozenError::Damaged { .. } | FrozenError::Truncated), "{error}");
-    let file = TestFile::new("forged-one");
-    if let Ok(layer) = file.map(bytes) {
+    if let Ok(layer) = mapped(bytes) {
         assert!(matches!(layer.verify(), Err(FrozenError::Damaged { .. })));
         read_all(&layer);
         rebuild(&layer, options);
@@ -195,8 +133,7 @@ fn keys_that_do_not_ascend_from_chunk_to_chunk_are_refused() {
         let options = options.chunk_keys(2);
         // Two chunks of the same length that change places.
         let bytes = of(&["aa", "ab", "ba", "bb", "ca", "cb"], &options);
-        let footer = bytes.len() - FOOTER_BYTES;
-        let directory = word(&bytes, footer).unwrap() + word(&bytes, footer + 8).unwrap();
+        let directory = directory(&bytes).unwrap();
         let chunk = |i: usize| {
             let at = word(&bytes, directory + i * ENTRY_BYTES).unwrap();
             at..at + word(&bytes, directory + i * ENTRY_BYTES + 8).unwrap()
@@ -240,8 +177,7 @@ fn counts_and_heights_must_fit_the_bytes() {
         let keys: Vec<String> = (100..180).map(|i| format!("key-{i}")).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         for bytes in [of(&keys, &options), of(&keys[..40], &options), of(&["a"], &options)] {
-            let footer = bytes.len() - FOOTER_BYTES;
-            let directory = word(&bytes, footer).unwrap() + word(&bytes, footer + 8).unwrap();
+            let (footer, directory) = (bytes.len() - FOOTER_BYTES, directory(&bytes).unwrap());
             let put = |places: &[(usize, &[u8])]| {
                 let mut bytes = bytes.clone();
                 places.iter().for_each(|(at, x)| bytes[*at..*at + x.len()].copy_from_slice(x));
@@ -326,8 +262,7 @@ fn overlapping_blocks_are_read_in_bounded_time() {
     let forged = Forged { codec: 0, keys, len: 16 * 4097, root: below, height: 3 };
     let bytes = forged.file();
     assert!(FrozenLayer::from_bytes(bytes.clone()).is_err());
-    let file = TestFile::new("forged-overlap");
-    let layer = file.map(&bytes).unwrap();
+    let layer = mapped(&bytes).unwrap();
     let returned = read_all(&layer);
     // All of the keys would be 10 GB each way.
     assert!(returned < 1 << 30, "{returned}");

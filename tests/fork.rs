@@ -5,15 +5,21 @@
 
 #![cfg(unix)]
 
+mod common {
+    pub(crate) mod files;
+    pub(crate) mod test_path;
+}
+
+use common::files::files;
+use common::test_path::TestPath;
 use memkv::{
     Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
     HybridError, HybridOptions, HybridStore, ShardedArt, SymbolTable, Wal,
 };
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -70,11 +76,6 @@ impl Forked {
         assert!(!hung, "{what}: hung in the child");
         assert_eq!(status, 0, "{what}: failed in the child");
     }
-}
-
-/// A path that no other test has, in the folder for temporary files.
-fn path(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("memkv-fork-{}-{name}", std::process::id()))
 }
 
 fn key(i: u64) -> String {
@@ -140,12 +141,11 @@ fn layers_are_built() {
         ("from_unsorted", &|| check(&options().from_unsorted(mixed.clone()).unwrap())),
         ("merge", &|| check(&FrozenLayer::merge([&layer], options()).unwrap())),
         ("create", &|| {
-            let path = path("created");
+            let path = TestPath::new("created");
             let mut builder = FrozenLayerBuilder::create(&path, options()).unwrap();
             insert(&mut builder, KEYS).unwrap();
             assert_eq!(builder.finish_file().unwrap(), KEYS);
             check(&FrozenLayer::open(&path).unwrap());
-            std::fs::remove_file(path).unwrap();
         }),
         ("dropped builder", &|| {
             let mut builder = options().builder().unwrap();
@@ -158,7 +158,7 @@ fn layers_are_built() {
 fn layers_are_read() {
     let _alone = alone();
     let layer = built(&options());
-    let (bytes, path) = (layer.to_bytes(), path("read"));
+    let (bytes, path) = (layer.to_bytes(), TestPath::new("read"));
     layer.save(&path).unwrap();
     let sum = (0..KEYS).sum::<u64>();
     each_in_child(&[
@@ -191,14 +191,13 @@ fn layers_are_read() {
             assert_eq!(both.map(|(a, b)| a.count() + b.count()).sum::<usize>(), 2 * layer.len());
         }),
     ]);
-    std::fs::remove_file(path).unwrap();
 }
 
 #[test]
 fn maps_are_loaded() {
     let _alone = alone();
     let mixed = shuffled();
-    let path = path("lines");
+    let path = TestPath::new("lines");
     let text: String = mixed.iter().map(|(key, _)| format!("{key}\n")).collect();
     std::fs::write(&path, &text).unwrap();
     let fast = FastArt::from_sorted(pairs()).unwrap();
@@ -235,7 +234,6 @@ fn maps_are_loaded() {
         ("freeze ConcurrentArt", &|| check(&FrozenLayer::from(&concurrent))),
         ("freeze ShardedArt", &|| check(&FrozenLayer::from(&sharded()))),
     ]);
-    std::fs::remove_file(path).unwrap();
 }
 
 #[test]
@@ -281,7 +279,7 @@ fn maps_of_the_parent_are_used() {
 #[test]
 fn stores_are_made_and_opened() {
     let _alone = alone();
-    let (layer, path) = (built(&options()), path("store"));
+    let (layer, path) = (built(&options()), TestPath::new("store"));
     HybridStore::from(layer.clone()).save(&path).unwrap();
     let compact = |store: HybridStore| {
         store.insert("a", 1).unwrap();
@@ -293,7 +291,6 @@ fn stores_are_made_and_opened() {
         ("compact", &|| compact(HybridStore::from(layer.clone()))),
         ("open", &|| compact(HybridStore::open(&path).unwrap())),
     ]);
-    std::fs::remove_dir_all(path).unwrap();
 }
 
 /// Chunks in work at the fork never arrive in the child. The parent and its file do not notice.
@@ -303,7 +300,7 @@ fn a_builder_belongs_to_the_process_that_made_it() {
     let is_forked = |result: Result<(), FrozenError>| {
         assert!(matches!(result, Err(FrozenError::Forked)), "{result:?}");
     };
-    let path = path("builder");
+    let path = TestPath::new("builder");
     for (keys, to_file) in (0..20).map(|i| (i * 500, i % 2 == 0)) {
         let mut builder = match to_file {
             true => FrozenLayerBuilder::create(&path, options().symbols(SymbolTable::None)),
@@ -320,7 +317,7 @@ fn a_builder_belongs_to_the_process_that_made_it() {
         insert(&mut builder, KEYS - keys).unwrap();
         check(&builder.finish().unwrap());
     }
-    std::fs::remove_file(path).unwrap();
+    assert!(path.is_file());
 }
 
 #[test]
@@ -394,12 +391,6 @@ fn a_thread_of_a_pool_may_fork() {
     });
 }
 
-/// Returns the files of a folder and their bytes.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
-}
-
 /// Opens a store of a test, which has [`KEYS`] keys in its base and one in its log.
 fn opened(path: &Path, wal: Wal) -> HybridStore {
     let _ = std::fs::remove_dir_all(path);
@@ -432,7 +423,7 @@ fn check_store(store: &HybridStore) {
 #[test]
 fn a_store_belongs_to_the_process_that_opened_it() {
     let _alone = alone();
-    let (path, copy) = (path("own"), path("own-copy"));
+    let (path, copy) = (TestPath::new("own"), TestPath::new("own-copy"));
     for wal in [Wal::Written, Wal::Synced, Wal::Buffered, Wal::Off] {
         let mut store = Some(opened(&path, wal));
         let before = files(&path);
@@ -481,16 +472,14 @@ fn a_store_belongs_to_the_process_that_opened_it() {
         store.close().unwrap();
         assert_eq!(HybridStore::open(&path).unwrap().len() as u64, KEYS + 2);
     }
-    std::fs::remove_dir_all(path).unwrap();
 }
 
-/// In memory, and read-only, a store of the parent's can be used in a child.
 /// The C library knows of no such child, so its handlers of forks do not run.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_child_of_a_raw_system_call_is_a_fork() {
     let _alone = alone();
-    let path = path("raw");
+    let path = TestPath::new("raw");
     let store = opened(&path, Wal::Written);
     store.insert("a", 1).unwrap();
     // SAFETY: without a stack or a flag but the signal, the call is a fork.
@@ -504,13 +493,13 @@ fn a_child_of_a_raw_system_call_is_a_fork() {
     Forked(child as libc::pid_t).end("a raw child");
     store.insert("a", 3).unwrap();
     drop(store);
-    std::fs::remove_dir_all(path).unwrap();
 }
 
+/// In memory, and read-only, a store of the parent's can be used in a child.
 #[test]
 fn stores_without_a_folder_to_write_to_are_used() {
     let _alone = alone();
-    let path = path("in-memory");
+    let path = TestPath::new("in-memory");
     let writer = opened(&path, Wal::Written);
     let mut stores =
         [HybridStore::from(built(&options())), HybridStore::open_read_only(&path).unwrap()]
@@ -534,14 +523,13 @@ fn stores_without_a_folder_to_write_to_are_used() {
     reader.refresh().unwrap();
     assert_eq!(reader.get("later"), Some(1));
     drop(writer);
-    std::fs::remove_dir_all(path).unwrap();
 }
 
 /// A drop in the parent unlocks at once, also while a child has the same files open.
 #[test]
 fn a_drop_in_the_parent_unlocks_while_a_child_lives() {
     let _alone = alone();
-    let path = path("unlocks");
+    let path = TestPath::new("unlocks");
     for closes in [true, false] {
         let store = opened(&path, Wal::Written);
         let (mut ended, end) = std::io::pipe().unwrap();
@@ -570,7 +558,6 @@ fn a_drop_in_the_parent_unlocks_while_a_child_lives() {
         assert!(is_in_use(&path));
         drop(store);
     }
-    std::fs::remove_dir_all(path).unwrap();
 }
 
 /// A hook that holds the parent's compaction until it is told to end.
@@ -584,7 +571,7 @@ struct Held {
 #[test]
 fn a_child_does_not_wait_for_the_compaction_of_its_parent() {
     let _alone = alone();
-    let path = path("compacts");
+    let path = TestPath::new("compacts");
     drop(opened(&path, Wal::Written));
     let held = Arc::new(Held::default());
     let hook = Arc::clone(&held);
@@ -615,14 +602,13 @@ fn a_child_does_not_wait_for_the_compaction_of_its_parent() {
     held.may_end.store(true, SeqCst);
     store.take().unwrap().close().unwrap();
     assert!(HybridStore::open(&path).unwrap().recovery().was_closed);
-    std::fs::remove_dir_all(path).unwrap();
 }
 
 /// As above, at any moment of a compaction that works.
 #[test]
 fn a_child_may_be_forked_at_any_moment_of_a_compaction() {
     let _alone = alone();
-    let path = path("any-moment");
+    let path = TestPath::new("any-moment");
     let store = opened(&path, Wal::Written);
     for round in 0..40 {
         let has_begun = AtomicBool::new(false);
@@ -653,5 +639,4 @@ fn a_child_may_be_forked_at_any_moment_of_a_compaction() {
     }
     store.close().unwrap();
     assert_eq!(HybridStore::open(&path).unwrap().len() as u64, KEYS + 1);
-    std::fs::remove_dir_all(path).unwrap();
 }

@@ -1,40 +1,31 @@
 //! Files of `FrozenLayer`: every kind of damage gives an error that names it, or, where nothing was
 //! verified, at worst a wrong answer.
 
-#[path = "forged_numbers.rs"]
+mod common {
+    pub(crate) mod child;
+    pub(crate) mod forge;
+    pub(crate) mod frozen_kinds;
+    pub(crate) mod mapped;
+    pub(crate) mod names;
+    pub(crate) mod test_path;
+}
 mod forged_numbers;
 
+use common::child::{job, run};
+use common::forge::{FOOTER_BYTES, mend, word};
+use common::frozen_kinds::kinds;
+use common::mapped::mapped;
+use common::names::names;
+use common::test_path::TestPath;
 use memkv::{Codec, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable};
 use std::path::PathBuf;
 
-/// The folder of one test, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("memkv-frozen-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(&self.0)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// The folder of one test, and a path in it.
+fn folder_and_path(name: &str) -> (TestPath, PathBuf) {
+    let folder = TestPath::new(name);
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("layer");
+    (folder, path)
 }
 
 fn pairs(n: u64) -> Vec<(Vec<u8>, u64)> {
@@ -47,12 +38,6 @@ fn pairs(n: u64) -> Vec<(Vec<u8>, u64)> {
     pairs.push(([vec![b'x'; 300], vec![0xFF]].concat(), 2));
     pairs.sort();
     pairs
-}
-
-fn kinds() -> Vec<FrozenOptions> {
-    let packed = [SymbolTable::None, SymbolTable::Fsst, SymbolTable::OnPair]
-        .map(|symbols| FrozenOptions::new().symbols(symbols));
-    packed.into_iter().chain([FrozenOptions::new().codec(Codec::Fst)]).collect()
 }
 
 /// Reads everything in every way. For damaged layers the answers do not matter, but each call must
@@ -80,8 +65,6 @@ fn read_all(layer: &FrozenLayer, pairs: &[(Vec<u8>, u64)]) {
 /// not verify, and reads do no harm.
 #[test]
 fn every_altered_byte_is_noticed() {
-    let folder = Folder::new("altered");
-    let path = folder.file("layer");
     let pairs = pairs(60);
     for options in kinds() {
         let layer = options.chunk_keys(40).from_sorted(&pairs).unwrap();
@@ -101,17 +84,14 @@ fn every_altered_byte_is_noticed() {
                     other => panic!("{other}"),
                 }
                 assert!(!error.to_string().is_empty());
-                if flip == 0xFF || at % 7 == 0 {
-                    std::fs::write(&path, &altered).unwrap();
-                    // SAFETY: the file is rewritten under the same name only after the mapping is
-                    // dropped.
-                    if let Ok(mapped) = unsafe { FrozenLayer::open_mapped(&path) } {
-                        assert!(matches!(
-                            mapped.verify(),
-                            Err(FrozenError::Damaged { part: "content", chunk: Some(_) })
-                        ));
-                        read_all(&mapped, &pairs);
-                    }
+                if (flip == 0xFF || at % 7 == 0)
+                    && let Ok(mapped) = mapped(&altered)
+                {
+                    assert!(matches!(
+                        mapped.verify(),
+                        Err(FrozenError::Damaged { part: "content", chunk: Some(_) })
+                    ));
+                    read_all(&mapped, &pairs);
                 }
             }
         }
@@ -120,18 +100,13 @@ fn every_altered_byte_is_noticed() {
 
 #[test]
 fn every_truncation_is_noticed() {
-    let folder = Folder::new("truncated");
-    let path = folder.file("layer");
     for options in kinds() {
         let bytes = options.chunk_keys(40).from_sorted(&pairs(60)).unwrap().to_bytes();
         for len in 0..bytes.len() {
             let error = FrozenLayer::from_bytes(bytes[..len].to_vec()).expect_err("truncated");
             assert!(matches!(error, FrozenError::Truncated), "{len}: {error}");
             if len % 50 == 0 {
-                std::fs::write(&path, &bytes[..len]).unwrap();
-                // SAFETY: nothing is mapped when the file is rewritten.
-                let mapped = unsafe { FrozenLayer::open_mapped(&path) };
-                assert!(matches!(mapped, Err(FrozenError::Truncated)));
+                assert!(matches!(mapped(&bytes[..len]), Err(FrozenError::Truncated)));
             }
         }
         let mut longer = bytes.clone();
@@ -158,8 +133,6 @@ fn random() -> impl FnMut() -> u64 {
 /// Damage of several bytes at once, in the chunks, read without verification.
 #[test]
 fn random_damage_does_no_harm() {
-    let folder = Folder::new("damage");
-    let path = folder.file("layer");
     let pairs = pairs(500);
     let mut random = random();
     for options in kinds() {
@@ -170,37 +143,16 @@ fn random_damage_does_no_harm() {
                 let at = 16 + (random() % (bytes.len() as u64 / 2)) as usize;
                 altered[at] = [0, 0xFF, random() as u8][(random() % 3) as usize];
             }
-            std::fs::write(&path, &altered).unwrap();
-            // SAFETY: the file is rewritten only after the mapping is dropped.
-            if let Ok(mapped) = unsafe { FrozenLayer::open_mapped(&path) } {
+            if let Ok(mapped) = mapped(&altered) {
                 read_all(&mapped, &pairs);
             }
         }
     }
 }
 
-/// Makes all checksums valid, as an attacker would.
-fn forge(bytes: &mut [u8]) {
-    let word =
-        |bytes: &[u8], at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().unwrap()) as usize;
-    let footer = bytes.len() - 88;
-    let (symbols, count) = (word(bytes, footer), word(bytes, footer + 16));
-    let directory = symbols + word(bytes, footer + 8);
-    for entry in (0..count).map(|i| directory + 48 * i) {
-        let (at, len) = (word(bytes, entry), word(bytes, entry + 8) + word(bytes, entry + 16));
-        let checksum = crc32fast::hash(&bytes[at..at + len]);
-        bytes[entry + 44..entry + 48].copy_from_slice(&checksum.to_le_bytes());
-    }
-    let checksum = crc32fast::hash(&[&bytes[..16], &bytes[symbols..bytes.len() - 16]].concat());
-    let at = bytes.len() - 16;
-    bytes[at..at + 4].copy_from_slice(&checksum.to_le_bytes());
-}
-
 /// Damage with valid checksums is rejected or does no harm: single bits, and several bytes at once.
 #[test]
 fn forged_files_do_no_harm() {
-    let folder = Folder::new("forged");
-    let path = folder.file("layer");
     let mut pairs = pairs(60);
     // More transitions than need an index, all 256 transitions, and a key that is a prefix of
     // others.
@@ -214,18 +166,15 @@ fn forged_files_do_no_harm() {
     for options in kinds() {
         for chunk in [300, 40] {
             let bytes = options.clone().chunk_keys(chunk).from_sorted(&pairs).unwrap().to_bytes();
-            let chunks_end =
-                u64::from_le_bytes(*bytes[bytes.len() - 88..].first_chunk().unwrap()) as usize;
+            let chunks_end = word(&bytes, bytes.len() - FOOTER_BYTES).unwrap();
             let mut forged = bytes.clone();
-            forge(&mut forged);
+            mend(&mut forged).unwrap();
             assert!(forged == bytes);
             let is_fst = FrozenLayer::from_bytes(forged).unwrap().codec() == Codec::Fst;
             let check = |mut altered: Vec<u8>| {
-                forge(&mut altered);
+                mend(&mut altered).unwrap();
                 let opened = FrozenLayer::from_bytes(altered.clone());
-                std::fs::write(&path, &altered).unwrap();
-                // SAFETY: the file is rewritten only after the mapping is dropped.
-                let mapped = unsafe { FrozenLayer::open_mapped(&path) };
+                let mapped = mapped(&altered);
                 for layer in opened.iter().chain(&mapped) {
                     read_all(layer, &some);
                 }
@@ -281,8 +230,7 @@ fn other_files_and_later_versions_are_named() {
 
 #[test]
 fn saved_layers_open() {
-    let folder = Folder::new("saved");
-    let path = folder.file("layer");
+    let (folder, path) = folder_and_path("saved");
     let pairs = pairs(2000);
     for options in kinds() {
         let options = options.chunk_keys(300);
@@ -313,39 +261,27 @@ fn saved_layers_open() {
         assert_eq!(FrozenLayer::open(&path).unwrap().len(), 1);
         assert_eq!(builder.finish_file().unwrap(), pairs.len() as u64);
         assert_eq!(std::fs::read(&path).unwrap(), layer.to_bytes());
-        assert_eq!(folder.names(), ["layer"]);
+        assert_eq!(names(&folder), ["layer"]);
     }
 }
 
 #[test]
 fn what_fails_leaves_the_old_file_and_nothing_else() {
-    let folder = Folder::new("failed");
-    let path = folder.file("layer");
+    let (folder, path) = folder_and_path("failed");
     let layer = FrozenLayer::from_sorted(&[("a", 1)]).unwrap();
     layer.save(&path).unwrap();
     let mut builder = FrozenLayerBuilder::create(&path, FrozenOptions::new()).unwrap();
     builder.insert("b", 1).unwrap();
-    assert_eq!(folder.names().len(), 2);
+    assert_eq!(names(&folder).len(), 2);
     drop(builder);
-    assert_eq!(folder.names(), ["layer"]);
+    assert_eq!(names(&folder), ["layer"]);
     assert_eq!(FrozenLayer::open(&path).unwrap().get("a"), Some(1));
     // A folder cannot be replaced by a file.
-    std::fs::create_dir(folder.file("folder")).unwrap();
-    assert!(matches!(layer.save(folder.file("folder")), Err(FrozenError::File(_))));
-    assert!(matches!(layer.save(folder.file("none").join("layer")), Err(FrozenError::File(_))));
-    assert_eq!(folder.names(), ["folder", "layer"]);
+    std::fs::create_dir(folder.join("folder")).unwrap();
+    assert!(matches!(layer.save(folder.join("folder")), Err(FrozenError::File(_))));
+    assert!(matches!(layer.save(folder.join("none").join("layer")), Err(FrozenError::File(_))));
+    assert_eq!(names(&folder), ["folder", "layer"]);
 }
-
-/// Runs a test of this file as a process of its own with a job, and returns whether it succeeded.
-fn run(test: &str, job: &str) -> bool {
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    let output = command.args(["--exact", test, "--nocapture"]).env(JOB, job).output().unwrap();
-    let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(!all.contains("panicked"), "{all}");
-    output.status.success()
-}
-
-const JOB: &str = "MEMKV_CHILD_JOB";
 
 /// A save that is killed before any file operation leaves the whole old file, the whole new one, or
 /// none if there was none. The test runs itself as the process that is killed.
@@ -355,25 +291,24 @@ fn a_killed_save_leaves_a_whole_file() {
         let pairs: Vec<_> = (0..2000u64).map(|i| (i.to_be_bytes(), (i + 1) * x)).collect();
         FrozenOptions::new().chunk_keys(500).from_sorted(&pairs).unwrap()
     };
-    if let Ok(job) = std::env::var(JOB) {
+    if let Some(job) = job("a_killed_save_leaves_a_whole_file") {
         let (path, operations) = job.split_once(';').unwrap();
         let layer = layer(2);
         memkv::crash_after(operations.parse().unwrap());
         layer.save(path).unwrap();
         return;
     }
-    let folder = Folder::new("killed");
-    let path = folder.file("layer");
+    let (folder, path) = folder_and_path("killed");
     for old in [Some(layer(1).to_bytes()), None] {
         let (new, mut kept, mut replaced) = (layer(2).to_bytes(), 0, 0);
         for operations in 1.. {
-            folder.names().iter().for_each(|name| std::fs::remove_file(folder.file(name)).unwrap());
+            names(&folder).iter().for_each(|name| std::fs::remove_file(folder.join(name)).unwrap());
             if let Some(old) = &old {
                 std::fs::write(&path, old).unwrap();
             }
-            let to_its_end = run(
+            let (_, to_its_end) = run(
                 "a_killed_save_leaves_a_whole_file",
-                &format!("{};{operations}", path.display()),
+                format!("{};{operations}", path.display()),
             );
             let found = std::fs::read(&path).ok();
             kept += usize::from(found == old);
@@ -385,7 +320,7 @@ fn a_killed_save_leaves_a_whole_file() {
         }
         // Header, four chunks, trailer, sync, rename; and the folder.
         assert!(kept >= 8 && replaced >= 2, "{kept} {replaced}");
-        assert_eq!(folder.names(), ["layer"]);
+        assert_eq!(names(&folder), ["layer"]);
     }
 }
 
@@ -393,21 +328,20 @@ fn a_killed_save_leaves_a_whole_file() {
 /// creates none.
 #[test]
 fn a_builder_that_cannot_write_cannot_be_finished() {
-    let Ok(job) = std::env::var(JOB) else {
-        let folder = Folder::new("fails");
-        let path = folder.file("layer");
+    let Some(job) = job("a_builder_that_cannot_write_cannot_be_finished") else {
+        let (folder, path) = folder_and_path("fails");
         for writes in 1.. {
             for by in ["finish", "finish_file"] {
                 run(
                     "a_builder_that_cannot_write_cannot_be_finished",
-                    &format!("{};{writes};{by}", path.display()),
+                    format!("{};{writes};{by}", path.display()),
                 );
             }
             if path.exists() {
                 assert!(writes > 10, "{writes}");
                 return;
             }
-            assert_eq!(folder.names(), [""; 0], "write {writes}");
+            assert_eq!(names(&folder), [""; 0], "write {writes}");
         }
         return;
     };

@@ -1,49 +1,23 @@
 //! Layers with valid checksums that somebody made to deceive: opening or verifying refuses them, or
 //! they are consistent. Where nothing was verified, reads may be wrong but end, and nothing panics.
 
+mod common {
+    pub(crate) mod forge;
+    pub(crate) mod frozen_kinds;
+    pub(crate) mod mapped;
+    pub(crate) mod test_path;
+}
+
+use common::forge::{ENTRY_BYTES, FOOTER_BYTES, directory, mend, mend_length, word};
+use common::frozen_kinds::kinds;
+use common::mapped::mapped;
 use memkv::{
     Codec, FrozenError, FrozenLayer, FrozenOptions, HybridOptions, HybridStore, SymbolTable,
 };
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// The bytes of the footer, and of a directory entry: see FORMAT.md.
-const FOOTER: usize = 88;
-const ENTRY: usize = 48;
-
-fn word(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize)
-}
 
 fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
-}
-
-/// Offset of the directory.
-fn directory(bytes: &[u8]) -> usize {
-    let footer = bytes.len() - FOOTER;
-    word(bytes, footer).unwrap() + word(bytes, footer + 8).unwrap()
-}
-
-/// Makes all checksums valid whose bytes are where the footer says.
-fn mend(bytes: &mut [u8]) -> Option<()> {
-    let footer = bytes.len() - FOOTER;
-    let symbols = word(bytes, footer)?;
-    let directory = symbols.checked_add(word(bytes, footer + 8)?)?;
-    for i in 0..word(bytes, footer + 16)?.min(100) {
-        let entry = directory.checked_add(i * ENTRY)?;
-        let (at, keys) = (word(bytes, entry)?, word(bytes, entry + 8)?);
-        let end = at.checked_add(keys)?.checked_add(word(bytes, entry + 16)?)?;
-        let Some(chunk) = bytes.get(at..end) else { continue };
-        let checksum = crc32fast::hash(chunk);
-        if entry + ENTRY <= bytes.len() {
-            put(bytes, entry + 44, &checksum.to_le_bytes());
-        }
-    }
-    let trailer = bytes.get(symbols..bytes.len() - 16)?;
-    let checksum = crc32fast::hash(&[&bytes[..16], trailer].concat());
-    put(bytes, footer + 72, &checksum.to_le_bytes());
-    Some(())
 }
 
 /// Returns a layer's bytes with an edit, and valid checksums.
@@ -52,23 +26,6 @@ fn forged(layer: &FrozenLayer, edit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     edit(&mut bytes);
     mend(&mut bytes);
     bytes
-}
-
-/// Maps bytes by way of a file, which is removed.
-fn mapped(name: &str, bytes: &[u8]) -> Result<FrozenLayer, FrozenError> {
-    let path: PathBuf =
-        std::env::temp_dir().join(format!("memkv-forged-{name}-{}", std::process::id()));
-    std::fs::write(&path, bytes).unwrap();
-    // SAFETY: the file is never written again: it loses its only name here.
-    let layer = unsafe { FrozenLayer::open_mapped(&path) };
-    std::fs::remove_file(&path).unwrap();
-    layer
-}
-
-fn kinds() -> Vec<FrozenOptions> {
-    let packed = [SymbolTable::None, SymbolTable::Fsst, SymbolTable::OnPair]
-        .map(|symbols| FrozenOptions::new().symbols(symbols));
-    packed.into_iter().chain([FrozenOptions::new().codec(Codec::Fst)]).collect()
 }
 
 /// Reads in every way. Whatever the bytes are, all of it ends and finds no more keys than claimed.
@@ -128,13 +85,13 @@ fn check_consistent(layer: &FrozenLayer, options: &FrozenOptions) {
 
 /// Opens forged bytes in both ways and does everything with what opens. Returns whether the bytes
 /// verify.
-fn check(name: &str, bytes: &[u8], options: &FrozenOptions, probes: &[Vec<u8>]) -> bool {
+fn check(bytes: &[u8], options: &FrozenOptions, probes: &[Vec<u8>]) -> bool {
     let begin = Instant::now();
     let opened = FrozenLayer::from_bytes(bytes.to_vec());
     if let Ok(layer) = &opened {
         check_consistent(layer, options);
     }
-    if let Ok(layer) = mapped(name, bytes) {
+    if let Ok(layer) = mapped(bytes) {
         assert_eq!(layer.verify().is_ok(), opened.is_ok());
         read_all(&layer, probes);
         if opened.is_err() {
@@ -159,20 +116,19 @@ fn pairs() -> Vec<(Vec<u8>, u64)> {
 fn every_forged_byte_is_refused_or_harmless() {
     let probes: Vec<Vec<u8>> = pairs().into_iter().map(|(key, _)| key).step_by(9).collect();
     std::thread::scope(|scope| {
-        for (kind, options) in kinds().into_iter().enumerate() {
+        for options in kinds() {
             let probes = &probes;
             scope.spawn(move || {
-                let name = &format!("byte-{kind}");
                 let options = options.chunk_keys(20);
                 let layer = options.from_sorted(&pairs()).unwrap();
                 assert_eq!(layer.chunks(), 2);
                 let bytes = layer.to_bytes();
-                assert!(check(name, &forged(&layer, |_| {}), &options, probes));
+                assert!(check(&forged(&layer, |_| {}), &options, probes));
                 // Symbols are many bytes alike: some of them stand for all.
-                let symbols = word(&bytes, bytes.len() - FOOTER).unwrap() + 40;
+                let symbols = word(&bytes, bytes.len() - FOOTER_BYTES).unwrap() + 40;
                 let (mut refused, mut tried) = (0, 0);
                 for at in 16..bytes.len() - 16 {
-                    if (symbols..directory(&bytes)).contains(&at) && at % 61 != 0 {
+                    if (symbols..directory(&bytes).unwrap()).contains(&at) && at % 61 != 0 {
                         continue;
                     }
                     let old = bytes[at];
@@ -185,7 +141,7 @@ fn every_forged_byte_is_refused_or_harmless() {
                     for edit in edits {
                         let edited = forged(&layer, |bytes| put(bytes, at, &edit));
                         tried += 1;
-                        refused += usize::from(!check(name, &edited, &options, probes));
+                        refused += usize::from(!check(&edited, &options, probes));
                     }
                 }
                 assert!(refused > tried / 4, "{refused} of {tried}");
@@ -210,7 +166,7 @@ fn chunks_out_of_order_are_refused() {
         let pairs: Vec<_> = (0..60).map(|i| (format!("key/{i:02}"), 0)).collect();
         let layer = options.from_sorted(&pairs).unwrap();
         let entry = |bytes: &[u8], i: usize| {
-            let at = directory(bytes) + ENTRY * i;
+            let at = directory(bytes).unwrap() + ENTRY_BYTES * i;
             (at, word(bytes, at).unwrap(), word(bytes, at + 8).unwrap())
         };
         let bytes = forged(&layer, |bytes| {
@@ -220,13 +176,13 @@ fn chunks_out_of_order_are_refused() {
             put(bytes, a_at, &[second, first].concat());
             // The rest of the entries, without the offset.
             let (first, second) =
-                (bytes[a + 8..a + ENTRY].to_vec(), bytes[b + 8..b + ENTRY].to_vec());
+                (bytes[a + 8..a + ENTRY_BYTES].to_vec(), bytes[b + 8..b + ENTRY_BYTES].to_vec());
             put(bytes, a + 8, &second);
             put(bytes, b + 8, &first);
             put(bytes, b, &(a_at as u64 + b_len as u64).to_le_bytes());
         });
         assert_eq!(damage(bytes.clone()), ("order", Some(2)));
-        let layer = mapped("order", &bytes).unwrap();
+        let layer = mapped(&bytes).unwrap();
         let error = compact(&layer, &options).unwrap_err();
         assert!(error.contains("order") || error.contains("content"), "{error}");
     }
@@ -239,26 +195,26 @@ fn claims_beyond_the_bytes_are_refused() {
         let layer = options.from_sorted(&[("a", 0), ("b", 0)]).unwrap();
         let claim = |keys: u32| {
             forged(&layer, |bytes| {
-                let (entry, footer) = (directory(bytes), bytes.len() - FOOTER);
+                let (entry, footer) = (directory(bytes).unwrap(), bytes.len() - FOOTER_BYTES);
                 put(bytes, entry + 32, &keys.to_le_bytes());
                 put(bytes, footer + 32, &u64::from(keys).to_le_bytes());
             })
         };
         for keys in [0, 1 << 25, u32::MAX] {
             assert_eq!(damage(claim(keys)).0, "directory entry", "{keys}");
-            assert!(mapped("claims", &claim(keys)).is_err());
+            assert!(mapped(&claim(keys)).is_err());
         }
         for keys in [1, 3, 4, 17] {
             assert!(matches!(damage(claim(keys)).0, "content" | "directory entry"));
         }
         for height in [1, 6, 7, 255] {
             let tall = forged(&layer, |bytes| {
-                let entry = directory(bytes);
+                let entry = directory(bytes).unwrap();
                 bytes[entry + 37] = height;
             });
             assert_eq!(damage(tall).0, "directory entry");
             let tall = forged(&layer, |bytes| {
-                let footer = bytes.len() - FOOTER;
+                let footer = bytes.len() - FOOTER_BYTES;
                 bytes[footer + 48] = height;
             });
             assert_eq!(damage(tall).0, "directory");
@@ -298,14 +254,13 @@ fn transducers_of_very_many_keys_are_refused() {
     let deep = |depth: usize| {
         let keys = transducer(depth);
         let old = layer.to_bytes();
-        let tail = old[word(&old, old.len() - FOOTER).unwrap()..].to_vec();
+        let tail = old[word(&old, old.len() - FOOTER_BYTES).unwrap()..].to_vec();
         let mut bytes = [&old[..16], &keys, &tail].concat();
-        let footer = bytes.len() - FOOTER;
+        let footer = bytes.len() - FOOTER_BYTES;
         put(&mut bytes, footer, &(16 + keys.len() as u64).to_le_bytes());
         put(&mut bytes, footer + 32, &(1u64 << depth).to_le_bytes());
-        let len = bytes.len() as u64;
-        put(&mut bytes, footer + 64, &len.to_le_bytes());
-        let entry = directory(&bytes);
+        mend_length(&mut bytes);
+        let entry = directory(&bytes).unwrap();
         put(&mut bytes, entry + 8, &(keys.len() as u64).to_le_bytes());
         put(&mut bytes, entry + 32, &(1u32 << depth).to_le_bytes());
         mend(&mut bytes);
@@ -319,7 +274,7 @@ fn transducers_of_very_many_keys_are_refused() {
     assert_eq!(damage(deep(22)), ("content", Some(0)));
     assert_eq!(damage(deep(25)), ("directory entry", Some(0)));
     let begin = Instant::now();
-    let layer = mapped("deep", &deep(22)).unwrap();
+    let layer = mapped(&deep(22)).unwrap();
     assert_eq!(layer.search(fst::automaton::Subsequence::new("c")).count(), 0);
     assert_eq!((layer.get("a"), layer.iter().next()), (None, None));
     assert!(begin.elapsed() < Duration::from_secs(5));
@@ -334,7 +289,7 @@ fn an_index_that_misses_keys_is_refused() {
             .from_sorted(&(0..60).map(|i| (format!("key/{i:02}"), i)).collect::<Vec<_>>())
             .unwrap();
         let wrong = forged(&layer, |bytes| {
-            let padding = bytes.len() - FOOTER - 8;
+            let padding = bytes.len() - FOOTER_BYTES - 8;
             // The last byte of the last separator, "key/4".
             assert_eq!(bytes[padding - 1], b'4');
             bytes[padding - 1] = b'5';

@@ -3,9 +3,11 @@
 
 use crate::common;
 
+use common::frozen_kinds::kinds;
+use common::mapped::mapped;
 use common::{bound, key};
 use memkv::{
-    BuildError, Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder,
+    BuildError, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder,
     FrozenOptions, ShardedArt, SymbolTable, ValueWidth,
 };
 use proptest::prelude::*;
@@ -17,9 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 type Model = BTreeMap<Vec<u8>, u64>;
 
 fn options() -> Vec<FrozenOptions> {
-    let packed = [SymbolTable::Auto, SymbolTable::None, SymbolTable::Fsst, SymbolTable::OnPair];
-    let packed = packed.into_iter().map(|symbols| FrozenOptions::new().symbols(symbols));
-    packed.chain([FrozenOptions::new().codec(Codec::Fst)]).collect()
+    let auto = FrozenOptions::new().symbols(SymbolTable::Auto);
+    std::iter::once(auto).chain(kinds()).collect()
 }
 
 fn build(model: &Model, options: &FrozenOptions) -> FrozenLayer {
@@ -347,8 +348,6 @@ fn parallel_iterators_make_the_same_layers() {
 /// not. The map is never out of order.
 #[test]
 fn damaged_layers_thaw_in_order_or_not_at_all() {
-    let folder = std::env::temp_dir().join(format!("memkv-thaw-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
     let bytes = FrozenOptions::new()
         .chunk_keys(5000)
         .from_sorted(&model_pairs(&urls(40_000)))
@@ -360,17 +359,13 @@ fn damaged_layers_thaw_in_order_or_not_at_all() {
         // Inside the chunks.
         let at = 64 + (i * 7919 * 31) % (bytes.len() / 2);
         bytes[at..at + 8].fill(i as u8);
-        let path = folder.join(i.to_string());
-        std::fs::write(&path, bytes).unwrap();
-        // SAFETY: the file does not change while it is mapped.
-        let layer = unsafe { FrozenLayer::open_mapped(&path) }.unwrap();
+        let layer = mapped(&bytes).unwrap();
         match layer.thaw() {
             Ok(map) => map.check().unwrap(),
             Err(BuildError::NotAscending { .. } | BuildError::Duplicate { .. }) => refused += 1,
             Err(other) => panic!("{other}"),
         }
     }
-    std::fs::remove_dir_all(&folder).unwrap();
     assert!(refused > 0);
 }
 

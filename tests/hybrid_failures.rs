@@ -1,13 +1,25 @@
 //! Compactions that fail: in the background, and in any sync.
 //!
-//! Failpoints are process-wide, so each test holds [`alone`].
+//! Failpoints are process-wide, so each test holds a [`LoneFolder`].
 
-use memkv::{FrozenOptions, HybridError, HybridOptions, HybridStore, SymbolTable, Wal};
+mod common {
+    pub(crate) mod files;
+    pub(crate) mod hybrid_options;
+    pub(crate) mod lone_folder;
+    pub(crate) mod put_files;
+    pub(crate) mod test_path;
+}
+
+use common::files::files;
+use common::hybrid_options::options;
+use common::lone_folder::LoneFolder;
+use common::put_files::put;
+use memkv::{HybridError, HybridOptions, HybridStore, Wal};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Time after which what is awaited will not happen.
@@ -15,54 +27,37 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 type Model = BTreeMap<Vec<u8>, u64>;
 
-/// A folder that is removed on drop, held by the only test that runs.
-struct Folder {
-    path: PathBuf,
-    _alone: MutexGuard<'static, ()>,
-}
+/// A folder of the only test that runs. No failpoint is set at first, nor afterwards.
+struct Folder(LoneFolder);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = Folder(LoneFolder::new(name));
+        folder.end_failures();
+        folder
+    }
+
+    fn end_failures(&self) {
         memkv::fail_writes(false);
         memkv::fail_sync_after(0);
-        // A sync takes no time where nothing is kept.
-        let in_memory = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir());
-        let parent = in_memory.unwrap_or_else(std::env::temp_dir);
-        let path = parent.join(format!("memkv-fail-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder { path, _alone: alone }
     }
 
     fn store(&self) -> PathBuf {
-        self.path.join("store")
+        self.0.join("store")
     }
 
     /// Copies the store's files to another folder, as a crash would leave them.
     fn copy(&self) -> PathBuf {
-        let copy = self.path.join("copy");
-        let _ = fs::remove_dir_all(&copy);
-        fs::create_dir(&copy).unwrap();
-        for entry in fs::read_dir(self.store()).unwrap().map(Result::unwrap) {
-            fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
-        }
+        let copy = self.0.join("copy");
+        put(&copy, &files(&self.store()));
         copy
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        memkv::fail_writes(false);
-        memkv::fail_sync_after(0);
-        let _ = fs::remove_dir_all(&self.path);
+        self.end_failures();
     }
-}
-
-fn options(wal: Wal) -> HybridOptions {
-    let frozen = FrozenOptions::new().chunk_keys(8).symbols(SymbolTable::None);
-    HybridOptions::new().frozen(frozen).wal(wal).background(false).threads(1)
 }
 
 /// Options with which each check finds that a compaction is due.
@@ -212,15 +207,11 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     }
 }
 
-/// Returns the numbers of the layers in a folder, each with its bytes.
+/// Returns the layers of a folder by name.
 fn layers(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let layers = paths.filter(|path| path.file_name().unwrap().to_str().unwrap().contains("layer"));
-    layers
-        .map(|path| {
-            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap())
-        })
-        .collect()
+    let mut files = files(folder);
+    files.retain(|name, _| name.contains("layer"));
+    files
 }
 
 /// The `n`-th sync of a compaction fails, and one of those of the next, for each pair. The folder

@@ -1,37 +1,25 @@
 //! The folder of a `HybridStore`: crashes at any file operation, and damaged or missing files.
 
-use memkv::{FrozenOptions, HybridError, HybridOptions, HybridStore, SymbolTable, Wal};
+mod common {
+    pub(crate) mod child;
+    pub(crate) mod files;
+    pub(crate) mod hybrid_options;
+    pub(crate) mod put_files;
+    pub(crate) mod test_path;
+}
+
+use common::child::{job, run};
+use common::hybrid_options::options;
+use common::put_files::put;
+use common::test_path::TestPath;
+use memkv::{HybridError, HybridOptions, HybridStore, Wal};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 type Model = BTreeMap<Vec<u8>, u64>;
-
-/// A folder that is removed on drop.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("memkv-hybrid-folder-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn options(wal: Wal) -> HybridOptions {
-    let frozen = FrozenOptions::new().chunk_keys(8).symbols(SymbolTable::None);
-    HybridOptions::new().frozen(frozen).wal(wal).background(false).threads(1)
-}
 
 fn content(store: &HybridStore) -> Model {
     let content: Model = store.iter().collect();
@@ -76,27 +64,6 @@ fn make(store: &HybridStore, writer: usize, i: usize) {
 const CHANGES: usize = 24;
 /// Changes between two compactions.
 const CHANGES_PER_COMPACTION: usize = 7;
-
-/// The environment variable that tells a child process what to do.
-const JOB: &str = "MEMKV_CHILD_JOB";
-
-fn job(test: &str) -> Option<String> {
-    let job = std::env::var(JOB).ok()?;
-    Some(job.strip_prefix(test)?.strip_prefix(':')?.to_owned())
-}
-
-/// Runs one test in a child process. Returns its output, and whether it ended without a crash.
-fn run(test: &str, job: &str) -> (String, bool) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
-        .env(JOB, format!("{test}:{job}"));
-    let output = command.output().unwrap();
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    let all = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!all.contains("panicked") && !all.contains("FAILED"), "{all}");
-    (stdout, output.status.success())
-}
 
 /// Writes until the process crashes, and prints the changes acknowledged so far. Its job is
 /// `folder;mode;operations;changes of writer 0 so far,of writer 1`.
@@ -144,12 +111,12 @@ fn child() {
 /// Runs processes that crash after 1, 2, … file operations, each in the folder that the one before
 /// left. Checks the content of the folder after each crash.
 fn crash(mode: &str, writers: usize, most: u64) {
-    let folder = Folder::new(&format!("crash-{mode}-{writers}"));
+    let folder = TestPath::new(&format!("crash-{mode}-{writers}"));
     let mut done = vec![0; writers];
     let (mut crashes, mut ended) = (0, 0);
     for operations in 1..=most {
         let numbers: Vec<String> = done.iter().map(usize::to_string).collect();
-        let job = format!("{};{mode};{operations};{}", folder.0.display(), numbers.join(","));
+        let job = format!("{};{mode};{operations};{}", folder.display(), numbers.join(","));
         let (output, has_ended) = run("child", &job);
         let lines = || output.lines();
         match has_ended {
@@ -157,10 +124,10 @@ fn crash(mode: &str, writers: usize, most: u64) {
             false => crashes += 1,
         }
         // A reader changes nothing, and finds the same.
-        let before = files(&folder.0);
-        let read = HybridStore::open_read_only(&folder.0).map(|reader| content(&reader));
-        assert!(files(&folder.0) == before);
-        let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
+        let before = files(&folder);
+        let read = HybridStore::open_read_only(&folder).map(|reader| content(&reader));
+        assert!(files(&folder) == before);
+        let store = HybridStore::open_with(&folder, options(Wal::Off)).unwrap();
         let found = content(&store);
         match read {
             Ok(read) => assert!(read == found, "operation {operations}"),
@@ -196,7 +163,7 @@ fn crash(mode: &str, writers: usize, most: u64) {
         // Without a log the folder has the state of its last compaction. No stray file is left.
         drop(store);
         assert!(
-            files(&folder.0).keys().all(|name| !name.ends_with(".tmp")),
+            files(&folder).keys().all(|name| !name.ends_with(".tmp")),
             "after operation {operations}"
         );
     }
@@ -246,13 +213,13 @@ fn saving_child() {
 
 /// Saves to a folder that `before` fills, with a crash before each file operation in turn.
 fn crash_saves(name: &str, before: impl Fn(&Path) -> Model) {
-    let folder = Folder::new(name);
-    let path = folder.0.join("in/folders/that are made");
+    let folder = TestPath::new(name);
+    let path = folder.join("in/folders/that are made");
     let (mut old, mut new) = (0, 0);
     for operations in 1.. {
-        let _ = fs::remove_dir_all(&folder.0);
+        let _ = fs::remove_dir_all(&folder);
         let model = before(&path);
-        let (_, has_ended) = run("saving_child", &format!("{};{operations}", path.display()));
+        let (_, has_ended) = run("saving_child", format!("{};{operations}", path.display()));
         let found = content(&HybridStore::open_with(&path, options(Wal::Off)).unwrap());
         match found == after(1, 20) {
             true => new += 1,
@@ -300,9 +267,9 @@ fn failing_child() {
     }
     assert_eq!(store.get("refused"), None);
     // All acknowledged changes are present when the folder is opened again.
-    let copy = Folder::new("failing-copy");
-    put(&copy.0, &files(Path::new(&folder)));
-    let mut found = content(&HybridStore::open_with(&copy.0, options(Wal::Off)).unwrap());
+    let copy = TestPath::new("failing-copy");
+    put(&copy, &files(Path::new(&folder)));
+    let mut found = content(&HybridStore::open_with(&copy, options(Wal::Off)).unwrap());
     found.remove(&b"unsure"[..]);
     assert_eq!(found, after(0, 10));
     store.compact().unwrap();
@@ -327,8 +294,8 @@ fn failing_child() {
 
 #[test]
 fn a_log_that_fails_is_reported_until_it_can_be_written() {
-    let folder = Folder::new("failing");
-    assert!(run("failing_child", folder.0.to_str().unwrap()).1);
+    let folder = TestPath::new("failing");
+    assert!(run("failing_child", folder.to_str().unwrap()).1);
 }
 
 /// A process whose log fails while another thread continues to write. Its job is the folder.
@@ -375,8 +342,8 @@ fn failing_child_of_two_threads() {
 
 #[test]
 fn a_log_that_fails_is_mended_by_a_compaction_during_writes() {
-    let folder = Folder::new("failing-two");
-    assert!(run("failing_child_of_two_threads", folder.0.to_str().unwrap()).1);
+    let folder = TestPath::new("failing-two");
+    assert!(run("failing_child_of_two_threads", folder.to_str().unwrap()).1);
 }
 
 /// A log whose predecessor has failed takes no changes, and is not damaged.
@@ -410,24 +377,15 @@ fn failing_child_during_a_compaction() {
 
 #[test]
 fn a_log_whose_predecessor_failed_takes_nothing() {
-    let folder = Folder::new("failing-during");
-    assert!(run("failing_child_during_a_compaction", folder.0.to_str().unwrap()).1);
+    let folder = TestPath::new("failing-during");
+    assert!(run("failing_child_during_a_compaction", folder.to_str().unwrap()).1);
 }
 
-/// Returns the files of a folder by name.
+/// Returns the files of a store by name, without that which is locked.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries =
-        fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
-    let entries = entries.filter(|entry| entry.file_name() != "LOCK");
-    entries
-        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
-        .collect()
-}
-
-fn put(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
-    let _ = fs::remove_dir_all(folder);
-    fs::create_dir_all(folder).unwrap();
-    files.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
+    let mut files = common::files::files(folder);
+    files.remove("LOCK");
+    files
 }
 
 /// Leaves the folder as a crash between `freeze_delta` and the new layer does: with a layer and two
@@ -464,18 +422,18 @@ fn folder_during_a_compaction(folder: &Path) -> Model {
 
 #[test]
 fn a_later_compaction_merges_what_a_failed_one_left() {
-    let folder = Folder::new("failed");
-    let model = folder_during_a_compaction(&folder.0);
+    let folder = TestPath::new("failed");
+    let model = folder_during_a_compaction(&folder);
     for wal in [Wal::Off, Wal::Synced, Wal::Buffered] {
-        let store = HybridStore::open_with(&folder.0, options(wal)).unwrap();
+        let store = HybridStore::open_with(&folder, options(wal)).unwrap();
         assert_eq!(store.stats().replayed, 10);
         assert_eq!(content(&store), model);
     }
-    let store = HybridStore::open_with(&folder.0, options(Wal::Off)).unwrap();
+    let store = HybridStore::open_with(&folder, options(Wal::Off)).unwrap();
     store.compact().unwrap();
     drop(store);
-    assert_eq!(files(&folder.0).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-2"]);
-    assert_eq!(content(&HybridStore::open(&folder.0).unwrap()), model);
+    assert_eq!(files(&folder).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-2"]);
+    assert_eq!(content(&HybridStore::open(&folder).unwrap()), model);
 }
 
 fn open_damaged(folder: &Path, what: &str) -> HybridError {
@@ -552,60 +510,58 @@ fn alter_every_byte(
 
 #[test]
 fn damage_is_detected_and_named() {
-    let folder = Folder::new("damage");
-    folder_during_a_compaction(&folder.0);
-    let whole = files(&folder.0);
+    let folder = TestPath::new("damage");
+    folder_during_a_compaction(&folder);
+    let whole = files(&folder);
     // A crash may leave the last log incomplete.
     let may_be = |found: &Model| (36..=40).any(|changes| after(0, changes) == *found);
-    alter_every_byte(&folder.0, &whole, "log-3", may_be);
-    let other = Folder::new("damage-other");
-    HybridStore::from(memkv::FrozenLayer::from_sorted(&[("a", 1)]).unwrap())
-        .save(&other.0)
-        .unwrap();
-    put(&folder.0, &whole);
-    fs::copy(other.0.join("layer-1"), folder.0.join("layer-1")).unwrap();
-    assert!(matches!(open_damaged(&folder.0, "another layer"), HybridError::Damaged { .. }));
+    alter_every_byte(&folder, &whole, "log-3", may_be);
+    let other = TestPath::new("damage-other");
+    HybridStore::from(memkv::FrozenLayer::from_sorted(&[("a", 1)]).unwrap()).save(&other).unwrap();
+    put(&folder, &whole);
+    fs::copy(other.join("layer-1"), folder.join("layer-1")).unwrap();
+    assert!(matches!(open_damaged(&folder, "another layer"), HybridError::Damaged { .. }));
 }
 
 #[test]
 fn damage_of_a_closed_store_is_always_detected() {
-    let folder = Folder::new("damage-closed");
-    folder_during_a_compaction(&folder.0);
-    let store = HybridStore::open(&folder.0).unwrap();
+    let folder = TestPath::new("damage-closed");
+    folder_during_a_compaction(&folder);
+    let store = HybridStore::open(&folder).unwrap();
     assert!(!store.recovery().was_closed);
     make(&store, 0, 40);
     store.close().unwrap();
-    let whole = files(&folder.0);
-    assert!(HybridStore::open_read_only(&folder.0).unwrap().recovery().was_closed);
+    let whole = files(&folder);
+    assert!(HybridStore::open_read_only(&folder).unwrap().recovery().was_closed);
     // A byte of the close record alone may look like the record that a crash left incomplete.
     let is_whole = |found: &Model| *found == after(0, 41);
-    alter_every_byte(&folder.0, &whole, "log-3", is_whole);
+    alter_every_byte(&folder, &whole, "log-3", is_whole);
     // Also of the log before the last, if that is empty.
-    put(&folder.0, &whole);
-    let store = HybridStore::open(&folder.0).unwrap();
+    put(&folder, &whole);
+    let store = HybridStore::open(&folder).unwrap();
     assert!(store.recovery().was_closed && store.recovery().cut.is_empty());
     assert_eq!(content(&store), after(0, 41));
-    fs::create_dir(folder.0.join("layer-2")).unwrap();
+    fs::create_dir(folder.join("layer-2")).unwrap();
     store.compact().unwrap_err();
-    fs::remove_dir(folder.0.join("layer-2")).unwrap();
+    fs::remove_dir(folder.join("layer-2")).unwrap();
     store.close().unwrap();
-    let whole = files(&folder.0);
+    let whole = files(&folder);
     assert_eq!(
         whole.keys().collect::<Vec<_>>(),
         ["MANIFEST", "layer-1", "log-2", "log-3", "log-4"]
     );
-    alter_every_byte(&folder.0, &whole, "log-4", is_whole);
+    alter_every_byte(&folder, &whole, "log-4", is_whole);
 }
 
 /// A crash of the machine may lose any part of what was not synced.
 #[test]
 fn unsynced_frames_may_be_lost_and_synced_ones_may_not() {
-    let folder = Folder::new("unsynced");
-    let store = HybridStore::open(&folder.0).unwrap();
+    let folder = TestPath::new("unsynced");
+    let store = HybridStore::open(&folder).unwrap();
     (0..10).for_each(|i| make(&store, 0, i));
     store.sync().unwrap();
     (10..20).for_each(|i| make(&store, 0, i));
-    let whole = files(&folder.0);
+    let whole = files(&folder);
     drop(store);
     let log = &whole["log-1"];
     let mut states = std::collections::BTreeSet::new();
@@ -616,8 +572,8 @@ fn unsynced_frames_may_be_lost_and_synced_ones_may_not() {
         if files == whole {
             continue;
         }
-        put(&folder.0, &files);
-        match HybridStore::open_read_only(&folder.0) {
+        put(&folder, &files);
+        match HybridStore::open_read_only(&folder) {
             Err(error) => {
                 assert!(matches!(error, HybridError::Damaged { .. }) && states.is_empty())
             }
@@ -639,25 +595,25 @@ fn unsynced_frames_may_be_lost_and_synced_ones_may_not() {
 fn a_key_does_not_keep_a_store_from_opening() {
     let forged = *b"mkvF\0\0\0\0\xff\xff\xff\xff\x44\x15\xb9\x36";
     for (big, repeats) in [(false, 1), (true, (8 << 20) / forged.len())] {
-        let folder = Folder::new(&format!("forged-{big}"));
-        let store = HybridStore::open_with(&folder.0, options(Wal::Synced)).unwrap();
+        let folder = TestPath::new(&format!("forged-{big}"));
+        let store = HybridStore::open_with(&folder, options(Wal::Synced)).unwrap();
         store.insert("a", 1).unwrap();
         store.insert(forged.repeat(repeats), 2).unwrap();
-        let mut files = files(&folder.0);
+        let mut files = files(&folder);
         drop(store);
         // A frame of this very log, too.
         let own = files["log-1"][64..][..20 + 1 + 4 + 1 + 8].to_vec();
         let log = files.get_mut("log-1").unwrap();
         log.pop();
-        put(&folder.0, &files);
-        let store = HybridStore::open(&folder.0).unwrap();
+        put(&folder, &files);
+        let store = HybridStore::open(&folder).unwrap();
         assert_eq!((store.get("a"), store.len()), (Some(1), 1));
         store.insert(own.repeat(repeats), 2).unwrap();
-        let mut files = self::files(&folder.0);
+        let mut files = self::files(&folder);
         drop(store);
         files.get_mut("log-1").unwrap().pop();
-        put(&folder.0, &files);
-        assert_eq!(HybridStore::open(&folder.0).unwrap().len(), 1);
+        put(&folder, &files);
+        assert_eq!(HybridStore::open(&folder).unwrap().len(), 1);
     }
 }
 
@@ -665,13 +621,13 @@ fn a_key_does_not_keep_a_store_from_opening() {
 /// the altered part, says that something is lost, and changes nothing.
 #[test]
 fn what_is_whole_is_recovered() {
-    let folder = Folder::new("recover");
-    folder_during_a_compaction(&folder.0);
-    let whole = files(&folder.0);
+    let folder = TestPath::new("recover");
+    folder_during_a_compaction(&folder);
+    let whole = files(&folder);
     let recover = |files: &BTreeMap<String, Vec<u8>>| {
-        put(&folder.0, files);
-        let (store, lost) = HybridStore::recover(&folder.0).unwrap();
-        assert!(self::files(&folder.0) == *files);
+        put(&folder, files);
+        let (store, lost) = HybridStore::recover(&folder).unwrap();
+        assert!(self::files(&folder) == *files);
         (content(&store), lost, store)
     };
     let (found, lost, _) = recover(&whole);
@@ -695,8 +651,8 @@ fn what_is_whole_is_recovered() {
                 assert_eq!(found, after(0, 40), "{what}");
             }
             // What is saved opens.
-            store.save(&folder.0).unwrap();
-            let again = HybridStore::open(&folder.0).unwrap();
+            store.save(&folder).unwrap();
+            let again = HybridStore::open(&folder).unwrap();
             assert!(content(&again) == found && again.recovery().was_closed);
         };
         check(None, "missing".to_owned());
@@ -742,17 +698,17 @@ fn golden_model() -> Model {
 #[test]
 fn folders_of_version_2_open() {
     let golden = files(Path::new("tests/golden/hybrid-v2"));
-    let folder = Folder::new("golden-2");
-    put(&folder.0, &golden);
-    let reader = HybridStore::open_read_only(&folder.0).unwrap();
+    let folder = TestPath::new("golden-2");
+    put(&folder, &golden);
+    let reader = HybridStore::open_read_only(&folder).unwrap();
     assert_eq!(content(&reader), golden_model());
-    let store = HybridStore::open(&folder.0).unwrap();
+    let store = HybridStore::open(&folder).unwrap();
     assert_eq!(content(&store), golden_model());
     let recovery = store.recovery();
     assert!(recovery.was_closed && recovery.replayed == 22 && recovery.cut.is_empty());
     store.insert("a", 1).unwrap();
     drop(store);
-    assert_eq!(HybridStore::open(&folder.0).unwrap().len(), golden_model().len() + 1);
+    assert_eq!(HybridStore::open(&folder).unwrap().len(), golden_model().len() + 1);
 }
 
 /// The folder was made by version 1: base, an ended log and an open one.
@@ -760,12 +716,12 @@ fn folders_of_version_2_open() {
 fn folders_of_version_1_open_and_become_durable() {
     let golden = files(Path::new("tests/golden/hybrid-v1"));
     let mut model = golden_model();
-    let folder = Folder::new("golden");
-    put(&folder.0, &golden);
-    assert_eq!(content(&HybridStore::open_read_only(&folder.0).unwrap()), model);
-    assert!(files(&folder.0) == golden);
+    let folder = TestPath::new("golden");
+    put(&folder, &golden);
+    assert_eq!(content(&HybridStore::open_read_only(&folder).unwrap()), model);
+    assert!(files(&folder) == golden);
     for round in 0..3 {
-        let store = HybridStore::open(&folder.0).unwrap();
+        let store = HybridStore::open(&folder).unwrap();
         assert_eq!(content(&store), model);
         store.insert("new", round).unwrap();
         model.insert(b"new".to_vec(), round);
@@ -777,23 +733,23 @@ fn folders_of_version_1_open_and_become_durable() {
     for len in (24..golden["log-3"].len()).step_by(7) {
         let mut files = golden.clone();
         files.get_mut("log-3").unwrap().truncate(len);
-        put(&folder.0, &files);
-        let store = HybridStore::open(&folder.0).unwrap();
+        put(&folder, &files);
+        let store = HybridStore::open(&folder).unwrap();
         assert!(
             (49..=59).contains(&store.len()) && store.get("https://example.org/000") == Some(0)
         );
     }
     let mut files = golden.clone();
     files.get_mut("log-3").unwrap()[60] ^= 1;
-    put(&folder.0, &files);
-    assert!(matches!(HybridStore::open(&folder.0), Err(HybridError::Damaged { .. })));
+    put(&folder, &files);
+    assert!(matches!(HybridStore::open(&folder), Err(HybridError::Damaged { .. })));
 }
 
 #[test]
 fn a_log_does_not_grow_for_ever() {
-    let folder = Folder::new("grow");
+    let folder = TestPath::new("grow");
     let store = HybridStore::open_with(
-        &folder.0,
+        &folder,
         options(Wal::Buffered).background(true).compact_log(20_000),
     )
     .unwrap();
@@ -806,25 +762,25 @@ fn a_log_does_not_grow_for_ever() {
     }
     store.compact().unwrap();
     assert_eq!((store.len(), store.stats().log_bytes), (0, 0));
-    let before = files(&folder.0);
+    let before = files(&folder);
     store.compact().unwrap();
-    assert!(files(&folder.0) == before, "there was nothing to compact");
+    assert!(files(&folder) == before, "there was nothing to compact");
     drop(store);
-    assert!(files(&folder.0).values().map(Vec::len).sum::<usize>() < 1000);
+    assert!(files(&folder).values().map(Vec::len).sum::<usize>() < 1000);
 }
 
 /// Also if the store is opened again and again, with few writes each time.
 #[test]
 fn a_log_does_not_grow_for_ever_across_processes() {
-    let folder = Folder::new("grow-across");
+    let folder = TestPath::new("grow-across");
     let options = || options(Wal::Buffered).background(true).compact_log(2000);
     let mut most = 0;
     for i in 0..200 {
-        let store = HybridStore::open_with(&folder.0, options()).unwrap();
+        let store = HybridStore::open_with(&folder, options()).unwrap();
         store.insert("key", i).unwrap();
         drop(store);
         most = most.max(
-            files(&folder.0)
+            files(&folder)
                 .iter()
                 .filter(|(name, _)| name.starts_with("log-"))
                 .map(|(_, bytes)| bytes.len())
@@ -832,19 +788,19 @@ fn a_log_does_not_grow_for_ever_across_processes() {
         );
     }
     assert!((1000..4000).contains(&most), "{most}");
-    assert_eq!(HybridStore::open(&folder.0).unwrap().get("key"), Some(199));
+    assert_eq!(HybridStore::open(&folder).unwrap().get("key"), Some(199));
 }
 
 /// The background thread merges what a failed compaction left, even below the limits.
 #[test]
 fn a_later_compaction_merges_what_a_failed_one_left_in_the_background() {
-    let folder = Folder::new("failed-background");
-    let store = HybridStore::open_with(&folder.0, options(Wal::Off).background(true)).unwrap();
+    let folder = TestPath::new("failed-background");
+    let store = HybridStore::open_with(&folder, options(Wal::Off).background(true)).unwrap();
     (0..30).for_each(|i| make(&store, 0, i));
-    fs::create_dir(folder.0.join("layer-1")).unwrap();
+    fs::create_dir(folder.join("layer-1")).unwrap();
     store.compact().unwrap_err();
     assert!(store.stats().frozen_delta_bytes > 0);
-    fs::remove_dir(folder.0.join("layer-1")).unwrap();
+    fs::remove_dir(folder.join("layer-1")).unwrap();
     let begin = std::time::Instant::now();
     while store.stats().last_failure.is_some() {
         store.insert("one key", 1).unwrap();
@@ -853,14 +809,14 @@ fn a_later_compaction_merges_what_a_failed_one_left_in_the_background() {
     assert!(store.stats().compactions > 0);
     let found = content(&store);
     drop(store);
-    let kept = content(&HybridStore::open(&folder.0).unwrap());
+    let kept = content(&HybridStore::open(&folder).unwrap());
     assert!(found.iter().all(|(key, value)| kept.get(key) == Some(value) || key == b"one key"));
 }
 
 #[test]
 fn a_base_that_has_grown_gets_new_symbols() {
     let options = || HybridOptions::new().background(false);
-    let folder = Folder::new("symbols");
+    let folder = TestPath::new("symbols");
     // The first keys are numbers, later ones are words.
     let words = [
         "apple",
@@ -882,7 +838,7 @@ fn a_base_that_has_grown_gets_new_symbols() {
                 + &i.to_string()
         }
     };
-    let mut store = HybridStore::open_with(&folder.0, options()).unwrap();
+    let mut store = HybridStore::open_with(&folder, options()).unwrap();
     let mut keys = 0;
     for step in 0..10 {
         let more = if keys == 0 { 2000 } else { keys / 3 };
@@ -891,7 +847,7 @@ fn a_base_that_has_grown_gets_new_symbols() {
         store.compact().unwrap();
         if step % 4 == 1 {
             drop(store);
-            store = HybridStore::open_with(&folder.0, options()).unwrap();
+            store = HybridStore::open_with(&folder, options()).unwrap();
         }
     }
     let fresh = {
@@ -906,16 +862,16 @@ fn a_base_that_has_grown_gets_new_symbols() {
 
 #[test]
 fn later_versions_are_refused_by_name() {
-    let folder = Folder::new("version");
-    folder_during_a_compaction(&folder.0);
-    let whole = files(&folder.0);
+    let folder = TestPath::new("version");
+    folder_during_a_compaction(&folder);
+    let whole = files(&folder);
     for name in ["MANIFEST", "log-2"] {
         let mut files = whole.clone();
         let file = files.get_mut(name).unwrap();
         // With another checksum: that of this version would show that only the version is altered.
         (file[8], file[33]) = (9, !file[33]);
-        put(&folder.0, &files);
-        let error = open_damaged(&folder.0, name);
+        put(&folder, &files);
+        let error = open_damaged(&folder, name);
         assert!(
             matches!(&error, HybridError::Version { file, found: 9 } if file.ends_with(name)),
             "{error}"
@@ -925,26 +881,26 @@ fn later_versions_are_refused_by_name() {
 
 #[test]
 fn saving_replaces_whatever_store_was_there() {
-    let folder = Folder::new("replace");
-    folder_during_a_compaction(&folder.0);
+    let folder = TestPath::new("replace");
+    folder_during_a_compaction(&folder);
     let store = HybridStore::new();
     store.insert("a", u64::MAX).unwrap();
-    store.save(&folder.0).unwrap();
-    assert_eq!(content(&HybridStore::open(&folder.0).unwrap()), [(b"a".to_vec(), u64::MAX)].into());
-    assert_eq!(files(&folder.0).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-2", "log-4"]);
+    store.save(&folder).unwrap();
+    assert_eq!(content(&HybridStore::open(&folder).unwrap()), [(b"a".to_vec(), u64::MAX)].into());
+    assert_eq!(files(&folder).keys().collect::<Vec<_>>(), ["MANIFEST", "layer-2", "log-4"]);
     // A log is begun, ended and begun again.
     for wal in [Wal::Synced, Wal::Off, Wal::Buffered] {
-        let store = HybridStore::open_with(&folder.0, options(wal)).unwrap();
+        let store = HybridStore::open_with(&folder, options(wal)).unwrap();
         store.insert("b", 1).unwrap();
         drop(store);
-        let found = content(&HybridStore::open(&folder.0).unwrap());
+        let found = content(&HybridStore::open(&folder).unwrap());
         assert_eq!(found.len(), 2);
     }
 }
 
 #[test]
 fn a_folder_is_open_in_one_place_at_a_time() {
-    let folder = &Folder::new("lock").0;
+    let folder: &Path = &TestPath::new("lock");
     let store = HybridStore::open(folder).unwrap();
     store.insert("a", 1).unwrap();
     let in_use = |error| matches!(error, HybridError::InUse { folder: named } if named == *folder);

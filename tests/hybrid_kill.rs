@@ -5,6 +5,15 @@
 
 #![cfg(unix)]
 
+mod common {
+    pub(crate) mod files;
+    pub(crate) mod put_files;
+    pub(crate) mod test_path;
+}
+
+use common::files::files;
+use common::put_files::put;
+use common::test_path::TestPath;
 use memkv::{FrozenOptions, HybridError, HybridOptions, HybridStore, SymbolTable, Wal};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -95,14 +104,13 @@ impl Acknowledged {
     }
 }
 
-/// A folder for one mode, removed on drop: a store, a copy of it and the acknowledged changes.
-struct Place(PathBuf);
+/// A folder for one mode: a store, a copy of it and the acknowledged changes.
+struct Place(TestPath);
 
 impl Place {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("memkv-kill-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
+        let path = TestPath::new(name);
+        fs::create_dir(&path).unwrap();
         Place(path)
     }
 
@@ -113,22 +121,12 @@ impl Place {
     /// Copies the store's files to another folder, as they are.
     fn copy(&self) -> PathBuf {
         let copy = self.0.join("copy");
-        let _ = fs::remove_dir_all(&copy);
-        fs::create_dir(&copy).unwrap();
-        for entry in fs::read_dir(self.store()).unwrap().map(Result::unwrap) {
-            fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
-        }
+        put(&copy, &files(&self.store()));
         copy
     }
 
     fn acknowledged(&self) -> Acknowledged {
         Acknowledged::open(&self.0.join("acknowledged"))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::common;
 
+use common::test_path::TestPath;
 use common::{bound, cases, inside, key};
 use memkv::{
     FrozenLayer, FrozenOptions, HybridError, HybridOptions, HybridStore, SymbolTable, Wal,
@@ -10,32 +11,8 @@ use memkv::{
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 type Model = BTreeMap<Vec<u8>, u64>;
-
-/// A folder that is removed on drop.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let path = std::env::temp_dir().join(format!(
-            "memkv-hybrid-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Relaxed)
-        ));
-        let _ = std::fs::remove_dir_all(&path);
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -121,9 +98,9 @@ fn check_all(store: &HybridStore, model: &Model) {
 /// Runs the operations, and checks each. With `folder` the store is in a folder; without a log,
 /// only saved changes are present when it is reopened.
 fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
-    let mut folder = folder.then(Folder::new);
-    let open = |folder: &Option<Folder>| match folder {
-        Some(folder) => HybridStore::open_with(&folder.0, options(chunk, wal)).unwrap(),
+    let mut folder = folder.then(|| TestPath::new("store"));
+    let open = |folder: &Option<TestPath>| match folder {
+        Some(folder) => HybridStore::open_with(folder, options(chunk, wal)).unwrap(),
         None => HybridStore::with_options(options(chunk, wal)).unwrap(),
     };
     let mut store = open(&folder);
@@ -191,8 +168,8 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
             // A reader of the folder, which is kept, sees what was written, also after compactions.
             Op::Read => {
                 if let Some(folder) = folder.as_ref().filter(|_| wal == Wal::Written) {
-                    let reader = reader
-                        .get_or_insert_with(|| HybridStore::open_read_only(&folder.0).unwrap());
+                    let reader =
+                        reader.get_or_insert_with(|| HybridStore::open_read_only(folder).unwrap());
                     reader.refresh().unwrap();
                     check_all(reader, &model);
                     assert!(matches!(reader.insert("a", 1), Err(HybridError::ReadOnly)));
@@ -204,10 +181,10 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
                 synced => synced.unwrap(),
             },
             Op::Save => {
-                let next = Folder::new();
-                store.save(&next.0).unwrap();
+                let next = TestPath::new("store");
+                store.save(&next).unwrap();
                 check_all(&store, &model);
-                let copy = HybridStore::open_with(&next.0, options(chunk, wal)).unwrap();
+                let copy = HybridStore::open_with(&next, options(chunk, wal)).unwrap();
                 check_all(&copy, &model);
                 if folder.is_some() {
                     store = copy;
@@ -273,8 +250,8 @@ proptest! {
 
 #[test]
 fn long_keys_and_too_long_ones() {
-    let folder = Folder::new();
-    let store = HybridStore::open_with(&folder.0, options(3, Wal::Buffered)).unwrap();
+    let folder = TestPath::new("store");
+    let store = HybridStore::open_with(&folder, options(3, Wal::Buffered)).unwrap();
     let mut model = Model::new();
     for len in [0, 1, 254, 255, 256, 65_535, 65_536, 65_537, 200_000] {
         for end in [&b""[..], b"\0", b"\xFF"] {
@@ -291,7 +268,7 @@ fn long_keys_and_too_long_ones() {
     assert!(matches!(error, memkv::HybridError::Insert(memkv::InsertError::KeyTooLong { .. })));
     assert_eq!(store.get(vec![0; memkv::MAX_KEY_LEN + 1]), None);
     drop(store);
-    check_all(&HybridStore::open(&folder.0).unwrap(), &model);
+    check_all(&HybridStore::open(&folder).unwrap(), &model);
 }
 
 fn url(i: usize) -> String {

@@ -1,14 +1,21 @@
 //! Where a store writes: always to the folder that it opened, whatever becomes of its path.
 //!
-//! The tests change the working directory of the process, so each holds [`alone`].
+//! The tests change the working directory of the process, so each holds a [`LoneFolder`].
 
 #![cfg(unix)]
 
+mod common {
+    pub(crate) mod lone_folder;
+    pub(crate) mod names;
+    pub(crate) mod test_path;
+}
+
+use common::lone_folder::LoneFolder;
+use common::names::names;
 use memkv::{HybridError, HybridOptions, HybridStore, Wal};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -18,35 +25,24 @@ const NOTICED_AFTER: Duration = Duration::from_millis(10);
 /// The modes that have a log.
 const LOGGED: [Wal; 3] = [Wal::Written, Wal::Synced, Wal::Buffered];
 
-/// The folder of one test, in which it works, removed at its end.
-struct Folder {
-    path: PathBuf,
-    _alone: MutexGuard<'static, ()>,
-}
+/// The folder of the only test that runs, in which it works.
+struct Folder(LoneFolder);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        // A sync takes no time where nothing is kept.
-        let in_memory = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir());
-        let parent = in_memory.unwrap_or_else(env::temp_dir);
-        let path = parent.join(format!("memkv-place-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        env::set_current_dir(&path).unwrap();
-        Folder { path, _alone: alone }
+        let folder = Folder(LoneFolder::new(name));
+        env::set_current_dir(&*folder.0).unwrap();
+        folder
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+        self.0.join(name)
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
         env::set_current_dir("/").unwrap();
-        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
@@ -65,10 +61,6 @@ fn files(folder: &Path) -> BTreeMap<String, (u64, i64, i64, Vec<u8>)> {
             (name.into_string().unwrap(), (found.ino(), found.mtime(), found.mtime_nsec(), bytes))
         })
         .collect()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    files(folder).into_keys().collect()
 }
 
 /// Makes a store with one key, and returns its files.

@@ -3,18 +3,24 @@
 
 #![cfg(unix)]
 
-use memkv::{FrozenOptions, HybridError, HybridOptions, HybridStore, SymbolTable, Wal};
+mod common {
+    pub(crate) mod child;
+    pub(crate) mod hybrid_options;
+    pub(crate) mod test_path;
+}
+
+use common::child::{job, run};
+use common::hybrid_options::options;
+use common::test_path::TestPath;
+use memkv::{HybridError, HybridStore, Wal};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
-/// The environment variable that tells a child process what to do.
-const JOB: &str = "MEMKV_CHILD_JOB";
 /// Compactions of a writer beside a reader.
 const COMPACTIONS: u64 = 60;
 /// Changes between two compactions.
@@ -23,29 +29,6 @@ const CHANGES: u64 = 10;
 const KEYS: u64 = 37;
 /// A user that has no rights.
 const NOBODY: u32 = 65_534;
-
-/// A folder that is removed on drop.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("memkv-read-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700));
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn options(wal: Wal) -> HybridOptions {
-    let frozen = FrozenOptions::new().chunk_keys(8).symbols(SymbolTable::None);
-    HybridOptions::new().frozen(frozen).wal(wal).background(false).threads(1)
-}
 
 fn key(i: u64) -> String {
     format!("key {:02}", i % KEYS)
@@ -88,38 +71,23 @@ fn state(folder: &Path) -> Vec<(PathBuf, [i64; 6], Vec<u8>)> {
     paths.into_iter().map(state).collect()
 }
 
-/// Runs a test of this file in a child process with a job. Returns whether it ended by itself.
-fn run(test: &str, job: &str) -> bool {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
-    let output = command.env(JOB, format!("{test}:{job}")).output().unwrap();
-    let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(!all.contains("panicked"), "{all}");
-    output.status.success()
-}
-
-fn job(test: &str) -> Option<String> {
-    let job = std::env::var(JOB).ok()?;
-    Some(job.strip_prefix(test)?.strip_prefix(':')?.to_owned())
-}
-
 /// A writer and two readers in threads: one that is refreshed, one that is opened anew each time.
 /// In the modes that write each change it is seen at once, in the others after a sync.
 fn beside_a_writer(wal: Wal) {
-    let folder = Folder::new(&format!("beside-{wal:?}"));
-    let store = HybridStore::open_with(&folder.0, options(wal)).unwrap();
+    let folder = TestPath::new(&format!("beside-{wal:?}"));
+    let store = HybridStore::open_with(&folder, options(wal)).unwrap();
     let (written, kept) = (AtomicU64::new(0), AtomicU64::new(0));
     let has_ended = AtomicBool::new(false);
     let begin = Barrier::new(3);
     let read = |opens: bool| {
-        let mut store = HybridStore::open_read_only(&folder.0).unwrap();
+        let mut store = HybridStore::open_read_only(&folder).unwrap();
         let (mut seen, mut rounds) = (0, 0);
         begin.wait();
         loop {
             let is_last = has_ended.load(SeqCst);
             let least = kept.load(SeqCst).max(seen);
             if opens {
-                store = HybridStore::open_read_only(&folder.0).unwrap();
+                store = HybridStore::open_read_only(&folder).unwrap();
             } else {
                 store.refresh().unwrap();
             }
@@ -183,9 +151,9 @@ fn a_reader_sees_what_was_compacted_without_a_log() {
 /// A writer beside a reader in one thread: the reader sees all after each step.
 #[test]
 fn refresh_sees_each_step() {
-    let folder = Folder::new("steps");
-    let store = HybridStore::open_with(&folder.0, options(Wal::Written)).unwrap();
-    let reader = HybridStore::open_read_only(&folder.0).unwrap();
+    let folder = TestPath::new("steps");
+    let store = HybridStore::open_with(&folder, options(Wal::Written)).unwrap();
+    let reader = HybridStore::open_read_only(&folder).unwrap();
     let mut made = 0;
     for round in 0..60u64 {
         for _ in 0..round % 4 {
@@ -209,7 +177,7 @@ fn refresh_sees_each_step() {
     changes(&reader, made, made);
     // A later writer continues the log, or replaces it.
     for _ in 0..3 {
-        let store = HybridStore::open(&folder.0).unwrap();
+        let store = HybridStore::open(&folder).unwrap();
         change(&store, made).unwrap();
         made += 1;
         reader.refresh().unwrap();
@@ -222,11 +190,11 @@ fn refresh_sees_each_step() {
 
 #[test]
 fn a_reader_refuses_what_writes() {
-    let folder = Folder::new("refuses");
-    let store = HybridStore::open_with(&folder.0, options(Wal::Written)).unwrap();
+    let folder = TestPath::new("refuses");
+    let store = HybridStore::open_with(&folder, options(Wal::Written)).unwrap();
     (0..20).for_each(|i| change(&store, i).unwrap());
-    let reader = HybridStore::open_read_only(&folder.0).unwrap();
-    let before = state(&folder.0);
+    let reader = HybridStore::open_read_only(&folder).unwrap();
+    let before = state(&folder);
     let is_refused = |result: Result<(), HybridError>| {
         assert!(matches!(result, Err(HybridError::ReadOnly)), "{result:?}");
     };
@@ -238,15 +206,15 @@ fn a_reader_refuses_what_writes() {
     is_refused(reader.sync());
     assert_eq!(reader.to_layer().unwrap().len(), reader.len());
     changes(&reader, 20, 20);
-    let copy = Folder::new("refuses-copy");
-    reader.save(&copy.0).unwrap();
-    assert_eq!(HybridStore::open_read_only(&copy.0).unwrap().len(), store.len());
+    let copy = TestPath::new("refuses-copy");
+    reader.save(&copy).unwrap();
+    assert_eq!(HybridStore::open_read_only(&copy).unwrap().len(), store.len());
     reader.refresh().unwrap();
     reader.close().unwrap();
-    drop(HybridStore::open_read_only(&folder.0).unwrap());
-    assert!(state(&folder.0) == before);
+    drop(HybridStore::open_read_only(&folder).unwrap());
+    assert!(state(&folder) == before);
     // The writer still has the folder for itself.
-    assert!(matches!(HybridStore::open(&folder.0), Err(HybridError::InUse { .. })));
+    assert!(matches!(HybridStore::open(&folder), Err(HybridError::InUse { .. })));
     assert!(matches!(store.refresh(), Err(HybridError::NotReadOnly)));
     (20..25).for_each(|i| change(&store, i).unwrap());
 }
@@ -270,25 +238,35 @@ fn reading_child() {
     reader.close().unwrap();
 }
 
+/// A folder that its owner can change again after the test, so that it can be removed.
+struct Protected<'a>(&'a Path);
+
+impl Drop for Protected<'_> {
+    fn drop(&mut self) {
+        let _ = fs::set_permissions(self.0, fs::Permissions::from_mode(0o700));
+    }
+}
+
 #[test]
 fn a_reader_needs_no_permission_to_write() {
-    let folder = Folder::new("permission");
-    let store = HybridStore::open_with(&folder.0, options(Wal::Written)).unwrap();
+    let folder = TestPath::new("permission");
+    let _protected = Protected(&folder);
+    let store = HybridStore::open_with(&folder, options(Wal::Written)).unwrap();
     (0..30).for_each(|i| change(&store, i).unwrap());
     store.compact().unwrap();
     (30..42).for_each(|i| change(&store, i).unwrap());
     let read = || {
-        let before = state(&folder.0);
-        assert!(run("reading_child", &format!("{};42", folder.0.display())));
-        changes(&HybridStore::open_read_only(&folder.0).unwrap(), 42, 42);
-        assert!(state(&folder.0) == before);
+        let before = state(&folder);
+        assert!(run("reading_child", format!("{};42", folder.display())).1);
+        changes(&HybridStore::open_read_only(&folder).unwrap(), 42, 42);
+        assert!(state(&folder) == before);
     };
     let allow = |folder_mode, file_mode| {
-        for entry in fs::read_dir(&folder.0).unwrap() {
+        for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             fs::set_permissions(path, fs::Permissions::from_mode(file_mode)).unwrap();
         }
-        fs::set_permissions(&folder.0, fs::Permissions::from_mode(folder_mode)).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(folder_mode)).unwrap();
     };
     // Beside a writer, and after it.
     allow(0o555, 0o444);
@@ -297,10 +275,10 @@ fn a_reader_needs_no_permission_to_write() {
     allow(0o555, 0o444);
     read();
     // Nor the permission to read the file that is locked.
-    fs::set_permissions(folder.0.join("LOCK"), fs::Permissions::from_mode(0o000)).unwrap();
-    let before = fs::read_dir(&folder.0).unwrap().count();
-    assert!(run("reading_child", &format!("{};42", folder.0.display())));
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), before);
+    fs::set_permissions(folder.join("LOCK"), fs::Permissions::from_mode(0o000)).unwrap();
+    let before = fs::read_dir(&folder).unwrap().count();
+    assert!(run("reading_child", format!("{};42", folder.display())).1);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), before);
 }
 
 /// Writes, and crashes in the `operations`-th file operation. Its job is `folder;operations`.
@@ -323,14 +301,14 @@ fn crashing_child() {
 
 #[test]
 fn a_reader_opens_what_a_crash_left_and_changes_nothing() {
-    let folder = Folder::new("crash");
+    let folder = TestPath::new("crash");
     let (mut torn, mut operations) = (0, 0);
     loop {
         operations += 1;
-        let _ = fs::remove_dir_all(&folder.0);
-        let has_ended = run("crashing_child", &format!("{};{operations}", folder.0.display()));
-        let before = state(&folder.0);
-        let reader = HybridStore::open_read_only(&folder.0).unwrap();
+        let _ = fs::remove_dir_all(&folder);
+        let (_, has_ended) = run("crashing_child", format!("{};{operations}", folder.display()));
+        let before = state(&folder);
+        let reader = HybridStore::open_read_only(&folder).unwrap();
         // At least all that was synced.
         let found = changes(&reader, 20, 40);
         reader.refresh().unwrap();
@@ -338,9 +316,9 @@ fn a_reader_opens_what_a_crash_left_and_changes_nothing() {
         torn += usize::from(!reader.recovery().cut.is_empty());
         // The crash may be after the close record is written, and before it is synced.
         assert!(reader.recovery().was_closed || !has_ended);
-        assert!(state(&folder.0) == before, "operation {operations}");
+        assert!(state(&folder) == before, "operation {operations}");
         // A writer that cuts the torn end off, and continues.
-        let store = HybridStore::open(&folder.0).unwrap();
+        let store = HybridStore::open(&folder).unwrap();
         changes(&store, found, found);
         reader.refresh().unwrap();
         changes(&reader, found, found);
@@ -361,11 +339,11 @@ const CLOSE_RECORD: std::ops::Range<usize> = 40..56;
 /// A crash may leave any part of a close record. What is written afterwards is kept.
 #[test]
 fn a_part_of_a_close_record_is_no_damage_to_later_writes() {
-    let folder = Folder::new("close");
-    let store = HybridStore::open_with(&folder.0, options(Wal::Synced)).unwrap();
+    let folder = TestPath::new("close");
+    let store = HybridStore::open_with(&folder, options(Wal::Synced)).unwrap();
     (0..20).for_each(|i| change(&store, i).unwrap());
     store.close().unwrap();
-    let log = folder.0.join("log-1");
+    let log = folder.join("log-1");
     let whole = fs::read(&log).unwrap();
     for start in CLOSE_RECORD {
         for end in start..CLOSE_RECORD.end {
@@ -373,16 +351,16 @@ fn a_part_of_a_close_record_is_no_damage_to_later_writes() {
             torn[CLOSE_RECORD.start..start].fill(0);
             torn[end..CLOSE_RECORD.end].fill(0);
             fs::write(&log, torn).unwrap();
-            let store = HybridStore::open(&folder.0).unwrap();
+            let store = HybridStore::open(&folder).unwrap();
             changes(&store, 20, 20);
             (20..23).for_each(|i| change(&store, i).unwrap());
             // As another crash leaves it.
-            let reader = HybridStore::open_read_only(&folder.0).unwrap();
+            let reader = HybridStore::open_read_only(&folder).unwrap();
             changes(&reader, 23, 23);
             assert!(!reader.recovery().was_closed);
             store.close().unwrap();
             reader.refresh().unwrap();
-            let store = HybridStore::open(&folder.0).unwrap();
+            let store = HybridStore::open(&folder).unwrap();
             changes(&store, 23, 23);
             assert!(store.recovery().was_closed);
         }

@@ -1,8 +1,12 @@
 //! The memory that maps report against what the global allocator counted, and what is left after
 //! removals.
 
+mod common {
+    pub(crate) mod url;
+}
 mod counting;
 
+use common::url::url;
 use counting::LIVE;
 use memkv::{ArenaArt, FastArt, FastSet, Value, pool};
 use std::collections::BTreeMap;
@@ -24,12 +28,6 @@ fn alone<R>(test: impl FnOnce() -> R) -> R {
     assert!(left <= NOISE, "{left} bytes leaked");
     assert_eq!(pool::usage().used, 0);
     result
-}
-
-/// A URL-like key.
-fn url(i: usize) -> String {
-    let i = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    format!("https://www.host{}.example/path/{}/page-{}.html", i % 997, i / 997 % 89, i >> 24)
 }
 
 /// Builds a map, whose reported memory must be within 2 % of what the allocator counted.

@@ -1,7 +1,11 @@
 //! The memory of maps that several threads filled.
 
+mod common {
+    pub(crate) mod url;
+}
 mod counting;
 
+use common::url::url;
 use counting::LIVE;
 use memkv::{ConcurrentArt, ShardedArt, pool};
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,12 +15,6 @@ use std::time::{Duration, Instant};
 
 /// The pool and the counter belong to the process, so one test runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
-
-/// A URL-like key.
-fn url(i: usize) -> String {
-    let i = i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    format!("https://www.host{}.example/path/{}/page-{}.html", i % 997, i / 997 % 89, i >> 24)
-}
 
 /// Runs a test, which must leave nothing of its maps in the pool.
 fn alone(test: impl FnOnce()) {

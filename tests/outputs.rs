@@ -3,6 +3,15 @@
 
 #![cfg(unix)]
 
+mod common {
+    pub(crate) mod child;
+    pub(crate) mod names;
+    pub(crate) mod test_path;
+}
+
+use common::child::{job, run};
+use common::names::names;
+use common::test_path::TestPath;
 use memkv::{
     FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridError, HybridStore,
 };
@@ -11,21 +20,17 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-/// The environment variable that tells a child process what to do.
-const JOB: &str = "MEMKV_CHILD_JOB";
 /// An owner that is not the one of the tests.
 const OTHER_OWNER: u32 = 12_345;
 
-/// The folder of one test, removed at its end.
-struct Folder(PathBuf);
+/// The folder of one test.
+struct Folder(TestPath);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("memkv-out-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
+        let path = TestPath::new(name);
+        fs::create_dir(&path).unwrap();
         Folder(path)
     }
 
@@ -34,22 +39,12 @@ impl Folder {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
+        names(&self.0)
     }
 
     /// Returns the names of unfinished files.
     fn temporaries(&self) -> Vec<String> {
         self.names().into_iter().filter(|name| name.starts_with(".memkv-")).collect()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -269,7 +264,7 @@ fn long_names_work() {
 /// Begins to build a file, and is killed. Its job is the path.
 #[test]
 fn child() {
-    let Ok(path) = std::env::var(JOB) else { return };
+    let Some(path) = job("child") else { return };
     let mut builder = FrozenLayerBuilder::create(path, FrozenOptions::new()).unwrap();
     builder.insert("a", 1).unwrap();
     // SAFETY: the process ends at once, as if another had killed it.
@@ -279,9 +274,7 @@ fn child() {
 /// Leaves the temporary file of a process that was killed. Returns its name.
 fn killed(folder: &Folder) -> String {
     let before = folder.temporaries();
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["child", "--exact", "--nocapture"]).env(JOB, folder.file("layer"));
-    assert!(!command.output().unwrap().status.success());
+    assert!(!run("child", folder.file("layer").display()).1);
     let mut left = folder.temporaries();
     left.retain(|name| !before.contains(name));
     assert_eq!(left.len(), 1, "{left:?}");

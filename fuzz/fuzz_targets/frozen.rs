@@ -5,14 +5,14 @@
 
 #![no_main]
 
+#[path = "../../tests/common/forge.rs"]
+mod forge;
+
 use arbitrary::Arbitrary;
+use forge::{FOOTER_BYTES, mend, mend_length};
 use libfuzzer_sys::fuzz_target;
 use memkv::{Codec, FrozenLayer, FrozenOptions, HybridOptions, HybridStore, SymbolTable};
 use std::collections::BTreeMap;
-
-/// The bytes of the footer, and of a directory entry: see FORMAT.md.
-const FOOTER: usize = 88;
-const ENTRY: usize = 48;
 
 #[derive(Arbitrary, Debug)]
 enum Input {
@@ -41,29 +41,13 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize)
-}
-
-/// Corrects the checksums, the magic and the length, if the footer says where they are.
+/// Corrects the length and the checksums, if the footer says where they are.
 fn repair(bytes: &mut [u8]) -> Option<()> {
-    let footer = bytes.len().checked_sub(FOOTER)?;
-    let (table, entries) =
-        (word(bytes, footer)?, word(bytes, footer)?.checked_add(word(bytes, footer + 8)?)?);
-    for i in 0..word(bytes, footer + 16)?.min(64) {
-        let entry = entries.checked_add(i * ENTRY)?;
-        let (at, keys, values) =
-            (word(bytes, entry)?, word(bytes, entry + 8)?, word(bytes, entry + 16)?);
-        let checksum = crc32fast::hash(bytes.get(at..at.checked_add(keys)?.checked_add(values)?)?);
-        put(bytes, entry + 44, &checksum.to_le_bytes());
+    if bytes.len() < FOOTER_BYTES {
+        return None;
     }
-    let len = bytes.len() as u64;
-    put(bytes, footer + 64, &len.to_le_bytes());
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(bytes.get(..16)?);
-    hasher.update(bytes.get(table..footer + FOOTER - 16)?);
-    put(bytes, footer + 72, &hasher.finalize().to_le_bytes());
-    Some(())
+    mend_length(bytes);
+    mend(bytes)
 }
 
 /// Asserts that an accepted layer has its keys in order, where lookups find them, and compacts it.

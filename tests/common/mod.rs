@@ -1,8 +1,15 @@
 //! Shared by the model tests: keys that are hard on a tree, and ranges of the model.
+//!
+//! Each other file of this folder is small and has one helper. A test binary that does not include
+//! this file declares those that it needs, so that none of its code is unused.
 
 #![allow(dead_code, reason = "each of the tests uses a part")]
 
+pub(crate) mod frozen_kinds;
 pub(crate) mod history;
+pub(crate) mod mapped;
+pub(crate) mod rng;
+pub(crate) mod test_path;
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;

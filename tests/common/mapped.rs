@@ -1,0 +1,12 @@
+//! Mapped layers of any bytes.
+
+use super::test_path::TestPath;
+use memkv::{FrozenError, FrozenLayer};
+
+/// Maps bytes, by a file that is removed at once.
+pub(crate) fn mapped(bytes: &[u8]) -> Result<FrozenLayer, FrozenError> {
+    let path = TestPath::new("mapped");
+    std::fs::write(&path, bytes).unwrap();
+    // SAFETY: the file is never written again: it loses its only name here.
+    unsafe { FrozenLayer::open_mapped(&path) }
+}
