@@ -143,6 +143,7 @@ mod testing;
 pub mod arena;
 pub mod concurrent;
 mod error;
+pub mod face;
 mod fast;
 #[cfg(feature = "storage")]
 mod frozen;

@@ -21,5 +21,6 @@ mod hybrid_threads;
 mod kinds;
 mod linearizable;
 mod model;
+mod scans;
 mod sharded;
 mod sharded_model;

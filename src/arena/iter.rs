@@ -1,6 +1,8 @@
 //! Cursors and iterators: those of the index, with values in the place of slots.
 
 use super::values::Arena;
+use crate::face::sealed::Sealed;
+use crate::face::{self, Ends, OwnedEnds, Walk};
 use crate::fast;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -22,8 +24,13 @@ impl Ahead {
     pub(super) fn step<T>(
         &mut self,
         values: &Arena<T>,
+        back: bool,
         upcoming: impl FnOnce(&mut dyn FnMut(u32)) -> usize,
     ) {
+        if back {
+            self.left += 1;
+            return;
+        }
         if self.left == 0 {
             self.left = upcoming(&mut |slot| values.prefetch(slot)).max(1);
         }
@@ -31,10 +38,8 @@ impl Ahead {
     }
 }
 
-/// A position between two keys of a map, which steps in both directions and can seek any key.
-///
-/// The key that it returns is a slice of its own buffer, valid until the next step, so a scan
-/// allocates nothing for each key. Returned by [`ArenaArt::cursor`](crate::ArenaArt::cursor).
+/// A position in an [`ArenaArt`](crate::ArenaArt). Returned by
+/// [`ArenaArt::cursor`](crate::ArenaArt::cursor).
 ///
 /// ```
 /// let pairs = (0..100).map(|i| (format!("{i:02}"), i.to_string()));
@@ -44,11 +49,7 @@ impl Ahead {
 /// assert_eq!(cursor.next(), Some((&b"42"[..], &"42".to_string())));
 /// assert_eq!(cursor.next(), Some((&b"43"[..], &"43".to_string())));
 /// ```
-pub struct Cursor<'a, T> {
-    pub(super) slots: fast::Cursor<'a, u32>,
-    pub(super) values: &'a Arena<T>,
-    pub(super) ahead: Ahead,
-}
+pub type Cursor<'a, T> = face::Cursor<ArenaWalk<&'a Arena<T>, fast::FastWalk<'a, u32>>>;
 
 /// A [`Cursor`] that returns values as mutable references.
 ///
@@ -63,148 +64,99 @@ pub struct Cursor<'a, T> {
 /// }
 /// assert_eq!(map["b"], [2, b'b']);
 /// ```
-pub struct CursorMut<'a, T> {
-    pub(super) slots: fast::Cursor<'a, u32>,
-    pub(super) values: &'a mut Arena<T>,
-    pub(super) ahead: Ahead,
+pub type CursorMut<'a, T> = face::Cursor<ArenaWalk<&'a mut Arena<T>, fast::FastWalk<'a, u32>>>;
+
+/// An iterator over a range of an [`ArenaArt`](crate::ArenaArt). Returned by
+/// [`ArenaArt::range`](crate::ArenaArt::range) and [`ArenaArt::prefix`](crate::ArenaArt::prefix).
+pub type Range<'a, T> = face::Range<ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u32>>>;
+
+/// A position in the index, or both ends of a range of it, and the values.
+#[derive(Clone)]
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+pub struct ArenaWalk<A, S> {
+    values: A,
+    slots: S,
+    ahead: Ahead,
 }
 
-macro_rules! cursors {
-    ($($name:ident, $get:ident: $value:ty;)*) => {$(
-        impl<'a, T> $name<'a, T> {
-            /// Moves before the first key that is at least `key`, by one lookup.
-            #[inline]
-            pub fn seek(&mut self, key: impl AsRef<[u8]>) {
-                self.ahead = Ahead::START;
-                self.slots.seek(key);
-            }
-
-            /// Moves before the first key that is greater than `key`.
-            #[inline]
-            pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
-                self.ahead = Ahead::START;
-                self.slots.seek_after(key);
-            }
-
-            /// Moves before the first key of the map.
-            pub fn seek_to_first(&mut self) {
-                self.ahead = Ahead::START;
-                self.slots.seek_to_first();
-            }
-
-            /// Moves after the last key of the map.
-            pub fn seek_to_last(&mut self) {
-                self.slots.seek_to_last();
-            }
-
-            /// Steps over the next key, and returns it with its value.
-            #[inline]
-            #[expect(clippy::should_implement_trait, reason = "the key borrows from the cursor")]
-            pub fn next(&mut self) -> Option<(&[u8], $value)> {
-                self.ahead.step(&*self.values, |each| self.slots.upcoming(each));
-                let (key, slot) = self.slots.next()?;
-                Some((key, self.values.$get(slot)))
-            }
-
-            /// Steps back over the previous key, and returns it with its value.
-            #[inline]
-            pub fn prev(&mut self) -> Option<(&[u8], $value)> {
-                self.ahead.left += 1;
-                let (key, slot) = self.slots.prev()?;
-                Some((key, self.values.$get(slot)))
-            }
-        }
-
-        impl<T> fmt::Debug for $name<'_, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($name)).finish_non_exhaustive()
-            }
-        }
-    )*};
-}
-
-cursors! {
-    Cursor, get: &'a T;
-    CursorMut, get_mut: &mut T;
-}
-
-impl<T> Clone for Cursor<'_, T> {
-    fn clone(&self) -> Self {
-        Cursor { slots: self.slots.clone(), values: self.values, ahead: self.ahead }
+impl<A, S> ArenaWalk<A, S> {
+    pub(super) fn new(values: A, slots: S) -> Self {
+        ArenaWalk { values, slots, ahead: Ahead::START }
     }
 }
 
-/// An iterator over the keys of a range, as copies, and their values.
-///
-/// Returned by [`ArenaArt::range`](crate::ArenaArt::range) and
-/// [`ArenaArt::prefix`](crate::ArenaArt::prefix). [`next_ref`](Self::next_ref) and
-/// [`next_back_ref`](Self::next_back_ref) return the same keys without a copy.
-pub struct Range<'a, T> {
-    pub(super) slots: fast::Range<'a, u32>,
-    pub(super) values: &'a Arena<T>,
-    pub(super) ahead: Ahead,
-}
+impl<A, S> Sealed for ArenaWalk<A, S> {}
 
-impl<'a, T> Range<'a, T> {
-    /// Returns the next key, borrowed until the next call, and its value.
-    ///
-    /// ```
-    /// let map = memkv::ArenaArt::from([("a", "x"), ("b", "y")]);
-    /// let mut range = map.prefix("a");
-    /// assert_eq!(range.next_ref(), Some((&b"a"[..], &"x")));
-    /// assert_eq!(range.next_ref(), None);
-    /// ```
+impl<'a, T> Walk for ArenaWalk<&'a Arena<T>, fast::FastWalk<'a, u32>> {
+    type Value<'w>
+        = &'a T
+    where
+        Self: 'w;
+
+    fn seek(&mut self, key: &[u8], after: bool) {
+        self.ahead = Ahead::START;
+        self.slots.seek(key, after);
+    }
+
+    fn seek_to_last(&mut self) {
+        self.slots.seek_to_last();
+    }
+
     #[inline]
-    pub fn next_ref(&mut self) -> Option<(&[u8], &'a T)> {
-        self.ahead.step(self.values, |each| self.slots.upcoming(each));
-        self.slots.next_ref().map(|(key, slot)| (key, self.values.get(slot)))
-    }
-
-    /// Returns the next key from the back, borrowed until the next call, and its value.
-    #[inline]
-    pub fn next_back_ref(&mut self) -> Option<(&[u8], &'a T)> {
-        self.slots.next_back_ref().map(|(key, slot)| (key, self.values.get(slot)))
+    fn step(&mut self, back: bool) -> Option<(&[u8], &'a T)> {
+        self.ahead.step(self.values, back, |each| self.slots.upcoming(each));
+        let (key, slot) = self.slots.step(back)?;
+        Some((key, self.values.get(slot)))
     }
 }
 
-impl<'a, T> Iterator for Range<'a, T> {
-    type Item = (Vec<u8>, &'a T);
+impl<'a, T> Walk for ArenaWalk<&'a mut Arena<T>, fast::FastWalk<'a, u32>> {
+    type Value<'w>
+        = &'w mut T
+    where
+        Self: 'w;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_ref().map(|(key, value)| (key.to_vec(), value))
+    fn seek(&mut self, key: &[u8], after: bool) {
+        self.ahead = Ahead::START;
+        self.slots.seek(key, after);
+    }
+
+    fn seek_to_last(&mut self) {
+        self.slots.seek_to_last();
+    }
+
+    #[inline]
+    fn step(&mut self, back: bool) -> Option<(&[u8], &mut T)> {
+        self.ahead.step(self.values, back, |each| self.slots.upcoming(each));
+        let (key, slot) = self.slots.step(back)?;
+        Some((key, self.values.get_mut(slot)))
+    }
+}
+
+impl<'a, T> Ends for ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u32>> {
+    type Value<'w>
+        = &'a T
+    where
+        Self: 'w;
+
+    #[inline]
+    fn step(&mut self, back: bool) -> Option<(&[u8], &'a T)> {
+        self.ahead.step(self.values, back, |each| self.slots.upcoming(each));
+        let (key, slot) = self.slots.step(back)?;
+        Some((key, self.values.get(slot)))
     }
 
     fn count(self) -> usize {
         self.slots.count()
     }
-
-    fn last(mut self) -> Option<Self::Item> {
-        self.next_back()
-    }
 }
 
-impl<T> DoubleEndedIterator for Range<'_, T> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.slots.next_back().map(|(key, slot)| (key, self.values.get(slot)))
-    }
-}
+impl<'a, T> OwnedEnds for ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u32>> {
+    type Owned = &'a T;
 
-impl<T> FusedIterator for Range<'_, T> {}
-
-impl<T> Clone for Range<'_, T> {
-    fn clone(&self) -> Self {
-        Range { slots: self.slots.clone(), values: self.values, ahead: self.ahead }
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Range<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut map = f.debug_map();
-        let mut range = self.clone();
-        while let Some((key, value)) = range.next_ref() {
-            map.entry(&format_args!("\"{}\"", key.escape_ascii()), value);
-        }
-        map.finish()
+    #[inline]
+    fn own(value: &'a T) -> &'a T {
+        value
     }
 }
 
@@ -330,10 +282,10 @@ macro_rules! iterators {
 
 iterators! {
     Iter<'a>, left: slots, (Vec<u8>, &'a T),
-        |this| this.ahead.step(this.values, |each| this.slots.upcoming(each)),
+        |this| this.ahead.step(this.values, false, |each| this.slots.upcoming(each)),
         |this, (key, slot)| (key, this.values.get(slot)), (key, this.values.get(slot));
     Values<'a>, left: slots, &'a T,
-        |this| this.ahead.step(this.values, |each| this.slots.upcoming(each)),
+        |this| this.ahead.step(this.values, false, |each| this.slots.upcoming(each)),
         |this, slot| this.values.get(slot), this.values.get(slot);
     IterMut<'a>, left: values, (Vec<u8>, &'a mut T), |_| (),
         |this, (key, _slot)| (key, this.values.next()??), (key, this.values.next_back()??);

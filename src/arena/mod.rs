@@ -20,7 +20,7 @@ mod values;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 use iter::Ahead;
-pub use iter::{Cursor, CursorMut, IntoIter, Iter, IterMut, Range, Values};
+pub use iter::{ArenaWalk, Cursor, CursorMut, IntoIter, Iter, IterMut, Range, Values};
 
 use crate::error::fail;
 use crate::error::{BuildError, InsertError};
@@ -347,7 +347,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(cursor.next(), None);
     /// ```
     pub fn cursor(&self) -> Cursor<'_, T> {
-        Cursor { slots: self.index.cursor(), values: &self.values, ahead: Ahead::START }
+        Cursor::new(ArenaWalk::new(&self.values, self.index.cursor().into_walk()))
     }
 
     /// Returns a cursor before the first key, which returns values as mutable references.
@@ -360,7 +360,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map["b"], "z");
     /// ```
     pub fn cursor_mut(&mut self) -> CursorMut<'_, T> {
-        CursorMut { slots: self.index.cursor(), values: &mut self.values, ahead: Ahead::START }
+        CursorMut::new(ArenaWalk::new(&mut self.values, self.index.cursor().into_walk()))
     }
 
     /// Returns an iterator over all keys and values, in ascending order of the keys.
@@ -457,7 +457,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.range("a"..="b").rev().map(|(_, value)| *value).eq(['y', 'x']));
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, T> {
-        Range { slots: self.index.range(range), values: &self.values, ahead: Ahead::START }
+        Range::new(ArenaWalk::new(&self.values, self.index.range(range).into_ends()))
     }
 
     /// Returns an iterator over the keys in a range and their values as mutable references.
@@ -493,7 +493,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, T> {
-        Range { slots: self.index.prefix(prefix), values: &self.values, ahead: Ahead::START }
+        Range::new(ArenaWalk::new(&self.values, self.index.prefix(prefix).into_ends()))
     }
 
     /// Returns an iterator over the keys that begin with `prefix` and their values as mutable

@@ -36,7 +36,8 @@ struct Segment<T> {
 }
 
 /// Values under numbers that stay the same until they are removed.
-pub(super) struct Arena<T> {
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+pub struct Arena<T> {
     segments: Vec<Segment<T>>,
     /// The first segment with a free slot.
     open: u32,

@@ -5,13 +5,12 @@
 mod iter;
 pub(crate) mod pinned;
 mod traits;
-mod walk;
 
 pub use iter::{Cursor, Range};
 pub use pinned::Pinned;
-pub(crate) use walk::Between;
 
 use crate::error::{BuildError, fail};
+use crate::face::{SharedEnds, SharedWalk};
 use crate::fast::{FastArt, MemoryUsage};
 use crate::tree::{RawTree, SharedTree};
 use crate::value::Value;
@@ -222,7 +221,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert_eq!(cursor.next(), Some((&b"a"[..], 1)));
     /// ```
     pub fn cursor(&self) -> Cursor<'_, V> {
-        Cursor::new(&self.tree)
+        Cursor::new(SharedWalk::new(self))
     }
 
     /// Returns an iterator over all keys and values, in ascending order of the keys.
@@ -247,7 +246,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, V> {
         let (start, end) = key::bounds(&range);
-        Range::new(&self.tree, start, end)
+        Range::new(SharedEnds::new(self, start, end))
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, and their values.
@@ -257,7 +256,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, V> {
-        Range::prefix(&self.tree, prefix.as_ref())
+        Range::new(SharedEnds::prefix(self, prefix.as_ref()))
     }
 
     /// Returns the bytes that the map holds, and the bytes that all maps have retired.

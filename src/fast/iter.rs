@@ -1,36 +1,35 @@
 //! Cursors and iterators.
 
+use crate::face::sealed::Sealed;
+use crate::face::{self, Ends, OwnedEnds, Walk};
 use crate::key;
 use crate::tree::{OwnedCursors, RawCursor, RawTree};
 use crate::value::Value;
 use std::fmt;
 use std::iter::FusedIterator;
+use std::marker::PhantomData;
 use std::ops::Bound;
 
-/// A position between two keys of a map, which steps in both directions and can seek any key.
-///
-/// The key that it returns is a slice of its own buffer, valid until the next step. So a scan
-/// allocates nothing for each key, but a cursor is no [`Iterator`]. Returned by
-/// [`FastArt::cursor`](crate::FastArt::cursor).
-///
-/// ```
-/// let map: memkv::FastArt = (0..100u64).map(|i| (format!("{i:02}"), i)).collect();
-/// let mut cursor = map.cursor();
-/// cursor.seek("42");
-/// let mut sum = 0;
-/// while let Some((key, value)) = cursor.next() {
-///     if key >= b"50" { break }
-///     sum += value;
-/// }
-/// assert_eq!(sum, (42..50).sum());
-/// ```
-pub struct Cursor<'a, V: Value> {
+/// A position in a [`FastArt`](crate::FastArt). Returned by [`FastArt::cursor`](crate::FastArt::cursor).
+pub type Cursor<'a, V> = face::Cursor<FastWalk<'a, V>>;
+
+/// An iterator over a range of a [`FastArt`](crate::FastArt). Returned by
+/// [`FastArt::range`](crate::FastArt::range) and [`FastArt::prefix`](crate::FastArt::prefix).
+pub type Range<'a, V> = face::Range<FastEnds<'a, V>>;
+
+/// A position in a [`FastArt`](crate::FastArt).
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+pub struct FastWalk<'a, V: Value> {
     raw: RawCursor<'a, V::Bits>,
+    values: PhantomData<V>,
 }
 
-impl<'a, V: Value> Cursor<'a, V> {
-    pub(super) fn new(raw: RawCursor<'a, V::Bits>) -> Self {
-        Cursor { raw }
+impl<'a, V: Value> FastWalk<'a, V> {
+    /// Returns the position before the first key.
+    pub(super) fn new(tree: &'a RawTree<V::Bits>) -> Self {
+        let mut raw = RawCursor::new(tree);
+        raw.seek_first();
+        FastWalk { raw, values: PhantomData }
     }
 
     pub(super) fn into_raw(self) -> RawCursor<'a, V::Bits> {
@@ -41,83 +40,47 @@ impl<'a, V: Value> Cursor<'a, V> {
     pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
         self.raw.upcoming(|bits| each(V::from_bits(bits)))
     }
+}
 
-    /// Moves before the first key that is at least `key`, by one lookup.
+impl<V: Value> Clone for FastWalk<'_, V> {
+    fn clone(&self) -> Self {
+        FastWalk { raw: self.raw.clone(), values: PhantomData }
+    }
+}
+
+impl<V: Value> Sealed for FastWalk<'_, V> {}
+
+impl<V: Value> Walk for FastWalk<'_, V> {
+    type Value<'w>
+        = V
+    where
+        Self: 'w;
+
     #[inline]
-    pub fn seek(&mut self, key: impl AsRef<[u8]>) {
-        self.raw.seek(key.as_ref(), false);
+    fn seek(&mut self, key: &[u8], after: bool) {
+        self.raw.seek(key, after);
     }
 
-    /// Moves before the first key that is greater than `key`.
-    ///
-    /// ```
-    /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
-    /// let mut cursor = map.cursor();
-    /// cursor.seek_after("a");
-    /// assert_eq!(cursor.next(), Some((&b"b"[..], 2)));
-    /// ```
-    #[inline]
-    pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
-        self.raw.seek(key.as_ref(), true);
-    }
-
-    /// Moves before the first key of the map.
-    pub fn seek_to_first(&mut self) {
-        self.raw.seek_first();
-    }
-
-    /// Moves after the last key of the map.
-    ///
-    /// ```
-    /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
-    /// let mut cursor = map.cursor();
-    /// cursor.seek_to_last();
-    /// assert_eq!(cursor.prev(), Some((&b"b"[..], 2)));
-    /// cursor.seek_to_first();
-    /// assert_eq!(cursor.next(), Some((&b"a"[..], 1)));
-    /// ```
-    pub fn seek_to_last(&mut self) {
+    fn seek_to_last(&mut self) {
         self.raw.seek_end();
     }
 
-    /// Steps over the next key, and returns it with its value.
     #[inline]
-    #[expect(clippy::should_implement_trait, reason = "the key borrows from the cursor")]
-    pub fn next(&mut self) -> Option<(&[u8], V)> {
-        self.raw.next().map(|(key, bits)| (key, V::from_bits(bits)))
-    }
-
-    /// Steps back over the previous key, and returns it with its value.
-    #[inline]
-    pub fn prev(&mut self) -> Option<(&[u8], V)> {
-        self.raw.previous().map(|(key, bits)| (key, V::from_bits(bits)))
+    fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
+        let found = if back { self.raw.previous() } else { self.raw.next() };
+        found.map(|(key, bits)| (key, V::from_bits(bits)))
     }
 }
 
-impl<V: Value> Clone for Cursor<'_, V> {
-    fn clone(&self) -> Self {
-        Cursor { raw: self.raw.clone() }
-    }
-}
-
-impl<V: Value> fmt::Debug for Cursor<'_, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cursor").finish_non_exhaustive()
-    }
-}
-
-/// An iterator over the keys of a range, as copies, and their values.
-///
-/// Returned by [`FastArt::range`](crate::FastArt::range) and
-/// [`FastArt::prefix`](crate::FastArt::prefix). [`next_ref`](Self::next_ref) and
-/// [`next_back_ref`](Self::next_back_ref) return the same keys without a copy.
-pub struct Range<'a, V: Value> {
+/// Both ends of a range of a [`FastArt`](crate::FastArt).
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+pub struct FastEnds<'a, V: Value> {
     front: RawCursor<'a, V::Bits>,
     back: RawCursor<'a, V::Bits>,
-    values: std::marker::PhantomData<V>,
+    values: PhantomData<V>,
 }
 
-impl<'a, V: Value> Range<'a, V> {
+impl<'a, V: Value> FastEnds<'a, V> {
     pub(super) fn new(tree: &'a RawTree<V::Bits>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
         let (mut front, mut back) = (RawCursor::new(tree), RawCursor::new(tree));
         if !key::is_empty(start, end) {
@@ -132,7 +95,7 @@ impl<'a, V: Value> Range<'a, V> {
                 Bound::Excluded(key) => back.seek(key, false),
             }
         }
-        Range { front, back, values: std::marker::PhantomData }
+        FastEnds { front, back, values: PhantomData }
     }
 
     /// Returns the values of the next keys in the current leaf, and how many they are.
@@ -140,137 +103,89 @@ impl<'a, V: Value> Range<'a, V> {
         self.front.upcoming(|bits| each(V::from_bits(bits)))
     }
 
+    /// Steps, if something is known to be left.
     #[inline]
-    fn is_done(&mut self) -> bool {
-        self.front.peek() == self.back.peek()
-    }
-
-    /// Returns the next key, borrowed until the next call, and its value.
-    ///
-    /// ```
-    /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
-    /// let mut range = map.prefix("a");
-    /// assert_eq!(range.next_ref(), Some((&b"a"[..], 1)));
-    /// assert_eq!(range.next_ref(), None);
-    /// ```
-    #[inline]
-    pub fn next_ref(&mut self) -> Option<(&[u8], V)> {
-        if self.is_done() {
-            return None;
-        }
-        self.front.next().map(|(key, bits)| (key, V::from_bits(bits)))
-    }
-
-    /// Returns the next key from the back, borrowed until the next call, and its value.
-    ///
-    /// ```
-    /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
-    /// let mut range = map.range("a"..);
-    /// assert_eq!(range.next_back_ref(), Some((&b"b"[..], 2)));
-    /// ```
-    #[inline]
-    pub fn next_back_ref(&mut self) -> Option<(&[u8], V)> {
-        if self.is_done() {
-            return None;
-        }
-        self.back.previous().map(|(key, bits)| (key, V::from_bits(bits)))
+    fn step_inside(&mut self, back: bool) -> Option<(&[u8], V)> {
+        let found = if back { self.back.previous() } else { self.front.next() };
+        found.map(|(key, bits)| (key, V::from_bits(bits)))
     }
 }
 
-impl<V: Value> Iterator for Range<'_, V> {
-    type Item = (Vec<u8>, V);
+impl<V: Value> Clone for FastEnds<'_, V> {
+    fn clone(&self) -> Self {
+        FastEnds { front: self.front.clone(), back: self.back.clone(), values: PhantomData }
+    }
+}
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_ref().map(|(key, value)| (key.to_vec(), value))
+impl<V: Value> Sealed for FastEnds<'_, V> {}
+
+impl<V: Value> Ends for FastEnds<'_, V> {
+    type Value<'w>
+        = V
+    where
+        Self: 'w;
+
+    #[inline]
+    fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
+        if self.front.peek() == self.back.peek() {
+            return None;
+        }
+        self.step_inside(back)
     }
 
     fn count(mut self) -> usize {
         self.front.count_to(&mut self.back)
     }
-
-    fn last(mut self) -> Option<Self::Item> {
-        self.next_back()
-    }
-
-    fn min(mut self) -> Option<Self::Item>
-    where
-        Self::Item: Ord,
-    {
-        self.next()
-    }
-
-    fn max(mut self) -> Option<Self::Item>
-    where
-        Self::Item: Ord,
-    {
-        self.next_back()
-    }
 }
 
-impl<V: Value> DoubleEndedIterator for Range<'_, V> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.next_back_ref().map(|(key, value)| (key.to_vec(), value))
-    }
-}
+impl<V: Value> OwnedEnds for FastEnds<'_, V> {
+    type Owned = V;
 
-impl<V: Value> FusedIterator for Range<'_, V> {}
-
-impl<V: Value> Clone for Range<'_, V> {
-    fn clone(&self) -> Self {
-        Range { front: self.front.clone(), back: self.back.clone(), values: self.values }
-    }
-}
-
-impl<V: Value + fmt::Debug> fmt::Debug for Range<'_, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut map = f.debug_map();
-        let mut range = self.clone();
-        while let Some((key, value)) = range.next_ref() {
-            map.entry(&format_args!("\"{}\"", key.escape_ascii()), &value);
-        }
-        map.finish()
+    #[inline]
+    fn own(value: V) -> V {
+        value
     }
 }
 
 /// An iterator over all keys of a map, as copies, and their values. Returned by
 /// [`FastArt::iter`](crate::FastArt::iter).
 pub struct Iter<'a, V: Value> {
-    range: Range<'a, V>,
+    ends: FastEnds<'a, V>,
     left: usize,
 }
 
 impl<'a, V: Value> Iter<'a, V> {
-    pub(super) fn new(range: Range<'a, V>, left: usize) -> Self {
-        Iter { range, left }
+    pub(super) fn new(ends: FastEnds<'a, V>, left: usize) -> Self {
+        Iter { ends, left }
     }
 
     /// Returns the values of the next keys in the current leaf, and how many they are.
     pub(crate) fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
-        self.range.upcoming(each)
+        self.ends.upcoming(each)
     }
 
     #[inline]
     fn next_ref(&mut self) -> Option<(&[u8], V)> {
         self.left = self.left.checked_sub(1)?;
-        self.range.front.next().map(|(key, bits)| (key, V::from_bits(bits)))
+        self.ends.step_inside(false)
     }
 
     #[inline]
     fn next_back_ref(&mut self) -> Option<(&[u8], V)> {
         self.left = self.left.checked_sub(1)?;
-        self.range.back.previous().map(|(key, bits)| (key, V::from_bits(bits)))
+        self.ends.step_inside(true)
     }
 }
 
 impl<V: Value> Clone for Iter<'_, V> {
     fn clone(&self) -> Self {
-        Iter { range: self.range.clone(), left: self.left }
+        Iter { ends: self.ends.clone(), left: self.left }
     }
 }
 
 impl<V: Value + fmt::Debug> fmt::Debug for Iter<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.range.fmt(f)
+        face::Range::new(self.ends.clone()).fmt(f)
     }
 }
 
@@ -309,12 +224,12 @@ impl<'a, V: Value> Values<'a, V> {
 /// [`FastArt`](crate::FastArt).
 pub struct IntoIter<V: Value> {
     cursors: OwnedCursors<V::Bits>,
-    values: std::marker::PhantomData<V>,
+    values: PhantomData<V>,
 }
 
 impl<V: Value> IntoIter<V> {
     pub(super) fn new(tree: RawTree<V::Bits>) -> Self {
-        IntoIter { cursors: OwnedCursors::new(tree), values: std::marker::PhantomData }
+        IntoIter { cursors: OwnedCursors::new(tree), values: PhantomData }
     }
 
     pub(crate) fn next_ref(&mut self) -> Option<(&[u8], V)> {

@@ -18,6 +18,7 @@ mod usage;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry, ValueMut};
 pub use iter::{Cursor, IntoIter, IntoKeys, IntoValues, Iter, Keys, Range, Values};
+pub(crate) use iter::{FastEnds, FastWalk};
 pub(crate) use retain::Retain;
 pub use set::FastSet;
 pub(crate) use sorted::Sorted;
@@ -341,9 +342,7 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(cursor.prev(), None);
     /// ```
     pub fn cursor(&self) -> Cursor<'_, V> {
-        let mut cursor = RawCursor::new(&self.tree);
-        cursor.seek_first();
-        Cursor::new(cursor)
+        Cursor::new(FastWalk::new(&self.tree))
     }
 
     /// Returns an iterator over all keys and values, in ascending order of the keys.
@@ -355,7 +354,8 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
     /// ```
     pub fn iter(&self) -> Iter<'_, V> {
-        Iter::new(self.range::<&[u8], _>(..), self.len())
+        let ends = FastEnds::new(&self.tree, Bound::Unbounded, Bound::Unbounded);
+        Iter::new(ends, self.len())
     }
 
     /// Returns an iterator over all keys, in ascending order.
@@ -391,7 +391,7 @@ impl<V: Value> FastArt<V> {
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, V> {
         let (start, end) = key::bounds(&range);
-        Range::new(&self.tree, start, end)
+        Range::new(FastEnds::new(&self.tree, start, end))
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, and their values.
@@ -402,7 +402,8 @@ impl<V: Value> FastArt<V> {
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, V> {
         let end = key::prefix_end(prefix.as_ref());
-        Range::new(&self.tree, Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
+        let start = Bound::Included(prefix.as_ref());
+        Range::new(FastEnds::new(&self.tree, start, end.as_ref().map(Vec::as_slice)))
     }
 
     /// Returns the number of keys that begin with `prefix`.
@@ -538,7 +539,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.memory_usage().leaves < before.leaves);
     /// ```
     pub fn shrink_to_fit(&mut self) {
-        *self = Self::rebuild(self.cursor().into_raw());
+        *self = Self::rebuild(self.cursor().into_walk().into_raw());
     }
 
     /// Returns a copy of the map, node for node.

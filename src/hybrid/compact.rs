@@ -204,7 +204,7 @@ impl Inner {
         let count = if keeps_symbols { frozen_delta.len() } else { usize::MAX };
         let patch = || {
             base.patch(&self.options.frozen, count, |(start, end)| {
-                frozen_delta.groups(start, end).map(|(key, change)| (key, change.value()))
+                frozen_delta.range(start, end).map(|(key, change)| (key, change.value()))
             })
         };
         // On a thread of its own: a thread of another pool would run other jobs while it waits, and

@@ -38,9 +38,6 @@ use std::sync::{Arc, OnceLock};
 const REMOVED: u64 = u64::MAX;
 const ESCAPED: u64 = u64::MAX - 1;
 
-/// Changes that [`ChangeGroups`] reads at once.
-const CHANGES_PER_GROUP: usize = 256;
-
 /// Changes, and the log that they are recorded in.
 pub(crate) struct Delta {
     words: ConcurrentArt<u64>,
@@ -161,23 +158,13 @@ impl Delta {
         self.escaped.reclaim();
     }
 
-    /// Returns the changes between two bounds in order, without keeping its thread pinned.
-    pub(crate) fn groups(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> ChangeGroups<'_> {
-        ChangeGroups {
-            delta: self,
-            start: start.map(<[u8]>::to_vec),
-            end: end.map(<[u8]>::to_vec),
-            group: Vec::new().into_iter(),
-        }
-    }
-
-    /// Returns the changes between two bounds in order. Keeps its thread pinned.
+    /// Returns the changes between two bounds in order.
     pub(crate) fn range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Changes<'_> {
         Changes { delta: self, range: self.words.range::<[u8], _>((start, end)), key: Vec::new() }
     }
 }
 
-/// Changes in ascending order, or from the back. Keeps its thread pinned.
+/// Changes in ascending order, or from the back. Between steps it holds nothing back.
 pub(crate) struct Changes<'d> {
     delta: &'d Delta,
     range: Range<'d, u64>,
@@ -207,33 +194,10 @@ impl Changes<'_> {
     }
 }
 
-/// Changes in ascending order, read ahead in groups. Between groups it holds no pin, however long
-/// its user takes.
-pub(crate) struct ChangeGroups<'d> {
-    delta: &'d Delta,
-    start: Bound<Vec<u8>>,
-    end: Bound<Vec<u8>>,
-    group: std::vec::IntoIter<(Vec<u8>, Change)>,
-}
-
-impl Iterator for ChangeGroups<'_> {
+impl Iterator for Changes<'_> {
     type Item = (Vec<u8>, Change);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.group.next().or_else(|| {
-            let mut changes = self.delta.range(
-                self.start.as_ref().map(Vec::as_slice),
-                self.end.as_ref().map(Vec::as_slice),
-            );
-            let mut group = Vec::new();
-            while group.len() < CHANGES_PER_GROUP
-                && let Some((key, change)) = changes.step(false)
-            {
-                group.push((key.to_vec(), change));
-            }
-            self.start = Bound::Excluded(group.last()?.0.clone());
-            self.group = group.into_iter();
-            self.group.next()
-        })
+        self.step(false).map(|(key, change)| (key.to_vec(), change))
     }
 }

@@ -69,7 +69,7 @@ impl ModelStore {
         if mutant!(FrozenDeltaDroppedEarly) {
             self.0.drop_frozen_delta();
         }
-        for (key, change) in frozen_delta.groups(Bound::Unbounded, Bound::Unbounded) {
+        for (key, change) in frozen_delta.range(Bound::Unbounded, Bound::Unbounded) {
             match change {
                 Change::Stored(value) => _ = base.insert(key, value),
                 Change::Removed => _ = base.remove(&key),

@@ -15,6 +15,8 @@
 use super::change::Change;
 use super::delta::Changes;
 use super::state::{Core, State};
+use crate::key;
+use crate::sync::own_changes::LastChange;
 use crate::{FrozenLayer, FrozenRange};
 use std::cmp::Ordering;
 use std::fmt;
@@ -34,7 +36,6 @@ struct Rest<'r> {
 }
 
 /// A group of keys that were read ahead.
-#[derive(Default)]
 struct Group {
     keys: Vec<u8>,
     /// The end of each key in `keys`, and its value.
@@ -43,12 +44,24 @@ struct Group {
     next: usize,
     /// Keys that the group was to have.
     size: usize,
+    /// The last change of the thread that read the group.
+    last_change: LastChange,
 }
 
 impl Group {
+    fn new() -> Self {
+        let last_change = LastChange::NONE;
+        Group { keys: Vec::new(), entries: Vec::new(), next: 0, size: 0, last_change }
+    }
+
     fn push(&mut self, key: &[u8], value: u64) {
         self.keys.extend_from_slice(key);
         self.entries.push((self.keys.len(), value));
+    }
+
+    /// Returns whether the group has a key left, and this thread has changed nothing since.
+    fn is_ready(&self) -> bool {
+        self.next < self.entries.len() && self.last_change == LastChange::of_this_thread()
     }
 
     fn peek(&self) -> Option<(&[u8], u64)> {
@@ -59,11 +72,19 @@ impl Group {
 
     /// Reads the next group.
     fn fill(&mut self, core: &Core<FrozenLayer>, rest: Rest<'_>) {
+        let is_interrupted = self.next < self.entries.len();
         self.keys.clear();
         self.entries.clear();
         self.next = 0;
-        self.size =
-            if self.size == 0 { FIRST_GROUP_KEYS } else { MAX_GROUP_KEYS.min(2 * self.size) };
+        self.size = if self.size == 0 || is_interrupted {
+            FIRST_GROUP_KEYS
+        } else {
+            MAX_GROUP_KEYS.min(2 * self.size)
+        };
+        self.last_change = LastChange::of_this_thread();
+        if key::is_empty(rest.start, rest.end) {
+            return;
+        }
         core.with(|state| merge(state, rest, self.size, |key, value| self.push(key, value)));
     }
 }
@@ -77,7 +98,7 @@ struct Source<'s> {
 }
 
 enum Part<'s> {
-    Delta(Changes<'s>),
+    Delta(Box<Changes<'s>>),
     Base(FrozenRange<'s>),
 }
 
@@ -110,7 +131,8 @@ fn merge(
     mut take: impl FnMut(&[u8], u64),
 ) {
     let deltas = [Some(&state.delta), state.frozen_delta.as_ref()];
-    let deltas = deltas.into_iter().flatten().map(|delta| Part::Delta(delta.range(start, end)));
+    let deltas =
+        deltas.into_iter().flatten().map(|delta| Part::Delta(Box::new(delta.range(start, end))));
     let base = Part::Base(state.base.range::<[u8], _>((start, end)));
     // The uppermost part comes first.
     let mut sources: Vec<Source<'_>> =
@@ -150,6 +172,7 @@ fn merge(
 /// # Guarantees
 /// * A key that is present for the whole scan is returned exactly once and in order, also if the
 ///   store is compacted. A key that is inserted or removed during the scan may be returned or not.
+/// * What the scanning thread itself changed before a step, the step sees.
 /// * A range reads up to 256 keys ahead. A returned value was current at some moment since the call
 ///   that returned the key up to 256 positions before it, or since the range was created.
 /// * Between calls it holds back no memory, so it may be kept for any time.
@@ -207,9 +230,9 @@ fn move_past<'b>(bound: &'b mut Bound<Vec<u8>>, key: &[u8]) -> &'b [u8] {
 
 impl<'s> HybridRange<'s> {
     pub(super) fn new(core: &'s Core<FrozenLayer>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
-        let done = crate::key::is_empty(start, end);
+        let done = key::is_empty(start, end);
         let (start, end) = (start.map(<[u8]>::to_vec), end.map(<[u8]>::to_vec));
-        HybridRange { core, start, end, front: Group::default(), back: Group::default(), done }
+        HybridRange { core, start, end, front: Group::new(), back: Group::new(), done }
     }
 
     /// Returns the next key, borrowed until the next call, and its value.
@@ -233,7 +256,7 @@ impl<'s> HybridRange<'s> {
             end: end.as_ref().map(Vec::as_slice),
             back,
         };
-        if group.peek().is_none() && !crate::key::is_empty(rest.start, rest.end) {
+        if !group.is_ready() {
             group.fill(core, rest);
         }
         // The other end may have returned what this group read ahead.

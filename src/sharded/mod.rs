@@ -32,12 +32,13 @@ use crate::error::{BuildError, fail_build};
 use crate::fast::{FastArt, MemoryUsage, Sorted};
 use crate::reclaim::{self, Swap};
 use crate::sync::RwLock;
-use crate::tree::{RawTree, SharedTree, Usage};
+use crate::tree::{RawTree, Scan, SharedTree, Usage};
 use crate::value::Value;
 #[cfg(feature = "parallel")]
 pub(crate) use router::Router;
 use split_state::Admin;
 use std::marker::PhantomData;
+use std::ops::Bound;
 use std::sync::Arc;
 pub(crate) use table::quantiles;
 use table::{Shard, Table};
@@ -371,10 +372,8 @@ impl<V: Value> ShardedArt<V> {
         table.check()?;
         for (i, (low, shard)) in table.parts().iter().enumerate() {
             shard.tree.check(&pin).map_err(|error| format!("shard {i}: {error}"))?;
-            let mut cursor = crate::tree::SharedCursor::new(&shard.tree);
-            cursor.seek(&[], false);
-            let mut seen = 0;
-            while let Some((key, _)) = cursor.next() {
+            let (mut scan, mut seen) = (Scan::new(), 0);
+            while let Some((key, _)) = scan.step(&mut &shard.tree, false, Bound::Unbounded) {
                 seen += 1;
                 if key < &**low || table.high(i).is_some_and(|high| key >= high) {
                     return Err(format!("\"{}\" is in shard {i}", key.escape_ascii()));

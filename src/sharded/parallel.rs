@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Range, ShardedArt};
+use crate::face::SharedEnds;
 use crate::reclaim;
 use crate::sync::parallel::{PooledIter, in_pool};
 use crate::value::Value;
@@ -50,11 +51,8 @@ impl<V: Value> ShardedArt<V> {
     }
 
     fn between(&self, (start, end): &Span) -> Range<'_, V> {
-        Range::new(
-            self,
-            Bound::Included(start),
-            end.as_deref().map_or(Bound::Unbounded, Bound::Excluded),
-        )
+        let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        Range::new(SharedEnds::new(self, Bound::Included(start), end))
     }
 }
 

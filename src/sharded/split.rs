@@ -27,7 +27,6 @@
 #![forbid(unsafe_code)]
 
 use super::ShardedArt;
-use super::scan::Run;
 use super::split_state::{Admin, Split, Until};
 use super::table::{Shard, Table, separator};
 use crate::error::{InsertError, fail};
@@ -36,7 +35,7 @@ use crate::sync::RwLockWriteGuard;
 #[cfg(not(memkv_loom))]
 use crate::sync::deferred::LockScope;
 use crate::sync::deferred::ScopedGuard;
-use crate::tree::{Expected, RawTree};
+use crate::tree::{Expected, RawTree, Scan};
 use crate::value::{Bits, Value};
 #[cfg(not(memkv_loom))]
 use std::cell::Cell;
@@ -92,16 +91,15 @@ impl<V: Value> ShardedArt<V> {
         if at.is_some_and(|at| at <= &low[..] || table.high(i).is_some_and(|high| high <= at)) {
             return Ok(false);
         }
-        let mut run = Run::new();
-        let next = run.read(table, i, Bound::Included(low), at, max_keys);
-        let bound: Arc<[u8]> = match (&next, at) {
-            (Some(key), _) => separator(run.get(run.len() - 1).0, key),
-            (None, Some(at)) => at.into(),
-            (None, None) => return Ok(false),
+        let (moved, next) = first_pairs(old, low, at, max_keys);
+        let bound: Arc<[u8]> = match (&next, at, moved.last()) {
+            (Some(key), _, Some((last, _))) => separator(last, key),
+            (None, Some(at), _) => at.into(),
+            _ => return Ok(false),
         };
-        copy(&run, new, &pin)?;
+        copy(&moved, new, &pin)?;
         if mutant!(RemovedFirst) {
-            remove(&run, 0..run.len(), old, &pin);
+            remove(&moved, old, &pin);
         }
         let rest = (Arc::clone(&bound), Arc::clone(old));
         self.table.replace(
@@ -113,7 +111,7 @@ impl<V: Value> ShardedArt<V> {
             &pin,
         );
         *begun = true;
-        remove(&run, 0..run.len(), old, &pin);
+        remove(&moved, old, &pin);
         Ok(next.is_some()
             && match until {
                 Until::Boundary(_) => true,
@@ -310,24 +308,46 @@ impl<V: Value> ShardedArt<V> {
     }
 }
 
-/// Appends a run to the keys of a shard: all of it, or nothing.
-fn copy<B: Bits>(run: &Run<B>, to: &Shard<B>, pin: &Pin) -> Result<(), InsertError> {
-    for i in 0..run.len() {
-        let (key, value) = run.get(i);
-        if let Err(error) = to.tree.change(pin, key, Expected::Any, Some(value)) {
-            remove(run, 0..i, to, pin);
+/// Keys and their values.
+type Pairs<B> = Vec<(Vec<u8>, B)>;
+
+/// Returns up to `max_keys` pairs of a shard from `low` on, below `end`, and the next key if there
+/// are more.
+fn first_pairs<B: Bits>(
+    shard: &Shard<B>,
+    low: &[u8],
+    end: Option<&[u8]>,
+    max_keys: usize,
+) -> (Pairs<B>, Option<Vec<u8>>) {
+    let (mut pairs, mut scan) = (Vec::new(), Scan::new());
+    scan.seek(low, false);
+    let limit = end.map_or(Bound::Unbounded, Bound::Excluded);
+    while let Some((key, value)) = scan.step(&mut &shard.tree, false, limit) {
+        if pairs.len() == max_keys {
+            return (pairs, Some(key.to_vec()));
+        }
+        pairs.push((key.to_vec(), value));
+    }
+    (pairs, None)
+}
+
+/// Appends pairs to the keys of a shard: all of them, or none.
+fn copy<B: Bits>(pairs: &[(Vec<u8>, B)], to: &Shard<B>, pin: &Pin) -> Result<(), InsertError> {
+    for (i, (key, value)) in pairs.iter().enumerate() {
+        if let Err(error) = to.tree.change(pin, key, Expected::Any, Some(*value)) {
+            remove(&pairs[..i], to, pin);
             return Err(error);
         }
     }
     Ok(())
 }
 
-/// Removes a range of a run from a shard.
+/// Removes keys from a shard.
 ///
 /// Aborts when out of memory: keys that stayed would reappear when the boundary moves.
-fn remove<B: Bits>(run: &Run<B>, range: std::ops::Range<usize>, from: &Shard<B>, pin: &Pin) {
-    for i in range {
-        if let Err(error) = from.tree.change(pin, run.get(i).0, Expected::Any, None) {
+fn remove<B: Bits>(pairs: &[(Vec<u8>, B)], from: &Shard<B>, pin: &Pin) {
+    for (key, _) in pairs {
+        if let Err(error) = from.tree.change(pin, key, Expected::Any, None) {
             fail(error);
         }
     }

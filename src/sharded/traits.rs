@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::scan::Ends;
 use super::{DEFAULT_SHARDS, Range, ShardedArt};
 use crate::concurrent::ConcurrentArt;
+use crate::face::ScanEnds;
 use crate::fast::FastArt;
 use crate::value::Value;
 use std::fmt;
@@ -76,12 +76,12 @@ impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for &ShardedArt<V> {
 /// An owning iterator over a map's keys, as copies, and values, in ascending order.
 pub struct IntoIter<V: Value> {
     map: ShardedArt<V>,
-    ends: Ends<V::Bits>,
+    ends: ScanEnds<V::Bits>,
 }
 
 impl<V: Value> IntoIter<V> {
     pub(super) fn new(map: ShardedArt<V>) -> Self {
-        IntoIter { map, ends: Ends::new(Bound::Unbounded, Bound::Unbounded) }
+        IntoIter { map, ends: ScanEnds::new(Bound::Unbounded, Bound::Unbounded) }
     }
 }
 
@@ -89,13 +89,15 @@ impl<V: Value> Iterator for IntoIter<V> {
     type Item = (Vec<u8>, V);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.ends.step(&self.map, false).map(|(key, value)| (key.to_vec(), value))
+        let (key, bits) = self.ends.step(&mut &self.map, false)?;
+        Some((key.to_vec(), V::from_bits(bits)))
     }
 }
 
 impl<V: Value> DoubleEndedIterator for IntoIter<V> {
     fn next_back(&mut self) -> Option<Self::Item> {
-        self.ends.step(&self.map, true).map(|(key, value)| (key.to_vec(), value))
+        let (key, bits) = self.ends.step(&mut &self.map, true)?;
+        Some((key.to_vec(), V::from_bits(bits)))
     }
 }
 

@@ -4,6 +4,7 @@
 //! * `stripes`: data of which each thread uses one of several copies.
 //! * `striped_lock`: a read-write lock with stripes.
 //! * `deferred`: caller's code that waits until its thread holds no lock.
+//! * `own_changes`: whether a thread has changed a shared map since it last looked.
 //! * `parallel`: where rayon's work runs, also in a forked process.
 //!
 //! Under `cfg(memkv_loom)` atomics, cells and locks are loom's. Under `cfg(memkv_shuttle)` they are
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod deferred;
+pub(crate) mod own_changes;
 #[cfg(feature = "parallel")]
 pub(crate) mod parallel;
 pub(crate) mod striped_lock;

@@ -40,8 +40,8 @@ pub enum Mutant {
     ObsoleteSlotsCleared,
     /// An edit ends without a fence.
     NoFence,
-    /// A scan goes on in an obsolete leaf.
-    ScanReadsOn,
+    /// A scan does not look whether its thread has made changes.
+    OwnChangesUnseen,
     /// A pop does not check that its leaf is still the first or last.
     PopFromAnyLeaf,
     /// A delta is frozen while writers hold stripes.

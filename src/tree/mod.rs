@@ -45,9 +45,9 @@ pub(crate) use node::simd::{common_prefix, prefetch};
 pub(crate) use read::cursor::{OwnedCursors, RawCursor, WriteCursor};
 pub(crate) use read::get::EntryPos;
 pub(crate) use shared::SharedTree;
-pub(crate) use shared::cursor::SharedCursor;
 #[cfg(feature = "_testing")]
 pub(crate) use shared::restarts;
+pub(crate) use shared::scan::{LeafRun, Position, Scan, ScanSource};
 pub use values::Ref;
 pub(crate) use values::{Change, Drain, PinnedTree, ValueCursor, ValueRef, ValueTree};
 

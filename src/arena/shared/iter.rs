@@ -1,18 +1,22 @@
 //! Cursors and ranges over a map that other threads may change, and the owning iterator.
 
-use crate::concurrent::Between;
-use crate::tree::{Drain, ValueCursor, ValueTree};
+use crate::face::sealed::Sealed;
+use crate::face::{self, Ends, OwnedEnds, ScanEnds, Walk};
+use crate::key;
+use crate::tree::{Drain, Ref, ValueCursor, ValueTree};
 use std::fmt;
 use std::iter::FusedIterator;
+use std::ops::Bound;
 
-/// A position in a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt), which steps in both
-/// directions and can seek any key.
-///
-/// It returns keys and values that are borrowed until the next step. Its guarantees are those of
-/// the [`Cursor`](crate::concurrent::Cursor) of a `ConcurrentArt`.
+/// A position in a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt).
 ///
 /// **Warning:** a cursor that is kept without being stepped holds back everything that all maps
 /// retire. Drop it, and seek again later.
+///
+/// It lends values until the next step, so it keeps its thread pinned, and is not `Send`. The pin
+/// is renewed every few leaves, but only if it is the thread's sole pin. A [`Range`] holds nothing
+/// between two steps, but looks each key up again. Otherwise the guarantees are those of
+/// [`concurrent::Cursor`](crate::concurrent::Cursor).
 ///
 /// ```
 /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
@@ -38,128 +42,126 @@ use std::iter::FusedIterator;
 /// assert!(first.is_some());
 /// cursor.next();
 /// ```
-pub struct Cursor<'m, T: Send + Sync + 'static> {
+///
+/// A cursor cannot be sent to another thread:
+///
+/// ```compile_fail,E0277
+/// let map = memkv::ConcurrentArenaArt::from([("a", "x")]);
+/// let mut cursor = map.cursor();
+/// std::thread::scope(|scope| scope.spawn(move || cursor.next().is_some()).join().unwrap());
+/// ```
+///
+/// ```
+/// let map = memkv::ConcurrentArenaArt::from([("a", "x")]);
+/// let mut range = map.iter();
+/// std::thread::scope(|scope| scope.spawn(move || range.next().is_some()).join().unwrap());
+/// ```
+pub type Cursor<'m, T> = face::Cursor<PinnedWalk<'m, T>>;
+
+/// An iterator over a range of a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt).
+///
+/// Returned by [`ConcurrentArenaArt::range`](crate::ConcurrentArenaArt::range),
+/// [`prefix`](crate::ConcurrentArenaArt::prefix) and [`iter`](crate::ConcurrentArenaArt::iter). It
+/// yields clones of the values, if `T` is [`Clone`]; [`next_ref`](face::Range::next_ref) lends each
+/// as a [`Ref`], which holds a pin.
+///
+/// Between two steps it holds nothing back, and can be sent to another thread. Each step looks its
+/// key up, so its value was in the map at a moment within the step. For a scan of many keys a
+/// [`Cursor`] is faster. Otherwise the guarantees are those of
+/// [`concurrent::Cursor`](crate::concurrent::Cursor).
+pub type Range<'m, T> = face::Range<ValueEnds<'m, T>>;
+
+/// A position in a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt), with a pin.
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+pub struct PinnedWalk<'m, T: Send + Sync + 'static> {
     raw: ValueCursor<'m, T>,
 }
 
-impl<'m, T: Send + Sync + 'static> Cursor<'m, T> {
+impl<'m, T: Send + Sync + 'static> PinnedWalk<'m, T> {
     pub(super) fn new(tree: &'m ValueTree<T>) -> Self {
-        let mut cursor = Cursor { raw: ValueCursor::new(tree) };
-        cursor.seek_to_first();
-        cursor
+        PinnedWalk { raw: ValueCursor::new(tree) }
+    }
+}
+
+impl<T: Send + Sync + 'static> Sealed for PinnedWalk<'_, T> {}
+
+impl<T: Send + Sync + 'static> Walk for PinnedWalk<'_, T> {
+    type Value<'w>
+        = &'w T
+    where
+        Self: 'w;
+
+    fn seek(&mut self, key: &[u8], after: bool) {
+        self.raw.seek(key, after);
     }
 
-    /// Moves before the first key that is at least `key`, by one lookup.
-    pub fn seek(&mut self, key: impl AsRef<[u8]>) {
-        self.raw.seek(key.as_ref(), false);
-    }
-
-    /// Moves before the first key that is greater than `key`.
-    pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
-        self.raw.seek(key.as_ref(), true);
-    }
-
-    /// Moves before the first key of the map.
-    pub fn seek_to_first(&mut self) {
-        self.raw.seek(&[], false);
-    }
-
-    /// Moves after the last key of the map.
-    pub fn seek_to_last(&mut self) {
+    fn seek_to_last(&mut self) {
         self.raw.seek_end();
     }
 
-    /// Steps over the next key, and returns it with its value.
     #[inline]
-    #[expect(clippy::should_implement_trait, reason = "the key borrows from the cursor")]
-    pub fn next(&mut self) -> Option<(&[u8], &T)> {
-        self.raw.next()
-    }
-
-    /// Steps back over the previous key, and returns it with its value.
-    #[inline]
-    pub fn prev(&mut self) -> Option<(&[u8], &T)> {
-        self.raw.previous()
+    fn step(&mut self, back: bool) -> Option<(&[u8], &T)> {
+        self.raw.step(back)
     }
 }
 
-impl<T: Send + Sync + 'static> fmt::Debug for Cursor<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cursor").finish_non_exhaustive()
+/// Both ends of a range of a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt).
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+pub struct ValueEnds<'m, T: Send + Sync + 'static> {
+    tree: &'m ValueTree<T>,
+    ends: ScanEnds<u32>,
+}
+
+impl<'m, T: Send + Sync + 'static> ValueEnds<'m, T> {
+    pub(super) fn new(tree: &'m ValueTree<T>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
+        ValueEnds { tree, ends: ScanEnds::new(start, end) }
+    }
+
+    pub(super) fn prefix(tree: &'m ValueTree<T>, prefix: &[u8]) -> Self {
+        let end = key::prefix_end(prefix);
+        Self::new(tree, Bound::Included(prefix), end.as_ref().map(Vec::as_slice))
     }
 }
 
-/// An iterator over the keys of a range and their values, in ascending order.
-///
-/// Returned by [`ConcurrentArenaArt::range`](crate::ConcurrentArenaArt::range),
-/// [`prefix`](crate::ConcurrentArenaArt::prefix) and [`iter`](crate::ConcurrentArenaArt::iter).
-/// [`next_ref`](Self::next_ref) and [`next_back_ref`](Self::next_back_ref) return pairs that are
-/// borrowed until the next call. As an iterator it returns copies, if `T` is [`Clone`]. The
-/// guarantees are those of [`Cursor`].
-///
-/// **Warning:** an iterator that is kept without being stepped holds back everything that all maps
-/// retire. Drop it.
-pub struct Range<'m, T: Send + Sync + 'static> {
-    between: Between<ValueCursor<'m, T>>,
-}
-
-impl<'m, T: Send + Sync + 'static> Range<'m, T> {
-    pub(super) fn new(between: Between<ValueCursor<'m, T>>) -> Self {
-        Range { between }
-    }
-
-    /// Returns the next key and its value, borrowed until the next call.
-    ///
-    /// ```
-    /// let map = memkv::ConcurrentArenaArt::from([("a", "x"), ("b", "y")]);
-    /// let mut range = map.prefix("a");
-    /// assert_eq!(range.next_ref(), Some((&b"a"[..], &"x")));
-    /// assert_eq!(range.next_ref(), None);
-    /// ```
-    #[inline]
-    pub fn next_ref(&mut self) -> Option<(&[u8], &T)> {
-        self.between.next()
-    }
-
-    /// Returns the next key from the back and its value, borrowed until the next call.
-    #[inline]
-    pub fn next_back_ref(&mut self) -> Option<(&[u8], &T)> {
-        self.between.next_back()
-    }
-
-    /// Returns the number of keys left, in O(keys).
-    pub fn count(self) -> usize {
-        self.between.count()
+impl<T: Send + Sync + 'static> Clone for ValueEnds<'_, T> {
+    fn clone(&self) -> Self {
+        ValueEnds { tree: self.tree, ends: self.ends.clone() }
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> Iterator for Range<'_, T> {
-    type Item = (Vec<u8>, T);
+impl<T: Send + Sync + 'static> Sealed for ValueEnds<'_, T> {}
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_ref().map(|(key, value)| (key.to_vec(), value.clone()))
+impl<'m, T: Send + Sync + 'static> Ends for ValueEnds<'m, T> {
+    type Value<'w>
+        = Ref<'m, T>
+    where
+        Self: 'w;
+
+    fn step(&mut self, back: bool) -> Option<(&[u8], Ref<'m, T>)> {
+        // A key that was read ahead may be gone.
+        let value = loop {
+            let key = self.ends.step(&mut self.tree.index(), back)?.0;
+            if let Some(value) = self.tree.get(key) {
+                break value;
+            }
+        };
+        Some((self.ends.key(back), value))
     }
 
-    fn count(self) -> usize {
-        self.between.count()
-    }
-
-    fn last(mut self) -> Option<Self::Item> {
-        self.next_back()
+    fn count(mut self) -> usize {
+        let mut count = 0;
+        while self.ends.step(&mut self.tree.index(), false).is_some() {
+            count += 1;
+        }
+        count
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> DoubleEndedIterator for Range<'_, T> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.next_back_ref().map(|(key, value)| (key.to_vec(), value.clone()))
-    }
-}
+impl<T: Clone + Send + Sync + 'static> OwnedEnds for ValueEnds<'_, T> {
+    type Owned = T;
 
-impl<T: Clone + Send + Sync + 'static> FusedIterator for Range<'_, T> {}
-
-impl<T: Send + Sync + 'static> fmt::Debug for Range<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Range").finish_non_exhaustive()
+    fn own(value: Ref<'_, T>) -> T {
+        T::clone(&value)
     }
 }
 

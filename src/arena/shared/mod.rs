@@ -8,13 +8,12 @@ mod pinned;
 mod traits;
 
 pub use crate::tree::Ref;
-pub use iter::{Cursor, IntoIter, Range};
+pub use iter::{Cursor, IntoIter, PinnedWalk, Range, ValueEnds};
 pub use pinned::Pinned;
 
 use super::MemoryUsage;
-use crate::concurrent::Between;
 use crate::error::fail;
-use crate::tree::{ValueCursor, ValueTree};
+use crate::tree::ValueTree;
 use crate::{fast, key, reclaim};
 use std::ops::RangeBounds;
 
@@ -172,7 +171,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// assert_eq!(cursor.next(), Some((&b"b"[..], &"y")));
     /// ```
     pub fn cursor(&self) -> Cursor<'_, T> {
-        Cursor::new(&self.tree)
+        Cursor::new(PinnedWalk::new(&self.tree))
     }
 
     /// Returns an iterator over all keys and values, in ascending order of the keys.
@@ -197,7 +196,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, T> {
         let (start, end) = key::bounds(&range);
-        Range::new(Between::new(ValueCursor::new(&self.tree), start, end))
+        Range::new(ValueEnds::new(&self.tree, start, end))
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, and their values.
@@ -207,7 +206,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, T> {
-        Range::new(Between::prefix(ValueCursor::new(&self.tree), prefix.as_ref()))
+        Range::new(ValueEnds::prefix(&self.tree, prefix.as_ref()))
     }
 
     /// Converts the map into an [`ArenaArt`](crate::ArenaArt).

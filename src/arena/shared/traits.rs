@@ -72,7 +72,7 @@ impl<T: fmt::Debug + Send + Sync + 'static> fmt::Debug for ConcurrentArenaArt<T>
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mut range, mut map) = (self.iter(), f.debug_map());
         while let Some((key, value)) = range.next_ref() {
-            map.entry(&format_args!("\"{}\"", key.escape_ascii()), value);
+            map.entry(&format_args!("\"{}\"", key.escape_ascii()), &*value);
         }
         map.finish()
     }

@@ -168,19 +168,19 @@ impl<'a> NodeRef<'a> {
         [array(0), array(1), array(2), &self.payload[begin..end]]
     }
 
-    /// Copies the entries of a narrow node to another one that has capacity for them.
+    /// Copies the entries `from..to` of a narrow node to another one that has capacity for them.
     ///
     /// # Safety
     /// The other node is live (N1), has the shape `info` (N6), and is the caller's alone (N4).
-    pub(crate) unsafe fn copy_to(&self, node: Node, info: Info) {
+    pub(crate) unsafe fn copy_to(&self, from: usize, to: usize, node: Node, info: Info) {
         let cap = info.capacity();
-        let [lcp, first, len, rest] = self.arrays(0, self.count());
+        let [lcp, first, len, rest] = self.arrays(from, to);
         debug_assert!(!info.is_wide() && lcp.len() <= cap && rest.len() <= info.rest());
         // SAFETY: (N1, N4, N6) by the caller, and the capacity suffices.
         unsafe {
-            let to = node.payload_mut(info);
+            let payload = node.payload_mut(info);
             for (i, part) in [lcp, first, len, rest].into_iter().enumerate() {
-                to.add(i * cap).copy_from_nonoverlapping(part.as_ptr(), part.len());
+                payload.add(i * cap).copy_from_nonoverlapping(part.as_ptr(), part.len());
             }
         }
     }

@@ -50,6 +50,11 @@ struct Parts {
 #[repr(transparent)]
 pub(crate) struct Node(NonNull<Parts>);
 
+// SAFETY: (N7) an address. Whatever follows it is `unsafe`, and for its caller to justify.
+unsafe impl Send for Node {}
+// SAFETY: (N7) as above.
+unsafe impl Sync for Node {}
+
 impl Node {
     pub(crate) fn from_ptr(ptr: NonNull<u8>) -> Node {
         Node(ptr.cast())
@@ -208,5 +213,46 @@ impl Node {
             // SAFETY: (N1, N3, N4) by the caller.
             unsafe { to.store_value::<B>(ti, j + k, from.load_value::<B>(fi, i + k)) };
         }
+    }
+}
+
+/// Copies of leaves, which are nodes too.
+#[derive(Default)]
+pub(crate) struct LeafCopies {
+    /// Each with its bytes.
+    nodes: Vec<(Node, usize)>,
+}
+
+impl LeafCopies {
+    /// Drops all copies.
+    pub(crate) fn clear(&mut self, _: usize) {
+        for (node, bytes) in self.nodes.drain(..) {
+            // SAFETY: (N2, N11) it is freed once, with the size that it was allocated with.
+            unsafe { node.free(node.info(), bytes, false) };
+        }
+    }
+
+    /// Returns the bytes of all copies.
+    pub(crate) fn bytes(&self) -> usize {
+        self.nodes.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Adds room for a leaf of `B`, and returns where it is. Its padding is zeroed.
+    pub(crate) fn add<B: Bits>(&mut self, info: Info) -> usize {
+        let bytes = info.size::<B>();
+        let (node, _) = Node::alloc::<B>(info, bytes).expect("a model has memory");
+        self.nodes.push((node, bytes));
+        self.nodes.len() - 1
+    }
+
+    /// Returns the leaf at `at`, which is live until the next change of the copies (N11).
+    pub(crate) fn get(&mut self, at: usize) -> Node {
+        self.nodes[at].0
+    }
+}
+
+impl Drop for LeafCopies {
+    fn drop(&mut self) {
+        self.clear(0);
     }
 }

@@ -4,6 +4,7 @@ use crate::pool;
 use crate::sync::point;
 use crate::tree::node::{HEADER_BYTES, Info, Lock, Slot};
 use crate::value::Bits;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
@@ -15,6 +16,11 @@ pub(crate) type RawSlot = AtomicPtr<u8>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub(crate) struct Node(NonNull<u8>);
+
+// SAFETY: (N7) an address. Whatever follows it is `unsafe`, and for its caller to justify.
+unsafe impl Send for Node {}
+// SAFETY: (N7) as above.
+unsafe impl Sync for Node {}
 
 impl Node {
     pub(crate) fn from_ptr(ptr: NonNull<u8>) -> Node {
@@ -191,5 +197,47 @@ impl Node {
             let dst = to.as_ptr().add(ti.values_at::<B>() + j * B::SIZE);
             std::ptr::copy_nonoverlapping(src, dst, n * B::SIZE);
         }
+    }
+}
+
+/// Copies of leaves, in memory of their own.
+#[derive(Default)]
+pub(crate) struct LeafCopies {
+    /// Aligned for every field. Bytes of a copy that no field covers are not written.
+    words: Vec<MaybeUninit<u64>>,
+}
+
+impl LeafCopies {
+    /// Drops all copies. Frees their memory if it is above `max_bytes`.
+    pub(crate) fn clear(&mut self, max_bytes: usize) {
+        self.words.clear();
+        self.words.shrink_to(max_bytes / size_of::<u64>());
+    }
+
+    /// Returns the bytes of all copies.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.words)
+    }
+
+    /// Adds room for a leaf of `B`, and returns where it is. Its padding is zeroed.
+    pub(crate) fn add<B: Bits>(&mut self, info: Info) -> usize {
+        let (at, bytes) = (self.words.len(), info.size::<B>());
+        let end = at + bytes.div_ceil(size_of::<u64>());
+        self.words.reserve(end - at);
+        // SAFETY: (N11) there is room, and the words may be unwritten.
+        unsafe { self.words.set_len(end) };
+        let ptr = self.get(at).as_ptr();
+        // SAFETY: (N6, N11) the copy has the bytes that its info says, and is ours.
+        unsafe {
+            ptr.cast::<Lock>().write(Lock::new(info.0));
+            let from = info.padding_at();
+            ptr.add(from).write_bytes(0, info.values_at::<B>() - from);
+        }
+        at
+    }
+
+    /// Returns the leaf at `at`, which is live until the next change of the copies (N11).
+    pub(crate) fn get(&mut self, at: usize) -> Node {
+        Node(NonNull::from(&mut self.words[at..]).cast())
     }
 }

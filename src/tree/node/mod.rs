@@ -30,5 +30,5 @@ pub(crate) use coding::{Gap, MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef, PREFETCHED
 pub(crate) use info::{HEADER_BYTES, Info, Kind};
 pub(crate) use layout::Usage;
 pub(crate) use lock::Lock;
-pub(crate) use memory::{Node, RawSlot, SlotPtr};
+pub(crate) use memory::{LeafCopies, Node, RawSlot, SlotPtr};
 pub(crate) use slot::{Child, Slot, SlotRef};

@@ -13,6 +13,7 @@ use crate::tree::RawTree;
 use crate::tree::node::{Child, Node, NodeRef, PREFETCHED_LINES, Slot, simd};
 use crate::tree::read::get::EntryPos;
 use crate::value::Bits;
+use std::cmp::Ordering;
 
 /// An inner node on the path to the leaf.
 #[derive(Clone, Copy)]
@@ -61,7 +62,7 @@ impl KeyBuf {
         &self.bytes[..self.len]
     }
 
-    fn set(&mut self, key: &[u8]) {
+    pub(crate) fn set(&mut self, key: &[u8]) {
         self.len = 0;
         self.put(0, key, 0, key.len());
     }
@@ -165,21 +166,31 @@ impl CursorState {
     /// # Safety
     /// For this and the methods below: since the position was taken, the tree under `root` is live
     /// and only values were changed (N1, N9), or the thread is pinned (R1).
+    #[inline]
     pub(crate) unsafe fn seek(&mut self, root: &Slot, target: &[u8], after: bool) {
+        self.key.set(target);
+        // SAFETY: (N1, N5) by the caller.
+        unsafe { self.seek_own(root, after) }
+    }
+
+    /// Moves as [`seek`](Self::seek) does, to the key in the buffer.
+    pub(crate) unsafe fn seek_own(&mut self, root: &Slot, after: bool) {
+        let target = self.key.get();
         self.levels.clear();
         // Another leaf may have the address by now.
         self.suffixes.leaf = None;
-        self.key.set(target);
         let mut child = root.load();
         // SAFETY: (N1, N5) as the caller promises, here and in the methods below.
         unsafe {
             while let Child::Inner(node) = child {
+                NodeRef::prefetch(node, PREFETCHED_LINES);
                 let keys = NodeRef::new(node);
                 let index = keys.child(&target[keys.strip()..]);
                 self.levels.push(Level { node, child: index });
                 child = keys.slot(index).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
+            NodeRef::prefetch(node, PREFETCHED_LINES);
             let leaf = NodeRef::new(node);
             self.strip = leaf.strip();
             self.index = match leaf.search(&target[self.strip..]) {
@@ -283,39 +294,133 @@ impl CursorState {
         }
     }
 
+    /// Prefetches the `n`th leaf after the current one, or with `back` before it, if it has the same
+    /// parent.
+    pub(crate) unsafe fn prefetch_ahead(&self, n: usize, back: bool) {
+        let Some(Level { node, child }) = self.levels.last() else { return };
+        let ahead = if back { child.checked_sub(n) } else { Some(child + n) };
+        // SAFETY: (N1, N5) see `seek`.
+        let keys = unsafe { NodeRef::new(*node) };
+        if let Some(ahead) = ahead.filter(|&ahead| ahead <= keys.count())
+            && let Some(leaf) = keys.slot(ahead).load().node()
+        {
+            NodeRef::prefetch(leaf, PREFETCHED_LINES);
+        }
+    }
+
+    /// Returns the leaf, if it has an entry after the position, or with `back` before it.
+    #[inline]
+    pub(crate) unsafe fn leaf_ahead<'l>(&self, back: bool) -> Option<NodeRef<'l>> {
+        // SAFETY: (N1, N5) see `seek`.
+        let leaf = unsafe { NodeRef::new(self.leaf?) };
+        let has_entry = if back { self.index > 0 } else { self.index < leaf.count() };
+        has_entry.then_some(leaf)
+    }
+
+    /// Moves to a leaf that has an entry after the position, or with `back` before it. Returns
+    /// whether there is one.
+    pub(crate) unsafe fn find_entry(&mut self, root: &Slot, back: bool) -> bool {
+        // SAFETY: (N1, N5) see `seek`.
+        unsafe {
+            if !back {
+                return self.peek().is_some();
+            }
+            while self.leaf.is_none() || self.index == 0 {
+                if !self.previous_leaf(root) {
+                    return false;
+                }
+            }
+            true
+        }
+    }
+
     /// Passes the next entry, writes its key to the buffer, and returns its position.
     #[inline]
     pub(crate) unsafe fn next(&mut self) -> Option<EntryPos> {
+        // SAFETY: (N1, N5) see `seek`. `peek` found the entry.
+        unsafe { self.peek().map(|(node, _)| self.next_in(node)) }
+    }
+
+    /// Passes the next entry, which is in this leaf.
+    #[inline]
+    pub(crate) unsafe fn next_in(&mut self, node: Node) -> EntryPos {
         // SAFETY: (N1, N5) see `seek`.
-        unsafe {
-            let (node, index) = self.peek()?;
-            let leaf = NodeRef::new(node);
-            self.offset += self.key.put_entry(self.strip, &leaf, index, self.offset);
-            self.index += 1;
-            Some(EntryPos { node, info: leaf.info, index })
-        }
+        let leaf = unsafe { NodeRef::new(node) };
+        let index = self.index;
+        self.offset += self.key.put_entry(self.strip, &leaf, index, self.offset);
+        self.index += 1;
+        EntryPos { node, info: leaf.info, index }
     }
 
     /// Passes the previous entry, writes its key to the buffer, and returns its position.
     pub(crate) unsafe fn previous(&mut self, root: &Slot) -> Option<EntryPos> {
-        // SAFETY: (N1, N5) see `seek`.
+        // SAFETY: (N1, N5) see `seek`. `find_entry` found the entry.
         unsafe {
-            while self.leaf.is_none() || self.index == 0 {
-                if !self.previous_leaf(root) {
-                    return None;
-                }
+            if !self.find_entry(root, true) {
+                return None;
             }
-            let node = self.leaf?;
-            let leaf = NodeRef::new(node);
-            if self.suffixes.leaf != Some(node) {
-                self.suffixes.fill(&leaf);
-            }
-            self.index -= 1;
-            self.offset = self.suffixes.entries[self.index].1;
-            let suffix = self.suffixes.get(self.index);
-            self.key.put(self.strip, suffix, 0, suffix.len());
-            Some(EntryPos { node, info: leaf.info, index: self.index })
+            self.leaf.map(|node| self.previous_in(node))
         }
+    }
+
+    /// Passes the previous entry, which is in this leaf.
+    pub(crate) unsafe fn previous_in(&mut self, node: Node) -> EntryPos {
+        // SAFETY: (N1, N5) see `seek`.
+        let leaf = unsafe { NodeRef::new(node) };
+        if self.suffixes.leaf != Some(node) {
+            self.suffixes.fill(&leaf);
+        }
+        self.index -= 1;
+        self.offset = self.suffixes.entries[self.index].1;
+        let suffix = self.suffixes.get(self.index);
+        self.key.put(self.strip, suffix, 0, suffix.len());
+        EntryPos { node, info: leaf.info, index: self.index }
+    }
+
+    /// Returns the index of the first entry of the leaf whose key is at least `key`, or with
+    /// `after` greater than it.
+    pub(crate) fn index_of(&self, leaf: &NodeRef<'_>, key: &[u8], after: bool) -> usize {
+        // The bytes that the leaf strips, of the leaf's keys and of `key`.
+        let stripped = &self.key.get()[..self.strip];
+        let (start, rest) = key.split_at(key.len().min(self.strip));
+        match start.cmp(stripped) {
+            Ordering::Less => 0,
+            Ordering::Greater => leaf.count(),
+            Ordering::Equal => match leaf.search(rest) {
+                Ok(i) => i + usize::from(after),
+                Err(gap) => gap.at,
+            },
+        }
+    }
+
+    /// Returns what finds the position again in a copy of the leaf.
+    pub(crate) fn place(&self) -> Place {
+        Place { index: self.index, offset: self.offset, strip: self.strip }
+    }
+
+    /// Moves to a place in a copy of a leaf. The key buffer has what it had there.
+    pub(crate) fn enter(&mut self, copy: Node, place: Place) {
+        self.leaf = Some(copy);
+        Place { index: self.index, offset: self.offset, strip: self.strip } = place;
+        // Another copy may have had the address.
+        self.suffixes.leaf = None;
+    }
+}
+
+/// A position in a leaf.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Place {
+    pub(crate) index: usize,
+    /// Where the rest of this entry begins in the leaf.
+    offset: usize,
+    /// Bytes that the leaf strips.
+    strip: usize,
+}
+
+impl Place {
+    /// Returns the position in a copy that begins with this entry.
+    pub(crate) fn in_rest(self) -> Self {
+        Place { index: 0, offset: 0, strip: self.strip }
     }
 }
 

@@ -7,19 +7,19 @@
 //!
 //! * `mode`: how nodes are locked and retired.
 //! * `counts`: what a tree counts.
-//! * `cursor`: a cursor beside edits.
+//! * `scan`: scans beside edits.
 //! * `relocate`: moves nodes out of sparse pages.
 
 mod counts;
-pub(crate) mod cursor;
 mod mode;
 mod relocate;
+pub(crate) mod scan;
 #[cfg(all(test, not(memkv_loom)))]
 mod tests;
 
 use crate::InsertError;
 use crate::reclaim::Pin;
-use crate::sync::{fence, wait};
+use crate::sync::{fence, own_changes, wait};
 use crate::tree::edit::{
     EditError, Expected, Failed, Mode, Outcome, Removal, Target, Upsert, overwrite,
 };
@@ -38,9 +38,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 const CONFLICTS_BEFORE_WAIT: u32 = 4;
 
 /// Makes an edit that is done visible: what this thread reads from here on it reads after the edit
-/// was visible to all (C6).
+/// was visible to all (C6). Scans of this thread read it.
 #[inline(always)]
 fn make_visible() {
+    own_changes::count();
     if !mutant!(NoFence) {
         fence(SeqCst);
     }

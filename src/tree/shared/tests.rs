@@ -7,8 +7,9 @@ use crate::reclaim;
 use crate::testing::coverage::{Event, taken};
 use crate::tree::shared::{Expected, SharedTree};
 use crate::tree::tests::{long, middling, scattered, short};
-use crate::tree::{RawTree, SharedCursor};
+use crate::tree::{RawTree, Scan};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 type Tree = SharedTree<u64>;
@@ -25,9 +26,11 @@ fn remove(tree: &Tree, key: &[u8]) -> Option<u64> {
 }
 
 fn contents(tree: &Tree) -> Vec<(Vec<u8>, u64)> {
-    let mut cursor = SharedCursor::new(tree);
-    cursor.seek(&[], false);
-    std::iter::from_fn(|| cursor.next().map(|(key, value)| (key.to_vec(), value))).collect()
+    let (mut scan, mut source) = (Scan::new(), tree);
+    let next = || {
+        scan.step(&mut source, false, Bound::Unbounded).map(|(key, value)| (key.to_vec(), value))
+    };
+    std::iter::from_fn(next).collect()
 }
 
 /// Runs `work` on some threads. Returns the sum of the paths that they took.
@@ -66,8 +69,8 @@ fn every_path_is_taken_beside_other_threads() {
         WideInner,
         LockObsolete,
         Restart,
-        CursorRenewed,
-        CursorRestarted,
+        ScanContinued,
+        ScanReadAgain,
         Popped,
     ];
     let mut all = Counts::new();
@@ -90,6 +93,18 @@ fn every_path_is_taken_beside_other_threads() {
                 if t == 0 {
                     let all = contents(&tree);
                     assert!(all.windows(2).all(|w| w[0].0 < w[1].0));
+                    // A scan that sees what its own thread does.
+                    let (mut scan, mut source) = (Scan::new(), &tree);
+                    let mut step = || {
+                        let (key, _) = scan.step(&mut source, false, Bound::Unbounded)?;
+                        Some(key.to_vec())
+                    };
+                    while let Some(key) = step() {
+                        let next = [&key[..], &[0]].concat();
+                        insert(&tree, &next, 0);
+                        assert_eq!(step(), Some(next.clone()));
+                        remove(&tree, &next);
+                    }
                 }
                 // In the other direction, so that keys are also appended and removed at the end.
                 for i in (0..n).filter(|i| i % 4 == t) {

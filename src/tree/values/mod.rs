@@ -17,12 +17,13 @@ use crate::tree::RawTree;
 use crate::tree::edit::{Expected, Outcome};
 use crate::tree::node::Usage;
 use crate::tree::read::cursor::OwnedCursors;
-use crate::tree::shared::cursor::SharedCursor;
+use crate::tree::shared::scan::{PinnedSource, Scan};
 use crate::tree::shared::{SharedTree, stripes};
 use crossbeam_utils::CachePadded;
 use slots::Slots;
+use std::convert::Infallible;
 use std::marker::PhantomData;
-use std::ops::Deref;
+use std::ops::{Bound, Deref};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -87,6 +88,17 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         Ok(built)
     }
 
+    /// Returns the tree of the numbers.
+    pub(crate) fn index(&self) -> &SharedTree<u32> {
+        &self.index
+    }
+
+    /// Returns the value of `key` together with a pin.
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Ref<'_, T>> {
+        let Ok(found) = self.with_pin(reclaim::pin(), |at| Ok::<_, Infallible>(at.get(key)));
+        found
+    }
+
     /// Returns the tree together with a pin of this thread.
     #[inline]
     pub(crate) fn pinned<'p>(&'p self, pin: &'p Pin) -> PinnedTree<'p, T> {
@@ -141,11 +153,10 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         &self,
         mut keep: impl FnMut(&[u8], &T) -> bool,
     ) -> Result<(), InsertError> {
-        let mut cursor = ValueCursor::new(self);
-        cursor.seek(&[], false);
-        while let Some((key, slot)) = cursor.raw.next() {
-            // SAFETY: (V1, V3) the number was found under the cursor's pin, which is not renewed
-            // before the next step.
+        let (mut scan, mut index) = (Scan::new(), PinnedSource::new(&self.index));
+        while let Some((key, slot)) = scan.step(&mut index, false, Bound::Unbounded) {
+            // SAFETY: (V1, V3) the number was found under the pin, which is not renewed before the
+            // next step.
             if !keep(key, unsafe { self.slots.get(slot) }) {
                 self.pinned(&reclaim::pin_to_write()).change(key, Expected::Value(slot), None)?;
             }
@@ -175,9 +186,9 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
     /// A description of the first violation.
     pub(crate) fn check(&mut self) -> Result<(), String> {
         self.index.check(&crate::reclaim::pin())?;
-        let mut cursor = SharedCursor::new(&self.index);
-        cursor.seek(&[], false);
-        self.slots.check(std::iter::from_fn(|| cursor.next().map(|(_, slot)| slot)))
+        let (mut scan, mut index) = (Scan::new(), &self.index);
+        let next = || scan.step(&mut index, false, Bound::Unbounded).map(|(_, slot)| slot);
+        self.slots.check(std::iter::from_fn(next))
     }
 
     /// Takes the entries out of the tree.
@@ -390,47 +401,38 @@ impl<T: std::fmt::Display> std::fmt::Display for Ref<'_, T> {
     }
 }
 
-/// A cursor over a tree that other threads edit at the same time.
+/// A scan that lends values. It keeps its thread pinned.
 pub(crate) struct ValueCursor<'t, T: Send + Sync + 'static> {
-    raw: SharedCursor<'t, u32>,
+    scan: Scan<u32>,
+    index: PinnedSource<'t, u32>,
     slots: &'t Slots<T>,
 }
 
 impl<'t, T: Send + Sync + 'static> ValueCursor<'t, T> {
-    /// Creates a cursor after all entries.
+    /// Creates a cursor before all entries.
     pub(crate) fn new(tree: &'t ValueTree<T>) -> Self {
-        ValueCursor { raw: SharedCursor::new(&tree.index), slots: &tree.slots }
+        let index = PinnedSource::new(&tree.index);
+        ValueCursor { scan: Scan::new(), index, slots: &tree.slots }
     }
 
     /// Moves before the first entry whose key is at least `target`, or with `after` greater than
     /// it.
     pub(crate) fn seek(&mut self, target: &[u8], after: bool) {
-        self.raw.seek(target, after);
+        self.scan.seek(target, after);
     }
 
     /// Moves after the last entry.
     pub(crate) fn seek_end(&mut self) {
-        self.raw.seek_end();
+        self.scan.seek_end();
     }
 
-    /// Returns the key of the entry that the last step passed.
-    pub(crate) fn key(&self) -> &[u8] {
-        self.raw.key()
-    }
-
-    /// Passes the next entry, and returns it.
+    /// Passes the next entry, or the previous one, and returns it.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<(&[u8], &T)> {
+    pub(crate) fn step(&mut self, back: bool) -> Option<(&[u8], &T)> {
+        let (key, slot) = self.scan.step(&mut self.index, back, Bound::Unbounded)?;
         // SAFETY: (V1, V3) the number was found under the cursor's pin, which is not renewed while
         // the value is borrowed.
-        self.raw.next().map(|(key, slot)| (key, unsafe { self.slots.get(slot) }))
-    }
-
-    /// Passes the previous entry, and returns it.
-    #[inline]
-    pub(crate) fn previous(&mut self) -> Option<(&[u8], &T)> {
-        // SAFETY: (V1, V3) as above.
-        self.raw.previous().map(|(key, slot)| (key, unsafe { self.slots.get(slot) }))
+        Some((key, unsafe { self.slots.get(slot) }))
     }
 }
 

@@ -1,0 +1,495 @@
+//! Scans of trees that other threads edit at the same time.
+//!
+//! ```text
+//!   position ─▶ pin, seek ─▶ copies of some leaves, unpin ─▶ decoded step by step ─▶ position
+//! ```
+//!
+//! A scan copies the leaves after its position under a pin, and decodes its keys from the copies. So
+//! between two steps it holds no pin, no node and no lock: it may be kept for any time, and sent to
+//! another thread. A leaf's keys never change, and its values are read one by one, so a copy has
+//! pairs of the map of moments since the scan began to read (SAFETY.md, C).
+//!
+//! The first run has few entries, since a scan may be short. Each run has more than the one before
+//! it, up to [`MAX_COPIED_BYTES`]. A scan reads again from its position when its thread has changed
+//! any map in the meantime, so that it sees what its own thread did.
+
+use crate::reclaim::{self, Pin};
+use crate::sync::own_changes::LastChange;
+use crate::tree::node::{Info, Kind, LeafCopies, NodeRef, Slot};
+use crate::tree::read::cursor::{CursorState, Place};
+use crate::tree::shared::SharedTree;
+use crate::value::Bits;
+use std::marker::PhantomData;
+use std::ops::Bound;
+
+/// Bytes of copies that end a run, unless it is one leaf.
+const MAX_COPIED_BYTES: usize = 30 << 10;
+const IN_MODEL: bool = cfg!(any(memkv_loom, memkv_shuttle));
+/// Entries of the first run, all of one leaf.
+const FIRST_ENTRIES: usize = if IN_MODEL { 2 } else { 24 };
+/// How far before it is copied a leaf is prefetched, in leaves.
+const PREFETCH_DISTANCE: usize = 3;
+/// Leaves of the longest run.
+const MAX_LEAVES: usize = if IN_MODEL { 1 } else { 64 };
+
+/// A position between two keys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Position<'k> {
+    /// Before the run's own key, present or not.
+    BeforeOwn,
+    /// After the run's own key, present or not.
+    AfterOwn,
+    /// Before this key, present or not.
+    Before(&'k [u8]),
+    /// After all keys.
+    End,
+}
+
+/// What a scan reads.
+pub(crate) trait ScanSource {
+    type Bits: Bits;
+
+    /// Reads the leaves after a position, or before it if the run goes back, as far as `limit`.
+    /// Returns whether there are no more of them.
+    fn read_run(
+        &mut self,
+        run: &mut LeafRun<Self::Bits>,
+        from: Position<'_>,
+        limit: Bound<&[u8]>,
+    ) -> bool;
+}
+
+impl<B: Bits> ScanSource for &SharedTree<B> {
+    type Bits = B;
+
+    fn read_run(&mut self, run: &mut LeafRun<B>, from: Position<'_>, limit: Bound<&[u8]>) -> bool {
+        run.read(self, &reclaim::pin(), from, limit)
+    }
+}
+
+/// A tree that is read under one pin from run to run, and the pin.
+///
+/// What a run has found stays valid until the next run is read.
+pub(crate) struct PinnedSource<'t, B: Bits> {
+    tree: &'t SharedTree<B>,
+    /// Whether the thread had no other pin when this one was made. With two pins, little can be
+    /// reclaimed.
+    is_only_pin: bool,
+    pin: Pin,
+}
+
+impl<'t, B: Bits> PinnedSource<'t, B> {
+    pub(crate) fn new(tree: &'t SharedTree<B>) -> Self {
+        PinnedSource { tree, is_only_pin: !reclaim::is_pinned(), pin: reclaim::pin() }
+    }
+}
+
+impl<B: Bits> ScanSource for PinnedSource<'_, B> {
+    type Bits = B;
+
+    fn read_run(&mut self, run: &mut LeafRun<B>, from: Position<'_>, limit: Bound<&[u8]>) -> bool {
+        self.pin.renew();
+        if self.is_only_pin {
+            // Otherwise a thread that edits the tree as it scans it would never reclaim memory.
+            self.pin.help();
+        }
+        run.read(self.tree, &self.pin, from, limit)
+    }
+}
+
+/// A copy of a leaf, or of neighbouring entries of one.
+#[derive(Clone, Copy, Default)]
+struct CopiedLeaf {
+    copy: usize,
+    /// The first position in the run's direction.
+    place: Place,
+    /// The index at which the run leaves the copy.
+    end: usize,
+    /// Where in `LeafRun::keys` what the key buffer has at first ends.
+    key_end: usize,
+}
+
+/// Copies of neighbouring leaves, which are read in one direction.
+pub(crate) struct LeafRun<B: Bits> {
+    /// While leaves are copied, it walks over their nodes; afterwards, over the copies. Its key is
+    /// that of the last step, or, while the run is empty, of the scan's position.
+    cursor: CursorState,
+    copies: LeafCopies,
+    /// The first of the leaves, and the others. Most runs have one.
+    first: Option<CopiedLeaf>,
+    others: Vec<CopiedLeaf>,
+    /// What the key buffer has at first in each leaf, if there are several. While the run is empty,
+    /// the key that it keeps.
+    keys: Vec<u8>,
+    /// Whether `keys` has that of the last leaf, or the key to keep.
+    is_key_kept: bool,
+    /// Leaves that were entered.
+    entered: usize,
+    /// `CopiedLeaf::end` of the current leaf.
+    end: usize,
+    back: bool,
+    /// Leaves that the run may have; 0 for [`FIRST_ENTRIES`] of one leaf.
+    max_leaves: usize,
+    values: PhantomData<B>,
+}
+
+impl<B: Bits> LeafRun<B> {
+    fn new() -> Self {
+        LeafRun {
+            cursor: CursorState::default(),
+            copies: LeafCopies::default(),
+            first: None,
+            others: Vec::new(),
+            keys: Vec::new(),
+            is_key_kept: false,
+            entered: 0,
+            end: 0,
+            back: false,
+            max_leaves: 0,
+            values: PhantomData,
+        }
+    }
+
+    /// Drops the copies. The key stays.
+    pub(crate) fn clear(&mut self) {
+        self.copies.clear(MAX_COPIED_BYTES);
+        self.first = None;
+        self.others.clear();
+        self.keys.clear();
+        self.cursor.set_end();
+        (self.entered, self.end) = (0, 0);
+    }
+
+    /// Returns whether the run is read in descending order.
+    pub(crate) fn is_back(&self) -> bool {
+        self.back
+    }
+
+    /// Returns the key of the last step, or of the scan's position.
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        self.cursor.key.get()
+    }
+
+    /// Adds copies of the leaves from a position on. Returns whether these are all up to `limit`,
+    /// or to the end of the tree. If it adds nothing, the key stays.
+    pub(crate) fn read(
+        &mut self,
+        tree: &SharedTree<B>,
+        pin: &Pin,
+        from: Position<'_>,
+        limit: Bound<&[u8]>,
+    ) -> bool {
+        let root = &tree.read(pin).root;
+        // SAFETY: (R1) the cursor keeps nothing from before the pin, and is left without an address
+        // of a node before it ends.
+        unsafe {
+            match from {
+                Position::BeforeOwn => self.cursor.seek_own(root, false),
+                Position::AfterOwn => self.cursor.seek_own(root, true),
+                Position::Before(key) => {
+                    self.keep_key();
+                    self.cursor.seek(root, key, false);
+                }
+                Position::End => self.cursor.set_end(),
+            }
+            let is_whole = self.copy_leaves(root, limit);
+            self.cursor.set_end();
+            if self.first.is_none() && self.is_key_kept {
+                self.cursor.key.set(&self.keys);
+                self.keys.clear();
+                self.is_key_kept = false;
+            } else if !self.others.is_empty() {
+                self.keep_key();
+            }
+            is_whole
+        }
+    }
+
+    /// Copies the key buffer for when it is needed again: at the first step in the last leaf, or if
+    /// the run stays empty.
+    fn keep_key(&mut self) {
+        if !self.is_key_kept {
+            self.keys.extend_from_slice(self.cursor.key.get());
+            self.is_key_kept = true;
+            if let Some(leaf) = self.others.last_mut().or(self.first.as_mut()) {
+                leaf.key_end = self.keys.len();
+            }
+        }
+    }
+
+    /// Adds a copy to the run.
+    fn add(&mut self, leaf: CopiedLeaf) {
+        if self.first.is_none() {
+            self.keys.clear();
+            self.first = Some(leaf);
+        } else {
+            self.others.push(leaf);
+        }
+        self.is_key_kept = false;
+    }
+
+    /// Copies leaves from the cursor's position on.
+    ///
+    /// # Safety
+    /// The position was taken under a pin that lasts (R1).
+    unsafe fn copy_leaves(&mut self, root: &Slot, limit: Bound<&[u8]>) -> bool {
+        if self.max_leaves > 1 {
+            // SAFETY: (R1) by the caller.
+            (1..PREFETCH_DISTANCE)
+                .for_each(|n| unsafe { self.cursor.prefetch_ahead(n, self.back) });
+        }
+        loop {
+            // SAFETY: (R1) by the caller, here and below.
+            let leaf = match unsafe { self.cursor.leaf_ahead(self.back) } {
+                Some(leaf) => leaf,
+                None => {
+                    if self.first.is_some() && self.others.len() + 1 >= self.max_leaves {
+                        return false;
+                    }
+                    self.keep_key();
+                    // SAFETY: (R1) as above.
+                    if !unsafe { self.cursor.find_entry(root, self.back) } {
+                        return true;
+                    }
+                    continue;
+                }
+            };
+            let last = if self.back { 0 } else { leaf.count() };
+            let end = match limit {
+                Bound::Unbounded => last,
+                Bound::Included(key) => self.cursor.index_of(&leaf, key, !self.back),
+                Bound::Excluded(key) => self.cursor.index_of(&leaf, key, self.back),
+            };
+            let place = self.cursor.place();
+            let left = if self.back {
+                place.index.saturating_sub(end)
+            } else {
+                end.saturating_sub(place.index)
+            };
+            if left == 0 {
+                return true;
+            }
+            let is_full = self.copies.bytes() + leaf.info.size::<B>() > MAX_COPIED_BYTES;
+            if is_full && self.first.is_some() {
+                return false;
+            }
+            // Wide leaves are not divided.
+            let is_part = self.max_leaves == 0 && !leaf.info.is_wide();
+            let n = if is_part { left.min(FIRST_ENTRIES) } else { left };
+            let copied = self.copy(&leaf, place, n);
+            self.add(copied);
+            if n < left {
+                return false;
+            }
+            if end != last {
+                return true;
+            }
+            self.cursor.index = last;
+            if self.max_leaves > 1 {
+                // SAFETY: (R1) as above.
+                unsafe { self.cursor.prefetch_ahead(PREFETCH_DISTANCE, self.back) };
+            }
+        }
+    }
+
+    /// Copies the next `n` entries of a leaf, and what is needed to decode them.
+    fn copy(&mut self, leaf: &NodeRef<'_>, place: Place, n: usize) -> CopiedLeaf {
+        let is_wide = leaf.info.is_wide();
+        let (from, to) = match (is_wide, self.back) {
+            (true, _) => (0, leaf.count()),
+            (false, true) => (0, place.index),
+            (false, false) => (place.index, place.index + n),
+        };
+        let info = if is_wide {
+            leaf.info
+        } else {
+            let [.., rest] = leaf.arrays(from, to);
+            let is_empty_first = from == 0 && leaf.info.empty_first();
+            Info::narrow(Kind::Leaf, to - from, rest.len(), leaf.strip(), is_empty_first)
+        };
+        let copy = self.copies.add::<B>(info);
+        let node = self.copies.get(copy);
+        // SAFETY: (N1, N5, N6, N11) the leaf is live, as its reference says. The copy is ours, and
+        // its info was made for these entries.
+        unsafe {
+            if is_wide {
+                let payload = leaf.payload();
+                node.payload_mut(info).copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+            } else {
+                leaf.copy_to(from, to, node, info);
+            }
+            for i in from..to {
+                node.set_value::<B>(info, i - from, leaf.node.value(leaf.info, i));
+            }
+        }
+        let place = if from > 0 { place.in_rest() } else { place };
+        let end = if self.back { place.index - n } else { place.index + n };
+        CopiedLeaf { copy, place, end, key_end: 0 }
+    }
+
+    /// Moves to the next leaf of the run, and returns whether there is one.
+    fn enter_next(&mut self) -> bool {
+        let leaf = |i: usize| match i.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(i) => self.others.get(i),
+        };
+        let Some(&CopiedLeaf { copy, place, end, key_end }) = leaf(self.entered) else {
+            return false;
+        };
+        if self.is_key_kept {
+            let start = self.entered.checked_sub(1).and_then(leaf).map_or(0, |leaf| leaf.key_end);
+            self.cursor.key.set(&self.keys[start..key_end]);
+        }
+        self.cursor.enter(self.copies.get(copy), place);
+        (self.entered, self.end) = (self.entered + 1, end);
+        true
+    }
+
+    /// Returns whether the current leaf has no more entries for the run.
+    #[inline]
+    fn is_at_end(&self) -> bool {
+        self.cursor.index == self.end
+    }
+
+    /// Passes the next entry of the current leaf, unless the run is at its end there.
+    #[inline]
+    fn step(&mut self) -> Option<(&[u8], B)> {
+        let copy = self.cursor.leaf?;
+        // SAFETY: (N1, N5, N11) the copy is live until the run is read again, and has an entry in
+        // this direction, since the index is not yet at the end.
+        let value = unsafe {
+            let pos =
+                if self.back { self.cursor.previous_in(copy) } else { self.cursor.next_in(copy) };
+            copy.value(pos.info, pos.index)
+        };
+        Some((self.cursor.key.get(), value))
+    }
+}
+
+/// On which side of its key a scan stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    After,
+    /// After all keys.
+    End,
+}
+
+/// A position in a map, and the run that was read from there.
+pub(crate) struct Scan<B: Bits> {
+    /// Its key is that of the position.
+    run: LeafRun<B>,
+    side: Side,
+    /// Whether nothing was left after the run when it was read.
+    is_whole: bool,
+    /// The last change of the thread that read the run.
+    last_change: LastChange,
+}
+
+impl<B: Bits> Clone for Scan<B> {
+    /// Copies the position, without the run.
+    fn clone(&self) -> Self {
+        let mut copy = Scan { side: self.side, ..Scan::new() };
+        copy.run.cursor.key.set(self.key());
+        copy
+    }
+}
+
+impl<B: Bits> Scan<B> {
+    /// Creates a scan before all keys.
+    pub(crate) fn new() -> Self {
+        Scan {
+            run: LeafRun::new(),
+            side: Side::Before,
+            is_whole: false,
+            last_change: LastChange::NONE,
+        }
+    }
+
+    /// Moves before the first entry whose key is at least `target`, or with `after` greater than
+    /// it.
+    pub(crate) fn seek(&mut self, target: &[u8], after: bool) {
+        self.forget();
+        self.run.cursor.key.set(target);
+        self.side = if after { Side::After } else { Side::Before };
+    }
+
+    /// Moves after the last entry.
+    pub(crate) fn seek_end(&mut self) {
+        self.forget();
+        self.side = Side::End;
+    }
+
+    /// Drops the run.
+    fn forget(&mut self) {
+        self.run.clear();
+        self.run.max_leaves = 0;
+        self.is_whole = false;
+    }
+
+    /// Returns the key of the entry that the last step passed, or of the position.
+    #[inline]
+    pub(crate) fn key(&self) -> &[u8] {
+        self.run.key()
+    }
+
+    /// Passes the next entry, or the previous one, and returns it. `limit` is a bound of the keys
+    /// in this direction.
+    #[inline]
+    pub(crate) fn step<S: ScanSource<Bits = B>>(
+        &mut self,
+        source: &mut S,
+        back: bool,
+        limit: Bound<&[u8]>,
+    ) -> Option<(&[u8], B)> {
+        let is_ready = !self.run.is_at_end() && self.run.back == back && self.is_current();
+        if !is_ready && !self.advance(source, back, limit) {
+            return None;
+        }
+        self.side = if back { Side::Before } else { Side::After };
+        self.run.step()
+    }
+
+    /// Returns whether this thread has changed nothing since the run was read.
+    #[inline]
+    fn is_current(&self) -> bool {
+        self.last_change == LastChange::of_this_thread() || mutant!(OwnChangesUnseen)
+    }
+
+    /// Moves to the next leaf of the run, or reads another run. Returns whether there is an entry.
+    #[inline(never)]
+    fn advance<S: ScanSource<Bits = B>>(
+        &mut self,
+        source: &mut S,
+        back: bool,
+        limit: Bound<&[u8]>,
+    ) -> bool {
+        let mut max_leaves = 0;
+        let is_empty = self.run.first.is_none();
+        if self.run.back == back && self.is_current() {
+            if self.run.enter_next() {
+                return true;
+            }
+            if std::mem::take(&mut self.is_whole) {
+                return false;
+            }
+            if !is_empty {
+                cover!(ScanContinued);
+                max_leaves = MAX_LEAVES.min(2 * self.run.max_leaves).max(1);
+            }
+        } else if !is_empty {
+            cover!(ScanReadAgain);
+        }
+        self.last_change = LastChange::of_this_thread();
+        self.run.clear();
+        (self.run.back, self.run.max_leaves) = (back, max_leaves);
+        let from = match self.side {
+            Side::Before => Position::BeforeOwn,
+            Side::After => Position::AfterOwn,
+            Side::End => Position::End,
+        };
+        self.is_whole = source.read_run(&mut self.run, from, limit) && self.run.first.is_some();
+        self.run.enter_next()
+    }
+}
