@@ -3,12 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod iter;
-pub(crate) mod pinned;
+mod points;
 mod traits;
 mod walk;
 
 pub use iter::{Cursor, Range};
-pub use pinned::Pinned;
+pub use points::Pinned;
 pub(crate) use walk::Between;
 
 use crate::error::{BuildError, fail};

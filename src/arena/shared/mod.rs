@@ -5,6 +5,7 @@
 
 mod iter;
 mod pinned;
+mod points;
 mod traits;
 
 pub use crate::tree::Ref;
