@@ -74,7 +74,7 @@ const CALLS_PER_PIN: u32 = 64;
 /// ```
 pub struct Pinned<'m, M: Pinnable> {
     map: &'m M,
-    held: M::Held,
+    pub(crate) held: M::Held,
 }
 
 /// A map that has a [`Pinned`] handle. Only maps of this crate can have one.
@@ -89,7 +89,7 @@ pub trait Hold {
     /// Pins this thread.
     fn new() -> Self;
 
-    /// Is called before each call of the map.
+    /// Prepares a call of the map.
     fn step(&self) {}
 }
 
@@ -128,7 +128,7 @@ impl Renewed {
 
 /// A pin that is never renewed, so that values may be borrowed for as long as it lasts (V3).
 #[expect(missing_debug_implementations, reason = "it has no name outside")]
-pub struct Lasting(Pin);
+pub struct Lasting(pub(crate) Pin);
 
 impl Hold for Lasting {
     fn new() -> Self {
@@ -144,14 +144,6 @@ impl<'m, M: Pinnable> Pinned<'m, M> {
     /// Returns the map that this handle belongs to.
     pub fn map(&self) -> &'m M {
         self.map
-    }
-}
-
-impl<'m, M: Pinnable<Held = Lasting>> Pinned<'m, M> {
-    /// Returns the map, and the pin that lasts as long as the handle.
-    #[inline]
-    pub(crate) fn parts(&self) -> (&'m M, &Pin) {
-        (self.map, &self.held.0)
     }
 }
 

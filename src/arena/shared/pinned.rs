@@ -91,8 +91,7 @@ impl<T: Send + Sync + 'static> Pinned<'_, T> {
     /// ```
     #[inline]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Option<&T> {
-        let (map, pin) = self.parts();
-        map.tree.pinned(pin).get(key.as_ref()).map(ValueRef::get)
+        self.map().tree.pinned(&self.held.0).get(key.as_ref()).map(ValueRef::get)
     }
 
     /// Returns the values of many keys, in the order of `keys`.
@@ -106,10 +105,9 @@ impl<T: Send + Sync + 'static> Pinned<'_, T> {
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<&T>> {
         let mut values = Vec::with_capacity(keys.len());
-        let (map, pin) = self.parts();
-        map.tree.pinned(pin).get_many(keys.iter().map(AsRef::as_ref), |found| {
-            values.push(found.map(ValueRef::get))
-        });
+        let keys = keys.iter().map(AsRef::as_ref);
+        let tree = self.map().tree.pinned(&self.held.0);
+        tree.get_many(keys, |found| values.push(found.map(ValueRef::get)));
         values
     }
 }
