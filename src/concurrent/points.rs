@@ -43,7 +43,9 @@ impl<V: Value> Changes<V::Bits> for ConcurrentArt<V> {
 impl<V: Value> ConcurrentArt<V> {
     /// Returns a handle that keeps this thread pinned for many calls.
     ///
-    /// PAYS
+    /// It is for convenience. It saves the fence of a pin: 1 to 2 % of a lookup in a map that fits
+    /// the processor's cache, and nothing that can be measured in a map of a million URLs. Its
+    /// **warning** is at [`Pinned`](crate::Pinned).
     ///
     /// ```
     /// let map = memkv::ConcurrentArt::new();

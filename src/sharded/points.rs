@@ -69,7 +69,8 @@ impl<V: Value> Changes<V::Bits> for ShardedArt<V> {
 impl<V: Value> ShardedArt<V> {
     /// Returns a handle that keeps this thread pinned for many calls.
     ///
-    /// PAYS
+    /// It is for convenience, as [`ConcurrentArt::pin`](crate::ConcurrentArt::pin) is: calls through
+    /// it take about as long as without it. Its **warning** is at [`Pinned`](crate::Pinned).
     ///
     /// ```
     /// let map = memkv::ShardedArt::new(8);
