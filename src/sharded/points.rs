@@ -32,15 +32,16 @@ impl<V: Value> Changes<V::Bits> for ShardedArt<V> {
         expected: Expected<V::Bits>,
         new: Option<V::Bits>,
     ) -> Result<Outcome<V::Bits>, InsertError> {
-        let change = |pin: &Pin| loop {
-            let table = self.table.load(pin);
+        let pin = reclaim::pin_to_write();
+        let outcome = loop {
+            let table = self.table.load(&pin);
             let shard = table.shard(table.route(key));
             let _writing = shard.lock.read();
-            if self.table.is_current(table, pin) || mutant!(WriterNotChecked) {
-                return shard.tree.change(pin, key, expected, new);
+            if self.table.is_current(table, &pin) || mutant!(WriterNotChecked) {
+                break shard.tree.change(&pin, key, expected, new);
             }
         };
-        let outcome = change(&reclaim::pin_to_write());
+        drop(pin);
         self.wrote();
         outcome
     }
