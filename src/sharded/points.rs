@@ -71,7 +71,7 @@ impl<V: Value> ShardedArt<V> {
     /// Returns a handle that keeps this thread pinned for many calls.
     ///
     /// It is for convenience. In a map of a million URLs one thread inserts in 2 to 4 % less time
-    /// through it, and looks up in as much. Its **warning** is at [`Pinned`](crate::Pinned).
+    /// through it, and looks up in the same. Its **warning** is at [`Pinned`](crate::Pinned).
     ///
     /// ```
     /// let map = memkv::ShardedArt::new(8);
