@@ -38,6 +38,7 @@
 //! | [`FastSet`] | ordered set of byte strings |
 //! | [`ArenaArt<T>`](ArenaArt) | ordered map from byte strings to values of any type, returned by reference; its iterators are in [`arena`] |
 //! | [`ConcurrentArenaArt<T>`](ConcurrentArenaArt) | that map, shared by many threads; its handles and iterators are in [`arena::shared`] |
+//! | [`Pinned`] | a handle to a map that threads share, for many calls |
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor returns borrowed keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
@@ -102,8 +103,8 @@
 //! * A map that threads share works if no other thread was in a call at the fork. All maps share
 //!   the [`pool`], so the same holds for changes of any map, and for reads of a [`Codec::Fst`]
 //!   layer. Reads of a [`FastArt`] and of other layers take no lock.
-//! * If another thread had a cursor or a handle of a shared map at the fork, memory that shared
-//!   maps replace in the child is never freed.
+//! * If another thread had a handle, or a cursor of a [`ConcurrentArenaArt`], at the fork, memory
+//!   that shared maps replace in the child is never freed.
 //! * The library notices a fork if the parent has called one of its parallel methods. If the parent
 //!   has used rayon by itself only, the child must call them in a `ThreadPool` of its own.
 //!

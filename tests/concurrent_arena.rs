@@ -158,7 +158,7 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             let pinned = map.pin();
             // Neighbours in an order that neither ascends nor descends.
             for (k, i) in common::neighbours(&k, 200, n) {
-                assert_eq!(pinned.insert(&k, value(i)).map(Noted::get), model.insert(k, i));
+                assert_eq!(pinned.insert(&k, value(i)).map(|old| old.get()), model.insert(k, i));
             }
         }
         Op::Remove(k) => assert_eq!(map.remove(&k).map(|old| old.get()), model.remove(&k)),
@@ -178,7 +178,7 @@ fn step(map: &mut Map, model: &mut Model, witness: &Witness, op: Op) {
             let current = if right { pinned.get(&k) } else { Some(&other) };
             let result = pinned.compare_exchange(&k, current, new.map(value));
             if right {
-                assert_eq!(result.ok().unwrap().map(Noted::get), model.get(&k).copied());
+                assert_eq!(result.ok().unwrap().map(|old| old.get()), model.get(&k).copied());
                 match new {
                     Some(new) => model.insert(k, new),
                     None => model.remove(&k),

@@ -25,7 +25,7 @@ fn outside(value: u64) -> u64 {
 }
 
 impl Subject for &HybridStore {
-    fn get(&self, k: usize) -> Option<u64> {
+    fn value_of(&self, k: usize) -> Option<u64> {
         HybridStore::get(self, key(k)).map(outside)
     }
     fn call(&self, call: Call) -> Answer {

@@ -81,6 +81,25 @@ fn iterators_go_on_in_another_thread() {
     rest(map.iter(), all());
 }
 
+/// A store with the methods of a map.
+#[cfg(feature = "storage")]
+struct Store(memkv::HybridStore);
+
+#[cfg(feature = "storage")]
+impl Store {
+    fn insert(&self, key: Vec<u8>, value: u64) {
+        self.0.insert(key, value).unwrap();
+    }
+
+    fn remove(&self, key: Vec<u8>) {
+        self.0.remove(key).unwrap();
+    }
+
+    fn iter(&self) -> memkv::HybridRange<'_> {
+        self.0.iter()
+    }
+}
+
 /// Runs `$work` with each kind of shared map, filled with even keys.
 macro_rules! with_maps {
     (|$map:ident, $n:ident| $work:block) => {{
@@ -105,18 +124,6 @@ macro_rules! with_maps {
             let base: Vec<_> = evens().collect();
             let base = memkv::FrozenLayer::from_sorted(&base).unwrap();
             let store = memkv::HybridStore::with_base(base, memkv::HybridOptions::new()).unwrap();
-            struct Store(memkv::HybridStore);
-            impl Store {
-                fn insert(&self, key: Vec<u8>, value: u64) {
-                    self.0.insert(key, value).unwrap();
-                }
-                fn remove(&self, key: Vec<u8>) {
-                    self.0.remove(key).unwrap();
-                }
-                fn iter(&self) -> memkv::HybridRange<'_> {
-                    self.0.iter()
-                }
-            }
             let $map = Store(store);
             $work
         }

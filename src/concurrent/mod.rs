@@ -2,21 +2,19 @@
 
 #![forbid(unsafe_code)]
 
-mod iter;
-pub(crate) mod pinned;
+mod points;
+mod scan;
 mod traits;
 
-pub use iter::{Cursor, Range};
-pub use pinned::Pinned;
+pub use points::Pinned;
+pub use scan::{Cursor, Range};
 
 use crate::error::{BuildError, fail};
-use crate::face::{SharedEnds, SharedWalk};
 use crate::fast::{FastArt, MemoryUsage};
+use crate::reclaim;
 use crate::tree::{RawTree, SharedTree};
 use crate::value::Value;
-use crate::{key, reclaim};
 use std::marker::PhantomData;
-use std::ops::RangeBounds;
 
 /// Returns how many changes of all shared maps began again because of a conflict. For benchmarks.
 #[cfg(feature = "_testing")]
@@ -31,7 +29,7 @@ pub fn restarts() -> usize {
 /// other in O(1). A map can be built by one thread, or [from sorted keys](Self::from_sorted), then
 /// shared, and taken back.
 ///
-/// **Warning:** an idle iterator or handle keeps replaced nodes from being freed, about 1 kB for
+/// **Warning:** an idle [`Pinned`] handle keeps replaced nodes from being freed, about 1 kB for
 /// each insert of any map. Drop it.
 ///
 /// ```
@@ -60,8 +58,9 @@ pub fn restarts() -> usize {
 ///   become visible to all others at once (POWER), two readers may see two unrelated writes in
 ///   different orders ([C6](crate::safety)).
 /// * A scan yields every key that is present for the whole scan exactly once, and in order. A key
-///   that is inserted or removed during the scan may be yielded or not. A yielded key was present,
-///   with the yielded value, at a moment within the step.
+///   that is inserted or removed during the scan may be yielded or not. A yielded pair was in the
+///   map at a moment since the scan reached its leaf, and the scanning thread's own earlier changes
+///   are seen. See [`Cursor`].
 /// * [`len`](Self::len) and [`memory_usage`](Self::memory_usage) are exact while no thread changes
 ///   the map.
 /// * Values are returned by copy. Nothing that a method returns holds a lock, and no function of
@@ -80,11 +79,11 @@ pub fn restarts() -> usize {
 /// finished. This takes some hundred further changes by the thread that retired it, or a call of
 /// [`reclaim`](Self::reclaim).
 ///
-/// It takes longer while a thread keeps a [`Pinned`] handle, a [`Cursor`] or a [`Range`] without
-/// using it, keeps two of them, or was preempted inside a call. Until then everything that writers
-/// retire is held, a kilobyte and more for an insert. `memory_usage().retired` returns how much
-/// that is for all maps together; up to 128 KiB that each other thread has gathered are missing
-/// from it.
+/// It takes longer while a thread keeps a [`Pinned`] handle without using it, keeps two of them, or
+/// was preempted inside a call. A [`Cursor`] or a [`Range`] may be kept. Until then everything that
+/// writers retire is held, a kilobyte and more for an insert. `memory_usage().retired` returns how
+/// much that is for all maps together; up to 128 KiB that each other thread has gathered are
+/// missing from it.
 ///
 /// A thread reuses what it frees: it keeps up to 512 KiB of freed memory for its next inserts in a
 /// large map, less in a small one, and none while maps shrink.
@@ -189,74 +188,6 @@ impl<V: Value> ConcurrentArt<V> {
         if let Err(error) = self.tree.clear(&reclaim::pin_to_write(), |_| ()) {
             fail(error);
         }
-    }
-
-    /// Returns the least key and its value.
-    ///
-    /// The guarantees are those of a scan: it is not one atomic step.
-    ///
-    /// ```
-    /// let map = memkv::ConcurrentArt::from([("b", 2u64), ("a", 1)]);
-    /// assert_eq!(map.first_key_value(), Some((b"a".to_vec(), 1)));
-    /// assert_eq!(map.last_key_value(), Some((b"b".to_vec(), 2)));
-    /// ```
-    pub fn first_key_value(&self) -> Option<(Vec<u8>, V)> {
-        self.iter().next()
-    }
-
-    /// Returns the greatest key and its value.
-    ///
-    /// Otherwise like [`first_key_value`](Self::first_key_value).
-    pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
-        self.iter().next_back()
-    }
-
-    /// Returns a cursor before the first key.
-    ///
-    /// It returns keys as slices of its own buffer, so a scan allocates nothing for each key.
-    ///
-    /// ```
-    /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
-    /// let mut cursor = map.cursor();
-    /// assert_eq!(cursor.next(), Some((&b"a"[..], 1)));
-    /// ```
-    pub fn cursor(&self) -> Cursor<'_, V> {
-        Cursor::new(SharedWalk::new(self))
-    }
-
-    /// Returns an iterator over all keys and values, in ascending order of the keys.
-    ///
-    /// ```
-    /// let map = memkv::ConcurrentArt::from([("b", 2u64), ("a", 1)]);
-    /// assert!(map.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
-    /// ```
-    pub fn iter(&self) -> Range<'_, V> {
-        self.range::<&[u8], _>(..)
-    }
-
-    /// Returns an iterator over the keys in a range of byte strings and their values, in ascending
-    /// order.
-    ///
-    /// A range that ends before it begins is empty.
-    ///
-    /// ```
-    /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2), ("c", 3)]);
-    /// assert!(map.range("b"..).map(|(_, v)| v).eq([2, 3]));
-    /// assert!(map.range("a"..="b").rev().map(|(_, v)| v).eq([2, 1]));
-    /// ```
-    pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, V> {
-        let (start, end) = key::bounds(&range);
-        Range::new(SharedEnds::new(self, start, end))
-    }
-
-    /// Returns an iterator over the keys that begin with `prefix`, and their values.
-    ///
-    /// ```
-    /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("ab", 2), ("b", 3)]);
-    /// assert_eq!(map.prefix("a").count(), 2);
-    /// ```
-    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, V> {
-        Range::new(SharedEnds::prefix(self, prefix.as_ref()))
     }
 
     /// Returns the bytes that the map holds, and the bytes that all maps have retired.

@@ -1,19 +1,23 @@
-//! What all maps show of themselves: one cursor and one range.
+//! What all maps have in common: one cursor, one range, one handle.
 //!
 //! * [`Cursor`]: a position between two keys, over a [`Walk`].
 //! * [`Range`]: an iterator over a range of keys, over two [`Ends`].
-//! * `shared`: both for maps that other threads may change.
+//! * [`Pinned`]: the handle of a shared map.
 //!
-//! Each map names its own by a type alias, such as [`concurrent::Cursor`](crate::concurrent::Cursor),
-//! whose page has what differs.
+//! Each map names its own by a type alias, such as
+//! [`concurrent::Cursor`](crate::concurrent::Cursor), whose page has what differs.
 
 #![forbid(unsafe_code)]
 
 mod cursor;
+mod pinned;
+pub(crate) mod points;
 mod range;
 mod shared;
 
 pub use cursor::{Cursor, Walk};
+pub(crate) use pinned::{Lasting, Renewed};
+pub use pinned::{Pinnable, Pinned};
 pub use range::{Ends, OwnedEnds, Range};
 pub(crate) use shared::ScanEnds;
 pub use shared::{SharedEnds, SharedWalk};

@@ -99,7 +99,7 @@ struct Source<'s> {
 
 enum Part<'s> {
     Delta(Box<Changes<'s>>),
-    Base(FrozenRange<'s>),
+    Base(Box<FrozenRange<'s>>),
 }
 
 impl<'s> Source<'s> {
@@ -133,7 +133,7 @@ fn merge(
     let deltas = [Some(&state.delta), state.frozen_delta.as_ref()];
     let deltas =
         deltas.into_iter().flatten().map(|delta| Part::Delta(Box::new(delta.range(start, end))));
-    let base = Part::Base(state.base.range::<[u8], _>((start, end)));
+    let base = Part::Base(Box::new(state.base.range::<[u8], _>((start, end))));
     // The uppermost part comes first.
     let mut sources: Vec<Source<'_>> =
         deltas.chain([base]).map(|part| Source::new(part, back)).collect();

@@ -118,7 +118,7 @@ impl Pin {
     /// If the thread has other pins, little can be freed.
     #[inline]
     pub(crate) fn help(&self) {
-        if DUE.get() != Due::Nothing {
+        if is_due() {
             self.collect();
         }
     }
@@ -214,10 +214,16 @@ fn pin_local() -> Pin {
 /// Pins this thread for writing. First does what is due, unless the thread is pinned already.
 #[inline]
 pub(crate) fn pin_to_write() -> Pin {
-    if DUE.get() != Due::Nothing && !is_pinned() {
+    if is_due() && !is_pinned() {
         help();
     }
     pin_local()
+}
+
+/// Returns whether this thread has something to do for the others. See [`Pin::help`].
+#[inline]
+pub(crate) fn is_due() -> bool {
+    DUE.get() != Due::Nothing
 }
 
 /// Returns whether this thread is pinned.

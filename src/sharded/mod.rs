@@ -5,7 +5,7 @@
 //!            replaced as a whole (split.rs)
 //! ```
 //!
-//! * `pinned`: point operations. `scan`: scans across shards. `traits`: traits of the std
+//! * `points`: point operations. `scan`: scans across shards. `traits`: traits of the std
 //!   collections.
 //! * `load`: bulk loads. `parallel`: parallel iteration and removal.
 
@@ -15,7 +15,7 @@
 mod load;
 #[cfg(feature = "parallel")]
 mod parallel;
-mod pinned;
+mod points;
 mod router;
 mod scan;
 mod split;
@@ -23,7 +23,7 @@ mod split_state;
 mod table;
 mod traits;
 
-pub use pinned::Pinned;
+pub use points::Pinned;
 pub use scan::{Cursor, Range};
 pub use traits::IntoIter;
 

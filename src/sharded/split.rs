@@ -248,9 +248,10 @@ impl<V: Value> ShardedArt<V> {
     }
 
     /// Removes and returns the least key, or the greatest.
-    pub(super) fn pop_under(&self, pin: &Pin, last: bool) -> Option<(Vec<u8>, V)> {
+    pub(super) fn pop(&self, last: bool) -> Option<(Vec<u8>, V)> {
         let mut key = Vec::new();
-        self.pop_bits(pin, last, &mut key).map(|bits| (key, V::from_bits(bits)))
+        let bits = self.pop_bits(&reclaim::pin_to_write(), last, &mut key)?;
+        Some((key, V::from_bits(bits)))
     }
 
     fn pop_bits(&self, pin: &Pin, last: bool, key: &mut Vec<u8>) -> Option<V::Bits> {

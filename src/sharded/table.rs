@@ -79,6 +79,12 @@ impl<B: Bits> Table<B> {
         self.router.route(key)
     }
 
+    /// Returns the tree of `key`.
+    #[inline]
+    pub(super) fn tree_of(&self, key: &[u8]) -> &SharedTree<B> {
+        &self.shard(self.route(key)).tree
+    }
+
     pub(super) fn position(&self, shard: &Arc<Shard<B>>) -> Option<usize> {
         self.parts.iter().position(|(_, other)| Arc::ptr_eq(shard, other))
     }

@@ -128,7 +128,7 @@ fn random(seed: u64, thread: u64, i: u64, whole: bool) -> Call {
 
 /// A tested map, as one thread uses it.
 pub(crate) trait Subject {
-    fn get(&self, k: usize) -> Option<u64>;
+    fn value_of(&self, k: usize) -> Option<u64>;
     fn call(&self, call: Call) -> Answer;
 }
 
@@ -136,7 +136,7 @@ pub(crate) trait Subject {
 macro_rules! subject {
     ($kind:ident) => {
         impl Subject for memkv::$kind::Pinned<'_, u64> {
-            fn get(&self, k: usize) -> Option<u64> {
+            fn value_of(&self, k: usize) -> Option<u64> {
                 self.get(key(k))
             }
             fn call(&self, call: Call) -> Answer {
@@ -171,7 +171,7 @@ subject!(sharded);
 
 /// The value of each key.
 pub(crate) fn state(subject: &impl Subject) -> State {
-    std::array::from_fn(|k| subject.get(k))
+    std::array::from_fn(|k| subject.value_of(k))
 }
 
 /// Makes the random calls of thread `t` of a round.

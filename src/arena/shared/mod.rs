@@ -5,6 +5,7 @@
 
 mod iter;
 mod pinned;
+mod points;
 mod traits;
 
 pub use crate::tree::Ref;
@@ -23,8 +24,8 @@ use std::ops::RangeBounds;
 /// be [`Copy`], and are returned by reference: [`get`](Self::get) returns a [`Ref`], a `&T` that
 /// stays valid for as long as it is held, whatever other threads do.
 ///
-/// **Warning:** a [`Ref`], an idle iterator or a handle keeps replaced nodes and values from being
-/// freed. Drop it.
+/// **Warning:** a [`Ref`], an idle [`Cursor`] or a handle keeps replaced nodes and values from
+/// being freed. Drop it.
 ///
 /// ```
 /// use memkv::ConcurrentArenaArt;

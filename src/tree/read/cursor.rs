@@ -294,8 +294,8 @@ impl CursorState {
         }
     }
 
-    /// Prefetches the `n`th leaf after the current one, or with `back` before it, if it has the same
-    /// parent.
+    /// Prefetches the `n`th leaf after the current one, or with `back` before it, if it has the
+    /// same parent.
     pub(crate) unsafe fn prefetch_ahead(&self, n: usize, back: bool) {
         let Some(Level { node, child }) = self.levels.last() else { return };
         let ahead = if back { child.checked_sub(n) } else { Some(child + n) };

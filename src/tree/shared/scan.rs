@@ -4,9 +4,9 @@
 //!   position ─▶ pin, seek ─▶ copies of some leaves, unpin ─▶ decoded step by step ─▶ position
 //! ```
 //!
-//! A scan copies the leaves after its position under a pin, and decodes its keys from the copies. So
-//! between two steps it holds no pin, no node and no lock: it may be kept for any time, and sent to
-//! another thread. A leaf's keys never change, and its values are read one by one, so a copy has
+//! A scan copies the leaves after its position under a pin, and decodes its keys from the copies.
+//! So between two steps it holds no pin, no node and no lock: it may be kept for any time, and sent
+//! to another thread. A leaf's keys never change, and its values are read one by one, so a copy has
 //! pairs of the map of moments since the scan began to read (SAFETY.md, C).
 //!
 //! The first run has few entries, since a scan may be short. Each run has more than the one before
