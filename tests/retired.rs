@@ -218,3 +218,31 @@ fn inside_a_scan() {
     }
     assert!(most < MOST, "{most}");
 }
+
+/// An iterator that is kept holds nothing back, however much is written.
+#[test]
+fn beside_a_kept_iterator() {
+    // It reports what all maps have retired.
+    let any = ConcurrentArt::<u64>::new();
+    macro_rules! check {
+        ($map:expr, $value:expr) => {{
+            let _alone = alone();
+            let map = $map;
+            (0..1000).for_each(|i| _ = map.insert(key(i), $value));
+            let mut iter = map.iter();
+            assert!(iter.next().is_some() && iter.next_back().is_some());
+            let most = most(|key, _| _ = map.insert(key, $value), || any.memory_usage().retired);
+            assert!(most < MOST, "{most}");
+            assert!(iter.next().is_some());
+        }};
+    }
+    check!(ConcurrentArt::new(), 1u64);
+    check!(ShardedArt::new(4), 1u64);
+    check!(ConcurrentArenaArt::new(), 1u64);
+    let _alone = alone();
+    let map: ConcurrentArt = (0..1000).map(|i| (key(i), i)).collect();
+    let mut cursor = map.cursor();
+    assert!(cursor.next().is_some());
+    let most = most(|key, i| _ = map.insert(key, i), || map.memory_usage().retired);
+    assert!(most < MOST, "{most}");
+}

@@ -22,6 +22,15 @@ fn key(i: u64) -> Vec<u8> {
     format!("https://www.host{}.example/path/{}/page-{i}.html", i % 7, i % 31).into_bytes()
 }
 
+/// Sets a flag when it is dropped, also by a panic.
+struct SetOnDrop<'f>(&'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Splits shards at keys in an endless order while `work` runs, and at least a few times.
 fn while_splitting<R>(map: &ShardedArt, keys: u64, work: impl FnOnce() -> R) -> R {
     let done = AtomicBool::new(false);
@@ -38,9 +47,8 @@ fn while_splitting<R>(map: &ShardedArt, keys: u64, work: impl FnOnce() -> R) -> 
                 }
             }
         });
-        let result = work();
-        done.store(true, Relaxed);
-        result
+        let _done = SetOnDrop(&done);
+        work()
     })
 }
 
@@ -119,6 +127,7 @@ fn scans_yield_what_stays_once_and_in_order() {
                 };
             }
         });
+        let _stop = SetOnDrop(&stop);
         while_splitting(&map, n, || {
             let end = Instant::now() + Duration::from_millis(if cfg!(miri) { 1 } else { 1500 });
             let mut round = 0;
@@ -166,7 +175,6 @@ fn scans_yield_what_stays_once_and_in_order() {
                 );
             }
         });
-        stop.store(true, Relaxed);
     });
     map.check().unwrap();
 }

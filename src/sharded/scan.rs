@@ -26,13 +26,14 @@ impl<V: Value> ScanSource for &ShardedArt<V> {
         limit: Bound<&[u8]>,
     ) -> bool {
         let mut pin = reclaim::pin();
+        run.keep_origin();
         loop {
             let table = self.table.load(&pin);
             let is_whole = read_shards(table, &pin, run, from, limit);
             if self.table.is_current(table, &pin) || mutant!(ScanNotChecked) {
                 return is_whole;
             }
-            run.clear();
+            run.restart();
             pin.renew();
         }
     }

@@ -75,15 +75,15 @@ impl KeyBuf {
     }
 
     /// Keeps the first `keep` bytes and the entry's lcp, and appends the suffix of entry `i` of
-    /// `leaf`, whose rest begins at `offset`. Returns the length of the rest.
+    /// `node`, whose rest begins at `offset`. Returns the length of the rest.
     #[inline(always)]
-    fn put_entry(&mut self, keep: usize, leaf: &NodeRef<'_>, i: usize, offset: usize) -> usize {
-        let (from, len) = leaf.rest_of(i, offset);
-        let (keep, some) = (keep + leaf.lcp(i), usize::from(i > 0 || !leaf.info.empty_first()));
+    fn put_entry(&mut self, keep: usize, node: &NodeRef<'_>, i: usize, offset: usize) -> usize {
+        let (from, len) = node.rest_of(i, offset);
+        let (keep, some) = (keep + node.lcp(i), usize::from(i > 0 || !node.info.empty_first()));
         self.set_len(keep + some + len);
         // If the entry has no first byte, the next write overwrites this one.
-        self.bytes[keep] = leaf.first(i);
-        self.write(keep + some, leaf.payload(), from, len);
+        self.bytes[keep] = node.first(i);
+        self.write(keep + some, node.payload(), from, len);
         len
     }
 
@@ -230,18 +230,27 @@ impl CursorState {
         }
     }
 
-    /// Descends to the first or the last leaf below child `child` of the last level. Separator
-    /// `separator` is next to the child.
-    unsafe fn enter_child(&mut self, child: usize, separator: usize, last: bool) {
+    /// Descends to the first leaf below the next child of the last level, or with `back` to the
+    /// last leaf below the child before.
+    unsafe fn enter_child(&mut self, back: bool) {
         let Some(level) = self.levels.last_mut() else { return };
-        level.child = child;
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             let keys = NodeRef::new(level.node);
             // The key in the buffer is below this node, so it begins with the bytes that the node
             // strips.
-            self.key.decode(&keys, separator);
-            self.descend(keys.slot(child).load(), last);
+            if back {
+                level.child -= 1;
+                self.key.decode(&keys, level.child);
+            } else {
+                // The key lies between this separator and the one before, so it begins with the
+                // bytes that these share.
+                let separator = level.child;
+                self.key.put_entry(keys.strip(), &keys, separator, keys.offset(separator));
+                level.child += 1;
+            }
+            let child = keys.slot(level.child).load();
+            self.descend(child, back);
         }
     }
 
@@ -250,9 +259,8 @@ impl CursorState {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             while let Some(level) = self.levels.last() {
-                let child = level.child;
-                if child < NodeRef::new(level.node).count() {
-                    return self.enter_child(child + 1, child, false);
+                if level.child < NodeRef::new(level.node).count() {
+                    return self.enter_child(false);
                 }
                 self.levels.pop();
             }
@@ -274,8 +282,7 @@ impl CursorState {
                 return false;
             };
             self.levels.truncate(level + 1);
-            let child = self.levels[level].child - 1;
-            self.enter_child(child, child, true);
+            self.enter_child(true);
             true
         }
     }

@@ -123,6 +123,8 @@ pub(crate) struct LeafRun<B: Bits> {
     keys: Vec<u8>,
     /// Whether `keys` has that of the last leaf, or the key to keep.
     is_key_kept: bool,
+    /// The key to which `restart` goes back.
+    origin: Vec<u8>,
     /// Leaves that were entered.
     entered: usize,
     /// `CopiedLeaf::end` of the current leaf.
@@ -142,6 +144,7 @@ impl<B: Bits> LeafRun<B> {
             others: Vec::new(),
             keys: Vec::new(),
             is_key_kept: false,
+            origin: Vec::new(),
             entered: 0,
             end: 0,
             back: false,
@@ -156,8 +159,21 @@ impl<B: Bits> LeafRun<B> {
         self.first = None;
         self.others.clear();
         self.keys.clear();
+        self.is_key_kept = false;
         self.cursor.set_end();
         (self.entered, self.end) = (0, 0);
+    }
+
+    /// Keeps the key for [`restart`](Self::restart).
+    pub(crate) fn keep_origin(&mut self) {
+        self.origin.clear();
+        self.origin.extend_from_slice(self.cursor.key.get());
+    }
+
+    /// Drops the copies, and goes back to the key that was kept last.
+    pub(crate) fn restart(&mut self) {
+        self.clear();
+        self.cursor.key.set(&self.origin);
     }
 
     /// Returns whether the run is read in descending order.
