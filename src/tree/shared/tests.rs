@@ -102,7 +102,8 @@ fn every_path_is_taken_beside_other_threads() {
                     while let Some(key) = step() {
                         let next = [&key[..], &[0]].concat();
                         insert(&tree, &next, 0);
-                        assert_eq!(step(), Some(next.clone()));
+                        // Unless another thread has popped it.
+                        assert!(step().is_none_or(|found| found >= next));
                         remove(&tree, &next);
                     }
                 }
