@@ -144,7 +144,7 @@ impl<B: Bits> RawTree<B> {
         // is ours alone and has the room.
         unsafe {
             let info = new.info();
-            leaf.copy_to(0, leaf.count(), new, info);
+            NodeRef::write_arrays(leaf.arrays(0, n), new, info);
             Node::copy_values::<B>(leaf.node, leaf.info, 0, new, info, 0, n);
             new.set_info(info.with_count(n));
         }

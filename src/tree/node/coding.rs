@@ -168,18 +168,18 @@ impl<'a> NodeRef<'a> {
         [array(0), array(1), array(2), &self.payload[begin..end]]
     }
 
-    /// Copies the entries `from..to` of a narrow node to another one that has capacity for them.
+    /// Writes entries, the [`arrays`](Self::arrays) of a narrow node, to another one.
     ///
     /// # Safety
-    /// The other node is live (N1), has the shape `info` (N6), and is the caller's alone (N4).
-    pub(crate) unsafe fn copy_to(&self, from: usize, to: usize, node: Node, info: Info) {
+    /// The other node is live (N1), has the shape `info`, with capacity for the entries (N6), and
+    /// is the caller's alone (N4).
+    pub(crate) unsafe fn write_arrays(arrays: [&[u8]; 4], node: Node, info: Info) {
         let cap = info.capacity();
-        let [lcp, first, len, rest] = self.arrays(from, to);
-        debug_assert!(!info.is_wide() && lcp.len() <= cap && rest.len() <= info.rest());
-        // SAFETY: (N1, N4, N6) by the caller, and the capacity suffices.
+        debug_assert!(!info.is_wide() && arrays[0].len() <= cap && arrays[3].len() <= info.rest());
+        // SAFETY: (N1, N4, N6) by the caller.
         unsafe {
             let payload = node.payload_mut(info);
-            for (i, part) in [lcp, first, len, rest].into_iter().enumerate() {
+            for (i, part) in arrays.into_iter().enumerate() {
                 payload.add(i * cap).copy_from_nonoverlapping(part.as_ptr(), part.len());
             }
         }

@@ -200,6 +200,9 @@ impl Node {
     }
 }
 
+/// Words of the second block of [`LeafCopies`], for a few leaves.
+const SECOND_BLOCK_WORDS: usize = 640;
+
 /// Copies of leaves, in memory of their own.
 #[derive(Default)]
 pub(crate) struct LeafCopies {
@@ -223,6 +226,11 @@ impl LeafCopies {
     pub(crate) fn add<B: Bits>(&mut self, info: Info) -> usize {
         let (at, bytes) = (self.words.len(), info.size::<B>());
         let end = at + bytes.div_ceil(size_of::<u64>());
+        if at == 0 && self.words.capacity() < end {
+            // There is nothing to move to a larger block. Most scans need no third one.
+            let least = if self.words.capacity() == 0 { 0 } else { SECOND_BLOCK_WORDS };
+            self.words = Vec::with_capacity(end.max(least));
+        }
         self.words.reserve(end - at);
         // SAFETY: (N11) there is room, and the words may be unwritten.
         unsafe { self.words.set_len(end) };

@@ -26,7 +26,7 @@ use std::ops::Bound;
 const MAX_COPIED_BYTES: usize = 30 << 10;
 const IN_MODEL: bool = cfg!(any(memkv_loom, memkv_shuttle));
 /// Entries of the first run, all of one leaf.
-const FIRST_ENTRIES: usize = if IN_MODEL { 2 } else { 24 };
+const FIRST_ENTRIES: usize = if IN_MODEL { 1 } else { 24 };
 /// How far before it is copied a leaf is prefetched, in leaves.
 const PREFETCH_DISTANCE: usize = 3;
 /// Leaves of the longest run.
@@ -317,12 +317,12 @@ impl<B: Bits> LeafRun<B> {
             (false, true) => (0, place.index),
             (false, false) => (place.index, place.index + n),
         };
+        let arrays = if is_wide { [&[][..]; 4] } else { leaf.arrays(from, to) };
         let info = if is_wide {
             leaf.info
         } else {
-            let [.., rest] = leaf.arrays(from, to);
             let is_empty_first = from == 0 && leaf.info.empty_first();
-            Info::narrow(Kind::Leaf, to - from, rest.len(), leaf.strip(), is_empty_first)
+            Info::narrow(Kind::Leaf, to - from, arrays[3].len(), leaf.strip(), is_empty_first)
         };
         let copy = self.copies.add::<B>(info);
         let node = self.copies.get(copy);
@@ -333,7 +333,7 @@ impl<B: Bits> LeafRun<B> {
                 let payload = leaf.payload();
                 node.payload_mut(info).copy_from_nonoverlapping(payload.as_ptr(), payload.len());
             } else {
-                leaf.copy_to(from, to, node, info);
+                NodeRef::write_arrays(arrays, node, info);
             }
             for i in from..to {
                 node.set_value::<B>(info, i - from, leaf.node.value(leaf.info, i));
