@@ -38,7 +38,7 @@
 //! | [`FastSet`] | ordered set of byte strings |
 //! | [`ArenaArt<T>`](ArenaArt) | ordered map from byte strings to values of any type, returned by reference; its iterators are in [`arena`] |
 //! | [`ConcurrentArenaArt<T>`](ConcurrentArenaArt) | that map, shared by many threads; its handles and iterators are in [`arena::shared`] |
-//! | [`Pinned`] | a handle to a map that threads share, for many calls |
+//! | [`face::Pinned`] | a handle to a map that threads share, for many calls |
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor returns borrowed keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |

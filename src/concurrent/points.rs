@@ -4,6 +4,7 @@ use super::ConcurrentArt;
 use crate::InsertError;
 use crate::error::or_fail;
 use crate::face::points::{self, Changes};
+use crate::face::sealed::Sealed;
 use crate::face::{self, Pinnable, Renewed};
 use crate::reclaim;
 use crate::tree::{Expected, Outcome};
@@ -15,6 +16,8 @@ const KEYS_PER_PIN: usize = 1024;
 /// A handle to a [`ConcurrentArt`] for many calls of one thread. Returned by
 /// [`ConcurrentArt::pin`].
 pub type Pinned<'m, V> = face::Pinned<'m, ConcurrentArt<V>>;
+
+impl<V: Value> Sealed for ConcurrentArt<V> {}
 
 impl<V: Value> Pinnable for ConcurrentArt<V> {
     type Held = Renewed;

@@ -16,8 +16,8 @@ mod range;
 mod shared;
 
 pub use cursor::{Cursor, Walk};
+pub use pinned::{Hold, Pinnable, Pinned};
 pub(crate) use pinned::{Lasting, Renewed};
-pub use pinned::{Pinnable, Pinned};
 pub use range::{Ends, OwnedEnds, Range};
 pub(crate) use shared::ScanEnds;
 pub use shared::{SharedEnds, SharedWalk};

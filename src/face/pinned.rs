@@ -1,5 +1,6 @@
 //! The handle of a shared map, which keeps its thread pinned from call to call.
 
+use super::sealed::Sealed;
 use crate::reclaim::{self, Pin};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -77,19 +78,21 @@ pub struct Pinned<'m, M: Pinnable> {
     pub(crate) held: M::Held,
 }
 
-/// A map that has a [`Pinned`] handle. Only maps of this crate can have one.
-pub trait Pinnable {
+/// A map that has a [`Pinned`] handle. Sealed.
+pub trait Pinnable: Sealed {
     /// How the handle keeps its thread pinned.
     #[doc(hidden)]
     type Held: Hold;
 }
 
-/// How a handle keeps its thread pinned.
-pub trait Hold {
+/// How a handle keeps its thread pinned. Sealed.
+pub trait Hold: Sealed {
     /// Pins this thread.
+    #[doc(hidden)]
     fn new() -> Self;
 
     /// Prepares a call of the map.
+    #[doc(hidden)]
     fn step(&self) {}
 }
 
@@ -100,6 +103,8 @@ pub struct Renewed {
     /// Calls until it is renewed.
     calls: Cell<u32>,
 }
+
+impl Sealed for Renewed {}
 
 impl Hold for Renewed {
     fn new() -> Self {
@@ -129,6 +134,8 @@ impl Renewed {
 /// A pin that is never renewed, so that values may be borrowed for as long as it lasts (V3).
 #[expect(missing_debug_implementations, reason = "it has no name outside")]
 pub struct Lasting(pub(crate) Pin);
+
+impl Sealed for Lasting {}
 
 impl Hold for Lasting {
     fn new() -> Self {

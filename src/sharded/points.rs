@@ -8,6 +8,7 @@ use super::table::Table;
 use crate::InsertError;
 use crate::error::or_fail;
 use crate::face::points::{self, Changes};
+use crate::face::sealed::Sealed;
 use crate::face::{self, Pinnable, Renewed};
 use crate::reclaim::{self, Pin};
 use crate::tree::{Expected, Outcome, SharedTree};
@@ -18,6 +19,8 @@ const KEYS_PER_TABLE: usize = 1024;
 
 /// A handle to a [`ShardedArt`] for many calls of one thread. Returned by [`ShardedArt::pin`].
 pub type Pinned<'m, V> = face::Pinned<'m, ShardedArt<V>>;
+
+impl<V: Value> Sealed for ShardedArt<V> {}
 
 impl<V: Value> Pinnable for ShardedArt<V> {
     type Held = Renewed;

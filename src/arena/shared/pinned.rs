@@ -1,6 +1,7 @@
 //! The handle of a shared map, which lends values as plain references.
 
 use super::ConcurrentArenaArt;
+use crate::face::sealed::Sealed;
 use crate::face::{self, Lasting, Pinnable};
 use crate::tree::ValueRef;
 
@@ -61,6 +62,8 @@ use crate::tree::ValueRef;
 pub type Pinned<'m, T> = face::Pinned<'m, ConcurrentArenaArt<T>>;
 
 /// The handle lends values for as long as it lives, so its pin must last (V3).
+impl<T: Send + Sync + 'static> Sealed for ConcurrentArenaArt<T> {}
+
 impl<T: Send + Sync + 'static> Pinnable for ConcurrentArenaArt<T> {
     type Held = Lasting;
 }
