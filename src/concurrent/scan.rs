@@ -1,7 +1,7 @@
 //! Cursors and ranges of a `ConcurrentArt`.
 
 use super::ConcurrentArt;
-use crate::face::{self, SharedEnds, SharedWalk};
+use crate::face::{self, ScanEnds, SharedEnds, SharedWalk};
 use crate::key;
 use crate::tree::{LeafRun, Position, ScanSource};
 use crate::value::Value;
@@ -32,14 +32,14 @@ use std::ops::{Bound, RangeBounds};
 /// assert_eq!(cursor.prev(), Some((&b"bb"[..], 22)));
 /// assert_eq!(cursor.prev(), Some((&b"b"[..], 2)));
 /// ```
-pub type Cursor<'m, V> = face::Cursor<SharedWalk<'m, ConcurrentArt<V>, V>>;
+pub type Cursor<'m, V> = face::Cursor<SharedWalk<&'m ConcurrentArt<V>, V>>;
 
 /// An iterator over a range of a [`ConcurrentArt`].
 ///
 /// Returned by [`ConcurrentArt::range`], [`prefix`](ConcurrentArt::prefix) and
 /// [`iter`](ConcurrentArt::iter). The guarantees are those of [`Cursor`]. It takes at most 64 KiB,
 /// or two leaves if that is more.
-pub type Range<'m, V> = face::Range<SharedEnds<'m, ConcurrentArt<V>, V>>;
+pub type Range<'m, V> = face::Range<SharedEnds<&'m ConcurrentArt<V>, V>>;
 
 impl<V: Value> ScanSource for &ConcurrentArt<V> {
     type Bits = V::Bits;
@@ -110,7 +110,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, V> {
         let (start, end) = key::bounds(&range);
-        Range::new(SharedEnds::new(self, start, end))
+        Range::new(SharedEnds::new(self, ScanEnds::new(start, end)))
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, and their values.
@@ -120,6 +120,6 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, V> {
-        Range::new(SharedEnds::prefix(self, prefix.as_ref()))
+        Range::new(SharedEnds::new(self, ScanEnds::prefix(prefix.as_ref())))
     }
 }

@@ -9,33 +9,25 @@ use crate::value::{Bits, Value};
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-/// A position in a shared map with small values.
+/// A position in a shared map with small values. `S` is the map, borrowed.
 #[expect(missing_debug_implementations, reason = "no user holds one")]
-pub struct SharedWalk<'m, M, V: Value> {
-    map: &'m M,
+#[derive(Clone)]
+pub struct SharedWalk<S, V: Value> {
+    map: S,
     scan: Scan<V::Bits>,
     values: PhantomData<V>,
 }
 
-impl<'m, M, V: Value> SharedWalk<'m, M, V> {
+impl<S, V: Value> SharedWalk<S, V> {
     /// Returns the position before the first key.
-    pub(crate) fn new(map: &'m M) -> Self {
+    pub(crate) fn new(map: S) -> Self {
         SharedWalk { map, scan: Scan::new(), values: PhantomData }
     }
 }
 
-impl<M, V: Value> Clone for SharedWalk<'_, M, V> {
-    fn clone(&self) -> Self {
-        SharedWalk { map: self.map, scan: self.scan.clone(), values: PhantomData }
-    }
-}
+impl<S, V: Value> Sealed for SharedWalk<S, V> {}
 
-impl<M, V: Value> Sealed for SharedWalk<'_, M, V> {}
-
-impl<'m, M, V: Value> Walk for SharedWalk<'m, M, V>
-where
-    &'m M: ScanSource<Bits = V::Bits>,
-{
+impl<S: ScanSource<Bits = V::Bits>, V: Value> Walk for SharedWalk<S, V> {
     type Value<'w>
         = V
     where
@@ -105,6 +97,12 @@ impl<B: Bits> ScanEnds<B> {
         }
     }
 
+    /// Creates the ends of the keys that begin with `prefix`.
+    pub(crate) fn prefix(prefix: &[u8]) -> Self {
+        let end = key::prefix_end(prefix);
+        Self::new(Bound::Included(prefix), end.as_ref().map(Vec::as_slice))
+    }
+
     /// Returns the key of the last step at one end.
     pub(crate) fn key(&self, is_back: bool) -> &[u8] {
         if is_back { self.back.scan.key() } else { self.front.scan.key() }
@@ -140,38 +138,24 @@ impl<B: Bits> ScanEnds<B> {
     }
 }
 
-/// Both ends of a range of a shared map with small values.
+/// Both ends of a range of a shared map with small values. `S` is the map, borrowed.
 #[expect(missing_debug_implementations, reason = "no user holds one")]
-pub struct SharedEnds<'m, M, V: Value> {
-    map: &'m M,
+#[derive(Clone)]
+pub struct SharedEnds<S, V: Value> {
+    map: S,
     ends: ScanEnds<V::Bits>,
     values: PhantomData<V>,
 }
 
-impl<'m, M, V: Value> SharedEnds<'m, M, V> {
-    pub(crate) fn new(map: &'m M, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
-        SharedEnds { map, ends: ScanEnds::new(start, end), values: PhantomData }
-    }
-
-    /// Returns the ends of the keys that begin with `prefix`.
-    pub(crate) fn prefix(map: &'m M, prefix: &[u8]) -> Self {
-        let end = key::prefix_end(prefix);
-        Self::new(map, Bound::Included(prefix), end.as_ref().map(Vec::as_slice))
+impl<S, V: Value> SharedEnds<S, V> {
+    pub(crate) fn new(map: S, ends: ScanEnds<V::Bits>) -> Self {
+        SharedEnds { map, ends, values: PhantomData }
     }
 }
 
-impl<M, V: Value> Clone for SharedEnds<'_, M, V> {
-    fn clone(&self) -> Self {
-        SharedEnds { map: self.map, ends: self.ends.clone(), values: PhantomData }
-    }
-}
+impl<S, V: Value> Sealed for SharedEnds<S, V> {}
 
-impl<M, V: Value> Sealed for SharedEnds<'_, M, V> {}
-
-impl<'m, M, V: Value> Ends for SharedEnds<'m, M, V>
-where
-    &'m M: ScanSource<Bits = V::Bits>,
-{
+impl<S: ScanSource<Bits = V::Bits>, V: Value> Ends for SharedEnds<S, V> {
     type Value<'w>
         = V
     where
@@ -184,10 +168,7 @@ where
     }
 }
 
-impl<'m, M, V: Value> OwnedEnds for SharedEnds<'m, M, V>
-where
-    &'m M: ScanSource<Bits = V::Bits>,
-{
+impl<S: ScanSource<Bits = V::Bits>, V: Value> OwnedEnds for SharedEnds<S, V> {
     type Owned = V;
 
     fn own(value: V) -> V {

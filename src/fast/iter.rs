@@ -10,7 +10,8 @@ use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::Bound;
 
-/// A position in a [`FastArt`](crate::FastArt). Returned by [`FastArt::cursor`](crate::FastArt::cursor).
+/// A position in a [`FastArt`](crate::FastArt). Returned by
+/// [`FastArt::cursor`](crate::FastArt::cursor).
 pub type Cursor<'a, V> = face::Cursor<FastWalk<'a, V>>;
 
 /// An iterator over a range of a [`FastArt`](crate::FastArt). Returned by
@@ -19,6 +20,7 @@ pub type Range<'a, V> = face::Range<FastEnds<'a, V>>;
 
 /// A position in a [`FastArt`](crate::FastArt).
 #[expect(missing_debug_implementations, reason = "no user holds one")]
+#[derive(Clone)]
 pub struct FastWalk<'a, V: Value> {
     raw: RawCursor<'a, V::Bits>,
     values: PhantomData<V>,
@@ -39,12 +41,6 @@ impl<'a, V: Value> FastWalk<'a, V> {
     /// Returns the values of the next keys in the current leaf, and how many they are.
     pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
         self.raw.upcoming(|bits| each(V::from_bits(bits)))
-    }
-}
-
-impl<V: Value> Clone for FastWalk<'_, V> {
-    fn clone(&self) -> Self {
-        FastWalk { raw: self.raw.clone(), values: PhantomData }
     }
 }
 
@@ -74,6 +70,7 @@ impl<V: Value> Walk for FastWalk<'_, V> {
 
 /// Both ends of a range of a [`FastArt`](crate::FastArt).
 #[expect(missing_debug_implementations, reason = "no user holds one")]
+#[derive(Clone)]
 pub struct FastEnds<'a, V: Value> {
     front: RawCursor<'a, V::Bits>,
     back: RawCursor<'a, V::Bits>,
@@ -108,12 +105,6 @@ impl<'a, V: Value> FastEnds<'a, V> {
     fn step_inside(&mut self, back: bool) -> Option<(&[u8], V)> {
         let found = if back { self.back.previous() } else { self.front.next() };
         found.map(|(key, bits)| (key, V::from_bits(bits)))
-    }
-}
-
-impl<V: Value> Clone for FastEnds<'_, V> {
-    fn clone(&self) -> Self {
-        FastEnds { front: self.front.clone(), back: self.back.clone(), values: PhantomData }
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::ShardedArt;
 use super::table::Table;
-use crate::face::{self, SharedEnds, SharedWalk};
+use crate::face::{self, ScanEnds, SharedEnds, SharedWalk};
 use crate::key;
 use crate::reclaim::{self, Pin};
 use crate::tree::{LeafRun, Position, ScanSource};
@@ -143,7 +143,7 @@ impl<V: Value> ShardedArt<V> {
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, V> {
         let (start, end) = key::bounds(&range);
-        Range::new(SharedEnds::new(self, start, end))
+        Range::new(SharedEnds::new(self, ScanEnds::new(start, end)))
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, and their values.
@@ -153,7 +153,7 @@ impl<V: Value> ShardedArt<V> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, V> {
-        Range::new(SharedEnds::prefix(self, prefix.as_ref()))
+        Range::new(SharedEnds::new(self, ScanEnds::prefix(prefix.as_ref())))
     }
 }
 
@@ -170,10 +170,10 @@ impl<V: Value> ShardedArt<V> {
 /// assert_eq!(cursor.prev(), Some((&b"b"[..], 2)));
 /// assert_eq!(cursor.prev(), Some((&b"a"[..], 1)));
 /// ```
-pub type Cursor<'m, V> = face::Cursor<SharedWalk<'m, ShardedArt<V>, V>>;
+pub type Cursor<'m, V> = face::Cursor<SharedWalk<&'m ShardedArt<V>, V>>;
 
 /// An iterator over a range of a [`ShardedArt`].
 ///
 /// Returned by [`ShardedArt::range`], [`prefix`](ShardedArt::prefix) and
 /// [`iter`](ShardedArt::iter). The guarantees are those of [`Cursor`].
-pub type Range<'m, V> = face::Range<SharedEnds<'m, ShardedArt<V>, V>>;
+pub type Range<'m, V> = face::Range<SharedEnds<&'m ShardedArt<V>, V>>;

@@ -129,10 +129,6 @@ impl<'m, V: Value> IntoIterator for &'m ShardedArt<V> {
 
 impl<V: Value + fmt::Debug> fmt::Debug for ShardedArt<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut range, mut map) = (self.iter(), f.debug_map());
-        while let Some((key, value)) = range.next_ref() {
-            map.entry(&format_args!("\"{}\"", key.escape_ascii()), &value);
-        }
-        map.finish()
+        self.iter().fmt(f)
     }
 }

@@ -2,11 +2,9 @@
 
 use crate::face::sealed::Sealed;
 use crate::face::{self, Ends, OwnedEnds, ScanEnds, Walk};
-use crate::key;
 use crate::tree::{Drain, Ref, ValueCursor, ValueTree};
 use std::fmt;
 use std::iter::FusedIterator;
-use std::ops::Bound;
 
 /// A position in a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt).
 ///
@@ -113,13 +111,8 @@ pub struct ValueEnds<'m, T: Send + Sync + 'static> {
 }
 
 impl<'m, T: Send + Sync + 'static> ValueEnds<'m, T> {
-    pub(super) fn new(tree: &'m ValueTree<T>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
-        ValueEnds { tree, ends: ScanEnds::new(start, end) }
-    }
-
-    pub(super) fn prefix(tree: &'m ValueTree<T>, prefix: &[u8]) -> Self {
-        let end = key::prefix_end(prefix);
-        Self::new(tree, Bound::Included(prefix), end.as_ref().map(Vec::as_slice))
+    pub(super) fn new(tree: &'m ValueTree<T>, ends: ScanEnds<u32>) -> Self {
+        ValueEnds { tree, ends }
     }
 }
 

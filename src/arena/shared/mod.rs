@@ -14,6 +14,7 @@ pub use pinned::Pinned;
 
 use super::MemoryUsage;
 use crate::error::fail;
+use crate::face::ScanEnds;
 use crate::tree::ValueTree;
 use crate::{fast, key, reclaim};
 use std::ops::RangeBounds;
@@ -197,7 +198,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, T> {
         let (start, end) = key::bounds(&range);
-        Range::new(ValueEnds::new(&self.tree, start, end))
+        Range::new(ValueEnds::new(&self.tree, ScanEnds::new(start, end)))
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, and their values.
@@ -207,7 +208,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, T> {
-        Range::new(ValueEnds::prefix(&self.tree, prefix.as_ref()))
+        Range::new(ValueEnds::new(&self.tree, ScanEnds::prefix(prefix.as_ref())))
     }
 
     /// Converts the map into an [`ArenaArt`](crate::ArenaArt).
