@@ -36,6 +36,7 @@ super::shared::models! {
     value_remove_and_compute: [LeafNotObsolete];
     value_clear_and_replace: [LeafNotLocked];
     value_reclamation_and_get with collector: [ReaderNotPinned];
+    value_reclamation_and_range with collector: [EraNotCompared];
 }
 
 /// A map of two values, which share a segment.
@@ -127,6 +128,18 @@ fn value_reclamation_and_get() {
             map.reclaim();
         },
         |map| assert!(matches!(number(map, 0), Some(0 | 7))),
+    );
+    map.check().unwrap();
+}
+
+fn value_reclamation_and_range() {
+    let mut map = pair(
+        filled(),
+        |map| {
+            map.insert(key(0), value(7));
+            map.reclaim();
+        },
+        |map| assert!(matches!(map.iter().next_ref().map(|(_, value)| value.0), Some(0 | 7))),
     );
     map.check().unwrap();
 }

@@ -189,6 +189,42 @@ fn a_scan_sees_what_the_thread_did_that_it_was_sent_to() {
     });
 }
 
+/// What another thread removed long before a scan comes there, it does not return.
+#[test]
+fn a_scan_sees_what_went_further_on() {
+    /// Keys after the scan's position that it may have read ahead.
+    const AHEAD: u64 = 1500;
+    with_maps!(|map, n| {
+        for steps in [1, 5, 24, 25, 100, 200] {
+            for is_back in [false, true] {
+                let at = |i: u64| if is_back { n - 2 - i } else { i };
+                let mut iter = map.iter();
+                let mut next = || {
+                    let found = if is_back { iter.next_back() } else { iter.next() };
+                    found.map(|(_, value)| value)
+                };
+                (0..steps).for_each(|i| assert_eq!(next(), Some(at(2 * i))));
+                let gone = || (2 * steps + AHEAD..n).step_by(2).map(|i| (key(at(i)), at(i)));
+                let map = &map;
+                thread::scope(|scope| {
+                    scope.spawn(move || {
+                        for (key, _) in gone() {
+                            map.remove(key);
+                        }
+                    });
+                });
+                (2 * steps..2 * steps + AHEAD)
+                    .step_by(2)
+                    .for_each(|i| assert_eq!(next(), Some(at(i))));
+                assert_eq!(next(), None, "after {steps} steps");
+                for (key, value) in gone() {
+                    map.insert(key, value);
+                }
+            }
+        }
+    });
+}
+
 /// Both ends of a range meet once, whatever was read ahead.
 #[test]
 fn ends_meet() {

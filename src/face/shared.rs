@@ -103,9 +103,9 @@ impl<B: Bits> ScanEnds<B> {
         Self::new(Bound::Included(prefix), end.as_ref().map(Vec::as_slice))
     }
 
-    /// Returns the key of the last step at one end.
-    pub(crate) fn key(&self, is_back: bool) -> &[u8] {
-        if is_back { self.back.scan.key() } else { self.front.scan.key() }
+    /// Returns the scan of one end.
+    pub(crate) fn scan(&self, is_back: bool) -> &Scan<B> {
+        if is_back { &self.back.scan } else { &self.front.scan }
     }
 
     /// Steps over a key at one end.

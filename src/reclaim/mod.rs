@@ -13,6 +13,9 @@
 //! A `Swap` (`swap.rs`) is a value that is replaced as a whole, and retired. Models use `plain.rs`
 //! in place of the collector.
 //!
+//! The time between two hand-overs is an `Era`: of what a thread reached under a pin, nothing is
+//! freed under a later pin of the same era (SAFETY.md, R7).
+//!
 //! Retired bytes are counted, in stripes. A thread that writes while many bytes are retired helps
 //! to collect, and yields to threads that may be pinned.
 
@@ -23,10 +26,11 @@ mod swap;
 
 use crate::sync::deferred::run_deferred;
 use crate::sync::stripes::{StripedCounter, stripe};
+use crate::sync::{AtomicU64, in_order};
 use batch::{Batch, PendingBatch, Retired};
 use crossbeam_epoch::{Collector, Guard, LocalHandle};
 use std::cell::Cell;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 pub(crate) use swap::Swap;
 
 /// Handed-over bytes above which writers help to collect.
@@ -37,6 +41,18 @@ const MAX_HELP_FLUSHES: usize = 16;
 
 /// Bytes handed over by the threads of each stripe that are not ripe.
 static HANDED_OVER: StripedCounter = StripedCounter::zero();
+
+/// Batches that were handed over so far, or that are about to be.
+#[cfg(not(memkv_loom))]
+static HAND_OVERS: AtomicU64 = AtomicU64::new(0);
+#[cfg(memkv_loom)]
+loom::lazy_static! {
+    static ref HAND_OVERS: AtomicU64 = AtomicU64::new(0);
+}
+
+/// The time between two hand-overs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Era(u64);
 
 thread_local! {
     /// What this thread has to do when it pins next.
@@ -106,6 +122,18 @@ loom::thread_local! {
 pub(crate) struct Pin(Guard);
 
 impl Pin {
+    /// Returns the era. What the thread reads under the pin after the call stays live under a later
+    /// pin of any thread for which this returns the same (R7).
+    #[inline]
+    pub(crate) fn era(&self) -> Era {
+        #[cfg(memkv_loom)]
+        if plain::is_chosen() {
+            return Era(0);
+        }
+        in_order();
+        Era(HAND_OVERS.load(SeqCst))
+    }
+
     /// Unpins and pins again. References obtained under the pin end here, which the mutable borrow
     /// ensures.
     #[inline]
@@ -172,6 +200,9 @@ impl Pin {
     #[cold]
     #[inline(never)]
     fn hand_over(&self, batch: Batch) {
+        // Before the collector gets it (R7).
+        HAND_OVERS.fetch_add(1, SeqCst);
+        in_order();
         let (bytes, stripe) = (batch.bytes(), stripe());
         HANDED_OVER.of(stripe).fetch_add(bytes, Relaxed);
         let ripen = move || {

@@ -42,6 +42,10 @@ pub enum Mutant {
     NoFence,
     /// A scan does not look whether its thread has made changes.
     OwnChangesUnseen,
+    /// A scan goes on from a path of an earlier era.
+    EraNotCompared,
+    /// A scan goes on from a path with obsolete nodes.
+    PathNotChecked,
     /// A pop does not check that its leaf is still the first or last.
     PopFromAnyLeaf,
     /// A delta is frozen while writers hold stripes.

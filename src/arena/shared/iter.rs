@@ -13,7 +13,7 @@ use std::iter::FusedIterator;
 ///
 /// It lends values until the next step, so it keeps its thread pinned, and is not `Send`. The pin
 /// is renewed every few leaves, but only if it is the thread's sole pin. A [`Range`] holds nothing
-/// between two steps, but looks each key up again. Otherwise the guarantees are those of
+/// between two steps. Otherwise the guarantees are those of
 /// [`concurrent::Cursor`](crate::concurrent::Cursor).
 ///
 /// ```
@@ -63,9 +63,8 @@ pub type Cursor<'m, T> = face::Cursor<PinnedWalk<'m, T>>;
 /// yields clones of the values, if `T` is [`Clone`]; [`next_ref`](face::Range::next_ref) lends each
 /// as a [`Ref`], which holds a pin.
 ///
-/// Between two steps it holds nothing back, and can be sent to another thread. Each step looks its
-/// key up, so its value was in the map at a moment within the step. For a scan of many keys a
-/// [`Cursor`] is faster. Otherwise the guarantees are those of
+/// Between two steps it holds nothing back, and can be sent to another thread. So a step looks its
+/// key up again if memory was reclaimed since the key was read ahead. The guarantees are those of
 /// [`concurrent::Cursor`](crate::concurrent::Cursor).
 pub type Range<'m, T> = face::Range<ValueEnds<'m, T>>;
 
@@ -131,14 +130,14 @@ impl<'m, T: Send + Sync + 'static> Ends for ValueEnds<'m, T> {
         Self: 'w;
 
     fn step(&mut self, back: bool) -> Option<(&[u8], Ref<'m, T>)> {
-        // A key that was read ahead may be gone.
+        // The value of a key that was read ahead may be gone.
         let value = loop {
-            let key = self.ends.step(&mut self.tree.index(), back)?.0;
-            if let Some(value) = self.tree.get(key) {
+            self.ends.step(&mut self.tree.index(), back)?;
+            if let Some(value) = self.tree.get_passed(self.ends.scan(back)) {
                 break value;
             }
         };
-        Some((self.ends.key(back), value))
+        Some((self.ends.scan(back).key(), value))
     }
 
     fn count(mut self) -> usize {

@@ -119,6 +119,14 @@ impl Node {
         unsafe { self.0.as_ref() }
     }
 
+    /// Returns the parts of a node that must not have been freed.
+    unsafe fn live_parts<'a>(self) -> &'a Parts {
+        // SAFETY: (N1) by the caller.
+        let parts = unsafe { self.parts() };
+        assert!(!parts.freed.get(), "Causality violation: a node is read after it was freed");
+        parts
+    }
+
     /// Returns the bytes of the payload's cell.
     ///
     /// # Safety
@@ -134,7 +142,7 @@ impl Node {
     /// The node is live (N1) for `'a`.
     pub(crate) unsafe fn lock<'a>(self) -> &'a Lock {
         // SAFETY: (N1) by the caller.
-        unsafe { &self.parts().lock }
+        unsafe { &self.live_parts().lock }
     }
 
     pub(crate) unsafe fn info_word(self) -> u64 {
@@ -154,11 +162,7 @@ impl Node {
     pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
         // SAFETY: (N1, N5, N6) by the caller.
         unsafe {
-            assert!(
-                !self.parts().freed.get(),
-                "Causality violation: a node is read after it was freed"
-            );
-            let at = self.parts().payload.with(|cell| (*cell).as_ptr().add(HEADER_BYTES));
+            let at = self.live_parts().payload.with(|cell| (*cell).as_ptr().add(HEADER_BYTES));
             std::slice::from_raw_parts(at, info.payload_len())
         }
     }

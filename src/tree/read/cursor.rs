@@ -175,10 +175,10 @@ impl CursorState {
 
     /// Moves as [`seek`](Self::seek) does, to the key in the buffer.
     pub(crate) unsafe fn seek_own(&mut self, root: &Slot, after: bool) {
-        let target = self.key.get();
         self.levels.clear();
         // Another leaf may have the address by now.
         self.suffixes.leaf = None;
+        let target = self.key.get();
         let mut child = root.load();
         // SAFETY: (N1, N5) as the caller promises, here and in the methods below.
         unsafe {
@@ -191,20 +191,63 @@ impl CursorState {
             }
             let Child::Leaf(node) = child else { return self.set_end() };
             NodeRef::prefetch(node, PREFETCHED_LINES);
-            let leaf = NodeRef::new(node);
-            self.strip = leaf.strip();
-            self.index = match leaf.search(&target[self.strip..]) {
-                Ok(i) => i + usize::from(after),
-                Err(gap) => gap.at,
-            };
-            self.leaf = Some(node);
-            self.offset = leaf.offset(self.index);
+            self.enter_own(node, after);
+        }
+    }
+
+    /// Moves to the position of the key in the buffer in `node`, which has the key's range.
+    unsafe fn enter_own(&mut self, node: Node, after: bool) {
+        // SAFETY: (N1, N5) see `seek`.
+        let leaf = unsafe { NodeRef::new(node) };
+        self.strip = leaf.strip();
+        self.index = match leaf.search(&self.key.get()[self.strip..]) {
+            Ok(i) => i + usize::from(after),
+            Err(gap) => gap.at,
+        };
+        self.leaf = Some(node);
+        self.offset = leaf.offset(self.index);
+    }
+
+    /// Moves as [`seek_own`](Self::seek_own) does, from where the cursor was at this position:
+    /// `place` in `leaf`, by a path that is kept. Returns `false` if the path has changed.
+    ///
+    /// # Safety
+    /// As for [`seek`](Self::seek); the nodes of the path are live (R7), and the position is that
+    /// of the key in the buffer.
+    pub(crate) unsafe fn resume(
+        &mut self,
+        root: &Slot,
+        leaf: Node,
+        place: Place,
+        after: bool,
+    ) -> bool {
+        // SAFETY: (N1, N5) by the caller.
+        unsafe {
+            let is_current = |level: &Level| level.node.lock().is_current();
+            if !self.levels.iter().all(is_current) && !mutant!(PathNotChecked) {
+                return false;
+            }
+            let parent = self.levels.last().map(|level| NodeRef::new(level.node).slot(level.child));
+            match parent.unwrap_or(root).load() {
+                Child::Leaf(node) if node == leaf => self.enter(node, place),
+                Child::Leaf(node) => {
+                    self.suffixes.leaf = None;
+                    self.enter_own(node, after);
+                }
+                _ => return false,
+            }
+            true
         }
     }
 
     /// Moves after all entries.
     pub(crate) fn set_end(&mut self) {
         self.levels.clear();
+        self.leave();
+    }
+
+    /// Leaves the leaf, and keeps the path to it.
+    pub(crate) fn leave(&mut self) {
         self.leaf = None;
         self.index = 0;
     }
@@ -398,6 +441,13 @@ impl CursorState {
                 Err(gap) => gap.at,
             },
         }
+    }
+
+    /// Moves over `n` entries of the leaf, without their keys.
+    pub(crate) fn skip(&mut self, leaf: &NodeRef<'_>, n: usize, back: bool) {
+        self.index = if back { self.index - n } else { self.index + n };
+        // After an entry passed backwards, its suffix is decoded anew.
+        self.offset = if back { self.offset } else { leaf.offset(self.index) };
     }
 
     /// Returns what finds the position again in a copy of the leaf.

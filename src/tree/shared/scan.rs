@@ -9,13 +9,15 @@
 //! to another thread. A leaf's keys never change, and its values are read one by one, so a copy has
 //! pairs of the map of moments since the scan began to read (SAFETY.md, C).
 //!
-//! The first run has few entries, since a scan may be short. Each run has more than the one before
-//! it, up to [`MAX_COPIED_BYTES`]. A scan reads again from its position when its thread has changed
-//! any map in the meantime, so that it sees what its own thread did.
+//! The first run has few entries, since a scan may be short, the next ones a leaf each, and later
+//! ones more and more, up to [`MAX_COPIED_BYTES`]. A run goes on where the one before it ended, by
+//! the path that was kept, unless memory was reclaimed or a node replaced (SAFETY.md, R7). A scan
+//! reads again from its position when its thread has changed any map in the meantime, so that it
+//! sees what its own thread did.
 
-use crate::reclaim::{self, Pin};
+use crate::reclaim::{self, Era, Pin};
 use crate::sync::own_changes::LastChange;
-use crate::tree::node::{Info, Kind, LeafCopies, NodeRef, Slot};
+use crate::tree::node::{Info, Kind, LeafCopies, Node, NodeRef, Slot};
 use crate::tree::read::cursor::{CursorState, Place};
 use crate::tree::shared::SharedTree;
 use crate::value::Bits;
@@ -29,6 +31,8 @@ const IN_MODEL: bool = cfg!(any(memkv_loom, memkv_shuttle));
 const FIRST_ENTRIES: usize = if IN_MODEL { 1 } else { 24 };
 /// How far before it is copied a leaf is prefetched, in leaves.
 const PREFETCH_DISTANCE: usize = 3;
+/// Runs before the first one with several leaves.
+const SHORT_RUNS: u32 = 5;
 /// Leaves of the longest run.
 const MAX_LEAVES: usize = if IN_MODEL { 1 } else { 64 };
 
@@ -109,6 +113,24 @@ struct CopiedLeaf {
     key_end: usize,
 }
 
+/// What ended a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RunEnd {
+    /// No entry is left up to the limit.
+    Whole,
+    /// It has as much as it may have. The next one begins at the cursor.
+    AtCursor,
+    /// The next leaf was too large for it.
+    Full,
+}
+
+/// Where a run ended. The run's cursor keeps the path there.
+#[derive(Clone, Copy)]
+struct PathEnd {
+    leaf: Node,
+    place: Place,
+}
+
 /// Copies of neighbouring leaves, which are read in one direction.
 pub(crate) struct LeafRun<B: Bits> {
     /// While leaves are copied, it walks over their nodes; afterwards, over the copies. Its key is
@@ -130,8 +152,14 @@ pub(crate) struct LeafRun<B: Bits> {
     /// `CopiedLeaf::end` of the current leaf.
     end: usize,
     back: bool,
-    /// Leaves that the run may have; 0 for [`FIRST_ENTRIES`] of one leaf.
-    max_leaves: usize,
+    /// Runs that were read before this one without a break.
+    number: u32,
+    /// The era in which the run was read, or the first part of it.
+    era: Option<Era>,
+    /// The address of the tree that was read last.
+    tree: usize,
+    /// Where the next run begins, if the path there is kept.
+    path_end: Option<PathEnd>,
     values: PhantomData<B>,
 }
 
@@ -148,19 +176,28 @@ impl<B: Bits> LeafRun<B> {
             entered: 0,
             end: 0,
             back: false,
-            max_leaves: 0,
+            number: 0,
+            era: None,
+            tree: 0,
+            path_end: None,
             values: PhantomData,
         }
     }
 
-    /// Drops the copies. The key stays.
+    /// Drops the copies, and the path. The key stays.
     pub(crate) fn clear(&mut self) {
+        self.clear_copies();
+        self.path_end = None;
+    }
+
+    /// Drops the copies.
+    fn clear_copies(&mut self) {
         self.copies.clear(MAX_COPIED_BYTES);
         self.first = None;
         self.others.clear();
         self.keys.clear();
         self.is_key_kept = false;
-        self.cursor.set_end();
+        self.cursor.leave();
         (self.entered, self.end) = (0, 0);
     }
 
@@ -174,6 +211,11 @@ impl<B: Bits> LeafRun<B> {
     pub(crate) fn restart(&mut self) {
         self.clear();
         self.cursor.key.set(&self.origin);
+    }
+
+    /// Returns how many leaves the run may have. The first one has [`FIRST_ENTRIES`] of one leaf.
+    fn max_leaves(&self) -> usize {
+        MAX_LEAVES.min(1 << self.number.saturating_sub(SHORT_RUNS - 1).min(MAX_LEAVES.ilog2()))
     }
 
     /// Returns whether the run is read in descending order.
@@ -196,21 +238,37 @@ impl<B: Bits> LeafRun<B> {
         from: Position<'_>,
         limit: Bound<&[u8]>,
     ) -> bool {
-        let root = &tree.read(pin).root;
-        // SAFETY: (R1) the cursor keeps nothing from before the pin, and is left without an address
-        // of a node before it ends.
+        let (root, era) = (&tree.read(pin).root, pin.era());
+        let path_end = self.path_end.take().filter(|_| self.is_live(tree, era));
+        self.tree = std::ptr::from_ref(tree).addr();
+        if self.first.is_none() {
+            self.era = Some(era);
+        }
+        // SAFETY: (R1, R7) of what it reached under another pin, the cursor uses only a path of the
+        // same era.
         unsafe {
             match from {
-                Position::BeforeOwn => self.cursor.seek_own(root, false),
-                Position::AfterOwn => self.cursor.seek_own(root, true),
+                Position::BeforeOwn | Position::AfterOwn => {
+                    let after = matches!(from, Position::AfterOwn);
+                    let resume =
+                        |end: PathEnd| self.cursor.resume(root, end.leaf, end.place, after);
+                    if !path_end.is_some_and(resume) {
+                        self.cursor.seek_own(root, after);
+                    }
+                }
                 Position::Before(key) => {
                     self.keep_key();
                     self.cursor.seek(root, key, false);
                 }
                 Position::End => self.cursor.set_end(),
             }
-            let is_whole = self.copy_leaves(root, limit);
-            self.cursor.set_end();
+            let end = self.copy_leaves(root, limit);
+            // With no leaf added, the buffer's key may be outside of the path's range.
+            let is_here = end == RunEnd::AtCursor && !self.is_key_kept;
+            let place = self.cursor.place();
+            self.path_end =
+                (self.cursor.leaf.filter(|_| is_here)).map(|leaf| PathEnd { leaf, place });
+            self.cursor.leave();
             if self.first.is_none() && self.is_key_kept {
                 self.cursor.key.set(&self.keys);
                 self.keys.clear();
@@ -218,8 +276,23 @@ impl<B: Bits> LeafRun<B> {
             } else if !self.others.is_empty() {
                 self.keep_key();
             }
-            is_whole
+            end == RunEnd::Whole
         }
+    }
+
+    /// Returns whether all that the run found is still live, for a thread that is pinned in `era`
+    /// (R7).
+    fn is_live(&self, tree: &SharedTree<B>, era: Era) -> bool {
+        self.tree == std::ptr::from_ref(tree).addr()
+            && (self.era == Some(era) || mutant!(EraNotCompared))
+    }
+
+    /// Returns the value of the last step.
+    fn last_value(&self) -> Option<B> {
+        let copy = self.cursor.leaf?;
+        let index = if self.back { self.cursor.index } else { self.cursor.index.checked_sub(1)? };
+        // SAFETY: (N1, N5, N11) as in `step`, which passed the entry.
+        Some(unsafe { copy.value(copy.info(), index) })
     }
 
     /// Copies the key buffer for when it is needed again: at the first step in the last leaf, or if
@@ -249,8 +322,9 @@ impl<B: Bits> LeafRun<B> {
     ///
     /// # Safety
     /// The position was taken under a pin that lasts (R1).
-    unsafe fn copy_leaves(&mut self, root: &Slot, limit: Bound<&[u8]>) -> bool {
-        if self.max_leaves > 1 {
+    unsafe fn copy_leaves(&mut self, root: &Slot, limit: Bound<&[u8]>) -> RunEnd {
+        let max_leaves = self.max_leaves();
+        if max_leaves > 1 {
             // SAFETY: (R1) by the caller.
             (1..PREFETCH_DISTANCE)
                 .for_each(|n| unsafe { self.cursor.prefetch_ahead(n, self.back) });
@@ -260,13 +334,13 @@ impl<B: Bits> LeafRun<B> {
             let leaf = match unsafe { self.cursor.leaf_ahead(self.back) } {
                 Some(leaf) => leaf,
                 None => {
-                    if self.first.is_some() && self.others.len() + 1 >= self.max_leaves {
-                        return false;
+                    if self.first.is_some() && self.others.len() + 1 >= max_leaves {
+                        return RunEnd::AtCursor;
                     }
                     self.keep_key();
                     // SAFETY: (R1) as above.
                     if !unsafe { self.cursor.find_entry(root, self.back) } {
-                        return true;
+                        return RunEnd::Whole;
                     }
                     continue;
                 }
@@ -284,28 +358,28 @@ impl<B: Bits> LeafRun<B> {
                 end.saturating_sub(place.index)
             };
             if left == 0 {
-                return true;
+                return RunEnd::Whole;
             }
             let is_full = self.copies.bytes() + leaf.info.size::<B>() > MAX_COPIED_BYTES;
             if is_full && self.first.is_some() {
-                return false;
+                return RunEnd::Full;
             }
             // Wide leaves are not divided.
-            let is_part = self.max_leaves == 0 && !leaf.info.is_wide();
+            let is_part = self.number == 0 && !leaf.info.is_wide();
             let n = if is_part { left.min(FIRST_ENTRIES) } else { left };
             let copied = self.copy(&leaf, place, n);
             self.add(copied);
             if n < left {
-                return false;
+                self.cursor.skip(&leaf, n, self.back);
+                return RunEnd::AtCursor;
             }
             if end != last {
-                return true;
+                return RunEnd::Whole;
             }
             self.cursor.index = last;
-            if self.max_leaves > 1 {
-                // SAFETY: (R1) as above.
-                unsafe { self.cursor.prefetch_ahead(PREFETCH_DISTANCE, self.back) };
-            }
+            let distance = if max_leaves > 1 { PREFETCH_DISTANCE } else { 1 };
+            // SAFETY: (R1) as above.
+            unsafe { self.cursor.prefetch_ahead(distance, self.back) };
         }
     }
 
@@ -440,7 +514,6 @@ impl<B: Bits> Scan<B> {
     /// Drops the run.
     fn forget(&mut self) {
         self.run.clear();
-        self.run.max_leaves = 0;
         self.is_whole = false;
     }
 
@@ -448,6 +521,12 @@ impl<B: Bits> Scan<B> {
     #[inline]
     pub(crate) fn key(&self) -> &[u8] {
         self.run.key()
+    }
+
+    /// Returns the value of the last step, if the run was read in `tree` and what it found is still
+    /// live, for a thread that is pinned in `era` (R7).
+    pub(crate) fn live_value(&self, tree: &SharedTree<B>, era: Era) -> Option<B> {
+        self.run.last_value().filter(|_| self.run.is_live(tree, era))
     }
 
     /// Passes the next entry, or the previous one, and returns it. `limit` is a bound of the keys
@@ -481,7 +560,7 @@ impl<B: Bits> Scan<B> {
         back: bool,
         limit: Bound<&[u8]>,
     ) -> bool {
-        let mut max_leaves = 0;
+        let mut number = 0;
         let is_empty = self.run.first.is_none();
         if self.run.back == back && self.is_current() {
             if self.run.enter_next() {
@@ -492,14 +571,17 @@ impl<B: Bits> Scan<B> {
             }
             if !is_empty {
                 cover!(ScanContinued);
-                max_leaves = MAX_LEAVES.min(2 * self.run.max_leaves).max(1);
+                number = self.run.number.saturating_add(1);
             }
         } else if !is_empty {
             cover!(ScanReadAgain);
         }
         self.last_change = LastChange::of_this_thread();
-        self.run.clear();
-        (self.run.back, self.run.max_leaves) = (back, max_leaves);
+        self.run.clear_copies();
+        if number == 0 {
+            self.run.path_end = None;
+        }
+        (self.run.back, self.run.number) = (back, number);
         let from = match self.side {
             Side::Before => Position::BeforeOwn,
             Side::After => Position::AfterOwn,

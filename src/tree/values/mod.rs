@@ -93,9 +93,15 @@ impl<T: Send + Sync + 'static> ValueTree<T> {
         &self.index
     }
 
-    /// Returns the value of `key` together with a pin.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Ref<'_, T>> {
-        let Ok(found) = self.with_pin(reclaim::pin(), |at| Ok::<_, Infallible>(at.get(key)));
+    /// Returns the value of the entry that a scan of this tree has passed: the one that it found
+    /// there, or, if that may have been dropped, the current one.
+    pub(crate) fn get_passed(&self, scan: &Scan<u32>) -> Option<Ref<'_, T>> {
+        let Ok(found) = self.with_pin(reclaim::pin(), |at| {
+            let slot = scan.live_value(&self.index, at.pin.era());
+            // SAFETY: (V3, R7) the scan found the number in this tree, in the same era.
+            let value = slot.map(|slot| unsafe { at.value_ref(slot) });
+            Ok::<_, Infallible>(value.or_else(|| at.get(scan.key())))
+        });
         found
     }
 

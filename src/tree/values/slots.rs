@@ -165,6 +165,10 @@ impl<T> Slots<T> {
     /// The slot is filled, and its value is not removed while it is borrowed (V1, V3).
     #[inline]
     pub(crate) unsafe fn get(&self, slot: u32) -> &T {
+        #[cfg(memkv_loom)]
+        if crate::testing::mutant::is_any() {
+            assert!(self.is_occupied(slot), "Causality violation: a removed value is read");
+        }
         // SAFETY: (V1, V3) as the caller promises.
         unsafe { self.value_slot(slot).with(|cell| (*cell).assume_init_ref()) }
     }
