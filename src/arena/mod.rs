@@ -25,9 +25,9 @@ pub use iter::{ArenaWalk, Cursor, CursorMut, IntoIter, Iter, IterMut, Range, Val
 use crate::error::fail;
 use crate::error::{BuildError, InsertError};
 use crate::fast::{self, FastArt, Retain};
-use crate::key;
+use crate::key::{self, Prefixed};
 use std::iter::FusedIterator;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use values::Arena;
 
 /// An ordered map from byte strings to values of any type, with one writer at a time.
@@ -476,12 +476,7 @@ impl<T> ArenaArt<T> {
         &mut self,
         range: R,
     ) -> IterMut<'_, T> {
-        let (start, end) = key::bounds(&range);
-        self.between_mut(start, end)
-    }
-
-    fn between_mut(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> IterMut<'_, T> {
-        let slots = self.index.range::<[u8], _>((start, end));
+        let slots = self.index.range(range);
         let values = self.values.disjoint_mut(slots_of(slots.clone()));
         IterMut { slots, values: values.into_iter() }
     }
@@ -508,8 +503,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.values().eq(&[0, 0, 3]));
     /// ```
     pub fn prefix_mut(&mut self, prefix: impl AsRef<[u8]>) -> IterMut<'_, T> {
-        let end = key::prefix_end(prefix.as_ref());
-        self.between_mut(Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
+        self.range_mut(Prefixed::by(&prefix))
     }
 
     /// Returns the number of keys that begin with `prefix`, like [`FastArt::count_prefix`].
@@ -554,8 +548,12 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.len(), 1);
     /// ```
     pub fn remove_range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&mut self, range: R) -> usize {
-        let (start, end) = key::bounds(&range);
-        self.remove_between(start, end)
+        let range = key::bounds(&range);
+        let slots: Vec<u32> = slots_of(self.index.range::<[u8], _>(range)).collect();
+        let removed = self.index.remove_range::<[u8], _>(range);
+        debug_assert_eq!(removed, slots.len());
+        Leavers { values: &mut self.values, slots: slots.into_iter() }.leave();
+        removed
     }
 
     /// Removes the keys that begin with `prefix`, drops their values, and returns how many there
@@ -569,16 +567,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.remove_prefix("a"), 2);
     /// ```
     pub fn remove_prefix(&mut self, prefix: impl AsRef<[u8]>) -> usize {
-        let end = key::prefix_end(prefix.as_ref());
-        self.remove_between(Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
-    }
-
-    fn remove_between(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> usize {
-        let slots: Vec<u32> = slots_of(self.index.range::<[u8], _>((start, end))).collect();
-        let removed = self.index.remove_range::<[u8], _>((start, end));
-        debug_assert_eq!(removed, slots.len());
-        Leavers { values: &mut self.values, slots: slots.into_iter() }.leave();
-        removed
+        self.remove_range(Prefixed::by(&prefix))
     }
 
     /// Splits the map at `key`, and returns a map of the keys from `key` on.

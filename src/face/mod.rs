@@ -18,7 +18,7 @@ mod shared;
 pub use cursor::{Cursor, Walk};
 pub use pinned::{Hold, Pinnable, Pinned};
 pub(crate) use pinned::{Lasting, Renewed};
-pub use range::{Ends, OwnedEnds, Range};
+pub use range::{Ends, ExactEnds, OwnedEnds, Range};
 pub(crate) use shared::ScanEnds;
 pub use shared::{SharedEnds, SharedWalk};
 

@@ -16,6 +16,23 @@ pub trait Ends: Sealed {
     #[doc(hidden)]
     fn step(&mut self, back: bool) -> Option<(&[u8], Self::Value<'_>)>;
 
+    /// Steps over `n` keys, or all that are left if they are fewer.
+    #[doc(hidden)]
+    fn skip(&mut self, n: usize, back: bool) {
+        for _ in 0..n {
+            if self.step(back).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Returns bounds of the number of keys left, like [`Iterator::size_hint`].
+    #[doc(hidden)]
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, None)
+    }
+
     /// Returns the number of keys left.
     #[doc(hidden)]
     fn count(mut self) -> usize
@@ -39,6 +56,9 @@ pub trait OwnedEnds: Ends {
     #[doc(hidden)]
     fn own(value: Self::Value<'_>) -> Self::Owned;
 }
+
+/// Ends whose `size_hint` is exact, so that the [`Range`] is an [`ExactSizeIterator`]. Sealed.
+pub trait ExactEnds: OwnedEnds {}
 
 /// An iterator over the keys of a range, as copies, and their values. From the back, in descending
 /// order.
@@ -77,6 +97,12 @@ impl<E: Ends> Range<E> {
         self.ends
     }
 
+    /// Returns what [`next_ref`](Self::next_ref) returns, or with `back` `next_back_ref`.
+    #[inline]
+    pub(crate) fn step(&mut self, back: bool) -> Option<(&[u8], E::Value<'_>)> {
+        self.ends.step(back)
+    }
+
     /// Returns the next key, borrowed until the next call, and its value.
     ///
     /// ```
@@ -105,7 +131,8 @@ impl<E: Ends> Range<E> {
     /// Returns the number of keys left.
     ///
     /// # Complexity
-    /// O(leaves) for maps with one owner, O(keys) for shared maps.
+    /// O(1) for frozen layers, O(leaves) for maps with one owner, O(keys) for shared maps and
+    /// hybrid stores.
     pub fn count(self) -> usize {
         self.ends.count()
     }
@@ -117,6 +144,16 @@ impl<E: OwnedEnds> Iterator for Range<E> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.ends.step(false).map(|(key, value)| (key.to_vec(), E::own(value)))
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.ends.size_hint()
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Self::Item> {
+        self.ends.skip(n, false);
+        self.next()
     }
 
     fn count(self) -> usize {
@@ -147,7 +184,14 @@ impl<E: OwnedEnds> DoubleEndedIterator for Range<E> {
     fn next_back(&mut self) -> Option<Self::Item> {
         self.ends.step(true).map(|(key, value)| (key.to_vec(), E::own(value)))
     }
+
+    fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
+        self.ends.skip(n, true);
+        self.next_back()
+    }
 }
+
+impl<E: ExactEnds> ExactSizeIterator for Range<E> {}
 
 impl<E: OwnedEnds> FusedIterator for Range<E> {}
 
