@@ -19,11 +19,11 @@ mod traits;
 mod values;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
-use iter::Ahead;
 pub use iter::{ArenaWalk, Cursor, CursorMut, IntoIter, Iter, IterMut, Range, Values};
 
 use crate::error::fail;
 use crate::error::{BuildError, InsertError};
+use crate::face::Ends;
 use crate::fast::{self, FastArt, Retain};
 use crate::key::{self, Prefixed};
 use std::iter::FusedIterator;
@@ -347,7 +347,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(cursor.next(), None);
     /// ```
     pub fn cursor(&self) -> Cursor<'_, T> {
-        Cursor::new(ArenaWalk::new(&self.values, self.index.cursor().into_walk()))
+        Cursor::new(ArenaWalk::new(&self.values, self.index.cursor().walk))
     }
 
     /// Returns a cursor before the first key, which returns values as mutable references.
@@ -360,7 +360,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map["b"], "z");
     /// ```
     pub fn cursor_mut(&mut self) -> CursorMut<'_, T> {
-        CursorMut::new(ArenaWalk::new(&mut self.values, self.index.cursor().into_walk()))
+        CursorMut::new(ArenaWalk::new(&mut self.values, self.index.cursor().walk))
     }
 
     /// Returns an iterator over all keys and values, in ascending order of the keys.
@@ -370,7 +370,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.iter().eq([(b"a".to_vec(), &"x"), (b"b".to_vec(), &"y")]));
     /// ```
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { slots: self.index.iter(), values: &self.values, ahead: Ahead::START }
+        Iter::new(ArenaWalk::new(&self.values, self.index.iter().ends))
     }
 
     /// Returns an iterator over all keys and mutable values, in ascending order of the keys.
@@ -405,7 +405,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.values().eq(&["x", "y"]));
     /// ```
     pub fn values(&self) -> Values<'_, T> {
-        Values { slots: self.index.values(), values: &self.values, ahead: Ahead::START }
+        Values { iter: self.iter() }
     }
 
     /// Returns an iterator over all values as mutable references, in the order of their keys.
@@ -457,7 +457,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.range("a"..="b").rev().map(|(_, value)| *value).eq(['y', 'x']));
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, T> {
-        Range::new(ArenaWalk::new(&self.values, self.index.range(range).into_ends()))
+        Range::new(ArenaWalk::new(&self.values, self.index.range(range).ends))
     }
 
     /// Returns an iterator over the keys in a range and their values as mutable references.
@@ -478,7 +478,7 @@ impl<T> ArenaArt<T> {
     ) -> IterMut<'_, T> {
         let slots = self.index.range(range);
         let values = self.values.disjoint_mut(slots_of(slots.clone()));
-        IterMut { slots, values: values.into_iter() }
+        IterMut::new(slots.ends, values)
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, and their values.
@@ -488,7 +488,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, T> {
-        Range::new(ArenaWalk::new(&self.values, self.index.prefix(prefix).into_ends()))
+        Range::new(ArenaWalk::new(&self.values, self.index.prefix(prefix).ends))
     }
 
     /// Returns an iterator over the keys that begin with `prefix` and their values as mutable
@@ -605,8 +605,8 @@ impl<T> ArenaArt<T> {
             std::mem::swap(self, other);
         } else {
             let ArenaArt { index, mut values } = std::mem::take(other);
-            let mut slots = index.into_iter();
-            while let Some((key, slot)) = slots.next_ref() {
+            let mut slots = index.into_ends();
+            while let Some((key, slot)) = slots.step(false) {
                 drop(self.insert(key, values.remove(slot)));
             }
         }

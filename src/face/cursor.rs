@@ -89,11 +89,6 @@ impl<W: Walk> Cursor<W> {
         Cursor { walk }
     }
 
-    /// Returns what the cursor steps over.
-    pub(crate) fn into_walk(self) -> W {
-        self.walk
-    }
-
     /// Moves before the first key that is at least `key`.
     #[inline]
     pub fn seek(&mut self, key: impl AsRef<[u8]>) {

@@ -18,6 +18,7 @@ mod shared;
 pub use cursor::{Cursor, Walk};
 pub use pinned::{Hold, Pinnable, Pinned};
 pub(crate) use pinned::{Lasting, Renewed};
+pub(crate) use range::exact_iterators;
 pub use range::{Ends, ExactEnds, OwnedEnds, Range};
 pub(crate) use shared::ScanEnds;
 pub use shared::{SharedEnds, SharedWalk};

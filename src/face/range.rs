@@ -39,6 +39,11 @@ pub trait Ends: Sealed {
     where
         Self: Sized,
     {
+        if let (count, Some(most)) = self.size_hint()
+            && count == most
+        {
+            return count;
+        }
         let mut count = 0;
         while self.step(false).is_some() {
             count += 1;
@@ -84,17 +89,12 @@ pub trait ExactEnds: OwnedEnds {}
 /// ```
 #[derive(Clone)]
 pub struct Range<E> {
-    ends: E,
+    pub(crate) ends: E,
 }
 
 impl<E: Ends> Range<E> {
     pub(crate) fn new(ends: E) -> Self {
         Range { ends }
-    }
-
-    /// Returns the two ends.
-    pub(crate) fn into_ends(self) -> E {
-        self.ends
     }
 
     /// Returns what [`next_ref`](Self::next_ref) returns, or with `back` `next_back_ref`.
@@ -135,6 +135,22 @@ impl<E: Ends> Range<E> {
     /// hybrid stores.
     pub fn count(self) -> usize {
         self.ends.count()
+    }
+}
+
+impl<E: OwnedEnds<Owned: PartialEq>> Range<E> {
+    /// Returns whether both ranges have the same keys and values.
+    pub(crate) fn equals(mut self, mut other: Self) -> bool {
+        loop {
+            let is_same = match (self.next_ref(), other.next_ref()) {
+                (None, None) => return true,
+                (Some(a), Some(b)) => a.0 == b.0 && E::own(a.1) == E::own(b.1),
+                _ => false,
+            };
+            if !is_same {
+                return false;
+            }
+        }
     }
 }
 
@@ -204,3 +220,42 @@ impl<E: OwnedEnds<Owned: fmt::Debug> + Clone> fmt::Debug for Range<E> {
         map.finish()
     }
 }
+
+/// Iterators over ends whose `size_hint` is exact. They differ in what they make of a borrowed pair:
+/// `[generics] type: path to the ends, item, closure`.
+macro_rules! exact_iterators {
+    ($([$($generic:tt)*] $type:ty: $(. $ends:ident)+, $item:ty, |$key:pat_param, $value:ident| $map:expr;)*) => {$(
+        impl<$($generic)*> Iterator for $type {
+            type Item = $item;
+
+            #[inline]
+            fn next(&mut self) -> Option<$item> {
+                self $(.$ends)+ .step(false).map(|($key, $value)| $map)
+            }
+
+            #[inline]
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                self $(.$ends)+ .size_hint()
+            }
+
+            fn count(self) -> usize {
+                self.len()
+            }
+
+            fn last(mut self) -> Option<$item> {
+                self.next_back()
+            }
+        }
+
+        impl<$($generic)*> DoubleEndedIterator for $type {
+            #[inline]
+            fn next_back(&mut self) -> Option<$item> {
+                self $(.$ends)+ .step(true).map(|($key, $value)| $map)
+            }
+        }
+
+        impl<$($generic)*> ExactSizeIterator for $type {}
+        impl<$($generic)*> std::iter::FusedIterator for $type {}
+    )*};
+}
+pub(crate) use exact_iterators;

@@ -17,8 +17,8 @@ mod traits;
 mod usage;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry, ValueMut};
+pub(crate) use iter::{AllEnds, FastEnds, FastWalk, IntoEnds, Upcoming};
 pub use iter::{Cursor, IntoIter, IntoKeys, IntoValues, Iter, Keys, Range, Values};
-pub(crate) use iter::{FastEnds, FastWalk};
 pub(crate) use retain::Retain;
 pub use set::FastSet;
 pub(crate) use sorted::Sorted;
@@ -29,7 +29,7 @@ use crate::key::{self, Prefixed};
 use crate::tree::{Builder, RawCursor, RawTree, common_prefix};
 use crate::value::Value;
 use std::marker::PhantomData;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
 /// An ordered map from byte strings to small values, with one writer at a time.
 ///
@@ -354,8 +354,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
     /// ```
     pub fn iter(&self) -> Iter<'_, V> {
-        let ends = FastEnds::new(&self.tree, Bound::Unbounded, Bound::Unbounded);
-        Iter::new(ends, self.len())
+        Iter::new(AllEnds::new(&self.tree))
     }
 
     /// Returns an iterator over all keys, in ascending order.
@@ -365,7 +364,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.keys().eq([b"a", b"b"]));
     /// ```
     pub fn keys(&self) -> Keys<'_, V> {
-        Keys::new(self.iter())
+        Keys { iter: self.iter() }
     }
 
     /// Returns an iterator over all values, in the order of their keys.
@@ -375,7 +374,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.values().eq([1, 2]));
     /// ```
     pub fn values(&self) -> Values<'_, V> {
-        Values::new(self.iter())
+        Values { iter: self.iter() }
     }
 
     /// Returns an iterator over the keys in a range of byte strings and their values, in ascending
@@ -524,7 +523,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.memory_usage().leaves < before.leaves);
     /// ```
     pub fn shrink_to_fit(&mut self) {
-        *self = Self::rebuild(self.cursor().into_walk().into_raw());
+        *self = Self::rebuild(self.cursor().walk.raw);
     }
 
     /// Returns a copy of the map, node for node.

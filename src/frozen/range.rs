@@ -84,10 +84,6 @@ impl Ends for FrozenEnds<'_> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.len(), Some(self.len()))
     }
-
-    fn count(self) -> usize {
-        self.len()
-    }
 }
 
 impl OwnedEnds for FrozenEnds<'_> {
