@@ -34,6 +34,29 @@ pub(crate) fn prefix_end(prefix: &[u8]) -> Bound<Vec<u8>> {
     }
 }
 
+/// The range of keys that begin with a prefix.
+pub(crate) struct Prefixed<'p> {
+    prefix: &'p [u8],
+    end: Bound<Vec<u8>>,
+}
+
+impl<'p> Prefixed<'p> {
+    pub(crate) fn by(prefix: &'p (impl AsRef<[u8]> + ?Sized)) -> Self {
+        let prefix = prefix.as_ref();
+        Prefixed { prefix, end: prefix_end(prefix) }
+    }
+}
+
+impl RangeBounds<[u8]> for Prefixed<'_> {
+    fn start_bound(&self) -> Bound<&[u8]> {
+        Bound::Included(self.prefix)
+    }
+
+    fn end_bound(&self) -> Bound<&[u8]> {
+        self.end.as_ref().map(Vec::as_slice)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

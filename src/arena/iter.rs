@@ -2,41 +2,13 @@
 
 use super::values::Arena;
 use crate::face::sealed::Sealed;
-use crate::face::{self, Ends, OwnedEnds, Walk};
-use crate::fast;
+use crate::face::{self, Ends, ExactEnds, OwnedEnds, Walk, exact_iterators};
+use crate::fast::{self, AllEnds, FastEnds, FastWalk, Upcoming};
 use std::fmt;
-use std::iter::FusedIterator;
 use std::vec;
 
-/// Prefetches the values of the next keys, which are scattered over memory.
-#[derive(Clone, Copy)]
-pub(super) struct Ahead {
-    /// Steps until it looks ahead again.
-    left: usize,
-}
-
-impl Ahead {
-    /// A scan of a few keys is over before looking ahead pays.
-    pub(super) const START: Self = Ahead { left: 4 };
-
-    /// To be called before each step, with the `upcoming` of what steps.
-    #[inline]
-    pub(super) fn step<T>(
-        &mut self,
-        values: &Arena<T>,
-        back: bool,
-        upcoming: impl FnOnce(&mut dyn FnMut(u32)) -> usize,
-    ) {
-        if back {
-            self.left += 1;
-            return;
-        }
-        if self.left == 0 {
-            self.left = upcoming(&mut |slot| values.prefetch(slot)).max(1);
-        }
-        self.left -= 1;
-    }
-}
+/// Steps before the first look ahead. A scan of a few keys is over before it pays.
+const STEPS_WITHOUT_AHEAD: usize = 4;
 
 /// A position in an [`ArenaArt`](crate::ArenaArt). Returned by
 /// [`ArenaArt::cursor`](crate::ArenaArt::cursor).
@@ -49,7 +21,7 @@ impl Ahead {
 /// assert_eq!(cursor.next(), Some((&b"42"[..], &"42".to_string())));
 /// assert_eq!(cursor.next(), Some((&b"43"[..], &"43".to_string())));
 /// ```
-pub type Cursor<'a, T> = face::Cursor<ArenaWalk<&'a Arena<T>, fast::FastWalk<'a, u32>>>;
+pub type Cursor<'a, T> = face::Cursor<ArenaWalk<&'a Arena<T>, FastWalk<'a, u32>>>;
 
 /// A [`Cursor`] that returns values as mutable references.
 ///
@@ -64,11 +36,11 @@ pub type Cursor<'a, T> = face::Cursor<ArenaWalk<&'a Arena<T>, fast::FastWalk<'a,
 /// }
 /// assert_eq!(map["b"], [2, b'b']);
 /// ```
-pub type CursorMut<'a, T> = face::Cursor<ArenaWalk<&'a mut Arena<T>, fast::FastWalk<'a, u32>>>;
+pub type CursorMut<'a, T> = face::Cursor<ArenaWalk<&'a mut Arena<T>, FastWalk<'a, u32>>>;
 
 /// An iterator over a range of an [`ArenaArt`](crate::ArenaArt). Returned by
 /// [`ArenaArt::range`](crate::ArenaArt::range) and [`ArenaArt::prefix`](crate::ArenaArt::prefix).
-pub type Range<'a, T> = face::Range<ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u32>>>;
+pub type Range<'a, T> = face::Range<ArenaWalk<&'a Arena<T>, FastEnds<'a, u32>>>;
 
 /// A position in the index, or both ends of a range of it, and the values.
 #[derive(Clone)]
@@ -76,48 +48,87 @@ pub type Range<'a, T> = face::Range<ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u
 pub struct ArenaWalk<A, S> {
     values: A,
     slots: S,
-    ahead: Ahead,
+    /// Steps until the values of the next keys, which are scattered over memory, are prefetched.
+    until_ahead: usize,
 }
 
-impl<A, S> ArenaWalk<A, S> {
-    pub(super) fn new(values: A, slots: S) -> Self {
-        ArenaWalk { values, slots, ahead: Ahead::START }
-    }
+/// A borrow of an arena, by which a slot becomes a borrow of its value.
+pub trait Lend {
+    type Value<'w>
+    where
+        Self: 'w;
+
+    fn prefetch(&self, slot: u32);
+
+    fn value(&mut self, slot: u32) -> Self::Value<'_>;
 }
 
-impl<A, S> Sealed for ArenaWalk<A, S> {}
-
-impl<'a, T> Walk for ArenaWalk<&'a Arena<T>, fast::FastWalk<'a, u32>> {
+impl<'a, T> Lend for &'a Arena<T> {
     type Value<'w>
         = &'a T
     where
         Self: 'w;
 
-    fn seek(&mut self, key: &[u8], after: bool) {
-        self.ahead = Ahead::START;
-        self.slots.seek(key, after);
-    }
-
-    fn seek_to_last(&mut self) {
-        self.slots.seek_to_last();
+    #[inline]
+    fn prefetch(&self, slot: u32) {
+        Arena::prefetch(self, slot);
     }
 
     #[inline]
-    fn step(&mut self, back: bool) -> Option<(&[u8], &'a T)> {
-        self.ahead.step(self.values, back, |each| self.slots.upcoming(each));
-        let (key, slot) = self.slots.step(back)?;
-        Some((key, self.values.get(slot)))
+    fn value(&mut self, slot: u32) -> &'a T {
+        self.get(slot)
     }
 }
 
-impl<'a, T> Walk for ArenaWalk<&'a mut Arena<T>, fast::FastWalk<'a, u32>> {
+impl<T> Lend for &mut Arena<T> {
     type Value<'w>
         = &'w mut T
     where
         Self: 'w;
 
+    #[inline]
+    fn prefetch(&self, slot: u32) {
+        Arena::prefetch(self, slot);
+    }
+
+    #[inline]
+    fn value(&mut self, slot: u32) -> &mut T {
+        self.get_mut(slot)
+    }
+}
+
+impl<A, S> ArenaWalk<A, S> {
+    pub(super) fn new(values: A, slots: S) -> Self {
+        ArenaWalk { values, slots, until_ahead: STEPS_WITHOUT_AHEAD }
+    }
+}
+
+impl<A: Lend, S: Upcoming<u32>> ArenaWalk<A, S> {
+    /// Prefetches the values of the next keys now and then. To be called before each step.
+    #[inline]
+    fn look_ahead(&mut self, back: bool) {
+        if back {
+            self.until_ahead += 1;
+            return;
+        }
+        if self.until_ahead == 0 {
+            let values = &self.values;
+            self.until_ahead = self.slots.upcoming(|slot| values.prefetch(slot)).max(1);
+        }
+        self.until_ahead -= 1;
+    }
+}
+
+impl<A, S> Sealed for ArenaWalk<A, S> {}
+
+impl<A: Lend> Walk for ArenaWalk<A, FastWalk<'_, u32>> {
+    type Value<'w>
+        = A::Value<'w>
+    where
+        Self: 'w;
+
     fn seek(&mut self, key: &[u8], after: bool) {
-        self.ahead = Ahead::START;
+        self.until_ahead = STEPS_WITHOUT_AHEAD;
         self.slots.seek(key, after);
     }
 
@@ -126,14 +137,14 @@ impl<'a, T> Walk for ArenaWalk<&'a mut Arena<T>, fast::FastWalk<'a, u32>> {
     }
 
     #[inline]
-    fn step(&mut self, back: bool) -> Option<(&[u8], &mut T)> {
-        self.ahead.step(self.values, back, |each| self.slots.upcoming(each));
+    fn step(&mut self, back: bool) -> Option<(&[u8], A::Value<'_>)> {
+        self.look_ahead(back);
         let (key, slot) = self.slots.step(back)?;
-        Some((key, self.values.get_mut(slot)))
+        Some((key, self.values.value(slot)))
     }
 }
 
-impl<'a, T> Ends for ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u32>> {
+impl<'a, T, S: OwnedEnds<Owned = u32> + Upcoming<u32>> Ends for ArenaWalk<&'a Arena<T>, S> {
     type Value<'w>
         = &'a T
     where
@@ -141,9 +152,18 @@ impl<'a, T> Ends for ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u32>> {
 
     #[inline]
     fn step(&mut self, back: bool) -> Option<(&[u8], &'a T)> {
-        self.ahead.step(self.values, back, |each| self.slots.upcoming(each));
+        self.look_ahead(back);
         let (key, slot) = self.slots.step(back)?;
-        Some((key, self.values.get(slot)))
+        Some((key, self.values.get(S::own(slot))))
+    }
+
+    fn skip(&mut self, n: usize, back: bool) {
+        self.slots.skip(n, back);
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.slots.size_hint()
     }
 
     fn count(self) -> usize {
@@ -151,7 +171,7 @@ impl<'a, T> Ends for ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u32>> {
     }
 }
 
-impl<'a, T> OwnedEnds for ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u32>> {
+impl<'a, T, S: OwnedEnds<Owned = u32> + Upcoming<u32>> OwnedEnds for ArenaWalk<&'a Arena<T>, S> {
     type Owned = &'a T;
 
     #[inline]
@@ -160,27 +180,53 @@ impl<'a, T> OwnedEnds for ArenaWalk<&'a Arena<T>, fast::FastEnds<'a, u32>> {
     }
 }
 
+impl<T, S: ExactEnds<Owned = u32> + Upcoming<u32>> ExactEnds for ArenaWalk<&Arena<T>, S> {}
+
 /// An iterator over all keys of a map, as copies, and their values. Returned by
 /// [`ArenaArt::iter`](crate::ArenaArt::iter).
-pub struct Iter<'a, T> {
-    pub(super) slots: fast::Iter<'a, u32>,
-    pub(super) values: &'a Arena<T>,
-    pub(super) ahead: Ahead,
+pub type Iter<'a, T> = face::Range<ArenaWalk<&'a Arena<T>, AllEnds<'a, u32>>>;
+
+/// An iterator over all values of a map, in the order of their keys. Returned by
+/// [`ArenaArt::values`](crate::ArenaArt::values).
+pub struct Values<'a, T> {
+    pub(super) iter: Iter<'a, T>,
 }
 
-impl<T> Clone for Iter<'_, T> {
+impl<T> Clone for Values<'_, T> {
     fn clone(&self) -> Self {
-        Iter { slots: self.slots.clone(), values: self.values, ahead: self.ahead }
+        Values { iter: self.iter.clone() }
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Iter<'_, T> {
+impl<T: fmt::Debug> fmt::Debug for Values<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut map = f.debug_map();
-        for (key, value) in self.clone() {
-            map.entry(&format_args!("\"{}\"", key.escape_ascii()), value);
-        }
-        map.finish()
+        f.debug_list().entries(self.clone()).finish()
+    }
+}
+
+/// Both ends of a range of the index, and a borrow of each value.
+struct MutEnds<'a, T> {
+    slots: FastEnds<'a, u32>,
+    values: vec::IntoIter<Option<&'a mut T>>,
+}
+
+impl<T> Sealed for MutEnds<'_, T> {}
+
+impl<'a, T> Ends for MutEnds<'a, T> {
+    type Value<'w>
+        = &'a mut T
+    where
+        Self: 'w;
+
+    #[inline]
+    fn step(&mut self, back: bool) -> Option<(&[u8], &'a mut T)> {
+        let (key, _slot) = self.slots.step(back)?;
+        let value = if back { self.values.next_back() } else { self.values.next() };
+        Some((key, value??))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.values.size_hint()
     }
 }
 
@@ -192,13 +238,43 @@ impl<T: fmt::Debug> fmt::Debug for Iter<'_, T> {
 ///
 /// It holds a borrow of each value, 8 bytes, collected when it is made; a [`CursorMut`] holds none.
 pub struct IterMut<'a, T> {
-    pub(super) slots: fast::Range<'a, u32>,
-    pub(super) values: vec::IntoIter<Option<&'a mut T>>,
+    ends: MutEnds<'a, T>,
+}
+
+impl<'a, T> IterMut<'a, T> {
+    pub(super) fn new(slots: FastEnds<'a, u32>, values: Vec<Option<&'a mut T>>) -> Self {
+        IterMut { ends: MutEnds { slots, values: values.into_iter() } }
+    }
 }
 
 impl<T> fmt::Debug for IterMut<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IterMut").field("left", &self.values.len()).finish()
+        f.debug_struct("IterMut").field("left", &self.len()).finish()
+    }
+}
+
+/// Both ends of all keys of a map, with its values.
+struct IntoEnds<T> {
+    slots: fast::IntoEnds<u32>,
+    values: Arena<T>,
+}
+
+impl<T> Sealed for IntoEnds<T> {}
+
+impl<T> Ends for IntoEnds<T> {
+    type Value<'w>
+        = T
+    where
+        Self: 'w;
+
+    #[inline]
+    fn step(&mut self, back: bool) -> Option<(&[u8], T)> {
+        let (key, slot) = self.slots.step(back)?;
+        Some((key, self.values.remove(slot)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.slots.size_hint()
     }
 }
 
@@ -208,87 +284,23 @@ impl<T> fmt::Debug for IterMut<'_, T> {
 /// The memory of values is freed as they are returned. Dropping the iterator drops those that are
 /// left.
 pub struct IntoIter<T> {
-    pub(super) slots: fast::IntoIter<u32>,
-    pub(super) values: Arena<T>,
+    ends: IntoEnds<T>,
+}
+
+impl<T> IntoIter<T> {
+    pub(super) fn new(slots: fast::IntoEnds<u32>, values: Arena<T>) -> Self {
+        IntoIter { ends: IntoEnds { slots, values } }
+    }
 }
 
 impl<T> fmt::Debug for IntoIter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntoIter").field("left", &self.slots.len()).finish()
+        f.debug_struct("IntoIter").field("left", &self.len()).finish()
     }
 }
 
-/// An iterator over all values of a map, in the order of their keys. Returned by
-/// [`ArenaArt::values`](crate::ArenaArt::values).
-pub struct Values<'a, T> {
-    pub(super) slots: fast::Values<'a, u32>,
-    pub(super) values: &'a Arena<T>,
-    pub(super) ahead: Ahead,
-}
-
-impl<T> Clone for Values<'_, T> {
-    fn clone(&self) -> Self {
-        Values { slots: self.slots.clone(), values: self.values, ahead: self.ahead }
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Values<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.clone()).finish()
-    }
-}
-
-/// The iterators of known length differ in what they do before a step, and in the item that they
-/// make of the index's item, at the front and at the back.
-macro_rules! iterators {
-    ($($name:ident<$($l:lifetime)?>, left: $left:ident, $item:ty, $before:expr,
-        |$this:ident, $got:pat_param| $front:expr, $back:expr;)*) => {$(
-        impl<$($l,)? T> Iterator for $name<$($l,)? T> {
-            type Item = $item;
-
-            #[inline]
-            fn next(&mut self) -> Option<$item> {
-                let before: fn(&mut Self) = $before;
-                before(self);
-                let ($got, $this) = (self.slots.next()?, self);
-                Some($front)
-            }
-
-            fn size_hint(&self) -> (usize, Option<usize>) {
-                self.$left.size_hint()
-            }
-
-            fn count(self) -> usize {
-                self.len()
-            }
-
-            fn last(mut self) -> Option<$item> {
-                self.next_back()
-            }
-        }
-
-        impl<$($l,)? T> DoubleEndedIterator for $name<$($l,)? T> {
-            #[inline]
-            fn next_back(&mut self) -> Option<$item> {
-                let ($got, $this) = (self.slots.next_back()?, self);
-                Some($back)
-            }
-        }
-
-        impl<$($l,)? T> ExactSizeIterator for $name<$($l,)? T> {}
-        impl<$($l,)? T> FusedIterator for $name<$($l,)? T> {}
-    )*};
-}
-
-iterators! {
-    Iter<'a>, left: slots, (Vec<u8>, &'a T),
-        |this| this.ahead.step(this.values, false, |each| this.slots.upcoming(each)),
-        |this, (key, slot)| (key, this.values.get(slot)), (key, this.values.get(slot));
-    Values<'a>, left: slots, &'a T,
-        |this| this.ahead.step(this.values, false, |each| this.slots.upcoming(each)),
-        |this, slot| this.values.get(slot), this.values.get(slot);
-    IterMut<'a>, left: values, (Vec<u8>, &'a mut T), |_| (),
-        |this, (key, _slot)| (key, this.values.next()??), (key, this.values.next_back()??);
-    IntoIter<>, left: slots, (Vec<u8>, T), |_| (),
-        |this, (key, slot)| (key, this.values.remove(slot)), (key, this.values.remove(slot));
+exact_iterators! {
+    ['a, T] Values<'a, T>: .iter.ends, &'a T, |_key, value| value;
+    ['a, T] IterMut<'a, T>: .ends, (Vec<u8>, &'a mut T), |key, value| (key.to_vec(), value);
+    [T] IntoIter<T>: .ends, (Vec<u8>, T), |key, value| (key.to_vec(), value);
 }

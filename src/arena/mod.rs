@@ -19,15 +19,15 @@ mod traits;
 mod values;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
-use iter::Ahead;
 pub use iter::{ArenaWalk, Cursor, CursorMut, IntoIter, Iter, IterMut, Range, Values};
 
 use crate::error::fail;
 use crate::error::{BuildError, InsertError};
+use crate::face::Ends;
 use crate::fast::{self, FastArt, Retain};
-use crate::key;
+use crate::key::{self, Prefixed};
 use std::iter::FusedIterator;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use values::Arena;
 
 /// An ordered map from byte strings to values of any type, with one writer at a time.
@@ -347,7 +347,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(cursor.next(), None);
     /// ```
     pub fn cursor(&self) -> Cursor<'_, T> {
-        Cursor::new(ArenaWalk::new(&self.values, self.index.cursor().into_walk()))
+        Cursor::new(ArenaWalk::new(&self.values, self.index.cursor().walk))
     }
 
     /// Returns a cursor before the first key, which returns values as mutable references.
@@ -360,7 +360,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map["b"], "z");
     /// ```
     pub fn cursor_mut(&mut self) -> CursorMut<'_, T> {
-        CursorMut::new(ArenaWalk::new(&mut self.values, self.index.cursor().into_walk()))
+        CursorMut::new(ArenaWalk::new(&mut self.values, self.index.cursor().walk))
     }
 
     /// Returns an iterator over all keys and values, in ascending order of the keys.
@@ -370,7 +370,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.iter().eq([(b"a".to_vec(), &"x"), (b"b".to_vec(), &"y")]));
     /// ```
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { slots: self.index.iter(), values: &self.values, ahead: Ahead::START }
+        Iter::new(ArenaWalk::new(&self.values, self.index.iter().ends))
     }
 
     /// Returns an iterator over all keys and mutable values, in ascending order of the keys.
@@ -405,7 +405,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.values().eq(&["x", "y"]));
     /// ```
     pub fn values(&self) -> Values<'_, T> {
-        Values { slots: self.index.values(), values: &self.values, ahead: Ahead::START }
+        Values { iter: self.iter() }
     }
 
     /// Returns an iterator over all values as mutable references, in the order of their keys.
@@ -457,7 +457,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.range("a"..="b").rev().map(|(_, value)| *value).eq(['y', 'x']));
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> Range<'_, T> {
-        Range::new(ArenaWalk::new(&self.values, self.index.range(range).into_ends()))
+        Range::new(ArenaWalk::new(&self.values, self.index.range(range).ends))
     }
 
     /// Returns an iterator over the keys in a range and their values as mutable references.
@@ -476,14 +476,9 @@ impl<T> ArenaArt<T> {
         &mut self,
         range: R,
     ) -> IterMut<'_, T> {
-        let (start, end) = key::bounds(&range);
-        self.between_mut(start, end)
-    }
-
-    fn between_mut(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> IterMut<'_, T> {
-        let slots = self.index.range::<[u8], _>((start, end));
+        let slots = self.index.range(range);
         let values = self.values.disjoint_mut(slots_of(slots.clone()));
-        IterMut { slots, values: values.into_iter() }
+        IterMut::new(slots.ends, values)
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, and their values.
@@ -493,7 +488,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, T> {
-        Range::new(ArenaWalk::new(&self.values, self.index.prefix(prefix).into_ends()))
+        Range::new(ArenaWalk::new(&self.values, self.index.prefix(prefix).ends))
     }
 
     /// Returns an iterator over the keys that begin with `prefix` and their values as mutable
@@ -508,8 +503,7 @@ impl<T> ArenaArt<T> {
     /// assert!(map.values().eq(&[0, 0, 3]));
     /// ```
     pub fn prefix_mut(&mut self, prefix: impl AsRef<[u8]>) -> IterMut<'_, T> {
-        let end = key::prefix_end(prefix.as_ref());
-        self.between_mut(Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
+        self.range_mut(Prefixed::by(&prefix))
     }
 
     /// Returns the number of keys that begin with `prefix`, like [`FastArt::count_prefix`].
@@ -554,8 +548,12 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.len(), 1);
     /// ```
     pub fn remove_range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&mut self, range: R) -> usize {
-        let (start, end) = key::bounds(&range);
-        self.remove_between(start, end)
+        let range = key::bounds(&range);
+        let slots: Vec<u32> = slots_of(self.index.range::<[u8], _>(range)).collect();
+        let removed = self.index.remove_range::<[u8], _>(range);
+        debug_assert_eq!(removed, slots.len());
+        Leavers { values: &mut self.values, slots: slots.into_iter() }.leave();
+        removed
     }
 
     /// Removes the keys that begin with `prefix`, drops their values, and returns how many there
@@ -569,16 +567,7 @@ impl<T> ArenaArt<T> {
     /// assert_eq!(map.remove_prefix("a"), 2);
     /// ```
     pub fn remove_prefix(&mut self, prefix: impl AsRef<[u8]>) -> usize {
-        let end = key::prefix_end(prefix.as_ref());
-        self.remove_between(Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
-    }
-
-    fn remove_between(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> usize {
-        let slots: Vec<u32> = slots_of(self.index.range::<[u8], _>((start, end))).collect();
-        let removed = self.index.remove_range::<[u8], _>((start, end));
-        debug_assert_eq!(removed, slots.len());
-        Leavers { values: &mut self.values, slots: slots.into_iter() }.leave();
-        removed
+        self.remove_range(Prefixed::by(&prefix))
     }
 
     /// Splits the map at `key`, and returns a map of the keys from `key` on.
@@ -616,8 +605,8 @@ impl<T> ArenaArt<T> {
             std::mem::swap(self, other);
         } else {
             let ArenaArt { index, mut values } = std::mem::take(other);
-            let mut slots = index.into_iter();
-            while let Some((key, slot)) = slots.next_ref() {
+            let mut slots = index.into_ends();
+            while let Some((key, slot)) = slots.step(false) {
                 drop(self.insert(key, values.remove(slot)));
             }
         }

@@ -27,13 +27,7 @@ impl<T: fmt::Debug> fmt::Debug for ArenaArt<T> {
 
 impl<T: PartialEq> PartialEq for ArenaArt<T> {
     fn eq(&self, other: &Self) -> bool {
-        let (mut a, mut b) = (self.cursor(), other.cursor());
-        self.len() == other.len()
-            && std::iter::from_fn(|| match (a.next(), b.next()) {
-                (None, None) => None,
-                (a, b) => Some(a == b),
-            })
-            .all(|equal| equal)
+        self.len() == other.len() && self.iter().equals(other.iter())
     }
 }
 
@@ -88,7 +82,7 @@ impl<T> IntoIterator for ArenaArt<T> {
     type IntoIter = IntoIter<T>;
 
     fn into_iter(self) -> IntoIter<T> {
-        IntoIter { slots: self.index.into_iter(), values: self.values }
+        IntoIter::new(self.index.into_ends(), self.values)
     }
 }
 

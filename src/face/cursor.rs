@@ -21,6 +21,10 @@ pub trait Walk: Sealed {
     /// Steps over the next key, or with `back` over the previous one.
     #[doc(hidden)]
     fn step(&mut self, back: bool) -> Option<(&[u8], Self::Value<'_>)>;
+
+    /// Adds to the cursor's `Debug` output what is known of its position.
+    #[doc(hidden)]
+    fn describe(&self, _output: &mut fmt::DebugStruct<'_, '_>) {}
 }
 
 /// A position between two keys of a map, which steps in both directions and can seek any key.
@@ -76,18 +80,13 @@ pub trait Walk: Sealed {
 /// ```
 #[derive(Clone)]
 pub struct Cursor<W> {
-    walk: W,
+    pub(crate) walk: W,
 }
 
 impl<W: Walk> Cursor<W> {
     /// Creates a cursor at the position of `walk`.
     pub(crate) fn new(walk: W) -> Self {
         Cursor { walk }
-    }
-
-    /// Returns what the cursor steps over.
-    pub(crate) fn into_walk(self) -> W {
-        self.walk
     }
 
     /// Moves before the first key that is at least `key`.
@@ -142,8 +141,10 @@ impl<W: Walk> Cursor<W> {
     }
 }
 
-impl<W> fmt::Debug for Cursor<W> {
+impl<W: Walk> fmt::Debug for Cursor<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cursor").finish_non_exhaustive()
+        let mut output = f.debug_struct("Cursor");
+        self.walk.describe(&mut output);
+        output.finish_non_exhaustive()
     }
 }

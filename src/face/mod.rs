@@ -18,7 +18,8 @@ mod shared;
 pub use cursor::{Cursor, Walk};
 pub use pinned::{Hold, Pinnable, Pinned};
 pub(crate) use pinned::{Lasting, Renewed};
-pub use range::{Ends, OwnedEnds, Range};
+pub(crate) use range::exact_iterators;
+pub use range::{Ends, ExactEnds, OwnedEnds, Range};
 pub(crate) use shared::ScanEnds;
 pub use shared::{SharedEnds, SharedWalk};
 

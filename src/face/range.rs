@@ -16,12 +16,34 @@ pub trait Ends: Sealed {
     #[doc(hidden)]
     fn step(&mut self, back: bool) -> Option<(&[u8], Self::Value<'_>)>;
 
+    /// Steps over `n` keys, or all that are left if they are fewer.
+    #[doc(hidden)]
+    fn skip(&mut self, n: usize, back: bool) {
+        for _ in 0..n {
+            if self.step(back).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Returns bounds of the number of keys left, like [`Iterator::size_hint`].
+    #[doc(hidden)]
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, None)
+    }
+
     /// Returns the number of keys left.
     #[doc(hidden)]
     fn count(mut self) -> usize
     where
         Self: Sized,
     {
+        if let (count, Some(most)) = self.size_hint()
+            && count == most
+        {
+            return count;
+        }
         let mut count = 0;
         while self.step(false).is_some() {
             count += 1;
@@ -39,6 +61,9 @@ pub trait OwnedEnds: Ends {
     #[doc(hidden)]
     fn own(value: Self::Value<'_>) -> Self::Owned;
 }
+
+/// Ends whose `size_hint` is exact, so that the [`Range`] is an [`ExactSizeIterator`]. Sealed.
+pub trait ExactEnds: OwnedEnds {}
 
 /// An iterator over the keys of a range, as copies, and their values. From the back, in descending
 /// order.
@@ -64,7 +89,7 @@ pub trait OwnedEnds: Ends {
 /// ```
 #[derive(Clone)]
 pub struct Range<E> {
-    ends: E,
+    pub(crate) ends: E,
 }
 
 impl<E: Ends> Range<E> {
@@ -72,9 +97,10 @@ impl<E: Ends> Range<E> {
         Range { ends }
     }
 
-    /// Returns the two ends.
-    pub(crate) fn into_ends(self) -> E {
-        self.ends
+    /// Returns what [`next_ref`](Self::next_ref) returns, or with `back` `next_back_ref`.
+    #[inline]
+    pub(crate) fn step(&mut self, back: bool) -> Option<(&[u8], E::Value<'_>)> {
+        self.ends.step(back)
     }
 
     /// Returns the next key, borrowed until the next call, and its value.
@@ -105,9 +131,26 @@ impl<E: Ends> Range<E> {
     /// Returns the number of keys left.
     ///
     /// # Complexity
-    /// O(leaves) for maps with one owner, O(keys) for shared maps.
+    /// O(1) for frozen layers, O(leaves) for maps with one owner, O(keys) for shared maps and
+    /// hybrid stores.
     pub fn count(self) -> usize {
         self.ends.count()
+    }
+}
+
+impl<E: OwnedEnds<Owned: PartialEq>> Range<E> {
+    /// Returns whether both ranges have the same keys and values.
+    pub(crate) fn equals(mut self, mut other: Self) -> bool {
+        loop {
+            let is_same = match (self.next_ref(), other.next_ref()) {
+                (None, None) => return true,
+                (Some(a), Some(b)) => a.0 == b.0 && E::own(a.1) == E::own(b.1),
+                _ => false,
+            };
+            if !is_same {
+                return false;
+            }
+        }
     }
 }
 
@@ -117,6 +160,16 @@ impl<E: OwnedEnds> Iterator for Range<E> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.ends.step(false).map(|(key, value)| (key.to_vec(), E::own(value)))
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.ends.size_hint()
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Self::Item> {
+        self.ends.skip(n, false);
+        self.next()
     }
 
     fn count(self) -> usize {
@@ -147,7 +200,14 @@ impl<E: OwnedEnds> DoubleEndedIterator for Range<E> {
     fn next_back(&mut self) -> Option<Self::Item> {
         self.ends.step(true).map(|(key, value)| (key.to_vec(), E::own(value)))
     }
+
+    fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
+        self.ends.skip(n, true);
+        self.next_back()
+    }
 }
+
+impl<E: ExactEnds> ExactSizeIterator for Range<E> {}
 
 impl<E: OwnedEnds> FusedIterator for Range<E> {}
 
@@ -160,3 +220,42 @@ impl<E: OwnedEnds<Owned: fmt::Debug> + Clone> fmt::Debug for Range<E> {
         map.finish()
     }
 }
+
+/// Iterators over ends whose `size_hint` is exact. They differ in what they make of a borrowed pair:
+/// `[generics] type: path to the ends, item, closure`.
+macro_rules! exact_iterators {
+    ($([$($generic:tt)*] $type:ty: $(. $ends:ident)+, $item:ty, |$key:pat_param, $value:ident| $map:expr;)*) => {$(
+        impl<$($generic)*> Iterator for $type {
+            type Item = $item;
+
+            #[inline]
+            fn next(&mut self) -> Option<$item> {
+                self $(.$ends)+ .step(false).map(|($key, $value)| $map)
+            }
+
+            #[inline]
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                self $(.$ends)+ .size_hint()
+            }
+
+            fn count(self) -> usize {
+                self.len()
+            }
+
+            fn last(mut self) -> Option<$item> {
+                self.next_back()
+            }
+        }
+
+        impl<$($generic)*> DoubleEndedIterator for $type {
+            #[inline]
+            fn next_back(&mut self) -> Option<$item> {
+                self $(.$ends)+ .step(true).map(|($key, $value)| $map)
+            }
+        }
+
+        impl<$($generic)*> ExactSizeIterator for $type {}
+        impl<$($generic)*> std::iter::FusedIterator for $type {}
+    )*};
+}
+pub(crate) use exact_iterators;

@@ -1,12 +1,11 @@
 //! Cursors and iterators.
 
 use crate::face::sealed::Sealed;
-use crate::face::{self, Ends, OwnedEnds, Walk};
+use crate::face::{self, Ends, ExactEnds, OwnedEnds, Walk, exact_iterators};
 use crate::key;
 use crate::tree::{OwnedCursors, RawCursor, RawTree};
 use crate::value::Value;
 use std::fmt;
-use std::iter::FusedIterator;
 use std::marker::PhantomData;
 use std::ops::Bound;
 
@@ -22,7 +21,7 @@ pub type Range<'a, V> = face::Range<FastEnds<'a, V>>;
 #[expect(missing_debug_implementations, reason = "no user holds one")]
 #[derive(Clone)]
 pub struct FastWalk<'a, V: Value> {
-    raw: RawCursor<'a, V::Bits>,
+    pub(super) raw: RawCursor<'a, V::Bits>,
     values: PhantomData<V>,
 }
 
@@ -33,18 +32,21 @@ impl<'a, V: Value> FastWalk<'a, V> {
         raw.seek_first();
         FastWalk { raw, values: PhantomData }
     }
+}
 
-    pub(super) fn into_raw(self) -> RawCursor<'a, V::Bits> {
-        self.raw
-    }
-
-    /// Returns the values of the next keys in the current leaf, and how many they are.
-    pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
-        self.raw.upcoming(|bits| each(V::from_bits(bits)))
-    }
+/// A scan that knows what it returns next, so that it can be prefetched.
+pub trait Upcoming<V> {
+    /// Passes the values of the next keys in the current leaf to `each`. Returns how many they are.
+    fn upcoming(&mut self, each: impl FnMut(V)) -> usize;
 }
 
 impl<V: Value> Sealed for FastWalk<'_, V> {}
+
+impl<V: Value> Upcoming<V> for FastWalk<'_, V> {
+    fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
+        self.raw.upcoming(|bits| each(V::from_bits(bits)))
+    }
+}
 
 impl<V: Value> Walk for FastWalk<'_, V> {
     type Value<'w>
@@ -95,11 +97,6 @@ impl<'a, V: Value> FastEnds<'a, V> {
         FastEnds { front, back, values: PhantomData }
     }
 
-    /// Returns the values of the next keys in the current leaf, and how many they are.
-    pub(crate) fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
-        self.front.upcoming(|bits| each(V::from_bits(bits)))
-    }
-
     /// Steps, if something is known to be left.
     #[inline]
     fn step_inside(&mut self, back: bool) -> Option<(&[u8], V)> {
@@ -109,6 +106,12 @@ impl<'a, V: Value> FastEnds<'a, V> {
 }
 
 impl<V: Value> Sealed for FastEnds<'_, V> {}
+
+impl<V: Value> Upcoming<V> for FastEnds<'_, V> {
+    fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
+        self.front.upcoming(|bits| each(V::from_bits(bits)))
+    }
+}
 
 impl<V: Value> Ends for FastEnds<'_, V> {
     type Value<'w>
@@ -140,101 +143,115 @@ impl<V: Value> OwnedEnds for FastEnds<'_, V> {
 
 /// An iterator over all keys of a map, as copies, and their values. Returned by
 /// [`FastArt::iter`](crate::FastArt::iter).
-pub struct Iter<'a, V: Value> {
+pub type Iter<'a, V> = face::Range<AllEnds<'a, V>>;
+
+/// Both ends of all keys of a [`FastArt`](crate::FastArt), which are counted.
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+#[derive(Clone)]
+pub struct AllEnds<'a, V: Value> {
     ends: FastEnds<'a, V>,
     left: usize,
 }
 
-impl<'a, V: Value> Iter<'a, V> {
-    pub(super) fn new(ends: FastEnds<'a, V>, left: usize) -> Self {
-        Iter { ends, left }
+impl<'a, V: Value> AllEnds<'a, V> {
+    pub(super) fn new(tree: &'a RawTree<V::Bits>) -> Self {
+        let ends = FastEnds::new(tree, Bound::Unbounded, Bound::Unbounded);
+        AllEnds { ends, left: tree.len() }
     }
+}
 
-    /// Returns the values of the next keys in the current leaf, and how many they are.
-    pub(crate) fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
+impl<V: Value> Sealed for AllEnds<'_, V> {}
+
+impl<V: Value> Upcoming<V> for AllEnds<'_, V> {
+    fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
         self.ends.upcoming(each)
     }
+}
+
+impl<V: Value> Ends for AllEnds<'_, V> {
+    type Value<'w>
+        = V
+    where
+        Self: 'w;
 
     #[inline]
-    fn next_ref(&mut self) -> Option<(&[u8], V)> {
+    fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
         self.left = self.left.checked_sub(1)?;
-        self.ends.step_inside(false)
+        self.ends.step_inside(back)
     }
 
     #[inline]
-    fn next_back_ref(&mut self) -> Option<(&[u8], V)> {
-        self.left = self.left.checked_sub(1)?;
-        self.ends.step_inside(true)
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
     }
 }
 
-impl<V: Value> Clone for Iter<'_, V> {
-    fn clone(&self) -> Self {
-        Iter { ends: self.ends.clone(), left: self.left }
+impl<V: Value> OwnedEnds for AllEnds<'_, V> {
+    type Owned = V;
+
+    #[inline]
+    fn own(value: V) -> V {
+        value
     }
 }
 
-impl<V: Value + fmt::Debug> fmt::Debug for Iter<'_, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        face::Range::new(self.ends.clone()).fmt(f)
-    }
-}
+impl<V: Value> ExactEnds for AllEnds<'_, V> {}
 
 /// An iterator over all keys of a map, as copies. Returned by
 /// [`FastArt::keys`](crate::FastArt::keys).
 #[derive(Clone, Debug)]
 pub struct Keys<'a, V: Value> {
-    iter: Iter<'a, V>,
-}
-
-impl<'a, V: Value> Keys<'a, V> {
-    pub(super) fn new(iter: Iter<'a, V>) -> Self {
-        Keys { iter }
-    }
+    pub(super) iter: Iter<'a, V>,
 }
 
 /// An iterator over all values of a map, in the order of their keys. Returned by
 /// [`FastArt::values`](crate::FastArt::values).
 #[derive(Clone, Debug)]
 pub struct Values<'a, V: Value> {
-    iter: Iter<'a, V>,
+    pub(super) iter: Iter<'a, V>,
 }
 
-impl<'a, V: Value> Values<'a, V> {
-    pub(super) fn new(iter: Iter<'a, V>) -> Self {
-        Values { iter }
+/// Both ends of all keys of a [`FastArt`](crate::FastArt), which it owns.
+pub(crate) struct IntoEnds<V: Value> {
+    cursors: OwnedCursors<V::Bits>,
+    values: PhantomData<V>,
+}
+
+impl<V: Value> IntoEnds<V> {
+    pub(super) fn new(tree: RawTree<V::Bits>) -> Self {
+        IntoEnds { cursors: OwnedCursors::new(tree), values: PhantomData }
+    }
+}
+
+impl<V: Value> Sealed for IntoEnds<V> {}
+
+impl<V: Value> Ends for IntoEnds<V> {
+    type Value<'w>
+        = V
+    where
+        Self: 'w;
+
+    #[inline]
+    fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
+        let found = if back { self.cursors.previous() } else { self.cursors.next() };
+        found.map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
-    /// Returns the values of the next keys in the current leaf, and how many they are.
-    pub(crate) fn upcoming(&mut self, each: impl FnMut(V)) -> usize {
-        self.iter.upcoming(each)
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.cursors.left(), Some(self.cursors.left()))
     }
 }
 
 /// An owning iterator over a map's keys, as copies, and values. Returned by the `IntoIterator` of
 /// [`FastArt`](crate::FastArt).
 pub struct IntoIter<V: Value> {
-    cursors: OwnedCursors<V::Bits>,
-    values: PhantomData<V>,
-}
-
-impl<V: Value> IntoIter<V> {
-    pub(super) fn new(tree: RawTree<V::Bits>) -> Self {
-        IntoIter { cursors: OwnedCursors::new(tree), values: PhantomData }
-    }
-
-    pub(crate) fn next_ref(&mut self) -> Option<(&[u8], V)> {
-        self.cursors.next().map(|(key, bits)| (key, V::from_bits(bits)))
-    }
-
-    fn next_back_ref(&mut self) -> Option<(&[u8], V)> {
-        self.cursors.previous().map(|(key, bits)| (key, V::from_bits(bits)))
-    }
+    pub(super) ends: IntoEnds<V>,
 }
 
 impl<V: Value> fmt::Debug for IntoIter<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IntoIter").field("left", &self.cursors.left()).finish()
+        f.debug_struct("IntoIter").field("left", &self.len()).finish()
     }
 }
 
@@ -242,74 +259,20 @@ impl<V: Value> fmt::Debug for IntoIter<V> {
 /// [`FastArt::into_keys`](crate::FastArt::into_keys).
 #[derive(Debug)]
 pub struct IntoKeys<V: Value> {
-    iter: IntoIter<V>,
-}
-
-impl<V: Value> IntoKeys<V> {
-    pub(super) fn new(iter: IntoIter<V>) -> Self {
-        IntoKeys { iter }
-    }
+    pub(super) iter: IntoIter<V>,
 }
 
 /// An owning iterator over a map's values, in the order of their keys. Returned by
 /// [`FastArt::into_values`](crate::FastArt::into_values).
 #[derive(Debug)]
 pub struct IntoValues<V: Value> {
-    iter: IntoIter<V>,
+    pub(super) iter: IntoIter<V>,
 }
 
-impl<V: Value> IntoValues<V> {
-    pub(super) fn new(iter: IntoIter<V>) -> Self {
-        IntoValues { iter }
-    }
-}
-
-/// The iterators differ in what they make of a borrowed pair.
-macro_rules! iterators {
-    ($($name:ident<$($l:lifetime,)? V> $(. $iter:ident)? , left: $($left:ident).+,
-        $item:ty: |$key:ident, $value:ident| $map:expr;)*) => {$(
-        impl<$($l,)? V: Value> Iterator for $name<$($l,)? V> {
-            type Item = $item;
-
-            #[inline]
-            fn next(&mut self) -> Option<$item> {
-                self $(.$iter)? .next_ref().map(|($key, $value)| $map)
-            }
-
-            fn size_hint(&self) -> (usize, Option<usize>) {
-                let left = iterators!(@left self $($left).+);
-                (left, Some(left))
-            }
-
-            fn count(self) -> usize {
-                iterators!(@left self $($left).+)
-            }
-
-            fn last(mut self) -> Option<$item> {
-                self.next_back()
-            }
-        }
-
-        impl<$($l,)? V: Value> DoubleEndedIterator for $name<$($l,)? V> {
-            #[inline]
-            fn next_back(&mut self) -> Option<$item> {
-                self $(.$iter)? .next_back_ref().map(|($key, $value)| $map)
-            }
-        }
-
-        impl<$($l,)? V: Value> ExactSizeIterator for $name<$($l,)? V> {}
-        impl<$($l,)? V: Value> FusedIterator for $name<$($l,)? V> {}
-    )*};
-    (@left $self:ident cursors) => { $self.cursors.left() };
-    (@left $self:ident iter.cursors) => { $self.iter.cursors.left() };
-    (@left $self:ident $($left:ident).+) => { $self.$($left).+ };
-}
-
-iterators! {
-    Iter<'a, V>, left: left, (Vec<u8>, V): |key, value| (key.to_vec(), value);
-    Keys<'a, V>.iter, left: iter.left, Vec<u8>: |key, _value| key.to_vec();
-    Values<'a, V>.iter, left: iter.left, V: |_key, value| value;
-    IntoIter<V>, left: cursors, (Vec<u8>, V): |key, value| (key.to_vec(), value);
-    IntoKeys<V>.iter, left: iter.cursors, Vec<u8>: |key, _value| key.to_vec();
-    IntoValues<V>.iter, left: iter.cursors, V: |_key, value| value;
+exact_iterators! {
+    ['a, V: Value] Keys<'a, V>: .iter.ends, Vec<u8>, |key, _value| key.to_vec();
+    ['a, V: Value] Values<'a, V>: .iter.ends, V, |_key, value| value;
+    [V: Value] IntoIter<V>: .ends, (Vec<u8>, V), |key, value| (key.to_vec(), value);
+    [V: Value] IntoKeys<V>: .iter.ends, Vec<u8>, |key, _value| key.to_vec();
+    [V: Value] IntoValues<V>: .iter.ends, V, |_key, value| value;
 }

@@ -17,19 +17,19 @@ mod traits;
 mod usage;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry, ValueMut};
+pub(crate) use iter::{AllEnds, FastEnds, FastWalk, IntoEnds, Upcoming};
 pub use iter::{Cursor, IntoIter, IntoKeys, IntoValues, Iter, Keys, Range, Values};
-pub(crate) use iter::{FastEnds, FastWalk};
 pub(crate) use retain::Retain;
 pub use set::FastSet;
 pub(crate) use sorted::Sorted;
 pub use usage::MemoryUsage;
 
-use crate::error::{InsertError, fail};
-use crate::key;
+use crate::error::{InsertError, fail, or_fail};
+use crate::key::{self, Prefixed};
 use crate::tree::{Builder, RawCursor, RawTree, common_prefix};
 use crate::value::Value;
 use std::marker::PhantomData;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
 /// An ordered map from byte strings to small values, with one writer at a time.
 ///
@@ -354,8 +354,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
     /// ```
     pub fn iter(&self) -> Iter<'_, V> {
-        let ends = FastEnds::new(&self.tree, Bound::Unbounded, Bound::Unbounded);
-        Iter::new(ends, self.len())
+        Iter::new(AllEnds::new(&self.tree))
     }
 
     /// Returns an iterator over all keys, in ascending order.
@@ -365,7 +364,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.keys().eq([b"a", b"b"]));
     /// ```
     pub fn keys(&self) -> Keys<'_, V> {
-        Keys::new(self.iter())
+        Keys { iter: self.iter() }
     }
 
     /// Returns an iterator over all values, in the order of their keys.
@@ -375,7 +374,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.values().eq([1, 2]));
     /// ```
     pub fn values(&self) -> Values<'_, V> {
-        Values::new(self.iter())
+        Values { iter: self.iter() }
     }
 
     /// Returns an iterator over the keys in a range of byte strings and their values, in ascending
@@ -401,9 +400,7 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(map.prefix("a").count(), 2);
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Range<'_, V> {
-        let end = key::prefix_end(prefix.as_ref());
-        let start = Bound::Included(prefix.as_ref());
-        Range::new(FastEnds::new(&self.tree, start, end.as_ref().map(Vec::as_slice)))
+        self.range(Prefixed::by(&prefix))
     }
 
     /// Returns the number of keys that begin with `prefix`.
@@ -416,12 +413,7 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(map.count_prefix("a"), 2);
     /// ```
     pub fn count_prefix(&self, prefix: impl AsRef<[u8]>) -> usize {
-        let (mut from, mut to) = (RawCursor::new(&self.tree), RawCursor::new(&self.tree));
-        from.seek(prefix.as_ref(), false);
-        if let Bound::Excluded(end) = key::prefix_end(prefix.as_ref()) {
-            to.seek(&end, false);
-        }
-        from.count_to(&mut to)
+        self.prefix(prefix).count()
     }
 
     /// Removes the keys in a range, and returns how many there were.
@@ -436,7 +428,10 @@ impl<V: Value> FastArt<V> {
     /// ```
     pub fn remove_range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&mut self, range: R) -> usize {
         let (start, end) = key::bounds(&range);
-        self.remove_between(start, end)
+        if key::is_empty(start, end) {
+            return 0;
+        }
+        or_fail(self.tree.remove_between(start, end))
     }
 
     /// Removes the keys that begin with `prefix`, and returns how many there were.
@@ -449,18 +444,7 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(map.remove_prefix("a"), 2);
     /// ```
     pub fn remove_prefix(&mut self, prefix: impl AsRef<[u8]>) -> usize {
-        let end = key::prefix_end(prefix.as_ref());
-        self.remove_between(Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
-    }
-
-    fn remove_between(&mut self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> usize {
-        if key::is_empty(start, end) {
-            return 0;
-        }
-        match self.tree.remove_between(start, end) {
-            Ok(removed) => removed,
-            Err(error) => fail(error),
-        }
+        self.remove_range(Prefixed::by(&prefix))
     }
 
     /// Splits the map at `key`, and returns a map of the keys from `key` on.
@@ -477,7 +461,7 @@ impl<V: Value> FastArt<V> {
         let mut cursor = RawCursor::new(&self.tree);
         cursor.seek(key.as_ref(), false);
         let tail = Self::rebuild(cursor);
-        self.remove_between(Bound::Included(key.as_ref()), Bound::Unbounded);
+        self.remove_range(key.as_ref()..);
         tail
     }
 
@@ -539,7 +523,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.memory_usage().leaves < before.leaves);
     /// ```
     pub fn shrink_to_fit(&mut self) {
-        *self = Self::rebuild(self.cursor().into_walk().into_raw());
+        *self = Self::rebuild(self.cursor().walk.raw);
     }
 
     /// Returns a copy of the map, node for node.

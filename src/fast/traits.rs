@@ -1,7 +1,7 @@
 //! The traits of the standard collections, for `FastArt`.
 
 use super::FastArt;
-use super::iter::{IntoIter, IntoKeys, IntoValues, Iter};
+use super::iter::{IntoEnds, IntoIter, IntoKeys, IntoValues, Iter};
 use crate::error::{InsertError, fail};
 use crate::tree::{Builder, MAX_KEY_LEN, common_prefix};
 use crate::value::Value;
@@ -27,13 +27,7 @@ impl<V: Value + fmt::Debug> fmt::Debug for FastArt<V> {
 
 impl<V: Value + PartialEq> PartialEq for FastArt<V> {
     fn eq(&self, other: &Self) -> bool {
-        let (mut a, mut b) = (self.cursor(), other.cursor());
-        self.len() == other.len()
-            && std::iter::from_fn(|| match (a.next(), b.next()) {
-                (None, None) => None,
-                (a, b) => Some(a == b),
-            })
-            .all(|equal| equal)
+        self.len() == other.len() && self.iter().equals(other.iter())
     }
 }
 
@@ -100,7 +94,7 @@ impl<V: Value> IntoIterator for FastArt<V> {
     type IntoIter = IntoIter<V>;
 
     fn into_iter(self) -> IntoIter<V> {
-        IntoIter::new(self.tree)
+        IntoIter { ends: self.into_ends() }
     }
 }
 
@@ -114,6 +108,11 @@ impl<'a, V: Value> IntoIterator for &'a FastArt<V> {
 }
 
 impl<V: Value> FastArt<V> {
+    /// Converts the map into both ends of all keys.
+    pub(crate) fn into_ends(self) -> IntoEnds<V> {
+        IntoEnds::new(self.tree)
+    }
+
     /// Converts the map into an iterator over its keys, in ascending order.
     ///
     /// ```
@@ -121,7 +120,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.into_keys().eq([b"a", b"b"]));
     /// ```
     pub fn into_keys(self) -> IntoKeys<V> {
-        IntoKeys::new(self.into_iter())
+        IntoKeys { iter: self.into_iter() }
     }
 
     /// Converts the map into an iterator over its values, in the order of their keys.
@@ -131,6 +130,6 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.into_values().eq([1, 2]));
     /// ```
     pub fn into_values(self) -> IntoValues<V> {
-        IntoValues::new(self.into_iter())
+        IntoValues { iter: self.into_iter() }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::layer::Layer;
 use super::window::Window;
+use crate::face::sealed::Sealed;
+use crate::face::{Cursor, Walk};
 use std::fmt;
 
 /// A position between two keys of a layer, which moves in both directions and to any key or rank.
@@ -12,6 +14,9 @@ use std::fmt;
 /// [`lower_bound`](crate::FrozenLayer::lower_bound) and
 /// [`upper_bound`](crate::FrozenLayer::upper_bound).
 ///
+/// # Complexity
+/// [`seek`](Cursor::seek) and [`seek_after`](Cursor::seek_after) are one lookup, other moves O(1).
+///
 /// ```
 /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2), ("c", 3)])?;
 /// let mut cursor = layer.cursor();
@@ -21,87 +26,85 @@ use std::fmt;
 /// assert_eq!(cursor.prev(), Some((&b"b"[..], 2)));
 /// # Ok::<(), memkv::FrozenError>(())
 /// ```
+pub type FrozenCursor<'a> = Cursor<FrozenWalk<'a>>;
+
+/// A position in a [`FrozenLayer`](crate::FrozenLayer).
+#[expect(missing_debug_implementations, reason = "no user holds one")]
 #[derive(Clone)]
-pub struct FrozenCursor<'a> {
+pub struct FrozenWalk<'a> {
     window: Window<'a>,
     rank: usize,
 }
 
-impl<'a> FrozenCursor<'a> {
-    pub(super) fn new(layer: &'a Layer, rank: usize) -> Self {
-        FrozenCursor { window: Window::new(layer), rank }
+impl Sealed for FrozenWalk<'_> {}
+
+impl Walk for FrozenWalk<'_> {
+    type Value<'w>
+        = u64
+    where
+        Self: 'w;
+
+    fn seek(&mut self, key: &[u8], after: bool) {
+        self.rank = self.window.layer.rank(key, after);
+    }
+
+    fn seek_to_last(&mut self) {
+        self.rank = self.window.layer.len;
+    }
+
+    #[inline]
+    fn step(&mut self, back: bool) -> Option<(&[u8], u64)> {
+        let at = if back { self.rank.checked_sub(1)? } else { self.rank };
+        let found = self.window.get(at)?;
+        self.rank = if back { at } else { at + 1 };
+        Some(found)
+    }
+
+    fn describe(&self, output: &mut fmt::DebugStruct<'_, '_>) {
+        output.field("rank", &self.rank);
+    }
+}
+
+/// Cursors of a [`FrozenLayer`](crate::FrozenLayer) know their rank, and can look ahead.
+impl<'a> Cursor<FrozenWalk<'a>> {
+    pub(super) fn at(layer: &'a Layer, rank: usize) -> Self {
+        Cursor::new(FrozenWalk { window: Window::new(layer), rank })
     }
 
     /// Returns the number of keys before the cursor.
     pub fn rank(&self) -> usize {
-        self.rank
-    }
-
-    /// Moves before the first key that is at least `key`. One lookup.
-    pub fn seek(&mut self, key: impl AsRef<[u8]>) {
-        self.rank = self.window.layer.search(key.as_ref()).unwrap_or_else(|rank| rank);
-    }
-
-    /// Moves before the first key that is greater than `key`. One lookup.
-    pub fn seek_after(&mut self, key: impl AsRef<[u8]>) {
-        self.rank =
-            self.window.layer.search(key.as_ref()).map_or_else(|rank| rank, |rank| rank + 1);
+        self.walk.rank
     }
 
     /// Moves before the key of a rank, or after the last key. O(1).
     pub fn seek_to_rank(&mut self, rank: usize) {
-        self.rank = rank.min(self.window.layer.len);
-    }
-
-    /// Returns the next key, borrowed until the next move, and its value. Moves after it.
-    #[inline]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the borrowed key is valid until the next move only"
-    )]
-    pub fn next(&mut self) -> Option<(&[u8], u64)> {
-        let found = self.window.get(self.rank)?;
-        self.rank += 1;
-        Some(found)
-    }
-
-    /// Returns the key before, borrowed until the next move, and its value. Moves before it.
-    #[inline]
-    pub fn prev(&mut self) -> Option<(&[u8], u64)> {
-        let rank = self.rank.checked_sub(1)?;
-        let found = self.window.get(rank)?;
-        self.rank = rank;
-        Some(found)
+        self.walk.rank = rank.min(self.walk.window.layer.len);
     }
 
     /// Returns the next key and its value without a move.
     pub fn peek(&mut self) -> Option<(&[u8], u64)> {
-        self.window.get(self.rank)
+        self.walk.window.get(self.walk.rank)
     }
 
     /// Returns the lcp of the next key and the key, without a move. Where the lcp is unknown, a
     /// smaller number is returned.
     pub(super) fn peek_shared(&mut self) -> Option<(usize, &[u8])> {
-        let i = self.window.position(self.rank)?;
-        Some((self.window.decoded.lcp(i)?, self.window.decoded.key(i)?))
+        let FrozenWalk { window, rank } = &mut self.walk;
+        let i = window.position(*rank)?;
+        Some((window.decoded.lcp(i)?, window.decoded.key(i)?))
     }
 
     /// Skips the next keys of the same block whose lcp is at least `depth`. Returns false if the
     /// block ends first.
     pub(super) fn skip_shared(&mut self, depth: usize) -> bool {
-        let Some(first) = self.rank.checked_sub(self.window.start) else { return false };
-        for i in first..self.window.decoded.len() {
-            if self.window.decoded.lcp(i).is_none_or(|lcp| lcp < depth) {
+        let FrozenWalk { window, rank } = &mut self.walk;
+        let Some(first) = rank.checked_sub(window.start) else { return false };
+        for i in first..window.decoded.len() {
+            if window.decoded.lcp(i).is_none_or(|lcp| lcp < depth) {
                 return true;
             }
-            self.rank += 1;
+            *rank += 1;
         }
         false
-    }
-}
-
-impl fmt::Debug for FrozenCursor<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FrozenCursor").field("rank", &self.rank).finish_non_exhaustive()
     }
 }

@@ -162,7 +162,7 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn rank(&self, key: impl AsRef<[u8]>) -> usize {
-        self.layer.search(key.as_ref()).unwrap_or_else(|rank| rank)
+        self.layer.rank(key.as_ref(), false)
     }
 
     /// Returns the key of a rank and its value. About as fast as a lookup.
@@ -176,7 +176,7 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn select(&self, rank: usize) -> Option<(Vec<u8>, u64)> {
-        let mut cursor = FrozenCursor::new(&self.layer, rank);
+        let mut cursor = FrozenCursor::at(&self.layer, rank);
         cursor.next().map(|(key, value)| (key.to_vec(), value))
     }
 
@@ -218,11 +218,11 @@ impl FrozenLayer {
         let mut key = key.as_ref();
         loop {
             match self.layer.search(key) {
-                Ok(rank) => return Some((key, FrozenCursor::new(&self.layer, rank).next()?.1)),
+                Ok(rank) => return Some((key, FrozenCursor::at(&self.layer, rank).next()?.1)),
                 Err(rank) => {
                     // The key before is the wanted prefix, or shares more bytes with it than any
                     // other prefix.
-                    let mut cursor = FrozenCursor::new(&self.layer, rank);
+                    let mut cursor = FrozenCursor::at(&self.layer, rank);
                     let (before, value) = cursor.prev()?;
                     let shared = crate::tree::common_prefix(before, key);
                     if shared == before.len() {

@@ -63,6 +63,14 @@ impl Layer {
         }
     }
 
+    /// Returns the number of keys that are less than `key`, or with `or_equal` not greater.
+    pub(crate) fn rank(&self, key: &[u8], or_equal: bool) -> usize {
+        match self.search(key) {
+            Ok(rank) => rank + usize::from(or_equal),
+            Err(rank) => rank,
+        }
+    }
+
     /// Returns the number of the chunk that has a rank.
     pub(crate) fn chunk_at(&self, rank: usize) -> Option<usize> {
         if rank >= self.len {

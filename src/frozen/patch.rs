@@ -203,7 +203,7 @@ impl FrozenLayer {
         I: Iterator<Item = (Vec<u8>, Option<u64>)>,
     {
         let mut changes: Peekable<I> = changes.peekable();
-        let mut cursor = FrozenCursor::new(&self.layer, ranks.start);
+        let mut cursor = FrozenCursor::at(&self.layer, ranks.start);
         while cursor.rank() < ranks.end {
             let rank = cursor.rank();
             let damaged =

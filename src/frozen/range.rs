@@ -2,126 +2,97 @@
 
 use super::layer::Layer;
 use super::window::Window;
-use std::fmt;
-use std::iter::FusedIterator;
+use crate::face::sealed::Sealed;
+use crate::face::{Ends, ExactEnds, OwnedEnds, Range};
 
 /// An iterator over the keys in a range, as copies, with their values. From the back, in descending
 /// order.
 ///
 /// Returned by [`FrozenLayer::range`](crate::FrozenLayer::range),
 /// [`prefix`](crate::FrozenLayer::prefix) and [`iter`](crate::FrozenLayer::iter).
-/// [`next_ref`](Self::next_ref) and [`next_back_ref`](Self::next_back_ref) return the same keys
+/// [`next_ref`](Range::next_ref) and [`next_back_ref`](Range::next_back_ref) return the same keys
 /// without a copy. The length is known, and [`nth`](Iterator::nth) skips without decoding.
 ///
 /// **Warning:** keys of a damaged chunk may be missing if the layer is a mapped file that was not
 /// [verified](crate::FrozenLayer::verify).
+///
+/// ```
+/// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2), ("c", 3)])?;
+/// let mut range = layer.range("b"..);
+/// assert_eq!(range.len(), 2);
+/// assert_eq!(range.next_ref(), Some((&b"b"[..], 2)));
+/// assert_eq!(range.next_back(), Some((b"c".to_vec(), 3)));
+/// assert_eq!(range.next_ref(), None);
+/// # Ok::<(), memkv::FrozenError>(())
+/// ```
+pub type FrozenRange<'a> = Range<FrozenEnds<'a>>;
+
+/// Both ends of a range of a [`FrozenLayer`](crate::FrozenLayer).
+#[expect(missing_debug_implementations, reason = "no user holds one")]
 #[derive(Clone)]
-pub struct FrozenRange<'a> {
+pub struct FrozenEnds<'a> {
     front: Window<'a>,
     back: Window<'a>,
     from: usize,
     to: usize,
 }
 
-impl<'a> FrozenRange<'a> {
+impl<'a> FrozenEnds<'a> {
     pub(super) fn new(layer: &'a Layer, from: usize, to: usize) -> Self {
-        FrozenRange { front: Window::new(layer), back: Window::new(layer), from, to: to.max(from) }
+        FrozenEnds { front: Window::new(layer), back: Window::new(layer), from, to: to.max(from) }
     }
 
-    /// Returns the next key, borrowed until the next call, and its value.
-    ///
-    /// ```
-    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
-    /// let mut range = layer.prefix("a");
-    /// assert_eq!(range.next_ref(), Some((&b"a"[..], 1)));
-    /// assert_eq!(range.next_ref(), None);
-    /// # Ok::<(), memkv::FrozenError>(())
-    /// ```
-    #[inline]
-    pub fn next_ref(&mut self) -> Option<(&[u8], u64)> {
-        if self.from >= self.to {
-            return None;
-        }
-        let found = self.front.get(self.from);
-        // The iteration ends at a damaged chunk.
-        self.from = if found.is_some() { self.from + 1 } else { self.to };
-        found
-    }
-
-    /// Returns the next key from the back, borrowed until the next call, and its value.
-    #[inline]
-    pub fn next_back_ref(&mut self) -> Option<(&[u8], u64)> {
-        if self.from >= self.to {
-            return None;
-        }
-        let found = self.back.get(self.to - 1);
-        self.to = if found.is_some() { self.to - 1 } else { self.from };
-        found
+    fn len(&self) -> usize {
+        self.to - self.from
     }
 }
 
-impl Iterator for FrozenRange<'_> {
-    type Item = (Vec<u8>, u64);
+impl Sealed for FrozenEnds<'_> {}
+
+impl Ends for FrozenEnds<'_> {
+    type Value<'w>
+        = u64
+    where
+        Self: 'w;
 
     #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_ref().map(|(key, value)| (key.to_vec(), value))
+    fn step(&mut self, back: bool) -> Option<(&[u8], u64)> {
+        if self.from >= self.to {
+            return None;
+        }
+        // The iteration ends at a damaged chunk.
+        if back {
+            let found = self.back.get(self.to - 1);
+            self.to = if found.is_some() { self.to - 1 } else { self.from };
+            found
+        } else {
+            let found = self.front.get(self.from);
+            self.from = if found.is_some() { self.from + 1 } else { self.to };
+            found
+        }
+    }
+
+    fn skip(&mut self, n: usize, back: bool) {
+        let n = n.min(self.len());
+        if back {
+            self.to -= n;
+        } else {
+            self.from += n;
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.to - self.from, Some(self.to - self.from))
-    }
-
-    fn count(self) -> usize {
-        self.to - self.from
-    }
-
-    fn last(mut self) -> Option<Self::Item> {
-        self.next_back()
-    }
-
-    fn nth(&mut self, n: usize) -> Option<Self::Item> {
-        self.from = self.from.saturating_add(n).min(self.to);
-        self.next()
-    }
-
-    fn min(mut self) -> Option<Self::Item>
-    where
-        Self::Item: Ord,
-    {
-        self.next()
-    }
-
-    fn max(mut self) -> Option<Self::Item>
-    where
-        Self::Item: Ord,
-    {
-        self.next_back()
+        (self.len(), Some(self.len()))
     }
 }
 
-impl DoubleEndedIterator for FrozenRange<'_> {
+impl OwnedEnds for FrozenEnds<'_> {
+    type Owned = u64;
+
     #[inline]
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.next_back_ref().map(|(key, value)| (key.to_vec(), value))
-    }
-
-    fn nth_back(&mut self, n: usize) -> Option<Self::Item> {
-        self.to = self.to.saturating_sub(n).max(self.from);
-        self.next_back()
+    fn own(value: u64) -> u64 {
+        value
     }
 }
 
-impl ExactSizeIterator for FrozenRange<'_> {}
-impl FusedIterator for FrozenRange<'_> {}
-
-impl fmt::Debug for FrozenRange<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut map = f.debug_map();
-        let mut range = self.clone();
-        while let Some((key, value)) = range.next_ref() {
-            map.entry(&format_args!("\"{}\"", key.escape_ascii()), &value);
-        }
-        map.finish()
-    }
-}
+impl ExactEnds for FrozenEnds<'_> {}

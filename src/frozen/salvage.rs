@@ -59,7 +59,7 @@ pub(crate) fn salvage(bytes: Vec<u8>) -> Result<Salvaged, FrozenError> {
 fn chunk_pairs(layer: &Layer, number: usize, last: Option<&[u8]>) -> Option<Vec<(Vec<u8>, u64)>> {
     let chunk = &layer.chunks[number];
     chunk.check(layer.codec, &layer.decoder)?;
-    let mut cursor = FrozenCursor::new(layer, chunk.start);
+    let mut cursor = FrozenCursor::at(layer, chunk.start);
     let mut pairs: Vec<(Vec<u8>, u64)> = Vec::new();
     for _ in 0..chunk.len {
         let (key, value) = cursor.next()?;

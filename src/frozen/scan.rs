@@ -3,8 +3,8 @@
 use super::chunk::Chunk;
 use super::cursor::FrozenCursor;
 use super::frozen_layer::FrozenLayer;
-use super::range::FrozenRange;
-use crate::key;
+use super::range::{FrozenEnds, FrozenRange};
+use crate::key::{self, Prefixed};
 use crate::sync::parallel::PooledIter;
 use rayon::prelude::*;
 use std::ops::{Bound, RangeBounds};
@@ -22,7 +22,7 @@ impl FrozenLayer {
 
     /// Returns a cursor before the first key.
     pub fn cursor(&self) -> FrozenCursor<'_> {
-        FrozenCursor::new(&self.layer, 0)
+        FrozenCursor::at(&self.layer, 0)
     }
 
     /// Returns a cursor before the first key that is at least `key`.
@@ -54,7 +54,7 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn iter(&self) -> FrozenRange<'_> {
-        FrozenRange::new(&self.layer, 0, self.len())
+        self.ranks(0, self.len())
     }
 
     /// Returns an iterator over the keys in a range of byte strings, with their values.
@@ -69,23 +69,21 @@ impl FrozenLayer {
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> FrozenRange<'_> {
         let (start, end) = key::bounds(&range);
-        self.between(start, end)
-    }
-
-    fn between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> FrozenRange<'_> {
-        let not_less = |key: &[u8]| self.rank(key);
-        let greater = |key: &[u8]| self.layer.search(key).map_or_else(|rank| rank, |rank| rank + 1);
         let from = match start {
             Bound::Unbounded => 0,
-            Bound::Included(key) => not_less(key),
-            Bound::Excluded(key) => greater(key),
+            Bound::Included(key) => self.layer.rank(key, false),
+            Bound::Excluded(key) => self.layer.rank(key, true),
         };
         let to = match end {
             Bound::Unbounded => self.len(),
-            Bound::Included(key) => greater(key),
-            Bound::Excluded(key) => not_less(key),
+            Bound::Included(key) => self.layer.rank(key, true),
+            Bound::Excluded(key) => self.layer.rank(key, false),
         };
-        FrozenRange::new(&self.layer, from, to)
+        self.ranks(from, to)
+    }
+
+    fn ranks(&self, from: usize, to: usize) -> FrozenRange<'_> {
+        FrozenRange::new(FrozenEnds::new(&self.layer, from, to))
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, with their values.
@@ -98,8 +96,7 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> FrozenRange<'_> {
-        let end = key::prefix_end(prefix.as_ref());
-        self.between(Bound::Included(prefix.as_ref()), end.as_ref().map(Vec::as_slice))
+        self.range(Prefixed::by(&prefix))
     }
 
     /// Returns a parallel iterator over all keys and values, chunk by chunk.
@@ -123,8 +120,7 @@ impl FrozenLayer {
     ///
     /// **Warning:** in a forked process, rayon's `chain` and `skip` need a `ThreadPool` made there.
     pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_>> + '_ {
-        let range =
-            |chunk: &Chunk| FrozenRange::new(&self.layer, chunk.start, chunk.start + chunk.len);
+        let range = |chunk: &Chunk| self.ranks(chunk.start, chunk.start + chunk.len);
         PooledIter(self.layer.chunks.par_iter().map(range))
     }
 }

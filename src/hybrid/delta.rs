@@ -176,8 +176,7 @@ impl Changes<'_> {
     /// call.
     pub(crate) fn step(&mut self, back: bool) -> Option<(&[u8], Change)> {
         let change = loop {
-            let (key, word) =
-                if back { self.range.next_back_ref() } else { self.range.next_ref() }?;
+            let (key, word) = self.range.step(back)?;
             self.key.clear();
             self.key.extend_from_slice(key);
             let change = if word < ESCAPED {

@@ -15,13 +15,13 @@
 use super::change::Change;
 use super::delta::Changes;
 use super::state::{Core, State};
+use crate::face::sealed::Sealed;
+use crate::face::{Ends, OwnedEnds, Range};
 use crate::key;
 use crate::sync::own_changes::LastChange;
 use crate::{FrozenLayer, FrozenRange};
 use std::cmp::Ordering;
-use std::fmt;
-use std::iter::FusedIterator;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 /// Keys of the first group. Each group has twice as many as the one before it.
 const FIRST_GROUP_KEYS: usize = 32;
@@ -35,7 +35,14 @@ struct Rest<'r> {
     back: bool,
 }
 
+impl Rest<'_> {
+    fn contains(&self, key: &[u8]) -> bool {
+        (self.start, self.end).contains(key)
+    }
+}
+
 /// A group of keys that were read ahead.
+#[derive(Clone)]
 struct Group {
     keys: Vec<u8>,
     /// The end of each key in `keys`, and its value.
@@ -112,8 +119,7 @@ impl<'s> Source<'s> {
     fn step(&mut self, back: bool) {
         let found = match &mut self.part {
             Part::Delta(changes) => changes.step(back),
-            Part::Base(range) => (if back { range.next_back_ref() } else { range.next_ref() })
-                .map(|(key, value)| (key, Change::Stored(value))),
+            Part::Base(range) => range.step(back).map(|(key, value)| (key, Change::Stored(value))),
         };
         self.change = found.map(|(key, change)| {
             self.key.clear();
@@ -166,7 +172,7 @@ fn merge(
 ///
 /// Returned by [`HybridStore::range`](crate::HybridStore::range),
 /// [`prefix`](crate::HybridStore::prefix) and [`iter`](crate::HybridStore::iter).
-/// [`next_ref`](Self::next_ref) and [`next_back_ref`](Self::next_back_ref) return the same keys
+/// [`next_ref`](Range::next_ref) and [`next_back_ref`](Range::next_back_ref) return the same keys
 /// without a copy.
 ///
 /// # Guarantees
@@ -190,7 +196,12 @@ fn merge(
 /// assert_eq!(range.next(), None);
 /// # Ok::<(), memkv::HybridError>(())
 /// ```
-pub struct HybridRange<'s> {
+pub type HybridRange<'s> = Range<HybridEnds<'s>>;
+
+/// Both ends of a range of a [`HybridStore`](crate::HybridStore).
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+#[derive(Clone)]
+pub struct HybridEnds<'s> {
     core: &'s Core<FrozenLayer>,
     /// The bounds of the range, or the last keys that were returned from its ends.
     start: Bound<Vec<u8>>,
@@ -198,20 +209,6 @@ pub struct HybridRange<'s> {
     front: Group,
     back: Group,
     done: bool,
-}
-
-fn is_inside(key: &[u8], start: &Bound<Vec<u8>>, end: &Bound<Vec<u8>>) -> bool {
-    let after = match start {
-        Bound::Unbounded => true,
-        Bound::Included(start) => key >= &start[..],
-        Bound::Excluded(start) => key > &start[..],
-    };
-    after
-        && match end {
-            Bound::Unbounded => true,
-            Bound::Included(end) => key <= &end[..],
-            Bound::Excluded(end) => key < &end[..],
-        }
 }
 
 /// Moves a bound past a key that is returned. Returns the copy of the key.
@@ -228,28 +225,27 @@ fn move_past<'b>(bound: &'b mut Bound<Vec<u8>>, key: &[u8]) -> &'b [u8] {
     }
 }
 
-impl<'s> HybridRange<'s> {
+impl<'s> HybridEnds<'s> {
     pub(super) fn new(core: &'s Core<FrozenLayer>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
         let done = key::is_empty(start, end);
         let (start, end) = (start.map(<[u8]>::to_vec), end.map(<[u8]>::to_vec));
-        HybridRange { core, start, end, front: Group::new(), back: Group::new(), done }
+        HybridEnds { core, start, end, front: Group::new(), back: Group::new(), done }
     }
+}
 
-    /// Returns the next key, borrowed until the next call, and its value.
-    pub fn next_ref(&mut self) -> Option<(&[u8], u64)> {
-        self.step(false)
-    }
+impl Sealed for HybridEnds<'_> {}
 
-    /// Returns the next key from the back, borrowed until the next call, and its value.
-    pub fn next_back_ref(&mut self) -> Option<(&[u8], u64)> {
-        self.step(true)
-    }
+impl Ends for HybridEnds<'_> {
+    type Value<'w>
+        = u64
+    where
+        Self: 'w;
 
     fn step(&mut self, back: bool) -> Option<(&[u8], u64)> {
         if self.done {
             return None;
         }
-        let HybridRange { core, start, end, front, back: from_back, done } = self;
+        let HybridEnds { core, start, end, front, back: from_back, done } = self;
         let group = if back { from_back } else { front };
         let rest = Rest {
             start: start.as_ref().map(Vec::as_slice),
@@ -260,7 +256,7 @@ impl<'s> HybridRange<'s> {
             group.fill(core, rest);
         }
         // The other end may have returned what this group read ahead.
-        let Some((key, value)) = group.peek().filter(|(key, _)| is_inside(key, start, end)) else {
+        let Some((key, value)) = group.peek().filter(|(key, _)| rest.contains(key)) else {
             *done = true;
             return None;
         };
@@ -270,36 +266,10 @@ impl<'s> HybridRange<'s> {
     }
 }
 
-impl Iterator for HybridRange<'_> {
-    type Item = (Vec<u8>, u64);
+impl OwnedEnds for HybridEnds<'_> {
+    type Owned = u64;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_ref().map(|(key, value)| (key.to_vec(), value))
-    }
-
-    fn count(mut self) -> usize {
-        let mut count = 0;
-        while self.next_ref().is_some() {
-            count += 1;
-        }
-        count
-    }
-
-    fn last(mut self) -> Option<Self::Item> {
-        self.next_back()
-    }
-}
-
-impl DoubleEndedIterator for HybridRange<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.next_back_ref().map(|(key, value)| (key.to_vec(), value))
-    }
-}
-
-impl FusedIterator for HybridRange<'_> {}
-
-impl fmt::Debug for HybridRange<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HybridRange").finish_non_exhaustive()
+    fn own(value: u64) -> u64 {
+        value
     }
 }

@@ -7,14 +7,15 @@ use super::compact::Inner;
 use super::delta::Delta;
 use super::error::HybridError;
 use super::options::Wal;
-use super::scan::HybridRange;
+use super::scan::{HybridEnds, HybridRange};
 use super::stats::{HybridStats, HybridUsage};
+use crate::key::{self, Prefixed};
+use crate::reclaim;
 use crate::sync::deferred;
 use crate::tree::{Expected, Outcome};
-use crate::{key, reclaim};
 use parking_lot::Mutex;
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
@@ -309,7 +310,7 @@ impl HybridStore {
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
     pub fn iter(&self) -> HybridRange<'_> {
-        HybridRange::new(&self.inner.core, Bound::Unbounded, Bound::Unbounded)
+        self.range::<[u8], _>(..)
     }
 
     /// Returns an iterator over the keys of a range and their values, ascending; from the back,
@@ -324,7 +325,7 @@ impl HybridStore {
     /// ```
     pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> HybridRange<'_> {
         let (start, end) = key::bounds(&range);
-        HybridRange::new(&self.inner.core, start, end)
+        HybridRange::new(HybridEnds::new(&self.inner.core, start, end))
     }
 
     /// Returns an iterator over the keys that begin with `prefix`, and their values.
@@ -336,12 +337,7 @@ impl HybridStore {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> HybridRange<'_> {
-        let end = key::prefix_end(prefix.as_ref());
-        HybridRange::new(
-            &self.inner.core,
-            Bound::Included(prefix.as_ref()),
-            end.as_ref().map(Vec::as_slice),
-        )
+        self.range(Prefixed::by(&prefix))
     }
 
     /// Returns the least key and its value.
