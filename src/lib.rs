@@ -42,7 +42,7 @@
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor returns borrowed keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
-//! | [`FrozenLayer`], [`FrozenLayerBuilder`] | immutable map to `u64`: compressed, built in parallel, in memory or a file; [`FrozenOptions`] |
+//! | [`FrozenLayer`], [`FrozenLayerBuilder`] | immutable map to numbers: compressed, built in parallel, in memory or a file; [`FrozenOptions`] |
 //! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
 //! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
 //! | [`InsertError`], [`BuildError`], [`FrozenError`] | errors |
@@ -198,7 +198,7 @@ pub use testing::failpoint::{
 #[cfg(any(memkv_loom, memkv_shuttle))]
 pub use testing::mutant;
 pub use tree::MAX_KEY_LEN;
-pub use value::{Bits, Value};
+pub use value::{Bits, Value, ValueKind};
 
 #[doc = include_str!("SAFETY.md")]
 pub mod safety {}

@@ -13,6 +13,9 @@ pub trait Bits: sealed::Sealed + Copy + Eq + Send + Sync + 'static {
     /// The bytes that a value takes in a leaf.
     #[doc(hidden)]
     const SIZE: usize;
+    /// The kind of the values that are these bits.
+    #[doc(hidden)]
+    const KIND: ValueKind;
     /// Widens the value to a word.
     #[doc(hidden)]
     fn to_word(self) -> u64;
@@ -22,10 +25,11 @@ pub trait Bits: sealed::Sealed + Copy + Eq + Send + Sync + 'static {
 }
 
 macro_rules! bits {
-    ($($t:ty),*) => {$(
+    ($($t:ty: $kind:ident),*) => {$(
         impl sealed::Sealed for $t {}
         impl Bits for $t {
             const SIZE: usize = size_of::<$t>();
+            const KIND: ValueKind = ValueKind::$kind;
             #[inline(always)]
             fn to_word(self) -> u64 { u64::from(self) }
             #[inline(always)]
@@ -33,17 +37,53 @@ macro_rules! bits {
         }
     )*};
 }
-bits!(u8, u16, u32, u64);
+bits!(u8: U8, u16: U16, u32: U32, u64: U64);
 
 impl sealed::Sealed for () {}
 impl Bits for () {
     const SIZE: usize = 0;
+    const KIND: ValueKind = ValueKind::Unit;
     #[inline(always)]
     fn to_word(self) -> u64 {
         0
     }
     #[inline(always)]
     fn of_word(_: u64) -> Self {}
+}
+
+/// What kind of number a value is: how a frozen layer packs it, and the type that a file names.
+///
+/// A layer stores values in ascending order of the numbers, so that small differences take few
+/// bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValueKind {
+    /// `u64` and `usize`.
+    U64 = 0,
+    /// `()`.
+    Unit = 1,
+    /// `u8`.
+    U8 = 2,
+    /// `u16`.
+    U16 = 3,
+    /// `u32`.
+    U32 = 4,
+    /// `i8`.
+    I8 = 5,
+    /// `i16`.
+    I16 = 6,
+    /// `i32`.
+    I32 = 7,
+    /// `i64` and `isize`.
+    I64 = 8,
+    /// `f32`.
+    F32 = 9,
+    /// `f64`.
+    F64 = 10,
+    /// `bool`.
+    Bool = 11,
+    /// `char`.
+    Char = 12,
 }
 
 /// A type that converts to stored bits and back without loss.
@@ -74,6 +114,8 @@ impl Bits for () {
 pub trait Value: Copy {
     /// The stored form.
     type Bits: Bits;
+    /// The kind of number, of as many bytes as [`Bits`](Self::Bits): as a rule that of the bits.
+    const KIND: ValueKind = Self::Bits::KIND;
     /// Converts this value to bits.
     fn into_bits(self) -> Self::Bits;
     /// Converts bits to the value that they stand for.
@@ -81,9 +123,10 @@ pub trait Value: Copy {
 }
 
 macro_rules! value {
-    ($($t:ty as $bits:ty: $v:ident => $into:expr, $b:ident => $from:expr;)*) => {$(
+    ($($t:ty as $bits:ty, $kind:ident: $v:ident => $into:expr, $b:ident => $from:expr;)*) => {$(
         impl Value for $t {
             type Bits = $bits;
+            const KIND: ValueKind = ValueKind::$kind;
             #[inline(always)]
             fn into_bits(self) -> $bits { let $v = self; $into }
             #[inline(always)]
@@ -92,20 +135,20 @@ macro_rules! value {
     )*};
 }
 value! {
-    u8 as u8: v => v, b => b;
-    u16 as u16: v => v, b => b;
-    u32 as u32: v => v, b => b;
-    u64 as u64: v => v, b => b;
-    usize as u64: v => v as u64, b => b as usize;
-    i8 as u8: v => v.cast_unsigned(), b => b.cast_signed();
-    i16 as u16: v => v.cast_unsigned(), b => b.cast_signed();
-    i32 as u32: v => v.cast_unsigned(), b => b.cast_signed();
-    i64 as u64: v => v.cast_unsigned(), b => b.cast_signed();
-    isize as u64: v => v as i64 as u64, b => b as i64 as isize;
-    f32 as u32: v => v.to_bits(), b => f32::from_bits(b);
-    f64 as u64: v => v.to_bits(), b => f64::from_bits(b);
-    char as u32: v => u32::from(v), b => char::from_u32(b).unwrap_or(char::REPLACEMENT_CHARACTER);
-    bool as u8: v => u8::from(v), b => b != 0;
+    u8 as u8, U8: v => v, b => b;
+    u16 as u16, U16: v => v, b => b;
+    u32 as u32, U32: v => v, b => b;
+    u64 as u64, U64: v => v, b => b;
+    usize as u64, U64: v => v as u64, b => b as usize;
+    i8 as u8, I8: v => v.cast_unsigned(), b => b.cast_signed();
+    i16 as u16, I16: v => v.cast_unsigned(), b => b.cast_signed();
+    i32 as u32, I32: v => v.cast_unsigned(), b => b.cast_signed();
+    i64 as u64, I64: v => v.cast_unsigned(), b => b.cast_signed();
+    isize as u64, I64: v => v as i64 as u64, b => b as i64 as isize;
+    f32 as u32, F32: v => v.to_bits(), b => f32::from_bits(b);
+    f64 as u64, F64: v => v.to_bits(), b => f64::from_bits(b);
+    char as u32, Char: v => u32::from(v), b => char::from_u32(b).unwrap_or(char::REPLACEMENT_CHARACTER);
+    bool as u8, Bool: v => u8::from(v), b => b != 0;
 }
 
 impl Value for () {

@@ -16,6 +16,7 @@ mod frozen_model;
 #[cfg(feature = "regex")]
 mod frozen_regex;
 mod frozen_search;
+mod frozen_typed;
 mod hybrid_model;
 mod hybrid_threads;
 mod kinds;

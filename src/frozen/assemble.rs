@@ -1,7 +1,6 @@
 //! Assembles a layer from encoded chunks, and decides where a chunk ends.
 
 use super::chunk::Chunk;
-use super::codec::Codec;
 use super::front_coded::FrontCoded;
 use super::layer::Layer;
 use super::limits::MAX_CHUNK_BYTES;
@@ -80,7 +79,7 @@ pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
 
 /// Assembles a layer from encoded chunks and the separators between them.
 pub(super) fn assemble(
-    codec: Codec,
+    options: &FrozenOptions,
     encoder: &Encoder,
     mut chunks: Vec<Chunk>,
     index: IndexBuilder,
@@ -94,7 +93,8 @@ pub(super) fn assemble(
     let index_tree = tree.finish(&mut index);
     index.extend_from_slice(&[0; NODE_PADDING_BYTES]);
     Layer {
-        codec,
+        codec: options.codec,
+        kind: options.kind,
         decoder: encoder.decoder(),
         index: Bytes::from_vec(index),
         index_tree,

@@ -16,13 +16,16 @@ use super::format;
 use super::front_coded::FrontCoded;
 use super::frozen_layer::FrozenLayer;
 use super::layer::Layer;
+use super::number::pack;
 use super::options::FrozenOptions;
 use super::pipeline::EncodePipeline;
 use super::symbols::Encoder;
 use crate::MAX_KEY_LEN;
 use crate::io::new_file::NewFile;
 use crate::sync::parallel::in_pool;
+use crate::value::Value;
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +51,7 @@ const TRAINING_BYTES: usize = 32 << 20;
 /// # Memory
 /// Until the symbols are chosen: the first 32 MiB of front-coded keys and their values, 16 bytes a
 /// key. From then on: the chunks in work, two for each thread of the pool.
-pub struct FrozenLayerBuilder {
+pub struct FrozenLayerBuilder<V = u64> {
     options: FrozenOptions,
     pending: FrontCoded,
     /// Number of keys inserted.
@@ -61,6 +64,7 @@ pub struct FrozenLayerBuilder {
     held_bytes: usize,
     encoder: Option<Arc<Encoder>>,
     work: EncodePipeline,
+    values: PhantomData<fn(V)>,
 }
 
 impl FrozenLayerBuilder {
@@ -77,18 +81,7 @@ impl FrozenLayerBuilder {
     /// # Errors
     /// An option is out of its range.
     pub fn with_options(options: FrozenOptions) -> Result<Self, FrozenError> {
-        options.check()?;
-        Ok(FrozenLayerBuilder {
-            options,
-            pending: FrontCoded::default(),
-            len: 0,
-            last: Vec::new(),
-            index: IndexBuilder::default(),
-            held: Vec::new(),
-            held_bytes: 0,
-            encoder: None,
-            work: EncodePipeline::new(),
-        })
+        Self::typed_with(options)
     }
 
     /// Creates a builder that writes chunks to a file as they are encoded.
@@ -114,9 +107,56 @@ impl FrozenLayerBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn create(path: impl AsRef<Path>, options: FrozenOptions) -> Result<Self, FrozenError> {
-        let mut builder = Self::with_options(options)?;
+        Self::create_as(path, options)
+    }
+}
+
+impl<V: Value> FrozenLayerBuilder<V> {
+    /// Creates a builder for values of this type with the default [options](FrozenOptions), which
+    /// makes a layer in memory.
+    ///
+    /// # Errors
+    /// None: the default options are valid.
+    ///
+    /// ```
+    /// let mut builder = memkv::FrozenLayerBuilder::<i64>::typed()?;
+    /// builder.insert("a", -1)?;
+    /// assert_eq!(builder.finish()?.get("a"), Some(-1));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn typed() -> Result<Self, FrozenError> {
+        Self::typed_with(FrozenOptions::new())
+    }
+
+    /// Creates a builder for values of this type with some options, which makes a layer in memory.
+    ///
+    /// # Errors
+    /// An option is out of its range.
+    pub fn typed_with(options: FrozenOptions) -> Result<Self, FrozenError> {
+        options.check()?;
+        Ok(FrozenLayerBuilder {
+            options: options.of_type::<V>(),
+            pending: FrontCoded::default(),
+            len: 0,
+            last: Vec::new(),
+            index: IndexBuilder::default(),
+            held: Vec::new(),
+            held_bytes: 0,
+            encoder: None,
+            work: EncodePipeline::new(),
+            values: PhantomData,
+        })
+    }
+
+    /// Creates a builder for values of this type that writes to a file, as
+    /// [`create`](FrozenLayerBuilder::create) does for `u64`.
+    ///
+    /// # Errors
+    /// An option is out of its range, or the file cannot be created.
+    pub fn create_as(path: impl AsRef<Path>, options: FrozenOptions) -> Result<Self, FrozenError> {
+        let mut builder = Self::typed_with(options)?;
         let mut file = NewFile::create(path.as_ref())?;
-        file.write(&format::header())?;
+        file.write(&format::header(V::KIND))?;
         builder.work.file = Some(file);
         Ok(builder)
     }
@@ -140,8 +180,12 @@ impl FrozenLayerBuilder {
     ///
     /// The file cannot be written, or this process is a fork of the builder's: the builder cannot
     /// be finished, and later calls return the same error.
-    pub fn insert(&mut self, key: impl AsRef<[u8]>, value: u64) -> Result<(), FrozenError> {
-        let key = key.as_ref();
+    pub fn insert(&mut self, key: impl AsRef<[u8]>, value: V) -> Result<(), FrozenError> {
+        self.insert_number(key.as_ref(), pack(value))
+    }
+
+    /// Inserts a key and the number that stands for its value.
+    fn insert_number(&mut self, key: &[u8], value: u64) -> Result<(), FrozenError> {
         if key.len() > MAX_KEY_LEN {
             return Err(FrozenError::KeyTooLong { position: self.len, len: key.len() });
         }
@@ -164,7 +208,7 @@ impl FrozenLayerBuilder {
             } else {
                 // The first key shares nothing with the key before, which is in another chunk or
                 // part.
-                self.insert([&self.last[..lcp], suffix].concat(), value)?;
+                self.insert_number(&[&self.last[..lcp], suffix].concat(), value)?;
             }
         }
         Ok(())
@@ -238,7 +282,7 @@ impl FrozenLayerBuilder {
             gather(&mut self.work.done, GATHERED_BYTES);
         }
         let done = std::mem::take(&mut self.work.done);
-        Ok((assemble(self.options.codec, encoder, done, self.index), self.work.file.take()))
+        Ok((assemble(&self.options, encoder, done, self.index), self.work.file.take()))
     }
 
     /// Completes the layer. Reads it back into memory if it was written to a file, which
@@ -247,14 +291,14 @@ impl FrozenLayerBuilder {
     /// # Errors
     /// The file cannot be written or read, or could not be written before; or this process is a
     /// fork of the builder's.
-    pub fn finish(self) -> Result<FrozenLayer, FrozenError> {
+    pub fn finish(self) -> Result<FrozenLayer<V>, FrozenError> {
         let (layer, file) = self.complete()?;
         match file {
             None => Ok(FrozenLayer::of(layer)),
             Some(file) => {
                 let path = file.path().to_owned();
                 commit(&layer, file)?;
-                FrozenLayer::open(path)
+                FrozenLayer::open_as(path)
             }
         }
     }
@@ -278,7 +322,7 @@ fn commit(layer: &Layer, mut file: NewFile) -> Result<(), FrozenError> {
     Ok(file.commit()?)
 }
 
-impl fmt::Debug for FrozenLayerBuilder {
+impl<V> fmt::Debug for FrozenLayerBuilder<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrozenLayerBuilder").field("len", &self.len).finish_non_exhaustive()
     }

@@ -30,19 +30,25 @@ pub(crate) struct Chunk {
     pub(crate) fst: OnceLock<Option<FstChunk>>,
 }
 
+/// What chunks of a layer have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct ChunkForm {
+    pub(crate) codec: Codec,
+    /// The number that stands for each value, if values are not stored.
+    pub(crate) constant: Option<u64>,
+}
+
 /// Encodes keys and values.
-pub(crate) fn encode(
-    pending: &FrontCoded,
-    codec: Codec,
-    encoder: &Encoder,
-    with_values: bool,
-) -> Chunk {
-    let (mut data, tree) = match codec {
+pub(crate) fn encode(pending: &FrontCoded, encoder: &Encoder, form: ChunkForm) -> Chunk {
+    let (mut data, tree) = match form.codec {
         Codec::Packed => packed::encode(pending, encoder),
         Codec::Fst => (super::fst::encode(pending), IndexTree { root: 0, height: 0 }),
     };
     let key_bytes = data.len();
-    let layout = if with_values { ValueLayout::of(pending.values()) } else { ValueLayout::NONE };
+    let layout = match form.constant {
+        Some(value) => ValueLayout::constant(value),
+        None => ValueLayout::of(pending.values()),
+    };
     values::write(pending.values(), layout, &mut data);
     let checksum = crc32fast::hash(&data);
     let data = Bytes::from_vec(data);

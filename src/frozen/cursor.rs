@@ -1,10 +1,13 @@
 //! `FrozenCursor`: a position between two keys.
 
 use super::layer::Layer;
+use super::number::unpack;
 use super::window::Window;
 use crate::face::sealed::Sealed;
 use crate::face::{Cursor, Walk};
+use crate::value::Value;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// A position between two keys of a layer, which moves in both directions and to any key or rank.
 ///
@@ -26,21 +29,22 @@ use std::fmt;
 /// assert_eq!(cursor.prev(), Some((&b"b"[..], 2)));
 /// # Ok::<(), memkv::FrozenError>(())
 /// ```
-pub type FrozenCursor<'a> = Cursor<FrozenWalk<'a>>;
+pub type FrozenCursor<'a, V = u64> = Cursor<FrozenWalk<'a, V>>;
 
 /// A position in a [`FrozenLayer`](crate::FrozenLayer).
 #[expect(missing_debug_implementations, reason = "no user holds one")]
 #[derive(Clone)]
-pub struct FrozenWalk<'a> {
+pub struct FrozenWalk<'a, V = u64> {
     window: Window<'a>,
     rank: usize,
+    values: PhantomData<fn() -> V>,
 }
 
-impl Sealed for FrozenWalk<'_> {}
+impl<V> Sealed for FrozenWalk<'_, V> {}
 
-impl Walk for FrozenWalk<'_> {
+impl<V: Value> Walk for FrozenWalk<'_, V> {
     type Value<'w>
-        = u64
+        = V
     where
         Self: 'w;
 
@@ -53,11 +57,11 @@ impl Walk for FrozenWalk<'_> {
     }
 
     #[inline]
-    fn step(&mut self, back: bool) -> Option<(&[u8], u64)> {
+    fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
         let at = if back { self.rank.checked_sub(1)? } else { self.rank };
-        let found = self.window.get(at)?;
+        let (key, value) = self.window.get(at)?;
         self.rank = if back { at } else { at + 1 };
-        Some(found)
+        Some((key, unpack(value)))
     }
 
     fn describe(&self, output: &mut fmt::DebugStruct<'_, '_>) {
@@ -66,9 +70,9 @@ impl Walk for FrozenWalk<'_> {
 }
 
 /// Cursors of a [`FrozenLayer`](crate::FrozenLayer) know their rank, and can look ahead.
-impl<'a> Cursor<FrozenWalk<'a>> {
+impl<'a, V: Value> Cursor<FrozenWalk<'a, V>> {
     pub(super) fn at(layer: &'a Layer, rank: usize) -> Self {
-        Cursor::new(FrozenWalk { window: Window::new(layer), rank })
+        Cursor::new(FrozenWalk { window: Window::new(layer), rank, values: PhantomData })
     }
 
     /// Returns the number of keys before the cursor.
@@ -82,14 +86,14 @@ impl<'a> Cursor<FrozenWalk<'a>> {
     }
 
     /// Returns the next key and its value without a move.
-    pub fn peek(&mut self) -> Option<(&[u8], u64)> {
-        self.walk.window.get(self.walk.rank)
+    pub fn peek(&mut self) -> Option<(&[u8], V)> {
+        self.walk.window.get(self.walk.rank).map(|(key, value)| (key, unpack(value)))
     }
 
     /// Returns the lcp of the next key and the key, without a move. Where the lcp is unknown, a
     /// smaller number is returned.
     pub(super) fn peek_shared(&mut self) -> Option<(usize, &[u8])> {
-        let FrozenWalk { window, rank } = &mut self.walk;
+        let FrozenWalk { window, rank, .. } = &mut self.walk;
         let i = window.position(*rank)?;
         Some((window.decoded.lcp(i)?, window.decoded.key(i)?))
     }
@@ -97,7 +101,7 @@ impl<'a> Cursor<FrozenWalk<'a>> {
     /// Skips the next keys of the same block whose lcp is at least `depth`. Returns false if the
     /// block ends first.
     pub(super) fn skip_shared(&mut self, depth: usize) -> bool {
-        let FrozenWalk { window, rank } = &mut self.walk;
+        let FrozenWalk { window, rank, .. } = &mut self.walk;
         let Some(first) = rank.checked_sub(window.start) else { return false };
         for i in first..window.decoded.len() {
             if window.decoded.lcp(i).is_none_or(|lcp| lcp < depth) {

@@ -1,6 +1,7 @@
 //! Errors of frozen layers.
 
 use crate::error::FileError;
+use crate::value::ValueKind;
 use std::fmt;
 
 /// An error while a layer is built, written or read.
@@ -50,6 +51,13 @@ pub enum FrozenError {
     Version {
         /// The version in the file.
         found: u32,
+    },
+    /// The values of the file are of another type.
+    Values {
+        /// The kind of the values in the file.
+        found: ValueKind,
+        /// The kind of the values that were asked for.
+        expected: ValueKind,
     },
     /// The file is incomplete.
     Truncated,
@@ -104,6 +112,9 @@ impl fmt::Display for FrozenError {
             Self::File(error) => error.fmt(f),
             Self::NotALayer => f.write_str("not a frozen layer"),
             Self::Version { found } => write!(f, "version {found} of the format is not supported"),
+            Self::Values { found, expected } => {
+                write!(f, "the values are of the kind {found:?}, not {expected:?}")
+            }
             Self::Truncated => f.write_str("the file is incomplete"),
             Self::Damaged { part, chunk: None } => write!(f, "the {part} is damaged"),
             Self::Damaged { part, chunk: Some(chunk) } => {

@@ -9,20 +9,28 @@ use super::packed::{self, IndexTree};
 use super::symbols::{Decoder, SymbolKind};
 use super::values::ValueLayout;
 use crate::io::bytes::{Bytes, u32_at, u64_at};
+use crate::value::ValueKind;
 use std::sync::OnceLock;
 
 pub(crate) const MAGIC: &[u8; 8] = b"memkvFRZ";
 const END_MAGIC: &[u8; 8] = b"memkvEND";
+/// The version of layers of `u64`.
 const VERSION: u32 = 1;
+/// The version of layers of other values, which a reader of version 1 must not take for `u64`.
+const TYPED_VERSION: u32 = 2;
 /// Magic number, version, zeros.
 pub(crate) const HEADER_BYTES: usize = 16;
 const DIRECTORY_ENTRY_BYTES: usize = 48;
 const FOOTER_BYTES: usize = 88;
 
-pub(crate) fn header() -> [u8; HEADER_BYTES] {
+fn version_of(kind: ValueKind) -> u32 {
+    if kind == ValueKind::U64 { VERSION } else { TYPED_VERSION }
+}
+
+pub(crate) fn header(kind: ValueKind) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..8].copy_from_slice(MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&version_of(kind).to_le_bytes());
     header
 }
 
@@ -57,17 +65,17 @@ pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
         layer.index_tree.height,
         layer.codec as u8,
         layer.decoder.kind() as u8,
-        0,
+        layer.kind as u8,
     ]);
     out.extend_from_slice(&[0; 12]);
     out.extend_from_slice(&length.to_le_bytes());
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&header());
+    hasher.update(&header(layer.kind));
     hasher.update(&out);
     out.extend_from_slice(&[0; 4]);
     let at = out.len() - 4;
     out[at..].copy_from_slice(&hasher.finalize().to_le_bytes());
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&version_of(layer.kind).to_le_bytes());
     out.extend_from_slice(END_MAGIC);
     out
 }
@@ -82,9 +90,9 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     if !MAGIC.starts_with(&data[..data.len().min(8)]) {
         return Err(FrozenError::NotALayer);
     }
-    let found = u32_at(data, 8).ok_or(FrozenError::Truncated)?;
-    if found != VERSION {
-        return Err(FrozenError::Version { found });
+    let version = u32_at(data, 8).ok_or(FrozenError::Truncated)?;
+    if version != VERSION && version != TYPED_VERSION {
+        return Err(FrozenError::Version { found: version });
     }
     let footer_at = data
         .len()
@@ -105,7 +113,7 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&data[..HEADER_BYTES]);
     hasher.update(checked);
-    if hasher.finalize() != half(72)? || half(76)? != VERSION {
+    if hasher.finalize() != half(72)? || half(76)? != version {
         return Err(damaged("directory"));
     }
     // From here on the trailer is as it was written, unless somebody forged its checksum. So every
@@ -122,6 +130,9 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
         2 => SymbolKind::OnPair,
         _ => return Err(damaged("footer")),
     };
+    let values = ValueKind::of_number(footer[51])
+        .filter(|&values| version_of(values) == version)
+        .ok_or(damaged("footer"))?;
     let entries_at = table_at.checked_add(table_len).ok_or(damaged("footer"))?;
     let entries_len = count.checked_mul(DIRECTORY_ENTRY_BYTES as u64).ok_or(damaged("footer"))?;
     let index_at = entries_at.checked_add(entries_len).ok_or(damaged("footer"))?;
@@ -178,12 +189,12 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
         return Err(damaged("directory"));
     }
     let index_tree = IndexTree { root: half(40)?, height };
-    Ok(Layer { codec, decoder, index, index_tree, chunks, len: start })
+    Ok(Layer { codec, kind: values, decoder, index, index_tree, chunks, len: start })
 }
 
 /// Returns all bytes of a layer's file.
 pub(crate) fn to_bytes(layer: &Layer) -> Vec<u8> {
-    let mut out = header().to_vec();
+    let mut out = header(layer.kind).to_vec();
     layer.chunks.iter().for_each(|chunk| out.extend_from_slice(chunk.data.as_slice()));
     out.extend_from_slice(&trailer(layer));
     out

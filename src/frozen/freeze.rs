@@ -3,6 +3,7 @@
 use super::builder::FrozenLayerBuilder;
 use super::error::FrozenError;
 use super::frozen_layer::FrozenLayer;
+use super::number::unpack;
 use super::options::FrozenOptions;
 use super::par_build;
 use super::ranges::{self, Ranges};
@@ -69,7 +70,55 @@ impl FrozenLayer {
     {
         FrozenOptions::new().from_par_sorted(pairs)
     }
+}
 
+impl<V: Value + Send> FrozenLayer<V> {
+    /// Builds a layer of values of this type like [`from_sorted`](FrozenLayer::from_sorted).
+    ///
+    /// # Errors
+    /// See there.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted_as(&[("a", -1.5f32), ("b", 2.0)])?;
+    /// assert_eq!(layer.get("a"), Some(-1.5));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn from_sorted_as<K>(pairs: &[(K, V)]) -> Result<Self, FrozenError>
+    where
+        K: AsRef<[u8]> + Sync,
+        V: Sync,
+    {
+        FrozenOptions::new().from_sorted_as(pairs)
+    }
+
+    /// Builds a layer of values of this type like [`from_unsorted`](FrozenLayer::from_unsorted).
+    ///
+    /// # Errors
+    /// See there.
+    pub fn from_unsorted_as<K>(pairs: Vec<(K, V)>) -> Result<Self, FrozenError>
+    where
+        K: AsRef<[u8]> + Send + Sync,
+        V: Sync,
+    {
+        FrozenOptions::new().from_unsorted_as(pairs)
+    }
+
+    /// Builds a layer of values of this type like
+    /// [`from_par_sorted`](FrozenLayer::from_par_sorted).
+    ///
+    /// # Errors
+    /// See there.
+    pub fn from_par_sorted_as<K, I>(pairs: I) -> Result<Self, FrozenError>
+    where
+        K: AsRef<[u8]>,
+        I: IntoParallelIterator<Item = (K, V)>,
+        I::Iter: IndexedParallelIterator,
+    {
+        FrozenOptions::new().from_par_sorted_as(pairs)
+    }
+}
+
+impl<V: Value> FrozenLayer<V> {
     /// Copies the layer to a map that can be changed.
     ///
     /// This thread builds the map bottom-up while others decode the keys.
@@ -86,10 +135,15 @@ impl FrozenLayer {
     /// assert_eq!(memkv::FrozenLayer::from(&map).len(), 2);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn thaw(&self) -> Result<FastArt, crate::BuildError> {
+    pub fn thaw(&self) -> Result<FastArt<V>, crate::BuildError>
+    where
+        V: Send,
+    {
         in_pool(|| {
             let mut sorted = Sorted::new();
-            ranges::read_all(self, |part| part.for_each(|key, value| sorted.push(key, value)))?;
+            ranges::read_all(self, |part| {
+                part.for_each(|key, value| sorted.push(key, unpack(value)))
+            })?;
             sorted.finish()
         })
     }
@@ -104,6 +158,14 @@ impl FrozenOptions {
         FrozenLayerBuilder::with_options(self.clone())
     }
 
+    /// Creates a builder for values of a type, which makes a layer in memory.
+    ///
+    /// # Errors
+    /// An option is out of its range.
+    pub fn builder_as<V: Value>(&self) -> Result<FrozenLayerBuilder<V>, FrozenError> {
+        FrozenLayerBuilder::typed_with(self.clone())
+    }
+
     /// Builds a layer like [`FrozenLayer::from_sorted`], with these options.
     ///
     /// # Errors
@@ -112,7 +174,19 @@ impl FrozenOptions {
         &self,
         pairs: &[(K, u64)],
     ) -> Result<FrozenLayer, FrozenError> {
-        self.from_par_sorted(pairs.par_iter().map(|(key, value)| (key, *value)))
+        self.from_sorted_as(pairs)
+    }
+
+    /// Builds a layer like [`FrozenLayer::from_sorted_as`], with these options.
+    ///
+    /// # Errors
+    /// See there; or an option is out of its range.
+    pub fn from_sorted_as<K, V>(&self, pairs: &[(K, V)]) -> Result<FrozenLayer<V>, FrozenError>
+    where
+        K: AsRef<[u8]> + Sync,
+        V: Value + Send + Sync,
+    {
+        self.from_par_sorted_as(pairs.par_iter().map(|(key, value)| (key, *value)))
     }
 
     /// Builds a layer like [`FrozenLayer::from_par_sorted`], with these options.
@@ -125,8 +199,22 @@ impl FrozenOptions {
         I: IntoParallelIterator<Item = (K, u64)>,
         I::Iter: IndexedParallelIterator,
     {
-        let pairs = pairs.into_par_iter();
-        in_pool(|| par_build::from_par_sorted(self, pairs))
+        self.from_par_sorted_as(pairs)
+    }
+
+    /// Builds a layer like [`FrozenLayer::from_par_sorted_as`], with these options.
+    ///
+    /// # Errors
+    /// See there; or an option is out of its range.
+    pub fn from_par_sorted_as<K, V, I>(&self, pairs: I) -> Result<FrozenLayer<V>, FrozenError>
+    where
+        K: AsRef<[u8]>,
+        V: Value + Send,
+        I: IntoParallelIterator<Item = (K, V)>,
+        I::Iter: IndexedParallelIterator,
+    {
+        let (options, pairs) = (self.clone().of_type::<V>(), pairs.into_par_iter());
+        in_pool(|| par_build::from_par_sorted(&options, pairs))
     }
 
     /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options.
@@ -143,8 +231,23 @@ impl FrozenOptions {
     /// ```
     pub fn from_unsorted<K: AsRef<[u8]> + Send + Sync>(
         &self,
-        mut pairs: Vec<(K, u64)>,
+        pairs: Vec<(K, u64)>,
     ) -> Result<FrozenLayer, FrozenError> {
+        self.from_unsorted_as(pairs)
+    }
+
+    /// Builds a layer like [`FrozenLayer::from_unsorted_as`], with these options.
+    ///
+    /// # Errors
+    /// See there; or an option is out of its range.
+    pub fn from_unsorted_as<K, V>(
+        &self,
+        mut pairs: Vec<(K, V)>,
+    ) -> Result<FrozenLayer<V>, FrozenError>
+    where
+        K: AsRef<[u8]> + Send + Sync,
+        V: Value + Send + Sync,
+    {
         in_pool(|| pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref())));
         // The sort is stable: the last one of equal keys is the last one of the input.
         let mut kept = 0;
@@ -156,31 +259,29 @@ impl FrozenOptions {
             kept += 1;
         }
         pairs.truncate(kept);
-        self.from_sorted(&pairs)
+        self.from_sorted_as(&pairs)
     }
 }
 
 /// Builds a layer from the keys of a map.
-fn freeze(map: &impl Ranges) -> FrozenLayer {
+fn freeze<V: Value>(map: &impl Ranges) -> FrozenLayer<V> {
     in_pool(|| {
-        let mut builder = FrozenLayerBuilder::new().expect("the default options are valid");
+        let mut builder = FrozenLayerBuilder::typed().expect("the default options are valid");
         ranges::read_all(map, |part| builder.insert_all(&part))
             .expect("a map's keys ascend and are not too long");
         builder.finish().expect("writes to memory do not fail")
     })
 }
 
-impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer {
-    /// Builds a layer from the map's keys and the bits of its values, read and encoded in parallel.
-    /// O(keys).
+impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer<V> {
+    /// Builds a layer from the map's keys and values, read and encoded in parallel. O(keys).
     fn from(map: &FastArt<V>) -> Self {
         freeze(map)
     }
 }
 
-impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer {
-    /// Builds a layer from the map's keys and the bits of its values, read and encoded in parallel.
-    /// O(keys).
+impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer<V> {
+    /// Builds a layer from the map's keys and values, read and encoded in parallel. O(keys).
     ///
     /// # Guarantees While other threads change the map, the layer has every key that is in the map
     /// during the whole call. It may have a key that is
@@ -197,9 +298,8 @@ impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer {
     }
 }
 
-impl<V: Value + Sync> From<&ShardedArt<V>> for FrozenLayer {
-    /// Builds a layer from the map's keys and the bits of its values, read and encoded in parallel.
-    /// O(keys).
+impl<V: Value + Sync> From<&ShardedArt<V>> for FrozenLayer<V> {
+    /// Builds a layer from the map's keys and values, read and encoded in parallel. O(keys).
     ///
     /// # Guarantees While other threads change the map, the layer has every key that is in the map
     /// during the whole call. It may have a key that is

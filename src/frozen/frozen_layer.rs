@@ -3,12 +3,16 @@
 use super::chunk::Chunk;
 use super::codec::Codec;
 use super::cursor::FrozenCursor;
+use super::error::FrozenError;
 use super::layer::Layer;
+use super::number::unpack;
 use super::options::SymbolTable;
 use super::symbols::SymbolKind;
 use crate::sync::parallel::in_pool;
+use crate::value::Value;
 use rayon::prelude::*;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// An immutable ordered map from byte strings to `u64`, compressed, in memory or in a mapped file.
@@ -56,9 +60,9 @@ use std::sync::Arc;
 /// Bayer, Unterauer: "Prefix B-trees", 1977, for the index; Boncz, Neumann, Leis: "FSST", 2020, and
 /// Gargiulo, Venturini: "OnPair", 2025, for the symbols. [`format`](crate::format) describes the
 /// file.
-#[derive(Clone)]
-pub struct FrozenLayer {
+pub struct FrozenLayer<V = u64> {
     pub(super) layer: Arc<Layer>,
+    values: PhantomData<fn() -> V>,
 }
 
 /// The size of a layer in bytes. Returned by [`FrozenLayer::memory_usage`].
@@ -84,9 +88,27 @@ impl FrozenUsage {
     }
 }
 
-impl FrozenLayer {
+impl<V> Clone for FrozenLayer<V> {
+    fn clone(&self) -> Self {
+        FrozenLayer { layer: Arc::clone(&self.layer), values: PhantomData }
+    }
+}
+
+impl<V: Value> FrozenLayer<V> {
+    /// Creates a layer from what was built for values of this type.
     pub(crate) fn of(layer: Layer) -> Self {
-        FrozenLayer { layer: Arc::new(layer) }
+        FrozenLayer { layer: Arc::new(layer), values: PhantomData }
+    }
+
+    /// Creates a layer from what was read.
+    ///
+    /// # Errors
+    /// The values are of another type.
+    pub(crate) fn of_read(layer: Layer) -> Result<Self, FrozenError> {
+        match layer.kind {
+            found if found == V::KIND => Ok(Self::of(layer)),
+            found => Err(FrozenError::Values { found, expected: V::KIND }),
+        }
     }
 
     /// Returns the number of keys. O(1).
@@ -127,8 +149,8 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     #[inline]
-    pub fn get(&self, key: impl AsRef<[u8]>) -> Option<u64> {
-        self.layer.get(key.as_ref())
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Option<V> {
+        self.layer.get(key.as_ref()).map(unpack)
     }
 
     /// Returns the values of many keys, in the order of the keys.
@@ -141,9 +163,9 @@ impl FrozenLayer {
     /// assert_eq!(layer.get_many(&["b", "c", "a"]), [Some(2), None, Some(1)]);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<u64>> {
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<V>> {
         let mut values = Vec::with_capacity(keys.len());
-        self.layer.get_many(keys.iter().map(AsRef::as_ref), |value| values.push(value));
+        self.layer.get_many(keys.iter().map(AsRef::as_ref), |value| values.push(value.map(unpack)));
         values
     }
 
@@ -175,8 +197,8 @@ impl FrozenLayer {
     /// assert_eq!(layer.select(2), None);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn select(&self, rank: usize) -> Option<(Vec<u8>, u64)> {
-        let mut cursor = FrozenCursor::at(&self.layer, rank);
+    pub fn select(&self, rank: usize) -> Option<(Vec<u8>, V)> {
+        let mut cursor = FrozenCursor::<V>::at(&self.layer, rank);
         cursor.next().map(|(key, value)| (key.to_vec(), value))
     }
 
@@ -188,13 +210,13 @@ impl FrozenLayer {
     /// assert_eq!(layer.last_key_value(), Some((b"b".to_vec(), 2)));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn first_key_value(&self) -> Option<(Vec<u8>, u64)> {
+    pub fn first_key_value(&self) -> Option<(Vec<u8>, V)> {
         self.select(0)
     }
 
     /// Returns the greatest key and its value. See [`first_key_value`](Self::first_key_value) for
     /// an example.
-    pub fn last_key_value(&self) -> Option<(Vec<u8>, u64)> {
+    pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
         self.select(self.len().checked_sub(1)?)
     }
 
@@ -214,15 +236,15 @@ impl FrozenLayer {
     pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(
         &self,
         key: &'k K,
-    ) -> Option<(&'k [u8], u64)> {
+    ) -> Option<(&'k [u8], V)> {
         let mut key = key.as_ref();
         loop {
             match self.layer.search(key) {
-                Ok(rank) => return Some((key, FrozenCursor::at(&self.layer, rank).next()?.1)),
+                Ok(rank) => return Some((key, FrozenCursor::<V>::at(&self.layer, rank).next()?.1)),
                 Err(rank) => {
                     // The key before is the wanted prefix, or shares more bytes with it than any
                     // other prefix.
-                    let mut cursor = FrozenCursor::at(&self.layer, rank);
+                    let mut cursor = FrozenCursor::<V>::at(&self.layer, rank);
                     let (before, value) = cursor.prev()?;
                     let shared = crate::tree::common_prefix(before, key);
                     if shared == before.len() {
@@ -288,7 +310,7 @@ impl FrozenLayer {
     }
 }
 
-impl fmt::Debug for FrozenLayer {
+impl<V: Value> fmt::Debug for FrozenLayer<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrozenLayer")
             .field("len", &self.len())

@@ -7,11 +7,14 @@ use super::symbols::{Coder, Decoder, with_coder};
 use super::values;
 use crate::io::bytes::Bytes;
 use crate::tree::prefetch;
+use crate::value::ValueKind;
 
 /// Chunks in order, and what they share.
 #[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) codec: Codec,
+    /// The kind of the values, each of which a chunk has as the number that stands for it.
+    pub(crate) kind: ValueKind,
     pub(crate) decoder: Decoder,
     /// The index of the chunks: nodes like those inside a chunk.
     pub(crate) index: Bytes,

@@ -5,9 +5,10 @@ use super::cursor::FrozenCursor;
 use super::error::FrozenError;
 use super::frozen_layer::FrozenLayer;
 use super::options::FrozenOptions;
+use crate::value::Value;
 use std::cmp::Ordering;
 
-impl FrozenLayer {
+impl<V: Value> FrozenLayer<V> {
     /// Merges layers into a new one. Of equal keys the one of the last layer wins.
     ///
     /// # Complexity O(keys × layers).
@@ -25,16 +26,19 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn merge<'a>(
-        layers: impl IntoIterator<Item = &'a FrozenLayer>,
+        layers: impl IntoIterator<Item = &'a FrozenLayer<V>>,
         options: FrozenOptions,
-    ) -> Result<Self, FrozenError> {
-        let mut builder = FrozenLayerBuilder::with_options(options)?;
+    ) -> Result<Self, FrozenError>
+    where
+        V: 'a,
+    {
+        let mut builder = FrozenLayerBuilder::typed_with(options)?;
         builder.insert_layers(layers)?;
         builder.finish()
     }
 }
 
-impl FrozenLayerBuilder {
+impl<V: Value> FrozenLayerBuilder<V> {
     /// Adds all keys of some layers, which must be greater than the keys added before. Of equal
     /// keys the one of the last layer wins.
     ///
@@ -42,9 +46,12 @@ impl FrozenLayerBuilder {
     /// See [`insert`](Self::insert).
     pub fn insert_layers<'a>(
         &mut self,
-        layers: impl IntoIterator<Item = &'a FrozenLayer>,
-    ) -> Result<(), FrozenError> {
-        let mut cursors: Vec<FrozenCursor<'a>> =
+        layers: impl IntoIterator<Item = &'a FrozenLayer<V>>,
+    ) -> Result<(), FrozenError>
+    where
+        V: 'a,
+    {
+        let mut cursors: Vec<FrozenCursor<'a, V>> =
             layers.into_iter().map(FrozenLayer::cursor).collect();
         loop {
             let mut least: Option<usize> = None;

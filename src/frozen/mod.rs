@@ -15,7 +15,7 @@
 //!   fst_walk.rs.
 //! * Checking bytes from elsewhere: format.rs, verify.rs, packed/check.rs, fst_check.rs, with the
 //!   limits of limits.rs.
-//! * Encoding: codec.rs, packed/, fst.rs, symbols/, values.rs.
+//! * Encoding: codec.rs, packed/, fst.rs, symbols/, values.rs, number.rs.
 
 #![forbid(unsafe_code)]
 
@@ -38,6 +38,7 @@ mod fst_walk;
 mod layer;
 mod limits;
 mod merge;
+mod number;
 mod options;
 mod packed;
 mod par_build;

@@ -1,9 +1,11 @@
 //! The options of a layer.
 
+use super::chunk::ChunkForm;
 use super::codec::Codec;
 use super::error::FrozenError;
 use super::limits::MAX_CHUNK_KEYS;
 use super::symbols::Sample;
+use crate::value::{Value, ValueKind};
 
 /// The symbols that keys are written in, with the codec `Packed`.
 ///
@@ -58,6 +60,8 @@ pub struct FrozenOptions {
     pub(super) chunk_keys: usize,
     pub(super) memory: usize,
     pub(super) sample: Option<Sample>,
+    /// The kind of values, which what builds sets.
+    pub(super) kind: ValueKind,
 }
 
 impl Default for FrozenOptions {
@@ -76,6 +80,7 @@ impl FrozenOptions {
             chunk_keys: KEYS_PER_CHUNK,
             memory: usize::MAX,
             sample: None,
+            kind: ValueKind::U64,
         }
     }
 
@@ -172,6 +177,18 @@ impl FrozenOptions {
     /// Returns whether values are stored.
     pub(crate) fn has_values(&self) -> bool {
         self.values != ValueWidth::None
+    }
+
+    /// Returns what the chunks have in common.
+    pub(super) fn form(&self) -> ChunkForm {
+        let constant = (!self.has_values()).then(|| self.kind.pack(0));
+        ChunkForm { codec: self.codec, constant }
+    }
+
+    /// Returns the options for values of a type.
+    pub(super) fn of_type<V: Value>(mut self) -> Self {
+        self.kind = V::KIND;
+        self
     }
 
     pub(super) fn check(&self) -> Result<(), FrozenError> {

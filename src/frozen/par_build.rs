@@ -6,8 +6,10 @@ use super::chunk::{self, Chunk};
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;
 use super::frozen_layer::FrozenLayer;
+use super::number::pack;
 use super::options::FrozenOptions;
 use crate::MAX_KEY_LEN;
+use crate::value::Value;
 use rayon::prelude::*;
 use std::convert::Infallible;
 
@@ -50,18 +52,19 @@ fn push(chunks: &mut Vec<FrontCoded>, options: &FrozenOptions, key: &[u8], value
 
 /// Builds a layer from a parallel iterator; each part of the input is one chunk unless its keys
 /// take too many bytes.
-pub(super) fn from_par_sorted<K, I>(
+pub(super) fn from_par_sorted<K, V, I>(
     options: &FrozenOptions,
     pairs: I,
-) -> Result<FrozenLayer, FrozenError>
+) -> Result<FrozenLayer<V>, FrozenError>
 where
     K: AsRef<[u8]>,
-    I: IndexedParallelIterator<Item = (K, u64)>,
+    V: Value,
+    I: IndexedParallelIterator<Item = (K, V)>,
 {
     options.check()?;
-    let add = |mut part: InputPart, (position, (key, value)): (usize, (K, u64))| {
+    let add = |mut part: InputPart, (position, (key, value)): (usize, (K, V))| {
         if part.error.is_none() {
-            part.add(options, position as u64, key.as_ref(), value);
+            part.add(options, position as u64, key.as_ref(), pack(value));
         }
         part
     };
@@ -97,11 +100,9 @@ where
         before = pending.last();
     }
     let encoder = choose_symbols(options, &pendings);
-    let with_values = options.has_values();
-    let mut chunks: Vec<Chunk> = pendings
-        .into_par_iter()
-        .map(|pending| chunk::encode(&pending, options.codec, &encoder, with_values))
-        .collect();
+    let form = options.form();
+    let mut chunks: Vec<Chunk> =
+        pendings.into_par_iter().map(|pending| chunk::encode(&pending, &encoder, form)).collect();
     gather(&mut chunks, GATHERED_BYTES);
-    Ok(FrozenLayer::of(assemble(options.codec, &encoder, chunks, index)))
+    Ok(FrozenLayer::of(assemble(options, &encoder, chunks, index)))
 }

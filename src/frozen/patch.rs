@@ -149,7 +149,7 @@ impl FrozenLayer {
         let mut pending = FrontCoded::default();
         let mut finish = |pending: FrontCoded| {
             let (first, last) = (pending.first().to_vec(), pending.last().to_vec());
-            let chunk = chunk::encode(&pending, options.codec, encoder, options.has_values());
+            let chunk = chunk::encode(&pending, encoder, options.form());
             pieces.push(PatchedChunk { chunk, first, last, reused: false });
         };
         // A chunk that has grown is split in halves, so that it is not split again soon.
@@ -251,7 +251,7 @@ fn join(
     let encoded = chunks.len() - reused;
     // A part of an older allocation would keep all of it in memory.
     gather(&mut chunks, GATHERED_BYTES);
-    let layer = FrozenLayer::of(assemble(options.codec, encoder, chunks, index));
+    let layer = FrozenLayer::of(assemble(options, encoder, chunks, index));
     Ok(Patched { layer, reused, encoded, rebuilt: false })
 }
 

@@ -51,11 +51,11 @@ impl EncodePipeline {
     ) -> Result<(), FrozenError> {
         self.check()?;
         let (ticket, encoder) = (self.chunks.begin(), Arc::clone(encoder));
-        let (codec, with_values) = (options.codec, options.has_values());
+        let form = options.form();
         // The chunk as it is, and encoded.
         self.costs.push_back(2 * pending.heap_bytes());
         self.cost += 2 * pending.heap_bytes();
-        let encode = move || ticket.send(chunk::encode(&pending, codec, &encoder, with_values));
+        let encode = move || ticket.send(chunk::encode(&pending, &encoder, form));
         let threads = parallel::spawn(encode);
         self.receive(2 * threads, options.memory)
     }

@@ -1,9 +1,12 @@
 //! `FrozenRange`: iterates over a range of ranks, from both ends.
 
 use super::layer::Layer;
+use super::number::unpack;
 use super::window::Window;
 use crate::face::sealed::Sealed;
 use crate::face::{Ends, ExactEnds, OwnedEnds, Range};
+use crate::value::Value;
+use std::marker::PhantomData;
 
 /// An iterator over the keys in a range, as copies, with their values. From the back, in descending
 /// order.
@@ -25,21 +28,23 @@ use crate::face::{Ends, ExactEnds, OwnedEnds, Range};
 /// assert_eq!(range.next_ref(), None);
 /// # Ok::<(), memkv::FrozenError>(())
 /// ```
-pub type FrozenRange<'a> = Range<FrozenEnds<'a>>;
+pub type FrozenRange<'a, V = u64> = Range<FrozenEnds<'a, V>>;
 
 /// Both ends of a range of a [`FrozenLayer`](crate::FrozenLayer).
 #[expect(missing_debug_implementations, reason = "no user holds one")]
 #[derive(Clone)]
-pub struct FrozenEnds<'a> {
+pub struct FrozenEnds<'a, V = u64> {
     front: Window<'a>,
     back: Window<'a>,
     from: usize,
     to: usize,
+    values: PhantomData<fn() -> V>,
 }
 
-impl<'a> FrozenEnds<'a> {
+impl<'a, V> FrozenEnds<'a, V> {
     pub(super) fn new(layer: &'a Layer, from: usize, to: usize) -> Self {
-        FrozenEnds { front: Window::new(layer), back: Window::new(layer), from, to: to.max(from) }
+        let (front, back) = (Window::new(layer), Window::new(layer));
+        FrozenEnds { front, back, from, to: to.max(from), values: PhantomData }
     }
 
     fn len(&self) -> usize {
@@ -47,21 +52,21 @@ impl<'a> FrozenEnds<'a> {
     }
 }
 
-impl Sealed for FrozenEnds<'_> {}
+impl<V> Sealed for FrozenEnds<'_, V> {}
 
-impl Ends for FrozenEnds<'_> {
+impl<V: Value> Ends for FrozenEnds<'_, V> {
     type Value<'w>
-        = u64
+        = V
     where
         Self: 'w;
 
     #[inline]
-    fn step(&mut self, back: bool) -> Option<(&[u8], u64)> {
+    fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
         if self.from >= self.to {
             return None;
         }
         // The iteration ends at a damaged chunk.
-        if back {
+        let found = if back {
             let found = self.back.get(self.to - 1);
             self.to = if found.is_some() { self.to - 1 } else { self.from };
             found
@@ -69,7 +74,8 @@ impl Ends for FrozenEnds<'_> {
             let found = self.front.get(self.from);
             self.from = if found.is_some() { self.from + 1 } else { self.to };
             found
-        }
+        };
+        found.map(|(key, value)| (key, unpack(value)))
     }
 
     fn skip(&mut self, n: usize, back: bool) {
@@ -86,13 +92,13 @@ impl Ends for FrozenEnds<'_> {
     }
 }
 
-impl OwnedEnds for FrozenEnds<'_> {
-    type Owned = u64;
+impl<V: Value> OwnedEnds for FrozenEnds<'_, V> {
+    type Owned = V;
 
     #[inline]
-    fn own(value: u64) -> u64 {
+    fn own(value: V) -> V {
         value
     }
 }
 
-impl ExactEnds for FrozenEnds<'_> {}
+impl<V: Value> ExactEnds for FrozenEnds<'_, V> {}

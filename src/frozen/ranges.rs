@@ -2,8 +2,8 @@
 
 use super::front_coded::FrontCoded;
 use super::frozen_layer::FrozenLayer;
+use super::number::pack;
 use crate::load::ordered_parallel;
-use crate::value::Bits;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use std::ops::Bound;
 
@@ -21,7 +21,7 @@ pub(super) trait Ranges: Sync {
     /// length.
     fn bounds(&self, ranges: usize) -> Vec<Vec<u8>>;
 
-    /// Passes the keys of a range to `visit` in order, with their values as words, until it returns
+    /// Passes the keys of a range to `visit` in order, with the numbers that stand for their values, until it returns
     /// false.
     fn visit(&self, start: Bound<&[u8]>, end: Bound<&[u8]>, visit: impl FnMut(&[u8], u64) -> bool);
 }
@@ -45,7 +45,7 @@ macro_rules! ranges {
             ) {
                 let mut range = self.range::<[u8], _>((start, end));
                 while let Some((key, value)) = range.next_ref()
-                    && visit(key, value.into_bits().to_word())
+                    && visit(key, pack(value))
                 {}
             }
         }
@@ -55,7 +55,7 @@ macro_rules! ranges {
 ranges!([V: Value + Sync] FastArt<V>);
 ranges!([V: Value + Sync] ConcurrentArt<V>);
 ranges!([V: Value + Sync] ShardedArt<V>);
-ranges!([] FrozenLayer);
+ranges!([V: Value] FrozenLayer<V>);
 
 /// Passes all keys to `take` in order, in parts that the threads of rayon's pool read ahead.
 pub(super) fn read_all<E>(

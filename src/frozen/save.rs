@@ -6,11 +6,12 @@ use super::frozen_layer::FrozenLayer;
 use crate::error::FileError;
 use crate::io::bytes::Bytes;
 use crate::io::new_file::NewFile;
+use crate::value::Value;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-impl FrozenLayer {
+impl<V: Value> FrozenLayer<V> {
     /// Writes the layer to a file.
     ///
     /// # Guarantees
@@ -41,7 +42,9 @@ impl FrozenLayer {
         let trailer = format::trailer(&self.layer);
         let chunks = self.layer.chunks.iter().map(|chunk| chunk.data.as_slice());
         let mut bytes = 0;
-        for part in [&format::header()[..]].into_iter().chain(chunks).chain([&trailer[..]]) {
+        for part in
+            [&format::header(self.layer.kind)[..]].into_iter().chain(chunks).chain([&trailer[..]])
+        {
             file.write(part)?;
             bytes += part.len() as u64;
         }
@@ -54,11 +57,26 @@ impl FrozenLayer {
         format::to_bytes(&self.layer)
     }
 
-    /// Reads a file that [`save`](Self::save) wrote into memory, and verifies it.
+    /// Reads a file of values of this type into memory, as [`open`](FrozenLayer::open) does for
+    /// `u64`.
     ///
     /// # Errors
-    /// The file cannot be read, is incomplete or damaged, or is not a layer.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
+    /// The file cannot be read, is incomplete or damaged, is not a layer, or has values of another
+    /// type.
+    ///
+    /// ```
+    /// use memkv::{FrozenError, FrozenLayer};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-typed-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// let path = folder.join("layer");
+    /// FrozenLayer::from_sorted_as(&[("a", -1i32), ("b", 2)])?.save(&path)?;
+    /// assert_eq!(FrozenLayer::<i32>::open_as(&path)?.get("a"), Some(-1));
+    /// assert!(matches!(FrozenLayer::open(&path), Err(FrozenError::Values { .. })));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_as(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
         let path = path.as_ref();
         let file = File::open(path).map_err(|error| FileError::new("open", path, error))?;
         Self::read(file, path)
@@ -71,13 +89,35 @@ impl FrozenLayer {
             .map_err(|_| FrozenError::Option("the file does not fit in memory"))?;
         let mut bytes = crate::pool::huge_page_buffer(len);
         file.read_to_end(&mut bytes).map_err(failed)?;
-        Self::from_bytes(bytes)
+        Self::from_bytes_as(bytes)
+    }
+
+    /// Creates a layer of values of this type from the bytes of a file, as
+    /// [`from_bytes`](FrozenLayer::from_bytes) does for `u64`.
+    ///
+    /// # Errors
+    /// The bytes are incomplete or damaged, are not a layer, or have values of another type.
+    pub fn from_bytes_as(bytes: Vec<u8>) -> Result<Self, FrozenError> {
+        let layer = Self::of_read(format::parse(&Bytes::from_vec(bytes))?)?;
+        layer.verify()?;
+        Ok(layer)
+    }
+}
+
+impl FrozenLayer {
+    /// Reads a file that [`save`](Self::save) wrote into memory, and verifies it.
+    ///
+    /// # Errors
+    /// The file cannot be read, is incomplete or damaged, is not a layer, or has values of another
+    /// type than `u64`, which [`open_as`](Self::open_as) reads.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
+        Self::open_as(path)
     }
 
     /// Creates a layer from the bytes of a file, and verifies them.
     ///
     /// # Errors
-    /// The bytes are incomplete or damaged, or are not a layer.
+    /// The bytes are incomplete or damaged, are not a layer, or have values of another type.
     ///
     /// ```
     /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1)])?;
@@ -86,8 +126,6 @@ impl FrozenLayer {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, FrozenError> {
-        let layer = Self::of(format::parse(&Bytes::from_vec(bytes))?);
-        layer.verify()?;
-        Ok(layer)
+        Self::from_bytes_as(bytes)
     }
 }

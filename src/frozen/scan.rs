@@ -6,22 +6,19 @@ use super::frozen_layer::FrozenLayer;
 use super::range::{FrozenEnds, FrozenRange};
 use crate::key::{self, Prefixed};
 use crate::sync::parallel::PooledIter;
+use crate::value::Value;
 use rayon::prelude::*;
 use std::ops::{Bound, RangeBounds};
 
-impl FrozenLayer {
+impl<V: Value> FrozenLayer<V> {
     /// Returns at most `ranges - 1` keys that divide the layer into ranges of equal length.
     pub(super) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         let rank = |i: usize| (i as u128 * self.len() as u128 / ranges as u128) as usize;
-        (1..ranges)
-            .into_par_iter()
-            .filter_map(|i| self.select(rank(i)))
-            .map(|(key, _)| key)
-            .collect()
+        (1..ranges).into_par_iter().filter_map(|i| Some(self.select(rank(i))?.0)).collect()
     }
 
     /// Returns a cursor before the first key.
-    pub fn cursor(&self) -> FrozenCursor<'_> {
+    pub fn cursor(&self) -> FrozenCursor<'_, V> {
         FrozenCursor::at(&self.layer, 0)
     }
 
@@ -33,14 +30,14 @@ impl FrozenLayer {
     /// assert_eq!(layer.upper_bound("a").next(), Some((&b"c"[..], 2)));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn lower_bound(&self, key: impl AsRef<[u8]>) -> FrozenCursor<'_> {
+    pub fn lower_bound(&self, key: impl AsRef<[u8]>) -> FrozenCursor<'_, V> {
         let mut cursor = self.cursor();
         cursor.seek(key);
         cursor
     }
 
     /// Returns a cursor before the first key that is greater than `key`.
-    pub fn upper_bound(&self, key: impl AsRef<[u8]>) -> FrozenCursor<'_> {
+    pub fn upper_bound(&self, key: impl AsRef<[u8]>) -> FrozenCursor<'_, V> {
         let mut cursor = self.cursor();
         cursor.seek_after(key);
         cursor
@@ -53,7 +50,7 @@ impl FrozenLayer {
     /// assert!(layer.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), 2)]));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn iter(&self) -> FrozenRange<'_> {
+    pub fn iter(&self) -> FrozenRange<'_, V> {
         self.ranks(0, self.len())
     }
 
@@ -67,7 +64,11 @@ impl FrozenLayer {
     /// assert!(layer.range("a"..="b").rev().map(|(_, v)| v).eq([2, 1]));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&self, range: R) -> FrozenRange<'_> {
+    pub fn range<K, R>(&self, range: R) -> FrozenRange<'_, V>
+    where
+        K: AsRef<[u8]> + ?Sized,
+        R: RangeBounds<K>,
+    {
         let (start, end) = key::bounds(&range);
         let from = match start {
             Bound::Unbounded => 0,
@@ -82,7 +83,7 @@ impl FrozenLayer {
         self.ranks(from, to)
     }
 
-    fn ranks(&self, from: usize, to: usize) -> FrozenRange<'_> {
+    fn ranks(&self, from: usize, to: usize) -> FrozenRange<'_, V> {
         FrozenRange::new(FrozenEnds::new(&self.layer, from, to))
     }
 
@@ -95,7 +96,7 @@ impl FrozenLayer {
     /// assert_eq!(layer.prefix("a").len(), 2);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> FrozenRange<'_> {
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> FrozenRange<'_, V> {
         self.range(Prefixed::by(&prefix))
     }
 
@@ -110,7 +111,10 @@ impl FrozenLayer {
     /// assert_eq!(layer.par_iter().map(|(_, value)| value).sum::<u64>(), 3);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn par_iter(&self) -> impl ParallelIterator<Item = (Vec<u8>, u64)> + '_ {
+    pub fn par_iter(&self) -> impl ParallelIterator<Item = (Vec<u8>, V)> + '_
+    where
+        V: Send,
+    {
         self.par_chunks().flat_map_iter(|chunk| chunk)
     }
 
@@ -119,17 +123,20 @@ impl FrozenLayer {
     /// Unlike [`par_iter`](Self::par_iter) it allows a scan that allocates nothing for each key.
     ///
     /// **Warning:** in a forked process, rayon's `chain` and `skip` need a `ThreadPool` made there.
-    pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_>> + '_ {
+    pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_, V>> + '_
+    where
+        V: Send,
+    {
         let range = |chunk: &Chunk| self.ranks(chunk.start, chunk.start + chunk.len);
         PooledIter(self.layer.chunks.par_iter().map(range))
     }
 }
 
-impl<'a> IntoIterator for &'a FrozenLayer {
-    type Item = (Vec<u8>, u64);
-    type IntoIter = FrozenRange<'a>;
+impl<'a, V: Value> IntoIterator for &'a FrozenLayer<V> {
+    type Item = (Vec<u8>, V);
+    type IntoIter = FrozenRange<'a, V>;
 
-    fn into_iter(self) -> FrozenRange<'a> {
+    fn into_iter(self) -> FrozenRange<'a, V> {
         self.iter()
     }
 }

@@ -12,15 +12,19 @@ use super::codec::Codec;
 use super::cursor::FrozenCursor;
 use super::frozen_layer::FrozenLayer;
 use super::fst_walk::FstWalk;
+use super::number::unpack;
+use crate::value::Value;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// An iterator over the keys that an automaton matches, in ascending order, with their values.
 ///
 /// Returned by [`FrozenLayer::search`].
-pub struct FrozenSearch<'a, A: Automaton> {
+pub struct FrozenSearch<'a, A: Automaton, V = u64> {
     /// The last key, up to the byte after which it could not match any more.
     path: AutomatonPath<A>,
     walk: Walk<'a>,
+    values: PhantomData<fn() -> V>,
 }
 
 enum Walk<'a> {
@@ -35,7 +39,7 @@ struct PackedWalk<'a> {
     follows: bool,
 }
 
-impl FrozenLayer {
+impl<V: Value> FrozenLayer<V> {
     /// Returns an iterator over the keys that an automaton matches, in ascending order, with their
     /// values.
     ///
@@ -53,22 +57,26 @@ impl FrozenLayer {
     /// assert!(layer.search(Str::new("ax").starts_with()).map(|(key, _)| key).eq([b"axbxc"]));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn search<A: Automaton>(&self, automaton: A) -> FrozenSearch<'_, A> {
+    pub fn search<A: Automaton>(&self, automaton: A) -> FrozenSearch<'_, A, V> {
         let walk = match self.codec() {
-            Codec::Packed => Walk::Packed(PackedWalk { cursor: self.cursor(), follows: false }),
+            Codec::Packed => Walk::Packed(PackedWalk {
+                cursor: FrozenCursor::at(&self.layer, 0),
+                follows: false,
+            }),
             Codec::Fst => Walk::Fst(FstWalk::new(&self.layer)),
         };
-        FrozenSearch { path: AutomatonPath::new(automaton), walk }
+        FrozenSearch { path: AutomatonPath::new(automaton), walk, values: PhantomData }
     }
 }
 
-impl<A: Automaton> FrozenSearch<'_, A> {
+impl<A: Automaton, V: Value> FrozenSearch<'_, A, V> {
     /// Returns the next key that matches, borrowed until the next call, and its value.
-    pub fn next_ref(&mut self) -> Option<(&[u8], u64)> {
-        match &mut self.walk {
-            Walk::Packed(walk) => walk.next(&mut self.path),
-            Walk::Fst(walk) => walk.next(&mut self.path),
-        }
+    pub fn next_ref(&mut self) -> Option<(&[u8], V)> {
+        let (key, value) = match &mut self.walk {
+            Walk::Packed(walk) => walk.next(&mut self.path)?,
+            Walk::Fst(walk) => walk.next(&mut self.path)?,
+        };
+        Some((key, unpack(value)))
     }
 }
 
@@ -114,15 +122,15 @@ impl PackedWalk<'_> {
     }
 }
 
-impl<A: Automaton> Iterator for FrozenSearch<'_, A> {
-    type Item = (Vec<u8>, u64);
+impl<A: Automaton, V: Value> Iterator for FrozenSearch<'_, A, V> {
+    type Item = (Vec<u8>, V);
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_ref().map(|(key, value)| (key.to_vec(), value))
     }
 }
 
-impl<A: Automaton> fmt::Debug for FrozenSearch<'_, A> {
+impl<A: Automaton, V> fmt::Debug for FrozenSearch<'_, A, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrozenSearch")
             .field("key", &format_args!("\"{}\"", self.path.key().escape_ascii()))

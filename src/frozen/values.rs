@@ -17,8 +17,10 @@ pub(crate) struct ValueLayout {
 }
 
 impl ValueLayout {
-    /// No values: each reads as 0.
-    pub(crate) const NONE: ValueLayout = ValueLayout { base: 0, width: 0 };
+    /// Returns the layout of values that all are `base`.
+    pub(crate) fn constant(base: u64) -> Self {
+        ValueLayout { base, width: 0 }
+    }
 
     pub(crate) fn of(values: &[u64]) -> Self {
         let (base, most) =

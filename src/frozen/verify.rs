@@ -4,9 +4,10 @@ use super::error::FrozenError;
 use super::frozen_layer::FrozenLayer;
 use super::limits::KeyBounds;
 use crate::sync::parallel::in_pool;
+use crate::value::Value;
 use rayon::prelude::*;
 
-impl FrozenLayer {
+impl<V: Value> FrozenLayer<V> {
     /// Verifies every chunk in parallel: its checksum, and that it has as many keys as it should
     /// have, in order. Then compares the chunks with each other and with their index. Reads and
     /// decodes everything.

@@ -90,11 +90,26 @@ impl FrozenLayer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub unsafe fn open_mapped(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
+        // SAFETY: (M1) by the caller.
+        unsafe { Self::open_mapped_as(path) }
+    }
+}
+
+impl<V: Value> FrozenLayer<V> {
+    /// Maps a file of values of this type, as [`open_mapped`](FrozenLayer::open_mapped) does for
+    /// `u64`.
+    ///
+    /// # Errors
+    /// As there; or the file has values of another type.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn open_mapped_as(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
         // SAFETY: (M1) the caller promises that the file does not change while the layer lives,
         // which owns the mapping.
         let mapping = unsafe { Mapping::open(path.as_ref()) }
             .map_err(|error| FileError::new("open", path.as_ref(), error))?
             .ok_or(FrozenError::Truncated)?;
-        Ok(Self::of(format::parse(&Bytes::from_mapping(mapping))?))
+        Self::of_read(format::parse(&Bytes::from_mapping(mapping))?)
     }
 }
