@@ -68,6 +68,10 @@ pub enum Mutant {
     ClearedOneByOne,
     /// A scan does not check that its table is current.
     ScanNotChecked,
+    /// An empty shard at the end of a sharded map is removed while writers use it.
+    EndShardNotLocked,
+    /// A pop replaces the table beside another thread that does.
+    AdminNotLocked,
 }
 
 #[cfg(any(memkv_loom, memkv_shuttle))]
