@@ -7,6 +7,7 @@
 mod hybrid;
 mod sharded;
 mod shared;
+mod slots;
 mod values;
 
 use loom::sync::Arc;

@@ -188,7 +188,7 @@ fn pop_last_across_shards_and_split_step() {
 fn pops_across_shards_from_both_ends() {
     let first = |map: &Map| {
         let popped = value(map.pop_first());
-        [0, 1].map(|i| assert_eq!(map.insert(key(i), i as u64), None));
+        [0, 1].into_iter().for_each(|i| assert_eq!(map.insert(key(i), i as u64), None));
         popped
     };
     let (first, last, left) = both(sharded(&[2, 4], &[3]), first, |map| value(map.pop_last()));

@@ -198,6 +198,8 @@ pub use testing::failpoint::{
 #[cfg(any(memkv_loom, memkv_shuttle))]
 pub use testing::mutant;
 pub use tree::MAX_KEY_LEN;
+#[cfg(memkv_loom)]
+pub use tree::{FilledSlot, ModelSlots};
 pub use value::{Bits, Value};
 
 #[doc = include_str!("SAFETY.md")]

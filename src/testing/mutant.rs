@@ -72,6 +72,14 @@ pub enum Mutant {
     EndShardNotLocked,
     /// A pop replaces the table beside another thread that does.
     AdminNotLocked,
+    /// A value slot is freed before its value is read.
+    SlotFreedFirst,
+    /// A value slot is freed under the lock of the thread's stripe instead of its segment's.
+    SlotFreedInOwnStripe,
+    /// A segment's occupied slots are read before its stripe is locked.
+    SegmentReadBeforeLock,
+    /// The number of a segment can be used again before the segment is freed.
+    NumberFreedFirst,
 }
 
 #[cfg(any(memkv_loom, memkv_shuttle))]
