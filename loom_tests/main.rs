@@ -4,6 +4,7 @@
 
 #![cfg(memkv_loom)]
 
+mod batches;
 mod hybrid;
 mod sharded;
 mod shared;

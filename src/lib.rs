@@ -188,7 +188,7 @@ pub use hybrid::{
     CutEnd, HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Loss, Recovery, Wal,
 };
 #[cfg(memkv_loom)]
-pub use reclaim::plain;
+pub use reclaim::{model as batches, plain};
 pub use sharded::ShardedArt;
 #[cfg(all(feature = "storage", feature = "_testing"))]
 #[doc(hidden)]

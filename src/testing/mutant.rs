@@ -72,6 +72,14 @@ pub enum Mutant {
     EndShardNotLocked,
     /// A pop replaces the table beside another thread that does.
     AdminNotLocked,
+    /// A ripe batch is queued although no thread of its stripe exists.
+    RipeForNoThread,
+    /// A ripe batch is freed before it leaves its queue.
+    FreedInQueue,
+    /// The bytes of a ripe batch are counted after another thread can have freed it.
+    RipeBytesCountedLate,
+    /// The last thread of a stripe frees the ripe batches before it is counted out.
+    CountedOutLate,
     /// A value slot is freed before its value is read.
     SlotFreedFirst,
     /// A value slot is freed under the lock of the thread's stripe instead of its segment's.
