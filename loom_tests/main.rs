@@ -6,6 +6,7 @@
 
 mod batches;
 mod hybrid;
+mod pool;
 mod sharded;
 mod shared;
 mod slots;

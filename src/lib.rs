@@ -188,6 +188,8 @@ pub use hybrid::{
     CutEnd, HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Loss, Recovery, Wal,
 };
 #[cfg(memkv_loom)]
+pub use pool::model::{LiveCell, ModelPool};
+#[cfg(memkv_loom)]
 pub use reclaim::{model as batches, plain};
 pub use sharded::ShardedArt;
 #[cfg(all(feature = "storage", feature = "_testing"))]

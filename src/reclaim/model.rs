@@ -37,7 +37,7 @@ impl Drop for RetiringThread {
 }
 
 impl HandedOver {
-    /// No reader remains.
+    /// Passes the batch on, as the collector does once no reader remains.
     pub fn ripen(self) {
         self.0.ripen();
     }

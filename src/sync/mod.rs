@@ -21,9 +21,9 @@ pub(crate) mod striped_lock;
 pub(crate) mod stripes;
 
 #[cfg(memkv_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, fence};
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, fence};
 #[cfg(not(memkv_loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, fence};
+pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, fence};
 
 #[cfg(memkv_loom)]
 pub(crate) use loom::cell::UnsafeCell;

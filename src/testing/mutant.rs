@@ -72,6 +72,14 @@ pub enum Mutant {
     EndShardNotLocked,
     /// A pop replaces the table beside another thread that does.
     AdminNotLocked,
+    /// A heap takes back a cell without checking that it owns the cell's slab.
+    OwnerNotChecked,
+    /// Slabs get another owner without the lock of the heap that owned them.
+    OldHeapNotLocked,
+    /// Slabs get another owner without the lock of the heap that is to own them.
+    NewHeapNotLocked,
+    /// A heap or cache is unlocked without release.
+    SpinUnlockRelaxed,
     /// A ripe batch is queued although no thread of its stripe exists.
     RipeForNoThread,
     /// A ripe batch is freed before it leaves its queue.
