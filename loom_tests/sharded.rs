@@ -183,8 +183,8 @@ fn pop_last_across_shards_and_split_step() {
     assert_eq!((popped, left), (Some(2), vec![0]));
 }
 
-/// Both ends of the map are empty shards. Two pops remove them, and keys are inserted in the range of
-/// the first.
+/// Both ends of the map are empty shards. Two pops remove them, and keys are inserted in the range
+/// of the first.
 fn pops_across_shards_from_both_ends() {
     let first = |map: &Map| {
         let popped = value(map.pop_first());

@@ -1,5 +1,5 @@
-//! Models of value slots that threads of two stripes fill and free. The first thread to use them has
-//! the stripe of the thread that filled them before, or the other one.
+//! Models of value slots that threads of two stripes fill and free. The first thread to use them
+//! has the stripe of the thread that filled them before, or the other one.
 
 use crate::shared::{model, models, pair};
 use memkv::{FilledSlot, ModelSlots, mutant::Mutant::*};
