@@ -4,9 +4,12 @@
 
 #![cfg(memkv_loom)]
 
+mod batches;
 mod hybrid;
+mod pool;
 mod sharded;
 mod shared;
+mod slots;
 mod values;
 
 use loom::sync::Arc;

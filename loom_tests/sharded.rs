@@ -1,9 +1,25 @@
 //! Models of a map of shards: one thread moves keys from one shard to another, and the other one is
 //! routed by a table that is replaced at the same time.
 
-use crate::shared::{key, pair};
+use crate::shared::{key, model, models, pair};
 use memkv::ShardedArt;
-use memkv::plain;
+use memkv::{mutant::Mutant::*, plain};
+use std::sync::{Arc, Mutex};
+
+models! {
+    split_step_and_get: [TableNotChecked, RemovedFirst];
+    split_step_and_insert: [WriterNotChecked, ShardNotLocked];
+    split_step_and_overwrite: [WriterNotChecked, ShardNotLocked];
+    split_step_and_scan: [ScanNotChecked, RemovedFirst];
+    split_step_and_scan_back: [ScanNotChecked, RemovedFirst];
+    split_step_and_pop: [WriterNotChecked];
+    split_steps_and_pops: [FirstShardNotLocked];
+    clear_and_get_of_two_shards: [ClearedOneByOne];
+    split_step_and_pop_last: [WriterNotChecked, ShardNotLocked];
+    pop_last_across_shards_and_insert: [WriterNotChecked, EndShardNotLocked];
+    pop_last_across_shards_and_split_step: [AdminNotLocked];
+    pops_across_shards_from_both_ends: [AdminNotLocked];
+}
 
 type Map = ShardedArt<u64>;
 
@@ -35,11 +51,11 @@ fn split(map: &Map) {
     assert_eq!(map.split(key(2)), Ok(true));
 }
 
-pub(crate) fn split_step_and_get() {
+fn split_step_and_get() {
     two(filled(&[0, 2]), split, |map| assert_eq!(map.get(key(0)), Some(0)), &[(0, 0), (2, 2)]);
 }
 
-pub(crate) fn split_step_and_insert() {
+fn split_step_and_insert() {
     let insert = |map: &Map| {
         assert_eq!(map.insert(key(1), 1), None);
         assert_eq!(map.get(key(1)), Some(1));
@@ -47,7 +63,7 @@ pub(crate) fn split_step_and_insert() {
     two(filled(&[0, 2]), split, insert, &[(0, 0), (1, 1), (2, 2)]);
 }
 
-pub(crate) fn split_step_and_overwrite() {
+fn split_step_and_overwrite() {
     two(
         filled(&[0, 2]),
         split,
@@ -56,7 +72,7 @@ pub(crate) fn split_step_and_overwrite() {
     );
 }
 
-pub(crate) fn split_step_and_scan() {
+fn split_step_and_scan() {
     let scan = |map: &Map| {
         assert!(
             map.iter().map(|(_, value)| value).eq([0, 2, 3]),
@@ -66,7 +82,7 @@ pub(crate) fn split_step_and_scan() {
     two(filled(&[0, 2, 3]), split, scan, &[(0, 0), (2, 2), (3, 3)]);
 }
 
-pub(crate) fn split_step_and_scan_back() {
+fn split_step_and_scan_back() {
     // The first run has one key; the second run must find the other.
     let scan = |map: &Map| {
         assert!(
@@ -77,12 +93,12 @@ pub(crate) fn split_step_and_scan_back() {
     two(filled(&[0, 2]), split, scan, &[(0, 0), (2, 2)]);
 }
 
-pub(crate) fn split_step_and_pop() {
+fn split_step_and_pop() {
     two(filled(&[0, 2]), split, |map| assert_eq!(map.pop_first(), Some((key(0), 0))), &[(2, 2)]);
 }
 
 /// A key that is popped from the new shard is gone, even if it was copied there just before.
-pub(crate) fn split_steps_and_pops() {
+fn split_steps_and_pops() {
     let pops = |map: &Map| {
         for i in 0..3 {
             assert_eq!(map.pop_first(), Some((key(i), i as u64)));
@@ -95,7 +111,7 @@ pub(crate) fn split_steps_and_pops() {
 }
 
 /// A thread that sees one key gone sees the other one gone, too, although it is in another shard.
-pub(crate) fn clear_and_get_of_two_shards() {
+fn clear_and_get_of_two_shards() {
     let map = filled(&[0, 2]);
     split(&map);
     two(
@@ -104,4 +120,80 @@ pub(crate) fn clear_and_get_of_two_shards() {
         |map| assert!(map.get(key(2)).is_some() || map.get(key(0)).is_none()),
         &[],
     );
+}
+
+/// The last shard is empty after the split, so a pop that was routed by the old table finds nothing
+/// there.
+fn split_step_and_pop_last() {
+    two(filled(&[0, 1]), split, |map| assert_eq!(map.pop_last(), Some((key(1), 1))), &[(0, 0)]);
+}
+
+/// A map of shards that begin with these keys, with keys `keys`.
+fn sharded(boundaries: &[usize], keys: &[usize]) -> Map {
+    let map = Map::with_boundaries(boundaries.iter().map(|&i| key(i)));
+    keys.iter().for_each(|&i| _ = map.insert(key(i), i as u64));
+    map
+}
+
+/// Runs two threads that return a value each, and then checks the map. Returns the values, and what
+/// is left in the map.
+fn both<A: Send + 'static, B: Send + 'static>(
+    map: Map,
+    a: impl FnOnce(&Map) -> A + Send + 'static,
+    b: impl FnOnce(&Map) -> B + Send + 'static,
+) -> (A, B, Vec<u64>) {
+    let of = Arc::new((Mutex::new(None), Mutex::new(None)));
+    let (of_a, of_b) = (Arc::clone(&of), Arc::clone(&of));
+    let map = pair(
+        map,
+        move |map| *of_a.0.lock().unwrap() = Some(a(map)),
+        move |map| *of_b.1.lock().unwrap() = Some(b(map)),
+    );
+    map.check().unwrap();
+    let left = map.iter().map(|(_, value)| value).collect();
+    drop(map);
+    plain::free();
+    let (a, b) = (of.0.lock().unwrap().take(), of.1.lock().unwrap().take());
+    (a.unwrap(), b.unwrap(), left)
+}
+
+fn value(popped: Option<(Vec<u8>, u64)>) -> Option<u64> {
+    popped.map(|(_, value)| value)
+}
+
+/// A pop removes the empty last shard while a key is inserted there.
+fn pop_last_across_shards_and_insert() {
+    let insert = |map: &Map| {
+        assert_eq!(map.insert(key(3), 3), None);
+        map.get(key(1))
+    };
+    let (popped, seen, left) = both(sharded(&[2], &[1]), |map| value(map.pop_last()), insert);
+    // A thread that still sees the first key after its own insert knows that the pop came later.
+    match popped {
+        Some(1) => assert!(seen.is_none() && left == [3], "popped a key that was not the last"),
+        Some(3) => assert!(seen == Some(1) && left == [1]),
+        _ => panic!("popped {popped:?} of {left:?}"),
+    }
+}
+
+/// A pop removes the empty last shard while the shard beside it is split.
+fn pop_last_across_shards_and_split_step() {
+    let split = |map: &Map| assert_eq!(map.split(key(1)), Ok(true));
+    let (popped, (), left) = both(sharded(&[3], &[0, 2]), |map| value(map.pop_last()), split);
+    assert_eq!((popped, left), (Some(2), vec![0]));
+}
+
+/// Both ends of the map are empty shards. Two pops remove them, and keys are inserted in the range
+/// of the first.
+fn pops_across_shards_from_both_ends() {
+    let first = |map: &Map| {
+        let popped = value(map.pop_first());
+        [0, 1].into_iter().for_each(|i| assert_eq!(map.insert(key(i), i as u64), None));
+        popped
+    };
+    let (first, last, left) = both(sharded(&[2, 4], &[3]), first, |map| value(map.pop_last()));
+    assert!(first.is_none_or(|first| first == 3), "popped {first:?}, which came later");
+    let mut all: Vec<u64> = left.into_iter().chain(first).chain(last).collect();
+    all.sort_unstable();
+    assert_eq!(all, [0, 1, 3], "popped {first:?} and {last:?}");
 }

@@ -1,7 +1,6 @@
 //! Models of a tree that two threads change. Each lists the mutants, used one at a time, that it
 //! must find.
 
-use crate::sharded::*;
 use loom::sync::Arc;
 use loom::thread;
 use memkv::ConcurrentArt;
@@ -138,14 +137,6 @@ models! {
     remove_and_compare_exchange: [LeafNotObsolete];
     both_write_then_read: [NoFence];
     values_are_seen_in_order: [ValueReadRelaxed];
-    split_step_and_get: [TableNotChecked, RemovedFirst];
-    split_step_and_insert: [WriterNotChecked, ShardNotLocked];
-    split_step_and_overwrite: [WriterNotChecked, ShardNotLocked];
-    split_step_and_scan: [ScanNotChecked, RemovedFirst];
-    split_step_and_scan_back: [ScanNotChecked, RemovedFirst];
-    split_step_and_pop: [WriterNotChecked];
-    split_steps_and_pops: [FirstShardNotLocked];
-    clear_and_get_of_two_shards: [ClearedOneByOne];
     reclamation_and_get with collector: [ReaderNotPinned];
     reclamation_and_scan with collector: [ReaderNotPinned, EraNotCompared];
 }

@@ -188,7 +188,9 @@ pub use hybrid::{
     CutEnd, HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Loss, Recovery, Wal,
 };
 #[cfg(memkv_loom)]
-pub use reclaim::plain;
+pub use pool::model::{LiveCell, ModelPool};
+#[cfg(memkv_loom)]
+pub use reclaim::{model as batches, plain};
 pub use sharded::ShardedArt;
 #[cfg(all(feature = "storage", feature = "_testing"))]
 #[doc(hidden)]
@@ -198,6 +200,8 @@ pub use testing::failpoint::{
 #[cfg(any(memkv_loom, memkv_shuttle))]
 pub use testing::mutant;
 pub use tree::MAX_KEY_LEN;
+#[cfg(memkv_loom)]
+pub use tree::{FilledSlot, ModelSlots};
 pub use value::{Bits, Value, ValueKind};
 
 #[doc = include_str!("SAFETY.md")]

@@ -147,7 +147,8 @@ value! {
     isize as u64, I64: v => v as i64 as u64, b => b as i64 as isize;
     f32 as u32, F32: v => v.to_bits(), b => f32::from_bits(b);
     f64 as u64, F64: v => v.to_bits(), b => f64::from_bits(b);
-    char as u32, Char: v => u32::from(v), b => char::from_u32(b).unwrap_or(char::REPLACEMENT_CHARACTER);
+    char as u32, Char:
+        v => u32::from(v), b => char::from_u32(b).unwrap_or(char::REPLACEMENT_CHARACTER);
     bool as u8, Bool: v => u8::from(v), b => b != 0;
 }
 

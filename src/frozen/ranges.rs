@@ -21,8 +21,8 @@ pub(super) trait Ranges: Sync {
     /// length.
     fn bounds(&self, ranges: usize) -> Vec<Vec<u8>>;
 
-    /// Passes the keys of a range to `visit` in order, with the numbers that stand for their values, until it returns
-    /// false.
+    /// Passes the keys of a range to `visit` in order, with the numbers that stand for their
+    /// values, until it returns false.
     fn visit(&self, start: Bound<&[u8]>, end: Bound<&[u8]>, visit: impl FnMut(&[u8], u64) -> bool);
 }
 

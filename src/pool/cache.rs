@@ -21,10 +21,10 @@ type CachedCell = (NonNull<u8>, Origin);
 const MAX_CELLS_PER_CLASS: usize = 8;
 /// Bytes that a cache may hold.
 const MAX_CACHE_BYTES: usize = 512 << 10;
-/// A cache may also hold at most this part of the live bytes of a heap.
-const CACHE_DIVISOR: usize = 64;
-/// Live bytes of a heap from which on its cells are cached.
-const MIN_HEAP_BYTES: usize = 4 << 20;
+/// A cache may also hold at most this part of the live bytes of a heap. In a model all of them.
+const CACHE_DIVISOR: usize = if cfg!(memkv_loom) { 1 } else { 64 };
+/// Live bytes of a heap from which on its cells are cached. In a model any.
+const MIN_HEAP_BYTES: usize = if cfg!(memkv_loom) { 1 } else { 4 << 20 };
 /// Classes that may serve a request: its own, and the next larger ones.
 const CLASSES_TO_TRY: usize = 3;
 

@@ -181,7 +181,7 @@ impl Heap {
         unsafe {
             let slab = slab_of(cell, origin);
             let page = page_of(slab, cell, origin);
-            if (*slab).heap.load(Relaxed) != self.index {
+            if (*slab).heap.load(Relaxed) != self.index && !mutant!(OwnerNotChecked) {
                 return None;
             }
             let class = (*page).class as usize;

@@ -41,6 +41,8 @@ mod cell;
 mod classes;
 mod drain;
 mod heap;
+#[cfg(memkv_loom)]
+pub(crate) mod model;
 mod slab;
 mod spin;
 #[cfg(test)]
@@ -333,6 +335,10 @@ impl Pool {
 
     /// Moves the slabs of all heaps to the first.
     fn merge_heaps(&self) {
+        #[cfg(memkv_loom)]
+        if mutant!(OldHeapNotLocked) || mutant!(NewHeapNotLocked) {
+            return self.merge_unlocked();
+        }
         let mut first = self.heaps[0].lock();
         for other in &self.heaps[1..] {
             // The only place where a thread with one heap's lock waits for another's. It holds the
@@ -342,6 +348,22 @@ impl Pool {
             self.count_busy(&mut other);
         }
         self.count_busy(&mut first);
+    }
+
+    /// Moves slabs without the lock of one heap: an error for a model to find.
+    #[cfg(memkv_loom)]
+    fn merge_unlocked(&self) {
+        let first = &self.heaps[0];
+        for other in &self.heaps[1..] {
+            // SAFETY: (P7) except that another thread may have the guard, which the model finds.
+            unsafe {
+                if mutant!(OldHeapNotLocked) {
+                    first.lock().merge(other.unlocked());
+                } else {
+                    first.unlocked().merge(&mut other.lock());
+                }
+            }
+        }
     }
 
     #[cold]
@@ -375,6 +397,9 @@ impl Pool {
     fn usage(&self) -> PoolUsage {
         let direct = self.direct_small.load(Relaxed) + self.direct_large.load(Relaxed);
         let mut usage = PoolUsage { reserved: direct, used: direct };
+        if ALWAYS_DIRECT {
+            return usage;
+        }
         for heap in &self.heaps {
             let heap = heap.lock();
             usage.reserved += heap.reserved_bytes();
@@ -440,7 +465,10 @@ impl Drop for CachesDisabled {
 /// Sets what the pool calls when a heap has lost half of its live bytes: it frees cells that wait
 /// for their thread. Only the first call has an effect.
 pub(crate) fn on_shrink(callback: fn()) {
-    let _ = ON_SHRINK.set(callback);
+    // Direct cells keep no other memory from being freed.
+    if !ALWAYS_DIRECT {
+        let _ = ON_SHRINK.set(callback);
+    }
 }
 
 /// Returns whether a cell for `bytes` is in a sparse page or a draining slab, so that a copy of it
@@ -465,6 +493,9 @@ pub(crate) unsafe fn is_sparse(ptr: NonNull<u8>, bytes: usize, origin: Origin) -
 /// Merges all heaps into the first, so that less of their memory is idle. This thread uses the
 /// first heap from here on.
 pub(crate) fn merge_heaps() {
+    if ALWAYS_DIRECT {
+        return;
+    }
     POOL.merge_heaps();
     threads::use_first_heap();
 }
@@ -472,7 +503,7 @@ pub(crate) fn merge_heaps() {
 /// Drains a large slab of which less than three quarters are used. Returns whether there was one.
 /// Called after [`merge_heaps`].
 pub(crate) fn drain_large_slab() -> bool {
-    POOL.heaps[0].lock().drain_large_slab()
+    !ALWAYS_DIRECT && POOL.heaps[0].lock().drain_large_slab()
 }
 
 /// Returns the bytes of a cell that may be used.

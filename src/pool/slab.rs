@@ -10,9 +10,10 @@
 
 use super::cell::Origin;
 use super::classes::{PAGE, SIZES};
+use crate::sync::AtomicU8;
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Bytes of a small slab.
 pub(super) const SMALL_SLAB: usize = 256 << 10;

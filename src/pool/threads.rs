@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The number of heaps.
-pub(super) const HEAPS: usize = 8;
+pub(super) const HEAPS: usize = if cfg!(memkv_loom) { 2 } else { 8 };
 
 /// Allocations for each of which one may find the heap locked, without the thread leaving it.
 pub(super) const ALLOCS_PER_CONTENTION: u32 = 32;

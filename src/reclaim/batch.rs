@@ -17,23 +17,22 @@
 
 use crate::pool;
 use crate::sync::stripes::{STRIPES, Striped, stripe};
+use crate::sync::{AtomicUsize, Mutex};
 use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes at which a batch is full.
-const BATCH_BYTES: usize = 128 << 10;
+pub(super) const BATCH_BYTES: usize = 128 << 10;
 /// Objects at which a batch is full. Their memory is reserved from the start, so retiring allocates
 /// only where a batch is handed over.
 const MAX_BATCH_OBJECTS: usize = 192;
 /// Bytes that a value counts for at least, since what it owns is unknown.
 const MIN_VALUE_BYTES: usize = BATCH_BYTES / 32;
 /// Ripe batches that a stripe may queue. Beyond it, whichever thread finds the batch frees it,
-/// which can delay a reader by tens of µs.
-const MAX_RIPE_BATCHES: usize = 8;
+/// which can delay a reader by tens of µs. In a model one, so that a second one is too many.
+const MAX_RIPE_BATCHES: usize = if cfg!(memkv_loom) { 1 } else { 8 };
 /// Ripe batches above which a thread that retires frees two at a time, so that its queue shrinks.
 const RIPE_BATCHES_KEPT: usize = 1;
 
@@ -104,10 +103,19 @@ impl Batch {
     pub(super) fn ripen(self) {
         if let Some(stripe) = self.stripe {
             let ripe = RIPE.of(stripe);
-            let mut queue = ripe.lock();
-            if queue.threads > 0 && queue.batches.len() < MAX_RIPE_BATCHES {
-                ripe.bytes.fetch_add(self.bytes, Relaxed);
-                return queue.batches.push(self);
+            let mut queue = ripe.queue.lock();
+            let has_thread = queue.threads > 0 || mutant!(RipeForNoThread);
+            if has_thread && queue.batches.len() < MAX_RIPE_BATCHES {
+                let bytes = self.bytes;
+                if !mutant!(RipeBytesCountedLate) {
+                    ripe.bytes.fetch_add(bytes, Relaxed);
+                }
+                queue.batches.push(self);
+                drop(queue);
+                if mutant!(RipeBytesCountedLate) {
+                    ripe.bytes.fetch_add(bytes, Relaxed);
+                }
+                return;
             }
         }
         self.free();
@@ -134,22 +142,37 @@ struct RipeQueue {
     threads: usize,
 }
 
+#[cfg(not(memkv_loom))]
 static RIPE: Striped<RipeBatches> =
     Striped::new([const { CachePadded::new(RipeBatches::new()) }; STRIPES]);
+#[cfg(memkv_loom)]
+loom::lazy_static! {
+    static ref RIPE: Striped<RipeBatches> =
+        Striped::new(std::array::from_fn(|_| CachePadded::new(RipeBatches::new())));
+}
+
+impl RipeQueue {
+    const EMPTY: RipeQueue = RipeQueue { batches: Vec::new(), threads: 0 };
+}
 
 impl RipeBatches {
+    #[cfg(not(memkv_loom))]
     const fn new() -> RipeBatches {
-        let queue = RipeQueue { batches: Vec::new(), threads: 0 };
-        RipeBatches { queue: Mutex::new(queue), bytes: AtomicUsize::new(0) }
+        RipeBatches { queue: Mutex::new(RipeQueue::EMPTY), bytes: AtomicUsize::new(0) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, RipeQueue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    #[cfg(memkv_loom)]
+    fn new() -> RipeBatches {
+        RipeBatches { queue: Mutex::new(RipeQueue::EMPTY), bytes: AtomicUsize::new(0) }
     }
 
     /// Frees the oldest batch, if there is one. Returns the number of batches left.
     fn free_one(&self) -> usize {
-        let mut queue = self.lock();
+        #[cfg(memkv_loom)]
+        if mutant!(FreedInQueue) {
+            return self.free_in_queue();
+        }
+        let mut queue = self.queue.lock();
         let batch = (!queue.batches.is_empty()).then(|| queue.batches.remove(0));
         let left = queue.batches.len();
         drop(queue);
@@ -157,6 +180,21 @@ impl RipeBatches {
             self.free(batch);
         }
         left
+    }
+
+    /// Frees the oldest batch before it leaves the queue: an error for a model to find.
+    #[cfg(memkv_loom)]
+    fn free_in_queue(&self) -> usize {
+        let copy = |batch: &Batch| Batch { objects: batch.objects.clone(), ..*batch };
+        let Some(first) = self.queue.lock().batches.first().map(copy) else { return 0 };
+        let bytes = first.bytes;
+        first.free();
+        let mut queue = self.queue.lock();
+        if !queue.batches.is_empty() {
+            queue.batches.remove(0);
+        }
+        self.bytes.fetch_sub(bytes, Relaxed);
+        queue.batches.len()
     }
 
     fn free(&self, batch: Batch) {
@@ -167,9 +205,13 @@ impl RipeBatches {
 
     /// Counts a thread out that has ended. The last one of a stripe frees all batches.
     fn leave(&self) {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
+        let left = if queue.threads == 1 { std::mem::take(&mut queue.batches) } else { Vec::new() };
+        if mutant!(CountedOutLate) {
+            drop(queue);
+            queue = self.queue.lock();
+        }
         queue.threads -= 1;
-        let left = if queue.threads == 0 { std::mem::take(&mut queue.batches) } else { Vec::new() };
         drop(queue);
         left.into_iter().for_each(|batch| self.free(batch));
     }
@@ -254,7 +296,7 @@ impl PendingBatch {
         // From here on there may be ripe batches.
         pool::on_shrink(free_ripe);
         let stripe = stripe();
-        RIPE.of(stripe).lock().threads += 1;
+        RIPE.of(stripe).queue.lock().threads += 1;
         self.stripe.set(Some(stripe));
         stripe
     }

@@ -21,6 +21,8 @@
 
 mod batch;
 #[cfg(memkv_loom)]
+pub mod model;
+#[cfg(memkv_loom)]
 pub mod plain;
 mod swap;
 
@@ -288,7 +290,7 @@ pub(crate) fn reclaim() {
         pin.renew();
     }
     let mut before = usize::MAX;
-    while retired_bytes() < before && !cfg!(memkv_loom) {
+    while !cfg!(memkv_loom) && retired_bytes() < before {
         before = retired_bytes();
         for _ in 0..16 {
             pin.reclaim();

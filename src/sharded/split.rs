@@ -275,12 +275,12 @@ impl<V: Value> ShardedArt<V> {
     /// Removes an empty shard at the end of the map, and pops from the one beside it.
     #[cold]
     fn pop_cold(&self, pin: &Pin, last: bool, key: &mut Vec<u8>) -> Option<V::Bits> {
-        let _admin = self.admin();
+        let _admin = (!mutant!(AdminNotLocked)).then(|| self.admin());
         loop {
             let table = self.table.load(pin);
             let n = table.len();
             let shard = table.shard(if last { n - 1 } else { 0 });
-            let _locked = shard.lock.lock_all();
+            let _locked = (!mutant!(EndShardNotLocked)).then(|| shard.lock.lock_all());
             if let Some(bits) = shard.tree.pop(pin, last, key).unwrap_or_else(|error| fail(error)) {
                 return Some(bits);
             }

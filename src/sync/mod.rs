@@ -21,9 +21,9 @@ pub(crate) mod striped_lock;
 pub(crate) mod stripes;
 
 #[cfg(memkv_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, fence};
+pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, fence};
 #[cfg(not(memkv_loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, fence};
+pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, fence};
 
 #[cfg(memkv_loom)]
 pub(crate) use loom::cell::UnsafeCell;
@@ -51,14 +51,28 @@ impl<T> UnsafeCell<T> {
 }
 
 #[cfg(not(memkv_loom))]
-pub(crate) use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Loom's lock with the interface of parking_lot's. A model that panics has failed, so poisoning
 /// does not matter.
 #[cfg(memkv_loom)]
 pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
+/// See [`RwLock`].
 #[cfg(memkv_loom)]
-pub(crate) use loom::sync::{RwLockReadGuard, RwLockWriteGuard};
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+#[cfg(memkv_loom)]
+pub(crate) use loom::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+
+#[cfg(memkv_loom)]
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Mutex(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap()
+    }
+}
 
 #[cfg(memkv_loom)]
 impl<T> RwLock<T> {

@@ -15,15 +15,13 @@
 #![forbid(unsafe_code)]
 
 use crate::sync::deferred::ScopedGuard;
-use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, stripes};
+use crate::sync::stripes::{STRIPES, stripe};
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crossbeam_utils::CachePadded;
-
-/// Stripes of a lock. Few under loom, which explores their interleavings.
-const LOCK_STRIPES: usize = if cfg!(memkv_loom) { 2 } else { stripes::STRIPES };
 
 /// See the module documentation.
 pub(crate) struct StripedLock {
-    stripes: [CachePadded<RwLock<()>>; LOCK_STRIPES],
+    stripes: [CachePadded<RwLock<()>>; STRIPES],
 }
 
 /// A thread's stripe, shared with other writers.
@@ -40,7 +38,7 @@ pub(crate) struct KeyGuard<'l>(
 /// All stripes, held exclusively.
 pub(crate) struct AllGuard<'l>(
     #[expect(dead_code, reason = "released on drop")]
-    ScopedGuard<[RwLockWriteGuard<'l, ()>; LOCK_STRIPES]>,
+    ScopedGuard<[RwLockWriteGuard<'l, ()>; STRIPES]>,
 );
 
 impl StripedLock {
@@ -53,7 +51,7 @@ impl StripedLock {
     /// **Warning:** deadlocks if this thread holds a guard of the lock already.
     #[inline]
     pub(crate) fn read(&self) -> ReadGuard<'_> {
-        ReadGuard(ScopedGuard::new(|| self.stripes[stripes::stripe() % LOCK_STRIPES].read()))
+        ReadGuard(ScopedGuard::new(|| self.stripes[stripe()].read()))
     }
 
     /// Locks a key's stripe exclusively.
@@ -81,7 +79,7 @@ fn stripe_of(key: &[u8]) -> usize {
     let hash = tail.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
-    (hash >> 32) as usize % LOCK_STRIPES
+    (hash >> 32) as usize % STRIPES
 }
 
 #[cfg(all(test, feature = "storage"))]

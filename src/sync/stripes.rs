@@ -1,32 +1,45 @@
 //! Stripes: data of which each thread uses one of [`STRIPES`] copies, so that threads of different
 //! stripes write to different cache lines.
+//!
+//! In a model of loom, whose threads are all one thread to the standard library, each execution
+//! gives the stripes anew.
 
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Stripes of each striped structure.
-pub(crate) const STRIPES: usize = 16;
+/// Stripes of each striped structure. Few under loom, which explores their interleavings.
+pub(crate) const STRIPES: usize = if cfg!(memkv_loom) { 2 } else { 16 };
 
 /// Threads that have a stripe, ended ones included.
+#[cfg(not(memkv_loom))]
 static THREADS: AtomicUsize = AtomicUsize::new(0);
+#[cfg(memkv_loom)]
+loom::lazy_static! {
+    static ref THREADS: AtomicUsize = AtomicUsize::new(0);
+}
 
+#[cfg(not(memkv_loom))]
 thread_local! {
     /// This thread's stripe; `usize::MAX` until it has one.
     static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+#[cfg(memkv_loom)]
+loom::thread_local! {
+    static STRIPE: Cell<usize> = Cell::new(usize::MAX);
 }
 
 /// Returns this thread's stripe, below [`STRIPES`]. Threads take stripes in turn.
 #[inline]
 pub(crate) fn stripe() -> usize {
-    let stripe = STRIPE.get();
+    let stripe = STRIPE.with(Cell::get);
     if stripe < STRIPES { stripe } else { assign_stripe() }
 }
 
 #[cold]
 fn assign_stripe() -> usize {
     let stripe = THREADS.fetch_add(1, Relaxed) % STRIPES;
-    STRIPE.set(stripe);
+    STRIPE.with(|own| own.set(stripe));
     stripe
 }
 

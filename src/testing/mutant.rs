@@ -72,6 +72,34 @@ pub enum Mutant {
     ClearedOneByOne,
     /// A scan does not check that its table is current.
     ScanNotChecked,
+    /// An empty shard at the end of a sharded map is removed while writers use it.
+    EndShardNotLocked,
+    /// A pop replaces the table beside another thread that does.
+    AdminNotLocked,
+    /// A heap takes back a cell without checking that it owns the cell's slab.
+    OwnerNotChecked,
+    /// Slabs get another owner without the lock of the heap that owned them.
+    OldHeapNotLocked,
+    /// Slabs get another owner without the lock of the heap that is to own them.
+    NewHeapNotLocked,
+    /// A heap or cache is unlocked without release.
+    SpinUnlockRelaxed,
+    /// A ripe batch is queued although no thread of its stripe exists.
+    RipeForNoThread,
+    /// A ripe batch is freed before it leaves its queue.
+    FreedInQueue,
+    /// The bytes of a ripe batch are counted after another thread can have freed it.
+    RipeBytesCountedLate,
+    /// The last thread of a stripe frees the ripe batches before it is counted out.
+    CountedOutLate,
+    /// A value slot is freed before its value is read.
+    SlotFreedFirst,
+    /// A value slot is freed under the lock of the thread's stripe instead of its segment's.
+    SlotFreedInOwnStripe,
+    /// A segment's occupied slots are read before its stripe is locked.
+    SegmentReadBeforeLock,
+    /// The number of a segment can be used again before the segment is freed.
+    NumberFreedFirst,
 }
 
 #[cfg(any(memkv_loom, memkv_shuttle))]

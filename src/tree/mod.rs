@@ -50,6 +50,8 @@ pub(crate) use shared::restarts;
 pub(crate) use shared::scan::{LeafRun, Position, Scan, ScanSource};
 pub use values::Ref;
 pub(crate) use values::{Change, Drain, PinnedTree, ValueCursor, ValueRef, ValueTree};
+#[cfg(memkv_loom)]
+pub use values::{FilledSlot, ModelSlots};
 
 use crate::value::Bits;
 use edit::append_mode::AppendMode;

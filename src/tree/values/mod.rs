@@ -8,11 +8,15 @@
 //! be compared by their numbers.
 //!
 //! * `slots`: the value slots.
+//! * `model`: value slots without a tree, for loom.
 
+#[cfg(memkv_loom)]
+mod model;
 mod slots;
 
 use crate::InsertError;
 use crate::reclaim::{self, Pin, RetiredKind};
+use crate::sync::stripes::STRIPES;
 use crate::tree::RawTree;
 use crate::tree::edit::{Expected, Outcome};
 use crate::tree::node::Usage;
@@ -20,6 +24,8 @@ use crate::tree::read::cursor::OwnedCursors;
 use crate::tree::shared::scan::{PinnedSource, Scan};
 use crate::tree::shared::{SharedTree, stripes};
 use crossbeam_utils::CachePadded;
+#[cfg(memkv_loom)]
+pub use model::{FilledSlot, ModelSlots};
 use slots::Slots;
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -52,7 +58,7 @@ fn drop_quietly<T>(value: T) {
 
 impl<T: Send + Sync + 'static> ValueTree<T> {
     pub(crate) fn new() -> Self {
-        let stripes = if cfg!(memkv_loom) { 1 } else { stripes() };
+        let stripes = if cfg!(memkv_loom) { STRIPES } else { stripes() };
         let slots = Arc::new(Slots::new(stripes));
         let handles = (0..stripes)
             .map(|_| Arc::new(SlotsHandle(CachePadded::new(Arc::clone(&slots)))))

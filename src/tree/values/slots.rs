@@ -15,7 +15,7 @@
 
 use crate::InsertError;
 use crate::sync::stripes::stripe;
-use crate::sync::{RwLock, UnsafeCell};
+use crate::sync::{RwLock, UnsafeCell, wait};
 use crossbeam_utils::CachePadded;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -141,7 +141,8 @@ impl<T> Slots<T> {
         let values = self
             .segment(slot / SLOTS_PER_SEGMENT)
             .map_or(null_mut(), |segment| segment.values.load(Acquire));
-        debug_assert!(!values.is_null());
+        // Models are built without debug assertions, but have to find this error.
+        assert!(!cfg!(any(debug_assertions, memkv_loom)) || !values.is_null(), "no such segment");
         // SAFETY: (V1) as the caller promises, so the segment is allocated and has this slot.
         unsafe { &*values.add((slot % SLOTS_PER_SEGMENT) as usize) }
     }
@@ -183,9 +184,14 @@ impl<T> Slots<T> {
             !cfg!(any(debug_assertions, memkv_loom)) || self.is_occupied(slot),
             "a value is removed from its slot twice"
         );
+        if mutant!(SlotFreedFirst) {
+            self.free_slot(slot);
+        }
         // SAFETY: (V1, V4) as the caller promises.
         let value = unsafe { self.value_slot(slot).with_mut(|cell| (*cell).assume_init_read()) };
-        self.free_slot(slot);
+        if !mutant!(SlotFreedFirst) {
+            self.free_slot(slot);
+        }
         value
     }
 
@@ -266,8 +272,14 @@ impl<T> Slots<T> {
     fn free_slot(&self, slot: u32) {
         let (number, bit) = (slot / SLOTS_PER_SEGMENT, slot % SLOTS_PER_SEGMENT);
         let Some(segment) = self.segment(number) else { return };
-        let mut owned = self.stripes[segment.owner.load(Relaxed) as usize].write();
-        let used = segment.used.load(Relaxed);
+        let owner = if mutant!(SlotFreedInOwnStripe) {
+            stripe() % self.stripes.len()
+        } else {
+            segment.owner.load(Relaxed) as usize
+        };
+        let early = mutant!(SegmentReadBeforeLock).then(|| segment.used.load(Relaxed));
+        let mut owned = self.stripes[owner].write();
+        let used = early.unwrap_or_else(|| segment.used.load(Relaxed));
         let left = used & !(1 << bit);
         segment.used.store(left, Relaxed);
         if used == FULL_SEGMENT {
@@ -282,9 +294,16 @@ impl<T> Slots<T> {
                 moved.open_index.store(at, Relaxed);
             }
             owned.count -= 1;
+            if mutant!(NumberFreedFirst) {
+                self.numbers.write().free.push(number);
+                // A segment's atomics are not loom's, which would run no other thread here.
+                wait(0);
+            }
             // SAFETY: (V5) no slot is occupied.
             unsafe { segment.free() };
-            self.numbers.write().free.push(number);
+            if !mutant!(NumberFreedFirst) {
+                self.numbers.write().free.push(number);
+            }
         }
     }
 
