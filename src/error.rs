@@ -206,28 +206,25 @@ pub(crate) fn or_fail<T>(result: Result<T, InsertError>) -> T {
     }
 }
 
-/// Panics, or aborts when out of memory, as the standard collections do.
-#[cold]
+/// Returns what was built, or [fails](fail) at the caller's caller.
 #[track_caller]
-pub(crate) fn fail(error: InsertError) -> ! {
-    match error {
-        InsertError::KeyTooLong { .. } | InsertError::TooManyKeys { .. } => panic!("{error}"),
-        InsertError::OutOfMemory { bytes } => {
-            match std::alloc::Layout::from_size_align(bytes.max(1), 16) {
-                Ok(layout) => std::alloc::handle_alloc_error(layout),
-                Err(_) => panic!("{error}"),
-            }
-        }
+pub(crate) fn or_fail_build<T>(result: Result<T, BuildError>) -> T {
+    match result {
+        Ok(built) => built,
+        Err(error) => fail(error),
     }
 }
 
-/// Panics, or aborts when out of memory, as [`fail`] does for a single key.
+/// Panics, or aborts when out of memory, as the standard collections do.
 #[cold]
 #[track_caller]
-pub(crate) fn fail_build(error: &BuildError) -> ! {
-    match error {
-        BuildError::Insert(error) => fail(*error),
-        // The keys were sorted, so `as_ref` of one of them did not always return the same bytes.
-        BuildError::NotAscending { .. } | BuildError::Duplicate { .. } => panic!("{error}"),
+pub(crate) fn fail(error: impl Into<BuildError>) -> ! {
+    let error = error.into();
+    if let BuildError::Insert(InsertError::OutOfMemory { bytes }) = error
+        && let Ok(layout) = std::alloc::Layout::from_size_align(bytes.max(1), 16)
+    {
+        std::alloc::handle_alloc_error(layout);
     }
+    // If keys that were sorted do not ascend, `as_ref` of one did not always return the same bytes.
+    panic!("{error}")
 }

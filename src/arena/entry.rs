@@ -1,7 +1,7 @@
 //! Entries: a key that is looked up once.
 
 use super::ArenaArt;
-use crate::error::fail;
+use crate::error::or_fail;
 use std::fmt;
 
 /// The entry of a key in a map. Returned by [`ArenaArt::entry`](crate::ArenaArt::entry).
@@ -181,10 +181,8 @@ impl<'a, K: AsRef<[u8]>, T> VacantEntry<'a, K, T> {
     /// ```
     #[track_caller]
     pub fn insert(self, value: T) -> &'a mut T {
-        match self.map.store(self.key.as_ref(), value) {
-            Ok((slot, _)) => self.map.values.get_mut(slot),
-            Err(error) => fail(error),
-        }
+        let (slot, _) = or_fail(self.map.store(self.key.as_ref(), value));
+        self.map.values.get_mut(slot)
     }
 }
 

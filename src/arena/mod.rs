@@ -21,8 +21,7 @@ mod values;
 pub use entry::{Entry, OccupiedEntry, VacantEntry};
 pub use iter::{ArenaWalk, Cursor, CursorMut, IntoIter, Iter, IterMut, Range, Values};
 
-use crate::error::fail;
-use crate::error::{BuildError, InsertError};
+use crate::error::{BuildError, InsertError, or_fail};
 use crate::face::Ends;
 use crate::fast::{self, FastArt, Retain};
 use crate::key::{self, Prefixed};
@@ -161,10 +160,7 @@ impl<T> ArenaArt<T> {
     #[inline]
     #[track_caller]
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: T) -> Option<T> {
-        match self.try_insert(key, value) {
-            Ok(old) => old,
-            Err(error) => fail(error),
-        }
+        or_fail(self.try_insert(key, value))
     }
 
     /// Inserts `value` under `key` like [`insert`](Self::insert), but returns errors.
@@ -719,7 +715,7 @@ fn slots_of(mut range: fast::Range<'_, u32>) -> impl Iterator<Item = u32> {
 fn move_values<T>(index: &mut FastArt<u32>, from: &mut Arena<T>) -> Arena<T> {
     let mut to = Arena::new();
     index.retain(|_, slot| {
-        *slot = to.add(from.remove(*slot)).unwrap_or_else(|error| fail(error));
+        *slot = or_fail(to.add(from.remove(*slot)));
         true
     });
     to

@@ -1,18 +1,13 @@
 //! Serialization as that of `FastArt`: a sequence of pairs.
 
 use super::ArenaArt;
-use crate::fast::serde::{Bytes, read};
+use crate::fast::serde::{read, write};
 use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, SerializeSeq, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 impl<T: Serialize> Serialize for ArenaArt<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut seq = serializer.serialize_seq(Some(self.len()))?;
-        let mut cursor = self.cursor();
-        while let Some((key, value)) = cursor.next() {
-            seq.serialize_element(&(Bytes(key), value))?;
-        }
-        seq.end()
+        write(serializer, self.iter())
     }
 }
 

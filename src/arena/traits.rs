@@ -2,7 +2,7 @@
 
 use super::values::Arena;
 use super::{ArenaArt, IntoIter, Iter, IterMut};
-use crate::error::fail;
+use crate::error::or_fail;
 use crate::fast::FastArt;
 use std::fmt;
 use std::ops::Index;
@@ -15,7 +15,7 @@ impl<T> Default for ArenaArt<T> {
 
 impl<T: Clone> Clone for ArenaArt<T> {
     fn clone(&self) -> Self {
-        self.try_clone().unwrap_or_else(|error| fail(error))
+        or_fail(self.try_clone())
     }
 }
 
@@ -50,9 +50,7 @@ impl<K: AsRef<[u8]>, T> FromIterator<(K, T)> for ArenaArt<T> {
     #[track_caller]
     fn from_iter<I: IntoIterator<Item = (K, T)>>(pairs: I) -> Self {
         let (mut pairs, mut values) = (pairs.into_iter(), Arena::new());
-        let mut slots = pairs
-            .by_ref()
-            .map(|(key, value)| (key, values.add(value).unwrap_or_else(|error| fail(error))));
+        let mut slots = pairs.by_ref().map(|(key, value)| (key, or_fail(values.add(value))));
         let (index, unsorted) = FastArt::ascending(&mut slots);
         let unsorted = unsorted.map(|(key, slot)| (key, values.remove(slot)));
         let mut map = ArenaArt { index, values };

@@ -222,8 +222,8 @@ impl<E: OwnedEnds<Owned: fmt::Debug> + Clone> fmt::Debug for Range<E> {
     }
 }
 
-/// Iterators over ends whose `size_hint` is exact. They differ in what they make of a borrowed
-/// pair: `[generics] type: path to the ends, item, closure`.
+/// Iterators over ends whose `size_hint` is exact, which differ in what they make of a pair:
+/// `[generics] type: path to the ends, item, closure`.
 macro_rules! exact_iterators {
     ($([$($generic:tt)*] $type:ty: $(. $ends:ident)+, $item:ty,
         |$key:pat_param, $value:ident| $map:expr;)*) => {$(

@@ -1,6 +1,6 @@
 //! Entries, and guards through which a value is changed in place.
 
-use crate::error::fail;
+use crate::error::or_fail;
 use crate::tree::{EntryPos, RawTree};
 use crate::value::Value;
 use std::fmt;
@@ -194,9 +194,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
     /// Aborts when out of memory, as [`FastArt::remove`](crate::FastArt::remove) does.
     pub fn remove(self) -> V {
         let value = self.get();
-        if let Err(error) = self.tree.remove(self.key.as_ref()) {
-            fail(error);
-        }
+        or_fail(self.tree.remove(self.key.as_ref()));
         value
     }
 }
@@ -229,9 +227,7 @@ impl<'a, K: AsRef<[u8]>, V: Value> VacantEntry<'a, K, V> {
     #[track_caller]
     pub fn insert(self, value: V) -> ValueMut<'a, V> {
         let key = self.key.as_ref();
-        if let Err(error) = self.tree.insert(key, value.into_bits()) {
-            fail(error);
-        }
+        or_fail(self.tree.insert(key, value.into_bits()));
         let pos = self.tree.find(key).expect("the key was just stored");
         ValueMut::new(self.tree, pos)
     }

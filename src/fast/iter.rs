@@ -21,7 +21,7 @@ pub type Range<'a, V> = face::Range<FastEnds<'a, V>>;
 #[expect(missing_debug_implementations, reason = "no user holds one")]
 #[derive(Clone)]
 pub struct FastWalk<'a, V: Value> {
-    pub(super) raw: RawCursor<'a, V::Bits>,
+    raw: RawCursor<'a, V::Bits>,
     values: PhantomData<V>,
 }
 

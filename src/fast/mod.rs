@@ -24,9 +24,9 @@ pub use set::FastSet;
 pub(crate) use sorted::Sorted;
 pub use usage::MemoryUsage;
 
-use crate::error::{InsertError, fail, or_fail};
+use crate::error::{InsertError, or_fail};
 use crate::key::{self, Prefixed};
-use crate::tree::{Builder, RawCursor, RawTree, common_prefix};
+use crate::tree::RawTree;
 use crate::value::Value;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
@@ -144,10 +144,7 @@ impl<V: Value> FastArt<V> {
     #[inline]
     #[track_caller]
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: V) -> Option<V> {
-        match self.try_insert(key, value) {
-            Ok(old) => old,
-            Err(error) => fail(error),
-        }
+        or_fail(self.try_insert(key, value))
     }
 
     /// Inserts `value` under `key` like [`insert`](Self::insert), but returns errors.
@@ -249,10 +246,7 @@ impl<V: Value> FastArt<V> {
     /// ```
     #[inline]
     pub fn remove(&mut self, key: impl AsRef<[u8]>) -> Option<V> {
-        match self.try_remove(key) {
-            Ok(old) => old,
-            Err(error) => fail(error),
-        }
+        or_fail(self.try_remove(key))
     }
 
     /// Removes `key` like [`remove`](Self::remove), but returns errors.
@@ -458,9 +452,7 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!((map.len(), from_b.len()), (1, 2));
     /// ```
     pub fn split_off(&mut self, key: impl AsRef<[u8]>) -> Self {
-        let mut cursor = RawCursor::new(&self.tree);
-        cursor.seek(key.as_ref(), false);
-        let tail = Self::rebuild(cursor);
+        let tail = Self::of_range(self.range(key.as_ref()..));
         self.remove_range(key.as_ref()..);
         tail
     }
@@ -491,23 +483,6 @@ impl<V: Value> FastArt<V> {
         other.clear();
     }
 
-    /// Builds a map of the keys from a cursor's position on.
-    fn rebuild(mut cursor: RawCursor<'_, V::Bits>) -> Self {
-        let mut build = || {
-            let mut builder = Builder::new();
-            while let Some((key, bits)) = cursor.next() {
-                let shared = common_prefix(builder.last(), key);
-                let ascends = builder.push(key, shared, bits)?;
-                debug_assert!(ascends, "a map's keys ascend");
-            }
-            builder.finish()
-        };
-        match build() {
-            Ok(tree) => Self::of(tree),
-            Err(failed) => fail(failed.into()),
-        }
-    }
-
     /// Packs the map as tightly as [`from_sorted`](Self::from_sorted) would.
     ///
     /// # Complexity
@@ -523,7 +498,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.memory_usage().leaves < before.leaves);
     /// ```
     pub fn shrink_to_fit(&mut self) {
-        *self = Self::rebuild(self.cursor().walk.raw);
+        *self = Self::of_range(self.iter());
     }
 
     /// Returns a copy of the map, node for node.

@@ -3,13 +3,14 @@
 
 use super::FastArt;
 use crate::error::InsertError;
+use crate::face::{ExactEnds, Range};
 use crate::value::Value;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 use std::fmt;
 
 /// A key to serialize.
-pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
+struct Bytes<'a>(&'a [u8]);
 
 impl Serialize for Bytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -47,13 +48,20 @@ impl<'de> Deserialize<'de> for ByteBuf {
 
 impl<V: Value + Serialize> Serialize for FastArt<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut seq = serializer.serialize_seq(Some(self.len()))?;
-        let mut cursor = self.cursor();
-        while let Some((key, value)) = cursor.next() {
-            seq.serialize_element(&(Bytes(key), value))?;
-        }
-        seq.end()
+        write(serializer, self.iter())
     }
+}
+
+/// Serializes the pairs of a range.
+pub(crate) fn write<S: Serializer, E: ExactEnds<Owned: Serialize>>(
+    serializer: S,
+    mut range: Range<E>,
+) -> Result<S::Ok, S::Error> {
+    let mut seq = serializer.serialize_seq(Some(range.len()))?;
+    while let Some((key, value)) = range.next_ref() {
+        seq.serialize_element(&(Bytes(key), E::own(value)))?;
+    }
+    seq.end()
 }
 
 /// Inserts a pair into a map.

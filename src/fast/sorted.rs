@@ -1,7 +1,8 @@
 //! Building a map from ascending keys.
 
 use super::FastArt;
-use crate::error::{BuildError, InsertError};
+use crate::error::{BuildError, InsertError, or_fail_build};
+use crate::face::{OwnedEnds, Range};
 use crate::tree::{Builder, MAX_KEY_LEN, common_prefix};
 use crate::value::Value;
 
@@ -45,6 +46,16 @@ impl<V: Value> Sorted<V> {
 }
 
 impl<V: Value> FastArt<V> {
+    /// Builds a map of the keys in a range of another.
+    #[track_caller]
+    pub(crate) fn of_range<E: OwnedEnds<Owned = V>>(mut range: Range<E>) -> Self {
+        let mut sorted = Sorted::new();
+        while let Some((key, value)) = range.next_ref() {
+            or_fail_build(sorted.push(key, E::own(value)));
+        }
+        or_fail_build(sorted.finish())
+    }
+
     /// Builds a map bottom-up from strictly ascending keys.
     ///
     /// Its leaves are full, so it is smaller than a map filled by [`insert`](Self::insert).

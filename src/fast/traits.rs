@@ -2,7 +2,7 @@
 
 use super::FastArt;
 use super::iter::{IntoEnds, IntoIter, IntoKeys, IntoValues, Iter};
-use crate::error::{InsertError, fail};
+use crate::error::{InsertError, fail, or_fail};
 use crate::tree::{Builder, MAX_KEY_LEN, common_prefix};
 use crate::value::Value;
 use std::fmt;
@@ -15,7 +15,7 @@ impl<V: Value> Default for FastArt<V> {
 
 impl<V: Value> Clone for FastArt<V> {
     fn clone(&self) -> Self {
-        self.try_clone().unwrap_or_else(|error| fail(error))
+        or_fail(self.try_clone())
     }
 }
 
@@ -63,13 +63,10 @@ impl<V: Value> FastArt<V> {
                     unsorted = Some((key, value));
                     break;
                 }
-                Err(failed) => fail(failed.into()),
+                Err(failed) => fail(InsertError::from(failed)),
             }
         }
-        match builder.finish() {
-            Ok(tree) => (Self::of(tree), unsorted),
-            Err(failed) => fail(failed.into()),
-        }
+        (Self::of(or_fail(builder.finish().map_err(InsertError::from))), unsorted)
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) use records::{Gathered, Pairs, Records, Text};
 
 use crate::MAX_KEY_LEN;
 use crate::concurrent::ConcurrentArt;
-use crate::error::{BuildError, InsertError, fail_build};
+use crate::error::{BuildError, InsertError, or_fail_build};
 use crate::fast::{FastArt, Sorted};
 use crate::sharded::{Router, quantiles};
 use crate::sync::parallel::in_pool;
@@ -342,10 +342,7 @@ impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> FromParallelIterator<(K, V)>
     #[track_caller]
     fn from_par_iter<I: IntoParallelIterator<Item = (K, V)>>(pairs: I) -> Self {
         let pairs = pairs.into_par_iter();
-        match in_pool(|| map(&Gathered::new(pairs))) {
-            Ok(map) => map,
-            Err(error) => fail_build(&error),
-        }
+        or_fail_build(in_pool(|| map(&Gathered::new(pairs))))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::ShardedArt;
 use super::table::{Shard, Table, TableEntry, quantiles};
-use crate::error::{BuildError, InsertError, fail_build};
+use crate::error::{BuildError, InsertError, or_fail_build};
 use crate::fast::FastArt;
 use crate::load::{Gathered, Pairs, Plan, Records, Text, sample};
 use crate::reclaim;
@@ -105,9 +105,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         pairs: impl IntoParallelIterator<Item = (K, V)>,
     ) {
         let pairs = pairs.into_par_iter();
-        if let Err(error) = in_pool(|| self.load_records(&Gathered::new(pairs))) {
-            fail_build(&error);
-        }
+        or_fail_build(in_pool(|| self.load_records(&Gathered::new(pairs))));
     }
 
     fn load_records<R: Records<V>>(&self, records: &R) -> Result<(), BuildError> {
@@ -170,8 +168,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         if table.len() >= self.target || bounds.is_empty() {
             return;
         }
-        let _locked: Vec<_> =
-            table.parts().iter().map(|(_, shard)| shard.lock.lock_all()).collect();
+        let _locked = table.lock_all();
         if table.parts().iter().all(|(_, shard)| shard.tree.len() == 0) {
             let lows = std::iter::once(Arc::default()).chain(bounds.iter().cloned());
             self.table.replace(

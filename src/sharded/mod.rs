@@ -28,8 +28,8 @@ pub use scan::{Cursor, Range};
 pub use traits::IntoIter;
 
 use crate::MAX_KEY_LEN;
-use crate::error::{BuildError, fail_build};
-use crate::fast::{FastArt, MemoryUsage, Sorted};
+use crate::error::BuildError;
+use crate::fast::{FastArt, MemoryUsage};
 use crate::reclaim::{self, Swap};
 use crate::sync::RwLock;
 use crate::tree::{RawTree, Scan, SharedTree, Usage};
@@ -240,14 +240,7 @@ impl<V: Value> ShardedArt<V> {
     /// assert!(alone.values().eq([3, 1]));
     /// ```
     pub fn into_fast(self) -> FastArt<V> {
-        let (mut sorted, mut cursor) = (Sorted::new(), self.cursor());
-        let build = || {
-            while let Some((key, value)) = cursor.next() {
-                sorted.push(key, value)?;
-            }
-            sorted.finish()
-        };
-        build().unwrap_or_else(|error: BuildError| fail_build(&error))
+        FastArt::of_range(self.iter())
     }
 
     /// Returns the sum of `count` over the shards.

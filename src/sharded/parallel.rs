@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::{Range, ShardedArt};
-use crate::face::{ScanEnds, SharedEnds};
 use crate::reclaim;
 use crate::sync::parallel::{PooledIter, in_pool};
 use crate::value::Value;
@@ -52,7 +51,7 @@ impl<V: Value> ShardedArt<V> {
 
     fn between(&self, (start, end): &Span) -> Range<'_, V> {
         let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        Range::new(SharedEnds::new(self, ScanEnds::new(Bound::Included(start), end)))
+        self.range::<[u8], _>((Bound::Included(&**start), end))
     }
 }
 

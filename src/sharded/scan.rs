@@ -39,6 +39,19 @@ impl<V: Value> ScanSource for &ShardedArt<V> {
     }
 }
 
+impl<V: Value> ScanSource for ShardedArt<V> {
+    type Bits = V::Bits;
+
+    fn read_run(
+        &mut self,
+        run: &mut LeafRun<V::Bits>,
+        from: Position<'_>,
+        limit: Bound<&[u8]>,
+    ) -> bool {
+        (&*self).read_run(run, from, limit)
+    }
+}
+
 /// Reads the shards from a position on, until the run is full.
 fn read_shards<'k, B: Bits>(
     table: &'k Table<B>,

@@ -29,7 +29,7 @@
 use super::ShardedArt;
 use super::split_state::{Admin, Split, Until};
 use super::table::{Shard, Table, separator};
-use crate::error::{InsertError, fail};
+use crate::error::{InsertError, or_fail};
 use crate::reclaim::{self, Pin};
 use crate::sync::RwLockWriteGuard;
 #[cfg(not(memkv_loom))]
@@ -263,7 +263,7 @@ impl<V: Value> ShardedArt<V> {
                 continue;
             }
             // A thread that puts another shard at this end must lock all stripes first.
-            match shard.tree.pop(pin, last, key).unwrap_or_else(|error| fail(error)) {
+            match or_fail(shard.tree.pop(pin, last, key)) {
                 Some(bits) => return Some(bits),
                 None if table.len() == 1 => return None,
                 None => break,
@@ -281,7 +281,7 @@ impl<V: Value> ShardedArt<V> {
             let n = table.len();
             let shard = table.shard(if last { n - 1 } else { 0 });
             let _locked = (!mutant!(EndShardNotLocked)).then(|| shard.lock.lock_all());
-            if let Some(bits) = shard.tree.pop(pin, last, key).unwrap_or_else(|error| fail(error)) {
+            if let Some(bits) = or_fail(shard.tree.pop(pin, last, key)) {
                 return Some(bits);
             }
             if n == 1 {
@@ -298,8 +298,7 @@ impl<V: Value> ShardedArt<V> {
         let _admin = self.admin();
         let pin = reclaim::pin_to_write();
         let table = self.table.load(&pin);
-        let _locked: Vec<_> =
-            table.parts().iter().map(|(_, shard)| shard.lock.lock_all()).collect();
+        let _locked = table.lock_all();
         if mutant!(ClearedOneByOne) {
             table.parts().iter().rev().for_each(|(_, shard)| _ = shard.tree.clear(&pin, |_| ()));
         }
@@ -348,8 +347,6 @@ fn copy<B: Bits>(pairs: &[(Vec<u8>, B)], to: &Shard<B>, pin: &Pin) -> Result<(),
 /// Aborts when out of memory: keys that stayed would reappear when the boundary moves.
 fn remove<B: Bits>(pairs: &[(Vec<u8>, B)], from: &Shard<B>, pin: &Pin) {
     for (key, _) in pairs {
-        if let Err(error) = from.tree.change(pin, key, Expected::Any, None) {
-            fail(error);
-        }
+        or_fail(from.tree.change(pin, key, Expected::Any, None));
     }
 }

@@ -11,7 +11,7 @@
 #![forbid(unsafe_code)]
 
 use super::router::Router;
-use crate::sync::striped_lock::StripedLock;
+use crate::sync::striped_lock::{AllGuard, StripedLock};
 use crate::tree::{RawTree, SharedTree, common_prefix};
 use crate::value::Bits;
 use std::ops::Range;
@@ -57,6 +57,11 @@ impl<B: Bits> Table<B> {
 
     pub(super) fn len(&self) -> usize {
         self.parts.len()
+    }
+
+    /// Locks every shard.
+    pub(super) fn lock_all(&self) -> Vec<AllGuard<'_>> {
+        self.parts.iter().map(|(_, shard)| shard.lock.lock_all()).collect()
     }
 
     #[inline]

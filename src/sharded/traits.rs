@@ -4,11 +4,10 @@
 
 use super::{DEFAULT_SHARDS, Range, ShardedArt};
 use crate::concurrent::ConcurrentArt;
-use crate::face::ScanEnds;
+use crate::face::{self, ScanEnds, SharedEnds};
 use crate::fast::FastArt;
 use crate::value::Value;
 use std::fmt;
-use std::iter::FusedIterator;
 use std::ops::Bound;
 
 impl<V: Value> Default for ShardedArt<V> {
@@ -74,34 +73,7 @@ impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for &ShardedArt<V> {
 }
 
 /// An owning iterator over a map's keys, as copies, and values, in ascending order.
-pub struct IntoIter<V: Value> {
-    map: ShardedArt<V>,
-    ends: ScanEnds<V::Bits>,
-}
-
-impl<V: Value> IntoIter<V> {
-    pub(super) fn new(map: ShardedArt<V>) -> Self {
-        IntoIter { map, ends: ScanEnds::new(Bound::Unbounded, Bound::Unbounded) }
-    }
-}
-
-impl<V: Value> Iterator for IntoIter<V> {
-    type Item = (Vec<u8>, V);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (key, bits) = self.ends.step(&mut &self.map, false)?;
-        Some((key.to_vec(), V::from_bits(bits)))
-    }
-}
-
-impl<V: Value> DoubleEndedIterator for IntoIter<V> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        let (key, bits) = self.ends.step(&mut &self.map, true)?;
-        Some((key.to_vec(), V::from_bits(bits)))
-    }
-}
-
-impl<V: Value> FusedIterator for IntoIter<V> {}
+pub type IntoIter<V> = face::Range<SharedEnds<ShardedArt<V>, V>>;
 
 impl<V: Value> fmt::Debug for IntoIter<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +86,7 @@ impl<V: Value> IntoIterator for ShardedArt<V> {
     type IntoIter = IntoIter<V>;
 
     fn into_iter(self) -> IntoIter<V> {
-        IntoIter::new(self)
+        IntoIter::new(SharedEnds::new(self, ScanEnds::new(Bound::Unbounded, Bound::Unbounded)))
     }
 }
 
