@@ -174,8 +174,9 @@ pub use fast::{
 };
 #[cfg(feature = "storage")]
 pub use frozen::{
-    Automaton, Codec, FrozenCursor, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
-    FrozenRange, FrozenSearch, FrozenUsage, SymbolTable, ValueWidth,
+    Automaton, Codec, FrozenCursor, FrozenError, FrozenIntoIter, FrozenKeys, FrozenLayer,
+    FrozenLayerBuilder, FrozenOptions, FrozenParIter, FrozenRange, FrozenSearch, FrozenStream,
+    FrozenUsage, FrozenValues, SymbolTable, ValueWidth,
 };
 #[cfg(feature = "regex")]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};

@@ -35,7 +35,8 @@ pub type FrozenCursor<'a, V = u64> = Cursor<FrozenWalk<'a, V>>;
 #[expect(missing_debug_implementations, reason = "no user holds one")]
 #[derive(Clone)]
 pub struct FrozenWalk<'a, V = u64> {
-    window: Window<'a>,
+    layer: &'a Layer,
+    window: Window,
     rank: usize,
     values: PhantomData<fn() -> V>,
 }
@@ -49,17 +50,17 @@ impl<V: Value> Walk for FrozenWalk<'_, V> {
         Self: 'w;
 
     fn seek(&mut self, key: &[u8], after: bool) {
-        self.rank = self.window.layer.rank(key, after);
+        self.rank = self.layer.rank(key, after);
     }
 
     fn seek_to_last(&mut self) {
-        self.rank = self.window.layer.len;
+        self.rank = self.layer.len;
     }
 
     #[inline]
     fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
         let at = if back { self.rank.checked_sub(1)? } else { self.rank };
-        let (key, value) = self.window.get(at)?;
+        let (key, value) = self.window.get(self.layer, at)?;
         self.rank = if back { at } else { at + 1 };
         Some((key, unpack(value)))
     }
@@ -72,7 +73,7 @@ impl<V: Value> Walk for FrozenWalk<'_, V> {
 /// Cursors of a [`FrozenLayer`](crate::FrozenLayer) know their rank, and can look ahead.
 impl<'a, V: Value> Cursor<FrozenWalk<'a, V>> {
     pub(super) fn at(layer: &'a Layer, rank: usize) -> Self {
-        Cursor::new(FrozenWalk { window: Window::new(layer), rank, values: PhantomData })
+        Cursor::new(FrozenWalk { layer, window: Window::default(), rank, values: PhantomData })
     }
 
     /// Returns the number of keys before the cursor.
@@ -82,19 +83,20 @@ impl<'a, V: Value> Cursor<FrozenWalk<'a, V>> {
 
     /// Moves before the key of a rank, or after the last key. O(1).
     pub fn seek_to_rank(&mut self, rank: usize) {
-        self.walk.rank = rank.min(self.walk.window.layer.len);
+        self.walk.rank = rank.min(self.walk.layer.len);
     }
 
     /// Returns the next key and its value without a move.
     pub fn peek(&mut self) -> Option<(&[u8], V)> {
-        self.walk.window.get(self.walk.rank).map(|(key, value)| (key, unpack(value)))
+        let FrozenWalk { layer, window, rank, .. } = &mut self.walk;
+        window.get(layer, *rank).map(|(key, value)| (key, unpack(value)))
     }
 
     /// Returns the lcp of the next key and the key, without a move. Where the lcp is unknown, a
     /// smaller number is returned.
     pub(super) fn peek_shared(&mut self) -> Option<(usize, &[u8])> {
-        let FrozenWalk { window, rank, .. } = &mut self.walk;
-        let i = window.position(*rank)?;
+        let FrozenWalk { layer, window, rank, .. } = &mut self.walk;
+        let i = window.position(layer, *rank)?;
         Some((window.decoded.lcp(i)?, window.decoded.key(i)?))
     }
 

@@ -118,6 +118,47 @@ impl<V: Value + Send> FrozenLayer<V> {
     }
 }
 
+impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FrozenLayer<V> {
+    /// Builds a layer from pairs in any order. Of equal keys the last one wins.
+    ///
+    /// Keys that ascend take memory as a [`FrozenLayerBuilder`] does. From the first one that does
+    /// not, all are collected in a [`FastArt`].
+    ///
+    /// # Panics
+    /// A key is too long, or there is not enough memory.
+    ///
+    /// ```
+    /// let layer: memkv::FrozenLayer<i32> = [("b", -2), ("a", 1)].into_iter().collect();
+    /// assert!(layer.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), -2)]));
+    /// ```
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut builder = FrozenLayerBuilder::typed().expect("the default options are valid");
+        let finish = |builder: FrozenLayerBuilder<V>| builder.finish().unwrap_or_else(fail);
+        let mut pairs = pairs.into_iter();
+        while let Some((key, value)) = pairs.next() {
+            match builder.insert(&key, value) {
+                Ok(()) => {}
+                Err(FrozenError::NotAscending { .. } | FrozenError::Duplicate { .. }) => {
+                    let mut map: FastArt<V> = finish(builder).into_iter().collect();
+                    map.extend(std::iter::once((key, value)).chain(pairs));
+                    let mut builder = FrozenLayerBuilder::typed().unwrap_or_else(fail);
+                    let mut range = map.range::<[u8], _>(..);
+                    while let Some((key, value)) = range.next_ref() {
+                        builder.insert(key, value).unwrap_or_else(fail);
+                    }
+                    return finish(builder);
+                }
+                Err(error) => fail(error),
+            }
+        }
+        finish(builder)
+    }
+}
+
+fn fail<T>(error: FrozenError) -> T {
+    panic!("{error}")
+}
+
 impl<V: Value> FrozenLayer<V> {
     /// Copies the layer to a map that can be changed.
     ///

@@ -1,12 +1,10 @@
 //! Merges several layers.
 
 use super::builder::FrozenLayerBuilder;
-use super::cursor::FrozenCursor;
 use super::error::FrozenError;
 use super::frozen_layer::FrozenLayer;
 use super::options::FrozenOptions;
 use crate::value::Value;
-use std::cmp::Ordering;
 
 impl<V: Value> FrozenLayer<V> {
     /// Merges layers into a new one. Of equal keys the one of the last layer wins.
@@ -51,32 +49,12 @@ impl<V: Value> FrozenLayerBuilder<V> {
     where
         V: 'a,
     {
-        let mut cursors: Vec<FrozenCursor<'a, V>> =
-            layers.into_iter().map(FrozenLayer::cursor).collect();
-        loop {
-            let mut least: Option<usize> = None;
-            for i in 0..cursors.len() {
-                // Two cursors at a time: the least so far, and this one.
-                let (before, rest) = cursors.split_at_mut(i);
-                let Some((key, _)) = rest[0].peek() else { continue };
-                match least {
-                    None => least = Some(i),
-                    Some(best) => {
-                        let Some((other, _)) = before[best].peek() else { continue };
-                        match key.cmp(other) {
-                            Ordering::Less => least = Some(i),
-                            Ordering::Equal => {
-                                // The key of the later layer replaces that of the earlier one.
-                                before[best].next();
-                                least = Some(i);
-                            }
-                            Ordering::Greater => {}
-                        }
-                    }
-                }
+        let mut union = FrozenLayer::union(layers);
+        while let Some((key, values)) = union.next() {
+            if let Some(&(_, value)) = values.last() {
+                self.insert(key, value)?;
             }
-            let Some((key, value)) = least.and_then(|i| cursors[i].next()) else { return Ok(()) };
-            self.insert(key, value)?;
         }
+        Ok(())
     }
 }

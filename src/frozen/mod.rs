@@ -8,7 +8,7 @@
 //! Chunks are encoded and read independently of one another.
 //!
 //! * Public face: frozen_layer.rs (point reads), scan.rs, freeze.rs (constructors), save.rs,
-//!   merge.rs, salvage.rs (damaged files), cursor.rs, range.rs, search.rs, regex.rs.
+//!   merge.rs, operation.rs, salvage.rs (damaged files), cursor.rs, range.rs, search.rs, regex.rs.
 //! * Building: builder.rs, par_build.rs and patch.rs, over front_coded.rs, choose_symbols.rs,
 //!   pipeline.rs and assemble.rs. ranges.rs reads maps in parallel.
 //! * Reading: layer.rs, chunk.rs, window.rs, decoded_block.rs; for searches automaton_path.rs and
@@ -39,6 +39,7 @@ mod layer;
 mod limits;
 mod merge;
 mod number;
+mod operation;
 mod options;
 mod packed;
 mod par_build;
@@ -63,8 +64,10 @@ pub use codec::Codec;
 pub use cursor::FrozenCursor;
 pub use error::FrozenError;
 pub use frozen_layer::{FrozenLayer, FrozenUsage};
+pub use operation::FrozenStream;
 pub use options::{FrozenOptions, SymbolTable, ValueWidth};
-pub use range::FrozenRange;
+pub use range::{FrozenIntoIter, FrozenKeys, FrozenRange, FrozenValues};
 #[cfg(feature = "regex")]
 pub use regex::{RegexAutomaton, RegexError, RegexState};
+pub use scan::FrozenParIter;
 pub use search::FrozenSearch;

@@ -4,9 +4,12 @@ use super::layer::Layer;
 use super::number::unpack;
 use super::window::Window;
 use crate::face::sealed::Sealed;
-use crate::face::{Ends, ExactEnds, OwnedEnds, Range};
+use crate::face::{Ends, ExactEnds, OwnedEnds, Range, exact_iterators};
 use crate::value::Value;
+use std::fmt;
+use std::iter::FusedIterator;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 /// An iterator over the keys in a range, as copies, with their values. From the back, in descending
 /// order.
@@ -30,56 +33,43 @@ use std::marker::PhantomData;
 /// ```
 pub type FrozenRange<'a, V = u64> = Range<FrozenEnds<'a, V>>;
 
-/// Both ends of a range of a [`FrozenLayer`](crate::FrozenLayer).
-#[expect(missing_debug_implementations, reason = "no user holds one")]
+/// An owning iterator over the keys of a [`FrozenLayer`](crate::FrozenLayer), as copies, and their
+/// values. Returned by its `IntoIterator`.
+pub type FrozenIntoIter<V = u64> = Range<FrozenOwnedEnds<V>>;
+
+/// Both ends of a range of ranks. All calls must be with the same layer.
 #[derive(Clone)]
-pub struct FrozenEnds<'a, V = u64> {
-    front: Window<'a>,
-    back: Window<'a>,
+struct Ranks {
+    front: Window,
+    back: Window,
     from: usize,
     to: usize,
-    values: PhantomData<fn() -> V>,
 }
 
-impl<'a, V> FrozenEnds<'a, V> {
-    pub(super) fn new(layer: &'a Layer, from: usize, to: usize) -> Self {
-        let (front, back) = (Window::new(layer), Window::new(layer));
-        FrozenEnds { front, back, from, to: to.max(from), values: PhantomData }
+impl Ranks {
+    fn new(from: usize, to: usize) -> Self {
+        Ranks { front: Window::default(), back: Window::default(), from, to: to.max(from) }
     }
-
-    fn len(&self) -> usize {
-        self.to - self.from
-    }
-}
-
-impl<V> Sealed for FrozenEnds<'_, V> {}
-
-impl<V: Value> Ends for FrozenEnds<'_, V> {
-    type Value<'w>
-        = V
-    where
-        Self: 'w;
 
     #[inline]
-    fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
+    fn step(&mut self, layer: &Layer, back: bool) -> Option<(&[u8], u64)> {
         if self.from >= self.to {
             return None;
         }
         // The iteration ends at a damaged chunk.
-        let found = if back {
-            let found = self.back.get(self.to - 1);
+        if back {
+            let found = self.back.get(layer, self.to - 1);
             self.to = if found.is_some() { self.to - 1 } else { self.from };
             found
         } else {
-            let found = self.front.get(self.from);
+            let found = self.front.get(layer, self.from);
             self.from = if found.is_some() { self.from + 1 } else { self.to };
             found
-        };
-        found.map(|(key, value)| (key, unpack(value)))
+        }
     }
 
     fn skip(&mut self, n: usize, back: bool) {
-        let n = n.min(self.len());
+        let n = n.min(self.to - self.from);
         if back {
             self.to -= n;
         } else {
@@ -88,17 +78,139 @@ impl<V: Value> Ends for FrozenEnds<'_, V> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.len(), Some(self.len()))
+        (self.to - self.from, Some(self.to - self.from))
     }
 }
 
-impl<V: Value> OwnedEnds for FrozenEnds<'_, V> {
-    type Owned = V;
+/// Both ends of a range of a [`FrozenLayer`](crate::FrozenLayer).
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+#[derive(Clone)]
+pub struct FrozenEnds<'a, V = u64> {
+    layer: &'a Layer,
+    ranks: Ranks,
+    values: PhantomData<fn() -> V>,
+}
 
-    #[inline]
-    fn own(value: V) -> V {
-        value
+impl<'a, V> FrozenEnds<'a, V> {
+    pub(super) fn new(layer: &'a Layer, from: usize, to: usize) -> Self {
+        FrozenEnds { layer, ranks: Ranks::new(from, to), values: PhantomData }
     }
 }
 
-impl<V: Value> ExactEnds for FrozenEnds<'_, V> {}
+/// Both ends of a [`FrozenLayer`](crate::FrozenLayer) of their own.
+#[expect(missing_debug_implementations, reason = "no user holds one")]
+#[derive(Clone)]
+pub struct FrozenOwnedEnds<V = u64> {
+    layer: Arc<Layer>,
+    ranks: Ranks,
+    values: PhantomData<fn() -> V>,
+}
+
+impl<V> FrozenOwnedEnds<V> {
+    pub(super) fn new(layer: Arc<Layer>) -> Self {
+        let ranks = Ranks::new(0, layer.len);
+        FrozenOwnedEnds { layer, ranks, values: PhantomData }
+    }
+}
+
+macro_rules! ends {
+    ($($type:ty),*) => {$(
+        impl<V> Sealed for $type {}
+
+        impl<V: Value> Ends for $type {
+            type Value<'w>
+                = V
+            where
+                Self: 'w;
+
+            #[inline]
+            fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
+                let (key, value) = self.ranks.step(&self.layer, back)?;
+                Some((key, unpack(value)))
+            }
+
+            fn skip(&mut self, n: usize, back: bool) {
+                self.ranks.skip(n, back);
+            }
+
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                self.ranks.size_hint()
+            }
+        }
+
+        impl<V: Value> OwnedEnds for $type {
+            type Owned = V;
+
+            #[inline]
+            fn own(value: V) -> V {
+                value
+            }
+        }
+
+        impl<V: Value> ExactEnds for $type {}
+    )*};
+}
+ends!(FrozenEnds<'_, V>, FrozenOwnedEnds<V>);
+
+/// An iterator over the keys of a [`FrozenLayer`](crate::FrozenLayer), in ascending order; from the
+/// back, descending. Returned by [`FrozenLayer::keys`](crate::FrozenLayer::keys).
+#[derive(Clone)]
+pub struct FrozenKeys<'a, V = u64> {
+    pub(super) ends: FrozenEnds<'a, V>,
+}
+
+/// An iterator over the values of a [`FrozenLayer`](crate::FrozenLayer), in the order of their
+/// keys. Returned by [`FrozenLayer::values`](crate::FrozenLayer::values). It decodes no key.
+#[derive(Clone)]
+pub struct FrozenValues<'a, V = u64> {
+    pub(super) ends: FrozenEnds<'a, V>,
+}
+
+exact_iterators! {
+    ['a, V: Value] FrozenKeys<'a, V>: .ends, Vec<u8>, |key, _value| key.to_vec();
+}
+
+impl<V: Value> FrozenValues<'_, V> {
+    fn get(&self, rank: usize) -> Option<V> {
+        let layer = self.ends.layer;
+        let chunk = layer.chunks.get(layer.chunk_at(rank)?)?;
+        chunk.value(rank - chunk.start).map(unpack)
+    }
+}
+
+impl<V: Value> Iterator for FrozenValues<'_, V> {
+    type Item = V;
+
+    fn next(&mut self) -> Option<V> {
+        let Ranks { from, to, .. } = self.ends.ranks;
+        self.ends.skip(1, false);
+        if from < to { self.get(from) } else { None }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.ends.size_hint()
+    }
+}
+
+impl<V: Value> DoubleEndedIterator for FrozenValues<'_, V> {
+    fn next_back(&mut self) -> Option<V> {
+        let Ranks { from, to, .. } = self.ends.ranks;
+        self.ends.skip(1, true);
+        if from < to { self.get(to - 1) } else { None }
+    }
+}
+
+impl<V: Value> ExactSizeIterator for FrozenValues<'_, V> {}
+impl<V: Value> FusedIterator for FrozenValues<'_, V> {}
+
+impl<V: Value> fmt::Debug for FrozenKeys<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrozenKeys").field("left", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl<V: Value> fmt::Debug for FrozenValues<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrozenValues").field("left", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -3,12 +3,16 @@
 use super::chunk::Chunk;
 use super::cursor::FrozenCursor;
 use super::frozen_layer::FrozenLayer;
-use super::range::{FrozenEnds, FrozenRange};
+use super::range::{
+    FrozenEnds, FrozenIntoIter, FrozenKeys, FrozenOwnedEnds, FrozenRange, FrozenValues,
+};
 use crate::key::{self, Prefixed};
 use crate::sync::parallel::PooledIter;
 use crate::value::Value;
+use rayon::iter::plumbing::UnindexedConsumer;
 use rayon::prelude::*;
 use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 
 impl<V: Value> FrozenLayer<V> {
     /// Returns at most `ranges - 1` keys that divide the layer into ranges of equal length.
@@ -131,6 +135,80 @@ impl<V: Value> FrozenLayer<V> {
         PooledIter(self.layer.chunks.par_iter().map(range))
     }
 }
+
+impl<V: Value> FrozenLayer<V> {
+    /// Returns an iterator over all keys, as copies, in ascending order; from the back, descending.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
+    /// assert!(layer.keys().rev().eq([b"b", b"a"]));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn keys(&self) -> FrozenKeys<'_, V> {
+        FrozenKeys { ends: FrozenEnds::new(&self.layer, 0, self.len()) }
+    }
+
+    /// Returns an iterator over all values, in the order of their keys.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
+    /// assert_eq!(layer.values().sum::<u64>(), 3);
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn values(&self) -> FrozenValues<'_, V> {
+        FrozenValues { ends: FrozenEnds::new(&self.layer, 0, self.len()) }
+    }
+}
+
+impl<V: Value> IntoIterator for FrozenLayer<V> {
+    type Item = (Vec<u8>, V);
+    type IntoIter = FrozenIntoIter<V>;
+
+    fn into_iter(self) -> FrozenIntoIter<V> {
+        FrozenIntoIter::new(FrozenOwnedEnds::new(self.layer))
+    }
+}
+
+impl<'a, V: Value + Send> IntoParallelIterator for &'a FrozenLayer<V> {
+    type Item = (Vec<u8>, V);
+    type Iter = FrozenParIter<'a, V>;
+
+    fn into_par_iter(self) -> FrozenParIter<'a, V> {
+        FrozenParIter { layer: self }
+    }
+}
+
+/// A parallel iterator over the keys of a [`FrozenLayer`], as copies, and their values. Returned by
+/// its `IntoParallelIterator`.
+#[derive(Clone, Debug)]
+pub struct FrozenParIter<'a, V: Value = u64> {
+    layer: &'a FrozenLayer<V>,
+}
+
+impl<V: Value + Send> ParallelIterator for FrozenParIter<'_, V> {
+    type Item = (Vec<u8>, V);
+
+    fn drive_unindexed<C: UnindexedConsumer<Self::Item>>(self, consumer: C) -> C::Result {
+        self.layer.par_iter().drive_unindexed(consumer)
+    }
+}
+
+impl<V: Value + PartialEq> PartialEq for FrozenLayer<V> {
+    /// Returns whether both layers have the same keys and values, however they are encoded.
+    ///
+    /// # Complexity
+    /// O(keys) if both have as many keys.
+    fn eq(&self, other: &Self) -> bool {
+        if Arc::ptr_eq(&self.layer, &other.layer) {
+            return true;
+        }
+        let (mut a, mut b) = (self.iter(), other.iter());
+        self.len() == other.len()
+            && (0..self.len()).all(|_| a.next_ref().is_some_and(|a| Some(a) == b.next_ref()))
+    }
+}
+
+impl<V: Value + Eq> Eq for FrozenLayer<V> {}
 
 impl<'a, V: Value> IntoIterator for &'a FrozenLayer<V> {
     type Item = (Vec<u8>, V);

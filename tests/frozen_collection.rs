@@ -1,0 +1,116 @@
+//! `FrozenLayer` as a collection: its iterators, equality, collecting, and set operations, against
+//! `BTreeMap`.
+
+use crate::common;
+
+use common::frozen_kinds::kinds;
+use common::key;
+use memkv::{FrozenLayer, FrozenStream};
+use proptest::prelude::*;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+type Model = BTreeMap<Vec<u8>, u64>;
+type Found = Vec<(Vec<u8>, Vec<(usize, u64)>)>;
+
+fn all(mut stream: FrozenStream<'_>) -> Found {
+    let mut found = Vec::new();
+    while let Some((key, values)) = stream.next() {
+        found.push((key.to_vec(), values.to_vec()));
+    }
+    assert!(stream.next().is_none());
+    found
+}
+
+/// Returns the keys of all models with their values, if `wanted` returns true for the numbers of
+/// the models that have them.
+fn expected(models: &[Model], wanted: impl Fn(&[usize]) -> bool) -> Found {
+    let mut found: BTreeMap<Vec<u8>, Vec<(usize, u64)>> = BTreeMap::new();
+    for (number, model) in models.iter().enumerate() {
+        for (key, value) in model {
+            found.entry(key.clone()).or_default().push((number, *value));
+        }
+    }
+    let numbers = |values: &[(usize, u64)]| values.iter().map(|(n, _)| *n).collect::<Vec<_>>();
+    found.into_iter().filter(|(_, values)| wanted(&numbers(values))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 32 }))]
+
+    #[test]
+    fn set_operations_are_those_of_maps(
+        models in proptest::collection::vec(
+            proptest::collection::btree_map(key(), any::<u64>(), 0..60), 0..4),
+    ) {
+        for options in kinds() {
+            let options = options.chunk_keys(9);
+            let layers: Vec<FrozenLayer> = models.iter().map(|model| {
+                let mut builder = options.builder().unwrap();
+                model.iter().for_each(|(key, value)| builder.insert(key, *value).unwrap());
+                builder.finish().unwrap()
+            }).collect();
+            let n = layers.len();
+            prop_assert_eq!(all(FrozenLayer::union(&layers)), expected(&models, |_| true));
+            prop_assert_eq!(
+                all(FrozenLayer::intersection(&layers)),
+                expected(&models, |found| found.len() == n)
+            );
+            prop_assert_eq!(
+                all(FrozenLayer::difference(&layers)),
+                expected(&models, |found| found == [0])
+            );
+            prop_assert_eq!(
+                all(FrozenLayer::symmetric_difference(&layers)),
+                expected(&models, |found| found.len() % 2 == 1)
+            );
+        }
+    }
+
+    #[test]
+    fn layers_are_collections(model in proptest::collection::btree_map(key(), any::<u64>(), 0..200)) {
+        for options in kinds() {
+            let pairs: Vec<(Vec<u8>, u64)> = model.clone().into_iter().collect();
+            let layer = options.chunk_keys(9).from_sorted(&pairs).unwrap();
+            prop_assert!(layer.keys().eq(model.keys().cloned()));
+            prop_assert!(layer.keys().rev().eq(model.keys().rev().cloned()));
+            prop_assert!(layer.values().eq(model.values().copied()));
+            prop_assert!(layer.values().rev().eq(model.values().rev().copied()));
+            prop_assert_eq!((layer.keys().len(), layer.values().len()), (model.len(), model.len()));
+            prop_assert!(layer.clone().into_iter().eq(pairs.iter().cloned()));
+            prop_assert!(layer.clone().into_iter().rev().eq(pairs.iter().rev().cloned()));
+            let parallel: Vec<_> = (&layer).into_par_iter().collect();
+            prop_assert_eq!(&parallel, &pairs);
+            // In order, in reverse, and each twice with another value first.
+            let collected: FrozenLayer = pairs.iter().cloned().collect();
+            prop_assert!(collected == layer);
+            let collected: FrozenLayer = pairs.iter().rev().cloned().collect();
+            prop_assert!(collected == layer);
+            let twice = pairs.iter().map(|(key, value)| (key.clone(), !value));
+            let collected: FrozenLayer = twice.chain(pairs.iter().cloned()).collect();
+            prop_assert!(collected == layer);
+            let mut other = model.clone();
+            if let Some(mut last) = other.last_entry() {
+                *last.get_mut() ^= 1;
+                prop_assert!(other.into_iter().collect::<FrozenLayer>() != layer);
+            }
+            let mut cursor = layer.cursor();
+            cursor.seek_to_last();
+            prop_assert_eq!(cursor.prev(), pairs.last().map(|(key, value)| (&key[..], *value)));
+            cursor.seek_to_first();
+            prop_assert_eq!(cursor.next(), pairs.first().map(|(key, value)| (&key[..], *value)));
+        }
+    }
+}
+
+#[test]
+fn debug_prints_no_keys() {
+    let layer: FrozenLayer = (0..1000u64).map(|i| (i.to_be_bytes(), i)).collect();
+    let all = [
+        format!("{layer:?}"),
+        format!("{:?}", layer.keys()),
+        format!("{:?}", layer.values()),
+        format!("{:?}", FrozenLayer::union([&layer])),
+    ];
+    assert!(all.iter().all(|text| text.len() < 200), "{all:?}");
+}
