@@ -176,7 +176,7 @@ pub use fast::{
 pub use frozen::{
     Automaton, Codec, FrozenCursor, FrozenError, FrozenIntoIter, FrozenKeys, FrozenLayer,
     FrozenLayerBuilder, FrozenOptions, FrozenParIter, FrozenRange, FrozenSearch, FrozenStream,
-    FrozenUsage, FrozenValues, SymbolTable, ValueWidth,
+    FrozenUsage, FrozenValues, LayerValues, SymbolTable, ValueWidth,
 };
 #[cfg(feature = "regex")]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};

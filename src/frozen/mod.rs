@@ -64,7 +64,7 @@ pub use codec::Codec;
 pub use cursor::FrozenCursor;
 pub use error::FrozenError;
 pub use frozen_layer::{FrozenLayer, FrozenUsage};
-pub use operation::FrozenStream;
+pub use operation::{FrozenStream, LayerValues};
 pub use options::{FrozenOptions, SymbolTable, ValueWidth};
 pub use range::{FrozenIntoIter, FrozenKeys, FrozenRange, FrozenValues};
 #[cfg(feature = "regex")]

@@ -6,6 +6,9 @@ use crate::value::Value;
 use std::cmp::Ordering;
 use std::fmt;
 
+/// The values of a key of a [`FrozenStream`], each with the number of its layer.
+pub type LayerValues<'v, V = u64> = &'v [(usize, V)];
+
 /// Which keys an operation returns.
 #[derive(Clone, Copy)]
 enum Operation {
@@ -46,7 +49,7 @@ impl<'a, V: Value> FrozenStream<'a, V> {
 
     /// Returns the next key, and its values with the numbers of their layers.
     #[expect(clippy::should_implement_trait, reason = "the key borrows from the stream")]
-    pub fn next(&mut self) -> Option<(&[u8], &[(usize, V)])> {
+    pub fn next(&mut self) -> Option<(&[u8], LayerValues<'_, V>)> {
         loop {
             self.step()?;
             let found = self.values.len();
