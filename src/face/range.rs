@@ -97,13 +97,6 @@ impl<E: Ends> Range<E> {
         Range { ends }
     }
 
-    /// Returns what [`next_ref`](Self::next_ref) returns, or with `back` `next_back_ref`.
-    #[cfg(feature = "storage")]
-    #[inline]
-    pub(crate) fn step(&mut self, back: bool) -> Option<(&[u8], E::Value<'_>)> {
-        self.ends.step(back)
-    }
-
     /// Returns the next key, borrowed until the next call, and its value.
     ///
     /// ```

@@ -21,7 +21,7 @@ pub(crate) use iter::{AllEnds, FastEnds, FastWalk, IntoEnds, Upcoming};
 pub use iter::{Cursor, IntoIter, IntoKeys, IntoValues, Iter, Keys, Range, Values};
 pub(crate) use retain::Retain;
 pub use set::FastSet;
-#[cfg(feature = "storage")]
+#[cfg(feature = "parallel")]
 pub(crate) use sorted::Sorted;
 pub use usage::MemoryUsage;
 

@@ -30,6 +30,7 @@
 
 use super::change::{Change, ChangeLog};
 use crate::concurrent::Range;
+use crate::face::Ends;
 use crate::sync::wait;
 use crate::{ConcurrentArt, InsertError};
 use std::ops::Bound;
@@ -176,7 +177,7 @@ impl Changes<'_> {
     /// call.
     pub(crate) fn step(&mut self, back: bool) -> Option<(&[u8], Change)> {
         let change = loop {
-            let (key, word) = self.range.step(back)?;
+            let (key, word) = self.range.ends.step(back)?;
             self.key.clear();
             self.key.extend_from_slice(key);
             let change = if word < ESCAPED {

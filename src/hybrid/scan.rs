@@ -119,7 +119,9 @@ impl<'s> Source<'s> {
     fn step(&mut self, back: bool) {
         let found = match &mut self.part {
             Part::Delta(changes) => changes.step(back),
-            Part::Base(range) => range.step(back).map(|(key, value)| (key, Change::Stored(value))),
+            Part::Base(range) => {
+                range.ends.step(back).map(|(key, value)| (key, Change::Stored(value)))
+            }
         };
         self.change = found.map(|(key, change)| {
             self.key.clear();

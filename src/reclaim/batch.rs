@@ -16,7 +16,7 @@
 //! A batch in which a caller's code may run is freed as soon as it is ripe, by any thread.
 
 use crate::pool;
-use crate::sync::stripes::{STRIPES, Striped, stripe};
+use crate::sync::stripes::{Striped, stripe};
 use crate::sync::{AtomicUsize, Mutex};
 use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
@@ -144,7 +144,7 @@ struct RipeQueue {
 
 #[cfg(not(memkv_loom))]
 static RIPE: Striped<RipeBatches> =
-    Striped::new([const { CachePadded::new(RipeBatches::new()) }; STRIPES]);
+    Striped::new([const { CachePadded::new(RipeBatches::new()) }; crate::sync::stripes::STRIPES]);
 #[cfg(memkv_loom)]
 loom::lazy_static! {
     static ref RIPE: Striped<RipeBatches> =
