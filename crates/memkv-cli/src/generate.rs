@@ -15,10 +15,11 @@ use crate::{
     keys::KeyList,
     rng::{Rng, hash},
 };
+use serde::{Deserialize, Serialize};
 use std::{fmt, io::Write, ops::Range, str::FromStr};
 
 /// A kind of keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// URLs, which share prefixes like real ones.
     Urls,
@@ -60,6 +61,11 @@ impl Kind {
         (Self::Nested, "nested"),
     ];
 
+    /// Returns the name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("?", |(_, name)| name)
+    }
+
     /// Returns the most keys of this kind that make a key set of sensible size.
     pub(crate) fn most(self) -> u64 {
         match self {
@@ -89,9 +95,7 @@ impl Kind {
             }
             Self::Words => {
                 syllables(sparse(rng, i), out);
-                let ending =
-                    rng.pick(&["", "", "s", "ed", "ing", "er", "ness", "ly", "tion", "ment"]);
-                out.extend(ending.as_bytes());
+                any(rng, &["", "", "s", "ed", "ing", "er", "ness", "ly", "tion", "ment"], out);
             }
             Self::Domains => {
                 let number = sparse(rng, i);
@@ -124,7 +128,7 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::ALL.iter().find(|(kind, _)| kind == self).map_or("?", |(_, name)| name))
+        f.write_str(self.name())
     }
 }
 
@@ -238,7 +242,7 @@ fn path(rng: &mut Rng, id: u64, out: &mut Vec<u8>) {
         _ => put!(out, "/srv/data/{}/{:03}/{}/part_", word(rng), rng.zipf(1000), word(rng)),
     }
     digits(id, 16, 9, out);
-    out.extend(rng.pick(&[".txt", ".rs", ".html", ".so", ".json", ".h", ".png", ""]).as_bytes());
+    any(rng, &[".txt", ".rs", ".html", ".so", ".json", ".h", ".png", ""], out);
 }
 
 /// Appends a URL. Patterns that may occur on one host differ in the text before or after the id.
@@ -247,23 +251,18 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
         0..195 => {
             out.extend(b"http://i.pixbin.com/");
             digits(id, 62, 6, out);
-            out.extend(
-                rng.pick(&[".jpg", ".jpg", ".jpg", ".jpg", ".png", ".gif", "h.jpg"]).as_bytes(),
-            );
+            any(rng, &[".jpg", ".jpg", ".jpg", ".jpg", ".png", ".gif", "h.jpg"], out);
         }
         195..320 => {
             out.extend(b"http://pixbin.com/");
-            out.extend(rng.pick(&["", "", "", "", "a/", "gallery/"]).as_bytes());
+            any(rng, &["", "", "", "", "a/", "gallery/"], out);
             digits(id, 62, 6, out);
         }
         320..400 => {
             out.extend(b"http://www.vidtube.com/watch?v=");
             digits(id, 62, 6, out);
             digits(rng.next() % 62u64.pow(5), 62, 5, out);
-            out.extend(
-                rng.pick(&["", "", "", "", "", "", "&feature=related", "&feature=share"])
-                    .as_bytes(),
-            );
+            any(rng, &["", "", "", "", "", "", "&feature=related", "&feature=share"], out);
         }
         // Consecutive numbers.
         400..465 => {
@@ -286,13 +285,9 @@ fn url(rng: &mut Rng, i: u64, id: u64, out: &mut Vec<u8>) {
         }
         // A host with one URL.
         560..620 => {
-            let www = rng.pick(&["http://www.", "http://", "https://", "https://www."]);
-            out.extend(www.as_bytes());
+            any(rng, &["http://www.", "http://", "https://", "https://www."], out);
             domain(rng, id, out);
-            out.extend(
-                rng.pick(&["/", "/", "", "/index.html", "/blog/", "/about", "/articles/"])
-                    .as_bytes(),
-            );
+            any(rng, &["/", "/", "", "/index.html", "/blog/", "/about", "/articles/"], out);
             if out.ends_with(b"s/") {
                 title(rng, out);
             }
@@ -341,12 +336,12 @@ fn page(rng: &mut Rng, id: u64, out: &mut Vec<u8>) {
         4 => {
             put!(out, "/images/{year}/{section}/");
             digits(id, 16, 9, out);
-            out.extend(rng.pick(&[".jpg", ".jpg", ".png", ".gif"]).as_bytes());
+            any(rng, &[".jpg", ".jpg", ".png", ".gif"], out);
         }
         _ => {
             put!(out, "/user/");
             syllables(id, out);
-            out.extend(rng.pick(&["", "", "/", "/photos", "/status"]).as_bytes());
+            any(rng, &["", "", "/", "/photos", "/status"], out);
         }
     }
     match rng.below(16) {
@@ -354,6 +349,11 @@ fn page(rng: &mut Rng, id: u64, out: &mut Vec<u8>) {
         1 => put!(out, "#comment-{}", rng.next() >> 40),
         _ => {}
     }
+}
+
+/// Appends one of some texts.
+fn any(rng: &mut Rng, texts: &[&str], out: &mut Vec<u8>) {
+    out.extend(rng.pick(texts).as_bytes());
 }
 
 /// Appends words, each with a dash after it.

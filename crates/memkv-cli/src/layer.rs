@@ -179,25 +179,6 @@ impl Output {
     }
 }
 
-/// Returns the name of a layer's codec in `--codec`.
-pub(crate) fn codec_name(layer: &FrozenLayer) -> &'static str {
-    match layer.codec() {
-        Codec::Packed => "packed",
-        Codec::Fst => "fst",
-        _ => "unknown",
-    }
-}
-
-/// Returns the name of a layer's symbols in `--symbols`.
-pub(crate) fn symbols_name(layer: &FrozenLayer) -> &'static str {
-    match layer.symbols() {
-        SymbolTable::None => "none",
-        SymbolTable::Fsst => "fsst",
-        SymbolTable::OnPair => "onpair",
-        _ => "unknown",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Output;

@@ -34,7 +34,7 @@ pub(crate) struct Source {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Origin {
     Generated {
-        kind: String,
+        kind: Kind,
     },
     /// A file whose lines and bytes have been counted.
     File {
@@ -47,12 +47,7 @@ pub(crate) enum Origin {
 impl Source {
     pub(crate) fn generated(kind: Kind, n: u64, seed: u64) -> Self {
         let n = n.min(kind.most() * 50 / 51);
-        Self {
-            origin: Origin::Generated { kind: kind.to_string() },
-            n,
-            held_out: n.div_ceil(50),
-            seed,
-        }
+        Self { origin: Origin::Generated { kind }, n, held_out: n.div_ceil(50), seed }
     }
 
     /// Describes a uniform sample of `n` lines of a file, or all lines except those held out.
@@ -76,7 +71,7 @@ impl Source {
     /// Returns a description of the keys, for a heading.
     pub(crate) fn name(&self) -> &str {
         match &self.origin {
-            Origin::Generated { kind } => kind,
+            Origin::Generated { kind } => kind.name(),
             Origin::File { path, .. } => path,
         }
     }
@@ -85,8 +80,7 @@ impl Source {
     /// may have duplicates.
     pub(crate) fn load(&self) -> Result<(KeyList, KeyList)> {
         match &self.origin {
-            Origin::Generated { kind } => {
-                let kind = kind.parse().map_err(anyhow::Error::msg)?;
+            &Origin::Generated { kind } => {
                 let keys = |range| generate(kind, self.seed, range);
                 Ok((keys(0..self.n), keys(self.n..self.n + self.held_out)))
             }

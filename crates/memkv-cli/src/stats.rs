@@ -1,6 +1,6 @@
 //! `memkv stats`: prints the sizes of a layer.
 
-use crate::layer::{self, Input, Opened};
+use crate::layer::{Input, Opened};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::json;
@@ -26,7 +26,9 @@ pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
     let headers = layer.header_bytes();
     let text =
         |record: Option<(Vec<u8>, u64)>| record.map(|(key, _)| key.escape_ascii().to_string());
-    let (codec, symbols) = (layer::codec_name(&layer), layer::symbols_name(&layer));
+    // As `--codec` and `--symbols` name them.
+    let codec = format!("{:?}", layer.codec()).to_lowercase();
+    let symbols = format!("{:?}", layer.symbols()).to_lowercase();
     let (first, last) = (text(layer.first_key_value()), text(layer.last_key_value()));
     if args.json {
         let record = json!({

@@ -63,8 +63,8 @@ fn value_of(seed: u64, i: u64) -> u64 {
 }
 
 fn measure(job: &Job) -> Result<Record> {
-    let Origin::Generated { kind } = &job.source.origin else { bail!("needs generated keys") };
-    let (kind, seed) = (kind.parse().map_err(anyhow::Error::msg)?, job.source.seed);
+    let Origin::Generated { kind } = job.source.origin else { bail!("needs generated keys") };
+    let seed = job.source.seed;
     let folder = tempfile::tempdir().context("cannot create a folder for temporary files")?;
     let (text, file) = (folder.path().join("text"), folder.path().join("layer"));
     let (n, bytes) =

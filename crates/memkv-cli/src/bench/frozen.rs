@@ -27,6 +27,10 @@ const COLUMNS: [&str; 6] =
     ["fst", "fst ranks", "packed", "packed fsst", "packed onpair", "fst codec"];
 const VALUES_INSIDE: usize = 0;
 const RANKS: usize = 1;
+pub(super) const PLAIN: usize = 2;
+pub(super) const FSST: usize = 3;
+pub(super) const ONPAIR: usize = 4;
+pub(super) const BY_FST: usize = 5;
 
 /// How a ratio compares a figure with that of the base column.
 #[derive(Clone, Copy, PartialEq)]
@@ -81,24 +85,19 @@ enum Subject {
     Layer(FrozenLayer),
 }
 
-/// Returns the options of a column that is a layer.
-fn options(column: usize) -> FrozenOptions {
+/// Returns the options of a column that is a layer, and the default ones for any other number.
+pub(super) fn options(column: usize) -> FrozenOptions {
     match column {
-        2 => FrozenOptions::new().symbols(SymbolTable::None),
-        3 => FrozenOptions::new().symbols(SymbolTable::Fsst),
-        4 => FrozenOptions::new().symbols(SymbolTable::OnPair),
-        _ => FrozenOptions::new().codec(Codec::Fst),
+        PLAIN => FrozenOptions::new().symbols(SymbolTable::None),
+        FSST => FrozenOptions::new().symbols(SymbolTable::Fsst),
+        ONPAIR => FrozenOptions::new().symbols(SymbolTable::OnPair),
+        BY_FST => FrozenOptions::new().codec(Codec::Fst),
+        _ => FrozenOptions::new(),
     }
 }
 
-fn transducer<'k>(pairs: impl Iterator<Item = (&'k [u8], u64)>) -> Result<fst::Map<Vec<u8>>> {
-    let mut builder = fst::MapBuilder::memory();
-    pairs.into_iter().try_for_each(|(key, value)| builder.insert(key, value))?;
-    Ok(fst::Map::new(builder.into_inner()?)?)
-}
-
 /// Visits up to `count` pairs of a stream of fst, whose values may be ranks of `values`.
-fn visit_stream<A: Automaton>(
+pub(super) fn visit_stream<A: Automaton>(
     mut stream: fst::map::Stream<'_, A>,
     values: Option<&[u64]>,
     count: usize,
@@ -113,9 +112,10 @@ fn visit_stream<A: Automaton>(
 impl Subject {
     fn build(column: usize, pairs: &Pairs<'_>) -> Result<Self> {
         Ok(match column {
-            VALUES_INSIDE => Self::Fst(transducer(pairs.iter().copied())?, None),
+            VALUES_INSIDE => Self::Fst(fst::Map::from_iter(pairs.iter().copied())?, None),
             RANKS => {
-                let map = transducer(pairs.iter().zip(0..).map(|(pair, rank)| (pair.0, rank)))?;
+                let ranks = pairs.iter().zip(0..).map(|(pair, rank)| (pair.0, rank));
+                let map = fst::Map::from_iter(ranks)?;
                 Self::Fst(map, Some(pairs.iter().map(|pair| pair.1).collect()))
             }
             _ => Self::Layer(options(column).from_sorted(pairs)?),

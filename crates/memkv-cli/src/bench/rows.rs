@@ -2,14 +2,14 @@
 //!
 //! To add a row, implement [`Index`] and add the row to [`rows`].
 
+use super::frozen::{self, BY_FST, FSST, ONPAIR, PLAIN};
 use super::index::{Built, Index, SharedIndex};
 use super::measure::{measure, measure_built};
 use super::row::{Row, Suite};
 use super::{bulk, external, shared_rows};
 use anyhow::{Context, Result};
 use memkv::{
-    ArenaArt, Codec, ConcurrentArt, FastArt, FrozenLayer, FrozenOptions, HybridOptions,
-    HybridStore, ShardedArt, SymbolTable,
+    ArenaArt, ConcurrentArt, FastArt, FrozenLayer, HybridOptions, HybridStore, ShardedArt,
 };
 use std::{
     collections::BTreeMap,
@@ -176,28 +176,18 @@ impl Index for Hashed {
     }
 }
 
-const AUTO: u8 = 0;
-const PLAIN: u8 = 1;
-const FSST: u8 = 2;
-const ONPAIR: u8 = 3;
-const BY_FST: u8 = 4;
+/// The default options, beside those of the suite `frozen`.
+const AUTO: usize = usize::MAX;
 
-/// A `FrozenLayer` with one of the options above.
-struct Frozen<const OPTIONS: u8>(FrozenLayer);
+/// A `FrozenLayer` with the options of a column of the suite `frozen`, or with [`AUTO`].
+struct Frozen<const OPTIONS: usize>(FrozenLayer);
 
-impl<const OPTIONS: u8> Built for Frozen<OPTIONS> {
+impl<const OPTIONS: usize> Built for Frozen<OPTIONS> {
     fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
-        let options = match OPTIONS {
-            PLAIN => FrozenOptions::new().symbols(SymbolTable::None),
-            FSST => FrozenOptions::new().symbols(SymbolTable::Fsst),
-            ONPAIR => FrozenOptions::new().symbols(SymbolTable::OnPair),
-            BY_FST => FrozenOptions::new().codec(Codec::Fst),
-            _ => FrozenOptions::new(),
-        };
         // Rates are of this thread's CPU time, so it must do all the work. An error means that
         // an earlier call has set this up.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global();
-        let mut builder = options.builder()?;
+        let mut builder = frozen::options(OPTIONS).builder()?;
         for (key, value) in pairs {
             builder.insert(key, value)?;
         }
@@ -205,7 +195,7 @@ impl<const OPTIONS: u8> Built for Frozen<OPTIONS> {
     }
 }
 
-impl<const OPTIONS: u8> Index for Frozen<OPTIONS> {
+impl<const OPTIONS: usize> Index for Frozen<OPTIONS> {
     const GETS_MANY: bool = true;
     const REMOVES: bool = false;
 
@@ -264,11 +254,7 @@ type Fst = fst::Map<Vec<u8>>;
 
 impl Built for Fst {
     fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], u64)>) -> Result<Self> {
-        let mut builder = fst::MapBuilder::memory();
-        for (key, value) in pairs {
-            builder.insert(key, value)?;
-        }
-        let mut bytes = builder.into_inner()?;
+        let mut bytes = Self::from_iter(pairs)?.into_fst().into_inner();
         bytes.shrink_to_fit();
         Ok(Self::new(bytes)?)
     }
@@ -280,12 +266,8 @@ impl Index for Fst {
     fn get(&self, key: &[u8]) -> Option<u64> {
         fst::Map::get(self, key)
     }
-    fn scan(&self, from: &[u8], count: usize, mut visit: impl FnMut(&[u8], u64)) {
-        use fst::{IntoStreamer, Streamer};
-        let mut stream = self.range().ge(from).into_stream();
-        for _ in 0..count {
-            let Some((key, value)) = stream.next() else { break };
-            visit(key, value);
-        }
+    fn scan(&self, from: &[u8], count: usize, visit: impl FnMut(&[u8], u64)) {
+        let stream = fst::IntoStreamer::into_stream(self.range().ge(from));
+        frozen::visit_stream(stream, None, count, visit);
     }
 }

@@ -12,7 +12,7 @@
 use super::{
     Sample,
     merge::Source,
-    run::{put_varint, split_varint},
+    run::{put_varint, read_varint},
 };
 use anyhow::Result;
 use rayon::prelude::*;
@@ -101,8 +101,8 @@ impl Arena {
 
 /// Returns the key and the value of the record at `at`.
 fn record(bytes: &[u8], at: usize) -> (&[u8], u64) {
-    let (len, rest) = split_varint(&bytes[at..]);
-    let (value, rest) = split_varint(rest);
+    let mut rest = &bytes[at..];
+    let [len, value] = [(); 2].map(|()| read_varint(&mut rest).expect("a record is whole"));
     (&rest[..len as usize], value)
 }
 

@@ -138,7 +138,7 @@ impl Sorter {
         let sample = many.then_some(spills.sample);
         let records =
             spills.runs.iter().map(|run| run.records).sum::<u64>() + self.arena.count() as u64;
-        let mut sources = readers(spills.runs, spills.buffers)?;
+        let mut sources = readers(spills.runs, spills.buffers);
         sources.push(Box::new(self.arena.into_source()));
         Ok(Sorted { merger: Merger::new(sources, spills.on_duplicate)?, records, sample })
     }
@@ -158,18 +158,16 @@ impl Spills {
 
     /// Merges all runs into one, which has the earliest records, so that there are never too many.
     fn merge_runs(&mut self) -> Result<()> {
-        let sources = readers(std::mem::take(&mut self.runs), self.buffers)?;
+        let sources = readers(std::mem::take(&mut self.runs), self.buffers);
         let run = Run::write(&self.folder, &mut Merger::new(sources, self.on_duplicate)?)?;
         self.runs.push(run);
         Ok(())
     }
 }
 
-fn readers(runs: Vec<Run>, buffers: usize) -> Result<Vec<Box<dyn Source>>> {
+fn readers(runs: Vec<Run>, buffers: usize) -> Vec<Box<dyn Source>> {
     let each = (buffers / runs.len().max(1)).clamp(4 << 10, 1 << 20);
-    runs.into_iter()
-        .map(|run| Ok(Box::new(RunReader::new(run, each)?) as Box<dyn Source>))
-        .collect()
+    runs.into_iter().map(|run| Box::new(RunReader::new(run, each)) as Box<dyn Source>).collect()
 }
 
 #[cfg(test)]

@@ -53,13 +53,9 @@ pub(super) struct RunReader {
 }
 
 impl RunReader {
-    pub(super) fn new(run: Run, buffer: usize) -> Result<Self> {
-        Ok(Self {
-            input: BufReader::with_capacity(buffer, run.file),
-            left: run.records,
-            key: Vec::new(),
-            value: 0,
-        })
+    pub(super) fn new(run: Run, buffer: usize) -> Self {
+        let input = BufReader::with_capacity(buffer, run.file);
+        Self { input, left: run.records, key: Vec::new(), value: 0 }
     }
 
     fn read(&mut self) -> Result<()> {
@@ -103,19 +99,8 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Splits the number at the start of `bytes`, written by [`put_varint`], from what follows.
-pub(super) fn split_varint(bytes: &[u8]) -> (u64, &[u8]) {
-    let mut number = 0;
-    for (i, &byte) in bytes.iter().enumerate() {
-        number |= u64::from(byte & 0x7F) << (7 * i);
-        if byte < 0x80 {
-            return (number, &bytes[i + 1..]);
-        }
-    }
-    unreachable!("a number ends")
-}
-
-fn read_varint(input: &mut impl Read) -> Result<u64> {
+/// Reads a number that [`put_varint`] wrote.
+pub(super) fn read_varint(input: &mut impl Read) -> Result<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let mut byte = [0];
@@ -130,7 +115,7 @@ fn read_varint(input: &mut impl Read) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Run, RunReader, Source, put_varint, read_varint, split_varint};
+    use super::{Run, RunReader, Source, put_varint, read_varint};
     use std::io::{Seek, Write};
 
     #[test]
@@ -138,9 +123,10 @@ mod tests {
         for number in (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, u64::MAX >> bit]) {
             let mut bytes = Vec::new();
             put_varint(&mut bytes, number);
-            assert_eq!(read_varint(&mut &bytes[..]).unwrap(), number);
             bytes.push(7);
-            assert_eq!(split_varint(&bytes), (number, &[7][..]));
+            let mut input = &bytes[..];
+            assert_eq!(read_varint(&mut input).unwrap(), number);
+            assert_eq!(input, [7]);
         }
         assert!(read_varint(&mut &[0x80; 3][..]).is_err());
         assert!(read_varint(&mut &[0xFF; 11][..]).is_err());
@@ -155,7 +141,7 @@ mod tests {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(bytes).unwrap();
             file.rewind().unwrap();
-            let mut reader = RunReader::new(Run { file, records: 2 }, 4096).unwrap();
+            let mut reader = RunReader::new(Run { file, records: 2 }, 4096);
             assert!(reader.advance().unwrap());
             assert_eq!(reader.record(), (&b"a"[..], 7));
             assert!(reader.advance().is_err());

@@ -65,11 +65,10 @@ fn look_up(keys: &KeyList, numbers: &[u64], get: impl Fn(&[u8]) -> Option<u64>) 
 
 /// Measures the map at each of [`SIZES`] up to the number of keys.
 pub(super) fn measure(job: &Job) -> Result<Record> {
-    let Origin::Generated { kind } = &job.source.origin else {
+    let Origin::Generated { kind } = job.source.origin else {
         bail!("the part grow needs generated keys")
     };
-    let generated =
-        Generated { kind: kind.parse().map_err(anyhow::Error::msg)?, seed: job.source.seed };
+    let generated = Generated { kind, seed: job.source.seed };
     let n = job.source.n;
     let mut rng = Rng::new(hash(job.source.seed, 5));
     let (sample, _) = generated.some(n, SHARDS * 512, &mut rng);
