@@ -68,7 +68,10 @@ proptest! {
     }
 
     #[test]
-    fn layers_are_collections(model in proptest::collection::btree_map(key(), any::<u64>(), 0..200)) {
+    fn layers_are_collections(
+        model in proptest::collection::btree_map(key(), any::<u64>(), 0..200),
+        others in proptest::collection::vec(key(), 0..60),
+    ) {
         for options in kinds() {
             let pairs: Vec<(Vec<u8>, u64)> = model.clone().into_iter().collect();
             let layer = options.chunk_keys(9).from_sorted(&pairs).unwrap();
@@ -81,6 +84,14 @@ proptest! {
             prop_assert!(layer.clone().into_iter().rev().eq(pairs.iter().rev().cloned()));
             let parallel: Vec<_> = (&layer).into_par_iter().collect();
             prop_assert_eq!(&parallel, &pairs);
+            let asked: Vec<&Vec<u8>> = model.keys().chain(&others).collect();
+            let mut values = Vec::new();
+            layer.get_many_with(&asked, |value| values.push(value));
+            let wanted = asked.iter().map(|&key| model.get(key).copied());
+            prop_assert!(values.iter().copied().eq(wanted));
+            prop_assert_eq!(layer.get_many(&asked), values);
+            let contained = asked.iter().map(|&key| model.contains_key(key));
+            prop_assert!(layer.contains_many(&asked).into_iter().eq(contained));
             // In order, in reverse, and each twice with another value first.
             let collected: FrozenLayer = pairs.iter().cloned().collect();
             prop_assert!(collected == layer);

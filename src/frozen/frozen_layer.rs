@@ -165,8 +165,41 @@ impl<V: Value> FrozenLayer<V> {
     /// ```
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<V>> {
         let mut values = Vec::with_capacity(keys.len());
-        self.layer.get_many(keys.iter().map(AsRef::as_ref), |value| values.push(value.map(unpack)));
+        self.get_many_with(keys, |value| values.push(value));
         values
+    }
+
+    /// Passes the value of each key to `found`, in the order of the keys, as
+    /// [`get_many`](Self::get_many) returns them. It takes no memory for each key.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
+    /// let mut sum = 0;
+    /// layer.get_many_with(["b", "c", "a"], |value| sum += value.unwrap_or(0));
+    /// assert_eq!(sum, 3);
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn get_many_with<K: AsRef<[u8]>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+        mut found: impl FnMut(Option<V>),
+    ) {
+        self.layer.get_many(keys.into_iter(), |value| found(value.map(unpack)));
+    }
+
+    /// Returns whether the layer has each of many keys, in the order of the keys.
+    ///
+    /// It is as fast as [`get_many`](Self::get_many).
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
+    /// assert_eq!(layer.contains_many(&["b", "c"]), [true, false]);
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn contains_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<bool> {
+        let mut contained = Vec::with_capacity(keys.len());
+        self.layer.get_many(keys.iter(), |value| contained.push(value.is_some()));
+        contained
     }
 
     /// Returns whether the layer has `key`.

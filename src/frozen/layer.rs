@@ -82,39 +82,39 @@ impl Layer {
         self.chunks.partition_point(|chunk| chunk.start <= rank).checked_sub(1)
     }
 
-    pub(crate) fn get_many<'k>(
+    pub(crate) fn get_many<K: AsRef<[u8]>>(
         &self,
-        keys: impl Iterator<Item = &'k [u8]>,
+        keys: impl Iterator<Item = K>,
         mut found: impl FnMut(Option<u64>),
     ) {
         match self.codec {
             Codec::Packed => {
                 with_coder!(&self.decoder, coder => self.get_many_packed(coder, keys, found))
             }
-            Codec::Fst => keys.for_each(|key| found(self.get(key))),
+            Codec::Fst => keys.for_each(|key| found(self.get(key.as_ref()))),
         }
     }
 
     /// Searches for keys in groups, level by level: prefetches the next node of each key before it
     /// goes on with the others.
-    fn get_many_packed<'k, C: Coder>(
+    fn get_many_packed<K: AsRef<[u8]>, C: Coder>(
         &self,
         coder: C,
-        mut keys: impl Iterator<Item = &'k [u8]>,
+        mut keys: impl Iterator<Item = K>,
         mut found: impl FnMut(Option<u64>),
     ) {
-        struct Lookup<'l, 'k> {
-            key: &'k [u8],
+        struct Lookup<'l, K> {
+            key: K,
             chunk: Option<&'l Chunk>,
             at: Child,
             m: usize,
             position: Option<usize>,
         }
-        let mut group: Vec<Lookup<'_, 'k>> = Vec::with_capacity(KEYS_PER_GROUP);
+        let mut group: Vec<Lookup<'_, K>> = Vec::with_capacity(KEYS_PER_GROUP);
         loop {
             group.clear();
             for key in keys.by_ref().take(KEYS_PER_GROUP) {
-                let chunk = self.chunk_of(key);
+                let chunk = self.chunk_of(key.as_ref());
                 let root = chunk.map_or(0, |chunk| chunk.tree.root as usize);
                 if let Some(chunk) = chunk {
                     prefetch_node(chunk.keys(), root);
@@ -141,7 +141,7 @@ impl Layer {
                     let Some(chunk) = lookup.chunk else { continue };
                     if level < chunk.tree.height {
                         let data = chunk.keys();
-                        if IndexTree::step(data, &mut lookup.at, lookup.key, &mut lookup.m)
+                        if IndexTree::step(data, &mut lookup.at, lookup.key.as_ref(), &mut lookup.m)
                             .is_none()
                         {
                             lookup.chunk = None;
@@ -156,7 +156,8 @@ impl Layer {
             }
             for lookup in &mut group {
                 let Some(chunk) = lookup.chunk else { continue };
-                let position = chunk.packed().search_block(coder, lookup.key, &lookup.at, lookup.m);
+                let position =
+                    chunk.packed().search_block(coder, lookup.key.as_ref(), &lookup.at, lookup.m);
                 lookup.position = position.and_then(Result::ok);
                 if let Some(value) = lookup
                     .position
