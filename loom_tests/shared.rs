@@ -31,6 +31,8 @@ fn explore(f: fn(), preemptions: usize) -> usize {
     count.load(Relaxed)
 }
 
+static HOOK: std::sync::Once = std::sync::Once::new();
+
 /// The environment variable with the mutant of a process of its own.
 const CHILD: &str = "MEMKV_MUTANT";
 
@@ -39,6 +41,8 @@ const CHILD: &str = "MEMKV_MUTANT";
 pub(super) fn model(path: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
     let name = path.rsplit("::").next().unwrap_or(path);
     let preemptions = if collector { 1 } else { MAX_PREEMPTIONS };
+    // Mutants panic on small stacks, which a backtrace may overflow.
+    HOOK.call_once(|| std::panic::set_hook(Box::new(|panic| eprintln!("{panic}"))));
     plain::choose(!collector);
     if let Ok(error) = std::env::var(CHILD) {
         choose(mutants.iter().copied().find(|mutant| format!("{mutant:?}") == error));
