@@ -7,6 +7,7 @@ use memkv::ConcurrentArt;
 use memkv::concurrent::Cursor;
 use memkv::mutant::{Mutant, Mutant::*, choose};
 use memkv::plain;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -31,6 +32,16 @@ fn explore(f: fn(), preemptions: usize) -> usize {
     count.load(Relaxed)
 }
 
+/// Prints what failed. A process that has a mutant may abort, and then prints nothing that the test
+/// harness has captured.
+fn report(panic: &std::panic::PanicHookInfo<'_>) {
+    if std::env::var_os(CHILD).is_some() {
+        let _ = writeln!(std::io::stderr(), "{panic}");
+    } else {
+        eprintln!("{panic}");
+    }
+}
+
 static HOOK: std::sync::Once = std::sync::Once::new();
 
 /// The environment variable with the mutant of a process of its own.
@@ -42,7 +53,7 @@ pub(super) fn model(path: &str, f: fn(), collector: bool, mutants: &[Mutant]) {
     let name = path.rsplit("::").next().unwrap_or(path);
     let preemptions = if collector { 1 } else { MAX_PREEMPTIONS };
     // Mutants panic on small stacks, which a backtrace may overflow.
-    HOOK.call_once(|| std::panic::set_hook(Box::new(|panic| eprintln!("{panic}"))));
+    HOOK.call_once(|| std::panic::set_hook(Box::new(report)));
     plain::choose(!collector);
     if let Ok(error) = std::env::var(CHILD) {
         choose(mutants.iter().copied().find(|mutant| format!("{mutant:?}") == error));
