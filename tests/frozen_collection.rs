@@ -125,3 +125,67 @@ fn debug_prints_no_keys() {
     ];
     assert!(all.iter().all(|text| text.len() < 200), "{all:?}");
 }
+
+#[test]
+fn builders_and_layers_are_send_and_sync() {
+    fn check<T: Send + Sync>() {}
+    check::<memkv::FrozenLayerBuilder>();
+    check::<FrozenLayer>();
+    check::<memkv::FrozenOptions>();
+    check::<FrozenStream<'_>>();
+}
+
+/// The number of threads does not matter, whether there are chunks enough for all or not.
+#[test]
+fn any_number_of_threads_builds_the_same_layer() {
+    let pairs: Vec<(String, u64)> = (0..5000).map(|i| (format!("{i:05}"), i)).collect();
+    for options in kinds() {
+        let options = options.chunk_keys(300);
+        let bytes = options.from_sorted(&pairs).unwrap().to_bytes();
+        for threads in 1..4 {
+            let options = options.clone().threads(threads);
+            assert!(options.from_sorted(&pairs).unwrap().to_bytes() == bytes);
+            let unsorted: Vec<_> = pairs.iter().rev().cloned().collect();
+            assert!(options.from_unsorted(unsorted).unwrap().to_bytes() == bytes);
+            let mut builder = options.builder().unwrap();
+            pairs.iter().for_each(|(key, value)| builder.insert(key, *value).unwrap());
+            assert!(builder.finish().unwrap().to_bytes() == bytes);
+        }
+    }
+    let none = memkv::FrozenOptions::new().threads(0);
+    assert!(none.builder().is_err() && none.from_sorted(&pairs).is_err());
+}
+
+/// An owner whose bytes become others, or fewer, has a damaged layer, which does not panic.
+#[test]
+fn owners_may_change_their_bytes() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    struct Changing(Vec<u8>, Vec<u8>, Arc<AtomicUsize>);
+    impl AsRef<[u8]> for Changing {
+        fn as_ref(&self) -> &[u8] {
+            match self.2.load(Relaxed) {
+                0 => &self.0,
+                1 => &self.1,
+                _ => &[],
+            }
+        }
+    }
+    let pairs: Vec<(String, u64)> = (0..2000).map(|i| (format!("{i:04}"), i)).collect();
+    let bytes = FrozenLayer::from_sorted(&pairs).unwrap().to_bytes();
+    let mut written = Vec::new();
+    let layer = FrozenLayer::from_owner(bytes.clone()).unwrap();
+    assert_eq!(layer.write_to(&mut written).unwrap(), bytes.len() as u64);
+    assert!(written == bytes);
+    assert!(layer.write_to(&mut &mut [0; 9][..]).is_err(), "what is full takes no more");
+    let other = bytes.iter().map(|byte| byte ^ 0x55).collect();
+    let state = Arc::new(AtomicUsize::new(0));
+    let layer = FrozenLayer::from_owner(Changing(bytes, other, Arc::clone(&state))).unwrap();
+    assert_eq!(layer.get("0777"), Some(777));
+    for changed in 1..3 {
+        state.store(changed, Relaxed);
+        assert!(layer.verify().is_err());
+        let _ = (layer.get("0778"), layer.iter().count(), layer.prefix("07").last());
+    }
+    assert!(FrozenLayer::from_owner(&b"no layer"[..]).is_err());
+}

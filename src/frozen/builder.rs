@@ -22,7 +22,6 @@ use super::pipeline::EncodePipeline;
 use super::symbols::Encoder;
 use crate::MAX_KEY_LEN;
 use crate::io::new_file::NewFile;
-use crate::sync::parallel::in_pool;
 use crate::value::Value;
 use std::fmt;
 use std::marker::PhantomData;
@@ -134,6 +133,7 @@ impl<V: Value> FrozenLayerBuilder<V> {
     /// An option is out of its range.
     pub fn typed_with(options: FrozenOptions) -> Result<Self, FrozenError> {
         options.check()?;
+        let work = EncodePipeline::new(options.pool()?);
         Ok(FrozenLayerBuilder {
             options: options.of_type::<V>(),
             pending: FrontCoded::default(),
@@ -143,7 +143,7 @@ impl<V: Value> FrozenLayerBuilder<V> {
             held: Vec::new(),
             held_bytes: 0,
             encoder: None,
-            work: EncodePipeline::new(),
+            work,
             values: PhantomData,
         })
     }
@@ -257,7 +257,7 @@ impl<V: Value> FrozenLayerBuilder<V> {
 
     /// Chooses the symbols, and encodes the chunks that wait for them.
     fn release(&mut self) -> Result<(), FrozenError> {
-        let encoder = Arc::new(in_pool(|| choose_symbols(&self.options, &self.held)));
+        let encoder = Arc::new(self.work.run(|| choose_symbols(&self.options, &self.held)));
         for pending in std::mem::take(&mut self.held) {
             self.work.send(pending, &self.options, &encoder)?;
         }

@@ -255,7 +255,8 @@ impl FrozenOptions {
         I::Iter: IndexedParallelIterator,
     {
         let (options, pairs) = (self.clone().of_type::<V>(), pairs.into_par_iter());
-        in_pool(|| par_build::from_par_sorted(&options, pairs))
+        options.check()?;
+        options.in_pool(|| par_build::from_par_sorted(&options, pairs))?
     }
 
     /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options.
@@ -289,7 +290,8 @@ impl FrozenOptions {
         K: AsRef<[u8]> + Send + Sync,
         V: Value + Send + Sync,
     {
-        in_pool(|| pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref())));
+        self.check()?;
+        self.in_pool(|| pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref())))?;
         // The sort is stable: the last one of equal keys is the last one of the input.
         let mut kept = 0;
         for i in 0..pairs.len() {

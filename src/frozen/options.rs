@@ -5,7 +5,9 @@ use super::codec::Codec;
 use super::error::FrozenError;
 use super::limits::MAX_CHUNK_KEYS;
 use super::symbols::Sample;
+use crate::sync::parallel::in_pool;
 use crate::value::{Value, ValueKind};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// The symbols that keys are written in, with the codec `Packed`.
 ///
@@ -60,6 +62,7 @@ pub struct FrozenOptions {
     pub(super) chunk_keys: usize,
     pub(super) memory: usize,
     pub(super) sample: Option<Sample>,
+    pub(super) threads: Option<usize>,
     /// The kind of values, which what builds sets.
     pub(super) kind: ValueKind,
 }
@@ -80,6 +83,7 @@ impl FrozenOptions {
             chunk_keys: KEYS_PER_CHUNK,
             memory: usize::MAX,
             sample: None,
+            threads: None,
             kind: ValueKind::U64,
         }
     }
@@ -174,6 +178,49 @@ impl FrozenOptions {
         self
     }
 
+    /// Sets the number of threads that build a layer, at least 1: threads of its own, which end with
+    /// it. Without this, those of rayon's pool build.
+    ///
+    /// For a process that runs on few cores of a machine, such as a worker of an engine. The bytes
+    /// of the layer do not depend on it.
+    ///
+    /// ```
+    /// let options = memkv::FrozenOptions::new().threads(1);
+    /// assert_eq!(options.from_sorted(&[("a", 1)])?.get("a"), Some(1));
+    /// assert!(memkv::FrozenOptions::new().threads(0).builder().is_err());
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Returns the threads that build, if they are to be of their own.
+    ///
+    /// # Errors
+    /// They cannot be started.
+    pub(super) fn pool(&self) -> Result<Option<ThreadPool>, FrozenError> {
+        self.threads
+            .map(|threads| ThreadPoolBuilder::new().num_threads(threads).build())
+            .transpose()
+            .map_err(|_| FrozenError::Option("the threads cannot be started"))
+    }
+
+    /// Runs `work` where a layer is built.
+    ///
+    /// # Errors
+    /// See [`pool`](Self::pool).
+    pub(super) fn in_pool<R: Send>(
+        &self,
+        work: impl FnOnce() -> R + Send,
+    ) -> Result<R, FrozenError> {
+        Ok(match self.pool()? {
+            Some(pool) => pool.install(work),
+            None => in_pool(work),
+        })
+    }
+
     /// Returns whether values are stored.
     pub(crate) fn has_values(&self) -> bool {
         self.values != ValueWidth::None
@@ -194,6 +241,9 @@ impl FrozenOptions {
     pub(super) fn check(&self) -> Result<(), FrozenError> {
         if self.memory < 1 << 20 {
             return Err(FrozenError::Option("a builder needs at least 1 MiB of memory"));
+        }
+        if self.threads == Some(0) {
+            return Err(FrozenError::Option("a layer is built by at least one thread"));
         }
         match self.chunk_keys {
             1..=MAX_CHUNK_KEYS => Ok(()),

@@ -61,7 +61,6 @@ where
     V: Value,
     I: IndexedParallelIterator<Item = (K, V)>,
 {
-    options.check()?;
     let add = |mut part: InputPart, (position, (key, value)): (usize, (K, V))| {
         if part.error.is_none() {
             part.add(options, position as u64, key.as_ref(), pack(value));

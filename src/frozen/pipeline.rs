@@ -10,6 +10,7 @@ use crate::io::new_file::NewFile;
 use crate::io::process::Process;
 use crate::load::Ordered;
 use crate::sync::parallel;
+use rayon::ThreadPool;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ use std::sync::Arc;
 pub(super) struct EncodePipeline {
     /// The process that made this. In a fork of it the chunks in work never arrive.
     process: Process,
+    /// The threads that encode, if they are the builder's own.
+    pool: Option<ThreadPool>,
     chunks: Ordered<Chunk>,
     /// Memory in bytes that each chunk in work may take, in order, and the sum.
     costs: VecDeque<usize>,
@@ -28,10 +31,10 @@ pub(super) struct EncodePipeline {
 }
 
 impl EncodePipeline {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(pool: Option<ThreadPool>) -> Self {
         let (chunks, costs, done) = (Ordered::new(), VecDeque::new(), Vec::new());
         let process = Process::current();
-        EncodePipeline { process, chunks, costs, cost: 0, done, file: None, failed: None }
+        EncodePipeline { process, pool, chunks, costs, cost: 0, done, file: None, failed: None }
     }
 
     /// Returns the error of the file, or of a process that did not make this.
@@ -56,8 +59,22 @@ impl EncodePipeline {
         self.costs.push_back(2 * pending.heap_bytes());
         self.cost += 2 * pending.heap_bytes();
         let encode = move || ticket.send(chunk::encode(&pending, &encoder, form));
-        let threads = parallel::spawn(encode);
+        let threads = match &self.pool {
+            None => parallel::spawn(encode),
+            Some(pool) => {
+                pool.spawn(encode);
+                pool.current_num_threads()
+            }
+        };
         self.receive(2 * threads, options.memory)
+    }
+
+    /// Runs `work` on the threads that encode.
+    pub(super) fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            None => parallel::in_pool(work),
+            Some(pool) => pool.install(work),
+        }
     }
 
     /// Waits until no chunk is in work.

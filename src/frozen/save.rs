@@ -8,7 +8,7 @@ use crate::io::bytes::Bytes;
 use crate::io::new_file::NewFile;
 use crate::value::Value;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 impl<V: Value> FrozenLayer<V> {
@@ -33,22 +33,42 @@ impl<V: Value> FrozenLayer<V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), FrozenError> {
-        self.write_to(NewFile::create(path.as_ref())?)?;
+        self.write_file(NewFile::create(path.as_ref())?)?;
         Ok(())
     }
 
     /// Writes the layer to a new file. Returns the number of its bytes.
-    pub(crate) fn write_to(&self, mut file: NewFile) -> Result<u64, FileError> {
-        let trailer = format::trailer(&self.layer);
+    pub(crate) fn write_file(&self, mut file: NewFile) -> Result<u64, FileError> {
+        let bytes = self.write_parts(|part| file.write(part))?;
+        file.commit()?;
+        Ok(bytes)
+    }
+
+    /// Writes the bytes that [`save`](Self::save) writes, and returns their number. It does not
+    /// flush.
+    ///
+    /// # Errors
+    /// The first error of the writer.
+    ///
+    /// ```
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1)])?;
+    /// let mut bytes = Vec::new();
+    /// assert_eq!(layer.write_to(&mut bytes)?, bytes.len() as u64);
+    /// assert_eq!(memkv::FrozenLayer::from_owner(bytes)?.get("a"), Some(1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn write_to(&self, mut writer: impl Write) -> io::Result<u64> {
+        self.write_parts(|part| writer.write_all(part))
+    }
+
+    fn write_parts<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<u64, E> {
+        let (header, trailer) = (format::header(self.layer.kind), format::trailer(&self.layer));
         let chunks = self.layer.chunks.iter().map(|chunk| chunk.data.as_slice());
         let mut bytes = 0;
-        for part in
-            [&format::header(self.layer.kind)[..]].into_iter().chain(chunks).chain([&trailer[..]])
-        {
-            file.write(part)?;
+        for part in [&header[..]].into_iter().chain(chunks).chain([&trailer[..]]) {
+            write(part)?;
             bytes += part.len() as u64;
         }
-        file.commit()?;
         Ok(bytes)
     }
 
@@ -98,7 +118,22 @@ impl<V: Value> FrozenLayer<V> {
     /// # Errors
     /// The bytes are incomplete or damaged, are not a layer, or have values of another type.
     pub fn from_bytes_as(bytes: Vec<u8>) -> Result<Self, FrozenError> {
-        let layer = Self::of_read(format::parse(&Bytes::from_vec(bytes))?)?;
+        Self::of_bytes(&Bytes::from_vec(bytes))
+    }
+
+    /// Creates a layer of values of this type from a file's bytes that `owner` has, as
+    /// [`from_owner`](FrozenLayer::from_owner) does for `u64`.
+    ///
+    /// # Errors
+    /// The bytes are incomplete or damaged, are not a layer, or have values of another type.
+    pub fn from_owner_as(
+        owner: impl AsRef<[u8]> + Send + Sync + 'static,
+    ) -> Result<Self, FrozenError> {
+        Self::of_bytes(&Bytes::from_owner(owner))
+    }
+
+    fn of_bytes(bytes: &Bytes) -> Result<Self, FrozenError> {
+        let layer = Self::of_read(format::parse(bytes)?)?;
         layer.verify()?;
         Ok(layer)
     }
@@ -127,5 +162,27 @@ impl FrozenLayer {
     /// ```
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, FrozenError> {
         Self::from_bytes_as(bytes)
+    }
+
+    /// Creates a layer from a file's bytes that `owner` has, such as a `&'static [u8]` or an
+    /// `Arc<[u8]>`, and verifies them. It copies no chunk.
+    ///
+    /// An owner whose bytes change has a damaged layer: keys may be missing or have wrong values.
+    ///
+    /// # Errors
+    /// The bytes are incomplete or damaged, are not a layer, or have values of another type.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1)])?;
+    /// let bytes: Arc<[u8]> = layer.to_bytes().into();
+    /// assert_eq!(memkv::FrozenLayer::from_owner(bytes)?.get("a"), Some(1));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn from_owner(
+        owner: impl AsRef<[u8]> + Send + Sync + 'static,
+    ) -> Result<Self, FrozenError> {
+        Self::from_owner_as(owner)
     }
 }

@@ -262,7 +262,7 @@ impl Folder {
         let dir = self.home.dir();
         let layer = self.next_layer;
         self.next_layer += 1;
-        let layer_bytes = base.write_to(NewFile::create_in(dir, &layer_name(layer))?)?;
+        let layer_bytes = base.write_file(NewFile::create_in(dir, &layer_name(layer))?)?;
         let manifest = Manifest {
             layer,
             layer_bytes,

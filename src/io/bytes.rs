@@ -11,6 +11,8 @@ use std::sync::Arc;
 enum Owner {
     Memory(Vec<u8>),
     Mapped(Mapping),
+    /// A caller's. It may return other bytes at each call, which is as if they were damaged.
+    Other(Box<dyn AsRef<[u8]> + Send + Sync>),
 }
 
 /// A range of shared bytes.
@@ -35,11 +37,17 @@ impl Bytes {
         Bytes { owner: Arc::new(Owner::Mapped(mapping)), range }
     }
 
+    pub(crate) fn from_owner(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        let range = 0..owner.as_ref().len();
+        Bytes { owner: Arc::new(Owner::Other(Box::new(owner))), range }
+    }
+
     #[inline(always)]
     pub(crate) fn as_slice(&self) -> &[u8] {
         let all = match &*self.owner {
             Owner::Memory(bytes) => bytes,
             Owner::Mapped(mapping) => mapping.as_slice(),
+            Owner::Other(owner) => (**owner).as_ref(),
         };
         all.get(self.range.clone()).unwrap_or_default()
     }
@@ -63,7 +71,7 @@ impl Bytes {
 
     /// Returns whether the bytes are in memory, not mapped.
     pub(crate) fn in_memory(&self) -> bool {
-        matches!(*self.owner, Owner::Memory(_))
+        !matches!(*self.owner, Owner::Mapped(_))
     }
 }
 

@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 
 /// The results of jobs, taken in the order in which the jobs were begun.
 pub(crate) struct Ordered<T> {
     sender: Sender<(usize, Option<T>)>,
-    receiver: Receiver<(usize, Option<T>)>,
+    /// Its owner alone uses it. A receiver itself is not `Sync`.
+    receiver: Mutex<Receiver<(usize, Option<T>)>>,
     /// Results that wait for an earlier one.
     early: BTreeMap<usize, T>,
     /// Jobs that were begun, that have ended, and whose results were taken.
@@ -49,6 +51,7 @@ impl<T> Drop for Ticket<T> {
 impl<T> Ordered<T> {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = channel();
+        let receiver = Mutex::new(receiver);
         Ordered { sender, receiver, early: BTreeMap::new(), begun: 0, ended: 0, taken: 0 }
     }
 
@@ -71,14 +74,16 @@ impl<T> Ordered<T> {
     /// Receives the result of a job that has ended, and waits for one if `wait`. Returns whether
     /// there was one.
     pub(crate) fn receive(&mut self, wait: bool) -> bool {
+        let running = self.running();
+        let receiver = self.receiver.get_mut().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let received = self.receiver.try_recv().ok();
-            if received.is_none() && (!wait || self.running() == 0) {
+            let received = receiver.try_recv().ok();
+            if received.is_none() && (!wait || running == 0) {
                 return false;
             }
             // A thread of the pool must help: the job that it waits for may be its own.
             let received = received.or_else(|| match rayon::yield_now() {
-                None => self.receiver.recv().ok(),
+                None => receiver.recv().ok(),
                 Some(rayon::Yield::Executed) => None,
                 Some(rayon::Yield::Idle) => {
                     std::thread::yield_now();
@@ -100,7 +105,7 @@ impl<T> Ordered<T> {
     pub(crate) fn abandon(&mut self) {
         let (sender, receiver) = channel();
         self.sender = sender;
-        std::mem::forget(std::mem::replace(&mut self.receiver, receiver));
+        std::mem::forget(std::mem::replace(&mut self.receiver, Mutex::new(receiver)));
     }
 
     /// Returns the next result in order, if it was received.
