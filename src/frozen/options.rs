@@ -178,8 +178,8 @@ impl FrozenOptions {
         self
     }
 
-    /// Sets the number of threads that build a layer, at least 1: threads of its own, which end with
-    /// it. Without this, those of rayon's pool build.
+    /// Sets the number of threads that build a layer, at least 1: threads of its own, which end
+    /// with it. Without this, those of rayon's pool build.
     ///
     /// For a process that runs on few cores of a machine, such as a worker of an engine. The bytes
     /// of the layer do not depend on it.
