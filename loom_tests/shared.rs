@@ -147,6 +147,7 @@ models! {
     scan_and_change_ahead: [OwnChangesUnseen];
     scan_back_and_change_ahead: [OwnChangesUnseen];
     scan_and_change_by_another: [PathNotChecked];
+    scan_after_a_get: [PathNotChecked];
     pop_and_insert: [PopFromAnyLeaf];
     clear_and_insert: [ChildNotCompared, SlotNotLocked];
     remove_and_compare_exchange: [LeafNotObsolete];
@@ -597,6 +598,25 @@ fn scan_and_change_by_another() {
     assert_eq!(seen, [2, 4, 6, 7, 8, 9, 10, 12]);
     drop(map);
     plain::free();
+}
+
+/// A scan returns what a get of its thread has seen further on.
+fn scan_after_a_get() {
+    two(
+        filled(&[0, 2, 4, 6, 8]),
+        |map| assert_eq!(map.insert(key(5), 5), None),
+        |map| {
+            let mut cursor = map.cursor();
+            assert_eq!(cursor.next().map(|(_, value)| value), Some(0));
+            let is_seen = map.get(key(5)).is_some();
+            let mut values = Vec::new();
+            while let Some((_, value)) = cursor.next() {
+                values.push(value);
+            }
+            assert!(!is_seen || values.contains(&5), "{values:?} after 5 was seen");
+        },
+        |map| has(map, &[0, 2, 4, 5, 6, 8]),
+    );
 }
 
 fn pop_and_insert() {

@@ -11,8 +11,9 @@ use std::thread;
 
 /// The most bytes that may be retired.
 const MOST: usize = 16 << 20;
-/// The most bytes that may be retired while one thread writes through a handle.
-const MOST_BY_A_HANDLE: usize = 2 << 20;
+/// The most bytes that may be retired while one thread writes through a handle. It is below 2 MiB
+/// on a quiet machine; a loaded one takes up to half a MiB more.
+const MOST_BY_A_HANDLE: usize = 3 << 20;
 const KEYS: u64 = 200_000;
 
 /// All maps of a process share the retired memory, and a pin of any test holds it back, so one test

@@ -12,7 +12,7 @@
 //! bits. An obsolete node stays as it was, since no thread can lock it any more.
 
 use crate::sync::{AtomicU64, point, wait};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 
 const LOCKED: u64 = 1 << 5;
 const OBSOLETE: u64 = 1 << 6;
@@ -45,13 +45,6 @@ impl Lock {
     pub(crate) fn is_free(&self) -> bool {
         point();
         self.0.load(SeqCst) & (LOCKED | OBSOLETE) == 0
-    }
-
-    /// Returns whether the node is current.
-    #[inline(always)]
-    pub(crate) fn is_current(&self) -> bool {
-        point();
-        self.0.load(Acquire) & OBSOLETE == 0
     }
 
     /// Waits until the node is unlocked. Returns `false` if it is obsolete.

@@ -223,8 +223,9 @@ impl CursorState {
     ) -> bool {
         // SAFETY: (N1, N5) by the caller.
         unsafe {
-            let is_current = |level: &Level| level.node.lock().is_current();
-            if !self.levels.iter().all(is_current) && !mutant!(PathNotChecked) {
+            // A locked node may have been replaced already.
+            let is_free = |level: &Level| level.node.lock().is_free();
+            if !self.levels.iter().all(is_free) && !mutant!(PathNotChecked) {
                 return false;
             }
             let parent = self.levels.last().map(|level| NodeRef::new(level.node).slot(level.child));
