@@ -150,7 +150,8 @@ impl<'a, T, S: OwnedEnds<Owned = u32> + Upcoming<u32>> Ends for ArenaWalk<&'a Ar
     where
         Self: 'w;
 
-    #[inline]
+    // Always: else a scan tests its direction at each key.
+    #[inline(always)]
     fn step(&mut self, back: bool) -> Option<(&[u8], &'a T)> {
         self.look_ahead(back);
         let (key, slot) = self.slots.step(back)?;

@@ -51,7 +51,8 @@ impl Ranks {
         Ranks { front: Window::default(), back: Window::default(), from, to: to.max(from) }
     }
 
-    #[inline]
+    // Always: else a scan tests its direction at each key, some 10 % of its instructions.
+    #[inline(always)]
     fn step(&mut self, layer: &Layer, back: bool) -> Option<(&[u8], u64)> {
         if self.from >= self.to {
             return None;
@@ -123,7 +124,7 @@ macro_rules! ends {
             where
                 Self: 'w;
 
-            #[inline]
+            #[inline(always)]
             fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
                 let (key, value) = self.ranks.step(&self.layer, back)?;
                 Some((key, unpack(value)))
