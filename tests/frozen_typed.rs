@@ -34,7 +34,8 @@ fn pairs<V: Copy>(values: &[V]) -> Pairs<V> {
     values.iter().enumerate().map(|(i, &value)| (format!("{i:04}").into(), value)).collect()
 }
 
-/// Checks what a layer of some type returns, in memory and as a file, and who may open it.
+/// Checks what a layer of some type returns, in memory and as a file, and as which types the file
+/// opens.
 fn check<V: Value + Debug + PartialEq>(values: &[V]) {
     let pairs = pairs(values);
     for options in kinds() {

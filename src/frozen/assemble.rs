@@ -1,6 +1,6 @@
 //! Assembles a layer from encoded chunks, and decides where a chunk ends.
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, ChunkForm};
 use super::front_coded::FrontCoded;
 use super::layer::Layer;
 use super::limits::MAX_CHUNK_BYTES;
@@ -79,7 +79,7 @@ pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
 
 /// Assembles a layer from encoded chunks and the separators between them.
 pub(super) fn assemble(
-    options: &FrozenOptions,
+    form: ChunkForm,
     encoder: &Encoder,
     mut chunks: Vec<Chunk>,
     index: IndexBuilder,
@@ -93,8 +93,8 @@ pub(super) fn assemble(
     let index_tree = tree.finish(&mut index);
     index.extend_from_slice(&[0; NODE_PADDING_BYTES]);
     Layer {
-        codec: options.codec,
-        kind: options.kind,
+        codec: form.codec,
+        kind: form.kind,
         decoder: encoder.decoder(),
         index: Bytes::from_vec(index),
         index_tree,

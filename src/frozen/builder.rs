@@ -135,7 +135,7 @@ impl<V: Value> FrozenLayerBuilder<V> {
         options.check()?;
         let work = EncodePipeline::new(options.pool()?);
         Ok(FrozenLayerBuilder {
-            options: options.of_type::<V>(),
+            options,
             pending: FrontCoded::default(),
             len: 0,
             last: Vec::new(),
@@ -245,7 +245,12 @@ impl<V: Value> FrozenLayerBuilder<V> {
     fn take(&mut self, pending: FrontCoded) -> Result<(), FrozenError> {
         self.work.check()?;
         if let Some(encoder) = &self.encoder {
-            return self.work.send(pending, &self.options, encoder);
+            return self.work.send(
+                pending,
+                encoder,
+                self.options.form(V::KIND),
+                self.options.memory,
+            );
         }
         self.held_bytes += pending.suffix_bytes();
         self.held.push(pending);
@@ -258,8 +263,9 @@ impl<V: Value> FrozenLayerBuilder<V> {
     /// Chooses the symbols, and encodes the chunks that wait for them.
     fn release(&mut self) -> Result<(), FrozenError> {
         let encoder = Arc::new(self.work.run(|| choose_symbols(&self.options, &self.held)));
+        let form = self.options.form(V::KIND);
         for pending in std::mem::take(&mut self.held) {
-            self.work.send(pending, &self.options, &encoder)?;
+            self.work.send(pending, &encoder, form, self.options.memory)?;
         }
         self.encoder = Some(encoder);
         Ok(())
@@ -282,7 +288,7 @@ impl<V: Value> FrozenLayerBuilder<V> {
             gather(&mut self.work.done, GATHERED_BYTES);
         }
         let done = std::mem::take(&mut self.work.done);
-        Ok((assemble(&self.options, encoder, done, self.index), self.work.file.take()))
+        Ok((assemble(self.options.form(V::KIND), encoder, done, self.index), self.work.file.take()))
     }
 
     /// Completes the layer. Reads it back into memory if it was written to a file, which

@@ -10,6 +10,7 @@ use super::packed::{self, IndexTree, PackedChunk};
 use super::symbols::{Decoder, Encoder, with_coder};
 use super::values::{self, ValueLayout};
 use crate::io::bytes::Bytes;
+use crate::value::ValueKind;
 use std::sync::OnceLock;
 
 /// A chunk and the layout of its bytes.
@@ -34,6 +35,7 @@ pub(crate) struct Chunk {
 #[derive(Clone, Copy)]
 pub(crate) struct ChunkForm {
     pub(crate) codec: Codec,
+    pub(crate) kind: ValueKind,
     /// The number that stands for each value, if values are not stored.
     pub(crate) constant: Option<u64>,
 }

@@ -141,12 +141,8 @@ impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FrozenLayer<V> {
                 Err(FrozenError::NotAscending { .. } | FrozenError::Duplicate { .. }) => {
                     let mut map: FastArt<V> = finish(builder).into_iter().collect();
                     map.extend(std::iter::once((key, value)).chain(pairs));
-                    let mut builder = FrozenLayerBuilder::typed().unwrap_or_else(fail);
-                    let mut range = map.range::<[u8], _>(..);
-                    while let Some((key, value)) = range.next_ref() {
-                        builder.insert(key, value).unwrap_or_else(fail);
-                    }
-                    return finish(builder);
+                    // These ascend.
+                    return map.into_iter().collect();
                 }
                 Err(error) => fail(error),
             }
@@ -254,9 +250,9 @@ impl FrozenOptions {
         I: IntoParallelIterator<Item = (K, V)>,
         I::Iter: IndexedParallelIterator,
     {
-        let (options, pairs) = (self.clone().of_type::<V>(), pairs.into_par_iter());
-        options.check()?;
-        options.in_pool(|| par_build::from_par_sorted(&options, pairs))?
+        let pairs = pairs.into_par_iter();
+        self.check()?;
+        self.in_pool(|| par_build::from_par_sorted(self, pairs))?
     }
 
     /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options.
@@ -291,18 +287,20 @@ impl FrozenOptions {
         V: Value + Send + Sync,
     {
         self.check()?;
-        self.in_pool(|| pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref())))?;
-        // The sort is stable: the last one of equal keys is the last one of the input.
-        let mut kept = 0;
-        for i in 0..pairs.len() {
-            if i > 0 && pairs[kept - 1].0.as_ref() == pairs[i].0.as_ref() {
-                kept -= 1;
+        self.in_pool(|| {
+            pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
+            // The sort is stable: the last one of equal keys is the last one of the input.
+            let mut kept = 0;
+            for i in 0..pairs.len() {
+                if i > 0 && pairs[kept - 1].0.as_ref() == pairs[i].0.as_ref() {
+                    kept -= 1;
+                }
+                pairs.swap(kept, i);
+                kept += 1;
             }
-            pairs.swap(kept, i);
-            kept += 1;
-        }
-        pairs.truncate(kept);
-        self.from_sorted_as(&pairs)
+            pairs.truncate(kept);
+            par_build::from_par_sorted(self, pairs.par_iter().map(|(key, value)| (key, *value)))
+        })?
     }
 }
 

@@ -35,7 +35,7 @@ impl ValueKind {
         }
     }
 
-    /// Returns the least and the greatest word of values with this kind, and their sign bit.
+    /// Returns the word with all bits of a value set, and the one with the sign bit alone.
     const fn words(self) -> (u64, u64) {
         match self.size() {
             0 => (0, 0),

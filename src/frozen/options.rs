@@ -5,8 +5,8 @@ use super::codec::Codec;
 use super::error::FrozenError;
 use super::limits::MAX_CHUNK_KEYS;
 use super::symbols::Sample;
-use crate::sync::parallel::in_pool;
-use crate::value::{Value, ValueKind};
+use crate::sync::parallel;
+use crate::value::ValueKind;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// The symbols that keys are written in, with the codec `Packed`.
@@ -63,8 +63,6 @@ pub struct FrozenOptions {
     pub(super) memory: usize,
     pub(super) sample: Option<Sample>,
     pub(super) threads: Option<usize>,
-    /// The kind of values, which what builds sets.
-    pub(super) kind: ValueKind,
 }
 
 impl Default for FrozenOptions {
@@ -84,7 +82,6 @@ impl FrozenOptions {
             memory: usize::MAX,
             sample: None,
             threads: None,
-            kind: ValueKind::U64,
         }
     }
 
@@ -215,10 +212,7 @@ impl FrozenOptions {
         &self,
         work: impl FnOnce() -> R + Send,
     ) -> Result<R, FrozenError> {
-        Ok(match self.pool()? {
-            Some(pool) => pool.install(work),
-            None => in_pool(work),
-        })
+        Ok(parallel::in_pool_or(self.pool()?.as_ref(), work))
     }
 
     /// Returns whether values are stored.
@@ -226,16 +220,10 @@ impl FrozenOptions {
         self.values != ValueWidth::None
     }
 
-    /// Returns what the chunks have in common.
-    pub(super) fn form(&self) -> ChunkForm {
-        let constant = (!self.has_values()).then(|| self.kind.pack(0));
-        ChunkForm { codec: self.codec, constant }
-    }
-
-    /// Returns the options for values of a type.
-    pub(super) fn of_type<V: Value>(mut self) -> Self {
-        self.kind = V::KIND;
-        self
+    /// Returns what the chunks of a layer with values of a kind have in common.
+    pub(super) fn form(&self, kind: ValueKind) -> ChunkForm {
+        let constant = (!self.has_values()).then(|| kind.pack(0));
+        ChunkForm { codec: self.codec, kind, constant }
     }
 
     pub(super) fn check(&self) -> Result<(), FrozenError> {

@@ -99,9 +99,9 @@ where
         before = pending.last();
     }
     let encoder = choose_symbols(options, &pendings);
-    let form = options.form();
+    let form = options.form(V::KIND);
     let mut chunks: Vec<Chunk> =
         pendings.into_par_iter().map(|pending| chunk::encode(&pending, &encoder, form)).collect();
     gather(&mut chunks, GATHERED_BYTES);
-    Ok(FrozenLayer::of(assemble(options, &encoder, chunks, index)))
+    Ok(FrozenLayer::of(assemble(form, &encoder, chunks, index)))
 }

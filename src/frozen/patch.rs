@@ -19,6 +19,7 @@ use super::front_coded::FrontCoded;
 use super::frozen_layer::FrozenLayer;
 use super::options::FrozenOptions;
 use super::symbols::Encoder;
+use crate::value::ValueKind;
 use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -149,7 +150,7 @@ impl FrozenLayer {
         let mut pending = FrontCoded::default();
         let mut finish = |pending: FrontCoded| {
             let (first, last) = (pending.first().to_vec(), pending.last().to_vec());
-            let chunk = chunk::encode(&pending, encoder, options.form());
+            let chunk = chunk::encode(&pending, encoder, options.form(ValueKind::U64));
             pieces.push(PatchedChunk { chunk, first, last, reused: false });
         };
         // A chunk that has grown is split in halves, so that it is not split again soon.
@@ -251,7 +252,7 @@ fn join(
     let encoded = chunks.len() - reused;
     // A part of an older allocation would keep all of it in memory.
     gather(&mut chunks, GATHERED_BYTES);
-    let layer = FrozenLayer::of(assemble(options, encoder, chunks, index));
+    let layer = FrozenLayer::of(assemble(options.form(ValueKind::U64), encoder, chunks, index));
     Ok(Patched { layer, reused, encoded, rebuilt: false })
 }
 

@@ -1,9 +1,8 @@
 //! The pipeline of a builder: the threads of the pool encode chunks, which arrive here in order.
 
-use super::chunk::{self, Chunk};
+use super::chunk::{self, Chunk, ChunkForm};
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;
-use super::options::FrozenOptions;
 use super::symbols::Encoder;
 use crate::error::FileError;
 use crate::io::new_file::NewFile;
@@ -45,36 +44,28 @@ impl EncodePipeline {
         self.failed.as_ref().map_or(Ok(()), |failed| Err(failed.copy().into()))
     }
 
-    /// Begins to encode a chunk. Waits while too many chunks are in work.
+    /// Begins to encode a chunk. Waits while too many chunks are in work, or while they take more
+    /// than `memory` bytes.
     pub(super) fn send(
         &mut self,
         pending: FrontCoded,
-        options: &FrozenOptions,
         encoder: &Arc<Encoder>,
+        form: ChunkForm,
+        memory: usize,
     ) -> Result<(), FrozenError> {
         self.check()?;
         let (ticket, encoder) = (self.chunks.begin(), Arc::clone(encoder));
-        let form = options.form();
         // The chunk as it is, and encoded.
         self.costs.push_back(2 * pending.heap_bytes());
         self.cost += 2 * pending.heap_bytes();
         let encode = move || ticket.send(chunk::encode(&pending, &encoder, form));
-        let threads = match &self.pool {
-            None => parallel::spawn(encode),
-            Some(pool) => {
-                pool.spawn(encode);
-                pool.current_num_threads()
-            }
-        };
-        self.receive(2 * threads, options.memory)
+        let threads = parallel::spawn_or(self.pool.as_ref(), encode);
+        self.receive(2 * threads, memory)
     }
 
     /// Runs `work` on the threads that encode.
     pub(super) fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.pool {
-            None => parallel::in_pool(work),
-            Some(pool) => pool.install(work),
-        }
+        parallel::in_pool_or(self.pool.as_ref(), work)
     }
 
     /// Waits until no chunk is in work.

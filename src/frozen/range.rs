@@ -9,6 +9,7 @@ use crate::value::Value;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
+use std::ops;
 use std::sync::Arc;
 
 /// An iterator over the keys in a range, as copies, with their values. From the back, in descending
@@ -164,17 +165,22 @@ pub struct FrozenKeys<'a, V = u64> {
 /// keys. Returned by [`FrozenLayer::values`](crate::FrozenLayer::values). It decodes no key.
 #[derive(Clone)]
 pub struct FrozenValues<'a, V = u64> {
-    pub(super) ends: FrozenEnds<'a, V>,
+    layer: &'a Layer,
+    ranks: ops::Range<usize>,
+    values: PhantomData<fn() -> V>,
 }
 
 exact_iterators! {
     ['a, V: Value] FrozenKeys<'a, V>: .ends, Vec<u8>, |key, _value| key.to_vec();
 }
 
-impl<V: Value> FrozenValues<'_, V> {
+impl<'a, V: Value> FrozenValues<'a, V> {
+    pub(super) fn new(layer: &'a Layer) -> Self {
+        FrozenValues { layer, ranks: 0..layer.len, values: PhantomData }
+    }
+
     fn get(&self, rank: usize) -> Option<V> {
-        let layer = self.ends.layer;
-        let chunk = layer.chunks.get(layer.chunk_at(rank)?)?;
+        let chunk = self.layer.chunks.get(self.layer.chunk_at(rank)?)?;
         chunk.value(rank - chunk.start).map(unpack)
     }
 }
@@ -183,21 +189,19 @@ impl<V: Value> Iterator for FrozenValues<'_, V> {
     type Item = V;
 
     fn next(&mut self) -> Option<V> {
-        let Ranks { from, to, .. } = self.ends.ranks;
-        self.ends.skip(1, false);
-        if from < to { self.get(from) } else { None }
+        let rank = self.ranks.next()?;
+        self.get(rank)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.ends.size_hint()
+        self.ranks.size_hint()
     }
 }
 
 impl<V: Value> DoubleEndedIterator for FrozenValues<'_, V> {
     fn next_back(&mut self) -> Option<V> {
-        let Ranks { from, to, .. } = self.ends.ranks;
-        self.ends.skip(1, true);
-        if from < to { self.get(to - 1) } else { None }
+        let rank = self.ranks.next_back()?;
+        self.get(rank)
     }
 }
 

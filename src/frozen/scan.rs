@@ -156,7 +156,7 @@ impl<V: Value> FrozenLayer<V> {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn values(&self) -> FrozenValues<'_, V> {
-        FrozenValues { ends: FrozenEnds::new(&self.layer, 0, self.len()) }
+        FrozenValues::new(&self.layer)
     }
 }
 

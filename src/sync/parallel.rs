@@ -3,7 +3,7 @@
 //!
 //! `fork` copies one thread alone. So the global pool of rayon has no threads in the child, and
 //! work that is sent to it waits for ever. Every public function that uses rayon calls [`in_pool`]
-//! or [`spawn`]; iterators for the caller are a [`PooledIter`].
+//! or [`spawn_or`]; iterators for the caller are a [`PooledIter`].
 //!
 //! | thread that calls | where its work runs |
 //! |---|---|
@@ -91,16 +91,24 @@ pub(crate) fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     }
 }
 
-/// Begins a job in the pool, and returns the number of threads there.
+/// Runs `work` on the threads of `own`, if there are any, or as [`in_pool`] does.
 #[cfg(feature = "storage")]
-pub(crate) fn spawn(job: impl FnOnce() + Send + 'static) -> usize {
-    match forked() {
+pub(crate) fn in_pool_or<R: Send>(own: Option<&ThreadPool>, work: impl FnOnce() -> R + Send) -> R {
+    match own {
+        None => in_pool(work),
+        Some(own) => own.install(work),
+    }
+}
+
+/// Begins a job where [`in_pool_or`] would run it, and returns the number of threads there.
+#[cfg(feature = "storage")]
+pub(crate) fn spawn_or(own: Option<&ThreadPool>, job: impl FnOnce() + Send + 'static) -> usize {
+    match own.or_else(|| forked().map(pool_of)) {
         None => {
             rayon::spawn(job);
             rayon::current_num_threads()
         }
-        Some(process) => {
-            let pool = pool_of(process);
+        Some(pool) => {
             pool.spawn(job);
             pool.current_num_threads()
         }
