@@ -176,7 +176,8 @@ pub use fast::{
 pub use frozen::{
     Automaton, Codec, FrozenCursor, FrozenError, FrozenIntoIter, FrozenKeys, FrozenLayer,
     FrozenLayerBuilder, FrozenOptions, FrozenParIter, FrozenRange, FrozenSearch, FrozenStream,
-    FrozenUsage, FrozenValues, LayerValues, SymbolTable, ValueWidth,
+    FrozenUsage, FrozenValues, LayerValues, LevenshteinAutomaton, LevenshteinState, SymbolTable,
+    ValueWidth,
 };
 #[cfg(feature = "regex")]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};

@@ -8,7 +8,8 @@
 //! Chunks are encoded and read independently of one another.
 //!
 //! * Public face: frozen_layer.rs (point reads), scan.rs, freeze.rs (constructors), save.rs,
-//!   merge.rs, operation.rs, salvage.rs (damaged files), cursor.rs, range.rs, search.rs, regex.rs.
+//!   merge.rs, operation.rs, salvage.rs (damaged files), cursor.rs, range.rs, search.rs, regex.rs,
+//!   levenshtein.rs.
 //! * Building: builder.rs, par_build.rs and patch.rs, over front_coded.rs, choose_symbols.rs,
 //!   pipeline.rs and assemble.rs. ranges.rs reads maps in parallel.
 //! * Reading: layer.rs, chunk.rs, window.rs, decoded_block.rs; for searches automaton_path.rs and
@@ -36,6 +37,7 @@ mod fst;
 mod fst_check;
 mod fst_walk;
 mod layer;
+mod levenshtein;
 mod limits;
 mod merge;
 mod number;
@@ -64,6 +66,7 @@ pub use codec::Codec;
 pub use cursor::FrozenCursor;
 pub use error::FrozenError;
 pub use frozen_layer::{FrozenLayer, FrozenUsage};
+pub use levenshtein::{LevenshteinAutomaton, LevenshteinState};
 pub use operation::{FrozenStream, LayerValues};
 pub use options::{FrozenOptions, SymbolTable, ValueWidth};
 pub use range::{FrozenIntoIter, FrozenKeys, FrozenRange, FrozenValues};

@@ -1,13 +1,9 @@
 //! `memkv search`: prints the keys that match a pattern.
 
-mod fuzzy;
-
 use crate::{layer::Input, print::Printer};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
-use fuzzy::Fuzzy;
-use memkv::{Automaton, FrozenLayer, RegexAutomaton};
-
+use memkv::{Automaton, FrozenLayer, LevenshteinAutomaton, RegexAutomaton};
 use std::{ffi::OsString, io::Write};
 
 /// Print the keys that match a pattern, and their values, in order.
@@ -25,7 +21,7 @@ pub(crate) struct SearchArgs {
         short,
         default_value_t = 1,
         conflicts_with = "regex",
-        value_parser = clap::value_parser!(u8).range(0..=fuzzy::MAX_DISTANCE as i64)
+        value_parser = clap::value_parser!(u8).range(0..=LevenshteinAutomaton::MAX_DISTANCE as i64)
     )]
     distance: u8,
     /// Print at most this many keys.
@@ -53,7 +49,11 @@ struct Pattern {
 pub(crate) fn run(args: &SearchArgs, out: &mut impl Write) -> Result<bool> {
     match (&args.pattern.regex, &args.pattern.fuzzy) {
         (Some(regex), _) => print(args, RegexAutomaton::new(regex)?, out),
-        (None, Some(text)) => print(args, Fuzzy::new(text.as_encoded_bytes(), args.distance), out),
+        (None, Some(text)) => {
+            let near = LevenshteinAutomaton::new(text.as_encoded_bytes(), args.distance.into())
+                .context("the distance is too large")?;
+            print(args, near, out)
+        }
         (None, None) => unreachable!("one is required"),
     }
 }
