@@ -52,7 +52,8 @@ impl FrozenLayer {
     /// Keys may be made in parallel and are needed only once. Until the symbols are chosen, all
     /// keys are in memory, front-coded, with 16 bytes for each.
     ///
-    /// # Errors See [`from_sorted`](Self::from_sorted).
+    /// # Errors
+    /// See [`from_sorted`](Self::from_sorted).
     ///
     /// ```
     /// use rayon::prelude::*;
@@ -160,7 +161,8 @@ impl<V: Value> FrozenLayer<V> {
     ///
     /// This thread builds the map bottom-up while others decode the keys.
     ///
-    /// # Complexity O(keys).
+    /// # Complexity
+    /// O(keys).
     ///
     /// # Errors
     /// There is not enough memory for the map, or the layer is damaged and its keys do not ascend.
@@ -324,9 +326,10 @@ impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer<V> {
 impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer<V> {
     /// Builds a layer from the map's keys and values, read and encoded in parallel. O(keys).
     ///
-    /// # Guarantees While other threads change the map, the layer has every key that is in the map
-    /// during the whole call. It may have a key that is
-    /// inserted or removed during the call. A value is the one at the time when its key is read.
+    /// # Guarantees
+    /// While other threads change the map, the layer has every key that is in the map
+    /// during the whole call. It may have a key that is inserted or removed during the call. A
+    /// value is the one at the time when its key is read.
     ///
     /// # Examples
     ///
@@ -342,9 +345,9 @@ impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer<V> {
 impl<V: Value + Sync> From<&ShardedArt<V>> for FrozenLayer<V> {
     /// Builds a layer from the map's keys and values, read and encoded in parallel. O(keys).
     ///
-    /// # Guarantees While other threads change the map, the layer has every key that is in the map
-    /// during the whole call. It may have a key that is
-    /// inserted or removed during the call.
+    /// # Guarantees
+    /// While other threads change the map, the layer has every key that is in the map
+    /// during the whole call. It may have a key that is inserted or removed during the call.
     ///
     /// # Examples
     ///

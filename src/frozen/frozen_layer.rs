@@ -25,7 +25,8 @@ use std::sync::Arc;
 /// Keys are numbered in order: [`rank`](Self::rank) and [`select`](Self::select) cost about as much
 /// as a lookup. Clones share everything and cost O(1). Any number of threads may read.
 ///
-/// # Complexity A lookup searches the index of chunks, then two nodes and one block of 16 keys.
+/// # Complexity
+/// A lookup searches the index of chunks, then two nodes and one block of 16 keys.
 ///
 /// # Examples
 /// ```
@@ -256,7 +257,8 @@ impl<V: Value> FrozenLayer<V> {
     /// Returns the longest key of the layer that is a prefix of `key`, as a slice of `key`, and its
     /// value.
     ///
-    /// # Complexity One lookup, and one more for each key that is tried and is not a prefix.
+    /// # Complexity
+    /// One lookup, and one more for each key that is tried and is not a prefix.
     ///
     /// # Examples
     ///
@@ -321,7 +323,8 @@ impl<V: Value> FrozenLayer<V> {
     /// They are part of the keys in [`memory_usage`](Self::memory_usage). Returns 0 for the codec
     /// `Fst`, which stores no lengths.
     ///
-    /// # Complexity O(keys), in parallel.
+    /// # Complexity
+    /// O(keys), in parallel.
     ///
     /// # Examples
     ///

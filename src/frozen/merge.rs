@@ -9,7 +9,8 @@ use crate::value::Value;
 impl<V: Value> FrozenLayer<V> {
     /// Merges layers into a new one. Of equal keys the one of the last layer wins.
     ///
-    /// # Complexity O(keys × layers).
+    /// # Complexity
+    /// O(keys × layers).
     ///
     /// # Errors
     /// An option is out of its range.

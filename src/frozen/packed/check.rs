@@ -14,7 +14,8 @@ use crate::frozen::symbols::Coder;
 impl PackedChunk<'_> {
     /// Decodes the whole chunk. Returns its first and its last key, or `None` if it is invalid.
     ///
-    /// # Complexity O(bytes), with memory for one key.
+    /// # Complexity
+    /// O(bytes), with memory for one key.
     pub(crate) fn check<C: Coder>(&self, coder: C) -> Option<KeyBounds> {
         let blocks_end = self.tree.check(self.data, self.blocks())?;
         let blocks = self.data.get(..blocks_end)?;
