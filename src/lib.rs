@@ -42,7 +42,8 @@
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor returns borrowed keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
-//! | [`FrozenLayer`], [`FrozenLayerBuilder`] | immutable map to numbers: compressed, built in parallel, in memory or a file; [`FrozenOptions`] |
+//! | [`FrozenLayer`], [`FrozenLayerBuilder`] | immutable map: compressed, built in parallel, in memory or a file; [`FrozenOptions`], [`LayerValue`] |
+//! | [`BytesLayer`], [`BytesLayerBuilder`] | the same with byte strings as values |
 //! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
 //! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
 //! | [`InsertError`], [`BuildError`], [`FrozenError`] | errors |
@@ -174,10 +175,10 @@ pub use fast::{
 };
 #[cfg(feature = "storage")]
 pub use frozen::{
-    Automaton, Codec, FrozenCursor, FrozenError, FrozenIntoIter, FrozenKeys, FrozenLayer,
-    FrozenLayerBuilder, FrozenOptions, FrozenParIter, FrozenRange, FrozenSearch, FrozenStream,
-    FrozenUsage, FrozenValues, LayerValues, LevenshteinAutomaton, LevenshteinState, SymbolTable,
-    ValueWidth,
+    Automaton, BytesLayer, BytesLayerBuilder, Codec, FrozenCursor, FrozenError, FrozenIntoIter,
+    FrozenKeys, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenParIter, FrozenRange,
+    FrozenSearch, FrozenStream, FrozenUsage, FrozenValues, LayerValue, LayerValues,
+    LevenshteinAutomaton, LevenshteinState, MAX_VALUE_LEN, SymbolTable, ValueWidth,
 };
 #[cfg(feature = "regex")]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};

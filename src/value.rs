@@ -84,6 +84,8 @@ pub enum ValueKind {
     Bool = 11,
     /// `char`.
     Char = 12,
+    /// Byte strings of any length, of a layer of `[u8]`.
+    Bytes = 13,
 }
 
 /// A type that converts to stored bits and back without loss.

@@ -12,6 +12,7 @@ mod arena_model;
 mod concurrent;
 mod concurrent_arena;
 mod concurrent_model;
+mod frozen_bytes;
 mod frozen_collection;
 mod frozen_levenshtein;
 mod frozen_model;

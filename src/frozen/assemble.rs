@@ -1,12 +1,13 @@
 //! Assembles a layer from encoded chunks, and decides where a chunk ends.
 
+use super::byte_values::MAX_VALUE_BYTES;
 use super::chunk::{Chunk, ChunkForm};
 use super::front_coded::FrontCoded;
 use super::layer::Layer;
 use super::limits::MAX_CHUNK_BYTES;
 use super::options::FrozenOptions;
 use super::packed::{IndexTreeBuilder, NODE_PADDING_BYTES};
-use super::symbols::Encoder;
+use super::symbols::{Encoder, Encoders};
 use crate::io::bytes::Bytes;
 use crate::pool;
 use crate::tree::common_prefix;
@@ -22,7 +23,9 @@ pub(super) fn chunk_bytes(options: &FrozenOptions) -> usize {
 /// Returns whether a chunk ends here.
 #[inline]
 pub(super) fn is_full(pending: &FrontCoded, options: &FrozenOptions) -> bool {
-    pending.len() >= options.chunk_keys || pending.raw_bytes() >= chunk_bytes(options)
+    pending.len() >= options.chunk_keys
+        || pending.raw_bytes() >= chunk_bytes(options)
+        || pending.value_bytes().len() >= MAX_VALUE_BYTES
 }
 
 /// Builds the index of a layer's chunks.
@@ -80,7 +83,7 @@ pub(super) fn gather(chunks: &mut [Chunk], most: usize) {
 /// Assembles a layer from encoded chunks and the separators between them.
 pub(super) fn assemble(
     form: ChunkForm,
-    encoder: &Encoder,
+    encoders: &Encoders,
     mut chunks: Vec<Chunk>,
     index: IndexBuilder,
 ) -> Layer {
@@ -95,7 +98,8 @@ pub(super) fn assemble(
     Layer {
         codec: form.codec,
         kind: form.kind,
-        decoder: encoder.decoder(),
+        decoder: encoders.keys.decoder(),
+        value_decoder: encoders.values.as_ref().map(Encoder::decoder),
         index: Bytes::from_vec(index),
         index_tree,
         chunks,

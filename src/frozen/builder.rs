@@ -10,25 +10,26 @@
 //! same for any number of threads.
 
 use super::assemble::{GATHERED_BYTES, IndexBuilder, assemble, gather, is_full};
-use super::choose_symbols::{choose_symbols, needs_no_sample};
+use super::byte_values::MAX_VALUE_LEN;
+use super::choose_symbols::{choose_symbols, needs_no_keys};
 use super::error::FrozenError;
 use super::format;
 use super::front_coded::FrontCoded;
+use super::front_coded::Stored;
 use super::frozen_layer::FrozenLayer;
 use super::layer::Layer;
-use super::number::pack;
+use super::layer_value::LayerValue;
 use super::options::FrozenOptions;
 use super::pipeline::EncodePipeline;
-use super::symbols::Encoder;
+use super::symbols::Encoders;
 use crate::MAX_KEY_LEN;
 use crate::io::new_file::NewFile;
-use crate::value::Value;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of front-coded keys from which the symbols are chosen.
+/// Bytes of front-coded keys, and of byte strings as values, from which the symbols are chosen.
 const TRAINING_BYTES: usize = 32 << 20;
 
 /// Builds a [`FrozenLayer`] from keys in ascending order, in bounded memory beside the layer
@@ -48,9 +49,9 @@ const TRAINING_BYTES: usize = 32 << 20;
 /// ```
 ///
 /// # Memory
-/// Until the symbols are chosen: the first 32 MiB of front-coded keys and their values, 16 bytes a
-/// key. From then on: the chunks in work, two for each thread of the pool.
-pub struct FrozenLayerBuilder<V = u64> {
+/// Until the symbols are chosen: the first 32 MiB of front-coded keys and of values that are byte
+/// strings, and 16 bytes a key. From then on: the chunks in work, two for each thread of the pool.
+pub struct FrozenLayerBuilder<V: ?Sized = u64> {
     options: FrozenOptions,
     pending: FrontCoded,
     /// Number of keys inserted.
@@ -61,9 +62,9 @@ pub struct FrozenLayerBuilder<V = u64> {
     /// Chunks that wait for the symbols.
     held: Vec<FrontCoded>,
     held_bytes: usize,
-    encoder: Option<Arc<Encoder>>,
+    encoders: Option<Arc<Encoders>>,
     work: EncodePipeline,
-    values: PhantomData<fn(V)>,
+    values: PhantomData<fn(&V)>,
 }
 
 impl FrozenLayerBuilder {
@@ -110,7 +111,7 @@ impl FrozenLayerBuilder {
     }
 }
 
-impl<V: Value> FrozenLayerBuilder<V> {
+impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     /// Creates a builder for values of this type with the default [options](FrozenOptions), which
     /// makes a layer in memory.
     ///
@@ -142,7 +143,7 @@ impl<V: Value> FrozenLayerBuilder<V> {
             index: IndexBuilder::default(),
             held: Vec::new(),
             held_bytes: 0,
-            encoder: None,
+            encoders: None,
             work,
             values: PhantomData,
         })
@@ -156,7 +157,7 @@ impl<V: Value> FrozenLayerBuilder<V> {
     pub fn create_as(path: impl AsRef<Path>, options: FrozenOptions) -> Result<Self, FrozenError> {
         let mut builder = Self::typed_with(options)?;
         let mut file = NewFile::create(path.as_ref())?;
-        file.write(&format::header(V::KIND))?;
+        file.write(&format::header(V::STORED))?;
         builder.work.file = Some(file);
         Ok(builder)
     }
@@ -175,19 +176,23 @@ impl<V: Value> FrozenLayerBuilder<V> {
     /// work.
     ///
     /// # Errors
-    /// The key is not greater than the key before it, or is too long: the builder is unchanged and
-    /// other keys can follow.
+    /// The key is not greater than the key before it, or key or value are too long: the builder is
+    /// unchanged and other keys can follow.
     ///
     /// The file cannot be written, or this process is a fork of the builder's: the builder cannot
     /// be finished, and later calls return the same error.
-    pub fn insert(&mut self, key: impl AsRef<[u8]>, value: V) -> Result<(), FrozenError> {
-        self.insert_number(key.as_ref(), pack(value))
+    pub fn insert(&mut self, key: impl AsRef<[u8]>, value: V::Lent<'_>) -> Result<(), FrozenError> {
+        self.insert_stored(key.as_ref(), V::stored(value))
     }
 
-    /// Inserts a key and the number that stands for its value.
-    fn insert_number(&mut self, key: &[u8], value: u64) -> Result<(), FrozenError> {
+    /// Inserts a key and what is stored of its value.
+    fn insert_stored(&mut self, key: &[u8], value: Stored<'_>) -> Result<(), FrozenError> {
         if key.len() > MAX_KEY_LEN {
             return Err(FrozenError::KeyTooLong { position: self.len, len: key.len() });
+        }
+        if value.bytes.len() > MAX_VALUE_LEN {
+            let len = value.bytes.len();
+            return Err(FrozenError::ValueTooLong { position: self.len, len });
         }
         if self.pending.is_empty() {
             self.begin_chunk(key)?;
@@ -200,15 +205,15 @@ impl<V: Value> FrozenLayerBuilder<V> {
 
     /// Inserts keys that are front-coded already.
     pub(super) fn insert_all(&mut self, part: &FrontCoded) -> Result<(), FrozenError> {
-        for i in 0..part.len() {
-            let ((lcp, suffix), value) = (part.entry(i), part.values()[i]);
+        for (i, value) in part.stored().enumerate() {
+            let (lcp, suffix) = part.entry(i);
             if i > 0 && !self.pending.is_empty() {
                 self.pending.follow(lcp, suffix, value);
                 self.inserted()?;
             } else {
                 // The first key shares nothing with the key before, which is in another chunk or
                 // part.
-                self.insert_number(&[&self.last[..lcp], suffix].concat(), value)?;
+                self.insert_stored(&[&self.last[..lcp], suffix].concat(), value)?;
             }
         }
         Ok(())
@@ -244,30 +249,25 @@ impl<V: Value> FrozenLayerBuilder<V> {
     /// Encodes a complete chunk, or keeps it until the symbols are chosen.
     fn take(&mut self, pending: FrontCoded) -> Result<(), FrozenError> {
         self.work.check()?;
-        if let Some(encoder) = &self.encoder {
-            return self.work.send(
-                pending,
-                encoder,
-                self.options.form(V::KIND),
-                self.options.memory,
-            );
+        if let Some(encoders) = &self.encoders {
+            let form = self.options.form(V::STORED);
+            return self.work.send(pending, encoders, form, self.options.memory);
         }
-        self.held_bytes += pending.suffix_bytes();
+        self.held_bytes += pending.suffix_bytes() + pending.value_bytes().len();
         self.held.push(pending);
-        let enough = self.options.sample.is_some()
-            || needs_no_sample(&self.options)
-            || self.held_bytes >= TRAINING_BYTES;
+        let enough = self.held_bytes >= TRAINING_BYTES || needs_no_keys(&self.options, V::STORED);
         if enough { self.release() } else { Ok(()) }
     }
 
     /// Chooses the symbols, and encodes the chunks that wait for them.
     fn release(&mut self) -> Result<(), FrozenError> {
-        let encoder = Arc::new(self.work.run(|| choose_symbols(&self.options, &self.held)));
-        let form = self.options.form(V::KIND);
+        let choose = || choose_symbols(&self.options, V::STORED, &self.held);
+        let encoders = Arc::new(self.work.run(choose));
+        let form = self.options.form(V::STORED);
         for pending in std::mem::take(&mut self.held) {
-            self.work.send(pending, &encoder, form, self.options.memory)?;
+            self.work.send(pending, &encoders, form, self.options.memory)?;
         }
-        self.encoder = Some(encoder);
+        self.encoders = Some(encoders);
         Ok(())
     }
 
@@ -279,16 +279,17 @@ impl<V: Value> FrozenLayerBuilder<V> {
             let pending = std::mem::take(&mut self.pending);
             self.take(pending)?;
         }
-        if self.encoder.is_none() {
+        if self.encoders.is_none() {
             self.release()?;
         }
         self.work.finish()?;
-        let encoder = self.encoder.as_deref().expect("release chooses the symbols");
+        let encoders = self.encoders.as_deref().expect("release chooses the symbols");
         if self.work.file.is_none() {
             gather(&mut self.work.done, GATHERED_BYTES);
         }
         let done = std::mem::take(&mut self.work.done);
-        Ok((assemble(self.options.form(V::KIND), encoder, done, self.index), self.work.file.take()))
+        let form = self.options.form(V::STORED);
+        Ok((assemble(form, encoders, done, self.index), self.work.file.take()))
     }
 
     /// Completes the layer. Reads it back into memory if it was written to a file, which
@@ -328,7 +329,7 @@ fn commit(layer: &Layer, mut file: NewFile) -> Result<(), FrozenError> {
     Ok(file.commit()?)
 }
 
-impl<V> fmt::Debug for FrozenLayerBuilder<V> {
+impl<V: ?Sized> fmt::Debug for FrozenLayerBuilder<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrozenLayerBuilder").field("len", &self.len).finish_non_exhaustive()
     }

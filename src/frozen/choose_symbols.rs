@@ -4,7 +4,8 @@ use super::codec::Codec;
 use super::front_coded::FrontCoded;
 use super::options::{FrozenOptions, SymbolTable};
 use super::packed::KEYS_PER_BLOCK;
-use super::symbols::{Encoder, Sample, SymbolKind};
+use super::symbols::{Encoder, Encoders, Sample, SymbolKind};
+use crate::value::ValueKind;
 use rayon::prelude::*;
 
 /// Bytes of the samples that tables are trained on.
@@ -13,22 +14,58 @@ const ONPAIR_SAMPLE_BYTES: usize = 6 << 20;
 /// Bytes of the sample on which the kinds of symbols are compared.
 const TRIAL_SAMPLE_BYTES: usize = 1 << 18;
 
-pub(super) fn needs_no_sample(options: &FrozenOptions) -> bool {
+/// Bytes of a value from which symbols are trained: its beginning stands for the rest.
+const MAX_SAMPLED_VALUE_BYTES: usize = 4 << 10;
+
+/// Returns whether the symbols can be chosen before any key is known.
+pub(super) fn needs_no_keys(options: &FrozenOptions, kind: ValueKind) -> bool {
+    let keys_are_known = keys_need_no_symbols(options) || options.sample.is_some();
+    keys_are_known && (kind != ValueKind::Bytes || options.symbols == SymbolTable::None)
+}
+
+fn keys_need_no_symbols(options: &FrozenOptions) -> bool {
     options.codec == Codec::Fst || options.symbols == SymbolTable::None
 }
 
-/// Returns about `bytes` of the chunks' suffixes: those of every n-th block.
-fn sample(chunks: &[FrontCoded], bytes: usize, offset: usize) -> Sample {
-    let all: usize = chunks.iter().map(FrontCoded::suffix_bytes).sum();
-    let step = (all / bytes).max(1);
+/// Strings of chunks that are encoded with a table.
+#[derive(Clone, Copy)]
+enum Strings {
+    Suffixes,
+    Values,
+}
+
+impl Strings {
+    /// Returns the bytes of these strings.
+    fn bytes(self, chunks: &[FrontCoded]) -> usize {
+        let bytes = |chunk: &FrontCoded| match self {
+            Strings::Suffixes => chunk.suffix_bytes(),
+            Strings::Values => chunk.value_bytes().len(),
+        };
+        chunks.iter().map(bytes).sum()
+    }
+}
+
+/// Returns about `bytes` of the chunks' strings: those of every n-th block.
+fn sample(chunks: &[FrontCoded], strings: Strings, bytes: usize, offset: usize) -> Sample {
+    let step = (strings.bytes(chunks) / bytes).max(1);
     let mut sample = Sample::default();
     let mut block = 0;
     for chunk in chunks {
+        let mut stored = chunk.stored();
         for first in (0..chunk.len()).step_by(KEYS_PER_BLOCK) {
-            if block % step == offset % step {
-                for i in first..chunk.len().min(first + KEYS_PER_BLOCK) {
-                    sample.push(chunk.entry(i).1);
+            let end = chunk.len().min(first + KEYS_PER_BLOCK);
+            let is_sampled = block % step == offset % step;
+            match strings {
+                Strings::Suffixes if is_sampled => {
+                    (first..end).for_each(|i| sample.push(chunk.entry(i).1));
                 }
+                Strings::Suffixes => {}
+                Strings::Values => stored.by_ref().take(end - first).for_each(|value| {
+                    if is_sampled {
+                        let len = value.bytes.len().min(MAX_SAMPLED_VALUE_BYTES);
+                        sample.push(&value.bytes[..len]);
+                    }
+                }),
             }
             block += 1;
         }
@@ -36,32 +73,47 @@ fn sample(chunks: &[FrontCoded], bytes: usize, offset: usize) -> Sample {
     sample
 }
 
-pub(super) fn choose_symbols(options: &FrozenOptions, held: &[FrontCoded]) -> Encoder {
-    if needs_no_sample(options) {
-        return Encoder::train(SymbolKind::Plain, &Sample::default(), 0);
-    }
-    let all: usize = held.iter().map(FrontCoded::suffix_bytes).sum();
-    let train = |kind: SymbolKind| match &options.sample {
-        Some(sample) => Encoder::train(kind, sample, usize::MAX),
-        None => Encoder::train(
-            kind,
-            &sample(
-                held,
-                if kind == SymbolKind::Fsst { FSST_SAMPLE_BYTES } else { ONPAIR_SAMPLE_BYTES },
-                0,
-            ),
-            all,
-        ),
+/// Chooses the symbols of a layer's keys, and of its values if they are byte strings.
+pub(super) fn choose_symbols(
+    options: &FrozenOptions,
+    kind: ValueKind,
+    held: &[FrontCoded],
+) -> Encoders {
+    let keys = if keys_need_no_symbols(options) {
+        Encoder::train(SymbolKind::Plain, &Sample::default(), 0)
+    } else {
+        choose(options.symbols, Strings::Suffixes, options.sample.as_ref(), held)
     };
-    match options.symbols {
+    let values =
+        (kind == ValueKind::Bytes).then(|| choose(options.symbols, Strings::Values, None, held));
+    Encoders { keys, values }
+}
+
+/// Chooses the symbols for some strings, from a sample or from those of the chunks.
+fn choose(
+    symbols: SymbolTable,
+    strings: Strings,
+    given: Option<&Sample>,
+    held: &[FrontCoded],
+) -> Encoder {
+    let all = strings.bytes(held);
+    let train = |kind: SymbolKind| match given {
+        Some(sample) => Encoder::train(kind, sample, usize::MAX),
+        None => {
+            let bytes =
+                if kind == SymbolKind::Fsst { FSST_SAMPLE_BYTES } else { ONPAIR_SAMPLE_BYTES };
+            Encoder::train(kind, &sample(held, strings, bytes, 0), all)
+        }
+    };
+    match symbols {
         SymbolTable::None => train(SymbolKind::Plain),
         SymbolTable::Fsst => train(SymbolKind::Fsst),
         SymbolTable::OnPair => train(SymbolKind::OnPair),
         SymbolTable::Auto => {
-            let trial = sample(held, TRIAL_SAMPLE_BYTES, 1);
+            let trial = sample(held, strings, TRIAL_SAMPLE_BYTES, 1);
             // With a sample the number of keys is unknown; it is assumed to be so large that the
             // size of the table does not matter.
-            let all = if options.sample.is_some() { 1 << 40 } else { all };
+            let all = if given.is_some() { 1 << 40 } else { all };
             let size = |encoder: &Encoder| {
                 let mut codes = Vec::new();
                 trial.iter().for_each(|string| encoder.encode(string, &mut codes));

@@ -1,13 +1,14 @@
 //! A chunk of a layer: some tens of thousands of consecutive keys, encoded on their own by either
 //! codec, and their values.
 
+use super::byte_values::{self, ByteValues};
 use super::codec::Codec;
 use super::decoded_block::DecodedBlock;
 use super::front_coded::FrontCoded;
 use super::fst::FstChunk;
 use super::limits::KeyBounds;
 use super::packed::{self, IndexTree, PackedChunk};
-use super::symbols::{Decoder, Encoder, with_coder};
+use super::symbols::{Decoder, Encoders, with_coder};
 use super::values::{self, ValueLayout};
 use crate::io::bytes::Bytes;
 use crate::value::ValueKind;
@@ -41,17 +42,23 @@ pub(crate) struct ChunkForm {
 }
 
 /// Encodes keys and values.
-pub(crate) fn encode(pending: &FrontCoded, encoder: &Encoder, form: ChunkForm) -> Chunk {
+pub(crate) fn encode(pending: &FrontCoded, encoders: &Encoders, form: ChunkForm) -> Chunk {
     let (mut data, tree) = match form.codec {
-        Codec::Packed => packed::encode(pending, encoder),
+        Codec::Packed => packed::encode(pending, &encoders.keys),
         Codec::Fst => (super::fst::encode(pending), IndexTree { root: 0, height: 0 }),
     };
     let key_bytes = data.len();
-    let layout = match form.constant {
-        Some(value) => ValueLayout::constant(value),
-        None => ValueLayout::of(pending.values()),
+    let layout = match (&encoders.values, form.constant) {
+        (Some(encoder), _) => {
+            byte_values::write(pending.values(), pending.value_bytes(), encoder, &mut data)
+        }
+        (None, constant) => {
+            let layout =
+                constant.map_or_else(|| ValueLayout::of(pending.values()), ValueLayout::constant);
+            values::write(pending.values(), layout, &mut data);
+            layout
+        }
     };
-    values::write(pending.values(), layout, &mut data);
     let checksum = crc32fast::hash(&data);
     let data = Bytes::from_vec(data);
     Chunk {
@@ -101,6 +108,11 @@ impl Chunk {
         values::read(self.values(), self.layout, i)
     }
 
+    /// Returns the values, which are byte strings.
+    pub(super) fn byte_values(&self) -> ByteValues<'_> {
+        ByteValues { section: self.values(), layout: self.layout, count: self.len }
+    }
+
     #[inline(always)]
     pub(crate) fn packed(&self) -> PackedChunk<'_> {
         PackedChunk { data: self.keys(), tree: self.tree, len: self.len }
@@ -116,10 +128,19 @@ impl Chunk {
     }
 
     /// Checks everything: the checksum, and that the keys ascend and are as many as they should be.
-    /// Returns the first and the last key, or `None` if the chunk is damaged.
-    pub(crate) fn check(&self, codec: Codec, decoder: &Decoder) -> Option<KeyBounds> {
+    /// `values` are the symbols of values that are byte strings. Returns the first and the last
+    /// key, or `None` if the chunk is damaged.
+    pub(crate) fn check(
+        &self,
+        codec: Codec,
+        decoder: &Decoder,
+        values: Option<&Decoder>,
+    ) -> Option<KeyBounds> {
         if !self.is_whole() {
             return None;
+        }
+        if let Some(values) = values {
+            self.byte_values().check(values)?;
         }
         match codec {
             Codec::Packed => {

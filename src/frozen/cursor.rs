@@ -1,11 +1,10 @@
 //! `FrozenCursor`: a position between two keys.
 
 use super::layer::Layer;
-use super::number::unpack;
+use super::layer_value::LayerValue;
 use super::window::Window;
 use crate::face::sealed::Sealed;
 use crate::face::{Cursor, Walk};
-use crate::value::Value;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -33,19 +32,25 @@ pub type FrozenCursor<'a, V = u64> = Cursor<FrozenWalk<'a, V>>;
 
 /// A position in a [`FrozenLayer`](crate::FrozenLayer).
 #[expect(missing_debug_implementations, reason = "no user holds one")]
-#[derive(Clone)]
-pub struct FrozenWalk<'a, V = u64> {
+pub struct FrozenWalk<'a, V: ?Sized = u64> {
     layer: &'a Layer,
     window: Window,
     rank: usize,
-    values: PhantomData<fn() -> V>,
+    values: PhantomData<fn(&V)>,
 }
 
-impl<V> Sealed for FrozenWalk<'_, V> {}
+impl<V: ?Sized> Clone for FrozenWalk<'_, V> {
+    fn clone(&self) -> Self {
+        let FrozenWalk { layer, ref window, rank, values } = *self;
+        FrozenWalk { layer, window: window.clone(), rank, values }
+    }
+}
 
-impl<V: Value> Walk for FrozenWalk<'_, V> {
+impl<V: ?Sized> Sealed for FrozenWalk<'_, V> {}
+
+impl<V: LayerValue + ?Sized> Walk for FrozenWalk<'_, V> {
     type Value<'w>
-        = V
+        = V::Lent<'w>
     where
         Self: 'w;
 
@@ -59,11 +64,11 @@ impl<V: Value> Walk for FrozenWalk<'_, V> {
 
     // Always: else a scan tests its direction at each key, some 10 % of its instructions.
     #[inline(always)]
-    fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
+    fn step(&mut self, back: bool) -> Option<(&[u8], V::Lent<'_>)> {
         let at = if back { self.rank.checked_sub(1)? } else { self.rank };
-        let (key, value) = self.window.get(self.layer, at)?;
+        let found = self.window.get::<V>(self.layer, at)?;
         self.rank = if back { at } else { at + 1 };
-        Some((key, unpack(value)))
+        Some(found)
     }
 
     fn describe(&self, output: &mut fmt::DebugStruct<'_, '_>) {
@@ -72,7 +77,7 @@ impl<V: Value> Walk for FrozenWalk<'_, V> {
 }
 
 /// Cursors of a [`FrozenLayer`](crate::FrozenLayer) know their rank, and can look ahead.
-impl<'a, V: Value> Cursor<FrozenWalk<'a, V>> {
+impl<'a, V: LayerValue + ?Sized> Cursor<FrozenWalk<'a, V>> {
     pub(super) fn at(layer: &'a Layer, rank: usize) -> Self {
         Cursor::new(FrozenWalk { layer, window: Window::default(), rank, values: PhantomData })
     }
@@ -88,9 +93,9 @@ impl<'a, V: Value> Cursor<FrozenWalk<'a, V>> {
     }
 
     /// Returns the next key and its value without a move.
-    pub fn peek(&mut self) -> Option<(&[u8], V)> {
+    pub fn peek(&mut self) -> Option<(&[u8], V::Lent<'_>)> {
         let FrozenWalk { layer, window, rank, .. } = &mut self.walk;
-        window.get(layer, *rank).map(|(key, value)| (key, unpack(value)))
+        window.get::<V>(layer, *rank)
     }
 
     /// Returns the lcp of the next key and the key, without a move. Where the lcp is unknown, a

@@ -38,6 +38,13 @@ pub enum FrozenError {
         /// Length of the key in bytes.
         len: usize,
     },
+    /// A value has more than [`MAX_VALUE_LEN`](crate::MAX_VALUE_LEN) bytes.
+    ValueTooLong {
+        /// Number of keys before it in the input.
+        position: u64,
+        /// Length of the value in bytes.
+        len: usize,
+    },
     /// An option is out of its range.
     Option(&'static str),
     /// A [`FrozenLayerBuilder`](crate::FrozenLayerBuilder) was made in another process, of which
@@ -105,6 +112,13 @@ impl fmt::Display for FrozenError {
                     f,
                     "key {position}, of {len} bytes, is over the limit of {} bytes",
                     crate::MAX_KEY_LEN
+                )
+            }
+            Self::ValueTooLong { position, len } => {
+                write!(
+                    f,
+                    "value {position}, of {len} bytes, is over the limit of {} bytes",
+                    crate::MAX_VALUE_LEN
                 )
             }
             Self::Option(what) => f.write_str(what),

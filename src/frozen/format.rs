@@ -1,5 +1,6 @@
 //! The format of a layer's bytes, in memory and in files. FORMAT.md describes it.
 
+use super::byte_values;
 use super::chunk::Chunk;
 use super::codec::Codec;
 use super::error::FrozenError;
@@ -40,7 +41,10 @@ pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
     let chunks_end =
         HEADER_BYTES as u64 + layer.chunks.iter().map(|chunk| chunk.data.len() as u64).sum::<u64>();
     let (symbols, table) = layer.decoder.table();
+    let (value_symbols, value_table) =
+        layer.value_decoder.as_ref().map(Decoder::table).unwrap_or_default();
     out.extend_from_slice(&table);
+    out.extend_from_slice(&value_table);
     let mut offset = HEADER_BYTES as u64;
     for chunk in &layer.chunks {
         let values = chunk.data.len() - chunk.key_bytes;
@@ -54,9 +58,9 @@ pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
         offset += chunk.data.len() as u64;
     }
     out.extend_from_slice(layer.index.as_slice());
-    let (table, index) = (table.len() as u64, layer.index.len() as u64);
+    let (tables, index) = ((table.len() + value_table.len()) as u64, layer.index.len() as u64);
     let length = chunks_end + out.len() as u64 + FOOTER_BYTES as u64;
-    for word in [chunks_end, table, layer.chunks.len() as u64, index, layer.len as u64] {
+    for word in [chunks_end, tables, layer.chunks.len() as u64, index, layer.len as u64] {
         out.extend_from_slice(&word.to_le_bytes());
     }
     out.extend_from_slice(&layer.index_tree.root.to_le_bytes());
@@ -67,7 +71,10 @@ pub(crate) fn trailer(layer: &Layer) -> Vec<u8> {
         layer.decoder.kind() as u8,
         layer.kind as u8,
     ]);
-    out.extend_from_slice(&[0; 12]);
+    out.extend_from_slice(&(value_table.len() as u32).to_le_bytes());
+    out.extend_from_slice(&(value_symbols as u32).to_le_bytes());
+    let value_kind = layer.value_decoder.as_ref().map_or(SymbolKind::Plain, Decoder::kind);
+    out.extend_from_slice(&[value_kind as u8, 0, 0, 0]);
     out.extend_from_slice(&length.to_le_bytes());
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&header(layer.kind));
@@ -124,11 +131,11 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
         1 => Codec::Fst,
         _ => return Err(damaged("footer")),
     };
-    let kind = match kind {
-        0 => SymbolKind::Plain,
-        1 => SymbolKind::Fsst,
-        2 => SymbolKind::OnPair,
-        _ => return Err(damaged("footer")),
+    let symbol_kind = |number: u8| match number {
+        0 => Ok(SymbolKind::Plain),
+        1 => Ok(SymbolKind::Fsst),
+        2 => Ok(SymbolKind::OnPair),
+        _ => Err(damaged("footer")),
     };
     let values = ValueKind::of_number(footer[51])
         .filter(|&values| version_of(values) == version)
@@ -142,8 +149,21 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
     let part = |offset, len| bytes.part(offset, len).ok_or(damaged("footer"));
     let (table, entries, index) =
         (part(table_at, table_len)?, part(entries_at, entries_len)?, part(index_at, index_len)?);
-    let decoder =
-        Decoder::read(kind, table.as_slice(), half(44)? as usize).ok_or(damaged("symbol table"))?;
+    let table_bytes = table.as_slice();
+    let (table, value_table) = table_bytes
+        .len()
+        .checked_sub(half(52)? as usize)
+        .and_then(|at| table_bytes.split_at_checked(at))
+        .ok_or(damaged("footer"))?;
+    let read = |kind, table, symbols| {
+        Decoder::read(symbol_kind(kind)?, table, symbols as usize).ok_or(damaged("symbol table"))
+    };
+    let decoder = read(kind, table, half(44)?)?;
+    let value_decoder = match values {
+        ValueKind::Bytes => Some(read(footer[60], value_table, half(56)?)?),
+        _ if value_table.is_empty() => None,
+        _ => return Err(damaged("footer")),
+    };
     let mut chunks = Vec::with_capacity(entries.len() / DIRECTORY_ENTRY_BYTES);
     let (mut start, mut offset) = (0usize, HEADER_BYTES as u64);
     for (i, entry) in entries.as_slice().chunks_exact(DIRECTORY_ENTRY_BYTES).enumerate() {
@@ -159,7 +179,10 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
         if at != offset
             || width > 64
             || !(1..=MAX_GROWN_CHUNK_KEYS).contains(&len)
-            || values != layout.bytes(len) as u64
+            || match value_decoder {
+                None => values != layout.bytes(len) as u64,
+                Some(_) => values < byte_values::least_bytes(layout, len) as u64,
+            }
             || !match codec {
                 Codec::Packed => packed::is_possible(len, height, keys, &decoder),
                 Codec::Fst => height == 0 && root == 0,
@@ -189,7 +212,7 @@ pub(crate) fn parse(bytes: &Bytes) -> Result<Layer, FrozenError> {
         return Err(damaged("directory"));
     }
     let index_tree = IndexTree { root: half(40)?, height };
-    Ok(Layer { codec, kind: values, decoder, index, index_tree, chunks, len: start })
+    Ok(Layer { codec, kind: values, decoder, value_decoder, index, index_tree, chunks, len: start })
 }
 
 /// Returns all bytes of a layer's file.

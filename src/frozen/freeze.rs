@@ -2,7 +2,9 @@
 
 use super::builder::FrozenLayerBuilder;
 use super::error::FrozenError;
+use super::front_coded::Stored;
 use super::frozen_layer::FrozenLayer;
+use super::layer_value::LayerValue;
 use super::number::unpack;
 use super::options::FrozenOptions;
 use super::par_build;
@@ -133,26 +135,45 @@ impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FrozenLayer<V> {
     /// assert!(layer.iter().eq([(b"a".to_vec(), 1), (b"b".to_vec(), -2)]));
     /// ```
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let mut builder = FrozenLayerBuilder::typed().expect("the default options are valid");
-        let finish = |builder: FrozenLayerBuilder<V>| builder.finish().unwrap_or_else(fail);
-        let mut pairs = pairs.into_iter();
-        while let Some((key, value)) = pairs.next() {
-            match builder.insert(&key, value) {
-                Ok(()) => {}
-                Err(FrozenError::NotAscending { .. } | FrozenError::Duplicate { .. }) => {
-                    let mut map: FastArt<V> = finish(builder).into_iter().collect();
-                    map.extend(std::iter::once((key, value)).chain(pairs));
-                    // These ascend.
-                    return map.into_iter().collect();
-                }
-                Err(error) => fail(error),
-            }
-        }
-        finish(builder)
+        collect(
+            pairs.into_iter(),
+            |value| *value,
+            |sorted: Self, rest| {
+                let mut map: FastArt<V> = sorted.into_iter().collect();
+                map.extend(rest);
+                // These ascend.
+                map.into_iter().collect()
+            },
+        )
     }
 }
 
-fn fail<T>(error: FrozenError) -> T {
+/// Builds a layer from pairs that ascend. From the first one that does not, passes the layer of
+/// those before it and all others to `merge`.
+pub(super) fn collect<K, T, V>(
+    mut pairs: impl Iterator<Item = (K, T)>,
+    lend: impl Fn(&T) -> V::Lent<'_>,
+    merge: impl FnOnce(FrozenLayer<V>, &mut dyn Iterator<Item = (K, T)>) -> FrozenLayer<V>,
+) -> FrozenLayer<V>
+where
+    K: AsRef<[u8]>,
+    V: LayerValue + ?Sized,
+{
+    let mut builder = FrozenLayerBuilder::<V>::typed().unwrap_or_else(fail);
+    while let Some((key, value)) = pairs.next() {
+        match builder.insert(&key, lend(&value)) {
+            Ok(()) => {}
+            Err(FrozenError::NotAscending { .. } | FrozenError::Duplicate { .. }) => {
+                let sorted = builder.finish().unwrap_or_else(fail);
+                return merge(sorted, &mut std::iter::once((key, value)).chain(pairs));
+            }
+            Err(error) => fail(error),
+        }
+    }
+    builder.finish().unwrap_or_else(fail)
+}
+
+pub(super) fn fail<T>(error: FrozenError) -> T {
     panic!("{error}")
 }
 
@@ -181,7 +202,7 @@ impl<V: Value> FrozenLayer<V> {
         in_pool(|| {
             let mut sorted = Sorted::new();
             ranges::read_all(self, |part| {
-                part.for_each(|key, value| sorted.push(key, unpack(value)))
+                part.for_each(|key, value| sorted.push(key, unpack(value.number)))
             })?;
             sorted.finish()
         })
@@ -201,7 +222,7 @@ impl FrozenOptions {
     ///
     /// # Errors
     /// An option is out of its range.
-    pub fn builder_as<V: Value>(&self) -> Result<FrozenLayerBuilder<V>, FrozenError> {
+    pub fn builder_as<V: LayerValue + ?Sized>(&self) -> Result<FrozenLayerBuilder<V>, FrozenError> {
         FrozenLayerBuilder::typed_with(self.clone())
     }
 
@@ -225,7 +246,25 @@ impl FrozenOptions {
         K: AsRef<[u8]> + Sync,
         V: Value + Send + Sync,
     {
-        self.from_par_sorted_as(pairs.par_iter().map(|(key, value)| (key, *value)))
+        self.of_sorted(pairs, |&&value: &&V| V::stored(value))
+    }
+
+    /// Builds a layer from keys in ascending order. `stored` returns what is stored of a value.
+    pub(super) fn of_sorted<K, T, V>(
+        &self,
+        pairs: &[(K, T)],
+        stored: impl for<'v> Fn(&'v &T) -> Stored<'v> + Sync + Send,
+    ) -> Result<FrozenLayer<V>, FrozenError>
+    where
+        K: AsRef<[u8]> + Sync,
+        T: Sync,
+        V: LayerValue + ?Sized,
+    {
+        self.check()?;
+        self.in_pool(|| {
+            let pairs = pairs.par_iter().map(|(key, value)| (key, value));
+            par_build::from_par_sorted(self, pairs, stored)
+        })?
     }
 
     /// Builds a layer like [`FrozenLayer::from_par_sorted`], with these options.
@@ -254,7 +293,7 @@ impl FrozenOptions {
     {
         let pairs = pairs.into_par_iter();
         self.check()?;
-        self.in_pool(|| par_build::from_par_sorted(self, pairs))?
+        self.in_pool(|| par_build::from_par_sorted(self, pairs, |&value: &V| V::stored(value)))?
     }
 
     /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options.
@@ -280,13 +319,24 @@ impl FrozenOptions {
     ///
     /// # Errors
     /// See there; or an option is out of its range.
-    pub fn from_unsorted_as<K, V>(
-        &self,
-        mut pairs: Vec<(K, V)>,
-    ) -> Result<FrozenLayer<V>, FrozenError>
+    pub fn from_unsorted_as<K, V>(&self, pairs: Vec<(K, V)>) -> Result<FrozenLayer<V>, FrozenError>
     where
         K: AsRef<[u8]> + Send + Sync,
         V: Value + Send + Sync,
+    {
+        self.of_unsorted(pairs, |&&value: &&V| V::stored(value))
+    }
+
+    /// Builds a layer from keys in any order. `stored` returns what is stored of a value.
+    pub(super) fn of_unsorted<K, T, V>(
+        &self,
+        mut pairs: Vec<(K, T)>,
+        stored: impl for<'v> Fn(&'v &T) -> Stored<'v> + Sync + Send,
+    ) -> Result<FrozenLayer<V>, FrozenError>
+    where
+        K: AsRef<[u8]> + Send + Sync,
+        T: Send + Sync,
+        V: LayerValue + ?Sized,
     {
         self.check()?;
         self.in_pool(|| {
@@ -301,7 +351,8 @@ impl FrozenOptions {
                 kept += 1;
             }
             pairs.truncate(kept);
-            par_build::from_par_sorted(self, pairs.par_iter().map(|(key, value)| (key, *value)))
+            let pairs = pairs.par_iter().map(|(key, value)| (key, value));
+            par_build::from_par_sorted(self, pairs, stored)
         })?
     }
 }

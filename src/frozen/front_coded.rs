@@ -2,13 +2,40 @@
 
 use crate::tree::common_prefix;
 
+/// What a chunk stores of a value.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'v> {
+    /// The number that stands for the value, or the length of the byte string.
+    pub(super) number: u64,
+    /// The byte string. Empty if the value is a number.
+    pub(super) bytes: &'v [u8],
+}
+
+impl<'v> Stored<'v> {
+    /// Returns what is stored of a value for which a number stands.
+    #[inline(always)]
+    pub(super) fn number(number: u64) -> Self {
+        Stored { number, bytes: &[] }
+    }
+
+    /// Returns what is stored of a byte string.
+    #[inline(always)]
+    pub(super) fn bytes(bytes: &'v [u8]) -> Self {
+        Stored { number: bytes.len() as u64, bytes }
+    }
+}
+
 /// Keys in ascending order, with their values.
 #[derive(Debug, Default)]
 pub(crate) struct FrontCoded {
     suffixes: Vec<u8>,
     /// Lcp and end of the suffix of each key.
     keys: Vec<(u32, u32)>,
+    /// The number that stands for each value, or the length of the byte string.
     values: Vec<u64>,
+    /// The byte strings, one after the other.
+    value_bytes: Vec<u8>,
     /// The last key.
     last: Vec<u8>,
     /// Bytes of all keys, not front-coded.
@@ -37,10 +64,26 @@ impl FrontCoded {
         self.suffixes.capacity()
             + self.keys.capacity() * size_of::<(u32, u32)>()
             + self.values.capacity() * size_of::<u64>()
+            + self.value_bytes.capacity()
     }
 
     pub(crate) fn values(&self) -> &[u64] {
         &self.values
+    }
+
+    /// Returns the values that are byte strings, one after the other.
+    pub(crate) fn value_bytes(&self) -> &[u8] {
+        &self.value_bytes
+    }
+
+    /// Returns what is stored of each value, in order.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = Stored<'_>> {
+        let mut rest = &self.value_bytes[..];
+        self.values.iter().map(move |&number| {
+            let bytes;
+            (bytes, rest) = rest.split_at((number as usize).min(rest.len()));
+            Stored { number, bytes }
+        })
     }
 
     pub(crate) fn last(&self) -> &[u8] {
@@ -65,7 +108,7 @@ impl FrontCoded {
 
     /// Appends a key if it is greater than the last one. Returns whether it is.
     #[inline]
-    pub(crate) fn push(&mut self, key: &[u8], value: u64) -> bool {
+    pub(crate) fn push(&mut self, key: &[u8], value: Stored<'_>) -> bool {
         let lcp = common_prefix(&self.last, key);
         if !self.is_empty()
             && (lcp == key.len() || self.last.get(lcp).is_some_and(|&byte| byte > key[lcp]))
@@ -79,10 +122,13 @@ impl FrontCoded {
     /// Appends a key that shares `lcp` bytes with the last one and is greater. `suffix` is the rest
     /// of it.
     #[inline]
-    pub(crate) fn follow(&mut self, lcp: usize, suffix: &[u8], value: u64) {
+    pub(crate) fn follow(&mut self, lcp: usize, suffix: &[u8], value: Stored<'_>) {
         self.suffixes.extend_from_slice(suffix);
         self.keys.push((lcp as u32, self.suffixes.len() as u32));
-        self.values.push(value);
+        self.values.push(value.number);
+        if !value.bytes.is_empty() {
+            self.value_bytes.extend_from_slice(value.bytes);
+        }
         self.last.truncate(lcp);
         self.last.extend_from_slice(suffix);
         self.raw_bytes += lcp + suffix.len();
@@ -103,14 +149,14 @@ impl FrontCoded {
     /// Passes all keys to `f` in order, with their values.
     pub(crate) fn for_each<E>(
         &self,
-        mut f: impl FnMut(&[u8], u64) -> Result<(), E>,
+        mut f: impl FnMut(&[u8], Stored<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut key = Vec::new();
-        for i in 0..self.len() {
+        for (i, value) in self.stored().enumerate() {
             let (lcp, suffix) = self.entry(i);
             key.truncate(lcp);
             key.extend_from_slice(suffix);
-            f(&key, self.values[i])?;
+            f(&key, value)?;
         }
         Ok(())
     }

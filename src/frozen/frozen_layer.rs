@@ -5,17 +5,20 @@ use super::codec::Codec;
 use super::cursor::FrozenCursor;
 use super::error::FrozenError;
 use super::layer::Layer;
-use super::number::unpack;
+use super::layer_value::LayerValue;
 use super::options::SymbolTable;
-use super::symbols::SymbolKind;
+use super::symbols::{Decoder, SymbolKind};
 use crate::sync::parallel::in_pool;
-use crate::value::Value;
 use rayon::prelude::*;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// An immutable ordered map from byte strings to `u64`, compressed, in memory or in a mapped file.
+/// An immutable ordered map from byte strings to small values, compressed, in memory or in a mapped
+/// file.
+///
+/// Values are of any [`Value`](crate::Value) type, `u64` if no other is named, or byte strings:
+/// [`BytesLayer`](crate::BytesLayer).
 ///
 /// It is meant for the large part of the data that does not change. Keys are front-coded, what is
 /// left of them is written in symbols, and values take as many bits as they need. All reads work on
@@ -61,9 +64,9 @@ use std::sync::Arc;
 /// Bayer, Unterauer: "Prefix B-trees", 1977, for the index; Boncz, Neumann, Leis: "FSST", 2020, and
 /// Gargiulo, Venturini: "OnPair", 2025, for the symbols. [`format`](crate::format) describes the
 /// file.
-pub struct FrozenLayer<V = u64> {
+pub struct FrozenLayer<V: ?Sized = u64> {
     pub(super) layer: Arc<Layer>,
-    values: PhantomData<fn() -> V>,
+    values: PhantomData<fn(&V)>,
 }
 
 /// The size of a layer in bytes. Returned by [`FrozenLayer::memory_usage`].
@@ -89,13 +92,13 @@ impl FrozenUsage {
     }
 }
 
-impl<V> Clone for FrozenLayer<V> {
+impl<V: ?Sized> Clone for FrozenLayer<V> {
     fn clone(&self) -> Self {
         FrozenLayer { layer: Arc::clone(&self.layer), values: PhantomData }
     }
 }
 
-impl<V: Value> FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Creates a layer from what was built for values of this type.
     pub(crate) fn of(layer: Layer) -> Self {
         FrozenLayer { layer: Arc::new(layer), values: PhantomData }
@@ -107,8 +110,8 @@ impl<V: Value> FrozenLayer<V> {
     /// The values are of another type.
     pub(crate) fn of_read(layer: Layer) -> Result<Self, FrozenError> {
         match layer.kind {
-            found if found == V::KIND => Ok(Self::of(layer)),
-            found => Err(FrozenError::Values { found, expected: V::KIND }),
+            found if found == V::STORED => Ok(Self::of(layer)),
+            found => Err(FrozenError::Values { found, expected: V::STORED }),
         }
     }
 
@@ -150,8 +153,8 @@ impl<V: Value> FrozenLayer<V> {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     #[inline]
-    pub fn get(&self, key: impl AsRef<[u8]>) -> Option<V> {
-        self.layer.get(key.as_ref()).map(unpack)
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Option<V::Owned> {
+        self.layer.value_of(key.as_ref()).and_then(V::get)
     }
 
     /// Returns the values of many keys, in the order of the keys.
@@ -164,9 +167,9 @@ impl<V: Value> FrozenLayer<V> {
     /// assert_eq!(layer.get_many(&["b", "c", "a"]), [Some(2), None, Some(1)]);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<V>> {
+    pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<V::Owned>> {
         let mut values = Vec::with_capacity(keys.len());
-        self.get_many_with(keys, |value| values.push(value));
+        self.layer.get_many(keys.iter(), |at| values.push(at.and_then(V::get)));
         values
     }
 
@@ -183,9 +186,12 @@ impl<V: Value> FrozenLayer<V> {
     pub fn get_many_with<K: AsRef<[u8]>>(
         &self,
         keys: impl IntoIterator<Item = K>,
-        mut found: impl FnMut(Option<V>),
+        mut found: impl FnMut(Option<V::Lent<'_>>),
     ) {
-        self.layer.get_many(keys.into_iter(), |value| found(value.map(unpack)));
+        let mut buffer = Vec::new();
+        self.layer.get_many(keys.into_iter(), |at| {
+            found(at.and_then(|at| V::lend(at, &mut buffer)));
+        });
     }
 
     /// Returns whether the layer has each of many keys, in the order of the keys.
@@ -231,9 +237,9 @@ impl<V: Value> FrozenLayer<V> {
     /// assert_eq!(layer.select(2), None);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn select(&self, rank: usize) -> Option<(Vec<u8>, V)> {
+    pub fn select(&self, rank: usize) -> Option<(Vec<u8>, V::Owned)> {
         let mut cursor = FrozenCursor::<V>::at(&self.layer, rank);
-        cursor.next().map(|(key, value)| (key.to_vec(), value))
+        cursor.next().map(|(key, value)| (key.to_vec(), V::own(value)))
     }
 
     /// Returns the least key and its value.
@@ -244,13 +250,13 @@ impl<V: Value> FrozenLayer<V> {
     /// assert_eq!(layer.last_key_value(), Some((b"b".to_vec(), 2)));
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn first_key_value(&self) -> Option<(Vec<u8>, V)> {
+    pub fn first_key_value(&self) -> Option<(Vec<u8>, V::Owned)> {
         self.select(0)
     }
 
     /// Returns the greatest key and its value. See [`first_key_value`](Self::first_key_value) for
     /// an example.
-    pub fn last_key_value(&self) -> Option<(Vec<u8>, V)> {
+    pub fn last_key_value(&self) -> Option<(Vec<u8>, V::Owned)> {
         self.select(self.len().checked_sub(1)?)
     }
 
@@ -271,11 +277,14 @@ impl<V: Value> FrozenLayer<V> {
     pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(
         &self,
         key: &'k K,
-    ) -> Option<(&'k [u8], V)> {
+    ) -> Option<(&'k [u8], V::Owned)> {
         let mut key = key.as_ref();
         loop {
             match self.layer.search(key) {
-                Ok(rank) => return Some((key, FrozenCursor::<V>::at(&self.layer, rank).next()?.1)),
+                Ok(rank) => {
+                    let mut cursor = FrozenCursor::<V>::at(&self.layer, rank);
+                    return Some((key, V::own(cursor.next()?.1)));
+                }
                 Err(rank) => {
                     // The key before is the wanted prefix, or shares more bytes with it than any
                     // other prefix.
@@ -283,7 +292,7 @@ impl<V: Value> FrozenLayer<V> {
                     let (before, value) = cursor.prev()?;
                     let shared = crate::tree::common_prefix(before, key);
                     if shared == before.len() {
-                        return Some((&key[..shared], value));
+                        return Some((&key[..shared], V::own(value)));
                     }
                     // Nothing shorter is left only if a chunk is damaged and the key before is not
                     // less.
@@ -306,8 +315,9 @@ impl<V: Value> FrozenLayer<V> {
         let layer = &*self.layer;
         let index =
             size_of::<Layer>() + layer.index.len() + layer.chunks.capacity() * size_of::<Chunk>();
-        let mut usage =
-            FrozenUsage { index, symbols: layer.decoder.heap_bytes(), ..FrozenUsage::default() };
+        let decoders = [Some(&layer.decoder), layer.value_decoder.as_ref()];
+        let symbols = decoders.into_iter().flatten().map(Decoder::heap_bytes).sum();
+        let mut usage = FrozenUsage { index, symbols, ..FrozenUsage::default() };
         for chunk in &layer.chunks {
             usage.keys += chunk.key_bytes;
             usage.values += chunk.data.len() - chunk.key_bytes;
@@ -346,7 +356,7 @@ impl<V: Value> FrozenLayer<V> {
     }
 }
 
-impl<V: Value> fmt::Debug for FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> fmt::Debug for FrozenLayer<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrozenLayer")
             .field("len", &self.len())

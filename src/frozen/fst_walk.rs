@@ -9,6 +9,7 @@ use super::automaton_path::AutomatonPath;
 use super::chunk::Chunk;
 use super::fst::FstChunk;
 use super::layer::Layer;
+use super::layer_value::ValueAt;
 
 use fst::raw::{Node, Output};
 
@@ -34,11 +35,11 @@ impl<'a> FstWalk<'a> {
         FstWalk { layer, next: 0, current: None, nodes: Vec::new() }
     }
 
-    /// Returns the next key that matches, which is the path then, and its value.
+    /// Returns the next key that matches, which is the path then, and the place of its value.
     pub(super) fn next<'p, A: Automaton>(
         &mut self,
         path: &'p mut AutomatonPath<A>,
-    ) -> Option<(&'p [u8], u64)> {
+    ) -> Option<(&'p [u8], ValueAt<'a>)> {
         loop {
             let (node, output) = match self.nodes.last_mut() {
                 None => (self.open(path)?, Output::zero()),
@@ -61,9 +62,7 @@ impl<'a> FstWalk<'a> {
             self.nodes.push(Level { node, next: 0, output });
             if node.is_final() && path.is_match() {
                 let position = output.cat(node.final_output()).value();
-                if let Some(value) = self.current?.0.value(position as usize) {
-                    return Some((path.key(), value));
-                }
+                return Some((path.key(), self.layer.value_at(self.current?.0, position as usize)));
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use super::chunk::Chunk;
 use super::codec::Codec;
+use super::layer_value::ValueAt;
+use super::limits::KeyBounds;
 use super::packed::{Child, IndexTree, prefetch_block, prefetch_node};
 use super::symbols::{Coder, Decoder, with_coder};
 use super::values;
@@ -16,6 +18,8 @@ pub(crate) struct Layer {
     /// The kind of the values, each of which a chunk has as the number that stands for it.
     pub(crate) kind: ValueKind,
     pub(crate) decoder: Decoder,
+    /// The symbols of values that are byte strings.
+    pub(crate) value_decoder: Option<Decoder>,
     /// The index of the chunks: nodes like those inside a chunk.
     pub(crate) index: Bytes,
     pub(crate) index_tree: IndexTree,
@@ -42,10 +46,22 @@ impl Layer {
         self.chunks.get(self.index_of(key)?)
     }
 
+    /// Checks everything of a chunk. Returns `None` if it is damaged.
+    pub(crate) fn check(&self, chunk: &Chunk) -> Option<KeyBounds> {
+        chunk.check(self.codec, &self.decoder, self.value_decoder.as_ref())
+    }
+
+    /// Returns the place of a value.
     #[inline(always)]
-    pub(crate) fn get(&self, key: &[u8]) -> Option<u64> {
+    pub(crate) fn value_at<'a>(&'a self, chunk: &'a Chunk, rank: usize) -> ValueAt<'a> {
+        ValueAt { chunk, symbols: &self.value_decoder, rank }
+    }
+
+    /// Returns the place of a key's value, if the key is present.
+    #[inline(always)]
+    pub(crate) fn value_of(&self, key: &[u8]) -> Option<ValueAt<'_>> {
         let chunk = self.chunk_of(key)?;
-        chunk.value(chunk.find(self.codec, &self.decoder, key)?)
+        Some(self.value_at(chunk, chunk.find(self.codec, &self.decoder, key)?))
     }
 
     /// Returns the rank of a key, if it is present.
@@ -85,13 +101,13 @@ impl Layer {
     pub(crate) fn get_many<K: AsRef<[u8]>>(
         &self,
         keys: impl Iterator<Item = K>,
-        mut found: impl FnMut(Option<u64>),
+        mut found: impl FnMut(Option<ValueAt<'_>>),
     ) {
         match self.codec {
             Codec::Packed => {
                 with_coder!(&self.decoder, coder => self.get_many_packed(coder, keys, found))
             }
-            Codec::Fst => keys.for_each(|key| found(self.get(key.as_ref()))),
+            Codec::Fst => keys.for_each(|key| found(self.value_of(key.as_ref()))),
         }
     }
 
@@ -101,7 +117,7 @@ impl Layer {
         &self,
         coder: C,
         mut keys: impl Iterator<Item = K>,
-        mut found: impl FnMut(Option<u64>),
+        mut found: impl FnMut(Option<ValueAt<'_>>),
     ) {
         struct Lookup<'l, K> {
             key: K,
@@ -171,7 +187,7 @@ impl Layer {
                     lookup
                         .chunk
                         .zip(lookup.position)
-                        .and_then(|(chunk, position)| chunk.value(position)),
+                        .map(|(chunk, position)| self.value_at(chunk, position)),
                 );
             }
         }

@@ -3,10 +3,10 @@
 use super::builder::FrozenLayerBuilder;
 use super::error::FrozenError;
 use super::frozen_layer::FrozenLayer;
+use super::layer_value::LayerValue;
 use super::options::FrozenOptions;
-use crate::value::Value;
 
-impl<V: Value> FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Merges layers into a new one. Of equal keys the one of the last layer wins.
     ///
     /// # Complexity
@@ -37,7 +37,7 @@ impl<V: Value> FrozenLayer<V> {
     }
 }
 
-impl<V: Value> FrozenLayerBuilder<V> {
+impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     /// Adds all keys of some layers, which must be greater than the keys added before. Of equal
     /// keys the one of the last layer wins.
     ///
@@ -52,8 +52,8 @@ impl<V: Value> FrozenLayerBuilder<V> {
     {
         let mut union = FrozenLayer::union(layers);
         while let Some((key, values)) = union.next() {
-            if let Some(&(_, value)) = values.last() {
-                self.insert(key, value)?;
+            if let Some((_, value)) = values.last() {
+                self.insert(key, V::of_owned(value))?;
             }
         }
         Ok(())

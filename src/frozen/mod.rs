@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!   layer   ┌ index of the chunks ┬ symbols ┬ chunk 0 ┬ chunk 1 ┬ … ┐  layer.rs, format.rs
-//!   chunk   ┌ keys: packed/ or fst.rs ┬ values: values.rs ┐            chunk.rs
+//!   chunk   ┌ keys: packed/ or fst.rs ┬ values: values.rs or byte_values.rs ┐  chunk.rs
 //! ```
 //!
 //! Chunks are encoded and read independently of one another.
 //!
-//! * Public face: frozen_layer.rs (point reads), scan.rs, freeze.rs (constructors), save.rs,
+//! * Public face: frozen_layer.rs (point reads), scan.rs, freeze.rs and bytes_layer.rs
+//!   (constructors), save.rs,
 //!   merge.rs, operation.rs, salvage.rs (damaged files), cursor.rs, range.rs, search.rs, regex.rs,
 //!   levenshtein.rs.
 //! * Building: builder.rs, par_build.rs and patch.rs, over front_coded.rs, choose_symbols.rs,
@@ -16,13 +17,16 @@
 //!   fst_walk.rs.
 //! * Checking bytes from elsewhere: format.rs, verify.rs, packed/check.rs, fst_check.rs, with the
 //!   limits of limits.rs.
-//! * Encoding: codec.rs, packed/, fst.rs, symbols/, values.rs, number.rs.
+//! * Encoding: codec.rs, packed/, fst.rs, symbols/, values.rs, byte_values.rs; layer_value.rs
+//!   and number.rs say what is stored of a value.
 
 #![forbid(unsafe_code)]
 
 mod assemble;
 mod automaton_path;
 mod builder;
+mod byte_values;
+mod bytes_layer;
 mod choose_symbols;
 mod chunk;
 mod codec;
@@ -37,6 +41,7 @@ mod fst;
 mod fst_check;
 mod fst_walk;
 mod layer;
+mod layer_value;
 mod levenshtein;
 mod limits;
 mod merge;
@@ -62,10 +67,13 @@ mod window;
 
 pub use ::fst::Automaton;
 pub use builder::FrozenLayerBuilder;
+pub use byte_values::MAX_VALUE_LEN;
+pub use bytes_layer::{BytesLayer, BytesLayerBuilder};
 pub use codec::Codec;
 pub use cursor::FrozenCursor;
 pub use error::FrozenError;
 pub use frozen_layer::{FrozenLayer, FrozenUsage};
+pub use layer_value::LayerValue;
 pub use levenshtein::{LevenshteinAutomaton, LevenshteinState};
 pub use operation::{FrozenStream, LayerValues};
 pub use options::{FrozenOptions, SymbolTable, ValueWidth};

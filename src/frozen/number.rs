@@ -3,7 +3,7 @@
 use crate::value::{Bits, Value, ValueKind};
 
 impl ValueKind {
-    const ALL: [ValueKind; 13] = [
+    const ALL: [ValueKind; 14] = [
         Self::U64,
         Self::Unit,
         Self::U8,
@@ -17,6 +17,7 @@ impl ValueKind {
         Self::F64,
         Self::Bool,
         Self::Char,
+        Self::Bytes,
     ];
 
     /// Returns the kind with a number in a file.
@@ -24,14 +25,14 @@ impl ValueKind {
         Self::ALL.get(usize::from(number)).copied()
     }
 
-    /// Returns the bytes of the stored bits.
+    /// Returns the bytes of the stored bits. Those of a string's length are a word.
     pub(crate) const fn size(self) -> usize {
         match self {
             Self::Unit => 0,
             Self::U8 | Self::I8 | Self::Bool => 1,
             Self::U16 | Self::I16 => 2,
             Self::U32 | Self::I32 | Self::F32 | Self::Char => 4,
-            Self::U64 | Self::I64 | Self::F64 => 8,
+            Self::U64 | Self::I64 | Self::F64 | Self::Bytes => 8,
         }
     }
 
@@ -110,6 +111,6 @@ mod tests {
             assert_eq!(kind as usize, number);
             assert_eq!(ValueKind::of_number(number as u8), Some(kind));
         }
-        assert_eq!(ValueKind::of_number(13), None);
+        assert_eq!(ValueKind::of_number(14), None);
     }
 }

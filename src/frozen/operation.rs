@@ -2,7 +2,7 @@
 
 use super::cursor::FrozenCursor;
 use super::frozen_layer::FrozenLayer;
-use crate::value::Value;
+use super::layer_value::LayerValue;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -31,14 +31,14 @@ enum Operation {
 /// Each value comes with the number of its layer, in the order of the layers. The key and the
 /// values are slices of the stream's own buffers, valid until the next call, so a stream allocates
 /// nothing for each key, but is no [`Iterator`].
-pub struct FrozenStream<'a, V: Value = u64> {
+pub struct FrozenStream<'a, V: LayerValue + ?Sized = u64> {
     operation: Operation,
     cursors: Vec<FrozenCursor<'a, V>>,
     key: Vec<u8>,
-    values: Vec<(usize, V)>,
+    values: Vec<(usize, V::Owned)>,
 }
 
-impl<'a, V: Value> FrozenStream<'a, V> {
+impl<'a, V: LayerValue + ?Sized> FrozenStream<'a, V> {
     fn new(operation: Operation, layers: impl IntoIterator<Item = &'a FrozenLayer<V>>) -> Self
     where
         V: 'a,
@@ -49,7 +49,7 @@ impl<'a, V: Value> FrozenStream<'a, V> {
 
     /// Returns the next key, and its values with the numbers of their layers.
     #[expect(clippy::should_implement_trait, reason = "the key borrows from the stream")]
-    pub fn next(&mut self) -> Option<(&[u8], LayerValues<'_, V>)> {
+    pub fn next(&mut self) -> Option<(&[u8], LayerValues<'_, V::Owned>)> {
         loop {
             self.step()?;
             let found = self.values.len();
@@ -84,24 +84,24 @@ impl<'a, V: Value> FrozenStream<'a, V> {
                 self.values.clear();
             }
             if order != Ordering::Greater {
-                self.values.push((number, value));
+                self.values.push((number, V::own(value)));
             }
         }
-        for &(number, _) in &self.values {
-            let rank = self.cursors[number].rank();
-            self.cursors[number].seek_to_rank(rank + 1);
+        for (number, _) in &self.values {
+            let cursor = &mut self.cursors[*number];
+            cursor.seek_to_rank(cursor.rank() + 1);
         }
         (!self.values.is_empty()).then_some(())
     }
 }
 
-impl<V: Value> fmt::Debug for FrozenStream<'_, V> {
+impl<V: LayerValue + ?Sized> fmt::Debug for FrozenStream<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrozenStream").field("layers", &self.cursors.len()).finish_non_exhaustive()
     }
 }
 
-impl<V: Value> FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Returns a stream of the keys that are in any of the layers.
     ///
     /// # Complexity

@@ -1,15 +1,16 @@
 //! Builds a layer from a parallel iterator.
 
 use super::assemble::{GATHERED_BYTES, IndexBuilder, assemble, gather, is_full};
+use super::byte_values::MAX_VALUE_LEN;
 use super::choose_symbols::choose_symbols;
 use super::chunk::{self, Chunk};
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;
+use super::front_coded::Stored;
 use super::frozen_layer::FrozenLayer;
-use super::number::pack;
+use super::layer_value::LayerValue;
 use super::options::FrozenOptions;
 use crate::MAX_KEY_LEN;
-use crate::value::Value;
 use rayon::prelude::*;
 use std::convert::Infallible;
 
@@ -21,9 +22,13 @@ struct InputPart {
 }
 
 impl InputPart {
-    fn add(&mut self, options: &FrozenOptions, position: u64, key: &[u8], value: u64) {
+    fn add(&mut self, options: &FrozenOptions, position: u64, key: &[u8], value: Stored<'_>) {
         if key.len() > MAX_KEY_LEN {
             self.error = Some(FrozenError::KeyTooLong { position, len: key.len() });
+            return;
+        }
+        if value.bytes.len() > MAX_VALUE_LEN {
+            self.error = Some(FrozenError::ValueTooLong { position, len: value.bytes.len() });
             return;
         }
         if !push(&mut self.chunks, options, key, value) {
@@ -35,7 +40,12 @@ impl InputPart {
 
 /// Appends a key to the last chunk, or to a new one. Returns false if the key is not greater than
 /// all before.
-fn push(chunks: &mut Vec<FrontCoded>, options: &FrozenOptions, key: &[u8], value: u64) -> bool {
+fn push(
+    chunks: &mut Vec<FrontCoded>,
+    options: &FrozenOptions,
+    key: &[u8],
+    value: Stored<'_>,
+) -> bool {
     match chunks.last_mut() {
         Some(chunk) if !is_full(chunk, options) => chunk.push(key, value),
         last => {
@@ -50,20 +60,21 @@ fn push(chunks: &mut Vec<FrontCoded>, options: &FrozenOptions, key: &[u8], value
     }
 }
 
-/// Builds a layer from a parallel iterator; each part of the input is one chunk unless its keys
-/// take too many bytes.
-pub(super) fn from_par_sorted<K, V, I>(
+/// Builds a layer from a parallel iterator; each part of the input is one chunk unless its keys or
+/// values take too many bytes. `stored` returns what is stored of a value.
+pub(super) fn from_par_sorted<K, V, T, I>(
     options: &FrozenOptions,
     pairs: I,
+    stored: impl Fn(&T) -> Stored<'_> + Sync,
 ) -> Result<FrozenLayer<V>, FrozenError>
 where
     K: AsRef<[u8]>,
-    V: Value,
-    I: IndexedParallelIterator<Item = (K, V)>,
+    V: LayerValue + ?Sized,
+    I: IndexedParallelIterator<Item = (K, T)>,
 {
-    let add = |mut part: InputPart, (position, (key, value)): (usize, (K, V))| {
+    let add = |mut part: InputPart, (position, (key, value)): (usize, (K, T))| {
         if part.error.is_none() {
-            part.add(options, position as u64, key.as_ref(), pack(value));
+            part.add(options, position as u64, key.as_ref(), stored(&value));
         }
         part
     };
@@ -98,10 +109,10 @@ where
         index.push(before, pending.first());
         before = pending.last();
     }
-    let encoder = choose_symbols(options, &pendings);
-    let form = options.form(V::KIND);
+    let encoders = choose_symbols(options, V::STORED, &pendings);
+    let form = options.form(V::STORED);
     let mut chunks: Vec<Chunk> =
-        pendings.into_par_iter().map(|pending| chunk::encode(&pending, &encoder, form)).collect();
+        pendings.into_par_iter().map(|pending| chunk::encode(&pending, &encoders, form)).collect();
     gather(&mut chunks, GATHERED_BYTES);
-    Ok(FrozenLayer::of(assemble(form, &encoder, chunks, index)))
+    Ok(FrozenLayer::of(assemble(form, &encoders, chunks, index)))
 }

@@ -16,9 +16,10 @@ use super::chunk::{self, Chunk};
 use super::cursor::FrozenCursor;
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;
+use super::front_coded::Stored;
 use super::frozen_layer::FrozenLayer;
 use super::options::FrozenOptions;
-use super::symbols::Encoder;
+use super::symbols::{Encoder, Encoders};
 use crate::value::ValueKind;
 use rayon::prelude::*;
 use std::cmp::Ordering;
@@ -68,9 +69,10 @@ impl FrozenLayer {
     {
         options.check()?;
         let few = !self.is_empty() && count <= self.len() / 2 && self.codec() == options.codec;
-        let Some(encoder) = (if few { Encoder::of(&self.layer.decoder) } else { None }) else {
+        let Some(keys) = (if few { Encoder::of(&self.layer.decoder) } else { None }) else {
             return self.rebuild(options, changes((Bound::Unbounded, Bound::Unbounded)));
         };
+        let encoders = Encoders { keys, values: None };
         let chunks = &self.layer.chunks;
         let firsts = chunks
             .par_iter()
@@ -124,13 +126,13 @@ impl FrozenLayer {
                 }
                 self.encode(
                     options,
-                    &encoder,
+                    &encoders,
                     from.start..to.start + to.len,
                     changes(bounds(&part)),
                 )
             })
             .collect::<Result<Vec<_>, FrozenError>>()?;
-        join(options, &encoder, pieces.into_iter().flatten())
+        join(options, &encoders, pieces.into_iter().flatten())
     }
 
     fn key_at(&self, rank: usize) -> Result<Vec<u8>, FrozenError> {
@@ -142,7 +144,7 @@ impl FrozenLayer {
     fn encode(
         &self,
         options: &FrozenOptions,
-        encoder: &Encoder,
+        encoders: &Encoders,
         ranks: Range<usize>,
         changes: impl Iterator<Item = (Vec<u8>, Option<u64>)>,
     ) -> Result<Vec<PatchedChunk>, FrozenError> {
@@ -150,13 +152,13 @@ impl FrozenLayer {
         let mut pending = FrontCoded::default();
         let mut finish = |pending: FrontCoded| {
             let (first, last) = (pending.first().to_vec(), pending.last().to_vec());
-            let chunk = chunk::encode(&pending, encoder, options.form(ValueKind::U64));
+            let chunk = chunk::encode(&pending, encoders, options.form(ValueKind::U64));
             pieces.push(PatchedChunk { chunk, first, last, reused: false });
         };
         // A chunk that has grown is split in halves, so that it is not split again soon.
         let most = options.chunk_keys + options.chunk_keys / 2;
         self.with_changes(ranks, changes, |key, value| {
-            if !pending.push(key, value) {
+            if !pending.push(key, Stored::number(value)) {
                 return Err(DAMAGED);
             }
             if pending.len() >= most || pending.raw_bytes() >= chunk_bytes(options) {
@@ -204,7 +206,7 @@ impl FrozenLayer {
         I: Iterator<Item = (Vec<u8>, Option<u64>)>,
     {
         let mut changes: Peekable<I> = changes.peekable();
-        let mut cursor = FrozenCursor::at(&self.layer, ranks.start);
+        let mut cursor = FrozenCursor::<u64>::at(&self.layer, ranks.start);
         while cursor.rank() < ranks.end {
             let rank = cursor.rank();
             let damaged =
@@ -234,7 +236,7 @@ const DAMAGED: FrozenError = FrozenError::Damaged { part: "order", chunk: None }
 /// The chunks of the base are not in order.
 fn join(
     options: &FrozenOptions,
-    encoder: &Encoder,
+    encoders: &Encoders,
     pieces: impl Iterator<Item = PatchedChunk>,
 ) -> Result<Patched, FrozenError> {
     let (mut chunks, mut reused) = (Vec::new(), 0);
@@ -252,7 +254,7 @@ fn join(
     let encoded = chunks.len() - reused;
     // A part of an older allocation would keep all of it in memory.
     gather(&mut chunks, GATHERED_BYTES);
-    let layer = FrozenLayer::of(assemble(options.form(ValueKind::U64), encoder, chunks, index));
+    let layer = FrozenLayer::of(assemble(options.form(ValueKind::U64), encoders, chunks, index));
     Ok(Patched { layer, reused, encoded, rebuilt: false })
 }
 

@@ -3,7 +3,7 @@
 use super::chunk::{self, Chunk, ChunkForm};
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;
-use super::symbols::Encoder;
+use super::symbols::Encoders;
 use crate::error::FileError;
 use crate::io::new_file::NewFile;
 use crate::io::process::Process;
@@ -49,16 +49,16 @@ impl EncodePipeline {
     pub(super) fn send(
         &mut self,
         pending: FrontCoded,
-        encoder: &Arc<Encoder>,
+        encoders: &Arc<Encoders>,
         form: ChunkForm,
         memory: usize,
     ) -> Result<(), FrozenError> {
         self.check()?;
-        let (ticket, encoder) = (self.chunks.begin(), Arc::clone(encoder));
+        let (ticket, encoders) = (self.chunks.begin(), Arc::clone(encoders));
         // The chunk as it is, and encoded.
         self.costs.push_back(2 * pending.heap_bytes());
         self.cost += 2 * pending.heap_bytes();
-        let encode = move || ticket.send(chunk::encode(&pending, &encoder, form));
+        let encode = move || ticket.send(chunk::encode(&pending, &encoders, form));
         let threads = parallel::spawn_or(self.pool.as_ref(), encode);
         self.receive(2 * threads, memory)
     }

@@ -1,11 +1,10 @@
 //! `FrozenRange`: iterates over a range of ranks, from both ends.
 
 use super::layer::Layer;
-use super::number::unpack;
+use super::layer_value::LayerValue;
 use super::window::Window;
 use crate::face::sealed::Sealed;
 use crate::face::{Ends, ExactEnds, OwnedEnds, Range, exact_iterators};
-use crate::value::Value;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
@@ -54,17 +53,21 @@ impl Ranks {
 
     // Always: else a scan tests its direction at each key, some 10 % of its instructions.
     #[inline(always)]
-    fn step(&mut self, layer: &Layer, back: bool) -> Option<(&[u8], u64)> {
+    fn step<'w, V: LayerValue + ?Sized>(
+        &'w mut self,
+        layer: &'w Layer,
+        back: bool,
+    ) -> Option<(&'w [u8], V::Lent<'w>)> {
         if self.from >= self.to {
             return None;
         }
         // The iteration ends at a damaged chunk.
         if back {
-            let found = self.back.get(layer, self.to - 1);
+            let found = self.back.get::<V>(layer, self.to - 1);
             self.to = if found.is_some() { self.to - 1 } else { self.from };
             found
         } else {
-            let found = self.front.get(layer, self.from);
+            let found = self.front.get::<V>(layer, self.from);
             self.from = if found.is_some() { self.from + 1 } else { self.to };
             found
         }
@@ -86,14 +89,13 @@ impl Ranks {
 
 /// Both ends of a range of a [`FrozenLayer`](crate::FrozenLayer).
 #[expect(missing_debug_implementations, reason = "no user holds one")]
-#[derive(Clone)]
-pub struct FrozenEnds<'a, V = u64> {
+pub struct FrozenEnds<'a, V: ?Sized = u64> {
     layer: &'a Layer,
     ranks: Ranks,
-    values: PhantomData<fn() -> V>,
+    values: PhantomData<fn(&V)>,
 }
 
-impl<'a, V> FrozenEnds<'a, V> {
+impl<'a, V: ?Sized> FrozenEnds<'a, V> {
     pub(super) fn new(layer: &'a Layer, from: usize, to: usize) -> Self {
         FrozenEnds { layer, ranks: Ranks::new(from, to), values: PhantomData }
     }
@@ -101,14 +103,13 @@ impl<'a, V> FrozenEnds<'a, V> {
 
 /// Both ends of a [`FrozenLayer`](crate::FrozenLayer) of their own.
 #[expect(missing_debug_implementations, reason = "no user holds one")]
-#[derive(Clone)]
-pub struct FrozenOwnedEnds<V = u64> {
+pub struct FrozenOwnedEnds<V: ?Sized = u64> {
     layer: Arc<Layer>,
     ranks: Ranks,
-    values: PhantomData<fn() -> V>,
+    values: PhantomData<fn(&V)>,
 }
 
-impl<V> FrozenOwnedEnds<V> {
+impl<V: ?Sized> FrozenOwnedEnds<V> {
     pub(super) fn new(layer: Arc<Layer>) -> Self {
         let ranks = Ranks::new(0, layer.len);
         FrozenOwnedEnds { layer, ranks, values: PhantomData }
@@ -117,18 +118,23 @@ impl<V> FrozenOwnedEnds<V> {
 
 macro_rules! ends {
     ($($type:ty),*) => {$(
-        impl<V> Sealed for $type {}
+        impl<V: ?Sized> Clone for $type {
+            fn clone(&self) -> Self {
+                Self { layer: self.layer.clone(), ranks: self.ranks.clone(), values: PhantomData }
+            }
+        }
 
-        impl<V: Value> Ends for $type {
+        impl<V: ?Sized> Sealed for $type {}
+
+        impl<V: LayerValue + ?Sized> Ends for $type {
             type Value<'w>
-                = V
+                = V::Lent<'w>
             where
                 Self: 'w;
 
             #[inline(always)]
-            fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
-                let (key, value) = self.ranks.step(&self.layer, back)?;
-                Some((key, unpack(value)))
+            fn step(&mut self, back: bool) -> Option<(&[u8], V::Lent<'_>)> {
+                self.ranks.step::<V>(&self.layer, back)
             }
 
             fn skip(&mut self, n: usize, back: bool) {
@@ -140,55 +146,53 @@ macro_rules! ends {
             }
         }
 
-        impl<V: Value> OwnedEnds for $type {
-            type Owned = V;
+        impl<V: LayerValue + ?Sized> OwnedEnds for $type {
+            type Owned = V::Owned;
 
             #[inline]
-            fn own(value: V) -> V {
-                value
+            fn own(value: V::Lent<'_>) -> V::Owned {
+                V::own(value)
             }
         }
 
-        impl<V: Value> ExactEnds for $type {}
+        impl<V: LayerValue + ?Sized> ExactEnds for $type {}
     )*};
 }
 ends!(FrozenEnds<'_, V>, FrozenOwnedEnds<V>);
 
 /// An iterator over the keys of a [`FrozenLayer`](crate::FrozenLayer), in ascending order; from the
 /// back, descending. Returned by [`FrozenLayer::keys`](crate::FrozenLayer::keys).
-#[derive(Clone)]
-pub struct FrozenKeys<'a, V = u64> {
+pub struct FrozenKeys<'a, V: ?Sized = u64> {
     pub(super) ends: FrozenEnds<'a, V>,
 }
 
 /// An iterator over the values of a [`FrozenLayer`](crate::FrozenLayer), in the order of their
 /// keys. Returned by [`FrozenLayer::values`](crate::FrozenLayer::values). It decodes no key.
-#[derive(Clone)]
-pub struct FrozenValues<'a, V = u64> {
+pub struct FrozenValues<'a, V: ?Sized = u64> {
     layer: &'a Layer,
     ranks: ops::Range<usize>,
-    values: PhantomData<fn() -> V>,
+    values: PhantomData<fn(&V)>,
 }
 
 exact_iterators! {
-    ['a, V: Value] FrozenKeys<'a, V>: .ends, Vec<u8>, |key, _value| key.to_vec();
+    ['a, V: LayerValue + ?Sized] FrozenKeys<'a, V>: .ends, Vec<u8>, |key, _value| key.to_vec();
 }
 
-impl<'a, V: Value> FrozenValues<'a, V> {
+impl<'a, V: LayerValue + ?Sized> FrozenValues<'a, V> {
     pub(super) fn new(layer: &'a Layer) -> Self {
         FrozenValues { layer, ranks: 0..layer.len, values: PhantomData }
     }
 
-    fn get(&self, rank: usize) -> Option<V> {
+    fn get(&self, rank: usize) -> Option<V::Owned> {
         let chunk = self.layer.chunks.get(self.layer.chunk_at(rank)?)?;
-        chunk.value(rank - chunk.start).map(unpack)
+        V::get(self.layer.value_at(chunk, rank - chunk.start))
     }
 }
 
-impl<V: Value> Iterator for FrozenValues<'_, V> {
-    type Item = V;
+impl<V: LayerValue + ?Sized> Iterator for FrozenValues<'_, V> {
+    type Item = V::Owned;
 
-    fn next(&mut self) -> Option<V> {
+    fn next(&mut self) -> Option<V::Owned> {
         let rank = self.ranks.next()?;
         self.get(rank)
     }
@@ -198,23 +202,35 @@ impl<V: Value> Iterator for FrozenValues<'_, V> {
     }
 }
 
-impl<V: Value> DoubleEndedIterator for FrozenValues<'_, V> {
-    fn next_back(&mut self) -> Option<V> {
+impl<V: LayerValue + ?Sized> DoubleEndedIterator for FrozenValues<'_, V> {
+    fn next_back(&mut self) -> Option<V::Owned> {
         let rank = self.ranks.next_back()?;
         self.get(rank)
     }
 }
 
-impl<V: Value> ExactSizeIterator for FrozenValues<'_, V> {}
-impl<V: Value> FusedIterator for FrozenValues<'_, V> {}
+impl<V: LayerValue + ?Sized> ExactSizeIterator for FrozenValues<'_, V> {}
+impl<V: LayerValue + ?Sized> FusedIterator for FrozenValues<'_, V> {}
 
-impl<V: Value> fmt::Debug for FrozenKeys<'_, V> {
+impl<V: ?Sized> Clone for FrozenKeys<'_, V> {
+    fn clone(&self) -> Self {
+        FrozenKeys { ends: self.ends.clone() }
+    }
+}
+
+impl<V: ?Sized> Clone for FrozenValues<'_, V> {
+    fn clone(&self) -> Self {
+        FrozenValues { layer: self.layer, ranks: self.ranks.clone(), values: PhantomData }
+    }
+}
+
+impl<V: LayerValue + ?Sized> fmt::Debug for FrozenKeys<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrozenKeys").field("left", &self.len()).finish_non_exhaustive()
     }
 }
 
-impl<V: Value> fmt::Debug for FrozenValues<'_, V> {
+impl<V: LayerValue + ?Sized> fmt::Debug for FrozenValues<'_, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrozenValues").field("left", &self.len()).finish_non_exhaustive()
     }

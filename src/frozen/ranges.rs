@@ -1,8 +1,9 @@
 //! Reads all keys of a map or a layer in parallel, range by range, and passes them on in order.
 
 use super::front_coded::FrontCoded;
+use super::front_coded::Stored;
 use super::frozen_layer::FrozenLayer;
-use super::number::pack;
+use super::layer_value::LayerValue;
 use crate::load::ordered_parallel;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use std::ops::Bound;
@@ -21,13 +22,18 @@ pub(super) trait Ranges: Sync {
     /// length.
     fn bounds(&self, ranges: usize) -> Vec<Vec<u8>>;
 
-    /// Passes the keys of a range to `visit` in order, with the numbers that stand for their
-    /// values, until it returns false.
-    fn visit(&self, start: Bound<&[u8]>, end: Bound<&[u8]>, visit: impl FnMut(&[u8], u64) -> bool);
+    /// Passes the keys of a range to `visit` in order, with what is stored of their values, until
+    /// it returns false.
+    fn visit(
+        &self,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        visit: impl FnMut(&[u8], Stored<'_>) -> bool,
+    );
 }
 
 macro_rules! ranges {
-    ([$($generic:tt)*] $type:ty) => {
+    ([$($generic:tt)*] $type:ty, $value:ty) => {
         impl<$($generic)*> Ranges for $type {
             fn len(&self) -> usize {
                 self.len()
@@ -41,21 +47,21 @@ macro_rules! ranges {
                 &self,
                 start: Bound<&[u8]>,
                 end: Bound<&[u8]>,
-                mut visit: impl FnMut(&[u8], u64) -> bool,
+                mut visit: impl FnMut(&[u8], Stored<'_>) -> bool,
             ) {
                 let mut range = self.range::<[u8], _>((start, end));
                 while let Some((key, value)) = range.next_ref()
-                    && visit(key, pack(value))
+                    && visit(key, <$value>::stored(value))
                 {}
             }
         }
     };
 }
 
-ranges!([V: Value + Sync] FastArt<V>);
-ranges!([V: Value + Sync] ConcurrentArt<V>);
-ranges!([V: Value + Sync] ShardedArt<V>);
-ranges!([V: Value] FrozenLayer<V>);
+ranges!([V: Value + Sync] FastArt<V>, V);
+ranges!([V: Value + Sync] ConcurrentArt<V>, V);
+ranges!([V: Value + Sync] ShardedArt<V>, V);
+ranges!([V: LayerValue + ?Sized] FrozenLayer<V>, V);
 
 /// Passes all keys to `take` in order, in parts that the threads of rayon's pool read ahead.
 pub(super) fn read_all<E>(

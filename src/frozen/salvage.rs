@@ -58,8 +58,8 @@ pub(crate) fn salvage(bytes: Vec<u8>) -> Result<Salvaged, FrozenError> {
 /// Returns the pairs of a chunk, or `None` if it is damaged or does not follow the key `last`.
 fn chunk_pairs(layer: &Layer, number: usize, last: Option<&[u8]>) -> Option<Vec<(Vec<u8>, u64)>> {
     let chunk = &layer.chunks[number];
-    chunk.check(layer.codec, &layer.decoder)?;
-    let mut cursor = FrozenCursor::at(layer, chunk.start);
+    layer.check(chunk)?;
+    let mut cursor = FrozenCursor::<u64>::at(layer, chunk.start);
     let mut pairs: Vec<(Vec<u8>, u64)> = Vec::new();
     for _ in 0..chunk.len {
         let (key, value) = cursor.next()?;

@@ -3,15 +3,15 @@
 use super::error::FrozenError;
 use super::format;
 use super::frozen_layer::FrozenLayer;
+use super::layer_value::LayerValue;
 use crate::error::FileError;
 use crate::io::bytes::Bytes;
 use crate::io::new_file::NewFile;
-use crate::value::Value;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-impl<V: Value> FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Writes the layer to a file.
     ///
     /// # Guarantees

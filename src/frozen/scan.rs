@@ -3,18 +3,18 @@
 use super::chunk::Chunk;
 use super::cursor::FrozenCursor;
 use super::frozen_layer::FrozenLayer;
+use super::layer_value::LayerValue;
 use super::range::{
     FrozenEnds, FrozenIntoIter, FrozenKeys, FrozenOwnedEnds, FrozenRange, FrozenValues,
 };
 use crate::key::{self, Prefixed};
 use crate::sync::parallel::PooledIter;
-use crate::value::Value;
 use rayon::iter::plumbing::UnindexedConsumer;
 use rayon::prelude::*;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-impl<V: Value> FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Returns at most `ranges - 1` keys that divide the layer into ranges of equal length.
     pub(super) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
         let rank = |i: usize| (i as u128 * self.len() as u128 / ranges as u128) as usize;
@@ -115,9 +115,9 @@ impl<V: Value> FrozenLayer<V> {
     /// assert_eq!(layer.par_iter().map(|(_, value)| value).sum::<u64>(), 3);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
-    pub fn par_iter(&self) -> impl ParallelIterator<Item = (Vec<u8>, V)> + '_
+    pub fn par_iter(&self) -> impl ParallelIterator<Item = (Vec<u8>, V::Owned)> + '_
     where
-        V: Send,
+        V::Owned: Send,
     {
         self.par_chunks().flat_map_iter(|chunk| chunk)
     }
@@ -127,16 +127,13 @@ impl<V: Value> FrozenLayer<V> {
     /// Unlike [`par_iter`](Self::par_iter) it allows a scan that allocates nothing for each key.
     ///
     /// **Warning:** in a forked process, rayon's `chain` and `skip` need a `ThreadPool` made there.
-    pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_, V>> + '_
-    where
-        V: Send,
-    {
+    pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_, V>> + '_ {
         let range = |chunk: &Chunk| self.ranks(chunk.start, chunk.start + chunk.len);
         PooledIter(self.layer.chunks.par_iter().map(range))
     }
 }
 
-impl<V: Value> FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Returns an iterator over all keys, as copies, in ascending order; from the back, descending.
     ///
     /// ```
@@ -160,8 +157,8 @@ impl<V: Value> FrozenLayer<V> {
     }
 }
 
-impl<V: Value> IntoIterator for FrozenLayer<V> {
-    type Item = (Vec<u8>, V);
+impl<V: LayerValue + ?Sized> IntoIterator for FrozenLayer<V> {
+    type Item = (Vec<u8>, V::Owned);
     type IntoIter = FrozenIntoIter<V>;
 
     fn into_iter(self) -> FrozenIntoIter<V> {
@@ -169,8 +166,11 @@ impl<V: Value> IntoIterator for FrozenLayer<V> {
     }
 }
 
-impl<'a, V: Value + Send> IntoParallelIterator for &'a FrozenLayer<V> {
-    type Item = (Vec<u8>, V);
+impl<'a, V> IntoParallelIterator for &'a FrozenLayer<V>
+where
+    V: LayerValue<Owned: Send> + ?Sized,
+{
+    type Item = (Vec<u8>, V::Owned);
     type Iter = FrozenParIter<'a, V>;
 
     fn into_par_iter(self) -> FrozenParIter<'a, V> {
@@ -180,20 +180,26 @@ impl<'a, V: Value + Send> IntoParallelIterator for &'a FrozenLayer<V> {
 
 /// A parallel iterator over the keys of a [`FrozenLayer`], as copies, and their values. Returned by
 /// its `IntoParallelIterator`.
-#[derive(Clone, Debug)]
-pub struct FrozenParIter<'a, V: Value = u64> {
+#[derive(Debug)]
+pub struct FrozenParIter<'a, V: LayerValue + ?Sized = u64> {
     layer: &'a FrozenLayer<V>,
 }
 
-impl<V: Value + Send> ParallelIterator for FrozenParIter<'_, V> {
-    type Item = (Vec<u8>, V);
+impl<V: LayerValue + ?Sized> Clone for FrozenParIter<'_, V> {
+    fn clone(&self) -> Self {
+        FrozenParIter { layer: self.layer }
+    }
+}
+
+impl<V: LayerValue<Owned: Send> + ?Sized> ParallelIterator for FrozenParIter<'_, V> {
+    type Item = (Vec<u8>, V::Owned);
 
     fn drive_unindexed<C: UnindexedConsumer<Self::Item>>(self, consumer: C) -> C::Result {
         self.layer.par_iter().drive_unindexed(consumer)
     }
 }
 
-impl<V: Value + PartialEq> PartialEq for FrozenLayer<V> {
+impl<V: LayerValue<Owned: PartialEq> + ?Sized> PartialEq for FrozenLayer<V> {
     /// Returns whether both layers have the same keys and values, however they are encoded.
     ///
     /// # Complexity
@@ -203,15 +209,18 @@ impl<V: Value + PartialEq> PartialEq for FrozenLayer<V> {
             return true;
         }
         let (mut a, mut b) = (self.iter(), other.iter());
-        self.len() == other.len()
-            && (0..self.len()).all(|_| a.next_ref().is_some_and(|a| Some(a) == b.next_ref()))
+        let mut next_are_equal = || match (a.next_ref(), b.next_ref()) {
+            (Some(a), Some(b)) => a.0 == b.0 && V::equal(a.1, b.1),
+            _ => false,
+        };
+        self.len() == other.len() && (0..self.len()).all(|_| next_are_equal())
     }
 }
 
-impl<V: Value + Eq> Eq for FrozenLayer<V> {}
+impl<V: LayerValue<Owned: Eq> + ?Sized> Eq for FrozenLayer<V> {}
 
-impl<'a, V: Value> IntoIterator for &'a FrozenLayer<V> {
-    type Item = (Vec<u8>, V);
+impl<'a, V: LayerValue + ?Sized> IntoIterator for &'a FrozenLayer<V> {
+    type Item = (Vec<u8>, V::Owned);
     type IntoIter = FrozenRange<'a, V>;
 
     fn into_iter(self) -> FrozenRange<'a, V> {

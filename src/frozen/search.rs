@@ -12,34 +12,33 @@ use super::codec::Codec;
 use super::cursor::FrozenCursor;
 use super::frozen_layer::FrozenLayer;
 use super::fst_walk::FstWalk;
-use super::number::unpack;
-use crate::value::Value;
+use super::layer_value::LayerValue;
 use std::fmt;
-use std::marker::PhantomData;
 
 /// An iterator over the keys that an automaton matches, in ascending order, with their values.
 ///
 /// Returned by [`FrozenLayer::search`].
-pub struct FrozenSearch<'a, A: Automaton, V = u64> {
+pub struct FrozenSearch<'a, A: Automaton, V: ?Sized = u64> {
     /// The last key, up to the byte after which it could not match any more.
     path: AutomatonPath<A>,
-    walk: Walk<'a>,
-    values: PhantomData<fn() -> V>,
+    walk: Walk<'a, V>,
+    /// The last value that is a decoded byte string.
+    value: Vec<u8>,
 }
 
-enum Walk<'a> {
-    Packed(PackedWalk<'a>),
+enum Walk<'a, V: ?Sized> {
+    Packed(PackedWalk<'a, V>),
     Fst(FstWalk<'a>),
 }
 
 /// A walk through packed blocks.
-struct PackedWalk<'a> {
-    cursor: FrozenCursor<'a>,
+struct PackedWalk<'a, V: ?Sized> {
+    cursor: FrozenCursor<'a, V>,
     /// Whether the next key's lcp is relative to the path.
     follows: bool,
 }
 
-impl<V: Value> FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Returns an iterator over the keys that an automaton matches, in ascending order, with their
     /// values.
     ///
@@ -65,23 +64,25 @@ impl<V: Value> FrozenLayer<V> {
             }),
             Codec::Fst => Walk::Fst(FstWalk::new(&self.layer)),
         };
-        FrozenSearch { path: AutomatonPath::new(automaton), walk, values: PhantomData }
+        FrozenSearch { path: AutomatonPath::new(automaton), walk, value: Vec::new() }
     }
 }
 
-impl<A: Automaton, V: Value> FrozenSearch<'_, A, V> {
+impl<A: Automaton, V: LayerValue + ?Sized> FrozenSearch<'_, A, V> {
     /// Returns the next key that matches, borrowed until the next call, and its value.
-    pub fn next_ref(&mut self) -> Option<(&[u8], V)> {
-        let (key, value) = match &mut self.walk {
-            Walk::Packed(walk) => walk.next(&mut self.path)?,
-            Walk::Fst(walk) => walk.next(&mut self.path)?,
-        };
-        Some((key, unpack(value)))
+    pub fn next_ref(&mut self) -> Option<(&[u8], V::Lent<'_>)> {
+        match &mut self.walk {
+            Walk::Packed(walk) => walk.next(&mut self.path),
+            Walk::Fst(walk) => {
+                let (key, at) = walk.next(&mut self.path)?;
+                Some((key, V::lend(at, &mut self.value)?))
+            }
+        }
     }
 }
 
-impl PackedWalk<'_> {
-    fn next<A: Automaton>(&mut self, path: &mut AutomatonPath<A>) -> Option<(&[u8], u64)> {
+impl<V: LayerValue + ?Sized> PackedWalk<'_, V> {
+    fn next<A: Automaton>(&mut self, path: &mut AutomatonPath<A>) -> Option<(&[u8], V::Lent<'_>)> {
         loop {
             if !path.can_match_from_start()? {
                 return None;
@@ -101,7 +102,7 @@ impl PackedWalk<'_> {
             if path.is_match() {
                 return self.cursor.next();
             }
-            self.cursor.next()?;
+            self.cursor.seek_to_rank(self.cursor.rank() + 1);
         }
     }
 
@@ -122,15 +123,15 @@ impl PackedWalk<'_> {
     }
 }
 
-impl<A: Automaton, V: Value> Iterator for FrozenSearch<'_, A, V> {
-    type Item = (Vec<u8>, V);
+impl<A: Automaton, V: LayerValue + ?Sized> Iterator for FrozenSearch<'_, A, V> {
+    type Item = (Vec<u8>, V::Owned);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_ref().map(|(key, value)| (key.to_vec(), value))
+        self.next_ref().map(|(key, value)| (key.to_vec(), V::own(value)))
     }
 }
 
-impl<A: Automaton, V> fmt::Debug for FrozenSearch<'_, A, V> {
+impl<A: Automaton, V: ?Sized> fmt::Debug for FrozenSearch<'_, A, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrozenSearch")
             .field("key", &format_args!("\"{}\"", self.path.key().escape_ascii()))

@@ -2,12 +2,12 @@
 
 use super::error::FrozenError;
 use super::frozen_layer::FrozenLayer;
+use super::layer_value::LayerValue;
 use super::limits::KeyBounds;
 use crate::sync::parallel::in_pool;
-use crate::value::Value;
 use rayon::prelude::*;
 
-impl<V: Value> FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Verifies every chunk in parallel: its checksum, and that it has as many keys as it should
     /// have, in order. Then compares the chunks with each other and with their index. Reads and
     /// decodes everything.
@@ -17,9 +17,8 @@ impl<V: Value> FrozenLayer<V> {
     pub fn verify(&self) -> Result<(), FrozenError> {
         let layer = &*self.layer;
         let damaged = |part, chunk| FrozenError::Damaged { part, chunk };
-        let checked: Vec<Option<KeyBounds>> = in_pool(|| {
-            layer.chunks.par_iter().map(|chunk| chunk.check(layer.codec, &layer.decoder)).collect()
-        });
+        let checked: Vec<Option<KeyBounds>> =
+            in_pool(|| layer.chunks.par_iter().map(|chunk| layer.check(chunk)).collect());
         let chunks: Vec<KeyBounds> = checked
             .into_iter()
             .enumerate()

@@ -2,6 +2,7 @@
 
 use super::decoded_block::DecodedBlock;
 use super::layer::Layer;
+use super::layer_value::LayerValue;
 
 /// A decoded block of a layer, replaced by another when a key of that is asked for. All calls must
 /// be with the same layer.
@@ -13,6 +14,8 @@ pub(super) struct Window {
     /// The rank of the block's first key.
     pub(super) start: usize,
     pub(super) decoded: DecodedBlock,
+    /// The last value that is a decoded byte string.
+    value: Vec<u8>,
 }
 
 impl Window {
@@ -25,12 +28,17 @@ impl Window {
         }
     }
 
-    /// Returns the key of a rank and the number that stands for its value.
+    /// Returns the key of a rank and its value.
     #[inline(always)]
-    pub(super) fn get(&mut self, layer: &Layer, rank: usize) -> Option<(&[u8], u64)> {
+    pub(super) fn get<'w, V: LayerValue + ?Sized>(
+        &'w mut self,
+        layer: &'w Layer,
+        rank: usize,
+    ) -> Option<(&'w [u8], V::Lent<'w>)> {
         let i = self.position(layer, rank)?;
         let chunk = layer.chunks.get(self.chunk)?;
-        Some((self.decoded.key(i)?, chunk.value(rank.checked_sub(chunk.start)?)?))
+        let at = layer.value_at(chunk, rank.checked_sub(chunk.start)?);
+        Some((self.decoded.key(i)?, V::lend(at, &mut self.value)?))
     }
 
     pub(super) fn load(&mut self, layer: &Layer, rank: usize) -> Option<usize> {

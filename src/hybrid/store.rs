@@ -49,6 +49,10 @@ const KEYS_PER_GROUP: usize = 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// Values are `u64`. To keep a record of any length beside each key, append the records to a file
+/// of your own and store their offsets here; records that do not change fit a
+/// [`BytesLayer`](crate::BytesLayer) with the same keys.
+///
 /// # Guarantees
 /// * Operations that take one key are linearizable, as those of a
 ///   [`ConcurrentArt`](crate::ConcurrentArt) are, also during a compaction. [`HybridRange`] says

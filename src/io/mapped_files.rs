@@ -3,7 +3,7 @@
 use super::mapping::Mapping;
 use crate::error::FileError;
 use crate::frozen::FrozenError;
-use crate::frozen::{FrozenLayer, format};
+use crate::frozen::{FrozenLayer, LayerValue, format};
 use crate::io::bytes::Bytes;
 use crate::sharded::ShardedArt;
 use crate::value::Value;
@@ -95,7 +95,7 @@ impl FrozenLayer {
     }
 }
 
-impl<V: Value> FrozenLayer<V> {
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Maps a file of values of this type, as [`open_mapped`](FrozenLayer::open_mapped) does for
     /// `u64`.
     ///

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each of the tests uses a part")]
 
+pub(crate) mod forge;
 pub(crate) mod frozen_kinds;
 pub(crate) mod history;
 pub(crate) mod mapped;

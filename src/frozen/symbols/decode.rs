@@ -21,8 +21,11 @@ pub(crate) trait Coder: Copy {
     /// Most bytes that a code stands for, all of which decoding may write.
     const MAX_BYTES_PER_CODE: usize;
 
-    /// Writes the string to `out`, which has `MAX_BYTES_PER_CODE` bytes for each code, and returns
-    /// its length.
+    /// Returns the length of the string.
+    fn decoded_len(self, code: &[u8]) -> Option<usize>;
+
+    /// Writes the string to `out`, and returns its length. `out` has `MAX_BYTES_PER_CODE` bytes for
+    /// each code, or as many more than the string.
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize>;
 }
 
@@ -40,6 +43,11 @@ impl Coder for Plain {
     }
 
     const MAX_BYTES_PER_CODE: usize = 1;
+
+    #[inline(always)]
+    fn decoded_len(self, code: &[u8]) -> Option<usize> {
+        Some(code.len())
+    }
 
     #[inline(always)]
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
@@ -171,6 +179,20 @@ impl Coder for &Fsst {
     const MAX_BYTES_PER_CODE: usize = 8;
 
     #[inline(always)]
+    fn decoded_len(self, code: &[u8]) -> Option<usize> {
+        let (mut len, mut codes) = (0, code.iter());
+        while let Some(&code) = codes.next() {
+            if code == ESCAPE {
+                codes.next()?;
+                len += 1;
+            } else {
+                len += usize::from(self.lens[usize::from(code)]);
+            }
+        }
+        Some(len)
+    }
+
+    #[inline(always)]
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
         let (mut at, mut codes) = (0, code.iter());
         while let Some(&code) = codes.next() {
@@ -243,6 +265,15 @@ impl Coder for &OnPair {
     }
 
     const MAX_BYTES_PER_CODE: usize = 16;
+
+    #[inline(always)]
+    fn decoded_len(self, code: &[u8]) -> Option<usize> {
+        let mut len = 0;
+        for code in code.as_chunks::<2>().0 {
+            len += usize::from(self.slots.get(usize::from(u16::from_le_bytes(*code)))?[15]);
+        }
+        Some(len)
+    }
 
     #[inline(always)]
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {

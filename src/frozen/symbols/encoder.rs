@@ -11,6 +11,13 @@ pub(crate) struct Encoder {
     matcher: Matcher,
 }
 
+/// The tables that a layer is encoded with.
+pub(crate) struct Encoders {
+    pub(crate) keys: Encoder,
+    /// That of values which are byte strings.
+    pub(crate) values: Option<Encoder>,
+}
+
 impl Encoder {
     /// Trains a table on a sample, for `bytes` bytes to encode: a table must not be larger than
     /// what it saves.

@@ -21,7 +21,7 @@ mod train;
 
 pub(crate) use decode::{Coder, Plain};
 pub(crate) use decoder::{Decoder, SymbolKind, with_coder};
-pub(crate) use encoder::Encoder;
+pub(crate) use encoder::{Encoder, Encoders};
 pub(crate) use train::Sample;
 
 #[cfg(test)]
