@@ -1,12 +1,13 @@
 //! `memkv get`: prints the values of keys.
 
 use crate::{
-    layer::Input,
-    print::Printer,
+    layer::{Input, with_layer},
+    print::{Printed, Printer},
     source::{Lines, STDIN},
 };
 use anyhow::{Context, Result};
 use clap::Args;
+use memkv::{FrozenLayer, LayerValue};
 use std::{
     ffi::OsString,
     io::{self, Write},
@@ -33,12 +34,21 @@ pub(crate) struct GetArgs {
 
 /// Looks the keys up, and returns `true` if all are present.
 pub(crate) fn run(args: &GetArgs, out: &mut impl Write) -> Result<bool> {
-    let layer = args.input.open()?;
+    with_layer!(&args.input.open()?, layer => get(args, layer, out))
+}
+
+fn get<V>(args: &GetArgs, layer: &FrozenLayer<V>, out: &mut impl Write) -> Result<bool>
+where
+    V: LayerValue + ?Sized,
+    for<'v> V::Lent<'v>: Printed,
+{
     let mut printer = Printer::new(out, true);
     let mut all = true;
     let mut look_up = |keys: &[&[u8]], single: bool| -> Result<()> {
-        for (key, value) in keys.iter().zip(layer.get_many(keys)) {
-            match value {
+        let (mut left, mut printed) = (keys.iter(), Ok(()));
+        layer.get_many_with(keys, |value| {
+            let Some(key) = left.next() else { return };
+            let print = match value {
                 None => {
                     all = false;
                     if !args.quiet {
@@ -46,13 +56,17 @@ pub(crate) fn run(args: &GetArgs, out: &mut impl Write) -> Result<bool> {
                         let _ =
                             writeln!(io::stderr(), "memkv: no such key: {}", key.escape_ascii());
                     }
+                    Ok(())
                 }
-                Some(_) if args.quiet => {}
-                Some(value) if single => printer.value(value)?,
-                Some(value) => printer.record(key, value)?,
+                Some(_) if args.quiet => Ok(()),
+                Some(value) if single => printer.value(value),
+                Some(value) => printer.record(key, value),
+            };
+            if printed.is_ok() {
+                printed = print;
             }
-        }
-        Ok(())
+        });
+        Ok(printed?)
     };
     let keys: Vec<&[u8]> = args.keys.iter().map(|key| key.as_encoded_bytes()).collect();
     if keys != [STDIN.as_bytes()] {

@@ -1,17 +1,47 @@
 //! Layer files, and the options for writing them, shared by several commands.
 
 use crate::sort::{Merger, OnDuplicate};
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, bail};
 use clap::{Args, ValueEnum};
 use memkv::{
-    Codec, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridStore, Recovery,
-    SymbolTable,
+    BytesLayer, Codec, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridStore,
+    Recovery, SymbolTable, ValueKind,
 };
 use std::path::{Path, PathBuf};
 
+/// A layer of any values that this program writes.
+pub(crate) enum AnyLayer {
+    Numbers(FrozenLayer),
+    Bytes(BytesLayer),
+}
+
+/// Runs code for either kind of layer, to which it gives a name.
+macro_rules! with_layer {
+    ($any:expr, $layer:ident => $body:expr) => {
+        match $any {
+            $crate::layer::AnyLayer::Numbers($layer) => $body,
+            $crate::layer::AnyLayer::Bytes($layer) => $body,
+        }
+    };
+}
+pub(crate) use with_layer;
+
+impl AnyLayer {
+    /// Returns the layer of numbers.
+    ///
+    /// # Errors
+    /// The values are byte strings.
+    pub(crate) fn numbers(self) -> Result<FrozenLayer> {
+        match self {
+            Self::Numbers(layer) => Ok(layer),
+            Self::Bytes(_) => bail!("the values are byte strings, not numbers"),
+        }
+    }
+}
+
 /// A layer, or the content of a store.
 pub(crate) struct Opened {
-    pub(crate) layer: FrozenLayer,
+    pub(crate) layer: AnyLayer,
     /// What was found in the folder of a store.
     pub(crate) store: Option<StoreState>,
 }
@@ -33,12 +63,20 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
             base_keys: store.stats().base_keys,
             changes: store.stats().replayed,
         };
-        return Ok(Opened { layer: store.to_layer()?, store: Some(state) });
+        let layer = AnyLayer::Numbers(store.to_layer()?);
+        return Ok(Opened { layer, store: Some(state) });
     }
     #[expect(unsafe_code, reason = "a file of any size must be read without a copy in memory")]
     // SAFETY: (M1) this program replaces files and never changes one in place. `--help` of each
     // command that reads layers asks the user not to change a file that is in use.
-    let layer = unsafe { FrozenLayer::open_mapped(path) };
+    let layer = unsafe {
+        match FrozenLayer::open_mapped(path) {
+            Err(FrozenError::Values { found: ValueKind::Bytes, .. }) => {
+                BytesLayer::open_mapped_as(path).map(AnyLayer::Bytes)
+            }
+            opened => opened.map(AnyLayer::Numbers),
+        }
+    };
     Ok(Opened { layer: layer.map_err(|error| named("open", path, error))?, store: None })
 }
 
@@ -46,7 +84,8 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
 pub(crate) fn open_checked(path: &Path) -> Result<Opened> {
     let opened = open(path)?;
     if opened.store.is_none() {
-        opened.layer.verify().with_context(|| path.display().to_string())?;
+        with_layer!(&opened.layer, layer => layer.verify())
+            .with_context(|| path.display().to_string())?;
     }
     Ok(opened)
 }
@@ -73,7 +112,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    pub(crate) fn open(&self) -> Result<FrozenLayer> {
+    pub(crate) fn open(&self) -> Result<AnyLayer> {
         Ok(self.open_with_state()?.layer)
     }
 

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
     let layers = args
         .inputs
         .iter()
-        .map(|path| Ok(layer::open_checked(path)?.layer))
+        .map(|path| layer::open_checked(path)?.layer.numbers())
         .collect::<Result<Vec<FrozenLayer>>>()?;
     let sources = layers
         .iter()

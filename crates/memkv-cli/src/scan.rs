@@ -1,8 +1,12 @@
 //! `memkv scan`: prints keys in order.
 
-use crate::{layer::Input, print::Printer};
+use crate::{
+    layer::{Input, with_layer},
+    print::{Printed, Printer},
+};
 use anyhow::{Context, Result};
 use clap::Args;
+use memkv::{FrozenLayer, LayerValue};
 use std::{ffi::OsString, io::Write};
 
 /// Print keys and their values, in bytewise order.
@@ -33,7 +37,14 @@ pub(crate) struct ScanArgs {
 }
 
 pub(crate) fn run(args: &ScanArgs, out: &mut impl Write) -> Result<()> {
-    let layer = args.input.open()?;
+    with_layer!(&args.input.open()?, layer => scan(args, layer, out))
+}
+
+fn scan<V>(args: &ScanArgs, layer: &FrozenLayer<V>, out: &mut impl Write) -> Result<()>
+where
+    V: LayerValue + ?Sized,
+    for<'v> V::Lent<'v>: Printed,
+{
     // Bounds as ranks, which can be compared.
     let (mut from, mut to) = (0, layer.len());
     if let Some(prefix) = &args.prefix {

@@ -1,9 +1,12 @@
 //! `memkv search`: prints the keys that match a pattern.
 
-use crate::{layer::Input, print::Printer};
+use crate::{
+    layer::{Input, with_layer},
+    print::{Printed, Printer},
+};
 use anyhow::{Context, Result};
 use clap::Args;
-use memkv::{Automaton, FrozenLayer, LevenshteinAutomaton, RegexAutomaton};
+use memkv::{Automaton, FrozenLayer, LayerValue, LevenshteinAutomaton, RegexAutomaton};
 use std::{ffi::OsString, io::Write};
 
 /// Print the keys that match a pattern, and their values, in order.
@@ -59,7 +62,19 @@ pub(crate) fn run(args: &SearchArgs, out: &mut impl Write) -> Result<bool> {
 }
 
 fn print(args: &SearchArgs, automaton: impl Automaton, out: &mut impl Write) -> Result<bool> {
-    let layer: FrozenLayer = args.input.open()?;
+    with_layer!(&args.input.open()?, layer => print_matches(args, layer, automaton, out))
+}
+
+fn print_matches<V>(
+    args: &SearchArgs,
+    layer: &FrozenLayer<V>,
+    automaton: impl Automaton,
+    out: &mut impl Write,
+) -> Result<bool>
+where
+    V: LayerValue + ?Sized,
+    for<'v> V::Lent<'v>: Printed,
+{
     let mut printer = Printer::new(out, !args.keys);
     let mut matches = layer.search(automaton);
     let mut count = 0;

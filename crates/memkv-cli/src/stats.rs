@@ -1,8 +1,9 @@
 //! `memkv stats`: prints the sizes of a layer.
 
-use crate::layer::{Input, Opened};
+use crate::layer::{Input, Opened, StoreState, with_layer};
 use anyhow::{Context, Result};
 use clap::Args;
+use memkv::{FrozenLayer, LayerValue};
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::Path;
@@ -19,13 +20,22 @@ pub(crate) struct StatsArgs {
 
 pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
     let Opened { layer, store } = args.input.open_with_state()?;
+    with_layer!(&layer, layer => print(args, layer, store, out))
+}
+
+fn print<V: LayerValue + ?Sized>(
+    args: &StatsArgs,
+    layer: &FrozenLayer<V>,
+    store: Option<StoreState>,
+    out: &mut impl Write,
+) -> Result<()> {
     let path = args.input.path();
     let bytes = file_bytes(path).with_context(|| format!("cannot read {}", path.display()))?;
     let usage = layer.memory_usage();
     let per_key = bytes as f64 / layer.len().max(1) as f64;
     let headers = layer.header_bytes();
     let text =
-        |record: Option<(Vec<u8>, u64)>| record.map(|(key, _)| key.escape_ascii().to_string());
+        |record: Option<(Vec<u8>, V::Owned)>| record.map(|(key, _)| key.escape_ascii().to_string());
     // As `--codec` and `--symbols` name them.
     let codec = format!("{:?}", layer.codec()).to_lowercase();
     let symbols = format!("{:?}", layer.symbols()).to_lowercase();

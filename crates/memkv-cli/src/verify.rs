@@ -1,6 +1,6 @@
 //! `memkv verify`: checks files for damage.
 
-use crate::layer;
+use crate::layer::{self, with_layer};
 use anyhow::Result;
 use clap::Args;
 use std::{
@@ -26,7 +26,8 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<bool> {
     for file in &args.files {
         match layer::open_checked(file) {
             Ok(opened) => {
-                writeln!(out, "{}: OK, {} keys", file.display(), opened.layer.len())?;
+                let keys = with_layer!(&opened.layer, layer => layer.len());
+                writeln!(out, "{}: OK, {keys} keys", file.display())?;
                 let Some(state) = opened.store else { continue };
                 if !state.recovery.was_closed {
                     writeln!(out, "{}: not closed, or open", file.display())?;
