@@ -42,7 +42,7 @@
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor returns borrowed keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
-//! | [`FrozenLayer`], [`FrozenLayerBuilder`] | immutable map: compressed, built in parallel, in memory or a file; [`FrozenOptions`], [`LayerValue`] |
+//! | [`FrozenLayer`], [`FrozenLayerBuilder`], [`FrozenLayerWriter`] | immutable map: compressed, built in parallel, in memory or a file; [`FrozenOptions`], [`LayerValue`] |
 //! | [`BytesLayer`], [`BytesLayerBuilder`] | the same with byte strings as values |
 //! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
 //! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
@@ -176,8 +176,8 @@ pub use fast::{
 #[cfg(feature = "storage")]
 pub use frozen::{
     Automaton, BytesLayer, BytesLayerBuilder, Codec, FrozenCursor, FrozenError, FrozenIntoIter,
-    FrozenKeys, FrozenLayer, FrozenLayerBuilder, FrozenOptions, FrozenParIter, FrozenRange,
-    FrozenSearch, FrozenStream, FrozenUsage, FrozenValues, LayerValue, LayerValues,
+    FrozenKeys, FrozenLayer, FrozenLayerBuilder, FrozenLayerWriter, FrozenOptions, FrozenParIter,
+    FrozenRange, FrozenSearch, FrozenStream, FrozenUsage, FrozenValues, LayerValue, LayerValues,
     LevenshteinAutomaton, LevenshteinState, MAX_VALUE_LEN, SymbolTable, ValueWidth,
 };
 #[cfg(feature = "regex")]

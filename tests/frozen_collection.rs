@@ -5,7 +5,7 @@ use crate::common;
 
 use common::frozen_kinds::kinds;
 use common::key;
-use memkv::{FrozenLayer, FrozenStream};
+use memkv::{FrozenError, FrozenLayer, FrozenLayerWriter, FrozenStream};
 use proptest::prelude::*;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -188,4 +188,58 @@ fn owners_may_change_their_bytes() {
         let _ = (layer.get("0778"), layer.iter().count(), layer.prefix("07").last());
     }
     assert!(FrozenLayer::from_owner(&b"no layer"[..]).is_err());
+}
+
+/// A writer that has room for some bytes.
+struct Room(usize);
+
+impl std::io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0 == 0 {
+            return Err(std::io::Error::new(std::io::ErrorKind::StorageFull, "no room"));
+        }
+        let written = bytes.len().min(self.0);
+        self.0 -= written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_gets_the_bytes_of_a_file() {
+    let pairs: Vec<(String, u64)> = (0..500).map(|i| (format!("{i:05}"), i)).collect();
+    for options in kinds() {
+        let options = options.chunk_keys(50);
+        let bytes = options.from_sorted(&pairs).unwrap().to_bytes();
+        let iter = pairs.iter().map(|(key, value)| (key, *value));
+        assert_eq!(options.from_sorted_iter(iter).unwrap().to_bytes(), bytes);
+        let mut writer = FrozenLayerWriter::new(Vec::new(), options.clone()).unwrap();
+        for (key, value) in &pairs {
+            writer.insert(key, *value).unwrap();
+            assert!(matches!(writer.insert(key, 0), Err(FrozenError::Duplicate { .. })));
+        }
+        assert_eq!(writer.len(), 500);
+        assert_eq!(writer.finish().unwrap(), bytes);
+        // Whatever fits, an error comes, and comes again.
+        for room in (0..bytes.len()).step_by(7) {
+            let Ok(mut writer) = FrozenLayerWriter::new(Room(room), options.clone()) else {
+                assert!(room < 16);
+                continue;
+            };
+            let mut failed = false;
+            for (key, value) in &pairs {
+                match writer.insert(key, *value) {
+                    Ok(()) => assert!(!failed),
+                    Err(error) => {
+                        assert_eq!(error.to_string(), "the writer failed: no room");
+                        failed = true;
+                    }
+                }
+            }
+            assert!(matches!(writer.finish(), Err(FrozenError::Writer(_))), "{room} bytes");
+        }
+    }
 }

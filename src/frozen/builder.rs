@@ -271,9 +271,20 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         Ok(())
     }
 
-    /// Encodes the remaining keys. Returns the layer, whose chunks are empty if they are in a file,
-    /// and the file.
-    fn complete(mut self) -> Result<(Layer, Option<NewFile>), FrozenError> {
+    /// Passes the bytes of chunks that are encoded to `write`, and forgets them.
+    pub(super) fn drain<E>(&mut self, write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.work.drain(write)
+    }
+
+    /// Encodes the remaining keys. Returns the layer, without the bytes of chunks that were
+    /// [drained](Self::drain).
+    pub(super) fn complete_drained(self) -> Result<Layer, FrozenError> {
+        Ok(self.complete(false)?.0)
+    }
+
+    /// Encodes the remaining keys. Returns the layer, without the bytes of chunks that are in a
+    /// file, and the file. With `gathers`, chunks in memory are stored together.
+    fn complete(mut self, gathers: bool) -> Result<(Layer, Option<NewFile>), FrozenError> {
         self.work.check()?;
         if !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
@@ -284,7 +295,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         }
         self.work.finish()?;
         let encoders = self.encoders.as_deref().expect("release chooses the symbols");
-        if self.work.file.is_none() {
+        if gathers && self.work.file.is_none() {
             gather(&mut self.work.done, GATHERED_BYTES);
         }
         let done = std::mem::take(&mut self.work.done);
@@ -299,7 +310,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     /// The file cannot be written or read, or could not be written before; or this process is a
     /// fork of the builder's.
     pub fn finish(self) -> Result<FrozenLayer<V>, FrozenError> {
-        let (layer, file) = self.complete()?;
+        let (layer, file) = self.complete(true)?;
         match file {
             None => Ok(FrozenLayer::of(layer)),
             Some(file) => {
@@ -317,7 +328,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     /// The file cannot be written, or could not be written before; the builder has no file; or this
     /// process is a fork of the builder's.
     pub fn finish_file(self) -> Result<u64, FrozenError> {
-        let (layer, file) = self.complete()?;
+        let (layer, file) = self.complete(true)?;
         let file = file.ok_or(FrozenError::Option("the builder was not made to write a file"))?;
         commit(&layer, file)?;
         Ok(layer.len as u64)

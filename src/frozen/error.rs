@@ -52,6 +52,8 @@ pub enum FrozenError {
     Forked,
     /// A file could not be read or written.
     File(FileError),
+    /// The writer of a [`FrozenLayerWriter`](crate::FrozenLayerWriter) failed.
+    Writer(std::io::Error),
     /// The bytes are not a frozen layer: they do not begin with its magic number.
     NotALayer,
     /// The file has a version of the format that this release does not know.
@@ -124,6 +126,7 @@ impl fmt::Display for FrozenError {
             Self::Option(what) => f.write_str(what),
             Self::Forked => f.write_str("the builder is that of another process, before a fork"),
             Self::File(error) => error.fmt(f),
+            Self::Writer(error) => write!(f, "the writer failed: {error}"),
             Self::NotALayer => f.write_str("not a frozen layer"),
             Self::Version { found } => write!(f, "version {found} of the format is not supported"),
             Self::Values { found, expected } => {
@@ -143,6 +146,7 @@ impl std::error::Error for FrozenError {
         match self {
             // The message of the variant is that of the error.
             Self::File(error) => error.source(),
+            Self::Writer(error) => Some(error),
             _ => None,
         }
     }

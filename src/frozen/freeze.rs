@@ -94,6 +94,26 @@ impl<V: Value + Send> FrozenLayer<V> {
         FrozenOptions::new().from_sorted_as(pairs)
     }
 
+    /// Builds a layer from any iterator over keys in strictly ascending order.
+    ///
+    /// It takes memory as a [`FrozenLayerBuilder`] does.
+    ///
+    /// # Errors
+    /// Returns the first key that is not greater than the key before it, or is too long, with its
+    /// position.
+    ///
+    /// ```
+    /// let pairs = (0..1000u64).map(|i| (format!("{i:03}"), i));
+    /// let layer = memkv::FrozenLayer::from_sorted_iter(pairs)?;
+    /// assert_eq!(layer.get("007"), Some(7));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn from_sorted_iter<K: AsRef<[u8]>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, FrozenError> {
+        FrozenOptions::new().from_sorted_iter(pairs)
+    }
+
     /// Builds a layer of values of this type like [`from_unsorted`](FrozenLayer::from_unsorted).
     ///
     /// # Errors
@@ -247,6 +267,19 @@ impl FrozenOptions {
         V: Value + Send + Sync,
     {
         self.of_sorted(pairs, |&&value: &&V| V::stored(value))
+    }
+
+    /// Builds a layer like [`FrozenLayer::from_sorted_iter`], with these options.
+    ///
+    /// # Errors
+    /// See there; or an option is out of its range.
+    pub fn from_sorted_iter<K: AsRef<[u8]>, V: Value>(
+        &self,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<FrozenLayer<V>, FrozenError> {
+        let mut builder = self.builder_as()?;
+        pairs.into_iter().try_for_each(|(key, value)| builder.insert(key, value))?;
+        builder.finish()
     }
 
     /// Builds a layer from keys in ascending order. `stored` returns what is stored of a value.

@@ -8,17 +8,16 @@
 //! Chunks are encoded and read independently of one another.
 //!
 //! * Public face: frozen_layer.rs (point reads), scan.rs, freeze.rs and bytes_layer.rs
-//!   (constructors), save.rs,
-//!   merge.rs, operation.rs, salvage.rs (damaged files), cursor.rs, range.rs, search.rs, regex.rs,
-//!   levenshtein.rs.
-//! * Building: builder.rs, par_build.rs and patch.rs, over front_coded.rs, choose_symbols.rs,
-//!   pipeline.rs and assemble.rs. ranges.rs reads maps in parallel.
+//!   (constructors), save.rs, merge.rs, operation.rs, salvage.rs (damaged files), cursor.rs,
+//!   range.rs, search.rs, regex.rs, levenshtein.rs.
+//! * Building: builder.rs, writer.rs, par_build.rs and patch.rs, over front_coded.rs,
+//!   choose_symbols.rs, pipeline.rs and assemble.rs. ranges.rs reads maps in parallel.
 //! * Reading: layer.rs, chunk.rs, window.rs, decoded_block.rs; for searches automaton_path.rs and
 //!   fst_walk.rs.
 //! * Checking bytes from elsewhere: format.rs, verify.rs, packed/check.rs, fst_check.rs, with the
 //!   limits of limits.rs.
-//! * Encoding: codec.rs, packed/, fst.rs, symbols/, values.rs, byte_values.rs; layer_value.rs
-//!   and number.rs say what is stored of a value.
+//! * Encoding: codec.rs, packed/, fst.rs, symbols/, values.rs, byte_values.rs; layer_value.rs and
+//!   number.rs say what is stored of a value.
 
 #![forbid(unsafe_code)]
 
@@ -64,6 +63,7 @@ mod symbols;
 mod values;
 mod verify;
 mod window;
+mod writer;
 
 pub use ::fst::Automaton;
 pub use builder::FrozenLayerBuilder;
@@ -82,3 +82,4 @@ pub use range::{FrozenIntoIter, FrozenKeys, FrozenRange, FrozenValues};
 pub use regex::{RegexAutomaton, RegexError, RegexState};
 pub use scan::FrozenParIter;
 pub use search::FrozenSearch;
+pub use writer::FrozenLayerWriter;

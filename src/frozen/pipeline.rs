@@ -24,6 +24,8 @@ pub(super) struct EncodePipeline {
     costs: VecDeque<usize>,
     cost: usize,
     pub(super) done: Vec<Chunk>,
+    /// Number of chunks whose bytes were passed on, and forgotten.
+    drained: usize,
     pub(super) file: Option<NewFile>,
     /// The error of the file.
     failed: Option<FileError>,
@@ -31,9 +33,17 @@ pub(super) struct EncodePipeline {
 
 impl EncodePipeline {
     pub(super) fn new(pool: Option<ThreadPool>) -> Self {
-        let (chunks, costs, done) = (Ordered::new(), VecDeque::new(), Vec::new());
-        let process = Process::current();
-        EncodePipeline { process, pool, chunks, costs, cost: 0, done, file: None, failed: None }
+        EncodePipeline {
+            process: Process::current(),
+            pool,
+            chunks: Ordered::new(),
+            costs: VecDeque::new(),
+            cost: 0,
+            done: Vec::new(),
+            drained: 0,
+            file: None,
+            failed: None,
+        }
     }
 
     /// Returns the error of the file, or of a process that did not make this.
@@ -77,17 +87,29 @@ impl EncodePipeline {
     /// Waits until at most `most` chunks are in work and take at most `memory` bytes.
     fn receive(&mut self, most: usize, memory: usize) -> Result<(), FrozenError> {
         while self.chunks.receive(self.chunks.running() > most || self.cost > memory) {
-            while let Some(mut chunk) = self.chunks.next() {
-                if let Some(file) = &mut self.file {
-                    if let Err(error) = file.write(chunk.data.as_slice()) {
-                        self.failed = Some(error);
-                        return self.check();
-                    }
-                    chunk.data = chunk.data.forget();
-                }
+            while let Some(chunk) = self.chunks.next() {
                 self.done.push(chunk);
                 self.cost -= self.costs.pop_front().unwrap_or(0);
             }
+            if let Some(mut file) = self.file.take() {
+                let written = self.drain(|bytes| file.write(bytes));
+                self.file = Some(file);
+                self.failed = written.err();
+                self.check()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes the bytes of chunks that are done to `write`, and forgets them.
+    pub(super) fn drain<E>(
+        &mut self,
+        mut write: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for chunk in &mut self.done[self.drained..] {
+            write(chunk.data.as_slice())?;
+            chunk.data = chunk.data.forget();
+            self.drained += 1;
         }
         Ok(())
     }
