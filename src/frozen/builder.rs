@@ -19,10 +19,11 @@ use super::layer::Layer;
 use super::number::pack;
 use super::options::FrozenOptions;
 use super::pipeline::EncodePipeline;
-use super::symbols::Encoder;
+use super::symbols::{Encoder, Sample};
 use crate::MAX_KEY_LEN;
 use crate::io::new_file::NewFile;
 use crate::value::Value;
+use rayon::ThreadPool;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -32,7 +33,10 @@ use std::sync::Arc;
 const TRAINING_BYTES: usize = 32 << 20;
 
 /// Builds a [`FrozenLayer`] from keys in ascending order, in bounded memory beside the layer
-/// itself.
+/// itself. For keys in any order there is [`ExternalBuilder`](crate::ExternalBuilder).
+///
+/// A key that was inserted is refused, whatever the option
+/// [`on_duplicate`](FrozenOptions::on_duplicate) says.
 ///
 /// The threads of rayon's pool encode chunks while the caller continues to insert. In a fork of the
 /// process that made it, a builder can only be dropped.
@@ -184,8 +188,24 @@ impl<V: Value> FrozenLayerBuilder<V> {
         self.insert_number(key.as_ref(), pack(value))
     }
 
+    pub(super) fn options(&self) -> &FrozenOptions {
+        &self.options
+    }
+
+    /// Returns the threads that build, if they are the builder's own.
+    pub(super) fn pool(&self) -> Option<&ThreadPool> {
+        self.work.pool.as_ref()
+    }
+
+    /// Sets the strings from which the symbols are chosen, and the approximate number of bytes
+    /// that they stand for.
+    pub(super) fn set_sample(&mut self, sample: Sample, bytes: u64) {
+        self.options.sample = Some(sample);
+        self.options.sampled_bytes = bytes;
+    }
+
     /// Inserts a key and the number that stands for its value.
-    fn insert_number(&mut self, key: &[u8], value: u64) -> Result<(), FrozenError> {
+    pub(super) fn insert_number(&mut self, key: &[u8], value: u64) -> Result<(), FrozenError> {
         if key.len() > MAX_KEY_LEN {
             return Err(FrozenError::KeyTooLong { position: self.len, len: key.len() });
         }

@@ -40,9 +40,13 @@ pub(super) fn choose_symbols(options: &FrozenOptions, held: &[FrontCoded]) -> En
     if needs_no_sample(options) {
         return Encoder::train(SymbolKind::Plain, &Sample::default(), 0);
     }
-    let all: usize = held.iter().map(FrontCoded::suffix_bytes).sum();
+    let held_bytes = held.iter().map(FrontCoded::suffix_bytes).sum();
+    let all = match options.sample {
+        Some(_) => options.sampled_bytes.try_into().unwrap_or(usize::MAX),
+        None => held_bytes,
+    };
     let train = |kind: SymbolKind| match &options.sample {
-        Some(sample) => Encoder::train(kind, sample, usize::MAX),
+        Some(sample) => Encoder::train(kind, sample, all),
         None => Encoder::train(
             kind,
             &sample(
@@ -58,10 +62,10 @@ pub(super) fn choose_symbols(options: &FrozenOptions, held: &[FrontCoded]) -> En
         SymbolTable::Fsst => train(SymbolKind::Fsst),
         SymbolTable::OnPair => train(SymbolKind::OnPair),
         SymbolTable::Auto => {
-            let trial = sample(held, TRIAL_SAMPLE_BYTES, 1);
-            // With a sample the number of keys is unknown; it is assumed to be so large that the
-            // size of the table does not matter.
-            let all = if options.sample.is_some() { 1 << 40 } else { all };
+            let trial = match &options.sample {
+                Some(sample) => sample.thinned(TRIAL_SAMPLE_BYTES),
+                None => sample(held, TRIAL_SAMPLE_BYTES, 1),
+            };
             let size = |encoder: &Encoder| {
                 let mut codes = Vec::new();
                 trial.iter().for_each(|string| encoder.encode(string, &mut codes));

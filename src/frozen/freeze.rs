@@ -2,6 +2,7 @@
 
 use super::builder::FrozenLayerBuilder;
 use super::error::FrozenError;
+use super::external::duplicate::Duplicates;
 use super::frozen_layer::FrozenLayer;
 use super::number::unpack;
 use super::options::FrozenOptions;
@@ -257,10 +258,12 @@ impl FrozenOptions {
         self.in_pool(|| par_build::from_par_sorted(self, pairs))?
     }
 
-    /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options.
+    /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options. Of equal keys, the
+    /// rule of [`on_duplicate`](Self::on_duplicate) decides.
     ///
     /// # Errors
-    /// See there; or an option is out of its range.
+    /// See there; an option is out of its range; or, by the rule, a key is repeated or the sum of
+    /// its values does not fit.
     ///
     /// ```
     /// use memkv::{Codec, FrozenOptions};
@@ -276,10 +279,11 @@ impl FrozenOptions {
         self.from_unsorted_as(pairs)
     }
 
-    /// Builds a layer like [`FrozenLayer::from_unsorted_as`], with these options.
+    /// Builds a layer like [`FrozenLayer::from_unsorted_as`], with these options. Of equal keys,
+    /// the rule of [`on_duplicate`](Self::on_duplicate) decides.
     ///
     /// # Errors
-    /// See there; or an option is out of its range.
+    /// See [`from_unsorted`](Self::from_unsorted); or sums were asked for, of a type that has none.
     pub fn from_unsorted_as<K, V>(
         &self,
         mut pairs: Vec<(K, V)>,
@@ -289,18 +293,11 @@ impl FrozenOptions {
         V: Value + Send + Sync,
     {
         self.check()?;
+        let duplicates = Duplicates::new(self.on_duplicate, V::KIND)?;
         self.in_pool(|| {
             pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-            // The sort is stable: the last one of equal keys is the last one of the input.
-            let mut kept = 0;
-            for i in 0..pairs.len() {
-                if i > 0 && pairs[kept - 1].0.as_ref() == pairs[i].0.as_ref() {
-                    kept -= 1;
-                }
-                pairs.swap(kept, i);
-                kept += 1;
-            }
-            pairs.truncate(kept);
+            // The sort is stable: equal keys are in the order of the input.
+            duplicates.unite(&mut pairs)?;
             par_build::from_par_sorted(self, pairs.par_iter().map(|(key, value)| (key, *value)))
         })?
     }

@@ -3,12 +3,11 @@
 use crate::{
     layer::Output,
     progress::Progress,
-    sort::Sorter,
     source::{self, Lines},
 };
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use memkv::{MAX_KEY_LEN, ValueWidth};
+use memkv::{ExternalBuilder, MAX_KEY_LEN};
 use std::path::PathBuf;
 
 /// Build a layer file from lines of text in any order.
@@ -65,33 +64,29 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn run(args: &BuildArgs) -> Result<()> {
-    let folder = args.temp_dir.clone().unwrap_or_else(|| args.output.folder().to_owned());
-    let mut sorter = Sorter::new(args.memory / 8 * 7, folder, args.output.on_duplicate);
-    let mut values = args.values;
-    // Checks the output first: it may take hours until it is written.
-    args.output.try_folder()?;
-    read(args, &mut sorter, &mut values)?;
-
-    let mut sorted = sorter.finish()?;
-    let mut options = args.output.options().memory(args.memory / 4);
-    if matches!(values, Some(Values::None)) {
-        options = options.values(ValueWidth::None);
+    let mut options = args.output.options().memory(args.memory);
+    if let Some(folder) = &args.temp_dir {
+        options = options.temp_folder(folder);
     }
-    if let Some(sample) = sorted.sample.take() {
-        options = options.sample(sample.iter());
-    }
-    let mut progress = Progress::new("writing", Some(sorted.records));
-    args.output.write(options, &mut sorted.merger, |taken| progress.at(taken))
+    let failed = |error| args.output.failed(error);
+    let mut builder = ExternalBuilder::create(args.output.path(), options).map_err(failed)?;
+    read(args, &mut builder)?;
+    let mut progress = None;
+    let show = |written: u64, all: u64| {
+        progress.get_or_insert_with(|| Progress::new("writing", Some(all))).at(written);
+    };
+    builder.finish_file_with(show).map_err(failed)?;
+    Ok(())
 }
 
 /// Reads all lines. The first line decides on the source of values, unless the command line does.
-fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> Result<()> {
+fn read(args: &BuildArgs, builder: &mut ExternalBuilder) -> Result<()> {
+    let mut values = args.values;
     let mut progress = Progress::new("reading", None);
     let mut count = 0;
     for path in &args.inputs {
         // A line with a number is longer than its key.
-        let mut lines =
-            Lines::of_at_most(source::open(path)?, sorter.longest().min(MAX_KEY_LEN) + 32);
+        let mut lines = Lines::of_at_most(source::open(path)?, builder.max_key_len() + 32);
         let mut number = 0u64;
         loop {
             let place = |number: u64| format!("{path}, line {number}");
@@ -118,7 +113,7 @@ fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> R
                     key.len()
                 );
             }
-            sorter.push(key, value).with_context(|| place(number))?;
+            builder.insert(key, value).with_context(|| place(number))?;
             progress.at(count);
         }
     }

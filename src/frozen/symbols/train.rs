@@ -37,6 +37,14 @@ impl Sample {
         self.bytes.len()
     }
 
+    /// Returns about `bytes` bytes of the strings: every n-th one.
+    pub(crate) fn thinned(&self, bytes: usize) -> Self {
+        let mut thinned = Sample::default();
+        let step = (self.bytes() / bytes.max(1)).max(1);
+        self.iter().step_by(step).for_each(|string| thinned.push(string));
+        thinned
+    }
+
     fn len(&self) -> usize {
         self.ends.len()
     }

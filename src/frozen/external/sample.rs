@@ -1,0 +1,221 @@
+//! The keys that symbols are chosen from, which depend on the set of keys alone.
+//!
+//! Symbols are trained on what follows the prefix that a key shares with the one before. So a
+//! sample has blocks of neighbours in the sorted set of all keys. The blocks begin at the keys with
+//! the least hashes: a bottom-k sketch, which is the same whatever part of the input was seen
+//! first, and from which the number of keys can be estimated.
+//!
+//! Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007.
+
+use super::duplicate::Duplicates;
+use super::merge::{Merger, Source};
+use crate::frozen::error::FrozenError;
+use crate::frozen::symbols::Sample;
+use crate::tree::common_prefix;
+use rayon::prelude::*;
+use std::collections::BTreeSet;
+
+/// Blocks of a sample.
+const BLOCKS: usize = 1 << 12;
+/// Most keys of a block.
+const KEYS_PER_BLOCK: usize = 64;
+/// Bytes of what is left of the keys after which a block ends. It has at most twice as many.
+const BYTES_PER_BLOCK: usize = 1 << 11;
+/// Bytes of a key that are hashed, and that are kept as the start of a block.
+const MAX_START_BYTES: usize = 1 << 10;
+/// Blocks that one task reads.
+const BLOCKS_PER_TASK: usize = 1 << 7;
+
+/// The starts of a sample's blocks: those of all keys seen that have the least hashes.
+#[derive(Debug, Default)]
+pub(super) struct Starts {
+    least: BTreeSet<(u64, Box<[u8]>)>,
+    /// The greatest hash of `least` once it is full.
+    limit: Option<u64>,
+}
+
+impl Starts {
+    /// Takes a key into account.
+    #[inline]
+    pub(super) fn see(&mut self, key: &[u8]) {
+        let start = &key[..key.len().min(MAX_START_BYTES)];
+        let hash = hash(start);
+        if self.limit.is_none_or(|limit| hash <= limit) {
+            self.insert(hash, start);
+        }
+    }
+
+    #[cold]
+    fn insert(&mut self, hash: u64, start: &[u8]) {
+        self.least.insert((hash, start.into()));
+        if self.least.len() > BLOCKS {
+            self.least.pop_last();
+        }
+        if self.least.len() == BLOCKS {
+            self.limit = self.least.last().map(|(hash, _)| *hash);
+        }
+    }
+
+    /// Returns the approximate number of different keys that were seen.
+    fn keys(&self) -> u128 {
+        match self.limit {
+            None => self.least.len() as u128,
+            Some(limit) => ((BLOCKS as u128) << 64) / (u128::from(limit) + 1),
+        }
+    }
+
+    /// Reads the sample from sources of all keys that were seen, which `sources` returns anew for
+    /// each task. Returns it with the approximate number of bytes that it stands for.
+    pub(super) fn read<S: Seek>(
+        self,
+        sources: impl Fn() -> Vec<S> + Sync,
+    ) -> Result<(Sample, u64), FrozenError> {
+        let keys = self.keys();
+        let mut starts: Vec<Box<[u8]>> = self.least.into_iter().map(|(_, start)| start).collect();
+        starts.par_sort_unstable();
+        let parts = (0..starts.len().div_ceil(BLOCKS_PER_TASK)).into_par_iter().map(|task| {
+            let first = task * BLOCKS_PER_TASK;
+            let end = starts.len().min(first + BLOCKS_PER_TASK);
+            read_blocks(sources(), &starts[first..end], starts.get(end).map(|start| &start[..]))
+        });
+        let (mut sample, mut count) = (Sample::default(), 0);
+        for part in parts.collect::<Result<Vec<Sample>, FrozenError>>()? {
+            for suffix in part.iter() {
+                sample.push(suffix);
+                count += 1;
+            }
+        }
+        let stands_for = sample.bytes() as u128 * keys.max(count) / count.max(1);
+        Ok((sample, stands_for.try_into().unwrap_or(u64::MAX)))
+    }
+}
+
+/// A source that can be set to any key.
+pub(super) trait Seek: Source {
+    /// Steps to the first key that is not less than `target`. Returns `false` if there is none. A
+    /// target must not be less than those of earlier calls.
+    fn seek(&mut self, target: &[u8]) -> Result<bool, FrozenError>;
+}
+
+/// Reads the blocks that begin at `starts`. A block ends where the next one begins, so that each
+/// key counts once; `after` is the start that follows.
+///
+/// The first key of a block counts only if the block before ends with it: the key before is not
+/// known otherwise.
+fn read_blocks<S: Seek>(
+    sources: Vec<S>,
+    starts: &[Box<[u8]>],
+    after: Option<&[u8]>,
+) -> Result<Sample, FrozenError> {
+    let mut sample = Sample::default();
+    let mut merger = Merger::unset(sources, Some(Duplicates::first()));
+    let mut before = Vec::new();
+    let mut follows = false;
+    for (number, start) in starts.iter().enumerate() {
+        if !follows {
+            merger.set(|source| source.seek(start))?;
+            let Some((key, _)) = merger.next()? else { break };
+            before.clear();
+            before.extend_from_slice(key);
+        }
+        let end = starts.get(number + 1).map(|start| &start[..]).or(after);
+        let (mut keys, mut bytes) = (1, 0);
+        follows = end.is_some_and(|end| *before >= *end);
+        while !follows && keys < KEYS_PER_BLOCK && bytes < BYTES_PER_BLOCK {
+            let Some((key, _)) = merger.next()? else { return Ok(sample) };
+            let shared = common_prefix(&before, key);
+            let suffix = &key[shared..];
+            let suffix = &suffix[..suffix.len().min(BYTES_PER_BLOCK)];
+            sample.push(suffix);
+            before.truncate(shared);
+            before.extend_from_slice(&key[shared..]);
+            (keys, bytes) = (keys + 1, bytes + suffix.len());
+            follows = end.is_some_and(|end| *key >= *end);
+        }
+    }
+    Ok(sample)
+}
+
+/// Returns a hash whose bits all depend on all bytes.
+#[inline]
+fn hash(bytes: &[u8]) -> u64 {
+    let (mut words, mut state) = (bytes.chunks_exact(8), bytes.len() as u64);
+    for word in words.by_ref() {
+        state = mix(state ^ u64::from_le_bytes(word.try_into().expect("8 bytes")));
+    }
+    let mut last = [0; 8];
+    last[..words.remainder().len()].copy_from_slice(words.remainder());
+    state = mix(state ^ u64::from_le_bytes(last));
+    mix(state ^ state >> 29)
+}
+
+/// Multiplies by an odd number, whose high bits then come down.
+#[inline]
+fn mix(word: u64) -> u64 {
+    let product = word.wrapping_add(0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    product ^ product >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BLOCKS, KEYS_PER_BLOCK, Sample, Starts};
+    use crate::frozen::external::arena::Arena;
+
+    fn sample(keys: &[Vec<u8>], order: impl Fn(usize) -> usize, arenas: usize) -> (Sample, u64) {
+        let mut starts = Starts::default();
+        let each = keys.len().div_ceil(arenas).max(1);
+        let mut parts = Vec::new();
+        let mixed: Vec<&Vec<u8>> = (0..keys.len()).map(|i| &keys[order(i)]).collect();
+        for keys in mixed.chunks(each) {
+            let mut arena = Arena::with_room(keys.iter().map(|key| key.len() + 64).sum()).unwrap();
+            keys.iter().for_each(|key| assert!(arena.push(key, &[])));
+            keys.iter().for_each(|key| starts.see(key));
+            arena.sort();
+            parts.push(arena);
+        }
+        starts.read(|| parts.iter().map(Arena::reader).collect()).unwrap()
+    }
+
+    fn keys(count: usize) -> Vec<Vec<u8>> {
+        (0..count).map(|i| format!("key/{:09}", i * 7).into_bytes()).collect()
+    }
+
+    #[test]
+    fn depends_on_the_set_alone() {
+        for count in [0, 1, 2, 1000, 20_000, 400_000] {
+            let keys = keys(count);
+            let (ascending, bytes) = sample(&keys, |i| i, 1);
+            let mixed = sample(&keys, |i| i * 7919 % count, 7);
+            assert!(ascending.iter().eq(mixed.0.iter()), "{count}");
+            assert_eq!(bytes, mixed.1);
+        }
+    }
+
+    #[test]
+    fn stands_for_all_keys() {
+        let keys = keys(400_000);
+        let (sample, bytes) = sample(&keys, |i| i, 1);
+        let count = sample.iter().count();
+        assert!(count <= BLOCKS * KEYS_PER_BLOCK && count > BLOCKS * KEYS_PER_BLOCK / 2);
+        let all: usize = keys
+            .windows(2)
+            .map(|pair| pair[1].len() - crate::tree::common_prefix(&pair[0], &pair[1]))
+            .sum();
+        assert!((all as f64 / bytes as f64 - 1.0).abs() < 0.1, "{all} {bytes}");
+    }
+
+    #[test]
+    fn has_all_of_few_keys() {
+        let (sample, bytes) = sample(&keys(1000), |i| i, 3);
+        assert_eq!(sample.iter().count(), 999);
+        assert_eq!(bytes, sample.bytes() as u64 * 1000 / 999);
+    }
+
+    #[test]
+    fn keys_that_share_more_than_a_start_has_are_one_start() {
+        let keys: Vec<Vec<u8>> =
+            (10..99).map(|i| [&vec![b'x'; 5000][..], i.to_string().as_bytes()].concat()).collect();
+        let (sample, _) = sample(&keys, |i| i, 2);
+        assert_eq!(sample.iter().count(), KEYS_PER_BLOCK - 1);
+    }
+}
