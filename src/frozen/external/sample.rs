@@ -16,15 +16,15 @@ use rayon::prelude::*;
 use std::collections::BTreeSet;
 
 /// Blocks of a sample.
-const BLOCKS: usize = 1 << 12;
+const BLOCKS: usize = 1 << 14;
 /// Most keys of a block.
-const KEYS_PER_BLOCK: usize = 64;
+const KEYS_PER_BLOCK: usize = 32;
 /// Bytes of what is left of the keys after which a block ends. It has at most twice as many.
-const BYTES_PER_BLOCK: usize = 1 << 11;
+const BYTES_PER_BLOCK: usize = 1 << 10;
 /// Bytes of a key that are hashed, and that are kept as the start of a block.
-const MAX_START_BYTES: usize = 1 << 10;
+const MAX_START_BYTES: usize = 1 << 9;
 /// Blocks that one task reads.
-const BLOCKS_PER_TASK: usize = 1 << 7;
+const BLOCKS_PER_TASK: usize = 1 << 8;
 
 /// The starts of a sample's blocks: those of all keys seen that have the least hashes.
 #[derive(Debug, Default)]

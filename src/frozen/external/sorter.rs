@@ -286,3 +286,138 @@ impl Sorted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Sorter, SorterForm};
+    use crate::frozen::error::FrozenError;
+    use crate::frozen::external::duplicate::{Duplicates, OnDuplicate};
+    use crate::io::dir::Dir;
+    use crate::value::ValueKind;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    type Records = Vec<(Vec<u8>, u64)>;
+
+    fn sorter(memory: usize, rule: OnDuplicate, fan_in: usize) -> Sorter {
+        let dir = Arc::new(Dir::open(&std::env::temp_dir()).unwrap());
+        let duplicates = Duplicates::new(rule, ValueKind::U64).unwrap();
+        Sorter::new(SorterForm { dir, memory, duplicates, is_sampled: true, fan_in }).unwrap()
+    }
+
+    /// Returns the sorted records, the sample, and the number of runs.
+    fn sorted(
+        records: &Records,
+        memory: usize,
+        rule: OnDuplicate,
+        fan_in: usize,
+    ) -> Result<(Records, Vec<Vec<u8>>, usize), FrozenError> {
+        let mut sorter = sorter(memory, rule, fan_in);
+        let duplicates = Duplicates::new(rule, ValueKind::U64)?;
+        for (key, value) in records {
+            duplicates.encode(*value, |value| sorter.push(key, value, None))?;
+        }
+        let mut sorted = sorter.finish(None)?;
+        let (mut all, mut before) = (Vec::new(), None);
+        let (sample, _) = sorted.sample(None)?;
+        sorted.read(|key, number, taken| {
+            assert!(Some(taken) > before && taken < sorted.records());
+            before = Some(taken);
+            all.push((key.to_vec(), number));
+            Ok(())
+        })?;
+        assert!((all.len()..=records.len()).contains(&(sorted.records() as usize)));
+        Ok((all, sample.iter().map(<[u8]>::to_vec).collect(), sorted.runs.len()))
+    }
+
+    /// Returns keys that are prefixes of others, share long prefixes, have NUL and 0xFF, and recur.
+    fn records(count: usize) -> Records {
+        let mut seed = 5u64;
+        let mut below = |bound: usize| {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % bound
+        };
+        let starts = [&b""[..], b"https://www.", b"\0\0\0\0\0\0\0\0\0\0", &[0xFF; 15]];
+        let mut records = Records::new();
+        for _ in 0..count {
+            let mut key = starts[below(4)].to_vec();
+            for _ in 0..below(12) {
+                key.push([0, 1, b'a', b'b', 0xFE, 0xFF][below(6)]);
+            }
+            if below(100) == 0 {
+                key.resize(key.len() + below(3000), b'x');
+            }
+            records.push((key, (below(1 << 31) as u64) << below(32)));
+        }
+        records
+    }
+
+    #[test]
+    fn is_the_same_in_memory_and_through_files() {
+        let records = records(20_000);
+        let (mut first, mut last, mut sum) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (key, value) in &records {
+            first.entry(key.clone()).or_insert(*value);
+            last.insert(key.clone(), *value);
+            *sum.entry(key.clone()).or_insert(0) += value >> 32;
+        }
+        let small: Records =
+            records.iter().map(|(key, value)| (key.clone(), value >> 32)).collect();
+        let mut samples = Vec::new();
+        // All in memory; a few runs; many runs, some of which are merged early.
+        for (memory, fan_in, spills) in
+            [(64 << 20, 4, 0..=0), (400 << 10, 100, 4..=10), (64 << 10, 3, 1..=3)]
+        {
+            let mut check = |records, rule, expected: &BTreeMap<Vec<u8>, u64>| {
+                let (all, sample, runs) = sorted(records, memory, rule, fan_in).unwrap();
+                assert!(spills.contains(&runs), "{runs}");
+                let all = all.iter().map(|(key, value)| (key, value));
+                assert!(all.eq(expected), "{rule:?}, {memory} bytes");
+                samples.push(sample);
+            };
+            check(&records, OnDuplicate::First, &first);
+            check(&records, OnDuplicate::Last, &last);
+            check(&small, OnDuplicate::Sum, &sum);
+            assert!(sorted(&records, memory, OnDuplicate::Error, fan_in).is_err());
+        }
+        assert!(!samples[0].is_empty() && samples.iter().all(|sample| *sample == samples[0]));
+    }
+
+    #[test]
+    fn duplicates_can_be_errors() {
+        for memory in [1 << 20, 4 << 10] {
+            let mut records: Records =
+                (0..1000).map(|i| (format!("key {i}").into_bytes(), 1)).collect();
+            assert_eq!(sorted(&records, memory, OnDuplicate::Error, 9).unwrap().0.len(), 1000);
+            records.push((b"key 5".to_vec(), u64::MAX));
+            let error = |rule| sorted(&records, memory, rule, 9).unwrap_err().to_string();
+            assert_eq!(error(OnDuplicate::Error), "the key \"key 5\" is there more than once");
+            assert_eq!(
+                error(OnDuplicate::Sum),
+                "the sum of the values of \"key 5\" is not within 0 to 18446744073709551615"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_and_the_longest_key() {
+        let empty = sorted(&Records::new(), 1 << 20, OnDuplicate::Last, 9).unwrap();
+        assert_eq!(empty, (Records::new(), Vec::new(), 0));
+        let longest = sorter(64 << 10, OnDuplicate::Last, 9).max_key_len();
+        let records: Records = [2, 1, 3].map(|byte| (vec![byte; longest], u64::MAX)).into();
+        let (all, _, runs) = sorted(&records, 64 << 10, OnDuplicate::Last, 9).unwrap();
+        assert_eq!((all.len(), all[0].0[0], runs), (3, 1, 3));
+    }
+
+    #[test]
+    fn an_error_of_an_arena_stays() {
+        let mut sorter = sorter(64 << 10, OnDuplicate::Error, 9);
+        let errors: Vec<String> = (0..20_000u64)
+            .filter_map(|i| sorter.push(&(i / 2).to_be_bytes(), &[], None).err())
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.len() > 10_000 && errors[0].contains("more than once"), "{errors:?}");
+        assert!(errors.iter().all(|error| *error == errors[0]));
+        assert_eq!(sorter.finish(None).err().unwrap().to_string(), errors[0]);
+    }
+}
