@@ -9,6 +9,8 @@ use rayon::prelude::*;
 
 /// Bytes of the samples that tables are trained on.
 const FSST_SAMPLE_BYTES: usize = 1 << 17;
+/// Bytes of a given sample that a table of FSST is trained on.
+const FSST_GIVEN_SAMPLE_BYTES: usize = 1 << 20;
 const ONPAIR_SAMPLE_BYTES: usize = 6 << 20;
 /// Bytes of the sample on which the kinds of symbols are compared.
 const TRIAL_SAMPLE_BYTES: usize = 1 << 18;
@@ -46,6 +48,9 @@ pub(super) fn choose_symbols(options: &FrozenOptions, held: &[FrontCoded]) -> En
         None => held_bytes,
     };
     let train = |kind: SymbolKind| match &options.sample {
+        Some(sample) if kind == SymbolKind::Fsst => {
+            Encoder::train(kind, &sample.thinned(FSST_GIVEN_SAMPLE_BYTES), all)
+        }
         Some(sample) => Encoder::train(kind, sample, all),
         None => Encoder::train(
             kind,

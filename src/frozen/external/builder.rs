@@ -138,16 +138,17 @@ impl<V: Value> ExternalBuilder<V> {
         let memory =
             if options.memory == usize::MAX { DEFAULT_MEMORY_BYTES } else { options.memory };
         let duplicates = Duplicates::new(options.on_duplicate, V::KIND)?;
-        let folder = options.temp_folder.as_deref().unwrap_or(folder);
-        let dir = Dir::open(folder).map_err(|error| {
+        let folder = options.temp_folder.clone().unwrap_or_else(|| folder.to_owned());
+        let is_sampled = !needs_no_sample(&options);
+        options.memory = (memory / 4).max(1 << 20);
+        let builder = create(options)?;
+        let dir = Dir::open(&folder).map_err(|error| {
             FileError::new("create a temporary file in", folder, error.into_cause())
         })?;
         let dir = Arc::new(dir);
         // What others have left there does not concern this build.
         let _ = remove_unfinished(&dir);
-        let form = SorterForm::new(dir, memory, duplicates, !needs_no_sample(&options));
-        options.memory = (memory / 4).max(1 << 20);
-        let builder = create(options)?;
+        let form = SorterForm::new(dir, memory, duplicates, is_sampled);
         Ok(ExternalBuilder { builder, sorter: Sorter::new(form)?, duplicates, len: 0 })
     }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   insert ─▶ arena ─▶ sorted by all threads ─▶ front-coded run in a spill file ─┐
-//!                              └─▶ starts of the sample's blocks                 │
-//!   sample ◀─ blocks of neighbours, read from all runs ◀──────────────────────────┤
+//!                              └─▶ starts of the sample's spans                  │
+//!   sample ◀─ spans of neighbours, read from all runs ◀──────────────────────────┤
 //!   layer  ◀─ FrozenLayerBuilder ◀─ loser tree ◀──────────────────────────────────┘
 //! ```
 //!

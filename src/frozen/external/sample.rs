@@ -1,7 +1,7 @@
 //! The keys that symbols are chosen from, which depend on the set of keys alone.
 //!
 //! Symbols are trained on what follows the prefix that a key shares with the one before. So a
-//! sample has blocks of neighbours in the sorted set of all keys. The blocks begin at the keys with
+//! sample has spans: neighbours in the sorted set of all keys. The spans begin at the keys with
 //! the least hashes: a bottom-k sketch, which is the same whatever part of the input was seen
 //! first, and from which the number of keys can be estimated.
 //!
@@ -15,18 +15,18 @@ use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 
-/// Blocks of a sample.
-const BLOCKS: usize = 1 << 14;
-/// Most keys of a block.
-const KEYS_PER_BLOCK: usize = 32;
-/// Bytes of what is left of the keys after which a block ends. It has at most twice as many.
-const BYTES_PER_BLOCK: usize = 1 << 10;
-/// Bytes of a key that are hashed, and that are kept as the start of a block.
+/// Spans of a sample.
+const SPANS: usize = 1 << 14;
+/// Most keys of a span.
+const KEYS_PER_SPAN: usize = 24;
+/// Bytes of what is left of the keys after which a span ends. It has at most twice as many.
+const BYTES_PER_SPAN: usize = 480;
+/// Bytes of a key that are hashed, and that are kept as the start of a span.
 const MAX_START_BYTES: usize = 1 << 9;
-/// Blocks that one task reads.
-const BLOCKS_PER_TASK: usize = 1 << 8;
+/// Spans that one task reads.
+const SPANS_PER_TASK: usize = 1 << 8;
 
-/// The starts of a sample's blocks: those of all keys seen that have the least hashes.
+/// The starts of a sample's spans: those of all keys seen that have the least hashes.
 #[derive(Debug, Default)]
 pub(super) struct Starts {
     least: BTreeSet<(u64, Box<[u8]>)>,
@@ -48,10 +48,10 @@ impl Starts {
     #[cold]
     fn insert(&mut self, hash: u64, start: &[u8]) {
         self.least.insert((hash, start.into()));
-        if self.least.len() > BLOCKS {
+        if self.least.len() > SPANS {
             self.least.pop_last();
         }
-        if self.least.len() == BLOCKS {
+        if self.least.len() == SPANS {
             self.limit = self.least.last().map(|(hash, _)| *hash);
         }
     }
@@ -60,7 +60,7 @@ impl Starts {
     fn keys(&self) -> u128 {
         match self.limit {
             None => self.least.len() as u128,
-            Some(limit) => ((BLOCKS as u128) << 64) / (u128::from(limit) + 1),
+            Some(limit) => ((SPANS as u128) << 64) / (u128::from(limit) + 1),
         }
     }
 
@@ -73,10 +73,10 @@ impl Starts {
         let keys = self.keys();
         let mut starts: Vec<Box<[u8]>> = self.least.into_iter().map(|(_, start)| start).collect();
         starts.par_sort_unstable();
-        let parts = (0..starts.len().div_ceil(BLOCKS_PER_TASK)).into_par_iter().map(|task| {
-            let first = task * BLOCKS_PER_TASK;
-            let end = starts.len().min(first + BLOCKS_PER_TASK);
-            read_blocks(sources(), &starts[first..end], starts.get(end).map(|start| &start[..]))
+        let parts = (0..starts.len().div_ceil(SPANS_PER_TASK)).into_par_iter().map(|task| {
+            let first = task * SPANS_PER_TASK;
+            let end = starts.len().min(first + SPANS_PER_TASK);
+            read_spans(sources(), &starts[first..end], starts.get(end).map(|start| &start[..]))
         });
         let (mut sample, mut count) = (Sample::default(), 0);
         for part in parts.collect::<Result<Vec<Sample>, FrozenError>>()? {
@@ -97,12 +97,12 @@ pub(super) trait Seek: Source {
     fn seek(&mut self, target: &[u8]) -> Result<bool, FrozenError>;
 }
 
-/// Reads the blocks that begin at `starts`. A block ends where the next one begins, so that each
+/// Reads the spans that begin at `starts`. A span ends where the next one begins, so that each
 /// key counts once; `after` is the start that follows.
 ///
-/// The first key of a block counts only if the block before ends with it: the key before is not
+/// The first key of a span counts only if the span before ends with it: the key before is not
 /// known otherwise.
-fn read_blocks<S: Seek>(
+fn read_spans<S: Seek>(
     sources: Vec<S>,
     starts: &[Box<[u8]>],
     after: Option<&[u8]>,
@@ -121,11 +121,11 @@ fn read_blocks<S: Seek>(
         let end = starts.get(number + 1).map(|start| &start[..]).or(after);
         let (mut keys, mut bytes) = (1, 0);
         follows = end.is_some_and(|end| *before >= *end);
-        while !follows && keys < KEYS_PER_BLOCK && bytes < BYTES_PER_BLOCK {
+        while !follows && keys < KEYS_PER_SPAN && bytes < BYTES_PER_SPAN {
             let Some((key, _)) = merger.next()? else { return Ok(sample) };
             let shared = common_prefix(&before, key);
             let suffix = &key[shared..];
-            let suffix = &suffix[..suffix.len().min(BYTES_PER_BLOCK)];
+            let suffix = &suffix[..suffix.len().min(BYTES_PER_SPAN)];
             sample.push(suffix);
             before.truncate(shared);
             before.extend_from_slice(&key[shared..]);
@@ -158,7 +158,7 @@ fn mix(word: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCKS, KEYS_PER_BLOCK, Sample, Starts};
+    use super::{KEYS_PER_SPAN, SPANS, Sample, Starts};
     use crate::frozen::external::arena::Arena;
 
     fn sample(keys: &[Vec<u8>], order: impl Fn(usize) -> usize, arenas: usize) -> (Sample, u64) {
@@ -196,7 +196,7 @@ mod tests {
         let keys = keys(400_000);
         let (sample, bytes) = sample(&keys, |i| i, 1);
         let count = sample.iter().count();
-        assert!(count <= BLOCKS * KEYS_PER_BLOCK && count > BLOCKS * KEYS_PER_BLOCK / 2);
+        assert!(count <= SPANS * KEYS_PER_SPAN && count > SPANS * KEYS_PER_SPAN / 2);
         let all: usize = keys
             .windows(2)
             .map(|pair| pair[1].len() - crate::tree::common_prefix(&pair[0], &pair[1]))
@@ -216,6 +216,6 @@ mod tests {
         let keys: Vec<Vec<u8>> =
             (10..99).map(|i| [&vec![b'x'; 5000][..], i.to_string().as_bytes()].concat()).collect();
         let (sample, _) = sample(&keys, |i| i, 2);
-        assert_eq!(sample.iter().count(), KEYS_PER_BLOCK - 1);
+        assert_eq!(sample.iter().count(), KEYS_PER_SPAN - 1);
     }
 }

@@ -27,7 +27,7 @@ const MAX_MERGED_RUNS: usize = 128;
 /// Bytes of a reader's buffer, at least and at most.
 const MIN_BUFFER_BYTES: usize = 4 << 10;
 const MAX_BUFFER_BYTES: usize = 1 << 20;
-/// Bytes of the buffer of a reader of sampled blocks.
+/// Bytes of the buffer of a reader of sampled spans.
 const SAMPLE_BUFFER_BYTES: usize = 16 << 10;
 
 /// The size and the rules of a sorter.

@@ -77,20 +77,31 @@ pub(super) struct Limits {
 /// Strings that one task parses.
 const STRINGS_PER_TASK: usize = 1 << 12;
 
+/// Bytes of strings whose pairs are in memory at once, approximately. Larger samples are parsed
+/// several times, for some of the pairs each time.
+const PAIRED_BYTES_PER_PASS: usize = 3 << 20;
+
 /// Result of a parse: the number of occurrences of each code, and the pairs of adjacent codes.
 struct Parse {
     counts: Vec<u32>,
     pairs: Vec<u32>,
 }
 
+/// The pairs that a parse returns: those whose first code has this remainder.
+#[derive(Clone, Copy)]
+struct Pass {
+    number: usize,
+    passes: usize,
+}
+
 /// Parses every `step`-th string in parallel. Codes from the number of symbols on are bytes without
-/// a symbol.
-fn parse(sample: &Sample, matcher: &Matcher, step: usize, with_pairs: bool) -> Parse {
+/// a symbol. Without a pass it returns no pairs.
+fn parse(sample: &Sample, matcher: &Matcher, step: usize, pass: Option<Pass>) -> Parse {
     let known = matcher.symbols().len();
     let groups = sample.len().div_ceil(STRINGS_PER_TASK * step);
-    let parts = (0..groups).into_par_iter().map(|part| {
-        let mut counts = vec![0u32; known + 256];
-        let mut pairs = Vec::new();
+    let empty = || Parse { counts: vec![0u32; known + 256], pairs: Vec::new() };
+    let fold = |mut all: Parse, part: usize| {
+        let Parse { counts, pairs } = &mut all;
         let first = part * STRINGS_PER_TASK * step;
         for string in
             sample.range(first..sample.len().min(first + STRINGS_PER_TASK * step)).step_by(step)
@@ -99,19 +110,23 @@ fn parse(sample: &Sample, matcher: &Matcher, step: usize, with_pairs: bool) -> P
             matcher.parse(string, |code, len, byte| {
                 let code = if len == 0 { known + usize::from(byte) } else { code };
                 counts[code] += 1;
-                if let (Some(before), true) = (before, with_pairs) {
+                if let (Some(before), Some(pass)) = (before, pass)
+                    && (pass.passes == 1 || before % pass.passes == pass.number)
+                {
                     pairs.push(pair(before, code));
                 }
                 before = Some(code);
             });
         }
-        Parse { counts, pairs }
-    });
-    let mut all = Parse { counts: vec![0; known + 256], pairs: Vec::new() };
-    for part in parts.collect::<Vec<_>>() {
+        all
+    };
+    // The order of the pairs does not matter.
+    let join = |mut all: Parse, part: Parse| {
         all.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);
         all.pairs.extend_from_slice(&part.pairs);
-    }
+        all
+    };
+    let mut all = (0..groups).into_par_iter().fold(empty, fold).reduce(empty, join);
     all.pairs.par_sort_unstable();
     all
 }
@@ -128,7 +143,12 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
         let step = SAMPLE_STEPS[left.min(SAMPLE_STEPS.len() - 1)]
             .min(sample.bytes() / MIN_SAMPLE_BYTES)
             .max(1);
-        let Parse { counts, pairs } = parse(sample, &matcher, step, left > 0);
+        let passes = (sample.bytes() / step / PAIRED_BYTES_PER_PASS).max(1);
+        let parse = |number: usize| {
+            let pass = (left > 0).then_some(Pass { number, passes });
+            parse(sample, &matcher, step, pass)
+        };
+        let Parse { counts, mut pairs } = parse(0);
         let least = if left > 1 { MIN_COUNT_TO_KEEP } else { limits.least };
         let known = matcher.symbols().len();
         let symbol = |code: usize| {
@@ -147,11 +167,17 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
                 add(symbol(code), count.saturating_mul(weight));
             }
         }
-        for equal in pairs.chunk_by(|a, b| a == b) {
-            let (a, b) = (symbol((equal[0] >> 16) as usize), symbol((equal[0] & 0xFFFF) as usize));
-            add(a.join(b, limits.len), equal.len() as u32);
-            if !limits.all_bytes && b.len() > 1 {
-                add(a.join(b.head(), limits.len), equal.len() as u32);
+        for number in 1..=passes {
+            for equal in pairs.chunk_by(|a, b| a == b) {
+                let [a, b] = [equal[0] >> 16, equal[0] & 0xFFFF].map(|code| symbol(code as usize));
+                add(a.join(b, limits.len), equal.len() as u32);
+                if !limits.all_bytes && b.len() > 1 {
+                    add(a.join(b.head(), limits.len), equal.len() as u32);
+                }
+            }
+            pairs = Vec::new();
+            if left > 0 && number < passes {
+                pairs = parse(number).pairs;
             }
         }
         // Several pairs may make the same symbol.
