@@ -150,7 +150,13 @@ impl Output {
 
     /// Adds the path to an error of writing, unless it has it or concerns a key.
     pub(crate) fn failed(&self, error: FrozenError) -> Error {
-        named("write", &self.output, error)
+        let named = named("write", &self.output, error);
+        match named.downcast_ref() {
+            Some(FrozenError::File(file)) if file.path().file_name() != self.output.file_name() => {
+                named.context(format!("cannot write {}", self.output.display()))
+            }
+            _ => named,
+        }
     }
 
     pub(crate) fn options(&self) -> FrozenOptions {
