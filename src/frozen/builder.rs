@@ -283,6 +283,7 @@ impl<V: Value> FrozenLayerBuilder<V> {
     /// Chooses the symbols, and encodes the chunks that wait for them.
     fn release(&mut self) -> Result<(), FrozenError> {
         let encoder = Arc::new(self.work.run(|| choose_symbols(&self.options, &self.held)));
+        self.options.sample = None;
         let form = self.options.form(V::KIND);
         for pending in std::mem::take(&mut self.held) {
             self.work.send(pending, &encoder, form, self.options.memory)?;

@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// Bytes of memory of an external build, unless the options set them.
 const DEFAULT_MEMORY_BYTES: usize = 1 << 30;
+/// Of the budget, the part that a sample may have whose pairs of symbols are counted at once.
+const SAMPLE_PASS_SHARE: usize = 64;
 /// Keys that are written between two calls of a function that is told of the progress.
 const KEYS_PER_PROGRESS: u64 = 1 << 12;
 
@@ -203,7 +205,8 @@ impl<V: Value> ExternalBuilder<V> {
     ) -> Result<FrozenLayerBuilder<V>, FrozenError> {
         let mut builder = self.builder;
         let mut sorted = self.sorter.finish(builder.pool())?;
-        let (sample, bytes) = sorted.sample(builder.pool())?;
+        let (mut sample, bytes) = sorted.sample(builder.pool())?;
+        sample.limit_pass(sorted.memory() / SAMPLE_PASS_SHARE);
         builder.set_sample(sample, bytes);
         let records = sorted.records();
         let mut next = 0;

@@ -78,13 +78,13 @@ impl Starts {
             let end = starts.len().min(first + SPANS_PER_TASK);
             read_spans(sources(), &starts[first..end], starts.get(end).map(|start| &start[..]))
         });
-        let (mut sample, mut count) = (Sample::default(), 0);
-        for part in parts.collect::<Result<Vec<Sample>, FrozenError>>()? {
-            for suffix in part.iter() {
-                sample.push(suffix);
-                count += 1;
-            }
+        let parts = parts.collect::<Result<Vec<Sample>, FrozenError>>()?;
+        let count = parts.iter().map(Sample::len).sum();
+        let mut sample = Sample::with_capacity(count, parts.iter().map(Sample::bytes).sum());
+        for part in parts {
+            part.iter().for_each(|suffix| sample.push(suffix));
         }
+        let count = count as u128;
         let stands_for = sample.bytes() as u128 * keys.max(count) / count.max(1);
         Ok((sample, stands_for.try_into().unwrap_or(u64::MAX)))
     }
@@ -107,7 +107,8 @@ fn read_spans<S: Seek>(
     starts: &[Box<[u8]>],
     after: Option<&[u8]>,
 ) -> Result<Sample, FrozenError> {
-    let mut sample = Sample::default();
+    let most_bytes = starts.len() * BYTES_PER_SPAN;
+    let mut sample = Sample::with_capacity(starts.len() * KEYS_PER_SPAN, most_bytes);
     let mut merger = Merger::unset(sources, Some(Duplicates::first()));
     let mut before = Vec::new();
     let mut follows = false;

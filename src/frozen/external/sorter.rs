@@ -254,6 +254,11 @@ fn readers<'r>(form: &SorterForm, runs: &'r [Run]) -> Vec<RunReader<'r>> {
 }
 
 impl Sorted {
+    /// Returns the budget in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.form.memory
+    }
+
     /// Returns the number of records, some of which may have the same key.
     pub(super) fn records(&self) -> u64 {
         self.runs.iter().map(Run::records).sum::<u64>()

@@ -25,12 +25,27 @@ const MIN_COUNT_TO_KEEP: u32 = 2;
 pub(crate) struct Sample {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// Bytes of strings whose pairs are in memory at once, if they are limited. A larger sample is
+    /// parsed several times, for some of the pairs each time, with the same result.
+    pass_bytes: Option<usize>,
 }
 
 impl Sample {
     pub(crate) fn push(&mut self, string: &[u8]) {
         self.bytes.extend_from_slice(string);
         self.ends.push(self.bytes.len());
+    }
+
+    /// Creates an empty sample with room for some strings of some bytes together.
+    pub(crate) fn with_capacity(strings: usize, bytes: usize) -> Self {
+        let (bytes, ends) = (Vec::with_capacity(bytes), Vec::with_capacity(strings));
+        Sample { bytes, ends, pass_bytes: None }
+    }
+
+    /// Limits the bytes of strings whose pairs are in memory at once, for training with less
+    /// memory. The symbols do not depend on it.
+    pub(crate) fn limit_pass(&mut self, bytes: usize) {
+        self.pass_bytes = Some(bytes.max(1));
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -45,7 +60,7 @@ impl Sample {
         thinned
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
@@ -74,12 +89,10 @@ pub(super) struct Limits {
     pub(super) least: u32,
 }
 
+/// Most times that a sample is parsed in one generation.
+const MAX_PASSES: usize = 16;
 /// Strings that one task parses.
 const STRINGS_PER_TASK: usize = 1 << 12;
-
-/// Bytes of strings whose pairs are in memory at once, approximately. Larger samples are parsed
-/// several times, for some of the pairs each time.
-const PAIRED_BYTES_PER_PASS: usize = 3 << 20;
 
 /// Result of a parse: the number of occurrences of each code, and the pairs of adjacent codes.
 struct Parse {
@@ -143,7 +156,9 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
         let step = SAMPLE_STEPS[left.min(SAMPLE_STEPS.len() - 1)]
             .min(sample.bytes() / MIN_SAMPLE_BYTES)
             .max(1);
-        let passes = (sample.bytes() / step / PAIRED_BYTES_PER_PASS).max(1);
+        let passes = sample
+            .pass_bytes
+            .map_or(1, |bytes| (sample.bytes() / step / bytes).clamp(1, MAX_PASSES));
         let parse = |number: usize| {
             let pass = (left > 0).then_some(Pass { number, passes });
             parse(sample, &matcher, step, pass)
