@@ -71,9 +71,10 @@ impl<V: Value> FrozenLayerBuilder<V> {
     /// ```
     /// use memkv::{FrozenLayer, FrozenLayerBuilder};
     ///
-    /// let layers = [FrozenLayer::from_sorted(&[("a", 1)])?, FrozenLayer::from_sorted(&[("b", 2)])?];
+    /// let a = FrozenLayer::from_sorted(&[("a", 1)])?;
+    /// let b = FrozenLayer::from_sorted(&[("b", 2)])?;
     /// let (mut builder, mut read) = (FrozenLayerBuilder::new()?, Vec::new());
-    /// builder.insert_layers_with(&layers, |keys| read.push(keys))?;
+    /// builder.insert_layers_with([&a, &b], |keys| read.push(keys))?;
     /// assert_eq!(read, [0, 1]);
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```

@@ -45,7 +45,7 @@ pub enum ValueWidth {
 /// Default number of keys of a chunk: two full levels of index nodes.
 const KEYS_PER_CHUNK: usize = 1 << 16;
 
-/// Bytes of keys that a caller's sample is assumed to stand for: so many that the size of a table
+/// Bytes of keys that a caller's sample is assumed to stand for. For that many, the size of a table
 /// of symbols does not matter.
 const UNKNOWN_SAMPLED_BYTES: u64 = 1 << 40;
 

@@ -212,7 +212,6 @@ mod tests {
                 keys.iter().any(|other| other > key)
             });
         }
-        drop(source);
         assert_eq!(arena.cleared().unwrap().count(), 0);
     }
 

@@ -1,8 +1,8 @@
 //! The rules for a key that occurs several times.
 //!
-//! While records are sorted, a value is bytes: its number in as few little-endian bytes as it needs.
-//! For sums of integers it is the exact sum so far, of 128 bits, so that only the sum of all values
-//! is checked, whatever was added first.
+//! While records are sorted, a value is bytes: its number in as few little-endian bytes as it
+//! needs. For sums of integers it is the exact sum so far, of 128 bits, so that only the sum of all
+//! values is checked, whatever was added first.
 
 use crate::frozen::error::FrozenError;
 use crate::frozen::number::{pack, unpack};
