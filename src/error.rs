@@ -171,6 +171,11 @@ impl FileError {
         &self.error
     }
 
+    /// Returns the cause alone.
+    pub(crate) fn into_cause(self) -> std::io::Error {
+        self.error
+    }
+
     /// Returns a copy, for an error that is returned many times.
     pub(crate) fn copy(&self) -> Self {
         let error = match self.error.raw_os_error() {

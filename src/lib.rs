@@ -44,6 +44,7 @@
 //! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
 //! | [`FrozenLayer`], [`FrozenLayerBuilder`], [`FrozenLayerWriter`] | immutable map: compressed, built in parallel, in memory or a file; [`FrozenOptions`], [`LayerValue`] |
 //! | [`BytesLayer`], [`BytesLayerBuilder`] | the same with byte strings as values |
+//! | [`ExternalBuilder`] | builds such a map from keys in any order, which need not fit in memory; [`OnDuplicate`] |
 //! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
 //! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
 //! | [`InsertError`], [`BuildError`], [`FrozenError`] | errors |
@@ -100,7 +101,7 @@
 //! work as before, with the limits below. Parallel methods run in a pool that the child makes, with
 //! as many threads; if the thread that forked is one of a rayon pool, it does their work alone.
 //!
-//! * A [`FrozenLayerBuilder`] of the parent returns [`FrozenError::Forked`].
+//! * A [`FrozenLayerBuilder`] or [`ExternalBuilder`] of the parent returns [`FrozenError::Forked`].
 //! * A map that threads share works if no other thread was in a call at the fork. All maps share
 //!   the [`pool`], so the same holds for changes of any map, and for reads of a [`Codec::Fst`]
 //!   layer. Reads of a [`FastArt`] and of other layers take no lock.
@@ -175,10 +176,11 @@ pub use fast::{
 };
 #[cfg(feature = "storage")]
 pub use frozen::{
-    Automaton, BytesLayer, BytesLayerBuilder, Codec, FrozenCursor, FrozenError, FrozenIntoIter,
-    FrozenKeys, FrozenLayer, FrozenLayerBuilder, FrozenLayerWriter, FrozenOptions, FrozenParIter,
-    FrozenRange, FrozenSearch, FrozenStream, FrozenUsage, FrozenValues, LayerValue, LayerValues,
-    LevenshteinAutomaton, LevenshteinState, MAX_VALUE_LEN, SymbolTable, ValueWidth,
+    Automaton, BytesLayer, BytesLayerBuilder, Codec, ExternalBuilder, FrozenCursor, FrozenError,
+    FrozenIntoIter, FrozenKeys, FrozenLayer, FrozenLayerBuilder, FrozenLayerWriter, FrozenOptions,
+    FrozenParIter, FrozenRange, FrozenSearch, FrozenStream, FrozenUsage, FrozenValues, LayerValue,
+    LayerValues, LevenshteinAutomaton, LevenshteinState, MAX_VALUE_LEN, OnDuplicate, SymbolTable,
+    ValueWidth,
 };
 #[cfg(feature = "regex")]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};

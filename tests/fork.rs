@@ -13,8 +13,8 @@ mod common {
 use common::files::files;
 use common::test_path::TestPath;
 use memkv::{
-    Codec, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
-    HybridError, HybridOptions, HybridStore, ShardedArt, SymbolTable, Wal,
+    Codec, ConcurrentArt, ExternalBuilder, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder,
+    FrozenOptions, HybridError, HybridOptions, HybridStore, ShardedArt, SymbolTable, Wal,
 };
 use rayon::prelude::*;
 use std::io::{Read, Write};
@@ -152,6 +152,41 @@ fn layers_are_built() {
             insert(&mut builder, KEYS).unwrap();
         }),
     ]);
+}
+
+/// Builds a layer of [`KEYS`] keys, with spill files.
+fn built_externally() -> FrozenLayer {
+    let mut builder = ExternalBuilder::new(options().memory(1 << 20)).unwrap();
+    shuffled().into_iter().for_each(|(key, i)| builder.insert(key, i).unwrap());
+    builder.finish().unwrap()
+}
+
+#[test]
+fn external_builds_are_those_of_one_process() {
+    let _alone = alone();
+    let path = TestPath::new("external");
+    let begun = |count| {
+        let mut builder = ExternalBuilder::create(&path, options().memory(1 << 20)).unwrap();
+        shuffled()[..count].iter().for_each(|(key, i)| builder.insert(key, *i).unwrap());
+        builder
+    };
+    in_child("a new one", || check(&built_externally()));
+    // With nothing in work, and with an arena in work or written.
+    for count in [0, 9_000, 11_000, 15_000, KEYS as usize] {
+        let mut builder = begun(count);
+        in_child("insert", || {
+            for _ in 0..2 {
+                assert!(matches!(builder.insert("key", 1), Err(FrozenError::Forked)));
+            }
+            check(&built_externally());
+        });
+        let builder = Mutex::new(Some(builder));
+        let taken = || builder.lock().unwrap().take().unwrap();
+        in_child("drop", || drop(taken()));
+        in_child("finish", || assert!(matches!(taken().finish_file(), Err(FrozenError::Forked))));
+        assert_eq!(taken().finish_file().unwrap() as usize, count);
+    }
+    check(&FrozenLayer::open(&path).unwrap());
 }
 
 #[test]

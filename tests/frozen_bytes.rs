@@ -9,7 +9,7 @@ use common::test_path::TestPath;
 use fst::automaton::AlwaysMatch;
 use memkv::{
     ArenaArt, BytesLayer, BytesLayerBuilder, FrozenError, FrozenLayer, FrozenOptions,
-    MAX_VALUE_LEN, ValueKind,
+    MAX_VALUE_LEN, OnDuplicate, ValueKind,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -302,4 +302,56 @@ fn forged_bytes_do_no_harm() {
             assert!(matches!(error, FrozenError::Damaged { chunk: Some(0), .. }), "{error}");
         }
     }
+}
+
+/// The file of an external build is the same for any memory, threads and order, and has what a map
+/// has.
+#[test]
+fn external_builds_do_not_depend_on_memory_or_order() {
+    let records: Vec<(String, Vec<u8>)> = (0..30_000u64)
+        .map(|i| {
+            let user = i * 7919 % 10_007;
+            let value = match i % 1000 {
+                0 => vec![i as u8; 3000],
+                1 => Vec::new(),
+                _ => format!("status={} type=text/html user={user}", 200 + i % 7).into_bytes(),
+            };
+            (format!("https://example.org/{user:05}/{}", i % 3), value)
+        })
+        .collect();
+    let model: BTreeMap<&String, &Vec<u8>> =
+        records.iter().map(|(key, value)| (key, value)).collect();
+    let path = TestPath::new("external-bytes");
+    let build = |options: FrozenOptions, records: &mut dyn Iterator<Item = &(String, Vec<u8>)>| {
+        let pairs = records.map(|(key, value)| (key, value));
+        let keys = options.chunk_keys(5000).build_external_bytes(&*path, pairs).unwrap();
+        assert_eq!(keys, model.len() as u64);
+        std::fs::read(&*path).unwrap()
+    };
+    let bytes = build(FrozenOptions::new(), &mut records.iter());
+    let layer = BytesLayer::from_bytes_as(bytes.clone()).unwrap();
+    assert!(layer.iter().eq(model.iter().map(|(k, v)| (k.as_bytes().to_vec(), v.to_vec()))));
+    let small = FrozenOptions::new().memory(1 << 20);
+    assert!(build(small.clone(), &mut records.iter()) == bytes);
+    assert!(build(small.clone().threads(1), &mut records.iter()) == bytes);
+    // Of equal keys the first one of the reverse order is the last one.
+    let first = small.on_duplicate(OnDuplicate::First);
+    assert!(build(first, &mut records.iter().rev()) == bytes);
+    let repeated = FrozenOptions::new().on_duplicate(OnDuplicate::Error);
+    let pairs = || [("a", "x"), ("b", "y"), ("a", "z")];
+    let error = repeated.build_external_bytes(&*path, pairs()).unwrap_err();
+    assert!(matches!(error, FrozenError::Repeated { key } if key == b"a"));
+    let error = repeated.from_unsorted_bytes(pairs().to_vec()).unwrap_err();
+    assert!(matches!(error, FrozenError::Repeated { key } if key == b"a"));
+    let first = FrozenOptions::new().on_duplicate(OnDuplicate::First);
+    let layer = first.from_unsorted_bytes(pairs().to_vec()).unwrap();
+    assert_eq!(layer.get("a").unwrap(), b"x");
+    let merged = FrozenLayer::merge(
+        [&layer, &FrozenLayer::from_sorted_bytes(&[("a", "other")]).unwrap()],
+        first,
+    );
+    assert_eq!(merged.unwrap().get("a").unwrap(), b"x");
+    let sum = FrozenOptions::new().on_duplicate(OnDuplicate::Sum);
+    assert!(matches!(sum.from_unsorted_bytes(pairs().to_vec()), Err(FrozenError::Option(_))));
+    assert!(matches!(sum.build_external_bytes(&*path, pairs()), Err(FrozenError::Option(_))));
 }

@@ -17,7 +17,10 @@ use common::frozen_kinds::kinds;
 use common::mapped::mapped;
 use common::names::names;
 use common::test_path::TestPath;
-use memkv::{Codec, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, SymbolTable};
+use memkv::{
+    Codec, ExternalBuilder, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
+    SymbolTable,
+};
 use std::path::PathBuf;
 
 /// The folder of one test, and a path in it.
@@ -374,6 +377,76 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
     match finished {
         Ok(len) => assert!(!failed && len == 502),
         Err(error) => assert!(is_the_failure(error)),
+    }
+}
+
+/// Builds a file from some keys, with spill files in another folder.
+fn build_external(path: &str) -> Result<u64, FrozenError> {
+    let temp = std::path::Path::new(path).with_file_name("temp");
+    let options = FrozenOptions::new().memory(1 << 20).symbols(SymbolTable::None);
+    let mut builder = ExternalBuilder::create(path, options.temp_folder(temp))?;
+    let inserted: Vec<Result<(), FrozenError>> =
+        (0..20_000u64).map(|i| builder.insert(format!("{:050}", i * 7 % 20_000), i)).collect();
+    let first = inserted.iter().position(Result::is_err).unwrap_or(inserted.len());
+    assert!(inserted[first..].iter().all(Result::is_err), "the error stays");
+    let finished = builder.finish_file();
+    assert!(first == inserted.len() || finished.is_err());
+    finished
+}
+
+/// An external build that is killed before any file operation leaves the old file or the new one,
+/// and no spill file.
+#[test]
+fn a_killed_external_build_leaves_a_whole_file() {
+    if let Some(job) = job("a_killed_external_build_leaves_a_whole_file") {
+        let (path, operations) = job.split_once(';').unwrap();
+        memkv::crash_after(operations.parse().unwrap());
+        assert_eq!(build_external(path).unwrap(), 20_000);
+        return;
+    }
+    let (folder, path) = folder_and_path("killed-external");
+    std::fs::create_dir(folder.join("temp")).unwrap();
+    FrozenLayer::from_sorted(&[("old", 1)]).unwrap().save(&path).unwrap();
+    let mut lens = Vec::new();
+    for operations in 1.. {
+        let job = format!("{};{operations}", path.display());
+        let (_, to_its_end) = run("a_killed_external_build_leaves_a_whole_file", job);
+        lens.push(FrozenLayer::open(&path).unwrap().len());
+        assert_eq!(names(&folder.join("temp")), [""; 0], "operation {operations}");
+        if to_its_end {
+            break;
+        }
+    }
+    assert!(lens.is_sorted() && lens[0] == 1 && lens.len() > 12, "{lens:?}");
+    assert_eq!(lens.last(), Some(&20_000));
+    assert_eq!(names(&folder), ["layer", "temp"]);
+}
+
+/// Whichever write fails, an external build returns the error and leaves the old file.
+#[test]
+fn an_external_build_that_cannot_write_leaves_the_old_file() {
+    let Some(job) = job("an_external_build_that_cannot_write_leaves_the_old_file") else {
+        let (folder, path) = folder_and_path("fails-external");
+        std::fs::create_dir(folder.join("temp")).unwrap();
+        FrozenLayer::from_sorted(&[("old", 1)]).unwrap().save(&path).unwrap();
+        for writes in 1.. {
+            let job = format!("{};{writes}", path.display());
+            run("an_external_build_that_cannot_write_leaves_the_old_file", job);
+            assert_eq!(names(&folder), ["layer", "temp"]);
+            assert_eq!(names(&folder.join("temp")), [""; 0]);
+            if FrozenLayer::open(&path).unwrap().len() != 1 {
+                assert!(writes > 6, "{writes}");
+                return;
+            }
+        }
+        return;
+    };
+    let (path, writes) = job.split_once(';').unwrap();
+    memkv::fail_after(writes.parse().unwrap());
+    match build_external(path) {
+        Ok(keys) => assert_eq!(keys, 20_000),
+        Err(FrozenError::File(error)) => assert_eq!(error.cause().to_string(), "failpoint"),
+        Err(other) => panic!("{other}"),
     }
 }
 

@@ -14,6 +14,7 @@ mod concurrent_arena;
 mod concurrent_model;
 mod frozen_bytes;
 mod frozen_collection;
+mod frozen_external;
 mod frozen_levenshtein;
 mod frozen_model;
 #[cfg(feature = "regex")]

@@ -15,16 +15,24 @@ use crate::tree::common_prefix;
 /// Bytes of chunks that are stored together. While they are copied, they are in memory twice.
 pub(super) const GATHERED_BYTES: usize = 64 << 20;
 
-/// Returns the bytes of keys at which a chunk ends.
-pub(super) fn chunk_bytes(options: &FrozenOptions) -> usize {
-    MAX_CHUNK_BYTES.min(options.memory / 16)
-}
+/// Bytes that are left of a chunk's keys after front coding, for each key that it may have, after
+/// which it ends.
+const CHUNK_SUFFIX_BYTES_PER_KEY: usize = 128;
+/// Bytes that are left of a chunk's keys before it can end by them.
+const MIN_CHUNK_SUFFIX_BYTES: usize = 1 << 20;
 
 /// Returns whether a chunk ends here.
 #[inline]
 pub(super) fn is_full(pending: &FrontCoded, options: &FrozenOptions) -> bool {
-    pending.len() >= options.chunk_keys
-        || pending.raw_bytes() >= chunk_bytes(options)
+    pending.len() >= options.chunk_keys || has_full_bytes(pending, options)
+}
+
+/// Returns whether a chunk ends here whatever the number of its keys.
+#[inline]
+pub(super) fn has_full_bytes(pending: &FrontCoded, options: &FrozenOptions) -> bool {
+    let suffix_bytes = CHUNK_SUFFIX_BYTES_PER_KEY * options.chunk_keys;
+    pending.raw_bytes() >= MAX_CHUNK_BYTES
+        || pending.suffix_bytes() >= suffix_bytes.max(MIN_CHUNK_SUFFIX_BYTES)
         || pending.value_bytes().len() >= MAX_VALUE_BYTES
 }
 

@@ -19,11 +19,12 @@ use super::front_coded::Stored;
 use super::frozen_layer::FrozenLayer;
 use super::layer::Layer;
 use super::layer_value::LayerValue;
-use super::options::FrozenOptions;
+use super::options::{FrozenOptions, GivenSample};
 use super::pipeline::EncodePipeline;
 use super::symbols::Encoders;
 use crate::MAX_KEY_LEN;
 use crate::io::new_file::NewFile;
+use rayon::ThreadPool;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -33,7 +34,10 @@ use std::sync::Arc;
 const TRAINING_BYTES: usize = 32 << 20;
 
 /// Builds a [`FrozenLayer`] from keys in ascending order, in bounded memory beside the layer
-/// itself.
+/// itself. For keys in any order there is [`ExternalBuilder`](crate::ExternalBuilder).
+///
+/// A key that was inserted is refused, whatever the option
+/// [`on_duplicate`](FrozenOptions::on_duplicate) says.
 ///
 /// The threads of rayon's pool encode chunks while the caller continues to insert. In a fork of the
 /// process that made it, a builder can only be dropped.
@@ -185,8 +189,27 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         self.insert_stored(key.as_ref(), V::stored(value))
     }
 
+    pub(super) fn options(&self) -> &FrozenOptions {
+        &self.options
+    }
+
+    /// Returns the threads that build, if they are the builder's own.
+    pub(super) fn pool(&self) -> Option<&ThreadPool> {
+        self.work.pool.as_ref()
+    }
+
+    /// Sets the strings from which the symbols are chosen. A sample of the options stays.
+    pub(super) fn set_sample(&mut self, keys: GivenSample, values: Option<GivenSample>) {
+        self.options.sample.get_or_insert(keys);
+        self.options.value_sample = values;
+    }
+
     /// Inserts a key and what is stored of its value.
-    fn insert_stored(&mut self, key: &[u8], value: Stored<'_>) -> Result<(), FrozenError> {
+    pub(super) fn insert_stored(
+        &mut self,
+        key: &[u8],
+        value: Stored<'_>,
+    ) -> Result<(), FrozenError> {
         if key.len() > MAX_KEY_LEN {
             return Err(FrozenError::KeyTooLong { position: self.len, len: key.len() });
         }
@@ -263,6 +286,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     fn release(&mut self) -> Result<(), FrozenError> {
         let choose = || choose_symbols(&self.options, V::STORED, &self.held);
         let encoders = Arc::new(self.work.run(choose));
+        (self.options.sample, self.options.value_sample) = (None, None);
         let form = self.options.form(V::STORED);
         for pending in std::mem::take(&mut self.held) {
             self.work.send(pending, &encoders, form, self.options.memory)?;

@@ -76,7 +76,8 @@ impl FrozenLayer<[u8]> {
     }
 
     /// Builds a layer of byte strings from keys in any order, which are first sorted in parallel.
-    /// Of equal keys the last one wins.
+    /// Of equal keys the last one wins, unless the option
+    /// [`on_duplicate`](FrozenOptions::on_duplicate) has another rule.
     ///
     /// # Errors
     /// A key or a value is too long.
@@ -151,7 +152,8 @@ impl FrozenOptions {
         K: AsRef<[u8]> + Send + Sync,
         B: AsRef<[u8]> + Send + Sync,
     {
-        self.of_unsorted(pairs, |value: &&B| Stored::bytes((*value).as_ref()))
+        // Byte strings have no sums.
+        self.of_unsorted(pairs, |value: &&B| Stored::bytes((*value).as_ref()), |_, _| ())
     }
 }
 

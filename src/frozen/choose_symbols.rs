@@ -2,7 +2,7 @@
 
 use super::codec::Codec;
 use super::front_coded::FrontCoded;
-use super::options::{FrozenOptions, SymbolTable};
+use super::options::{FrozenOptions, GivenSample, SymbolTable};
 use super::packed::KEYS_PER_BLOCK;
 use super::symbols::{Encoder, Encoders, Sample, SymbolKind};
 use crate::value::ValueKind;
@@ -10,6 +10,8 @@ use rayon::prelude::*;
 
 /// Bytes of the samples that tables are trained on.
 const FSST_SAMPLE_BYTES: usize = 1 << 17;
+/// Bytes of a given sample that a table of FSST is trained on.
+const FSST_GIVEN_SAMPLE_BYTES: usize = 1 << 20;
 const ONPAIR_SAMPLE_BYTES: usize = 6 << 20;
 /// Bytes of the sample on which the kinds of symbols are compared.
 const TRIAL_SAMPLE_BYTES: usize = 1 << 18;
@@ -20,7 +22,10 @@ const MAX_SAMPLED_VALUE_BYTES: usize = 4 << 10;
 /// Returns whether the symbols can be chosen before any key is known.
 pub(super) fn needs_no_keys(options: &FrozenOptions, kind: ValueKind) -> bool {
     let keys_are_known = keys_need_no_symbols(options) || options.sample.is_some();
-    keys_are_known && (kind != ValueKind::Bytes || options.symbols == SymbolTable::None)
+    let values_are_known = kind != ValueKind::Bytes
+        || options.symbols == SymbolTable::None
+        || options.value_sample.is_some();
+    keys_are_known && values_are_known
 }
 
 fn keys_need_no_symbols(options: &FrozenOptions) -> bool {
@@ -84,8 +89,8 @@ pub(super) fn choose_symbols(
     } else {
         choose(options.symbols, Strings::Suffixes, options.sample.as_ref(), held)
     };
-    let values =
-        (kind == ValueKind::Bytes).then(|| choose(options.symbols, Strings::Values, None, held));
+    let values = (kind == ValueKind::Bytes)
+        .then(|| choose(options.symbols, Strings::Values, options.value_sample.as_ref(), held));
     Encoders { keys, values }
 }
 
@@ -93,16 +98,22 @@ pub(super) fn choose_symbols(
 fn choose(
     symbols: SymbolTable,
     strings: Strings,
-    given: Option<&Sample>,
+    given: Option<&GivenSample>,
     held: &[FrontCoded],
 ) -> Encoder {
-    let all = strings.bytes(held);
-    let train = |kind: SymbolKind| match given {
-        Some(sample) => Encoder::train(kind, sample, usize::MAX),
-        None => {
-            let bytes =
-                if kind == SymbolKind::Fsst { FSST_SAMPLE_BYTES } else { ONPAIR_SAMPLE_BYTES };
-            Encoder::train(kind, &sample(held, strings, bytes, 0), all)
+    let all = match given {
+        Some(given) => given.bytes.try_into().unwrap_or(usize::MAX),
+        None => strings.bytes(held),
+    };
+    let train = |kind: SymbolKind| {
+        let taken = |bytes| sample(held, strings, bytes, 0);
+        match (given, kind) {
+            (Some(given), SymbolKind::Fsst) => {
+                Encoder::train(kind, &given.strings.thinned(FSST_GIVEN_SAMPLE_BYTES), all)
+            }
+            (Some(given), _) => Encoder::train(kind, &given.strings, all),
+            (None, SymbolKind::Fsst) => Encoder::train(kind, &taken(FSST_SAMPLE_BYTES), all),
+            (None, _) => Encoder::train(kind, &taken(ONPAIR_SAMPLE_BYTES), all),
         }
     };
     match symbols {
@@ -110,10 +121,10 @@ fn choose(
         SymbolTable::Fsst => train(SymbolKind::Fsst),
         SymbolTable::OnPair => train(SymbolKind::OnPair),
         SymbolTable::Auto => {
-            let trial = sample(held, strings, TRIAL_SAMPLE_BYTES, 1);
-            // With a sample the number of keys is unknown; it is assumed to be so large that the
-            // size of the table does not matter.
-            let all = if given.is_some() { 1 << 40 } else { all };
+            let trial = match given {
+                Some(given) => given.strings.thinned(TRIAL_SAMPLE_BYTES),
+                None => sample(held, strings, TRIAL_SAMPLE_BYTES, 1),
+            };
             let size = |encoder: &Encoder| {
                 let mut codes = Vec::new();
                 trial.iter().for_each(|string| encoder.encode(string, &mut codes));

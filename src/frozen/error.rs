@@ -45,10 +45,35 @@ pub enum FrozenError {
         /// Length of the value in bytes.
         len: usize,
     },
+    /// A key occurs more than once, which [`OnDuplicate::Error`](crate::OnDuplicate::Error)
+    /// excludes.
+    Repeated {
+        /// The key, or one of several.
+        key: Vec<u8>,
+    },
+    /// The sum of a key's values, for [`OnDuplicate::Sum`](crate::OnDuplicate::Sum), does not fit
+    /// their type.
+    SumOverflow {
+        /// The key.
+        key: Vec<u8>,
+        /// The kind of the values, which has the limits.
+        kind: ValueKind,
+    },
+    /// A key, with a byte string as its value, has more bytes than fit the
+    /// [`memory`](crate::FrozenOptions::memory) of an external build.
+    RecordOverMemory {
+        /// Number of records before it in the input.
+        position: u64,
+        /// Bytes of the key, and of a byte string as its value.
+        len: usize,
+        /// Most such bytes that fit.
+        limit: usize,
+    },
     /// An option is out of its range.
     Option(&'static str),
-    /// A [`FrozenLayerBuilder`](crate::FrozenLayerBuilder) was made in another process, of which
-    /// this one is a fork. Its chunks in work, and its file, are there.
+    /// A [`FrozenLayerBuilder`](crate::FrozenLayerBuilder) or
+    /// [`ExternalBuilder`](crate::ExternalBuilder) was made in another process, of which this one
+    /// is a fork. Its work, and its files, are there.
     Forked,
     /// A file could not be read or written.
     File(FileError),
@@ -90,6 +115,36 @@ impl FrozenError {
             Self::NotAscending { position, key }
         }
     }
+
+    /// Returns a copy, for an error that is returned many times.
+    pub(crate) fn copy(&self) -> Self {
+        match self {
+            &Self::NotAscending { position, ref key } => {
+                Self::NotAscending { position, key: key.clone() }
+            }
+            &Self::Duplicate { position, ref key } => {
+                Self::Duplicate { position, key: key.clone() }
+            }
+            Self::Repeated { key } => Self::Repeated { key: key.clone() },
+            &Self::SumOverflow { ref key, kind } => Self::SumOverflow { key: key.clone(), kind },
+            &Self::KeyTooLong { position, len } => Self::KeyTooLong { position, len },
+            &Self::RecordOverMemory { position, len, limit } => {
+                Self::RecordOverMemory { position, len, limit }
+            }
+            &Self::ValueTooLong { position, len } => Self::ValueTooLong { position, len },
+            Self::Option(what) => Self::Option(what),
+            Self::Forked => Self::Forked,
+            Self::File(error) => Self::File(error.copy()),
+            Self::Writer(error) => {
+                Self::Writer(std::io::Error::new(error.kind(), error.to_string()))
+            }
+            Self::NotALayer => Self::NotALayer,
+            &Self::Version { found } => Self::Version { found },
+            &Self::Values { found, expected } => Self::Values { found, expected },
+            Self::Truncated => Self::Truncated,
+            &Self::Damaged { part, chunk } => Self::Damaged { part, chunk },
+        }
+    }
 }
 
 impl fmt::Display for FrozenError {
@@ -121,6 +176,26 @@ impl fmt::Display for FrozenError {
                     f,
                     "value {position}, of {len} bytes, is over the limit of {} bytes",
                     crate::MAX_VALUE_LEN
+                )
+            }
+            Self::Repeated { key } => {
+                write!(f, "the key \"{}\" is there more than once", key.escape_ascii())
+            }
+            Self::SumOverflow { key, kind } => {
+                write!(f, "the sum of the values of \"{}\" ", key.escape_ascii())?;
+                match kind {
+                    ValueKind::F32 | ValueKind::F64 => f.write_str("is not finite"),
+                    _ => {
+                        let (least, most) = kind.integers();
+                        write!(f, "is not within {least} to {most}")
+                    }
+                }
+            }
+            Self::RecordOverMemory { position, len, limit } => {
+                write!(
+                    f,
+                    "record {position}, of {len} bytes, needs more memory, which has room for \
+                     {limit} bytes"
                 )
             }
             Self::Option(what) => f.write_str(what),

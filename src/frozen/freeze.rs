@@ -2,6 +2,7 @@
 
 use super::builder::FrozenLayerBuilder;
 use super::error::FrozenError;
+use super::external::duplicate::Duplicates;
 use super::front_coded::Stored;
 use super::frozen_layer::FrozenLayer;
 use super::layer_value::LayerValue;
@@ -329,10 +330,12 @@ impl FrozenOptions {
         self.in_pool(|| par_build::from_par_sorted(self, pairs, |&value: &V| V::stored(value)))?
     }
 
-    /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options.
+    /// Builds a layer like [`FrozenLayer::from_unsorted`], with these options. Of equal keys, the
+    /// rule of [`on_duplicate`](Self::on_duplicate) decides.
     ///
     /// # Errors
-    /// See there; or an option is out of its range.
+    /// See there; an option is out of its range; or, by the rule, a key is repeated or the sum of
+    /// its values does not fit.
     ///
     /// ```
     /// use memkv::{Codec, FrozenOptions};
@@ -348,23 +351,30 @@ impl FrozenOptions {
         self.from_unsorted_as(pairs)
     }
 
-    /// Builds a layer like [`FrozenLayer::from_unsorted_as`], with these options.
+    /// Builds a layer like [`FrozenLayer::from_unsorted_as`], with these options. Of equal keys,
+    /// the rule of [`on_duplicate`](Self::on_duplicate) decides.
     ///
     /// # Errors
-    /// See there; or an option is out of its range.
+    /// See [`from_unsorted`](Self::from_unsorted); or sums were asked for, of a type that has none.
     pub fn from_unsorted_as<K, V>(&self, pairs: Vec<(K, V)>) -> Result<FrozenLayer<V>, FrozenError>
     where
         K: AsRef<[u8]> + Send + Sync,
         V: Value + Send + Sync,
     {
-        self.of_unsorted(pairs, |&&value: &&V| V::stored(value))
+        self.of_unsorted(
+            pairs,
+            |&&value: &&V| V::stored(value),
+            |value, number| *value = unpack(number),
+        )
     }
 
-    /// Builds a layer from keys in any order. `stored` returns what is stored of a value.
+    /// Builds a layer from keys in any order. `stored` returns what is stored of a value, and `set`
+    /// changes it to the one for which a number stands, which is a sum.
     pub(super) fn of_unsorted<K, T, V>(
         &self,
         mut pairs: Vec<(K, T)>,
         stored: impl for<'v> Fn(&'v &T) -> Stored<'v> + Sync + Send,
+        set: impl Fn(&mut T, u64) + Send,
     ) -> Result<FrozenLayer<V>, FrozenError>
     where
         K: AsRef<[u8]> + Send + Sync,
@@ -372,18 +382,11 @@ impl FrozenOptions {
         V: LayerValue + ?Sized,
     {
         self.check()?;
+        let duplicates = Duplicates::new(self.on_duplicate, V::STORED)?;
         self.in_pool(|| {
             pairs.par_sort_by(|a, b| a.0.as_ref().cmp(b.0.as_ref()));
-            // The sort is stable: the last one of equal keys is the last one of the input.
-            let mut kept = 0;
-            for i in 0..pairs.len() {
-                if i > 0 && pairs[kept - 1].0.as_ref() == pairs[i].0.as_ref() {
-                    kept -= 1;
-                }
-                pairs.swap(kept, i);
-                kept += 1;
-            }
-            pairs.truncate(kept);
+            // The sort is stable: equal keys are in the order of the input.
+            duplicates.unite(&mut pairs, &stored, set)?;
             let pairs = pairs.par_iter().map(|(key, value)| (key, value));
             par_build::from_par_sorted(self, pairs, stored)
         })?

@@ -11,7 +11,8 @@
 //!   (constructors), save.rs, merge.rs, operation.rs, salvage.rs (damaged files), cursor.rs,
 //!   range.rs, search.rs, regex.rs, levenshtein.rs.
 //! * Building: builder.rs, writer.rs, par_build.rs and patch.rs, over front_coded.rs,
-//!   choose_symbols.rs, pipeline.rs and assemble.rs. ranges.rs reads maps in parallel.
+//!   choose_symbols.rs, pipeline.rs and assemble.rs. ranges.rs reads maps in parallel. external/
+//!   sorts keys in any order, and has the rules for keys that occur several times.
 //! * Reading: layer.rs, chunk.rs, window.rs, decoded_block.rs; for searches automaton_path.rs and
 //!   fst_walk.rs.
 //! * Checking bytes from elsewhere: format.rs, verify.rs, packed/check.rs, fst_check.rs, with the
@@ -32,6 +33,7 @@ mod codec;
 mod cursor;
 mod decoded_block;
 mod error;
+mod external;
 pub(crate) mod format;
 mod freeze;
 mod front_coded;
@@ -72,6 +74,7 @@ pub use bytes_layer::{BytesLayer, BytesLayerBuilder};
 pub use codec::Codec;
 pub use cursor::FrozenCursor;
 pub use error::FrozenError;
+pub use external::{ExternalBuilder, OnDuplicate};
 pub use frozen_layer::{FrozenLayer, FrozenUsage};
 pub use layer_value::LayerValue;
 pub use levenshtein::{LevenshteinAutomaton, LevenshteinState};

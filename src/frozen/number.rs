@@ -36,6 +36,16 @@ impl ValueKind {
         }
     }
 
+    /// Returns the least and the greatest integer of this kind. Kinds that are no integers have
+    /// those of their bits.
+    pub(crate) const fn integers(self) -> (i128, i128) {
+        let (all, sign) = self.words();
+        match self {
+            Self::I8 | Self::I16 | Self::I32 | Self::I64 => (-(sign as i128), sign as i128 - 1),
+            _ => (0, all as i128),
+        }
+    }
+
     /// Returns the word with all bits of a value set, and the one with the sign bit alone.
     const fn words(self) -> (u64, u64) {
         match self.size() {

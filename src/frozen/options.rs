@@ -3,11 +3,13 @@
 use super::chunk::ChunkForm;
 use super::codec::Codec;
 use super::error::FrozenError;
+use super::external::duplicate::OnDuplicate;
 use super::limits::MAX_CHUNK_KEYS;
 use super::symbols::Sample;
 use crate::sync::parallel;
 use crate::value::ValueKind;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::path::PathBuf;
 
 /// The symbols that keys are written in, with the codec `Packed`.
 ///
@@ -43,6 +45,18 @@ pub enum ValueWidth {
 /// Default number of keys of a chunk: two full levels of index nodes.
 const KEYS_PER_CHUNK: usize = 1 << 16;
 
+/// Bytes of keys that a caller's sample is assumed to stand for. For that many, the size of a table
+/// of symbols does not matter.
+const UNKNOWN_SAMPLED_BYTES: u64 = 1 << 40;
+
+/// Strings that symbols are chosen from.
+#[derive(Clone, Debug)]
+pub(super) struct GivenSample {
+    pub(super) strings: Sample,
+    /// The approximate number of bytes that they stand for.
+    pub(super) bytes: u64,
+}
+
 /// Options for building a [`FrozenLayer`](crate::FrozenLayer).
 ///
 /// ```
@@ -61,7 +75,11 @@ pub struct FrozenOptions {
     pub(super) values: ValueWidth,
     pub(super) chunk_keys: usize,
     pub(super) memory: usize,
-    pub(super) sample: Option<Sample>,
+    pub(super) sample: Option<GivenSample>,
+    /// A sample of the values, if they are byte strings.
+    pub(super) value_sample: Option<GivenSample>,
+    pub(super) on_duplicate: OnDuplicate,
+    pub(super) temp_folder: Option<PathBuf>,
     pub(super) threads: Option<usize>,
 }
 
@@ -81,6 +99,9 @@ impl FrozenOptions {
             chunk_keys: KEYS_PER_CHUNK,
             memory: usize::MAX,
             sample: None,
+            value_sample: None,
+            on_duplicate: OnDuplicate::default(),
+            temp_folder: None,
             threads: None,
         }
     }
@@ -109,22 +130,27 @@ impl FrozenOptions {
     /// Sets the number of keys of a chunk, 1 to 16,777,216.
     ///
     /// Chunks are encoded in parallel, and each is in memory until it is encoded. A chunk ends
-    /// earlier when its keys take more than 64 MiB.
+    /// earlier when its keys take more than 64 MiB, or when what is left of them after front coding
+    /// takes 128 bytes for each of this number of keys, and at least 1 MiB.
     #[must_use]
     pub fn chunk_keys(mut self, keys: usize) -> Self {
         self.chunk_keys = keys;
         self
     }
 
-    /// Sets the approximate number of bytes that the chunks of a builder may take while they are
-    /// encoded, at least 1 MiB.
+    /// Sets the approximate number of bytes that a build may take, at least 1 MiB. The layer does
+    /// not depend on it.
     ///
-    /// A chunk ends when its keys take a sixteenth of that.
-    /// [`insert`](crate::FrozenLayerBuilder::insert) waits while the chunks in work take more. By
+    /// For an [`ExternalBuilder`](crate::ExternalBuilder) it is the budget of the whole build, by
+    /// default 1 GiB.
+    ///
+    /// For a [`FrozenLayerBuilder`](crate::FrozenLayerBuilder) it bounds the chunks that are being
+    /// encoded: [`insert`](crate::FrozenLayerBuilder::insert) waits while they take more. By
     /// default two chunks for each thread are in work.
     ///
-    /// **Warning:** this does not bound the keys that a builder keeps until the symbols are chosen.
-    /// With a [`sample`](Self::sample) it keeps none.
+    /// **Warning:** a `FrozenLayerBuilder` also keeps keys until the symbols are chosen, which this
+    /// does not bound. With a [`sample`](Self::sample) it keeps none. To choose the symbols takes
+    /// some 60 MB, also for an external build with a smaller budget.
     ///
     /// ```
     /// use memkv::FrozenOptions;
@@ -171,7 +197,41 @@ impl FrozenOptions {
             last.truncate(shared);
             last.extend_from_slice(&key[shared..]);
         }
-        self.sample = Some(sample);
+        self.sample = Some(GivenSample { strings: sample, bytes: UNKNOWN_SAMPLED_BYTES });
+        self
+    }
+
+    /// Sets the rule for a key that occurs several times, for
+    /// [`from_unsorted`](Self::from_unsorted), external builds and merges. By default the last
+    /// value is kept. Builders of ascending keys refuse such a key.
+    ///
+    /// ```
+    /// use memkv::{FrozenOptions, OnDuplicate};
+    ///
+    /// let options = FrozenOptions::new().on_duplicate(OnDuplicate::Sum);
+    /// let layer = options.from_unsorted_as(vec![("b", 1.5f32), ("a", 1.0), ("b", -2.0)])?;
+    /// assert_eq!(layer.get("b"), Some(-0.5));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    #[must_use]
+    pub fn on_duplicate(mut self, rule: OnDuplicate) -> Self {
+        self.on_duplicate = rule;
+        self
+    }
+
+    /// Sets the folder for temporary files of an external build. By default it is that of the
+    /// output, so that there is room, or the system's for a layer in memory.
+    ///
+    /// ```
+    /// use memkv::{ExternalBuilder, FrozenOptions};
+    ///
+    /// let options = FrozenOptions::new().temp_folder(std::env::temp_dir());
+    /// assert!(ExternalBuilder::new(options).is_ok());
+    /// assert!(ExternalBuilder::new(FrozenOptions::new().temp_folder("not there")).is_err());
+    /// ```
+    #[must_use]
+    pub fn temp_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.temp_folder = Some(folder.into());
         self
     }
 

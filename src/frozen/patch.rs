@@ -11,7 +11,7 @@
 //! most chunks would be encoded anyway, or the layer is empty, the layer is rebuilt with symbols of
 //! its own.
 
-use super::assemble::{IndexBuilder, assemble, chunk_bytes, gather};
+use super::assemble::{IndexBuilder, assemble, gather, has_full_bytes};
 use super::chunk::{self, Chunk};
 use super::cursor::FrozenCursor;
 use super::error::FrozenError;
@@ -161,7 +161,7 @@ impl FrozenLayer {
             if !pending.push(key, Stored::number(value)) {
                 return Err(DAMAGED);
             }
-            if pending.len() >= most || pending.raw_bytes() >= chunk_bytes(options) {
+            if pending.len() >= most || has_full_bytes(&pending, options) {
                 for half in std::mem::take(&mut pending).halves() {
                     finish(half);
                 }

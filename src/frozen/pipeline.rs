@@ -18,7 +18,7 @@ pub(super) struct EncodePipeline {
     /// The process that made this. In a fork of it the chunks in work never arrive.
     process: Process,
     /// The threads that encode, if they are the builder's own.
-    pool: Option<ThreadPool>,
+    pub(super) pool: Option<ThreadPool>,
     chunks: Ordered<Chunk>,
     /// Memory in bytes that each chunk in work may take, in order, and the sum.
     costs: VecDeque<usize>,

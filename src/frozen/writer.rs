@@ -6,7 +6,7 @@ use super::format;
 use super::layer_value::LayerValue;
 use super::options::FrozenOptions;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Builds a layer from keys in ascending order like a [`FrozenLayerBuilder`], and writes the bytes
 /// of its file to any writer, such as a socket, an encoder or a `Vec<u8>`.
@@ -31,23 +31,18 @@ pub struct FrozenLayerWriter<W: Write, V: ?Sized = u64> {
 /// A writer, and its error once it has failed.
 struct Out<W> {
     writer: W,
-    failed: Option<(io::ErrorKind, String)>,
+    failed: Option<FrozenError>,
 }
 
 impl<W: Write> Out<W> {
     /// Returns the error of an earlier write.
     fn check(&self) -> Result<(), FrozenError> {
-        match &self.failed {
-            None => Ok(()),
-            Some((kind, error)) => Err(FrozenError::Writer(io::Error::new(*kind, error.clone()))),
-        }
+        self.failed.as_ref().map_or(Ok(()), |failed| Err(failed.copy()))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), FrozenError> {
-        self.writer.write_all(bytes).map_err(|error| {
-            self.failed = Some((error.kind(), error.to_string()));
-            FrozenError::Writer(error)
-        })
+        let written = self.writer.write_all(bytes).map_err(FrozenError::Writer);
+        written.inspect_err(|error| self.failed = Some(error.copy()))
     }
 }
 

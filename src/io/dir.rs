@@ -90,6 +90,14 @@ impl Dir {
         self.open_file(name, access).map_err(|error| self.error(operation, name, error))
     }
 
+    /// Creates a file without a name, for reading and writing, and for this user alone.
+    ///
+    /// # Errors
+    /// The system or the file system of the folder has no such files, or it cannot be written.
+    pub(crate) fn nameless(&self) -> io::Result<File> {
+        self.create_nameless()
+    }
+
     /// Reads a whole file.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<u8>, FileError> {
         let mut bytes = Vec::new();
@@ -148,6 +156,18 @@ impl Dir {
         Ok(rustix::fs::openat(&self.file, name, flags | OFlags::CLOEXEC, mode)?.into())
     }
 
+    #[cfg(target_os = "linux")]
+    fn create_nameless(&self) -> io::Result<File> {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.file, ".", flags, Mode::from_raw_mode(0o600))?.into())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn create_nameless(&self) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn rename_file(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.file, from, &self.file, to)?)
     }
@@ -192,6 +212,10 @@ impl Dir {
         options.create(access == Access::Create);
         options.create_new(matches!(access, Access::CreateNew | Access::CreatePrivate));
         options.open(self.path_of(name))
+    }
+
+    fn create_nameless(&self) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn rename_file(&self, from: &str, to: &str) -> io::Result<()> {

@@ -1,5 +1,5 @@
-//! What the library asks the system for, memory apart: folders, new files, mapped files and their
-//! bytes, and which process this is.
+//! What the library asks the system for, memory apart: folders, new files, files without a name,
+//! mapped files and their bytes, and which process this is.
 
 #[cfg(feature = "storage")]
 pub(crate) mod bytes;
@@ -12,3 +12,5 @@ pub(crate) mod mapping;
 #[cfg(feature = "storage")]
 pub(crate) mod new_file;
 pub(crate) mod process;
+#[cfg(feature = "storage")]
+pub(crate) mod spill_file;

@@ -59,19 +59,10 @@ impl NewFile {
     }
 
     fn create_as(dir: &Arc<Dir>, name: &str, access: Access) -> Result<Self, FileError> {
-        loop {
-            let temporary = format!("{TEMPORARY_START}{:012x}{TEMPORARY_END}", random() >> 16);
-            let file = match dir.file(&temporary, access) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                file => file?,
-            };
-            // Before the lock is held, another writer may take the file for an unfinished one.
-            if is_locked(&file) && dir.has(&temporary, &file)? {
-                let out = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
-                let (dir, name) = (Arc::clone(dir), name.to_owned());
-                return Ok(NewFile { out, dir, temporary, name, process: Process::current() });
-            }
-        }
+        let (file, temporary) = create_temporary(dir, access)?;
+        let out = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
+        let (dir, name) = (Arc::clone(dir), name.to_owned());
+        Ok(NewFile { out, dir, temporary, name, process: Process::current() })
     }
 
     /// Returns the path that the file gets.
@@ -120,6 +111,44 @@ impl Drop for NewFile {
         drop(out.into_parts());
         if self.process.is_current() {
             self.dir.remove(&self.temporary);
+        }
+    }
+}
+
+/// The temporary name of a file, which is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct NewName {
+    dir: Arc<Dir>,
+    temporary: String,
+    /// The process that created the file. In a fork of it the name stays.
+    process: Process,
+}
+
+impl Drop for NewName {
+    fn drop(&mut self) {
+        if self.process.is_current() {
+            self.dir.remove(&self.temporary);
+        }
+    }
+}
+
+/// Creates a file of a folder under a temporary name, for this user alone.
+pub(crate) fn create_private(dir: &Arc<Dir>) -> Result<(File, NewName), FileError> {
+    let (file, temporary) = create_temporary(dir, Access::CreatePrivate)?;
+    Ok((file, NewName { dir: Arc::clone(dir), temporary, process: Process::current() }))
+}
+
+/// Creates a file of a folder under a temporary name, and locks it.
+fn create_temporary(dir: &Dir, access: Access) -> Result<(File, String), FileError> {
+    loop {
+        let temporary = format!("{TEMPORARY_START}{:012x}{TEMPORARY_END}", random() >> 16);
+        let file = match dir.file(&temporary, access) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            file => file?,
+        };
+        // Before the lock is held, another writer may take the file for an unfinished one.
+        if is_locked(&file) && dir.has(&temporary, &file)? {
+            return Ok((file, temporary));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! that. Elsewhere, and if the system cannot do this, each call asks.
 
 /// The identity of a process. Without `fork`, all are equal.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process(u32);
 
 impl Process {

@@ -3,17 +3,16 @@
 use crate::{
     layer::Output,
     progress::Progress,
-    sort::Sorter,
     source::{self, Lines},
 };
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use memkv::{MAX_KEY_LEN, ValueWidth};
+use memkv::{ExternalBuilder, LayerValue, MAX_KEY_LEN};
 use std::path::PathBuf;
 
 /// Build a layer file from lines of text in any order.
 ///
-/// A line is a key, or a key, a tab and a number. Lines end in a line feed. Every other byte is
+/// A line is a key, or a key, a tab and a number; with --values text, a key, a tab and any text. Lines end in a line feed. Every other byte is
 /// part of the key, also a carriage return. Input beyond --memory is sorted through temporary
 /// files.
 #[derive(Args, Debug)]
@@ -40,6 +39,8 @@ pub(crate) struct BuildArgs {
 enum Values {
     /// The number after the last tab of the line.
     Tab,
+    /// The text after the first tab of the line, a byte string.
+    Text,
     /// The number of the line, counted from 1 through all inputs.
     Line,
     /// No value: the whole line is the key. Its value is printed as 0.
@@ -65,52 +66,48 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn run(args: &BuildArgs) -> Result<()> {
-    let folder = args.temp_dir.clone().unwrap_or_else(|| args.output.folder().to_owned());
-    let mut sorter = Sorter::new(args.memory / 8 * 7, folder, args.output.on_duplicate);
+    if args.values == Some(Values::Text) {
+        return build::<[u8]>(args, |line, _| split_text(line));
+    }
+    // The first line decides on the source of values, unless the command line does.
     let mut values = args.values;
-    // Checks the output first: it may take hours until it is written.
-    args.output.try_folder()?;
-    read(args, &mut sorter, &mut values)?;
-
-    let mut sorted = sorter.finish()?;
-    let mut options = args.output.options().memory(args.memory / 4);
-    if matches!(values, Some(Values::None)) {
-        options = options.values(ValueWidth::None);
-    }
-    if let Some(sample) = sorted.sample.take() {
-        options = options.sample(sample.iter());
-    }
-    let mut progress = Progress::new("writing", Some(sorted.records));
-    args.output.write(options, &mut sorted.merger, |taken| progress.at(taken))
+    build::<u64>(args, |line, count| {
+        let tab = line.contains(&b'\t');
+        match *values.get_or_insert(if tab { Values::Tab } else { Values::None }) {
+            Values::Tab => split(line),
+            Values::Line => Ok((line, count)),
+            Values::None if tab && args.values.is_none() => {
+                bail!("there is a tab, but none in the first line; see --values")
+            }
+            Values::None | Values::Text => Ok((line, 0)),
+        }
+    })
 }
 
-/// Reads all lines. The first line decides on the source of values, unless the command line does.
-fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> Result<()> {
+/// Builds a layer of the lines. `record` returns the key and the value of a line, given its number.
+fn build<V: LayerValue + ?Sized>(
+    args: &BuildArgs,
+    mut record: impl for<'l> FnMut(&'l [u8], u64) -> Result<(&'l [u8], V::Lent<'l>)>,
+) -> Result<()> {
+    let mut options = args.output.options().memory(args.memory);
+    if let Some(folder) = &args.temp_dir {
+        options = options.temp_folder(folder);
+    }
+    let failed = |error| args.output.failed(error);
+    let mut builder =
+        ExternalBuilder::<V>::create_as(args.output.path(), options).map_err(failed)?;
     let mut progress = Progress::new("reading", None);
     let mut count = 0;
     for path in &args.inputs {
         // A line with a number is longer than its key.
-        let mut lines =
-            Lines::of_at_most(source::open(path)?, sorter.longest().min(MAX_KEY_LEN) + 32);
+        let mut lines = Lines::of_at_most(source::open(path)?, builder.max_record_len() + 32);
         let mut number = 0u64;
         loop {
             let place = |number: u64| format!("{path}, line {number}");
             number += 1;
             let Some(line) = lines.next().with_context(|| place(number))? else { break };
             count += 1;
-            let tab = line.contains(&b'\t');
-            let (key, value) =
-                match *values.get_or_insert(if tab { Values::Tab } else { Values::None }) {
-                    Values::Tab => split(line).with_context(|| place(number))?,
-                    Values::Line => (line, count),
-                    Values::None if tab && args.values.is_none() => {
-                        bail!(
-                            "{}: there is a tab, but none in the first line; see --values",
-                            place(number)
-                        )
-                    }
-                    Values::None => (line, 0),
-                };
+            let (key, value) = record(line, count).with_context(|| place(number))?;
             if key.len() > MAX_KEY_LEN {
                 bail!(
                     "{}: a key of {} bytes is over the limit of {MAX_KEY_LEN}",
@@ -118,11 +115,22 @@ fn read(args: &BuildArgs, sorter: &mut Sorter, values: &mut Option<Values>) -> R
                     key.len()
                 );
             }
-            sorter.push(key, value).with_context(|| place(number))?;
+            builder.insert(key, value).with_context(|| place(number))?;
             progress.at(count);
         }
     }
+    let mut progress = None;
+    let show = |written: u64, all: u64| {
+        progress.get_or_insert_with(|| Progress::new("writing", Some(all))).at(written);
+    };
+    builder.finish_file_with(show).map_err(failed)?;
     Ok(())
+}
+
+/// Splits a line at its first tab into its key and its value.
+fn split_text(line: &[u8]) -> Result<(&[u8], &[u8])> {
+    let tab = line.iter().position(|&byte| byte == b'\t').context("there is no tab")?;
+    Ok((&line[..tab], &line[tab + 1..]))
 }
 
 /// Splits a line into its key and the number after the last tab.
@@ -143,7 +151,7 @@ fn split(line: &[u8]) -> Result<(&[u8], u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_bytes, split};
+    use super::{parse_bytes, split, split_text};
 
     #[test]
     fn bytes() {
@@ -160,6 +168,13 @@ mod tests {
         for text in ["", "M", "x", "1.5G", "-1G", "31M", "99999999999T", "99999999999999999999"] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn keys_and_texts() {
+        assert_eq!(split_text(b"key\ta\tb\r").unwrap(), (&b"key"[..], &b"a\tb\r"[..]));
+        assert_eq!(split_text(b"\t").unwrap(), (&b""[..], &b""[..]));
+        assert!(split_text(b"key").is_err());
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Layer files, and the options for writing them, shared by several commands.
 
-use crate::sort::{Merger, OnDuplicate};
 use anyhow::{Context, Error, Result, bail};
 use clap::{Args, ValueEnum};
 use memkv::{
-    BytesLayer, Codec, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridStore,
-    Recovery, SymbolTable, ValueKind,
+    BytesLayer, Codec, FrozenError, FrozenLayer, FrozenOptions, HybridStore, OnDuplicate, Recovery,
+    SymbolTable, ValueKind,
 };
 use std::path::{Path, PathBuf};
 
@@ -93,7 +92,9 @@ pub(crate) fn open_checked(path: &Path) -> Result<Opened> {
 /// Adds the path to an error, unless it has the path.
 fn named(operation: &str, path: &Path, error: FrozenError) -> Error {
     match error {
-        FrozenError::File(_) => error.into(),
+        FrozenError::File(_) | FrozenError::Repeated { .. } | FrozenError::SumOverflow { .. } => {
+            error.into()
+        }
         _ => Error::new(error).context(format!("cannot {operation} {}", path.display())),
     }
 }
@@ -133,8 +134,8 @@ pub(crate) struct Output {
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
     /// How to treat a key that occurs several times.
-    #[arg(long, value_enum, default_value_t = OnDuplicate::Last, value_name = "RULE")]
-    pub(crate) on_duplicate: OnDuplicate,
+    #[arg(long, value_enum, default_value_t = RuleName::Last, value_name = "RULE")]
+    on_duplicate: RuleName,
     /// The encoding of keys.
     #[arg(long, value_enum, default_value_t = CodecName::Packed)]
     codec: CodecName,
@@ -149,6 +150,18 @@ pub(crate) struct Output {
         value_parser = clap::value_parser!(u32).range(1..=1 << 24)
     )]
     chunk: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RuleName {
+    /// Keep the first value.
+    First,
+    /// Keep the last value.
+    Last,
+    /// Add the values.
+    Sum,
+    /// Return an error.
+    Error,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -171,19 +184,19 @@ enum SymbolsName {
 }
 
 impl Output {
-    /// Returns the folder of the output file.
-    pub(crate) fn folder(&self) -> &Path {
-        self.output
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."))
+    pub(crate) fn path(&self) -> &Path {
+        &self.output
     }
 
-    /// Checks that files can be created in the folder of the output.
-    pub(crate) fn try_folder(&self) -> Result<()> {
-        tempfile::tempfile_in(self.folder())
-            .with_context(|| format!("cannot write {}", self.output.display()))?;
-        Ok(())
+    /// Adds the path to an error of writing, unless it has it or concerns a key.
+    pub(crate) fn failed(&self, error: FrozenError) -> Error {
+        let named = named("write", &self.output, error);
+        match named.downcast_ref() {
+            Some(FrozenError::File(file)) if file.path().file_name() != self.output.file_name() => {
+                named.context(format!("cannot write {}", self.output.display()))
+            }
+            _ => named,
+        }
     }
 
     pub(crate) fn options(&self) -> FrozenOptions {
@@ -197,46 +210,13 @@ impl Output {
             SymbolsName::Fsst => SymbolTable::Fsst,
             SymbolsName::Onpair => SymbolTable::OnPair,
         };
-        FrozenOptions::new().codec(codec).symbols(symbols).chunk_keys(self.chunk as usize)
-    }
-
-    /// Writes the records of a merger, and reports to `progress` how many were taken from it.
-    pub(crate) fn write(
-        &self,
-        options: FrozenOptions,
-        merger: &mut Merger<'_>,
-        mut progress: impl FnMut(u64),
-    ) -> Result<()> {
-        let failed = |error| named("write", &self.output, error);
-        let mut builder = FrozenLayerBuilder::create(&self.output, options).map_err(failed)?;
-        while let Some((key, value)) = merger.next()? {
-            builder.insert(key, value).map_err(failed)?;
-            progress(merger.taken());
-        }
-        builder.finish_file().map_err(failed)?;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Output;
-    use clap::Parser;
-    use std::path::Path;
-
-    #[derive(Parser)]
-    struct Cli {
-        #[command(flatten)]
-        output: Output,
-    }
-
-    #[test]
-    fn folders() {
-        let folder = |output: &str| {
-            Cli::try_parse_from(["x", "-o", output]).unwrap().output.folder().to_owned()
+        let rule = match self.on_duplicate {
+            RuleName::First => OnDuplicate::First,
+            RuleName::Last => OnDuplicate::Last,
+            RuleName::Sum => OnDuplicate::Sum,
+            RuleName::Error => OnDuplicate::Error,
         };
-        assert_eq!(folder("file"), Path::new("."));
-        assert_eq!(folder("a/file"), Path::new("a"));
-        assert_eq!(folder("/file"), Path::new("/"));
+        let options = FrozenOptions::new().codec(codec).symbols(symbols);
+        options.chunk_keys(self.chunk as usize).on_duplicate(rule)
     }
 }

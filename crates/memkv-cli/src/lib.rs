@@ -21,7 +21,6 @@ mod repair;
 pub mod rng;
 mod scan;
 mod search;
-mod sort;
 mod source;
 mod stats;
 mod verify;

@@ -1,13 +1,12 @@
 //! `memkv merge`: merges several layers into one.
 
 use crate::{
-    layer::{self, Output},
+    layer::{self, AnyLayer, Output},
     progress::Progress,
-    sort::{Merger, Source},
 };
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use clap::Args;
-use memkv::{FrozenCursor, FrozenLayer};
+use memkv::{FrozenLayer, FrozenLayerBuilder, LayerValue};
 use std::path::PathBuf;
 
 /// Merge layer files into one.
@@ -24,49 +23,27 @@ pub(crate) struct MergeArgs {
 }
 
 pub(crate) fn run(args: &MergeArgs) -> Result<()> {
-    let layers = args
-        .inputs
-        .iter()
-        .map(|path| layer::open_checked(path)?.layer.numbers())
-        .collect::<Result<Vec<FrozenLayer>>>()?;
-    let sources = layers
-        .iter()
-        .map(|layer| Box::new(LayerSource::of(layer)) as Box<dyn Source + '_>)
-        .collect();
-    let mut merger = Merger::new(sources, args.output.on_duplicate)?;
-    let mut progress =
-        Progress::new("merging", Some(layers.iter().map(|layer| layer.len() as u64).sum()));
-    args.output.write(args.output.options(), &mut merger, |taken| progress.at(taken))
-}
-
-/// A layer's keys.
-struct LayerSource<'a> {
-    cursor: FrozenCursor<'a>,
-    left: usize,
-    key: Vec<u8>,
-    value: u64,
-}
-
-impl<'a> LayerSource<'a> {
-    fn of(layer: &'a FrozenLayer) -> Self {
-        Self { cursor: layer.cursor(), left: layer.len(), key: Vec::new(), value: 0 }
-    }
-}
-
-impl Source for LayerSource<'_> {
-    fn advance(&mut self) -> Result<bool> {
-        if self.left == 0 {
-            return Ok(false);
+    let (mut numbers, mut bytes) = (Vec::new(), Vec::new());
+    for path in &args.inputs {
+        match layer::open_checked(path)?.layer {
+            AnyLayer::Numbers(layer) => numbers.push(layer),
+            AnyLayer::Bytes(layer) => bytes.push(layer),
         }
-        self.left -= 1;
-        let (key, value) = self.cursor.next().context("an input was altered while it was read")?;
-        self.key.clear();
-        self.key.extend_from_slice(key);
-        self.value = value;
-        Ok(true)
     }
+    ensure!(
+        numbers.is_empty() || bytes.is_empty(),
+        "some layers have numbers as values, and some byte strings"
+    );
+    if bytes.is_empty() { merge(args, &numbers) } else { merge(args, &bytes) }
+}
 
-    fn record(&self) -> (&[u8], u64) {
-        (&self.key, self.value)
-    }
+fn merge<V: LayerValue + ?Sized>(args: &MergeArgs, layers: &[FrozenLayer<V>]) -> Result<()> {
+    let total = layers.iter().map(|layer| layer.len() as u64).sum();
+    let mut progress = Progress::new("merging", Some(total));
+    let failed = |error| args.output.failed(error);
+    let mut builder = FrozenLayerBuilder::<V>::create_as(args.output.path(), args.output.options())
+        .map_err(failed)?;
+    builder.insert_layers_with(layers, |read| progress.at(read)).map_err(failed)?;
+    builder.finish_file().map_err(failed)?;
+    Ok(())
 }

@@ -25,6 +25,9 @@ const MIN_COUNT_TO_KEEP: u32 = 2;
 pub(crate) struct Sample {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// Bytes of strings whose pairs are in memory at once, if they are limited. A larger sample is
+    /// parsed several times, for some of the pairs each time, with the same result.
+    pass_bytes: Option<usize>,
 }
 
 impl Sample {
@@ -33,11 +36,31 @@ impl Sample {
         self.ends.push(self.bytes.len());
     }
 
+    /// Creates an empty sample with room for some strings of some bytes together.
+    pub(crate) fn with_capacity(strings: usize, bytes: usize) -> Self {
+        let (bytes, ends) = (Vec::with_capacity(bytes), Vec::with_capacity(strings));
+        Sample { bytes, ends, pass_bytes: None }
+    }
+
+    /// Limits the bytes of strings whose pairs are in memory at once, for training with less
+    /// memory. The symbols do not depend on it.
+    pub(crate) fn limit_pass(&mut self, bytes: usize) {
+        self.pass_bytes = Some(bytes.max(1));
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    fn len(&self) -> usize {
+    /// Returns about `bytes` bytes of the strings: every n-th one.
+    pub(crate) fn thinned(&self, bytes: usize) -> Self {
+        let mut thinned = Sample::default();
+        let step = (self.bytes() / bytes.max(1)).max(1);
+        self.iter().step_by(step).for_each(|string| thinned.push(string));
+        thinned
+    }
+
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
@@ -66,6 +89,8 @@ pub(super) struct Limits {
     pub(super) least: u32,
 }
 
+/// Most times that a sample is parsed in one generation.
+const MAX_PASSES: usize = 16;
 /// Strings that one task parses.
 const STRINGS_PER_TASK: usize = 1 << 12;
 
@@ -75,14 +100,21 @@ struct Parse {
     pairs: Vec<u32>,
 }
 
+/// The pairs that a parse returns: those whose first code has this remainder.
+#[derive(Clone, Copy)]
+struct Pass {
+    number: usize,
+    passes: usize,
+}
+
 /// Parses every `step`-th string in parallel. Codes from the number of symbols on are bytes without
-/// a symbol.
-fn parse(sample: &Sample, matcher: &Matcher, step: usize, with_pairs: bool) -> Parse {
+/// a symbol. Without a pass it returns no pairs.
+fn parse(sample: &Sample, matcher: &Matcher, step: usize, pass: Option<Pass>) -> Parse {
     let known = matcher.symbols().len();
     let groups = sample.len().div_ceil(STRINGS_PER_TASK * step);
-    let parts = (0..groups).into_par_iter().map(|part| {
-        let mut counts = vec![0u32; known + 256];
-        let mut pairs = Vec::new();
+    let empty = || Parse { counts: vec![0u32; known + 256], pairs: Vec::new() };
+    let fold = |mut all: Parse, part: usize| {
+        let Parse { counts, pairs } = &mut all;
         let first = part * STRINGS_PER_TASK * step;
         for string in
             sample.range(first..sample.len().min(first + STRINGS_PER_TASK * step)).step_by(step)
@@ -91,19 +123,23 @@ fn parse(sample: &Sample, matcher: &Matcher, step: usize, with_pairs: bool) -> P
             matcher.parse(string, |code, len, byte| {
                 let code = if len == 0 { known + usize::from(byte) } else { code };
                 counts[code] += 1;
-                if let (Some(before), true) = (before, with_pairs) {
+                if let (Some(before), Some(pass)) = (before, pass)
+                    && (pass.passes == 1 || before % pass.passes == pass.number)
+                {
                     pairs.push(pair(before, code));
                 }
                 before = Some(code);
             });
         }
-        Parse { counts, pairs }
-    });
-    let mut all = Parse { counts: vec![0; known + 256], pairs: Vec::new() };
-    for part in parts.collect::<Vec<_>>() {
+        all
+    };
+    // The order of the pairs does not matter.
+    let join = |mut all: Parse, part: Parse| {
         all.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);
         all.pairs.extend_from_slice(&part.pairs);
-    }
+        all
+    };
+    let mut all = (0..groups).into_par_iter().fold(empty, fold).reduce(empty, join);
     all.pairs.par_sort_unstable();
     all
 }
@@ -120,7 +156,14 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
         let step = SAMPLE_STEPS[left.min(SAMPLE_STEPS.len() - 1)]
             .min(sample.bytes() / MIN_SAMPLE_BYTES)
             .max(1);
-        let Parse { counts, pairs } = parse(sample, &matcher, step, left > 0);
+        let passes = sample
+            .pass_bytes
+            .map_or(1, |bytes| (sample.bytes() / step / bytes).clamp(1, MAX_PASSES));
+        let parse = |number: usize| {
+            let pass = (left > 0).then_some(Pass { number, passes });
+            parse(sample, &matcher, step, pass)
+        };
+        let Parse { counts, mut pairs } = parse(0);
         let least = if left > 1 { MIN_COUNT_TO_KEEP } else { limits.least };
         let known = matcher.symbols().len();
         let symbol = |code: usize| {
@@ -139,11 +182,17 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
                 add(symbol(code), count.saturating_mul(weight));
             }
         }
-        for equal in pairs.chunk_by(|a, b| a == b) {
-            let (a, b) = (symbol((equal[0] >> 16) as usize), symbol((equal[0] & 0xFFFF) as usize));
-            add(a.join(b, limits.len), equal.len() as u32);
-            if !limits.all_bytes && b.len() > 1 {
-                add(a.join(b.head(), limits.len), equal.len() as u32);
+        for number in 1..=passes {
+            for equal in pairs.chunk_by(|a, b| a == b) {
+                let [a, b] = [equal[0] >> 16, equal[0] & 0xFFFF].map(|code| symbol(code as usize));
+                add(a.join(b, limits.len), equal.len() as u32);
+                if !limits.all_bytes && b.len() > 1 {
+                    add(a.join(b.head(), limits.len), equal.len() as u32);
+                }
+            }
+            pairs = Vec::new();
+            if left > 0 && number < passes {
+                pairs = parse(number).pairs;
             }
         }
         // Several pairs may make the same symbol.

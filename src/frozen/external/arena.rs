@@ -9,16 +9,17 @@
 //! Key bytes beside the pointers: Ng and Kakehi, "Cache efficient radix sort for string sorting",
 //! 2007.
 
-use super::{
-    Sample,
-    merge::Source,
-    run::{put_varint, read_varint},
-};
-use anyhow::Result;
+use super::merge::Source;
+use super::sample::Seek;
+use super::varint;
+use crate::frozen::error::FrozenError;
 use rayon::prelude::*;
 
-/// The most bytes of a record besides those of its key.
-pub(super) const MAX_BYTES_PER_ENTRY: usize = size_of::<Entry>() + 20;
+/// Most bytes of a record in an arena besides those of its key and a byte string as its value: with
+/// the 16 bytes of a sum.
+pub(super) const MAX_BYTES_PER_ENTRY: usize = ENTRY_BYTES + 16;
+/// Most bytes of a record in an arena besides those of its key and its value.
+const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * varint::MAX_VARINT_BYTES;
 /// The bytes of a key in a word.
 const DIGIT: usize = 7;
 /// The entries from which on threads share the work.
@@ -26,7 +27,7 @@ const PARALLEL: usize = 1 << 14;
 
 /// The position of a record, and some bytes of its key. Equal keys are in the order of their
 /// positions.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     /// The next bytes of the key, the first one most significant, then zeros. The lowest byte has
     /// their number, or [`MORE`].
@@ -38,36 +39,61 @@ struct Entry {
 const MORE: u8 = DIGIT as u8 + 1;
 
 /// Records in the order in which they were added, or sorted.
+#[derive(Debug, Default)]
 pub(super) struct Arena {
-    /// For each record: the key's length, the value, the key.
+    /// For each record: the lengths of the key and the value, the value, the key.
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     room: usize,
+    /// Most bytes and entries that were there at once, which are in memory.
+    touched: (usize, usize),
 }
 
 impl Arena {
     /// Creates an arena of at most `room` bytes. Unused bytes are not resident.
-    pub(super) fn with_room(room: usize) -> Self {
-        Self {
-            bytes: Vec::with_capacity(room),
-            entries: Vec::with_capacity(room / size_of::<Entry>()),
-            room,
+    ///
+    /// # Errors
+    /// The bytes cannot be reserved.
+    pub(super) fn with_room(room: usize) -> Result<Self, FrozenError> {
+        let (mut bytes, mut entries) = (Vec::new(), Vec::new());
+        let reserved = bytes.try_reserve_exact(room).is_ok()
+            && entries.try_reserve_exact(room / size_of::<Entry>()).is_ok();
+        if !reserved {
+            return Err(FrozenError::Option("the memory of an external build cannot be reserved"));
         }
+        Ok(Self { bytes, entries, room, touched: (0, 0) })
+    }
+
+    /// Returns an empty arena in place of this one, which takes no more memory than a new one.
+    pub(super) fn cleared(mut self) -> Result<Self, FrozenError> {
+        let (bytes, entries) = self.touched;
+        self.touched = (bytes.max(self.bytes.len()), entries.max(self.entries.len()));
+        if self.touched.0 + self.touched.1 * size_of::<Entry>() > self.room + self.room / 32 {
+            let room = self.room;
+            drop(self);
+            return Self::with_room(room);
+        }
+        self.bytes.clear();
+        self.entries.clear();
+        Ok(self)
     }
 
     /// Adds a record, and returns `false` if it does not fit.
-    pub(super) fn push(&mut self, key: &[u8], value: u64) -> bool {
+    #[inline]
+    pub(super) fn push(&mut self, key: &[u8], value: &[u8]) -> bool {
         if self.bytes.len()
             + self.entries.len() * size_of::<Entry>()
             + key.len()
-            + MAX_BYTES_PER_ENTRY
+            + value.len()
+            + ENTRY_BYTES
             > self.room
         {
             return false;
         }
         self.entries.push(Entry { word: 0, at: self.bytes.len() });
-        put_varint(&mut self.bytes, key.len() as u64);
-        put_varint(&mut self.bytes, value);
+        varint::put(&mut self.bytes, key.len() as u64);
+        varint::put(&mut self.bytes, value.len() as u64);
+        self.bytes.extend_from_slice(value);
         self.bytes.extend_from_slice(key);
         true
     }
@@ -79,31 +105,24 @@ impl Arena {
     }
 
     /// Returns the number of records.
-    pub(super) fn count(&self) -> usize {
-        self.entries.len()
+    pub(super) fn count(&self) -> u64 {
+        self.entries.len() as u64
     }
 
-    /// Returns the bytes of the records.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Passes the keys to a sample, in their current order.
-    pub(super) fn offer_to(&self, sample: &mut Sample) {
-        self.entries.iter().for_each(|entry| sample.offer(|| record(&self.bytes, entry.at).0));
-    }
-
-    /// Returns the records in their current order.
-    pub(super) fn into_source(self) -> ArenaSource {
-        ArenaSource { arena: self, next: 0 }
+    /// Returns a reader of the records in their current order.
+    pub(super) fn reader(&self) -> ArenaReader<'_> {
+        ArenaReader { arena: self, next: 0 }
     }
 }
 
 /// Returns the key and the value of the record at `at`.
-fn record(bytes: &[u8], at: usize) -> (&[u8], u64) {
+#[inline]
+fn record(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     let mut rest = &bytes[at..];
-    let [len, value] = [(); 2].map(|()| read_varint(&mut rest).expect("a record is whole"));
-    (&rest[..len as usize], value)
+    let [key, value] =
+        [(); 2].map(|()| varint::take(&mut rest).expect("a record is whole") as usize);
+    let (value, rest) = rest.split_at(value);
+    (&rest[..key], value)
 }
 
 /// Returns the word of a key from `depth` on.
@@ -146,41 +165,59 @@ fn sort<'a>(scope: &rayon::Scope<'a>, bytes: &'a [u8], entries: &'a mut [Entry],
 }
 
 /// The records of a sorted arena.
-pub(super) struct ArenaSource {
-    arena: Arena,
+pub(super) struct ArenaReader<'a> {
+    arena: &'a Arena,
     /// The number of records that were stepped over.
     next: usize,
 }
 
-impl Source for ArenaSource {
-    fn advance(&mut self) -> Result<bool> {
+impl Source for ArenaReader<'_> {
+    #[inline]
+    fn advance(&mut self) -> Result<bool, FrozenError> {
         self.next += 1;
         Ok(self.next <= self.arena.entries.len())
     }
 
-    fn record(&self) -> (&[u8], u64) {
+    #[inline]
+    fn record(&self) -> (&[u8], &[u8]) {
         record(&self.arena.bytes, self.arena.entries[self.next - 1].at)
+    }
+}
+
+impl Seek for ArenaReader<'_> {
+    fn seek(&mut self, target: &[u8]) -> Result<bool, FrozenError> {
+        let Arena { bytes, entries, .. } = self.arena;
+        self.next = entries.partition_point(|entry| record(bytes, entry.at).0 < target);
+        self.advance()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Arena, Source};
+    use super::{Arena, Seek, Source};
 
     fn check(keys: &[Vec<u8>]) {
-        let mut arena = Arena::with_room(keys.iter().map(|key| key.len() + 64).sum());
+        let mut arena = Arena::with_room(keys.iter().map(|key| key.len() + 64).sum()).unwrap();
         for (i, key) in keys.iter().enumerate() {
-            assert!(arena.push(key, i as u64));
+            assert!(arena.push(key, &i.to_le_bytes()));
         }
         arena.sort();
         let mut order: Vec<usize> = (0..keys.len()).collect();
         order.sort_by_key(|&i| &keys[i]);
-        let mut source = arena.into_source();
+        let mut source = arena.reader();
         for i in order {
             assert!(source.advance().unwrap());
-            assert_eq!(source.record(), (&keys[i][..], i as u64));
+            assert_eq!(source.record(), (&keys[i][..], &i.to_le_bytes()[..]));
         }
         assert!(!source.advance().unwrap());
+        for key in keys {
+            assert!(source.seek(key).unwrap());
+            assert_eq!(source.record().0, key);
+            assert_eq!(source.seek(&[key, &b"\0"[..]].concat()).unwrap(), {
+                keys.iter().any(|other| other > key)
+            });
+        }
+        assert_eq!(arena.cleared().unwrap().count(), 0);
     }
 
     #[test]
@@ -217,12 +254,12 @@ mod tests {
 
     #[test]
     fn a_full_arena_takes_no_more() {
-        let mut arena = Arena::with_room(1000);
+        let mut arena = Arena::with_room(1000).unwrap();
         let mut count = 0;
-        while arena.push(b"0123456789", 1 << 40) {
+        while arena.push(b"0123456789", &[7; 6]) {
             count += 1;
         }
         assert!((15..60).contains(&count), "{count}");
-        assert!(!arena.push(&[0; 1000], 0));
+        assert!(!arena.push(&[0; 1000], &[]));
     }
 }
