@@ -26,7 +26,7 @@ pub(crate) struct BuildArgs {
     /// that differs from the first one is then an error]
     #[arg(long, value_enum)]
     values: Option<Values>,
-    /// The memory to use, such as 500M or 2G; at least 32M.
+    /// The memory to use, such as 500M or 2G; at least 32M. The result does not depend on it.
     #[arg(long, default_value = "1G", value_parser = parse_bytes, value_name = "BYTES")]
     memory: usize,
     /// The folder for temporary files. [default: the folder of the output]
