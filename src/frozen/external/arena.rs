@@ -15,8 +15,8 @@ use super::varint;
 use crate::frozen::error::FrozenError;
 use rayon::prelude::*;
 
-/// Most bytes of a record in an arena besides those of its key, with a value of 16 bytes.
-pub(super) const MAX_BYTES_PER_ENTRY: usize = size_of::<Entry>() + varint::MAX_VARINT_BYTES + 17;
+/// Most bytes of a record in an arena besides those of its key and its value.
+pub(super) const MAX_BYTES_PER_ENTRY: usize = size_of::<Entry>() + 2 * varint::MAX_VARINT_BYTES;
 /// The bytes of a key in a word.
 const DIGIT: usize = 7;
 /// The entries from which on threads share the work.
@@ -81,6 +81,7 @@ impl Arena {
         if self.bytes.len()
             + self.entries.len() * size_of::<Entry>()
             + key.len()
+            + value.len()
             + MAX_BYTES_PER_ENTRY
             > self.room
         {
@@ -88,7 +89,7 @@ impl Arena {
         }
         self.entries.push(Entry { word: 0, at: self.bytes.len() });
         varint::put(&mut self.bytes, key.len() as u64);
-        self.bytes.push(value.len() as u8);
+        varint::put(&mut self.bytes, value.len() as u64);
         self.bytes.extend_from_slice(value);
         self.bytes.extend_from_slice(key);
         true
@@ -115,9 +116,10 @@ impl Arena {
 #[inline]
 fn record(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     let mut rest = &bytes[at..];
-    let len = varint::take(&mut rest).expect("a record is whole") as usize;
-    let (value, key) = rest[1..].split_at(rest[0].into());
-    (&key[..len], value)
+    let mut len = || varint::take(&mut rest).expect("a record is whole") as usize;
+    let (key, value) = (len(), len());
+    let (value, rest) = rest.split_at(value);
+    (&rest[..key], value)
 }
 
 /// Returns the word of a key from `depth` on.

@@ -46,6 +46,9 @@ pub enum OnDuplicate {
     Sum,
 }
 
+/// Most bytes of a number, or of a sum.
+pub(super) const MAX_NUMBER_BYTES: usize = 16;
+
 /// A rule, for values of a kind.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Duplicates {

@@ -9,7 +9,7 @@
 //! If all records fit one arena, it stays, and nothing is written.
 
 use super::arena::{Arena, MAX_BYTES_PER_ENTRY};
-use super::duplicate::Duplicates;
+use super::duplicate::{Duplicates, MAX_NUMBER_BYTES};
 use super::merge::{self, Merger};
 use super::run::{Run, RunReader};
 use super::sample::Starts;
@@ -118,7 +118,7 @@ impl Sorter {
 
     /// Returns the length of the longest key that fits an arena.
     pub(super) fn max_key_len(&self) -> usize {
-        self.form.arena_bytes().saturating_sub(MAX_BYTES_PER_ENTRY)
+        self.form.arena_bytes().saturating_sub(MAX_BYTES_PER_ENTRY + MAX_NUMBER_BYTES)
     }
 
     /// Adds a record, of a key that fits. It counts as the last one so far with its key.
