@@ -12,9 +12,9 @@ use std::path::PathBuf;
 
 /// Build a layer file from lines of text in any order.
 ///
-/// A line is a key, or a key, a tab and a number; with --values text, a key, a tab and any text. Lines end in a line feed. Every other byte is
-/// part of the key, also a carriage return. Input beyond --memory is sorted through temporary
-/// files.
+/// A line is a key, or a key, a tab and a number; with --values text, a key, a tab and any text.
+/// Lines end in a line feed. Every other byte is part of the key or the text, also a carriage
+/// return. Input beyond --memory is sorted through temporary files.
 #[derive(Args, Debug)]
 pub(crate) struct BuildArgs {
     /// Files of lines: plain, .gz, .zst, or - for the standard input, which must be plain.
@@ -26,7 +26,7 @@ pub(crate) struct BuildArgs {
     /// that differs from the first one is then an error]
     #[arg(long, value_enum)]
     values: Option<Values>,
-    /// The memory to use, such as 500M or 2G; at least 32M.
+    /// The memory to use, such as 500M or 2G; at least 32M. The result does not depend on it.
     #[arg(long, default_value = "1G", value_parser = parse_bytes, value_name = "BYTES")]
     memory: usize,
     /// The folder for temporary files. [default: the folder of the output]

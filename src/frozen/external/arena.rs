@@ -15,11 +15,8 @@ use super::varint;
 use crate::frozen::error::FrozenError;
 use rayon::prelude::*;
 
-/// Most bytes of a record in an arena besides those of its key and a byte string as its value: with
-/// the 16 bytes of a sum.
-pub(super) const MAX_BYTES_PER_ENTRY: usize = ENTRY_BYTES + 16;
 /// Most bytes of a record in an arena besides those of its key and its value.
-const ENTRY_BYTES: usize = size_of::<Entry>() + 2 * varint::MAX_VARINT_BYTES;
+pub(super) const MAX_BYTES_PER_ENTRY: usize = size_of::<Entry>() + 2 * varint::MAX_VARINT_BYTES;
 /// The bytes of a key in a word.
 const DIGIT: usize = 7;
 /// The entries from which on threads share the work.
@@ -85,7 +82,7 @@ impl Arena {
             + self.entries.len() * size_of::<Entry>()
             + key.len()
             + value.len()
-            + ENTRY_BYTES
+            + MAX_BYTES_PER_ENTRY
             > self.room
         {
             return false;
@@ -119,8 +116,8 @@ impl Arena {
 #[inline]
 fn record(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     let mut rest = &bytes[at..];
-    let [key, value] =
-        [(); 2].map(|()| varint::take(&mut rest).expect("a record is whole") as usize);
+    let mut len = || varint::take(&mut rest).expect("a record is whole") as usize;
+    let (key, value) = (len(), len());
     let (value, rest) = rest.split_at(value);
     (&rest[..key], value)
 }

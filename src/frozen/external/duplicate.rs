@@ -1,8 +1,8 @@
 //! The rules for a key that occurs several times.
 //!
 //! While records are sorted, a value is bytes: itself, or its number in as few little-endian bytes
-//! as it needs. For sums of integers it is the exact sum so far, of 128 bits, so that only the sum of all
-//! values is checked, whatever was added first.
+//! as it needs. For sums of integers it is the exact sum so far, of 128 bits, so that only the sum
+//! of all values is checked, whatever was added first.
 
 use crate::frozen::error::FrozenError;
 use crate::frozen::front_coded::Stored;
@@ -46,6 +46,9 @@ pub enum OnDuplicate {
     /// the build begins.
     Sum,
 }
+
+/// Most bytes of a number, or of a sum.
+pub(super) const MAX_NUMBER_BYTES: usize = 16;
 
 /// A rule, for values of a kind.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@
 //! If all records fit one arena, it stays, and nothing is written.
 
 use super::arena::{Arena, MAX_BYTES_PER_ENTRY};
-use super::duplicate::Duplicates;
+use super::duplicate::{Duplicates, MAX_NUMBER_BYTES};
 use super::merge::{self, Merger};
 use super::run::{Run, RunReader};
 use super::sample::{KeySample, Starts};
@@ -118,7 +118,7 @@ impl Sorter {
 
     /// Returns the most bytes of a key, and of a byte string as its value, that fit an arena.
     pub(super) fn max_record_len(&self) -> usize {
-        self.form.arena_bytes().saturating_sub(MAX_BYTES_PER_ENTRY)
+        self.form.arena_bytes().saturating_sub(MAX_BYTES_PER_ENTRY + MAX_NUMBER_BYTES)
     }
 
     /// Adds a record, of a key that fits. It counts as the last one so far with its key.
