@@ -2,14 +2,14 @@
 
 use crate::common;
 
-use common::forge::{ENTRY_BYTES, directory, mend, word};
+use common::forge::{ENTRY_BYTES, FOOTER_BYTES, directory, mend, mend_length, word};
 use common::frozen_kinds::kinds;
 use common::mapped::mapped_as;
 use common::test_path::TestPath;
 use fst::automaton::AlwaysMatch;
 use memkv::{
     ArenaArt, BytesLayer, BytesLayerBuilder, FrozenError, FrozenLayer, FrozenOptions,
-    MAX_VALUE_LEN, ValueKind,
+    MAX_VALUE_LEN, SymbolTable, ValueKind, ValueWidth,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -120,7 +120,7 @@ proptest! {
 }
 
 /// Records that resemble each other, and in between one that does not and one that is long.
-fn records(count: usize) -> Model {
+pub(crate) fn records(count: usize) -> Model {
     let mut state = 7u64;
     let mut random = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -301,5 +301,32 @@ fn forged_bytes_do_no_harm() {
             let error = BytesLayer::from_bytes_as(bytes).unwrap_err();
             assert!(matches!(error, FrozenError::Damaged { chunk: Some(0), .. }), "{error}");
         }
+    }
+}
+
+/// A layer that stores no values is a set of keys, each with an empty string.
+#[test]
+fn a_set_without_values_reads_empty_strings() {
+    let model = records(200);
+    let pairs: Vec<(&Vec<u8>, &Vec<u8>)> = model.iter().collect();
+    let empty: Model = model.keys().map(|key| (key.clone(), Vec::new())).collect();
+    let with_values = FrozenLayer::from_sorted_bytes(&pairs).unwrap();
+    for options in kinds().into_iter().chain([FrozenOptions::new()]) {
+        let options = options.chunk_keys(70).values(ValueWidth::None);
+        let layer = options.from_sorted_bytes(&pairs).unwrap();
+        check(&layer, &empty);
+        // An offset for every 16th string, and no symbols.
+        assert_eq!(layer.memory_usage().values, 4 * (5 + 5 + 4));
+        let keys: Vec<(&Vec<u8>, u64)> = model.keys().map(|key| (key, 0)).collect();
+        let numbers = options.from_sorted(&keys).unwrap();
+        assert_eq!(layer.memory_usage().symbols, numbers.memory_usage().symbols);
+        let bytes = layer.to_bytes();
+        check(&BytesLayer::from_bytes_as(bytes.clone()).unwrap(), &empty);
+        check(&mapped_as::<[u8]>(&bytes).unwrap(), &empty);
+        let mut builder = options.builder_as::<[u8]>().unwrap();
+        pairs.iter().for_each(|(key, value)| builder.insert(key, value).unwrap());
+        assert!(builder.finish().unwrap().to_bytes() == bytes);
+        let merged = FrozenLayer::merge([&with_values], options).unwrap();
+        assert!(merged.to_bytes() == bytes);
     }
 }

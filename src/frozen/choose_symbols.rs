@@ -20,11 +20,15 @@ const MAX_SAMPLED_VALUE_BYTES: usize = 4 << 10;
 /// Returns whether the symbols can be chosen before any key is known.
 pub(super) fn needs_no_keys(options: &FrozenOptions, kind: ValueKind) -> bool {
     let keys_are_known = keys_need_no_symbols(options) || options.sample.is_some();
-    keys_are_known && (kind != ValueKind::Bytes || options.symbols == SymbolTable::None)
+    keys_are_known && (kind != ValueKind::Bytes || values_need_no_symbols(options))
 }
 
 fn keys_need_no_symbols(options: &FrozenOptions) -> bool {
     options.codec == Codec::Fst || options.symbols == SymbolTable::None
+}
+
+fn values_need_no_symbols(options: &FrozenOptions) -> bool {
+    options.symbols == SymbolTable::None || !options.has_values()
 }
 
 /// Strings of chunks that are encoded with a table.
@@ -79,13 +83,19 @@ pub(super) fn choose_symbols(
     kind: ValueKind,
     held: &[FrontCoded],
 ) -> Encoders {
+    let none = || Encoder::train(SymbolKind::Plain, &Sample::default(), 0);
     let keys = if keys_need_no_symbols(options) {
-        Encoder::train(SymbolKind::Plain, &Sample::default(), 0)
+        none()
     } else {
         choose(options.symbols, Strings::Suffixes, options.sample.as_ref(), held)
     };
-    let values =
-        (kind == ValueKind::Bytes).then(|| choose(options.symbols, Strings::Values, None, held));
+    let values = (kind == ValueKind::Bytes).then(|| {
+        if values_need_no_symbols(options) {
+            none()
+        } else {
+            choose(options.symbols, Strings::Values, None, held)
+        }
+    });
     Encoders { keys, values }
 }
 

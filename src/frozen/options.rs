@@ -3,6 +3,7 @@
 use super::chunk::ChunkForm;
 use super::codec::Codec;
 use super::error::FrozenError;
+use super::front_coded::Stored;
 use super::limits::MAX_CHUNK_KEYS;
 use super::symbols::Sample;
 use crate::sync::parallel;
@@ -36,7 +37,7 @@ pub enum ValueWidth {
     /// value needs.
     #[default]
     Auto,
-    /// Not stored: the layer is a set of keys. Every value reads as 0.
+    /// Not stored: the layer is a set of keys. Every value reads as 0, byte strings as empty ones.
     None,
 }
 
@@ -109,7 +110,7 @@ impl FrozenOptions {
     /// Sets the number of keys of a chunk, 1 to 16,777,216.
     ///
     /// Chunks are encoded in parallel, and each is in memory until it is encoded. A chunk ends
-    /// earlier when its keys take more than 64 MiB.
+    /// earlier when its keys take 64 MiB, or its values that are byte strings 16 MiB.
     #[must_use]
     pub fn chunk_keys(mut self, keys: usize) -> Self {
         self.chunk_keys = keys;
@@ -123,8 +124,10 @@ impl FrozenOptions {
     /// [`insert`](crate::FrozenLayerBuilder::insert) waits while the chunks in work take more. By
     /// default two chunks for each thread are in work.
     ///
-    /// **Warning:** this does not bound the keys that a builder keeps until the symbols are chosen.
-    /// With a [`sample`](Self::sample) it keeps none.
+    /// **Warning:** this does not bound the keys that a builder keeps until the symbols are chosen,
+    /// nor values that are byte strings, of which a chunk has up to 16 MiB. With a
+    /// [`sample`](Self::sample) it keeps no keys, except with such values, whose symbols are not
+    /// chosen from it.
     ///
     /// ```
     /// use memkv::FrozenOptions;
@@ -142,7 +145,7 @@ impl FrozenOptions {
         self
     }
 
-    /// Sets the keys from which the symbols are chosen, in ascending order. A few megabytes are
+    /// Sets the keys from which their symbols are chosen, in ascending order. A few megabytes are
     /// enough.
     ///
     /// Without them a builder takes the first 32 MiB that are inserted, or all keys if there are
@@ -218,6 +221,12 @@ impl FrozenOptions {
     /// Returns whether values are stored.
     pub(crate) fn has_values(&self) -> bool {
         self.values != ValueWidth::None
+    }
+
+    /// Returns what is kept of what is stored of a value.
+    #[inline]
+    pub(super) fn kept<'v>(&self, value: Stored<'v>) -> Stored<'v> {
+        if self.has_values() { value } else { Stored::bytes(&[]) }
     }
 
     /// Returns what the chunks of a layer with values of a kind have in common.
