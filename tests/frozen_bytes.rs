@@ -330,3 +330,20 @@ fn a_set_without_values_reads_empty_strings() {
         assert!(merged.to_bytes() == bytes);
     }
 }
+
+/// Few long values are compared with all kinds of symbols, as many short ones are.
+#[test]
+fn few_long_values_become_small() {
+    for count in [1, 9, 30] {
+        let value = |i: usize| format!("{i} status=200 type=text/html ").repeat(4000).into_bytes();
+        let model: Model = (0..count).map(|i| (vec![i as u8], value(i))).collect();
+        let raw: usize = model.values().map(Vec::len).sum();
+        let layer: BytesLayer = model.iter().collect();
+        check(&layer, &model);
+        assert!(layer.memory_usage().values < raw / 3, "{:?} of {raw}", layer.memory_usage());
+        // So are keys.
+        let keys = (0..count).map(|i| ([&[i as u8], &value(i)[..]].concat(), b"x"));
+        let layer: BytesLayer = keys.collect();
+        assert_ne!(layer.symbols(), SymbolTable::None);
+    }
+}

@@ -47,11 +47,27 @@ impl Strings {
         };
         chunks.iter().map(bytes).sum()
     }
+
+    /// Returns the bytes from which symbols can be trained.
+    fn sampled_bytes(self, chunks: &[FrontCoded]) -> usize {
+        let bytes = |chunk: &FrontCoded| match self {
+            Strings::Suffixes => chunk.suffix_bytes(),
+            Strings::Values => chunk.stored().map(|value| beginning(value.bytes).len()).sum(),
+        };
+        chunks.iter().map(bytes).sum()
+    }
+}
+
+/// Returns the bytes of a value from which symbols are trained.
+fn beginning(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(MAX_SAMPLED_VALUE_BYTES)]
 }
 
 /// Returns about `bytes` of the chunks' strings: those of every n-th block.
 fn sample(chunks: &[FrontCoded], strings: Strings, bytes: usize, offset: usize) -> Sample {
-    let step = (strings.bytes(chunks) / bytes).max(1);
+    let blocks: usize = chunks.iter().map(|chunk| chunk.len().div_ceil(KEYS_PER_BLOCK)).sum();
+    // Of few blocks with many bytes one is taken.
+    let step = (strings.sampled_bytes(chunks) / bytes).clamp(1, blocks.max(1));
     let mut sample = Sample::default();
     let mut block = 0;
     for chunk in chunks {
@@ -66,8 +82,7 @@ fn sample(chunks: &[FrontCoded], strings: Strings, bytes: usize, offset: usize) 
                 Strings::Suffixes => {}
                 Strings::Values => stored.by_ref().take(end - first).for_each(|value| {
                     if is_sampled {
-                        let len = value.bytes.len().min(MAX_SAMPLED_VALUE_BYTES);
-                        sample.push(&value.bytes[..len]);
+                        sample.push(beginning(value.bytes));
                     }
                 }),
             }
