@@ -347,3 +347,42 @@ fn few_long_values_become_small() {
         assert_ne!(layer.symbols(), SymbolTable::None);
     }
 }
+
+/// A scan ends at a damaged value. It does not return later ones as if they followed.
+#[test]
+fn values_end_where_one_is_damaged() {
+    let pairs: Vec<([u8; 1], [u8; 9])> = (0..40).map(|i| ([i], [i; 9])).collect();
+    let mut bytes = FrozenOptions::new()
+        .symbols(SymbolTable::None)
+        .from_sorted_bytes(&pairs)
+        .unwrap()
+        .to_bytes();
+    // All strings have the same head, so the offsets come first: the second one leads far away.
+    let values = 16 + word(&bytes, directory(&bytes).unwrap() + 8).unwrap();
+    bytes[values + 7] = 0xFF;
+    mend(&mut bytes).unwrap();
+    assert!(BytesLayer::from_bytes_as(bytes.clone()).is_err());
+    let layer = mapped_as::<[u8]>(&bytes).unwrap();
+    let mut values = layer.values();
+    assert_eq!(values.by_ref().count(), 16);
+    assert_eq!((values.next(), values.next_back(), values.len()), (None, None, 0));
+    let mut values = layer.values();
+    assert_eq!(values.by_ref().rev().count(), 8);
+    assert_eq!((values.next(), values.next_back(), values.len()), (None, None, 0));
+    assert_eq!(layer.iter().map(|_| 1).sum::<usize>(), 16);
+    assert_eq!(layer.iter().rev().map(|_| 1).sum::<usize>(), 8);
+    // So does a merge, which goes on with other layers.
+    let other = FrozenLayer::from_sorted_bytes(&[([5], "x"), ([30], "y")]).unwrap();
+    let merged = FrozenLayer::merge([&layer, &other], FrozenOptions::new()).unwrap();
+    assert_eq!(
+        (merged.len(), merged.get([5]), merged.get([30])),
+        (17, Some(b"x".into()), Some(b"y".into()))
+    );
+    assert_eq!(layer.get([17]), None);
+    let mut out = b"x".to_vec();
+    assert!(!layer.get_into([17], &mut out));
+    assert_eq!(out, b"x");
+    let mut found = Vec::new();
+    layer.get_many_with([[3], [17], [39]], |value| found.push(value.map(<[u8]>::to_vec)));
+    assert_eq!(found, [Some(vec![3; 9]), None, Some(vec![39; 9])]);
+}
