@@ -386,3 +386,40 @@ fn values_end_where_one_is_damaged() {
     layer.get_many_with([[3], [17], [39]], |value| found.push(value.map(<[u8]>::to_vec)));
     assert_eq!(found, [Some(vec![3; 9]), None, Some(vec![39; 9])]);
 }
+
+/// Adds a byte to the strings of a layer of one key, whose head grows by as much.
+fn with_another_byte(bytes: &[u8], byte: u8) -> Vec<u8> {
+    let (mut bytes, entry) = (bytes.to_vec(), directory(bytes).unwrap());
+    let footer = bytes.len() - FOOTER_BYTES;
+    let symbols = word(&bytes, footer).unwrap();
+    for (at, more) in [(entry + 16, 1), (entry + 24, 2), (footer, 1)] {
+        let sum = word(&bytes, at).unwrap() as u64 + more;
+        bytes[at..at + 8].copy_from_slice(&sum.to_le_bytes());
+    }
+    bytes.insert(symbols, byte);
+    mend_length(&mut bytes);
+    mend(&mut bytes).unwrap();
+    bytes
+}
+
+/// A string that ends inside a code is damaged.
+#[test]
+fn half_a_code_is_refused() {
+    // Long enough for more symbols than the single bytes.
+    let value = "type=text/html ".repeat(4000);
+    let layer = |symbols| {
+        let options = FrozenOptions::new().symbols(symbols);
+        options.from_sorted_bytes(&[("a", &value)]).unwrap().to_bytes()
+    };
+    let refused = |bytes: Vec<u8>| {
+        assert!(BytesLayer::from_bytes_as(bytes.clone()).is_err());
+        assert_eq!(mapped_as::<[u8]>(&bytes).unwrap().get("a"), None);
+    };
+    refused(with_another_byte(&layer(SymbolTable::OnPair), 0));
+    // What precedes a byte that stands for itself.
+    refused(with_another_byte(&layer(SymbolTable::Fsst), 255));
+    // A raw string can have any number of bytes.
+    let raw =
+        BytesLayer::from_bytes_as(with_another_byte(&layer(SymbolTable::None), b'x')).unwrap();
+    assert_eq!(raw.get("a").unwrap(), [value.as_bytes(), b"x"].concat());
+}
