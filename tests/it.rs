@@ -16,6 +16,7 @@ mod frozen_bytes;
 mod frozen_collection;
 mod frozen_levenshtein;
 mod frozen_model;
+mod frozen_reader;
 #[cfg(feature = "regex")]
 mod frozen_regex;
 mod frozen_search;
