@@ -153,6 +153,10 @@ fn records_become_small_and_come_back() {
             assert!(usage.values + usage.symbols < raw / 2, "{usage:?} of {raw}");
         }
         assert_eq!(layer.chunks(), 3);
+        for threads in [1, 5] {
+            let options = options.clone().chunk_keys(1000).threads(threads);
+            assert!(options.from_sorted_bytes(&pairs).unwrap().to_bytes() == layer.to_bytes());
+        }
     }
     let layer: BytesLayer = model.iter().collect();
     assert!(layer.memory_usage().values < raw / 2, "{:?} of {raw}", layer.memory_usage());
