@@ -2,14 +2,14 @@
 
 use crate::common;
 
-use common::forge::{ENTRY_BYTES, directory, mend, word};
+use common::forge::{ENTRY_BYTES, FOOTER_BYTES, directory, mend, mend_length, word};
 use common::frozen_kinds::kinds;
 use common::mapped::mapped_as;
 use common::test_path::TestPath;
 use fst::automaton::AlwaysMatch;
 use memkv::{
     ArenaArt, BytesLayer, BytesLayerBuilder, FrozenError, FrozenLayer, FrozenOptions,
-    MAX_VALUE_LEN, OnDuplicate, ValueKind,
+    MAX_VALUE_LEN, OnDuplicate, SymbolTable, ValueKind, ValueWidth,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -120,7 +120,7 @@ proptest! {
 }
 
 /// Records that resemble each other, and in between one that does not and one that is long.
-fn records(count: usize) -> Model {
+pub(crate) fn records(count: usize) -> Model {
     let mut state = 7u64;
     let mut random = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -153,6 +153,10 @@ fn records_become_small_and_come_back() {
             assert!(usage.values + usage.symbols < raw / 2, "{usage:?} of {raw}");
         }
         assert_eq!(layer.chunks(), 3);
+        for threads in [1, 5] {
+            let options = options.clone().chunk_keys(1000).threads(threads);
+            assert!(options.from_sorted_bytes(&pairs).unwrap().to_bytes() == layer.to_bytes());
+        }
     }
     let layer: BytesLayer = model.iter().collect();
     assert!(layer.memory_usage().values < raw / 2, "{:?} of {raw}", layer.memory_usage());
@@ -354,4 +358,127 @@ fn external_builds_do_not_depend_on_memory_or_order() {
     let sum = FrozenOptions::new().on_duplicate(OnDuplicate::Sum);
     assert!(matches!(sum.from_unsorted_bytes(pairs().to_vec()), Err(FrozenError::Option(_))));
     assert!(matches!(sum.build_external_bytes(&*path, pairs()), Err(FrozenError::Option(_))));
+}
+
+/// A layer that stores no values is a set of keys, each with an empty string.
+#[test]
+fn a_set_without_values_reads_empty_strings() {
+    let model = records(200);
+    let pairs: Vec<(&Vec<u8>, &Vec<u8>)> = model.iter().collect();
+    let empty: Model = model.keys().map(|key| (key.clone(), Vec::new())).collect();
+    let with_values = FrozenLayer::from_sorted_bytes(&pairs).unwrap();
+    for options in kinds().into_iter().chain([FrozenOptions::new()]) {
+        let options = options.chunk_keys(70).values(ValueWidth::None);
+        let layer = options.from_sorted_bytes(&pairs).unwrap();
+        check(&layer, &empty);
+        // An offset for every 16th string, and no symbols.
+        assert_eq!(layer.memory_usage().values, 4 * (5 + 5 + 4));
+        let keys: Vec<(&Vec<u8>, u64)> = model.keys().map(|key| (key, 0)).collect();
+        let numbers = options.from_sorted(&keys).unwrap();
+        assert_eq!(layer.memory_usage().symbols, numbers.memory_usage().symbols);
+        let bytes = layer.to_bytes();
+        check(&BytesLayer::from_bytes_as(bytes.clone()).unwrap(), &empty);
+        check(&mapped_as::<[u8]>(&bytes).unwrap(), &empty);
+        let mut builder = options.builder_as::<[u8]>().unwrap();
+        pairs.iter().for_each(|(key, value)| builder.insert(key, value).unwrap());
+        assert!(builder.finish().unwrap().to_bytes() == bytes);
+        let merged = FrozenLayer::merge([&with_values], options).unwrap();
+        assert!(merged.to_bytes() == bytes);
+    }
+}
+
+/// Few long values are compared with all kinds of symbols, as many short ones are.
+#[test]
+fn few_long_values_become_small() {
+    for count in [1, 9, 30] {
+        let value = |i: usize| format!("{i} status=200 type=text/html ").repeat(4000).into_bytes();
+        let model: Model = (0..count).map(|i| (vec![i as u8], value(i))).collect();
+        let raw: usize = model.values().map(Vec::len).sum();
+        let layer: BytesLayer = model.iter().collect();
+        check(&layer, &model);
+        assert!(layer.memory_usage().values < raw / 3, "{:?} of {raw}", layer.memory_usage());
+        // So are keys.
+        let keys = (0..count).map(|i| ([&[i as u8], &value(i)[..]].concat(), b"x"));
+        let layer: BytesLayer = keys.collect();
+        assert_ne!(layer.symbols(), SymbolTable::None);
+    }
+}
+
+/// A scan ends at a damaged value. It does not return later ones as if they followed.
+#[test]
+fn values_end_where_one_is_damaged() {
+    let pairs: Vec<([u8; 1], [u8; 9])> = (0..40).map(|i| ([i], [i; 9])).collect();
+    let mut bytes = FrozenOptions::new()
+        .symbols(SymbolTable::None)
+        .from_sorted_bytes(&pairs)
+        .unwrap()
+        .to_bytes();
+    // All strings have the same head, so the offsets come first: the second one leads far away.
+    let values = 16 + word(&bytes, directory(&bytes).unwrap() + 8).unwrap();
+    bytes[values + 7] = 0xFF;
+    mend(&mut bytes).unwrap();
+    assert!(BytesLayer::from_bytes_as(bytes.clone()).is_err());
+    let layer = mapped_as::<[u8]>(&bytes).unwrap();
+    let mut values = layer.values();
+    assert_eq!(values.by_ref().count(), 16);
+    assert_eq!((values.next(), values.next_back(), values.len()), (None, None, 0));
+    let mut values = layer.values();
+    assert_eq!(values.by_ref().rev().count(), 8);
+    assert_eq!((values.next(), values.next_back(), values.len()), (None, None, 0));
+    assert_eq!(layer.iter().map(|_| 1).sum::<usize>(), 16);
+    assert_eq!(layer.iter().rev().map(|_| 1).sum::<usize>(), 8);
+    // So does a union, which goes on with other layers. A merge is an error.
+    let other = FrozenLayer::from_sorted_bytes(&[([5], "x"), ([30], "y")]).unwrap();
+    let (mut union, mut keys) = (FrozenLayer::union([&layer, &other]), Vec::new());
+    while let Some((key, values)) = union.next() {
+        keys.push(key[0]);
+        assert_eq!(values.len(), if key == [5] { 2 } else { 1 });
+    }
+    assert_eq!(keys, (0..16).chain([30]).collect::<Vec<u8>>());
+    let merged = FrozenLayer::merge([&layer, &other], FrozenOptions::new());
+    assert!(matches!(merged, Err(FrozenError::Damaged { .. })), "{merged:?}");
+    assert_eq!(layer.get([17]), None);
+    let mut out = b"x".to_vec();
+    assert!(!layer.get_into([17], &mut out));
+    assert_eq!(out, b"x");
+    let mut found = Vec::new();
+    layer.get_many_with([[3], [17], [39]], |value| found.push(value.map(<[u8]>::to_vec)));
+    assert_eq!(found, [Some(vec![3; 9]), None, Some(vec![39; 9])]);
+}
+
+/// Adds a byte to the strings of a layer of one key, whose head grows by as much.
+fn with_another_byte(bytes: &[u8], byte: u8) -> Vec<u8> {
+    let (mut bytes, entry) = (bytes.to_vec(), directory(bytes).unwrap());
+    let footer = bytes.len() - FOOTER_BYTES;
+    let symbols = word(&bytes, footer).unwrap();
+    for (at, more) in [(entry + 16, 1), (entry + 24, 2), (footer, 1)] {
+        let sum = word(&bytes, at).unwrap() as u64 + more;
+        bytes[at..at + 8].copy_from_slice(&sum.to_le_bytes());
+    }
+    bytes.insert(symbols, byte);
+    mend_length(&mut bytes);
+    mend(&mut bytes).unwrap();
+    bytes
+}
+
+/// A string that ends inside a code is damaged.
+#[test]
+fn half_a_code_is_refused() {
+    // Long enough for more symbols than the single bytes.
+    let value = "type=text/html ".repeat(4000);
+    let layer = |symbols| {
+        let options = FrozenOptions::new().symbols(symbols);
+        options.from_sorted_bytes(&[("a", &value)]).unwrap().to_bytes()
+    };
+    let refused = |bytes: Vec<u8>| {
+        assert!(BytesLayer::from_bytes_as(bytes.clone()).is_err());
+        assert_eq!(mapped_as::<[u8]>(&bytes).unwrap().get("a"), None);
+    };
+    refused(with_another_byte(&layer(SymbolTable::OnPair), 0));
+    // What precedes a byte that stands for itself.
+    refused(with_another_byte(&layer(SymbolTable::Fsst), 255));
+    // A raw string can have any number of bytes.
+    let raw =
+        BytesLayer::from_bytes_as(with_another_byte(&layer(SymbolTable::None), b'x')).unwrap();
+    assert_eq!(raw.get("a").unwrap(), [value.as_bytes(), b"x"].concat());
 }

@@ -18,8 +18,8 @@ use common::mapped::mapped;
 use common::names::names;
 use common::test_path::TestPath;
 use memkv::{
-    Codec, ExternalBuilder, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions,
-    SymbolTable,
+    BytesLayerBuilder, Codec, ExternalBuilder, FrozenError, FrozenLayer, FrozenLayerBuilder,
+    FrozenOptions, LayerValue, SymbolTable,
 };
 use std::path::PathBuf;
 
@@ -286,44 +286,78 @@ fn what_fails_leaves_the_old_file_and_nothing_else() {
     assert_eq!(names(&folder), ["folder", "layer"]);
 }
 
+/// Bytes that a process replaces a file by, in some number of file operations, each of which may be
+/// the last. The test `name` runs itself as that process.
+fn check_kills(name: &str, old: Option<Vec<u8>>, new: &[u8], least_kept: usize) {
+    let (folder, path) = folder_and_path(name);
+    let (mut kept, mut replaced) = (0, 0);
+    for operations in 1.. {
+        names(&folder).iter().for_each(|name| std::fs::remove_file(folder.join(name)).unwrap());
+        if let Some(old) = &old {
+            std::fs::write(&path, old).unwrap();
+        }
+        let (_, to_its_end) = run(name, format!("{};{operations}", path.display()));
+        let found = std::fs::read(&path).ok();
+        kept += usize::from(found == old);
+        replaced += usize::from(found.as_deref() == Some(new));
+        assert_eq!(kept + replaced, operations, "operation {operations}");
+        if to_its_end {
+            break;
+        }
+    }
+    assert!(kept >= least_kept && replaced >= 2, "{kept} {replaced}");
+    assert_eq!(names(&folder), ["layer"]);
+}
+
+/// Runs `write` with the path if this process is to be killed. Returns whether it is.
+fn is_killed(name: &str, write: impl FnOnce(&str)) -> bool {
+    let Some(job) = job(name) else { return false };
+    let (path, operations) = job.split_once(';').unwrap();
+    memkv::crash_after(operations.parse().unwrap());
+    write(path);
+    true
+}
+
 /// A save that is killed before any file operation leaves the whole old file, the whole new one, or
-/// none if there was none. The test runs itself as the process that is killed.
+/// none if there was none.
 #[test]
 fn a_killed_save_leaves_a_whole_file() {
+    let name = "a_killed_save_leaves_a_whole_file";
     let layer = |x: u64| {
         let pairs: Vec<_> = (0..2000u64).map(|i| (i.to_be_bytes(), (i + 1) * x)).collect();
         FrozenOptions::new().chunk_keys(500).from_sorted(&pairs).unwrap()
     };
-    if let Some(job) = job("a_killed_save_leaves_a_whole_file") {
-        let (path, operations) = job.split_once(';').unwrap();
-        let layer = layer(2);
-        memkv::crash_after(operations.parse().unwrap());
-        layer.save(path).unwrap();
+    if is_killed(name, |path| layer(2).save(path).unwrap()) {
         return;
     }
-    let (folder, path) = folder_and_path("killed");
     for old in [Some(layer(1).to_bytes()), None] {
-        let (new, mut kept, mut replaced) = (layer(2).to_bytes(), 0, 0);
-        for operations in 1.. {
-            names(&folder).iter().for_each(|name| std::fs::remove_file(folder.join(name)).unwrap());
-            if let Some(old) = &old {
-                std::fs::write(&path, old).unwrap();
-            }
-            let (_, to_its_end) = run(
-                "a_killed_save_leaves_a_whole_file",
-                format!("{};{operations}", path.display()),
-            );
-            let found = std::fs::read(&path).ok();
-            kept += usize::from(found == old);
-            replaced += usize::from(found.as_ref() == Some(&new));
-            assert_eq!(kept + replaced, operations, "operation {operations}");
-            if to_its_end {
-                break;
-            }
-        }
         // Header, four chunks, trailer, sync, rename; and the folder.
-        assert!(kept >= 8 && replaced >= 2, "{kept} {replaced}");
-        assert_eq!(names(&folder), ["layer"]);
+        check_kills(name, old, &layer(2).to_bytes(), 8);
+    }
+}
+
+/// So does a builder of byte strings that writes chunk by chunk.
+#[test]
+fn a_killed_builder_leaves_a_whole_file() {
+    let name = "a_killed_builder_leaves_a_whole_file";
+    let options = FrozenOptions::new().chunk_keys(40).symbols(SymbolTable::None);
+    let insert_all = |mut builder: BytesLayerBuilder, word: &str| {
+        for (key, value) in pairs(198) {
+            builder.insert(key, word.repeat(value as usize % 9).as_bytes()).unwrap();
+        }
+        builder
+    };
+    if is_killed(name, |path| {
+        let builder = BytesLayerBuilder::create_as(path, options.clone()).unwrap();
+        assert_eq!(insert_all(builder, "new ").finish_file().unwrap(), 200);
+    }) {
+        return;
+    }
+    let bytes =
+        |word: &str| insert_all(options.builder_as().unwrap(), word).finish().unwrap().to_bytes();
+    for old in [Some(bytes("old ")), None] {
+        // Header, five chunks, trailer, sync, rename; and the folder.
+        check_kills(name, old, &bytes("new "), 9);
     }
 }
 
@@ -331,14 +365,27 @@ fn a_killed_save_leaves_a_whole_file() {
 /// creates none.
 #[test]
 fn a_builder_that_cannot_write_cannot_be_finished() {
-    let Some(job) = job("a_builder_that_cannot_write_cannot_be_finished") else {
-        let (folder, path) = folder_and_path("fails");
+    check_failing_writes::<u64>("a_builder_that_cannot_write_cannot_be_finished", |value| value);
+}
+
+#[test]
+fn a_builder_of_byte_strings_that_cannot_write_cannot_be_finished() {
+    check_failing_writes::<[u8]>(
+        "a_builder_of_byte_strings_that_cannot_write_cannot_be_finished",
+        |value| b"0123456789".get(..value as usize % 10).unwrap(),
+    );
+}
+
+/// Lets each write of a builder fail. The test `name` runs itself as the process where they do.
+fn check_failing_writes<V: LayerValue + ?Sized>(
+    name: &str,
+    value_of: impl Fn(u64) -> V::Lent<'static>,
+) {
+    let Some(job) = job(name) else {
+        let (folder, path) = folder_and_path(name);
         for writes in 1.. {
             for by in ["finish", "finish_file"] {
-                run(
-                    "a_builder_that_cannot_write_cannot_be_finished",
-                    format!("{};{writes};{by}", path.display()),
-                );
+                run(name, format!("{};{writes};{by}", path.display()));
             }
             if path.exists() {
                 assert!(writes > 10, "{writes}");
@@ -349,11 +396,8 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
         return;
     };
     let parts: Vec<&str> = job.split(';').collect();
-    let mut builder = FrozenLayerBuilder::create(
-        parts[0],
-        FrozenOptions::new().chunk_keys(40).symbols(SymbolTable::None),
-    )
-    .unwrap();
+    let options = FrozenOptions::new().chunk_keys(40).symbols(SymbolTable::None);
+    let mut builder = FrozenLayerBuilder::<V>::create_as(parts[0], options).unwrap();
     memkv::fail_after(parts[1].parse().unwrap());
     let is_the_failure = |error: FrozenError| match error {
         FrozenError::File(error) => error.cause().to_string() == "failpoint",
@@ -361,7 +405,7 @@ fn a_builder_that_cannot_write_cannot_be_finished() {
     };
     let mut failed = false;
     for (key, value) in pairs(500) {
-        match builder.insert(key, value) {
+        match builder.insert(key, value_of(value)) {
             Ok(()) => {}
             Err(error) => {
                 assert!(is_the_failure(error));

@@ -17,6 +17,7 @@ mod frozen_collection;
 mod frozen_external;
 mod frozen_levenshtein;
 mod frozen_model;
+mod frozen_reader;
 #[cfg(feature = "regex")]
 mod frozen_regex;
 mod frozen_search;

@@ -8,7 +8,10 @@ mod counting;
 
 use common::url::url;
 use counting::LIVE;
-use memkv::{ArenaArt, FastArt, FastSet, Value, pool};
+use memkv::{
+    ArenaArt, Codec, FastArt, FastSet, FrozenLayer, FrozenOptions, LayerValue, SymbolTable, Value,
+    pool,
+};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
@@ -283,4 +286,50 @@ fn small_arenas_are_small() {
             assert!(grown(n) <= standard(n), "{n}: {} bytes, BTreeMap {}", grown(n), standard(n));
         }
     });
+}
+
+/// Layers in memory, built and read, with any symbols: of words and of byte strings.
+#[test]
+fn layers_say_what_they_take() {
+    // Not by `alone`: the threads of rayon's pool keep what they allocate the first time.
+    let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let pairs: BTreeMap<String, u64> = (0..60_000).map(|i| (url(i), i as u64)).collect();
+    let words: Vec<(&String, u64)> = pairs.iter().map(|(key, i)| (key, *i)).collect();
+    let strings: Vec<(&String, String)> = pairs
+        .iter()
+        .map(|(key, i)| (key, format!("status=200 user={} ", i % 997).repeat(*i as usize % 4)))
+        .collect();
+    let symbols = |symbols| FrozenOptions::new().symbols(symbols);
+    for options in [
+        symbols(SymbolTable::None),
+        symbols(SymbolTable::Fsst),
+        symbols(SymbolTable::OnPair),
+        FrozenOptions::new().codec(Codec::Fst),
+    ] {
+        let options = options.chunk_keys(10_000);
+        layer_of(|| options.from_sorted(&words).unwrap());
+        layer_of(|| options.from_sorted_bytes(&strings).unwrap());
+        layer_of(|| {
+            let mut builder = options.builder_as::<[u8]>().unwrap();
+            for (key, string) in &strings {
+                builder.insert(key, string.as_bytes()).unwrap();
+            }
+            let layer = builder.finish().unwrap();
+            // A thread drops what it has encoded after it has passed it on.
+            rayon::broadcast(|_| ());
+            layer
+        });
+    }
+}
+
+fn layer_of<V: LayerValue + ?Sized>(build: impl Fn() -> FrozenLayer<V>) {
+    let bytes = build().to_bytes();
+    let total = |layer: &FrozenLayer<V>| layer.memory_usage().total();
+    let built = says_what_it_takes("built", &build, total);
+    let usage = built.memory_usage();
+    drop(built);
+    // What is read stays in memory as it is: also its symbols and its directory.
+    let rest = bytes.len() - usage.keys - usage.values;
+    let read = || FrozenLayer::<V>::from_bytes_as(bytes.clone()).unwrap();
+    drop(says_what_it_takes("read", read, |layer| total(layer) + rest - usage.index));
 }

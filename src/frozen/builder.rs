@@ -220,7 +220,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         if self.pending.is_empty() {
             self.begin_chunk(key)?;
         }
-        if !self.pending.push(key, value) {
+        if !self.pending.push(key, self.options.kept(value)) {
             return Err(self.not_ascending(key));
         }
         self.inserted()
@@ -231,7 +231,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         for (i, value) in part.stored().enumerate() {
             let (lcp, suffix) = part.entry(i);
             if i > 0 && !self.pending.is_empty() {
-                self.pending.follow(lcp, suffix, value);
+                self.pending.follow(lcp, suffix, self.options.kept(value));
                 self.inserted()?;
             } else {
                 // The first key shares nothing with the key before, which is in another chunk or

@@ -75,7 +75,8 @@ impl<'a> ByteValues<'a> {
     #[inline]
     fn head(&self, i: usize) -> Option<(usize, bool)> {
         let head = values::read(self.section, self.layout, i)?;
-        Some(((head >> 1) as usize, head & 1 == 1))
+        let len = usize::try_from(head >> 1).ok().filter(|&len| len <= MAX_VALUE_LEN)?;
+        Some((len, head & 1 == 1))
     }
 
     /// Returns where a string begins that an offset is stored for.
@@ -123,7 +124,7 @@ impl<'a> ByteValues<'a> {
             let (len, is_raw) = self.head(i)?;
             let codes = self.section.get(end..end.checked_add(len)?)?;
             if !is_raw {
-                with_coder!(decoder, coder => coder.decoded_len(codes))?;
+                with_coder!(decoder, coder => string_len(coder, codes))?;
             }
             end += len;
         }
@@ -131,9 +132,15 @@ impl<'a> ByteValues<'a> {
     }
 }
 
+/// Returns the length of a string whose codes are whole. `None` means that they are damaged.
+fn string_len<C: Coder>(coder: C, codes: &[u8]) -> Option<usize> {
+    let is_whole = codes.len().is_multiple_of(C::CODE_BYTES);
+    coder.decoded_len(codes).filter(|&len| is_whole && len <= MAX_VALUE_LEN)
+}
+
 /// Appends the string of some codes, of which all can be decoded.
 fn append<C: Coder>(coder: C, codes: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let (start, len) = (out.len(), coder.decoded_len(codes)?);
+    let (start, len) = (out.len(), string_len(coder, codes)?);
     // Nothing is appended if the decoder refuses what it has measured, which it does not.
     out.resize(start + len + C::MAX_BYTES_PER_CODE, 0);
     let decoded = coder.decode(codes, &mut out[start..]);

@@ -23,13 +23,17 @@ const MAX_SAMPLED_VALUE_BYTES: usize = 4 << 10;
 pub(super) fn needs_no_keys(options: &FrozenOptions, kind: ValueKind) -> bool {
     let keys_are_known = keys_need_no_symbols(options) || options.sample.is_some();
     let values_are_known = kind != ValueKind::Bytes
-        || options.symbols == SymbolTable::None
+        || values_need_no_symbols(options)
         || options.value_sample.is_some();
     keys_are_known && values_are_known
 }
 
 fn keys_need_no_symbols(options: &FrozenOptions) -> bool {
     options.codec == Codec::Fst || options.symbols == SymbolTable::None
+}
+
+fn values_need_no_symbols(options: &FrozenOptions) -> bool {
+    options.symbols == SymbolTable::None || !options.has_values()
 }
 
 /// Strings of chunks that are encoded with a table.
@@ -48,11 +52,27 @@ impl Strings {
         };
         chunks.iter().map(bytes).sum()
     }
+
+    /// Returns the bytes from which symbols can be trained.
+    fn sampled_bytes(self, chunks: &[FrontCoded]) -> usize {
+        let bytes = |chunk: &FrontCoded| match self {
+            Strings::Suffixes => chunk.suffix_bytes(),
+            Strings::Values => chunk.stored().map(|value| beginning(value.bytes).len()).sum(),
+        };
+        chunks.iter().map(bytes).sum()
+    }
+}
+
+/// Returns the bytes of a value from which symbols are trained.
+fn beginning(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(MAX_SAMPLED_VALUE_BYTES)]
 }
 
 /// Returns about `bytes` of the chunks' strings: those of every n-th block.
 fn sample(chunks: &[FrontCoded], strings: Strings, bytes: usize, offset: usize) -> Sample {
-    let step = (strings.bytes(chunks) / bytes).max(1);
+    let blocks: usize = chunks.iter().map(|chunk| chunk.len().div_ceil(KEYS_PER_BLOCK)).sum();
+    // Of few blocks with many bytes one is taken.
+    let step = (strings.sampled_bytes(chunks) / bytes).clamp(1, blocks.max(1));
     let mut sample = Sample::default();
     let mut block = 0;
     for chunk in chunks {
@@ -67,8 +87,7 @@ fn sample(chunks: &[FrontCoded], strings: Strings, bytes: usize, offset: usize) 
                 Strings::Suffixes => {}
                 Strings::Values => stored.by_ref().take(end - first).for_each(|value| {
                     if is_sampled {
-                        let len = value.bytes.len().min(MAX_SAMPLED_VALUE_BYTES);
-                        sample.push(&value.bytes[..len]);
+                        sample.push(beginning(value.bytes));
                     }
                 }),
             }
@@ -84,13 +103,19 @@ pub(super) fn choose_symbols(
     kind: ValueKind,
     held: &[FrontCoded],
 ) -> Encoders {
+    let none = || Encoder::train(SymbolKind::Plain, &Sample::default(), 0);
     let keys = if keys_need_no_symbols(options) {
-        Encoder::train(SymbolKind::Plain, &Sample::default(), 0)
+        none()
     } else {
         choose(options.symbols, Strings::Suffixes, options.sample.as_ref(), held)
     };
-    let values = (kind == ValueKind::Bytes)
-        .then(|| choose(options.symbols, Strings::Values, options.value_sample.as_ref(), held));
+    let values = (kind == ValueKind::Bytes).then(|| {
+        if values_need_no_symbols(options) {
+            none()
+        } else {
+            choose(options.symbols, Strings::Values, options.value_sample.as_ref(), held)
+        }
+    });
     Encoders { keys, values }
 }
 

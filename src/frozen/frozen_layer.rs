@@ -51,14 +51,16 @@ use std::sync::Arc;
 /// [`open`](Self::open) and [`from_bytes`](Self::from_bytes) verify everything: checksums, the
 /// order of the keys and their number. No bytes make a layer panic, not even bytes that were made
 /// to deceive and have valid checksums. Time and memory are bounded by the bytes of the file and,
-/// since few bytes may stand for many keys, by 64 MiB of keys a chunk.
+/// since few bytes may stand for many keys, by 64 MiB of keys a chunk. A value that is a byte
+/// string takes at most eight times the bytes of its chunk.
 ///
 /// Transducers of the codec [`Fst`](Codec::Fst) are checked when they are opened or first used. The
 /// check takes eight bytes of memory for each byte of one chunk until it ends.
 ///
 /// **Warning:** [`open_mapped`](Self::open_mapped) does not check the chunks;
 /// [`verify`](Self::verify) does. Where a chunk is damaged, keys may be missing, out of order or
-/// have wrong values, and a compaction over such a base is an error.
+/// have wrong values, and a compaction over such a base is an error. Values that are byte strings
+/// may then overlap, so that together they take far more bytes than the file.
 ///
 /// # Source
 /// Bayer, Unterauer: "Prefix B-trees", 1977, for the index; Boncz, Neumann, Leis: "FSST", 2020, and

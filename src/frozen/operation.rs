@@ -35,6 +35,8 @@ pub struct FrozenStream<'a, V: LayerValue + ?Sized = u64> {
     operation: Operation,
     cursors: Vec<FrozenCursor<'a, V>>,
     key: Vec<u8>,
+    /// The numbers of the layers that have the key.
+    found: Vec<usize>,
     values: Vec<(usize, V::Owned)>,
 }
 
@@ -44,54 +46,74 @@ impl<'a, V: LayerValue + ?Sized> FrozenStream<'a, V> {
         V: 'a,
     {
         let cursors = layers.into_iter().map(FrozenLayer::cursor).collect();
-        FrozenStream { operation, cursors, key: Vec::new(), values: Vec::new() }
+        let (key, found, values) = (Vec::new(), Vec::new(), Vec::new());
+        FrozenStream { operation, cursors, key, found, values }
     }
 
     /// Returns the next key, and its values with the numbers of their layers.
     #[expect(clippy::should_implement_trait, reason = "the key borrows from the stream")]
     pub fn next(&mut self) -> Option<(&[u8], LayerValues<'_, V::Owned>)> {
         loop {
-            self.step()?;
-            let found = self.values.len();
+            self.find()?;
+            let found = self.found.len();
             let is_wanted = match self.operation {
                 Operation::Union => true,
                 Operation::Intersection => found == self.cursors.len(),
-                Operation::Difference => found == 1 && self.values[0].0 == 0,
+                Operation::Difference => self.found == [0],
                 Operation::SymmetricDifference => found % 2 == 1,
             };
-            if is_wanted {
+            let is_read = is_wanted && self.read_values();
+            if is_read || !is_wanted {
+                for &number in &self.found {
+                    let cursor = &mut self.cursors[number];
+                    cursor.seek_to_rank(cursor.rank() + 1);
+                }
+            }
+            if is_read {
                 return Some((&self.key, &self.values));
             }
         }
     }
 
-    /// Reads the least key that is left, and its values. Returns `None` if there is none, or none
-    /// that could be wanted.
-    fn step(&mut self) -> Option<()> {
-        self.values.clear();
+    /// Finds the least key that is left, and the layers that have it. Returns `None` if there is
+    /// none, or none that could be wanted.
+    fn find(&mut self) -> Option<()> {
+        self.found.clear();
         for (number, cursor) in self.cursors.iter_mut().enumerate() {
-            let Some((key, value)) = cursor.peek() else {
+            let Some((_, key)) = cursor.peek_shared() else {
                 match self.operation {
                     Operation::Intersection => return None,
                     Operation::Difference if number == 0 => return None,
                     _ => continue,
                 }
             };
-            let order = if self.values.is_empty() { Ordering::Less } else { key.cmp(&self.key) };
+            let order = if self.found.is_empty() { Ordering::Less } else { key.cmp(&self.key) };
             if order == Ordering::Less {
                 self.key.clear();
                 self.key.extend_from_slice(key);
-                self.values.clear();
+                self.found.clear();
             }
             if order != Ordering::Greater {
-                self.values.push((number, V::own(value)));
+                self.found.push(number);
             }
         }
-        for (number, _) in &self.values {
-            let cursor = &mut self.cursors[*number];
-            cursor.seek_to_rank(cursor.rank() + 1);
+        (!self.found.is_empty()).then_some(())
+    }
+
+    /// Reads the values of the key: only those of wanted keys, and once, since a byte string is
+    /// decoded. A layer ends at a damaged one. Returns whether none is.
+    fn read_values(&mut self) -> bool {
+        self.values.clear();
+        for &number in &self.found {
+            let cursor = &mut self.cursors[number];
+            let value = cursor.peek().map(|(_, value)| V::own(value));
+            let Some(value) = value else {
+                cursor.seek_to_rank(usize::MAX);
+                return false;
+            };
+            self.values.push((number, value));
         }
-        (!self.values.is_empty()).then_some(())
+        true
     }
 }
 

@@ -4,6 +4,7 @@ use super::chunk::ChunkForm;
 use super::codec::Codec;
 use super::error::FrozenError;
 use super::external::duplicate::OnDuplicate;
+use super::front_coded::Stored;
 use super::limits::MAX_CHUNK_KEYS;
 use super::symbols::Sample;
 use crate::sync::parallel;
@@ -38,7 +39,7 @@ pub enum ValueWidth {
     /// value needs.
     #[default]
     Auto,
-    /// Not stored: the layer is a set of keys. Every value reads as 0.
+    /// Not stored: the layer is a set of keys. Every value reads as 0, byte strings as empty ones.
     None,
 }
 
@@ -130,8 +131,9 @@ impl FrozenOptions {
     /// Sets the number of keys of a chunk, 1 to 16,777,216.
     ///
     /// Chunks are encoded in parallel, and each is in memory until it is encoded. A chunk ends
-    /// earlier when its keys take more than 64 MiB, or when what is left of them after front coding
-    /// takes 128 bytes for each of this number of keys, and at least 1 MiB.
+    /// earlier when its keys take more than 64 MiB, when what is left of them after front coding
+    /// takes 128 bytes for each of this number of keys, and at least 1 MiB, or when its values that
+    /// are byte strings take 16 MiB.
     #[must_use]
     pub fn chunk_keys(mut self, keys: usize) -> Self {
         self.chunk_keys = keys;
@@ -148,9 +150,10 @@ impl FrozenOptions {
     /// encoded: [`insert`](crate::FrozenLayerBuilder::insert) waits while they take more. By
     /// default two chunks for each thread are in work.
     ///
-    /// **Warning:** a `FrozenLayerBuilder` also keeps keys until the symbols are chosen, which this
-    /// does not bound. With a [`sample`](Self::sample) it keeps none. To choose the symbols takes
-    /// some 60 MB, also for an external build with a smaller budget.
+    /// **Warning:** a `FrozenLayerBuilder` also keeps keys, and values that are byte strings, until
+    /// the symbols are chosen, which this does not bound. With a [`sample`](Self::sample) it keeps
+    /// none, except with such values, whose symbols are not chosen from it. To choose the symbols
+    /// takes some 60 MB, also for an external build with a smaller budget.
     ///
     /// ```
     /// use memkv::FrozenOptions;
@@ -168,7 +171,7 @@ impl FrozenOptions {
         self
     }
 
-    /// Sets the keys from which the symbols are chosen, in ascending order. A few megabytes are
+    /// Sets the keys from which their symbols are chosen, in ascending order. A few megabytes are
     /// enough.
     ///
     /// Without them a builder takes the first 32 MiB that are inserted, or all keys if there are
@@ -278,6 +281,12 @@ impl FrozenOptions {
     /// Returns whether values are stored.
     pub(crate) fn has_values(&self) -> bool {
         self.values != ValueWidth::None
+    }
+
+    /// Returns what is kept of what is stored of a value.
+    #[inline]
+    pub(super) fn kept<'v>(&self, value: Stored<'v>) -> Stored<'v> {
+        if self.has_values() { value } else { Stored::bytes(&[]) }
     }
 
     /// Returns what the chunks of a layer with values of a kind have in common.

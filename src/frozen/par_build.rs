@@ -31,7 +31,7 @@ impl InputPart {
             self.error = Some(FrozenError::ValueTooLong { position, len: value.bytes.len() });
             return;
         }
-        if !push(&mut self.chunks, options, key, value) {
+        if !push(&mut self.chunks, options, key, options.kept(value)) {
             let before = self.chunks.last().map_or(&[][..], FrontCoded::last);
             self.error = Some(FrozenError::not_ascending(position, key, before));
         }

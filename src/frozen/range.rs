@@ -183,9 +183,15 @@ impl<'a, V: LayerValue + ?Sized> FrozenValues<'a, V> {
         FrozenValues { layer, ranks: 0..layer.len, values: PhantomData }
     }
 
-    fn get(&self, rank: usize) -> Option<V::Owned> {
-        let chunk = self.layer.chunks.get(self.layer.chunk_at(rank)?)?;
-        V::get(self.layer.value_at(chunk, rank - chunk.start))
+    /// Returns the value of a rank. The iteration ends at a damaged one.
+    fn get(&mut self, rank: usize) -> Option<V::Owned> {
+        let layer = self.layer;
+        let chunk = layer.chunk_at(rank).and_then(|chunk| layer.chunks.get(chunk));
+        let value = chunk.and_then(|chunk| V::get(layer.value_at(chunk, rank - chunk.start)));
+        if value.is_none() {
+            self.ranks = 0..0;
+        }
+        value
     }
 }
 

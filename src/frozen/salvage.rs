@@ -7,6 +7,7 @@ use super::frozen_layer::FrozenLayer;
 use super::layer::Layer;
 use super::options::FrozenOptions;
 use crate::io::bytes::Bytes;
+use crate::value::ValueKind;
 
 /// What is whole of a layer, and what is not.
 pub(crate) struct Salvaged {
@@ -26,8 +27,12 @@ pub(crate) struct LostKeys {
 ///
 /// # Errors
 /// Returns an error if header or trailer are damaged: without them, chunks cannot be told apart.
+/// Or the values are no `u64`.
 pub(crate) fn salvage(bytes: Vec<u8>) -> Result<Salvaged, FrozenError> {
     let layer = format::parse(&Bytes::from_vec(bytes))?;
+    if layer.kind != ValueKind::U64 {
+        return Err(FrozenError::Values { found: layer.kind, expected: ValueKind::U64 });
+    }
     let mut builder = FrozenOptions::new().builder()?;
     let mut lost: Vec<LostKeys> = Vec::new();
     let mut last: Option<Vec<u8>> = None;
@@ -70,4 +75,21 @@ fn chunk_pairs(layer: &Layer, number: usize, last: Option<&[u8]>) -> Option<Vec<
         pairs.push((key.to_vec(), value));
     }
     Some(pairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers in other layers, such as heads of byte strings, are not taken for values.
+    #[test]
+    fn layers_of_other_values_are_not_read_as_numbers() {
+        let strings = FrozenLayer::from_sorted_bytes(&[("a", "x")]).unwrap();
+        let signed = FrozenLayer::from_sorted_as(&[("a", -1i64)]).unwrap();
+        for bytes in [strings.to_bytes(), signed.to_bytes()] {
+            assert!(matches!(salvage(bytes), Err(FrozenError::Values { .. })));
+        }
+        let numbers = FrozenLayer::from_sorted(&[("a", 1)]).unwrap();
+        assert!(salvage(numbers.to_bytes()).is_ok_and(|salvaged| salvaged.layer == numbers));
+    }
 }
