@@ -234,6 +234,40 @@ fn values_are_as_asked_for() {
 }
 
 #[test]
+fn texts_are_values_too() {
+    let folder = Folder::new();
+    folder.write("lines", "b\tsecond\ttext\r\na\t\nc\tthird\nb\tlast\n");
+    folder.ok(&["build", "lines", "--values", "text", "-o", "texts"], b"");
+    assert_eq!(folder.ok(&["get", "texts", "b"], b""), b"last\n");
+    assert_eq!(folder.ok(&["get", "texts", "-"], b"c\na\n"), b"c\tthird\na\t\n");
+    assert_eq!(folder.ok(&["scan", "texts"], b""), b"a\t\nb\tlast\nc\tthird\n");
+    assert_eq!(folder.ok(&["scan", "texts", "-r", "-n", "1"], b""), b"c\tthird\n");
+    assert_eq!(folder.ok(&["search", "texts", "-e", "^[bc]$"], b""), b"b\tlast\nc\tthird\n");
+    assert_eq!(folder.ok(&["verify", "texts"], b""), b"texts: OK, 3 keys\n");
+    let stats = String::from_utf8(folder.ok(&["stats", "texts"], b"")).unwrap();
+    assert!(stats.contains("keys:      3\n") && stats.contains("last key:  c\n"), "{stats}");
+    let first = ["build", "lines", "--values", "text", "-o", "first", "--on-duplicate", "first"];
+    folder.ok(&first, b"");
+    assert_eq!(folder.ok(&["get", "first", "b"], b""), b"second\ttext\r\n");
+    folder.ok(&["merge", "texts", "first", "-o", "merged"], b"");
+    assert_eq!(folder.ok(&["get", "merged", "b"], b""), b"second\ttext\r\n");
+    folder.ok(&["build", "-", "-o", "numbers"], b"a\t1\n");
+    for (args, message) in [
+        (&["merge", "texts", "numbers", "-o", "x"][..], "numbers as values, and some byte strings"),
+        (&["build", "-", "--values", "text", "-o", "x"], "-, line 2: there is no tab"),
+        (
+            &["build", "lines", "--values", "text", "--on-duplicate", "sum", "-o", "x"],
+            "values of this type cannot be added",
+        ),
+    ] {
+        let output = folder.run(args, b"a\tb\nc\n");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && stderr.contains(message), "{args:?}: {stderr}");
+    }
+    assert!(!folder.names().contains(&"x".to_owned()));
+}
+
+#[test]
 fn duplicates_follow_the_rule() {
     let folder = Folder::new();
     let input = b"b\t1\na\t10\nb\t3\nb\t2\n";
