@@ -5,7 +5,9 @@ use crate::common;
 
 use common::frozen_kinds::kinds;
 use common::key;
-use memkv::{FrozenError, FrozenLayer, FrozenLayerWriter, FrozenStream};
+use memkv::{
+    FrozenError, FrozenLayer, FrozenLayerWriter, FrozenOptions, FrozenStream, SymbolTable,
+};
 use proptest::prelude::*;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -241,5 +243,32 @@ fn a_writer_gets_the_bytes_of_a_file() {
             }
             assert!(matches!(writer.finish(), Err(FrozenError::Writer(_))), "{room} bytes");
         }
+    }
+}
+
+#[test]
+fn the_symbols_of_a_layer_serve_others() {
+    let key = |i: u64| format!("https://www.example.org/{:03}/page-{i:06}", i / 300);
+    let value = |i: u64| format!("status=200 type=text/html user={}", i * 7919 % 1009);
+    let texts: Vec<(String, String)> = (0..5000).map(|i| (key(i), value(i))).collect();
+    let numbers: Vec<(String, u64)> = (0..5000).map(|i| (key(i), i)).collect();
+    for options in kinds().into_iter().chain([FrozenOptions::new()]) {
+        let options = options.chunk_keys(500);
+        let layer = options.from_sorted_bytes(&texts).unwrap();
+        let taken = options.clone().symbols_of(&layer);
+        // The same keys have the same bytes, wherever its symbols are from.
+        let again = taken.from_sorted_bytes(&texts).unwrap();
+        assert!(again.to_bytes() == layer.to_bytes());
+        // A table for many keys serves few, and layers of other values.
+        let few = taken.from_sorted(&numbers[..10]).unwrap();
+        assert_eq!(few.symbols(), layer.symbols());
+        assert!(few.iter().map(|(_, value)| value).eq(0..10));
+        let all = options.from_sorted(&numbers).unwrap();
+        let mut builder = options.clone().symbols_of(&all).builder_as::<[u8]>().unwrap();
+        texts.iter().for_each(|(key, value)| builder.insert(key, value.as_bytes()).unwrap());
+        assert!(builder.finish().unwrap() == layer);
+        // The last choice counts.
+        let plain = taken.symbols(SymbolTable::None).from_sorted(&numbers).unwrap();
+        assert_eq!(plain.symbols(), SymbolTable::None);
     }
 }

@@ -7,7 +7,7 @@ use super::layer::Layer;
 use super::limits::MAX_CHUNK_BYTES;
 use super::options::FrozenOptions;
 use super::packed::{IndexTreeBuilder, NODE_PADDING_BYTES};
-use super::symbols::{Encoder, Encoders};
+use super::symbols::Encoders;
 use crate::io::bytes::Bytes;
 use crate::pool;
 use crate::tree::common_prefix;
@@ -107,7 +107,7 @@ pub(super) fn assemble(
         codec: form.codec,
         kind: form.kind,
         decoder: encoders.keys.decoder(),
-        value_decoder: encoders.values.as_ref().map(Encoder::decoder),
+        value_decoder: encoders.values.as_ref().map(|values| values.decoder()),
         index: Bytes::from_vec(index),
         index_tree,
         chunks,

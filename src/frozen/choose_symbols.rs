@@ -7,6 +7,7 @@ use super::packed::KEYS_PER_BLOCK;
 use super::symbols::{Encoder, Encoders, Sample, SymbolKind};
 use crate::value::ValueKind;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Bytes of the samples that tables are trained on.
 const FSST_SAMPLE_BYTES: usize = 1 << 17;
@@ -21,9 +22,12 @@ const MAX_SAMPLED_VALUE_BYTES: usize = 4 << 10;
 
 /// Returns whether the symbols can be chosen before any key is known.
 pub(super) fn needs_no_keys(options: &FrozenOptions, kind: ValueKind) -> bool {
-    let keys_are_known = keys_need_no_symbols(options) || options.sample.is_some();
+    let given = options.encoders.as_ref();
+    let keys_are_known =
+        keys_need_no_symbols(options) || given.is_some() || options.sample.is_some();
     let values_are_known = kind != ValueKind::Bytes
         || values_need_no_symbols(options)
+        || given.is_some_and(|given| given.values.is_some())
         || options.value_sample.is_some();
     keys_are_known && values_are_known
 }
@@ -104,18 +108,21 @@ pub(super) fn choose_symbols(
     held: &[FrontCoded],
 ) -> Encoders {
     let none = || Encoder::train(SymbolKind::Plain, &Sample::default(), 0);
-    let keys = if keys_need_no_symbols(options) {
-        none()
-    } else {
-        choose(options.symbols, Strings::Suffixes, options.sample.as_ref(), held)
+    let given = options.encoders.as_ref();
+    let keys = match given {
+        _ if keys_need_no_symbols(options) => Arc::new(none()),
+        Some(given) => Arc::clone(&given.keys),
+        None => Arc::new(choose(options.symbols, Strings::Suffixes, options.sample.as_ref(), held)),
     };
-    let values = (kind == ValueKind::Bytes).then(|| {
-        if values_need_no_symbols(options) {
-            none()
-        } else {
-            choose(options.symbols, Strings::Values, options.value_sample.as_ref(), held)
-        }
-    });
+    let values =
+        (kind == ValueKind::Bytes).then(|| match given.and_then(|given| given.values.as_ref()) {
+            _ if values_need_no_symbols(options) => Arc::new(none()),
+            Some(values) => Arc::clone(values),
+            None => {
+                let sample = options.value_sample.as_ref();
+                Arc::new(choose(options.symbols, Strings::Values, sample, held))
+            }
+        });
     Encoders { keys, values }
 }
 

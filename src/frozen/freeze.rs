@@ -5,15 +5,18 @@ use super::error::FrozenError;
 use super::external::duplicate::Duplicates;
 use super::front_coded::Stored;
 use super::frozen_layer::FrozenLayer;
+use super::layer::Layer;
 use super::layer_value::LayerValue;
 use super::number::unpack;
-use super::options::FrozenOptions;
+use super::options::{FrozenOptions, SymbolTable};
 use super::par_build;
 use super::ranges::{self, Ranges};
+use super::symbols::{Encoder, Encoders};
 use crate::fast::Sorted;
 use crate::sync::parallel::in_pool;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 impl FrozenLayer {
     /// Builds a layer in parallel from keys in strictly ascending order.
@@ -231,6 +234,36 @@ impl<V: Value> FrozenLayer<V> {
 }
 
 impl FrozenOptions {
+    /// Takes over the symbols of a layer, those of its keys and those of its values if they are
+    /// byte strings, instead of training others.
+    ///
+    /// For layers of similar keys, such as the parts of a large set: a builder need not train, and
+    /// keeps no keys until it has. A table that no builder of this library makes, which only a
+    /// crafted file has, is not taken over. [`symbols`](Self::symbols) undoes this.
+    ///
+    /// ```
+    /// use memkv::{FrozenLayer, FrozenOptions};
+    ///
+    /// let key = |i| format!("https://example.org/{i:06}");
+    /// let pairs: Vec<_> = (0..10_000).map(|i| (key(i), i)).collect();
+    /// let whole = FrozenLayer::from_sorted(&pairs)?;
+    /// let options = FrozenOptions::new().symbols_of(&whole);
+    /// let part = options.from_sorted(&pairs[..100])?;
+    /// assert_eq!(part.symbols(), whole.symbols());
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    #[must_use]
+    pub fn symbols_of<V: LayerValue + ?Sized>(mut self, layer: &FrozenLayer<V>) -> Self {
+        let Layer { decoder, value_decoder, .. } = &*layer.layer;
+        let of = |decoder| Encoder::of(decoder).map(Arc::new);
+        if let Some(keys) = of(decoder) {
+            let values = value_decoder.as_ref().and_then(of);
+            self = self.symbols(SymbolTable::Auto);
+            self.encoders = Some(Encoders { keys, values });
+        }
+        self
+    }
+
     /// Creates a builder that makes a layer in memory.
     ///
     /// # Errors

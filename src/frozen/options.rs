@@ -6,7 +6,7 @@ use super::error::FrozenError;
 use super::external::duplicate::OnDuplicate;
 use super::front_coded::Stored;
 use super::limits::MAX_CHUNK_KEYS;
-use super::symbols::Sample;
+use super::symbols::{Encoders, Sample};
 use crate::sync::parallel;
 use crate::value::ValueKind;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -76,6 +76,8 @@ pub struct FrozenOptions {
     pub(super) values: ValueWidth,
     pub(super) chunk_keys: usize,
     pub(super) memory: usize,
+    /// The tables of another layer, which are taken over.
+    pub(super) encoders: Option<Encoders>,
     pub(super) sample: Option<GivenSample>,
     /// A sample of the values, if they are byte strings.
     pub(super) value_sample: Option<GivenSample>,
@@ -99,6 +101,7 @@ impl FrozenOptions {
             values: ValueWidth::default(),
             chunk_keys: KEYS_PER_CHUNK,
             memory: usize::MAX,
+            encoders: None,
             sample: None,
             value_sample: None,
             on_duplicate: OnDuplicate::default(),
@@ -118,6 +121,7 @@ impl FrozenOptions {
     #[must_use]
     pub fn symbols(mut self, symbols: SymbolTable) -> Self {
         self.symbols = symbols;
+        self.encoders = None;
         self
     }
 
@@ -151,9 +155,10 @@ impl FrozenOptions {
     /// default two chunks for each thread are in work.
     ///
     /// **Warning:** a `FrozenLayerBuilder` also keeps keys, and values that are byte strings, until
-    /// the symbols are chosen, which this does not bound. With a [`sample`](Self::sample) it keeps
-    /// none, except with such values, whose symbols are not chosen from it. To choose the symbols
-    /// takes some 60 MB, also for an external build with a smaller budget.
+    /// the symbols are chosen, which this does not bound. With the [symbols](Self::symbols_of) of
+    /// another layer it keeps none, nor with a [`sample`](Self::sample), except with such values,
+    /// whose symbols are not chosen from it. To choose the symbols takes some 60 MB, also for an
+    /// external build with a smaller budget.
     ///
     /// ```
     /// use memkv::FrozenOptions;

@@ -25,6 +25,7 @@ use rayon::prelude::*;
 use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::ops::{Bound, Range};
+use std::sync::Arc;
 
 /// Bytes of chunks that are stored together: fewer than in a build, since the old layer is in
 /// memory at the same time.
@@ -72,7 +73,7 @@ impl FrozenLayer {
         let Some(keys) = (if few { Encoder::of(&self.layer.decoder) } else { None }) else {
             return self.rebuild(options, changes((Bound::Unbounded, Bound::Unbounded)));
         };
-        let encoders = Encoders { keys, values: None };
+        let encoders = Encoders { keys: Arc::new(keys), values: None };
         let chunks = &self.layer.chunks;
         let firsts = chunks
             .par_iter()

@@ -4,6 +4,8 @@ use super::decode::{ESCAPE, Fsst, OnPair};
 use super::decoder::{Decoder, SymbolKind};
 use super::table::{MAX_SYMBOL_BYTES, Matcher, Symbol};
 use super::train::{Limits, Sample, train};
+use std::fmt;
+use std::sync::Arc;
 
 /// A trained table to encode with.
 pub(crate) struct Encoder {
@@ -12,10 +14,18 @@ pub(crate) struct Encoder {
 }
 
 /// The tables that a layer is encoded with.
+#[derive(Clone)]
 pub(crate) struct Encoders {
-    pub(crate) keys: Encoder,
+    pub(crate) keys: Arc<Encoder>,
     /// That of values which are byte strings.
-    pub(crate) values: Option<Encoder>,
+    pub(crate) values: Option<Arc<Encoder>>,
+}
+
+impl fmt::Debug for Encoders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = (self.keys.kind, self.values.as_ref().map(|values| values.kind));
+        f.debug_tuple("Encoders").field(&kinds).finish()
+    }
 }
 
 impl Encoder {
