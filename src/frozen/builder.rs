@@ -10,25 +10,21 @@
 //! same for any number of threads.
 
 use super::assemble::{GATHERED_BYTES, IndexBuilder, assemble, gather, is_full};
-use super::byte_values::MAX_VALUE_LEN;
 use super::choose_symbols::{choose_symbols, needs_no_keys};
 use super::error::FrozenError;
 use super::format;
-use super::front_coded::FrontCoded;
-use super::front_coded::Stored;
+use super::front_coded::{FrontCoded, Stored, check_lens};
 use super::frozen_layer::FrozenLayer;
 use super::layer::Layer;
 use super::layer_value::LayerValue;
 use super::options::{FrozenOptions, GivenSample};
 use super::pipeline::EncodePipeline;
 use super::symbols::Encoders;
-use crate::MAX_KEY_LEN;
 use crate::io::new_file::NewFile;
 use rayon::ThreadPool;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Bytes of front-coded keys, and of byte strings as values, from which the symbols are chosen.
 const TRAINING_BYTES: usize = 32 << 20;
@@ -66,7 +62,7 @@ pub struct FrozenLayerBuilder<V: ?Sized = u64> {
     /// Chunks that wait for the symbols.
     held: Vec<FrontCoded>,
     held_bytes: usize,
-    encoders: Option<Arc<Encoders>>,
+    encoders: Option<Encoders>,
     work: EncodePipeline,
     values: PhantomData<fn(&V)>,
 }
@@ -210,13 +206,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         key: &[u8],
         value: Stored<'_>,
     ) -> Result<(), FrozenError> {
-        if key.len() > MAX_KEY_LEN {
-            return Err(FrozenError::KeyTooLong { position: self.len, len: key.len() });
-        }
-        if value.bytes.len() > MAX_VALUE_LEN {
-            let len = value.bytes.len();
-            return Err(FrozenError::ValueTooLong { position: self.len, len });
-        }
+        check_lens(self.len, key, value)?;
         if self.pending.is_empty() {
             self.begin_chunk(key)?;
         }
@@ -285,7 +275,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     /// Chooses the symbols, and encodes the chunks that wait for them.
     fn release(&mut self) -> Result<(), FrozenError> {
         let choose = || choose_symbols(&self.options, V::STORED, &self.held);
-        let encoders = Arc::new(self.work.run(choose));
+        let encoders = self.work.run(choose);
         (self.options.sample, self.options.value_sample) = (None, None);
         let form = self.options.form(V::STORED);
         for pending in std::mem::take(&mut self.held) {
@@ -318,7 +308,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
             self.release()?;
         }
         self.work.finish()?;
-        let encoders = self.encoders.as_deref().expect("release chooses the symbols");
+        let encoders = self.encoders.as_ref().expect("release chooses the symbols");
         if gathers && self.work.file.is_none() {
             gather(&mut self.work.done, GATHERED_BYTES);
         }

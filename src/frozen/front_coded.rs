@@ -1,5 +1,8 @@
 //! Front-coded keys and their values, before they are encoded: each key as its lcp and its suffix.
 
+use super::byte_values::MAX_VALUE_LEN;
+use super::error::FrozenError;
+use crate::MAX_KEY_LEN;
 use crate::tree::common_prefix;
 
 /// What a chunk stores of a value.
@@ -24,6 +27,18 @@ impl<'v> Stored<'v> {
     pub(super) fn bytes(bytes: &'v [u8]) -> Self {
         Stored { number: bytes.len() as u64, bytes }
     }
+}
+
+/// Checks the lengths of a key and of a byte string as its value.
+#[inline]
+pub(super) fn check_lens(position: u64, key: &[u8], value: Stored<'_>) -> Result<(), FrozenError> {
+    if key.len() > MAX_KEY_LEN {
+        return Err(FrozenError::KeyTooLong { position, len: key.len() });
+    }
+    if value.bytes.len() > MAX_VALUE_LEN {
+        return Err(FrozenError::ValueTooLong { position, len: value.bytes.len() });
+    }
+    Ok(())
 }
 
 /// Keys in ascending order, with their values.

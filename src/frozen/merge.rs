@@ -90,7 +90,6 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
             cursor: layer.cursor(),
             left: layer.len(),
             duplicates,
-            key: Vec::new(),
             value: Vec::new(),
         });
         merge::read(sources.collect(), duplicates, |key, value, taken| {
@@ -106,7 +105,6 @@ struct LayerSource<'a, V: LayerValue + ?Sized> {
     /// The number of keys that follow.
     left: usize,
     duplicates: Duplicates,
-    key: Vec<u8>,
     value: Vec<u8>,
 }
 
@@ -117,15 +115,13 @@ impl<V: LayerValue + ?Sized> Source for LayerSource<'_, V> {
         }
         self.left -= 1;
         let damaged = FrozenError::Damaged { part: "content of a merged layer", chunk: None };
-        let (key, value) = self.cursor.next().ok_or(damaged)?;
-        self.key.clear();
-        self.key.extend_from_slice(key);
+        let (_, value) = self.cursor.next().ok_or(damaged)?;
         self.value.clear();
         self.duplicates.encode(V::stored(value), |bytes| self.value.extend_from_slice(bytes));
         Ok(true)
     }
 
     fn record(&self) -> (&[u8], &[u8]) {
-        (&self.key, &self.value)
+        (self.cursor.passed_key(), &self.value)
     }
 }

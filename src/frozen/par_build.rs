@@ -1,16 +1,13 @@
 //! Builds a layer from a parallel iterator.
 
 use super::assemble::{GATHERED_BYTES, IndexBuilder, assemble, gather, is_full};
-use super::byte_values::MAX_VALUE_LEN;
 use super::choose_symbols::choose_symbols;
 use super::chunk::{self, Chunk};
 use super::error::FrozenError;
-use super::front_coded::FrontCoded;
-use super::front_coded::Stored;
+use super::front_coded::{FrontCoded, Stored, check_lens};
 use super::frozen_layer::FrozenLayer;
 use super::layer_value::LayerValue;
 use super::options::FrozenOptions;
-use crate::MAX_KEY_LEN;
 use rayon::prelude::*;
 use std::convert::Infallible;
 
@@ -23,12 +20,8 @@ struct InputPart {
 
 impl InputPart {
     fn add(&mut self, options: &FrozenOptions, position: u64, key: &[u8], value: Stored<'_>) {
-        if key.len() > MAX_KEY_LEN {
-            self.error = Some(FrozenError::KeyTooLong { position, len: key.len() });
-            return;
-        }
-        if value.bytes.len() > MAX_VALUE_LEN {
-            self.error = Some(FrozenError::ValueTooLong { position, len: value.bytes.len() });
+        if let Err(error) = check_lens(position, key, value) {
+            self.error = Some(error);
             return;
         }
         if !push(&mut self.chunks, options, key, options.kept(value)) {

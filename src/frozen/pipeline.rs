@@ -11,7 +11,6 @@ use crate::load::Ordered;
 use crate::sync::parallel;
 use rayon::ThreadPool;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Chunks in work, and those that are encoded.
 pub(super) struct EncodePipeline {
@@ -59,12 +58,12 @@ impl EncodePipeline {
     pub(super) fn send(
         &mut self,
         pending: FrontCoded,
-        encoders: &Arc<Encoders>,
+        encoders: &Encoders,
         form: ChunkForm,
         memory: usize,
     ) -> Result<(), FrozenError> {
         self.check()?;
-        let (ticket, encoders) = (self.chunks.begin(), Arc::clone(encoders));
+        let (ticket, encoders) = (self.chunks.begin(), encoders.clone());
         // The chunk as it is, and encoded.
         self.costs.push_back(2 * pending.heap_bytes());
         self.cost += 2 * pending.heap_bytes();

@@ -11,7 +11,7 @@
 
 mod ordered;
 mod records;
-mod sort;
+pub(crate) mod sort;
 
 #[cfg(feature = "storage")]
 pub(crate) use ordered::Ordered;

@@ -11,7 +11,7 @@
 #![forbid(unsafe_code)]
 
 /// Bytes of a key in a digit.
-const DIGIT_BYTES: usize = 7;
+pub(crate) const DIGIT_BYTES: usize = 7;
 /// Shared bytes from which on keys are compared whole: reading a key may take time in O(its
 /// length).
 const MAX_RADIX_DEPTH: usize = 64 * DIGIT_BYTES;
@@ -19,18 +19,33 @@ const MAX_RADIX_DEPTH: usize = 64 * DIGIT_BYTES;
 const CONTINUES: u8 = DIGIT_BYTES as u8 + 1;
 
 /// The position of a record, and a digit of its key. Records with equal keys sort by position.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SortRecord {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SortRecord {
     /// The next bytes of the key, the first in the most significant byte, padded with zeros. The
     /// lowest byte is their number, or [`CONTINUES`].
     word: u64,
-    pub(super) at: u64,
+    pub(crate) at: u64,
 }
 
 impl SortRecord {
-    pub(super) fn new(at: u64) -> Self {
+    pub(crate) fn new(at: u64) -> Self {
         SortRecord { word: 0, at }
     }
+
+    /// Takes the digit of its key from `depth` on.
+    pub(crate) fn read(&mut self, key: &[u8], depth: usize) {
+        self.word = word(key, depth);
+    }
+}
+
+/// Returns the groups of sorted records whose keys are not in order yet: they share the digit, and
+/// continue after it. Keys that end in the digit are equal, and in order.
+pub(crate) fn unsorted_groups(
+    entries: &mut [SortRecord],
+) -> impl Iterator<Item = &mut [SortRecord]> {
+    let is_unsorted =
+        |group: &&mut [SortRecord]| group.len() > 1 && group[0].word as u8 == CONTINUES;
+    entries.chunk_by_mut(|a, b| a.word == b.word).filter(is_unsorted)
 }
 
 /// Returns a key from `depth` on. It is that long, unless the caller's `as_ref` returns other bytes
@@ -55,7 +70,7 @@ fn word(key: &[u8], depth: usize) -> u64 {
 ///
 /// `prefetch` is called before the key of each record is read. Not recursive, since keys may share
 /// millions of bytes.
-pub(super) fn sort<'k>(
+pub(crate) fn sort<'k>(
     entries: &mut [SortRecord],
     depth: usize,
     key: impl Fn(u64) -> &'k [u8],
@@ -71,17 +86,11 @@ pub(super) fn sort<'k>(
         }
         for i in 0..entries.len() {
             prefetch(entries, i);
-            entries[i].word = word(key(entries[i].at), depth);
+            let at = entries[i].at;
+            entries[i].read(key(at), depth);
         }
         entries.sort_unstable();
-        // Records whose key ends in the word are equal, and in order.
-        let more = |group: &&mut [SortRecord]| group.len() > 1 && group[0].word as u8 == CONTINUES;
-        groups.extend(
-            entries
-                .chunk_by_mut(|a, b| a.word == b.word)
-                .filter(more)
-                .map(|group| (group, depth + DIGIT_BYTES)),
-        );
+        groups.extend(unsorted_groups(entries).map(|group| (group, depth + DIGIT_BYTES)));
     }
 }
 

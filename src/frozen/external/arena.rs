@@ -1,46 +1,29 @@
 //! Records in memory, and sorting them.
 //!
-//! Keys are sorted by their first seven bytes, which are in a word beside each record's position.
-//! Each group of keys with the same seven bytes is then sorted by the next seven, and so on: a
-//! radix sort from the most significant digit on, with comparisons within a digit. A key's bytes
-//! are read once for each seven of them, not once for each comparison.
+//! Many records are sorted by a digit of their keys at a time, by all threads, until the groups of
+//! equal digits are small: those are sorted as a load sorts its parts (load/sort.rs).
 //!
 //! Sinha and Zobel, "Cache-conscious sorting of large sets of strings with dynamic tries", 2004.
-//! Key bytes beside the pointers: Ng and Kakehi, "Cache efficient radix sort for string sorting",
-//! 2007.
 
 use super::merge::Source;
 use super::sample::Seek;
 use super::varint;
 use crate::frozen::error::FrozenError;
+use crate::load::sort::{self, DIGIT_BYTES, SortRecord};
 use rayon::prelude::*;
 
 /// Most bytes of a record in an arena besides those of its key and its value.
-pub(super) const MAX_BYTES_PER_ENTRY: usize = size_of::<Entry>() + 2 * varint::MAX_VARINT_BYTES;
-/// The bytes of a key in a word.
-const DIGIT: usize = 7;
-/// The entries from which on threads share the work.
-const PARALLEL: usize = 1 << 14;
-
-/// The position of a record, and some bytes of its key. Equal keys are in the order of their
-/// positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    /// The next bytes of the key, the first one most significant, then zeros. The lowest byte has
-    /// their number, or [`MORE`].
-    word: u64,
-    at: usize,
-}
-
-/// The key continues after the word.
-const MORE: u8 = DIGIT as u8 + 1;
+pub(super) const MAX_BYTES_PER_ENTRY: usize =
+    size_of::<SortRecord>() + 2 * varint::MAX_VARINT_BYTES;
+/// Records from which on threads share the work.
+const MIN_PARALLEL_RECORDS: usize = 1 << 14;
 
 /// Records in the order in which they were added, or sorted.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     /// For each record: the lengths of the key and the value, the value, the key.
     bytes: Vec<u8>,
-    entries: Vec<Entry>,
+    entries: Vec<SortRecord>,
     room: usize,
     /// Most bytes and entries that were there at once, which are in memory.
     touched: (usize, usize),
@@ -54,7 +37,7 @@ impl Arena {
     pub(super) fn with_room(room: usize) -> Result<Self, FrozenError> {
         let (mut bytes, mut entries) = (Vec::new(), Vec::new());
         let reserved = bytes.try_reserve_exact(room).is_ok()
-            && entries.try_reserve_exact(room / size_of::<Entry>()).is_ok();
+            && entries.try_reserve_exact(room / size_of::<SortRecord>()).is_ok();
         if !reserved {
             return Err(FrozenError::Option("the memory of an external build cannot be reserved"));
         }
@@ -65,7 +48,7 @@ impl Arena {
     pub(super) fn cleared(mut self) -> Result<Self, FrozenError> {
         let (bytes, entries) = self.touched;
         self.touched = (bytes.max(self.bytes.len()), entries.max(self.entries.len()));
-        if self.touched.0 + self.touched.1 * size_of::<Entry>() > self.room + self.room / 32 {
+        if self.touched.0 + self.touched.1 * size_of::<SortRecord>() > self.room + self.room / 32 {
             let room = self.room;
             drop(self);
             return Self::with_room(room);
@@ -79,7 +62,7 @@ impl Arena {
     #[inline]
     pub(super) fn push(&mut self, key: &[u8], value: &[u8]) -> bool {
         if self.bytes.len()
-            + self.entries.len() * size_of::<Entry>()
+            + self.entries.len() * size_of::<SortRecord>()
             + key.len()
             + value.len()
             + MAX_BYTES_PER_ENTRY
@@ -87,7 +70,7 @@ impl Arena {
         {
             return false;
         }
-        self.entries.push(Entry { word: 0, at: self.bytes.len() });
+        self.entries.push(SortRecord::new(self.bytes.len() as u64));
         varint::put(&mut self.bytes, key.len() as u64);
         varint::put(&mut self.bytes, value.len() as u64);
         self.bytes.extend_from_slice(value);
@@ -122,41 +105,26 @@ fn record(bytes: &[u8], at: usize) -> (&[u8], &[u8]) {
     (&rest[..key], value)
 }
 
-/// Returns the word of a key from `depth` on.
-fn word(key: &[u8], depth: usize) -> u64 {
-    let rest = &key[depth..];
-    if let Some(bytes) = rest.first_chunk::<8>() {
-        return u64::from_be_bytes(*bytes) & !0xFF | u64::from(MORE);
-    }
-    let mut bytes = [0; 8];
-    bytes[..rest.len()].copy_from_slice(rest);
-    bytes[DIGIT] = rest.len() as u8;
-    u64::from_be_bytes(bytes)
-}
-
 /// Sorts entries whose keys share their first `depth` bytes, large groups as tasks of their own.
 ///
 /// It does not recurse, since keys may share millions of bytes.
-fn sort<'a>(scope: &rayon::Scope<'a>, bytes: &'a [u8], entries: &'a mut [Entry], depth: usize) {
-    let mut groups = vec![(entries, depth)];
-    while let Some((entries, depth)) = groups.pop() {
-        let read = |entry: &mut Entry| entry.word = word(record(bytes, entry.at).0, depth);
-        if entries.len() >= PARALLEL {
-            entries.par_iter_mut().for_each(read);
-            entries.par_sort_unstable();
+fn sort<'a>(
+    scope: &rayon::Scope<'a>,
+    bytes: &'a [u8],
+    entries: &'a mut [SortRecord],
+    depth: usize,
+) {
+    let key = |at: u64| record(bytes, at as usize).0;
+    if entries.len() < MIN_PARALLEL_RECORDS {
+        return sort::sort(entries, depth, key, |_, _| ());
+    }
+    entries.par_iter_mut().for_each(|entry| entry.read(key(entry.at), depth));
+    entries.par_sort_unstable();
+    for group in sort::unsorted_groups(entries) {
+        if group.len() < MIN_PARALLEL_RECORDS {
+            sort::sort(group, depth + DIGIT_BYTES, key, |_, _| ());
         } else {
-            entries.iter_mut().for_each(read);
-            entries.sort_unstable();
-        }
-        for group in entries.chunk_by_mut(|a, b| a.word == b.word) {
-            // Keys that end in the word are equal, and in order.
-            if group.len() > 1 && group[0].word as u8 == MORE {
-                if group.len() >= PARALLEL {
-                    scope.spawn(move |scope| sort(scope, bytes, group, depth + DIGIT));
-                } else {
-                    groups.push((group, depth + DIGIT));
-                }
-            }
+            scope.spawn(move |scope| sort(scope, bytes, group, depth + DIGIT_BYTES));
         }
     }
 }
@@ -177,14 +145,14 @@ impl Source for ArenaReader<'_> {
 
     #[inline]
     fn record(&self) -> (&[u8], &[u8]) {
-        record(&self.arena.bytes, self.arena.entries[self.next - 1].at)
+        record(&self.arena.bytes, self.arena.entries[self.next - 1].at as usize)
     }
 }
 
 impl Seek for ArenaReader<'_> {
     fn seek(&mut self, target: &[u8]) -> Result<bool, FrozenError> {
         let Arena { bytes, entries, .. } = self.arena;
-        self.next = entries.partition_point(|entry| record(bytes, entry.at).0 < target);
+        self.next = entries.partition_point(|entry| record(bytes, entry.at as usize).0 < target);
         self.advance()
     }
 }

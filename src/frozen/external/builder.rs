@@ -3,12 +3,11 @@
 use super::duplicate::Duplicates;
 use super::run::DAMAGED;
 use super::sorter::{Sorter, SorterForm};
-use crate::MAX_KEY_LEN;
 use crate::error::FileError;
 use crate::frozen::builder::FrozenLayerBuilder;
-use crate::frozen::byte_values::MAX_VALUE_LEN;
 use crate::frozen::choose_symbols::needs_no_keys;
 use crate::frozen::error::FrozenError;
+use crate::frozen::front_coded::check_lens;
 use crate::frozen::frozen_layer::FrozenLayer;
 use crate::frozen::layer_value::LayerValue;
 use crate::frozen::options::FrozenOptions;
@@ -181,29 +180,15 @@ impl<V: LayerValue + ?Sized> ExternalBuilder<V> {
     /// this process is a fork of the builder's: later calls return the same error.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: V::Lent<'_>) -> Result<(), FrozenError> {
         let (key, value) = (key.as_ref(), V::stored(value));
-        if key.len() + value.bytes.len() > self.max_record_len()
-            || key.len() > MAX_KEY_LEN
-            || value.bytes.len() > MAX_VALUE_LEN
-        {
-            return Err(self.too_long(key.len(), value.bytes.len()));
+        check_lens(self.len, key, value)?;
+        let (len, limit) = (key.len() + value.bytes.len(), self.max_record_len());
+        if len > limit {
+            return Err(FrozenError::RecordOverMemory { position: self.len, len, limit });
         }
         let (sorter, pool) = (&mut self.sorter, self.builder.pool());
         self.duplicates.encode(value, |value| sorter.push(key, value, pool))?;
         self.len += 1;
         Ok(())
-    }
-
-    #[cold]
-    fn too_long(&self, key: usize, value: usize) -> FrozenError {
-        let position = self.len;
-        match (key, value) {
-            (len, _) if len > MAX_KEY_LEN => FrozenError::KeyTooLong { position, len },
-            (_, len) if len > MAX_VALUE_LEN => FrozenError::ValueTooLong { position, len },
-            _ => {
-                let (len, limit) = (key + value, self.max_record_len());
-                FrozenError::RecordOverMemory { position, len, limit }
-            }
-        }
     }
 
     /// Inserts all records into the builder of ascending keys.
