@@ -148,6 +148,7 @@ models! {
     scan_back_and_change_ahead: [OwnChangesUnseen];
     scan_and_change_by_another: [PathNotChecked];
     scan_after_a_get: [PathNotChecked];
+    scan_back_and_first_insert: [RootReadAgain];
     pop_and_insert: [PopFromAnyLeaf];
     clear_and_insert: [ChildNotCompared, SlotNotLocked];
     remove_and_compare_exchange: [LeafNotObsolete];
@@ -616,6 +617,16 @@ fn scan_after_a_get() {
             assert!(!is_seen || values.contains(&5), "{values:?} after 5 was seen");
         },
         |map| has(map, &[0, 2, 4, 5, 6, 8]),
+    );
+}
+
+/// A scan back over an empty map does not return what is inserted on the other side of it.
+fn scan_back_and_first_insert() {
+    two(
+        filled(&[]),
+        |map| assert_eq!(map.insert(key(5), 5), None),
+        |map| assert_eq!(map.range(..=key(2)).next_back(), None),
+        |map| has(map, &[5]),
     );
 }
 

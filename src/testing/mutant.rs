@@ -46,6 +46,8 @@ pub enum Mutant {
     EraNotCompared,
     /// A scan goes on from a path with obsolete nodes.
     PathNotChecked,
+    /// A scan that found the tree empty looks for its last leaf.
+    RootReadAgain,
     /// A pop does not check that its leaf is still the first or last.
     PopFromAnyLeaf,
     /// A delta is frozen while writers hold stripes.

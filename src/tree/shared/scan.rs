@@ -262,7 +262,14 @@ impl<B: Bits> LeafRun<B> {
                 }
                 Position::End => self.cursor.set_end(),
             }
-            let end = self.copy_leaves(root, limit);
+            // An empty tree had nothing before the position either. To look for its last leaf would
+            // find what another thread has inserted since, on either side.
+            let is_empty = self.cursor.leaf.is_none() && !matches!(from, Position::End);
+            let end = if is_empty && !mutant!(RootReadAgain) {
+                RunEnd::Whole
+            } else {
+                self.copy_leaves(root, limit)
+            };
             // With no leaf added, the buffer's key may be outside of the path's range.
             let is_here = end == RunEnd::AtCursor && !self.is_key_kept;
             let place = self.cursor.place();
