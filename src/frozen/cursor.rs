@@ -98,11 +98,11 @@ impl<'a, V: LayerValue + ?Sized> Cursor<FrozenWalk<'a, V>> {
         window.get::<V>(layer, *rank)
     }
 
-    /// Returns the key that was returned last by `next`, without a move since then.
-    pub(super) fn passed_key(&self) -> &[u8] {
+    /// Returns the next key, after a [`peek_shared`](Self::peek_shared) without a move.
+    #[inline]
+    pub(super) fn peeked_key(&self) -> &[u8] {
         let FrozenWalk { window, rank, .. } = &self.walk;
-        let passed = rank.checked_sub(window.start + 1);
-        passed.and_then(|i| window.decoded.key(i)).unwrap_or_default()
+        rank.checked_sub(window.start).and_then(|i| window.decoded.key(i)).unwrap_or_default()
     }
 
     /// Returns the lcp of the next key and the key, without a move. Where the lcp is unknown, a

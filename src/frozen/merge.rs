@@ -4,7 +4,7 @@ use super::builder::FrozenLayerBuilder;
 use super::cursor::FrozenCursor;
 use super::error::FrozenError;
 use super::external::duplicate::Duplicates;
-use super::external::merge::{self, Source};
+use super::external::merge::{LoserTree, Source};
 use super::frozen_layer::FrozenLayer;
 use super::layer_value::LayerValue;
 use super::options::FrozenOptions;
@@ -88,40 +88,93 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         let duplicates = Duplicates::new(self.options().on_duplicate, V::STORED)?;
         let sources = layers.into_iter().map(|layer| LayerSource {
             cursor: layer.cursor(),
-            left: layer.len(),
-            duplicates,
-            value: Vec::new(),
+            next: 0,
+            len: layer.len(),
         });
-        merge::read(sources.collect(), duplicates, |key, value, taken| {
+        let mut tree = LoserTree::new(sources.collect())?;
+        loop {
+            let taken = tree.taken();
+            if duplicates.keeps_last() {
+                while tree.is_tied() {
+                    tree.step()?;
+                }
+            }
+            let is_tied = tree.is_tied();
+            let Some(source) = tree.least() else { return Ok(()) };
             progress(taken);
-            self.insert_stored(key, value)
-        })
+            if is_tied && !duplicates.keeps_first() {
+                self.insert_combined(&mut tree, duplicates)?;
+                continue;
+            }
+            let (key, value) = source.record()?;
+            self.insert_stored(key, V::stored(value))?;
+            let mut is_next_tied = is_tied;
+            tree.step()?;
+            while is_next_tied {
+                is_next_tied = tree.is_tied();
+                tree.step()?;
+            }
+        }
+    }
+
+    /// Adds the least key, which several layers have, with what the rule makes of its values.
+    fn insert_combined(
+        &mut self,
+        tree: &mut LoserTree<LayerSource<'_, V>>,
+        duplicates: Duplicates,
+    ) -> Result<(), FrozenError> {
+        let (mut key, mut combined, mut is_next) = (Vec::new(), None::<Vec<u8>>, true);
+        while is_next && let Some(source) = tree.least() {
+            let (source_key, value) = source.record()?;
+            duplicates.encode(V::stored(value), |value| match &mut combined {
+                Some(combined) => duplicates.combine(&key, combined, value),
+                None => {
+                    key.extend_from_slice(source_key);
+                    combined = Some(value.to_vec());
+                    Ok(())
+                }
+            })?;
+            is_next = tree.is_tied();
+            tree.step()?;
+        }
+        let combined = combined.unwrap_or_default();
+        self.insert_stored(&key, duplicates.stored(&key, &combined)?)
     }
 }
 
-/// The keys of a layer.
+/// The keys of a layer. The cursor stands before the current one.
 struct LayerSource<'a, V: LayerValue + ?Sized> {
     cursor: FrozenCursor<'a, V>,
-    /// The number of keys that follow.
-    left: usize,
-    duplicates: Duplicates,
-    value: Vec<u8>,
+    /// The rank of the key after the current one.
+    next: usize,
+    len: usize,
+}
+
+const DAMAGED: FrozenError =
+    FrozenError::Damaged { part: "content of a merged layer", chunk: None };
+
+impl<V: LayerValue + ?Sized> LayerSource<'_, V> {
+    /// Returns the current key and its value.
+    #[inline]
+    fn record(&mut self) -> Result<(&[u8], V::Lent<'_>), FrozenError> {
+        self.cursor.peek().ok_or(DAMAGED)
+    }
 }
 
 impl<V: LayerValue + ?Sized> Source for LayerSource<'_, V> {
+    #[inline]
     fn advance(&mut self) -> Result<bool, FrozenError> {
-        if self.left == 0 {
+        if self.next == self.len {
             return Ok(false);
         }
-        self.left -= 1;
-        let damaged = FrozenError::Damaged { part: "content of a merged layer", chunk: None };
-        let (_, value) = self.cursor.next().ok_or(damaged)?;
-        self.value.clear();
-        self.duplicates.encode(V::stored(value), |bytes| self.value.extend_from_slice(bytes));
+        self.cursor.seek_to_rank(self.next);
+        self.next += 1;
+        self.cursor.peek_shared().ok_or(DAMAGED)?;
         Ok(true)
     }
 
-    fn record(&self) -> (&[u8], &[u8]) {
-        (self.cursor.passed_key(), &self.value)
+    #[inline]
+    fn key(&self) -> &[u8] {
+        self.cursor.peeked_key()
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Sinha and Zobel, "Cache-conscious sorting of large sets of strings with dynamic tries", 2004.
 
-use super::merge::Source;
+use super::merge::{RecordSource, Source};
 use super::sample::Seek;
 use super::varint;
 use crate::frozen::error::FrozenError;
@@ -144,6 +144,13 @@ impl Source for ArenaReader<'_> {
     }
 
     #[inline]
+    fn key(&self) -> &[u8] {
+        self.record().0
+    }
+}
+
+impl RecordSource for ArenaReader<'_> {
+    #[inline]
     fn record(&self) -> (&[u8], &[u8]) {
         record(&self.arena.bytes, self.arena.entries[self.next - 1].at as usize)
     }
@@ -159,7 +166,7 @@ impl Seek for ArenaReader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arena, Seek, Source};
+    use super::{Arena, RecordSource, Seek, Source};
 
     fn check(keys: &[Vec<u8>]) {
         let mut arena = Arena::with_room(keys.iter().map(|key| key.len() + 64).sum()).unwrap();

@@ -149,6 +149,16 @@ impl Duplicates {
         }))
     }
 
+    /// Returns whether the first value of a key is the one that counts.
+    pub(crate) fn keeps_first(self) -> bool {
+        self.rule == OnDuplicate::First
+    }
+
+    /// Returns whether the last value of a key is the one that counts.
+    pub(crate) fn keeps_last(self) -> bool {
+        self.rule == OnDuplicate::Last
+    }
+
     /// Returns whether values are byte strings.
     pub(super) fn are_bytes(self) -> bool {
         self.kind == ValueKind::Bytes

@@ -4,7 +4,7 @@
 //! that follow, the length of the value, the value, and these bytes. A run keeps some of its keys
 //! in memory, with their offsets, so that a reader need not begin with the first one.
 
-use super::merge::{Merger, Source};
+use super::merge::{Merger, RecordSource, Source};
 use super::sample::Seek;
 use super::varint;
 use crate::frozen::error::FrozenError;
@@ -97,7 +97,7 @@ impl RunWriter {
 impl Run {
     /// Writes the records of a merger to a file in `dir`, with marks of about `mark_bytes` bytes.
     /// Passes each key to `see`.
-    pub(super) fn write<S: Source>(
+    pub(super) fn write<S: RecordSource>(
         dir: &Arc<Dir>,
         merger: &mut Merger<S>,
         mark_bytes: usize,
@@ -259,6 +259,13 @@ impl Source for RunReader<'_> {
     }
 
     #[inline]
+    fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl RecordSource for RunReader<'_> {
+    #[inline]
     fn record(&self) -> (&[u8], &[u8]) {
         (&self.key, &self.value)
     }
@@ -291,7 +298,7 @@ mod tests {
     use super::{DAMAGED, Run, Seek, SpillFile};
     use crate::frozen::error::FrozenError;
     use crate::frozen::external::arena::Arena;
-    use crate::frozen::external::merge::{Merger, Source};
+    use crate::frozen::external::merge::{Merger, RecordSource, Source};
     use crate::io::dir::Dir;
     use std::sync::Arc;
 

@@ -8,7 +8,7 @@
 //! Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007.
 
 use super::duplicate::Duplicates;
-use super::merge::{Merger, Source};
+use super::merge::{Merger, RecordSource};
 use crate::frozen::error::FrozenError;
 use crate::frozen::options::GivenSample;
 use crate::frozen::symbols::Sample;
@@ -129,7 +129,7 @@ struct Spans {
 }
 
 /// A source that can be set to any key.
-pub(super) trait Seek: Source {
+pub(super) trait Seek: RecordSource {
     /// Steps to the first key that is not less than `target`. Returns `false` if there is none. A
     /// target must not be less than those of earlier calls.
     fn seek(&mut self, target: &[u8]) -> Result<bool, FrozenError>;
