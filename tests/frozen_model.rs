@@ -8,7 +8,7 @@ use common::mapped::mapped;
 use common::{bound, key};
 use memkv::{
     BuildError, ConcurrentArt, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder,
-    FrozenOptions, ShardedArt, SymbolTable, ValueWidth,
+    FrozenOptions, OnDuplicate, ShardedArt, SymbolTable, ValueWidth,
 };
 use proptest::prelude::*;
 use rayon::prelude::*;
@@ -156,18 +156,29 @@ proptest! {
     #[test]
     fn merges_like_btreemaps(
         maps in proptest::collection::vec(
-            proptest::collection::btree_map(key(), any::<u64>(), 0..40),
-            0..4,
+            proptest::collection::btree_map(key(), any::<u32>().prop_map(u64::from), 0..40),
+            0..8,
         ),
     ) {
-        let mut model = Model::new();
+        let options = FrozenOptions::new().chunk_keys(16);
+        let (mut first, mut last, mut sum) = (Model::new(), Model::new(), Model::new());
         let mut layers = Vec::new();
         for map in maps {
-            layers.push(build(&map, &FrozenOptions::new().chunk_keys(16)));
-            model.extend(map);
+            layers.push(build(&map, &options));
+            for (key, &value) in &map {
+                first.entry(key.clone()).or_insert(value);
+                *sum.entry(key.clone()).or_insert(0) += value;
+            }
+            last.extend(map);
         }
-        let options = FrozenOptions::new().chunk_keys(16);
-        check_all(&FrozenLayer::merge(&layers, options).unwrap(), &model);
+        for (rule, model) in [
+            (OnDuplicate::First, first),
+            (OnDuplicate::Last, last),
+            (OnDuplicate::Sum, sum),
+        ] {
+            let options = options.clone().on_duplicate(rule);
+            check_all(&FrozenLayer::merge(&layers, options).unwrap(), &model);
+        }
     }
 
     #[test]

@@ -15,14 +15,21 @@ pub(crate) trait KeySink {
     ) -> Option<()>;
 }
 
+/// The place of a key in a block's bytes, and the number of bytes that it shares with the key
+/// before.
+#[derive(Clone, Copy, Debug)]
+struct DecodedKey {
+    start: usize,
+    end: usize,
+    lcp: usize,
+}
+
 /// Consecutive keys, with the number of bytes that each shares with the key before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DecodedBlock {
     /// The keys, and space for more.
     bytes: Vec<u8>,
-    /// Start and end of each key in `bytes`.
-    bounds: Vec<(usize, usize)>,
-    lcps: Vec<usize>,
+    keys: Vec<DecodedKey>,
     /// Bounds of the key before. The next key copies its shared bytes from there, and is written
     /// after it.
     before: (usize, usize),
@@ -33,19 +40,19 @@ pub(crate) struct DecodedBlock {
 
 impl DecodedBlock {
     pub(crate) fn len(&self) -> usize {
-        self.bounds.len()
+        self.keys.len()
     }
 
     #[inline(always)]
     pub(crate) fn key(&self, i: usize) -> Option<&[u8]> {
-        let &(start, end) = self.bounds.get(i)?;
+        let &DecodedKey { start, end, .. } = self.keys.get(i)?;
         self.bytes.get(start..end)
     }
 
     /// Returns the number of bytes that key `i` shares with the key before, which may be in another
     /// block.
     pub(crate) fn lcp(&self, i: usize) -> Option<usize> {
-        self.lcps.get(i).copied()
+        self.keys.get(i).map(|key| key.lcp)
     }
 
     /// Removes all keys. The next key may share bytes with `before`.
@@ -67,8 +74,7 @@ impl DecodedBlock {
 
     fn forget(&mut self, before: usize) {
         self.before = (0, before);
-        self.bounds.clear();
-        self.lcps.clear();
+        self.keys.clear();
     }
 }
 
@@ -95,8 +101,7 @@ impl KeySink for DecodedBlock {
         }
         self.passed += end - start;
         self.before = (start, end);
-        self.bounds.push(self.before);
-        self.lcps.push(lcp);
+        self.keys.push(DecodedKey { start, end, lcp });
         Some(())
     }
 }
