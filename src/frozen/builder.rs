@@ -24,7 +24,7 @@ use crate::io::new_file::NewFile;
 use rayon::ThreadPool;
 use std::fmt;
 use std::marker::PhantomData;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of front-coded keys, and of byte strings as values, from which the symbols are chosen.
 const TRAINING_BYTES: usize = 32 << 20;
@@ -160,6 +160,26 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         file.write(&format::header(V::STORED))?;
         builder.work.file = Some(file);
         Ok(builder)
+    }
+
+    /// Returns the path of the file of a builder made by [`create`](FrozenLayerBuilder::create), as
+    /// long as it is not complete.
+    ///
+    /// A builder that is dropped removes it. A program that is told to end without that can.
+    ///
+    /// ```
+    /// use memkv::{FrozenLayerBuilder, FrozenOptions};
+    ///
+    /// let path = std::env::temp_dir().join(format!("memkv-unfinished-{}", std::process::id()));
+    /// let builder = FrozenLayerBuilder::create(&path, FrozenOptions::new())?;
+    /// let unfinished = builder.unfinished_path().unwrap();
+    /// assert!(unfinished.exists() && !path.exists());
+    /// drop(builder);
+    /// assert!(!unfinished.exists());
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn unfinished_path(&self) -> Option<PathBuf> {
+        self.work.file.as_ref().map(NewFile::temporary_path)
     }
 
     /// Returns the number of keys inserted so far.

@@ -70,6 +70,11 @@ impl NewFile {
         self.dir.path_of(&self.name)
     }
 
+    /// Returns the path that the file has until it is complete.
+    pub(crate) fn temporary_path(&self) -> PathBuf {
+        self.dir.path_of(&self.temporary)
+    }
+
     /// Appends bytes, through a buffer.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         match &mut self.out {

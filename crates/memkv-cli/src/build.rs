@@ -1,23 +1,28 @@
 //! `memkv build`: builds a layer from the lines of files, which need not fit in memory.
 
 use crate::{
+    input::{self, Lines, STDIN},
     layer::Output,
     progress::Progress,
-    source::{self, Lines},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use memkv::{ExternalBuilder, LayerValue, MAX_KEY_LEN};
-use std::path::PathBuf;
+use indicatif::DecimalBytes;
+use memkv::{ExternalBuilder, FrozenError, LayerValue, MAX_KEY_LEN};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 /// Build a layer file from lines of text in any order.
 ///
 /// A line is a key, or a key, a tab and a number; with --values text, a key, a tab and any text.
 /// Lines end in a line feed. Every other byte is part of the key or the text, also a carriage
-/// return. Input beyond --memory is sorted through temporary files.
+/// return, unless --crlf is given. Input beyond --memory is sorted through temporary files.
 #[derive(Args, Debug)]
 pub(crate) struct BuildArgs {
-    /// Files of lines: plain, .gz, .zst, or - for the standard input, which must be plain.
+    /// Files of lines, or - for the standard input. What gzip, zstd, xz or bzip2 has compressed is
+    /// decoded, whatever its name. Other binary files are refused.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<String>,
     #[command(flatten)]
@@ -26,7 +31,17 @@ pub(crate) struct BuildArgs {
     /// that differs from the first one is then an error]
     #[arg(long, value_enum)]
     values: Option<Values>,
-    /// The memory to use, such as 500M or 2G; at least 32M. The result does not depend on it.
+    /// Lines end in a carriage return and a line feed, and a byte-order mark may begin each input:
+    /// neither is part of a key or a text.
+    #[arg(long)]
+    crlf: bool,
+    /// What a line without any byte is.
+    #[arg(long, value_enum, default_value_t = Blank::Key)]
+    blank: Blank,
+    /// Take the bytes of the inputs as they are: decode and refuse nothing.
+    #[arg(long)]
+    raw: bool,
+    /// The memory to use, such as 500M or 1.5G; at least 32M. The result does not depend on it.
     #[arg(long, default_value = "1G", value_parser = parse_bytes, value_name = "BYTES")]
     memory: usize,
     /// The folder for temporary files. [default: the folder of the output]
@@ -47,6 +62,17 @@ enum Values {
     None,
 }
 
+/// What a line without any byte is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Blank {
+    /// The empty key.
+    Key,
+    /// Nothing.
+    Skip,
+    /// An error.
+    Error,
+}
+
 /// Parses a number of bytes with an optional suffix K, M, G or T.
 fn parse_bytes(text: &str) -> Result<usize, String> {
     let upper = text.to_ascii_uppercase();
@@ -58,73 +84,169 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
         Some((at, 'T')) => (&short[..at], 40),
         _ => (short, 0),
     };
-    let number = digits
-        .parse::<usize>()
-        .map_err(|_| "not a number of bytes such as 500M or 2G".to_owned())?;
-    let bytes = number.checked_mul(1 << shift).ok_or("too much")?;
+    let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let number = digits.parse::<f64>().ok().filter(|_| is_number);
+    let number = number.ok_or("not a number of bytes such as 500M or 1.5G")?;
+    let bytes = number * (1u64 << shift) as f64;
+    if bytes >= usize::MAX as f64 {
+        return Err("too much".to_owned());
+    }
+    let bytes = bytes as usize;
     if bytes < 32 << 20 { Err("less than 32M".to_owned()) } else { Ok(bytes) }
 }
 
-pub(crate) fn run(args: &BuildArgs) -> Result<()> {
+pub(crate) fn run(args: &BuildArgs, out: &mut impl Write) -> Result<()> {
     if args.values == Some(Values::Text) {
-        return build::<[u8]>(args, |line, _| split_text(line));
+        return build::<[u8]>(args, |line, _| split_text(line), out);
     }
     // The first line decides on the source of values, unless the command line does.
     let mut values = args.values;
-    build::<u64>(args, |line, count| {
-        let tab = line.contains(&b'\t');
-        match *values.get_or_insert(if tab { Values::Tab } else { Values::None }) {
-            Values::Tab => split(line),
-            Values::Line => Ok((line, count)),
-            Values::None if tab && args.values.is_none() => {
-                bail!("there is a tab, but none in the first line; see --values")
+    build::<u64>(
+        args,
+        |line, count| {
+            let tab = line.contains(&b'\t');
+            match *values.get_or_insert(if tab { Values::Tab } else { Values::None }) {
+                Values::Tab => split(line),
+                Values::Line => Ok((line, count)),
+                Values::None if tab && args.values.is_none() => {
+                    bail!("there is a tab, but none in the first line; see --values")
+                }
+                Values::None | Values::Text => Ok((line, 0)),
             }
-            Values::None | Values::Text => Ok((line, 0)),
+        },
+        out,
+    )
+}
+
+/// What was read of the inputs.
+#[derive(Default)]
+struct Read {
+    lines: u64,
+    bytes: u64,
+    warnings: Vec<String>,
+}
+
+/// Reads the lines of all inputs, as the options say. Passes each to `each`, with its place and its
+/// number through all inputs.
+fn read_lines(
+    args: &BuildArgs,
+    longest: usize,
+    mut each: impl FnMut(&[u8], &dyn Fn() -> String, u64) -> Result<()>,
+) -> Result<Read> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let mut read = Read::default();
+    for path in &args.inputs {
+        let mut lines = Lines::of_at_most(input::open(path, args.raw)?, longest);
+        let (mut number, mut returns, mut has_mark) = (0u64, 0u64, false);
+        loop {
+            number += 1;
+            let place = || format!("{path}, line {number}");
+            let Some(mut line) = lines.next().with_context(place)? else { break };
+            read.lines += 1;
+            read.bytes += line.len() as u64 + 1;
+            if number == 1 && line.starts_with(MARK) {
+                has_mark = true;
+                line = if args.crlf { &line[MARK.len()..] } else { line };
+            }
+            if let Some(without) = line.strip_suffix(b"\r") {
+                returns += 1;
+                line = if args.crlf { without } else { line };
+            }
+            if line.is_empty() && args.blank != Blank::Key {
+                ensure!(args.blank == Blank::Skip, "{}: the line is blank", place());
+                continue;
+            }
+            each(line, &place, read.lines)?;
         }
-    })
+        if has_mark && !args.crlf {
+            let what = "a byte-order mark is part of the first key; see --crlf";
+            read.warnings.push(format!("{path}: {what}"));
+        }
+        if returns > 0 && !args.crlf {
+            let (all, what) = (number - 1, "end in a carriage return, a part of them; see --crlf");
+            read.warnings.push(format!("{path}: {returns} of {all} lines {what}"));
+        }
+    }
+    Ok(read)
 }
 
 /// Builds a layer of the lines. `record` returns the key and the value of a line, given its number.
 fn build<V: LayerValue + ?Sized>(
     args: &BuildArgs,
     mut record: impl for<'l> FnMut(&'l [u8], u64) -> Result<(&'l [u8], V::Lent<'l>)>,
+    out: &mut impl Write,
 ) -> Result<()> {
     let mut options = args.output.options().memory(args.memory);
     if let Some(folder) = &args.temp_dir {
+        // A build that needs no temporary file would not notice.
+        ensure!(folder.is_dir(), "--temp-dir: there is no folder {}", folder.display());
         options = options.temp_folder(folder);
     }
+    let mut target = args.output.target(args.temp_dir.as_deref())?;
     let failed = |error| args.output.failed(error);
-    let mut builder =
-        ExternalBuilder::<V>::create_as(args.output.path(), options).map_err(failed)?;
+    let mut builder = ExternalBuilder::<V>::create_as(target.path(), options).map_err(failed)?;
+    target.begin(builder.unfinished_path());
     let mut progress = Progress::new("reading", None);
-    let mut count = 0;
-    for path in &args.inputs {
-        // A line with a number is longer than its key.
-        let mut lines = Lines::of_at_most(source::open(path)?, builder.max_record_len() + 32);
-        let mut number = 0u64;
-        loop {
-            let place = |number: u64| format!("{path}, line {number}");
-            number += 1;
-            let Some(line) = lines.next().with_context(|| place(number))? else { break };
-            count += 1;
-            let (key, value) = record(line, count).with_context(|| place(number))?;
-            if key.len() > MAX_KEY_LEN {
-                bail!(
-                    "{}: a key of {} bytes is over the limit of {MAX_KEY_LEN}",
-                    place(number),
-                    key.len()
-                );
+    // A line with a number is longer than its key.
+    let longest = builder.max_record_len() + 32;
+    let read = read_lines(args, longest, |line, place, count| {
+        let (key, value) = record(line, count).with_context(place)?;
+        let (len, most) = (key.len(), MAX_KEY_LEN);
+        ensure!(len <= most, "{}: a key of {len} bytes is over the limit of {most}", place());
+        progress.at(count);
+        match builder.insert(key, value) {
+            // Noticed where it is sorted, which is not here.
+            Err(error @ (FrozenError::Repeated { .. } | FrozenError::SumOverflow { .. })) => {
+                Err(error.into())
             }
-            builder.insert(key, value).with_context(|| place(number))?;
-            progress.at(count);
+            inserted => inserted.with_context(place),
         }
+    });
+    drop(progress);
+    let read = match read {
+        Ok(read) => read,
+        Err(error) => return Err(placed::<V>(error, args, &mut record)),
+    };
+    for warning in &read.warnings {
+        // An error of this write cannot be reported.
+        let _ = writeln!(io::stderr(), "memkv: warning: {warning}");
     }
     let mut progress = None;
     let show = |written: u64, all: u64| {
         progress.get_or_insert_with(|| Progress::new("writing", Some(all))).at(written);
     };
-    builder.finish_file_with(show).map_err(failed)?;
-    Ok(())
+    let keys = match builder.finish_file_with(show) {
+        Ok(keys) => keys,
+        Err(error) => return Err(placed::<V>(failed(error), args, &mut record)),
+    };
+    drop(progress);
+    target.finish(keys, &DecimalBytes(read.bytes).to_string(), out)
+}
+
+/// Adds to the error of a key that is repeated the first lines that have it, for which the inputs
+/// are read again.
+fn placed<V: LayerValue + ?Sized>(
+    error: Error,
+    args: &BuildArgs,
+    record: &mut impl for<'l> FnMut(&'l [u8], u64) -> Result<(&'l [u8], V::Lent<'l>)>,
+) -> Error {
+    let key = match error.downcast_ref() {
+        Some(FrozenError::Repeated { key } | FrozenError::SumOverflow { key, .. }) => key.clone(),
+        _ => return error,
+    };
+    let mut places = Vec::new();
+    if !args.inputs.iter().any(|path| path == STDIN) {
+        // The error that there is already says more than one of this reading.
+        let _ = read_lines(args, usize::MAX, |line, place, count| {
+            if record(line, count).is_ok_and(|(found, _)| *found == *key) {
+                places.push(place());
+            }
+            ensure!(places.len() < 2, "enough");
+            Ok(())
+        });
+    }
+    if places.is_empty() { error } else { error.context(places.join(" and ")) }
 }
 
 /// Splits a line at its first tab into its key and its value.
@@ -161,11 +283,24 @@ mod tests {
             ("2GiB", 2 << 30),
             ("37MB", 37 << 20),
             ("40000k", 40000 << 10),
+            ("1.5G", 3 << 29),
         ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         assert_eq!(parse_bytes("33554432"), Ok(32 << 20));
-        for text in ["", "M", "x", "1.5G", "-1G", "31M", "99999999999T", "99999999999999999999"] {
+        for text in [
+            "",
+            "M",
+            "x",
+            "1.5.0G",
+            "inf",
+            "1e9",
+            ".5G",
+            "-1G",
+            "31M",
+            "99999999999T",
+            "99999999999999999999",
+        ] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
     }

@@ -1,11 +1,12 @@
 //! The command line. This file only parses it; each subcommand is a module.
 //!
-//! Exit status: 0 on success, 1 on an error, 2 for a wrong command line. For `get` and `search`, 1
-//! means that there is no such key, and 2 an error. A closed output pipe ends the program quietly,
-//! as in `memkv bench | head -1`.
+//! Exit status: 0 if what was asked for is found or done, 1 if `get` or `search` finds nothing, 2
+//! on an error, for a wrong command line, and if something is damaged. A closed output pipe ends
+//! the program quietly, as in `memkv bench | head -1`.
 
 use crate::{bench, build, get, merge, repair, scan, search, stats, verify};
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -30,36 +31,81 @@ enum Command {
     Merge(merge::MergeArgs),
     Repair(repair::RepairArgs),
     Bench(bench::BenchArgs),
+    /// Print a script that completes command lines in a shell.
+    Completions {
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of the program, or of a command, for man.
+    Man {
+        command: Option<String>,
+    },
     #[command(hide = true, name = bench::child::CHILD)]
     BenchChild,
+}
+
+/// The exit status of errors and of damage.
+const TROUBLE: u8 = 2;
+const NAME: &str = "memkv";
+
+/// Prints what is wrong with a command line, or the help that it asks for.
+fn explain(error: &clap::Error, out: &mut impl Write) -> ExitCode {
+    let text = error.render().to_string();
+    // An error of these writes cannot be reported.
+    if !error.use_stderr() {
+        let _ = out.write_all(text.as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let _ = write!(io::stderr(), "memkv: {}", text.strip_prefix("error: ").unwrap_or(&text));
+    ExitCode::from(TROUBLE)
+}
+
+/// Prints the manual page of the program, or of a command.
+fn man(name: Option<&str>, out: &mut impl Write) -> Result<()> {
+    let mut all = Cli::command();
+    all.build();
+    let command = match name {
+        None => all,
+        Some(name) => {
+            all.find_subcommand(name).with_context(|| format!("no such command: {name}"))?.clone()
+        }
+    };
+    Ok(clap_mangen::Man::new(command).render(out)?)
 }
 
 /// Runs the command in the process's arguments, and returns its exit status.
 pub fn run() -> ExitCode {
     let out = &mut io::stdout().lock();
-    let command = Cli::parse().command;
-    // For these commands 1 means no.
-    let trouble = if matches!(command, Command::Get(_) | Command::Search(_)) { 2 } else { 1 };
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return explain(&error, out),
+    };
+    // For these commands false means that nothing is found, for the others that it is damaged.
+    let no = if matches!(command, Command::Get(_) | Command::Search(_)) { 1 } else { TROUBLE };
     let result = match command {
-        Command::Build(args) => build::run(&args).map(|()| true),
+        Command::Build(args) => build::run(&args, out).map(|()| true),
         Command::Get(args) => get::run(&args, out),
         Command::Scan(args) => scan::run(&args, out).map(|()| true),
         Command::Search(args) => search::run(&args, out),
         Command::Stats(args) => stats::run(&args, out).map(|()| true),
         Command::Verify(args) => verify::run(&args, out),
-        Command::Merge(args) => merge::run(&args).map(|()| true),
+        Command::Merge(args) => merge::run(&args, out).map(|()| true),
         Command::Repair(args) => repair::run(&args, out),
         Command::Bench(args) => bench::run(&args, &bench::rows::rows(), out),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), NAME, out);
+            Ok(true)
+        }
+        Command::Man { command } => man(command.as_deref(), out).map(|()| true),
         Command::BenchChild => bench::row::run_child(&bench::rows::rows()).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(false) => ExitCode::from(no),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // An error of this write cannot be reported.
             let _ = writeln!(io::stderr(), "memkv: {error:#}");
-            ExitCode::from(trouble)
+            ExitCode::from(TROUBLE)
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `memkv get`: prints the values of keys.
 
 use crate::{
+    input::{Lines, STDIN},
     layer::{Input, with_layer},
     print::{Printed, Printer},
-    source::{Lines, STDIN},
 };
 use anyhow::{Context, Result};
 use clap::Args;

@@ -1,12 +1,20 @@
 //! Layer files, and the options for writing them, shared by several commands.
 
-use anyhow::{Context, Error, Result, bail};
+use crate::{input::STDIN, signals::Unfinished};
+use anyhow::{Context, Error, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use indicatif::{DecimalBytes, HumanCount};
 use memkv::{
     BytesLayer, Codec, FrozenError, FrozenLayer, FrozenOptions, HybridStore, OnDuplicate, Recovery,
     SymbolTable, ValueKind,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Read, Write},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+use tempfile::TempDir;
 
 /// A layer of any values that this program writes.
 pub(crate) enum AnyLayer {
@@ -129,10 +137,16 @@ impl Input {
 /// The options for writing a layer.
 #[derive(Args, Debug)]
 pub(crate) struct Output {
-    /// The file to write. It appears under its name once it is complete; until then an existing
-    /// file stays.
+    /// The file to write, or - for the standard output. It appears under its name once it is
+    /// complete; until then an existing layer stays. What is not a layer is not replaced.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
+    /// Replace the output also if it is not a layer.
+    #[arg(long)]
+    force: bool,
+    /// Print no summary.
+    #[arg(long, short)]
+    quiet: bool,
     /// How to treat a key that occurs several times.
     #[arg(long, value_enum, default_value_t = RuleName::Last, value_name = "RULE")]
     on_duplicate: RuleName,
@@ -150,6 +164,16 @@ pub(crate) struct Output {
         value_parser = clap::value_parser!(u32).range(1..=1 << 24)
     )]
     chunk: u32,
+}
+
+/// Returns whether a file exists that is neither empty nor a layer. A file that cannot be read is
+/// left to the error of writing it.
+fn holds_something_else(path: &Path) -> bool {
+    const MAGIC: &[u8] = b"memkvFRZ";
+    let mut start = Vec::new();
+    let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
+    let read = || File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut start);
+    is_file && { read }().is_ok_and(|count| count > 0) && start != MAGIC
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -183,9 +207,75 @@ enum SymbolsName {
     Onpair,
 }
 
-impl Output {
+/// Where an output is written.
+pub(crate) struct Target<'a> {
+    output: &'a Output,
+    path: PathBuf,
+    /// The folder of what goes to the standard output.
+    folder: Option<(TempDir, Unfinished)>,
+    unfinished: Option<Unfinished>,
+    begun: Instant,
+}
+
+impl Target<'_> {
     pub(crate) fn path(&self) -> &Path {
-        &self.output
+        &self.path
+    }
+
+    /// Notes what the builder has begun to write, to be removed if a signal ends the program.
+    pub(crate) fn begin(&mut self, unfinished: Option<PathBuf>) {
+        self.unfinished = unfinished.map(Unfinished::new);
+    }
+
+    /// Copies the complete layer to the standard output if it is to go there, and prints what it
+    /// is. `read` is what it was built from.
+    pub(crate) fn finish(self, keys: u64, read: &str, out: &mut impl Write) -> Result<()> {
+        let bytes = std::fs::metadata(&self.path)?.len();
+        if self.folder.is_some() {
+            io::copy(&mut File::open(&self.path)?, out)?;
+            out.flush()?;
+        }
+        if !self.output.quiet {
+            let each = bytes as f64 / keys.max(1) as f64;
+            // An error of this write cannot be reported.
+            let _ = writeln!(
+                io::stderr(),
+                "memkv: {}: {} keys of {read} in {}, {each:.2} bytes a key, {:.1} s",
+                self.output.output.display(),
+                HumanCount(keys),
+                DecimalBytes(bytes),
+                self.begun.elapsed().as_secs_f64()
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Output {
+    /// Returns where to write. What goes to the standard output is written to a temporary file of
+    /// `folder` first.
+    ///
+    /// # Errors
+    /// There is a file that is not a layer, or the standard output is a terminal.
+    pub(crate) fn target(&self, folder: Option<&Path>) -> Result<Target<'_>> {
+        let begun = Instant::now();
+        if self.output == Path::new(STDIN) {
+            ensure!(!io::stdout().is_terminal(), "a layer is not written to a terminal");
+            let folder = match folder {
+                Some(folder) => TempDir::new_in(folder),
+                None => TempDir::new(),
+            };
+            let folder = folder.context("cannot create a temporary folder")?;
+            let (path, unfinished) =
+                (folder.path().join("layer"), Unfinished::new(folder.path().to_owned()));
+            let folder = Some((folder, unfinished));
+            return Ok(Target { output: self, path, folder, unfinished: None, begun });
+        }
+        if !self.force && holds_something_else(&self.output) {
+            bail!("{} is not a layer; --force replaces it", self.output.display());
+        }
+        let path = self.output.clone();
+        Ok(Target { output: self, path, folder: None, unfinished: None, begun })
     }
 
     /// Adds the path to an error of writing, unless it has it or concerns a key.

@@ -6,8 +6,9 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use clap::Args;
+use indicatif::HumanCount;
 use memkv::{FrozenLayer, FrozenLayerBuilder, LayerValue};
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
 /// Merge layer files into one.
 ///
@@ -22,7 +23,7 @@ pub(crate) struct MergeArgs {
     output: Output,
 }
 
-pub(crate) fn run(args: &MergeArgs) -> Result<()> {
+pub(crate) fn run(args: &MergeArgs, out: &mut impl Write) -> Result<()> {
     let (mut numbers, mut bytes) = (Vec::new(), Vec::new());
     for path in &args.inputs {
         match layer::open_checked(path)?.layer {
@@ -34,16 +35,23 @@ pub(crate) fn run(args: &MergeArgs) -> Result<()> {
         numbers.is_empty() || bytes.is_empty(),
         "some layers have numbers as values, and some byte strings"
     );
-    if bytes.is_empty() { merge(args, &numbers) } else { merge(args, &bytes) }
+    if bytes.is_empty() { merge(args, &numbers, out) } else { merge(args, &bytes, out) }
 }
 
-fn merge<V: LayerValue + ?Sized>(args: &MergeArgs, layers: &[FrozenLayer<V>]) -> Result<()> {
+fn merge<V: LayerValue + ?Sized>(
+    args: &MergeArgs,
+    layers: &[FrozenLayer<V>],
+    out: &mut impl Write,
+) -> Result<()> {
     let total = layers.iter().map(|layer| layer.len() as u64).sum();
-    let mut progress = Progress::new("merging", Some(total));
     let failed = |error| args.output.failed(error);
-    let mut builder = FrozenLayerBuilder::<V>::create_as(args.output.path(), args.output.options())
-        .map_err(failed)?;
+    let mut target = args.output.target(None)?;
+    let mut builder =
+        FrozenLayerBuilder::<V>::create_as(target.path(), args.output.options()).map_err(failed)?;
+    target.begin(builder.unfinished_path());
+    let mut progress = Progress::new("merging", Some(total));
     builder.insert_layers_with(layers, |read| progress.at(read)).map_err(failed)?;
-    builder.finish_file().map_err(failed)?;
-    Ok(())
+    let keys = builder.finish_file().map_err(failed)?;
+    drop(progress);
+    target.finish(keys, &format!("{} layers with {}", layers.len(), HumanCount(total)), out)
 }

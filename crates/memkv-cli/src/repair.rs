@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// Read what is whole of a damaged store, and print what is lost.
 ///
-/// Changes nothing, unless it is told where to write. Exit status: 0 if nothing is lost, 1 if
+/// Changes nothing, unless it is told where to write. Exit status: 0 if nothing is lost, 2 if
 /// something is.
 #[derive(Args, Debug)]
 pub(crate) struct RepairArgs {

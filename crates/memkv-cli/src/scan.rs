@@ -34,6 +34,9 @@ pub(crate) struct ScanArgs {
     /// Print keys without their values.
     #[arg(long, short)]
     keys: bool,
+    /// Print only the number of keys.
+    #[arg(long, short)]
+    count: bool,
 }
 
 pub(crate) fn run(args: &ScanArgs, out: &mut impl Write) -> Result<()> {
@@ -59,6 +62,10 @@ where
         to = to.min(layer.rank(key.as_encoded_bytes()));
     }
     let count = to.saturating_sub(from).min(args.limit.unwrap_or(usize::MAX));
+    if args.count {
+        writeln!(out, "{count}")?;
+        return Ok(());
+    }
     let mut cursor = layer.cursor();
     cursor.seek_to_rank(if args.reverse { to } else { from });
     let mut printer = Printer::new(out, !args.keys);

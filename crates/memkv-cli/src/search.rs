@@ -33,6 +33,9 @@ pub(crate) struct SearchArgs {
     /// Print keys without their values.
     #[arg(long, short)]
     keys: bool,
+    /// Print only the number of matches.
+    #[arg(long, short)]
+    count: bool,
 }
 
 #[derive(Args, Debug)]
@@ -75,15 +78,20 @@ where
     V: LayerValue + ?Sized,
     for<'v> V::Lent<'v>: Printed,
 {
-    let mut printer = Printer::new(out, !args.keys);
+    let mut printer = Printer::new(&mut *out, !args.keys);
     let mut matches = layer.search(automaton);
     let mut count = 0;
     while args.limit.is_none_or(|limit| count < limit) {
         let Some((key, value)) = matches.next_ref() else { break };
-        printer.record(key, value)?;
+        if !args.count {
+            printer.record(key, value)?;
+        }
         count += 1;
     }
     printer.finish()?;
+    if args.count {
+        writeln!(out, "{count}")?;
+    }
     // With a limit of 0 the exit status still tells if there is a match.
     Ok(count > 0 || (args.limit == Some(0) && matches.next_ref().is_some()))
 }

@@ -1,24 +1,17 @@
 //! The source of keys: the generator, a file of one key a line, or the standard input.
 //!
-//! A file may be compressed by gzip or Zstandard, which the end of its name tells. Lines end in
-//! `\n`. Every other byte is part of the key, also a carriage return.
+//! Lines end in `\n`. Every other byte is part of the key, also a carriage return.
 
 use crate::{
     generate::{Kind, generate},
+    input::{self, Lines, STDIN},
     keys::KeyList,
     progress::Progress,
     rng::Rng,
 };
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
-    path::Path,
-};
-
-/// The file name that means the standard input.
-pub(crate) const STDIN: &str = "-";
+use std::io::{self, BufRead};
 
 /// The description of a benchmark's keys, from which any process can make them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,7 +78,7 @@ impl Source {
                 Ok((keys(0..self.n), keys(self.n..self.n + self.held_out)))
             }
             Origin::File { path, lines, bytes } => {
-                let input = open(path)?;
+                let input = input::open(path, false)?;
                 self.sample(input, *lines, *bytes).with_context(|| format!("cannot read {path}"))
             }
         }
@@ -131,110 +124,10 @@ impl Source {
     }
 }
 
-/// Opens a file of keys, or the standard input, to read its lines.
-pub(crate) fn open(path: &str) -> Result<Box<dyn BufRead>> {
-    if path == STDIN {
-        return Ok(Box::new(io::stdin().lock()));
-    }
-    let open = || -> io::Result<Box<dyn BufRead>> {
-        let file = BufReader::with_capacity(1 << 16, File::open(path)?);
-        Ok(match Path::new(path).extension().and_then(|extension| extension.to_str()) {
-            Some("gz") => Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(file))),
-            Some("zst") => Box::new(BufReader::new(zstd::Decoder::with_buffer(file)?)),
-            _ => Box::new(file),
-        })
-    };
-    open().with_context(|| format!("cannot open {path}"))
-}
-
-/// The lines of an input, one of which is in memory at a time.
-pub(crate) struct Lines<R> {
-    input: R,
-    line: Vec<u8>,
-    /// The most bytes of a line.
-    longest: usize,
-}
-
-impl<R: BufRead> Lines<R> {
-    pub(crate) fn new(input: R) -> Self {
-        Self::of_at_most(input, usize::MAX)
-    }
-
-    /// Reads lines of at most `longest` bytes; a longer one is an error.
-    pub(crate) fn of_at_most(input: R, longest: usize) -> Self {
-        Self { input, line: Vec::new(), longest }
-    }
-
-    /// Returns the next line, borrowed until the next call.
-    pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        self.line.clear();
-        let most = (self.longest as u64).saturating_add(1);
-        if (&mut self.input).take(most).read_until(b'\n', &mut self.line)? == 0 {
-            return Ok(None);
-        }
-        match self.line.strip_suffix(b"\n").unwrap_or(&self.line) {
-            line if line.len() <= self.longest => Ok(Some(line)),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("a line has more than {} bytes", self.longest),
-            )),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Lines, Origin, Source, open};
+    use super::{Origin, Source};
     use crate::{generate::Kind, keys::KeyList};
-    use std::io::Write;
-
-    const TEXT: &[u8] = b"plain\nwith\rreturns\r\n\n\xff\0 bytes\nno line end";
-
-    fn read(path: &str) -> Vec<Vec<u8>> {
-        let mut lines = Vec::new();
-        let mut input = Lines::new(open(path).unwrap());
-        while let Some(line) = input.next().unwrap() {
-            lines.push(line.to_vec());
-        }
-        lines
-    }
-
-    #[test]
-    fn long_lines_are_errors() {
-        let mut lines = Lines::of_at_most(&b"12345\n\n1234\n123456\n"[..], 5);
-        for line in [&b"12345"[..], b"", b"1234"] {
-            assert_eq!(lines.next().unwrap(), Some(line));
-        }
-        assert!(lines.next().is_err());
-        assert_eq!(Lines::of_at_most(&b"12345"[..], 5).next().unwrap(), Some(&b"12345"[..]));
-    }
-
-    #[test]
-    fn reads_plain_and_compressed_files_byte_for_byte() {
-        let dir = std::env::temp_dir().join(format!("memkv-source-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
-        std::fs::write(path("keys"), TEXT).unwrap();
-        std::fs::write(path("keys.zst"), zstd::encode_all(TEXT, 0).unwrap()).unwrap();
-        // Two members, as made by `cat a.gz b.gz`.
-        let mut gz = Vec::new();
-        for part in [&TEXT[..9], &TEXT[9..]] {
-            let mut encoder =
-                flate2::write::GzEncoder::new(&mut gz, flate2::Compression::default());
-            encoder.write_all(part).unwrap();
-            encoder.finish().unwrap();
-        }
-        std::fs::write(path("keys.gz"), gz).unwrap();
-        let expected = [&b"plain"[..], b"with\rreturns\r", b"", b"\xff\0 bytes", b"no line end"];
-        for name in ["keys", "keys.gz", "keys.zst"] {
-            assert_eq!(read(&path(name)), expected, "{name}");
-        }
-        let source =
-            Source::file(&path("keys.gz"), open(&path("keys.gz")).unwrap(), Some(3), 1).unwrap();
-        assert_eq!(source.load().unwrap().0.len(), 3);
-        assert!(open(&path("none")).is_err());
-        std::fs::remove_dir_all(&dir).unwrap();
-    }
 
     fn sample(lines: u64, n: Option<u64>, seed: u64) -> (Source, KeyList, KeyList) {
         let text: String = (0..lines).map(|i| format!("{i}\n")).collect();

@@ -12,7 +12,7 @@ use std::{
 ///
 /// Reads all of each layer file or folder of a store, and prints its name and OK, or the error. Of
 /// a store that was not closed it prints what a crash may have left. Exit status: 0 if all are
-/// intact, 1 if not.
+/// intact, 2 if not.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     /// Layer files, which must not be changed while the command runs, and folders of stores.

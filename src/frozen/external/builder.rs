@@ -15,7 +15,7 @@ use crate::io::dir::Dir;
 use crate::io::new_file::remove_unfinished;
 use crate::value::Value;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes of memory of an external build, unless the options set them.
@@ -152,6 +152,12 @@ impl<V: LayerValue + ?Sized> ExternalBuilder<V> {
         let _ = remove_unfinished(&dir);
         let form = SorterForm::new(dir, memory, duplicates, is_sampled);
         Ok(ExternalBuilder { builder, sorter: Sorter::new(form)?, duplicates, len: 0 })
+    }
+
+    /// Returns the path of the file of a builder made by [`create`](ExternalBuilder::create), as
+    /// long as it is not complete: see [`FrozenLayerBuilder::unfinished_path`].
+    pub fn unfinished_path(&self) -> Option<PathBuf> {
+        self.builder.unfinished_path()
     }
 
     /// Returns the number of records inserted so far, duplicates included.

@@ -2,7 +2,8 @@
 
 use super::row::{Job, Order, Row, Suite};
 use crate::generate::Kind;
-use crate::source::{self, Origin, STDIN, Source};
+use crate::input::{self, STDIN};
+use crate::source::{Origin, Source};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::Read;
@@ -113,11 +114,11 @@ impl BenchArgs {
         let source = match self.keys.as_deref() {
             None => self.generated(self.kind),
             Some(STDIN) => {
-                let read = std::io::stdin().lock().read_to_end(&mut stdin);
+                let read = input::open(STDIN, false)?.read_to_end(&mut stdin);
                 read.context("cannot read the standard input")?;
                 Source::file(STDIN, &stdin[..], self.n, self.seed)?
             }
-            Some(path) => Source::file(path, source::open(path)?, self.n, self.seed)?,
+            Some(path) => Source::file(path, input::open(path, false)?, self.n, self.seed)?,
         };
         let is_large = matches!(source.origin, Origin::File { lines: 0x1_0000_0000.., .. });
         if is_large && self.n.is_none() {

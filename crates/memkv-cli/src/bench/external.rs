@@ -70,10 +70,11 @@ fn measure(job: &Job) -> Result<Record> {
     let (n, bytes) =
         write_text(&text, kind, seed, job.source.n).context("cannot write the text")?;
     let memory = format!("{BUDGET_MIB}M");
-    let line = ["build".as_ref(), text.as_os_str(), "-o".as_ref(), file.as_os_str()];
+    let line =
+        ["build".as_ref(), "--quiet".as_ref(), text.as_os_str(), "-o".as_ref(), file.as_os_str()];
     let line = line.into_iter().chain(["--memory".as_ref(), memory.as_ref()]);
     let begin = Instant::now();
-    build::run(&Line::try_parse_from(line)?.args)?;
+    build::run(&Line::try_parse_from(line)?.args, &mut std::io::sink())?;
     let (seconds, peak) = (begin.elapsed().as_secs_f64(), peak_resident());
     let layer = layer::open_checked(&file)?.layer.numbers()?;
     let wrong = (0..n).step_by(n.div_ceil(100_000) as usize).filter(|&i| {

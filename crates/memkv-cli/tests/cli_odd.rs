@@ -1,0 +1,175 @@
+//! Command lines and inputs that people get wrong: each exit status and message.
+
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+use tempfile::TempDir;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_memkv"));
+        command.args(args.split(' ')).current_dir(self.0.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command with an input, and returns its output and its messages.
+    fn run(&self, args: &str, input: &[u8]) -> (Output, String) {
+        let mut child = self.command(args).spawn().unwrap();
+        // Some commands end without reading their input.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let output = child.wait_with_output().unwrap();
+        let messages = String::from_utf8(output.stderr.clone()).unwrap();
+        (output, messages)
+    }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn each_is_told_what_is_wrong() {
+    let folder = Folder::new();
+    let text = "a\t1\nb\t2\n";
+    folder.write("text", text);
+    folder.write("plain.gz", text);
+    folder.write("gzip", gzip(text.as_bytes()));
+    folder.write("padded", [gzip(text.as_bytes()), vec![0; 5000]].concat());
+    folder.write("zstd", zstd::encode_all(text.as_bytes(), 0).unwrap());
+    folder.write("cut", &gzip(&[b'x'; 1 << 16])[..60]);
+    folder.write("trash", [gzip(text.as_bytes()), b"trash".to_vec()].concat());
+    folder.write("zip", b"PK\x03\x04 and more");
+    folder.write("nul", b"a\0b\n");
+    folder.write("utf16", b"\xff\xfea\0\n\0");
+    folder.write("crlf", "a\t1\r\nb\t2\r\n");
+    folder.write("crlf-keys", "a\r\nb\r\n");
+    folder.write("mark", b"\xef\xbb\xbfa\nb\n");
+    folder.write("blank", "a\n\nb\n");
+    folder.write("twice", "a\t1\nb\t2\na\t3\n");
+    folder.write("huge", "a\t18446744073709551615\na\t1\n");
+    fs::create_dir(folder.path("folder")).unwrap();
+    let (built, _) = folder.run("build text -o layer", b"");
+    assert!(built.status.success());
+    let layer = fs::read(folder.path("layer")).unwrap();
+    folder.write("damaged", &layer[..layer.len() - 9]);
+    // The command line, the exit status, and a part of what is said.
+    for (args, code, part) in [
+        // Inputs are what their first bytes say.
+        ("build text -o out", 0, "memkv: out: 2 keys of 8 B in "),
+        ("build plain.gz -o out", 0, "2 keys"),
+        ("build gzip -o out", 0, "2 keys"),
+        ("build padded -o out", 0, "2 keys"),
+        ("build zstd -o out", 0, "2 keys"),
+        ("build text -q -o out", 0, ""),
+        ("build cut -o out", 2, "memkv: cut, line 1: "),
+        ("build trash -o out", 2, "memkv: trash, line 3: "),
+        ("build zip -o out", 2, "memkv: cannot open zip: it is a zip archive; --raw takes"),
+        ("build nul -o out", 2, "memkv: cannot open nul: it is binary: there are NUL bytes"),
+        ("build utf16 -o out", 2, "it is text in UTF-16"),
+        ("build layer -o out", 2, "memkv: cannot open layer: it is a layer, not text"),
+        ("build layer text -o layer", 2, "it is a layer, not text"),
+        ("build folder -o out", 2, "memkv: cannot open folder: it is a folder"),
+        ("build missing -o out", 2, "memkv: cannot open missing: "),
+        ("build nul --raw -o out", 0, "1 keys"),
+        // Lines.
+        ("build crlf -o out", 2, "memkv: crlf, line 1: \"1\\r\" is not a number"),
+        ("build crlf --crlf -o out", 0, "2 keys"),
+        ("build crlf-keys -o out", 0, "crlf-keys: 2 of 2 lines end in a carriage return"),
+        ("build mark -o out", 0, "memkv: warning: mark: a byte-order mark is part of"),
+        ("build mark --crlf -o out", 0, "memkv: out: 2 keys"),
+        ("build blank -o out", 0, "3 keys"),
+        ("build blank --blank skip -o out", 0, "2 keys"),
+        ("build blank --blank error -o out", 2, "memkv: blank, line 2: the line is blank"),
+        (
+            "build twice --on-duplicate error -o out",
+            2,
+            "twice, line 1 and twice, line 3: the key \"a\"",
+        ),
+        ("build huge --on-duplicate sum -o out", 2, "huge, line 1 and huge, line 2: the sum"),
+        // Options.
+        ("build text -o text", 2, "memkv: text is not a layer; --force replaces it"),
+        ("build text -o folder", 2, "memkv: cannot create folder: not a regular file"),
+        ("build text -o out --memory 1.5M", 2, "memkv: invalid value '1.5M' for '--memory"),
+        ("build text -o out --memory 1.5G", 0, "2 keys"),
+        ("build text -o out --temp-dir none", 2, "memkv: --temp-dir: there is no folder none"),
+        ("build text", 2, "memkv: the following required arguments were not provided"),
+        ("bild text -o out", 2, "memkv: unrecognized subcommand 'bild'"),
+        // Layers.
+        ("get layer a", 0, ""),
+        ("get layer c", 1, "memkv: no such key: c"),
+        ("search layer -e ^c", 1, ""),
+        ("search layer -e (", 2, "memkv: "),
+        ("search layer -f a -d 99", 2, "memkv: invalid value '99'"),
+        ("get text a", 2, "memkv: cannot open text: not a frozen layer"),
+        ("stats folder", 2, "memkv: "),
+        ("verify layer", 0, ""),
+        ("verify damaged", 2, "memkv: "),
+        ("merge layer text -o out", 2, "memkv: cannot open text: not a frozen layer"),
+        ("merge layer layer -o out", 0, "memkv: out: 2 keys of 2 layers with 4 in "),
+        ("man none", 2, "memkv: no such command: none"),
+    ] {
+        let (output, messages) = folder.run(args, b"");
+        assert_eq!(output.status.code(), Some(code), "{args}: {messages}");
+        assert!(messages.contains(part), "{args}: {messages}");
+        assert_eq!(part.is_empty(), messages.is_empty(), "{args}: {messages}");
+        assert_eq!(fs::read(folder.path("layer")).unwrap(), layer, "{args}");
+        assert_eq!(fs::read_to_string(folder.path("text")).unwrap(), text, "{args}");
+    }
+    for input in [gzip(b"k\t7\n"), zstd::encode_all(&b"k\t7\n"[..], 0).unwrap()] {
+        let (output, _) = folder.run("build - -o -", &input);
+        folder.write("piped", output.stdout);
+        assert_eq!(folder.run("scan piped", b"").0.stdout, b"k\t7\n");
+    }
+    assert_eq!(folder.run("scan layer --count", b"").0.stdout, b"2\n");
+    assert_eq!(folder.run("search layer -e . -c", b"").0.stdout, b"2\n");
+    assert!(folder.run("completions bash", b"").0.stdout.starts_with(b"_memkv()"));
+    let page = folder.run("man build", b"").0.stdout;
+    assert!(String::from_utf8(page).unwrap().contains("carriage return"));
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_leave_nothing_behind() {
+    use std::os::unix::process::ExitStatusExt;
+    let folder = Folder::new();
+    let names = || {
+        let names = fs::read_dir(folder.0.path()).unwrap();
+        names.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+    };
+    for (output, signal) in [("layer", "INT"), ("layer", "TERM"), ("-", "TERM")] {
+        let args = format!("build - -o {output} --temp-dir .");
+        let mut child = folder.command(&args).spawn().unwrap();
+        // It waits for the rest of its input.
+        child.stdin.as_mut().unwrap().write_all(&b"key\n".repeat(2000)).unwrap();
+        while names().is_empty() {
+            assert_eq!(child.try_wait().unwrap(), None);
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        let number = if signal == "INT" { 2 } else { 15 };
+        assert_eq!(child.wait().unwrap().signal(), Some(number));
+        assert!(names().is_empty(), "{output}, {signal}: {:?}", names());
+    }
+}
