@@ -27,6 +27,7 @@ def build_driver():
         CARGO_TARGET_DIR=target,
         CARGO_PROFILE_RELEASE_CODEGEN_UNITS="1",
         CARGO_PROFILE_RELEASE_LTO="fat",
+        CARGO_PROFILE_RELEASE_STRIP="false",
         RUSTFLAGS="",
     )
     run(

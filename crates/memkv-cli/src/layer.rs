@@ -1,12 +1,12 @@
 //! Layer files, and the options for writing them, shared by several commands.
 
 use crate::{input::STDIN, signals::Unfinished};
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::{DecimalBytes, HumanCount};
 use memkv::{
-    BytesLayer, Codec, FrozenError, FrozenLayer, FrozenOptions, HybridStore, OnDuplicate, Recovery,
-    SymbolTable, ValueKind,
+    BytesLayer, Codec, FrozenError, FrozenLayer, FrozenOptions, HybridError, HybridStore,
+    OnDuplicate, Recovery, SymbolTable, ValueKind,
 };
 use std::{
     fs::File,
@@ -64,7 +64,12 @@ pub(crate) struct StoreState {
 /// store, and checks it.
 pub(crate) fn open(path: &Path) -> Result<Opened> {
     if path.is_dir() {
-        let store = HybridStore::open_read_only(path)?;
+        let store = HybridStore::open_read_only(path).map_err(|error| match error {
+            HybridError::NotAStore { .. } => {
+                anyhow!("cannot open {}: it is a folder without a store", path.display())
+            }
+            error => error.into(),
+        })?;
         let state = StoreState {
             recovery: store.recovery().clone(),
             base_keys: store.stats().base_keys,
@@ -72,6 +77,9 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
         };
         let layer = AnyLayer::Numbers(store.to_layer()?);
         return Ok(Opened { layer, store: Some(state) });
+    }
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        bail!("cannot open {}: it is not a file, as a layer is", path.display());
     }
     #[expect(unsafe_code, reason = "a file of any size must be read without a copy in memory")]
     // SAFETY: (M1) this program replaces files and never changes one in place. `--help` of each
