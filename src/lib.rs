@@ -49,6 +49,7 @@
 //! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
 //! | [`InsertError`], [`BuildError`], [`FrozenError`] | errors |
 //! | [`pool`] | the memory of all maps of the process |
+//! | [`guide`] | coming from `BTreeMap`, fst or a database; what each operation promises |
 //!
 //! # The tree
 //!
@@ -219,6 +220,24 @@ pub mod format {}
 #[cfg(feature = "storage")]
 #[doc = include_str!("hybrid/FORMAT.md")]
 pub mod store_format {}
+
+/// Pages for those who come from another index, and what operations promise.
+pub mod guide {
+    #[doc = include_str!("../docs/from-btreemap.md")]
+    #[cfg(feature = "parallel")]
+    pub mod from_btreemap {}
+
+    #[doc = include_str!("../docs/from-fst.md")]
+    #[cfg(feature = "storage")]
+    pub mod from_fst {}
+
+    #[doc = include_str!("../docs/from-databases.md")]
+    #[cfg(feature = "storage")]
+    pub mod from_databases {}
+
+    #[doc = include_str!("../docs/consistency.md")]
+    pub mod consistency {}
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
