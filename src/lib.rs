@@ -141,6 +141,8 @@
 //! * R. Binna, E. Zangerle, M. Pichl, G. Specht, V. Leis: "HOT: a height optimized trie index",
 //!   SIGMOD 2018. Many children a node, whatever the keys.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod testing;
 
@@ -165,8 +167,11 @@ mod sync;
 mod tree;
 mod value;
 
+#[doc(inline)]
 pub use arena::ArenaArt;
+#[doc(inline)]
 pub use arena::shared::ConcurrentArenaArt;
+#[doc(inline)]
 pub use concurrent::ConcurrentArt;
 #[cfg(feature = "storage")]
 pub use error::FileError;
@@ -197,6 +202,7 @@ pub use hybrid::{
 pub use pool::model::{LiveCell, ModelPool};
 #[cfg(memkv_loom)]
 pub use reclaim::{model as batches, plain};
+#[doc(inline)]
 pub use sharded::ShardedArt;
 #[cfg(all(feature = "storage", feature = "_testing"))]
 #[doc(hidden)]
