@@ -30,3 +30,4 @@ mod model;
 mod scans;
 mod sharded;
 mod sharded_model;
+mod values;

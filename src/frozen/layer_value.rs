@@ -2,7 +2,7 @@
 
 use super::chunk::Chunk;
 use super::front_coded::Stored;
-use super::number::{pack, unpack};
+use super::number::{layer_kind, pack, unpack};
 use super::symbols::Decoder;
 use crate::value::{Value, ValueKind};
 
@@ -14,8 +14,8 @@ mod sealed {
     impl Sealed for [u8] {}
 }
 
-/// What a [`FrozenLayer`](crate::FrozenLayer) can hold: every [`Value`] type, and byte strings,
-/// which are `[u8]`. Sealed.
+/// What a [`FrozenLayer`](crate::FrozenLayer) can hold: byte strings, which are `[u8]`, and every
+/// [`Value`] type but those of the kind [`InMemory`](ValueKind::InMemory). Sealed.
 pub trait LayerValue: sealed::Sealed {
     /// A value as a builder takes it and a scan lends it: the value itself, or `&[u8]`.
     type Lent<'v>;
@@ -88,7 +88,7 @@ impl<'a> ValueAt<'a> {
 impl<V: Value> LayerValue for V {
     type Lent<'v> = V;
     type Owned = V;
-    const STORED: ValueKind = V::KIND;
+    const STORED: ValueKind = layer_kind::<V>();
 
     #[inline(always)]
     fn stored<'v>(value: V) -> Stored<'v> {

@@ -32,7 +32,7 @@ impl ValueKind {
             Self::U8 | Self::I8 | Self::Bool => 1,
             Self::U16 | Self::I16 => 2,
             Self::U32 | Self::I32 | Self::F32 | Self::Char => 4,
-            Self::U64 | Self::I64 | Self::F64 | Self::Bytes => 8,
+            Self::U64 | Self::I64 | Self::F64 | Self::Bytes | Self::InMemory => 8,
         }
     }
 
@@ -80,16 +80,25 @@ impl ValueKind {
     }
 }
 
+/// Returns the kind of values, as a file names it. For values that no layer holds this does not
+/// compile.
+pub(crate) const fn layer_kind<V: Value>() -> ValueKind {
+    assert!(!matches!(V::KIND, ValueKind::InMemory), "no frozen layer holds values of this type");
+    assert!(V::KIND.size() == V::Bits::SIZE, "the kind has another size than the bits");
+    V::KIND
+}
+
 /// Returns the number that stands for a value in a layer.
 #[inline(always)]
 pub(crate) fn pack<V: Value>(value: V) -> u64 {
-    const { assert!(V::KIND.size() == V::Bits::SIZE, "the kind has another size than the bits") };
+    const { layer_kind::<V>() };
     V::KIND.pack(value.into_bits().to_word())
 }
 
 /// Returns the value for which a number stands in a layer.
 #[inline(always)]
 pub(crate) fn unpack<V: Value>(number: u64) -> V {
+    const { layer_kind::<V>() };
     V::from_bits(V::Bits::of_word(V::KIND.unpack(number)))
 }
 

@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+mod newtype;
+mod small;
+
 mod sealed {
     pub trait Sealed {}
 }
@@ -86,12 +89,25 @@ pub enum ValueKind {
     Char = 12,
     /// Byte strings of any length, of a layer of `[u8]`.
     Bytes = 13,
+    /// Values of maps in memory, which no layer holds: a program that makes a layer of them does
+    /// not compile. No file has this kind.
+    InMemory = 255,
 }
 
 /// A type that converts to stored bits and back without loss.
 ///
-/// It takes exactly the size of its bits. It is implemented for `()` (a set, whose values take no
-/// memory), the integers of up to 64 bits, `usize`, `isize`, `f32`, `f64`, `char` and `bool`.
+/// It takes exactly the size of its bits. It is implemented for
+///
+/// * `()`, whose values take no memory,
+/// * integers of up to 64 bits, `usize`, `isize`, `f32`, `f64`, `char` and `bool`,
+/// * `[u8; N]` of up to 8 bytes, `[u16; 2]`, `[u16; 4]`, `[u32; 2]`, and those of signed integers,
+/// * pairs such as `(u32, u32)`, `(u16, u16)`, `(u32, f32)`, `(u32, u16)` and `(u32, bool)`,
+/// * `NonZero` of these integers, and `Option` of `NonZero`, which takes no more,
+/// * `Option` of `bool`, `char`, `f32`, and integers of up to 32 bits. It takes twice the bytes of
+///   an integer or `f32`, and no more than a `bool` or `char`.
+///
+/// A type of 3, 5, 6 or 7 bytes takes 4 or 8. Types of your own need an implementation, or
+/// [`value_newtype!`](crate::value_newtype). An [`ArenaArt`](crate::ArenaArt) holds any type.
 ///
 /// The trait is safe to implement: whatever an implementation returns, the map stays intact.
 /// `from_bits(v.into_bits())` should equal `v`; only the values returned to the caller depend on
@@ -113,6 +129,36 @@ pub enum ValueKind {
 /// map.insert("index.html", PageId(7));
 /// assert_eq!(map.get("index.html"), Some(PageId(7)));
 /// ```
+///
+/// # Frozen layers
+/// A file names the [`KIND`](Self::KIND) of its values, and opens as a layer of any type of that
+/// kind: one of `PageId` above opens as one of `u32`, and one of `(u32, u32)` as one of `u64`, with
+/// the first number in the high half. So of these types only those can be in layers of which each
+/// bit pattern stands for a value, `bool` and `char` apart, whose kinds are their own. The
+/// others have the kind [`ValueKind::InMemory`], and a layer of them does not compile. They are `NonZero`, `Option` of other types than `NonZero`, and arrays and pairs of less bytes
+/// than their bits.
+///
+/// ```
+/// use std::num::NonZero;
+///
+/// let map = memkv::FastArt::from([("a", NonZero::<u32>::MIN)]);
+/// assert_eq!(map.get("a"), NonZero::new(1));
+/// ```
+///
+/// ```compile_fail,E0080
+/// use std::num::NonZero;
+///
+/// let builder = memkv::FrozenLayerBuilder::<NonZero<u32>>::typed().unwrap();
+/// builder.finish().unwrap();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a value of this map",
+    label = "not a `Copy` type of at most 8 bytes that implements `memkv::Value`",
+    note = "for values of any type use `memkv::ArenaArt<{Self}>`, or \
+            `memkv::ConcurrentArenaArt<{Self}>` if threads share it",
+    note = "for a small `Copy` type of your own implement `memkv::Value`, for example by \
+            `memkv::value_newtype!`"
+)]
 pub trait Value: Copy {
     /// The stored form.
     type Bits: Bits;
