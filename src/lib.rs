@@ -41,7 +41,7 @@
 //! | [`face::Pinned`] | a handle to a map that threads share, for many calls |
 //! | [`Cursor`], [`Range`], [`Iter`] | scans; a cursor returns borrowed keys and allocates nothing for each |
 //! | [`Entry`], [`ValueMut`] | changes in place |
-//! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, and newtypes of yours |
+//! | [`Value`], [`Bits`] | what a map can hold: `()`, integers, floats, `char`, `bool`, small arrays, pairs and options of them, and types of yours by [`value_newtype!`] |
 //! | [`FrozenLayer`], [`FrozenLayerBuilder`], [`FrozenLayerWriter`] | immutable map: compressed, built in parallel, in memory or a file; [`FrozenOptions`], [`LayerValue`] |
 //! | [`BytesLayer`], [`BytesLayerBuilder`] | the same with byte strings as values |
 //! | [`ExternalBuilder`] | builds such a map from keys in any order, which need not fit in memory; [`OnDuplicate`] |
@@ -119,8 +119,10 @@
 //!   whose names begin with `par_`, on the threads of rayon.
 //! * `storage`, on by default: frozen layers, hybrid stores and `load_file`, with the crates that
 //!   read and map files. Turns `parallel` on.
-//! * `serde`: `Serialize` and `Deserialize` for [`FastArt`] and [`ArenaArt`], as a sequence of
-//!   pairs.
+//! * `serde`: `Serialize` and `Deserialize` for maps with one owner, shared maps, and [`FastSet`].
+//!   In a format that people read, such as JSON, a map is a map of strings if all keys are UTF-8,
+//!   and otherwise a sequence of pairs of byte strings and values; both are accepted. In binary
+//!   formats it is always that sequence. A set is the sequence of its keys.
 //! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns
 //!   `storage` on.
 //!
@@ -162,6 +164,8 @@ mod key;
 mod load;
 pub mod pool;
 mod reclaim;
+#[cfg(feature = "serde")]
+mod serde;
 pub mod sharded;
 mod sync;
 mod tree;

@@ -1,5 +1,5 @@
 //! The rest of the interface: value types, sets, traits of the standard collections, limits of
-//! keys, serde.
+//! keys.
 
 use memkv::{ArenaArt, BuildError, FastArt, FastSet, InsertError, MAX_KEY_LEN, Value};
 use proptest::prelude::*;
@@ -385,45 +385,6 @@ fn maps_of_any_type_go_to_threads() {
             });
         }
     });
-}
-
-#[cfg(feature = "serde")]
-mod serde {
-    use super::*;
-
-    #[test]
-    fn a_map_of_any_type_goes_through_serde_and_back() {
-        let map: ArenaArt<Vec<i32>> =
-            (0..500).map(|i| (format!("\0{i}\u{ff}"), vec![i; i as usize % 5])).collect();
-        let text = serde_json::to_string(&map).unwrap();
-        assert_eq!(serde_json::from_str::<ArenaArt<Vec<i32>>>(&text).unwrap(), map);
-        assert_eq!(
-            serde_json::to_string(&ArenaArt::from([("a", "x")])).unwrap(),
-            r#"[[[97],"x"]]"#
-        );
-        let read =
-            serde_json::from_str::<ArenaArt<String>>(r#"[["b", "x"], [[97], "y"], ["b", "z"]]"#)
-                .unwrap();
-        assert_eq!(read, ArenaArt::from([("a", "y".to_string()), ("b", "z".to_string())]));
-        assert!(serde_json::from_str::<ArenaArt<u8>>("[[\"a\", 300]]").is_err());
-        assert!(serde_json::from_str::<ArenaArt<u8>>("[1]").is_err());
-    }
-
-    #[test]
-    fn a_map_goes_through_serde_and_back() {
-        let map: FastArt<i32> = (-500..500).map(|i| (format!("\0{i}\u{ff}"), i)).collect();
-        let text = serde_json::to_string(&map).unwrap();
-        assert_eq!(serde_json::from_str::<FastArt<i32>>(&text).unwrap(), map);
-        assert_eq!(serde_json::to_string(&FastArt::from([("a", 1u8)])).unwrap(), "[[[97],1]]");
-        // A key as text, any order, and something that is no map.
-        let read =
-            serde_json::from_str::<FastArt<u8>>(r#"[["b", 2], [[97], 1], ["b", 3]]"#).unwrap();
-        assert_eq!(read, FastArt::from([("a", 1), ("b", 3)]));
-        assert!(serde_json::from_str::<FastArt<u8>>("[1]").is_err());
-        assert!(serde_json::from_str::<FastArt<u8>>("{}").is_err());
-        assert!(serde_json::from_str::<FastArt<u8>>(r#"[[[300], 1]]"#).is_err());
-        assert!(serde_json::from_str::<FastArt<u8>>(r#"[[null, 1]]"#).is_err());
-    }
 }
 
 /// A key that returns other bytes at each call.

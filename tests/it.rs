@@ -28,6 +28,8 @@ mod kinds;
 mod linearizable;
 mod model;
 mod scans;
+#[cfg(feature = "serde")]
+mod serde;
 mod sharded;
 mod sharded_model;
 mod values;

@@ -12,8 +12,6 @@
 
 mod entry;
 mod iter;
-#[cfg(feature = "serde")]
-mod serde;
 pub mod shared;
 mod traits;
 mod values;

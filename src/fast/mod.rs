@@ -1,6 +1,6 @@
 //! `FastArt`: the tree of one owner, with the names and habits of `BTreeMap`.
 //!
-//! * `entry`, `iter`, `retain`, `set`, `traits`, `serde`: as their names say.
+//! * `entry`, `iter`, `retain`, `set`, `traits`: as their names say.
 //! * `sorted`: building a map from ascending keys.
 //! * `usage`: what a map holds, in bytes.
 
@@ -9,8 +9,6 @@
 mod entry;
 mod iter;
 mod retain;
-#[cfg(feature = "serde")]
-pub(crate) mod serde;
 mod set;
 mod sorted;
 mod traits;

@@ -134,9 +134,9 @@ pub enum ValueKind {
 /// A file names the [`KIND`](Self::KIND) of its values, and opens as a layer of any type of that
 /// kind: one of `PageId` above opens as one of `u32`, and one of `(u32, u32)` as one of `u64`, with
 /// the first number in the high half. So of these types only those can be in layers of which each
-/// bit pattern stands for a value, `bool` and `char` apart, whose kinds are their own. The
-/// others have the kind [`ValueKind::InMemory`], and a layer of them does not compile. They are `NonZero`, `Option` of other types than `NonZero`, and arrays and pairs of less bytes
-/// than their bits.
+/// bit pattern stands for a value, and `bool` and `char`, whose kinds are their own. The others
+/// have the kind [`ValueKind::InMemory`], and a layer of them does not compile. They are `NonZero`,
+/// `Option` of other types than `NonZero`, and arrays and pairs of less bytes than their bits.
 ///
 /// ```
 /// use std::num::NonZero;
