@@ -47,7 +47,7 @@
 //! | [`ExternalBuilder`] | builds such a map from keys in any order, which need not fit in memory; [`OnDuplicate`] |
 //! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
 //! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
-//! | [`InsertError`], [`BuildError`], [`FrozenError`] | errors |
+//! | [`InsertError`], [`BuildError`], [`LoadError`], [`FrozenError`] | errors |
 //! | [`pool`] | the memory of all maps of the process |
 //! | [`guide`] | coming from `BTreeMap`, fst or a database; what each operation promises |
 //!
@@ -202,6 +202,8 @@ pub use hybrid::ModelStore;
 pub use hybrid::{
     CutEnd, HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Loss, Recovery, Wal,
 };
+#[cfg(feature = "parallel")]
+pub use load::LoadError;
 #[cfg(memkv_loom)]
 pub use pool::model::{LiveCell, ModelPool};
 #[cfg(memkv_loom)]

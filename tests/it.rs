@@ -26,6 +26,7 @@ mod hybrid_model;
 mod hybrid_threads;
 mod kinds;
 mod linearizable;
+mod load_reader;
 mod model;
 mod scans;
 #[cfg(feature = "serde")]

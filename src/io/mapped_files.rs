@@ -14,6 +14,10 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     ///
     /// The file's pages need not stay in memory, so this takes little more memory than the map.
     ///
+    /// It is unsafe because a mapped file may change while it is read, also by another process.
+    /// [`load_path`](Self::load_path) is the safe method: it reads the file, so it needs memory for
+    /// copies of the keys. Its function may also skip lines and fail.
+    ///
     /// # Errors
     /// Fails if the file cannot be mapped. Returns the errors of [`load`](Self::load) as the inner
     /// error of one of kind `Other`.

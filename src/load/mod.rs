@@ -4,15 +4,19 @@
 //!   records ─▶ sample ─▶ boundaries ─▶ partition each  ─▶ sort each ─▶ build trees
 //!                        of parts      block by parts     part         bottom-up
 //! ```
-//! Keys are never copied. What moves are positions of 4 bytes, and while a part is sorted, sort
-//! records of 16 bytes. Of equal keys the last one is kept.
+//! Keys are never copied, except those of iterators and readers, which are first gathered. What
+//! moves are positions of 4 bytes, and while a part is sorted, sort records of 16 bytes. Of equal
+//! keys the last one is kept.
 
 #![forbid(unsafe_code)]
 
+mod error;
 mod ordered;
+mod reader;
 mod records;
 pub(crate) mod sort;
 
+pub use error::LoadError;
 #[cfg(feature = "storage")]
 pub(crate) use ordered::Ordered;
 pub(crate) use ordered::ordered_parallel;

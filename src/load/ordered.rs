@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
@@ -116,24 +115,25 @@ impl<T> Ordered<T> {
     }
 }
 
-/// Runs `make` in parallel and passes the results to `take` in order, on this thread.
+/// Runs `make` in parallel and passes the results to `take` in the order of `inputs`, on this
+/// thread, which also steps `inputs`.
 ///
 /// At most `4 * threads` results are in memory, so they are still in cache when they are taken.
-pub(crate) fn ordered_parallel<T: Send, E>(
-    numbers: Range<usize>,
+pub(crate) fn ordered_parallel<I: Send, T: Send, E>(
+    inputs: impl IntoIterator<Item = I>,
     threads: usize,
-    make: impl Fn(usize) -> T + Sync,
+    make: impl Fn(I) -> T + Sync,
     mut take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     debug_assert!(threads > 0);
-    let (make, mut numbers, mut results) = (&make, numbers, Ordered::new());
+    let (make, mut inputs, mut results) = (&make, inputs.into_iter(), Ordered::new());
     rayon::in_place_scope_fifo(|scope| {
         loop {
             while results.in_flight() < 4 * threads
-                && let Some(number) = numbers.next()
+                && let Some(input) = inputs.next()
             {
                 let ticket = results.begin();
-                scope.spawn_fifo(move |_| ticket.send(make(number)));
+                scope.spawn_fifo(move |_| ticket.send(make(input)));
             }
             match results.next() {
                 Some(result) => take(result)?,

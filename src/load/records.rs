@@ -92,7 +92,7 @@ pub(crate) struct Text<'t, V, F> {
 }
 
 /// Bytes of a block of text. The line at its end is added whole.
-const TEXT_BLOCK_BYTES: usize = 4 << 20;
+pub(super) const TEXT_BLOCK_BYTES: usize = 4 << 20;
 /// Bytes at the start of a text in which lines are counted, to estimate their number.
 const COUNTED_BYTES: usize = 16 << 10;
 
@@ -102,6 +102,17 @@ fn line_len(text: &[u8]) -> usize {
     // Reading a slice never fails.
     let len = { text }.skip_until(b'\n').unwrap_or(0);
     len - usize::from(text[..len].last() == Some(&b'\n'))
+}
+
+/// Returns the lines of a text, without their `\n`, each with its offset.
+pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
+        let (at, line) = (start, &rest[..line_len(rest)]);
+        start += line.len() + 1;
+        Some((at, line))
+    })
 }
 
 impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Text<'t, V, F> {
@@ -135,12 +146,9 @@ impl<'t, V: Value, F: Fn(&'t [u8], u64) -> (&'t [u8], V) + Sync> Records<V> for 
     }
 
     fn each(&self, block: usize, mut visit: impl FnMut(u32, &[u8])) {
-        let Range { start: first, end } = self.blocks[block].clone();
-        let mut start = first;
-        while start < end {
-            let len = line_len(&self.text[start..end]);
-            visit((start - first) as u32, self.record(start, start + len).0);
-            start += len + 1;
+        let block = self.blocks[block].clone();
+        for (at, line) in lines(&self.text[block.clone()]) {
+            visit(at as u32, (self.parse)(line, (block.start + at) as u64).0);
         }
     }
 
@@ -180,7 +188,8 @@ pub(crate) struct Gathered<V> {
     ends: Vec<usize>,
 }
 
-struct Block<V> {
+/// Copies of neighbouring pairs.
+pub(super) struct Block<V> {
     bytes: Vec<u8>,
     /// The end of each key in `bytes`.
     ends: Vec<u32>,
@@ -193,28 +202,17 @@ const GATHERED_BLOCK_BYTES: usize = 1 << 20;
 impl<V: Value + Send> Gathered<V> {
     pub(crate) fn new<K: AsRef<[u8]>>(pairs: impl IntoParallelIterator<Item = (K, V)>) -> Self {
         let add = |mut blocks: Vec<Block<V>>, (key, value): (K, V)| {
-            let key = key.as_ref();
-            let full = |block: &Block<V>| {
-                block.bytes.len().max(block.ends.len()) >= GATHERED_BLOCK_BYTES
-                    || block.bytes.len() + key.len() > u32::MAX as usize
-            };
-            if blocks.last().is_none_or(full) {
-                blocks.last_mut().into_iter().for_each(Block::shrink);
-                blocks.push(Block { bytes: Vec::new(), ends: Vec::new(), values: Vec::new() });
-            }
-            if let Some(block) = blocks.last_mut() {
-                block.bytes.extend_from_slice(key);
-                block.ends.push(block.bytes.len() as u32);
-                block.values.push(value);
-            }
+            Block::push(&mut blocks, key.as_ref(), value);
             blocks
         };
         let shrunk = |mut blocks: Vec<Block<V>>| {
             blocks.last_mut().into_iter().for_each(Block::shrink);
             blocks
         };
-        let blocks: Vec<Block<V>> =
-            pairs.into_par_iter().fold(Vec::new, add).flat_map_iter(shrunk).collect();
+        Self::of_blocks(pairs.into_par_iter().fold(Vec::new, add).flat_map_iter(shrunk).collect())
+    }
+
+    pub(super) fn of_blocks(blocks: Vec<Block<V>>) -> Self {
         let mut end = 0;
         let ends = blocks.iter().map(|block| {
             end += block.ends.len();
@@ -225,7 +223,24 @@ impl<V: Value + Send> Gathered<V> {
 }
 
 impl<V> Block<V> {
-    fn shrink(&mut self) {
+    /// Adds a pair to the last of some blocks, or to a new one if that is full.
+    pub(super) fn push(blocks: &mut Vec<Block<V>>, key: &[u8], value: V) {
+        let full = |block: &Block<V>| {
+            block.bytes.len().max(block.ends.len()) >= GATHERED_BLOCK_BYTES
+                || block.bytes.len() + key.len() > u32::MAX as usize
+        };
+        if blocks.last().is_none_or(full) {
+            blocks.last_mut().into_iter().for_each(Block::shrink);
+            blocks.push(Block { bytes: Vec::new(), ends: Vec::new(), values: Vec::new() });
+        }
+        if let Some(block) = blocks.last_mut() {
+            block.bytes.extend_from_slice(key);
+            block.ends.push(block.bytes.len() as u32);
+            block.values.push(value);
+        }
+    }
+
+    pub(super) fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
         self.ends.shrink_to_fit();
         self.values.shrink_to_fit();
@@ -279,7 +294,7 @@ impl<V: Value + Sync> Records<V> for Gathered<V> {
 mod tests {
     use super::*;
 
-    fn lines(text: &[u8]) -> Vec<(Vec<u8>, u64)> {
+    fn all_lines(text: &[u8]) -> Vec<(Vec<u8>, u64)> {
         let records = Text::new(text, |line, at| (line, at));
         let mut all = Vec::new();
         for block in 0..records.blocks() {
@@ -293,18 +308,21 @@ mod tests {
 
     #[test]
     fn lines_are_separated() {
-        assert!(lines(b"").is_empty());
-        assert_eq!(lines(b"\n"), [(vec![], 0)]);
-        assert_eq!(lines(b"a"), [(b"a".to_vec(), 0)]);
-        assert_eq!(lines(b"a\n\nb\r\n"), [(b"a".to_vec(), 0), (vec![], 2), (b"b\r".to_vec(), 3)]);
-        assert_eq!(lines(b"a\nbc"), [(b"a".to_vec(), 0), (b"bc".to_vec(), 2)]);
+        assert!(all_lines(b"").is_empty());
+        assert_eq!(all_lines(b"\n"), [(vec![], 0)]);
+        assert_eq!(all_lines(b"a"), [(b"a".to_vec(), 0)]);
+        assert_eq!(
+            all_lines(b"a\n\nb\r\n"),
+            [(b"a".to_vec(), 0), (vec![], 2), (b"b\r".to_vec(), 3)]
+        );
+        assert_eq!(all_lines(b"a\nbc"), [(b"a".to_vec(), 0), (b"bc".to_vec(), 2)]);
     }
 
     #[test]
     fn blocks_end_with_lines() {
         let text: Vec<u8> = (0..1_200_000).flat_map(|i| format!("{i}\n").into_bytes()).collect();
         assert!(text.len() > 2 * TEXT_BLOCK_BYTES);
-        let all = lines(&text);
+        let all = all_lines(&text);
         assert_eq!(all.len(), 1_200_000);
         assert!(all.iter().enumerate().all(|(i, (key, at))| *key == i.to_string().into_bytes()
             && text[*at as usize..].starts_with(key)));

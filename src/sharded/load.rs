@@ -6,12 +6,15 @@ use super::ShardedArt;
 use super::table::{Shard, Table, TableEntry, quantiles};
 use crate::error::{BuildError, InsertError, or_fail_build};
 use crate::fast::FastArt;
-use crate::load::{Gathered, Pairs, Plan, Records, Text, sample};
+use crate::load::{Gathered, LoadError, Pairs, Plan, Records, Text, sample};
 use crate::reclaim;
 use crate::sync::parallel::in_pool;
 use crate::tree::RawTree;
 use crate::value::Value;
 use rayon::prelude::*;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::sync::Arc;
 
 /// About how often a load replaces the table.
@@ -62,7 +65,9 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     ///
     /// `parse` is called with a line, without its `\n`, and the offset of the line in the text. It
     /// returns the key, which is a slice of the line, and the value. It is called several times for
-    /// each line, by several threads. The text is not copied; `load_file` maps it from a file.
+    /// each line, by several threads. The text is not copied.
+    ///
+    /// [`load_path`](Self::load_path) reads it from a file. `load_file` maps it, which is unsafe.
     ///
     /// # Errors
     /// Returns the errors of [`load`](Self::load).
@@ -81,6 +86,77 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     ) -> Result<(), BuildError> {
         let text = Text::new(text, parse);
         in_pool(|| self.load_records(&text))
+    }
+
+    /// Loads the lines of a file, as [`load_reader`](Self::load_reader) does.
+    ///
+    /// This is the safe way to load a file: what other processes write to it can change what is
+    /// read, and nothing else.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be opened, and the errors of
+    /// [`load_reader`](Self::load_reader).
+    ///
+    /// ```
+    /// use memkv::{LoadError, ShardedArt};
+    ///
+    /// # let path = std::env::temp_dir().join(format!("memkv-path-{}", std::process::id()));
+    /// std::fs::write(&path, "# pages\nindex.html\nabout.html\n")?;
+    /// let map = ShardedArt::<u64>::default();
+    /// let lines = |line: &[u8]| !line.starts_with(b"#");
+    /// map.load_path(&path, |line, number| {
+    ///     Ok::<_, std::io::Error>(lines(line).then_some((line, number)))
+    /// })?;
+    /// assert_eq!((map.len(), map.get("about.html")), (2, Some(3)));
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn load_path<E: Send>(
+        &self,
+        path: impl AsRef<Path>,
+        parse: impl Fn(&[u8], u64) -> Result<Option<(&[u8], V)>, E> + Sync,
+    ) -> Result<(), LoadError<E>> {
+        self.load_reader(BufReader::new(File::open(path)?), parse)
+    }
+
+    /// Reads lines, and loads a pair for each of them, as [`load`](Self::load) does.
+    ///
+    /// `parse` is called once for each line, without its `\n`, and with its number. The first line
+    /// is 1. It returns the key, which is a slice of the line, and the value; or `None` to skip the
+    /// line; or an error, which ends the load. It is called by several threads, while this one
+    /// reads on. After an error it may have been called for later lines.
+    ///
+    /// # Errors
+    /// * The reader or `parse` fails, or a key is over the limit: the map is unchanged. If several
+    ///   lines fail, the error is that of the first one.
+    /// * There is no memory: some of the pairs may have been loaded.
+    ///
+    /// # Panics
+    /// Passes on a panic of `parse` or of the reader. The map is then unchanged.
+    ///
+    /// # Complexity
+    /// As [`load`](Self::load). All pairs are first copied, which takes the bytes of the keys, the
+    /// values, and 4 bytes for each pair. Some 16 MiB of text for each thread are in memory.
+    ///
+    /// ```
+    /// use memkv::{LoadError, ShardedArt};
+    ///
+    /// let map = ShardedArt::<u64>::default();
+    /// let parse = |line: &[u8]| line.is_ascii().then_some(line.len() as u64).ok_or("not ASCII");
+    /// let load = |text: &[u8]| map.load_reader(text, |line, _| Ok(Some((line, parse(line)?))));
+    /// assert!(load(b"a\nabc\n").is_ok());
+    /// assert_eq!(map.get("abc"), Some(3));
+    /// let error = load(b"b\n\xff\n").unwrap_err();
+    /// assert!(matches!(error, LoadError::Parse { line: 2, error: "not ASCII" }));
+    /// assert!(!map.contains_key("b"));
+    /// ```
+    pub fn load_reader<E: Send>(
+        &self,
+        reader: impl BufRead + Send,
+        parse: impl Fn(&[u8], u64) -> Result<Option<(&[u8], V)>, E> + Sync,
+    ) -> Result<(), LoadError<E>> {
+        let parse = &parse;
+        in_pool(|| Ok(self.load_records(&Gathered::read(reader, parse)?)?))
     }
 
     /// Loads the pairs of a parallel iterator, as [`load`](Self::load) does.
