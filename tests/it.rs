@@ -27,6 +27,7 @@ mod hybrid_threads;
 mod kinds;
 mod linearizable;
 mod load_reader;
+mod maps;
 mod model;
 mod scans;
 #[cfg(feature = "serde")]

@@ -3,8 +3,11 @@
 use super::values::Arena;
 use super::{ArenaArt, IntoIter, Iter, IterMut};
 use crate::error::or_fail;
-use crate::fast::FastArt;
+use crate::fast::{FastArt, compare, hash};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Index;
 
 impl<T> Default for ArenaArt<T> {
@@ -32,6 +35,25 @@ impl<T: PartialEq> PartialEq for ArenaArt<T> {
 }
 
 impl<T: Eq> Eq for ArenaArt<T> {}
+
+impl<T: PartialOrd> PartialOrd for ArenaArt<T> {
+    /// Compares the pairs of both maps in ascending order, as `BTreeMap` does.
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        compare(self.iter(), other.iter(), |a, b| a.partial_cmp(b))
+    }
+}
+
+impl<T: Ord> Ord for ArenaArt<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(self.iter(), other.iter(), |a, b| Some(a.cmp(b))).expect("values have an order")
+    }
+}
+
+impl<T: Hash> Hash for ArenaArt<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(self.iter(), self.len(), state);
+    }
+}
 
 impl<T, K: AsRef<[u8]> + ?Sized> Index<&K> for ArenaArt<T> {
     type Output = T;
@@ -71,6 +93,14 @@ impl<K: AsRef<[u8]>, T> Extend<(K, T)> for ArenaArt<T> {
 impl<K: AsRef<[u8]>, T, const N: usize> From<[(K, T); N]> for ArenaArt<T> {
     #[track_caller]
     fn from(pairs: [(K, T); N]) -> Self {
+        Self::from_iter(pairs)
+    }
+}
+
+impl<K: AsRef<[u8]>, T> From<BTreeMap<K, T>> for ArenaArt<T> {
+    /// Builds bottom-up if `K` has the order of its bytes.
+    #[track_caller]
+    fn from(pairs: BTreeMap<K, T>) -> Self {
         Self::from_iter(pairs)
     }
 }

@@ -1,6 +1,7 @@
 //! `FastArt`: the tree of one owner, with the names and habits of `BTreeMap`.
 //!
 //! * `entry`, `iter`, `retain`, `set`, `traits`: as their names say.
+//! * `set_operations`: unions, intersections and differences of sets.
 //! * `sorted`: building a map from ascending keys.
 //! * `usage`: what a map holds, in bytes.
 
@@ -10,6 +11,7 @@ mod entry;
 mod iter;
 mod retain;
 mod set;
+mod set_operations;
 mod sorted;
 mod traits;
 mod usage;
@@ -21,6 +23,7 @@ pub(crate) use retain::Retain;
 pub use set::FastSet;
 #[cfg(feature = "parallel")]
 pub(crate) use sorted::Sorted;
+pub(crate) use traits::{compare, hash};
 pub use usage::MemoryUsage;
 
 use crate::error::{InsertError, or_fail};

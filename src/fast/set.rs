@@ -2,6 +2,7 @@
 
 use super::{FastArt, IntoKeys, Keys, MemoryUsage};
 use crate::error::{BuildError, InsertError};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeBounds;
 
@@ -15,7 +16,17 @@ use std::ops::RangeBounds;
 /// assert!(!seen.insert("https://example.org/"));
 /// assert!(seen.contains("https://example.org/"));
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
+///
+/// Sets are combined as `BTreeSet`s are:
+///
+/// ```
+/// use memkv::FastSet;
+///
+/// let (yesterday, today) = (FastSet::from(["a", "b"]), FastSet::from(["b", "c"]));
+/// assert!(today.difference(&yesterday).eq([b"c"]));
+/// assert_eq!(&yesterday | &today, FastSet::from(["a", "b", "c"]));
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FastSet {
     map: FastArt<()>,
 }
@@ -70,6 +81,18 @@ impl FastSet {
     #[inline]
     pub fn contains(&self, key: impl AsRef<[u8]>) -> bool {
         self.map.contains_key(key)
+    }
+
+    /// Returns for each of many keys whether the set contains it, in the order of `keys`.
+    ///
+    /// The lookups are interleaved as in [`FastArt::get_many`].
+    ///
+    /// ```
+    /// let set = memkv::FastSet::from(["a", "b"]);
+    /// assert_eq!(set.contains_many(&["b", "c", "a"]), [true, false, true]);
+    /// ```
+    pub fn contains_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<bool> {
+        self.map.get_many(keys).into_iter().map(|found| found.is_some()).collect()
     }
 
     /// Removes `key`, and returns `true` if it was present.
@@ -143,6 +166,19 @@ impl FastSet {
         self.map.prefix(prefix).map(|(key, ())| key)
     }
 
+    /// Returns the number of keys that begin with `prefix`.
+    ///
+    /// # Complexity
+    /// That of [`FastArt::count_prefix`].
+    ///
+    /// ```
+    /// let set = memkv::FastSet::from(["a", "ab", "b"]);
+    /// assert_eq!(set.count_prefix("a"), 2);
+    /// ```
+    pub fn count_prefix(&self, prefix: impl AsRef<[u8]>) -> usize {
+        self.map.count_prefix(prefix)
+    }
+
     /// Returns the longest stored key that is a prefix of `key`, as a slice of `key`.
     ///
     /// ```
@@ -162,6 +198,62 @@ impl FastSet {
     /// ```
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
         self.map.retain(|key, ()| keep(key));
+    }
+
+    /// Removes the keys in a range, and returns how many there were.
+    ///
+    /// # Complexity
+    /// That of [`FastArt::remove_range`].
+    ///
+    /// ```
+    /// let mut set = memkv::FastSet::from(["a", "b", "c"]);
+    /// assert_eq!(set.remove_range("b"..), 2);
+    /// assert_eq!(set.len(), 1);
+    /// ```
+    pub fn remove_range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(&mut self, range: R) -> usize {
+        self.map.remove_range(range)
+    }
+
+    /// Removes the keys that begin with `prefix`, and returns how many there were.
+    ///
+    /// # Complexity
+    /// That of [`FastArt::remove_range`].
+    ///
+    /// ```
+    /// let mut set = memkv::FastSet::from(["a", "ab", "b"]);
+    /// assert_eq!(set.remove_prefix("a"), 2);
+    /// ```
+    pub fn remove_prefix(&mut self, prefix: impl AsRef<[u8]>) -> usize {
+        self.map.remove_prefix(prefix)
+    }
+
+    /// Splits the set at `key`, and returns a set of the keys from `key` on.
+    ///
+    /// # Complexity
+    /// O(keys split off).
+    ///
+    /// ```
+    /// let mut set = memkv::FastSet::from(["a", "b", "c"]);
+    /// let from_b = set.split_off("b");
+    /// assert_eq!((set.len(), from_b.len()), (1, 2));
+    /// ```
+    pub fn split_off(&mut self, key: impl AsRef<[u8]>) -> Self {
+        FastSet { map: self.map.split_off(key) }
+    }
+
+    /// Moves all keys of `other` into this set.
+    ///
+    /// # Complexity
+    /// O(1) if this set is empty, else one insert for each key.
+    ///
+    /// ```
+    /// let mut set = memkv::FastSet::from(["a", "b"]);
+    /// let mut other = memkv::FastSet::from(["b", "c"]);
+    /// set.append(&mut other);
+    /// assert_eq!((set.len(), other.len()), (3, 0));
+    /// ```
+    pub fn append(&mut self, other: &mut Self) {
+        self.map.append(&mut other.map);
     }
 
     /// Builds a set bottom-up, with full leaves, from strictly ascending keys.
@@ -188,8 +280,8 @@ impl FastSet {
     /// Returns the set as a map without values, with all methods of a map.
     ///
     /// ```
-    /// let set: memkv::FastSet = ["a", "ab", "b"].into_iter().collect();
-    /// assert_eq!(set.as_map().count_prefix("a"), 2);
+    /// let set = memkv::FastSet::from(["a", "b"]);
+    /// assert_eq!(set.as_map().get("a"), Some(()));
     /// ```
     pub fn as_map(&self) -> &FastArt<()> {
         &self.map
@@ -198,9 +290,9 @@ impl FastSet {
     /// Returns the set as a mutable map without values.
     ///
     /// ```
-    /// let mut set: memkv::FastSet = ["a", "ab", "b"].into_iter().collect();
-    /// set.as_map_mut().remove_prefix("a");
-    /// assert_eq!(set.len(), 1);
+    /// let mut set = memkv::FastSet::from(["a", "b"]);
+    /// set.as_map_mut().shrink_to_fit();
+    /// assert_eq!(set.len(), 2);
     /// ```
     pub fn as_map_mut(&mut self) -> &mut FastArt<()> {
         &mut self.map
@@ -222,6 +314,21 @@ impl<K: AsRef<[u8]>> FromIterator<K> for FastSet {
     #[track_caller]
     fn from_iter<I: IntoIterator<Item = K>>(keys: I) -> Self {
         FastSet { map: FastArt::from_iter(keys.into_iter().map(|key| (key, ()))) }
+    }
+}
+
+impl<K: AsRef<[u8]>, const N: usize> From<[K; N]> for FastSet {
+    #[track_caller]
+    fn from(keys: [K; N]) -> Self {
+        Self::from_iter(keys)
+    }
+}
+
+impl<K: AsRef<[u8]>> From<BTreeSet<K>> for FastSet {
+    /// Builds bottom-up if `K` has the order of its bytes.
+    #[track_caller]
+    fn from(keys: BTreeSet<K>) -> Self {
+        Self::from_iter(keys)
     }
 }
 

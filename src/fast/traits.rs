@@ -3,9 +3,13 @@
 use super::FastArt;
 use super::iter::{IntoEnds, IntoIter, IntoKeys, IntoValues, Iter};
 use crate::error::{InsertError, fail, or_fail};
+use crate::face::{OwnedEnds, Range};
 use crate::tree::{Builder, MAX_KEY_LEN, common_prefix};
 use crate::value::Value;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 impl<V: Value> Default for FastArt<V> {
     fn default() -> Self {
@@ -32,6 +36,60 @@ impl<V: Value + PartialEq> PartialEq for FastArt<V> {
 }
 
 impl<V: Value + Eq> Eq for FastArt<V> {}
+
+impl<V: Value + PartialOrd> PartialOrd for FastArt<V> {
+    /// Compares the pairs of both maps in ascending order, as `BTreeMap` does.
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        compare(self.iter(), other.iter(), |a, b| a.partial_cmp(&b))
+    }
+}
+
+impl<V: Value + Ord> Ord for FastArt<V> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        compare(self.iter(), other.iter(), |a, b| Some(a.cmp(&b))).expect("values have an order")
+    }
+}
+
+/// Compares the pairs of two ranges in lexicographic order.
+pub(crate) fn compare<E: OwnedEnds>(
+    mut left: Range<E>,
+    mut right: Range<E>,
+    values: impl Fn(E::Owned, E::Owned) -> Option<Ordering>,
+) -> Option<Ordering> {
+    loop {
+        let order = match (left.next_ref(), right.next_ref()) {
+            (None, None) => return Some(Ordering::Equal),
+            (None, Some(_)) => Some(Ordering::Less),
+            (Some(_), None) => Some(Ordering::Greater),
+            (Some(a), Some(b)) => match a.0.cmp(b.0) {
+                Ordering::Equal => values(E::own(a.1), E::own(b.1)),
+                order => Some(order),
+            },
+        };
+        if order != Some(Ordering::Equal) {
+            return order;
+        }
+    }
+}
+
+impl<V: Value + Hash> Hash for FastArt<V> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(self.iter(), self.len(), state);
+    }
+}
+
+/// Hashes the number of keys of a range, then its pairs.
+pub(crate) fn hash<E: OwnedEnds<Owned: Hash>>(
+    mut range: Range<E>,
+    len: usize,
+    state: &mut impl Hasher,
+) {
+    state.write_usize(len);
+    while let Some((key, value)) = range.next_ref() {
+        key.hash(state);
+        E::own(value).hash(state);
+    }
+}
 
 impl<K: AsRef<[u8]>, V: Value> FromIterator<(K, V)> for FastArt<V> {
     /// Builds bottom-up while the keys ascend, and inserts the rest.
@@ -82,6 +140,14 @@ impl<K: AsRef<[u8]>, V: Value> Extend<(K, V)> for FastArt<V> {
 impl<K: AsRef<[u8]>, V: Value, const N: usize> From<[(K, V); N]> for FastArt<V> {
     #[track_caller]
     fn from(pairs: [(K, V); N]) -> Self {
+        Self::from_iter(pairs)
+    }
+}
+
+impl<K: AsRef<[u8]>, V: Value> From<BTreeMap<K, V>> for FastArt<V> {
+    /// Builds bottom-up if `K` has the order of its bytes.
+    #[track_caller]
+    fn from(pairs: BTreeMap<K, V>) -> Self {
         Self::from_iter(pairs)
     }
 }
