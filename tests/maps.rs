@@ -103,6 +103,177 @@ proptest! {
         assert_eq!(left.cmp(&right), a.cmp(&b));
         assert_eq!((left == right, hash_of(&left) == hash_of(&right)), (a == b, a == b));
     }
+
+    #[test]
+    fn keys_are_extracted_like_those_of_a_btreemap(
+        keys in keys(),
+        at in key(),
+        range in (bound(), bound()),
+        modulus in 1u64..4,
+        limit in 0usize..80,
+    ) {
+        let pairs: Vec<_> = keys.into_iter().zip(0u64..).collect();
+        let visited = |key: &[u8]| range.contains(&key.to_vec());
+        let mut model: BTreeMap<_, _> = pairs.iter().cloned().collect();
+        // What goes, until the limit, and what the visited keys that stay become.
+        let (mut gone, mut seen) = (Vec::new(), 0);
+        for (key, value) in &pairs {
+            if gone.len() == limit || !visited(key) {
+                continue;
+            }
+            seen += 1;
+            if value % modulus == 0 {
+                model.remove(key);
+                gone.push((key.clone(), value + 1));
+            } else {
+                model.insert(key.clone(), value + 1);
+            }
+        }
+
+        let mut map: FastArt = pairs.iter().cloned().collect();
+        let mut calls = 0;
+        let goes = |_: &[u8], value: &mut u64| {
+            calls += 1;
+            *value += 1;
+            (*value - 1) % modulus == 0
+        };
+        assert!(map.extract_if(range.clone(), goes).take(limit).eq(gone.iter().cloned()));
+        // The keys after the last result are not visited.
+        assert_eq!(calls, seen);
+        map.check().unwrap();
+        assert!(map.iter().eq(model.clone()));
+
+        let mut arena: ArenaArt<Box<u64>> =
+            pairs.iter().map(|(key, value)| (key, Box::new(*value))).collect();
+        let goes = |_: &[u8], value: &mut Box<u64>| {
+            **value += 1;
+            (**value - 1) % modulus == 0
+        };
+        let got = arena.extract_if(range.clone(), goes).take(limit).map(|(key, v)| (key, *v));
+        assert!(got.eq(gone.iter().cloned()));
+        arena.check().unwrap();
+        assert!(arena.into_iter().map(|(key, value)| (key, *value)).eq(model.clone()));
+
+        let mut set: FastSet = pairs.iter().map(|(key, _)| key).collect();
+        let goes = |key: &[u8]| pairs.binary_search_by(|pair| (*pair.0).cmp(key)).unwrap() as u64
+            % modulus == 0;
+        let got = set.extract_if(range.clone(), goes).take(limit);
+        assert!(got.eq(gone.iter().map(|(key, _)| key.clone())));
+        assert!(set.iter().eq(model.keys().cloned()));
+
+        map.range_for_each_mut(range.clone(), |key, value| *value += key.len() as u64);
+        model.iter_mut().filter(|(key, _)| visited(key)).for_each(|(key, value)| {
+            *value += key.len() as u64;
+        });
+        map.for_each_mut(|key, value| *value ^= u64::from(key < &*at));
+        model.iter_mut().for_each(|(key, value)| *value ^= u64::from(*key < at));
+        map.check().unwrap();
+        assert!(map.iter().eq(model));
+    }
+
+    #[test]
+    fn stored_prefixes_are_found_in_ascending_length(
+        keys in keys(),
+        parts in proptest::collection::vec((key(), 0usize..20), 0..6),
+        end in key(),
+    ) {
+        // A text, and keys that are its prefixes or leave it after a prefix.
+        let all = parts.iter().map(|(part, _)| part).chain([&end]);
+        let text: Vec<u8> = all.flatten().copied().collect();
+        let mut stored = keys;
+        for (part, len) in &parts {
+            let len = (len * 37) % (text.len() + 1);
+            stored.insert(text[..len].to_vec());
+            stored.insert([&text[..len], part].concat());
+        }
+        let set = FastSet::from(stored.clone());
+        let map: FastArt<u32> = stored.iter().zip(0..).collect();
+        let arena: ArenaArt<String> = stored.iter().map(|key| (key, format!("{key:?}"))).collect();
+        for key in stored.iter().chain([&text]) {
+            let prefixes = (0..=key.len()).map(|n| &key[..n]);
+            let want: Vec<_> = prefixes.filter(|prefix| stored.contains(*prefix)).collect();
+            assert_eq!(set.prefixes_of(key).collect::<Vec<_>>(), want);
+            assert!(map.prefixes_of(key).eq(want.iter().map(|key| (*key, map.get(key).unwrap()))));
+            let texts = want.iter().map(|key| (*key, &arena[*key]));
+            assert!(arena.prefixes_of(key).eq(texts));
+            assert_eq!(set.prefixes_of(key).last(), set.get_longest_prefix(key));
+        }
+    }
+
+    #[test]
+    fn entries_behave_like_those_of_a_btreemap(
+        keys in keys(),
+        steps in proptest::collection::vec((0u8..6, key()), 0..60),
+    ) {
+        let mut model: BTreeMap<Vec<u8>, u32> = keys.into_iter().zip(0..).collect();
+        let (mut map, mut arena) = (FastArt::from(model.clone()), ArenaArt::from(model.clone()));
+        for (step, key) in steps {
+            match step {
+                0 => {
+                    let want = model.first_entry().map(|entry| entry.remove_entry());
+                    assert_eq!(map.first_entry().map(|entry| entry.remove_entry()), want);
+                    assert_eq!(arena.first_entry().map(|entry| entry.remove_entry()), want);
+                }
+                1 => {
+                    let entry = model.last_entry();
+                    let want = entry.map(|entry| (entry.key().clone(), entry.remove()));
+                    let entry = map.last_entry();
+                    assert_eq!(entry.map(|entry| (entry.key().clone(), entry.remove())), want);
+                    let entry = arena.last_entry();
+                    assert_eq!(entry.map(|entry| (entry.key().clone(), entry.remove())), want);
+                }
+                2 => {
+                    let want = model.last_entry().map(|mut entry| entry.insert(7));
+                    assert_eq!(map.last_entry().map(|mut entry| entry.insert(7)), want);
+                    assert_eq!(arena.last_entry().map(|mut entry| entry.insert(7)), want);
+                }
+                _ => {
+                    let len = |key: &Vec<u8>| key.len() as u32;
+                    let want = *model.entry(key.clone()).or_insert_with_key(len);
+                    assert_eq!(*map.entry(key.clone()).or_insert_with_key(len), want);
+                    assert_eq!(*arena.entry(key).or_insert_with_key(len), want);
+                }
+            }
+        }
+        map.check().unwrap();
+        arena.check().unwrap();
+        assert!(map.iter().eq(model.clone()) && arena.into_iter().eq(model));
+    }
+}
+
+#[test]
+fn a_closure_that_panics_leaves_what_it_has_not_passed() {
+    let pairs = (0..1000u32).map(|i| (i.to_be_bytes(), i));
+    let (mut map, mut arena): (FastArt<u32>, ArenaArt<_>) =
+        (pairs.clone().collect(), pairs.map(|(key, i)| (key, i.to_string())).collect());
+    let mut extract = map.extract_if::<[u8], _>(.., |_, i| {
+        assert_ne!(*i, 500, "as the test wants");
+        *i % 2 == 1
+    });
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| extract.by_ref().count()));
+    assert!(ended.is_err() && extract.next().is_none());
+    drop(extract);
+    map.check().unwrap();
+    assert!(map.values().eq((0..1000).filter(|i| i % 2 == 0 || *i > 500)));
+
+    let mut extract = arena.extract_if::<[u8], _>(.., |_, text| {
+        assert_ne!(text, "500", "as the test wants");
+        text.ends_with('1')
+    });
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| extract.by_ref().count()));
+    assert!(ended.is_err() && extract.next().is_none());
+    drop(extract);
+    arena.check().unwrap();
+    assert_eq!(arena.len(), 950);
+
+    let changed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        map.for_each_mut(|_, i| {
+            *i += 1;
+            assert_ne!(*i, 101, "as the test wants");
+        });
+    }));
+    assert!(changed.is_err());
+    assert!(map.values().take(52).eq((0..50).map(|i| 2 * i + 1).chain([100, 102])));
 }
 
 #[test]

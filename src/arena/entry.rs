@@ -72,6 +72,28 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
         }
     }
 
+    /// Inserts the result of `value`, which is passed the key, if the key is absent, and returns a
+    /// reference to the value.
+    ///
+    /// # Panics
+    /// Panics and aborts as [`ArenaArt::insert`](crate::ArenaArt::insert) does.
+    ///
+    /// ```
+    /// let mut map = memkv::ArenaArt::new();
+    /// map.entry("abc").or_insert_with_key(|key| key.len());
+    /// assert_eq!(map.get("abc"), Some(&3));
+    /// ```
+    #[track_caller]
+    pub fn or_insert_with_key(self, value: impl FnOnce(&K) -> T) -> &'a mut T {
+        match self {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let value = value(&entry.key);
+                entry.insert(value)
+            }
+        }
+    }
+
     /// Inserts the default value if the key is absent, and returns a reference to the value.
     ///
     /// # Panics
@@ -107,6 +129,11 @@ impl<'a, K: AsRef<[u8]>, T> Entry<'a, K, T> {
 }
 
 impl<'a, K: AsRef<[u8]>, T> OccupiedEntry<'a, K, T> {
+    fn find(map: &'a mut ArenaArt<T>, key: K) -> Option<Self> {
+        let slot = map.index.get(&key)?;
+        Some(OccupiedEntry { map, key, slot })
+    }
+
     /// Returns the key of the entry.
     pub fn key(&self) -> &K {
         &self.key
@@ -150,7 +177,22 @@ impl<'a, K: AsRef<[u8]>, T> OccupiedEntry<'a, K, T> {
     /// # Panics
     /// Aborts when out of memory, as [`ArenaArt::remove`](crate::ArenaArt::remove) does.
     pub fn remove(self) -> T {
-        self.map.remove(&self.key).expect("the key was found")
+        self.remove_entry().1
+    }
+
+    /// Removes the key, and returns it with its value.
+    ///
+    /// # Panics
+    /// Aborts when out of memory, as [`ArenaArt::remove`](crate::ArenaArt::remove) does.
+    ///
+    /// ```
+    /// let mut map = memkv::ArenaArt::from([("b", 'y'), ("a", 'x')]);
+    /// let least = map.first_entry().unwrap();
+    /// assert_eq!(least.remove_entry(), (b"a".to_vec(), 'x'));
+    /// ```
+    pub fn remove_entry(self) -> (K, T) {
+        let value = self.map.remove(&self.key).expect("the key was found");
+        (self.key, value)
     }
 }
 
@@ -217,5 +259,29 @@ impl<T> ArenaArt<T> {
             Some(slot) => Entry::Occupied(OccupiedEntry { map: self, key, slot }),
             None => Entry::Vacant(VacantEntry { map: self, key }),
         }
+    }
+
+    /// Returns the entry of the least key, with a copy of the key.
+    ///
+    /// ```
+    /// let mut map = memkv::ArenaArt::from([("b", 'y'), ("a", 'x')]);
+    /// *map.first_entry().unwrap().get_mut() = 'z';
+    /// assert_eq!(map.get("a"), Some(&'z'));
+    /// ```
+    pub fn first_entry(&mut self) -> Option<OccupiedEntry<'_, Vec<u8>, T>> {
+        let key = self.index.first_key_value()?.0;
+        OccupiedEntry::find(self, key)
+    }
+
+    /// Returns the entry of the greatest key, with a copy of the key.
+    ///
+    /// ```
+    /// let mut map = memkv::ArenaArt::from([("b", 'y'), ("a", 'x')]);
+    /// assert_eq!(map.last_entry().unwrap().remove(), 'y');
+    /// assert_eq!(map.len(), 1);
+    /// ```
+    pub fn last_entry(&mut self) -> Option<OccupiedEntry<'_, Vec<u8>, T>> {
+        let key = self.index.last_key_value()?.0;
+        OccupiedEntry::find(self, key)
     }
 }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod entry;
+mod extract;
 mod iter;
 pub mod shared;
 mod traits;
@@ -327,6 +328,24 @@ impl<T> ArenaArt<T> {
         key: &'k K,
     ) -> Option<(&'k [u8], &T)> {
         self.index.get_longest_prefix(key).map(|(key, slot)| (key, self.values.get(slot)))
+    }
+
+    /// Returns an iterator over the stored keys that are prefixes of `key`, as slices of `key`, and
+    /// their values, shortest first.
+    ///
+    /// # Complexity
+    /// That of [`FastArt::prefixes_of`].
+    ///
+    /// ```
+    /// let routes = memkv::ArenaArt::from([("/", "root"), ("/api/", "api")]);
+    /// let found = routes.prefixes_of("/api/v1/users").map(|(_, route)| *route);
+    /// assert!(found.eq(["root", "api"]));
+    /// ```
+    pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(
+        &self,
+        key: &'k K,
+    ) -> impl Iterator<Item = (&'k [u8], &T)> + FusedIterator {
+        self.index.prefixes_of(key).map(|(key, slot)| (key, self.values.get(slot)))
     }
 
     /// Returns a cursor before the first key.

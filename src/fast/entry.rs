@@ -116,6 +116,28 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
         }
     }
 
+    /// Inserts the result of `value`, which is passed the key, if the key is absent, and returns a
+    /// guard of the value.
+    ///
+    /// # Panics
+    /// Panics and aborts as [`FastArt::insert`](crate::FastArt::insert) does.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::new();
+    /// map.entry("abc").or_insert_with_key(|key| key.len() as u64);
+    /// assert_eq!(map.get("abc"), Some(3));
+    /// ```
+    #[track_caller]
+    pub fn or_insert_with_key(self, value: impl FnOnce(&K) -> V) -> ValueMut<'a, V> {
+        match self {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let value = value(&entry.key);
+                entry.insert(value)
+            }
+        }
+    }
+
     /// Inserts the default value if the key is absent, and returns a guard of the value.
     ///
     /// # Panics
@@ -151,6 +173,12 @@ impl<'a, K: AsRef<[u8]>, V: Value> Entry<'a, K, V> {
 }
 
 impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
+    /// Returns the entry of `key` if it is present.
+    pub(super) fn find(tree: &'a mut RawTree<V::Bits>, key: K) -> Option<Self> {
+        let pos = tree.find(key.as_ref())?;
+        Some(OccupiedEntry { tree, key, pos })
+    }
+
     /// Returns the key of the entry.
     pub fn key(&self) -> &K {
         &self.key
@@ -193,9 +221,23 @@ impl<'a, K: AsRef<[u8]>, V: Value> OccupiedEntry<'a, K, V> {
     /// # Panics
     /// Aborts when out of memory, as [`FastArt::remove`](crate::FastArt::remove) does.
     pub fn remove(self) -> V {
+        self.remove_entry().1
+    }
+
+    /// Removes the key, and returns it with its value.
+    ///
+    /// # Panics
+    /// Aborts when out of memory, as [`FastArt::remove`](crate::FastArt::remove) does.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
+    /// let least = map.first_entry().unwrap();
+    /// assert_eq!(least.remove_entry(), (b"a".to_vec(), 1));
+    /// ```
+    pub fn remove_entry(self) -> (K, V) {
         let value = self.get();
         or_fail(self.tree.remove(self.key.as_ref()));
-        value
+        (self.key, value)
     }
 }
 

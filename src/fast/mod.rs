@@ -1,14 +1,20 @@
 //! `FastArt`: the tree of one owner, with the names and habits of `BTreeMap`.
 //!
 //! * `entry`, `iter`, `retain`, `set`, `traits`: as their names say.
+//! * `change`: changes of many values in place.
+//! * `extract`: removal of keys while an iterator returns them.
+//! * `prefixes`: the stored keys that are prefixes of another.
 //! * `set_operations`: unions, intersections and differences of sets.
 //! * `sorted`: building a map from ascending keys.
 //! * `usage`: what a map holds, in bytes.
 
 #![forbid(unsafe_code)]
 
+mod change;
 mod entry;
+mod extract;
 mod iter;
+mod prefixes;
 mod retain;
 mod set;
 mod set_operations;
@@ -17,6 +23,7 @@ mod traits;
 mod usage;
 
 pub use entry::{Entry, OccupiedEntry, VacantEntry, ValueMut};
+pub(crate) use extract::Extract;
 pub(crate) use iter::{AllEnds, FastEnds, FastWalk, IntoEnds, Upcoming};
 pub use iter::{Cursor, IntoIter, IntoKeys, IntoValues, Iter, Keys, Range, Values};
 pub(crate) use retain::Retain;
@@ -303,6 +310,29 @@ impl<V: Value> FastArt<V> {
         Some((key, value))
     }
 
+    /// Returns the entry of the least key, with a copy of the key.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
+    /// *map.first_entry().unwrap().get_mut() = 3;
+    /// assert_eq!(map.get("a"), Some(3));
+    /// ```
+    pub fn first_entry(&mut self) -> Option<OccupiedEntry<'_, Vec<u8>, V>> {
+        let (key, _value) = self.first_key_value()?;
+        OccupiedEntry::find(&mut self.tree, key)
+    }
+
+    /// Returns the entry of the greatest key, with a copy of the key.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::from([("b", 2u64), ("a", 1)]);
+    /// assert_eq!(map.last_entry().unwrap().remove(), 2);
+    /// assert_eq!(map.len(), 1);
+    /// ```
+    pub fn last_entry(&mut self) -> Option<OccupiedEntry<'_, Vec<u8>, V>> {
+        let (key, _value) = self.last_key_value()?;
+        OccupiedEntry::find(&mut self.tree, key)
+    }
     /// Returns the longest stored key that is a prefix of `key`, as a slice of `key`, and its
     /// value.
     ///

@@ -4,6 +4,7 @@ use super::{FastArt, IntoKeys, Keys, MemoryUsage};
 use crate::error::{BuildError, InsertError};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::iter::FusedIterator;
 use std::ops::RangeBounds;
 
 /// An ordered set of byte strings: a [`FastArt`] whose values take no memory.
@@ -189,6 +190,23 @@ impl FastSet {
         self.map.get_longest_prefix(key).map(|(key, ())| key)
     }
 
+    /// Returns an iterator over the stored keys that are prefixes of `key`, as slices of `key`,
+    /// shortest first.
+    ///
+    /// # Complexity
+    /// That of [`FastArt::prefixes_of`].
+    ///
+    /// ```
+    /// let set = memkv::FastSet::from(["/", "/api", "/api/v2"]);
+    /// assert!(set.prefixes_of("/api/v1").eq([&b"/"[..], b"/api"]));
+    /// ```
+    pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(
+        &self,
+        key: &'k K,
+    ) -> impl Iterator<Item = &'k [u8]> + FusedIterator {
+        self.map.prefixes_of(key).map(|(key, ())| key)
+    }
+
     /// Removes all keys for which `keep` returns `false`, in ascending order.
     ///
     /// ```
@@ -198,6 +216,27 @@ impl FastSet {
     /// ```
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
         self.map.retain(|key, ()| keep(key));
+    }
+
+    /// Returns an iterator that visits the keys of a range in ascending order, and removes and
+    /// returns those for which `goes` returns `true`.
+    ///
+    /// Keys that the iterator has not visited when it is dropped stay in the set.
+    ///
+    /// # Complexity
+    /// That of [`FastArt::extract_if`].
+    ///
+    /// ```
+    /// let mut set = memkv::FastSet::from(["a", "bb", "cc", "d"]);
+    /// assert!(set.extract_if("b".., |key| key.len() == 2).eq([b"bb", b"cc"]));
+    /// assert_eq!(set.len(), 2);
+    /// ```
+    pub fn extract_if<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(
+        &mut self,
+        range: R,
+        mut goes: impl FnMut(&[u8]) -> bool,
+    ) -> impl Iterator<Item = Vec<u8>> + FusedIterator {
+        self.map.extract_if(range, move |key, ()| goes(key)).map(|(key, ())| key)
     }
 
     /// Removes the keys in a range, and returns how many there were.
