@@ -6,6 +6,7 @@ use crate::common;
 use common::{bound, cases, key};
 use memkv::{ArenaArt, FastArt, FastSet};
 use proptest::prelude::*;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::ops::RangeBounds;
@@ -135,7 +136,7 @@ proptest! {
         let goes = |_: &[u8], value: &mut u64| {
             calls += 1;
             *value += 1;
-            (*value - 1) % modulus == 0
+            (*value - 1).is_multiple_of(modulus)
         };
         assert!(map.extract_if(range.clone(), goes).take(limit).eq(gone.iter().cloned()));
         // The keys after the last result are not visited.
@@ -147,7 +148,7 @@ proptest! {
             pairs.iter().map(|(key, value)| (key, Box::new(*value))).collect();
         let goes = |_: &[u8], value: &mut Box<u64>| {
             **value += 1;
-            (**value - 1) % modulus == 0
+            (**value - 1).is_multiple_of(modulus)
         };
         let got = arena.extract_if(range.clone(), goes).take(limit).map(|(key, v)| (key, *v));
         assert!(got.eq(gone.iter().cloned()));
@@ -155,8 +156,10 @@ proptest! {
         assert!(arena.into_iter().map(|(key, value)| (key, *value)).eq(model.clone()));
 
         let mut set: FastSet = pairs.iter().map(|(key, _)| key).collect();
-        let goes = |key: &[u8]| pairs.binary_search_by(|pair| (*pair.0).cmp(key)).unwrap() as u64
-            % modulus == 0;
+        let goes = |key: &[u8]| {
+            let nth = pairs.binary_search_by(|pair| (*pair.0).cmp(key)).unwrap();
+            pairs[nth].1.is_multiple_of(modulus)
+        };
         let got = set.extract_if(range.clone(), goes).take(limit);
         assert!(got.eq(gone.iter().map(|(key, _)| key.clone())));
         assert!(set.iter().eq(model.keys().cloned()));
@@ -169,6 +172,31 @@ proptest! {
         model.iter_mut().for_each(|(key, value)| *value ^= u64::from(*key < at));
         map.check().unwrap();
         assert!(map.iter().eq(model));
+    }
+
+    #[test]
+    fn parallel_iterators_are_collected_and_extend(
+        first in proptest::collection::vec((key(), any::<u16>()), 0..60),
+        then in proptest::collection::vec((key(), any::<u16>()), 0..60),
+    ) {
+        // The last of equal keys wins, in each and of both.
+        let mut model: BTreeMap<_, _> = first.iter().cloned().collect();
+        let mut map: FastArt<u16> = first.clone().into_par_iter().collect();
+        let mut set: FastSet = first.par_iter().map(|(key, _)| key).collect();
+        let text = |(key, value): (Vec<u8>, u16)| (key, value.to_string());
+        let mut arena: ArenaArt<String> = first.into_par_iter().map(text).collect();
+        assert!(map.iter().eq(model.clone()));
+        assert!(arena.clone().into_iter().eq(model.clone().into_iter().map(text)));
+
+        model.extend(then.iter().cloned());
+        set.par_extend(then.par_iter().map(|(key, _)| key));
+        map.par_extend(then.clone());
+        arena.par_extend(then.into_par_iter().map(text));
+        map.check().unwrap();
+        arena.check().unwrap();
+        assert!(set.into_iter().eq(model.keys().cloned()));
+        assert!(arena.into_iter().eq(model.clone().into_iter().map(text)));
+        assert!(map.into_iter().eq(model));
     }
 
     #[test]

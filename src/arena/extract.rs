@@ -27,7 +27,7 @@ impl<T> ArenaArt<T> {
         &mut self,
         range: R,
         mut goes: impl FnMut(&[u8], &mut T) -> bool,
-    ) -> impl Iterator<Item = (Vec<u8>, T)> + FusedIterator {
+    ) -> impl FusedIterator<Item = (Vec<u8>, T)> {
         let (start, end) = key::bounds(&range);
         let mut extract = Extract::new(start, end);
         let ArenaArt { index, values } = self;

@@ -13,6 +13,8 @@
 mod entry;
 mod extract;
 mod iter;
+#[cfg(feature = "parallel")]
+mod parallel;
 pub mod shared;
 mod traits;
 mod values;
@@ -344,7 +346,7 @@ impl<T> ArenaArt<T> {
     pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(
         &self,
         key: &'k K,
-    ) -> impl Iterator<Item = (&'k [u8], &T)> + FusedIterator {
+    ) -> impl FusedIterator<Item = (&'k [u8], &T)> {
         self.index.prefixes_of(key).map(|(key, slot)| (key, self.values.get(slot)))
     }
 

@@ -84,7 +84,7 @@ impl<V: Value> FastArt<V> {
         &mut self,
         range: R,
         mut goes: impl FnMut(&[u8], &mut V) -> bool,
-    ) -> impl Iterator<Item = (Vec<u8>, V)> + FusedIterator {
+    ) -> impl FusedIterator<Item = (Vec<u8>, V)> {
         let (start, end) = key::bounds(&range);
         let mut extract = Extract::new(start, end);
         iter::from_fn(move || extract.next(self, &mut goes)).fuse()

@@ -3,6 +3,7 @@
 //! * `entry`, `iter`, `retain`, `set`, `traits`: as their names say.
 //! * `change`: changes of many values in place.
 //! * `extract`: removal of keys while an iterator returns them.
+//! * `parallel`: the traits of parallel collections.
 //! * `prefixes`: the stored keys that are prefixes of another.
 //! * `set_operations`: unions, intersections and differences of sets.
 //! * `sorted`: building a map from ascending keys.
@@ -14,6 +15,8 @@ mod change;
 mod entry;
 mod extract;
 mod iter;
+#[cfg(feature = "parallel")]
+mod parallel;
 mod prefixes;
 mod retain;
 mod set;
@@ -81,7 +84,7 @@ use std::ops::RangeBounds;
 /// [`handle_alloc_error`](std::alloc::handle_alloc_error) when out of memory. So do, when out of
 /// memory, the methods that make new nodes for what stays or is copied: [`remove`](Self::remove),
 /// [`pop_first`](Self::pop_first), [`pop_last`](Self::pop_last), [`retain`](Self::retain),
-/// [`remove_range`](Self::remove_range), [`remove_prefix`](Self::remove_prefix),
+/// [`extract_if`](Self::extract_if), [`remove_range`](Self::remove_range), [`remove_prefix`](Self::remove_prefix),
 /// [`split_off`](Self::split_off), [`shrink_to_fit`](Self::shrink_to_fit) and `clone`.
 /// [`try_insert`](Self::try_insert), [`try_remove`](Self::try_remove) and
 /// [`try_clone`](Self::try_clone) return errors instead.

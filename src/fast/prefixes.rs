@@ -20,7 +20,7 @@ impl<V: Value> FastArt<V> {
     pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(
         &self,
         key: &'k K,
-    ) -> impl Iterator<Item = (&'k [u8], V)> + FusedIterator {
+    ) -> impl FusedIterator<Item = (&'k [u8], V)> {
         let (key, mut cursor) = (key.as_ref(), self.cursor());
         let next = move || loop {
             let (found, value) = cursor.next()?;

@@ -203,7 +203,7 @@ impl FastSet {
     pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(
         &self,
         key: &'k K,
-    ) -> impl Iterator<Item = &'k [u8]> + FusedIterator {
+    ) -> impl FusedIterator<Item = &'k [u8]> {
         self.map.prefixes_of(key).map(|(key, ())| key)
     }
 
@@ -235,7 +235,7 @@ impl FastSet {
         &mut self,
         range: R,
         mut goes: impl FnMut(&[u8]) -> bool,
-    ) -> impl Iterator<Item = Vec<u8>> + FusedIterator {
+    ) -> impl FusedIterator<Item = Vec<u8>> {
         self.map.extract_if(range, move |key, ()| goes(key)).map(|(key, ())| key)
     }
 

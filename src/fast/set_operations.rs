@@ -122,10 +122,7 @@ impl FastSet {
     /// let (a, b) = (memkv::FastSet::from(["a", "b"]), memkv::FastSet::from(["b", "c"]));
     /// assert!(a.union(&b).eq([b"a", b"b", b"c"]));
     /// ```
-    pub fn union<'a>(
-        &'a self,
-        other: &'a Self,
-    ) -> impl Iterator<Item = Vec<u8>> + FusedIterator + Clone + 'a {
+    pub fn union<'a>(&'a self, other: &'a Self) -> impl FusedIterator<Item = Vec<u8>> + Clone + 'a {
         Merge::new(self, other, Wanted { left_only: true, both: true, right_only: true })
     }
 
@@ -142,7 +139,7 @@ impl FastSet {
     pub fn intersection<'a>(
         &'a self,
         other: &'a Self,
-    ) -> impl Iterator<Item = Vec<u8>> + FusedIterator + Clone + 'a {
+    ) -> impl FusedIterator<Item = Vec<u8>> + Clone + 'a {
         Merge::new(self, other, Wanted { left_only: false, both: true, right_only: false })
     }
 
@@ -160,7 +157,7 @@ impl FastSet {
     pub fn difference<'a>(
         &'a self,
         other: &'a Self,
-    ) -> impl Iterator<Item = Vec<u8>> + FusedIterator + Clone + 'a {
+    ) -> impl FusedIterator<Item = Vec<u8>> + Clone + 'a {
         Merge::new(self, other, Wanted { left_only: true, both: false, right_only: false })
     }
 
@@ -176,7 +173,7 @@ impl FastSet {
     pub fn symmetric_difference<'a>(
         &'a self,
         other: &'a Self,
-    ) -> impl Iterator<Item = Vec<u8>> + FusedIterator + Clone + 'a {
+    ) -> impl FusedIterator<Item = Vec<u8>> + Clone + 'a {
         Merge::new(self, other, Wanted { left_only: true, both: false, right_only: true })
     }
 
