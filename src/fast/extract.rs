@@ -52,7 +52,6 @@ impl Extract {
                 let key = key.to_vec();
                 from.clear();
                 from.extend_from_slice(&key);
-                from.push(0);
                 self.from = Some(from);
                 or_fail(map.tree.remove(&key));
                 return Some((key, value));

@@ -84,8 +84,9 @@ use std::ops::RangeBounds;
 /// [`handle_alloc_error`](std::alloc::handle_alloc_error) when out of memory. So do, when out of
 /// memory, the methods that make new nodes for what stays or is copied: [`remove`](Self::remove),
 /// [`pop_first`](Self::pop_first), [`pop_last`](Self::pop_last), [`retain`](Self::retain),
-/// [`extract_if`](Self::extract_if), [`remove_range`](Self::remove_range), [`remove_prefix`](Self::remove_prefix),
-/// [`split_off`](Self::split_off), [`shrink_to_fit`](Self::shrink_to_fit) and `clone`.
+/// [`extract_if`](Self::extract_if), [`remove_range`](Self::remove_range),
+/// [`remove_prefix`](Self::remove_prefix), [`split_off`](Self::split_off),
+/// [`shrink_to_fit`](Self::shrink_to_fit) and `clone`.
 /// [`try_insert`](Self::try_insert), [`try_remove`](Self::try_remove) and
 /// [`try_clone`](Self::try_clone) return errors instead.
 ///
