@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+mod many;
 mod points;
 mod scan;
 mod traits;
 
 pub use points::Pinned;
-pub use scan::{Cursor, Range};
+pub use scan::{Cursor, Keys, Range, Values};
 
 use crate::error::{BuildError, fail};
 use crate::fast::{FastArt, MemoryUsage};

@@ -41,6 +41,12 @@ pub type Cursor<'m, V> = face::Cursor<SharedWalk<&'m ConcurrentArt<V>, V>>;
 /// or two leaves if that is more.
 pub type Range<'m, V> = face::Range<SharedEnds<&'m ConcurrentArt<V>, V>>;
 
+/// An iterator over the keys of a [`ConcurrentArt`]. Returned by [`ConcurrentArt::keys`].
+pub type Keys<'m, V> = face::Keys<SharedEnds<&'m ConcurrentArt<V>, V>>;
+
+/// An iterator over the values of a [`ConcurrentArt`]. Returned by [`ConcurrentArt::values`].
+pub type Values<'m, V> = face::Values<SharedEnds<&'m ConcurrentArt<V>, V>>;
+
 impl<V: Value> ScanSource for &ConcurrentArt<V> {
     type Bits = V::Bits;
 

@@ -1,7 +1,8 @@
 //! What all maps have in common: one cursor, one range, one handle.
 //!
 //! * [`Cursor`]: a position between two keys, over a [`Walk`].
-//! * [`Range`]: an iterator over a range of keys, over two [`Ends`].
+//! * [`Range`]: an iterator over a range of keys, over two [`Ends`]. [`Keys`] and [`Values`] yield
+//!   one of the two.
 //! * [`Pinned`]: the handle of a shared map.
 //!
 //! Each map names its own by a type alias, such as
@@ -10,12 +11,15 @@
 #![forbid(unsafe_code)]
 
 mod cursor;
+mod keys;
+pub(crate) mod many;
 mod pinned;
 pub(crate) mod points;
 mod range;
 mod shared;
 
 pub use cursor::{Cursor, Walk};
+pub use keys::{Keys, Values};
 pub use pinned::{Hold, Pinnable, Pinned};
 pub(crate) use pinned::{Lasting, Renewed};
 pub(crate) use range::exact_iterators;

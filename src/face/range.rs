@@ -16,6 +16,13 @@ pub trait Ends: Sealed {
     #[doc(hidden)]
     fn step(&mut self, back: bool) -> Option<(&[u8], Self::Value<'_>)>;
 
+    /// Steps like [`step`](Self::step), without the value.
+    #[doc(hidden)]
+    #[inline]
+    fn step_key(&mut self, back: bool) -> Option<&[u8]> {
+        self.step(back).map(|(key, _)| key)
+    }
+
     /// Steps over `n` keys, or all that are left if they are fewer.
     #[doc(hidden)]
     fn skip(&mut self, n: usize, back: bool) {

@@ -16,6 +16,7 @@
 //! | delta.rs | the changes since the base was built |
 //! | state.rs | delta, frozen delta and base, and how they are replaced |
 //! | store.rs, open.rs | `HybridStore`: its operations; how one is created, opened and saved |
+//! | many.rs | operations on many keys, and those made of other operations |
 //! | scan.rs | ranges |
 //! | compact.rs | compaction |
 //! | home.rs | the open folder and its lock |
@@ -49,6 +50,8 @@ mod log;
 mod log_reader;
 #[cfg(feature = "storage")]
 mod manifest;
+#[cfg(feature = "storage")]
+mod many;
 #[cfg(feature = "storage")]
 mod open;
 #[cfg(feature = "storage")]

@@ -5,14 +5,15 @@
 //!            replaced as a whole (split.rs)
 //! ```
 //!
-//! * `points`: point operations. `scan`: scans across shards. `traits`: traits of the std
-//!   collections.
+//! * `points`: point operations. `many`: operations on many keys. `scan`: scans across shards.
+//!   `traits`: traits of the std collections.
 //! * `load`: bulk loads. `parallel`: parallel iteration and removal.
 
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "parallel")]
 mod load;
+mod many;
 #[cfg(feature = "parallel")]
 mod parallel;
 mod points;
@@ -24,7 +25,7 @@ mod table;
 mod traits;
 
 pub use points::Pinned;
-pub use scan::{Cursor, Range};
+pub use scan::{Cursor, Keys, Range, Values};
 pub use traits::IntoIter;
 
 use crate::MAX_KEY_LEN;

@@ -115,16 +115,7 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// assert_eq!(map.len(), 1);
     /// ```
     pub fn par_retain(&self, keep: impl Fn(&[u8], V) -> bool + Sync) {
-        self.par_shards().for_each(|mut range| {
-            while let Some((key, value)) = range.next_ref() {
-                if !keep(key, value) {
-                    // Compares with the current value.
-                    self.remove_if(key, |now| {
-                        now.into_bits() == value.into_bits() || !keep(key, now)
-                    });
-                }
-            }
-        });
+        self.par_shards().for_each(|range| self.retain_in(range, &keep));
     }
 }
 

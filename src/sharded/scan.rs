@@ -190,3 +190,9 @@ pub type Cursor<'m, V> = face::Cursor<SharedWalk<&'m ShardedArt<V>, V>>;
 /// Returned by [`ShardedArt::range`], [`prefix`](ShardedArt::prefix) and
 /// [`iter`](ShardedArt::iter). The guarantees are those of [`Cursor`].
 pub type Range<'m, V> = face::Range<SharedEnds<&'m ShardedArt<V>, V>>;
+
+/// An iterator over the keys of a [`ShardedArt`]. Returned by [`ShardedArt::keys`].
+pub type Keys<'m, V> = face::Keys<SharedEnds<&'m ShardedArt<V>, V>>;
+
+/// An iterator over the values of a [`ShardedArt`]. Returned by [`ShardedArt::values`].
+pub type Values<'m, V> = face::Values<SharedEnds<&'m ShardedArt<V>, V>>;

@@ -68,6 +68,14 @@ pub type Cursor<'m, T> = face::Cursor<PinnedWalk<'m, T>>;
 /// [`concurrent::Cursor`](crate::concurrent::Cursor).
 pub type Range<'m, T> = face::Range<ValueEnds<'m, T>>;
 
+/// An iterator over the keys of a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt). Returned by
+/// [`ConcurrentArenaArt::keys`](crate::ConcurrentArenaArt::keys).
+pub type Keys<'m, T> = face::Keys<ValueEnds<'m, T>>;
+
+/// An iterator over clones of the values of a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt).
+/// Returned by [`ConcurrentArenaArt::values`](crate::ConcurrentArenaArt::values).
+pub type Values<'m, T> = face::Values<ValueEnds<'m, T>>;
+
 /// A position in a [`ConcurrentArenaArt`](crate::ConcurrentArenaArt), with a pin.
 #[expect(missing_debug_implementations, reason = "no user holds one")]
 pub struct PinnedWalk<'m, T: Send + Sync + 'static> {
@@ -138,6 +146,10 @@ impl<'m, T: Send + Sync + 'static> Ends for ValueEnds<'m, T> {
             }
         };
         Some((self.ends.scan(back).key(), value))
+    }
+
+    fn step_key(&mut self, back: bool) -> Option<&[u8]> {
+        self.ends.step(&mut self.tree.index(), back).map(|(key, _)| key)
     }
 
     fn count(mut self) -> usize {

@@ -4,12 +4,13 @@
 #![forbid(unsafe_code)]
 
 mod iter;
+mod many;
 mod pinned;
 mod points;
 mod traits;
 
 pub use crate::tree::Ref;
-pub use iter::{Cursor, IntoIter, PinnedWalk, Range, ValueEnds};
+pub use iter::{Cursor, IntoIter, Keys, PinnedWalk, Range, ValueEnds, Values};
 pub use pinned::Pinned;
 
 use super::MemoryUsage;

@@ -1,0 +1,303 @@
+//! Operations of `HybridStore` on many keys, and those of one key that are made of others.
+//!
+//! Each change is one of store.rs, so each is logged by itself.
+
+#![forbid(unsafe_code)]
+
+use super::error::HybridError;
+use super::scan::HybridEnds;
+use super::store::HybridStore;
+use crate::face::{Keys, Values, many};
+use crate::key::Prefixed;
+use std::ops::{Bound, RangeBounds};
+
+impl HybridStore {
+    /// Returns an iterator over all keys, in ascending order.
+    ///
+    /// Its guarantees are those of [`HybridRange`](crate::HybridRange).
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.try_extend([("b", 2), ("a", 1)])?;
+    /// assert!(store.keys().eq([b"a", b"b"]));
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn keys(&self) -> Keys<HybridEnds<'_>> {
+        Keys::new(self.all())
+    }
+
+    /// Returns an iterator over all values, in the order of their keys.
+    ///
+    /// Its guarantees are those of [`HybridRange`](crate::HybridRange).
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.try_extend([("b", 2), ("a", 1)])?;
+    /// assert!(store.values().eq([1, 2]));
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn values(&self) -> Values<HybridEnds<'_>> {
+        Values::new(self.all())
+    }
+
+    fn all(&self) -> HybridEnds<'_> {
+        HybridEnds::new(&self.inner.core, Bound::Unbounded, Bound::Unbounded)
+    }
+
+    /// Returns the number of keys that begin with `prefix`.
+    ///
+    /// A key that is inserted or removed during the call may be counted or not.
+    ///
+    /// # Complexity
+    /// O(keys counted).
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.try_extend([("a", 1), ("ab", 2), ("b", 3)])?;
+    /// assert_eq!(store.count_prefix("a"), 2);
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn count_prefix(&self, prefix: impl AsRef<[u8]>) -> usize {
+        self.prefix(prefix).count()
+    }
+
+    /// Returns the longest stored key that is a prefix of `key`, as a slice of `key`, and its
+    /// value.
+    ///
+    /// Guarantees are those of
+    /// [`ConcurrentArt::get_longest_prefix`](crate::ConcurrentArt::get_longest_prefix).
+    ///
+    /// # Complexity
+    /// One [range](Self::range), and another for each key that is passed on the way back to the
+    /// result: at most one for each byte of `key`.
+    ///
+    /// ```
+    /// let routes = memkv::HybridStore::new();
+    /// routes.try_extend([("/", 1), ("/api/", 2), ("/api/v2/", 3)])?;
+    /// assert_eq!(routes.get_longest_prefix("/api/v1/users"), Some((&b"/api/"[..], 2)));
+    /// assert_eq!(routes.get_longest_prefix("about"), None);
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(
+        &self,
+        key: &'k K,
+    ) -> Option<(&'k [u8], u64)> {
+        many::prefixes(key.as_ref(), |bound| self.last_up_to(bound)).next()
+    }
+
+    /// Returns all stored keys that are prefixes of `key`, as slices of `key`, with their values,
+    /// the shortest first.
+    ///
+    /// Guarantees are those of [`ConcurrentArt::prefixes_of`](crate::ConcurrentArt::prefixes_of).
+    ///
+    /// # Complexity
+    /// One range for each key returned, and those of
+    /// [`get_longest_prefix`](Self::get_longest_prefix).
+    ///
+    /// ```
+    /// let routes = memkv::HybridStore::new();
+    /// routes.try_extend([("/", 1), ("/api/", 2), ("/api/v2/", 3)])?;
+    /// let found = routes.prefixes_of("/api/v1/users");
+    /// assert_eq!(found, [(&b"/"[..], 1), (&b"/api/"[..], 2)]);
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(&self, key: &'k K) -> Vec<(&'k [u8], u64)> {
+        many::ascending_prefixes(key.as_ref(), |bound| self.last_up_to(bound))
+    }
+
+    /// Returns the greatest key up to a bound, and its value.
+    fn last_up_to(&self, bound: Bound<&[u8]>) -> Option<(Vec<u8>, u64)> {
+        self.range::<[u8], _>((Bound::Unbounded, bound)).next_back()
+    }
+
+    /// Removes all keys for which `keep` returns `false`.
+    ///
+    /// Keys are visited in ascending order. `keep` is treated as in
+    /// [`ConcurrentArt::retain`](crate::ConcurrentArt::retain).
+    ///
+    /// # Errors
+    /// Returns the first error of [`remove`](Self::remove). The removals before it are done, and
+    /// none after it.
+    ///
+    /// # Panics
+    /// Panics if `keep` does.
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.try_extend([("a", 1), ("b", 2)])?;
+    /// store.retain(|_, value| value > 1)?;
+    /// assert!(store.keys().eq([b"b"]));
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn retain(&self, keep: impl FnMut(&[u8], u64) -> bool) -> Result<(), HybridError> {
+        many::retain(self.iter(), keep, |key, value| {
+            Ok(self.compare_exchange(key, Some(value), None)?.err().flatten())
+        })
+    }
+
+    /// Removes the keys in a range, and returns how many it removed.
+    ///
+    /// Guarantees are those of
+    /// [`ConcurrentArt::remove_range`](crate::ConcurrentArt::remove_range). A crash may keep some
+    /// of the removals and lose others.
+    ///
+    /// # Complexity
+    /// A step of a range and a removal for each key. Until the next compaction each key of the base
+    /// takes a tombstone. With [`Wal::Synced`](crate::Wal::Synced) each removal waits for the disk.
+    ///
+    /// # Errors
+    /// Returns the first error of [`remove`](Self::remove). The removals before it are done, and
+    /// none after it.
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.try_extend([("a", 1), ("b", 2), ("c", 3)])?;
+    /// assert_eq!(store.remove_range("b"..)?, 2);
+    /// assert_eq!(store.len(), 1);
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn remove_range<K: AsRef<[u8]> + ?Sized, R: RangeBounds<K>>(
+        &self,
+        range: R,
+    ) -> Result<usize, HybridError> {
+        many::remove_all(self.range(range), |key| Ok(self.remove(key)?.is_some()))
+    }
+
+    /// Removes the keys that begin with `prefix`, and returns how many it removed.
+    ///
+    /// Otherwise like [`remove_range`](Self::remove_range).
+    ///
+    /// # Errors
+    /// Returns the errors of [`remove_range`](Self::remove_range).
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.try_extend([("a", 1), ("ab", 2), ("b", 3)])?;
+    /// assert_eq!(store.remove_prefix("a")?, 2);
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn remove_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<usize, HybridError> {
+        self.remove_range(Prefixed::by(&prefix))
+    }
+
+    /// Removes all keys, one after the other. See [`remove_range`](Self::remove_range).
+    ///
+    /// Unlike [`ConcurrentArt::clear`](crate::ConcurrentArt::clear) it is not one atomic step. The
+    /// memory of the base is freed by the next [compaction](Self::compact).
+    ///
+    /// # Errors
+    /// Returns the errors of [`remove_range`](Self::remove_range).
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.insert("a", 1)?;
+    /// store.clear()?;
+    /// assert!(store.is_empty());
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn clear(&self) -> Result<(), HybridError> {
+        self.remove_range::<[u8], _>(..).map(|_| ())
+    }
+
+    /// Inserts the pairs one by one.
+    ///
+    /// # Errors
+    /// Returns the first error of [`insert`](Self::insert). The pairs before it are stored, and the
+    /// others are not.
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.try_extend([("a", 1), ("b", 2)])?;
+    /// assert_eq!(store.get("b"), Some(2));
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn try_extend<K: AsRef<[u8]>>(
+        &self,
+        pairs: impl IntoIterator<Item = (K, u64)>,
+    ) -> Result<(), HybridError> {
+        pairs.into_iter().try_for_each(|(key, value)| self.insert(key, value).map(|_| ()))
+    }
+
+    /// Replaces the value of `key`, if there is one, as one atomic step. Returns the value before.
+    ///
+    /// `f` is treated as in [`compute`](Self::compute).
+    ///
+    /// # Errors
+    /// Returns the errors of [`insert`](Self::insert).
+    ///
+    /// # Panics
+    /// Panics if `f` panics.
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.insert("a", 1)?;
+    /// assert_eq!(store.update("a", |value| value + 1)?, Some(1));
+    /// assert_eq!(store.update("b", |value| value + 1)?, None);
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn update(
+        &self,
+        key: impl AsRef<[u8]>,
+        mut f: impl FnMut(u64) -> u64,
+    ) -> Result<Option<u64>, HybridError> {
+        Ok(self.compute(key, |value| value.map(&mut f))?.0)
+    }
+
+    /// Returns the value of `key`, after inserting `f()` if it was absent.
+    ///
+    /// `f` runs once at most, and without a lock. If another thread stores a value before that of
+    /// `f` is stored, the value of that thread is returned.
+    ///
+    /// # Errors
+    /// Returns the errors of [`insert`](Self::insert).
+    ///
+    /// # Panics
+    /// Panics if `f` panics.
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// assert_eq!(store.get_or_insert_with("a", || 1)?, 1);
+    /// assert_eq!(store.get_or_insert_with("a", || 2)?, 1);
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn get_or_insert_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        f: impl FnOnce() -> u64,
+    ) -> Result<u64, HybridError> {
+        let key = key.as_ref();
+        if let Some(value) = self.get(key) {
+            return Ok(value);
+        }
+        let value = f();
+        let found = self.compare_exchange(key, None, Some(value))?.err().flatten();
+        Ok(found.unwrap_or(value))
+    }
+
+    /// Removes `key` if `f` returns `true` for its value, as one atomic step. Returns the value
+    /// removed.
+    ///
+    /// `f` is treated as in [`compute`](Self::compute).
+    ///
+    /// # Errors
+    /// Returns the errors of [`insert`](Self::insert).
+    ///
+    /// # Panics
+    /// Panics if `f` panics.
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.insert("a", 1)?;
+    /// assert_eq!(store.remove_if("a", |value| value > 1)?, None);
+    /// assert_eq!(store.remove_if("a", |value| value == 1)?, Some(1));
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn remove_if(
+        &self,
+        key: impl AsRef<[u8]>,
+        mut f: impl FnMut(u64) -> bool,
+    ) -> Result<Option<u64>, HybridError> {
+        let (old, new) = self.compute(key, |value| value.filter(|&value| !f(value)))?;
+        Ok(old.filter(|_| new.is_none()))
+    }
+}
