@@ -34,4 +34,5 @@ mod scans;
 mod serde;
 mod sharded;
 mod sharded_model;
+mod shared_api;
 mod values;
