@@ -52,10 +52,10 @@ pub(crate) fn retain<E: OwnedEnds<Owned: Copy>, X>(
 /// Each prefix of `key` up to the bound is at most the key found, so it is a prefix of that key
 /// too. Unless the key found is itself a prefix of `key`, the search repeats with what the two have
 /// in common.
-pub(crate) fn prefixes<'k, V>(
-    key: &'k [u8],
+pub(crate) fn prefixes<V>(
+    key: &[u8],
     mut last: impl FnMut(Bound<&[u8]>) -> Option<(Vec<u8>, V)>,
-) -> impl Iterator<Item = (&'k [u8], V)> {
+) -> impl Iterator<Item = (&[u8], V)> {
     let (mut limit, mut is_included) = (key, true);
     std::iter::from_fn(move || {
         loop {
@@ -71,11 +71,11 @@ pub(crate) fn prefixes<'k, V>(
 }
 
 /// Returns what [`prefixes`] does, the shortest first.
-pub(crate) fn ascending_prefixes<'k, V>(
-    key: &'k [u8],
+pub(crate) fn ascending_prefixes<V>(
+    key: &[u8],
     last: impl FnMut(Bound<&[u8]>) -> Option<(Vec<u8>, V)>,
-) -> Vec<(&'k [u8], V)> {
-    let mut found: Vec<(&'k [u8], V)> = prefixes(key, last).collect();
+) -> Vec<(&[u8], V)> {
+    let mut found: Vec<_> = prefixes(key, last).collect();
     found.reverse();
     found
 }
