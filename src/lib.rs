@@ -233,7 +233,7 @@ pub mod format {}
 #[doc = include_str!("hybrid/FORMAT.md")]
 pub mod store_format {}
 
-/// Pages for those who come from another index, and what operations promise.
+/// Coming from `BTreeMap`, fst or a database, and what each operation promises.
 pub mod guide {
     #[doc = include_str!("../docs/from-btreemap.md")]
     #[cfg(feature = "parallel")]

@@ -16,7 +16,7 @@
 
 use crate::arena::shared::Ref;
 use crate::error::InsertError;
-use crate::face::{ExactEnds, Range};
+use crate::face::{ExactEnds, OwnedEnds, Range};
 use crate::value::Value;
 use crate::{ArenaArt, ConcurrentArenaArt, ConcurrentArt, FastArt, FastSet, ShardedArt};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -127,6 +127,18 @@ fn write<S: Serializer, E: ExactEnds<Owned: Serialize>>(
     seq.end()
 }
 
+/// Serializes a copy of the pairs of a shared map.
+fn write_copy<S: Serializer, V: Value + Serialize, E: OwnedEnds<Owned = V>>(
+    serializer: S,
+    mut pairs: Range<E>,
+) -> Result<S::Ok, S::Error> {
+    let mut copy = FastArt::new();
+    while let Some((key, value)) = pairs.next_ref() {
+        copy.try_insert(key, E::own(value)).map_err(S::Error::custom)?;
+    }
+    copy.serialize(serializer)
+}
+
 /// Returns whether all keys are UTF-8.
 fn all_text<E: ExactEnds>(mut range: Range<E>) -> bool {
     while let Some((key, _)) = range.next_ref() {
@@ -203,11 +215,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for ArenaArt<T> {
 impl<V: Value + Serialize> Serialize for ConcurrentArt<V> {
     /// Serializes a copy that is made first, which takes as much memory as a `FastArt` does.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (mut copy, mut pairs) = (FastArt::new(), self.iter());
-        while let Some((key, value)) = pairs.next_ref() {
-            copy.try_insert(key, value).map_err(S::Error::custom)?;
-        }
-        copy.serialize(serializer)
+        write_copy(serializer, self.iter())
     }
 }
 
@@ -220,11 +228,7 @@ impl<'de, V: Value + Deserialize<'de>> Deserialize<'de> for ConcurrentArt<V> {
 impl<V: Value + Serialize> Serialize for ShardedArt<V> {
     /// Serializes a copy that is made first, which takes as much memory as a `FastArt` does.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (mut copy, mut pairs) = (FastArt::new(), self.iter());
-        while let Some((key, value)) = pairs.next_ref() {
-            copy.try_insert(key, value).map_err(S::Error::custom)?;
-        }
-        copy.serialize(serializer)
+        write_copy(serializer, self.iter())
     }
 }
 

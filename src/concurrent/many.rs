@@ -3,7 +3,7 @@
 use super::{ConcurrentArt, Keys, Values};
 use crate::InsertError;
 use crate::error::or_fail;
-use crate::face::{ScanEnds, SharedEnds, many};
+use crate::face::many;
 use crate::key::Prefixed;
 use crate::value::Value;
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert!(map.keys().eq([b"a", b"b"]));
     /// ```
     pub fn keys(&self) -> Keys<'_, V> {
-        Keys::new(self.all())
+        Keys::new(self.iter())
     }
 
     /// Returns an iterator over all values, in the order of their keys.
@@ -27,11 +27,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert!(map.values().eq([1, 2]));
     /// ```
     pub fn values(&self) -> Values<'_, V> {
-        Values::new(self.all())
-    }
-
-    fn all(&self) -> SharedEnds<&Self, V> {
-        SharedEnds::new(self, ScanEnds::new(Bound::Unbounded, Bound::Unbounded))
+        Values::new(self.iter())
     }
 
     /// Returns the number of keys that begin with `prefix`.

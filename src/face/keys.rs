@@ -1,6 +1,6 @@
 //! The keys and the values of a range, as iterators of their own.
 
-use super::range::{Ends, OwnedEnds};
+use super::range::{Ends, OwnedEnds, Range};
 use std::fmt;
 use std::iter::FusedIterator;
 
@@ -34,8 +34,8 @@ pub struct Values<E> {
 }
 
 impl<E: Ends> Keys<E> {
-    pub(crate) fn new(ends: E) -> Self {
-        Keys { ends }
+    pub(crate) fn new(range: Range<E>) -> Self {
+        Keys { ends: range.ends }
     }
 
     /// Returns the next key, borrowed until the next call.
@@ -64,8 +64,8 @@ impl<E: Ends> Keys<E> {
 }
 
 impl<E: OwnedEnds> Values<E> {
-    pub(crate) fn new(ends: E) -> Self {
-        Values { ends }
+    pub(crate) fn new(range: Range<E>) -> Self {
+        Values { ends: range.ends }
     }
 }
 

@@ -23,7 +23,7 @@ impl HybridStore {
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
     pub fn keys(&self) -> Keys<HybridEnds<'_>> {
-        Keys::new(self.all())
+        Keys::new(self.iter())
     }
 
     /// Returns an iterator over all values, in the order of their keys.
@@ -37,11 +37,7 @@ impl HybridStore {
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
     pub fn values(&self) -> Values<HybridEnds<'_>> {
-        Values::new(self.all())
-    }
-
-    fn all(&self) -> HybridEnds<'_> {
-        HybridEnds::new(&self.inner.core, Bound::Unbounded, Bound::Unbounded)
+        Values::new(self.iter())
     }
 
     /// Returns the number of keys that begin with `prefix`.

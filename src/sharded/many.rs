@@ -5,7 +5,7 @@
 use super::{Keys, Range, ShardedArt, Values};
 use crate::InsertError;
 use crate::error::or_fail;
-use crate::face::{ScanEnds, SharedEnds, many};
+use crate::face::many;
 use crate::key::Prefixed;
 use crate::value::Value;
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ impl<V: Value> ShardedArt<V> {
     /// assert!(map.keys().eq([b"a", b"b"]));
     /// ```
     pub fn keys(&self) -> Keys<'_, V> {
-        Keys::new(self.all())
+        Keys::new(self.iter())
     }
 
     /// Returns an iterator over all values, in the order of their keys.
@@ -29,11 +29,7 @@ impl<V: Value> ShardedArt<V> {
     /// assert!(map.values().eq([1, 2]));
     /// ```
     pub fn values(&self) -> Values<'_, V> {
-        Values::new(self.all())
-    }
-
-    fn all(&self) -> SharedEnds<&Self, V> {
-        SharedEnds::new(self, ScanEnds::new(Bound::Unbounded, Bound::Unbounded))
+        Values::new(self.iter())
     }
 
     /// Returns the number of keys that begin with `prefix`.

@@ -13,6 +13,9 @@ use std::{
 /// The file name that means the standard input.
 pub(crate) const STDIN: &str = "-";
 
+/// The first bytes of a layer.
+pub(crate) const LAYER_MAGIC: &[u8] = b"memkvFRZ";
+
 /// The first bytes of an input that are looked at.
 const HEAD_BYTES: usize = 4096;
 const BUFFER_BYTES: usize = 1 << 16;
@@ -38,7 +41,7 @@ enum Form {
 
 /// The first bytes of what is not text, and what it is.
 const OTHERS: [(&[u8], &str); 18] = [
-    (b"memkvFRZ", "a layer, not text; `memkv merge` reads layers"),
+    (LAYER_MAGIC, "a layer, not text; `memkv merge` reads layers"),
     (b"memkvLOG", "a log of a store, not text"),
     (b"\xff\xfe", "text in UTF-16, or binary; `iconv -t utf-8` makes lines of it"),
     (b"\xfe\xff", "text in UTF-16, or binary; `iconv -t utf-8` makes lines of it"),

@@ -1,6 +1,9 @@
 //! Layer files, and the options for writing them, shared by several commands.
 
-use crate::{input::STDIN, signals::Unfinished};
+use crate::{
+    input::{LAYER_MAGIC, STDIN},
+    signals::Unfinished,
+};
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::{DecimalBytes, HumanCount};
@@ -177,11 +180,10 @@ pub(crate) struct Output {
 /// Returns whether a file exists that is neither empty nor a layer. A file that cannot be read is
 /// left to the error of writing it.
 fn holds_something_else(path: &Path) -> bool {
-    const MAGIC: &[u8] = b"memkvFRZ";
     let mut start = Vec::new();
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
-    let read = || File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut start);
-    is_file && { read }().is_ok_and(|count| count > 0) && start != MAGIC
+    let read = || File::open(path)?.take(LAYER_MAGIC.len() as u64).read_to_end(&mut start);
+    is_file && { read }().is_ok_and(|count| count > 0) && start != LAYER_MAGIC
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

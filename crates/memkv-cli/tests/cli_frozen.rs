@@ -1,96 +1,19 @@
 //! The commands for frozen layers, run like by a user.
 
+mod common;
+
+use common::Folder;
 use memkv::{Codec, FrozenLayer, HybridStore, SymbolTable};
 use memkv_cli::rng::mix;
 use std::{
     collections::BTreeMap,
     fs,
     io::{Read, Write},
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    path::Path,
+    process::Child,
     thread,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
-
-/// A folder to work in.
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.0.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_memkv"));
-        command
-            .args(args)
-            .current_dir(self.0.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    fn run(&self, args: &[&str], input: &[u8]) -> Output {
-        let mut child = self.command(args).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        thread::scope(|scope| {
-            // Some commands end without reading their input.
-            scope.spawn(move || drop(stdin.write_all(input)));
-            child.wait_with_output().unwrap()
-        })
-    }
-
-    /// Runs a command, which must succeed, and returns what it prints.
-    fn ok(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
-        let output = self.run(args, input);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        // Builds and merges end with a summary, and some inputs are warned of.
-        let is_summary = |line: &str| {
-            (line.contains(" bytes a key, ") && line.ends_with(" s"))
-                || line.contains("end in a carriage return")
-        };
-        assert!(
-            output.status.success() && stderr.lines().all(is_summary),
-            "{args:?}: {}: {stderr}",
-            output.status
-        );
-        output.stdout
-    }
-
-    fn text(&self, args: &str) -> String {
-        String::from_utf8(self.ok(&args.split(' ').collect::<Vec<_>>(), b"")).unwrap()
-    }
-
-    /// Runs a command, which must fail, and returns its exit status and message.
-    fn fails(&self, args: &str, input: &[u8]) -> (i32, String) {
-        let output = self.run(&args.split(' ').collect::<Vec<_>>(), input);
-        assert!(!output.status.success(), "{args}");
-        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-    }
-
-    fn open(&self, name: &str) -> FrozenLayer {
-        FrozenLayer::open(self.path(name)).unwrap()
-    }
-}
 
 fn records(layer: &FrozenLayer) -> Vec<(String, u64)> {
     layer.iter().map(|(key, value)| (String::from_utf8(key).unwrap(), value)).collect()

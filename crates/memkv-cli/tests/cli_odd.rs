@@ -1,44 +1,19 @@
 //! Command lines and inputs that people get wrong: each exit status and message.
 
+mod common;
+
+use common::Folder;
 use std::{
     fs,
     io::Write,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
-use tempfile::TempDir;
 
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    fn command(&self, args: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_memkv"));
-        command.args(args.split(' ')).current_dir(self.0.path());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// Runs a command with an input, and returns its output and its messages.
-    fn run(&self, args: &str, input: &[u8]) -> (Output, String) {
-        let mut child = self.command(args).spawn().unwrap();
-        // Some commands end without reading their input.
-        let _ = child.stdin.take().unwrap().write_all(input);
-        let output = child.wait_with_output().unwrap();
-        let messages = String::from_utf8(output.stderr.clone()).unwrap();
-        (output, messages)
-    }
+/// Runs a command with an input, and returns its output and its messages.
+fn run(folder: &Folder, args: &str, input: &[u8]) -> (Output, String) {
+    let output = folder.run(&args.split(' ').collect::<Vec<_>>(), input);
+    let messages = String::from_utf8(output.stderr.clone()).unwrap();
+    (output, messages)
 }
 
 fn gzip(text: &[u8]) -> Vec<u8> {
@@ -68,7 +43,7 @@ fn each_is_told_what_is_wrong() {
     folder.write("twice", "a\t1\nb\t2\na\t3\n");
     folder.write("huge", "a\t18446744073709551615\na\t1\n");
     fs::create_dir(folder.path("folder")).unwrap();
-    let (built, _) = folder.run("build text -o layer", b"");
+    let (built, _) = run(&folder, "build text -o layer", b"");
     assert!(built.status.success());
     let layer = fs::read(folder.path("layer")).unwrap();
     folder.write("damaged", &layer[..layer.len() - 9]);
@@ -130,7 +105,7 @@ fn each_is_told_what_is_wrong() {
         ("merge layer layer -o out", 0, "memkv: out: 2 keys of 2 layers with 4 in "),
         ("man none", 2, "memkv: no such command: none"),
     ] {
-        let (output, messages) = folder.run(args, b"");
+        let (output, messages) = run(&folder, args, b"");
         assert_eq!(output.status.code(), Some(code), "{args}: {messages}");
         assert!(messages.contains(part), "{args}: {messages}");
         assert_eq!(part.is_empty(), messages.is_empty(), "{args}: {messages}");
@@ -138,14 +113,14 @@ fn each_is_told_what_is_wrong() {
         assert_eq!(fs::read_to_string(folder.path("text")).unwrap(), text, "{args}");
     }
     for input in [gzip(b"k\t7\n"), zstd::encode_all(&b"k\t7\n"[..], 0).unwrap()] {
-        let (output, _) = folder.run("build - -o -", &input);
+        let (output, _) = run(&folder, "build - -o -", &input);
         folder.write("piped", output.stdout);
-        assert_eq!(folder.run("scan piped", b"").0.stdout, b"k\t7\n");
+        assert_eq!(run(&folder, "scan piped", b"").0.stdout, b"k\t7\n");
     }
-    assert_eq!(folder.run("scan layer --count", b"").0.stdout, b"2\n");
-    assert_eq!(folder.run("search layer -e . -c", b"").0.stdout, b"2\n");
-    assert!(folder.run("completions bash", b"").0.stdout.starts_with(b"_memkv()"));
-    let page = folder.run("man build", b"").0.stdout;
+    assert_eq!(run(&folder, "scan layer --count", b"").0.stdout, b"2\n");
+    assert_eq!(run(&folder, "search layer -e . -c", b"").0.stdout, b"2\n");
+    assert!(run(&folder, "completions bash", b"").0.stdout.starts_with(b"_memkv()"));
+    let page = run(&folder, "man build", b"").0.stdout;
     assert!(String::from_utf8(page).unwrap().contains("carriage return"));
 }
 
@@ -154,16 +129,12 @@ fn each_is_told_what_is_wrong() {
 fn signals_leave_nothing_behind() {
     use std::os::unix::process::ExitStatusExt;
     let folder = Folder::new();
-    let names = || {
-        let names = fs::read_dir(folder.0.path()).unwrap();
-        names.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
-    };
     for (output, signal) in [("layer", "INT"), ("layer", "TERM"), ("-", "TERM")] {
-        let args = format!("build - -o {output} --temp-dir .");
+        let args = ["build", "-", "-o", output, "--temp-dir", "."];
         let mut child = folder.command(&args).spawn().unwrap();
         // It waits for the rest of its input.
         child.stdin.as_mut().unwrap().write_all(&b"key\n".repeat(2000)).unwrap();
-        while names().is_empty() {
+        while folder.names().is_empty() {
             assert_eq!(child.try_wait().unwrap(), None);
             std::thread::yield_now();
         }
@@ -172,6 +143,6 @@ fn signals_leave_nothing_behind() {
         assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
         let number = if signal == "INT" { 2 } else { 15 };
         assert_eq!(child.wait().unwrap().signal(), Some(number));
-        assert!(names().is_empty(), "{output}, {signal}: {:?}", names());
+        assert!(folder.names().is_empty(), "{output}, {signal}: {:?}", folder.names());
     }
 }

@@ -1,9 +1,9 @@
 //! Operations of `ConcurrentArenaArt` on many keys.
 
-use super::{ConcurrentArenaArt, Keys, Ref, ValueEnds, Values};
+use super::{ConcurrentArenaArt, Keys, Ref, Values};
 use crate::InsertError;
 use crate::error::or_fail;
-use crate::face::{ScanEnds, many};
+use crate::face::many;
 use crate::key::Prefixed;
 use std::ops::{Bound, RangeBounds};
 
@@ -15,7 +15,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// assert!(map.keys().eq([b"a", b"b"]));
     /// ```
     pub fn keys(&self) -> Keys<'_, T> {
-        Keys::new(self.all())
+        Keys::new(self.iter())
     }
 
     /// Returns an iterator over clones of all values, in the order of their keys.
@@ -28,11 +28,7 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     where
         T: Clone,
     {
-        Values::new(self.all())
-    }
-
-    fn all(&self) -> ValueEnds<'_, T> {
-        ValueEnds::new(&self.tree, ScanEnds::new(Bound::Unbounded, Bound::Unbounded))
+        Values::new(self.iter())
     }
 
     /// Returns the number of keys that begin with `prefix`.
