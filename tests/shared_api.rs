@@ -223,7 +223,8 @@ fn step(map: &impl Shared, model: &mut Model, op: Op) {
     }
 }
 
-fn behaves_like_a_btreemap<M: Shared>(ops: Vec<Op>) {
+/// Returns the map and the model after all operations.
+fn behaves_like_a_btreemap<M: Shared>(ops: Vec<Op>) -> (M, Model) {
     let (map, mut model) = (M::make(), Model::new());
     for op in ops {
         step(&map, &mut model, op);
@@ -231,6 +232,7 @@ fn behaves_like_a_btreemap<M: Shared>(ops: Vec<Op>) {
     assert!(map.pairs().into_iter().eq(model.clone()));
     is_both_ways(|| map.all_keys(), model.keys().cloned().collect());
     is_both_ways(|| map.all_values(), model.values().copied().collect());
+    (map, model)
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -242,12 +244,23 @@ proptest! {
 
     #[test]
     fn concurrent_behaves_like_a_btreemap(ops in ops()) {
-        behaves_like_a_btreemap::<ConcurrentArt>(ops);
+        let (map, model) = behaves_like_a_btreemap::<ConcurrentArt>(ops);
+        let mut copy = map.clone();
+        map.clear();
+        copy.check().unwrap();
+        assert_eq!(copy.len(), model.len());
+        assert!(copy.into_iter().eq(model));
     }
 
     #[test]
     fn sharded_behaves_like_a_btreemap(ops in ops()) {
-        behaves_like_a_btreemap::<ShardedArt>(ops);
+        let (map, model) = behaves_like_a_btreemap::<ShardedArt>(ops);
+        let copy = map.clone();
+        assert_eq!(copy.shards().len(), map.shards().len());
+        map.clear();
+        copy.check().unwrap();
+        assert_eq!(copy.len(), model.len());
+        assert!(copy.into_iter().eq(model));
     }
 
     #[test]
@@ -332,6 +345,43 @@ fn arena_keeps_its_guarantees_beside_writers() {
 #[test]
 fn hybrid_keeps_its_guarantees_beside_writers() {
     keeps_its_guarantees_beside_writers::<HybridStore>();
+}
+
+/// Copies a map while another thread inserts, removes and splits between keys that stay.
+fn copies_what_stays<M: Shared + Clone>() {
+    const KEYS: u64 = if cfg!(miri) { 20 } else { 2000 };
+    let map = M::make();
+    (0..KEYS).for_each(|i| map.put(format!("{i:05}").as_bytes(), i));
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in (0..KEYS).cycle().take_while(|_| !is_done.load(Relaxed)) {
+                map.put(format!("{i:05}x").as_bytes(), i);
+                map.take(format!("{:05}x", (i + KEYS / 2) % KEYS).as_bytes());
+                if i % 128 == 0 {
+                    map.reshape(format!("{i:05}").as_bytes());
+                }
+            }
+        });
+        let copies: Vec<M> = (0..20).map(|_| map.clone()).collect();
+        is_done.store(true, Relaxed);
+        for copy in copies {
+            let pairs = copy.pairs();
+            assert!(pairs.is_sorted_by(|a, b| a.0 < b.0));
+            let stay = pairs.iter().filter(|(key, _)| !key.ends_with(b"x"));
+            assert!(stay.map(|(_, value)| *value).eq(0..KEYS));
+        }
+    });
+}
+
+#[test]
+fn concurrent_copies_what_stays() {
+    copies_what_stays::<ConcurrentArt>();
+}
+
+#[test]
+fn sharded_copies_what_stays() {
+    copies_what_stays::<ShardedArt>();
 }
 
 #[test]

@@ -11,6 +11,32 @@ impl<V: Value> Default for ConcurrentArt<V> {
     }
 }
 
+impl<V: Value> Clone for ConcurrentArt<V> {
+    /// Returns a copy of the map, built bottom-up from a scan while other threads may change it.
+    ///
+    /// # Guarantees
+    /// The copy is no snapshot of one moment. It has every key that is present for the whole call.
+    /// A key that is inserted or removed during the call may be in it or not. Each key has a value
+    /// that it had at a moment of the call. If no thread changes the map, the copy is equal to it.
+    ///
+    /// # Complexity
+    /// O(keys).
+    ///
+    /// # Panics
+    /// Aborts when out of memory.
+    ///
+    /// ```
+    /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
+    /// let copy = map.clone();
+    /// map.insert("a", 3);
+    /// assert!(copy.values().eq([1, 2]));
+    /// ```
+    #[track_caller]
+    fn clone(&self) -> Self {
+        FastArt::of_range(self.iter()).into()
+    }
+}
+
 impl<V: Value> From<FastArt<V>> for ConcurrentArt<V> {
     /// Converts in O(1).
     fn from(map: FastArt<V>) -> Self {

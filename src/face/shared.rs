@@ -138,13 +138,19 @@ impl<B: Bits> ScanEnds<B> {
     }
 }
 
-/// Both ends of a range of a shared map with small values. `S` is the map, borrowed.
+/// Both ends of a range of a shared map with small values. `S` is the map, as a rule borrowed.
 #[expect(missing_debug_implementations, reason = "no user holds one")]
-#[derive(Clone)]
 pub struct SharedEnds<S, V: Value> {
     map: S,
     ends: ScanEnds<V::Bits>,
     values: PhantomData<V>,
+}
+
+impl<S: Copy, V: Value> Clone for SharedEnds<S, V> {
+    /// Copies the position in a borrowed map. An owned map is not copied with it.
+    fn clone(&self) -> Self {
+        SharedEnds { map: self.map, ends: self.ends.clone(), values: PhantomData }
+    }
 }
 
 impl<S, V: Value> SharedEnds<S, V> {

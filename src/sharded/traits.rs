@@ -6,14 +6,55 @@ use super::{DEFAULT_SHARDS, Range, ShardedArt};
 use crate::concurrent::ConcurrentArt;
 use crate::face::{self, ScanEnds, SharedEnds};
 use crate::fast::FastArt;
+use crate::reclaim;
 use crate::value::Value;
-use std::fmt;
 use std::ops::Bound;
+use std::sync::Arc;
+use std::{fmt, iter};
 
 impl<V: Value> Default for ShardedArt<V> {
     /// Creates an empty map that aims at 64 shards.
     fn default() -> Self {
         Self::new(DEFAULT_SHARDS)
+    }
+}
+
+impl<V: Value> Clone for ShardedArt<V> {
+    /// Returns a copy of the map with the same boundaries, built bottom-up from scans while other
+    /// threads may change it.
+    ///
+    /// The guarantees are those of the [`clone`](ConcurrentArt#method.clone) of a `ConcurrentArt`,
+    /// also while shards are split.
+    ///
+    /// # Complexity
+    /// O(keys).
+    ///
+    /// # Panics
+    /// Aborts when out of memory.
+    ///
+    /// ```
+    /// let mut map = memkv::ShardedArt::with_boundaries(["b"]);
+    /// map.extend([("a", 1u64), ("b", 2)]);
+    /// let copy = map.clone();
+    /// map.insert("a", 3);
+    /// assert!(copy.values().eq([1, 2]));
+    /// assert_eq!(copy.shards().len(), 2);
+    /// ```
+    #[track_caller]
+    fn clone(&self) -> Self {
+        let bounds: Vec<Arc<[u8]>> = {
+            let pin = reclaim::pin();
+            // The first shard has no lower bound.
+            self.table.load(&pin).parts().iter().skip(1).map(|(low, _)| Arc::clone(low)).collect()
+        };
+        let starts = iter::once(Bound::Unbounded)
+            .chain(bounds.iter().map(|bound| Bound::Included(&**bound)));
+        let ends = (bounds.iter().map(|bound| Bound::Excluded(&**bound)))
+            .chain(iter::once(Bound::Unbounded));
+        let trees = starts
+            .zip(ends)
+            .map(|range| FastArt::of_range(self.range::<[u8], _>(range)).into_tree());
+        Self::of(self.target, trees, &bounds)
     }
 }
 
