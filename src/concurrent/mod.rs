@@ -54,10 +54,11 @@ pub fn restarts() -> usize {
 ///
 /// # Guarantees
 /// * Point operations are linearizable: each takes effect at one moment between its call and its
-///   return. These are all methods that take one key, [`pop_first`](Self::pop_first),
-///   [`pop_last`](Self::pop_last) and [`clear`](Self::clear). On processors where a store does not
-///   become visible to all others at once (POWER), two readers may see two unrelated writes in
-///   different orders ([C6](crate::safety)).
+///   return. These are all methods that take one key and ask for it alone,
+///   [`pop_first`](Self::pop_first), [`pop_last`](Self::pop_last) and [`clear`](Self::clear). On
+///   processors where a store does not become visible to all others at once (POWER), two readers
+///   may see two unrelated writes in different orders ([C6](crate::safety)).
+/// * Methods that ask for the prefixes of a key, or remove many keys, are no atomic step.
 /// * A scan yields every key that is present for the whole scan exactly once, and in order. A key
 ///   that is inserted or removed during the scan may be yielded or not. A yielded pair was in the
 ///   map at a moment since the scan reached its leaf, and the scanning thread's own earlier changes

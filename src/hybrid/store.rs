@@ -54,9 +54,10 @@ const KEYS_PER_GROUP: usize = 1024;
 /// [`BytesLayer`](crate::BytesLayer) with the same keys.
 ///
 /// # Guarantees
-/// * Operations that take one key are linearizable, as those of a
+/// * Operations that take one key and ask for it alone are linearizable, as those of a
 ///   [`ConcurrentArt`](crate::ConcurrentArt) are, also during a compaction. [`HybridRange`] says
-///   what a scan returns.
+///   what a scan returns. Methods that ask for the prefixes of a key, or remove many keys, are no
+///   atomic step.
 /// * [`len`](Self::len) is exact while no thread writes.
 /// * Readers take no lock of the store and never wait for a writer. A reader may have to free
 ///   retired memory.

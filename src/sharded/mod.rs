@@ -87,8 +87,9 @@ const MAX_SHARDS: usize = 1 << 16;
 ///
 /// # Guarantees
 /// * Point operations and [`clear`](Self::clear) are linearizable, like those of a `ConcurrentArt`,
-///   also during splits. Point operations are all methods that take one key,
+///   also during splits. Point operations are all methods that take one key and ask for it alone,
 ///   [`pop_first`](Self::pop_first) and [`pop_last`](Self::pop_last).
+/// * Methods that ask for the prefixes of a key, or remove many keys, are no atomic step.
 /// * A scan yields every key that is present for the whole scan exactly once, and in order. A key
 ///   that is inserted or removed during the scan may be yielded or not. A value was present at a
 ///   moment of the scan.
