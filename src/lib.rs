@@ -188,9 +188,8 @@ pub use fast::{
 pub use frozen::{
     Automaton, BytesLayer, BytesLayerBuilder, Codec, ExternalBuilder, FrozenCursor, FrozenError,
     FrozenIntoIter, FrozenKeys, FrozenLayer, FrozenLayerBuilder, FrozenLayerWriter, FrozenOptions,
-    FrozenParIter, FrozenRange, FrozenSearch, FrozenStream, FrozenUsage, FrozenValues, LayerValue,
-    LayerValues, LevenshteinAutomaton, LevenshteinState, MAX_VALUE_LEN, OnDuplicate, SymbolTable,
-    ValueWidth,
+    FrozenRange, FrozenSearch, FrozenStream, FrozenUsage, FrozenValues, LayerValue, LayerValues,
+    LevenshteinAutomaton, LevenshteinState, MAX_VALUE_LEN, OnDuplicate, SymbolTable, ValueWidth,
 };
 #[cfg(feature = "regex")]
 pub use frozen::{RegexAutomaton, RegexError, RegexState};
@@ -200,7 +199,8 @@ pub use hybrid::HybridError;
 pub use hybrid::ModelStore;
 #[cfg(feature = "storage")]
 pub use hybrid::{
-    CutEnd, HybridOptions, HybridRange, HybridStats, HybridStore, HybridUsage, Loss, Recovery, Wal,
+    CutEnd, ExchangeError, HybridKeys, HybridOptions, HybridRange, HybridStats, HybridStore,
+    HybridUsage, HybridValues, Loss, Recovery, Wal,
 };
 #[cfg(feature = "parallel")]
 pub use load::LoadError;

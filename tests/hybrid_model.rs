@@ -126,7 +126,8 @@ fn run(ops: Vec<Op>, chunk: usize, folder: bool, wal: Wal) {
             Op::Exchange(key, current, new) => {
                 let old = model.get(&key).copied();
                 let want = if old == current { Ok(old) } else { Err(old) };
-                assert_eq!(store.compare_exchange(&key, current, new).unwrap(), want);
+                let got = store.compare_exchange(&key, current, new);
+                assert_eq!(got.map_err(|error| error.into_current().unwrap()), want);
                 match new.filter(|_| want.is_ok()) {
                     Some(new) => _ = model.insert(key, new),
                     None if want.is_ok() => _ = model.remove(&key),

@@ -4,7 +4,7 @@ use crate::common;
 
 use common::comes_back;
 use common::history::{Answer, Call, Subject, histories, key};
-use memkv::{FrozenOptions, HybridOptions, HybridStore, SymbolTable};
+use memkv::{ExchangeError, FrozenOptions, HybridOptions, HybridStore, SymbolTable};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
@@ -38,9 +38,9 @@ impl Subject for &HybridStore {
                 value(self.compute(key(k), |v| Some(inside(v.map_or(0, outside) + 1))).unwrap().0)
             }
             Call::Exchange(k, current, new) => {
-                let exchanged =
-                    self.compare_exchange(key(k), current.map(inside), new.map(inside)).unwrap();
-                Answer::Exchange(exchanged.map(|v| v.map(outside)).map_err(|v| v.map(outside)))
+                let exchanged = self.compare_exchange(key(k), current.map(inside), new.map(inside));
+                let refused = |error: ExchangeError| error.into_current().unwrap().map(outside);
+                Answer::Exchange(exchanged.map(|v| v.map(outside)).map_err(refused))
             }
             Call::RemoveIfEven(k) => {
                 let (old, new) =

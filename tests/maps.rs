@@ -4,12 +4,13 @@
 use crate::common;
 
 use common::{bound, cases, key};
-use memkv::{ArenaArt, FastArt, FastSet};
+use memkv::{ArenaArt, ConcurrentArt, FastArt, FastSet, FrozenLayer, HybridStore, ShardedArt};
 use proptest::prelude::*;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::ops::RangeBounds;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 fn keys() -> impl Strategy<Value = BTreeSet<Vec<u8>>> {
     prop_oneof![
@@ -331,4 +332,60 @@ fn a_sorted_map_whose_order_is_not_that_of_bytes_is_converted() {
     assert!(
         FastSet::from(pairs.into_keys().collect::<BTreeSet<_>>()).iter().eq([b"a", b"b", b"c"])
     );
+}
+
+/// Asserts that a parallel iterator yields what the map holds, collected in order.
+macro_rules! assert_parallel {
+    ($map:expr) => {{
+        let map = $map;
+        assert!(map.par_iter().collect::<Vec<_>>().into_iter().eq(map));
+        assert_eq!(map.par_iter().filter(|_| true).count(), map.len());
+    }};
+}
+
+#[test]
+fn parallel_iterators_yield_all_keys_in_order() {
+    const KEYS: u64 = if cfg!(miri) { 600 } else { 30_000 };
+    for keys in [0, 1, 300, KEYS] {
+        let pairs = || (0..keys).map(|i| (format!("{:06}", i * 7 % KEYS), i));
+        assert_parallel!(&pairs().collect::<FastArt<u64>>());
+        assert_parallel!(&pairs().map(|(key, _)| key).collect::<FastSet>());
+        assert_parallel!(&pairs().map(|(key, i)| (key, i.to_string())).collect::<ArenaArt<_>>());
+        assert_parallel!(&pairs().collect::<ConcurrentArt<u64>>());
+        assert_parallel!(&pairs().collect::<FrozenLayer>());
+        let sharded = ShardedArt::<u64>::with_boundaries(["", "0", "000200", "01", "1"]);
+        sharded.load(&pairs().collect::<Vec<_>>()).unwrap();
+        assert_parallel!(&sharded);
+
+        // Keys in the base, in the changes, and removed from either.
+        let store = HybridStore::from(pairs().collect::<FrozenLayer>());
+        store.try_extend(pairs().map(|(key, i)| (key + "+", i))).unwrap();
+        for (key, _) in pairs().filter(|(_, i)| i % 3 == 0) {
+            store.remove(&key).unwrap();
+            store.remove(key + "+").unwrap();
+        }
+        assert_parallel!(&store);
+    }
+}
+
+#[test]
+fn parallel_iterators_yield_what_stays_beside_a_writer() {
+    const KEYS: u64 = if cfg!(miri) { 600 } else { 20_000 };
+    let map: ConcurrentArt<u64> = (0..KEYS).map(|i| (format!("{i:06}"), i)).collect();
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in (0..KEYS).cycle().take_while(|_| !is_done.load(Relaxed)) {
+                map.insert(format!("{i:06}x"), i);
+                map.remove(format!("{:06}x", (i + KEYS / 2) % KEYS));
+            }
+        });
+        for _ in 0..5 {
+            let found: Vec<_> = map.par_iter().collect();
+            assert!(found.is_sorted_by(|a, b| a.0 < b.0));
+            let stay = found.iter().filter(|(key, _)| key.len() == 6);
+            assert!(stay.map(|(_, value)| *value).eq(0..KEYS));
+        }
+        is_done.store(true, Relaxed);
+    });
 }

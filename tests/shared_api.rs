@@ -31,6 +31,7 @@ trait Shared: Sync {
     fn wipe(&self);
     fn add(&self, key: &[u8], n: u64) -> Option<u64>;
     fn get_or(&self, key: &[u8], value: u64) -> u64;
+    fn pop(&self, last: bool) -> Option<(Vec<u8>, u64)>;
 }
 
 macro_rules! shared {
@@ -102,6 +103,11 @@ macro_rules! shared {
                 let found = self.get_or_insert_with(key, || value) $($unwrap)*;
                 found.plain()
             }
+
+            fn pop(&self, last: bool) -> Option<(Vec<u8>, u64)> {
+                let popped = if last { self.pop_last() } else { self.pop_first() } $($unwrap)*;
+                popped.map(|(key, value)| (key, value.plain()))
+            }
         }
     };
 }
@@ -136,6 +142,7 @@ enum Op {
     Retain(u64),
     Add(Vec<u8>, u64),
     GetOr(Vec<u8>, u64),
+    Pop(bool),
     Clear,
     Reshape(Vec<u8>),
 }
@@ -151,6 +158,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (1u64..9).prop_map(Op::Retain),
         3 => (key(), any::<u64>()).prop_map(|(k, n)| Op::Add(k, n)),
         3 => (key(), any::<u64>()).prop_map(|(k, v)| Op::GetOr(k, v)),
+        2 => any::<bool>().prop_map(Op::Pop),
         1 => Just(Op::Clear),
         3 => key().prop_map(Op::Reshape),
     ]
@@ -214,6 +222,10 @@ fn step(map: &impl Shared, model: &mut Model, op: Op) {
         }
         Op::GetOr(key, value) => {
             assert_eq!(map.get_or(&key, value), *model.entry(key).or_insert(value));
+        }
+        Op::Pop(last) => {
+            let want = if last { model.pop_last() } else { model.pop_first() };
+            assert_eq!(map.pop(last), want);
         }
         Op::Clear => {
             map.wipe();

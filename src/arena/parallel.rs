@@ -1,9 +1,39 @@
 //! The traits of parallel collections.
 
-use super::ArenaArt;
+use super::values::Arena;
+use super::{ArenaArt, ArenaWalk, Range};
+use crate::face::sealed::Sealed;
+use crate::face::{Divide, parallel_iterators};
+use crate::fast::FastEnds;
 use crate::sync::parallel::in_pool;
 use rayon::prelude::*;
 use std::iter;
+use std::ops::Bound;
+
+impl<T> Sealed for ArenaArt<T> {}
+
+impl<T: Sync> Divide for ArenaArt<T> {
+    type Ends<'m>
+        = ArenaWalk<&'m Arena<T>, FastEnds<'m, u32>>
+    where
+        T: 'm;
+
+    fn key_count(&self) -> usize {
+        self.len()
+    }
+
+    fn split_points(&self, ranges: usize) -> Vec<Vec<u8>> {
+        self.index.split_points(ranges)
+    }
+
+    fn between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Range<'_, T> {
+        self.range::<[u8], _>((start, end))
+    }
+}
+
+parallel_iterators! {
+    [T: Sync] ArenaArt<T>, &'m T;
+}
 
 impl<K: AsRef<[u8]> + Send, T: Send> FromParallelIterator<(K, T)> for ArenaArt<T> {
     /// Collects and sorts the pairs in parallel. One thread builds the map, bottom-up.

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod many;
+#[cfg(feature = "parallel")]
+mod parallel;
 mod points;
 mod scan;
 mod traits;
@@ -148,12 +150,6 @@ impl<V: Value> ConcurrentArt<V> {
     /// ```
     pub fn into_fast(self) -> FastArt<V> {
         FastArt::of(self.tree.into_raw())
-    }
-
-    /// Returns keys that divide the map into at most `ranges` ranges of about equal length.
-    #[cfg(feature = "storage")]
-    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
-        self.tree.split_points(ranges)
     }
 
     /// Returns the number of keys, which is exact while no thread changes the map.

@@ -565,12 +565,6 @@ impl<V: Value> FastArt<V> {
         MemoryUsage::of(self.tree.usage(), size_of::<Self>() + self.tree.heap_bytes(), 0)
     }
 
-    /// Returns keys that divide the map into at most `ranges` ranges of about equal length.
-    #[cfg(feature = "storage")]
-    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
-        self.tree.split_points(ranges)
-    }
-
     pub(crate) fn into_tree(self) -> RawTree<V::Bits> {
         self.tree
     }

@@ -1,8 +1,46 @@
 //! The traits of parallel collections.
 
-use super::{FastArt, FastSet};
+use super::{FastArt, FastEnds, FastSet, Range};
+use crate::face::sealed::Sealed;
+use crate::face::{Divide, ParIter, parallel_iterators};
 use crate::value::Value;
+use rayon::iter::Map;
 use rayon::prelude::*;
+use std::ops::Bound;
+
+impl<V: Value> Sealed for FastArt<V> {}
+
+impl<V: Value + Sync> Divide for FastArt<V> {
+    type Ends<'m>
+        = FastEnds<'m, V>
+    where
+        V: 'm;
+
+    fn key_count(&self) -> usize {
+        self.len()
+    }
+
+    fn split_points(&self, ranges: usize) -> Vec<Vec<u8>> {
+        self.tree.split_points(ranges)
+    }
+
+    fn between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Range<'_, V> {
+        self.range::<[u8], _>((start, end))
+    }
+}
+
+parallel_iterators! {
+    [V: Value + Send + Sync] FastArt<V>, V;
+}
+
+impl<'m> IntoParallelIterator for &'m FastSet {
+    type Item = Vec<u8>;
+    type Iter = Map<ParIter<'m, FastArt<()>>, fn((Vec<u8>, ())) -> Vec<u8>>;
+
+    fn into_par_iter(self) -> Self::Iter {
+        self.as_map().into_par_iter().map(|(key, ())| key)
+    }
+}
 
 impl<K: AsRef<[u8]> + Send, V: Value + Send + Sync> ParallelExtend<(K, V)> for FastArt<V> {
     /// Sorts the pairs in parallel, and builds a map of them. One thread moves it into this map, by

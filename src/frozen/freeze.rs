@@ -14,7 +14,7 @@ use super::ranges::{self, Ranges};
 use super::symbols::{Encoder, Encoders};
 use crate::fast::Sorted;
 use crate::sync::parallel::in_pool;
-use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
+use crate::{ConcurrentArt, FastArt, FastSet, ShardedArt, Value};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -440,6 +440,25 @@ impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer<V> {
     /// Builds a layer from the map's keys and values, read and encoded in parallel. O(keys).
     fn from(map: &FastArt<V>) -> Self {
         freeze(map)
+    }
+}
+
+impl From<&FastSet> for FrozenLayer<()> {
+    /// Builds a layer of the set's keys, read and encoded in parallel. O(keys).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use memkv::{FastSet, FrozenLayer};
+    ///
+    /// let set = FastSet::from(["a", "b"]);
+    /// let layer = FrozenLayer::from(&set);
+    /// assert!(layer.contains_key("b"));
+    /// assert_eq!(FastSet::from(layer.thaw()?), set);
+    /// # Ok::<(), memkv::BuildError>(())
+    /// ```
+    fn from(set: &FastSet) -> Self {
+        freeze(set.as_map())
     }
 }
 

@@ -83,6 +83,5 @@ pub use options::{FrozenOptions, SymbolTable, ValueWidth};
 pub use range::{FrozenIntoIter, FrozenKeys, FrozenRange, FrozenValues};
 #[cfg(feature = "regex")]
 pub use regex::{RegexAutomaton, RegexError, RegexState};
-pub use scan::FrozenParIter;
 pub use search::FrozenSearch;
 pub use writer::FrozenLayerWriter;

@@ -4,6 +4,7 @@ use super::front_coded::FrontCoded;
 use super::front_coded::Stored;
 use super::frozen_layer::FrozenLayer;
 use super::layer_value::LayerValue;
+use crate::face::{Divide, span};
 use crate::load::ordered_parallel;
 use crate::{ConcurrentArt, FastArt, ShardedArt, Value};
 use std::ops::Bound;
@@ -14,14 +15,8 @@ const KEYS_PER_RANGE: usize = 1 << 14;
 /// turn comes.
 const READ_AHEAD_BYTES: usize = 4 << 20;
 
-/// A map whose keys are in order.
-pub(super) trait Ranges: Sync {
-    fn len(&self) -> usize;
-
-    /// Returns at most `ranges - 1` ascending keys that divide all keys into ranges of similar
-    /// length.
-    fn bounds(&self, ranges: usize) -> Vec<Vec<u8>>;
-
+/// A map that becomes a layer.
+pub(super) trait Ranges: Divide {
     /// Passes the keys of a range to `visit` in order, with what is stored of their values, until
     /// it returns false.
     fn visit(
@@ -35,21 +30,13 @@ pub(super) trait Ranges: Sync {
 macro_rules! ranges {
     ([$($generic:tt)*] $type:ty, $value:ty) => {
         impl<$($generic)*> Ranges for $type {
-            fn len(&self) -> usize {
-                self.len()
-            }
-
-            fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
-                self.bounds(ranges)
-            }
-
             fn visit(
                 &self,
                 start: Bound<&[u8]>,
                 end: Bound<&[u8]>,
                 mut visit: impl FnMut(&[u8], Stored<'_>) -> bool,
             ) {
-                let mut range = self.range::<[u8], _>((start, end));
+                let mut range = self.between(start, end);
                 while let Some((key, value)) = range.next_ref()
                     && visit(key, <$value>::stored(value))
                 {}
@@ -68,28 +55,20 @@ pub(super) fn read_all<E>(
     source: &impl Ranges,
     mut take: impl FnMut(FrontCoded) -> Result<(), E>,
 ) -> Result<(), E> {
-    let bounds = source.bounds(source.len() / KEYS_PER_RANGE + 1);
-    let end = |range: usize| {
-        bounds.get(range).map_or(Bound::Unbounded, |bound| Bound::Excluded(&bound[..]))
-    };
+    let points = source.split_points(source.key_count() / KEYS_PER_RANGE + 1);
     // Reads a part of a range. Returns it, whether it is the whole rest of the range, and, in a
     // damaged layer, the first key that is not greater than the key before.
     let read = |range: usize, start: Bound<&[u8]>| {
         let (mut part, mut whole, mut wrong) = (FrontCoded::default(), true, FrontCoded::default());
-        source.visit(start, end(range), |key, value| {
+        source.visit(start, span(&points, range).1, |key, value| {
             whole = part.suffix_bytes() < READ_AHEAD_BYTES;
             whole && (part.push(key, value) || !wrong.push(key, value))
         });
         (part, whole, wrong)
     };
-    let first = |range: usize| {
-        let start = range
-            .checked_sub(1)
-            .map_or(Bound::Unbounded, |before| Bound::Included(&bounds[before][..]));
-        (range, read(range, start))
-    };
+    let first = |range: usize| (range, read(range, span(&points, range).0));
     ordered_parallel(
-        0..bounds.len() + 1,
+        0..points.len() + 1,
         rayon::current_num_threads(),
         first,
         |(range, (mut part, mut whole, mut wrong))| {

@@ -7,20 +7,42 @@ use super::layer_value::LayerValue;
 use super::range::{
     FrozenEnds, FrozenIntoIter, FrozenKeys, FrozenOwnedEnds, FrozenRange, FrozenValues,
 };
+use crate::face::sealed::Sealed;
+use crate::face::{Divide, parallel_iterators};
 use crate::key::{self, Prefixed};
 use crate::sync::parallel::PooledIter;
-use rayon::iter::plumbing::UnindexedConsumer;
 use rayon::prelude::*;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-impl<V: LayerValue + ?Sized> FrozenLayer<V> {
-    /// Returns at most `ranges - 1` keys that divide the layer into ranges of equal length.
-    pub(super) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+impl<V: LayerValue + ?Sized> Sealed for FrozenLayer<V> {}
+
+impl<V: LayerValue + ?Sized> Divide for FrozenLayer<V> {
+    type Ends<'m>
+        = FrozenEnds<'m, V>
+    where
+        V: 'm;
+
+    fn key_count(&self) -> usize {
+        self.len()
+    }
+
+    /// Returns keys of equally distant ranks.
+    fn split_points(&self, ranges: usize) -> Vec<Vec<u8>> {
         let rank = |i: usize| (i as u128 * self.len() as u128 / ranges as u128) as usize;
         (1..ranges).into_par_iter().filter_map(|i| Some(self.select(rank(i))?.0)).collect()
     }
 
+    fn between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> FrozenRange<'_, V> {
+        self.range::<[u8], _>((start, end))
+    }
+}
+
+parallel_iterators! {
+    [V: LayerValue<Owned: Send> + ?Sized] FrozenLayer<V>, V::Owned;
+}
+
+impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Returns a cursor before the first key.
     pub fn cursor(&self) -> FrozenCursor<'_, V> {
         FrozenCursor::at(&self.layer, 0)
@@ -104,27 +126,9 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
         self.range(Prefixed::by(&prefix))
     }
 
-    /// Returns a parallel iterator over all keys and values, chunk by chunk.
-    ///
-    /// **Warning:** in a forked process, rayon's `chain` needs a `ThreadPool` made there.
-    ///
-    /// ```
-    /// use rayon::prelude::*;
-    ///
-    /// let layer = memkv::FrozenLayer::from_sorted(&[("a", 1), ("b", 2)])?;
-    /// assert_eq!(layer.par_iter().map(|(_, value)| value).sum::<u64>(), 3);
-    /// # Ok::<(), memkv::FrozenError>(())
-    /// ```
-    pub fn par_iter(&self) -> impl ParallelIterator<Item = (Vec<u8>, V::Owned)> + '_
-    where
-        V::Owned: Send,
-    {
-        self.par_chunks().flat_map_iter(|chunk| chunk)
-    }
-
     /// Returns a parallel iterator over the chunks, as ranges in order.
     ///
-    /// Unlike [`par_iter`](Self::par_iter) it allows a scan that allocates nothing for each key.
+    /// Unlike rayon's `par_iter` it allows a scan that allocates nothing for each key.
     ///
     /// **Warning:** in a forked process, rayon's `chain` and `skip` need a `ThreadPool` made there.
     pub fn par_chunks(&self) -> impl IndexedParallelIterator<Item = FrozenRange<'_, V>> + '_ {
@@ -163,39 +167,6 @@ impl<V: LayerValue + ?Sized> IntoIterator for FrozenLayer<V> {
 
     fn into_iter(self) -> FrozenIntoIter<V> {
         FrozenIntoIter::new(FrozenOwnedEnds::new(self.layer))
-    }
-}
-
-impl<'a, V> IntoParallelIterator for &'a FrozenLayer<V>
-where
-    V: LayerValue<Owned: Send> + ?Sized,
-{
-    type Item = (Vec<u8>, V::Owned);
-    type Iter = FrozenParIter<'a, V>;
-
-    fn into_par_iter(self) -> FrozenParIter<'a, V> {
-        FrozenParIter { layer: self }
-    }
-}
-
-/// A parallel iterator over the keys of a [`FrozenLayer`], as copies, and their values. Returned by
-/// its `IntoParallelIterator`.
-#[derive(Debug)]
-pub struct FrozenParIter<'a, V: LayerValue + ?Sized = u64> {
-    layer: &'a FrozenLayer<V>,
-}
-
-impl<V: LayerValue + ?Sized> Clone for FrozenParIter<'_, V> {
-    fn clone(&self) -> Self {
-        FrozenParIter { layer: self.layer }
-    }
-}
-
-impl<V: LayerValue<Owned: Send> + ?Sized> ParallelIterator for FrozenParIter<'_, V> {
-    type Item = (Vec<u8>, V::Owned);
-
-    fn drive_unindexed<C: UnindexedConsumer<Self::Item>>(self, consumer: C) -> C::Result {
-        self.layer.par_iter().drive_unindexed(consumer)
     }
 }
 

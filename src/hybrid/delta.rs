@@ -51,6 +51,12 @@ impl Delta {
         Delta { words: ConcurrentArt::new(), escaped: ConcurrentArt::new(), log: OnceLock::new() }
     }
 
+    /// Returns ascending keys that divide the changes into about `ranges` ranges.
+    #[cfg(feature = "storage")]
+    pub(crate) fn split_points(&self, ranges: usize) -> Vec<Vec<u8>> {
+        crate::face::Divide::split_points(&self.words, ranges)
+    }
+
     /// Records all further changes in `log`.
     pub(crate) fn log_to(&self, log: Arc<dyn ChangeLog>) {
         // It is called once, before the delta is shared or when a store is opened.

@@ -97,6 +97,67 @@ pub enum HybridError {
     },
 }
 
+/// Why [`HybridStore::compare_exchange`](crate::HybridStore::compare_exchange) or
+/// [`fetch_update`](crate::HybridStore::fetch_update) changed nothing.
+#[cfg(feature = "storage")]
+#[derive(Debug)]
+pub enum ExchangeError {
+    /// The key has this value, or none. It is not what the caller asked for.
+    Current(Option<u64>),
+    /// The store could not be written.
+    Store(HybridError),
+}
+
+#[cfg(feature = "storage")]
+impl ExchangeError {
+    /// Returns the current value of the key.
+    ///
+    /// # Errors
+    /// Returns the error of the store, if it could not be written.
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.insert("a", 1)?;
+    /// let refused = store.compare_exchange("a", Some(2), Some(3)).unwrap_err();
+    /// assert_eq!(refused.into_current()?, Some(1));
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn into_current(self) -> Result<Option<u64>, HybridError> {
+        match self {
+            Self::Current(value) => Ok(value),
+            Self::Store(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(feature = "storage")]
+impl fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Current(Some(value)) => write!(f, "the key has the value {value}"),
+            Self::Current(None) => f.write_str("the key is absent"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+#[cfg(feature = "storage")]
+impl std::error::Error for ExchangeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Current(_) => None,
+            Self::Store(error) => error.source(),
+        }
+    }
+}
+
+#[cfg(feature = "storage")]
+impl From<HybridError> for ExchangeError {
+    fn from(error: HybridError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl fmt::Display for HybridError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,11 +4,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::error::HybridError;
-use super::scan::HybridEnds;
+use super::error::{ExchangeError, HybridError};
+use super::scan::{HybridKeys, HybridValues};
 use super::store::HybridStore;
 use crate::face::{Keys, Values, many};
 use crate::key::Prefixed;
+use crate::tree::Expected;
 use std::ops::{Bound, RangeBounds};
 
 impl HybridStore {
@@ -22,7 +23,7 @@ impl HybridStore {
     /// assert!(store.keys().eq([b"a", b"b"]));
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
-    pub fn keys(&self) -> Keys<HybridEnds<'_>> {
+    pub fn keys(&self) -> HybridKeys<'_> {
         Keys::new(self.iter())
     }
 
@@ -36,7 +37,7 @@ impl HybridStore {
     /// assert!(store.values().eq([1, 2]));
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
-    pub fn values(&self) -> Values<HybridEnds<'_>> {
+    pub fn values(&self) -> HybridValues<'_> {
         Values::new(self.iter())
     }
 
@@ -127,7 +128,8 @@ impl HybridStore {
     /// ```
     pub fn retain(&self, keep: impl FnMut(&[u8], u64) -> bool) -> Result<(), HybridError> {
         many::retain(self.iter(), keep, |key, value| {
-            Ok(self.compare_exchange(key, Some(value), None)?.err().flatten())
+            let outcome = self.change(key, Expected::Value(value), None)?;
+            Ok(outcome.old.filter(|_| !outcome.done))
         })
     }
 
@@ -239,6 +241,85 @@ impl HybridStore {
         Ok(self.compute(key, |value| value.map(&mut f))?.0)
     }
 
+    /// Replaces the value of `key` if there is one and `f` returns another, as one atomic step.
+    /// Returns the value before.
+    ///
+    /// `f` is treated as in [`compute`](Self::compute).
+    ///
+    /// # Errors
+    /// Returns the current value if `f` returns `None`, no value if the key is absent, and the
+    /// errors of [`insert`](Self::insert).
+    ///
+    /// # Panics
+    /// Panics if `f` panics.
+    ///
+    /// ```
+    /// use memkv::{ExchangeError, HybridStore};
+    ///
+    /// let store = HybridStore::new();
+    /// store.insert("stock", 1)?;
+    /// assert_eq!(store.fetch_update("stock", |left| left.checked_sub(1))?, 1);
+    /// let refused = store.fetch_update("stock", |left| left.checked_sub(1));
+    /// assert!(matches!(refused, Err(ExchangeError::Current(Some(0)))));
+    /// # Ok::<(), ExchangeError>(())
+    /// ```
+    pub fn fetch_update(
+        &self,
+        key: impl AsRef<[u8]>,
+        mut f: impl FnMut(u64) -> Option<u64>,
+    ) -> Result<u64, ExchangeError> {
+        let mut refused = false;
+        let (old, _) = self.compute(key, |value| {
+            let new = value.and_then(&mut f);
+            refused = new.is_none();
+            new.or(value)
+        })?;
+        old.filter(|_| !refused).ok_or(ExchangeError::Current(old))
+    }
+
+    /// Removes the least key, and returns it with its value.
+    ///
+    /// No two threads get the same key. Finding it and removing it is not one atomic step: a lesser
+    /// key may come in between.
+    ///
+    /// # Errors
+    /// Returns the errors of [`insert`](Self::insert).
+    ///
+    /// ```
+    /// let store = memkv::HybridStore::new();
+    /// store.try_extend([("a", 1), ("b", 2)])?;
+    /// assert_eq!(store.pop_first()?, Some((b"a".to_vec(), 1)));
+    /// assert_eq!(store.pop_last()?, Some((b"b".to_vec(), 2)));
+    /// assert_eq!(store.pop_first()?, None);
+    /// # Ok::<(), memkv::HybridError>(())
+    /// ```
+    pub fn pop_first(&self) -> Result<Option<(Vec<u8>, u64)>, HybridError> {
+        self.pop(|store| store.iter().next())
+    }
+
+    /// Removes the greatest key, and returns it with its value.
+    ///
+    /// Otherwise like [`pop_first`](Self::pop_first).
+    ///
+    /// # Errors
+    /// Returns the errors of [`insert`](Self::insert).
+    pub fn pop_last(&self) -> Result<Option<(Vec<u8>, u64)>, HybridError> {
+        self.pop(|store| store.iter().next_back())
+    }
+
+    fn pop(
+        &self,
+        end: impl Fn(&Self) -> Option<(Vec<u8>, u64)>,
+    ) -> Result<Option<(Vec<u8>, u64)>, HybridError> {
+        while let Some((key, _)) = end(self) {
+            // Another thread may have removed it.
+            if let Some(value) = self.remove(&key)? {
+                return Ok(Some((key, value)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns the value of `key`, after inserting `f()` if it was absent.
     ///
     /// `f` runs once at most, and without a lock. If another thread stores a value before that of
@@ -266,8 +347,7 @@ impl HybridStore {
             return Ok(value);
         }
         let value = f();
-        let found = self.compare_exchange(key, None, Some(value))?.err().flatten();
-        Ok(found.unwrap_or(value))
+        Ok(self.change(key, Expected::Absent, Some(value))?.old.unwrap_or(value))
     }
 
     /// Removes `key` if `f` returns `true` for its value, as one atomic step. Returns the value

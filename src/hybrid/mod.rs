@@ -57,6 +57,8 @@ mod open;
 #[cfg(feature = "storage")]
 mod options;
 #[cfg(feature = "storage")]
+mod parallel;
+#[cfg(feature = "storage")]
 mod reader;
 #[cfg(feature = "storage")]
 mod recover;
@@ -69,6 +71,8 @@ mod stats;
 #[cfg(feature = "storage")]
 mod store;
 
+#[cfg(feature = "storage")]
+pub use error::ExchangeError;
 pub use error::HybridError;
 #[cfg(memkv_loom)]
 pub use model::ModelStore;
@@ -79,7 +83,7 @@ pub use recover::Loss;
 #[cfg(feature = "storage")]
 pub use recovery::{CutEnd, Recovery};
 #[cfg(feature = "storage")]
-pub use scan::HybridRange;
+pub use scan::{HybridKeys, HybridRange, HybridValues};
 #[cfg(feature = "storage")]
 pub use stats::{HybridStats, HybridUsage};
 #[cfg(feature = "storage")]

@@ -16,7 +16,7 @@ use super::change::Change;
 use super::delta::Changes;
 use super::state::{Core, State};
 use crate::face::sealed::Sealed;
-use crate::face::{Ends, OwnedEnds, Range};
+use crate::face::{Ends, Keys, OwnedEnds, Range, Values};
 use crate::key;
 use crate::sync::own_changes::LastChange;
 use crate::{FrozenLayer, FrozenRange};
@@ -199,6 +199,14 @@ fn merge(
 /// # Ok::<(), memkv::HybridError>(())
 /// ```
 pub type HybridRange<'s> = Range<HybridEnds<'s>>;
+
+/// An iterator over the keys of a [`HybridStore`](crate::HybridStore). Returned by
+/// [`HybridStore::keys`](crate::HybridStore::keys).
+pub type HybridKeys<'s> = Keys<HybridEnds<'s>>;
+
+/// An iterator over the values of a [`HybridStore`](crate::HybridStore). Returned by
+/// [`HybridStore::values`](crate::HybridStore::values).
+pub type HybridValues<'s> = Values<HybridEnds<'s>>;
 
 /// Both ends of a range of a [`HybridStore`](crate::HybridStore).
 #[expect(missing_debug_implementations, reason = "no user holds one")]

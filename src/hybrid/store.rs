@@ -5,7 +5,7 @@
 use super::change::Change;
 use super::compact::Inner;
 use super::delta::Delta;
-use super::error::HybridError;
+use super::error::{ExchangeError, HybridError};
 use super::options::Wal;
 use super::scan::{HybridEnds, HybridRange};
 use super::stats::{HybridStats, HybridUsage};
@@ -196,27 +196,33 @@ impl HybridStore {
 
     /// Stores, replaces or removes a value if the current one is `current`, as one atomic step.
     ///
-    /// `None` means no value. Returns `Ok` with the previous value, or `Err` with the current value
-    /// if it differs from `current`.
+    /// `None` means no value. Returns the value before.
     ///
     /// # Errors
-    /// Returns the errors of [`insert`](Self::insert).
+    /// Returns the current value if it is not `current`, and the errors of
+    /// [`insert`](Self::insert).
     ///
     /// ```
-    /// let store = memkv::HybridStore::new();
-    /// assert_eq!(store.compare_exchange("a", None, Some(1))?, Ok(None));
-    /// assert_eq!(store.compare_exchange("a", Some(2), Some(3))?, Err(Some(1)));
-    /// # Ok::<(), memkv::HybridError>(())
+    /// use memkv::{ExchangeError, HybridStore};
+    ///
+    /// let store = HybridStore::new();
+    /// assert_eq!(store.compare_exchange("a", None, Some(1))?, None);
+    /// assert_eq!(store.compare_exchange("a", Some(1), Some(2))?, Some(1));
+    /// match store.compare_exchange("a", Some(1), Some(3)) {
+    ///     Err(ExchangeError::Current(value)) => assert_eq!(value, Some(2)),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok::<(), memkv::ExchangeError>(())
     /// ```
     pub fn compare_exchange(
         &self,
         key: impl AsRef<[u8]>,
         current: Option<u64>,
         new: Option<u64>,
-    ) -> Result<Result<Option<u64>, Option<u64>>, HybridError> {
+    ) -> Result<Option<u64>, ExchangeError> {
         let Outcome { old, done } =
             self.change(key.as_ref(), current.map_or(Expected::Absent, Expected::Value), new)?;
-        Ok(if done { Ok(old) } else { Err(old) })
+        if done { Ok(old) } else { Err(ExchangeError::Current(old)) }
     }
 
     /// Replaces the value of `key` with what `f` computes from it, as one atomic step. Returns the
@@ -257,7 +263,7 @@ impl HybridStore {
         }
     }
 
-    fn change(
+    pub(super) fn change(
         &self,
         key: &[u8],
         expected: Expected<u64>,

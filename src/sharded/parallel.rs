@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Range, ShardedArt};
+use crate::face::{Divide, SharedEnds, parallel_iterators};
 use crate::reclaim;
 use crate::sync::parallel::{PooledIter, in_pool};
 use crate::value::Value;
@@ -27,53 +28,47 @@ impl<V: Value> ShardedArt<V> {
             })
             .collect()
     }
+}
 
-    /// Returns keys that divide the map into about `ranges` ranges of about equal length, including
-    /// all boundaries.
-    #[cfg(feature = "storage")]
-    pub(crate) fn bounds(&self, ranges: usize) -> Vec<Vec<u8>> {
+impl<V: Value + Sync> Divide for ShardedArt<V> {
+    type Ends<'m>
+        = SharedEnds<&'m ShardedArt<V>, V>
+    where
+        V: 'm;
+
+    fn key_count(&self) -> usize {
+        self.len()
+    }
+
+    /// Returns all boundaries and keys between them.
+    fn split_points(&self, ranges: usize) -> Vec<Vec<u8>> {
         let keys = self.len();
         let pin = reclaim::pin();
-        let mut bounds: Vec<Vec<u8>> = Vec::new();
+        let mut points: Vec<Vec<u8>> = Vec::new();
         for (low, shard) in self.table.load(&pin).parts() {
-            bounds.push(low.to_vec());
+            points.push(low.to_vec());
             let share = (ranges as u128 * shard.tree.len() as u128).div_ceil(keys.max(1) as u128);
             // While keys are moved, a tree may have some outside its range.
             let inside =
                 shard.tree.split_points(share as usize).into_iter().filter(|key| key[..] > low[..]);
-            bounds.extend(inside);
+            points.extend(inside);
         }
-        bounds.sort_unstable();
-        bounds.dedup();
+        points.sort_unstable();
+        points.dedup();
         // The first shard begins with the empty key.
-        bounds.split_off(1)
+        points.split_off(1)
     }
 
-    fn between(&self, (start, end): &Span) -> Range<'_, V> {
-        let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        self.range::<[u8], _>((Bound::Included(&**start), end))
+    fn between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Range<'_, V> {
+        self.range::<[u8], _>((start, end))
     }
 }
 
-impl<V: Value + Send + Sync> ShardedArt<V> {
-    /// Returns a parallel iterator over all keys and values, one shard after the other for each
-    /// thread.
-    ///
-    /// Within a shard keys are in ascending order. The guarantees are those of
-    /// [`Cursor`](super::Cursor).
-    ///
-    /// **Warning:** in a forked process, rayon's `chain` needs a `ThreadPool` made there.
-    ///
-    /// ```
-    /// use rayon::prelude::*;
-    ///
-    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
-    /// assert_eq!(map.par_iter().map(|(_, value)| value).sum::<u64>(), 3);
-    /// ```
-    pub fn par_iter(&self) -> impl ParallelIterator<Item = (Vec<u8>, V)> + '_ {
-        self.par_shards().flat_map_iter(|shard| shard)
-    }
+parallel_iterators! {
+    [V: Value + Send + Sync] ShardedArt<V>, V;
+}
 
+impl<V: Value + Send + Sync> ShardedArt<V> {
     /// Returns a parallel iterator over the shards, each as a range, in order.
     ///
     /// Work on a range allocates nothing for each key.
@@ -88,7 +83,11 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
     /// assert_eq!(map.par_shards().map(Iterator::count).collect::<Vec<_>>(), [1, 0, 0]);
     /// ```
     pub fn par_shards(&self) -> impl IndexedParallelIterator<Item = Range<'_, V>> + '_ {
-        PooledIter(self.spans().into_par_iter().map(|span| self.between(&span)))
+        let range = |(start, end): Span| {
+            let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            self.between(Bound::Included(&start), end)
+        };
+        PooledIter(self.spans().into_par_iter().map(range))
     }
 
     /// Removes keys in parallel, and returns how many of them were present.

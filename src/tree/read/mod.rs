@@ -8,5 +8,5 @@
 mod check;
 pub(crate) mod cursor;
 pub(crate) mod get;
-#[cfg(feature = "storage")]
+#[cfg(feature = "parallel")]
 mod split_points;
