@@ -1,14 +1,15 @@
 //! `memkv build`: builds a layer from the lines of files, which need not fit in memory.
 
 use crate::{
-    input::{self, Lines, STDIN},
-    layer::Output,
-    progress::Progress,
+    input_lines::{InputLines, LineOptions},
+    output::{Output, Target},
+    progress::{Progress, Total},
+    text,
+    values::ToolValue,
 };
-use anyhow::{Context, Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use clap::{Args, ValueEnum};
-use indicatif::DecimalBytes;
-use memkv::{ExternalBuilder, FrozenError, LayerValue, MAX_KEY_LEN};
+use memkv::{ExternalBuilder, FrozenError, MAX_KEY_LEN};
 use std::{
     io::{self, Write},
     path::PathBuf,
@@ -21,26 +22,14 @@ use std::{
 /// return, unless --crlf is given. Input beyond --memory is sorted through temporary files.
 #[derive(Args, Debug)]
 pub(crate) struct BuildArgs {
-    /// Files of lines, or - for the standard input. What gzip, zstd, xz or bzip2 has compressed is
-    /// decoded, whatever its name. Other binary files are refused.
-    #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<String>,
+    #[command(flatten)]
+    lines: LineOptions,
     #[command(flatten)]
     output: Output,
     /// The source of a key's value. [default: tab if the first line has a tab, else none; a line
     /// that differs from the first one is then an error]
     #[arg(long, value_enum)]
     values: Option<Values>,
-    /// Lines end in a carriage return and a line feed, and a byte-order mark may begin each input:
-    /// neither is part of a key or a text.
-    #[arg(long)]
-    crlf: bool,
-    /// What a line without any byte is.
-    #[arg(long, value_enum, default_value_t = Blank::Key)]
-    blank: Blank,
-    /// Take the bytes of the inputs as they are: decode and refuse nothing.
-    #[arg(long)]
-    raw: bool,
     /// The memory to use, such as 500M or 1.5G; at least 32M. The result does not depend on it.
     #[arg(long, default_value = "1G", value_parser = parse_bytes, value_name = "BYTES")]
     memory: usize,
@@ -58,19 +47,8 @@ enum Values {
     Text,
     /// The number of the line, counted from 1 through all inputs.
     Line,
-    /// No value: the whole line is the key. Its value is printed as 0.
+    /// No value: the whole line is the key.
     None,
-}
-
-/// What a line without any byte is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Blank {
-    /// The empty key.
-    Key,
-    /// Nothing.
-    Skip,
-    /// An error.
-    Error,
 }
 
 /// Parses a number of bytes with an optional suffix K, M, G or T.
@@ -97,154 +75,128 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn run(args: &BuildArgs, out: &mut impl Write) -> Result<()> {
-    if args.values == Some(Values::Text) {
-        return build::<[u8]>(args, |line, _| split_text(line), out);
-    }
-    // The first line decides on the source of values, unless the command line does.
-    let mut values = args.values;
-    build::<u64>(
-        args,
-        |line, count| {
-            let tab = line.contains(&b'\t');
-            match *values.get_or_insert(if tab { Values::Tab } else { Values::None }) {
-                Values::Tab => split(line),
-                Values::Line => Ok((line, count)),
-                Values::None if tab && args.values.is_none() => {
-                    bail!("there is a tab, but none in the first line; see --values")
-                }
-                Values::None | Values::Text => Ok((line, 0)),
-            }
-        },
-        out,
-    )
-}
-
-/// What was read of the inputs.
-#[derive(Default)]
-struct Read {
-    lines: u64,
-    bytes: u64,
-    warnings: Vec<String>,
-}
-
-/// Reads the lines of all inputs, as the options say. Passes each to `each`, with its place and its
-/// number through all inputs.
-fn read_lines(
-    args: &BuildArgs,
-    longest: usize,
-    mut each: impl FnMut(&[u8], &dyn Fn() -> String, u64) -> Result<()>,
-) -> Result<Read> {
-    const MARK: &[u8] = b"\xef\xbb\xbf";
-    let mut read = Read::default();
-    for path in &args.inputs {
-        let mut lines = Lines::of_at_most(input::open(path, args.raw)?, longest);
-        let (mut number, mut returns, mut has_mark) = (0u64, 0u64, false);
-        loop {
-            number += 1;
-            let place = || format!("{path}, line {number}");
-            let Some(mut line) = lines.next().with_context(place)? else { break };
-            read.lines += 1;
-            read.bytes += line.len() as u64 + 1;
-            if number == 1 && line.starts_with(MARK) {
-                has_mark = true;
-                line = if args.crlf { &line[MARK.len()..] } else { line };
-            }
-            if let Some(without) = line.strip_suffix(b"\r") {
-                returns += 1;
-                line = if args.crlf { without } else { line };
-            }
-            if line.is_empty() && args.blank != Blank::Key {
-                ensure!(args.blank == Blank::Skip, "{}: the line is blank", place());
-                continue;
-            }
-            each(line, &place, read.lines)?;
-        }
-        if has_mark && !args.crlf {
-            let what = "a byte-order mark is part of the first key; see --crlf";
-            read.warnings.push(format!("{path}: {what}"));
-        }
-        if returns > 0 && !args.crlf {
-            let (all, what) = (number - 1, "end in a carriage return, a part of them; see --crlf");
-            read.warnings.push(format!("{path}: {returns} of {all} lines {what}"));
-        }
-    }
-    Ok(read)
-}
-
-/// Builds a layer of the lines. `record` returns the key and the value of a line, given its number.
-fn build<V: LayerValue + ?Sized>(
-    args: &BuildArgs,
-    mut record: impl for<'l> FnMut(&'l [u8], u64) -> Result<(&'l [u8], V::Lent<'l>)>,
-    out: &mut impl Write,
-) -> Result<()> {
-    let mut options = args.output.options().memory(args.memory);
     if let Some(folder) = &args.temp_dir {
         // A build that needs no temporary file would not notice.
         ensure!(folder.is_dir(), "--temp-dir: there is no folder {}", folder.display());
-        options = options.temp_folder(folder);
     }
-    let mut target = args.output.target(args.temp_dir.as_deref())?;
-    let failed = |error| args.output.failed(error);
-    let mut builder = ExternalBuilder::<V>::create_as(target.path(), options).map_err(failed)?;
-    target.begin(builder.unfinished_path());
-    let mut progress = Progress::new("reading", None);
-    // A line with a number is longer than its key.
-    let longest = builder.max_record_len() + 32;
-    let read = read_lines(args, longest, |line, place, count| {
-        let (key, value) = record(line, count).with_context(place)?;
-        let (len, most) = (key.len(), MAX_KEY_LEN);
-        ensure!(len <= most, "{}: a key of {len} bytes is over the limit of {most}", place());
-        progress.at(count);
-        match builder.insert(key, value) {
-            // Noticed where it is sorted, which is not here.
-            Err(error @ (FrozenError::Repeated { .. } | FrozenError::SumOverflow { .. })) => {
-                Err(error.into())
-            }
-            inserted => inserted.with_context(place),
+    let target = args.output.destination().target(args.temp_dir.as_deref())?;
+    let mut lines = InputLines::new(&args.lines, args.memory);
+    let has_line = lines.advance()?;
+    let work = Work { args, lines, has_line, target };
+    // The first line decides on the source of values, unless the command line does.
+    let tab = work.lines.line().contains(&b'\t');
+    match args.values.unwrap_or(if tab { Values::Tab } else { Values::None }) {
+        Values::Tab => work.build::<u64>(|line, _| split(line), out),
+        Values::Text => work.build::<[u8]>(|line, _| split_text(line), out),
+        Values::Line => work.build::<u64>(|line, count| Ok((line, count)), out),
+        Values::None => {
+            let is_told = args.values.is_some();
+            let record = |line: &[u8]| {
+                ensure!(
+                    is_told || !line.contains(&b'\t'),
+                    "there is a tab, but none in the first line; see --values"
+                );
+                Ok(())
+            };
+            work.build::<()>(|line, _| record(line).map(|()| (line, ())), out)
         }
-    });
-    drop(progress);
-    let read = match read {
-        Ok(read) => read,
-        Err(error) => return Err(placed::<V>(error, args, &mut record)),
-    };
-    for warning in &read.warnings {
-        // An error of this write cannot be reported.
-        let _ = writeln!(io::stderr(), "memkv: warning: {warning}");
     }
-    let mut progress = None;
-    let show = |written: u64, all: u64| {
-        progress.get_or_insert_with(|| Progress::new("writing", Some(all))).at(written);
-    };
-    let keys = match builder.finish_file_with(show) {
-        Ok(keys) => keys,
-        Err(error) => return Err(placed::<V>(failed(error), args, &mut record)),
-    };
-    drop(progress);
-    target.finish(keys, &DecimalBytes(read.bytes).to_string(), out)
+}
+
+/// A build whose first line is read.
+struct Work<'a> {
+    args: &'a BuildArgs,
+    lines: InputLines<'a>,
+    has_line: bool,
+    target: Target<'a>,
+}
+
+impl Work<'_> {
+    /// Builds a layer of the lines. `record` returns the key and the value of a line, given its
+    /// number.
+    fn build<V: ToolValue + ?Sized>(
+        mut self,
+        record: impl for<'l> Fn(&'l [u8], u64) -> Result<(&'l [u8], V::Lent<'l>)>,
+        out: &mut impl Write,
+    ) -> Result<()> {
+        let (args, to) = (self.args, self.args.output.destination());
+        let failed = |error| to.failed(error);
+        let options = to.options().on_duplicate(args.output.rule()).memory(args.memory);
+        let options = match &args.temp_dir {
+            Some(folder) => options.temp_folder(folder),
+            None => options,
+        };
+        let mut builder =
+            ExternalBuilder::<V>::create_as(self.target.path(), options).map_err(failed)?;
+        self.target.begin(builder.unfinished_path());
+        if let Err(error) = self.insert_lines(&mut builder, &record) {
+            return Err(placed::<V>(error, args, &record));
+        }
+        for warning in &self.lines.warnings {
+            // An error of this write cannot be reported.
+            let _ = writeln!(io::stderr(), "memkv: warning: {warning}");
+        }
+        let mut progress = None;
+        let show = |written: u64, all: u64| {
+            progress.get_or_insert_with(|| Progress::new("writing", Total::Keys(all))).at(written);
+        };
+        let keys = match builder.finish_file_with(show) {
+            Ok(keys) => keys,
+            Err(error) => return Err(placed::<V>(failed(error), args, &record)),
+        };
+        drop(progress);
+        self.target.finish(keys, &text::size(self.lines.bytes), out)
+    }
+
+    /// Adds all lines to a builder.
+    fn insert_lines<V: ToolValue + ?Sized>(
+        &mut self,
+        builder: &mut ExternalBuilder<V>,
+        record: impl for<'l> Fn(&'l [u8], u64) -> Result<(&'l [u8], V::Lent<'l>)>,
+    ) -> Result<()> {
+        let (lines, total) = (&mut self.lines, self.args.lines.total());
+        let mut progress = Progress::new("reading", total);
+        // A line with a number is longer than its key.
+        lines.set_longest(builder.max_record_len() + 32);
+        while self.has_line {
+            let place = || lines.place();
+            let (key, value) = record(lines.line(), lines.count).with_context(place)?;
+            let (len, most) = (key.len(), MAX_KEY_LEN);
+            ensure!(len <= most, "{}: a key of {len} bytes is over the limit of {most}", place());
+            progress.at(lines.position(total));
+            match builder.insert(key, value) {
+                // Noticed where it is sorted, which is not here.
+                Err(error @ (FrozenError::Repeated { .. } | FrozenError::SumOverflow { .. })) => {
+                    return Err(error.into());
+                }
+                inserted => inserted.with_context(place)?,
+            }
+            self.has_line = lines.advance()?;
+        }
+        Ok(())
+    }
 }
 
 /// Adds to the error of a key that is repeated the first lines that have it, for which the inputs
 /// are read again.
-fn placed<V: LayerValue + ?Sized>(
+fn placed<V: ToolValue + ?Sized>(
     error: Error,
     args: &BuildArgs,
-    record: &mut impl for<'l> FnMut(&'l [u8], u64) -> Result<(&'l [u8], V::Lent<'l>)>,
+    record: impl for<'l> Fn(&'l [u8], u64) -> Result<(&'l [u8], V::Lent<'l>)>,
 ) -> Error {
     let key = match error.downcast_ref() {
         Some(FrozenError::Repeated { key } | FrozenError::SumOverflow { key, .. }) => key.clone(),
         _ => return error,
     };
     let mut places = Vec::new();
-    if !args.inputs.iter().any(|path| path == STDIN) {
-        // The error that there is already says more than one of this reading.
-        let _ = read_lines(args, usize::MAX, |line, place, count| {
-            if record(line, count).is_ok_and(|(found, _)| *found == *key) {
-                places.push(place());
+    if args.lines.are_files() {
+        let mut lines = InputLines::new(&args.lines, usize::MAX);
+        // The error that there is already tells more than one of this reading.
+        while places.len() < 2 && lines.advance().unwrap_or(false) {
+            if record(lines.line(), lines.count).is_ok_and(|(found, _)| *found == *key) {
+                places.push(lines.place());
             }
-            ensure!(places.len() < 2, "enough");
-            Ok(())
-        });
+        }
     }
     if places.is_empty() { error } else { error.context(places.join(" and ")) }
 }
@@ -258,15 +210,15 @@ fn split_text(line: &[u8]) -> Result<(&[u8], &[u8])> {
 /// Splits a line into its key and the number after the last tab.
 fn split(line: &[u8]) -> Result<(&[u8], u64)> {
     let tab = line.iter().rposition(|&byte| byte == b'\t').context("there is no tab")?;
-    let text = &line[tab + 1..];
-    let number = str::from_utf8(text)
+    let number = &line[tab + 1..];
+    let value = str::from_utf8(number)
         .ok()
         .filter(|text| text.starts_with(|c: char| c.is_ascii_digit()))
         .and_then(|text| text.parse().ok());
     Ok((
         &line[..tab],
-        number.with_context(|| {
-            format!("\"{}\" is not a number from 0 to {}", text.escape_ascii(), u64::MAX)
+        value.with_context(|| {
+            format!("\"{}\" is not a number from 0 to {}", text::shown(number), u64::MAX)
         })?,
     ))
 }

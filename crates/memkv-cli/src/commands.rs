@@ -1,10 +1,14 @@
 //! The command line. This file only parses it; each subcommand is a module.
 //!
-//! Exit status: 0 if what was asked for is found or done, 1 if `get` or `search` finds nothing, 2
-//! on an error, for a wrong command line, and if something is damaged. A closed output pipe ends
-//! the program quietly, as in `memkv bench | head -1`.
+//! Exit status: 0 if what was asked for is found or done, 1 if a command that prints keys or values
+//! finds none, 2 on an error, for a wrong command line, and if something is damaged. A closed output
+//! pipe ends the program quietly, as in `memkv bench | head -1`.
 
-use crate::{bench, build, get, merge, repair, scan, search, stats, verify};
+use crate::{
+    bench, build, get, merge, repair, scan, search,
+    sets::{self, Operation},
+    stats, text, verify,
+};
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::{
@@ -29,6 +33,12 @@ enum Command {
     Stats(stats::StatsArgs),
     Verify(verify::VerifyArgs),
     Merge(merge::MergeArgs),
+    /// Print the keys that are in all of several layers, or write a layer of them.
+    Intersection(sets::SetArgs),
+    /// Print the keys that are in the first of several layers alone, or write a layer of them.
+    Difference(sets::SetArgs),
+    /// Print the keys that are in an odd number of layers, or write a layer of them.
+    SymmetricDifference(sets::SetArgs),
     Repair(repair::RepairArgs),
     Bench(bench::BenchArgs),
     /// Print a script that completes command lines in a shell.
@@ -43,6 +53,8 @@ enum Command {
     BenchChild,
 }
 
+/// The exit status of a command that finds nothing.
+const NOTHING: u8 = 1;
 /// The exit status of errors and of damage.
 const TROUBLE: u8 = 2;
 const NAME: &str = "memkv";
@@ -79,16 +91,21 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli.command,
         Err(error) => return explain(&error, out),
     };
-    // For these commands false means that nothing is found, for the others that it is damaged.
-    let no = if matches!(command, Command::Get(_) | Command::Search(_)) { 1 } else { TROUBLE };
+    // For these commands false means that something is damaged or wrong, for the others that
+    // nothing is found.
+    let is_check = matches!(command, Command::Verify(_) | Command::Repair(_) | Command::Bench(_));
+    let no = if is_check { TROUBLE } else { NOTHING };
     let result = match command {
         Command::Build(args) => build::run(&args, out).map(|()| true),
         Command::Get(args) => get::run(&args, out),
-        Command::Scan(args) => scan::run(&args, out).map(|()| true),
+        Command::Scan(args) => scan::run(&args, out),
         Command::Search(args) => search::run(&args, out),
         Command::Stats(args) => stats::run(&args, out).map(|()| true),
         Command::Verify(args) => verify::run(&args, out),
         Command::Merge(args) => merge::run(&args, out).map(|()| true),
+        Command::Intersection(args) => sets::run(&args, Operation::Intersection, out),
+        Command::Difference(args) => sets::run(&args, Operation::Difference, out),
+        Command::SymmetricDifference(args) => sets::run(&args, Operation::SymmetricDifference, out),
         Command::Repair(args) => repair::run(&args, out),
         Command::Bench(args) => bench::run(&args, &bench::rows::rows(), out),
         Command::Completions { shell } => {
@@ -104,7 +121,7 @@ pub fn run() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // An error of this write cannot be reported.
-            let _ = writeln!(io::stderr(), "memkv: {error:#}");
+            let _ = writeln!(io::stderr(), "memkv: {}", text::message(&error));
             ExitCode::from(TROUBLE)
         }
     }

@@ -3,11 +3,13 @@
 use crate::{
     input::{Lines, STDIN},
     layer::{Input, with_layer},
-    print::{Printed, Printer},
+    print::{Format, Printer},
+    text,
+    values::ToolValue,
 };
 use anyhow::{Context, Result};
 use clap::Args;
-use memkv::{FrozenLayer, LayerValue};
+use memkv::FrozenLayer;
 use std::{
     ffi::OsString,
     io::{self, Write},
@@ -18,18 +20,22 @@ const KEYS_PER_GROUP: usize = 256;
 
 /// Print the values of keys.
 ///
-/// For several keys, prints each present key with a tab and its value. Exit status: 0 if all keys
-/// are present, 1 if one is absent, 2 on an error.
+/// For several keys, prints each present key with a tab and its value; of a layer without values
+/// the present keys alone. Exit status: 0 if all keys are present, 1 if one is absent, 2 on an
+/// error.
 #[derive(Args, Debug)]
 pub(crate) struct GetArgs {
     #[command(flatten)]
     input: Input,
-    /// The keys, or a single - for the lines of the standard input.
+    /// The keys, or a single - for the lines of the standard input; with --null for its strings
+    /// that end in NUL bytes.
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<OsString>,
     /// Print nothing, and only set the exit status.
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    format: Format,
 }
 
 /// Looks the keys up, and returns `true` if all are present.
@@ -37,12 +43,12 @@ pub(crate) fn run(args: &GetArgs, out: &mut impl Write) -> Result<bool> {
     with_layer!(&args.input.open()?, layer => get(args, layer, out))
 }
 
-fn get<V>(args: &GetArgs, layer: &FrozenLayer<V>, out: &mut impl Write) -> Result<bool>
-where
-    V: LayerValue + ?Sized,
-    for<'v> V::Lent<'v>: Printed,
-{
-    let mut printer = Printer::new(out, true);
+fn get<V: ToolValue + ?Sized>(
+    args: &GetArgs,
+    layer: &FrozenLayer<V>,
+    out: &mut impl Write,
+) -> Result<bool> {
+    let mut printer = Printer::new(out, args.format);
     let mut all = true;
     let mut look_up = |keys: &[&[u8]], single: bool| -> Result<()> {
         let (mut left, mut printed) = (keys.iter(), Ok(()));
@@ -53,14 +59,13 @@ where
                     all = false;
                     if !args.quiet {
                         // An error of this write cannot be reported.
-                        let _ =
-                            writeln!(io::stderr(), "memkv: no such key: {}", key.escape_ascii());
+                        let _ = writeln!(io::stderr(), "memkv: no such key: {}", text::shown(key));
                     }
                     Ok(())
                 }
                 Some(_) if args.quiet => Ok(()),
-                Some(value) if single => printer.value(value),
-                Some(value) => printer.record(key, value),
+                Some(value) if single => printer.value(key, V::field(value)),
+                Some(value) => printer.record(key, V::field(value), None),
             };
             if printed.is_ok() {
                 printed = print;
@@ -72,7 +77,8 @@ where
     if keys != [STDIN.as_bytes()] {
         look_up(&keys, keys.len() == 1)?;
     } else {
-        let mut lines = Lines::new(io::stdin().lock());
+        let end = if args.format.null { 0 } else { b'\n' };
+        let mut lines = Lines::ended_by(io::stdin().lock(), end);
         let mut batch: Vec<Vec<u8>> = Vec::new();
         loop {
             let line = lines.next().context("cannot read the standard input")?;

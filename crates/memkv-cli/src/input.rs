@@ -5,9 +5,11 @@
 
 use anyhow::{Context, Result, bail};
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, BufRead, BufReader, Cursor, Read},
     path::Path,
+    rc::Rc,
 };
 
 /// The file name that means the standard input.
@@ -93,11 +95,36 @@ impl Form {
     }
 }
 
+/// Returns what a file is, by its first bytes.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn describe(path: &Path) -> io::Result<&'static str> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    File::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok(match Form::of(&head) {
+        _ if head.is_empty() => "empty",
+        Form::Text => "text, of which `memkv build` makes a layer",
+        Form::Compressed(_) => "compressed; `memkv build` decodes text",
+        Form::Other(what) => what,
+    })
+}
+
 /// Opens a file of text, or the standard input. `raw` takes the bytes as they are.
 ///
 /// # Errors
 /// The file cannot be opened, or is neither text nor text that is compressed.
 pub(crate) fn open(path: &str, raw: bool) -> Result<Box<dyn BufRead>> {
+    open_counted(path, raw, &Rc::default())
+}
+
+/// Opens a file like [`open`], and adds to `read` the bytes that are read of it, before they are
+/// decoded.
+pub(crate) fn open_counted(
+    path: &str,
+    raw: bool,
+    read: &Rc<Cell<u64>>,
+) -> Result<Box<dyn BufRead>> {
     let failed = || format!("cannot open {path}");
     let input: Box<dyn BufRead> = if path == STDIN {
         Box::new(io::stdin().lock())
@@ -105,7 +132,9 @@ pub(crate) fn open(path: &str, raw: bool) -> Result<Box<dyn BufRead>> {
         if Path::new(path).is_dir() {
             bail!("cannot open {path}: it is a folder");
         }
-        Box::new(BufReader::with_capacity(BUFFER_BYTES, File::open(path).with_context(failed)?))
+        let file = File::open(path).with_context(failed)?;
+        let counted = Counted { input: file, read: Rc::clone(read) };
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, counted))
     };
     if raw { Ok(input) } else { text_of(input).with_context(failed) }
 }
@@ -145,6 +174,20 @@ fn look(mut input: Box<dyn BufRead>) -> (Form, Box<dyn BufRead>) {
     match read {
         Ok(_) => (form, Box::new(head.chain(input))),
         Err(error) => (form, Box::new(head.chain(BufReader::new(Failed(Some(error)))))),
+    }
+}
+
+/// An input that counts its bytes.
+struct Counted<R> {
+    input: R,
+    read: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(out)?;
+        self.read.set(self.read.get() + count as u64);
+        Ok(count)
     }
 }
 
@@ -203,32 +246,43 @@ pub(crate) struct Lines<R> {
     line: Vec<u8>,
     /// The most bytes of a line.
     longest: usize,
+    /// The byte that ends a line.
+    end: u8,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self::of_at_most(input, usize::MAX)
+        Self::ended_by(input, b'\n')
     }
 
-    /// Reads lines of at most `longest` bytes; a longer one is an error.
-    pub(crate) fn of_at_most(input: R, longest: usize) -> Self {
-        Self { input, line: Vec::new(), longest }
+    /// Reads what is ended by another byte than a line feed.
+    pub(crate) fn ended_by(input: R, end: u8) -> Self {
+        Self { input, line: Vec::new(), longest: usize::MAX, end }
+    }
+
+    /// Sets the most bytes of a line; a longer one is an error.
+    pub(crate) fn set_longest(&mut self, longest: usize) {
+        self.longest = longest;
     }
 
     /// Returns the next line, borrowed until the next call.
     pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         self.line.clear();
         let most = (self.longest as u64).saturating_add(1);
-        if (&mut self.input).take(most).read_until(b'\n', &mut self.line)? == 0 {
+        if (&mut self.input).take(most).read_until(self.end, &mut self.line)? == 0 {
             return Ok(None);
         }
-        match self.line.strip_suffix(b"\n").unwrap_or(&self.line) {
-            line if line.len() <= self.longest => Ok(Some(line)),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("a line has more than {} bytes", self.longest),
-            )),
+        self.line.pop_if(|byte| *byte == self.end);
+        if self.line.len() > self.longest {
+            let what = format!("a line has more than {} bytes", self.longest);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
+        Ok(Some(&self.line))
+    }
+
+    /// Returns the line that was read last.
+    pub(crate) fn line(&self) -> &[u8] {
+        &self.line
     }
 }
 
@@ -241,12 +295,20 @@ mod tests {
 
     #[test]
     fn long_lines_are_errors() {
-        let mut lines = Lines::of_at_most(&b"12345\n\n1234\n123456\n"[..], 5);
+        let mut lines = Lines::new(&b"12345\n\n1234\n123456\n"[..]);
+        lines.set_longest(5);
         for line in [&b"12345"[..], b"", b"1234"] {
             assert_eq!(lines.next().unwrap(), Some(line));
         }
         assert!(lines.next().is_err());
-        assert_eq!(Lines::of_at_most(&b"12345"[..], 5).next().unwrap(), Some(&b"12345"[..]));
+        let mut lines = Lines::new(&b"12345"[..]);
+        lines.set_longest(5);
+        assert_eq!(lines.next().unwrap(), Some(&b"12345"[..]));
+        let mut ended = Lines::ended_by(&b"a\nb\0\0c"[..], 0);
+        for line in [&b"a\nb"[..], b"", b"c"] {
+            assert_eq!(ended.next().unwrap(), Some(line));
+        }
+        assert_eq!(ended.next().unwrap(), None);
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {

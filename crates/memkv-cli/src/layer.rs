@@ -1,36 +1,42 @@
-//! Layer files, and the options for writing them, shared by several commands.
+//! Layer files and folders of stores, which several commands read.
 
 use crate::{
-    input::{LAYER_MAGIC, STDIN},
-    signals::Unfinished,
+    signals::TempFolder,
+    text,
+    values::{NO_SUMS, ToolValue},
 };
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
-use clap::{Args, ValueEnum};
-use indicatif::{DecimalBytes, HumanCount};
+use clap::Args;
 use memkv::{
-    BytesLayer, Codec, FrozenError, FrozenLayer, FrozenOptions, HybridError, HybridStore,
-    OnDuplicate, Recovery, SymbolTable, ValueKind,
+    BytesLayer, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridError,
+    HybridStore, OnDuplicate, Recovery, ValueKind,
 };
-use std::{
-    fs::File,
-    io::{self, IsTerminal, Read, Write},
-    path::{Path, PathBuf},
-    time::Instant,
-};
-use tempfile::TempDir;
+use std::path::{Path, PathBuf};
 
-/// A layer of any values that this program writes.
-pub(crate) enum AnyLayer {
-    Numbers(FrozenLayer),
-    Bytes(BytesLayer),
+/// One thing for each kind of values.
+pub(crate) enum ByKind<N, B, K> {
+    Numbers(N),
+    Bytes(B),
+    /// No values.
+    Keys(K),
 }
 
-/// Runs code for either kind of layer, to which it gives a name.
+/// A layer without values.
+type KeyLayer = FrozenLayer<()>;
+
+/// A layer of any values that this program writes.
+pub(crate) type AnyLayer = ByKind<FrozenLayer, BytesLayer, KeyLayer>;
+
+/// Layers of the same kind.
+type Layers = ByKind<Vec<FrozenLayer>, Vec<BytesLayer>, Vec<KeyLayer>>;
+
+/// Runs code for each kind of layers, to which it gives a name.
 macro_rules! with_layer {
     ($any:expr, $layer:ident => $body:expr) => {
         match $any {
-            $crate::layer::AnyLayer::Numbers($layer) => $body,
-            $crate::layer::AnyLayer::Bytes($layer) => $body,
+            $crate::layer::ByKind::Numbers($layer) => $body,
+            $crate::layer::ByKind::Bytes($layer) => $body,
+            $crate::layer::ByKind::Keys($layer) => $body,
         }
     };
 }
@@ -40,11 +46,11 @@ impl AnyLayer {
     /// Returns the layer of numbers.
     ///
     /// # Errors
-    /// The values are byte strings.
+    /// The values are byte strings, or there are none.
     pub(crate) fn numbers(self) -> Result<FrozenLayer> {
         match self {
             Self::Numbers(layer) => Ok(layer),
-            Self::Bytes(_) => bail!("the values are byte strings, not numbers"),
+            _ => bail!("the values are not numbers"),
         }
     }
 }
@@ -81,21 +87,34 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
         let layer = AnyLayer::Numbers(store.to_layer()?);
         return Ok(Opened { layer, store: Some(state) });
     }
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        bail!("cannot open {}: it is not a file, as a layer is", path.display());
+    if let Some(what) = text::special(path) {
+        bail!(
+            "cannot open {}: it is {what}; a layer is mapped, so it must be a file",
+            path.display()
+        );
     }
+    let layer = match map::<u64>(path) {
+        Err(FrozenError::Values { found: ValueKind::Bytes, .. }) => map(path).map(AnyLayer::Bytes),
+        Err(FrozenError::Values { found: ValueKind::Unit, .. }) => map(path).map(AnyLayer::Keys),
+        opened => opened.map(AnyLayer::Numbers),
+    };
+    let layer = layer.map_err(|error| match (&error, text::content(path)) {
+        (FrozenError::NotALayer, Some(what)) => {
+            anyhow!("cannot open {}: {error}: it is {what}", path.display())
+        }
+        _ => named("open", path, error),
+    })?;
+    Ok(Opened { layer, store: None })
+}
+
+/// Maps a layer file of values of a kind.
+fn map<V: ToolValue + ?Sized>(path: &Path) -> Result<FrozenLayer<V>, FrozenError> {
     #[expect(unsafe_code, reason = "a file of any size must be read without a copy in memory")]
     // SAFETY: (M1) this program replaces files and never changes one in place. `--help` of each
     // command that reads layers asks the user not to change a file that is in use.
-    let layer = unsafe {
-        match FrozenLayer::open_mapped(path) {
-            Err(FrozenError::Values { found: ValueKind::Bytes, .. }) => {
-                BytesLayer::open_mapped_as(path).map(AnyLayer::Bytes)
-            }
-            opened => opened.map(AnyLayer::Numbers),
-        }
-    };
-    Ok(Opened { layer: layer.map_err(|error| named("open", path, error))?, store: None })
+    unsafe {
+        FrozenLayer::open_mapped_as(path)
+    }
 }
 
 /// Maps a layer file after checking all of it, or reads the folder of a store.
@@ -108,8 +127,85 @@ pub(crate) fn open_checked(path: &Path) -> Result<Opened> {
     Ok(opened)
 }
 
+/// Layers whose values are of one kind, and the folder of what was made for that.
+pub(crate) struct SameKind {
+    pub(crate) layers: Layers,
+    _folder: Option<TempFolder>,
+}
+
+/// Opens and checks layers. Those without values become layers of the kind of the others, in
+/// temporary files: with zeros, or with empty byte strings.
+///
+/// # Errors
+/// One of them cannot be opened or is damaged, some have numbers and some byte strings, or `rule`
+/// adds what are no numbers.
+pub(crate) fn open_same(paths: &[PathBuf], rule: OnDuplicate) -> Result<SameKind> {
+    let opened = paths.iter().map(|path| Ok(open_checked(path)?.layer));
+    let opened = opened.collect::<Result<Vec<_>>>()?;
+    let has_numbers = opened.iter().any(|layer| matches!(layer, AnyLayer::Numbers(_)));
+    let has_bytes = opened.iter().any(|layer| matches!(layer, AnyLayer::Bytes(_)));
+    ensure!(
+        !(has_numbers && has_bytes),
+        "some layers have numbers as values, and some byte strings"
+    );
+    ensure!(has_numbers || rule != OnDuplicate::Sum, NO_SUMS);
+    let mut folder = None;
+    let layers = if has_numbers {
+        Layers::Numbers(of_kind(opened, &mut folder, |layer| match layer {
+            AnyLayer::Numbers(layer) => Ok(layer),
+            AnyLayer::Keys(layer) => Err(layer),
+            AnyLayer::Bytes(_) => unreachable!("there are numbers"),
+        })?)
+    } else if has_bytes {
+        Layers::Bytes(of_kind(opened, &mut folder, |layer| match layer {
+            AnyLayer::Bytes(layer) => Ok(layer),
+            AnyLayer::Keys(layer) => Err(layer),
+            AnyLayer::Numbers(_) => unreachable!("there are byte strings"),
+        })?)
+    } else {
+        Layers::Keys(of_kind(opened, &mut folder, |layer| match layer {
+            AnyLayer::Keys(layer) => Ok(layer),
+            _ => unreachable!("there are no values"),
+        })?)
+    };
+    Ok(SameKind { layers, _folder: folder })
+}
+
+/// Returns layers of a kind. `take` returns one that is of it, or else one without values.
+fn of_kind<V: ToolValue + ?Sized>(
+    layers: Vec<AnyLayer>,
+    folder: &mut Option<TempFolder>,
+    take: impl Fn(AnyLayer) -> Result<FrozenLayer<V>, KeyLayer>,
+) -> Result<Vec<FrozenLayer<V>>> {
+    let mut all = Vec::with_capacity(layers.len());
+    for (number, layer) in layers.into_iter().enumerate() {
+        all.push(match take(layer) {
+            Ok(layer) => layer,
+            Err(keys) => {
+                if folder.is_none() {
+                    *folder = Some(TempFolder::new(None)?);
+                }
+                let folder = folder.as_ref().expect("it was just made");
+                with_values(&keys, &folder.path().join(number.to_string()))?
+            }
+        });
+    }
+    Ok(all)
+}
+
+/// Returns a copy, in a file, of a layer without values, with values of another kind.
+fn with_values<V: ToolValue + ?Sized>(keys: &KeyLayer, path: &Path) -> Result<FrozenLayer<V>> {
+    let mut builder = FrozenLayerBuilder::<V>::create_as(path, FrozenOptions::new())?;
+    let mut cursor = keys.cursor();
+    while let Some((key, ())) = cursor.next() {
+        builder.insert(key, V::absent())?;
+    }
+    builder.finish_file()?;
+    Ok(map(path)?)
+}
+
 /// Adds the path to an error, unless it has the path.
-fn named(operation: &str, path: &Path, error: FrozenError) -> Error {
+pub(crate) fn named(operation: &str, path: &Path, error: FrozenError) -> Error {
     match error {
         FrozenError::File(_) | FrozenError::Repeated { .. } | FrozenError::SumOverflow { .. } => {
             error.into()
@@ -142,181 +238,5 @@ impl Input {
 
     pub(crate) fn path(&self) -> &Path {
         &self.file
-    }
-}
-
-/// The options for writing a layer.
-#[derive(Args, Debug)]
-pub(crate) struct Output {
-    /// The file to write, or - for the standard output. It appears under its name once it is
-    /// complete; until then an existing layer stays. What is not a layer is not replaced.
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
-    /// Replace the output also if it is not a layer.
-    #[arg(long)]
-    force: bool,
-    /// Print no summary.
-    #[arg(long, short)]
-    quiet: bool,
-    /// How to treat a key that occurs several times.
-    #[arg(long, value_enum, default_value_t = RuleName::Last, value_name = "RULE")]
-    on_duplicate: RuleName,
-    /// The encoding of keys.
-    #[arg(long, value_enum, default_value_t = CodecName::Packed)]
-    codec: CodecName,
-    /// The symbols that replace bytes of keys, with the codec `packed`.
-    #[arg(long, value_enum, default_value_t = SymbolsName::Auto)]
-    symbols: SymbolsName,
-    /// The keys of a chunk, 1 to 16777216.
-    #[arg(
-        long,
-        default_value_t = 1 << 16,
-        value_name = "KEYS",
-        value_parser = clap::value_parser!(u32).range(1..=1 << 24)
-    )]
-    chunk: u32,
-}
-
-/// Returns whether a file exists that is neither empty nor a layer. A file that cannot be read is
-/// left to the error of writing it.
-fn holds_something_else(path: &Path) -> bool {
-    let mut start = Vec::new();
-    let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
-    let read = || File::open(path)?.take(LAYER_MAGIC.len() as u64).read_to_end(&mut start);
-    is_file && { read }().is_ok_and(|count| count > 0) && start != LAYER_MAGIC
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum RuleName {
-    /// Keep the first value.
-    First,
-    /// Keep the last value.
-    Last,
-    /// Add the values.
-    Sum,
-    /// Return an error.
-    Error,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CodecName {
-    /// Front-coded blocks in a static B+-tree: the smallest and the fastest.
-    Packed,
-    /// A finite-state transducer for each chunk.
-    Fst,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum SymbolsName {
-    /// The symbols with which a sample of the keys takes the fewest bytes.
-    Auto,
-    None,
-    /// Up to 255 symbols of up to 8 bytes.
-    Fsst,
-    /// Up to 65535 symbols of up to 15 bytes: the smallest; slower to build.
-    Onpair,
-}
-
-/// Where an output is written.
-pub(crate) struct Target<'a> {
-    output: &'a Output,
-    path: PathBuf,
-    /// The folder of what goes to the standard output.
-    folder: Option<(TempDir, Unfinished)>,
-    unfinished: Option<Unfinished>,
-    begun: Instant,
-}
-
-impl Target<'_> {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Notes what the builder has begun to write, to be removed if a signal ends the program.
-    pub(crate) fn begin(&mut self, unfinished: Option<PathBuf>) {
-        self.unfinished = unfinished.map(Unfinished::new);
-    }
-
-    /// Copies the complete layer to the standard output if it is to go there, and prints what it
-    /// is. `read` is what it was built from.
-    pub(crate) fn finish(self, keys: u64, read: &str, out: &mut impl Write) -> Result<()> {
-        let bytes = std::fs::metadata(&self.path)?.len();
-        if self.folder.is_some() {
-            io::copy(&mut File::open(&self.path)?, out)?;
-            out.flush()?;
-        }
-        if !self.output.quiet {
-            let each = bytes as f64 / keys.max(1) as f64;
-            // An error of this write cannot be reported.
-            let _ = writeln!(
-                io::stderr(),
-                "memkv: {}: {} keys of {read} in {}, {each:.2} bytes a key, {:.1} s",
-                self.output.output.display(),
-                HumanCount(keys),
-                DecimalBytes(bytes),
-                self.begun.elapsed().as_secs_f64()
-            );
-        }
-        Ok(())
-    }
-}
-
-impl Output {
-    /// Returns where to write. What goes to the standard output is written to a temporary file of
-    /// `folder` first.
-    ///
-    /// # Errors
-    /// There is a file that is not a layer, or the standard output is a terminal.
-    pub(crate) fn target(&self, folder: Option<&Path>) -> Result<Target<'_>> {
-        let begun = Instant::now();
-        if self.output == Path::new(STDIN) {
-            ensure!(!io::stdout().is_terminal(), "a layer is not written to a terminal");
-            let folder = match folder {
-                Some(folder) => TempDir::new_in(folder),
-                None => TempDir::new(),
-            };
-            let folder = folder.context("cannot create a temporary folder")?;
-            let (path, unfinished) =
-                (folder.path().join("layer"), Unfinished::new(folder.path().to_owned()));
-            let folder = Some((folder, unfinished));
-            return Ok(Target { output: self, path, folder, unfinished: None, begun });
-        }
-        if !self.force && holds_something_else(&self.output) {
-            bail!("{} is not a layer; --force replaces it", self.output.display());
-        }
-        let path = self.output.clone();
-        Ok(Target { output: self, path, folder: None, unfinished: None, begun })
-    }
-
-    /// Adds the path to an error of writing, unless it has it or concerns a key.
-    pub(crate) fn failed(&self, error: FrozenError) -> Error {
-        let named = named("write", &self.output, error);
-        match named.downcast_ref() {
-            Some(FrozenError::File(file)) if file.path().file_name() != self.output.file_name() => {
-                named.context(format!("cannot write {}", self.output.display()))
-            }
-            _ => named,
-        }
-    }
-
-    pub(crate) fn options(&self) -> FrozenOptions {
-        let codec = match self.codec {
-            CodecName::Packed => Codec::Packed,
-            CodecName::Fst => Codec::Fst,
-        };
-        let symbols = match self.symbols {
-            SymbolsName::Auto => SymbolTable::Auto,
-            SymbolsName::None => SymbolTable::None,
-            SymbolsName::Fsst => SymbolTable::Fsst,
-            SymbolsName::Onpair => SymbolTable::OnPair,
-        };
-        let rule = match self.on_duplicate {
-            RuleName::First => OnDuplicate::First,
-            RuleName::Last => OnDuplicate::Last,
-            RuleName::Sum => OnDuplicate::Sum,
-            RuleName::Error => OnDuplicate::Error,
-        };
-        let options = FrozenOptions::new().codec(codec).symbols(symbols);
-        options.chunk_keys(self.chunk as usize).on_duplicate(rule)
     }
 }

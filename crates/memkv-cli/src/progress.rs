@@ -7,29 +7,52 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The counts between two looks at the clock.
-const COUNTS_PER_LOOK: u64 = 1 << 12;
+/// The keys, or bytes, between two looks at the clock.
+const KEYS_PER_LOOK: u64 = 1 << 12;
+const BYTES_PER_LOOK: u64 = 1 << 18;
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is counted, and how much there is if that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Total {
+    Keys(u64),
+    Bytes(u64),
+    /// Keys, nobody knows how many.
+    Unknown,
+}
 
 /// A line on a terminal that shows a count, for work that takes longer than a second.
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
     next: u64,
+    per_look: u64,
     shown: bool,
 }
 
 impl Progress {
-    /// Creates a progress line, with the total if it is known.
-    pub(crate) fn new(what: &'static str, len: Option<u64>) -> Self {
-        let template = match len {
-            Some(_) => "{msg}: {bar:30} {human_pos} of {human_len} keys, {elapsed}, {eta} left",
-            None => "{msg}: {human_pos} keys, {elapsed}",
+    /// Creates a progress line. With a total it shows a percentage and the time left.
+    pub(crate) fn new(what: &'static str, total: Total) -> Self {
+        // The bar comes last and takes what is left of the line.
+        let (template, len, per_look) = match total {
+            Total::Keys(keys) => (
+                "{msg}: {percent}%, {human_pos} of {human_len} keys, {elapsed}, {eta} left \
+                 {wide_bar}",
+                Some(keys),
+                KEYS_PER_LOOK,
+            ),
+            Total::Bytes(bytes) => (
+                "{msg}: {percent}%, {decimal_bytes} of {decimal_total_bytes}, {elapsed}, \
+                 {eta} left {wide_bar}",
+                Some(bytes),
+                BYTES_PER_LOOK,
+            ),
+            Total::Unknown => ("{msg}: {human_pos} keys, {elapsed}", None, KEYS_PER_LOOK),
         };
         let bar =
             ProgressBar::with_draw_target(len, ProgressDrawTarget::hidden()).with_message(what);
         bar.set_style(ProgressStyle::with_template(template).expect("the template is valid"));
-        Self { bar, started: Instant::now(), next: COUNTS_PER_LOOK, shown: false }
+        Self { bar, started: Instant::now(), next: per_look, per_look, shown: false }
     }
 
     /// Shows a count, but not every one.
@@ -37,7 +60,7 @@ impl Progress {
         if count < self.next {
             return;
         }
-        self.next = count + COUNTS_PER_LOOK;
+        self.next = count + self.per_look;
         if !self.shown && self.started.elapsed() >= PATIENCE {
             self.shown = true;
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -64,8 +87,9 @@ impl Steps {
     /// Creates the progress of `total` steps.
     pub(crate) fn new(total: u64) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}")
-                .expect("the template is valid");
+            let style =
+                ProgressStyle::with_template("{bar:30} {pos} of {len}, {elapsed}: {wide_msg}")
+                    .expect("the template is valid");
             let bar = ProgressBar::new(total).with_style(style);
             bar.enable_steady_tick(Duration::from_secs(1));
             bar

@@ -2,16 +2,18 @@
 
 use crate::{
     layer::{Input, with_layer},
-    print::{Printed, Printer},
+    print::{Found, Printing},
+    values::ToolValue,
 };
 use anyhow::{Context, Result};
 use clap::Args;
-use memkv::{FrozenLayer, LayerValue};
+use memkv::FrozenLayer;
 use std::{ffi::OsString, io::Write};
 
 /// Print keys and their values, in bytewise order.
 ///
-/// Each line has a key, a tab and a value, as `memkv build` reads them.
+/// Each line has a key, a tab and a value, as `memkv build` reads them; of a layer without values
+/// it has the key alone. Exit status: 0 if there are keys, 1 if there are none, 2 on an error.
 #[derive(Args, Debug)]
 pub(crate) struct ScanArgs {
     #[command(flatten)]
@@ -25,29 +27,23 @@ pub(crate) struct ScanArgs {
     /// Print only keys that are less than this one.
     #[arg(long, value_name = "KEY")]
     to: Option<OsString>,
-    /// Print at most this many keys.
-    #[arg(long, short = 'n', value_name = "COUNT")]
-    limit: Option<usize>,
     /// Print from the greatest key to the least.
     #[arg(long, short)]
     reverse: bool,
-    /// Print keys without their values.
-    #[arg(long, short)]
-    keys: bool,
-    /// Print only the number of keys.
-    #[arg(long, short)]
-    count: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
-pub(crate) fn run(args: &ScanArgs, out: &mut impl Write) -> Result<()> {
+/// Scans, and returns whether there is a key.
+pub(crate) fn run(args: &ScanArgs, out: &mut impl Write) -> Result<bool> {
     with_layer!(&args.input.open()?, layer => scan(args, layer, out))
 }
 
-fn scan<V>(args: &ScanArgs, layer: &FrozenLayer<V>, out: &mut impl Write) -> Result<()>
-where
-    V: LayerValue + ?Sized,
-    for<'v> V::Lent<'v>: Printed,
-{
+fn scan<V: ToolValue + ?Sized>(
+    args: &ScanArgs,
+    layer: &FrozenLayer<V>,
+    out: &mut impl Write,
+) -> Result<bool> {
     // Bounds as ranks, which can be compared.
     let (mut from, mut to) = (0, layer.len());
     if let Some(prefix) = &args.prefix {
@@ -61,20 +57,22 @@ where
     if let Some(key) = &args.to {
         to = to.min(layer.rank(key.as_encoded_bytes()));
     }
-    let count = to.saturating_sub(from).min(args.limit.unwrap_or(usize::MAX));
-    if args.count {
-        writeln!(out, "{count}")?;
-        return Ok(());
+    let mut found = Found::new(&args.printing, out);
+    if args.printing.count {
+        found.skip(to.saturating_sub(from) as u64);
+        return Ok(found.finish(|| from < to)?);
     }
     let mut cursor = layer.cursor();
     cursor.seek_to_rank(if args.reverse { to } else { from });
-    let mut printer = Printer::new(out, !args.keys);
-    for _ in 0..count {
+    for _ in from..to {
+        if found.is_full() {
+            break;
+        }
         let record = if args.reverse { cursor.prev() } else { cursor.next() };
         let (key, value) = record.with_context(|| {
             format!("{} is damaged: keys are missing", args.input.path().display())
         })?;
-        printer.record(key, value)?;
+        found.add(key, V::field(value), None)?;
     }
-    Ok(printer.finish()?)
+    Ok(found.finish(|| from < to)?)
 }

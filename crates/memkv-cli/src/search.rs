@@ -2,23 +2,30 @@
 
 use crate::{
     layer::{Input, with_layer},
-    print::{Printed, Printer},
+    print::{Found, Printing},
+    values::ToolValue,
 };
 use anyhow::{Context, Result};
 use clap::Args;
-use memkv::{Automaton, FrozenLayer, LayerValue, LevenshteinAutomaton, RegexAutomaton};
+use memkv::{Automaton, FrozenLayer, LevenshteinAutomaton, RegexAutomaton};
 use std::{ffi::OsString, io::Write};
 
 /// Print the keys that match a pattern, and their values, in order.
 ///
-/// Exit status: 0 if a key matches, 1 if none does, 2 on an error.
+/// Lines are as `memkv scan` prints them. With --fuzzy each begins with the distance and a tab,
+/// except with --keys. Exit status: 0 if a key matches, 1 if none does, 2 on an error.
 #[derive(Args, Debug)]
 pub(crate) struct SearchArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
     pattern: Pattern,
-    /// The number of characters that may be missing, added or replaced, with --fuzzy.
+    /// Find only keys that begin with this prefix, which is part of what the pattern matches. No
+    /// other keys are read.
+    #[arg(long, value_name = "KEY")]
+    prefix: Option<OsString>,
+    /// The number of characters that may be missing, added or replaced, with --fuzzy: 0 to 7. Each
+    /// more makes the search several times slower, up to the time of a scan.
     #[arg(
         long,
         short,
@@ -27,15 +34,8 @@ pub(crate) struct SearchArgs {
         value_parser = clap::value_parser!(u8).range(0..=LevenshteinAutomaton::MAX_DISTANCE as i64)
     )]
     distance: u8,
-    /// Print at most this many keys.
-    #[arg(long, short = 'n', value_name = "COUNT")]
-    limit: Option<u64>,
-    /// Print keys without their values.
-    #[arg(long, short)]
-    keys: bool,
-    /// Print only the number of matches.
-    #[arg(long, short)]
-    count: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 #[derive(Args, Debug)]
@@ -43,55 +43,77 @@ pub(crate) struct SearchArgs {
 struct Pattern {
     /// Find keys in which a regular expression matches; ^ and $ mean the beginning and the end.
     /// With ^ and a text at its start, only keys with that prefix are read. The syntax is that of
-    /// the crate regex.
+    /// the crate regex. Its automaton may take 32 MiB, which large counted repetitions exceed.
     #[arg(long, short = 'e', value_name = "REGEX")]
     regex: Option<String>,
-    /// Find keys within an edit distance of this text.
+    /// Find keys within an edit distance of this text, which may have any length.
     #[arg(long, short, value_name = "TEXT")]
     fuzzy: Option<OsString>,
+}
+
+/// An automaton that matches the keys with a prefix.
+struct Prefix<'a>(&'a [u8]);
+
+impl<'a> Automaton for Prefix<'a> {
+    /// The part of the prefix that is still to come, or `None` if the key differs from it.
+    type State = Option<&'a [u8]>;
+
+    fn start(&self) -> Self::State {
+        Some(self.0)
+    }
+
+    fn is_match(&self, left: &Self::State) -> bool {
+        left.is_some_and(<[u8]>::is_empty)
+    }
+
+    fn can_match(&self, left: &Self::State) -> bool {
+        left.is_some()
+    }
+
+    fn accept(&self, left: &Self::State, byte: u8) -> Self::State {
+        match *left {
+            Some([first, rest @ ..]) => (*first == byte).then_some(rest),
+            whole_or_none => whole_or_none,
+        }
+    }
 }
 
 /// Searches, and returns `true` if a key matches.
 pub(crate) fn run(args: &SearchArgs, out: &mut impl Write) -> Result<bool> {
     match (&args.pattern.regex, &args.pattern.fuzzy) {
-        (Some(regex), _) => print(args, RegexAutomaton::new(regex)?, out),
+        (Some(regex), _) => print(args, RegexAutomaton::new(regex)?, |_| None, out),
         (None, Some(text)) => {
             let near = LevenshteinAutomaton::new(text.as_encoded_bytes(), args.distance.into())
                 .context("the distance is too large")?;
-            print(args, near, out)
+            print(args, &near, |key| near.distance(key), out)
         }
         (None, None) => unreachable!("one is required"),
     }
 }
 
-fn print(args: &SearchArgs, automaton: impl Automaton, out: &mut impl Write) -> Result<bool> {
-    with_layer!(&args.input.open()?, layer => print_matches(args, layer, automaton, out))
+fn print(
+    args: &SearchArgs,
+    automaton: impl Automaton,
+    distance: impl Fn(&[u8]) -> Option<usize>,
+    out: &mut impl Write,
+) -> Result<bool> {
+    let prefix = Prefix(args.prefix.as_ref().map_or(b"", |prefix| prefix.as_encoded_bytes()));
+    let both = prefix.intersection(automaton);
+    with_layer!(&args.input.open()?, layer => print_matches(args, layer, both, distance, out))
 }
 
-fn print_matches<V>(
+fn print_matches<V: ToolValue + ?Sized>(
     args: &SearchArgs,
     layer: &FrozenLayer<V>,
     automaton: impl Automaton,
+    distance: impl Fn(&[u8]) -> Option<usize>,
     out: &mut impl Write,
-) -> Result<bool>
-where
-    V: LayerValue + ?Sized,
-    for<'v> V::Lent<'v>: Printed,
-{
-    let mut printer = Printer::new(&mut *out, !args.keys);
+) -> Result<bool> {
+    let mut found = Found::new(&args.printing, out);
     let mut matches = layer.search(automaton);
-    let mut count = 0;
-    while args.limit.is_none_or(|limit| count < limit) {
+    while !found.is_full() {
         let Some((key, value)) = matches.next_ref() else { break };
-        if !args.count {
-            printer.record(key, value)?;
-        }
-        count += 1;
+        found.add(key, V::field(value), distance(key))?;
     }
-    printer.finish()?;
-    if args.count {
-        writeln!(out, "{count}")?;
-    }
-    // With a limit of 0 the exit status still tells if there is a match.
-    Ok(count > 0 || (args.limit == Some(0) && matches.next_ref().is_some()))
+    Ok(found.finish(|| matches.next_ref().is_some())?)
 }

@@ -1,9 +1,11 @@
 //! Signals that end the program: what it has begun to write is removed first.
 
+use anyhow::{Context, Result};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, Once, PoisonError},
 };
+use tempfile::TempDir;
 
 /// What is not complete: files, and folders with all that is in them.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -26,6 +28,32 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         let mut all = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|path| *path != self.path);
+    }
+}
+
+/// A temporary folder, which is removed when this is dropped or a signal ends the program.
+pub(crate) struct TempFolder {
+    folder: TempDir,
+    _unfinished: Unfinished,
+}
+
+impl TempFolder {
+    /// Creates a folder in `parent`, or where the system has its temporary files.
+    ///
+    /// # Errors
+    /// The folder cannot be created.
+    pub(crate) fn new(parent: Option<&Path>) -> Result<Self> {
+        let folder = match parent {
+            Some(parent) => TempDir::new_in(parent),
+            None => TempDir::new(),
+        };
+        let folder = folder.context("cannot create a temporary folder")?;
+        let unfinished = Unfinished::new(folder.path().to_owned());
+        Ok(Self { folder, _unfinished: unfinished })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     generate::{Kind, generate},
     input::{self, Lines, STDIN},
     keys::KeyList,
-    progress::Progress,
+    progress::{Progress, Total},
     rng::Rng,
 };
 use anyhow::{Context, Result, ensure};
@@ -47,7 +47,7 @@ impl Source {
     /// Counts the lines in `input`.
     pub(crate) fn file(path: &str, input: impl BufRead, n: Option<u64>, seed: u64) -> Result<Self> {
         let (mut lines, mut bytes) = (0, 0);
-        let mut progress = Progress::new("counting", None);
+        let mut progress = Progress::new("counting", Total::Unknown);
         let mut input = Lines::new(input);
         while let Some(line) = input.next().with_context(|| format!("cannot read {path}"))? {
             lines += 1;

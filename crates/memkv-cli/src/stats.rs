@@ -1,9 +1,15 @@
 //! `memkv stats`: prints the sizes of a layer.
 
-use crate::layer::{Input, Opened, StoreState, with_layer};
+use crate::{
+    layer::{Input, Opened, StoreState, with_layer},
+    print::json_text,
+    text,
+    values::ToolValue,
+};
 use anyhow::{Context, Result};
 use clap::Args;
-use memkv::{FrozenLayer, LayerValue};
+use indicatif::HumanCount;
+use memkv::FrozenLayer;
 use serde_json::json;
 use std::io::{self, Write};
 use std::path::Path;
@@ -23,7 +29,7 @@ pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
     with_layer!(&layer, layer => print(args, layer, store, out))
 }
 
-fn print<V: LayerValue + ?Sized>(
+fn print<V: ToolValue + ?Sized>(
     args: &StatsArgs,
     layer: &FrozenLayer<V>,
     store: Option<StoreState>,
@@ -34,49 +40,55 @@ fn print<V: LayerValue + ?Sized>(
     let usage = layer.memory_usage();
     let per_key = bytes as f64 / layer.len().max(1) as f64;
     let headers = layer.header_bytes();
-    let text =
-        |record: Option<(Vec<u8>, V::Owned)>| record.map(|(key, _)| key.escape_ascii().to_string());
     // As `--codec` and `--symbols` name them.
     let codec = format!("{:?}", layer.codec()).to_lowercase();
     let symbols = format!("{:?}", layer.symbols()).to_lowercase();
-    let (first, last) = (text(layer.first_key_value()), text(layer.last_key_value()));
+    let first = layer.first_key_value().map(|(key, _)| key);
+    let last = layer.last_key_value().map(|(key, _)| key);
     if args.json {
-        let record = json!({
+        let mut record = json!({
             "keys": layer.len(), "file_bytes": bytes, "bytes_per_key": per_key, "codec": codec,
             "symbols": symbols, "chunks": layer.chunks(), "key_bytes": usage.keys,
             "header_bytes": headers, "value_bytes": usage.values, "index_bytes": usage.index,
-            "symbol_bytes": usage.symbols, "first_key": first, "last_key": last,
+            "symbol_bytes": usage.symbols, "values": V::NAME,
             "store": store.as_ref().map(|store| json!({
                 "base_keys": store.base_keys, "changes": store.changes,
                 "closed": store.recovery.was_closed,
             })),
         });
+        for (name, key) in [("first_key", first), ("last_key", last)] {
+            let (name, text) = json_text(name, key.as_deref());
+            record[name] = text;
+        }
         writeln!(out, "{record}")?;
         return Ok(());
     }
-    let each =
-        |part: usize| format!("{part} bytes, {:.2} a key", part as f64 / layer.len().max(1) as f64);
-    writeln!(out, "keys:      {}", layer.len())?;
-    writeln!(out, "file:      {bytes} bytes, {per_key:.2} a key")?;
+    let each = |part: usize| {
+        format!("{}, {:.2} a key", text::size(part as u64), part as f64 / layer.len().max(1) as f64)
+    };
+    writeln!(out, "keys:      {}", HumanCount(layer.len() as u64))?;
+    writeln!(out, "values:    {}", V::NAME)?;
+    writeln!(out, "file:      {}, {per_key:.2} a key", text::size(bytes))?;
     if let Some(store) = store {
         let open = if store.recovery.was_closed { "closed" } else { "not closed, or open" };
         writeln!(
             out,
             "store:     {} keys in the base, {} changes",
-            store.base_keys, store.changes
+            HumanCount(store.base_keys as u64),
+            HumanCount(store.changes)
         )?;
         writeln!(out, "  state:   {open}; what follows is the content as one layer")?;
     }
     writeln!(out, "codec:     {codec}")?;
-    writeln!(out, "symbols:   {symbols}, {} bytes in memory", usage.symbols)?;
-    writeln!(out, "chunks:    {}", layer.chunks())?;
+    writeln!(out, "symbols:   {symbols}, {} in memory", text::size(usage.symbols as u64))?;
+    writeln!(out, "chunks:    {}", HumanCount(layer.chunks() as u64))?;
     writeln!(out, "keys in:   {}", each(usage.keys))?;
     writeln!(out, "  lengths: {}", each(headers))?;
     writeln!(out, "values in: {}", each(usage.values))?;
-    writeln!(out, "index in:  {} bytes in memory", usage.index)?;
+    writeln!(out, "index in:  {} in memory", text::size(usage.index as u64))?;
     if let (Some(first), Some(last)) = (first, last) {
-        writeln!(out, "first key: {first}")?;
-        writeln!(out, "last key:  {last}")?;
+        writeln!(out, "first key: {}", text::shown(&first))?;
+        writeln!(out, "last key:  {}", text::shown(&last))?;
     }
     out.flush()?;
     Ok(())

@@ -1,6 +1,9 @@
 //! `memkv verify`: checks files for damage.
 
-use crate::layer::{self, with_layer};
+use crate::{
+    layer::{self, with_layer},
+    text,
+};
 use anyhow::Result;
 use clap::Args;
 use std::{
@@ -45,7 +48,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<bool> {
             Err(error) => {
                 all = false;
                 // An error of this write cannot be reported.
-                let _ = writeln!(io::stderr(), "memkv: {error:#}");
+                let _ = writeln!(io::stderr(), "memkv: {}", text::message(&error));
             }
         }
     }

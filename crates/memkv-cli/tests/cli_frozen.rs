@@ -3,12 +3,14 @@
 mod common;
 
 use common::Folder;
+use indicatif::HumanCount;
 use memkv::{Codec, FrozenLayer, HybridStore, SymbolTable};
 use memkv_cli::rng::mix;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{Read, Write},
+    ops::Range,
     path::Path,
     process::Child,
     thread,
@@ -68,7 +70,8 @@ fn what_is_built_is_found_again() {
     assert_eq!(stats["first_key"], **model.keys().next().unwrap());
     let printed = folder.text("stats layer");
     assert!(
-        printed.contains(&format!("keys:      {}\n", model.len())) && printed.contains("a key"),
+        printed.contains(&format!("keys:      {}\n", HumanCount(model.len() as u64)))
+            && printed.contains("a key"),
         "{printed}"
     );
 }
@@ -129,21 +132,36 @@ fn values_are_as_asked_for() {
     let pairs = |expected: &[(&str, u64)]| {
         expected.iter().map(|(key, value)| (key.to_string(), *value)).collect::<Vec<_>>()
     };
+    let keys = |args: &str, input: &[u8]| {
+        let args = format!("build {args} -o layer");
+        folder.ok(&args.split(' ').collect::<Vec<_>>(), input);
+        folder.open_keys("layer").keys().map(|key| String::from_utf8(key).unwrap()).collect()
+    };
     // By default the first line decides.
-    assert_eq!(build("-", b"b\na\n"), pairs(&[("a", 0), ("b", 0)]));
+    let built: Vec<String> = keys("-", b"b\na\n");
+    assert_eq!(built, ["a", "b"]);
+    assert_eq!(folder.text("scan layer"), "a\nb\n");
+    assert_eq!(folder.text("scan layer --json"), "{\"key\":\"a\"}\n{\"key\":\"b\"}\n");
+    assert_eq!(folder.text("get layer b"), "b\n");
+    assert_eq!(folder.text("search layer -f c"), "1\ta\n1\tb\n");
+    assert!(folder.text("stats layer").contains("values:    none\n"));
     assert_eq!(
         build("-", b"b\t2\na\tx\t18446744073709551615"),
         pairs(&[("a\tx", u64::MAX), ("b", 2)])
     );
     assert_eq!(build("- --values tab", b"\t1\n"), pairs(&[("", 1)]));
-    assert_eq!(build("- --values none", b"b\t2\na\n\n"), pairs(&[("", 0), ("a", 0), ("b\t2", 0)]));
+    let built: Vec<String> = keys("- --values none", b"b\t2\na\n\n");
+    assert_eq!(built, ["", "a", "b\t2"]);
     folder.write("more", "b\nc\t1\r\n");
     assert_eq!(
         build("- more --values line", b"c\nb\n"),
         pairs(&[("b", 3), ("c", 1), ("c\t1\r", 4)])
     );
-    assert_eq!(build("-", b""), []);
-    assert_eq!(folder.text("scan layer"), "");
+    // A blank line that is skipped is not the first.
+    assert_eq!(build("- --blank skip", b"\na\t1\n"), pairs(&[("a", 1)]));
+    let built: Vec<String> = keys("-", b"");
+    assert!(built.is_empty());
+    assert_eq!(folder.fails("scan layer", b""), (1, String::new()));
     // The error of a line unlike the first one has its number, and nothing is written.
     let before = fs::read(folder.path("layer")).unwrap();
     for (input, place) in [
@@ -193,6 +211,117 @@ fn texts_are_values_too() {
         assert!(!output.status.success() && stderr.contains(message), "{args:?}: {stderr}");
     }
     assert!(!folder.names().contains(&"x".to_owned()));
+}
+
+#[test]
+fn set_operations_print_or_write() {
+    let folder = Folder::new();
+    let text = |range: Range<u64>, step: u64, value: u64| {
+        let keys = range.filter(move |i| i % step == 0);
+        keys.map(|i| format!("k{i:05}\t{}\n", i + value)).collect::<String>()
+    };
+    let parts = [text(0..3000, 2, 0), text(0..3000, 3, 10_000), text(1000..4000, 5, 20_000)];
+    for (part, name) in parts.iter().zip(["A", "B", "C"]) {
+        folder.ok(&["build", "-", "-o", name, "--chunk", "100"], part.as_bytes());
+    }
+    let maps = parts.each_ref().map(|part| model(part));
+    type Wanted = fn(&[Option<&u64>]) -> bool;
+    let operations: [(&str, Wanted); 3] = [
+        ("intersection", |found| found.iter().all(Option::is_some)),
+        ("difference", |found| found[0].is_some() && found[1..].iter().all(Option::is_none)),
+        ("symmetric-difference", |found| found.iter().flatten().count() % 2 == 1),
+    ];
+    type Rule = fn(Vec<u64>) -> u64;
+    let rules: [(&str, Rule); 4] = [
+        ("", |values| values[0]),
+        (" --on-duplicate first", |values| values[0]),
+        (" --on-duplicate last", |values| values[values.len() - 1]),
+        (" --on-duplicate sum", |values| values.iter().sum()),
+    ];
+    let all: BTreeSet<&str> = maps.iter().flat_map(BTreeMap::keys).copied().collect();
+    for ((name, is_wanted), layers) in operations.iter().flat_map(|o| [(o, 2), (o, 3)]) {
+        let inputs = ["A", "B", "C"][..layers].join(" ");
+        for (option, rule) in &rules {
+            let expected: Vec<String> = all
+                .iter()
+                .filter_map(|key| {
+                    let found: Vec<_> = maps[..layers].iter().map(|map| map.get(key)).collect();
+                    let values = found.iter().flatten().map(|value| **value).collect();
+                    is_wanted(&found).then(|| format!("{key}\t{}\n", rule(values)))
+                })
+                .collect();
+            let line = format!("{name} {inputs}{option}");
+            assert!(!expected.is_empty() && folder.text(&line) == expected.concat(), "{line}");
+            folder.text(&format!("{line} -o out --codec fst"));
+            assert_eq!(folder.text("scan out"), expected.concat(), "{line}");
+            assert_eq!(folder.text(&format!("{line} -c")), format!("{}\n", expected.len()));
+            assert_eq!(folder.text(&format!("{line} -n 2")), expected[..2].concat(), "{line}");
+        }
+    }
+    // A layer without values is one of zeros or of empty texts beside others.
+    folder.ok(&["build", "-", "-o", "keys"], b"k00004\nnew\n");
+    folder.ok(&["build", "-", "--values", "text", "-o", "texts"], b"new\tt\nold\tu\n");
+    assert_eq!(folder.text("intersection A keys"), "k00004\t4\n");
+    assert_eq!(folder.text("difference keys A"), "new\t0\n");
+    assert_eq!(folder.text("difference keys texts"), "k00004\t\n");
+    assert_eq!(folder.text("symmetric-difference texts keys"), "k00004\t\nold\tu\n");
+    assert_eq!(folder.text("intersection keys keys"), "k00004\nnew\n");
+    folder.text("difference keys A -o difference -q");
+    assert_eq!(folder.text("scan difference -k"), "new\n");
+    folder.ok(&["build", "-", "-o", "more"], b"more\n");
+    folder.text("merge keys more -o union");
+    assert_eq!(folder.open_keys("union").len(), 3);
+    // The output may be an input, or the standard output.
+    folder.text("difference A B -o A");
+    let piped = folder.ok(&["difference", "A", "C", "-o", "-"], b"");
+    folder.write("piped", piped);
+    assert_eq!(folder.text("scan piped -k"), folder.text("difference A C -k"));
+}
+
+#[test]
+fn records_may_hold_any_bytes() {
+    let folder = Folder::new();
+    let layer: memkv::BytesLayer = memkv::BytesLayer::from_sorted_bytes(&[
+        (&b"a\tb\nc"[..], &b"x\ny"[..]),
+        (b"q\"\\", b"\xff"),
+        (b"\xc3", b"z"),
+    ])
+    .unwrap();
+    layer.save(folder.path("layer")).unwrap();
+    let json = "{\"key\":\"a\\tb\\nc\",\"value\":\"x\\ny\"}\n\
+        {\"key\":\"q\\\"\\\\\",\"value_base64\":\"/w==\"}\n\
+        {\"key_base64\":\"ww==\",\"value\":\"z\"}\n";
+    let null = b"a\tb\nc\tx\ny\0q\"\\\t\xff\0\xc3\tz\0";
+    for command in ["scan layer", "search layer -e (?s-u:.)", "intersection layer layer"] {
+        let run = |more: &str| {
+            let args: Vec<&str> = command.split(' ').chain(more.split(' ')).collect();
+            folder.ok(&args, b"")
+        };
+        assert_eq!(run("--json"), json.as_bytes(), "{command}");
+        assert_eq!(run("--null"), null, "{command}");
+        assert_eq!(run("--null --keys"), b"a\tb\nc\0q\"\\\0\xc3\0", "{command}");
+        assert_eq!(run("--json --keys --limit 1"), b"{\"key\":\"a\\tb\\nc\"}\n", "{command}");
+        assert_eq!(run("--json --count"), b"{\"count\":3}\n", "{command}");
+        assert_eq!(run("--null --count"), b"3\0", "{command}");
+    }
+    // What is printed is also read.
+    let keys = folder.ok(&["scan", "layer", "--keys", "--null"], b"");
+    assert_eq!(folder.ok(&["get", "layer", "-", "--null"], &keys), null);
+    assert_eq!(folder.ok(&["get", "layer", "a\tb\nc", "--null"], b""), b"x\ny\0");
+    let one = folder.ok(&["get", "layer", "a\tb\nc", "--json"], b"");
+    assert_eq!(one, json.split_inclusive('\n').next().unwrap().as_bytes());
+    // Keys in messages and statistics.
+    let stats = folder.text("stats layer");
+    assert!(stats.contains("first key: a\\tb\\nc\nlast key:  \\xc3\n"), "{stats}");
+    let stats = folder.text("stats layer --json");
+    assert!(stats.contains("\"last_key_base64\":\"ww==\""), "{stats}");
+    let long = "\u{e4}".repeat(200);
+    let (code, message) = folder.fails(&format!("get layer {long}"), b"");
+    assert_eq!((code, message), (1, format!("memkv: no such key: {}…\n", &long[..160])));
+    assert_eq!(folder.fails("get layer \x07", b"").1, "memkv: no such key: \\u{7}\n");
+    folder.write("twice", format!("{long}\n").repeat(2));
+    let (_, message) = folder.fails("build twice -o out --on-duplicate error", b"");
+    assert!(message.contains(&format!("the key \"{}…\" is there", &long[..160])), "{message}");
 }
 
 #[test]
@@ -284,22 +413,15 @@ fn scans_take_ranges() {
                 for (name, bound) in [("--prefix", prefix), ("--from", from), ("--to", to)] {
                     args.extend(bound.iter().flat_map(|bound| [name, bound]));
                 }
-                // Waits for the process.
+                let mut text = expected.concat();
                 if expected.len().is_multiple_of(2) {
                     args.push("--reverse");
-                    let reversed: String = expected.iter().rev().cloned().collect();
-                    assert_eq!(
-                        String::from_utf8(folder.ok(&args, b"")).unwrap(),
-                        reversed,
-                        "{args:?}"
-                    );
-                } else {
-                    assert_eq!(
-                        String::from_utf8(folder.ok(&args, b"")).unwrap(),
-                        expected.concat(),
-                        "{args:?}"
-                    );
+                    text = expected.iter().rev().cloned().collect();
                 }
+                let output = folder.run(&args, b"");
+                assert_eq!(String::from_utf8(output.stdout).unwrap(), text, "{args:?}");
+                let code = i32::from(expected.is_empty());
+                assert_eq!(output.status.code(), Some(code), "{args:?}");
             }
         }
     }
@@ -356,8 +478,29 @@ fn searches_by_patterns() {
     );
     assert_eq!(
         folder.text("search layer -f http://example.org/a -d 1"),
-        "http://example.org/\u{e4}\t4\n"
+        "1\thttp://example.org/\u{e4}\t4\n"
     );
+    // Distances come first, so that the rest is a record.
+    assert_eq!(
+        folder.text("search layer -f https://example.org/cat -d 3"),
+        "1\thttps://example.org/cart\t2\n0\thttps://example.org/cat\t1\n"
+    );
+    assert_eq!(
+        folder.text("search layer -f http://example.org/a --json"),
+        "{\"distance\":1,\"key\":\"http://example.org/\u{e4}\",\"value\":4}\n"
+    );
+    for (prefix, count) in [("", 4), ("http", 4), ("https://", 3), ("https://example.org/ca", 2)] {
+        let args = ["search", "layer", "--prefix", prefix, "-e", "[tr\u{e4}]$", "-c"];
+        assert_eq!(folder.ok(&args, b""), format!("{count}\n").as_bytes(), "{prefix}");
+    }
+    assert_eq!(
+        folder.text("search layer --prefix https://example.org/car -f https://example.org/cat -k"),
+        "https://example.org/cart\n"
+    );
+    for prefix in ["a", "https://example.org/cats", "z"] {
+        let args = format!("search layer --prefix {prefix} -e .");
+        assert_eq!(folder.fails(&args, b""), (1, String::new()));
+    }
     assert_eq!(folder.fails("search layer --regex dog", b""), (1, String::new()));
     assert_eq!(folder.fails("search layer --fuzzy dog", b""), (1, String::new()));
     for (args, part) in [
@@ -615,7 +758,7 @@ fn memory_stays_within_the_budget() {
     }
     assert!(child.wait().unwrap().success());
     let count = feeder.join().unwrap();
-    assert_eq!(folder.open("layer").len() as u64, count);
+    assert_eq!(folder.open_keys("layer").len() as u64, count);
     assert!(most > 0 && most <= BUDGET / 4 * 5, "{} MiB of {}", most >> 20, BUDGET >> 20);
 }
 
@@ -655,7 +798,9 @@ fn complains_like_a_shell_tool() {
         );
     }
     assert_eq!(folder.names(), ["in"]);
-    for command in ["build", "get", "scan", "search", "stats", "verify", "merge"] {
+    let sets = ["intersection", "difference", "symmetric-difference"];
+    let commands = ["build", "get", "scan", "search", "stats", "verify", "merge"];
+    for command in commands.into_iter().chain(sets) {
         let help = folder.text(&format!("{command} --help"));
         assert!(help.contains("Usage: memkv") && help.lines().count() > 8, "{help}");
     }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::Folder;
+use memkv::HybridStore;
 use std::{
     fs,
     io::Write,
@@ -45,12 +46,20 @@ fn each_is_told_what_is_wrong() {
     fs::create_dir(folder.path("folder")).unwrap();
     let (built, _) = run(&folder, "build text -o layer", b"");
     assert!(built.status.success());
+    folder.ok(&["build", "-", "-o", "keys"], b"b\nc\n");
+    folder.ok(&["build", "-", "--values", "text", "-o", "texts"], b"c\tx\n");
+    folder.ok(&["build", "huge", "--on-duplicate", "first", "-o", "huge-layer"], b"");
+    let store = HybridStore::open(folder.path("store")).unwrap();
+    store.insert("k", 1).unwrap();
+    store.close().unwrap();
+    #[cfg(unix)]
+    assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
     let layer = fs::read(folder.path("layer")).unwrap();
     folder.write("damaged", &layer[..layer.len() - 9]);
     // The command line, the exit status, and a part of what is said.
     for (args, code, part) in [
         // Inputs are what their first bytes say.
-        ("build text -o out", 0, "memkv: out: 2 keys of 8 B in "),
+        ("build text -o out", 0, "memkv: out: 2 keys of 8 bytes in 197 bytes, "),
         ("build plain.gz -o out", 0, "2 keys"),
         ("build gzip -o out", 0, "2 keys"),
         ("build padded -o out", 0, "2 keys"),
@@ -83,7 +92,7 @@ fn each_is_told_what_is_wrong() {
         ("build huge --on-duplicate sum -o out", 2, "huge, line 1 and huge, line 2: the sum"),
         // Options.
         ("build text -o text", 2, "memkv: text is not a layer; --force replaces it"),
-        ("build text -o folder", 2, "memkv: cannot create folder: not a regular file"),
+        ("build text -o folder", 2, "memkv: cannot create folder: it is a folder"),
         ("build text -o out --memory 1.5M", 2, "memkv: invalid value '1.5M' for '--memory"),
         ("build text -o out --memory 1.5G", 0, "2 keys"),
         ("build text -o out --temp-dir none", 2, "memkv: --temp-dir: there is no folder none"),
@@ -95,14 +104,60 @@ fn each_is_told_what_is_wrong() {
         ("search layer -e ^c", 1, ""),
         ("search layer -e (", 2, "memkv: "),
         ("search layer -f a -d 99", 2, "memkv: invalid value '99'"),
-        ("get text a", 2, "memkv: cannot open text: not a frozen layer"),
+        ("search layer -f a -d 8", 2, "8 is not in 0..=7"),
+        ("search layer -f a -d x", 2, "memkv: invalid value 'x'"),
+        ("search layer -e a -d 1", 2, "cannot be used with"),
+        ("search layer --prefix a", 2, "--regex <REGEX>"),
+        ("search layer -e b --prefix a", 1, ""),
+        ("search store -e ^k", 0, ""),
+        ("get text a", 2, "memkv: cannot open text: not a frozen layer: it is text, of which"),
+        ("get zip a", 2, "memkv: cannot open zip: not a frozen layer: it is a zip archive"),
+        ("get store/log-1 a", 2, "not a frozen layer: it is a log of a store"),
         ("stats folder", 2, "memkv: cannot open folder: it is a folder without a store"),
-        ("scan /dev/null", 2, "memkv: cannot open /dev/null: it is not a file"),
+        ("scan /dev/null", 2, "memkv: cannot open /dev/null: it is a device; a layer is mapped"),
+        ("scan pipe", 2, "memkv: cannot open pipe: it is a pipe; a layer is mapped"),
+        ("scan layer --prefix c", 1, ""),
+        ("scan layer --from b --to a -c", 1, ""),
+        ("scan layer -n 0", 0, ""),
+        ("scan layer --json --null", 2, "'--json' cannot be used with '--null'"),
+        ("get layer a --json --null", 2, "cannot be used with"),
+        ("get layer a\tb", 1, "memkv: no such key: a\\tb\n"),
         ("verify folder", 2, "it is a folder without a store"),
         ("verify layer", 0, ""),
         ("verify damaged", 2, "memkv: "),
         ("merge layer text -o out", 2, "memkv: cannot open text: not a frozen layer"),
         ("merge layer layer -o out", 0, "memkv: out: 2 keys of 2 layers with 4 in "),
+        ("merge layer keys -o out", 0, "memkv: out: 3 keys of 2 layers with 4 in "),
+        ("merge store layer -o out", 0, "memkv: out: 3 keys of 2 layers with 3 in "),
+        ("merge layer texts -o out", 2, "memkv: some layers have numbers as values, and some"),
+        ("merge layer -o store", 2, "memkv: cannot create store: it is a folder, and a layer is"),
+        ("merge layer -o pipe --force", 2, "memkv: cannot create pipe: it is a pipe, and a layer"),
+        ("merge layer pipe -o out", 2, "memkv: cannot open pipe: it is a pipe"),
+        // Set operations.
+        ("intersection layer", 2, "memkv: 2 values required by '<FILE> <FILE>...'"),
+        ("difference layer", 2, "2 values required"),
+        ("symmetric-difference layer", 2, "2 values required"),
+        ("intersection layer keys", 0, ""),
+        ("intersection layer store", 1, ""),
+        ("intersection layer store -n 0", 1, ""),
+        ("difference layer layer -c", 1, ""),
+        ("difference layer layer -o out", 0, "memkv: out: 0 keys of 2 layers with 4 in "),
+        ("difference layer layer -o out -q", 0, ""),
+        ("difference layer store -o store", 2, "memkv: cannot create store: it is a folder"),
+        ("difference layer store -o text", 2, "memkv: text is not a layer; --force replaces it"),
+        ("difference layer missing", 2, "memkv: cannot open missing: "),
+        ("difference layer folder", 2, "it is a folder without a store"),
+        ("difference layer pipe", 2, "memkv: cannot open pipe: it is a pipe"),
+        ("difference layer damaged", 2, "memkv: cannot open damaged: "),
+        ("difference layer texts", 2, "memkv: some layers have numbers as values, and some"),
+        ("difference keys texts", 0, ""),
+        ("difference layer store --json --null", 2, "cannot be used with"),
+        ("difference layer store --json -o out", 2, "cannot be used with"),
+        ("difference layer store --force", 2, "--output <FILE>"),
+        ("intersection layer layer --on-duplicate error", 2, "memkv: the key \"a\" is there more"),
+        ("intersection huge-layer huge-layer --on-duplicate sum", 2, "memkv: the sum of the val"),
+        ("intersection texts texts --on-duplicate sum", 2, "values of this type cannot be added"),
+        ("intersection keys keys --on-duplicate sum", 2, "values of this type cannot be added"),
         ("man none", 2, "memkv: no such command: none"),
     ] {
         let (output, messages) = run(&folder, args, b"");

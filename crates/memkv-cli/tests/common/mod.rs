@@ -89,4 +89,9 @@ impl Folder {
     pub(crate) fn open(&self, name: &str) -> FrozenLayer {
         FrozenLayer::open(self.path(name)).unwrap()
     }
+
+    /// Opens a layer without values.
+    pub(crate) fn open_keys(&self, name: &str) -> FrozenLayer<()> {
+        FrozenLayer::open_as(self.path(name)).unwrap()
+    }
 }

@@ -1,0 +1,129 @@
+//! `memkv intersection`, `difference` and `symmetric-difference` of layers.
+
+use crate::{
+    layer::{self, with_layer},
+    output::{Destination, RuleName, Writing},
+    print::{Found, Printing},
+    progress::{Progress, Total},
+    values::ToolValue,
+};
+use anyhow::Result;
+use clap::Args;
+use indicatif::HumanCount;
+use memkv::{FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenStream, LayerValues};
+use std::{io::Write, path::PathBuf};
+
+/// The keys between two looks at how far the layers are read, which takes a lookup in each.
+const KEYS_PER_LOOK: u64 = 1 << 14;
+
+/// All inputs are checked first, and then read once, side by side: the memory does not depend on
+/// their size, except for stores. Exit status: 0 if there is such a key or a layer is written, 1 if
+/// there is none, 2 on an error.
+#[derive(Args, Debug)]
+pub(crate) struct SetArgs {
+    /// Layer files, which must not be changed while the command runs, and folders of stores.
+    #[arg(required = true, num_args = 2.., value_name = "FILE")]
+    inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    printing: Printing,
+    /// Which value a key has that is in several of the layers.
+    #[arg(long, value_enum, default_value_t = RuleName::First, value_name = "RULE")]
+    on_duplicate: RuleName,
+    /// Write a layer to this file instead of printing, or to the standard output if it is -. It
+    /// appears under its name once it is complete; until then an existing layer stays. What is not
+    /// a layer is not replaced.
+    #[arg(
+        long, short, value_name = "FILE",
+        conflicts_with_all = ["limit", "keys", "count", "json", "null"]
+    )]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    writing: Writing,
+}
+
+/// Which keys are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operation {
+    Intersection,
+    Difference,
+    SymmetricDifference,
+}
+
+impl Operation {
+    fn stream<V: ToolValue + ?Sized>(self, layers: &[FrozenLayer<V>]) -> FrozenStream<'_, V> {
+        match self {
+            Self::Intersection => FrozenLayer::intersection(layers),
+            Self::Difference => FrozenLayer::difference(layers),
+            Self::SymmetricDifference => FrozenLayer::symmetric_difference(layers),
+        }
+    }
+}
+
+/// Prints or writes the keys, and returns whether there is one or a layer is written.
+pub(crate) fn run(args: &SetArgs, operation: Operation, out: &mut impl Write) -> Result<bool> {
+    let opened = layer::open_same(&args.inputs, args.on_duplicate.rule())?;
+    with_layer!(&opened.layers, layers => match &args.output {
+        None => print(args, operation.stream(layers), out),
+        Some(path) => {
+            let to = Destination { path, writing: &args.writing };
+            write(args.on_duplicate, to, layers, operation.stream(layers), out).map(|()| true)
+        }
+    })
+}
+
+fn print<V: ToolValue + ?Sized>(
+    args: &SetArgs,
+    mut stream: FrozenStream<'_, V>,
+    out: &mut impl Write,
+) -> Result<bool> {
+    let mut found = Found::new(&args.printing, out);
+    while !found.is_full() {
+        let Some((key, values)) = stream.next() else { break };
+        with_value::<V, _>(args.on_duplicate, key, values, |value| {
+            Ok(found.add(key, V::field(value), None)?)
+        })?;
+    }
+    Ok(found.finish(|| stream.next().is_some())?)
+}
+
+fn write<V: ToolValue + ?Sized>(
+    rule: RuleName,
+    to: Destination<'_>,
+    layers: &[FrozenLayer<V>],
+    mut stream: FrozenStream<'_, V>,
+    out: &mut impl Write,
+) -> Result<()> {
+    let total = layers.iter().map(|layer| layer.len() as u64).sum();
+    let failed = |error| to.failed(error);
+    let mut target = to.target(None)?;
+    let mut builder =
+        FrozenLayerBuilder::<V>::create_as(target.path(), to.options()).map_err(failed)?;
+    target.begin(builder.unfinished_path());
+    let mut progress = Progress::new("reading", Total::Keys(total));
+    while let Some((key, values)) = stream.next() {
+        if builder.len().is_multiple_of(KEYS_PER_LOOK) {
+            progress.at(layers.iter().map(|layer| layer.rank(key) as u64).sum());
+        }
+        with_value::<V, _>(rule, key, values, |value| builder.insert(key, value).map_err(failed))?;
+    }
+    let keys = builder.finish_file().map_err(failed)?;
+    drop(progress);
+    target.finish(keys, &format!("{} layers with {}", layers.len(), HumanCount(total)), out)
+}
+
+/// Passes on the value that a key has by the rule.
+fn with_value<V: ToolValue + ?Sized, R>(
+    rule: RuleName,
+    key: &[u8],
+    values: LayerValues<'_, V::Owned>,
+    take: impl FnOnce(V::Lent<'_>) -> Result<R>,
+) -> Result<R> {
+    let (first, last) = (&values[0].1, &values[values.len() - 1].1);
+    match rule {
+        _ if values.len() == 1 => take(V::lent(first)),
+        RuleName::First => take(V::lent(first)),
+        RuleName::Last => take(V::lent(last)),
+        RuleName::Sum => take(V::lent(&V::sum(key, values)?)),
+        RuleName::Error => Err(FrozenError::Repeated { key: key.to_vec() }.into()),
+    }
+}
