@@ -19,6 +19,17 @@ fn memkv(args: &str, input: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// Returns the tables of a benchmark, after checking that they fit a line of 100 columns.
+fn tables(args: &str) -> String {
+    let output = memkv(args, b"");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{args}: {text}");
+    for line in text.lines() {
+        assert!(line.chars().count() <= 100, "{args}: {line}");
+    }
+    text
+}
+
 /// Returns the objects of `--json`, after checking for success.
 fn records(args: &str, input: &[u8]) -> Vec<Value> {
     let output = memkv(args, input);
@@ -102,12 +113,8 @@ fn frozen_layers_beside_fst() {
             "{figure}"
         );
     }
-    let output = memkv("bench --suite frozen --n 2000", b"");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        output.status.success() && text.contains("seek + 50 keys") && !text.contains("wrong"),
-        "{text}"
-    );
+    let text = tables("bench --suite frozen --n 2000");
+    assert!(text.contains("seek + 50 keys") && !text.contains("wrong"), "{text}");
 }
 
 #[test]
@@ -164,8 +171,7 @@ fn measures_threads_and_draws() {
         svg.starts_with("<svg") && svg.contains("concurrentart, 2") && svg.ends_with("</svg>\n")
     );
     std::fs::remove_file(plot).unwrap();
-    let text =
-        String::from_utf8(memkv(&format!("{args} --impl concurrentart"), b"").stdout).unwrap();
+    let text = tables(&format!("{args} --impl concurrentart"));
     for part in [
         "p50 / p99 / p99.9 / max, µs",
         "overhead/key",
@@ -179,9 +185,7 @@ fn measures_threads_and_draws() {
 #[test]
 fn prints_tables_and_draws() {
     let plot = std::env::temp_dir().join(format!("memkv-plot-{}.svg", std::process::id()));
-    let output = memkv(&format!("bench --n 1000 --kinds --plot {}", plot.display()), b"");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
+    let text = tables(&format!("bench --n 1000 --kinds --plot {}", plot.display()));
     for part in
         ["overhead/key", "btreemap", "fst : btreemap", "uuids", "nested", "urls, descending"]
     {
@@ -190,6 +194,14 @@ fn prints_tables_and_draws() {
     let svg = std::fs::read_to_string(&plot).unwrap();
     assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
     std::fs::remove_file(plot).unwrap();
+}
+
+#[test]
+fn other_suites_print_lines_that_fit() {
+    assert!(tables("bench --suite hybrid --n 3000").contains("lookup in the layer"));
+    let text = tables("bench --suite bulk --n 5000 --threads 1 --millis 5");
+    assert!(text.contains("ShardedArt::load") && text.contains("retired/key"), "{text}");
+    assert!(tables("bench --suite frozen --parts external --n 3000").contains("peak resident"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ const DEFAULT_KEYS: u64 = 500_000;
 /// Measure memory and speed against other structures.
 ///
 /// Each structure is measured in a process of its own, with jemalloc and random 64-bit values.
-/// Every result is checked; if one is wrong, the exit status is 1. Overhead is the bytes allocated,
+/// Every result is checked; if one is wrong, the exit status is 2. Overhead is the bytes allocated,
 /// values included, less the bytes of the keys. Rates are operations a second of CPU time.
 #[derive(Args, Debug)]
 pub struct BenchArgs {
@@ -29,8 +29,8 @@ pub struct BenchArgs {
     /// The kind of the generated keys.
     #[arg(long, conflicts_with = "keys", default_value_t = Kind::Urls)]
     pub(crate) kind: Kind,
-    /// Number of keys, such as 500k, 2m or 1_000_000; of a file a random sample. [default: 500k,
-    /// or the whole file]
+    /// Number of keys, such as 500k, 2m or 1_000_000, up to 4294967295; of a file a random sample.
+    /// [default: 500k, or the whole file]
     #[arg(long, short, value_name = "COUNT", value_parser = parse_count)]
     pub(crate) n: Option<u64>,
     /// Seed of the keys, the values, the sample and the orders.
@@ -39,7 +39,11 @@ pub struct BenchArgs {
     /// Order of insertion.
     #[arg(long, value_enum, default_value_t = Order::Shuffled)]
     pub(crate) order: Order,
-    /// The structures to measure, separated by commas.
+    /// The structures to measure, separated by commas. Suite `map`, by default all but those in
+    /// brackets: fastart, (fastset), (fastart-bulk), arenaart, concurrentart, shardedart, btreemap,
+    /// hashbrown, frozenlayer, hybridstore, (frozenlayer-plain), (frozenlayer-fsst),
+    /// (frozenlayer-onpair), (frozenlayer-fst), fst. Suite `threads`: concurrentart, shardedart,
+    /// hybridstore, rwlock-btreemap, crossbeam-skiplist. The other suites measure all of theirs.
     #[arg(long = "impl", value_name = "NAMES", value_delimiter = ',')]
     pub(crate) impls: Vec<String>,
     /// Number of times to measure each structure.
@@ -51,7 +55,8 @@ pub struct BenchArgs {
     /// Print a JSON object for each structure, instead of tables.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Numbers of threads, separated by commas, for the suite `threads`.
+    /// Numbers of threads, separated by commas, 1 to 65535, for the suites `threads` and `bulk`.
+    /// `bulk` leaves out numbers above that of the processors, unless they are 1 or 2.
     #[arg(
         long, value_name = "COUNTS", value_delimiter = ',', default_value = "1,2,4",
         value_parser = clap::value_parser!(u16).range(1..)
@@ -172,14 +177,30 @@ fn parse_count(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BenchArgs, parse_count};
+    use super::{BenchArgs, Suite, parse_count};
     use crate::bench::rows::rows;
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     #[derive(Parser)]
     struct Cli {
         #[command(flatten)]
         bench: BenchArgs,
+    }
+
+    #[test]
+    fn the_help_has_all_names() {
+        let cli = Cli::command();
+        let help = cli.get_arguments().find(|arg| arg.get_id() == "impls").unwrap();
+        let help = help.get_help().unwrap().to_string().replace(['.', ','], "");
+        let rows = rows();
+        let named = rows.iter().filter(|row| matches!(row.suite, Suite::Map | Suite::Threads));
+        for row in named {
+            let name = match row.by_default {
+                true => row.name.to_owned(),
+                false => format!("({})", row.name),
+            };
+            assert!(help.split(' ').any(|word| word == name), "{name} is not in {help}");
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@
 
 use super::args::BenchArgs;
 use super::memory::peak_resident;
-use super::record::{Record, all_correct, cell, large, mebibytes, put, write_error, write_json};
+use super::record::{
+    Record, all_correct, cell, large, mebibytes, put, wrapped, write_error, write_json,
+};
 use super::row::{Job, Row, Suite, measure_all};
 use crate::build::{self, BuildArgs};
 use crate::generate::{Kind, generate};
@@ -110,8 +112,7 @@ pub(super) fn run(args: &BenchArgs, out: &mut impl Write) -> Result<bool> {
             write_json(out, [record])?;
             continue;
         }
-        writeln!(
-            out,
+        let text = format!(
             "external build of {} generated keys ({}), {} of text, with {}: peak resident memory \
              {} ({} of it); {} s, {} keys/s",
             cell(record, "n", |n| format!("{n:.0}")),
@@ -122,7 +123,8 @@ pub(super) fn run(args: &BenchArgs, out: &mut impl Write) -> Result<bool> {
             cell(record, "peak_of_budget", |ratio| format!("{ratio:.2}")),
             cell(record, "seconds", |seconds| format!("{seconds:.1}")),
             cell(record, "keys_per_s", large)
-        )?;
+        );
+        write!(out, "{}", wrapped(&text))?;
         write_error(out, "external build", record)?;
         if !all_correct([record]) {
             writeln!(out, "wrong: {} keys", cell(record, "errors", |n| format!("{n:.0}")))?;

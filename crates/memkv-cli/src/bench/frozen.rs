@@ -7,7 +7,7 @@
 use super::args::{BenchArgs, KeyInput, heading};
 use super::measure::fingerprint;
 use super::memory::{allocated, with_peak};
-use super::record::{Record, number, put, ratio, summary, titled, write_json};
+use super::record::{Record, number, put, ratio, summary, titled, wrapped, write_json};
 use super::row::distinct;
 use super::timer::Timer;
 use crate::{
@@ -495,21 +495,27 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
         write_json(out, &records)?;
     } else {
         let heading = heading(&input.source, all.len() as f64, all.raw_bytes() as f64);
-        writeln!(out, "{heading}; {} of them different, seed {}\n", pairs.len(), args.seed)?;
+        let rounds = args.rounds;
+        let heading = format!(
+            "{heading}; {} of them different, seed {}\n\
+             memkv's layers beside fst::Map: bytes of a file or of memory, and CPU time of one \
+             thread unless the figure has another; medians of {rounds} rounds\n\
+             in brackets: bytes as a part of fst's (keys alone: of fst ranks'), speed as a \
+             multiple of fst's (automata: of fst ranks')",
+            pairs.len(),
+            args.seed
+        );
+        writeln!(out, "{}", wrapped(&heading))?;
         let titles = [&["figure"][..], &COLUMNS].concat();
-        writeln!(out, "{}", titled(&titles, records.iter().map(line)))?;
-        writeln!(
-            out,
+        writeln!(out, "{}", titled(1, &titles, records.iter().map(line)))?;
+        let notes = format!(
             "fst: fst::Map with random 64-bit values inside; fst ranks: one of ranks, and an array \
              of values\n\
-             in brackets: bytes as a part of fst's (keys alone: of fst ranks'), speed as a \
-             multiple of fst's (automata: of fst ranks')\n\
-             CPU time of one thread, except for two threads; medians of {} rounds\n\
              the symbols Auto are {chosen:?}; with the trial, a build by all threads takes {:.2} s \
              of wall time",
-            args.rounds,
             auto.wall()
-        )?;
+        );
+        write!(out, "{}", wrapped(&notes))?;
     }
     errors.iter().try_for_each(|error| writeln!(out, "wrong: {error}"))?;
     Ok(errors.is_empty())

@@ -8,7 +8,7 @@
 use super::args::{BenchArgs, KeyInput, heading};
 use super::latencies::{Latencies, PERCENTILES};
 use super::memory::allocated;
-use super::record::{Record, cell, large, mebibytes, put, summary, titled, write_json};
+use super::record::{Record, cell, large, mebibytes, put, summary, titled, wrapped, write_json};
 use super::row::distinct;
 use super::timer::Timer;
 use crate::progress::Steps;
@@ -383,16 +383,19 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
         return Ok(errors == 0);
     }
     let heading = heading(&input.source, keys.len() as f64, keys.raw_bytes() as f64);
-    writeln!(out, "{heading}; {} of them in the base, seed {}\n", bench.base.len(), args.seed)?;
+    let heading = format!(
+        "{heading}; {} of them in the base, seed {}\n\
+         a store beside its base alone; memory is what is allocated; lookups: CPU time of one \
+         thread, of random keys; mixed: wall time, {MIXED_THREADS} threads, 90 % reads, 8 % inserts \
+         and updates, 2 % removes, zipfian",
+        bench.base.len(),
+        args.seed
+    );
+    writeln!(out, "{}", wrapped(&heading))?;
     let lines = FIGURES.iter().map(|&(field, name, show, goal)| {
         vec![name.to_owned(), cell(&record, field, show), goal.to_owned()]
     });
-    writeln!(out, "{}", titled(&["figure", "measured", "goal"], lines))?;
-    writeln!(
-        out,
-        "lookups: CPU time, of random keys; mixed: wall time, {MIXED_THREADS} threads, 90 % reads, \
-         8 % inserts and updates, 2 % removes, zipfian"
-    )?;
+    writeln!(out, "{}", titled(1, &["figure", "measured", "goal"], lines))?;
     writeln!(out, "medians of {} rounds; {errors} errors", args.rounds)?;
     Ok(errors == 0)
 }

@@ -5,7 +5,7 @@ use super::measure::{KEYS_PER_CALL, KEYS_PER_SCAN};
 use super::plot;
 use super::record::{
     Column, Record, all_correct, cell, cells, large, mebibytes, number, put, times, titled, titles,
-    write_error, write_json,
+    wrapped, write_error, write_json,
 };
 use super::row::{Job, Measured, Order, Row, measure_all, write_notes};
 use crate::generate::Kind;
@@ -63,12 +63,20 @@ pub(super) fn run(
         write_json(out, summaries().chain(all()))?;
     } else {
         let order = format!("{:?}", args.order).to_lowercase();
-        writeln!(out, "{heading}; inserted {order}, seed {}\n", args.seed)?;
+        let what = "memory is what is allocated, with values of 8 bytes, and overhead the same \
+            less the bytes of the keys; half and none left: memory after removes; rates are of CPU \
+            time, one thread";
+        let heading = format!("{heading}; inserted {order}, seed {}", args.seed);
+        writeln!(out, "{}", wrapped(&format!("{heading}\n{what}")))?;
         print(args, rows, &measured, out)?;
         if !on_kinds.is_empty() {
             let lines = on_kinds.iter().map(|(measured, name)| kind_line(name, measured));
-            let table = titled(&KIND_COLUMNS, lines);
-            writeln!(out, "\nFastArt : BTreeMap on other keys\n\n{table}")?;
+            let table = titled(1, &KIND_COLUMNS, lines);
+            let what = wrapped(
+                "FastArt : BTreeMap on other keys, and the ratio, of overhead the difference; \
+                 allocated bytes a key, overhead less the key's own; rates of CPU time, one thread",
+            );
+            writeln!(out, "\n{what}\n{table}")?;
             all().try_for_each(|record| write_error(out, name(record), record))?;
         }
     }
@@ -120,17 +128,13 @@ fn print(
             lines.push([name].into_iter().chain(COLUMNS.iter().map(cell)).collect());
         }
     }
-    writeln!(out, "{}", titled(&titles(&["implementation"], &COLUMNS), lines))?;
+    writeln!(out, "{}", titled(1, &titles(&["implementation"], &COLUMNS), lines))?;
     write_notes(out, rows)?;
     let rounds = match args.rounds {
         1 => "one round".to_owned(),
         rounds => format!("medians of {rounds} rounds"),
     };
-    writeln!(
-        out,
-        "get_many with {KEYS_PER_CALL} keys; scans of {KEYS_PER_SCAN} keys; rates of CPU time; \
-         {rounds}"
-    )?;
+    writeln!(out, "get_many with {KEYS_PER_CALL} keys; scans of {KEYS_PER_SCAN} keys; {rounds}")?;
     measured.iter().try_for_each(|m| write_error(out, &m.job.row, &m.summary))
 }
 

@@ -115,8 +115,15 @@ pub(crate) fn mebibytes(bytes: f64) -> String {
     format!("{:.1} MiB", bytes / (1 << 20) as f64)
 }
 
-/// Aligns rows of text in columns, the first to the left and the others to the right.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
+/// The most columns of what is printed.
+const MAX_WIDTH: usize = 100;
+/// The columns of a table between two others.
+const GAP: usize = 2;
+
+/// Aligns rows of text in columns, the first to the left and the others to the right. Columns for
+/// which a line has no room follow in further tables, which all begin with the first `names` ones.
+/// A column without a title stays beside the one before it.
+pub(crate) fn table(names: usize, rows: &[Vec<String>]) -> String {
     let width = |column| {
         rows.iter()
             .filter_map(|row| row.get(column))
@@ -124,15 +131,58 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
             .max()
     };
     let widths: Vec<usize> = (0..).map_while(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells =
-            row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
-                0 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    let has_title = |column: usize| {
+        let title = rows.first().and_then(|titles| titles.get(column));
+        title.is_some_and(|title| !title.is_empty())
     };
-    rows.iter().map(line).collect()
+    let total = |columns: &[usize]| columns.iter().map(|&i| widths[i] + GAP).sum::<usize>();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for column in 0..widths.len() {
+        match groups.last_mut() {
+            Some(last) if !has_title(column) => last.push(column),
+            _ => groups.push(vec![column]),
+        }
+    }
+    let mut tables: Vec<Vec<usize>> = Vec::new();
+    for group in groups {
+        match tables.last_mut() {
+            Some(last) if total(last) + total(&group) <= MAX_WIDTH + GAP => last.extend(group),
+            _ => tables.push((0..names.min(group[0])).chain(group).collect()),
+        }
+    }
+    let line = |columns: &[usize], row: &Vec<String>| {
+        let cells = columns.iter().filter_map(|&column| Some((column, row.get(column)?)));
+        let cells = cells.map(|(column, cell)| match (column, widths[column]) {
+            (0, width) => format!("{cell:<width$}"),
+            (_, width) => format!("{cell:>width$}"),
+        });
+        cells.collect::<Vec<_>>().join(&" ".repeat(GAP)).trim_end().to_owned() + "\n"
+    };
+    let table =
+        |columns: &Vec<usize>| rows.iter().map(|row| line(columns, row)).collect::<String>();
+    tables.iter().map(table).collect::<Vec<_>>().join("\n")
+}
+
+/// Breaks a text into lines at its spaces.
+pub(crate) fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        let mut width = 0;
+        for word in line.split(' ') {
+            let len = word.chars().count();
+            let is_first = width == 0;
+            let fits = is_first || width + 1 + len <= MAX_WIDTH;
+            lines.push_str(match (is_first, fits) {
+                (true, _) => "",
+                (false, true) => " ",
+                (false, false) => "\n",
+            });
+            width = if fits && !is_first { width + 1 + len } else { len };
+            lines.push_str(word);
+        }
+        lines.push('\n');
+    }
+    lines
 }
 
 /// Formats a ratio: `1.23x`.
@@ -145,15 +195,19 @@ pub(crate) fn titles<'a>(names: &[&'a str], columns: &[Column]) -> Vec<&'a str> 
     names.iter().copied().chain(columns.iter().map(|column| column.0)).collect()
 }
 
-/// Returns a [`table`] with titles. Its lines may be empty.
-pub(crate) fn titled(titles: &[&str], lines: impl IntoIterator<Item = Vec<String>>) -> String {
+/// Returns a [`table`] with titles, the first of which are of `names` columns that name a line.
+pub(crate) fn titled(
+    names: usize,
+    titles: &[&str],
+    lines: impl IntoIterator<Item = Vec<String>>,
+) -> String {
     let titles = titles.iter().map(|&title| title.to_owned()).collect();
-    table(&[titles].into_iter().chain(lines).collect::<Vec<_>>())
+    table(names, &[titles].into_iter().chain(lines).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Record, large, median, number, ratio, summary, table};
+    use super::{Record, large, median, number, ratio, summary, table, wrapped};
     use serde_json::json;
 
     fn record(value: serde_json::Value) -> Record {
@@ -202,6 +256,26 @@ mod tests {
             ["0", "12", "1.50 k", "2.50 M", "123 M"]
         );
         let rows = [vec!["a".into(), "bb".into()], vec!["ccc".into(), "−".into()]];
-        assert_eq!(table(&rows), "a    bb\nccc   −\n");
+        assert_eq!(table(1, &rows), "a    bb\nccc   −\n");
+    }
+
+    #[test]
+    fn tables_and_texts_fit_a_line() {
+        let cell = |text: &str| text.repeat(40);
+        let rows = [vec!["a".into(), cell("b"), cell("c"), cell("d")], vec!["x".into()]];
+        let (b, c, d) = (cell("b"), cell("c"), cell("d"));
+        assert_eq!(table(1, &rows), format!("a  {b}  {c}\nx\n\na  {d}\nx\n"));
+        // A column without a title moves with the one before.
+        let rows = [vec!["a".into(), "b".repeat(60), "c".repeat(20), String::new()]];
+        let (b, c) = ("b".repeat(60), "c".repeat(20));
+        assert_eq!(table(1, &rows), format!("a  {b}  {c}\n"));
+        let rows = [&rows[..], &[["x", "y", "z", &"r".repeat(20)].map(str::to_owned).to_vec()]];
+        let text = table(1, &rows.concat());
+        assert!(text.starts_with(&format!("a  {b}\nx")) && text.contains(&format!("a  {c}\nx")));
+        let text = ["word"; 40].join(" ");
+        let lines = wrapped(&text);
+        assert!(lines.lines().all(|line| line.len() == 99), "{lines}");
+        assert_eq!(lines.replace('\n', " ").trim_end(), text);
+        assert_eq!(wrapped("a b\n\nc"), "a b\n\nc\n");
     }
 }

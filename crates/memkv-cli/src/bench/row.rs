@@ -1,7 +1,7 @@
 //! Rows of the benchmark, the jobs that measure them in child processes, and rounds of jobs.
 
 use super::child;
-use super::record::{Record, put, ratio, summary};
+use super::record::{Record, put, ratio, summary, wrapped};
 use crate::keys::KeyList;
 use crate::progress::Steps;
 use crate::rng::{Rng, hash};
@@ -167,7 +167,7 @@ pub(crate) fn measure_all(jobs: Vec<Job>, rounds: u64, input: &[u8]) -> Result<V
 /// Writes the notes of rows.
 pub(crate) fn write_notes(out: &mut impl Write, rows: &[&Row]) -> Result<()> {
     for row in rows.iter().filter(|row| !row.note.is_empty()) {
-        writeln!(out, "{}: {}", row.name, row.note)?;
+        write!(out, "{}", wrapped(&format!("{}: {}", row.name, row.note)))?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::latencies::{Latencies, PERCENTILES};
 use super::memory::allocated;
 use super::plot;
 use super::record::{
-    Record, all_correct, cell, large, number, put, titled, write_error, write_json,
+    Record, all_correct, cell, large, number, put, titled, wrapped, write_error, write_json,
 };
 use super::row::{Job, Measured, Row, measure_all, value_of, write_notes};
 use crate::keys::KeyList;
@@ -400,7 +400,7 @@ fn print_table(
         line.extend(cells(result));
         line
     });
-    Ok(writeln!(out, "{}", titled(titles, lines))?)
+    Ok(writeln!(out, "{}", titled(2, titles, lines))?)
 }
 
 fn print(
@@ -411,7 +411,13 @@ fn print(
     out: &mut impl Write,
 ) -> Result<()> {
     let (name, n, millis) = (source.name(), source.n, args.millis);
-    writeln!(out, "{name}: {n} keys, nine tenths of them loaded; {millis} ms a workload\n")?;
+    let heading = format!(
+        "{name}: {n} keys, nine tenths of them loaded; {millis} ms a workload\n\
+         operations a second of wall time, of all threads together, and as a multiple of the first \
+         number of threads; overhead: allocated bytes, with values of 8 bytes, less those of the \
+         keys"
+    );
+    writeln!(out, "{}", wrapped(&heading))?;
     let all: Vec<&Measured> = results.iter().collect();
     let names = WORKLOADS.map(|(name, _)| name);
     let titles = |first: &[&'static str], last: &[&'static str]| [first, &names, last].concat();
@@ -432,6 +438,7 @@ fn print(
         cells.push(cell(record, "errors", |errors| format!("{errors:.0}")));
         cells
     })?;
+    writeln!(out, "times of single operations, by percentiles\n")?;
     let first = ["p50 / p99 / p99.9 / max, µs", "threads"];
     print_table(out, &titles(&first, &[]), &all, |result| {
         let micros = |name: &str, what: &str| {
@@ -443,6 +450,7 @@ fn print(
     let counted: Vec<&Measured> =
         results.iter().filter(|result| result.summary.contains_key("retired_peak")).collect();
     if !counted.is_empty() {
+        writeln!(out, "operations that begin again, and memory that waits to be freed\n")?;
         let titles =
             titles(&["restarts per million", "threads"], &["retired, MiB", "with a reader pinned"]);
         print_table(out, &titles, &counted, |Measured { summary, .. }| {

@@ -3,7 +3,7 @@
 use super::load::SHARDS;
 use crate::bench::memory::allocated;
 use crate::bench::record::{
-    Column, Record, cell, cells, large, number, put, times, titled, titles,
+    Column, Record, cell, cells, large, number, put, times, titled, titles, wrapped,
 };
 use crate::bench::row::{Job, value_of};
 use crate::bench::timer::Timer;
@@ -128,7 +128,7 @@ pub(super) fn measure(job: &Job) -> Result<Record> {
 }
 
 const COLUMNS: [Column; 7] = [
-    ("\nkeys", "n", large),
+    ("keys", "n", large),
     ("raw/key", "raw_per_key", |bytes| format!("{bytes:.2}")),
     ("bytes/key", "bytes_per_key", |bytes| format!("{bytes:.2}")),
     ("overhead/key", "overhead_per_key", |bytes| format!("{bytes:+.2}")),
@@ -146,11 +146,13 @@ pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
         put(&mut size, "overhead_per_key", overhead.map(|(bytes, raw)| bytes - raw));
         cells(&size, &COLUMNS).collect()
     });
-    writeln!(out, "{}", titled(&titles(&[], &COLUMNS), lines))?;
+    let what = "one map as it grows; allocated bytes, overhead less those of the keys; load rates of \
+        wall time include generating and sorting the keys, lookups are of one thread's CPU time";
+    writeln!(out, "\n{}", wrapped(what))?;
+    writeln!(out, "{}", titled(1, &titles(&[], &COLUMNS), lines))?;
     writeln!(
         out,
-        "{} shards, the largest {} of the mean; load rates include generating and sorting the \
-         keys, lookups are of one thread's CPU time",
+        "{} shards, the largest {} of the mean",
         cell(record, "shards", |n| format!("{n}")),
         cell(record, "largest", times),
     )?;

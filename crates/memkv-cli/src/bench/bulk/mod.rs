@@ -12,8 +12,8 @@ mod shards;
 
 use super::args::BenchArgs;
 use super::record::{
-    Column, Record, all_correct, cell, cells, large, put, times, titled, titles, write_error,
-    write_json,
+    Column, Record, all_correct, cell, cells, large, put, times, titled, titles, wrapped,
+    write_error, write_json,
 };
 use super::row::{Job, Measured, Order, Row, Suite, measure_all};
 use crate::generate::Kind;
@@ -133,7 +133,10 @@ fn print(source: &Source, records: &[Record], out: &mut impl Write) -> Result<()
             let names = ["way", "order"].map(|field| text(record, field));
             names.into_iter().chain(cells(record, &LOAD_COLUMNS)).collect()
         });
-        writeln!(out, "{}", titled(&titles(&["load", "order"], &LOAD_COLUMNS), lines))?;
+        let what = "ways to fill a map with the same keys: wall time; overhead is allocated bytes, \
+            with values of 8 bytes, less those of the keys";
+        writeln!(out, "{}", wrapped(what))?;
+        writeln!(out, "{}", titled(3, &titles(&["load", "order"], &LOAD_COLUMNS), lines))?;
     }
     for record in &loads {
         write_error(out, &text(record, "way"), record)?;
@@ -149,22 +152,24 @@ fn print(source: &Source, records: &[Record], out: &mut impl Write) -> Result<()
         match &*part {
             "routing" => {
                 let [get, pinned, many, miss, insert] = shards::RATIOS.map(ratio);
-                writeln!(
-                    out,
+                let text = format!(
                     "get, ShardedArt : ConcurrentArt, CPU time: {get}; pinned: {pinned}; \
                      get_many: {many}; misses: {miss}; inserts: {insert}"
-                )?;
+                );
+                write!(out, "{}", wrapped(&text))?;
             }
-            "split" => writeln!(
-                out,
-                "reads, p50 / p99 / p99.9 in µs: alone {}; beside a writer {}; beside a split {} \
-                 ({} keys moved, {} keys/s)",
-                micros("alone"),
-                micros("writer"),
-                micros("split"),
-                cell(record, "moved", large),
-                cell(record, "moved_per_s", large),
-            )?,
+            "split" => {
+                let text = format!(
+                    "reads, p50 / p99 / p99.9 in µs: alone {}; beside a writer {}; beside a split \
+                     {} ({} keys moved, {} keys/s)",
+                    micros("alone"),
+                    micros("writer"),
+                    micros("split"),
+                    cell(record, "moved", large),
+                    cell(record, "moved_per_s", large),
+                );
+                write!(out, "{}", wrapped(&text))?;
+            }
             "balance" => writeln!(
                 out,
                 "{}: {} shards, the largest {} of the mean in keys, {} in bytes",
