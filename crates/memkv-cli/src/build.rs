@@ -145,7 +145,7 @@ impl Work<'_> {
             Err(error) => return Err(placed::<V>(failed(error), args, &record)),
         };
         drop(progress);
-        self.target.finish(keys, &text::size(self.lines.bytes), out)
+        self.target.finish(keys, &text::rounded_size(self.lines.bytes), out)
     }
 
     /// Adds all lines to a builder.

@@ -1,8 +1,8 @@
 //! The command line. This file only parses it; each subcommand is a module.
 //!
 //! Exit status: 0 if what was asked for is found or done, 1 if a command that prints keys or values
-//! finds none, 2 on an error, for a wrong command line, and if something is damaged. A closed output
-//! pipe ends the program quietly, as in `memkv bench | head -1`.
+//! finds none, 2 on an error, for a wrong command line, and if something is damaged. A closed
+//! output pipe ends the program quietly, as in `memkv bench | head -1`.
 
 use crate::{
     bench, build, get, merge, repair, scan, search,

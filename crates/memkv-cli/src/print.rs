@@ -11,8 +11,8 @@ const BUFFER_BYTES: usize = 1 << 16;
 /// The form of printed records.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Format {
-    /// Print a JSON object a line: {"key":"a","value":1}, with --fuzzy also "distance". A key or
-    /// text that is not UTF-8 is in "key_base64" or "value_base64".
+    /// Print a JSON object a line: {"key":"a","value":1}; `search --fuzzy` adds "distance". A key
+    /// or text that is not UTF-8 is in "key_base64" or "value_base64".
     #[arg(long, conflicts_with = "null")]
     json: bool,
     /// End each record with a NUL byte, for keys that have line feeds.

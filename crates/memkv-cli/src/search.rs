@@ -24,8 +24,8 @@ pub(crate) struct SearchArgs {
     /// other keys are read.
     #[arg(long, value_name = "KEY")]
     prefix: Option<OsString>,
-    /// The number of characters that may be missing, added or replaced, with --fuzzy: 0 to 7. Each
-    /// more makes the search several times slower, up to the time of a scan.
+    /// The number of characters that may be missing, added or replaced, with --fuzzy: 0 to 7. A
+    /// larger distance makes the search slower.
     #[arg(
         long,
         short,

@@ -16,10 +16,15 @@ use std::{io::Write, path::PathBuf};
 /// The keys between two looks at how far the layers are read, which takes a lookup in each.
 const KEYS_PER_LOOK: u64 = 1 << 14;
 
-/// All inputs are checked first, and then read once, side by side: the memory does not depend on
-/// their size, except for stores. Exit status: 0 if there is such a key or a layer is written, 1 if
-/// there is none, 2 on an error.
+const NOTE: &str = "All inputs are checked first, and then read once, side by side: memory does \
+    not depend on their size, except for stores, which are read into memory. Lines are as `memkv \
+    scan` prints them. Layers without values can be used with others: their values are 0, or \
+    empty texts. Exit status: 0 if there is such a key or a layer is written, 1 if there is no \
+    such key, 2 on an error.";
+
+/// The layers, and what becomes of the keys.
 #[derive(Args, Debug)]
+#[command(after_long_help = NOTE)]
 pub(crate) struct SetArgs {
     /// Layer files, which must not be changed while the command runs, and folders of stores.
     #[arg(required = true, num_args = 2.., value_name = "FILE")]

@@ -33,10 +33,13 @@ pub(crate) fn shown(key: &[u8]) -> String {
 
 /// Returns a number of bytes for people: `31.54 MB (31,541,903 bytes)`.
 pub(crate) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1000 => format!("{bytes} bytes"),
-        _ => format!("{} ({} bytes)", DecimalBytes(bytes), HumanCount(bytes)),
-    }
+    let rounded = rounded_size(bytes);
+    if bytes < 1000 { rounded } else { format!("{rounded} ({} bytes)", HumanCount(bytes)) }
+}
+
+/// Returns a number of bytes for people, rounded: `31.54 MB`.
+pub(crate) fn rounded_size(bytes: u64) -> String {
+    if bytes < 1000 { format!("{bytes} bytes") } else { DecimalBytes(bytes).to_string() }
 }
 
 /// Returns an error and its causes in one line, with keys as [`shown`] returns them.
