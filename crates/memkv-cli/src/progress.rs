@@ -75,7 +75,7 @@ impl Drop for Progress {
     }
 }
 
-/// The steps of long work: a bar on a terminal, otherwise a line for each step.
+/// The steps of long work: one line on a terminal, otherwise a line for each step.
 pub(crate) struct Steps {
     total: u64,
     begun: Cell<u64>,
@@ -87,9 +87,10 @@ impl Steps {
     /// Creates the progress of `total` steps.
     pub(crate) fn new(total: u64) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
-            let style =
-                ProgressStyle::with_template("{bar:30} {pos} of {len}, {elapsed}: {wide_msg}")
-                    .expect("the template is valid");
+            let style = ProgressStyle::with_template(
+                "{percent}%, {pos} of {len}, {elapsed}, {eta} left: {wide_msg}",
+            )
+            .expect("the template is valid");
             let bar = ProgressBar::new(total).with_style(style);
             bar.enable_steady_tick(Duration::from_secs(1));
             bar

@@ -1,8 +1,10 @@
 //! `memkv repair`: what is whole of a damaged store.
 
+use crate::text;
 use anyhow::Result;
 use clap::Args;
-use memkv::HybridStore;
+use indicatif::HumanCount;
+use memkv::{HybridStore, Loss};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -26,7 +28,7 @@ pub(crate) struct RepairArgs {
 pub(crate) fn run(args: &RepairArgs, out: &mut impl Write) -> Result<bool> {
     let (store, lost) = HybridStore::recover(&args.folder)?;
     for loss in &lost {
-        writeln!(out, "lost: {loss}")?;
+        writeln!(out, "lost: {}", describe(loss))?;
     }
     writeln!(out, "keys: {}", store.len())?;
     let target = if args.in_place { Some(&args.folder) } else { args.output.as_ref() };
@@ -42,4 +44,16 @@ pub(crate) fn run(args: &RepairArgs, out: &mut impl Write) -> Result<bool> {
     }
     out.flush()?;
     Ok(lost.is_empty())
+}
+
+/// Returns what a loss is. Its keys are whole, since they tell what to restore.
+fn describe(loss: &Loss) -> String {
+    let Loss::Keys { file, count, after, before } = loss else { return loss.to_string() };
+    let mut text = format!("{}: {} keys", file.display(), HumanCount(*count));
+    for (word, key) in [("after", after), ("before", before)] {
+        if let Some(key) = key {
+            text += &format!(" {word} \"{}\"", text::escaped(key, usize::MAX));
+        }
+    }
+    text
 }

@@ -10,14 +10,19 @@ const MAX_SHOWN_CHARS: usize = 80;
 
 /// Returns a key for a message: escaped where it is not printable, and cut where it is long.
 pub(crate) fn shown(key: &[u8]) -> String {
+    escaped(key, MAX_SHOWN_CHARS)
+}
+
+/// Returns a key of at most `most` characters, escaped where it is not printable.
+pub(crate) fn escaped(key: &[u8], most: usize) -> String {
     let (mut text, mut chars) = (String::new(), 0);
     // A piece is what one character, or one byte outside UTF-8, becomes. It is not cut.
     let mut push = |piece: &str| {
         chars += piece.chars().count();
-        if chars <= MAX_SHOWN_CHARS {
+        if chars <= most {
             text.push_str(piece);
         }
-        chars <= MAX_SHOWN_CHARS
+        chars <= most
     };
     let is_whole = key.utf8_chunks().all(|chunk| {
         chunk.valid().chars().all(|c| match c {

@@ -641,6 +641,22 @@ fn a_damaged_store_is_repaired_when_told_to() {
     assert_eq!(folder.text("verify store"), "store: OK, 49 keys\n");
     let (code, message) = folder.fails("repair layer", b"");
     assert!(code == 2 && message.contains("layer has no store"), "{message}");
+    // The keys beside a lost chunk are printed whole.
+    let store = HybridStore::open(folder.path("large")).unwrap();
+    let tail = "\u{e4}\t".repeat(60);
+    (0..140_000u64).for_each(|i| _ = store.insert(format!("key{i:06}{tail}"), i).unwrap());
+    store.compact().unwrap();
+    store.close().unwrap();
+    let files = fs::read_dir(folder.path("large")).unwrap().map(|file| file.unwrap().path());
+    let base = files.max_by_key(|path| path.metadata().unwrap().len()).unwrap();
+    let mut bytes = fs::read(&base).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(base, bytes).unwrap();
+    let text = String::from_utf8(folder.run(&["repair", "large"], b"").stdout).unwrap();
+    let shown = tail.replace('\t', "\\t");
+    let keys = text.split(&format!("{shown}\"")).count() - 1;
+    assert!(keys == 2 && text.contains(" keys after \"key") && text.contains(" before \"key"));
 }
 
 #[test]

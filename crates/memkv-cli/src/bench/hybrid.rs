@@ -386,8 +386,8 @@ pub(super) fn run(args: &BenchArgs, input: &KeyInput, out: &mut impl Write) -> R
     let heading = format!(
         "{heading}; {} of them in the base, seed {}\n\
          a store beside its base alone; memory is what is allocated; lookups: CPU time of one \
-         thread, of random keys; mixed: wall time, {MIXED_THREADS} threads, 90 % reads, 8 % inserts \
-         and updates, 2 % removes, zipfian",
+         thread, of random keys; mixed: wall time, {MIXED_THREADS} threads, 90 % reads, 8 % \
+         inserts and updates, 2 % removes, zipfian",
         bench.base.len(),
         args.seed
     );

@@ -146,8 +146,8 @@ pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
         put(&mut size, "overhead_per_key", overhead.map(|(bytes, raw)| bytes - raw));
         cells(&size, &COLUMNS).collect()
     });
-    let what = "one map as it grows; allocated bytes, overhead less those of the keys; load rates of \
-        wall time include generating and sorting the keys, lookups are of one thread's CPU time";
+    let what = "one map as it grows; allocated bytes, overhead less those of the keys; load rates \
+        of wall time include generating and sorting the keys, lookups are of one thread's CPU time";
     writeln!(out, "\n{}", wrapped(what))?;
     writeln!(out, "{}", titled(1, &titles(&[], &COLUMNS), lines))?;
     writeln!(
