@@ -142,52 +142,42 @@ pub(crate) struct SameKind {
 pub(crate) fn open_same(paths: &[PathBuf], rule: OnDuplicate) -> Result<SameKind> {
     let opened = paths.iter().map(|path| Ok(open_checked(path)?.layer));
     let opened = opened.collect::<Result<Vec<_>>>()?;
-    let has_numbers = opened.iter().any(|layer| matches!(layer, AnyLayer::Numbers(_)));
-    let has_bytes = opened.iter().any(|layer| matches!(layer, AnyLayer::Bytes(_)));
-    ensure!(
-        !(has_numbers && has_bytes),
-        "some layers have numbers as values, and some byte strings"
-    );
-    ensure!(has_numbers || rule != OnDuplicate::Sum, NO_SUMS);
+    let valued = opened.iter().find(|layer| !matches!(layer, AnyLayer::Keys(_)));
+    let is_number = matches!(valued, Some(AnyLayer::Numbers(_)));
     let mut folder = None;
-    let layers = if has_numbers {
-        Layers::Numbers(of_kind(opened, &mut folder, |layer| match layer {
-            AnyLayer::Numbers(layer) => Ok(layer),
-            AnyLayer::Keys(layer) => Err(layer),
-            AnyLayer::Bytes(_) => unreachable!("there are numbers"),
-        })?)
-    } else if has_bytes {
-        Layers::Bytes(of_kind(opened, &mut folder, |layer| match layer {
-            AnyLayer::Bytes(layer) => Ok(layer),
-            AnyLayer::Keys(layer) => Err(layer),
-            AnyLayer::Numbers(_) => unreachable!("there are byte strings"),
-        })?)
-    } else {
-        Layers::Keys(of_kind(opened, &mut folder, |layer| match layer {
-            AnyLayer::Keys(layer) => Ok(layer),
-            _ => unreachable!("there are no values"),
-        })?)
+    let layers = match valued {
+        Some(AnyLayer::Numbers(_)) => Layers::Numbers(of_kind(opened, &mut folder, |any| {
+            if let AnyLayer::Numbers(layer) = any { Ok(layer) } else { Err(any) }
+        })?),
+        Some(AnyLayer::Bytes(_)) => Layers::Bytes(of_kind(opened, &mut folder, |any| {
+            if let AnyLayer::Bytes(layer) = any { Ok(layer) } else { Err(any) }
+        })?),
+        Some(AnyLayer::Keys(_)) | None => Layers::Keys(of_kind(opened, &mut folder, |any| {
+            if let AnyLayer::Keys(layer) = any { Ok(layer) } else { Err(any) }
+        })?),
     };
+    ensure!(is_number || rule != OnDuplicate::Sum, NO_SUMS);
     Ok(SameKind { layers, _folder: folder })
 }
 
-/// Returns layers of a kind. `take` returns one that is of it, or else one without values.
+/// Returns layers of a kind. `take` returns one that is of it, or else the layer that it was given.
 fn of_kind<V: ToolValue + ?Sized>(
     layers: Vec<AnyLayer>,
     folder: &mut Option<TempFolder>,
-    take: impl Fn(AnyLayer) -> Result<FrozenLayer<V>, KeyLayer>,
+    take: impl Fn(AnyLayer) -> Result<FrozenLayer<V>, AnyLayer>,
 ) -> Result<Vec<FrozenLayer<V>>> {
     let mut all = Vec::with_capacity(layers.len());
     for (number, layer) in layers.into_iter().enumerate() {
         all.push(match take(layer) {
             Ok(layer) => layer,
-            Err(keys) => {
-                if folder.is_none() {
-                    *folder = Some(TempFolder::new(None)?);
-                }
-                let folder = folder.as_ref().expect("it was just made");
+            Err(AnyLayer::Keys(keys)) => {
+                let folder = match folder {
+                    Some(folder) => folder,
+                    None => folder.insert(TempFolder::new(None)?),
+                };
                 with_values(&keys, &folder.path().join(number.to_string()))?
             }
+            Err(_) => bail!("some layers have numbers as values, and some byte strings"),
         });
     }
     Ok(all)
