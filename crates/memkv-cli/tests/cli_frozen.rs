@@ -615,6 +615,12 @@ fn stores_are_read_like_layers() {
     assert_eq!(folder.text("repair store"), "keys: 49\n");
     folder.text("merge -o layer store");
     assert_eq!(folder.open("layer").len(), 49);
+    folder.ok(&["build", "-", "-o", "keys"], b"key08\nkey07\n");
+    assert_eq!(folder.text("intersection keys store"), "key08\t0\n");
+    assert_eq!(folder.text("intersection store keys --json"), "{\"key\":\"key08\",\"value\":88}\n");
+    assert_eq!(folder.text("difference keys store -k"), "key07\n");
+    assert_eq!(folder.text("symmetric-difference store layer keys -c"), "2\n");
+    assert_eq!(folder.text("search store --prefix key4 -f key08 -d 2 -n 1"), "2\tkey40\t40\n");
 }
 
 #[test]
