@@ -10,7 +10,9 @@ use crate::{ArenaArt, BuildError};
 
 /// A [`FrozenLayer`] whose values are byte strings of any length, such as records of text.
 ///
-/// It has the methods of any other layer. Where those return a copy of a value, it is a `Vec<u8>`;
+/// It has the methods of any layer that are generic over values: those named `_as` and `typed`, such
+/// as [`open_as`](FrozenLayer::open_as), and [`from_sorted_bytes`](FrozenLayer::from_sorted_bytes)
+/// in the place of [`from_sorted_as`](FrozenLayer::from_sorted_as). Where others return a copy of a value, it is a `Vec<u8>`;
 /// where they lend one, as cursors and [`get_many_with`](FrozenLayer::get_many_with) do, a `&[u8]`
 /// that is valid until the next step.
 ///
@@ -179,17 +181,27 @@ impl<K: AsRef<[u8]>, B: AsRef<[u8]>> FromIterator<(K, B)> for FrozenLayer<[u8]> 
     }
 }
 
-impl<T: AsRef<[u8]>> From<&ArenaArt<T>> for FrozenLayer<[u8]> {
-    /// Builds a layer from the map's keys and values, which are encoded in parallel. O(keys).
+impl<T: AsRef<[u8]>> ArenaArt<T> {
+    /// Builds a [`BytesLayer`] from the map's keys and values, which are encoded in parallel.
+    ///
+    /// # Complexity
+    /// O(keys).
     ///
     /// # Panics
     /// A value is longer than [`MAX_VALUE_LEN`](crate::MAX_VALUE_LEN).
     ///
     /// ```
     /// let map = memkv::ArenaArt::from([("a", "first"), ("b", "second")]);
-    /// let layer = memkv::BytesLayer::from(&map);
+    /// let layer = map.freeze();
     /// assert_eq!(layer.get("b").unwrap(), b"second");
     /// ```
+    pub fn freeze(&self) -> BytesLayer {
+        self.into()
+    }
+}
+
+impl<T: AsRef<[u8]>> From<&ArenaArt<T>> for FrozenLayer<[u8]> {
+    /// Does what [`ArenaArt::freeze`] does, and panics as it does.
     fn from(map: &ArenaArt<T>) -> Self {
         let mut builder = FrozenLayerBuilder::typed().unwrap_or_else(fail);
         let mut range = map.iter();

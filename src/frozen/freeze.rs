@@ -436,64 +436,94 @@ fn freeze<V: Value>(map: &impl Ranges) -> FrozenLayer<V> {
     })
 }
 
-impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer<V> {
-    /// Builds a layer from the map's keys and values, read and encoded in parallel. O(keys).
-    fn from(map: &FastArt<V>) -> Self {
-        freeze(map)
+impl<V: Value + Sync> FastArt<V> {
+    /// Builds a [`FrozenLayer`] from the map's keys and values, read and encoded in parallel.
+    /// [`FrozenLayer::thaw`] is the way back.
+    ///
+    /// # Complexity
+    /// O(keys).
+    ///
+    /// ```
+    /// let map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
+    /// let layer = map.freeze();
+    /// assert_eq!(layer.get("b"), Some(2));
+    /// assert_eq!(layer.thaw()?, map);
+    /// # Ok::<(), memkv::BuildError>(())
+    /// ```
+    pub fn freeze(&self) -> FrozenLayer<V> {
+        self.into()
     }
 }
 
-impl From<&FastSet> for FrozenLayer<()> {
-    /// Builds a layer of the set's keys, read and encoded in parallel. O(keys).
-    ///
-    /// # Examples
+impl FastSet {
+    /// Builds a [`FrozenLayer`] of the set's keys, like [`FastArt::freeze`].
     ///
     /// ```
-    /// use memkv::{FastSet, FrozenLayer};
+    /// use memkv::FastSet;
     ///
     /// let set = FastSet::from(["a", "b"]);
-    /// let layer = FrozenLayer::from(&set);
+    /// let layer = set.freeze();
     /// assert!(layer.contains_key("b"));
     /// assert_eq!(FastSet::from(layer.thaw()?), set);
     /// # Ok::<(), memkv::BuildError>(())
     /// ```
-    fn from(set: &FastSet) -> Self {
-        freeze(set.as_map())
+    pub fn freeze(&self) -> FrozenLayer<()> {
+        self.into()
     }
 }
 
-impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer<V> {
-    /// Builds a layer from the map's keys and values, read and encoded in parallel. O(keys).
+impl<V: Value + Sync> ConcurrentArt<V> {
+    /// Builds a [`FrozenLayer`] from the map's keys and values, like [`FastArt::freeze`].
     ///
     /// # Guarantees
     /// While other threads change the map, the layer has every key that is in the map
     /// during the whole call. It may have a key that is inserted or removed during the call. A
     /// value is the one at the time when its key is read.
     ///
-    /// # Examples
-    ///
     /// ```
     /// let map = memkv::ConcurrentArt::from([("a", 1u64), ("b", 2)]);
-    /// assert!(memkv::FrozenLayer::from(&map).iter().eq(map.iter()));
+    /// assert!(map.freeze().iter().eq(map.iter()));
     /// ```
+    pub fn freeze(&self) -> FrozenLayer<V> {
+        self.into()
+    }
+}
+
+impl<V: Value + Sync> ShardedArt<V> {
+    /// Builds a [`FrozenLayer`] from the map's keys and values, like [`ConcurrentArt::freeze`].
+    ///
+    /// ```
+    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
+    /// assert!(map.freeze().iter().eq(map.iter()));
+    /// ```
+    pub fn freeze(&self) -> FrozenLayer<V> {
+        self.into()
+    }
+}
+
+impl<V: Value + Sync> From<&FastArt<V>> for FrozenLayer<V> {
+    /// Does what [`FastArt::freeze`] does.
+    fn from(map: &FastArt<V>) -> Self {
+        freeze(map)
+    }
+}
+
+impl From<&FastSet> for FrozenLayer<()> {
+    /// Does what [`FastSet::freeze`] does.
+    fn from(set: &FastSet) -> Self {
+        freeze(set.as_map())
+    }
+}
+
+impl<V: Value + Sync> From<&ConcurrentArt<V>> for FrozenLayer<V> {
+    /// Does what [`ConcurrentArt::freeze`] does.
     fn from(map: &ConcurrentArt<V>) -> Self {
         freeze(map)
     }
 }
 
 impl<V: Value + Sync> From<&ShardedArt<V>> for FrozenLayer<V> {
-    /// Builds a layer from the map's keys and values, read and encoded in parallel. O(keys).
-    ///
-    /// # Guarantees
-    /// While other threads change the map, the layer has every key that is in the map
-    /// during the whole call. It may have a key that is inserted or removed during the call.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let map = memkv::ShardedArt::from([("a", 1u64), ("b", 2)]);
-    /// assert!(memkv::FrozenLayer::from(&map).iter().eq(map.iter()));
-    /// ```
+    /// Does what [`ShardedArt::freeze`] does.
     fn from(map: &ShardedArt<V>) -> Self {
         freeze(map)
     }

@@ -83,7 +83,11 @@ impl ValueKind {
 /// Returns the kind of values, as a file names it. For values that no layer holds this does not
 /// compile.
 pub(crate) const fn layer_kind<V: Value>() -> ValueKind {
-    assert!(!matches!(V::KIND, ValueKind::InMemory), "no frozen layer holds values of this type");
+    assert!(
+        !matches!(V::KIND, ValueKind::InMemory),
+        "no frozen layer holds values of this type: convert \
+         them to numbers or byte strings (see the page of `memkv::Value`)"
+    );
     assert!(V::KIND.size() == V::Bits::SIZE, "the kind has another size than the bits");
     V::KIND
 }

@@ -163,6 +163,30 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         self.tree.retain(keep).unwrap_or_else(|error| fail(error));
     }
 
+    /// Returns the least key and a copy of its value.
+    ///
+    /// ```
+    /// let map = memkv::ConcurrentArenaArt::from([("b", "y"), ("a", "x")]);
+    /// assert_eq!(map.first_key_value(), Some((b"a".to_vec(), "x")));
+    /// assert_eq!(map.last_key_value(), Some((b"b".to_vec(), "y")));
+    /// ```
+    pub fn first_key_value(&self) -> Option<(Vec<u8>, T)>
+    where
+        T: Clone,
+    {
+        self.iter().next()
+    }
+
+    /// Returns the greatest key and a copy of its value.
+    ///
+    /// Otherwise like [`first_key_value`](Self::first_key_value).
+    pub fn last_key_value(&self) -> Option<(Vec<u8>, T)>
+    where
+        T: Clone,
+    {
+        self.iter().next_back()
+    }
+
     /// Returns a cursor before the first key.
     ///
     /// It returns borrowed keys and values, so a scan allocates nothing for each.
@@ -178,6 +202,9 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     }
 
     /// Returns an iterator over all keys and values, in ascending order of the keys.
+    ///
+    /// As an [`Iterator`] it yields clones of the values. [`next_ref`](crate::face::Range::next_ref)
+    /// and a [`cursor`](Self::cursor) lend them, and need no `Clone`.
     ///
     /// ```
     /// let map = memkv::ConcurrentArenaArt::from([("b", "y"), ("a", "x")]);

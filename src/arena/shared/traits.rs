@@ -1,5 +1,6 @@
 //! The traits of the standard collections, for `ConcurrentArenaArt`.
 
+use super::iter::Range;
 use super::{ConcurrentArenaArt, IntoIter};
 use crate::ArenaArt;
 use crate::error::or_fail;
@@ -65,6 +66,35 @@ impl<T: Send + Sync + 'static> IntoIterator for ConcurrentArenaArt<T> {
 
     fn into_iter(self) -> IntoIter<T> {
         IntoIter::new(self.tree)
+    }
+}
+
+impl<'m, T: Clone + Send + Sync + 'static> IntoIterator for &'m ConcurrentArenaArt<T> {
+    type Item = (Vec<u8>, T);
+    type IntoIter = Range<'m, T>;
+
+    fn into_iter(self) -> Range<'m, T> {
+        self.iter()
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Clone for ConcurrentArenaArt<T> {
+    /// Returns a copy of the map and its values, built from a scan while other threads may change
+    /// it. The guarantees are those of the [`clone`](crate::ConcurrentArt#method.clone) of a
+    /// `ConcurrentArt`.
+    ///
+    /// # Complexity
+    /// O(keys).
+    ///
+    /// ```
+    /// let map = memkv::ConcurrentArenaArt::from([("a", "x".to_string())]);
+    /// let copy = map.clone();
+    /// map.remove("a");
+    /// assert_eq!(*copy.get("a").unwrap(), "x");
+    /// ```
+    #[track_caller]
+    fn clone(&self) -> Self {
+        self.iter().collect()
     }
 }
 
