@@ -10,11 +10,11 @@ use crate::{ArenaArt, BuildError};
 
 /// A [`FrozenLayer`] whose values are byte strings of any length, such as records of text.
 ///
-/// It has the methods of any layer that are generic over values: those named `_as` and `typed`, such
-/// as [`open_as`](FrozenLayer::open_as), and [`from_sorted_bytes`](FrozenLayer::from_sorted_bytes)
-/// in the place of [`from_sorted_as`](FrozenLayer::from_sorted_as). Where others return a copy of a value, it is a `Vec<u8>`;
-/// where they lend one, as cursors and [`get_many_with`](FrozenLayer::get_many_with) do, a `&[u8]`
-/// that is valid until the next step.
+/// It has the methods of any layer that are generic over values: those named `_as` and `typed`,
+/// such as [`open_as`](FrozenLayer::open_as), with
+/// [`from_sorted_bytes`](FrozenLayer::from_sorted_bytes) in the place of `from_sorted_as`. Where
+/// others return a copy of a value, it is a `Vec<u8>`; where they lend one, as cursors and
+/// [`get_many_with`](FrozenLayer::get_many_with) do, a `&[u8]` that is valid until the next step.
 ///
 /// Values are compressed in groups of many thousands by symbols of their own: a table that is
 /// trained on a sample of all values, and with which each value is written by itself. So a lookup
