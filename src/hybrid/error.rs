@@ -30,8 +30,8 @@ pub enum HybridError {
     File(FileError),
     /// The log could not be written.
     ///
-    /// **Warning:** this change, and earlier ones that were not yet on disk, may be missing when
-    /// the folder is opened again. Further writes change nothing and return an error until the log
+    /// **Warning:** this change is in memory, and is read. It and earlier ones that were not yet on
+    /// disk may be missing when the folder is opened again. Further writes change nothing and return an error until the log
     /// can be written again. If it could not be synced, that is after a
     /// [`compact`](crate::HybridStore::compact) that begins later, or when the folder is opened
     /// again.
@@ -158,6 +158,9 @@ impl From<HybridError> for ExchangeError {
     }
 }
 
+/// What to do about a damaged folder.
+const RECOVER: &str = "HybridStore::recover and memkv repair read what is whole";
+
 impl fmt::Display for HybridError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -177,11 +180,22 @@ impl fmt::Display for HybridError {
                 write!(f, "the folder {} or its LOCK was removed or replaced", folder.display())
             }
             Self::NotAStore { folder } => {
-                write!(f, "{} has no store, and is not empty or missing", folder.display())
+                write!(
+                    f,
+                    "{} has no store; an opening for writing creates one where the folder is \
+                     missing or empty",
+                    folder.display()
+                )
             }
-            Self::InUse { folder } => write!(f, "{} is already open", folder.display()),
-            Self::Missing { file } => write!(f, "{} is missing", file.display()),
-            Self::Damaged { file, part } => write!(f, "{}: the {part} is damaged", file.display()),
+            Self::InUse { folder } => {
+                write!(f, "{} is already open for writing, here or elsewhere", folder.display())
+            }
+            Self::Missing { file } => {
+                write!(f, "{} is missing; {RECOVER}", file.display())
+            }
+            Self::Damaged { file, part } => {
+                write!(f, "{}: the {part} is damaged; {RECOVER}", file.display())
+            }
             Self::Version { file, found } => {
                 write!(f, "{}: version {found} of the format is not supported", file.display())
             }

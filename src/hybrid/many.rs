@@ -199,6 +199,10 @@ impl HybridStore {
 
     /// Inserts the pairs one by one.
     ///
+    /// With [`Wal::Synced`](crate::Wal::Synced) each of them waits for the disk. A batch that is to
+    /// be on disk as a whole is many times faster with [`Wal::Written`](crate::Wal::Written) and
+    /// one [`sync`](Self::sync) after it.
+    ///
     /// # Errors
     /// Returns the first error of [`insert`](Self::insert). The pairs before it are stored, and the
     /// others are not.

@@ -133,16 +133,20 @@ pub(crate) struct SameKind {
     _folder: Option<TempFolder>,
 }
 
-/// Opens and checks layers. Those without values become layers of the kind of the others, in
-/// temporary files: with zeros, or with empty byte strings.
+/// Opens and checks layers. If `fills`, those without values become layers of the kind of the
+/// others, in temporary files: with zeros, or with empty byte strings.
 ///
 /// # Errors
-/// One of them cannot be opened or is damaged, some have numbers and some byte strings, or `rule`
-/// adds what are no numbers.
-pub(crate) fn open_same(paths: &[PathBuf], rule: OnDuplicate) -> Result<SameKind> {
+/// One of them cannot be opened or is damaged, some have numbers and some byte strings, or some
+/// none, or `rule` adds what are no numbers.
+pub(crate) fn open_same(paths: &[PathBuf], rule: OnDuplicate, fills: bool) -> Result<SameKind> {
     let opened = paths.iter().map(|path| Ok(open_checked(path)?.layer));
     let opened = opened.collect::<Result<Vec<_>>>()?;
-    let valued = opened.iter().find(|layer| !matches!(layer, AnyLayer::Keys(_)));
+    let has_values = |layer: &&AnyLayer| !matches!(layer, AnyLayer::Keys(_));
+    let valued = opened.iter().find(has_values);
+    if valued.is_some() && !fills && !opened.iter().all(|layer| has_values(&layer)) {
+        bail!("some layers have values, and some have none; --zeros makes these 0, or empty texts");
+    }
     let is_number = matches!(valued, Some(AnyLayer::Numbers(_)));
     let mut folder = None;
     let layers = match valued {

@@ -4,11 +4,11 @@ use crate::{
     layer::{self, with_layer},
     output::Output,
     progress::{Progress, Total},
+    text,
     values::ToolValue,
 };
 use anyhow::Result;
 use clap::Args;
-use indicatif::HumanCount;
 use memkv::{FrozenLayer, FrozenLayerBuilder};
 use std::{io::Write, path::PathBuf};
 
@@ -18,16 +18,18 @@ use std::{io::Write, path::PathBuf};
 /// unless --on-duplicate is given. The output may be one of the inputs.
 #[derive(Args, Debug)]
 pub(crate) struct MergeArgs {
-    /// Layer files, which must not be changed while the command runs, and folders of stores. Layers
-    /// without values can be merged with others: their values are 0, or empty texts.
+    /// Layer files, which must not be changed while the command runs, and folders of stores.
     #[arg(required = true, value_name = "FILE")]
     inputs: Vec<PathBuf>,
+    /// Merge layers without values with others: their values are 0, or empty texts.
+    #[arg(long)]
+    zeros: bool,
     #[command(flatten)]
     output: Output,
 }
 
 pub(crate) fn run(args: &MergeArgs, out: &mut impl Write) -> Result<()> {
-    let opened = layer::open_same(&args.inputs, args.output.rule())?;
+    let opened = layer::open_same(&args.inputs, args.output.rule(), args.zeros)?;
     with_layer!(&opened.layers, layers => merge(args, layers, out))
 }
 
@@ -47,5 +49,5 @@ fn merge<V: ToolValue + ?Sized>(
     builder.insert_layers_with(layers, |read| progress.at(read)).map_err(failed)?;
     let keys = builder.finish_file().map_err(failed)?;
     drop(progress);
-    target.finish(keys, &format!("{} layers with {}", layers.len(), HumanCount(total)), out)
+    target.finish(keys, &text::layers(layers.len(), total), out)
 }

@@ -100,7 +100,8 @@ enum CodecName {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SymbolsName {
-    /// The symbols with which a sample of the keys takes the fewest bytes.
+    /// The symbols with which the keys, by a sample of them, and the table in memory take the
+    /// fewest bytes.
     Auto,
     None,
     /// Up to 255 symbols of up to 8 bytes.

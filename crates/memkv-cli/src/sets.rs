@@ -5,11 +5,11 @@ use crate::{
     output::{Destination, RuleName, Writing},
     print::{Found, Printing},
     progress::{Progress, Total},
+    text,
     values::ToolValue,
 };
 use anyhow::Result;
 use clap::Args;
-use indicatif::HumanCount;
 use memkv::{FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenStream, LayerValues};
 use std::{io::Write, path::PathBuf};
 
@@ -66,7 +66,7 @@ impl Operation {
 
 /// Prints or writes the keys, and returns whether there is one or a layer is written.
 pub(crate) fn run(args: &SetArgs, operation: Operation, out: &mut impl Write) -> Result<bool> {
-    let opened = layer::open_same(&args.inputs, args.on_duplicate.rule())?;
+    let opened = layer::open_same(&args.inputs, args.on_duplicate.rule(), true)?;
     with_layer!(&opened.layers, layers => match &args.output {
         None => print(args, operation.stream(layers), out),
         Some(path) => {
@@ -113,7 +113,7 @@ fn write<V: ToolValue + ?Sized>(
     }
     let keys = builder.finish_file().map_err(failed)?;
     drop(progress);
-    target.finish(keys, &format!("{} layers with {}", layers.len(), HumanCount(total)), out)
+    target.finish(keys, &text::layers(layers.len(), total), out)
 }
 
 /// Passes on the value that a key has by the rule.

@@ -63,12 +63,14 @@ fn print<V: ToolValue + ?Sized>(
         writeln!(out, "{record}")?;
         return Ok(());
     }
-    let each = |part: usize| {
-        format!("{}, {:.2} a key", text::size(part as u64), part as f64 / layer.len().max(1) as f64)
+    let each = |bytes: u64| match layer.len() {
+        0 => text::size(bytes),
+        keys => format!("{}, {:.2} a key", text::size(bytes), bytes as f64 / keys as f64),
     };
     writeln!(out, "keys:      {}", HumanCount(layer.len() as u64))?;
     writeln!(out, "values:    {}", V::NAME)?;
-    writeln!(out, "file:      {}, {per_key:.2} a key", text::size(bytes))?;
+    let place = if store.is_some() { "folder:   " } else { "file:     " };
+    writeln!(out, "{place} {}", each(bytes))?;
     if let Some(store) = store {
         let open = if store.recovery.was_closed { "closed" } else { "not closed, or open" };
         writeln!(
@@ -82,9 +84,9 @@ fn print<V: ToolValue + ?Sized>(
     writeln!(out, "codec:     {codec}")?;
     writeln!(out, "symbols:   {symbols}, {} in memory", text::size(usage.symbols as u64))?;
     writeln!(out, "chunks:    {}", HumanCount(layer.chunks() as u64))?;
-    writeln!(out, "keys in:   {}", each(usage.keys))?;
-    writeln!(out, "  lengths: {}", each(headers))?;
-    writeln!(out, "values in: {}", each(usage.values))?;
+    writeln!(out, "keys in:   {}", each(usage.keys as u64))?;
+    writeln!(out, "  lengths: {}", each(headers as u64))?;
+    writeln!(out, "values in: {}", each(usage.values as u64))?;
     writeln!(out, "index in:  {} in memory", text::size(usage.index as u64))?;
     if let (Some(first), Some(last)) = (first, last) {
         writeln!(out, "first key: {}", text::shown(&first))?;

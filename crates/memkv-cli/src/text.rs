@@ -89,6 +89,12 @@ pub(crate) fn content(path: &Path) -> Option<&'static str> {
     input::describe(path).ok()
 }
 
+/// Returns what a layer was made of.
+pub(crate) fn layers(layers: usize, keys: u64) -> String {
+    let (s, keys) = (if layers == 1 { "" } else { "s" }, HumanCount(keys));
+    format!("{layers} layer{s} with {keys}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{MAX_SHOWN_CHARS, shown, size};

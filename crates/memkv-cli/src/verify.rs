@@ -14,8 +14,10 @@ use std::{
 /// Check files for damage.
 ///
 /// Reads all of each layer file or folder of a store, and prints its name and OK, or the error. Of
-/// a store that was not closed it prints what a crash may have left. Exit status: 0 if all are
-/// intact, 2 if not.
+/// a store that was not closed it prints what a crash may have left: an incomplete end of a log of
+/// one frame is a write that had not returned; more frames are damage, or writes that a failure of
+/// the machine tore. `memkv repair` reads those that are whole, and opening the store for writing
+/// cuts them off. Exit status: 0 if all are intact, 2 if not.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     /// Layer files, which must not be changed while the command runs, and folders of stores.
@@ -36,13 +38,13 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<bool> {
                     writeln!(out, "{}: not closed, or open", file.display())?;
                 }
                 for end in &state.recovery.cut {
-                    writeln!(
-                        out,
-                        "{}: incomplete at its end: {} frames, {} bytes",
-                        end.file.display(),
-                        end.frames,
-                        end.bytes
-                    )?;
+                    let (file, frames, bytes) = (end.file.display(), end.frames, end.bytes);
+                    write!(out, "{file}: incomplete at its end: {frames} frames, {bytes} bytes")?;
+                    // One frame is a write that had not returned.
+                    let hint =
+                        "; memkv repair reads what is whole, opening for writing cuts it off";
+                    writeln!(out, "{}", if frames > 1 { hint } else { "" })?;
+                    all &= frames <= 1;
                 }
             }
             Err(error) => {
