@@ -31,9 +31,9 @@ pub enum HybridError {
     /// The log could not be written.
     ///
     /// **Warning:** this change is in memory, and is read. It and earlier ones that were not yet on
-    /// disk may be missing when the folder is opened again. Further writes change nothing and return an error until the log
-    /// can be written again. If it could not be synced, that is after a
-    /// [`compact`](crate::HybridStore::compact) that begins later, or when the folder is opened
+    /// disk may be missing when the folder is opened again. Further writes change nothing and
+    /// return an error until the log can be written again. If it could not be synced, that is after
+    /// a [`compact`](crate::HybridStore::compact) that begins later, or when the folder is opened
     /// again.
     #[cfg(feature = "storage")]
     Log(FileError),
