@@ -49,7 +49,7 @@
 //! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
 //! | [`InsertError`], [`BuildError`], [`LoadError`], [`FrozenError`] | errors |
 //! | [`pool`] | the memory of all maps of the process |
-//! | [`guide`] | coming from `BTreeMap`, fst or a database; what each operation promises |
+//! | [`guide`] | coming from `BTreeMap`, fst or a database; what each operation promises; memory; sizes beside other libraries; platforms |
 //!
 //! # The tree
 //!
@@ -233,7 +233,8 @@ pub mod format {}
 #[doc = include_str!("hybrid/FORMAT.md")]
 pub mod store_format {}
 
-/// Coming from `BTreeMap`, fst or a database, and what each operation promises.
+/// Coming from `BTreeMap`, fst or a database; what each operation promises; when memory comes back;
+/// sizes beside other libraries; platforms.
 pub mod guide {
     #[doc = include_str!("../docs/from-btreemap.md")]
     #[cfg(feature = "parallel")]
@@ -249,6 +250,16 @@ pub mod guide {
 
     #[doc = include_str!("../docs/consistency.md")]
     pub mod consistency {}
+
+    #[doc = include_str!("../docs/memory.md")]
+    pub mod memory {}
+
+    #[doc = include_str!("../docs/sizes.md")]
+    #[cfg(feature = "storage")]
+    pub mod sizes {}
+
+    #[doc = include_str!("../docs/platforms.md")]
+    pub mod platforms {}
 }
 
 #[cfg(doctest)]

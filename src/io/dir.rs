@@ -2,7 +2,9 @@
 //!
 //! On Unix a [`Dir`] is a descriptor: a folder that is renamed or replaced, a link on the way to it
 //! that is switched, or a change of the working directory does not lead its owner elsewhere. On
-//! other systems it is an absolute path.
+//! other systems it is an absolute path: only a change of the working directory does not lead its
+//! owner elsewhere. There [`Dir::sync`] does nothing, since the standard library cannot sync a
+//! folder; `docs/platforms.md` says what follows.
 
 #![forbid(unsafe_code)]
 
@@ -28,11 +30,13 @@ pub(crate) enum Access {
     Read,
     /// For reading and writing.
     Write,
-    /// For reading and writing, and created if it is missing.
+    /// For reading and writing, and created if it is missing. On Windows no one can rename or
+    /// remove the file while it is open.
     Create,
     /// For reading and writing, and created; it must be missing.
     CreateNew,
-    /// As `CreateNew`, for this user alone.
+    /// As `CreateNew`, for this user alone. Other systems than Unix give it the folder's
+    /// permissions.
     CreatePrivate,
 }
 
@@ -211,6 +215,14 @@ impl Dir {
         options.read(true).write(access != Access::Read);
         options.create(access == Access::Create);
         options.create_new(matches!(access, Access::CreateNew | Access::CreatePrivate));
+        #[cfg(windows)]
+        if access == Access::Create {
+            use std::os::windows::fs::OpenOptionsExt;
+            // Others may read and write the file, but not delete it: see `is_same`.
+            const FILE_SHARE_READ: u32 = 1;
+            const FILE_SHARE_WRITE: u32 = 2;
+            options.share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE);
+        }
         options.open(self.path_of(name))
     }
 
@@ -237,6 +249,9 @@ impl Dir {
     }
 
     /// Returns whether the name exists: which file it names is not known here.
+    ///
+    /// On Windows the name of a file that is opened with [`Access::Create`] stays while it is open,
+    /// so it is that file's. Other files have random names.
     fn is_same(&self, name: &str, _file: &File) -> io::Result<bool> {
         fs::metadata(self.path_of(name)).map(|_| true)
     }

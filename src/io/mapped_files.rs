@@ -73,7 +73,8 @@ impl FrozenLayer {
     /// While this layer or a clone of it lives, no one truncates the file or writes to it, in this
     /// process or another. The compiler takes the mapped bytes for plain memory, which must not
     /// change. A file that [`save`](Self::save) replaces is not written to: the layer keeps the old
-    /// one. Where this cannot be promised, [`open`](Self::open) reads the file into memory.
+    /// one; on Windows `save` returns an error while the file is mapped. Where this cannot be
+    /// promised, [`open`](Self::open) reads the file into memory.
     ///
     /// **Warning:** reading past the end of a file that became shorter ends the process, which no
     /// library can prevent.
