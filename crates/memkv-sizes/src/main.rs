@@ -183,7 +183,7 @@ fn lmdb(input: &Input<'_>, folder: &Path) -> Result<()> {
         let path = folder.join(format!("lmdb-{what}"));
         let mut options = EnvOpenOptions::new();
         options.map_size(8 << 30);
-        // SAFETY: the file is this program's alone, and what a crash would do to it does not matter.
+        // SAFETY: no other process has the file.
         let env = unsafe { options.flags(EnvFlags::NO_SUB_DIR | EnvFlags::NO_SYNC).open(&path)? };
         let mut change = env.write_txn()?;
         let db: Database<Bytes, Bytes> = env.create_database(&mut change, None)?;
