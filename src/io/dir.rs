@@ -30,8 +30,7 @@ pub(crate) enum Access {
     Read,
     /// For reading and writing.
     Write,
-    /// For reading and writing, and created if it is missing. On Windows no one can rename or
-    /// remove the file while it is open.
+    /// For reading and writing, and created if it is missing.
     Create,
     /// For reading and writing, and created; it must be missing.
     CreateNew,
@@ -215,14 +214,6 @@ impl Dir {
         options.read(true).write(access != Access::Read);
         options.create(access == Access::Create);
         options.create_new(matches!(access, Access::CreateNew | Access::CreatePrivate));
-        #[cfg(windows)]
-        if access == Access::Create {
-            use std::os::windows::fs::OpenOptionsExt;
-            // Others may read and write the file, but not delete it: see `is_same`.
-            const FILE_SHARE_READ: u32 = 1;
-            const FILE_SHARE_WRITE: u32 = 2;
-            options.share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE);
-        }
         options.open(self.path_of(name))
     }
 
@@ -250,8 +241,9 @@ impl Dir {
 
     /// Returns whether the name exists: which file it names is not known here.
     ///
-    /// On Windows the name of a file that is opened with [`Access::Create`] stays while it is open,
-    /// so it is that file's. Other files have random names.
+    /// The names of new files are random, so theirs are not another file's. A `LOCK` that another
+    /// process replaced is not noticed. Opening it such that it cannot be replaced (Windows has
+    /// that) would keep a closed store's folder from being removed while retired memory has it.
     fn is_same(&self, name: &str, _file: &File) -> io::Result<bool> {
         fs::metadata(self.path_of(name)).map(|_| true)
     }
