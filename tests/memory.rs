@@ -117,6 +117,19 @@ fn half_of_a_map_says_what_it_takes() {
 }
 
 #[test]
+fn a_map_that_is_packed_leaves_no_holes_in_the_pool() {
+    alone(|| {
+        let mut map: FastArt<u64> = (0..300_000).map(|i| (url(i), i as u64)).collect();
+        map.retain(|_, i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 63 == 0);
+        let before = pool::usage().reserved;
+        map.shrink_to_fit();
+        let pool = pool::usage();
+        assert!(pool.reserved <= before, "{pool:?}, {before} before");
+        assert!(pool.reserved - pool.used <= pool.used / 8 + (1 << 20), "{pool:?}");
+    });
+}
+
+#[test]
 fn sets_and_bulk_loads_say_what_they_take() {
     alone(|| {
         let mut keys: Vec<_> = (0..150_000).map(url).collect();

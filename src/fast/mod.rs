@@ -535,6 +535,8 @@ impl<V: Value> FastArt<V> {
     /// ```
     pub fn shrink_to_fit(&mut self) {
         *self = Self::of_range(self.iter());
+        // The old nodes, which are free now, stood in the same slabs of the pool.
+        self.tree.relocate_rebuilt();
     }
 
     /// Returns a copy of the map, node for node.

@@ -38,11 +38,24 @@ impl<B: Bits> RawTree<B> {
             && self.peak_leaf_bytes > MIN_TREE_BYTES
         {
             self.peak_leaf_bytes = bytes;
-            let _closed = pool::disable_caches();
-            for _ in 0..MAX_VISITS {
-                if !is_idle(LIVE_PER_IDLE) || !self.relocate_nodes() {
-                    break;
-                }
+            self.relocate_while_idle();
+        }
+    }
+
+    /// Relocates nodes that were built while those of another tree stood between them, unless the
+    /// tree is small.
+    pub(crate) fn relocate_rebuilt(&mut self) {
+        if self.usage.leaves > MIN_TREE_BYTES {
+            self.relocate_while_idle();
+        }
+    }
+
+    /// Relocates nodes as long as much of the pool is idle and that helps.
+    fn relocate_while_idle(&mut self) {
+        let _closed = pool::disable_caches();
+        for _ in 0..MAX_VISITS {
+            if !is_idle(LIVE_PER_IDLE) || !self.relocate_nodes() {
+                break;
             }
         }
     }
