@@ -166,6 +166,8 @@ pub mod pool;
 mod reclaim;
 #[cfg(feature = "serde")]
 mod serde;
+#[cfg(feature = "sets")]
+mod sets;
 pub mod sharded;
 mod sync;
 mod tree;
@@ -208,6 +210,10 @@ pub use load::LoadError;
 pub use pool::model::{LiveCell, ModelPool};
 #[cfg(memkv_loom)]
 pub use reclaim::{model as batches, plain};
+#[cfg(feature = "sets")]
+pub use sets::{
+    LayerSet, LayerSetBuilder, SetError, SetInfo, SetOptions, SetPart, SetRange, SetSearch,
+};
 #[doc(inline)]
 pub use sharded::ShardedArt;
 #[cfg(all(feature = "storage", feature = "_testing"))]
@@ -232,6 +238,10 @@ pub mod format {}
 #[cfg(feature = "storage")]
 #[doc = include_str!("hybrid/FORMAT.md")]
 pub mod store_format {}
+
+#[cfg(feature = "sets")]
+#[doc = include_str!("sets/FORMAT.md")]
+pub mod set_format {}
 
 /// Coming from `BTreeMap`, fst or a database; what each operation promises; when memory comes back;
 /// sizes beside other libraries; platforms.

@@ -17,14 +17,18 @@ use super::front_coded::{FrontCoded, Stored, check_lens};
 use super::frozen_layer::FrozenLayer;
 use super::layer::Layer;
 use super::layer_value::LayerValue;
-use super::options::{FrozenOptions, GivenSample};
+use super::options::FrozenOptions;
 use super::pipeline::EncodePipeline;
 use super::symbols::Encoders;
+#[cfg(feature = "sets")]
+use crate::io::dir::Dir;
 use crate::io::new_file::NewFile;
 use rayon::ThreadPool;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "sets")]
+use std::sync::Arc;
 
 /// Bytes of front-coded keys, and of byte strings as values, from which the symbols are chosen.
 const TRAINING_BYTES: usize = 32 << 20;
@@ -155,11 +159,24 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     /// # Errors
     /// An option is out of its range, or the file cannot be created.
     pub fn create_as(path: impl AsRef<Path>, options: FrozenOptions) -> Result<Self, FrozenError> {
-        let mut builder = Self::typed_with(options)?;
-        let mut file = NewFile::create(path.as_ref())?;
+        Self::typed_with(options)?.write_to(NewFile::create(path.as_ref())?)
+    }
+
+    /// Creates a builder that writes to a file of an open folder.
+    #[cfg(feature = "sets")]
+    pub(crate) fn create_in(
+        dir: &Arc<Dir>,
+        name: &str,
+        options: FrozenOptions,
+    ) -> Result<Self, FrozenError> {
+        Self::typed_with(options)?.write_to(NewFile::create_in(dir, name)?)
+    }
+
+    /// Lets chunks be written to a file.
+    fn write_to(mut self, mut file: NewFile) -> Result<Self, FrozenError> {
         file.write(&format::header(V::STORED))?;
-        builder.work.file = Some(file);
-        Ok(builder)
+        self.work.file = Some(file);
+        Ok(self)
     }
 
     /// Returns the path of the file of a builder made by [`create`](FrozenLayerBuilder::create), as
@@ -205,7 +222,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         self.insert_stored(key.as_ref(), V::stored(value))
     }
 
-    pub(super) fn options(&self) -> &FrozenOptions {
+    pub(crate) fn options(&self) -> &FrozenOptions {
         &self.options
     }
 
@@ -214,14 +231,13 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         self.work.pool.as_ref()
     }
 
-    /// Sets the strings from which the symbols are chosen. A sample of the options stays.
-    pub(super) fn set_sample(&mut self, keys: GivenSample, values: Option<GivenSample>) {
-        self.options.sample.get_or_insert(keys);
-        self.options.value_sample = values;
+    /// Returns the options, of which the sample may change until a key is inserted.
+    pub(super) fn options_mut(&mut self) -> &mut FrozenOptions {
+        &mut self.options
     }
 
     /// Inserts a key and what is stored of its value.
-    pub(super) fn insert_stored(
+    pub(crate) fn insert_stored(
         &mut self,
         key: &[u8],
         value: Stored<'_>,
@@ -313,28 +329,30 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     /// Encodes the remaining keys. Returns the layer, without the bytes of chunks that were
     /// [drained](Self::drain).
     pub(super) fn complete_drained(self) -> Result<Layer, FrozenError> {
-        Ok(self.complete(false)?.0)
+        Ok(self.complete(false)?.layer)
     }
 
-    /// Encodes the remaining keys. Returns the layer, without the bytes of chunks that are in a
-    /// file, and the file. With `gathers`, chunks in memory are stored together.
-    fn complete(mut self, gathers: bool) -> Result<(Layer, Option<NewFile>), FrozenError> {
+    /// Encodes the remaining keys. With `gathers`, chunks in memory are stored together.
+    fn complete(mut self, gathers: bool) -> Result<Completed, FrozenError> {
         self.work.check()?;
         if !self.pending.is_empty() {
             let pending = std::mem::take(&mut self.pending);
+            self.last.clear();
+            self.last.extend_from_slice(pending.last());
             self.take(pending)?;
         }
         if self.encoders.is_none() {
             self.release()?;
         }
         self.work.finish()?;
-        let encoders = self.encoders.as_ref().expect("release chooses the symbols");
+        let encoders = self.encoders.take().expect("release chooses the symbols");
         if gathers && self.work.file.is_none() {
             gather(&mut self.work.done, GATHERED_BYTES);
         }
         let done = std::mem::take(&mut self.work.done);
         let form = self.options.form(V::STORED);
-        Ok((assemble(form, encoders, done, self.index), self.work.file.take()))
+        let layer = assemble(form, &encoders, done, self.index);
+        Ok(Completed { layer, last: self.last, file: self.work.file.take(), encoders })
     }
 
     /// Completes the layer. Reads it back into memory if it was written to a file, which
@@ -344,15 +362,11 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     /// The file cannot be written or read, or could not be written before; or this process is a
     /// fork of the builder's.
     pub fn finish(self) -> Result<FrozenLayer<V>, FrozenError> {
-        let (layer, file) = self.complete(true)?;
-        match file {
-            None => Ok(FrozenLayer::of(layer)),
-            Some(file) => {
-                let path = file.path().to_owned();
-                commit(&layer, file)?;
-                FrozenLayer::open_as(path)
-            }
+        let completed = self.complete(true)?;
+        if completed.file.is_none() {
+            return Ok(FrozenLayer::of(completed.layer));
         }
+        FrozenLayer::open_as(completed.commit()?.path)
     }
 
     /// Completes the file of a builder made by [`create`](Self::create), and returns the number of
@@ -362,16 +376,49 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
     /// The file cannot be written, or could not be written before; the builder has no file; or this
     /// process is a fork of the builder's.
     pub fn finish_file(self) -> Result<u64, FrozenError> {
-        let (layer, file) = self.complete(true)?;
-        let file = file.ok_or(FrozenError::Option("the builder was not made to write a file"))?;
-        commit(&layer, file)?;
-        Ok(layer.len as u64)
+        Ok(self.finish_to_file()?.keys)
+    }
+
+    /// Completes the file like [`finish_file`](Self::finish_file).
+    pub(crate) fn finish_to_file(self) -> Result<FinishedFile, FrozenError> {
+        self.complete(true)?.commit()
     }
 }
 
-fn commit(layer: &Layer, mut file: NewFile) -> Result<(), FrozenError> {
-    file.write(&format::trailer(layer))?;
-    Ok(file.commit()?)
+/// A file that is complete.
+#[derive(Debug)]
+pub(crate) struct FinishedFile {
+    pub(crate) path: PathBuf,
+    pub(crate) keys: u64,
+    /// The greatest key.
+    pub(crate) last: Vec<u8>,
+    pub(crate) bytes: u64,
+    pub(crate) crc32: u32,
+    /// The symbols that its keys and values are written in.
+    pub(crate) encoders: Encoders,
+}
+
+/// What a builder has made.
+struct Completed {
+    /// Without the bytes of chunks that are in a file, or were [drained](FrozenLayerBuilder::drain).
+    layer: Layer,
+    /// The greatest key.
+    last: Vec<u8>,
+    file: Option<NewFile>,
+    encoders: Encoders,
+}
+
+impl Completed {
+    /// Completes the file.
+    fn commit(self) -> Result<FinishedFile, FrozenError> {
+        let Completed { layer, last, file, encoders } = self;
+        let no_file = FrozenError::Option("the builder was not made to write a file");
+        let mut file = file.ok_or(no_file)?;
+        file.write(&format::trailer(&layer))?;
+        let (path, keys, (bytes, crc32)) = (file.path(), layer.len as u64, file.digest());
+        file.commit()?;
+        Ok(FinishedFile { path, keys, last, bytes, crc32, encoders })
+    }
 }
 
 impl<V: ?Sized> fmt::Debug for FrozenLayerBuilder<V> {

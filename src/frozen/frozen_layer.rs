@@ -244,6 +244,13 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
         cursor.next().map(|(key, value)| (key.to_vec(), V::own(value)))
     }
 
+    /// Returns the key of a rank.
+    #[cfg(feature = "sets")]
+    pub(crate) fn key_of(&self, rank: usize) -> Option<Vec<u8>> {
+        let mut cursor = FrozenCursor::<V>::at(&self.layer, rank);
+        cursor.peek_shared().map(|(_, key)| key.to_vec())
+    }
+
     /// Returns the least key and its value.
     ///
     /// ```

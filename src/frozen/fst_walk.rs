@@ -31,8 +31,10 @@ struct Level<'a> {
 }
 
 impl<'a> FstWalk<'a> {
-    pub(super) fn new(layer: &'a Layer) -> Self {
-        FstWalk { layer, next: 0, current: None, nodes: Vec::new() }
+    /// Creates a walk that begins with the chunk that has a rank.
+    pub(super) fn from(layer: &'a Layer, rank: usize) -> Self {
+        let next = layer.chunk_at(rank).unwrap_or(layer.chunks.len());
+        FstWalk { layer, next, current: None, nodes: Vec::new() }
     }
 
     /// Returns the next key that matches, which is the path then, and the place of its value.

@@ -68,6 +68,8 @@ mod window;
 mod writer;
 
 pub use ::fst::Automaton;
+#[cfg(feature = "sets")]
+pub(crate) use builder::FinishedFile;
 pub use builder::FrozenLayerBuilder;
 pub use byte_values::MAX_VALUE_LEN;
 pub use bytes_layer::{BytesLayer, BytesLayerBuilder};
@@ -75,6 +77,10 @@ pub use codec::Codec;
 pub use cursor::FrozenCursor;
 pub use error::FrozenError;
 pub use external::{ExternalBuilder, OnDuplicate};
+#[cfg(feature = "sets")]
+pub(crate) use external::{ExternalRecords, refused};
+#[cfg(feature = "sets")]
+pub(crate) use front_coded::Stored;
 pub use frozen_layer::{FrozenLayer, FrozenUsage};
 pub use layer_value::LayerValue;
 pub use levenshtein::{LevenshteinAutomaton, LevenshteinState};

@@ -81,7 +81,7 @@ pub struct FrozenOptions {
     pub(super) sample: Option<GivenSample>,
     /// A sample of the values, if they are byte strings.
     pub(super) value_sample: Option<GivenSample>,
-    pub(super) on_duplicate: OnDuplicate,
+    pub(crate) on_duplicate: OnDuplicate,
     pub(super) temp_folder: Option<PathBuf>,
     pub(super) threads: Option<usize>,
 }
@@ -261,11 +261,25 @@ impl FrozenOptions {
         self
     }
 
+    /// Returns the options of a layer that takes over the symbols of another.
+    #[cfg(feature = "sets")]
+    pub(crate) fn with_encoders(mut self, encoders: Encoders) -> Self {
+        self.encoders = Some(encoders);
+        self
+    }
+
+    /// Returns the options of a layer that is built on the threads that there are.
+    #[cfg(feature = "sets")]
+    pub(crate) fn without_threads(mut self) -> Self {
+        self.threads = None;
+        self
+    }
+
     /// Returns the threads that build, if they are to be of their own.
     ///
     /// # Errors
     /// They cannot be started.
-    pub(super) fn pool(&self) -> Result<Option<ThreadPool>, FrozenError> {
+    pub(crate) fn pool(&self) -> Result<Option<ThreadPool>, FrozenError> {
         self.threads
             .map(|threads| ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
@@ -300,7 +314,7 @@ impl FrozenOptions {
         ChunkForm { codec: self.codec, kind, constant }
     }
 
-    pub(super) fn check(&self) -> Result<(), FrozenError> {
+    pub(crate) fn check(&self) -> Result<(), FrozenError> {
         if self.memory < 1 << 20 {
             return Err(FrozenError::Option("a builder needs at least 1 MiB of memory"));
         }

@@ -101,7 +101,7 @@ impl<'a, V: ?Sized> FrozenEnds<'a, V> {
     }
 }
 
-/// Both ends of a [`FrozenLayer`](crate::FrozenLayer) of their own.
+/// Both ends of a range of a [`FrozenLayer`](crate::FrozenLayer), of which they are an owner.
 #[expect(missing_debug_implementations, reason = "no user holds one")]
 pub struct FrozenOwnedEnds<V: ?Sized = u64> {
     layer: Arc<Layer>,
@@ -110,9 +110,8 @@ pub struct FrozenOwnedEnds<V: ?Sized = u64> {
 }
 
 impl<V: ?Sized> FrozenOwnedEnds<V> {
-    pub(super) fn new(layer: Arc<Layer>) -> Self {
-        let ranks = Ranks::new(0, layer.len);
-        FrozenOwnedEnds { layer, ranks, values: PhantomData }
+    pub(super) fn new(layer: Arc<Layer>, from: usize, to: usize) -> Self {
+        FrozenOwnedEnds { layer, ranks: Ranks::new(from, to), values: PhantomData }
     }
 }
 

@@ -96,6 +96,12 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
         R: RangeBounds<K>,
     {
         let (start, end) = key::bounds(&range);
+        let (from, to) = self.ranks_between(start, end);
+        self.ranks(from, to)
+    }
+
+    /// Returns the ranks between two bounds, from and to.
+    fn ranks_between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> (usize, usize) {
         let from = match start {
             Bound::Unbounded => 0,
             Bound::Included(key) => self.layer.rank(key, false),
@@ -106,7 +112,14 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
             Bound::Included(key) => self.layer.rank(key, true),
             Bound::Excluded(key) => self.layer.rank(key, false),
         };
-        self.ranks(from, to)
+        (from, to)
+    }
+
+    /// Returns an iterator over a range that is an owner of the layer.
+    #[cfg(feature = "sets")]
+    pub(crate) fn owned_range(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> FrozenIntoIter<V> {
+        let (from, to) = self.ranks_between(start, end);
+        FrozenIntoIter::new(FrozenOwnedEnds::new(Arc::clone(&self.layer), from, to))
     }
 
     fn ranks(&self, from: usize, to: usize) -> FrozenRange<'_, V> {
@@ -166,7 +179,8 @@ impl<V: LayerValue + ?Sized> IntoIterator for FrozenLayer<V> {
     type IntoIter = FrozenIntoIter<V>;
 
     fn into_iter(self) -> FrozenIntoIter<V> {
-        FrozenIntoIter::new(FrozenOwnedEnds::new(self.layer))
+        let len = self.len();
+        FrozenIntoIter::new(FrozenOwnedEnds::new(self.layer, 0, len))
     }
 }
 

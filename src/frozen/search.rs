@@ -57,12 +57,21 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn search<A: Automaton>(&self, automaton: A) -> FrozenSearch<'_, A, V> {
+        self.search_from(automaton, 0)
+    }
+
+    /// Returns an iterator like [`search`](Self::search) that need not look at keys before a rank.
+    pub(crate) fn search_from<A: Automaton>(
+        &self,
+        automaton: A,
+        rank: usize,
+    ) -> FrozenSearch<'_, A, V> {
         let walk = match self.codec() {
             Codec::Packed => Walk::Packed(PackedWalk {
-                cursor: FrozenCursor::at(&self.layer, 0),
+                cursor: FrozenCursor::at(&self.layer, rank),
                 follows: false,
             }),
-            Codec::Fst => Walk::Fst(FstWalk::new(&self.layer)),
+            Codec::Fst => Walk::Fst(FstWalk::from(&self.layer, rank)),
         };
         FrozenSearch { path: AutomatonPath::new(automaton), walk, value: Vec::new() }
     }

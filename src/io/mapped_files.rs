@@ -5,6 +5,8 @@ use crate::error::FileError;
 use crate::frozen::FrozenError;
 use crate::frozen::{FrozenLayer, LayerValue, format};
 use crate::io::bytes::Bytes;
+#[cfg(feature = "sets")]
+use crate::sets::{LayerSet, Opening, SetError};
 use crate::sharded::ShardedArt;
 use crate::value::Value;
 use std::path::Path;
@@ -100,6 +102,64 @@ impl FrozenLayer {
     }
 }
 
+/// The promise of a caller that files do not change while they are mapped.
+#[cfg(feature = "sets")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unchanged(());
+
+#[cfg(feature = "sets")]
+impl LayerSet {
+    /// Opens a set of layers in a folder, like [`open`](Self::open), and maps its parts when they
+    /// are first needed.
+    ///
+    /// Of a part only the directory is read, and what lookups need. Its content is not checked:
+    /// [`verify`](Self::verify) does that.
+    ///
+    /// # Errors
+    /// See [`open`](Self::open).
+    ///
+    /// # Safety
+    /// While this set or a clone of it lives, no one truncates a part or writes to it, in this
+    /// process or another, as for [`FrozenLayer::open_mapped`]. Builders of sets and
+    /// [`vacuum`](Self::vacuum) do neither: a part that they replace or remove stays as it is
+    /// while it is mapped.
+    ///
+    /// ```
+    /// use memkv::{LayerSet, LayerSetBuilder, SetOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-set-map-{}", std::process::id()));
+    /// let mut builder = LayerSetBuilder::create(&folder, SetOptions::new())?;
+    /// builder.insert("a", 1)?;
+    /// builder.finish()?;
+    ///
+    /// // SAFETY: no one changes the files.
+    /// let set = unsafe { LayerSet::open_mapped(&folder)? };
+    /// assert_eq!(set.get("a")?, Some(1));
+    /// # drop(set);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub unsafe fn open_mapped(folder: impl AsRef<Path>) -> Result<Self, SetError> {
+        // SAFETY: (M1) by the caller.
+        unsafe { Self::open_mapped_as(folder) }
+    }
+}
+
+#[cfg(feature = "sets")]
+impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
+    /// Opens a set of values of this type, as [`open_mapped`](LayerSet::open_mapped) does for
+    /// `u64`.
+    ///
+    /// # Errors
+    /// As there; or the set has values of another type.
+    ///
+    /// # Safety
+    /// As there.
+    pub unsafe fn open_mapped_as(folder: impl AsRef<Path>) -> Result<Self, SetError> {
+        Self::open_with(folder.as_ref(), Opening::Mapped(Unchanged(())))
+    }
+}
+
 impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// Maps a file of values of this type, as [`open_mapped`](FrozenLayer::open_mapped) does for
     /// `u64`.
@@ -112,8 +172,31 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     pub unsafe fn open_mapped_as(path: impl AsRef<Path>) -> Result<Self, FrozenError> {
         // SAFETY: (M1) the caller promises that the file does not change while the layer lives,
         // which owns the mapping.
-        let mapping = unsafe { Mapping::open(path.as_ref()) }
-            .map_err(|error| FileError::new("open", path.as_ref(), error))?
+        let mapping = unsafe { Mapping::open(path.as_ref()) };
+        Self::of_mapping(mapping, path.as_ref())
+    }
+
+    /// Maps an open file. The path is for messages.
+    #[cfg(feature = "sets")]
+    pub(crate) fn map(
+        file: &std::fs::File,
+        path: &Path,
+        _: Unchanged,
+    ) -> Result<Self, FrozenError> {
+        // SAFETY: (M1) the caller that opened the set has promised that its files do not change
+        // until the set and its clones are dropped. Only they, and iterators that borrow them,
+        // read the layers of its parts. A layer that is retired may be freed later; no one reads
+        // its mapping then.
+        let mapping = unsafe { Mapping::of(file) };
+        Self::of_mapping(mapping, path)
+    }
+
+    fn of_mapping(
+        mapping: std::io::Result<Option<Mapping>>,
+        path: &Path,
+    ) -> Result<Self, FrozenError> {
+        let mapping = mapping
+            .map_err(|error| FileError::new("open", path, error))?
             .ok_or(FrozenError::Truncated)?;
         Self::of_read(format::parse(&Bytes::from_mapping(mapping))?)
     }

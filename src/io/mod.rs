@@ -6,7 +6,7 @@ pub(crate) mod bytes;
 #[cfg(feature = "storage")]
 pub(crate) mod dir;
 #[cfg(feature = "storage")]
-mod mapped_files;
+pub(crate) mod mapped_files;
 #[cfg(feature = "storage")]
 pub(crate) mod mapping;
 #[cfg(feature = "storage")]

@@ -27,6 +27,9 @@ pub(crate) struct NewFile {
     name: String,
     /// The process that created the file. In a fork of it the file stays as it is.
     process: Process,
+    /// Bytes written, and their checksum.
+    bytes: u64,
+    crc32: crc32fast::Hasher,
 }
 
 impl NewFile {
@@ -62,7 +65,8 @@ impl NewFile {
         let (file, temporary) = create_temporary(dir, access)?;
         let out = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
         let (dir, name) = (Arc::clone(dir), name.to_owned());
-        Ok(NewFile { out, dir, temporary, name, process: Process::current() })
+        let (process, crc32) = (Process::current(), crc32fast::Hasher::new());
+        Ok(NewFile { out, dir, temporary, name, process, bytes: 0, crc32 })
     }
 
     /// Returns the path that the file gets.
@@ -77,11 +81,18 @@ impl NewFile {
 
     /// Appends bytes, through a buffer.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.bytes += bytes.len() as u64;
+        self.crc32.update(bytes);
         match &mut self.out {
             Some(out) => failpoint::write(out, bytes),
             None => Ok(()),
         }
         .map_err(|error| FileError::new("write", self.path(), error))
+    }
+
+    /// Returns the number of bytes written so far, and their CRC-32.
+    pub(crate) fn digest(&self) -> (u64, u32) {
+        (self.bytes, self.crc32.clone().finalize())
     }
 
     /// Syncs the file, renames it, and syncs the folder.
@@ -127,6 +138,26 @@ pub(crate) struct NewName {
     temporary: String,
     /// The process that created the file. In a fork of it the name stays.
     process: Process,
+}
+
+#[cfg(feature = "sets")]
+impl NewName {
+    /// Returns the part of the name that no other has: 12 hexadecimal digits.
+    pub(crate) fn number(&self) -> &str {
+        &self.temporary[TEMPORARY_START.len()..self.temporary.len() - TEMPORARY_END.len()]
+    }
+
+    /// Returns the path of the file.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path_of(&self.temporary)
+    }
+}
+
+/// Returns whether a writer works on the file whose temporary name has a number.
+#[cfg(feature = "sets")]
+pub(crate) fn has_unfinished(dir: &Dir, number: &str) -> bool {
+    let name = format!("{TEMPORARY_START}{number}{TEMPORARY_END}");
+    dir.file(&name, Access::Write).is_ok_and(|file| !is_locked(&file))
 }
 
 impl Drop for NewName {

@@ -1,29 +1,14 @@
 //! `ExternalBuilder`: a layer from keys in any order, in bounded memory.
 
-use super::duplicate::Duplicates;
-use super::run::DAMAGED;
-use super::sorter::{Sorter, SorterForm};
-use crate::error::FileError;
+use super::records::{ExternalRecords, refused};
 use crate::frozen::builder::FrozenLayerBuilder;
-use crate::frozen::choose_symbols::needs_no_keys;
 use crate::frozen::error::FrozenError;
-use crate::frozen::front_coded::check_lens;
 use crate::frozen::frozen_layer::FrozenLayer;
 use crate::frozen::layer_value::LayerValue;
 use crate::frozen::options::FrozenOptions;
-use crate::io::dir::Dir;
-use crate::io::new_file::remove_unfinished;
 use crate::value::Value;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// Bytes of memory of an external build, unless the options set them.
-const DEFAULT_MEMORY_BYTES: usize = 1 << 30;
-/// Of the budget, the part that a sample may have whose pairs of symbols are counted at once.
-const SAMPLE_PASS_SHARE: usize = 64;
-/// Keys that are written between two calls of a function that is told of the progress.
-const KEYS_PER_PROGRESS: u64 = 1 << 12;
 
 /// Builds a [`FrozenLayer`] from keys in any order, in bounded memory.
 ///
@@ -70,10 +55,7 @@ const KEYS_PER_PROGRESS: u64 = 1 << 12;
 /// from.
 pub struct ExternalBuilder<V: ?Sized = u64> {
     builder: FrozenLayerBuilder<V>,
-    sorter: Sorter,
-    duplicates: Duplicates,
-    /// Number of records inserted.
-    len: u64,
+    records: ExternalRecords<V>,
 }
 
 impl ExternalBuilder {
@@ -136,22 +118,8 @@ impl<V: LayerValue + ?Sized> ExternalBuilder<V> {
         folder: &Path,
         create: impl FnOnce(FrozenOptions) -> Result<FrozenLayerBuilder<V>, FrozenError>,
     ) -> Result<Self, FrozenError> {
-        options.check()?;
-        let memory =
-            if options.memory == usize::MAX { DEFAULT_MEMORY_BYTES } else { options.memory };
-        let duplicates = Duplicates::new(options.on_duplicate, V::STORED)?;
-        let folder = options.temp_folder.clone().unwrap_or_else(|| folder.to_owned());
-        let is_sampled = !needs_no_keys(&options, V::STORED);
-        options.memory = (memory / 4).max(1 << 20);
-        let builder = create(options)?;
-        let dir = Dir::open(&folder).map_err(|error| {
-            FileError::new("create a temporary file in", folder, error.into_cause())
-        })?;
-        let dir = Arc::new(dir);
-        // What others have left there does not concern this build.
-        let _ = remove_unfinished(&dir);
-        let form = SorterForm::new(dir, memory, duplicates, is_sampled);
-        Ok(ExternalBuilder { builder, sorter: Sorter::new(form)?, duplicates, len: 0 })
+        let records = ExternalRecords::new(&mut options, folder)?;
+        Ok(ExternalBuilder { builder: create(options)?, records })
     }
 
     /// Returns the path of the file of a builder made by [`create`](ExternalBuilder::create), as
@@ -162,18 +130,18 @@ impl<V: LayerValue + ?Sized> ExternalBuilder<V> {
 
     /// Returns the number of records inserted so far, duplicates included.
     pub fn len(&self) -> u64 {
-        self.len
+        self.records.len()
     }
 
     /// Returns whether no record was inserted yet.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Returns the most bytes of a key, and of a byte string as its value, for which the budget has
     /// room.
     pub fn max_record_len(&self) -> usize {
-        self.sorter.max_record_len()
+        self.records.max_record_len()
     }
 
     /// Inserts a record. Waits if an arena is full and the one before is still being written.
@@ -185,43 +153,18 @@ impl<V: LayerValue + ?Sized> ExternalBuilder<V> {
     /// A temporary file cannot be written, a key is repeated though the options exclude that, or
     /// this process is a fork of the builder's: later calls return the same error.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: V::Lent<'_>) -> Result<(), FrozenError> {
-        let (key, value) = (key.as_ref(), V::stored(value));
-        check_lens(self.len, key, value)?;
-        let (len, limit) = (key.len() + value.bytes.len(), self.max_record_len());
-        if len > limit {
-            return Err(FrozenError::RecordOverMemory { position: self.len, len, limit });
-        }
-        let (sorter, pool) = (&mut self.sorter, self.builder.pool());
-        self.duplicates.encode(value, |value| sorter.push(key, value, pool))?;
-        self.len += 1;
-        Ok(())
+        self.records.insert(key.as_ref(), value, self.builder.pool())
     }
 
     /// Inserts all records into the builder of ascending keys.
     fn complete(
         self,
-        mut progress: impl FnMut(u64, u64),
+        progress: impl FnMut(u64, u64),
     ) -> Result<FrozenLayerBuilder<V>, FrozenError> {
         let mut builder = self.builder;
-        let mut sorted = self.sorter.finish(builder.pool())?;
-        let mut sample = sorted.sample(builder.pool())?;
-        for sample in std::iter::once(&mut sample.keys).chain(&mut sample.values) {
-            sample.strings.limit_pass(sorted.memory() / SAMPLE_PASS_SHARE);
-        }
-        builder.set_sample(sample.keys, sample.values);
-        let records = sorted.records();
-        let mut next = 0;
-        sorted.read(|key, value, taken| {
-            if taken >= next {
-                progress(taken, records);
-                next = taken + KEYS_PER_PROGRESS;
-            }
-            builder.insert_stored(key, value).map_err(|error| match error {
-                FrozenError::NotAscending { .. } => DAMAGED,
-                error => error,
-            })
-        })?;
-        progress(records, records);
+        let mut sorted = self.records.finish(builder.pool())?;
+        sorted.give_sample(builder.options_mut());
+        sorted.read(progress, |key, value| builder.insert_stored(key, value).map_err(refused))?;
         Ok(builder)
     }
 
@@ -273,7 +216,7 @@ impl<V: LayerValue + ?Sized> ExternalBuilder<V> {
 
 impl<V: ?Sized> fmt::Debug for ExternalBuilder<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExternalBuilder").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("ExternalBuilder").field("len", &self.records.len()).finish_non_exhaustive()
     }
 }
 

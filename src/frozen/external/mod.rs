@@ -7,7 +7,7 @@
 //!   layer  ◀─ FrozenLayerBuilder ◀─ loser tree ◀──────────────────────────────────┘
 //! ```
 //!
-//! * builder.rs: the public face.
+//! * builder.rs: the public face, over records.rs.
 //! * sorter.rs: when an arena is spilled, and what is merged in the end.
 //! * arena.rs: records in memory, and sorting them. varint.rs: numbers in records.
 //! * run.rs: sorted records in a spill file.
@@ -26,6 +26,7 @@ mod arena;
 mod builder;
 pub(super) mod duplicate;
 pub(super) mod merge;
+mod records;
 mod run;
 mod sample;
 mod sorter;
@@ -33,3 +34,5 @@ mod varint;
 
 pub use builder::ExternalBuilder;
 pub use duplicate::OnDuplicate;
+#[cfg(feature = "sets")]
+pub(crate) use records::{ExternalRecords, refused};

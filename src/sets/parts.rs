@@ -1,0 +1,256 @@
+//! The parts of a set: which of them are open, and the checks of those that are opened.
+//!
+//! A part is opened when it is first needed. At most a given number are open: beyond it, one that
+//! was not used since the hand of a clock passed it last is closed (Corbató, "A paging experiment
+//! with the Multics system", 1968). A reader that is in a part keeps it until it is done.
+
+use super::error::SetError;
+use super::manifest::{Manifest, SetPart};
+use crate::error::FileError;
+use crate::frozen::{FrozenLayer, LayerValue};
+use crate::io::dir::{Access, Dir};
+use crate::io::mapped_files::Unchanged;
+use crate::reclaim::{self, Swap};
+use crate::sharded::Router;
+use parking_lot::Mutex;
+use std::cmp::Ordering;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+/// Parts that are open at once, unless the caller sets a limit.
+const DEFAULT_OPEN_PARTS: usize = 1024;
+
+/// How the files of parts are opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Opening {
+    /// Read into memory, and verified.
+    Read,
+    /// Mapped.
+    Mapped(Unchanged),
+}
+
+/// A manifest, and the parts that are open.
+pub(super) struct Parts<V: ?Sized> {
+    pub(super) dir: Arc<Dir>,
+    pub(super) manifest: Manifest,
+    /// The manifest's bytes, which tell whether another one has replaced it.
+    pub(super) bytes: Vec<u8>,
+    pub(super) opening: Opening,
+    /// Finds the part in which a key belongs.
+    router: Router,
+    /// For each part, the number of keys before it.
+    starts: Vec<u64>,
+    slots: Vec<Slot<V>>,
+    max_open: AtomicUsize,
+    clock: Mutex<Clock>,
+}
+
+struct Slot<V: ?Sized> {
+    /// It is replaced with the clock locked.
+    layer: Swap<Option<FrozenLayer<V>>>,
+    /// Whether it was used since the hand passed it.
+    is_used: AtomicBool,
+    /// Held while the part is opened, so that threads that need it wait for the first one. Threads
+    /// of a rayon pool do not wait: the one that opens it may be lower on their own stack.
+    opening: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Clock {
+    hand: usize,
+    /// Number of open parts.
+    open: usize,
+}
+
+/// The place of a key among the parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Within the range of a part.
+    In(usize),
+    /// After all keys of the parts before this one, and before its first.
+    Before(usize),
+}
+
+impl<V: LayerValue + ?Sized + 'static> Parts<V> {
+    /// Reads the manifest of a folder. No part is opened.
+    pub(super) fn open(dir: Arc<Dir>, opening: Opening) -> Result<Self, SetError> {
+        let (manifest, bytes) = Manifest::read(&dir)?;
+        if manifest.kind != V::STORED {
+            return Err(SetError::Values { found: manifest.kind, expected: V::STORED });
+        }
+        let slot = |_: &SetPart| Slot {
+            layer: Swap::new(None),
+            is_used: AtomicBool::new(false),
+            opening: Mutex::new(()),
+        };
+        let starts = manifest.parts.iter().scan(0, |sum, part| {
+            let start = *sum;
+            *sum += part.keys;
+            Some(start)
+        });
+        Ok(Parts {
+            router: Router::new(manifest.parts.iter().map(|part| (&*part.first).into()).collect()),
+            starts: starts.collect(),
+            slots: manifest.parts.iter().map(slot).collect(),
+            dir,
+            manifest,
+            bytes,
+            opening,
+            max_open: AtomicUsize::new(DEFAULT_OPEN_PARTS),
+            clock: Mutex::default(),
+        })
+    }
+
+    /// Takes over the open parts of another manifest of the same folder that this one names too.
+    pub(super) fn take_over(&self, before: &Self) {
+        self.max_open.store(before.max_open.load(Relaxed), Relaxed);
+        let mut old = before.manifest.parts.iter().zip(&before.slots).peekable();
+        for (part, slot) in self.manifest.parts.iter().zip(&self.slots) {
+            while old.next_if(|(old, _)| old.first < part.first).is_some() {}
+            if let Some((_, old)) = old.next_if(|(old, _)| *old == part) {
+                let pin = reclaim::pin();
+                if let Some(layer) = old.layer.load(&pin) {
+                    slot.layer.replace(Some(layer.clone()), &pin);
+                    self.clock.lock().open += 1;
+                }
+            }
+        }
+    }
+
+    /// Returns the number of parts.
+    pub(super) fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Returns the number of keys before a part, or of all keys for the number of parts.
+    pub(super) fn start(&self, part: usize) -> u64 {
+        self.starts.get(part).copied().unwrap_or_else(|| self.manifest.keys())
+    }
+
+    /// Returns the part that has the key of a rank.
+    pub(super) fn part_of_rank(&self, rank: u64) -> Option<usize> {
+        (rank < self.manifest.keys())
+            .then(|| self.starts.partition_point(|&start| start <= rank) - 1)
+    }
+
+    /// Returns the place of a key. It opens no part.
+    #[inline]
+    pub(super) fn place(&self, key: &[u8]) -> Place {
+        match self.router.route(key).checked_sub(1) {
+            None => Place::Before(0),
+            Some(part) if *key <= *self.manifest.parts[part].last => Place::In(part),
+            Some(part) => Place::Before(part + 1),
+        }
+    }
+
+    /// Sets the number of parts that may be open, at least 1, and closes those beyond it.
+    pub(super) fn limit_open(&self, parts: usize) {
+        self.max_open.store(parts.max(1), Relaxed);
+        self.close_some(&mut self.clock.lock(), None);
+    }
+
+    /// Returns the number of open parts.
+    pub(super) fn open_count(&self) -> usize {
+        self.clock.lock().open
+    }
+
+    /// Passes a part to `read`, and opens it before if it is not open.
+    #[inline]
+    pub(super) fn with<R>(
+        &self,
+        part: usize,
+        read: impl FnOnce(&FrozenLayer<V>) -> R,
+    ) -> Result<R, SetError> {
+        let slot = &self.slots[part];
+        {
+            let pin = reclaim::pin();
+            if let Some(layer) = slot.layer.load(&pin) {
+                if !slot.is_used.load(Relaxed) {
+                    slot.is_used.store(true, Relaxed);
+                }
+                return Ok(read(layer));
+            }
+        }
+        self.layer(part).map(|layer| read(&layer))
+    }
+
+    /// Returns a part, and opens it if it is not open.
+    #[cold]
+    pub(super) fn layer(&self, part: usize) -> Result<FrozenLayer<V>, SetError> {
+        let slot = &self.slots[part];
+        let current = || slot.layer.load(&reclaim::pin()).clone();
+        slot.is_used.store(true, Relaxed);
+        if let Some(layer) = current() {
+            return Ok(layer);
+        }
+        let _opening = match rayon::current_thread_index() {
+            None => Some(slot.opening.lock()),
+            Some(_) => slot.opening.try_lock(),
+        };
+        if let Some(layer) = current() {
+            return Ok(layer);
+        }
+        let layer = self.read(part)?;
+        let mut clock = self.clock.lock();
+        if let Some(layer) = current() {
+            return Ok(layer);
+        }
+        slot.layer.replace(Some(layer.clone()), &reclaim::pin());
+        clock.open += 1;
+        self.close_some(&mut clock, Some(part));
+        Ok(layer)
+    }
+
+    /// Closes parts until no more than the limit are open, but never `kept`.
+    fn close_some(&self, clock: &mut Clock, kept: Option<usize>) {
+        let max_open = self.max_open.load(Relaxed);
+        // Each part is passed twice at most: once to clear its mark, and once to close it.
+        for _ in 0..2 * self.slots.len() {
+            if clock.open <= max_open {
+                return;
+            }
+            let at = clock.hand;
+            clock.hand = (at + 1) % self.slots.len();
+            let (slot, pin) = (&self.slots[at], reclaim::pin());
+            if Some(at) != kept
+                && slot.layer.load(&pin).is_some()
+                && !slot.is_used.swap(false, Relaxed)
+            {
+                slot.layer.replace(None, &pin);
+                clock.open -= 1;
+            }
+        }
+    }
+
+    /// Opens the file of a part, whether or not the part is open, and checks that it is the one
+    /// that the manifest names.
+    pub(super) fn read(&self, part: usize) -> Result<FrozenLayer<V>, SetError> {
+        let part = &self.manifest.parts[part];
+        let path = || self.dir.path_of(&part.path);
+        let differs = |problem| SetError::Part { part: path(), problem };
+        let file = self.dir.file(&part.path, Access::Read).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => SetError::Missing { part: path() },
+            _ => SetError::File(error),
+        })?;
+        let metadata = file.metadata().map_err(|error| FileError::new("read", path(), error))?;
+        match metadata.len().cmp(&part.bytes) {
+            Ordering::Less => return Err(differs("it is shorter")),
+            Ordering::Equal => {}
+            Ordering::Greater => return Err(differs("it is longer")),
+        }
+        let layer = match self.opening {
+            Opening::Read => FrozenLayer::<V>::read(file, &path()),
+            Opening::Mapped(unchanged) => FrozenLayer::map(&file, &path(), unchanged),
+        };
+        let layer = layer.map_err(|error| SetError::Layer { part: path(), error })?;
+        if layer.len() as u64 != part.keys {
+            return Err(differs("it has another number of keys"));
+        }
+        let ends = [layer.key_of(0), layer.key_of(layer.len() - 1)];
+        if ends.each_ref().map(Option::as_deref) != [Some(&*part.first), Some(&*part.last)] {
+            return Err(differs("it has another range of keys"));
+        }
+        Ok(layer)
+    }
+}

@@ -1,0 +1,199 @@
+//! Ranges of a set, from both ends.
+
+use super::error::SetError;
+use super::parts::{Parts, Place};
+use crate::frozen::{FrozenError, FrozenIntoIter, LayerValue};
+use crate::key;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::ops::{Bound, Range};
+
+/// An iterator over a range of a [`LayerSet`](crate::LayerSet), from both ends. Its items are keys,
+/// as copies, and their values.
+///
+/// A part is opened when the iterator gets to it. If that fails, the item is the error, and there
+/// are no others after it. The part is kept open until the iterator has left it.
+///
+/// ```
+/// use memkv::{LayerSet, LayerSetBuilder, SetOptions};
+///
+/// # let folder = std::env::temp_dir().join(format!("memkv-set-scan-{}", std::process::id()));
+/// let mut builder = LayerSetBuilder::create(&folder, SetOptions::new().keys_per_part(1))?;
+/// for (key, value) in [("a", 1), ("b", 2), ("c", 3)] {
+///     builder.insert(key, value)?;
+/// }
+/// builder.finish()?;
+/// let set = LayerSet::open(&folder)?;
+///
+/// let values: Result<Vec<u64>, _> = set.iter().map(|pair| Ok(pair?.1)).collect();
+/// assert_eq!(values?, [1, 2, 3]);
+///
+/// // Without a copy of each key, from the back.
+/// let mut range = set.range(.."c");
+/// while let Some(pair) = range.next_back_ref() {
+///     let (key, _value) = pair?;
+///     assert!(key < b"c");
+/// }
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), memkv::SetError>(())
+/// # .map_err(|error| panic!("{error}")).map(|()| ())
+/// ```
+pub struct SetRange<'s, V: ?Sized = u64> {
+    parts: &'s Parts<V>,
+    start: Bound<Vec<u8>>,
+    end: Bound<Vec<u8>>,
+    /// The parts between those of the two ends.
+    rest: Range<usize>,
+    front: Option<Open<V>>,
+    back: Option<Open<V>>,
+}
+
+/// The rest of a part.
+struct Open<V: ?Sized> {
+    part: usize,
+    keys: FrozenIntoIter<V>,
+}
+
+impl<V: ?Sized> Clone for Open<V> {
+    fn clone(&self) -> Self {
+        Open { part: self.part, keys: self.keys.clone() }
+    }
+}
+
+impl<V: ?Sized> Clone for SetRange<'_, V> {
+    fn clone(&self) -> Self {
+        SetRange {
+            parts: self.parts,
+            start: self.start.clone(),
+            end: self.end.clone(),
+            rest: self.rest.clone(),
+            front: self.front.clone(),
+            back: self.back.clone(),
+        }
+    }
+}
+
+impl<'s, V: LayerValue + ?Sized + 'static> SetRange<'s, V> {
+    pub(super) fn new(parts: &'s Parts<V>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
+        let first = match start {
+            Bound::Unbounded => 0,
+            Bound::Included(key) | Bound::Excluded(key) => match parts.place(key) {
+                Place::In(part) | Place::Before(part) => part,
+            },
+        };
+        let after = match end {
+            Bound::Unbounded => parts.count(),
+            Bound::Included(key) | Bound::Excluded(key) => match parts.place(key) {
+                Place::In(part) => part + 1,
+                Place::Before(part) => part,
+            },
+        };
+        let rest = if key::is_empty(start, end) { 0..0 } else { first..after.max(first) };
+        let (start, end) = (start.map(<[u8]>::to_vec), end.map(<[u8]>::to_vec));
+        SetRange { parts, start, end, rest, front: None, back: None }
+    }
+
+    /// Opens a part, of which the keys between the bounds are left.
+    fn open(&self, part: usize) -> Result<Open<V>, SetError> {
+        let layer = self.parts.layer(part)?;
+        let (start, end) = (self.start.as_ref(), self.end.as_ref());
+        let keys = layer.owned_range(start.map(Vec::as_slice), end.map(Vec::as_slice));
+        Ok(Open { part, keys })
+    }
+
+    /// Returns the part from which the next key comes. Opens it if need be.
+    fn part(&mut self, from_back: bool) -> Option<Result<&mut Open<V>, SetError>> {
+        loop {
+            let own = if from_back { &mut self.back } else { &mut self.front };
+            if own.as_ref().is_some_and(|open| open.keys.len() > 0) {
+                break;
+            }
+            *own = None;
+            let next = if from_back { self.rest.next_back() } else { self.rest.next() };
+            let Some(part) = next else {
+                // What is left is in the part of the other end.
+                let other = if from_back { &mut self.front } else { &mut self.back };
+                return other.as_mut().filter(|open| open.keys.len() > 0).map(Ok);
+            };
+            let opened = self.open(part);
+            match opened {
+                Ok(open) if from_back => self.back = Some(open),
+                Ok(open) => self.front = Some(open),
+                Err(error) => {
+                    self.end_here();
+                    return Some(Err(error));
+                }
+            }
+        }
+        let own = if from_back { &mut self.back } else { &mut self.front };
+        own.as_mut().map(Ok)
+    }
+
+    /// Ends the iteration, after an error.
+    fn end_here(&mut self) {
+        (self.rest, self.front, self.back) = (0..0, None, None);
+    }
+
+    #[inline]
+    fn step(&mut self, from_back: bool) -> Option<Result<(&[u8], V::Lent<'_>), SetError>> {
+        let parts = self.parts;
+        let open = match self.part(from_back)? {
+            Ok(open) => open,
+            Err(error) => return Some(Err(error)),
+        };
+        let part = open.part;
+        let found = if from_back { open.keys.next_back_ref() } else { open.keys.next_ref() };
+        // A damaged chunk ends the keys of a layer before their number is reached.
+        Some(found.ok_or_else(|| SetError::Layer {
+            part: parts.dir.path_of(&parts.manifest.parts[part].path),
+            error: FrozenError::Damaged { part: "content", chunk: None },
+        }))
+    }
+
+    /// Returns the next key, borrowed until the next call, and its value.
+    ///
+    /// # Errors
+    /// The part that has it cannot be opened, or is damaged.
+    #[inline]
+    pub fn next_ref(&mut self) -> Option<Result<(&[u8], V::Lent<'_>), SetError>> {
+        self.step(false)
+    }
+
+    /// Returns the next key from the back, borrowed until the next call, and its value.
+    ///
+    /// # Errors
+    /// The part that has it cannot be opened, or is damaged.
+    #[inline]
+    pub fn next_back_ref(&mut self) -> Option<Result<(&[u8], V::Lent<'_>), SetError>> {
+        self.step(true)
+    }
+}
+
+impl<V: LayerValue + ?Sized + 'static> Iterator for SetRange<'_, V> {
+    type Item = Result<(Vec<u8>, V::Owned), SetError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step(false).map(|found| found.map(|(key, value)| (key.to_vec(), V::own(value))))
+    }
+}
+
+impl<V: LayerValue + ?Sized + 'static> DoubleEndedIterator for SetRange<'_, V> {
+    #[inline]
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.step(true).map(|found| found.map(|(key, value)| (key.to_vec(), V::own(value))))
+    }
+}
+
+impl<V: LayerValue + ?Sized + 'static> FusedIterator for SetRange<'_, V> {}
+
+impl<V: ?Sized> fmt::Debug for SetRange<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bound =
+            |bound: &Bound<Vec<u8>>| bound.as_ref().map(|key| key.escape_ascii().to_string());
+        f.debug_struct("SetRange")
+            .field("start", &bound(&self.start))
+            .field("end", &bound(&self.end))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! Removal of files that no manifest names.
+
+use super::builder::build_of;
+use super::error::SetError;
+use super::layer_set::LayerSet;
+use super::manifest::Manifest;
+use crate::error::FileError;
+use crate::frozen::LayerValue;
+use crate::io::dir::Access;
+use crate::io::new_file::{has_unfinished, remove_unfinished};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
+    /// Removes the parts in the folder that the manifest on disk does not name and that were
+    /// written longer ago than `older_than`: those of sets that were replaced, and those of builds
+    /// that ended without finishing. Returns their paths.
+    ///
+    /// Parts of a build that goes on in a process of this machine stay. Only files with names that
+    /// [`LayerSetBuilder`](crate::LayerSetBuilder) gives are removed.
+    ///
+    /// **Warning:** a reader that opened the set before it was replaced gets an error for a part
+    /// that is removed before the reader has opened it. So `older_than` should be longer than
+    /// readers go on without a [`refresh`](Self::refresh), and, where other machines build in the
+    /// same folder, longer than a build.
+    ///
+    /// # Errors
+    /// The folder or its manifest cannot be read.
+    ///
+    /// ```
+    /// use memkv::{LayerSet, SetOptions};
+    /// use std::time::Duration;
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-set-old-{}", std::process::id()));
+    /// SetOptions::new().build_external(&folder, [("a", 1u64)])?;
+    /// SetOptions::new().build_external(&folder, [("a", 2u64)])?;
+    /// let set = LayerSet::open(&folder)?;
+    /// assert_eq!(set.vacuum(Duration::from_secs(3600))?.len(), 0);
+    /// assert_eq!(set.vacuum(Duration::ZERO)?.len(), 1);
+    /// assert_eq!(set.get("a")?, Some(2));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn vacuum(&self, older_than: Duration) -> Result<Vec<PathBuf>, SetError> {
+        let dir = &self.parts.dir;
+        remove_unfinished(dir)?;
+        // A part is written before the manifest that names it. So those that are found first, and
+        // are not named then, belong to builds that go on or to none.
+        let names = dir.names()?;
+        let builds: HashSet<&str> = names.iter().filter_map(|name| build_of(name)).collect();
+        let going_on: HashSet<&str> =
+            builds.into_iter().filter(|build| has_unfinished(dir, build)).collect();
+        let (manifest, _) = Manifest::read(dir)?;
+        let named: HashSet<&str> = manifest.parts.iter().map(|part| &*part.path).collect();
+        let mut removed = Vec::new();
+        for name in &names {
+            let Some(build) = build_of(name) else { continue };
+            if named.contains(&**name) || going_on.contains(build) {
+                continue;
+            }
+            let written = dir.file(name, Access::Read).and_then(|file| {
+                let written = file.metadata().and_then(|metadata| metadata.modified());
+                written.map_err(|error| FileError::new("read", dir.path_of(name), error))
+            });
+            // Another process may have removed it.
+            let Ok(written) = written else { continue };
+            let age = SystemTime::now().duration_since(written).unwrap_or_default();
+            if age >= older_than {
+                dir.remove(name);
+                removed.push(dir.path_of(name));
+            }
+        }
+        Ok(removed)
+    }
+}
