@@ -95,7 +95,7 @@ impl SetOptions {
         folder: impl AsRef<Path>,
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<SetInfo, SetError> {
-        let mut builder = LayerSetBuilder::<V>::external(folder, self.clone())?;
+        let mut builder = LayerSetBuilder::<V>::external_as(folder, self.clone())?;
         pairs.into_iter().try_for_each(|(key, value)| builder.insert(key, value))?;
         builder.finish()
     }
@@ -144,7 +144,7 @@ impl SetOptions {
                 };
                 part.builder.insert(key, value)?;
             }
-            part.map(|part| Ok(part.finish()?.0)).transpose()
+            part.map(|part| Ok(part.finish(&writer.dir)?.0)).transpose()
         };
         let built: Vec<Result<Option<SetPart>, FrozenError>> =
             in_pool_or(pool.as_ref(), || map.par_shards().enumerate().map(build).collect());
@@ -218,17 +218,14 @@ pub struct LayerSetBuilder<V: ?Sized = u64> {
     records: Option<(ExternalRecords<V>, Option<ThreadPool>)>,
 }
 
-impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
+impl LayerSetBuilder {
     /// Creates a builder of a new set from keys in ascending order. It replaces the set that may be
     /// in the folder. The folder is created if it is missing.
     ///
     /// # Errors
     /// An option is out of its range, or the folder cannot be written.
     pub fn create(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
-        Ok(LayerSetBuilder {
-            writer: SetWriter::new(folder.as_ref(), &options, None)?,
-            records: None,
-        })
+        Self::create_as(folder, options)
     }
 
     /// Creates a builder that appends parts to the set in the folder, from keys in ascending order
@@ -238,12 +235,7 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
     /// An option is out of its range, the folder has no set, or one with values of another type, or
     /// it cannot be written.
     pub fn append(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
-        let (manifest, bytes) = Manifest::read(&Dir::open(folder.as_ref())?)?;
-        if manifest.kind != V::STORED {
-            return Err(SetError::Values { found: manifest.kind, expected: V::STORED });
-        }
-        let writer = SetWriter::new(folder.as_ref(), &options, Some((manifest, bytes)))?;
-        Ok(LayerSetBuilder { writer, records: None })
+        Self::append_as(folder, options)
     }
 
     /// Creates a builder of a new set from keys in any order, which are sorted as an
@@ -253,6 +245,41 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
     /// # Errors
     /// An option is out of its range, or the folder or that of temporary files cannot be written.
     pub fn external(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
+        Self::external_as(folder, options)
+    }
+}
+
+impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
+    /// Creates a builder for values of this type, as [`create`](LayerSetBuilder::create) does for
+    /// `u64`.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn create_as(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
+        let writer = SetWriter::new(folder.as_ref(), &options, None)?;
+        Ok(LayerSetBuilder { writer, records: None })
+    }
+
+    /// Creates a builder for values of this type, as [`append`](LayerSetBuilder::append) does for
+    /// `u64`.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn append_as(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
+        let (manifest, bytes) = Manifest::read(&Dir::open(folder.as_ref())?)?;
+        if manifest.kind != V::STORED {
+            return Err(SetError::Values { found: manifest.kind, expected: V::STORED });
+        }
+        let writer = SetWriter::new(folder.as_ref(), &options, Some((manifest, bytes)))?;
+        Ok(LayerSetBuilder { writer, records: None })
+    }
+
+    /// Creates a builder for values of this type, as [`external`](LayerSetBuilder::external) does
+    /// for `u64`.
+    ///
+    /// # Errors
+    /// See there; or the rule for repeated keys asks for sums of a type that has none.
+    pub fn external_as(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
         let mut writer = SetWriter::new(folder.as_ref(), &options, None)?;
         let records = ExternalRecords::new(&mut writer.options.layers, folder.as_ref())?;
         let pool = options.layers.pool()?;
@@ -375,11 +402,13 @@ impl<V: LayerValue + ?Sized> OpenPart<V> {
     }
 
     /// Completes the file. Also returns the options with its symbols.
-    fn finish(self) -> Result<(SetPart, FrozenOptions), FrozenError> {
-        let options = self.builder.options().clone();
-        let FinishedFile { keys, last, bytes, crc32, encoders, .. } =
-            self.builder.finish_to_file()?;
-        let part = SetPart { path: self.name, first: self.first, last, keys, bytes, crc32 };
+    fn finish(self, dir: &Dir) -> Result<(SetPart, FrozenOptions), FrozenError> {
+        let OpenPart { name, first, builder } = self;
+        let options = builder.options().clone();
+        // It has its name already if only the sync of the folder failed.
+        let finished = builder.finish_to_file().inspect_err(|_| dir.remove(&name))?;
+        let FinishedFile { keys, last, bytes, crc32, encoders, .. } = finished;
+        let part = SetPart { path: name, first, last, keys, bytes, crc32 };
         Ok((part, options.with_encoders(encoders)))
     }
 }
@@ -484,7 +513,7 @@ impl<V: LayerValue + ?Sized> SetWriter<V> {
         let Some(part) = self.current.take().filter(|part| !part.builder.is_empty()) else {
             return Ok(());
         };
-        let (part, options) = part.finish().map_err(|error| self.fail(error.into()))?;
+        let (part, options) = part.finish(&self.dir).map_err(|error| self.fail(error.into()))?;
         if self.shares_symbols {
             self.options.layers = options;
         }

@@ -122,7 +122,7 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// use memkv::{LayerSet, LayerSetBuilder, SetOptions};
     ///
     /// # let folder = std::env::temp_dir().join(format!("memkv-set-new-{}", std::process::id()));
-    /// LayerSetBuilder::<u64>::create(&folder, SetOptions::new())?.finish()?;
+    /// LayerSetBuilder::create(&folder, SetOptions::new())?.finish()?;
     /// let mut set = LayerSet::open(&folder)?;
     /// let mut builder = LayerSetBuilder::append(&folder, SetOptions::new())?;
     /// builder.insert("a", 1)?;

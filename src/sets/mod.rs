@@ -18,6 +18,10 @@
 //! * builder.rs: sets from keys in order or in any order, and from maps.
 
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::type_complexity,
+    reason = "pairs that may be absent or fail have no shorter type"
+)]
 
 mod builder;
 mod error;

@@ -5,10 +5,14 @@
 
 #![allow(dead_code, reason = "each of the tests uses a part")]
 
+pub(crate) mod child;
+pub(crate) mod files;
 pub(crate) mod forge;
 pub(crate) mod frozen_kinds;
 pub(crate) mod history;
 pub(crate) mod mapped;
+pub(crate) mod names;
+pub(crate) mod put_files;
 pub(crate) mod rng;
 pub(crate) mod test_path;
 
