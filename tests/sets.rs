@@ -188,12 +188,11 @@ fn large_searches_and_lookups_are_done_in_groups() {
         let want: Vec<_> = keys.iter().map(|key| model.get(key.as_bytes()).copied()).collect();
         assert_eq!(set.get_many(&keys).unwrap(), want);
         // In a pool, each of whose threads may need a part that another one opens.
+        let set = LayerSet::open(&folder).unwrap();
+        set.limit_open_parts(1);
         comes_back(move || {
-            let set = LayerSet::open(&folder).unwrap();
-            set.limit_open_parts(1);
             (0..16).into_par_iter().for_each(|_| assert_eq!(set.get_many(&keys).unwrap(), want));
         });
-        return;
     }
 }
 
@@ -216,9 +215,9 @@ fn byte_strings_and_other_types_are_values() {
     assert!(matches!(LayerSet::open(&folder), Err(SetError::Values { .. })));
     assert!(matches!(LayerSetBuilder::append(&folder, options(3)), Err(SetError::Values { .. })));
 
-    SetOptions::new().build_external(&folder, [("b", -1.5f32), ("a", 2.0)]).unwrap();
+    SetOptions::new().build_external_as(&folder, [("b", -1.5f32), ("a", 2.0)]).unwrap();
     assert_eq!(LayerSet::<f32>::open_as(&folder).unwrap().get("b").unwrap(), Some(-1.5));
-    SetOptions::new().build_external(&folder, [("b", ()), ("a", ())]).unwrap();
+    SetOptions::new().build_external_as(&folder, [("b", ()), ("a", ())]).unwrap();
     assert!(LayerSet::<()>::open_as(&folder).unwrap().contains_key("b").unwrap());
 }
 

@@ -90,7 +90,19 @@ impl SetOptions {
     /// # std::fs::remove_dir_all(&folder)?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn build_external<K: AsRef<[u8]>, V: Value>(
+    pub fn build_external<K: AsRef<[u8]>>(
+        &self,
+        folder: impl AsRef<Path>,
+        pairs: impl IntoIterator<Item = (K, u64)>,
+    ) -> Result<SetInfo, SetError> {
+        self.build_external_as(folder, pairs)
+    }
+
+    /// Builds a set of values of any type like [`build_external`](Self::build_external).
+    ///
+    /// # Errors
+    /// See there; or sums were asked for, of a type that has none.
+    pub fn build_external_as<K: AsRef<[u8]>, V: Value>(
         &self,
         folder: impl AsRef<Path>,
         pairs: impl IntoIterator<Item = (K, V)>,

@@ -35,8 +35,7 @@ use std::ops::{Bound, Range};
 ///     assert!(key < b"c");
 /// }
 /// # std::fs::remove_dir_all(&folder)?;
-/// # Ok::<(), memkv::SetError>(())
-/// # .map_err(|error| panic!("{error}")).map(|()| ())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SetRange<'s, V: ?Sized = u64> {
     parts: &'s Parts<V>,

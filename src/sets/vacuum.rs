@@ -33,8 +33,8 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// use std::time::Duration;
     ///
     /// # let folder = std::env::temp_dir().join(format!("memkv-set-old-{}", std::process::id()));
-    /// SetOptions::new().build_external(&folder, [("a", 1u64)])?;
-    /// SetOptions::new().build_external(&folder, [("a", 2u64)])?;
+    /// SetOptions::new().build_external(&folder, [("a", 1)])?;
+    /// SetOptions::new().build_external(&folder, [("a", 2)])?;
     /// let set = LayerSet::open(&folder)?;
     /// assert_eq!(set.vacuum(Duration::from_secs(3600))?.len(), 0);
     /// assert_eq!(set.vacuum(Duration::ZERO)?.len(), 1);
