@@ -213,9 +213,9 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     #[inline]
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<V::Owned>, SetError> {
         let key = key.as_ref();
-        match self.parts.place(key) {
-            Place::In(part) => self.parts.with(part, |layer| layer.get(key)),
-            Place::Before(_) => Ok(None),
+        match self.parts.part_of(key) {
+            Some(part) => self.parts.with(part, |layer| layer.get(key)),
+            None => Ok(None),
         }
     }
 
@@ -226,9 +226,9 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     #[inline]
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> Result<bool, SetError> {
         let key = key.as_ref();
-        match self.parts.place(key) {
-            Place::In(part) => self.parts.with(part, |layer| layer.contains_key(key)),
-            Place::Before(_) => Ok(false),
+        match self.parts.part_of(key) {
+            Some(part) => self.parts.with(part, |layer| layer.contains_key(key)),
+            None => Ok(false),
         }
     }
 
@@ -273,12 +273,17 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
         let mut answers: Vec<T> = Vec::with_capacity(keys.len());
         answers.resize_with(keys.len(), absent);
         let answer = |(keys, answers): (&[K], &mut [T])| {
-            for (part, group) in self.group(keys) {
-                let asked: Vec<&[u8]> = group.iter().map(|&i| keys[i as usize].as_ref()).collect();
+            let Groups { order, ends } = self.group(keys);
+            let (mut asked, mut start) = (Vec::new(), 0);
+            for (part, end) in ends.into_iter().enumerate().filter(|&(_, end)| end > 0) {
+                let group = &order[start..end as usize];
+                asked.clear();
+                asked.extend(group.iter().map(|&i| keys[i as usize].as_ref()));
                 let found = self.parts.with(part, |layer| ask(layer, &asked))?;
-                for (i, found) in group.into_iter().zip(found) {
+                for (&i, found) in group.iter().zip(found) {
                     answers[i as usize] = found;
                 }
+                start = end as usize;
             }
             Ok::<(), SetError>(())
         };
@@ -398,24 +403,37 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
         self.range(Prefixed::by(&prefix))
     }
 
-    /// Returns for each part that has some of the keys of a task its number and the positions of
-    /// its keys.
-    fn group<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<(usize, Vec<u32>)> {
-        let mut groups: Vec<Vec<u32>> = Vec::new();
-        // For each part the number of its group and one, or 0.
-        let mut group_of = vec![0u32; self.parts.count()];
-        let mut parts = Vec::new();
-        for (i, key) in keys.iter().enumerate() {
-            let Place::In(part) = self.parts.place(key.as_ref()) else { continue };
-            if group_of[part] == 0 {
-                groups.push(Vec::new());
-                parts.push(part);
-                group_of[part] = groups.len() as u32;
-            }
-            groups[group_of[part] as usize - 1].push(i as u32);
+    /// Groups the keys of a task by the parts that may have them.
+    fn group<K: AsRef<[u8]>>(&self, keys: &[K]) -> Groups {
+        const NONE: u32 = u32::MAX;
+        let part_of = |key: &K| self.parts.part_of(key.as_ref()).map_or(NONE, |part| part as u32);
+        let parts: Vec<u32> = keys.iter().map(part_of).collect();
+        let mut ends = vec![0u32; self.parts.count()];
+        parts.iter().filter(|&&part| part != NONE).for_each(|&part| ends[part as usize] += 1);
+        // The number of keys of a part becomes the place of the first one.
+        let mut sum = 0;
+        let mut nexts: Vec<u32> = Vec::with_capacity(ends.len());
+        for end in &mut ends {
+            nexts.push(sum);
+            sum += *end;
+            *end = if *end == 0 { 0 } else { sum };
         }
-        parts.into_iter().zip(groups).collect()
+        let mut order = vec![0; sum as usize];
+        for (i, &part) in parts.iter().enumerate().filter(|&(_, &part)| part != NONE) {
+            let next = &mut nexts[part as usize];
+            order[*next as usize] = i as u32;
+            *next += 1;
+        }
+        Groups { order, ends }
     }
+}
+
+/// The keys of a task, grouped by parts.
+struct Groups {
+    /// The positions of the keys of the first part, then those of the second, and so on.
+    order: Vec<u32>,
+    /// For each part, the number of positions up to its last, or 0 if it has none.
+    ends: Vec<u32>,
 }
 
 impl<'s, V: LayerValue + ?Sized + 'static> IntoIterator for &'s LayerSet<V> {

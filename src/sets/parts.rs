@@ -12,6 +12,7 @@ use crate::io::dir::{Access, Dir};
 use crate::io::mapped_files::Unchanged;
 use crate::reclaim::{self, Swap};
 use crate::sharded::Router;
+use crate::tree::common_prefix;
 use parking_lot::Mutex;
 use std::cmp::Ordering;
 use std::io;
@@ -37,7 +38,8 @@ pub(super) struct Parts<V: ?Sized> {
     /// The manifest's bytes, which tell whether another one has replaced it.
     pub(super) bytes: Vec<u8>,
     pub(super) opening: Opening,
-    /// Finds the part in which a key belongs.
+    /// Finds the part in which a key belongs: by the shortest string between each part and the one
+    /// before it.
     router: Router,
     /// For each part, the number of keys before it.
     starts: Vec<u64>,
@@ -89,8 +91,12 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             *sum += part.keys;
             Some(start)
         });
+        let pairs = manifest.parts.iter().zip(manifest.parts.iter().skip(1));
+        let separators = pairs.map(|(before, part)| {
+            part.first[..common_prefix(&before.last, &part.first) + 1].into()
+        });
         Ok(Parts {
-            router: Router::new(manifest.parts.iter().map(|part| (&*part.first).into()).collect()),
+            router: Router::new(separators.collect()),
             starts: starts.collect(),
             slots: manifest.parts.iter().map(slot).collect(),
             dir,
@@ -134,13 +140,22 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             .then(|| self.starts.partition_point(|&start| start <= rank) - 1)
     }
 
-    /// Returns the place of a key. It opens no part.
+    /// Returns the part that has a key, if the set has it. For a key between two parts it returns
+    /// one of them only if that is open, or was lately.
     #[inline]
+    pub(super) fn part_of(&self, key: &[u8]) -> Option<usize> {
+        let part = self.router.route(key);
+        let slot = self.slots.get(part)?;
+        (slot.is_used.load(Relaxed) || self.place(key) == Place::In(part)).then_some(part)
+    }
+
+    /// Returns the place of a key. It opens no part.
     pub(super) fn place(&self, key: &[u8]) -> Place {
-        match self.router.route(key).checked_sub(1) {
-            None => Place::Before(0),
-            Some(part) if *key <= *self.manifest.parts[part].last => Place::In(part),
-            Some(part) => Place::Before(part + 1),
+        let part = self.router.route(key);
+        match self.manifest.parts.get(part) {
+            Some(found) if *key > *found.last => Place::Before(part + 1),
+            Some(found) if *key >= *found.first => Place::In(part),
+            _ => Place::Before(part),
         }
     }
 

@@ -25,7 +25,7 @@ use std::ops::{Bound, Range};
 /// builder.finish()?;
 /// let set = LayerSet::open(&folder)?;
 ///
-/// let values: Result<Vec<u64>, _> = set.iter().map(|pair| Ok(pair?.1)).collect();
+/// let values: Result<Vec<u64>, _> = set.iter().map(|pair| pair.map(|(_, value)| value)).collect();
 /// assert_eq!(values?, [1, 2, 3]);
 ///
 /// // Without a copy of each key, from the back.
@@ -45,6 +45,12 @@ pub struct SetRange<'s, V: ?Sized = u64> {
     rest: Range<usize>,
     front: Option<Open<V>>,
     back: Option<Open<V>>,
+}
+
+/// The end of a range that has a part open.
+enum End {
+    Own,
+    Other,
 }
 
 /// The rest of a part.
@@ -100,53 +106,48 @@ impl<'s, V: LayerValue + ?Sized + 'static> SetRange<'s, V> {
         Ok(Open { part, keys })
     }
 
-    /// Returns the part from which the next key comes. Opens it if need be.
-    fn part(&mut self, from_back: bool) -> Option<Result<&mut Open<V>, SetError>> {
+    /// Opens the next part of an end. Returns whether a key is left there, or in what the other end
+    /// has open.
+    #[cold]
+    fn advance(&mut self, from_back: bool) -> Result<Option<End>, SetError> {
         loop {
-            let own = if from_back { &mut self.back } else { &mut self.front };
-            if own.as_ref().is_some_and(|open| open.keys.len() > 0) {
-                break;
-            }
-            *own = None;
             let next = if from_back { self.rest.next_back() } else { self.rest.next() };
             let Some(part) = next else {
-                // What is left is in the part of the other end.
-                let other = if from_back { &mut self.front } else { &mut self.back };
-                return other.as_mut().filter(|open| open.keys.len() > 0).map(Ok);
+                let other = if from_back { &self.front } else { &self.back };
+                let is_left = other.as_ref().is_some_and(|open| open.keys.len() > 0);
+                return Ok(is_left.then_some(End::Other));
             };
-            let opened = self.open(part);
-            match opened {
-                Ok(open) if from_back => self.back = Some(open),
-                Ok(open) => self.front = Some(open),
-                Err(error) => {
-                    self.end_here();
-                    return Some(Err(error));
-                }
+            let opened = self.open(part).inspect_err(|_| {
+                // There is nothing after an error.
+                (self.rest, self.front, self.back) = (0..0, None, None);
+            })?;
+            let is_left = opened.keys.len() > 0;
+            *(if from_back { &mut self.back } else { &mut self.front }) = Some(opened);
+            if is_left {
+                return Ok(Some(End::Own));
             }
         }
-        let own = if from_back { &mut self.back } else { &mut self.front };
-        own.as_mut().map(Ok)
     }
 
-    /// Ends the iteration, after an error.
-    fn end_here(&mut self) {
-        (self.rest, self.front, self.back) = (0..0, None, None);
-    }
-
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, from_back: bool) -> Option<Result<(&[u8], V::Lent<'_>), SetError>> {
-        let parts = self.parts;
-        let open = match self.part(from_back)? {
-            Ok(open) => open,
-            Err(error) => return Some(Err(error)),
-        };
-        let part = open.part;
+        let own = if from_back { &self.back } else { &self.front };
+        let mut at_back = from_back;
+        if !own.as_ref().is_some_and(|open| open.keys.len() > 0) {
+            match self.advance(from_back) {
+                Ok(Some(End::Own)) => {}
+                Ok(Some(End::Other)) => at_back = !from_back,
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let open = if at_back { &mut self.back } else { &mut self.front }.as_mut()?;
         let found = if from_back { open.keys.next_back_ref() } else { open.keys.next_ref() };
-        // A damaged chunk ends the keys of a layer before their number is reached.
-        Some(found.ok_or_else(|| SetError::Layer {
-            part: parts.dir.path_of(&parts.manifest.parts[part].path),
-            error: FrozenError::Damaged { part: "content", chunk: None },
-        }))
+        match found {
+            Some(found) => Some(Ok(found)),
+            // A damaged chunk ends the keys of a layer before their number is reached.
+            None => Some(Err(damaged(self.parts, open.part))),
+        }
     }
 
     /// Returns the next key, borrowed until the next call, and its value.
@@ -165,6 +166,15 @@ impl<'s, V: LayerValue + ?Sized + 'static> SetRange<'s, V> {
     #[inline]
     pub fn next_back_ref(&mut self) -> Option<Result<(&[u8], V::Lent<'_>), SetError>> {
         self.step(true)
+    }
+}
+
+/// Returns the error of a part that is damaged.
+#[cold]
+fn damaged<V: LayerValue + ?Sized + 'static>(parts: &Parts<V>, part: usize) -> SetError {
+    SetError::Layer {
+        part: parts.dir.path_of(&parts.manifest.parts[part].path),
+        error: FrozenError::Damaged { part: "content", chunk: None },
     }
 }
 
