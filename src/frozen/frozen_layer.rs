@@ -7,6 +7,8 @@ use super::error::FrozenError;
 use super::layer::Layer;
 use super::layer_value::LayerValue;
 use super::options::SymbolTable;
+#[cfg(feature = "sets")]
+use super::symbols::SharedTables;
 use super::symbols::{Decoder, SymbolKind};
 use crate::sync::parallel::in_pool;
 use rayon::prelude::*;
@@ -242,6 +244,15 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     pub fn select(&self, rank: usize) -> Option<(Vec<u8>, V::Owned)> {
         let mut cursor = FrozenCursor::<V>::at(&self.layer, rank);
         cursor.next().map(|(key, value)| (key.to_vec(), V::own(value)))
+    }
+
+    /// Takes symbols that others have too from them, in a layer that has no clone yet.
+    #[cfg(feature = "sets")]
+    pub(crate) fn share_symbols(&mut self, tables: &mut SharedTables) {
+        if let Some(layer) = Arc::get_mut(&mut self.layer) {
+            tables.share(&mut layer.decoder);
+            layer.value_decoder.iter_mut().for_each(|decoder| tables.share(decoder));
+        }
     }
 
     /// Returns the key of a rank.

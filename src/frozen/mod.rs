@@ -90,4 +90,6 @@ pub use range::{FrozenIntoIter, FrozenKeys, FrozenRange, FrozenValues};
 #[cfg(feature = "regex")]
 pub use regex::{RegexAutomaton, RegexError, RegexState};
 pub use search::FrozenSearch;
+#[cfg(feature = "sets")]
+pub(crate) use symbols::SharedTables;
 pub use writer::FrozenLayerWriter;

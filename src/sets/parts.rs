@@ -7,7 +7,7 @@
 use super::error::SetError;
 use super::manifest::{Manifest, SetPart};
 use crate::error::FileError;
-use crate::frozen::{FrozenLayer, LayerValue};
+use crate::frozen::{FrozenLayer, LayerValue, SharedTables};
 use crate::io::dir::{Access, Dir};
 use crate::io::mapped_files::Unchanged;
 use crate::reclaim::{self, Swap};
@@ -46,6 +46,8 @@ pub(super) struct Parts<V: ?Sized> {
     slots: Vec<Slot<V>>,
     max_open: AtomicUsize,
     clock: Mutex<Clock>,
+    /// The symbols of parts that were built with the same ones.
+    tables: Mutex<SharedTables>,
 }
 
 struct Slot<V: ?Sized> {
@@ -105,6 +107,7 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             opening,
             max_open: AtomicUsize::new(DEFAULT_OPEN_PARTS),
             clock: Mutex::default(),
+            tables: Mutex::default(),
         })
     }
 
@@ -258,7 +261,8 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             Opening::Read => FrozenLayer::<V>::read(file, &path()),
             Opening::Mapped(unchanged) => FrozenLayer::map(&file, &path(), unchanged),
         };
-        let layer = layer.map_err(|error| SetError::Layer { part: path(), error })?;
+        let mut layer = layer.map_err(|error| SetError::Layer { part: path(), error })?;
+        layer.share_symbols(&mut self.tables.lock());
         if layer.len() as u64 != part.keys {
             return Err(differs("it has another number of keys"));
         }

@@ -133,7 +133,7 @@ impl<'s, V: LayerValue + ?Sized + 'static> SetRange<'s, V> {
     fn step(&mut self, from_back: bool) -> Option<Result<(&[u8], V::Lent<'_>), SetError>> {
         let own = if from_back { &self.back } else { &self.front };
         let mut at_back = from_back;
-        if !own.as_ref().is_some_and(|open| open.keys.len() > 0) {
+        if own.as_ref().is_none_or(|open| open.keys.len() == 0) {
             match self.advance(from_back) {
                 Ok(Some(End::Own)) => {}
                 Ok(Some(End::Other)) => at_back = !from_back,

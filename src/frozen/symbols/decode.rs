@@ -5,6 +5,7 @@ use super::table::Symbol;
 use crate::io::bytes::{u64_at, u128_at};
 use crate::tree::common_prefix;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// Codes below this one are FSST's symbols. This one precedes a byte that stands for itself.
 pub(super) const ESCAPE: u8 = 255;
@@ -118,6 +119,7 @@ masks! {
 }
 
 /// A table with codes of one byte.
+#[derive(PartialEq)]
 pub(crate) struct Fsst {
     /// The bytes of each symbol, least significant first, then zeros.
     words: [u64; 256],
@@ -209,10 +211,11 @@ impl Coder for &Fsst {
     }
 }
 
-/// A table with codes of two bytes.
+/// A table with codes of two bytes. Clones share it.
+#[derive(Clone, PartialEq)]
 pub(crate) struct OnPair {
     /// The bytes of a symbol, then zeros, and in the last byte the length: all in one cache line.
-    slots: Vec<[u8; 16]>,
+    slots: Arc<[[u8; 16]]>,
 }
 
 impl OnPair {
@@ -221,7 +224,7 @@ impl OnPair {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.slots.capacity() * 16
+        self.slots.len() * 16
     }
 
     pub(super) fn symbols(&self) -> Vec<Symbol> {

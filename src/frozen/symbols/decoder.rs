@@ -3,6 +3,7 @@
 use super::decode::{ESCAPE, Fsst, OnPair};
 use super::table::{MAX_SYMBOL_BYTES, Symbol};
 use std::fmt;
+use std::sync::Arc;
 
 /// The kinds of tables, with their numbers in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,10 +13,11 @@ pub(crate) enum SymbolKind {
     OnPair = 2,
 }
 
-/// A table to decode with.
+/// A table to decode with. Clones share it.
+#[derive(Clone, PartialEq)]
 pub(crate) enum Decoder {
     Plain,
-    Fsst(Box<Fsst>),
+    Fsst(Arc<Fsst>),
     OnPair(OnPair),
 }
 
@@ -76,7 +78,7 @@ impl Decoder {
         }
         match kind {
             SymbolKind::Fsst if symbols <= usize::from(ESCAPE) => {
-                Some(Decoder::Fsst(Box::new(Fsst::new(&read))))
+                Some(Decoder::Fsst(Arc::new(Fsst::new(&read))))
             }
             SymbolKind::OnPair if symbols <= 1 << 16 => Some(Decoder::OnPair(OnPair::new(&read))),
             _ => None,
@@ -111,4 +113,26 @@ pub(super) fn write_table(symbols: &[Symbol]) -> Vec<u8> {
     let mut table: Vec<u8> = symbols.iter().map(|symbol| symbol.len() as u8).collect();
     symbols.iter().for_each(|symbol| table.extend_from_slice(&symbol.bytes()[..symbol.len()]));
     table
+}
+
+/// Tables that layers have in common, so that each is in memory once: it stays in cache, and a
+/// thousand layers take no thousand tables.
+#[cfg(feature = "sets")]
+#[derive(Default)]
+pub(crate) struct SharedTables(Vec<Decoder>);
+
+/// Most tables that are kept to be shared. Layers with one of their own each gain nothing.
+#[cfg(feature = "sets")]
+const MAX_SHARED_TABLES: usize = 4;
+
+#[cfg(feature = "sets")]
+impl SharedTables {
+    /// Replaces a table by an equal one that is known, or keeps it for others.
+    pub(crate) fn share(&mut self, decoder: &mut Decoder) {
+        match self.0.iter().find(|known| *known == decoder) {
+            Some(known) => *decoder = known.clone(),
+            None if self.0.len() < MAX_SHARED_TABLES => self.0.push(decoder.clone()),
+            None => {}
+        }
+    }
 }

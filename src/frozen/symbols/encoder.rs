@@ -84,7 +84,7 @@ impl Encoder {
         let symbols = self.matcher.symbols();
         match self.kind {
             SymbolKind::Plain => Decoder::Plain,
-            SymbolKind::Fsst => Decoder::Fsst(Box::new(Fsst::new(symbols))),
+            SymbolKind::Fsst => Decoder::Fsst(Arc::new(Fsst::new(symbols))),
             SymbolKind::OnPair => Decoder::OnPair(OnPair::new(symbols)),
         }
     }

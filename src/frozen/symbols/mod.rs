@@ -20,6 +20,8 @@ mod table;
 mod train;
 
 pub(crate) use decode::{Coder, Plain};
+#[cfg(feature = "sets")]
+pub(crate) use decoder::SharedTables;
 pub(crate) use decoder::{Decoder, SymbolKind, with_coder};
 pub(crate) use encoder::{Encoder, Encoders};
 pub(crate) use train::Sample;
