@@ -47,6 +47,7 @@
 //! | [`ExternalBuilder`] | builds such a map from keys in any order, which need not fit in memory; [`OnDuplicate`] |
 //! | [`FrozenCursor`], [`FrozenRange`], [`FrozenSearch`] | its scans, and searches by automata |
 //! | [`HybridStore`], [`HybridOptions`] | map to `u64` over a frozen base, in memory or a folder, with compaction and a log; [`HybridRange`], [`HybridStats`], [`Wal`], [`HybridError`] |
+//! | `LayerSet`, `LayerSetBuilder`, with the feature `sets` | a folder of layers as one map; `SetOptions`, `SetRange`, `SetError` |
 //! | [`InsertError`], [`BuildError`], [`LoadError`], [`FrozenError`] | errors |
 //! | [`pool`] | the memory of all maps of the process |
 //! | [`guide`] | coming from `BTreeMap`, fst or a database; what each operation promises; memory; sizes beside other libraries; platforms |
@@ -123,6 +124,8 @@
 //!   In a format that people read, such as JSON, a map is a map of strings if all keys are UTF-8,
 //!   and otherwise a sequence of pairs of byte strings and values; both are accepted. In binary
 //!   formats it is always that sequence. A set is the sequence of its keys.
+//! * `sets`: `LayerSet`, a folder of frozen layers as one map. Turns `storage` on, and brings
+//!   serde_json and base64.
 //! * `regex`: `RegexAutomaton`, to search a [`FrozenLayer`] with regular expressions. Turns
 //!   `storage` on.
 //!
