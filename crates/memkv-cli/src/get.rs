@@ -1,15 +1,15 @@
 //! `memkv get`: prints the values of keys.
 
 use crate::{
+    content::Content,
     input::{Lines, STDIN},
-    layer::{Input, with_layer},
+    layer::{Input, by_kind},
     print::{Format, Printer},
     text,
     values::ToolValue,
 };
 use anyhow::{Context, Result};
 use clap::Args;
-use memkv::FrozenLayer;
 use std::{
     ffi::OsString,
     io::{self, Write},
@@ -40,19 +40,19 @@ pub(crate) struct GetArgs {
 
 /// Looks the keys up, and returns `true` if all are present.
 pub(crate) fn run(args: &GetArgs, out: &mut impl Write) -> Result<bool> {
-    with_layer!(&args.input.open()?, layer => get(args, layer, out))
+    by_kind!(&args.input.open()?, content => get(args, content, out))
 }
 
 fn get<V: ToolValue + ?Sized>(
     args: &GetArgs,
-    layer: &FrozenLayer<V>,
+    content: &Content<V>,
     out: &mut impl Write,
 ) -> Result<bool> {
     let mut printer = Printer::new(out, args.format);
     let mut all = true;
     let mut look_up = |keys: &[&[u8]], single: bool| -> Result<()> {
         let (mut left, mut printed) = (keys.iter(), Ok(()));
-        layer.get_many_with(keys, |value| {
+        content.get_many(keys, |value| {
             let Some(key) = left.next() else { return };
             let print = match value {
                 None => {
@@ -64,13 +64,13 @@ fn get<V: ToolValue + ?Sized>(
                     Ok(())
                 }
                 Some(_) if args.quiet => Ok(()),
-                Some(value) if single => printer.value(key, V::field(value)),
-                Some(value) => printer.record(key, V::field(value), None),
+                Some(value) if single => printer.value(key, value),
+                Some(value) => printer.record(key, value, None),
             };
             if printed.is_ok() {
                 printed = print;
             }
-        });
+        })?;
         Ok(printed?)
     };
     let keys: Vec<&[u8]> = args.keys.iter().map(|key| key.as_encoded_bytes()).collect();

@@ -1,15 +1,16 @@
-//! Layer files and folders of stores, which several commands read.
+//! Layer files, and folders of stores and of sets, which several commands read.
 
 use crate::{
+    content::{Content, set_error},
     signals::TempFolder,
     text,
     values::{NO_SUMS, ToolValue},
 };
-use anyhow::{Context, Error, Result, anyhow, bail, ensure};
+use anyhow::{Error, Result, anyhow, bail, ensure};
 use clap::Args;
 use memkv::{
     BytesLayer, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridError,
-    HybridStore, OnDuplicate, Recovery, ValueKind,
+    HybridStore, LayerSet, OnDuplicate, Recovery, SetError, ValueKind,
 };
 use std::path::{Path, PathBuf};
 
@@ -25,39 +26,57 @@ pub(crate) enum ByKind<N, B, K> {
 type KeyLayer = FrozenLayer<()>;
 
 /// A layer of any values that this program writes.
-pub(crate) type AnyLayer = ByKind<FrozenLayer, BytesLayer, KeyLayer>;
+type AnyLayer = ByKind<FrozenLayer, BytesLayer, KeyLayer>;
+
+/// A layer or a set of any values that this program writes.
+pub(crate) type AnyContent = ByKind<Content<u64>, Content<[u8]>, Content<()>>;
 
 /// Layers of the same kind.
 type Layers = ByKind<Vec<FrozenLayer>, Vec<BytesLayer>, Vec<KeyLayer>>;
 
-/// Runs code for each kind of layers, to which it gives a name.
-macro_rules! with_layer {
-    ($any:expr, $layer:ident => $body:expr) => {
+/// Runs code for each kind of values. It gives a name to what has them.
+macro_rules! by_kind {
+    ($any:expr, $name:ident => $body:expr) => {
         match $any {
-            $crate::layer::ByKind::Numbers($layer) => $body,
-            $crate::layer::ByKind::Bytes($layer) => $body,
-            $crate::layer::ByKind::Keys($layer) => $body,
+            $crate::layer::ByKind::Numbers($name) => $body,
+            $crate::layer::ByKind::Bytes($name) => $body,
+            $crate::layer::ByKind::Keys($name) => $body,
         }
     };
 }
-pub(crate) use with_layer;
+pub(crate) use by_kind;
 
-impl AnyLayer {
+impl AnyContent {
     /// Returns the layer of numbers.
     ///
     /// # Errors
-    /// The values are byte strings, or there are none.
+    /// The values are byte strings, or there are none, or it is a set.
     pub(crate) fn numbers(self) -> Result<FrozenLayer> {
         match self {
-            Self::Numbers(layer) => Ok(layer),
-            _ => bail!("the values are not numbers"),
+            Self::Numbers(Content::Layer(layer, _)) => Ok(layer),
+            _ => bail!("it is not a layer of numbers"),
         }
+    }
+
+    /// Returns the layer, or the parts of the set in `folder` as layers, at least one.
+    fn into_layers(self, folder: &Path) -> Result<Vec<AnyLayer>> {
+        Ok(match self {
+            Self::Numbers(content) => {
+                content.into_layers(folder)?.into_iter().map(AnyLayer::Numbers).collect()
+            }
+            Self::Bytes(content) => {
+                content.into_layers(folder)?.into_iter().map(AnyLayer::Bytes).collect()
+            }
+            Self::Keys(content) => {
+                content.into_layers(folder)?.into_iter().map(AnyLayer::Keys).collect()
+            }
+        })
     }
 }
 
-/// A layer, or the content of a store.
+/// A layer, a set, or the content of a store.
 pub(crate) struct Opened {
-    pub(crate) layer: AnyLayer,
+    pub(crate) content: AnyContent,
     /// What was found in the folder of a store.
     pub(crate) store: Option<StoreState>,
 }
@@ -69,23 +88,21 @@ pub(crate) struct StoreState {
     pub(crate) changes: u64,
 }
 
-/// Maps a layer file, of which only the parts that are used are read; or reads the folder of a
-/// store, and checks it.
+/// Maps a layer file or a set, of which only the parts that are used are read; or reads the folder
+/// of a store, and checks it.
 pub(crate) fn open(path: &Path) -> Result<Opened> {
     if path.is_dir() {
-        let store = HybridStore::open_read_only(path).map_err(|error| match error {
-            HybridError::NotAStore { .. } => {
-                anyhow!("cannot open {}: it is a folder without a store", path.display())
-            }
-            error => error.into(),
-        })?;
+        let store = match HybridStore::open_read_only(path) {
+            Err(HybridError::NotAStore { .. }) => return open_set(path),
+            store => store?,
+        };
         let state = StoreState {
             recovery: store.recovery().clone(),
             base_keys: store.stats().base_keys,
             changes: store.stats().replayed,
         };
-        let layer = AnyLayer::Numbers(store.to_layer()?);
-        return Ok(Opened { layer, store: Some(state) });
+        let content = Content::Layer(store.to_layer()?, path.to_owned());
+        return Ok(Opened { content: AnyContent::Numbers(content), store: Some(state) });
     }
     if let Some(what) = text::special(path) {
         bail!(
@@ -93,22 +110,49 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
             path.display()
         );
     }
-    let layer = match map::<u64>(path) {
-        Err(FrozenError::Values { found: ValueKind::Bytes, .. }) => map(path).map(AnyLayer::Bytes),
-        Err(FrozenError::Values { found: ValueKind::Unit, .. }) => map(path).map(AnyLayer::Keys),
-        opened => opened.map(AnyLayer::Numbers),
+    let content = match open_layer(path) {
+        Err(FrozenError::Values { found: ValueKind::Bytes, .. }) => {
+            open_layer(path).map(AnyContent::Bytes)
+        }
+        Err(FrozenError::Values { found: ValueKind::Unit, .. }) => {
+            open_layer(path).map(AnyContent::Keys)
+        }
+        opened => opened.map(AnyContent::Numbers),
     };
-    let layer = layer.map_err(|error| match (&error, text::content(path)) {
+    let content = content.map_err(|error| match (&error, text::content(path)) {
         (FrozenError::NotALayer, Some(what)) => {
             anyhow!("cannot open {}: {error}: it is {what}", path.display())
         }
         _ => named("open", path, error),
     })?;
-    Ok(Opened { layer, store: None })
+    Ok(Opened { content, store: None })
+}
+
+fn open_layer<V: ToolValue + ?Sized>(path: &Path) -> Result<Content<V>, FrozenError> {
+    Ok(Content::Layer(map(path)?, path.to_owned()))
+}
+
+/// Opens a folder that is not one of a store.
+fn open_set(path: &Path) -> Result<Opened> {
+    let content = match map_set(path) {
+        Err(SetError::Values { found: ValueKind::Bytes, .. }) => {
+            map_set(path).map(AnyContent::Bytes)
+        }
+        Err(SetError::Values { found: ValueKind::Unit, .. }) => map_set(path).map(AnyContent::Keys),
+        opened => opened.map(AnyContent::Numbers),
+    };
+    let content = content.map_err(|error| match error {
+        SetError::NotASet { .. } => anyhow!(
+            "cannot open {}: it is a folder with neither a store nor a set of layers",
+            path.display()
+        ),
+        error => set_error(error).context(format!("cannot open {}", path.display())),
+    })?;
+    Ok(Opened { content, store: None })
 }
 
 /// Maps a layer file of values of a kind.
-fn map<V: ToolValue + ?Sized>(path: &Path) -> Result<FrozenLayer<V>, FrozenError> {
+pub(crate) fn map<V: ToolValue + ?Sized>(path: &Path) -> Result<FrozenLayer<V>, FrozenError> {
     #[expect(unsafe_code, reason = "a file of any size must be read without a copy in memory")]
     // SAFETY: (M1) this program replaces files and never changes one in place. `--help` of each
     // command that reads layers asks the user not to change a file that is in use.
@@ -117,12 +161,21 @@ fn map<V: ToolValue + ?Sized>(path: &Path) -> Result<FrozenLayer<V>, FrozenError
     }
 }
 
-/// Maps a layer file after checking all of it, or reads the folder of a store.
+/// Opens a set of values of a kind, whose parts are mapped when they are needed.
+fn map_set<V: ToolValue + ?Sized>(path: &Path) -> Result<Content<V>, SetError> {
+    #[expect(unsafe_code, reason = "a set of any size must be read without a copy in memory")]
+    // SAFETY: (M1) this program writes new parts and never changes one in place. `--help` of each
+    // command that reads sets asks the user not to change a file that is in use.
+    unsafe {
+        LayerSet::open_mapped_as(path).map(Content::Set)
+    }
+}
+
+/// Opens a layer file or a set and checks all of it, or reads the folder of a store.
 pub(crate) fn open_checked(path: &Path) -> Result<Opened> {
     let opened = open(path)?;
     if opened.store.is_none() {
-        with_layer!(&opened.layer, layer => layer.verify())
-            .with_context(|| path.display().to_string())?;
+        by_kind!(&opened.content, content => content.verify())?;
     }
     Ok(opened)
 }
@@ -130,18 +183,24 @@ pub(crate) fn open_checked(path: &Path) -> Result<Opened> {
 /// Layers whose values are of one kind, and the folder of what was made for that.
 pub(crate) struct SameKind {
     pub(crate) layers: Layers,
+    /// For each layer, the number of the input that it is or that it is a part of. Ascending, and
+    /// each input has a layer.
+    pub(crate) inputs: Vec<usize>,
     _folder: Option<TempFolder>,
 }
 
-/// Opens and checks layers. If `fills`, those without values become layers of the kind of the
+/// Opens and checks layers, and the parts of sets as layers. If `fills`, those without values become layers of the kind of the
 /// others, in temporary files: with zeros, or with empty byte strings.
 ///
 /// # Errors
 /// One of them cannot be opened or is damaged, some have numbers and some byte strings, or some
 /// none, or `rule` adds what are no numbers.
 pub(crate) fn open_same(paths: &[PathBuf], rule: OnDuplicate, fills: bool) -> Result<SameKind> {
-    let opened = paths.iter().map(|path| Ok(open_checked(path)?.layer));
-    let opened = opened.collect::<Result<Vec<_>>>()?;
+    let (mut opened, mut inputs) = (Vec::new(), Vec::new());
+    for (input, path) in paths.iter().enumerate() {
+        opened.extend(open_checked(path)?.content.into_layers(path)?);
+        inputs.resize(opened.len(), input);
+    }
     let has_values = |layer: &&AnyLayer| !matches!(layer, AnyLayer::Keys(_));
     let valued = opened.iter().find(has_values);
     if valued.is_some() && !fills && !opened.iter().all(|layer| has_values(&layer)) {
@@ -161,7 +220,7 @@ pub(crate) fn open_same(paths: &[PathBuf], rule: OnDuplicate, fills: bool) -> Re
         })?),
     };
     ensure!(is_number || rule != OnDuplicate::Sum, NO_SUMS);
-    Ok(SameKind { layers, _folder: folder })
+    Ok(SameKind { layers, inputs, _folder: folder })
 }
 
 /// Returns layers of a kind. `take` returns one that is of it, or else the layer that it was given.
@@ -211,19 +270,20 @@ pub(crate) fn named(operation: &str, path: &Path, error: FrozenError) -> Error {
 /// The layer that a command reads.
 #[derive(Args, Debug)]
 pub(crate) struct Input {
-    /// A file of `memkv build` or `FrozenLayer::save`, or the folder of a `HybridStore`. A file is
-    /// mapped, so it must not be changed in place while the command runs. Replacing it, as `memkv
-    /// build` does, is fine. A folder may be in use by a process that writes to it.
+    /// A file of `memkv build` or `FrozenLayer::save`, the folder of a set of layers, or that of a
+    /// `HybridStore`. Files of layers are mapped, so they must not be changed in place while the
+    /// command runs. Replacing them, as `memkv build` does, is fine. A folder may be in use by a
+    /// process that writes to it.
     file: PathBuf,
-    /// Check the whole file first. Otherwise keys of a damaged file may be missing or have wrong
-    /// values. A folder is always checked.
+    /// Check the whole file, or all parts of a set, first. Otherwise keys of a damaged file may be
+    /// missing or have wrong values. A store is always checked.
     #[arg(long)]
     check: bool,
 }
 
 impl Input {
-    pub(crate) fn open(&self) -> Result<AnyLayer> {
-        Ok(self.open_with_state()?.layer)
+    pub(crate) fn open(&self) -> Result<AnyContent> {
+        Ok(self.open_with_state()?.content)
     }
 
     pub(crate) fn open_with_state(&self) -> Result<Opened> {

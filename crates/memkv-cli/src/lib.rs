@@ -9,6 +9,7 @@
 pub mod bench;
 mod build;
 mod commands;
+mod content;
 pub mod generate;
 mod get;
 mod input;

@@ -1,7 +1,7 @@
 //! `memkv merge`: merges several layers into one.
 
 use crate::{
-    layer::{self, with_layer},
+    layer::{self, by_kind},
     output::Output,
     progress::{Progress, Total},
     text,
@@ -18,7 +18,8 @@ use std::{io::Write, path::PathBuf};
 /// unless --on-duplicate is given. The output may be one of the inputs.
 #[derive(Args, Debug)]
 pub(crate) struct MergeArgs {
-    /// Layer files, which must not be changed while the command runs, and folders of stores.
+    /// Layer files, and folders of stores and of sets of layers. Files must not be changed while
+    /// the command runs.
     #[arg(required = true, value_name = "FILE")]
     inputs: Vec<PathBuf>,
     /// Merge layers without values with others: their values are 0, or empty texts.
@@ -30,7 +31,7 @@ pub(crate) struct MergeArgs {
 
 pub(crate) fn run(args: &MergeArgs, out: &mut impl Write) -> Result<()> {
     let opened = layer::open_same(&args.inputs, args.output.rule(), args.zeros)?;
-    with_layer!(&opened.layers, layers => merge(args, layers, out))
+    by_kind!(&opened.layers, layers => merge(args, layers, out))
 }
 
 fn merge<V: ToolValue + ?Sized>(

@@ -132,44 +132,48 @@ pub(crate) struct Found<'a, W: Write> {
     printing: &'a Printing,
     printer: Printer<W>,
     count: u64,
+    /// Whether there is a key. With a limit of 0, no key is counted.
+    is_any: bool,
 }
 
 impl<'a, W: Write> Found<'a, W> {
     pub(crate) fn new(printing: &'a Printing, out: W) -> Self {
-        Self { printing, printer: Printer::new(out, printing.format), count: 0 }
+        Self { printing, printer: Printer::new(out, printing.format), count: 0, is_any: false }
     }
 
-    /// Returns whether the limit is reached.
-    pub(crate) fn is_full(&self) -> bool {
-        self.printing.limit.is_some_and(|limit| self.count >= limit)
-    }
-
+    /// Adds a key, and returns whether more are wanted.
     pub(crate) fn add(
         &mut self,
         key: &[u8],
         value: Field<'_>,
         distance: Option<usize>,
-    ) -> io::Result<()> {
-        self.count += 1;
-        if self.printing.count {
-            return Ok(());
+    ) -> io::Result<bool> {
+        self.is_any = true;
+        let limit = self.printing.limit.unwrap_or(u64::MAX);
+        if limit == 0 {
+            return Ok(false);
         }
-        let is_bare = self.printing.keys;
-        let distance = distance.filter(|_| !is_bare);
-        self.printer.record(key, if is_bare { Field::None } else { value }, distance)
+        self.count += 1;
+        if !self.printing.count {
+            let is_bare = self.printing.keys;
+            let distance = distance.filter(|_| !is_bare);
+            self.printer.record(key, if is_bare { Field::None } else { value }, distance)?;
+        }
+        Ok(self.count < limit)
     }
 
     /// Counts keys that are not read, up to the limit.
     pub(crate) fn skip(&mut self, count: u64) {
+        self.is_any |= count > 0;
         self.count = (self.count + count).min(self.printing.limit.unwrap_or(u64::MAX));
     }
 
-    /// Ends the output, and returns whether a key was found. With a limit of 0, `is_more` tells.
-    pub(crate) fn finish(mut self, is_more: impl FnOnce() -> bool) -> io::Result<bool> {
+    /// Ends the output, and returns whether a key was found.
+    pub(crate) fn finish(mut self) -> io::Result<bool> {
         if self.printing.count {
             self.printer.count(self.count)?;
         }
         self.printer.finish()?;
-        Ok(self.count > 0 || (self.printing.limit == Some(0) && is_more()))
+        Ok(self.is_any)
     }
 }

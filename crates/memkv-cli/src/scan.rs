@@ -1,13 +1,13 @@
 //! `memkv scan`: prints keys in order.
 
 use crate::{
-    layer::{Input, with_layer},
+    content::{Content, KeyRange},
+    layer::{Input, by_kind},
     print::{Found, Printing},
     values::ToolValue,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use memkv::FrozenLayer;
 use std::{ffi::OsString, io::Write};
 
 /// Print keys and their values, in bytewise order.
@@ -36,43 +36,29 @@ pub(crate) struct ScanArgs {
 
 /// Scans, and returns whether there is a key.
 pub(crate) fn run(args: &ScanArgs, out: &mut impl Write) -> Result<bool> {
-    with_layer!(&args.input.open()?, layer => scan(args, layer, out))
+    by_kind!(&args.input.open()?, content => scan(args, content, out))
 }
 
 fn scan<V: ToolValue + ?Sized>(
     args: &ScanArgs,
-    layer: &FrozenLayer<V>,
+    content: &Content<V>,
     out: &mut impl Write,
 ) -> Result<bool> {
-    // Bounds as ranks, which can be compared.
-    let (mut from, mut to) = (0, layer.len());
+    let mut range = KeyRange::default();
     if let Some(prefix) = &args.prefix {
-        let prefix = prefix.as_encoded_bytes();
-        from = layer.rank(prefix);
-        to = from + layer.prefix(prefix).len();
+        range.prefix(prefix.as_encoded_bytes());
     }
     if let Some(key) = &args.from {
-        from = from.max(layer.rank(key.as_encoded_bytes()));
+        range.from(key.as_encoded_bytes());
     }
     if let Some(key) = &args.to {
-        to = to.min(layer.rank(key.as_encoded_bytes()));
+        range.to(key.as_encoded_bytes());
     }
     let mut found = Found::new(&args.printing, out);
     if args.printing.count {
-        found.skip(to.saturating_sub(from) as u64);
-        return Ok(found.finish(|| from < to)?);
+        found.skip(content.count(&range)?);
+    } else {
+        content.scan(&range, args.reverse, |key, value| Ok(found.add(key, value, None)?))?;
     }
-    let mut cursor = layer.cursor();
-    cursor.seek_to_rank(if args.reverse { to } else { from });
-    for _ in from..to {
-        if found.is_full() {
-            break;
-        }
-        let record = if args.reverse { cursor.prev() } else { cursor.next() };
-        let (key, value) = record.with_context(|| {
-            format!("{} is damaged: keys are missing", args.input.path().display())
-        })?;
-        found.add(key, V::field(value), None)?;
-    }
-    Ok(found.finish(|| from < to)?)
+    Ok(found.finish()?)
 }

@@ -1,13 +1,14 @@
 //! `memkv search`: prints the keys that match a pattern.
 
 use crate::{
-    layer::{Input, with_layer},
+    content::Content,
+    layer::{Input, by_kind},
     print::{Found, Printing},
     values::ToolValue,
 };
 use anyhow::{Context, Result};
 use clap::Args;
-use memkv::{Automaton, FrozenLayer, LevenshteinAutomaton, RegexAutomaton};
+use memkv::{Automaton, LevenshteinAutomaton, RegexAutomaton};
 use std::{ffi::OsString, io::Write};
 
 /// Print the keys that match a pattern, and their values, in order.
@@ -99,21 +100,17 @@ fn print(
 ) -> Result<bool> {
     let prefix = Prefix(args.prefix.as_ref().map_or(b"", |prefix| prefix.as_encoded_bytes()));
     let both = prefix.intersection(automaton);
-    with_layer!(&args.input.open()?, layer => print_matches(args, layer, both, distance, out))
+    by_kind!(&args.input.open()?, content => print_matches(args, content, both, distance, out))
 }
 
 fn print_matches<V: ToolValue + ?Sized>(
     args: &SearchArgs,
-    layer: &FrozenLayer<V>,
+    content: &Content<V>,
     automaton: impl Automaton,
     distance: impl Fn(&[u8]) -> Option<usize>,
     out: &mut impl Write,
 ) -> Result<bool> {
     let mut found = Found::new(&args.printing, out);
-    let mut matches = layer.search(automaton);
-    while !found.is_full() {
-        let Some((key, value)) = matches.next_ref() else { break };
-        found.add(key, V::field(value), distance(key))?;
-    }
-    Ok(found.finish(|| matches.next_ref().is_some())?)
+    content.search(automaton, |key, value| Ok(found.add(key, value, distance(key))?))?;
+    Ok(found.finish()?)
 }

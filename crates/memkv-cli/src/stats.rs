@@ -1,7 +1,8 @@
 //! `memkv stats`: prints the sizes of a layer.
 
 use crate::{
-    layer::{Input, Opened, StoreState, with_layer},
+    content::Content,
+    layer::{Input, Opened, StoreState, by_kind},
     print::json_text,
     text,
     values::ToolValue,
@@ -9,8 +10,8 @@ use crate::{
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::HumanCount;
-use memkv::FrozenLayer;
-use serde_json::json;
+use memkv::{FrozenLayer, LayerSet};
+use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -25,8 +26,62 @@ pub(crate) struct StatsArgs {
 }
 
 pub(crate) fn run(args: &StatsArgs, out: &mut impl Write) -> Result<()> {
-    let Opened { layer, store } = args.input.open_with_state()?;
-    with_layer!(&layer, layer => print(args, layer, store, out))
+    let Opened { content, store } = args.input.open_with_state()?;
+    by_kind!(&content, content => match content {
+        Content::Layer(layer, _) => print(args, layer, store, out),
+        Content::Set(set) => print_set(args, set, out),
+    })
+}
+
+/// Adds the first and the last key to a JSON object.
+fn add_ends(record: &mut Value, first: Option<&[u8]>, last: Option<&[u8]>) {
+    for (name, key) in [("first_key", first), ("last_key", last)] {
+        let (name, text) = json_text(name, key);
+        record[name] = text;
+    }
+}
+
+fn write_ends(out: &mut impl Write, first: Option<&[u8]>, last: Option<&[u8]>) -> Result<()> {
+    if let (Some(first), Some(last)) = (first, last) {
+        writeln!(out, "first key: {}", text::shown(first))?;
+        writeln!(out, "last key:  {}", text::shown(last))?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Returns a number of bytes, and how many that is for each key.
+fn each(bytes: u64, keys: u64) -> String {
+    match keys {
+        0 => text::size(bytes),
+        keys => format!("{}, {:.2} a key", text::size(bytes), bytes as f64 / keys as f64),
+    }
+}
+
+/// Prints what the manifest has. No part is opened.
+fn print_set<V: ToolValue + ?Sized>(
+    args: &StatsArgs,
+    set: &LayerSet<V>,
+    out: &mut impl Write,
+) -> Result<()> {
+    let (parts, keys) = (set.parts(), set.len());
+    let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
+    let first = parts.first().map(|part| &*part.first);
+    let last = parts.last().map(|part| &*part.last);
+    if args.json {
+        let mut record = json!({
+            "keys": keys, "file_bytes": bytes, "bytes_per_key": bytes as f64 / keys.max(1) as f64,
+            "values": V::NAME, "parts": parts.len(), "duplicates": set.duplicates(),
+        });
+        add_ends(&mut record, first, last);
+        writeln!(out, "{record}")?;
+        return Ok(out.flush()?);
+    }
+    writeln!(out, "keys:      {}", HumanCount(keys))?;
+    writeln!(out, "values:    {}", V::NAME)?;
+    writeln!(out, "parts:     {}", HumanCount(parts.len() as u64))?;
+    writeln!(out, "files:     {}", each(bytes, keys))?;
+    writeln!(out, "repeated:  {} records when it was built", HumanCount(set.duplicates()))?;
+    write_ends(out, first, last)
 }
 
 fn print<V: ToolValue + ?Sized>(
@@ -56,17 +111,11 @@ fn print<V: ToolValue + ?Sized>(
                 "closed": store.recovery.was_closed,
             })),
         });
-        for (name, key) in [("first_key", first), ("last_key", last)] {
-            let (name, text) = json_text(name, key.as_deref());
-            record[name] = text;
-        }
+        add_ends(&mut record, first.as_deref(), last.as_deref());
         writeln!(out, "{record}")?;
-        return Ok(());
+        return Ok(out.flush()?);
     }
-    let each = |bytes: u64| match layer.len() {
-        0 => text::size(bytes),
-        keys => format!("{}, {:.2} a key", text::size(bytes), bytes as f64 / keys as f64),
-    };
+    let each = |bytes: u64| each(bytes, layer.len() as u64);
     writeln!(out, "keys:      {}", HumanCount(layer.len() as u64))?;
     writeln!(out, "values:    {}", V::NAME)?;
     let place = if store.is_some() { "folder:   " } else { "file:     " };
@@ -88,12 +137,7 @@ fn print<V: ToolValue + ?Sized>(
     writeln!(out, "  lengths: {}", each(headers as u64))?;
     writeln!(out, "values in: {}", each(usage.values as u64))?;
     writeln!(out, "index in:  {} in memory", text::size(usage.index as u64))?;
-    if let (Some(first), Some(last)) = (first, last) {
-        writeln!(out, "first key: {}", text::shown(&first))?;
-        writeln!(out, "last key:  {}", text::shown(&last))?;
-    }
-    out.flush()?;
-    Ok(())
+    write_ends(out, first.as_deref(), last.as_deref())
 }
 
 /// Returns the bytes of a file, or of the files of a folder.

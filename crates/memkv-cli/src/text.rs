@@ -95,6 +95,11 @@ pub(crate) fn layers(layers: usize, keys: u64) -> String {
     format!("{layers} layer{s} with {keys}")
 }
 
+/// Returns the number of parts of a set, to follow its number of keys.
+pub(crate) fn in_parts(parts: usize) -> String {
+    format!(" in {} part{}", HumanCount(parts as u64), if parts == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::{MAX_SHOWN_CHARS, shown, size};

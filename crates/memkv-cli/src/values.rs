@@ -12,7 +12,7 @@ pub(crate) enum Field<'v> {
 }
 
 /// A kind of values that the tool knows.
-pub(crate) trait ToolValue: LayerValue {
+pub(crate) trait ToolValue: LayerValue<Owned: Send> + 'static {
     /// The values' name in `memkv stats`.
     const NAME: &str;
 

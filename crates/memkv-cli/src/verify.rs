@@ -1,26 +1,30 @@
 //! `memkv verify`: checks files for damage.
 
 use crate::{
-    layer::{self, with_layer},
+    content::{Content, set_error},
+    layer::{self, AnyContent, Opened, by_kind},
     text,
+    values::ToolValue,
 };
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::Args;
+use memkv::LayerSet;
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Check files for damage.
 ///
-/// Reads all of each layer file or folder of a store, and prints its name and OK, or the error. Of
-/// a store that was not closed it prints what a crash may have left: an incomplete end of a log of
+/// Reads all of each layer file, set of layers or store, and prints its name and OK, or the error.
+/// Of a set it checks all parts, and prints the error of each that is damaged or missing. Of a store that was not closed it prints what a crash may have left: an incomplete end of a log of
 /// one frame is a write that had not returned; more frames are damage, or writes that a failure of
 /// the machine tore. `memkv repair` reads those that are whole, and opening the store for writing
 /// cuts them off. Exit status: 0 if all are intact, 2 if not.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
-    /// Layer files, which must not be changed while the command runs, and folders of stores.
+    /// Layer files, and folders of stores and of sets of layers. Files must not be changed while
+    /// the command runs.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -29,11 +33,11 @@ pub(crate) struct VerifyArgs {
 pub(crate) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<bool> {
     let mut all = true;
     for file in &args.files {
-        match layer::open_checked(file) {
-            Ok(opened) => {
-                let keys = with_layer!(&opened.layer, layer => layer.len());
+        let errors = match layer::open(file) {
+            Ok(Opened { content, store: None }) => check(file, &content, out)?,
+            Ok(Opened { content, store: Some(state) }) => {
+                let keys = by_kind!(&content, content => content.len());
                 writeln!(out, "{}: OK, {keys} keys", file.display())?;
-                let Some(state) = opened.store else { continue };
                 if !state.recovery.was_closed {
                     writeln!(out, "{}: not closed, or open", file.display())?;
                 }
@@ -46,14 +50,35 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<bool> {
                     writeln!(out, "{}", if frames > 1 { hint } else { "" })?;
                     all &= frames <= 1;
                 }
+                Vec::new()
             }
-            Err(error) => {
-                all = false;
-                // An error of this write cannot be reported.
-                let _ = writeln!(io::stderr(), "memkv: {}", text::message(&error));
-            }
+            Err(error) => vec![error],
+        };
+        all &= errors.is_empty();
+        for error in errors {
+            // An error of this write cannot be reported.
+            let _ = writeln!(io::stderr(), "memkv: {}", text::message(&error));
         }
     }
     out.flush()?;
     Ok(all)
+}
+
+/// Checks a layer or each part of a set, and prints that it is intact, or returns the errors.
+fn check(file: &Path, content: &AnyContent, out: &mut impl Write) -> Result<Vec<Error>> {
+    let errors: Vec<Error> = by_kind!(content, content => match content {
+        Content::Layer(..) => content.verify().err().into_iter().collect(),
+        Content::Set(set) => damaged_parts(set),
+    });
+    if errors.is_empty() {
+        let (keys, parts) = by_kind!(content, content => (content.len(), content.parts()));
+        let parts = parts.map(text::in_parts).unwrap_or_default();
+        writeln!(out, "{}: OK, {keys} keys{parts}", file.display())?;
+    }
+    Ok(errors)
+}
+
+fn damaged_parts<V: ToolValue + ?Sized>(set: &LayerSet<V>) -> Vec<Error> {
+    let parts = 0..set.parts().len();
+    parts.filter_map(|part| set.verify_part(part).err().map(set_error)).collect()
 }

@@ -78,7 +78,7 @@ fn measure(job: &Job) -> Result<Record> {
     let begin = Instant::now();
     build::run(&Line::try_parse_from(line)?.args, &mut std::io::sink())?;
     let (seconds, peak) = (begin.elapsed().as_secs_f64(), peak_resident());
-    let layer = layer::open_checked(&file)?.layer.numbers()?;
+    let layer = layer::open_checked(&file)?.content.numbers()?;
     let wrong = (0..n).step_by(n.div_ceil(100_000) as usize).filter(|&i| {
         let keys = generate(kind, seed, i..i + 1);
         layer.get(keys.get(0)) != Some(value_of(seed, i))

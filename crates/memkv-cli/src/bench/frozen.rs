@@ -126,7 +126,7 @@ impl Subject {
     fn mapped(&self, path: &Path) -> Result<Option<Self>> {
         let Self::Layer(layer) = self else { return Ok(None) };
         layer.save(path)?;
-        Ok(Some(Self::Layer(layer::open_checked(path)?.layer.numbers()?)))
+        Ok(Some(Self::Layer(layer::open_checked(path)?.content.numbers()?)))
     }
 
     fn bytes(&self) -> usize {
