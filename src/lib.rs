@@ -216,6 +216,7 @@ pub use reclaim::{model as batches, plain};
 #[cfg(feature = "sets")]
 pub use sets::{
     LayerSet, LayerSetBuilder, SetError, SetInfo, SetOptions, SetPart, SetRange, SetSearch,
+    UnfinishedSet,
 };
 #[doc(inline)]
 pub use sharded::ShardedArt;

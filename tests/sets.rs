@@ -301,6 +301,34 @@ fn first_keys_that_are_refused_leave_no_part() {
 }
 
 #[test]
+fn what_a_build_has_begun_can_be_removed_beside_it() {
+    let folder = TestPath::new("unfinished");
+    build(&folder, &numbers(0..30), options(10));
+    let before = names(&folder);
+    let mut builder = LayerSetBuilder::external(&*folder, options(1000)).unwrap();
+    for i in 0..20_000u64 {
+        builder.insert(i.to_be_bytes(), i).unwrap();
+    }
+    let unfinished = builder.unfinished();
+    let (begun, is_writing) = std::sync::mpsc::channel();
+    // It never ends.
+    std::thread::spawn(move || builder.finish_with(|_, _| _ = begun.send(())));
+    is_writing.recv().unwrap();
+    unfinished.remove();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(names(&folder), before);
+    check(&LayerSet::open(&folder).unwrap(), &numbers(0..30), &[]);
+
+    // The parts of a set that is complete stay.
+    let mut builder = LayerSetBuilder::create(&folder, options(10)).unwrap();
+    numbers(0..40).into_iter().for_each(|(key, value)| builder.insert(key, value).unwrap());
+    let unfinished = builder.unfinished();
+    builder.finish().unwrap();
+    unfinished.remove();
+    LayerSet::<u64>::open(&folder).unwrap().verify().unwrap();
+}
+
+#[test]
 fn readers_go_on_with_a_set_that_is_replaced() {
     let folder = TestPath::new("replace");
     build(&folder, &numbers(0..30), options(10));

@@ -199,6 +199,12 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
         self.work.file.as_ref().map(NewFile::temporary_path)
     }
 
+    /// Returns the name of its file until that is complete.
+    #[cfg(feature = "sets")]
+    pub(crate) fn temporary_name(&self) -> Option<&str> {
+        self.work.file.as_ref().map(NewFile::temporary_name)
+    }
+
     /// Returns the number of keys inserted so far.
     pub fn len(&self) -> u64 {
         self.len

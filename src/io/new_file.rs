@@ -79,6 +79,12 @@ impl NewFile {
         self.dir.path_of(&self.temporary)
     }
 
+    /// Returns the name that the file has until it is complete.
+    #[cfg(feature = "sets")]
+    pub(crate) fn temporary_name(&self) -> &str {
+        &self.temporary
+    }
+
     /// Appends bytes, through a buffer.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         self.bytes += bytes.len() as u64;
@@ -145,6 +151,11 @@ impl NewName {
     /// Returns the part of the name that no other has: 12 hexadecimal digits.
     pub(crate) fn number(&self) -> &str {
         &self.temporary[TEMPORARY_START.len()..self.temporary.len() - TEMPORARY_END.len()]
+    }
+
+    /// Returns the name of the file.
+    pub(crate) fn name(&self) -> &str {
+        &self.temporary
     }
 
     /// Returns the path of the file.

@@ -10,10 +10,11 @@
 
 use super::error::SetError;
 use super::manifest::{MANIFEST, Manifest, SetPart};
+use super::unfinished::{LOCKS, UnfinishedSet};
 use crate::error::FileError;
 use crate::frozen::{
     ExternalRecords, FinishedFile, FrozenError, FrozenLayerBuilder, FrozenOptions, LayerValue,
-    Stored, refused,
+    MAX_VALUE_LEN, Stored, refused,
 };
 use crate::io::dir::{Access, Dir};
 use crate::io::new_file::{NewName, create_private, remove_unfinished};
@@ -308,10 +309,24 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
         self.len() == 0
     }
 
+    /// Returns the most bytes of a key and of a byte string as its value: for keys in any order,
+    /// those for which the memory has room, and otherwise those that a layer takes.
+    pub fn max_record_len(&self) -> usize {
+        let of_layers = crate::MAX_KEY_LEN + MAX_VALUE_LEN;
+        self.records.as_ref().map_or(of_layers, |(records, _)| records.max_record_len())
+    }
+
     /// Returns the paths of the files that a drop would remove, for a program that is told to end
     /// without one.
     pub fn unfinished_paths(&self) -> Vec<PathBuf> {
         self.writer.unfinished_paths()
+    }
+
+    /// Returns the files that the builder has begun and will begin. Unlike
+    /// [`unfinished_paths`](Self::unfinished_paths), another thread can remove them while
+    /// [`finish`](Self::finish) works.
+    pub fn unfinished(&self) -> UnfinishedSet {
+        self.writer.unfinished.clone()
     }
 
     /// Inserts a record. Waits while too many chunks are in work.
@@ -381,6 +396,7 @@ struct SetWriter<V: ?Sized> {
     /// The name of the build, which its parts have, and the file whose lock is held.
     build: String,
     _lock: (File, NewName),
+    unfinished: UnfinishedSet,
     process: Process,
     /// The manifest that is appended to, and its bytes.
     before: Option<(Manifest, Vec<u8>)>,
@@ -441,6 +457,7 @@ impl<V: LayerValue + ?Sized> SetWriter<V> {
         let last = before.as_ref().and_then(|(before, _)| before.parts.last());
         Ok(SetWriter {
             build: lock.1.number().to_owned(),
+            unfinished: UnfinishedSet::new(Arc::clone(&dir), lock.1.name().to_owned()),
             _lock: lock,
             dir,
             options: options.clone(),
@@ -513,7 +530,14 @@ impl<V: LayerValue + ?Sized> SetWriter<V> {
             return Err(FrozenError::not_ascending(self.len, key, last).into());
         }
         let (name, options) = (self.name_of(self.parts.len()), self.options.layers.clone());
-        match OpenPart::begin(&self.dir, name, options, key) {
+        let mut names = self.unfinished.names();
+        let begun = OpenPart::begin(&self.dir, name, options, key);
+        if let Ok(part) = &begun {
+            names.extend(part.builder.temporary_name().map(str::to_owned));
+            names.push(part.name.clone());
+        }
+        drop(names);
+        match begun {
             Ok(part) => Ok(self.current.insert(part)),
             Err(error) => Err(self.fail(error.into())),
         }
@@ -550,9 +574,18 @@ impl<V: LayerValue + ?Sized> SetWriter<V> {
         };
         manifest.duplicates += duplicates;
         manifest.parts.extend_from_slice(&self.parts);
-        self.replace_manifest(&manifest)?;
-        // They belong to the set now.
-        self.parts.clear();
+        let unfinished = self.unfinished.clone();
+        let mut names = unfinished.names();
+        let replaced = self.replace_manifest(&manifest);
+        if replaced.is_ok() {
+            // They belong to the set now.
+            self.parts.clear();
+        }
+        if self.parts.is_empty() {
+            names.truncate(LOCKS);
+        }
+        drop(names);
+        replaced?;
         Ok(SetInfo {
             keys: manifest.keys(),
             duplicates: manifest.duplicates,

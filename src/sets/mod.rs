@@ -15,7 +15,8 @@
 //!   vacuum.rs: upkeep.
 //! * parts.rs: which parts are open.
 //! * manifest.rs: the format, which FORMAT.md describes.
-//! * builder.rs: sets from keys in order or in any order, and from maps.
+//! * builder.rs: sets from keys in order or in any order, and from maps. unfinished.rs: what they
+//!   have begun to write.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -30,6 +31,7 @@ mod manifest;
 mod parts;
 mod scan;
 mod search;
+mod unfinished;
 mod vacuum;
 mod verify;
 
@@ -40,3 +42,4 @@ pub use manifest::SetPart;
 pub(crate) use parts::Opening;
 pub use scan::SetRange;
 pub use search::SetSearch;
+pub use unfinished::UnfinishedSet;

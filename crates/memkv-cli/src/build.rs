@@ -1,6 +1,8 @@
-//! `memkv build`: builds a layer from the lines of files, which need not fit in memory.
+//! `memkv build`: builds a layer, or a set of layers, from the lines of files, which need not fit in
+//! memory.
 
 use crate::{
+    content::set_error,
     input_lines::{InputLines, LineOptions},
     output::{Output, Target},
     progress::{Progress, Total},
@@ -9,13 +11,13 @@ use crate::{
 };
 use anyhow::{Context, Error, Result, ensure};
 use clap::{Args, ValueEnum};
-use memkv::{ExternalBuilder, FrozenError, MAX_KEY_LEN};
+use memkv::{ExternalBuilder, FrozenError, LayerSetBuilder, MAX_KEY_LEN, SetOptions};
 use std::{
     io::{self, Write},
     path::PathBuf,
 };
 
-/// Build a layer file from lines of text in any order.
+/// Build a layer file, or a set of them, from lines of text in any order.
 ///
 /// A line is a key, or a key, a tab and a number; with --values text, a key, a tab and any text.
 /// Lines end in a line feed. Every other byte is part of the key or the text, also a carriage
@@ -36,6 +38,16 @@ pub(crate) struct BuildArgs {
     /// The folder for temporary files. [default: the folder of the output]
     #[arg(long, value_name = "FOLDER")]
     temp_dir: Option<PathBuf>,
+    /// Write a set: files of this many keys, the last one of fewer, in the folder --output, with a
+    /// manifest that is written last. Until then an existing set stays. Its files stay after that
+    /// too, for programs that read it. A folder that is neither empty nor a set is not used.
+    #[arg(
+        long,
+        value_name = "KEYS",
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with = "force"
+    )]
+    keys_per_file: Option<u64>,
 }
 
 /// The source of a key's value.
@@ -79,7 +91,11 @@ pub(crate) fn run(args: &BuildArgs, out: &mut impl Write) -> Result<()> {
         // A build that needs no temporary file would not notice.
         ensure!(folder.is_dir(), "--temp-dir: there is no folder {}", folder.display());
     }
-    let target = args.output.destination().target(args.temp_dir.as_deref())?;
+    let to = args.output.destination();
+    let target = match args.keys_per_file {
+        None => to.target(args.temp_dir.as_deref())?,
+        Some(_) => to.set_target()?,
+    };
     let mut lines = InputLines::new(&args.lines, args.memory);
     let has_line = lines.advance()?;
     let work = Work { args, lines, has_line, target };
@@ -99,6 +115,29 @@ pub(crate) fn run(args: &BuildArgs, out: &mut impl Write) -> Result<()> {
                 Ok(())
             };
             work.build::<()>(|line, _| record(line).map(|()| (line, ())), out)
+        }
+    }
+}
+
+/// A builder of a layer file or of a set.
+enum Builder<V: ToolValue + ?Sized> {
+    Layer(ExternalBuilder<V>),
+    Set(Box<LayerSetBuilder<V>>),
+}
+
+impl<V: ToolValue + ?Sized> Builder<V> {
+    fn insert(&mut self, key: &[u8], value: V::Lent<'_>) -> Result<()> {
+        match self {
+            Self::Layer(builder) => Ok(builder.insert(key, value)?),
+            Self::Set(builder) => builder.insert(key, value).map_err(set_error),
+        }
+    }
+
+    /// Returns the most bytes of a key and its value.
+    fn max_record_len(&self) -> usize {
+        match self {
+            Self::Layer(builder) => builder.max_record_len(),
+            Self::Set(builder) => builder.max_record_len(),
         }
     }
 }
@@ -126,9 +165,22 @@ impl Work<'_> {
             Some(folder) => options.temp_folder(folder),
             None => options,
         };
-        let mut builder =
-            ExternalBuilder::<V>::create_as(self.target.path(), options).map_err(failed)?;
-        self.target.begin(builder.unfinished_path());
+        let mut builder = match args.keys_per_file {
+            None => {
+                let builder =
+                    ExternalBuilder::create_as(self.target.path(), options).map_err(failed)?;
+                self.target.begin(builder.unfinished_path());
+                Builder::<V>::Layer(builder)
+            }
+            Some(keys) => {
+                let is_new = !to.path.exists();
+                let options = SetOptions::new().keys_per_part(keys).layers(options);
+                let builder = LayerSetBuilder::external_as(self.target.path(), options)
+                    .map_err(|error| to.set_failed(error))?;
+                self.target.begin_set(builder.unfinished(), is_new);
+                Builder::Set(Box::new(builder))
+            }
+        };
         if let Err(error) = self.insert_lines(&mut builder, &record) {
             return Err(placed::<V>(error, args, &record));
         }
@@ -140,18 +192,28 @@ impl Work<'_> {
         let show = |written: u64, all: u64| {
             progress.get_or_insert_with(|| Progress::new("writing", Total::Keys(all))).at(written);
         };
-        let keys = match builder.finish_file_with(show) {
-            Ok(keys) => keys,
-            Err(error) => return Err(placed::<V>(failed(error), args, &record)),
-        };
-        drop(progress);
-        self.target.finish(keys, &text::rounded_size(self.lines.bytes), out)
+        let read = text::rounded_size(self.lines.bytes);
+        match builder {
+            Builder::Layer(builder) => {
+                let keys = builder.finish_file_with(show).map_err(failed);
+                let keys = keys.map_err(|error| placed::<V>(error, args, &record))?;
+                drop(progress);
+                self.target.finish(keys, &read, out)
+            }
+            Builder::Set(builder) => {
+                let set = builder.finish_with(show).map_err(|error| to.set_failed(error));
+                let set = set.map_err(|error| placed::<V>(error, args, &record))?;
+                drop(progress);
+                self.target.finish_set(set, &read);
+                Ok(())
+            }
+        }
     }
 
     /// Adds all lines to a builder.
     fn insert_lines<V: ToolValue + ?Sized>(
         &mut self,
-        builder: &mut ExternalBuilder<V>,
+        builder: &mut Builder<V>,
         record: impl for<'l> Fn(&'l [u8], u64) -> Result<(&'l [u8], V::Lent<'l>)>,
     ) -> Result<()> {
         let (lines, total) = (&mut self.lines, self.args.lines.total());
@@ -164,12 +226,13 @@ impl Work<'_> {
             let (len, most) = (key.len(), MAX_KEY_LEN);
             ensure!(len <= most, "{}: a key of {len} bytes is over the limit of {most}", place());
             progress.at(lines.position(total));
-            match builder.insert(key, value) {
-                // Noticed where it is sorted, which is not here.
-                Err(error @ (FrozenError::Repeated { .. } | FrozenError::SumOverflow { .. })) => {
-                    return Err(error.into());
-                }
-                inserted => inserted.with_context(place)?,
+            if let Err(error) = builder.insert(key, value) {
+                // What is noticed where records are sorted does not concern this line.
+                let is_of_line = !matches!(
+                    error.downcast_ref(),
+                    Some(FrozenError::Repeated { .. } | FrozenError::SumOverflow { .. })
+                );
+                return Err(if is_of_line { error.context(place()) } else { error });
             }
             self.has_line = lines.advance()?;
         }

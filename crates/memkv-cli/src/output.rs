@@ -1,15 +1,19 @@
-//! The layer files that commands write.
+//! The layer files and sets of layers that commands write.
 
 use crate::{
+    content::set_error,
     input::{LAYER_MAGIC, STDIN},
     layer::named,
-    signals::{TempFolder, Unfinished},
+    signals::{Begun, TempFolder, Unfinished},
     text,
 };
-use anyhow::{Error, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
-use memkv::{Codec, FrozenError, FrozenOptions, OnDuplicate, SymbolTable};
+use memkv::{
+    Codec, FrozenError, FrozenOptions, LayerSet, OnDuplicate, SetError, SetInfo, SymbolTable,
+    UnfinishedSet,
+};
 use std::{
     fs::File,
     io::{self, IsTerminal, Read, Write},
@@ -64,6 +68,26 @@ fn holds_something_else(path: &Path) -> bool {
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
     let read = || File::open(path)?.take(LAYER_MAGIC.len() as u64).read_to_end(&mut start);
     is_file && { read }().is_ok_and(|count| count > 0) && start != LAYER_MAGIC
+}
+
+/// Checks that a folder has a set, or nothing but what builds of sets may have left.
+fn check_set_folder(folder: &Path) -> Result<()> {
+    let failed = || format!("cannot write {}", folder.display());
+    match LayerSet::open(folder) {
+        Ok(_) | Err(SetError::Values { .. }) => return Ok(()),
+        Err(SetError::NotASet { .. }) => {}
+        Err(error) => return Err(set_error(error).context(failed())),
+    }
+    for entry in std::fs::read_dir(folder).with_context(failed)? {
+        let name = entry.with_context(failed)?.file_name();
+        let is_left = name.to_str().is_some_and(|name| {
+            name == "manifest.lock"
+                || name.starts_with(".memkv-") && name.ends_with(".tmp")
+                || name.starts_with("part-") && name.ends_with(".frozen")
+        });
+        ensure!(is_left, "{}: the folder is neither empty nor a set of layers", failed());
+    }
+    Ok(())
 }
 
 /// The name of a rule for keys that occur several times.
@@ -152,6 +176,35 @@ impl<'a> Destination<'a> {
         Ok(Target { to: self, path, folder: None, unfinished: None, begun })
     }
 
+    /// Prepares to write a set.
+    ///
+    /// # Errors
+    /// There is a file, or a folder that has other things than a set.
+    pub(crate) fn set_target(self) -> Result<Target<'a>> {
+        let (begun, shown) = (Instant::now(), self.path.display());
+        ensure!(
+            self.path != Path::new(STDIN),
+            "a set of layers is a folder, and cannot be written to the standard output"
+        );
+        if self.path.is_dir() {
+            check_set_folder(self.path)?;
+        } else if self.path.exists() {
+            let what = text::special(self.path).unwrap_or("a file");
+            bail!("cannot create {shown}: it is {what}, and a set is a folder");
+        }
+        let path = self.path.to_owned();
+        Ok(Target { to: self, path, folder: None, unfinished: None, begun })
+    }
+
+    /// Adds the path to an error of writing a set, as [`failed`](Self::failed) does.
+    pub(crate) fn set_failed(self, error: SetError) -> Error {
+        match error {
+            SetError::Build(error) => self.failed(error),
+            SetError::File(error) => self.failed(FrozenError::File(error)),
+            error => set_error(error),
+        }
+    }
+
     /// Adds the path to an error of writing, unless it has it or concerns a key.
     pub(crate) fn failed(self, error: FrozenError) -> Error {
         let named = named("write", self.path, error);
@@ -196,7 +249,13 @@ impl Target<'_> {
 
     /// Notes what the builder has begun to write, to be removed if a signal ends the program.
     pub(crate) fn begin(&mut self, unfinished: Option<PathBuf>) {
-        self.unfinished = unfinished.map(Unfinished::new);
+        self.unfinished = unfinished.map(|path| Unfinished::new(Begun::Path(path)));
+    }
+
+    /// Notes the set that the builder has begun to write, and whether its folder is new.
+    pub(crate) fn begin_set(&mut self, unfinished: UnfinishedSet, is_new: bool) {
+        let folder = is_new.then(|| self.path.clone());
+        self.unfinished = Some(Unfinished::new(Begun::Set(unfinished, folder)));
     }
 
     /// Copies the complete layer to the standard output if it is to go there, and prints what it
@@ -207,18 +266,28 @@ impl Target<'_> {
             io::copy(&mut File::open(&self.path)?, out)?;
             out.flush()?;
         }
-        if !self.to.writing.quiet {
-            let each = bytes as f64 / keys.max(1) as f64;
-            // An error of this write cannot be reported.
-            let _ = writeln!(
-                io::stderr(),
-                "memkv: {}: {} keys of {read} in {}, {each:.2} bytes a key, {:.1} s",
-                self.to.path.display(),
-                HumanCount(keys),
-                text::size(bytes),
-                self.begun.elapsed().as_secs_f64()
-            );
-        }
+        self.summarize(keys, bytes, read);
         Ok(())
+    }
+
+    /// Prints what the complete set is. `read` is what it was built from.
+    pub(crate) fn finish_set(self, set: SetInfo, read: &str) {
+        self.summarize(set.keys, set.bytes, &format!("{read}{}", text::in_parts(set.parts)));
+    }
+
+    fn summarize(&self, keys: u64, bytes: u64, read: &str) {
+        if self.to.writing.quiet {
+            return;
+        }
+        let each = bytes as f64 / keys.max(1) as f64;
+        // An error of this write cannot be reported.
+        let _ = writeln!(
+            io::stderr(),
+            "memkv: {}: {} keys of {read} in {}, {each:.2} bytes a key, {:.1} s",
+            self.to.path.display(),
+            HumanCount(keys),
+            text::size(bytes),
+            self.begun.elapsed().as_secs_f64()
+        );
     }
 }

@@ -1,33 +1,64 @@
 //! Signals that end the program: what it has begun to write is removed first.
 
 use anyhow::{Context, Result};
+use memkv::UnfinishedSet;
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, Once, PoisonError},
 };
 use tempfile::TempDir;
 
-/// What is not complete: files, and folders with all that is in them.
-static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// What is not complete, each with a number of its own.
+static UNFINISHED: Mutex<Vec<(u64, Begun)>> = Mutex::new(Vec::new());
 
-/// A path that is removed if a signal ends the program while this lives.
+/// What a command has begun to write.
+pub(crate) enum Begun {
+    /// A file, or a folder with all that is in it.
+    Path(PathBuf),
+    /// A set, and its folder if that is new.
+    Set(UnfinishedSet, Option<PathBuf>),
+}
+
+impl Begun {
+    fn remove(&self) {
+        // What is left is all that an error can leave.
+        let _ = match self {
+            Self::Path(path) if path.is_dir() => std::fs::remove_dir_all(path),
+            Self::Path(path) => std::fs::remove_file(path),
+            Self::Set(set, folder) => {
+                set.remove();
+                // It stays if it is not empty.
+                folder.as_ref().map_or(Ok(()), std::fs::remove_dir)
+            }
+        };
+    }
+}
+
+/// What is removed if a signal ends the program while this lives.
 pub(crate) struct Unfinished {
-    path: PathBuf,
+    number: u64,
 }
 
 impl Unfinished {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(begun: Begun) -> Self {
         static HANDLER: Once = Once::new();
         HANDLER.call_once(handle);
-        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
-        Self { path }
+        let mut all = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = all.last().map_or(0, |(last, _)| last + 1);
+        all.push((number, begun));
+        Self { number }
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
         let mut all = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|path| *path != self.path);
+        if let Some(at) = all.iter().position(|(number, _)| *number == self.number)
+            && let Begun::Set(_, Some(folder)) = all.remove(at).1
+        {
+            // It is empty if the set could not be built, and otherwise it stays.
+            let _ = std::fs::remove_dir(folder);
+        }
     }
 }
 
@@ -48,7 +79,7 @@ impl TempFolder {
             None => TempDir::new(),
         };
         let folder = folder.context("cannot create a temporary folder")?;
-        let unfinished = Unfinished::new(folder.path().to_owned());
+        let unfinished = Unfinished::new(Begun::Path(folder.path().to_owned()));
         Ok(Self { folder, _unfinished: unfinished })
     }
 
@@ -68,14 +99,7 @@ fn handle() {
         let Some(signal) = signals.forever().next() else { return };
         // Kept locked: nothing more is begun.
         let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
-        for path in unfinished.iter() {
-            // What is left is all that an error can leave.
-            let _ = if path.is_dir() {
-                std::fs::remove_dir_all(path)
-            } else {
-                std::fs::remove_file(path)
-            };
-        }
+        unfinished.iter().for_each(|(_, begun)| begun.remove());
         let _ = signal_hook::low_level::emulate_default_handler(signal);
     };
     let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(wait);

@@ -56,6 +56,23 @@ fn each_is_told_what_is_wrong() {
     assert!(Command::new("mkfifo").arg(folder.path("pipe")).status().unwrap().success());
     let layer = fs::read(folder.path("layer")).unwrap();
     folder.write("damaged", &layer[..layer.len() - 9]);
+    // Sets: one that is whole, one without a part, and folders that are none.
+    for name in ["set", "gap"] {
+        folder.ok(&["build", "text", "-o", name, "--keys-per-file", "1"], b"");
+    }
+    let parts = fs::read_dir(folder.path("gap")).unwrap().map(|file| file.unwrap().path());
+    let last = parts.max_by_key(|path| path.to_str().unwrap().contains("-00001.frozen")).unwrap();
+    fs::remove_file(last).unwrap();
+    for (name, file, content) in [
+        ("docs", "read.me", ""),
+        ("web", "manifest.json", "{\"name\": \"app\"}"),
+        ("broken", "manifest.json", "{\"format\": \"memkv-set\""),
+        ("later", "manifest.json", "{\"format\": \"memkv-set\", \"version\": 9}"),
+        ("killed", "part-0123456789ab-00000.frozen", "of a build that was killed"),
+    ] {
+        fs::create_dir(folder.path(name)).unwrap();
+        fs::write(folder.path(name).join(file), content).unwrap();
+    }
     // The command line, the exit status, and a part of what is said.
     for (args, code, part) in [
         // Inputs are what their first bytes say.
@@ -160,6 +177,71 @@ fn each_is_told_what_is_wrong() {
         ("intersection huge-layer huge-layer --on-duplicate sum", 2, "memkv: the sum of the val"),
         ("intersection texts texts --on-duplicate sum", 2, "values of this type cannot be added"),
         ("intersection keys keys --on-duplicate sum", 2, "values of this type cannot be added"),
+        // Sets of layers.
+        ("build text -o new-set --keys-per-file 1", 0, "new-set: 2 keys of 8 bytes in 2 parts in "),
+        ("build text -o folder --keys-per-file 5", 0, "folder: 2 keys of 8 bytes in 1 part in "),
+        ("build text -o killed --keys-per-file 5", 0, "killed: 2 keys"),
+        ("build text -o set --keys-per-file 5 -q", 0, ""),
+        (
+            "build text -o out --keys-per-file 0",
+            2,
+            "invalid value '0' for '--keys-per-file <KEYS>'",
+        ),
+        (
+            "build text -o out --keys-per-file x",
+            2,
+            "invalid value 'x' for '--keys-per-file <KEYS>'",
+        ),
+        ("build text -o - --keys-per-file 5", 2, "memkv: a set of layers is a folder, and cannot"),
+        (
+            "build text -o layer --keys-per-file 5",
+            2,
+            "memkv: cannot create layer: it is a file, and",
+        ),
+        ("build text -o layer --keys-per-file 5 --force", 2, "cannot be used with '--force'"),
+        (
+            "build text -o pipe --keys-per-file 5",
+            2,
+            "memkv: cannot create pipe: it is a pipe, and a",
+        ),
+        (
+            "build text -o docs --keys-per-file 5",
+            2,
+            "memkv: cannot write docs: the folder is neither",
+        ),
+        ("build text -o store --keys-per-file 5", 2, "the folder is neither empty nor a set of la"),
+        ("build text -o web --keys-per-file 5", 2, "memkv: cannot write web: web/manifest.json: "),
+        (
+            "build text -o later --keys-per-file 5",
+            2,
+            "later/manifest.json: version 9 of the format",
+        ),
+        ("build text -o set", 2, "memkv: cannot create set: it is a folder, and a layer is a file"),
+        ("merge layer set -o set", 2, "memkv: cannot create set: it is a folder, and a layer is"),
+        ("build set -o out", 2, "memkv: cannot open set: it is a folder"),
+        ("get set a", 0, ""),
+        ("get set c", 1, "memkv: no such key: c"),
+        ("get gap a", 0, ""),
+        ("get gap b", 2, "-00001.frozen is missing, which the manifest names"),
+        ("get gap b -q", 2, "-00001.frozen is missing"),
+        ("get gap a --check", 2, "-00001.frozen is missing"),
+        ("scan gap -n 1", 0, ""),
+        ("scan gap", 2, "-00001.frozen is missing"),
+        ("scan gap --reverse -n 1", 2, "-00001.frozen is missing"),
+        ("search gap -e b", 2, "-00001.frozen is missing"),
+        ("stats gap", 0, ""),
+        ("verify set layer", 0, ""),
+        ("verify gap", 2, "-00001.frozen is missing"),
+        ("merge gap -o out", 2, "-00001.frozen is missing"),
+        ("intersection gap layer", 2, "-00001.frozen is missing"),
+        ("intersection set keys layer", 0, ""),
+        ("merge set layer store -o out", 0, "memkv: out: 3 keys of 3 layers with 5 in "),
+        ("merge set keys -o out", 2, "memkv: some layers have values, and some have none"),
+        ("merge set texts -o out", 2, "memkv: some layers have numbers as values, and some"),
+        ("scan docs", 2, "cannot open docs: it is a folder with neither a store nor a set of lay"),
+        ("scan web", 2, "memkv: cannot open web: web/manifest.json: \"format\" is missing"),
+        ("scan broken", 2, "memkv: cannot open broken: broken/manifest.json: not JSON: "),
+        ("scan later", 2, "memkv: cannot open later: later/manifest.json: version 9 of the format"),
         ("man none", 2, "memkv: no such command: none"),
     ] {
         let (output, messages) = run(&folder, args, b"");
