@@ -175,8 +175,13 @@ impl Work<'_> {
             Some(keys) => {
                 let is_new = !to.path.exists();
                 let options = SetOptions::new().keys_per_part(keys).layers(options);
-                let builder = LayerSetBuilder::external_as(self.target.path(), options)
-                    .map_err(|error| to.set_failed(error))?;
+                let builder = LayerSetBuilder::external_as(to.path, options).map_err(|error| {
+                    if is_new {
+                        // It is created before all options are checked.
+                        let _ = std::fs::remove_dir(to.path);
+                    }
+                    to.set_failed(error)
+                })?;
                 self.target.begin_set(builder.unfinished(), is_new);
                 Builder::Set(Box::new(builder))
             }

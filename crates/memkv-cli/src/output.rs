@@ -266,16 +266,17 @@ impl Target<'_> {
             io::copy(&mut File::open(&self.path)?, out)?;
             out.flush()?;
         }
-        self.summarize(keys, bytes, read);
+        self.summarize(keys, read, "", bytes);
         Ok(())
     }
 
     /// Prints what the complete set is. `read` is what it was built from.
     pub(crate) fn finish_set(self, set: SetInfo, read: &str) {
-        self.summarize(set.keys, set.bytes, &format!("{read}{}", text::in_parts(set.parts)));
+        let parts = format!("{} with ", text::parts(set.parts));
+        self.summarize(set.keys, read, &parts, set.bytes);
     }
 
-    fn summarize(&self, keys: u64, bytes: u64, read: &str) {
+    fn summarize(&self, keys: u64, read: &str, parts: &str, bytes: u64) {
         if self.to.writing.quiet {
             return;
         }
@@ -283,7 +284,7 @@ impl Target<'_> {
         // An error of this write cannot be reported.
         let _ = writeln!(
             io::stderr(),
-            "memkv: {}: {} keys of {read} in {}, {each:.2} bytes a key, {:.1} s",
+            "memkv: {}: {} keys of {read} in {parts}{}, {each:.2} bytes a key, {:.1} s",
             self.to.path.display(),
             HumanCount(keys),
             text::size(bytes),

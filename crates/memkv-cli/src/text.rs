@@ -95,9 +95,9 @@ pub(crate) fn layers(layers: usize, keys: u64) -> String {
     format!("{layers} layer{s} with {keys}")
 }
 
-/// Returns the number of parts of a set, to follow its number of keys.
-pub(crate) fn in_parts(parts: usize) -> String {
-    format!(" in {} part{}", HumanCount(parts as u64), if parts == 1 { "" } else { "s" })
+/// Returns a number of parts of a set.
+pub(crate) fn parts(parts: usize) -> String {
+    format!("{} part{}", HumanCount(parts as u64), if parts == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

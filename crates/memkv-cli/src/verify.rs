@@ -72,8 +72,8 @@ fn check(file: &Path, content: &AnyContent, out: &mut impl Write) -> Result<Vec<
     });
     if errors.is_empty() {
         let (keys, parts) = by_kind!(content, content => (content.len(), content.parts()));
-        let parts = parts.map(text::in_parts).unwrap_or_default();
-        writeln!(out, "{}: OK, {keys} keys{parts}", file.display())?;
+        let parts = parts.map(|parts| format!(" in {}", text::parts(parts)));
+        writeln!(out, "{}: OK, {keys} keys{}", file.display(), parts.unwrap_or_default())?;
     }
     Ok(errors)
 }

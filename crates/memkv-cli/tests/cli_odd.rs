@@ -178,8 +178,12 @@ fn each_is_told_what_is_wrong() {
         ("intersection texts texts --on-duplicate sum", 2, "values of this type cannot be added"),
         ("intersection keys keys --on-duplicate sum", 2, "values of this type cannot be added"),
         // Sets of layers.
-        ("build text -o new-set --keys-per-file 1", 0, "new-set: 2 keys of 8 bytes in 2 parts in "),
-        ("build text -o folder --keys-per-file 5", 0, "folder: 2 keys of 8 bytes in 1 part in "),
+        (
+            "build text -o new-set --keys-per-file 1",
+            0,
+            "new-set: 2 keys of 8 bytes in 2 parts with ",
+        ),
+        ("build text -o folder --keys-per-file 5", 0, "folder: 2 keys of 8 bytes in 1 part with "),
         ("build text -o killed --keys-per-file 5", 0, "killed: 2 keys"),
         ("build text -o set --keys-per-file 5 -q", 0, ""),
         (
@@ -210,7 +214,7 @@ fn each_is_told_what_is_wrong() {
             "memkv: cannot write docs: the folder is neither",
         ),
         ("build text -o store --keys-per-file 5", 2, "the folder is neither empty nor a set of la"),
-        ("build text -o web --keys-per-file 5", 2, "memkv: cannot write web: web/manifest.json: "),
+        ("build text -o web --keys-per-file 5", 2, "web/manifest.json: \"format\" is missing"),
         (
             "build text -o later --keys-per-file 5",
             2,
@@ -218,6 +222,11 @@ fn each_is_told_what_is_wrong() {
         ),
         ("build text -o set", 2, "memkv: cannot create set: it is a folder, and a layer is a file"),
         ("merge layer set -o set", 2, "memkv: cannot create set: it is a folder, and a layer is"),
+        (
+            "build text --values text --on-duplicate sum -o fresh --keys-per-file 5",
+            2,
+            "memkv: cannot write fresh: values of this type cannot be added",
+        ),
         ("build set -o out", 2, "memkv: cannot open set: it is a folder"),
         ("get set a", 0, ""),
         ("get set c", 1, "memkv: no such key: c"),
@@ -239,9 +248,9 @@ fn each_is_told_what_is_wrong() {
         ("merge set keys -o out", 2, "memkv: some layers have values, and some have none"),
         ("merge set texts -o out", 2, "memkv: some layers have numbers as values, and some"),
         ("scan docs", 2, "cannot open docs: it is a folder with neither a store nor a set of lay"),
-        ("scan web", 2, "memkv: cannot open web: web/manifest.json: \"format\" is missing"),
-        ("scan broken", 2, "memkv: cannot open broken: broken/manifest.json: not JSON: "),
-        ("scan later", 2, "memkv: cannot open later: later/manifest.json: version 9 of the format"),
+        ("scan web", 2, "web/manifest.json: \"format\" is missing"),
+        ("scan broken", 2, "broken/manifest.json: not JSON: "),
+        ("scan later", 2, "later/manifest.json: version 9 of the format"),
         ("man none", 2, "memkv: no such command: none"),
     ] {
         let (output, messages) = run(&folder, args, b"");
@@ -251,6 +260,7 @@ fn each_is_told_what_is_wrong() {
         assert_eq!(fs::read(folder.path("layer")).unwrap(), layer, "{args}");
         assert_eq!(fs::read_to_string(folder.path("text")).unwrap(), text, "{args}");
     }
+    assert!(!folder.path("fresh").exists());
     for input in [gzip(b"k\t7\n"), zstd::encode_all(&b"k\t7\n"[..], 0).unwrap()] {
         let (output, _) = run(&folder, "build - -o -", &input);
         folder.write("piped", output.stdout);

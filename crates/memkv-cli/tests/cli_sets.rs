@@ -73,17 +73,12 @@ fn a_set_answers_as_a_layer() {
             run(&format!("get IT {key} {}", odd[2]));
         }
         for rest in ["", "--prefix 3/", "--from 1/ --to 4/03", "--from 4 --to 1", "--prefix 9"] {
-            for form in ["", "-r", "-n 5", "-r -n 3", "-n 0", "-c", "-c -n 7", "--json", "--null"] {
-                let line = format!("scan IT {rest} {form} -k");
+            for form in ["", "-r -k", "-n 5 -k", "-r -n 3", "-n 0", "-c", "-c -n 7", "--null -r"] {
+                let line = format!("scan IT {rest} {form}");
                 run(&line.split_whitespace().collect::<Vec<_>>().join(" "));
-                run(line
-                    .replace(" -k", "")
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" ")
-                    .trim());
             }
         }
+        run("scan IT --json");
         for from in odd.iter().step_by(9) {
             run(&format!("scan IT --from {from} -n 40"));
             run(&format!("scan IT --to {from} -r --count"));
@@ -209,7 +204,7 @@ fn builds_take_the_options_of_layers() {
     let output = folder.run(&["build", "in", "-o", "set", "--keys-per-file", "150000"], b"");
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(
-        message.starts_with("memkv: set: ") && message.contains(" in 3 parts in "),
+        message.starts_with("memkv: set: ") && message.contains(" in 3 parts with "),
         "{message}"
     );
     // Values of another kind.
