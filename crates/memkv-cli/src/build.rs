@@ -1,4 +1,4 @@
-//! `memkv build`: builds a layer, or a set of layers, from the lines of files, which need not fit in
+//! `memkv build`: builds a layer, or a set of layers, from the lines of files. They need not fit in
 //! memory.
 
 use crate::{
@@ -121,7 +121,7 @@ pub(crate) fn run(args: &BuildArgs, out: &mut impl Write) -> Result<()> {
 
 /// A builder of a layer file or of a set.
 enum Builder<V: ToolValue + ?Sized> {
-    Layer(ExternalBuilder<V>),
+    Layer(Box<ExternalBuilder<V>>),
     Set(Box<LayerSetBuilder<V>>),
 }
 
@@ -170,7 +170,7 @@ impl Work<'_> {
                 let builder =
                     ExternalBuilder::create_as(self.target.path(), options).map_err(failed)?;
                 self.target.begin(builder.unfinished_path());
-                Builder::<V>::Layer(builder)
+                Builder::<V>::Layer(Box::new(builder))
             }
             Some(keys) => {
                 let is_new = !to.path.exists();

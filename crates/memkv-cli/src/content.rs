@@ -2,10 +2,7 @@
 //!
 //! A part of a set is opened when it is needed, so every method may fail. The error names the part.
 
-use crate::{
-    layer::{map, named},
-    values::{Field, ToolValue},
-};
+use crate::values::{Field, ToolValue};
 use anyhow::{Context, Error, Result};
 use memkv::{Automaton, FrozenError, FrozenLayer, FrozenLayerBuilder, LayerSet, SetError};
 use std::{
@@ -56,6 +53,21 @@ impl KeyRange {
 }
 
 impl<V: ToolValue + ?Sized> Content<V> {
+    /// Maps a layer file.
+    pub(crate) fn map_layer(path: &Path) -> Result<Self, FrozenError> {
+        Ok(Self::Layer(map(path)?, path.to_owned()))
+    }
+
+    /// Opens a set, whose parts are mapped when they are needed.
+    pub(crate) fn map_set(folder: &Path) -> Result<Self, SetError> {
+        #[expect(unsafe_code, reason = "a set of any size must be read without a copy in memory")]
+        // SAFETY: (M1) this program writes new parts and never changes one in place. `--help` of
+        // each command that reads sets asks the user not to change a file that is in use.
+        unsafe {
+            LayerSet::open_mapped_as(folder).map(Self::Set)
+        }
+    }
+
     /// Returns the number of keys.
     pub(crate) fn len(&self) -> u64 {
         match self {
@@ -193,6 +205,26 @@ impl<V: ToolValue + ?Sized> Content<V> {
                 set.parts().iter().map(|part| open(folder.join(&part.path))).collect()
             }
         }
+    }
+}
+
+/// Maps a layer file of values of a kind.
+pub(crate) fn map<V: ToolValue + ?Sized>(path: &Path) -> Result<FrozenLayer<V>, FrozenError> {
+    #[expect(unsafe_code, reason = "a file of any size must be read without a copy in memory")]
+    // SAFETY: (M1) this program replaces files and never changes one in place. `--help` of each
+    // command that reads layers asks the user not to change a file that is in use.
+    unsafe {
+        FrozenLayer::open_mapped_as(path)
+    }
+}
+
+/// Adds the path to an error, unless it has the path.
+pub(crate) fn named(operation: &str, path: &Path, error: FrozenError) -> Error {
+    match error {
+        FrozenError::File(_) | FrozenError::Repeated { .. } | FrozenError::SumOverflow { .. } => {
+            error.into()
+        }
+        _ => Error::new(error).context(format!("cannot {operation} {}", path.display())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layer files, and folders of stores and of sets, which several commands read.
 
 use crate::{
-    content::{Content, set_error},
+    content::{Content, map, named, set_error},
     signals::TempFolder,
     text,
     values::{NO_SUMS, ToolValue},
@@ -10,7 +10,7 @@ use anyhow::{Error, Result, anyhow, bail, ensure};
 use clap::Args;
 use memkv::{
     BytesLayer, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridError,
-    HybridStore, LayerSet, OnDuplicate, Recovery, SetError, ValueKind,
+    HybridStore, OnDuplicate, Recovery, SetError, ValueKind,
 };
 use std::path::{Path, PathBuf};
 
@@ -110,12 +110,12 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
             path.display()
         );
     }
-    let content = match open_layer(path) {
+    let content = match Content::map_layer(path) {
         Err(FrozenError::Values { found: ValueKind::Bytes, .. }) => {
-            open_layer(path).map(AnyContent::Bytes)
+            Content::map_layer(path).map(AnyContent::Bytes)
         }
         Err(FrozenError::Values { found: ValueKind::Unit, .. }) => {
-            open_layer(path).map(AnyContent::Keys)
+            Content::map_layer(path).map(AnyContent::Keys)
         }
         opened => opened.map(AnyContent::Numbers),
     };
@@ -128,17 +128,15 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
     Ok(Opened { content, store: None })
 }
 
-fn open_layer<V: ToolValue + ?Sized>(path: &Path) -> Result<Content<V>, FrozenError> {
-    Ok(Content::Layer(map(path)?, path.to_owned()))
-}
-
 /// Opens a folder that is not one of a store.
 fn open_set(path: &Path) -> Result<Opened> {
-    let content = match map_set(path) {
+    let content = match Content::map_set(path) {
         Err(SetError::Values { found: ValueKind::Bytes, .. }) => {
-            map_set(path).map(AnyContent::Bytes)
+            Content::map_set(path).map(AnyContent::Bytes)
         }
-        Err(SetError::Values { found: ValueKind::Unit, .. }) => map_set(path).map(AnyContent::Keys),
+        Err(SetError::Values { found: ValueKind::Unit, .. }) => {
+            Content::map_set(path).map(AnyContent::Keys)
+        }
         opened => opened.map(AnyContent::Numbers),
     };
     let content = content.map_err(|error| match error {
@@ -149,26 +147,6 @@ fn open_set(path: &Path) -> Result<Opened> {
         error => set_error(error).context(format!("cannot open {}", path.display())),
     })?;
     Ok(Opened { content, store: None })
-}
-
-/// Maps a layer file of values of a kind.
-pub(crate) fn map<V: ToolValue + ?Sized>(path: &Path) -> Result<FrozenLayer<V>, FrozenError> {
-    #[expect(unsafe_code, reason = "a file of any size must be read without a copy in memory")]
-    // SAFETY: (M1) this program replaces files and never changes one in place. `--help` of each
-    // command that reads layers asks the user not to change a file that is in use.
-    unsafe {
-        FrozenLayer::open_mapped_as(path)
-    }
-}
-
-/// Opens a set of values of a kind, whose parts are mapped when they are needed.
-fn map_set<V: ToolValue + ?Sized>(path: &Path) -> Result<Content<V>, SetError> {
-    #[expect(unsafe_code, reason = "a set of any size must be read without a copy in memory")]
-    // SAFETY: (M1) this program writes new parts and never changes one in place. `--help` of each
-    // command that reads sets asks the user not to change a file that is in use.
-    unsafe {
-        LayerSet::open_mapped_as(path).map(Content::Set)
-    }
 }
 
 /// Opens a layer file or a set and checks all of it, or reads the folder of a store.
@@ -189,8 +167,8 @@ pub(crate) struct SameKind {
     _folder: Option<TempFolder>,
 }
 
-/// Opens and checks layers, and the parts of sets as layers. If `fills`, those without values become layers of the kind of the
-/// others, in temporary files: with zeros, or with empty byte strings.
+/// Opens and checks layers, and the parts of sets as layers. If `fills`, those without values become
+/// layers of the kind of the others, in temporary files: with zeros, or with empty byte strings.
 ///
 /// # Errors
 /// One of them cannot be opened or is damaged, some have numbers and some byte strings, or some
@@ -255,16 +233,6 @@ fn with_values<V: ToolValue + ?Sized>(keys: &KeyLayer, path: &Path) -> Result<Fr
     }
     builder.finish_file()?;
     Ok(map(path)?)
-}
-
-/// Adds the path to an error, unless it has the path.
-pub(crate) fn named(operation: &str, path: &Path, error: FrozenError) -> Error {
-    match error {
-        FrozenError::File(_) | FrozenError::Repeated { .. } | FrozenError::SumOverflow { .. } => {
-            error.into()
-        }
-        _ => Error::new(error).context(format!("cannot {operation} {}", path.display())),
-    }
 }
 
 /// The layer that a command reads.

@@ -3,7 +3,7 @@
 //! This library is for the tool itself, and for the benchmarks and tests of the crate `memkv`. Its
 //! interface may change with every version.
 
-// The only exceptions map files, in layer.rs and lines.rs.
+// The only exceptions map files, in content.rs and lines.rs.
 #![deny(unsafe_code)]
 
 pub mod bench;

@@ -1,9 +1,8 @@
 //! The layer files and sets of layers that commands write.
 
 use crate::{
-    content::set_error,
+    content::{named, set_error},
     input::{LAYER_MAGIC, STDIN},
-    layer::named,
     signals::{Begun, TempFolder, Unfinished},
     text,
 };

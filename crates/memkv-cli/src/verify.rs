@@ -17,7 +17,8 @@ use std::{
 /// Check files for damage.
 ///
 /// Reads all of each layer file, set of layers or store, and prints its name and OK, or the error.
-/// Of a set it checks all parts, and prints the error of each that is damaged or missing. Of a store that was not closed it prints what a crash may have left: an incomplete end of a log of
+/// Of a set it checks all parts, and prints the error of each that is damaged or missing. Of a
+/// store that was not closed it prints what a crash may have left: an incomplete end of a log of
 /// one frame is a write that had not returned; more frames are damage, or writes that a failure of
 /// the machine tore. `memkv repair` reads those that are whole, and opening the store for writing
 /// cuts them off. Exit status: 0 if all are intact, 2 if not.
