@@ -126,7 +126,7 @@ impl SetOptions {
     /// ```
     /// use memkv::{LayerSet, SetOptions, ShardedArt};
     ///
-    /// # let folder = std::env::temp_dir().join(format!("memkv-set-map-of-{}", std::process::id()));
+    /// # let folder = std::env::temp_dir().join(format!("memkv-shards-{}", std::process::id()));
     /// let map = ShardedArt::with_boundaries(["b"]);
     /// map.load(&[("b", 2u64), ("a", 1)]).unwrap();
     /// let info = SetOptions::new().build_from_shards(&folder, &map)?;

@@ -6,7 +6,7 @@ use crate::{
     text,
     values::{NO_SUMS, ToolValue},
 };
-use anyhow::{Error, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use clap::Args;
 use memkv::{
     BytesLayer, FrozenError, FrozenLayer, FrozenLayerBuilder, FrozenOptions, HybridError,
@@ -167,8 +167,8 @@ pub(crate) struct SameKind {
     _folder: Option<TempFolder>,
 }
 
-/// Opens and checks layers, and the parts of sets as layers. If `fills`, those without values become
-/// layers of the kind of the others, in temporary files: with zeros, or with empty byte strings.
+/// Opens and checks layers, and the parts of sets as layers. If `fills`, those without values are
+/// copied with values of the kind of the others, to temporary files: zeros, or empty byte strings.
 ///
 /// # Errors
 /// One of them cannot be opened or is damaged, some have numbers and some byte strings, or some
