@@ -392,6 +392,7 @@ impl<V: LayerValue + ?Sized> FrozenLayerBuilder<V> {
 }
 
 /// A file that is complete.
+#[cfg_attr(not(feature = "sets"), expect(dead_code, reason = "sets have it in their manifest"))]
 #[derive(Debug)]
 pub(crate) struct FinishedFile {
     pub(crate) path: PathBuf,

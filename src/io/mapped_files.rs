@@ -1,10 +1,9 @@
 //! Methods that read mapped files: `ShardedArt::load_file` and `FrozenLayer::open_mapped`.
 
+#[cfg(feature = "sets")]
+use super::mapped_layer::Unchanged;
 use super::mapping::Mapping;
-use crate::error::FileError;
-use crate::frozen::FrozenError;
-use crate::frozen::{FrozenLayer, LayerValue, format};
-use crate::io::bytes::Bytes;
+use crate::frozen::{FrozenError, FrozenLayer, LayerValue};
 #[cfg(feature = "sets")]
 use crate::sets::{LayerSet, Opening, SetError};
 use crate::sharded::ShardedArt;
@@ -102,11 +101,6 @@ impl FrozenLayer {
     }
 }
 
-/// The promise of a caller that files do not change while they are mapped.
-#[cfg(feature = "sets")]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unchanged(());
-
 #[cfg(feature = "sets")]
 impl LayerSet {
     /// Opens a set of layers in a folder, like [`open`](Self::open), and maps its parts when they
@@ -156,7 +150,9 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// # Safety
     /// As there.
     pub unsafe fn open_mapped_as(folder: impl AsRef<Path>) -> Result<Self, SetError> {
-        Self::open_with(folder.as_ref(), Opening::Mapped(Unchanged(())))
+        // SAFETY: (M1) the caller promises it, as long as the set lives.
+        let unchanged = unsafe { Unchanged::promised() };
+        Self::open_with(folder.as_ref(), Opening::Mapped(unchanged))
     }
 }
 
@@ -174,30 +170,5 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
         // which owns the mapping.
         let mapping = unsafe { Mapping::open(path.as_ref()) };
         Self::of_mapping(mapping, path.as_ref())
-    }
-
-    /// Maps an open file. The path is for messages.
-    #[cfg(feature = "sets")]
-    pub(crate) fn map(
-        file: &std::fs::File,
-        path: &Path,
-        _: Unchanged,
-    ) -> Result<Self, FrozenError> {
-        // SAFETY: (M1) the caller that opened the set has promised that its files do not change
-        // until the set and its clones are dropped. Only they, and iterators that borrow them,
-        // read the layers of its parts. A layer that is retired may be freed later; no one reads
-        // its mapping then.
-        let mapping = unsafe { Mapping::of(file) };
-        Self::of_mapping(mapping, path)
-    }
-
-    fn of_mapping(
-        mapping: std::io::Result<Option<Mapping>>,
-        path: &Path,
-    ) -> Result<Self, FrozenError> {
-        let mapping = mapping
-            .map_err(|error| FileError::new("open", path, error))?
-            .ok_or(FrozenError::Truncated)?;
-        Self::of_read(format::parse(&Bytes::from_mapping(mapping))?)
     }
 }

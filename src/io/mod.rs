@@ -6,7 +6,9 @@ pub(crate) mod bytes;
 #[cfg(feature = "storage")]
 pub(crate) mod dir;
 #[cfg(feature = "storage")]
-pub(crate) mod mapped_files;
+mod mapped_files;
+#[cfg(feature = "storage")]
+pub(crate) mod mapped_layer;
 #[cfg(feature = "storage")]
 pub(crate) mod mapping;
 #[cfg(feature = "storage")]

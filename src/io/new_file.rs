@@ -157,11 +157,6 @@ impl NewName {
     pub(crate) fn name(&self) -> &str {
         &self.temporary
     }
-
-    /// Returns the path of the file.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.dir.path_of(&self.temporary)
-    }
 }
 
 /// Returns whether a writer works on the file whose temporary name has a number.

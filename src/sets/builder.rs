@@ -26,7 +26,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use std::fmt;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Keys of a part, unless the options set them: a file of some hundred megabytes.
@@ -316,15 +316,8 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
         self.records.as_ref().map_or(of_layers, |(records, _)| records.max_record_len())
     }
 
-    /// Returns the paths of the files that a drop would remove, for a program that is told to end
-    /// without one.
-    pub fn unfinished_paths(&self) -> Vec<PathBuf> {
-        self.writer.unfinished_paths()
-    }
-
-    /// Returns the files that the builder has begun and will begin. Unlike
-    /// [`unfinished_paths`](Self::unfinished_paths), another thread can remove them while
-    /// [`finish`](Self::finish) works.
+    /// Returns the files that the builder has begun and will begin, for a program that is told to
+    /// end without a drop, which would remove them.
     pub fn unfinished(&self) -> UnfinishedSet {
         self.writer.unfinished.clone()
     }
@@ -475,12 +468,6 @@ impl<V: LayerValue + ?Sized> SetWriter<V> {
     /// Returns the name of a part of this build.
     fn name_of(&self, part: usize) -> String {
         part_name(&self.build, part)
-    }
-
-    fn unfinished_paths(&self) -> Vec<PathBuf> {
-        let current = self.current.as_ref().and_then(|part| part.builder.unfinished_path());
-        let complete = self.parts.iter().map(|part| self.dir.path_of(&part.path));
-        complete.chain(current).chain([self._lock.1.path()]).collect()
     }
 
     fn insert(&mut self, key: &[u8], value: Stored<'_>) -> Result<(), SetError> {

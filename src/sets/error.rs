@@ -126,8 +126,8 @@ impl fmt::Display for SetError {
 impl std::error::Error for SetError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            // The messages of the last two are those of their errors.
-            Self::Layer { error, .. } => Some(error),
+            // The messages of these variants have their causes' messages.
+            Self::Layer { error, .. } => error.source(),
             Self::File(error) => error.source(),
             Self::Build(error) => error.source(),
             _ => None,

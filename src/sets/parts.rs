@@ -9,7 +9,7 @@ use super::manifest::{Manifest, SetPart};
 use crate::error::FileError;
 use crate::frozen::{FrozenLayer, LayerValue, SharedTables};
 use crate::io::dir::{Access, Dir};
-use crate::io::mapped_files::Unchanged;
+use crate::io::mapped_layer::Unchanged;
 use crate::reclaim::{self, Swap};
 use crate::sharded::Router;
 use crate::tree::common_prefix;

@@ -231,7 +231,7 @@ pub(crate) fn named(operation: &str, path: &Path, error: FrozenError) -> Error {
 /// Returns an error of a set. What concerns a key or a file becomes the error that layers have.
 pub(crate) fn set_error(error: SetError) -> Error {
     match error {
-        // Its own message has that of its source.
+        // In the words that the other commands have for a layer.
         SetError::Layer { part, error } => named("read", &part, error),
         SetError::Build(error) => error.into(),
         SetError::File(error) => FrozenError::File(error).into(),
