@@ -41,7 +41,7 @@ pub trait Walk: Sealed {
 ///     if key >= b"50" { break }
 ///     sum += value;
 /// }
-/// assert_eq!(sum, (42..50).sum());
+/// assert_eq!(sum, (42..50).sum::<u64>());
 /// ```
 ///
 /// A key cannot outlive its step:
