@@ -12,7 +12,7 @@ use common::child::{job, run};
 use common::hybrid_options::options;
 use common::put_files::put;
 use common::test_path::TestPath;
-use memkv::{HybridError, HybridOptions, HybridStore, Wal};
+use memkv::{HybridError, HybridOptions, HybridStore, Loss, Wal};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -588,6 +588,68 @@ fn unsynced_frames_may_be_lost_and_synced_ones_may_not() {
     // Each of them can be the last.
     let all: std::collections::BTreeSet<Model> = (10..20).map(|n| after(0, n)).collect();
     assert_eq!(states.len(), all.len());
+}
+
+/// What follows a damaged frame is cut off a log that was not closed, but kept beside it.
+#[test]
+fn frames_after_a_damaged_one_are_kept_and_recovered() {
+    let folder = TestPath::new("kept");
+    let store = HybridStore::open_with(&folder, options(Wal::Written)).unwrap();
+    let key = |i: u64| format!("key {i:02}");
+    (0..20).for_each(|i| _ = store.insert(key(i), i).unwrap());
+    let mut files = files(&folder);
+    drop(store);
+    // A byte of the eleventh of twenty frames of the same length.
+    let log = files.get_mut("log-1").unwrap();
+    let frame = (log.len() - 64) / 20;
+    log[64 + 10 * frame + frame - 1] ^= 1;
+    put(&folder, &files);
+    let cut = HybridStore::open_read_only(&folder).unwrap().recovery().cut.clone();
+    assert!(cut[0].frames == 10 && cut[0].kept.is_none(), "{cut:?}");
+
+    let kept = std::path::absolute(folder.join("log-1.cut-10-1")).unwrap();
+    let store = HybridStore::open_with(&folder, options(Wal::Written)).unwrap();
+    assert_eq!(store.len(), 10);
+    assert_eq!(store.recovery().cut[0].kept.as_ref(), Some(&kept));
+    // Later than what was cut off, and in frames of the same numbers.
+    store.insert(key(15), 100).unwrap();
+    store.insert("new", 7).unwrap();
+    store.close().unwrap();
+
+    let check = |folder: &Path, expected: &[(u64, Option<u64>)]| {
+        let (store, lost) = HybridStore::recover(folder).unwrap();
+        for &(i, value) in expected {
+            assert_eq!(store.get(key(i)), value, "{i}");
+        }
+        assert_eq!(store.get("new"), Some(7));
+        lost
+    };
+    let expected = [(9, Some(9)), (10, None), (11, Some(11)), (15, Some(100)), (19, Some(19))];
+    let lost = check(&folder, &expected);
+    assert!(matches!(&lost[..], [Loss::Changes { file, .. }] if *file == kept), "{lost:?}");
+
+    // It opens again, and a second end is kept too.
+    let mut files = self::files(&folder);
+    let log = files.get_mut("log-1").unwrap();
+    // No close record, and a byte of the frame before the last, whose key is shorter by three.
+    log[40..56].fill(0);
+    let at = log.len() - (frame - 3) - 1;
+    log[at] ^= 1;
+    put(&folder, &files);
+    let store = HybridStore::open_with(&folder, options(Wal::Written)).unwrap();
+    assert_eq!((store.len(), store.recovery().cut.len()), (10, 1));
+    drop(store);
+    let expected = [(9, Some(9)), (11, Some(11)), (15, Some(15)), (19, Some(19))];
+    assert_eq!(check(&folder, &expected).len(), 2);
+
+    // Once the log is merged, nothing tells what is older.
+    let store = HybridStore::open_with(&folder, options(Wal::Written)).unwrap();
+    store.insert("new", 7).unwrap();
+    store.compact().unwrap();
+    store.close().unwrap();
+    assert!(kept.exists());
+    let lost = check(&folder, &[(9, Some(9)), (11, None), (15, None)]);
+    assert!(lost.len() == 2 && lost.iter().all(|lost| matches!(lost, Loss::Changes { .. })));
 }
 
 /// The content of a torn frame is the user's, and looks like frames.

@@ -156,7 +156,10 @@ impl Folder {
         &mut self,
         apply: impl FnMut(&[u8], Change) -> Result<(), HybridError>,
     ) -> Result<Replayed, HybridError> {
-        let replayed = replay(self.home.dir(), &self.manifest, apply)?;
+        let mut replayed = replay(self.home.dir(), &self.manifest, apply)?;
+        let Replayed { logs, recovery, .. } = &mut replayed;
+        logs.iter_mut().try_for_each(|log| log.keep_cut(self.home.dir()))?;
+        recovery.cut = logs.iter().filter_map(|log| log.cut.clone()).collect();
         self.log = Err(self.manifest.first_log + replayed.logs.len() as u64);
         if self.wal != Wal::Off {
             self.begin_log(&replayed.logs)?;

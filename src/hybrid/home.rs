@@ -9,6 +9,7 @@ use crate::frozen::format;
 use crate::io::dir::{Access, Dir};
 use crate::io::new_file::is_unfinished;
 use crate::io::process::Process;
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -140,6 +141,24 @@ fn is_store(dir: &Dir, names: &[String]) -> bool {
 pub(super) struct StoreFiles {
     pub(super) layers: Vec<u64>,
     pub(super) logs: Vec<u64>,
+    /// The ends that were cut off logs, of each log in the order of their frames.
+    pub(super) cuts: Vec<CutName>,
+}
+
+/// The name of the end that was cut off a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CutName {
+    pub(super) log: u64,
+    /// The number of its first frame, which the next frame of the log has too.
+    pub(super) frame: u32,
+    /// Among those with the same numbers, from 1 on.
+    pub(super) nth: u32,
+}
+
+impl fmt::Display for CutName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "log-{}.cut-{}-{}", self.log, self.frame, self.nth)
+    }
 }
 
 impl StoreFiles {
@@ -154,7 +173,16 @@ impl StoreFiles {
             numbers.sort_unstable();
             numbers
         };
-        StoreFiles { layers: numbers("layer-"), logs: numbers("log-") }
+        let cut = |name: &String| {
+            let (log, frame) = name.strip_prefix("log-")?.split_once(".cut-")?;
+            let (frame, nth) = frame.split_once('-')?;
+            let [frame, nth] = [frame.parse().ok()?, nth.parse().ok()?];
+            let cut = CutName { log: log.parse().ok()?, frame, nth };
+            (*name == cut.to_string()).then_some(cut)
+        };
+        let mut cuts: Vec<CutName> = names.iter().filter_map(cut).collect();
+        cuts.sort_unstable();
+        StoreFiles { layers: numbers("layer-"), logs: numbers("log-"), cuts }
     }
 }
 

@@ -5,13 +5,16 @@
 use super::change::Change;
 use super::error::HybridError;
 use super::frame::{self, CloseRecord, Entry, Format};
-use super::home::{log_name, missing};
+use super::home::{CutName, StoreFiles, log_name, missing};
 use super::recovery::CutEnd;
 use crate::error::FileError;
 use crate::io::dir::{Access, Dir};
+use crate::io::new_file::NewFile;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A log that is read. Another process may append to it.
 pub(super) struct LogReader {
@@ -145,17 +148,39 @@ impl LogReader {
             file: self.path.clone(),
             frames: self.format.frames_claimed(rest, self.frames),
             bytes: rest.len() as u64,
+            kept: None,
         });
+        Ok(())
+    }
+
+    /// Copies what follows the last whole frame to a file of its own, before it is cut off, if it
+    /// has more frames than the one that a crash of the process leaves.
+    pub(super) fn keep_cut(&mut self, dir: &Arc<Dir>) -> Result<(), HybridError> {
+        if self.cut.as_ref().is_none_or(|cut| cut.frames < 2) {
+            return Ok(());
+        }
+        let header = self.read_from(0, Some(self.format.header_bytes()))?;
+        let rest = self.read_from(self.len, None)?;
+        let (log, frame) = (self.number, self.frames);
+        let cuts = StoreFiles::of(&dir.names()?).cuts.into_iter();
+        let last = cuts.filter(|cut| (cut.log, cut.frame) == (log, frame)).map(|cut| cut.nth).max();
+        let name = CutName { log, frame, nth: last.unwrap_or(0) + 1 }.to_string();
+        let mut file = NewFile::create_in(dir, &name)?;
+        file.write(&header)?;
+        file.write(&rest)?;
+        file.commit()?;
+        self.cut.iter_mut().for_each(|cut| cut.kept = Some(dir.path_of(&name)));
         Ok(())
     }
 }
 
-/// Passes the changes of all whole frames of a log to `apply`, in their order. Returns the bytes in
-/// no whole frame, and whether the log has the end mark; or `None` if its header is damaged. Takes
-/// time in O(bytes).
+/// Passes the changes of a log's whole frames whose numbers are in a range to `apply`, in their
+/// order. Returns the bytes in no whole frame, and whether the log has the end mark; or `None` if
+/// its header is damaged. Takes time in O(bytes).
 pub(super) fn salvage(
     bytes: &[u8],
     number: u64,
+    frames: &Range<u32>,
     mut apply: impl FnMut(&[u8], Change) -> Result<(), HybridError>,
 ) -> Result<Option<(u64, bool)>, HybridError> {
     let Ok(format) = frame::read_header(bytes, number) else { return Ok(None) };
@@ -170,7 +195,10 @@ pub(super) fn salvage(
                     Some(mut changes) => {
                         while let Some((entry, after)) = frame::split_change(changes) {
                             match entry {
-                                Entry::Change(key, change) => apply(key, change)?,
+                                Entry::Change(key, change) if frames.contains(&header.number) => {
+                                    apply(key, change)?;
+                                }
+                                Entry::Change(..) => {}
                                 Entry::End => is_ended = true,
                             }
                             changes = after;

@@ -80,6 +80,9 @@ impl HybridStore {
     ///   [`recovery`](Self::recovery) names it. [`recover`](Self::recover) reads what is whole of a
     ///   damaged store.
     ///
+    /// An end that has several frames may be damage after all. It is kept in a file of its own,
+    /// [`CutEnd::kept`](crate::CutEnd::kept), and `recover` reads what is whole of it too.
+    ///
     /// ```
     /// use memkv::HybridStore;
     ///

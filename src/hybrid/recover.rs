@@ -181,15 +181,29 @@ impl Damaged {
             files.logs.iter().copied().filter(|&number| Some(number) >= first).collect();
         let mut expected = first.or(numbers.first().copied()).unwrap_or(1);
         let mut must_follow = manifest.is_some_and(|manifest| manifest.has_log);
+        let replayed = numbers.clone();
         for number in numbers {
             lost.extend(
                 (expected..number)
                     .map(|number| Loss::File { file: dir.path_of(&log_name(number)) }),
             );
             expected = number.saturating_add(1);
-            let bytes = dir.read(&log_name(number))?;
-            let file = dir.path_of(&log_name(number));
-            match log_reader::salvage(&bytes, number, |key, change| put(core, key, change))? {
+            let read = |name: String| Ok::<_, HybridError>((dir.read(&name)?, dir.path_of(&name)));
+            let mut apply = |key: &[u8], change| put(core, key, change);
+            let (log, file) = read(log_name(number))?;
+            // What was cut off before a frame is older than the frame that has this number now.
+            let mut from = 0;
+            for name in files.cuts.iter().filter(|cut| cut.log == number) {
+                log_reader::salvage(&log, number, &(from..name.frame), &mut apply)?;
+                let (cut, file) = read(name.to_string())?;
+                match log_reader::salvage(&cut, number, &(0..u32::MAX), &mut apply)? {
+                    Some((0, _)) => {}
+                    Some((bytes, _)) => lost.push(Loss::Changes { file, bytes }),
+                    None => lost.push(Loss::File { file }),
+                }
+                from = name.frame;
+            }
+            match log_reader::salvage(&log, number, &(from..u32::MAX), &mut apply)? {
                 Some((bytes, is_ended)) => {
                     must_follow = is_ended;
                     lost.extend((bytes > 0).then_some(Loss::Changes { file, bytes }));
@@ -199,6 +213,12 @@ impl Damaged {
                     lost.push(Loss::File { file });
                 }
             }
+        }
+        // Their changes may be older than what the base has.
+        for cut in files.cuts.iter().filter(|cut| !replayed.contains(&cut.log)) {
+            let name = cut.to_string();
+            let bytes = dir.read(&name)?.len() as u64;
+            lost.push(Loss::Changes { file: dir.path_of(&name), bytes });
         }
         if must_follow {
             lost.push(Loss::File { file: dir.path_of(&log_name(expected)) });

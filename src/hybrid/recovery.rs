@@ -34,4 +34,8 @@ pub struct CutEnd {
     pub frames: u64,
     /// Bytes after the last whole frame.
     pub bytes: u64,
+    /// The file that has them now, if there are several frames and the store was opened for
+    /// writing. [`HybridStore::recover`](crate::HybridStore::recover) reads those that are whole.
+    /// No one removes the file but its owner.
+    pub kept: Option<PathBuf>,
 }

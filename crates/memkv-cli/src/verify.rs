@@ -20,8 +20,7 @@ use std::{
 /// Of a set it checks all parts, and prints the error of each that is damaged or missing. Of a
 /// store that was not closed it prints what a crash may have left: an incomplete end of a log of
 /// one frame is a write that had not returned; more frames are damage, or writes that a failure of
-/// the machine tore. `memkv repair` reads those that are whole, and opening the store for writing
-/// cuts them off. Exit status: 0 if all are intact, 2 if not.
+/// the machine tore. `memkv repair` reads those that are whole. Exit status: 0 if all are intact, 2 if not.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     /// Layer files, and folders of stores and of sets of layers. Files must not be changed while
@@ -46,8 +45,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut impl Write) -> Result<bool> {
                     let (file, frames, bytes) = (end.file.display(), end.frames, end.bytes);
                     write!(out, "{file}: incomplete at its end: {frames} frames, {bytes} bytes")?;
                     // One frame is a write that had not returned.
-                    let hint =
-                        "; memkv repair reads what is whole, opening for writing cuts it off";
+                    let hint = "; memkv repair reads what is whole";
                     writeln!(out, "{}", if frames > 1 { hint } else { "" })?;
                     all &= frames <= 1;
                 }
