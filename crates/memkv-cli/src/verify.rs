@@ -18,9 +18,10 @@ use std::{
 ///
 /// Reads all of each layer file, set of layers or store, and prints its name and OK, or the error.
 /// Of a set it checks all parts, and prints the error of each that is damaged or missing. Of a
-/// store that was not closed it prints what a crash may have left: an incomplete end of a log of
-/// one frame is a write that had not returned; more frames are damage, or writes that a failure of
-/// the machine tore. `memkv repair` reads those that are whole. Exit status: 0 if all are intact, 2 if not.
+/// store that was not closed it prints what a crash may have left: an incomplete end of a log that
+/// has one frame is a write that had not returned; more frames are damage, or writes that a failure
+/// of the machine tore, and `memkv repair` reads those that are whole. Exit status: 0 if all are
+/// intact, 2 if not.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     /// Layer files, and folders of stores and of sets of layers. Files must not be changed while
