@@ -266,6 +266,21 @@ impl<T> ArenaArt<T> {
         self.index.remove(key).map(|slot| self.values.remove(slot))
     }
 
+    /// Removes `key`, and returns it, as a copy, with its value.
+    ///
+    /// # Panics
+    /// Aborts when out of memory, as [`remove`](Self::remove) does.
+    ///
+    /// ```
+    /// let mut map = memkv::ArenaArt::from([("a", "x")]);
+    /// assert_eq!(map.remove_entry("a"), Some((b"a".to_vec(), "x")));
+    /// assert_eq!(map.remove_entry("a"), None);
+    /// ```
+    pub fn remove_entry(&mut self, key: impl AsRef<[u8]>) -> Option<(Vec<u8>, T)> {
+        let key = key.as_ref();
+        self.remove(key).map(|value| (key.to_vec(), value))
+    }
+
     /// Removes `key` like [`remove`](Self::remove), but returns errors.
     ///
     /// # Errors

@@ -262,6 +262,21 @@ impl<V: Value> FastArt<V> {
         or_fail(self.try_remove(key))
     }
 
+    /// Removes `key`, and returns it, as a copy, with its value.
+    ///
+    /// # Panics
+    /// Aborts when out of memory, as [`remove`](Self::remove) does.
+    ///
+    /// ```
+    /// let mut map = memkv::FastArt::from([("a", 1u64)]);
+    /// assert_eq!(map.remove_entry("a"), Some((b"a".to_vec(), 1)));
+    /// assert_eq!(map.remove_entry("a"), None);
+    /// ```
+    pub fn remove_entry(&mut self, key: impl AsRef<[u8]>) -> Option<(Vec<u8>, V)> {
+        let key = key.as_ref();
+        self.remove(key).map(|value| (key.to_vec(), value))
+    }
+
     /// Removes `key` like [`remove`](Self::remove), but returns errors.
     ///
     /// # Errors
