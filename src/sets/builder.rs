@@ -279,11 +279,8 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
     /// # Errors
     /// See there.
     pub fn append_as(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
-        let (manifest, bytes) = Manifest::read(&Dir::open(folder.as_ref())?)?;
-        if manifest.kind != V::STORED {
-            return Err(SetError::Values { found: manifest.kind, expected: V::STORED });
-        }
-        let writer = SetWriter::new(folder.as_ref(), &options, Some((manifest, bytes)))?;
+        let before = Manifest::read_as(&Dir::open(folder.as_ref())?, V::STORED)?;
+        let writer = SetWriter::new(folder.as_ref(), &options, Some(before))?;
         Ok(LayerSetBuilder { writer, records: None })
     }
 

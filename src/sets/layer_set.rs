@@ -15,8 +15,8 @@ use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Keys of a batch that one thread looks up, at least and at most. So many that a part gets
-/// several at a time, whose cache misses overlap.
+/// Keys of a batch that one thread looks up, at least and at most: enough for a part to get several
+/// at a time, whose cache misses overlap.
 const MIN_KEYS_PER_TASK: usize = 1 << 13;
 const MAX_KEYS_PER_TASK: usize = 1 << 20;
 const KEYS_PER_PART_OF_TASK: usize = 64;
@@ -107,7 +107,9 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     }
 
     pub(crate) fn open_with(folder: &Path, opening: Opening) -> Result<Self, SetError> {
-        Ok(LayerSet { parts: Arc::new(Parts::open(Arc::new(Dir::open(folder)?), opening)?) })
+        let dir = Arc::new(Dir::open(folder)?);
+        let manifest = Manifest::read_as(&dir, V::STORED)?;
+        Ok(LayerSet { parts: Arc::new(Parts::new(dir, manifest, opening)) })
     }
 
     /// Reads the manifest again, and returns whether it has changed. Parts that are still named
@@ -134,11 +136,11 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn refresh(&mut self) -> Result<bool, SetError> {
-        let (_, bytes) = Manifest::read(&self.parts.dir)?;
-        if bytes == self.parts.bytes {
+        let manifest = Manifest::read_as(&self.parts.dir, V::STORED)?;
+        if manifest.1 == self.parts.bytes {
             return Ok(false);
         }
-        let parts = Parts::open(Arc::clone(&self.parts.dir), self.parts.opening)?;
+        let parts = Parts::new(Arc::clone(&self.parts.dir), manifest, self.parts.opening);
         parts.take_over(&self.parts);
         self.parts = Arc::new(parts);
         Ok(true)

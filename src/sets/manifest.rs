@@ -81,6 +81,18 @@ impl Manifest {
         self.parts.iter().map(|part| part.keys).sum()
     }
 
+    /// Reads the manifest of a set with values of a kind. Also returns its bytes.
+    ///
+    /// # Errors
+    /// See [`read`](Self::read); or the set has values of another kind.
+    pub(super) fn read_as(dir: &Dir, expected: ValueKind) -> Result<(Self, Vec<u8>), SetError> {
+        let read = Self::read(dir)?;
+        match read.0.kind {
+            found if found == expected => Ok(read),
+            found => Err(SetError::Values { found, expected }),
+        }
+    }
+
     /// Reads the manifest of a folder. Also returns its bytes.
     pub(super) fn read(dir: &Dir) -> Result<(Self, Vec<u8>), SetError> {
         let bytes = dir.read(MANIFEST).map_err(|error| match error.kind() {

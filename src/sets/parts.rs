@@ -77,12 +77,12 @@ pub(super) enum Place {
 }
 
 impl<V: LayerValue + ?Sized + 'static> Parts<V> {
-    /// Reads the manifest of a folder. No part is opened.
-    pub(super) fn open(dir: Arc<Dir>, opening: Opening) -> Result<Self, SetError> {
-        let (manifest, bytes) = Manifest::read(&dir)?;
-        if manifest.kind != V::STORED {
-            return Err(SetError::Values { found: manifest.kind, expected: V::STORED });
-        }
+    /// Creates the parts of a manifest, which was read from `bytes`. None is opened.
+    pub(super) fn new(
+        dir: Arc<Dir>,
+        (manifest, bytes): (Manifest, Vec<u8>),
+        opening: Opening,
+    ) -> Self {
         let slot = |_: &SetPart| Slot {
             layer: Swap::new(None),
             is_used: AtomicBool::new(false),
@@ -97,7 +97,7 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
         let separators = pairs.map(|(before, part)| {
             part.first[..common_prefix(&before.last, &part.first) + 1].into()
         });
-        Ok(Parts {
+        Parts {
             router: Router::new(separators.collect()),
             starts: starts.collect(),
             slots: manifest.parts.iter().map(slot).collect(),
@@ -108,7 +108,7 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             max_open: AtomicUsize::new(DEFAULT_OPEN_PARTS),
             clock: Mutex::default(),
             tables: Mutex::default(),
-        })
+        }
     }
 
     /// Takes over the open parts of another manifest of the same folder that this one names too.

@@ -143,7 +143,7 @@ struct After<'k, A> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Less,
-    /// It is the first bytes of the key, so many.
+    /// It is the first bytes of the key, of this number.
     Equal(usize),
     Greater,
 }

@@ -2,6 +2,7 @@
 
 use super::error::SetError;
 use super::layer_set::LayerSet;
+use super::parts::Opening;
 use crate::error::FileError;
 use crate::frozen::LayerValue;
 use crate::io::dir::Access;
@@ -34,7 +35,10 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
         // It may be another file than the part that is open, and is the one that the next reader
         // opens.
         let layer = self.parts.read(part)?;
-        layer.verify().map_err(|error| SetError::Layer { part: path(), error })?;
+        // One that is read into memory has been verified.
+        if let Opening::Mapped(_) = self.parts.opening {
+            layer.verify().map_err(|error| SetError::Layer { part: path(), error })?;
+        }
         let mut file = self.parts.dir.file(&named.path, Access::Read)?;
         let (mut crc32, mut block) = (crc32fast::Hasher::new(), vec![0; BLOCK_BYTES]);
         loop {
