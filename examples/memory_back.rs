@@ -45,49 +45,28 @@ trait Map: Default {
     fn compact(&mut self);
 }
 
-impl Map for FastArt<u64> {
-    fn put(&mut self, key: &[u8], value: u64) {
-        self.insert(key, value);
-    }
-    fn take(&mut self, key: &[u8]) {
-        self.remove(key);
-    }
-    fn reported(&self) -> usize {
-        self.memory_usage().total()
-    }
-    fn compact(&mut self) {
-        self.shrink_to_fit();
-    }
+macro_rules! maps {
+    ($($map:ty, $compact:ident;)*) => {$(
+        impl Map for $map {
+            fn put(&mut self, key: &[u8], value: u64) {
+                self.insert(key, value);
+            }
+            fn take(&mut self, key: &[u8]) {
+                self.remove(key);
+            }
+            fn reported(&self) -> usize {
+                self.memory_usage().total()
+            }
+            fn compact(&mut self) {
+                self.$compact();
+            }
+        }
+    )*};
 }
-
-impl Map for ConcurrentArt<u64> {
-    fn put(&mut self, key: &[u8], value: u64) {
-        self.insert(key, value);
-    }
-    fn take(&mut self, key: &[u8]) {
-        self.remove(key);
-    }
-    fn reported(&self) -> usize {
-        self.memory_usage().total()
-    }
-    fn compact(&mut self) {
-        self.reclaim();
-    }
-}
-
-impl Map for ArenaArt<u64> {
-    fn put(&mut self, key: &[u8], value: u64) {
-        self.insert(key, value);
-    }
-    fn take(&mut self, key: &[u8]) {
-        self.remove(key);
-    }
-    fn reported(&self) -> usize {
-        self.memory_usage().total()
-    }
-    fn compact(&mut self) {
-        self.shrink_to_fit();
-    }
+maps! {
+    FastArt<u64>, shrink_to_fit;
+    ArenaArt<u64>, shrink_to_fit;
+    ConcurrentArt<u64>, reclaim;
 }
 
 /// For comparison. It does not know how much memory it has.
