@@ -123,10 +123,10 @@ proptest! {
         prop_assert!(set.open_parts() <= max_open);
         set.verify().unwrap();
 
-        for (start, end, steps) in ranges {
+        for (start, end, steps) in &ranges {
             let slices = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
             let mut range = set.range::<[u8], _>(slices);
-            let mut left: std::collections::VecDeque<_> = inside(&model, &start, &end).into();
+            let mut left: std::collections::VecDeque<_> = inside(&model, start, end).into();
             // From both ends, in an order that the bits of a number say.
             for step in 0.. {
                 let from_back = steps >> (step % 64) & 1 == 1;
@@ -140,15 +140,21 @@ proptest! {
             }
             prop_assert!(range.next().is_none() && range.next_back().is_none());
         }
-        for pattern in ["a", "ab", "10", "https://www.example.org/1"] {
-            let found = pairs(set.search(Subsequence::new(pattern)));
+        for pattern in ["a", "ab", "10", "https://www.example.org/1", ""] {
             let matches = |key: &[u8]| {
                 let mut rest = key.iter();
                 pattern.bytes().all(|byte| rest.any(|&other| other == byte))
             };
             let want: Vec<_> =
                 model.iter().filter(|(k, _)| matches(k)).map(|(k, v)| (k.clone(), *v)).collect();
-            prop_assert_eq!(found, want);
+            prop_assert_eq!(pairs(set.search(Subsequence::new(pattern))), want);
+            for (start, end, _) in &ranges {
+                let slices = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
+                let mut want = inside(&model, start, end);
+                want.retain(|(key, _)| matches(key));
+                let automaton = Subsequence::new(pattern);
+                prop_assert_eq!(pairs(set.search_range::<_, [u8], _>(automaton, slices)), want);
+            }
             let found = pairs(set.search(Str::new(pattern).starts_with()));
             prop_assert_eq!(found, pairs(set.prefix(pattern)));
         }
@@ -184,6 +190,12 @@ fn large_searches_and_lookups_are_done_in_groups() {
         let set = LayerSet::open(&folder).unwrap();
         let all = set.search(Str::new("").starts_with());
         assert!(pairs(all).into_iter().eq(model.clone()));
+        // A part outside the range is not opened, nor are others after the last group.
+        let set = LayerSet::open(&folder).unwrap();
+        let found = pairs(set.search_range(Subsequence::new("9"), "30000".."50000"));
+        let mut want: Vec<_> = set.range("30000".."50000").map(Result::unwrap).collect();
+        want.retain(|(key, _)| key.contains(&b'9'));
+        assert_eq!((found, set.open_parts()), (want, 2));
         let keys: Vec<String> = (0..90_000u64).map(|i| format!("{:05}", i * 7 % 90_000)).collect();
         let want: Vec<_> = keys.iter().map(|key| model.get(key.as_bytes()).copied()).collect();
         assert_eq!(set.get_many(&keys).unwrap(), want);
@@ -383,9 +395,13 @@ fn is_found(folder: &Path, is_expected: impl Fn(&SetError) -> bool) {
         assert!(found.next().is_none() && found.next_back().is_none());
     }
     is_error(set.iter().rev().find_map(Result::err));
-    let mut search = set.search(Subsequence::new("5"));
-    is_error(search.find_map(Result::err));
-    assert!(search.next().is_none());
+    let range = || set.search_range(Subsequence::new("5"), "14"..);
+    for mut search in [set.search(Subsequence::new("5")), range()] {
+        is_error(search.find_map(Result::err));
+        assert!(search.next().is_none());
+    }
+    let beside = set.search_range(Subsequence::new("5"), "2"..);
+    assert_eq!(pairs(beside), [(b"25".to_vec(), 25)]);
     is_error(set.verify().err());
 }
 

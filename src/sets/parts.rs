@@ -10,12 +10,14 @@ use crate::error::FileError;
 use crate::frozen::{FrozenLayer, LayerValue, SharedTables};
 use crate::io::dir::{Access, Dir};
 use crate::io::mapped_layer::Unchanged;
+use crate::key;
 use crate::reclaim::{self, Swap};
 use crate::sharded::Router;
 use crate::tree::common_prefix;
 use parking_lot::Mutex;
 use std::cmp::Ordering;
 use std::io;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
@@ -160,6 +162,27 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             Some(found) if *key >= *found.first => Place::In(part),
             _ => Place::Before(part),
         }
+    }
+
+    /// Returns the parts that may have keys between two bounds. It opens no part.
+    pub(super) fn between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Range<usize> {
+        if key::is_empty(start, end) {
+            return 0..0;
+        }
+        let first = match start {
+            Bound::Unbounded => 0,
+            Bound::Included(key) | Bound::Excluded(key) => match self.place(key) {
+                Place::In(part) | Place::Before(part) => part,
+            },
+        };
+        let after = match end {
+            Bound::Unbounded => self.count(),
+            Bound::Included(key) | Bound::Excluded(key) => match self.place(key) {
+                Place::In(part) => part + 1,
+                Place::Before(part) => part,
+            },
+        };
+        first..after.max(first)
     }
 
     /// Sets the number of parts that may be open, at least 1, and closes those beyond it.
