@@ -190,6 +190,15 @@ fn large_searches_and_lookups_are_done_in_groups() {
         let set = LayerSet::open(&folder).unwrap();
         let all = set.search(Str::new("").starts_with());
         assert!(pairs(all).into_iter().eq(model.clone()));
+        // With and without copies by turns.
+        let mut all = set.search(Str::new("").starts_with());
+        for (i, (key, &value)) in model.iter().enumerate() {
+            match i % 3 {
+                0 => assert_eq!(all.next().unwrap().unwrap(), (key.clone(), value)),
+                _ => assert_eq!(all.next_ref().unwrap().unwrap(), (&key[..], value)),
+            }
+        }
+        assert!(all.next_ref().is_none() && all.next().is_none());
         // A part outside the range is not opened, nor are others after the last group.
         let set = LayerSet::open(&folder).unwrap();
         let found = pairs(set.search_range(Subsequence::new("9"), "30000".."50000"));
@@ -223,6 +232,9 @@ fn byte_strings_and_other_types_are_values() {
     assert_eq!(range.next_ref().unwrap().unwrap(), (&b"8"[..], &b"value 8"[..]));
     assert_eq!(range.next_back_ref().unwrap().unwrap(), (&b"9"[..], &b"value 9"[..]));
     assert!(range.next_ref().is_none());
+    let mut found = set.search(Subsequence::new("7"));
+    assert_eq!(found.next_ref().unwrap().unwrap(), (&b"7"[..], &b"value 7"[..]));
+    assert!(found.next_ref().is_none());
     set.verify().unwrap();
     assert!(matches!(LayerSet::open(&folder), Err(SetError::Values { .. })));
     assert!(matches!(LayerSetBuilder::append(&folder, options(3)), Err(SetError::Values { .. })));
@@ -398,7 +410,7 @@ fn is_found(folder: &Path, is_expected: impl Fn(&SetError) -> bool) {
     let range = || set.search_range(Subsequence::new("5"), "14"..);
     for mut search in [set.search(Subsequence::new("5")), range()] {
         is_error(search.find_map(Result::err));
-        assert!(search.next().is_none());
+        assert!(search.next().is_none() && search.next_ref().is_none());
     }
     let beside = set.search_range(Subsequence::new("5"), "2"..);
     assert_eq!(pairs(beside), [(b"25".to_vec(), 25)]);

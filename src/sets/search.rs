@@ -11,6 +11,7 @@ use crate::key;
 use crate::tree::common_prefix;
 use std::fmt;
 use std::iter::FusedIterator;
+use std::mem;
 use std::ops::{Bound, Range, RangeBounds};
 use std::vec;
 
@@ -33,8 +34,27 @@ pub struct SetSearch<'s, A, V: LayerValue + ?Sized + 'static = u64> {
     rest: Range<usize>,
     /// The current part, and the ranks in it that are not searched yet.
     open: Option<(FrozenLayer<V>, Range<usize>)>,
-    group: vec::IntoIter<(Vec<u8>, V::Owned)>,
+    group: Group<V::Owned>,
     group_keys: usize,
+}
+
+/// Matches that are read ahead.
+struct Group<T> {
+    /// The keys, one after the other, and where the next one begins.
+    keys: Vec<u8>,
+    start: usize,
+    /// The end of each key, and its value.
+    matches: vec::IntoIter<(usize, T)>,
+    /// The last value that was lent.
+    lent: Option<T>,
+}
+
+impl<T> Group<T> {
+    /// Returns where the next key is, and its value.
+    fn next(&mut self) -> Option<(Range<usize>, T)> {
+        let (end, value) = self.matches.next()?;
+        Some((mem::replace(&mut self.start, end)..end, value))
+    }
 }
 
 impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
@@ -102,7 +122,12 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
             start: start.map(<[u8]>::to_vec),
             end: end.map(<[u8]>::to_vec),
             open: None,
-            group: Vec::new().into_iter(),
+            group: Group {
+                keys: Vec::new(),
+                start: 0,
+                matches: Vec::new().into_iter(),
+                lent: None,
+            },
             group_keys: FIRST_GROUP_KEYS,
         }
     }
@@ -120,6 +145,45 @@ impl<A: Automaton, V: LayerValue + ?Sized + 'static> SetSearch<'_, A, V> {
         state.is_some_and(|state| automaton.can_match(&state))
     }
 
+    /// Returns the next key that matches, borrowed until the next call, and its value.
+    ///
+    /// # Errors
+    /// A part that may have it cannot be opened. There are no others after it.
+    ///
+    /// ```
+    /// use fst::automaton::Subsequence;
+    /// use memkv::{LayerSet, SetOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-set-ref-{}", std::process::id()));
+    /// SetOptions::new().build_external(&folder, [("ab", 1), ("b", 2), ("cab", 3)])?;
+    /// let set = LayerSet::open(&folder)?;
+    /// let mut found = set.search(Subsequence::new("a"));
+    /// let mut sum = 0;
+    /// while let Some(pair) = found.next_ref() {
+    ///     let (key, value) = pair?;
+    ///     assert!(key.ends_with(b"ab"));
+    ///     sum += value;
+    /// }
+    /// assert_eq!(sum, 4);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn next_ref(&mut self) -> Option<Result<(&[u8], V::Lent<'_>), SetError>> {
+        if let Err(error) = self.read_ahead() {
+            return Some(Err(error));
+        }
+        let (key, value) = self.group.next()?;
+        Some(Ok((&self.group.keys[key], V::of_owned(self.group.lent.insert(value)))))
+    }
+
+    /// Reads the next group if nothing is left of the last one. There is nothing after an error.
+    fn read_ahead(&mut self) -> Result<(), SetError> {
+        if self.group.matches.len() > 0 {
+            return Ok(());
+        }
+        self.fill().inspect_err(|_| (self.rest, self.open) = (0..0, None))
+    }
+
     /// Reads the next group. It is empty if no part is left.
     fn fill(&mut self) -> Result<(), SetError> {
         while !self.rest.is_empty() {
@@ -135,15 +199,22 @@ impl<A: Automaton, V: LayerValue + ?Sized + 'static> SetSearch<'_, A, V> {
                 continue;
             };
             let mut search = layer.search_ranks(&self.automaton, ranks.clone());
-            let group: Vec<_> = search.by_ref().take(self.group_keys).collect();
+            let (keys, mut matches) = (&mut self.group.keys, Vec::new());
+            keys.clear();
+            while matches.len() < self.group_keys
+                && let Some((key, value)) = search.next_ref()
+            {
+                keys.extend_from_slice(key);
+                matches.push((keys.len(), V::own(value)));
+            }
             ranks.start = search.rank();
-            if group.len() < self.group_keys {
+            if matches.len() < self.group_keys {
                 self.open = None;
                 self.rest.start += 1;
             }
-            if !group.is_empty() {
+            if !matches.is_empty() {
                 self.group_keys = (2 * self.group_keys).min(MAX_GROUP_KEYS);
-                self.group = group.into_iter();
+                (self.group.start, self.group.matches) = (0, matches.into_iter());
                 return Ok(());
             }
         }
@@ -155,13 +226,10 @@ impl<A: Automaton, V: LayerValue + ?Sized + 'static> Iterator for SetSearch<'_, 
     type Item = Result<(Vec<u8>, V::Owned), SetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.group.len() == 0
-            && let Err(error) = self.fill()
-        {
-            (self.rest, self.open) = (0..0, None);
+        if let Err(error) = self.read_ahead() {
             return Some(Err(error));
         }
-        self.group.next().map(Ok)
+        self.group.next().map(|(key, value)| Ok((self.group.keys[key].to_vec(), value)))
     }
 }
 
