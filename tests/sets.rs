@@ -246,6 +246,32 @@ fn byte_strings_and_other_types_are_values() {
 }
 
 #[test]
+fn the_bytes_of_open_parts_are_counted() {
+    let folder = TestPath::new("bytes-of-parts");
+    let keys = (0..6000u64).map(|i| (format!("https://www.example.org/{i:05}"), i));
+    let layers = FrozenOptions::new().symbols(SymbolTable::OnPair).memory(1 << 20);
+    SetOptions::new().keys_per_part(1500).layers(layers).build_external(&folder, keys).unwrap();
+    for is_mapped in [false, true] {
+        let set = open(&folder, is_mapped);
+        let none = set.memory_usage();
+        let files = fs::metadata(folder.join("manifest.json")).unwrap().len() as usize;
+        assert!(none.index > files && none.index < 4 * files && none.total() == none.index);
+        set.get("https://www.example.org/00000").unwrap();
+        let one = set.memory_usage();
+        set.iter().for_each(|pair| _ = pair.unwrap());
+        let all = set.memory_usage();
+        assert_eq!(all.symbols, one.symbols, "all parts have the same symbols");
+        assert!(one.symbols > 0 && all.keys > 3 * one.keys && all.values > 3 * one.values);
+        assert!(all.index - none.index >= 3 * (one.index - none.index));
+        let stored = if is_mapped { all.keys + all.values } else { 0 };
+        assert_eq!(all.mapped, stored);
+        set.limit_open_parts(1);
+        let bytes: u64 = set.parts().iter().map(|part| part.bytes).sum();
+        assert!(set.memory_usage().keys < all.keys && (all.keys as u64) < bytes);
+    }
+}
+
+#[test]
 fn a_sharded_map_becomes_a_part_a_shard() {
     let folder = TestPath::new("shards");
     let map = ShardedArt::<u64>::with_boundaries(["1", "2", "25", "7", "8"]);

@@ -7,7 +7,7 @@
 use super::error::SetError;
 use super::manifest::{Manifest, SetPart};
 use crate::error::FileError;
-use crate::frozen::{FrozenLayer, LayerValue, SharedTables};
+use crate::frozen::{FrozenLayer, FrozenUsage, LayerValue, SharedTables};
 use crate::io::dir::{Access, Dir};
 use crate::io::mapped_layer::Unchanged;
 use crate::key;
@@ -194,6 +194,31 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
     /// Returns the number of open parts.
     pub(super) fn open_count(&self) -> usize {
         self.clock.lock().open
+    }
+
+    /// Returns the bytes of the open parts, and as part of the index those of the manifest.
+    pub(super) fn memory_usage(&self) -> FrozenUsage {
+        let pin = reclaim::pin();
+        let layers: Vec<FrozenLayer<V>> =
+            self.slots.iter().filter_map(|slot| slot.layer.load(&pin).clone()).collect();
+        let mut usage = FrozenUsage { index: self.own_bytes(), ..FrozenUsage::default() };
+        for part in layers.iter().map(FrozenLayer::memory_usage) {
+            usage.keys += part.keys;
+            usage.values += part.values;
+            usage.index += part.index;
+            usage.mapped += part.mapped;
+        }
+        let tables = self.tables.lock();
+        usage.symbols = tables.heap_bytes_with(layers.iter().flat_map(FrozenLayer::decoders));
+        usage
+    }
+
+    /// Returns the bytes of the manifest and of what finds a part.
+    fn own_bytes(&self) -> usize {
+        let named: usize = self.manifest.parts.iter().map(SetPart::heap_bytes).sum();
+        let each = size_of::<SetPart>() + size_of::<u64>() + size_of::<Slot<V>>();
+        let parts = self.count() * each + named;
+        size_of::<Self>() + self.bytes.len() + self.router.heap_bytes() + parts
     }
 
     /// Passes a part to `read`, and opens it before if it is not open.
