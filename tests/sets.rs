@@ -123,10 +123,10 @@ proptest! {
         prop_assert!(set.open_parts() <= max_open);
         set.verify().unwrap();
 
-        for (start, end, steps) in ranges {
+        for (start, end, steps) in &ranges {
             let slices = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
             let mut range = set.range::<[u8], _>(slices);
-            let mut left: std::collections::VecDeque<_> = inside(&model, &start, &end).into();
+            let mut left: std::collections::VecDeque<_> = inside(&model, start, end).into();
             // From both ends, in an order that the bits of a number say.
             for step in 0.. {
                 let from_back = steps >> (step % 64) & 1 == 1;
@@ -140,15 +140,21 @@ proptest! {
             }
             prop_assert!(range.next().is_none() && range.next_back().is_none());
         }
-        for pattern in ["a", "ab", "10", "https://www.example.org/1"] {
-            let found = pairs(set.search(Subsequence::new(pattern)));
+        for pattern in ["a", "ab", "10", "https://www.example.org/1", ""] {
             let matches = |key: &[u8]| {
                 let mut rest = key.iter();
                 pattern.bytes().all(|byte| rest.any(|&other| other == byte))
             };
             let want: Vec<_> =
                 model.iter().filter(|(k, _)| matches(k)).map(|(k, v)| (k.clone(), *v)).collect();
-            prop_assert_eq!(found, want);
+            prop_assert_eq!(pairs(set.search(Subsequence::new(pattern))), want);
+            for (start, end, _) in &ranges {
+                let slices = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
+                let mut want = inside(&model, start, end);
+                want.retain(|(key, _)| matches(key));
+                let automaton = Subsequence::new(pattern);
+                prop_assert_eq!(pairs(set.search_range::<_, [u8], _>(automaton, slices)), want);
+            }
             let found = pairs(set.search(Str::new(pattern).starts_with()));
             prop_assert_eq!(found, pairs(set.prefix(pattern)));
         }
@@ -184,6 +190,21 @@ fn large_searches_and_lookups_are_done_in_groups() {
         let set = LayerSet::open(&folder).unwrap();
         let all = set.search(Str::new("").starts_with());
         assert!(pairs(all).into_iter().eq(model.clone()));
+        // With and without copies by turns.
+        let mut all = set.search(Str::new("").starts_with());
+        for (i, (key, &value)) in model.iter().enumerate() {
+            match i % 3 {
+                0 => assert_eq!(all.next().unwrap().unwrap(), (key.clone(), value)),
+                _ => assert_eq!(all.next_ref().unwrap().unwrap(), (&key[..], value)),
+            }
+        }
+        assert!(all.next_ref().is_none() && all.next().is_none());
+        // A part outside the range is not opened, nor are others after the last group.
+        let set = LayerSet::open(&folder).unwrap();
+        let found = pairs(set.search_range(Subsequence::new("9"), "30000".."50000"));
+        let mut want: Vec<_> = set.range("30000".."50000").map(Result::unwrap).collect();
+        want.retain(|(key, _)| key.contains(&b'9'));
+        assert_eq!((found, set.open_parts()), (want, 2));
         let keys: Vec<String> = (0..90_000u64).map(|i| format!("{:05}", i * 7 % 90_000)).collect();
         let want: Vec<_> = keys.iter().map(|key| model.get(key.as_bytes()).copied()).collect();
         assert_eq!(set.get_many(&keys).unwrap(), want);
@@ -211,6 +232,9 @@ fn byte_strings_and_other_types_are_values() {
     assert_eq!(range.next_ref().unwrap().unwrap(), (&b"8"[..], &b"value 8"[..]));
     assert_eq!(range.next_back_ref().unwrap().unwrap(), (&b"9"[..], &b"value 9"[..]));
     assert!(range.next_ref().is_none());
+    let mut found = set.search(Subsequence::new("7"));
+    assert_eq!(found.next_ref().unwrap().unwrap(), (&b"7"[..], &b"value 7"[..]));
+    assert!(found.next_ref().is_none());
     set.verify().unwrap();
     assert!(matches!(LayerSet::open(&folder), Err(SetError::Values { .. })));
     assert!(matches!(LayerSetBuilder::append(&folder, options(3)), Err(SetError::Values { .. })));
@@ -219,6 +243,32 @@ fn byte_strings_and_other_types_are_values() {
     assert_eq!(LayerSet::<f32>::open_as(&folder).unwrap().get("b").unwrap(), Some(-1.5));
     SetOptions::new().build_external_as(&folder, [("b", ()), ("a", ())]).unwrap();
     assert!(LayerSet::<()>::open_as(&folder).unwrap().contains_key("b").unwrap());
+}
+
+#[test]
+fn the_bytes_of_open_parts_are_counted() {
+    let folder = TestPath::new("bytes-of-parts");
+    let keys = (0..6000u64).map(|i| (format!("https://www.example.org/{i:05}"), i));
+    let layers = FrozenOptions::new().symbols(SymbolTable::OnPair).memory(1 << 20);
+    SetOptions::new().keys_per_part(1500).layers(layers).build_external(&folder, keys).unwrap();
+    for is_mapped in [false, true] {
+        let set = open(&folder, is_mapped);
+        let none = set.memory_usage();
+        let files = fs::metadata(folder.join("manifest.json")).unwrap().len() as usize;
+        assert!(none.index > files && none.index < 4 * files && none.total() == none.index);
+        set.get("https://www.example.org/00000").unwrap();
+        let one = set.memory_usage();
+        set.iter().for_each(|pair| _ = pair.unwrap());
+        let all = set.memory_usage();
+        assert_eq!(all.symbols, one.symbols, "all parts have the same symbols");
+        assert!(one.symbols > 0 && all.keys > 3 * one.keys && all.values > 3 * one.values);
+        assert!(all.index - none.index >= 3 * (one.index - none.index));
+        let stored = if is_mapped { all.keys + all.values } else { 0 };
+        assert_eq!(all.mapped, stored);
+        set.limit_open_parts(1);
+        let bytes: u64 = set.parts().iter().map(|part| part.bytes).sum();
+        assert!(set.memory_usage().keys < all.keys && (all.keys as u64) < bytes);
+    }
 }
 
 #[test]
@@ -383,9 +433,13 @@ fn is_found(folder: &Path, is_expected: impl Fn(&SetError) -> bool) {
         assert!(found.next().is_none() && found.next_back().is_none());
     }
     is_error(set.iter().rev().find_map(Result::err));
-    let mut search = set.search(Subsequence::new("5"));
-    is_error(search.find_map(Result::err));
-    assert!(search.next().is_none());
+    let range = || set.search_range(Subsequence::new("5"), "14"..);
+    for mut search in [set.search(Subsequence::new("5")), range()] {
+        is_error(search.find_map(Result::err));
+        assert!(search.next().is_none() && search.next_ref().is_none());
+    }
+    let beside = set.search_range(Subsequence::new("5"), "2"..);
+    assert_eq!(pairs(beside), [(b"25".to_vec(), 25)]);
     is_error(set.verify().err());
 }
 

@@ -7,6 +7,7 @@ use crate::face::sealed::Sealed;
 use crate::face::{Cursor, Walk};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// A position between two keys of a layer, which moves in both directions and to any key or rank.
 ///
@@ -90,6 +91,12 @@ impl<'a, V: LayerValue + ?Sized> Cursor<FrozenWalk<'a, V>> {
     /// Moves before the key of a rank, or after the last key. O(1).
     pub fn seek_to_rank(&mut self, rank: usize) {
         self.walk.rank = rank.min(self.walk.layer.len);
+    }
+
+    /// Moves before the first key that is at least `key`, or to the nearest of the ranks. A chunk
+    /// after them is not searched.
+    pub(super) fn seek_within(&mut self, key: &[u8], ranks: Range<usize>) {
+        self.walk.rank = self.walk.layer.rank_within(key, ranks);
     }
 
     /// Returns the next key and its value without a move.

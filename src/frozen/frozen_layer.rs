@@ -335,8 +335,7 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
         let layer = &*self.layer;
         let index =
             size_of::<Layer>() + layer.index.len() + layer.chunks.capacity() * size_of::<Chunk>();
-        let decoders = [Some(&layer.decoder), layer.value_decoder.as_ref()];
-        let symbols = decoders.into_iter().flatten().map(Decoder::heap_bytes).sum();
+        let symbols = self.decoders().map(Decoder::heap_bytes).sum();
         let mut usage = FrozenUsage { index, symbols, ..FrozenUsage::default() };
         for chunk in &layer.chunks {
             usage.keys += chunk.key_bytes;
@@ -346,6 +345,11 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
             }
         }
         usage
+    }
+
+    /// Returns the symbols of the keys, and those of values that are byte strings.
+    pub(crate) fn decoders(&self) -> impl Iterator<Item = &Decoder> {
+        [Some(&self.layer.decoder), self.layer.value_decoder.as_ref()].into_iter().flatten()
     }
 
     /// Returns the number of bytes that the keys' lengths take.

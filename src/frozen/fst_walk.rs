@@ -1,6 +1,10 @@
 //! Search by an automaton in transducers: walks both together, and skips a branch when the
 //! automaton cannot match any more.
 //!
+//! Outputs are positions, so the output up to a node is the position of the least key at or below
+//! it. Nodes before the first key of a range are walked through by that, and the walk ends at the
+//! first node after its last key.
+//!
 //! Chunks are walked one after the other. A chunk whose keys are all excluded is not opened: the
 //! least string that is not excluded, from a chunk's first key on, tells which chunk is next.
 
@@ -12,10 +16,17 @@ use super::layer::Layer;
 use super::layer_value::ValueAt;
 
 use fst::raw::{Node, Output};
+use std::ops::Range;
 
 /// A walk through the transducers of a layer.
 pub(super) struct FstWalk<'a> {
     layer: &'a Layer,
+    /// The ranks in which keys are searched.
+    ranks: Range<usize>,
+    /// The same, relative to the current chunk.
+    positions: Range<u64>,
+    /// The rank after the last match.
+    rank: usize,
     /// The number of the chunk after the current one.
     next: usize,
     current: Option<(&'a Chunk, &'a FstChunk)>,
@@ -31,10 +42,18 @@ struct Level<'a> {
 }
 
 impl<'a> FstWalk<'a> {
-    /// Creates a walk that begins with the chunk that has a rank.
-    pub(super) fn from(layer: &'a Layer, rank: usize) -> Self {
-        let next = layer.chunk_at(rank).unwrap_or(layer.chunks.len());
-        FstWalk { layer, next, current: None, nodes: Vec::new() }
+    /// Creates a walk through the keys of a range of ranks.
+    pub(super) fn new(layer: &'a Layer, ranks: Range<usize>) -> Self {
+        let first = layer.chunk_at(ranks.start).filter(|_| !ranks.is_empty());
+        let next = first.unwrap_or(layer.chunks.len());
+        let (rank, positions) = (ranks.start, 0..0);
+        FstWalk { layer, ranks, positions, rank, next, current: None, nodes: Vec::new() }
+    }
+
+    /// Returns the rank after the last match.
+    #[cfg(feature = "sets")]
+    pub(super) fn rank(&self) -> usize {
+        self.rank
     }
 
     /// Returns the next key that matches, which is the path then, and the place of its value.
@@ -53,18 +72,27 @@ impl<'a> FstWalk<'a> {
                 Some(level) => {
                     let transition = level.node.transition(level.next);
                     level.next += 1;
+                    let output = level.output.cat(transition.out);
+                    if output.value() >= self.positions.end {
+                        self.nodes.clear();
+                        self.next = usize::MAX;
+                        return None;
+                    }
                     if !path.push(transition.inp) {
                         path.pop();
                         continue;
                     }
-                    let output = level.output.cat(transition.out);
                     (self.current?.1.node(transition.addr), output)
                 }
             };
             self.nodes.push(Level { node, next: 0, output });
-            if node.is_final() && path.is_match() {
-                let position = output.cat(node.final_output()).value();
-                return Some((path.key(), self.layer.value_at(self.current?.0, position as usize)));
+            if output.value() < self.positions.start {
+                self.pass_keys_before();
+            } else if node.is_final() && path.is_match() {
+                let position = output.cat(node.final_output()).value() as usize;
+                let chunk = self.current?.0;
+                self.rank = chunk.start + position + 1;
+                return Some((path.key(), self.layer.value_at(chunk, position)));
             }
         }
     }
@@ -77,7 +105,8 @@ impl<'a> FstWalk<'a> {
         }
         loop {
             let (mut index, layer) = (self.next, self.layer);
-            let mut chunk = layer.chunks.get(index)?;
+            let in_range = |chunk: &&Chunk| chunk.start < self.ranks.end;
+            let mut chunk = layer.chunks.get(index).filter(in_range)?;
             let mut fst = chunk.fst();
             if let Some(first) = fst
                 && !first.first_key().all(|byte| path.push(byte))
@@ -88,7 +117,7 @@ impl<'a> FstWalk<'a> {
                 }
                 index = layer.index_of(path.key()).map_or(index, |found| found.max(index));
                 if index > self.next {
-                    chunk = layer.chunks.get(index)?;
+                    chunk = layer.chunks.get(index).filter(in_range)?;
                     fst = chunk.fst();
                 }
             }
@@ -96,8 +125,20 @@ impl<'a> FstWalk<'a> {
             self.next = index + 1;
             if let Some(fst) = fst {
                 self.current = Some((chunk, fst));
+                let position = |rank: usize| rank.saturating_sub(chunk.start) as u64;
+                self.positions = position(self.ranks.start)..position(self.ranks.end);
                 return Some(fst.root());
             }
         }
+    }
+
+    /// Skips the keys of the last node that are before the range.
+    #[cold]
+    fn pass_keys_before(&mut self) {
+        let Some(Level { node, next, output }) = self.nodes.last_mut() else { return };
+        let position = self.positions.start.saturating_sub(output.value());
+        let leads_there = |output: Output| output.value() <= position;
+        let up_to = node.transitions().take_while(|transition| leads_there(transition.out)).count();
+        *next = up_to.saturating_sub(1);
     }
 }

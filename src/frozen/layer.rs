@@ -10,6 +10,7 @@ use super::values;
 use crate::io::bytes::Bytes;
 use crate::tree::prefetch;
 use crate::value::ValueKind;
+use std::ops::Range;
 
 /// Chunks in order, and what they share.
 #[derive(Debug)]
@@ -73,7 +74,11 @@ impl Layer {
 
     /// Finds a key: `Ok` with its rank, or `Err` with that of the first greater key.
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        let Some(chunk) = self.chunk_of(key) else { return Err(0) };
+        self.chunk_of(key).map_or(Err(0), |chunk| self.search_in(chunk, key))
+    }
+
+    /// Finds a key like [`search`](Self::search), given its chunk.
+    fn search_in(&self, chunk: &Chunk, key: &[u8]) -> Result<usize, usize> {
         match chunk.search(self.codec, &self.decoder, key) {
             Some(Ok(i)) => Ok(chunk.start + i),
             // More than all keys are less only in a damaged chunk.
@@ -87,6 +92,18 @@ impl Layer {
         match self.search(key) {
             Ok(rank) => rank + usize::from(or_equal),
             Err(rank) => rank,
+        }
+    }
+
+    /// Returns the number of keys that are less than `key`, or the nearest of the ranks if it is
+    /// not one of them. A chunk that begins after them is not searched.
+    pub(crate) fn rank_within(&self, key: &[u8], ranks: Range<usize>) -> usize {
+        match self.chunk_of(key) {
+            Some(chunk) if chunk.start < ranks.end => {
+                let (Ok(rank) | Err(rank)) = self.search_in(chunk, key);
+                rank.min(ranks.end).max(ranks.start)
+            }
+            _ => ranks.end,
         }
     }
 

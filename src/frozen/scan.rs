@@ -101,7 +101,7 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     }
 
     /// Returns the ranks between two bounds, from and to.
-    fn ranks_between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> (usize, usize) {
+    pub(crate) fn ranks_between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> (usize, usize) {
         let from = match start {
             Bound::Unbounded => 0,
             Bound::Included(key) => self.layer.rank(key, false),

@@ -5,6 +5,8 @@
 //! same beginning are skipped. In transducers (fst_walk.rs) that is a branch not taken. In packed
 //! blocks, keys are skipped by their lcps up to the end of the block, and then by a search for the
 //! least string that the automaton does not exclude.
+//!
+//! A range of keys is one of ranks: two lookups find where a search begins and ends.
 
 use super::Automaton;
 use super::automaton_path::AutomatonPath;
@@ -13,11 +15,13 @@ use super::cursor::FrozenCursor;
 use super::frozen_layer::FrozenLayer;
 use super::fst_walk::FstWalk;
 use super::layer_value::LayerValue;
+use crate::key;
 use std::fmt;
+use std::ops::{Range, RangeBounds};
 
 /// An iterator over the keys that an automaton matches, in ascending order, with their values.
 ///
-/// Returned by [`FrozenLayer::search`].
+/// Returned by [`FrozenLayer::search`] and [`FrozenLayer::search_range`].
 pub struct FrozenSearch<'a, A: Automaton, V: ?Sized = u64> {
     /// The last key, up to the byte after which it could not match any more.
     path: AutomatonPath<A>,
@@ -34,6 +38,8 @@ enum Walk<'a, V: ?Sized> {
 /// A walk through packed blocks.
 struct PackedWalk<'a, V: ?Sized> {
     cursor: FrozenCursor<'a, V>,
+    /// The rank at which the search ends.
+    end: usize,
     /// Whether the next key's lcp is relative to the path.
     follows: bool,
 }
@@ -57,21 +63,53 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// # Ok::<(), memkv::FrozenError>(())
     /// ```
     pub fn search<A: Automaton>(&self, automaton: A) -> FrozenSearch<'_, A, V> {
-        self.search_from(automaton, 0)
+        self.search_range::<A, [u8], _>(automaton, ..)
     }
 
-    /// Returns an iterator like [`search`](Self::search) that need not look at keys before a rank.
-    pub(crate) fn search_from<A: Automaton>(
+    /// Returns an iterator like [`search`](Self::search) over the matches in a range of byte
+    /// strings.
+    ///
+    /// A range that ends before it begins is empty.
+    ///
+    /// # Complexity
+    /// Two lookups find the first and the last key of the range. No key outside it is searched.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fst::automaton::Subsequence;
+    ///
+    /// let layer = memkv::FrozenLayer::from_sorted(&[("a1", 1), ("b1", 2), ("b2", 3), ("c1", 4)])?;
+    /// let found = layer.search_range(Subsequence::new("1"), "b"..);
+    /// assert!(found.map(|(key, _)| key).eq([b"b1", b"c1"]));
+    /// let found = layer.search_range(Subsequence::new("1"), "b"..="b2");
+    /// assert!(found.map(|(_, value)| value).eq([2]));
+    /// # Ok::<(), memkv::FrozenError>(())
+    /// ```
+    pub fn search_range<A, K, R>(&self, automaton: A, range: R) -> FrozenSearch<'_, A, V>
+    where
+        A: Automaton,
+        K: AsRef<[u8]> + ?Sized,
+        R: RangeBounds<K>,
+    {
+        let (start, end) = key::bounds(&range);
+        let (from, to) = self.ranks_between(start, end);
+        self.search_ranks(automaton, from..to)
+    }
+
+    /// Returns an iterator over the matches in a range of ranks.
+    pub(crate) fn search_ranks<A: Automaton>(
         &self,
         automaton: A,
-        rank: usize,
+        ranks: Range<usize>,
     ) -> FrozenSearch<'_, A, V> {
         let walk = match self.codec() {
             Codec::Packed => Walk::Packed(PackedWalk {
-                cursor: FrozenCursor::at(&self.layer, rank),
+                cursor: FrozenCursor::at(&self.layer, ranks.start),
+                end: ranks.end,
                 follows: false,
             }),
-            Codec::Fst => Walk::Fst(FstWalk::from(&self.layer, rank)),
+            Codec::Fst => Walk::Fst(FstWalk::new(&self.layer, ranks)),
         };
         FrozenSearch { path: AutomatonPath::new(automaton), walk, value: Vec::new() }
     }
@@ -88,12 +126,21 @@ impl<A: Automaton, V: LayerValue + ?Sized> FrozenSearch<'_, A, V> {
             }
         }
     }
+
+    /// Returns the rank after the last match, from which another search can go on.
+    #[cfg(feature = "sets")]
+    pub(crate) fn rank(&self) -> usize {
+        match &self.walk {
+            Walk::Packed(walk) => walk.cursor.rank(),
+            Walk::Fst(walk) => walk.rank(),
+        }
+    }
 }
 
 impl<V: LayerValue + ?Sized> PackedWalk<'_, V> {
     fn next<A: Automaton>(&mut self, path: &mut AutomatonPath<A>) -> Option<(&[u8], V::Lent<'_>)> {
         loop {
-            if !path.can_match_from_start()? {
+            if !path.can_match_from_start()? || self.cursor.rank() >= self.end {
                 return None;
             }
             let (lcp, key) = self.cursor.peek_shared()?;
@@ -122,9 +169,7 @@ impl<V: LayerValue + ?Sized> PackedWalk<'_, V> {
         if self.cursor.skip_shared(path.key().len()) {
             self.follows = true;
         } else if path.skip() {
-            self.cursor.seek(path.key());
-            // The result can be before the cursor only in a damaged chunk.
-            self.cursor.seek_to_rank(self.cursor.rank().max(after));
+            self.cursor.seek_within(path.key(), after..self.end);
             self.follows = false;
         } else {
             self.cursor.seek_to_rank(usize::MAX);

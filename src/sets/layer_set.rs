@@ -5,7 +5,7 @@ use super::manifest::{Manifest, SetPart};
 use super::parts::{Opening, Parts, Place};
 use super::scan::SetRange;
 use crate::face::many;
-use crate::frozen::{FrozenLayer, LayerValue};
+use crate::frozen::{FrozenLayer, FrozenUsage, LayerValue};
 use crate::io::dir::Dir;
 use crate::key::{self, Prefixed};
 use crate::sync::parallel::in_pool;
@@ -206,6 +206,34 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// Returns the number of open parts.
     pub fn open_parts(&self) -> usize {
         self.parts.open_count()
+    }
+
+    /// Returns the size of the open parts in bytes, together. The index includes the manifest.
+    ///
+    /// Clones of the set share all of it. Symbols that parts have in common are counted once. A
+    /// part that is closed while a scan reads it is not counted.
+    ///
+    /// # Complexity
+    /// O(parts), and O(chunks) of the open ones.
+    ///
+    /// ```
+    /// use memkv::{LayerSet, LayerSetBuilder, SetOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-set-usage-{}", std::process::id()));
+    /// let mut builder = LayerSetBuilder::create(&folder, SetOptions::new().keys_per_part(1000))?;
+    /// for i in 0..2500u64 {
+    ///     builder.insert(format!("{i:04}"), i)?;
+    /// }
+    /// builder.finish()?;
+    /// let set = LayerSet::open(&folder)?;
+    /// assert_eq!(set.memory_usage().keys, 0);
+    /// set.get("0000")?;
+    /// assert!(set.memory_usage().total() < 10 * 1000);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn memory_usage(&self) -> FrozenUsage {
+        self.parts.memory_usage()
     }
 
     /// Returns the value of `key`.

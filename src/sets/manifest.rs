@@ -64,6 +64,13 @@ pub struct SetPart {
     pub crc32: u32,
 }
 
+impl SetPart {
+    /// Returns the bytes on the heap, without the capacity that is not used.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.path.len() + self.first.len() + self.last.len()
+    }
+}
+
 /// The content of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Manifest {

@@ -7,15 +7,17 @@
 use super::error::SetError;
 use super::manifest::{Manifest, SetPart};
 use crate::error::FileError;
-use crate::frozen::{FrozenLayer, LayerValue, SharedTables};
+use crate::frozen::{FrozenLayer, FrozenUsage, LayerValue, SharedTables};
 use crate::io::dir::{Access, Dir};
 use crate::io::mapped_layer::Unchanged;
+use crate::key;
 use crate::reclaim::{self, Swap};
 use crate::sharded::Router;
 use crate::tree::common_prefix;
 use parking_lot::Mutex;
 use std::cmp::Ordering;
 use std::io;
+use std::ops::{Bound, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
@@ -162,6 +164,27 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
         }
     }
 
+    /// Returns the parts that may have keys between two bounds. It opens no part.
+    pub(super) fn between(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Range<usize> {
+        if key::is_empty(start, end) {
+            return 0..0;
+        }
+        let first = match start {
+            Bound::Unbounded => 0,
+            Bound::Included(key) | Bound::Excluded(key) => match self.place(key) {
+                Place::In(part) | Place::Before(part) => part,
+            },
+        };
+        let after = match end {
+            Bound::Unbounded => self.count(),
+            Bound::Included(key) | Bound::Excluded(key) => match self.place(key) {
+                Place::In(part) => part + 1,
+                Place::Before(part) => part,
+            },
+        };
+        first..after.max(first)
+    }
+
     /// Sets the number of parts that may be open, at least 1, and closes those beyond it.
     pub(super) fn limit_open(&self, parts: usize) {
         self.max_open.store(parts.max(1), Relaxed);
@@ -171,6 +194,31 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
     /// Returns the number of open parts.
     pub(super) fn open_count(&self) -> usize {
         self.clock.lock().open
+    }
+
+    /// Returns the bytes of the open parts, and as part of the index those of the manifest.
+    pub(super) fn memory_usage(&self) -> FrozenUsage {
+        let pin = reclaim::pin();
+        let layers: Vec<FrozenLayer<V>> =
+            self.slots.iter().filter_map(|slot| slot.layer.load(&pin).clone()).collect();
+        let mut usage = FrozenUsage { index: self.own_bytes(), ..FrozenUsage::default() };
+        for part in layers.iter().map(FrozenLayer::memory_usage) {
+            usage.keys += part.keys;
+            usage.values += part.values;
+            usage.index += part.index;
+            usage.mapped += part.mapped;
+        }
+        let tables = self.tables.lock();
+        usage.symbols = tables.heap_bytes_with(layers.iter().flat_map(FrozenLayer::decoders));
+        usage
+    }
+
+    /// Returns the bytes of the manifest and of what finds a part.
+    fn own_bytes(&self) -> usize {
+        let named: usize = self.manifest.parts.iter().map(SetPart::heap_bytes).sum();
+        let each = size_of::<SetPart>() + size_of::<u64>() + size_of::<Slot<V>>();
+        let parts = self.count() * each + named;
+        size_of::<Self>() + self.bytes.len() + self.router.heap_bytes() + parts
     }
 
     /// Passes a part to `read`, and opens it before if it is not open.

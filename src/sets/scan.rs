@@ -1,9 +1,8 @@
 //! Ranges of a set, from both ends.
 
 use super::error::SetError;
-use super::parts::{Parts, Place};
+use super::parts::Parts;
 use crate::frozen::{FrozenError, FrozenIntoIter, LayerValue};
-use crate::key;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::ops::{Bound, Range};
@@ -80,20 +79,7 @@ impl<V: ?Sized> Clone for SetRange<'_, V> {
 
 impl<'s, V: LayerValue + ?Sized + 'static> SetRange<'s, V> {
     pub(super) fn new(parts: &'s Parts<V>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
-        let first = match start {
-            Bound::Unbounded => 0,
-            Bound::Included(key) | Bound::Excluded(key) => match parts.place(key) {
-                Place::In(part) | Place::Before(part) => part,
-            },
-        };
-        let after = match end {
-            Bound::Unbounded => parts.count(),
-            Bound::Included(key) | Bound::Excluded(key) => match parts.place(key) {
-                Place::In(part) => part + 1,
-                Place::Before(part) => part,
-            },
-        };
-        let rest = if key::is_empty(start, end) { 0..0 } else { first..after.max(first) };
+        let rest = parts.between(start, end);
         let (start, end) = (start.map(<[u8]>::to_vec), end.map(<[u8]>::to_vec));
         SetRange { parts, start, end, rest, front: None, back: None }
     }

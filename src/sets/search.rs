@@ -1,15 +1,18 @@
 //! Search of a set by an automaton.
 //!
 //! Matches are read ahead, a group at a time, while the part is borrowed. Between two groups only
-//! the last key is kept, after which the next group begins.
+//! the rank after the last match is kept, with which the next group begins.
 
 use super::error::SetError;
 use super::layer_set::LayerSet;
 use super::parts::Parts;
 use crate::frozen::{Automaton, FrozenLayer, LayerValue};
+use crate::key;
 use crate::tree::common_prefix;
 use std::fmt;
 use std::iter::FusedIterator;
+use std::mem;
+use std::ops::{Bound, Range, RangeBounds};
 use std::vec;
 
 /// Matches of the first group. Each group has twice as many as the one before it.
@@ -18,18 +21,40 @@ const MAX_GROUP_KEYS: usize = 1024;
 
 /// An iterator over the keys of a [`LayerSet`](crate::LayerSet) that an automaton matches, in
 /// ascending order, as copies, and their values. Returned by
-/// [`LayerSet::search`](crate::LayerSet::search).
+/// [`LayerSet::search`](crate::LayerSet::search) and
+/// [`LayerSet::search_range`](crate::LayerSet::search_range).
 ///
 /// If a part cannot be opened, the item is the error, and there are no others after it.
 pub struct SetSearch<'s, A, V: LayerValue + ?Sized + 'static = u64> {
     parts: &'s Parts<V>,
     automaton: A,
-    /// The number of the current part.
-    part: usize,
-    /// The current part, and the last match in it that was read.
-    open: Option<(FrozenLayer<V>, Option<Vec<u8>>)>,
-    group: vec::IntoIter<(Vec<u8>, V::Owned)>,
+    start: Bound<Vec<u8>>,
+    end: Bound<Vec<u8>>,
+    /// The numbers of the current part and of those after it.
+    rest: Range<usize>,
+    /// The current part, and the ranks in it that are not searched yet.
+    open: Option<(FrozenLayer<V>, Range<usize>)>,
+    group: Group<V::Owned>,
     group_keys: usize,
+}
+
+/// Matches that are read ahead.
+struct Group<T> {
+    /// The keys, one after the other, and where the next one begins.
+    keys: Vec<u8>,
+    start: usize,
+    /// The end of each key, and its value.
+    matches: vec::IntoIter<(usize, T)>,
+    /// The last value that was lent.
+    lent: Option<T>,
+}
+
+impl<T> Group<T> {
+    /// Returns where the next key is, and its value.
+    fn next(&mut self) -> Option<(Range<usize>, T)> {
+        let (end, value) = self.matches.next()?;
+        Some((mem::replace(&mut self.start, end)..end, value))
+    }
 }
 
 impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
@@ -55,12 +80,54 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn search<A: Automaton>(&self, automaton: A) -> SetSearch<'_, A, V> {
+        self.search_range::<A, [u8], _>(automaton, ..)
+    }
+
+    /// Returns an iterator like [`search`](Self::search) over the matches in a range of byte
+    /// strings.
+    ///
+    /// A range that ends before it begins is empty. A part outside the range is not opened.
+    ///
+    /// # Complexity
+    /// Two lookups in each part that is opened. No key outside the range is searched.
+    ///
+    /// ```
+    /// use fst::automaton::Subsequence;
+    /// use memkv::{LayerSet, LayerSetBuilder, SetOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-set-in-{}", std::process::id()));
+    /// let mut builder = LayerSetBuilder::create(&folder, SetOptions::new().keys_per_part(2))?;
+    /// for (key, value) in [("a1", 1), ("b1", 2), ("b2", 3), ("c1", 4), ("d1", 5), ("e1", 6)] {
+    ///     builder.insert(key, value)?;
+    /// }
+    /// builder.finish()?;
+    /// let set = LayerSet::open(&folder)?;
+    /// let found = set.search_range(Subsequence::new("1"), "b".."d").map(|pair| Ok(pair?.1));
+    /// assert_eq!(found.collect::<Result<Vec<_>, memkv::SetError>>()?, [2, 4]);
+    /// assert_eq!(set.open_parts(), 2);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn search_range<A, K, R>(&self, automaton: A, range: R) -> SetSearch<'_, A, V>
+    where
+        A: Automaton,
+        K: AsRef<[u8]> + ?Sized,
+        R: RangeBounds<K>,
+    {
+        let (start, end) = key::bounds(&range);
         SetSearch {
             parts: &self.parts,
             automaton,
-            part: 0,
+            rest: self.parts.between(start, end),
+            start: start.map(<[u8]>::to_vec),
+            end: end.map(<[u8]>::to_vec),
             open: None,
-            group: Vec::new().into_iter(),
+            group: Group {
+                keys: Vec::new(),
+                start: 0,
+                matches: Vec::new().into_iter(),
+                lent: None,
+            },
             group_keys: FIRST_GROUP_KEYS,
         }
     }
@@ -78,32 +145,76 @@ impl<A: Automaton, V: LayerValue + ?Sized + 'static> SetSearch<'_, A, V> {
         state.is_some_and(|state| automaton.can_match(&state))
     }
 
+    /// Returns the next key that matches, borrowed until the next call, and its value.
+    ///
+    /// # Errors
+    /// A part that may have it cannot be opened. There are no others after it.
+    ///
+    /// ```
+    /// use fst::automaton::Subsequence;
+    /// use memkv::{LayerSet, SetOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-set-ref-{}", std::process::id()));
+    /// SetOptions::new().build_external(&folder, [("ab", 1), ("b", 2), ("cab", 3)])?;
+    /// let set = LayerSet::open(&folder)?;
+    /// let mut found = set.search(Subsequence::new("a"));
+    /// let mut sum = 0;
+    /// while let Some(pair) = found.next_ref() {
+    ///     let (key, value) = pair?;
+    ///     assert!(key.ends_with(b"ab"));
+    ///     sum += value;
+    /// }
+    /// assert_eq!(sum, 4);
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn next_ref(&mut self) -> Option<Result<(&[u8], V::Lent<'_>), SetError>> {
+        if let Err(error) = self.read_ahead() {
+            return Some(Err(error));
+        }
+        let (key, value) = self.group.next()?;
+        Some(Ok((&self.group.keys[key], V::of_owned(self.group.lent.insert(value)))))
+    }
+
+    /// Reads the next group if nothing is left of the last one. There is nothing after an error.
+    fn read_ahead(&mut self) -> Result<(), SetError> {
+        if self.group.matches.len() > 0 {
+            return Ok(());
+        }
+        self.fill().inspect_err(|_| (self.rest, self.open) = (0..0, None))
+    }
+
     /// Reads the next group. It is empty if no part is left.
     fn fill(&mut self) -> Result<(), SetError> {
-        while self.part < self.parts.count() {
-            if self.open.is_none() && self.may_match(self.part) {
-                self.open = Some((self.parts.layer(self.part)?, None));
+        while !self.rest.is_empty() {
+            if self.open.is_none() && self.may_match(self.rest.start) {
+                let layer = self.parts.layer(self.rest.start)?;
+                let (start, end) = (self.start.as_ref(), self.end.as_ref());
+                let (from, to) =
+                    layer.ranks_between(start.map(Vec::as_slice), end.map(Vec::as_slice));
+                self.open = Some((layer, from..to));
             }
-            let Some((layer, last)) = &mut self.open else {
-                self.part += 1;
+            let Some((layer, ranks)) = &mut self.open else {
+                self.rest.start += 1;
                 continue;
             };
-            let group: Vec<_> = match last.as_deref() {
-                None => layer.search(&self.automaton).take(self.group_keys).collect(),
-                Some(key) => {
-                    let automaton = After { automaton: &self.automaton, key };
-                    let rank = layer.rank(key);
-                    layer.search_from(automaton, rank).take(self.group_keys).collect()
-                }
-            };
-            if group.len() < self.group_keys {
-                (self.open, self.part) = (None, self.part + 1);
-            } else {
-                *last = group.last().map(|(key, _)| key.clone());
+            let mut search = layer.search_ranks(&self.automaton, ranks.clone());
+            let (keys, mut matches) = (&mut self.group.keys, Vec::new());
+            keys.clear();
+            while matches.len() < self.group_keys
+                && let Some((key, value)) = search.next_ref()
+            {
+                keys.extend_from_slice(key);
+                matches.push((keys.len(), V::own(value)));
             }
-            if !group.is_empty() {
+            ranks.start = search.rank();
+            if matches.len() < self.group_keys {
+                self.open = None;
+                self.rest.start += 1;
+            }
+            if !matches.is_empty() {
                 self.group_keys = (2 * self.group_keys).min(MAX_GROUP_KEYS);
-                self.group = group.into_iter();
+                (self.group.start, self.group.matches) = (0, matches.into_iter());
                 return Ok(());
             }
         }
@@ -115,13 +226,10 @@ impl<A: Automaton, V: LayerValue + ?Sized + 'static> Iterator for SetSearch<'_, 
     type Item = Result<(Vec<u8>, V::Owned), SetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.group.len() == 0
-            && let Err(error) = self.fill()
-        {
-            (self.part, self.open) = (self.parts.count(), None);
+        if let Err(error) = self.read_ahead() {
             return Some(Err(error));
         }
-        self.group.next().map(Ok)
+        self.group.next().map(|(key, value)| Ok((self.group.keys[key].to_vec(), value)))
     }
 }
 
@@ -129,56 +237,6 @@ impl<A: Automaton, V: LayerValue + ?Sized + 'static> FusedIterator for SetSearch
 
 impl<A, V: LayerValue + ?Sized + 'static> fmt::Debug for SetSearch<'_, A, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SetSearch").field("part", &self.part).finish_non_exhaustive()
-    }
-}
-
-/// Matches what an automaton matches and is greater than a key.
-struct After<'k, A> {
-    automaton: &'k A,
-    key: &'k [u8],
-}
-
-/// How a string compares with the beginning of the key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Less,
-    /// It is the first bytes of the key, of this number.
-    Equal(usize),
-    Greater,
-}
-
-impl<A: Automaton> Automaton for After<'_, A> {
-    type State = (A::State, Order);
-
-    fn start(&self) -> Self::State {
-        (self.automaton.start(), Order::Equal(0))
-    }
-
-    fn is_match(&self, (state, order): &Self::State) -> bool {
-        *order == Order::Greater && self.automaton.is_match(state)
-    }
-
-    fn can_match(&self, (state, order): &Self::State) -> bool {
-        *order != Order::Less && self.automaton.can_match(state)
-    }
-
-    fn will_always_match(&self, (state, order): &Self::State) -> bool {
-        *order == Order::Greater && self.automaton.will_always_match(state)
-    }
-
-    fn accept(&self, (state, order): &Self::State, byte: u8) -> Self::State {
-        let order = match *order {
-            Order::Equal(at) => match self.key.get(at) {
-                None => Order::Greater,
-                Some(own) => match byte.cmp(own) {
-                    std::cmp::Ordering::Less => Order::Less,
-                    std::cmp::Ordering::Equal => Order::Equal(at + 1),
-                    std::cmp::Ordering::Greater => Order::Greater,
-                },
-            },
-            order => order,
-        };
-        (self.automaton.accept(state, byte), order)
+        f.debug_struct("SetSearch").field("part", &self.rest.start).finish_non_exhaustive()
     }
 }

@@ -81,6 +81,16 @@ impl Node {
         }
         Node { range, prefix, words, firsts, below }
     }
+
+    #[cfg(feature = "sets")]
+    fn heap_bytes(&self) -> usize {
+        let below: usize = self.below.iter().flatten().map(Node::heap_bytes).sum();
+        self.prefix.len()
+            + size_of_val(&*self.words)
+            + size_of_val(&*self.firsts)
+            + size_of_val(&*self.below)
+            + below
+    }
 }
 
 impl Router {
@@ -91,6 +101,15 @@ impl Router {
     pub(crate) fn new(bounds: Vec<Arc<[u8]>>) -> Self {
         let root = Node::new(&bounds, 0..bounds.len(), 0, Self::LEVELS);
         Router { bounds, root }
+    }
+
+    /// Returns the bytes on the heap, without the capacity that is not used.
+    #[cfg(feature = "sets")]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        // A boundary has two counts of its owners.
+        let bounds: usize =
+            self.bounds.iter().map(|bound| 2 * size_of::<usize>() + bound.len()).sum();
+        size_of_val(&*self.bounds) + bounds + self.root.heap_bytes()
     }
 
     #[inline]

@@ -180,9 +180,10 @@ impl<V: ToolValue + ?Sized> Content<V> {
                 }
             }
             Self::Set(set) => {
-                for found in set.search(automaton) {
+                let mut matches = set.search(automaton);
+                while let Some(found) = matches.next_ref() {
                     let (key, value) = found.map_err(set_error)?;
-                    if !take(&key, V::field(V::lent(&value)))? {
+                    if !take(key, V::field(value))? {
                         break;
                     }
                 }

@@ -227,6 +227,11 @@ impl OnPair {
         self.slots.len() * 16
     }
 
+    #[cfg(feature = "sets")]
+    pub(super) fn address(&self) -> *const u8 {
+        self.slots.as_ptr().cast()
+    }
+
     pub(super) fn symbols(&self) -> Vec<Symbol> {
         self.slots.iter().map(|slot| Symbol::of(&slot[..usize::from(slot[15])])).collect()
     }

@@ -2,6 +2,8 @@
 
 use super::decode::{ESCAPE, Fsst, OnPair};
 use super::table::{MAX_SYMBOL_BYTES, Symbol};
+#[cfg(feature = "sets")]
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -107,6 +109,16 @@ impl Decoder {
             Decoder::OnPair(table) => table.heap_bytes(),
         }
     }
+
+    /// Returns the address of the table, which clones have in common.
+    #[cfg(feature = "sets")]
+    fn address(&self) -> *const u8 {
+        match self {
+            Decoder::Plain => std::ptr::null(),
+            Decoder::Fsst(table) => Arc::as_ptr(table).cast(),
+            Decoder::OnPair(table) => table.address(),
+        }
+    }
 }
 
 pub(super) fn write_table(symbols: &[Symbol]) -> Vec<u8> {
@@ -134,5 +146,15 @@ impl SharedTables {
             None if self.0.len() < MAX_SHARED_TABLES => self.0.push(decoder.clone()),
             None => {}
         }
+    }
+
+    /// Returns the bytes on the heap of these tables and of others. Each table is counted once.
+    pub(crate) fn heap_bytes_with<'d>(
+        &'d self,
+        others: impl Iterator<Item = &'d Decoder>,
+    ) -> usize {
+        let mut counted = HashSet::new();
+        let is_new = |table: &&Decoder| counted.insert(table.address());
+        self.0.iter().chain(others).filter(is_new).map(Decoder::heap_bytes).sum()
     }
 }
