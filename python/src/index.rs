@@ -9,9 +9,7 @@ use crate::store::StoreIndex;
 use crate::text::KeyRange;
 use crate::value::{Field, Kind};
 use fst::automaton::Automaton;
-use memkv::{
-    FrozenLayer, LayerSet, LevenshteinAutomaton, RegexAutomaton, SetPart, ValueKind,
-};
+use memkv::{FrozenLayer, LayerSet, LevenshteinAutomaton, RegexAutomaton, SetPart, ValueKind};
 use pyo3::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! `Map` and `Set`, and what mappings that change have in common.
 
-use crate::build::{Target, build_from_index, BuildInfo, Options};
+use crate::build::{BuildInfo, Options, Target, build_from_index};
 use crate::fork;
 use crate::index::{Changing, Found, Index, Result, Take};
 use crate::records::Yield;

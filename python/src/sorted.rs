@@ -342,7 +342,8 @@ impl SortedMapping {
 fn value<'py>(sorted: &Sorted, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let (py, mut found) = (key.py(), None);
     let key = bytes_of(key)?;
-    sorted.with(|index| index.get(&key, &mut |value| found = value.map(|value| value.object(py))))?;
+    sorted
+        .with(|index| index.get(&key, &mut |value| found = value.map(|value| value.object(py))))?;
     found.transpose()
 }
 

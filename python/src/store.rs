@@ -134,7 +134,8 @@ impl Changing for StoreIndex {
 
     fn pop(&self, is_last: bool, take: Take<'_>) -> Result<()> {
         self.with(|store| {
-            if let Some((key, value)) = if is_last { store.pop_last() } else { store.pop_first() }? {
+            if let Some((key, value)) = if is_last { store.pop_last() } else { store.pop_first() }?
+            {
                 take(&key, Field::Unsigned(value));
             }
             Ok(())
@@ -285,8 +286,7 @@ impl Store {
         path: PathBuf,
         layer: PathBuf,
     ) -> PyResult<Bound<'py, PyList>> {
-        let (store, lost) =
-            py.detach(|| HybridStore::recover(&path).map_err(Error::from))?;
+        let (store, lost) = py.detach(|| HybridStore::recover(&path).map_err(Error::from))?;
         let index = StoreIndex::new(store);
         let options = Options::of(true, "error", None, None, None)?;
         build_from_index(py, &Target::Layer(layer), &index, &options)?;
@@ -352,9 +352,8 @@ impl Store {
 
     /// Returns numbers about the base, the changes, the log and compactions.
     fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
-        let (stats, recovery) = Self::with(slf, |store| {
-            Ok((store.stats(), store.recovery().clone()))
-        })?;
+        let (stats, recovery) =
+            Self::with(slf, |store| Ok((store.stats(), store.recovery().clone())))?;
         let dict = PyDict::new(slf.py());
         dict.set_item("base_keys", stats.base_keys)?;
         dict.set_item("base_bytes", stats.base_bytes)?;
