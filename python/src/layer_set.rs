@@ -1,12 +1,12 @@
 //! `LayerSet`.
 
-use crate::build::{BuildInfo, Options, Target, build};
+use crate::build::{BuildInfo, Built, Options, Target, build};
 use crate::errors::Error;
 use crate::index::{Index, Set};
 use crate::records::Yield;
 use crate::sorted::{Frozen, Sorted, SortedMapping};
 use crate::text::{KeyForm, bytes_of};
-use crate::value::{Kind, with_kind};
+use crate::value::{Kind, name_of, with_kind};
 use memkv::SetError;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -162,6 +162,41 @@ impl LayerSet {
         let options = Options::of(sorted, on_duplicate, memory, threads, temp)?;
         let target = Target::Set { folder: path, keys_per_part, is_append: append };
         build(py, &target, keys, values, kind, &options)
+    }
+
+    /// Makes one set of sets that are in folders within the folder of this one, its members.
+    ///
+    /// So processes, or machines with a common file system, build a set at the same time: each one
+    /// builds a member of the keys in a range. ``members`` are the names of their folders, in any
+    /// order. With ``append=True`` they are added to the set that is there, otherwise they replace
+    /// it. ``vacuum`` removes members that no set needs, if their names begin with ``member-``. No
+    /// file is opened, copied or moved.
+    ///
+    /// Raises ``ValueError`` if ranges overlap or values have different types; ``OSError``.
+    ///
+    /// >>> for name, keys in ("member-0", ["a", "b"]), ("member-1", ["c"]):
+    /// ...     info = memkv.LayerSet.build(f"whole/{name}", keys)
+    /// >>> memkv.LayerSet.join("whole", ["member-0", "member-1"]).keys
+    /// 3
+    #[staticmethod]
+    #[pyo3(signature = (path, members, *, append=false))]
+    fn join(
+        py: Python<'_>,
+        path: PathBuf,
+        members: Vec<String>,
+        append: bool,
+    ) -> PyResult<BuildInfo> {
+        let joined = py.detach(|| {
+            let joined = if append {
+                memkv::LayerSet::join_after(&path, &members)?
+            } else {
+                memkv::LayerSet::join(&path, &members)?
+            };
+            Ok::<_, Error>((joined, open(&path, false)?.kind()))
+        });
+        let (joined, kind) = joined?;
+        let Built { keys, duplicates, bytes, parts } = Built::of(&joined);
+        Ok(BuildInfo { keys, duplicates, bytes, parts, kind: name_of(kind) })
     }
 
     /// The path of the folder, absolute.
