@@ -67,8 +67,9 @@ impl Options {
                 )));
             }
         };
-        let mut frozen =
-            FrozenOptions::new().on_duplicate(on_duplicate).memory(memory.map_or(Ok(1 << 30), memory_bytes)?);
+        let mut frozen = FrozenOptions::new()
+            .on_duplicate(on_duplicate)
+            .memory(memory.map_or(Ok(1 << 30), memory_bytes)?);
         if let Some(threads) = threads {
             if threads == 0 {
                 return Err(PyValueError::new_err("threads is 0"));

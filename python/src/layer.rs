@@ -158,4 +158,3 @@ impl FrozenLayer {
         Ok((open, arguments).into_pyobject(slf.py())?.into_any())
     }
 }
-

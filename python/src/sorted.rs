@@ -96,9 +96,8 @@ impl Sorted {
                 let key = self.form.object(py, key);
                 found = Some(match self.yields {
                     Yield::Keys => key,
-                    Yield::Items => key.and_then(|key| {
-                        Ok((key, value.object(py)?).into_pyobject(py)?.into_any())
-                    }),
+                    Yield::Items => key
+                        .and_then(|key| Ok((key, value.object(py)?).into_pyobject(py)?.into_any())),
                 });
                 false
             })
@@ -334,7 +333,8 @@ impl SortedMapping {
 fn value<'py>(sorted: &Sorted, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let (py, mut found) = (key.py(), None);
     let key = bytes_of(key)?;
-    sorted.with(|index| index.get(&key, &mut |value| found = value.map(|value| value.object(py))))?;
+    sorted
+        .with(|index| index.get(&key, &mut |value| found = value.map(|value| value.object(py))))?;
     found.transpose()
 }
 

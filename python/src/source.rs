@@ -261,7 +261,8 @@ impl Batch {
             error.is_instance_of::<PyOverflowError>(py) || error.is_instance_of::<PyTypeError>(py);
         match self.keys.get(i).filter(|_| is_of_value && i < self.keys.len()) {
             Some(key) => {
-                let message = format!("the value of b\"{}\": {}", key.escape_ascii(), error.value(py));
+                let message =
+                    format!("the value of b\"{}\": {}", key.escape_ascii(), error.value(py));
                 PyErr::from_type(error.get_type(py), message)
             }
             None => error,

@@ -64,7 +64,7 @@ macro_rules! kinds {
             fn field<'v>(value: $t) -> Field<'v> {
                 Field::$field($into(value))
             }
-            fn lent<'v>(value: &'v $t) -> $t {
+            fn lent(value: &$t) -> $t {
                 *value
             }
             fn of_field<'v>(field: Field<'v>) -> Option<$t> {
@@ -119,7 +119,7 @@ impl Kind for () {
     fn field<'v>((): ()) -> Field<'v> {
         Field::Unit
     }
-    fn lent<'v>((): &'v ()) {}
+    fn lent((): &()) {}
     fn of_field<'v>(field: Field<'v>) -> Option<()> {
         (field == Field::Unit).then_some(())
     }
@@ -130,7 +130,7 @@ impl Kind for [u8] {
     fn field<'v>(value: Self::Lent<'v>) -> Field<'v> {
         Field::Bytes(value)
     }
-    fn lent<'v>(value: &'v Vec<u8>) -> &'v [u8] {
+    fn lent(value: &Vec<u8>) -> &[u8] {
         value
     }
     fn of_field<'v>(field: Field<'v>) -> Option<&'v [u8]> {
@@ -147,20 +147,62 @@ macro_rules! with_kind {
     ($kind:expr, $V:ident => $of_type:expr, _ => $unknown:expr) => {{
         use memkv::ValueKind;
         match $kind {
-            ValueKind::U64 => { type $V = u64; $of_type }
-            ValueKind::Unit => { type $V = (); $of_type }
-            ValueKind::U8 => { type $V = u8; $of_type }
-            ValueKind::U16 => { type $V = u16; $of_type }
-            ValueKind::U32 => { type $V = u32; $of_type }
-            ValueKind::I8 => { type $V = i8; $of_type }
-            ValueKind::I16 => { type $V = i16; $of_type }
-            ValueKind::I32 => { type $V = i32; $of_type }
-            ValueKind::I64 => { type $V = i64; $of_type }
-            ValueKind::F32 => { type $V = f32; $of_type }
-            ValueKind::F64 => { type $V = f64; $of_type }
-            ValueKind::Bool => { type $V = bool; $of_type }
-            ValueKind::Char => { type $V = char; $of_type }
-            ValueKind::Bytes => { type $V = [u8]; $of_type }
+            ValueKind::U64 => {
+                type $V = u64;
+                $of_type
+            }
+            ValueKind::Unit => {
+                type $V = ();
+                $of_type
+            }
+            ValueKind::U8 => {
+                type $V = u8;
+                $of_type
+            }
+            ValueKind::U16 => {
+                type $V = u16;
+                $of_type
+            }
+            ValueKind::U32 => {
+                type $V = u32;
+                $of_type
+            }
+            ValueKind::I8 => {
+                type $V = i8;
+                $of_type
+            }
+            ValueKind::I16 => {
+                type $V = i16;
+                $of_type
+            }
+            ValueKind::I32 => {
+                type $V = i32;
+                $of_type
+            }
+            ValueKind::I64 => {
+                type $V = i64;
+                $of_type
+            }
+            ValueKind::F32 => {
+                type $V = f32;
+                $of_type
+            }
+            ValueKind::F64 => {
+                type $V = f64;
+                $of_type
+            }
+            ValueKind::Bool => {
+                type $V = bool;
+                $of_type
+            }
+            ValueKind::Char => {
+                type $V = char;
+                $of_type
+            }
+            ValueKind::Bytes => {
+                type $V = [u8];
+                $of_type
+            }
             _ => $unknown,
         }
     }};

@@ -303,9 +303,11 @@ impl StringArray {
         };
         let has_bytes = match self.layout {
             Strings::Views => true,
-            _ => !self.part.buffer::<u8>(2).is_null() || {
-                self.len() == 0 || self.offsets(0).0 == self.offsets(self.len() - 1).1
-            },
+            _ => {
+                !self.part.buffer::<u8>(2).is_null() || {
+                    self.len() == 0 || self.offsets(0).0 == self.offsets(self.len() - 1).1
+                }
+            }
         };
         if is_ascending && has_bytes {
             Ok(())
@@ -339,9 +341,8 @@ impl StringArray {
         let len = usize::try_from(len).ok()?;
         if len <= MAX_INLINE_LEN {
             // SAFETY: (A1) the element has 16 bytes, of which these are the last 12.
-            let bytes = unsafe {
-                self.part.buffer::<u8>(1).add(16 * (self.part.range.start + i) + 4)
-            };
+            let bytes =
+                unsafe { self.part.buffer::<u8>(1).add(16 * (self.part.range.start + i) + 4) };
             // SAFETY: (A1) as above.
             return Some(unsafe { std::slice::from_raw_parts(bytes, len) });
         }
@@ -360,7 +361,9 @@ impl StringArray {
             return None;
         }
         // SAFETY: (A1) the string is within its buffer.
-        Some(unsafe { std::slice::from_raw_parts(self.part.buffer::<u8>(2 + buffer).add(start), len) })
+        Some(unsafe {
+            std::slice::from_raw_parts(self.part.buffer::<u8>(2 + buffer).add(start), len)
+        })
     }
 
     /// Returns a string, or `None` if it is null.
@@ -379,7 +382,9 @@ impl StringArray {
         }
         let bytes = self.part.buffer::<u8>(2);
         // SAFETY: (A1, A3) `check` has found that the offsets ascend, and that there are bytes.
-        Some(unsafe { std::slice::from_raw_parts(bytes.add(start as usize), (end - start) as usize) })
+        Some(unsafe {
+            std::slice::from_raw_parts(bytes.add(start as usize), (end - start) as usize)
+        })
     }
 }
 
@@ -424,4 +429,3 @@ impl ValueArray {
         Some(field_of(kind, word))
     }
 }
-
