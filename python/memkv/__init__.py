@@ -9,7 +9,8 @@ Keys are byte strings, in the order of their bytes. Arguments may be ``bytes`` o
 means its UTF-8; what comes out is ``bytes``, or ``str`` with ``keys="str"``.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, MutableMapping
 
 from memkv._memkv import (
     Array,
@@ -19,8 +20,13 @@ from memkv._memkv import (
     FrozenLayer,
     InUseError,
     LayerSet,
+    Map,
     SetPart,
+    Store,
+    _after_fork,
+    _before_fork,
 )
+from memkv._views import Set
 
 __all__ = [
     "Array",
@@ -30,9 +36,19 @@ __all__ = [
     "FrozenLayer",
     "InUseError",
     "LayerSet",
+    "Map",
+    "Set",
     "SetPart",
+    "Store",
 ]
 __version__ = "0.1.0"
 
 Mapping.register(FrozenLayer)
 Mapping.register(LayerSet)
+MutableMapping.register(Map)
+MutableMapping.register(Store)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )

@@ -1,10 +1,10 @@
-"""What the compiled part takes from Python: views of mappings, equality, and pickling."""
+"""What is written in Python: views of mappings, equality, pickling, and the operators of sets."""
 
 import collections.abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableSet
 from typing import Any
 
-from memkv._memkv import FrozenLayer, LayerSet, _SortedMapping
+from memkv._memkv import FrozenLayer, LayerSet, _Set, _SortedMapping
 
 
 class KeysView(collections.abc.KeysView[Any]):
@@ -63,3 +63,60 @@ def open_layer(path: str, mmap: bool, keys: str) -> FrozenLayer:
 def open_set(path: str, mmap: bool, keys: str) -> LayerSet:
     """Opens a set that was pickled."""
     return LayerSet.open(path, mmap=mmap, keys=keys)
+
+
+class Set(_Set, MutableSet[Any]):
+    """An ordered set of byte strings in memory that threads share, in less memory than its keys.
+
+    It has the operators of ``set``. Each method is one atomic step, but those for many keys, which
+    are one step a key. A forked process has a copy.
+
+    >>> names = memkv.Set(["b", "a"], keys="str")
+    >>> names.add("c")
+    True
+    >>> list(names | {"d"}), names.first(), list(names.range("b")), names >= {"a", "b"}
+    (['a', 'b', 'c', 'd'], 'a', ['b', 'c'], True)
+    """
+
+    __slots__ = ()
+    __hash__ = None
+
+    def _from_iterable(self, items: Iterable[Any]) -> "Set":
+        return Set(items, keys=self.key_type)
+
+    def union(self, *others: Iterable[Any]) -> "Set":
+        """Returns the keys of this set and of others."""
+        union = self._from_iterable(self)
+        for other in others:
+            union.update(other)
+        return union
+
+    def intersection(self, *others: Iterable[Any]) -> "Set":
+        """Returns the keys that this set has, and each of the others."""
+        keys: Iterable[Any] = self
+        for other in others:
+            found = other if isinstance(other, collections.abc.Set) else self._from_iterable(other)
+            keys = [key for key in keys if key in found]
+        return self._from_iterable(keys)
+
+    def difference(self, *others: Iterable[Any]) -> "Set":
+        """Returns the keys of this set that none of the others has."""
+        rest = self._from_iterable(self)
+        for other in others:
+            for key in other:
+                rest.discard(key)
+        return rest
+
+    def copy(self) -> "Set":
+        """Returns a copy."""
+        return self._from_iterable(self)
+
+    __copy__ = copy
+
+    def issubset(self, other: Iterable[Any]) -> bool:
+        """Returns whether the other set has all keys of this one."""
+        return self <= self._from_iterable(other)
+
+    def issuperset(self, other: Iterable[Any]) -> bool:
+        """Returns whether this set has all keys of the other one."""
+        return all(key in self for key in other)

@@ -1,8 +1,10 @@
 //! Builds of layers and of sets of layers.
 
 use crate::errors::Error;
-use crate::index::Result;
+use crate::index::{Index, Result};
+use crate::records::{Records, Scan};
 use crate::source::Source;
+use crate::text::KeyRange;
 use crate::value::{Field, Kind, kind_named, name_of, with_kind};
 use memkv::{
     ExternalBuilder, FrozenError, FrozenLayerBuilder, FrozenOptions, LayerSetBuilder, OnDuplicate,
@@ -220,8 +222,12 @@ impl Options {
     }
 }
 
-/// Records between two looks at Python's signals while sorted records are written.
+/// Calls of `progress` between two looks at Python's signals.
 const CALLS_PER_LOOK: u32 = 16;
+
+/// Records of an index, and their bytes, that are added between two looks at Python's signals.
+const RECORDS_PER_LOOK: usize = 1 << 15;
+const MAX_LOOK_BYTES: usize = 1 << 24;
 
 /// What unwinds through a build that a signal ends, so that its files are removed.
 struct Interrupted(PyErr);
@@ -262,6 +268,43 @@ pub(crate) fn build(
         })?;
         py.check_signals()?;
     }
+    finish(py, target, sink, kind)
+}
+
+/// Builds a layer or a set of what an index has.
+pub(crate) fn build_from_index(
+    py: Python<'_>,
+    target: &Target,
+    index: &dyn Index,
+    options: &Options,
+) -> PyResult<BuildInfo> {
+    let kind = index.kind();
+    let mut scan = Scan::new(KeyRange::ALL, false);
+    let mut sink = py.detach(|| target.sink(kind, options))?;
+    let mut records = Records::new(kind, RECORDS_PER_LOOK);
+    loop {
+        py.detach(|| {
+            records.fill(index, &mut scan, RECORDS_PER_LOOK, MAX_LOOK_BYTES)?;
+            let Records { keys, values } = &records;
+            (0..keys.len()).try_for_each(|i| match values.get(i) {
+                Some(value) => sink.insert(keys.get(i), value),
+                None => Ok(()),
+            })
+        })?;
+        if records.keys.len() == 0 {
+            return finish(py, target, sink, kind);
+        }
+        py.check_signals()?;
+    }
+}
+
+/// Completes a build.
+fn finish(
+    py: Python<'_>,
+    target: &Target,
+    sink: Box<dyn Sink>,
+    kind: ValueKind,
+) -> PyResult<BuildInfo> {
     let built = py.detach(|| {
         let mut calls = 0;
         let progress = &mut || {

@@ -5,12 +5,11 @@
 //! stores that change implement it in map.rs and store.rs.
 
 use crate::errors::Error;
+use crate::store::StoreIndex;
 use crate::text::KeyRange;
 use crate::value::{Field, Kind};
 use fst::automaton::Automaton;
-use memkv::{
-    FrozenLayer, LayerSet, LevenshteinAutomaton, RegexAutomaton, SetPart, ValueKind,
-};
+use memkv::{FrozenLayer, LayerSet, LevenshteinAutomaton, RegexAutomaton, SetPart, ValueKind};
 use pyo3::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -58,7 +57,12 @@ pub(crate) trait Index: Send + Sync {
     }
 
     /// Returns this, if it can be changed.
-    fn as_map(&self) -> Option<&dyn Changing> {
+    fn as_changing(&self) -> Option<&dyn Changing> {
+        None
+    }
+
+    /// Returns this, if it is a store.
+    fn as_store(&self) -> Option<&StoreIndex> {
         None
     }
 
@@ -87,6 +91,17 @@ pub(crate) trait Changing: Index {
 
     /// Removes the keys of a range. Returns how many they were.
     fn remove_range(&self, range: &KeyRange) -> Result<u64>;
+
+    /// Returns a copy, if it has any.
+    fn copied(&self) -> Option<Arc<dyn Index>>;
+
+    /// Returns whether a change may wait for a disk.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Returns the bytes of memory.
+    fn memory_bytes(&self) -> usize;
 }
 
 /// What files have besides.
@@ -317,7 +332,7 @@ struct SearchOf<'s, I: ?Sized> {
 
 impl<V: Kind + ?Sized> Search for SearchOf<'_, FrozenLayer<V>> {
     fn run(self, automaton: &impl Automaton) -> Result<()> {
-        let mut matches = self.index.search(automaton);
+        let mut matches = self.index.search_range::<_, [u8], _>(automaton, self.range.bounds());
         while let Some((key, value)) = matches.next_ref()
             && (self.take)(key, V::field(value))
         {}
@@ -327,7 +342,7 @@ impl<V: Kind + ?Sized> Search for SearchOf<'_, FrozenLayer<V>> {
 
 impl<V: Kind<Owned: Send> + ?Sized> Search for SearchOf<'_, LayerSet<V>> {
     fn run(self, automaton: &impl Automaton) -> Result<()> {
-        for record in self.index.search(automaton) {
+        for record in self.index.search_range::<_, [u8], _>(automaton, self.range.bounds()) {
             let (key, value) = record?;
             if !(self.take)(&key, V::field(V::lent(&value))) {
                 break;

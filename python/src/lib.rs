@@ -14,12 +14,15 @@ mod batch;
 mod build;
 mod column;
 mod errors;
+mod fork;
 mod index;
 mod layer;
 mod layer_set;
+mod map;
 mod records;
 mod sorted;
 mod source;
+mod store;
 mod text;
 mod value;
 
@@ -33,9 +36,15 @@ mod _memkv {
     #[pymodule_export]
     use crate::errors::{DamagedError, InUseError};
     #[pymodule_export]
+    use crate::fork::{_after_fork, _before_fork};
+    #[pymodule_export]
     use crate::layer::FrozenLayer;
     #[pymodule_export]
     use crate::layer_set::{LayerSet, SetPart};
     #[pymodule_export]
+    use crate::map::{ChangingMapping, Map, Set};
+    #[pymodule_export]
     use crate::sorted::{Frozen, Sorted, SortedMapping};
+    #[pymodule_export]
+    use crate::store::Store;
 }

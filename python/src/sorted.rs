@@ -93,16 +93,25 @@ impl Sorted {
         let mut found = None;
         self.with(|index| {
             read(&**index, &mut |key, value| {
-                let key = self.form.object(py, key);
-                found = Some(match self.yields {
-                    Yield::Keys => key,
-                    Yield::Items => key
-                        .and_then(|key| Ok((key, value.object(py)?).into_pyobject(py)?.into_any())),
-                });
+                found = Some(self.yielded(py, key, || value.object(py)));
                 false
             })
         })?;
         found.transpose()
+    }
+
+    /// Returns a key, or a pair of a key and its value, as this yields it.
+    pub(crate) fn yielded<'py>(
+        &self,
+        py: Python<'py>,
+        key: &[u8],
+        value: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let key = self.form.object(py, key)?;
+        match self.yields {
+            Yield::Keys => Ok(key),
+            Yield::Items => Ok((key, value()?).into_pyobject(py)?.into_any()),
+        }
     }
 }
 

@@ -171,6 +171,26 @@ impl<'py> Source<'py> {
         Ok(source)
     }
 
+    /// Reads keys alone. Of a mapping these are its keys.
+    pub(crate) fn of_keys(keys: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if is_arrow(keys)? {
+            return Self::new(keys, None, None);
+        }
+        let keys = keys.try_iter()?;
+        Self::new(keys.as_any(), None, None)
+    }
+
+    /// Returns the kind of the values, if arrays of Arrow have them.
+    pub(crate) fn kind_of(
+        keys: &Bound<'py, PyAny>,
+        values: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<ValueKind> {
+        let (of, column) = values.map_or((keys, 1), |values| (values, 0));
+        // Asking for the type alone leaves a stream that can be read once.
+        let schema = of.call_method0("__arrow_c_schema__")?;
+        crate::arrow::schema_kind(&schema, column)
+    }
+
     /// Returns the kind of the values.
     pub(crate) fn kind(&self) -> ValueKind {
         self.kind
@@ -187,10 +207,10 @@ impl<'py> Source<'py> {
                 return Ok(None);
             }
         }
-        if self.next_value == self.batch.values.len() && !self.values_left(py)? {
+        let (keys, has_values) = (self.next_key, self.next_value != usize::MAX);
+        if has_values && !self.values_left(py)? {
             return Err(PyValueError::new_err("there are more keys than values"));
         }
-        let (keys, has_values) = (self.next_key, self.next_value != usize::MAX);
         let values = if has_values { self.next_value } else { 0 };
         let left = self.batch.keys.len() - keys;
         let len = left.min(self.batch.values.len() - values).min(KEYS_PER_BATCH);

@@ -42,6 +42,36 @@ impl Field<'_> {
     }
 }
 
+/// A value that is kept.
+pub(crate) struct Kept {
+    /// The value, unless it is bytes.
+    field: Field<'static>,
+    bytes: Option<Box<[u8]>>,
+}
+
+impl Kept {
+    pub(crate) fn of(field: Field<'_>) -> Self {
+        let (field, bytes) = match field {
+            Field::Unit => (Field::Unit, None),
+            Field::Unsigned(value) => (Field::Unsigned(value), None),
+            Field::Signed(value) => (Field::Signed(value), None),
+            Field::Float(value) => (Field::Float(value), None),
+            Field::Bool(value) => (Field::Bool(value), None),
+            Field::Char(value) => (Field::Char(value), None),
+            Field::Bytes(value) => (Field::Unit, Some(value.into())),
+        };
+        Kept { field, bytes }
+    }
+
+    /// Returns the value as an object.
+    pub(crate) fn object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.bytes {
+            Some(bytes) => Field::Bytes(bytes).object(py),
+            None => self.field.object(py),
+        }
+    }
+}
+
 /// The type of a layer's or map's values.
 pub(crate) trait Kind: LayerValue + 'static {
     /// The kind.

@@ -31,6 +31,13 @@ macro_rules! take {
     }};
 }
 
+/// Returns the kind of the values in a column of a type, which is in a capsule.
+pub(crate) fn schema_kind(capsule: &Bound<'_, PyAny>, column: usize) -> PyResult<ValueKind> {
+    let schema = take!(capsule, c"arrow_schema", ArrowSchema);
+    let schema = column_of(&schema, column)?;
+    kind_of(schema.format()).ok_or_else(|| unknown("values", schema))
+}
+
 /// The arrays of an object, one after the other.
 pub(crate) struct ArrayStream {
     schema: Arc<ArrowSchema>,
@@ -209,7 +216,7 @@ fn kind_of(format: &[u8]) -> Option<ValueKind> {
 }
 
 /// Some elements of an array.
-struct Part {
+pub(crate) struct Part {
     /// The array, or one of its children.
     column: *const ArrowArray,
     owner: Arc<ArrowArray>,
