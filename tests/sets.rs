@@ -333,6 +333,60 @@ fn sets_grow_at_their_end() {
 }
 
 #[test]
+fn sets_grow_at_their_end_by_keys_in_any_order() {
+    let folder = TestPath::new("append-any");
+    assert!(LayerSetBuilder::append_external(&folder, options(3)).is_err());
+    build(&folder, &numbers(0..20), options(7));
+    assert!(matches!(
+        LayerSetBuilder::<[u8]>::append_external_as(&folder, options(3)),
+        Err(SetError::Values { .. })
+    ));
+    let before = files(&folder);
+    let mut builder = LayerSetBuilder::append_external(&folder, options(7)).unwrap();
+    let is_refused = |builder: &mut LayerSetBuilder, key: &str| {
+        let error = builder.insert(key, 0).unwrap_err();
+        let SetError::NotBeyond { key: named, last } = &error else { panic!("{error:?}") };
+        assert_eq!((&named[..], &last[..]), (key.as_bytes(), &b"19"[..]));
+        assert!(error.to_string().contains(&format!("\"{key}\"")), "{error}");
+    };
+    // The keys that are not refused stay.
+    for i in (20..40).rev() {
+        is_refused(&mut builder, "19");
+        builder.insert(format!("{i}"), i).unwrap();
+        is_refused(&mut builder, "");
+    }
+    builder.insert("25", 77).unwrap();
+    assert_eq!(builder.len(), 21);
+    let info = builder.finish().unwrap();
+    assert_eq!((info.keys, info.duplicates, info.parts), (40, 1, 6));
+    let mut model = numbers(0..40);
+    model.insert(b"25".to_vec(), 77);
+    let set = LayerSet::open(&folder).unwrap();
+    check(&set, &model, &[]);
+    let old = before.iter().filter(|(name, _)| name.starts_with("part-"));
+    let after = files(&folder);
+    assert!(old.clone().count() == 3 && { old }.all(|(name, bytes)| after[name] == *bytes));
+
+    // Nothing to append, and an empty set.
+    let builder = LayerSetBuilder::append_external(&folder, options(7)).unwrap();
+    assert_eq!(builder.finish().unwrap().parts, 6);
+    LayerSetBuilder::create(&folder, options(7)).unwrap().finish().unwrap();
+    let mut builder = LayerSetBuilder::append_external(&folder, options(7)).unwrap();
+    builder.insert("", 5).unwrap();
+    builder.finish().unwrap();
+    check(&LayerSet::open(&folder).unwrap(), &[(Vec::new(), 5)].into(), &[]);
+
+    // Of two that append at a time, one succeeds.
+    let mut builders =
+        [(); 2].map(|()| LayerSetBuilder::append_external(&folder, options(7)).unwrap());
+    builders.iter_mut().for_each(|builder| builder.insert("30", 30).unwrap());
+    let [first, second] = builders;
+    first.finish().unwrap();
+    assert!(matches!(second.finish(), Err(SetError::Changed { .. })));
+    assert_eq!(LayerSet::<u64>::open(&folder).unwrap().len(), 2);
+}
+
+#[test]
 fn first_keys_that_are_refused_leave_no_part() {
     let folder = TestPath::new("refused");
     let mut builder = LayerSetBuilder::create(&folder, options(2)).unwrap();
@@ -396,7 +450,11 @@ fn readers_go_on_with_a_set_that_is_replaced() {
     assert_eq!(part_names(&folder).len(), 8);
     let new = LayerSet::open(&folder).unwrap();
     assert_eq!(new.vacuum(Duration::from_secs(1000)).unwrap().len(), 0);
+    // What cannot be removed is not among what was.
+    let stays = folder.join("part-0123456789ab-00000.frozen");
+    fs::create_dir(&stays).unwrap();
     assert_eq!(new.vacuum(Duration::ZERO).unwrap().len(), 3);
+    fs::remove_dir(&stays).unwrap();
     assert_eq!(part_names(&folder).len(), 5);
     check(&new, &numbers(10..99), &[]);
     drop(working);

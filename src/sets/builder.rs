@@ -260,6 +260,33 @@ impl LayerSetBuilder {
     pub fn external(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
         Self::external_as(folder, options)
     }
+
+    /// Creates a builder that appends parts to the set in the folder, from keys in any order that
+    /// are greater than all of its keys. They are sorted as by [`external`](Self::external).
+    ///
+    /// # Errors
+    /// See [`append`](Self::append) and [`external`](Self::external).
+    ///
+    /// ```
+    /// use memkv::{LayerSet, LayerSetBuilder, SetError, SetOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-set-add-{}", std::process::id()));
+    /// SetOptions::new().build_external(&folder, [("b", 2), ("a", 1)])?;
+    /// let mut builder = LayerSetBuilder::append_external(&folder, SetOptions::new())?;
+    /// builder.insert("d", 4)?;
+    /// builder.insert("c", 3)?;
+    /// assert!(matches!(builder.insert("b", 5), Err(SetError::NotBeyond { .. })));
+    /// assert_eq!(builder.finish()?.keys, 4);
+    /// assert_eq!(LayerSet::open(&folder)?.get("c")?, Some(3));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn append_external(
+        folder: impl AsRef<Path>,
+        options: SetOptions,
+    ) -> Result<Self, SetError> {
+        Self::append_external_as(folder, options)
+    }
 }
 
 impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
@@ -290,8 +317,30 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
     /// # Errors
     /// See there; or the rule for repeated keys asks for sums of a type that has none.
     pub fn external_as(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
-        let mut writer = SetWriter::new(folder.as_ref(), &options, None)?;
-        let records = ExternalRecords::new(&mut writer.options.layers, folder.as_ref())?;
+        Self::sorting(folder.as_ref(), &options, None)
+    }
+
+    /// Creates a builder for values of this type, as
+    /// [`append_external`](LayerSetBuilder::append_external) does for `u64`.
+    ///
+    /// # Errors
+    /// See there; or the rule for repeated keys asks for sums of a type that has none.
+    pub fn append_external_as(
+        folder: impl AsRef<Path>,
+        options: SetOptions,
+    ) -> Result<Self, SetError> {
+        let before = Manifest::read_as(&Dir::open(folder.as_ref())?, V::STORED)?;
+        Self::sorting(folder.as_ref(), &options, Some(before))
+    }
+
+    /// Creates a builder from keys in any order, of parts after those of a manifest.
+    fn sorting(
+        folder: &Path,
+        options: &SetOptions,
+        before: Option<(Manifest, Vec<u8>)>,
+    ) -> Result<Self, SetError> {
+        let mut writer = SetWriter::new(folder, options, before)?;
+        let records = ExternalRecords::new(&mut writer.options.layers, folder)?;
         let pool = options.layers.pool()?;
         Ok(LayerSetBuilder { writer, records: Some((records, pool)) })
     }
@@ -322,14 +371,22 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
     /// Inserts a record. Waits while too many chunks are in work.
     ///
     /// # Errors
-    /// The key or its value is too long, or, in a builder of ascending keys, the key is not greater
-    /// than the one before it: the builder is unchanged and other keys can follow.
+    /// The key or its value is too long; or, in a builder of ascending keys, the key is not greater
+    /// than the one before it; or, in one that appends keys in any order, it is not greater than all
+    /// of the set ([`NotBeyond`](SetError::NotBeyond)). The builder is unchanged and other keys can
+    /// follow.
     ///
     /// A file cannot be written, a key is repeated though the options exclude that, or this process
     /// is a fork of the builder's: later calls return the same error.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: V::Lent<'_>) -> Result<(), SetError> {
         match &mut self.records {
-            Some((records, pool)) => Ok(records.insert(key.as_ref(), value, pool.as_ref())?),
+            Some((records, pool)) => {
+                let key = key.as_ref();
+                match &self.writer.last {
+                    Some(last) if key <= last => Err(SetError::not_beyond(key, last)),
+                    _ => Ok(records.insert(key, value, pool.as_ref())?),
+                }
+            }
             None => self.writer.insert(key.as_ref(), V::stored(value)),
         }
     }

@@ -17,7 +17,7 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// written longer ago than `older_than`: those of sets that were replaced, and those of builds
     /// that ended without finishing. Returns their paths.
     ///
-    /// Parts of a build that goes on in a process of this machine stay. Only files with names that
+    /// A file that cannot be removed stays, and is not among them. Parts of a build that goes on in a process of this machine stay. Only files with names that
     /// [`LayerSetBuilder`](crate::LayerSetBuilder) gives are removed.
     ///
     /// **Warning:** a reader that opened the set before it was replaced gets an error for a part
@@ -66,8 +66,7 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
             // Another process may have removed it.
             let Ok(written) = written else { continue };
             let age = SystemTime::now().duration_since(written).unwrap_or_default();
-            if age >= older_than {
-                dir.remove(name);
+            if age >= older_than && dir.try_remove(name) {
                 removed.push(dir.path_of(name));
             }
         }

@@ -84,7 +84,9 @@ fn a_set_answers_as_a_layer() {
             run(&format!("scan IT --to {from} -r --count"));
         }
         for search in ["-e ^[25]/0.*7$", "-e 99", "--fuzzy 3/00999 -d 3", "-f b", "-e x", "-e ."] {
-            for form in ["", " -n 2", " -c", " -k --prefix 3/", " --json", " -n 0"] {
+            for form in
+                ["", " -n 2", " -c", " -k --prefix 3/", " --from 1/ --to 4/03", " --json", " -n 0"]
+            {
                 run(&format!("search IT {search}{form}"));
             }
         }
