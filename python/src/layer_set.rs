@@ -44,8 +44,8 @@ impl SetPart {
 ///
 /// .. warning::
 ///    Files are mapped into memory, unless the set is opened with ``mmap=False``. **If another
-///    program cuts or overwrites one while it is mapped, this process may be killed (``SIGBUS``), or
-///    read other values.** Builds never change a file in place.
+///    program cuts or overwrites one while it is mapped, this process may be killed (``SIGBUS``),
+///    or read other values.** Builds never change a file in place.
 ///
 /// For more keys than one file should have. A file is opened when it is first needed: a set of a
 /// thousand opens in milliseconds. A set that is open goes on with the files that it has while

@@ -485,8 +485,8 @@ fn update<'py>(
 /// An ordered mapping in memory that threads share, in less memory than its keys.
 ///
 /// ``kind`` is the type of the values: ``"u64"`` (the default), ``"u32"``, ``"i64"``, ``"f64"``,
-/// ``"bytes"`` or ``"none"``. Each method is one atomic step, but those for many keys, which are one
-/// step a key. Iterators see what other threads change or not, and never fail for it. A forked
+/// ``"bytes"`` or ``"none"``. Each method is one atomic step, but those for many keys, which are
+/// one step a key. Iterators see what other threads change or not, and never fail for it. A forked
 /// process has a copy. Nothing is kept on disk: see :class:`Store`, or :meth:`freeze`.
 ///
 /// >>> counts = memkv.Map({"b": 2, "a": 1}, keys="str")

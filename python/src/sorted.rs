@@ -150,7 +150,7 @@ impl Sorted {
     /// Returns an iterator over what is in the range from ``lo`` to ``hi``, which is not included.
     ///
     /// Either end may be ``None``. Of a mapping the items are pairs of a key and its value, else
-    /// keys; descending with ``reverse=True``. What other threads change meanwhile is seen or not.
+    /// keys; descending with ``reverse=True``. What other threads change in between is seen or not.
     #[pyo3(signature = (lo=None, hi=None, reverse=false))]
     fn range(
         &self,
@@ -165,7 +165,8 @@ impl Sorted {
     ///
     /// ``inclusive`` says which of the two belong to the range.
     #[pyo3(signature = (minimum=None, maximum=None, inclusive=(true, true), reverse=false),
-        text_signature = "($self, minimum=None, maximum=None, inclusive=(True, True), reverse=False)")]
+        text_signature = "($self, minimum=None, maximum=None, inclusive=(True, True), \
+            reverse=False)")]
     fn irange(
         &self,
         minimum: Option<&Bound<'_, PyAny>>,
@@ -186,8 +187,8 @@ impl Sorted {
 
     /// Returns whether each of many keys is there.
     ///
-    /// An array of Arrow gives one of Arrow, with null for null; an array of NumPy one of NumPy; any
-    /// other iterable a list. The interpreter's lock is released.
+    /// An array of Arrow gives one of Arrow, with null for null; an array of NumPy one of NumPy;
+    /// any other iterable a list. The interpreter's lock is released.
     #[pyo3(signature = (keys, *, threads=1))]
     fn contains_many<'py>(
         &self,
@@ -285,8 +286,8 @@ impl SortedMapping {
     /// Returns the values of many keys.
     ///
     /// An array of Arrow gives one of Arrow, with null where a key is absent or null. An array of
-    /// NumPy gives two of NumPy: the values, and which of them are there. Any other iterable gives a
-    /// list with ``None`` where a key is absent. Several times faster than one call a key. The
+    /// NumPy gives two of NumPy: the values, and which of them are there. Any other iterable gives
+    /// a list with ``None`` where a key is absent. Several times faster than one call a key. The
     /// interpreter's lock is released.
     #[pyo3(signature = (keys, *, threads=1))]
     fn get_many<'py>(
