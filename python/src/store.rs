@@ -94,7 +94,6 @@ impl Index for StoreIndex {
     fn as_changing(&self) -> Option<&dyn Changing> {
         Some(self)
     }
-
 }
 
 /// Returns the number that a store keeps. It was checked when it was read.
