@@ -66,7 +66,7 @@ where
 fn of_field<'v, V: Kind + ?Sized>(value: Field<'v>) -> Result<V::Lent<'v>> {
     V::of_field(value).ok_or_else(|| {
         let kind = name_of(V::KIND);
-        PyOverflowError::new_err(format!("{value:?} does not fit {kind}")).into()
+        PyOverflowError::new_err(format!("{value} does not fit {kind}")).into()
     })
 }
 

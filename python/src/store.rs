@@ -100,7 +100,7 @@ impl Index for StoreIndex {
 fn number(value: Field<'_>) -> Result<u64> {
     match value {
         Field::Unsigned(value) => Ok(value),
-        value => Err(PyOverflowError::new_err(format!("{value:?} does not fit u64")).into()),
+        value => Err(PyOverflowError::new_err(format!("{value} does not fit u64")).into()),
     }
 }
 
