@@ -136,7 +136,7 @@ impl Built {
 fn of_field<'v, V: Kind + ?Sized>(key: &[u8], value: Field<'v>) -> Result<V::Lent<'v>> {
     V::of_field(value).ok_or_else(|| {
         let (key, kind) = (key.escape_ascii(), name_of(V::KIND));
-        PyOverflowError::new_err(format!("the value of b\"{key}\": {value:?} does not fit {kind}"))
+        PyOverflowError::new_err(format!("the value of b\"{key}\": {value} does not fit {kind}"))
             .into()
     })
 }

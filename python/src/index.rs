@@ -5,7 +5,6 @@
 //! stores that change implement it in map.rs and store.rs.
 
 use crate::errors::Error;
-use crate::store::StoreIndex;
 use crate::text::KeyRange;
 use crate::value::{Field, Kind};
 use fst::automaton::Automaton;
@@ -58,11 +57,6 @@ pub(crate) trait Index: Send + Sync {
 
     /// Returns this, if it can be changed.
     fn as_changing(&self) -> Option<&dyn Changing> {
-        None
-    }
-
-    /// Returns this, if it is a store.
-    fn as_store(&self) -> Option<&StoreIndex> {
         None
     }
 

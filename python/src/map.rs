@@ -66,7 +66,7 @@ where
 fn of_field<'v, V: Kind + ?Sized>(value: Field<'v>) -> Result<V::Lent<'v>> {
     V::of_field(value).ok_or_else(|| {
         let kind = name_of(V::KIND);
-        PyOverflowError::new_err(format!("{value:?} does not fit {kind}")).into()
+        PyOverflowError::new_err(format!("{value} does not fit {kind}")).into()
     })
 }
 
@@ -393,7 +393,7 @@ impl ChangingMapping {
     }
 
     /// Removes the last pair of a key and its value, or with ``index=0`` the first, and returns it.
-    #[pyo3(signature = (index=-1))]
+    #[pyo3(signature = (index=-1), text_signature = "($self, index=-1)")]
     fn popitem<'py>(slf: &Bound<'py, Self>, index: i64) -> PyResult<Bound<'py, PyAny>> {
         pop(slf.py(), Self::sorted(slf), index)
     }
@@ -623,7 +623,7 @@ impl Set {
     }
 
     /// Removes the last key, or with ``index=0`` the first, and returns it.
-    #[pyo3(signature = (index=-1))]
+    #[pyo3(signature = (index=-1), text_signature = "($self, index=-1)")]
     fn pop<'py>(slf: &Bound<'py, Self>, index: i64) -> PyResult<Bound<'py, PyAny>> {
         pop(slf.py(), Self::sorted(slf), index)
     }

@@ -150,7 +150,7 @@ impl Sorted {
     /// Returns an iterator over what is in the range from ``lo`` to ``hi``, which is not included.
     ///
     /// Either end may be ``None``. Of a mapping the items are pairs of a key and its value, else
-    /// keys; descending with ``reverse=True``. What other threads change meanwhile is seen or not.
+    /// keys; descending with ``reverse=True``. What other threads change in between is seen or not.
     #[pyo3(signature = (lo=None, hi=None, reverse=false))]
     fn range(
         &self,
@@ -164,7 +164,9 @@ impl Sorted {
     /// Returns an iterator over the keys between two keys, as ``sortedcontainers`` has it.
     ///
     /// ``inclusive`` says which of the two belong to the range.
-    #[pyo3(signature = (minimum=None, maximum=None, inclusive=(true, true), reverse=false))]
+    #[pyo3(signature = (minimum=None, maximum=None, inclusive=(true, true), reverse=false),
+        text_signature = "($self, minimum=None, maximum=None, inclusive=(True, True), \
+            reverse=False)")]
     fn irange(
         &self,
         minimum: Option<&Bound<'_, PyAny>>,
@@ -396,7 +398,7 @@ impl Frozen {
     /// Returns the pair of a key and its value that has a rank, as :meth:`select` does.
     ///
     /// The name that ``sortedcontainers`` has.
-    #[pyo3(signature = (index=-1))]
+    #[pyo3(signature = (index=-1), text_signature = "($self, index=-1)")]
     fn peekitem<'py>(slf: &Bound<'py, Self>, index: i64) -> PyResult<Bound<'py, PyAny>> {
         Self::select(slf, index)
     }

@@ -94,17 +94,13 @@ impl Index for StoreIndex {
     fn as_changing(&self) -> Option<&dyn Changing> {
         Some(self)
     }
-
-    fn as_store(&self) -> Option<&StoreIndex> {
-        Some(self)
-    }
 }
 
 /// Returns the number that a store keeps. It was checked when it was read.
 fn number(value: Field<'_>) -> Result<u64> {
     match value {
         Field::Unsigned(value) => Ok(value),
-        value => Err(PyOverflowError::new_err(format!("{value:?} does not fit u64")).into()),
+        value => Err(PyOverflowError::new_err(format!("{value} does not fit u64")).into()),
     }
 }
 
@@ -191,6 +187,7 @@ impl Changing for StoreIndex {
 pub(crate) struct Store {
     path: PathBuf,
     is_read_only: bool,
+    index: Arc<StoreIndex>,
 }
 
 impl Store {
@@ -203,11 +200,8 @@ impl Store {
         slf: &Bound<'_, Self>,
         work: impl FnOnce(&HybridStore) -> Result<R> + Send,
     ) -> PyResult<R> {
-        let index = Self::sorted(slf).index()?;
-        slf.py().detach(|| match index.as_store() {
-            Some(store) => Ok(store.with(work)?),
-            None => Err(PyValueError::new_err("it is not a store")),
-        })
+        let index = &slf.get().index;
+        Ok(slf.py().detach(|| index.with(work))?)
     }
 }
 
@@ -270,10 +264,11 @@ impl Store {
             opened.map_err(Error::from)
         })?;
         let index = Arc::new(StoreIndex::new(store));
-        let store = PyClassInitializer::from(Sorted::new(index, form, Yield::Items, "store"))
+        let sorted = Sorted::new(Arc::clone(&index) as _, form, Yield::Items, "store");
+        let store = PyClassInitializer::from(sorted)
             .add_subclass(SortedMapping)
             .add_subclass(ChangingMapping)
-            .add_subclass(Store { path, is_read_only: read_only });
+            .add_subclass(Store { path, is_read_only: read_only, index });
         Bound::new(py, store)
     }
 
@@ -329,10 +324,11 @@ impl Store {
     ///
     /// In a forked process it does nothing: the store is the parent's.
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let Some(index) = Self::sorted(slf).replace(None) else { return Ok(()) };
-        slf.py().detach(|| match index.as_store().map(StoreIndex::close) {
-            None | Some(Ok(())) | Some(Err(Error::Store(HybridError::Forked))) => Ok(()),
-            Some(Err(error)) => Err(error.into()),
+        Self::sorted(slf).replace(None);
+        let index = &slf.get().index;
+        slf.py().detach(|| match index.close() {
+            Ok(()) | Err(Error::Store(HybridError::Forked)) => Ok(()),
+            Err(error) => Err(error.into()),
         })
     }
 

@@ -14,6 +14,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
 use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter};
 
 /// A value of any kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +26,20 @@ pub(crate) enum Field<'v> {
     Bool(bool),
     Char(char),
     Bytes(&'v [u8]),
+}
+
+impl Display for Field<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Field::Unit => write!(f, "None"),
+            Field::Unsigned(value) => value.fmt(f),
+            Field::Signed(value) => value.fmt(f),
+            Field::Float(value) => value.fmt(f),
+            Field::Bool(value) => value.fmt(f),
+            Field::Char(value) => write!(f, "{value:?}"),
+            Field::Bytes(value) => write!(f, "b\"{}\"", value.escape_ascii()),
+        }
+    }
 }
 
 impl Field<'_> {
