@@ -1,13 +1,16 @@
 //! `LayerSet`.
 
+use crate::arrow::{ArrayStream, is_arrow};
+use crate::batch::as_arrow;
 use crate::build::{BuildInfo, Built, Options, Target, build};
+use crate::column::Column;
 use crate::errors::Error;
 use crate::index::{Index, Set};
 use crate::records::Yield;
 use crate::sorted::{Frozen, Sorted, SortedMapping};
 use crate::text::{KeyForm, bytes_of};
-use crate::value::{Kind, name_of, with_kind};
-use memkv::SetError;
+use crate::value::{Field, Kind, name_of, with_kind};
+use memkv::{SetError, ValueKind};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
@@ -239,7 +242,8 @@ impl LayerSet {
 
     /// Returns the number of the file that may have a key, or ``None`` if the key is between two.
     ///
-    /// Of several keys, in any iterable, a list.
+    /// Of several keys, in any iterable, a list; of an array of Arrow one of Arrow, with null for
+    /// ``None``.
     fn route<'py>(slf: &Bound<'py, Self>, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let (py, sorted) = (slf.py(), Frozen::sorted(slf.as_super()));
         let route = |key: &Bound<'py, PyAny>| {
@@ -248,6 +252,21 @@ impl LayerSet {
         };
         if let Ok(part) = route(keys) {
             return Ok(part.into_pyobject(py)?.into_any());
+        }
+        if is_arrow(keys)? {
+            let mut parts = Column::new(ValueKind::U32, 0);
+            let mut arrays = ArrayStream::of(keys)?;
+            while let Some(columns) = arrays.next(py)? {
+                let strings = columns.strings(0)?;
+                with_set(slf, |set| {
+                    for i in 0..strings.len() {
+                        let part = strings.get(i).and_then(|key| set.route(key));
+                        parts.push_option(part.map(|part| Field::Unsigned(part as u64)));
+                    }
+                    Ok(())
+                })?;
+            }
+            return as_arrow(keys, parts);
         }
         let parts = keys.try_iter()?.map(|key| route(&key?)).collect::<PyResult<Vec<_>>>()?;
         Ok(PyList::new(py, parts)?.into_any())
