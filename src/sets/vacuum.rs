@@ -3,21 +3,24 @@
 use super::builder::build_of;
 use super::error::SetError;
 use super::layer_set::LayerSet;
-use super::manifest::Manifest;
+use super::manifest::{MANIFEST, Manifest};
 use crate::error::FileError;
 use crate::frozen::LayerValue;
-use crate::io::dir::Access;
+use crate::io::dir::{Access, Dir};
 use crate::io::new_file::{has_unfinished, remove_unfinished};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
-    /// Removes the parts in the folder that the manifest on disk does not name and that were
-    /// written longer ago than `older_than`: those of sets that were replaced, and those of builds
-    /// that ended without finishing. Returns their paths.
+    /// Removes the parts in the folder that the manifest on disk does not name: those of sets that
+    /// were replaced, and those of builds that ended without finishing. Returns their paths.
     ///
-    /// A file that cannot be removed stays, and is not among them. Parts of a build that goes on in a process of this machine stay. Only files with names that
+    /// A part stays until it and the manifest were written longer ago than `older_than`. Before
+    /// that, readers may have the manifest before this one, which may name the part.
+    ///
+    /// A file that cannot be removed stays, and is not among them. Parts of a build that goes on in
+    /// a process of this machine stay. Only files with names that
     /// [`LayerSetBuilder`](crate::LayerSetBuilder) gives are removed.
     ///
     /// **Warning:** a reader that opened the set before it was replaced gets an error for a part
@@ -53,23 +56,30 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
             builds.into_iter().filter(|build| has_unfinished(dir, build)).collect();
         let (manifest, _) = Manifest::read(dir)?;
         let named: HashSet<&str> = manifest.parts.iter().map(|part| &*part.path).collect();
+        // Read after its content: it may be that of a later manifest.
+        let is_old = |name: &str| Ok::<_, FileError>(age_of(dir, name)? >= older_than);
+        if !is_old(MANIFEST)? {
+            return Ok(Vec::new());
+        }
         let mut removed = Vec::new();
         for name in &names {
             let Some(build) = build_of(name) else { continue };
             if named.contains(&**name) || going_on.contains(build) {
                 continue;
             }
-            let written = dir.file(name, Access::Read).and_then(|file| {
-                let written = file.metadata().and_then(|metadata| metadata.modified());
-                written.map_err(|error| FileError::new("read", dir.path_of(name), error))
-            });
             // Another process may have removed it.
-            let Ok(written) = written else { continue };
-            let age = SystemTime::now().duration_since(written).unwrap_or_default();
-            if age >= older_than && dir.try_remove(name) {
+            if is_old(name).unwrap_or(false) && dir.try_remove(name) {
                 removed.push(dir.path_of(name));
             }
         }
         Ok(removed)
     }
+}
+
+/// Returns how long ago a file was written.
+fn age_of(dir: &Dir, name: &str) -> Result<Duration, FileError> {
+    let metadata = dir.file(name, Access::Read)?.metadata();
+    let written = metadata.and_then(|metadata| metadata.modified());
+    let written = written.map_err(|error| FileError::new("read", dir.path_of(name), error))?;
+    Ok(SystemTime::now().duration_since(written).unwrap_or_default())
 }
