@@ -100,6 +100,11 @@ pub(crate) fn parts(parts: usize) -> String {
     format!("{} part{}", HumanCount(parts as u64), if parts == 1 { "" } else { "s" })
 }
 
+/// Returns a number of files.
+pub(crate) fn files(files: usize) -> String {
+    format!("{} file{}", HumanCount(files as u64), if files == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::{MAX_SHOWN_CHARS, shown, size};

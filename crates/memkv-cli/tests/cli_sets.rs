@@ -295,6 +295,49 @@ fn sets_of_programs_are_read() {
     assert!(code == 2 && message.starts_with("memkv: cannot open floats: the values are of the"));
 }
 
+/// Returns the last line of the messages of a command that succeeds.
+fn summary(folder: &Folder, args: &str, input: &[u8]) -> String {
+    let output = folder.run(&args.split(' ').collect::<Vec<_>>(), input);
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{args}: {messages}");
+    messages.lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn old_files_of_sets_are_removed() {
+    let folder = Folder::new();
+    let build = |input: &str| {
+        folder.ok(&["build", "-", "-o", "set", "--keys-per-file", "1"], input.as_bytes());
+    };
+    build("a\t1\nb\t2\n");
+    let old = [0, 1].map(|number| part(&folder, "set", number));
+    build("c\t3\n");
+    let left = folder.path("set").join("part-0123456789ab-00000.frozen");
+    fs::write(&left, "of a build that was killed").unwrap();
+    fs::write(folder.path("set").join("note"), "of the user").unwrap();
+    // They are too new, unless the user says otherwise.
+    for options in ["", " --older-than 1h"] {
+        let output =
+            folder.run(&format!("vacuum set{options}").split(' ').collect::<Vec<_>>(), b"");
+        let messages = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b""[..]));
+        assert_eq!(messages, "memkv: set: 0 files removed\n");
+    }
+    let output = folder.run(&["vacuum", "set", "--older-than", "0s"], b"");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "memkv: set: 3 files removed\n");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<PathBuf> = printed.lines().map(PathBuf::from).collect();
+    let mut want = [&old[..], &[left]].concat();
+    lines.sort();
+    want.sort();
+    assert!(lines == want && want.iter().all(|path| !path.exists()), "{printed}");
+    assert!(folder.path("set").join("note").exists());
+    assert_eq!(folder.text("scan set --check"), "c\t3\n");
+    // Nothing is left to remove.
+    assert_eq!(summary(&folder, "vacuum set --older-than 0s", b""), "memkv: set: 0 files removed");
+    assert_eq!(summary(&folder, "vacuum set --older-than 0s -q", b""), "");
+}
+
 #[cfg(unix)]
 #[test]
 fn signals_leave_nothing_behind() {
