@@ -372,9 +372,9 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
     ///
     /// # Errors
     /// The key or its value is too long; or, in a builder of ascending keys, the key is not greater
-    /// than the one before it; or, in one that appends keys in any order, it is not greater than all
-    /// of the set ([`NotBeyond`](SetError::NotBeyond)). The builder is unchanged and other keys can
-    /// follow.
+    /// than the one before it; or, in one that appends keys in any order, it is not greater than
+    /// all of the set ([`NotBeyond`](SetError::NotBeyond)). The builder is unchanged and other keys
+    /// can follow.
     ///
     /// A file cannot be written, a key is repeated though the options exclude that, or this process
     /// is a fork of the builder's: later calls return the same error.
