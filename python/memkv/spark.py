@@ -40,7 +40,21 @@ from pyspark.sql.datasource import (
     StringStartsWith,
     WriterCommitMessage,
 )
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.pandas.types import to_arrow_schema, to_arrow_type
+from pyspark.sql.types import (
+    BinaryType,
+    BooleanType,
+    ByteType,
+    DataType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    ShortType,
+    StringType,
+    StructField,
+    StructType,
+)
 
 import memkv
 
@@ -51,19 +65,19 @@ _MIN_BATCH_ROWS = 50_000
 _BATCH_ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
 
 # Spark's types of values, by the kind of a set, and Arrow's.
-_TYPES: dict[str, tuple[str, pa.DataType]] = {
-    "u8": ("smallint", pa.int16()),
-    "u16": ("int", pa.int32()),
-    "u32": ("bigint", pa.int64()),
-    "u64": ("bigint", pa.int64()),
-    "i8": ("tinyint", pa.int8()),
-    "i16": ("smallint", pa.int16()),
-    "i32": ("int", pa.int32()),
-    "i64": ("bigint", pa.int64()),
-    "f32": ("float", pa.float32()),
-    "f64": ("double", pa.float64()),
-    "bool": ("boolean", pa.bool_()),
-    "bytes": ("binary", pa.binary()),
+_TYPES: dict[str, tuple[DataType, pa.DataType]] = {
+    "u8": (ShortType(), pa.int16()),
+    "u16": (IntegerType(), pa.int32()),
+    "u32": (LongType(), pa.int64()),
+    "u64": (LongType(), pa.int64()),
+    "i8": (ByteType(), pa.int8()),
+    "i16": (ShortType(), pa.int16()),
+    "i32": (IntegerType(), pa.int32()),
+    "i64": (LongType(), pa.int64()),
+    "f32": (FloatType(), pa.float32()),
+    "f64": (DoubleType(), pa.float64()),
+    "bool": (BooleanType(), pa.bool_()),
+    "bytes": (BinaryType(), pa.binary()),
 }
 
 
@@ -155,10 +169,10 @@ def lookup(
     with _open_new(path) as layers:
         if layers.kind not in _TYPES:
             raise TypeError(f"a set of the kind {layers.kind!r} has no values: use semi_join")
-        spark_type, _ = _TYPES[layers.kind]
+        value_type, _ = _TYPES[layers.kind]
     if value in df.columns:
         raise ValueError(f"there is a column {value!r} already")
-    found = StructType(df.schema.fields + [StructField(value, _spark_type(spark_type), True)])
+    found = StructType(df.schema.fields + [StructField(value, value_type, True)])
     ask = functools.partial(_lookup, path=path, key=key, value=value)
     return _ask(df, path, key, ask, found, shuffle)
 
@@ -294,8 +308,6 @@ def _commit(
         member = f"member-{build_id}-none"
         arrays = [pa.array([], pa.binary())]
         if len(schema.fields) > 1:
-            from pyspark.sql.pandas.types import to_arrow_type
-
             arrays.append(pa.array([], to_arrow_type(schema.fields[1].dataType)))
         table = pa.table(arrays, names=["key", "value"][: len(arrays)])
         memkv.LayerSet.build(os.path.join(path, member), table)
@@ -383,16 +395,10 @@ def _ask(
         with _open_new(path) as layers:
             parts = len(layers.parts) if isinstance(layers, memkv.LayerSet) else 1
         if parts > 1:
-            routed = StructType(df.schema.fields + [StructField(_PART, _spark_type("int"))])
+            routed = StructType(df.schema.fields + [StructField(_PART, IntegerType())])
             route = functools.partial(_route, path=path, key=key)
             df = df.mapInArrow(route, routed).repartition(F.col(_PART)).drop(_PART)
     return df.mapInArrow(ask, schema)
-
-
-def _spark_type(name: str) -> Any:
-    from pyspark.sql.types import _parse_datatype_string
-
-    return _parse_datatype_string(f"c {name}").fields[0].dataType
 
 
 class MemkvSource(DataSource):
@@ -413,10 +419,11 @@ class MemkvSource(DataSource):
         keys = self.options.get("keys", "binary")
         if keys not in ("binary", "string"):
             raise ValueError(f"the option keys is {keys!r}, neither binary nor string")
-        fields = [StructField("key", _spark_type(keys), False)]
+        key_type = BinaryType() if keys == "binary" else StringType()
+        fields = [StructField("key", key_type, False)]
         with _open_new(self._path) as layers:
             if layers.kind in _TYPES:
-                fields.append(StructField("value", _spark_type(_TYPES[layers.kind][0]), False))
+                fields.append(StructField("value", _TYPES[layers.kind][0], False))
         return StructType(fields)
 
     def reader(self, schema: StructType) -> MemkvReader:
@@ -449,8 +456,7 @@ class MemkvReader(DataSourceReader):
 
     def __init__(self, path: str, schema: StructType, prefix: str) -> None:
         self._path = path
-        self._names = schema.names
-        self._is_text = schema["key"].dataType.typeName() == "string" if "key" in schema.names else False
+        self._arrow = to_arrow_schema(schema)
         unknown = set(schema.names) - {"key", "value"}
         if unknown:
             raise ValueError(f"a set has the columns key and value, not {sorted(unknown)}")
@@ -527,25 +533,18 @@ class MemkvReader(DataSourceReader):
         if self._only is None:
             stream = layers.to_arrow(lo=partition.lo, hi=partition.hi)
             for batch in pa.RecordBatchReader.from_stream(stream):
-                yield self._columns(batch, layers.kind)
+                yield self._columns(batch)
             return
         keys = pa.array(self._wanted(partition.lo, partition.hi), pa.binary())
         keys = keys.filter(layers.contains_many(keys))
         if len(keys):
             batch = pa.record_batch({"key": keys, "value": layers.get_many(keys)})
-            yield self._columns(batch, layers.kind)
+            yield self._columns(batch)
 
-    def _columns(self, batch: pa.RecordBatch, kind: str) -> pa.RecordBatch:
-        columns = {}
-        for name in self._names:
-            column = batch.column(name)
-            if name == "value":
-                column = column.cast(_TYPES[kind][1])
-            elif self._is_text:
-                # What is not UTF-8 is an error, and not another string.
-                column = column.cast(pa.string())
-            columns[name] = column
-        return pa.record_batch(columns)
+    def _columns(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        # The cast of keys refuses what is not UTF-8.
+        columns = [batch.column(field.name).cast(field.type) for field in self._arrow]
+        return pa.record_batch(columns, schema=self._arrow)
 
 
 @dataclass
