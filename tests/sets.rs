@@ -634,6 +634,62 @@ fn parts_in_folders_and_of_other_formats_are_parts() {
 }
 
 #[test]
+fn sets_are_joined() {
+    let folder = TestPath::new("set-joined");
+    let model = numbers(0..100);
+    let member = |name: &str, range: std::ops::Range<u64>| {
+        let keys = model.iter().filter(|(_, value)| range.contains(value));
+        build(&folder.join(name), &keys.map(|(k, v)| (k.clone(), *v)).collect(), options(7));
+    };
+    member("member-b", 0..30);
+    member("member-a", 30..60);
+    member("member-empty", 0..0);
+    let info = LayerSet::join(&folder, ["member-a", "member-empty", "member-b"]).unwrap();
+    assert_eq!((info.keys, info.parts), (60, 10));
+    let first: Model =
+        model.iter().filter(|(_, v)| **v < 60).map(|(k, v)| (k.clone(), *v)).collect();
+    for is_mapped in [false, true] {
+        check(&open(&folder, is_mapped), &first, &[]);
+    }
+
+    // Ranges that overlap, other types, and what is no member, leave the set.
+    member("member-c", 50..70);
+    let overlap = LayerSet::join(&folder, ["member-a", "member-c"]).unwrap_err();
+    assert!(matches!(overlap, SetError::Overlap { .. }), "{overlap}");
+    let overlap = LayerSet::join_after(&folder, ["member-c"]).unwrap_err();
+    assert!(matches!(overlap, SetError::Overlap { .. }), "{overlap}");
+    let mut other = LayerSetBuilder::<i8>::create_as(folder.join("member-i8"), options(7)).unwrap();
+    other.insert("z", 1).unwrap();
+    other.finish().unwrap();
+    let values = LayerSet::join_after(&folder, ["member-i8"]).unwrap_err();
+    assert!(matches!(values, SetError::Values { .. }), "{values}");
+    for path in ["", "..", "../x", "/tmp", "a\\b"] {
+        let error = LayerSet::join(&folder, [path]).unwrap_err();
+        assert!(matches!(error, SetError::Build(FrozenError::Option(_))), "{path}: {error}");
+    }
+    assert!(LayerSet::join(&folder, [""; 0]).is_err());
+    assert!(matches!(LayerSet::join(&folder, ["no"]), Err(SetError::File(_))));
+    check(&open(&folder, false), &first, &[]);
+
+    member("member-d", 60..100);
+    LayerSet::join_after(&folder, ["member-d"]).unwrap();
+    let set = open(&folder, false);
+    check(&set, &model, &[]);
+
+    // What is young stays; then only what the set has.
+    assert_eq!(set.vacuum(Duration::from_secs(3600)).unwrap(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(set.vacuum(Duration::ZERO).unwrap().len(), 4);
+    let mut left: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["manifest.json", "manifest.lock", "member-a", "member-b", "member-d"]);
+    check(&open(&folder, true), &model, &[]);
+    set.verify().unwrap();
+}
+
+#[test]
 fn threads_share_a_set_with_one_open_part() {
     let folder = TestPath::new("threads");
     let model: Model = (0..400u64).map(|i| (format!("{i:03}").into_bytes(), i)).collect();

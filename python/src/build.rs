@@ -203,7 +203,7 @@ impl Target {
                     let options = SetOptions::new().keys_per_part(*keys_per_part).layers(frozen);
                     Box::new(match (is_append, is_strict) {
                         (true, true) => LayerSetBuilder::<V>::append_as(folder, options)?,
-                        (true, false) => LayerSetBuilder::<V>::append_as(folder, options)?,
+                        (true, false) => LayerSetBuilder::<V>::append_external_as(folder, options)?,
                         (false, true) => LayerSetBuilder::<V>::create_as(folder, options)?,
                         (false, false) => LayerSetBuilder::<V>::external_as(folder, options)?,
                     })

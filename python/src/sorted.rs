@@ -187,8 +187,8 @@ impl Sorted {
 
     /// Returns whether each of many keys is there.
     ///
-    /// An array of Arrow gives one of Arrow, with null for null; an array of NumPy one of NumPy;
-    /// any other iterable a list. The interpreter's lock is released.
+    /// The answers are an array of Arrow for one of Arrow, with null for null; an array of NumPy
+    /// for one of NumPy; a list for any other iterable. The interpreter's lock is released.
     #[pyo3(signature = (keys, *, threads=1))]
     fn contains_many<'py>(
         &self,
@@ -285,10 +285,10 @@ impl SortedMapping {
 
     /// Returns the values of many keys.
     ///
-    /// An array of Arrow gives one of Arrow, with null where a key is absent or null. An array of
-    /// NumPy gives two of NumPy: the values, and which of them are there. Any other iterable gives
-    /// a list with ``None`` where a key is absent. Several times faster than one call a key. The
-    /// interpreter's lock is released.
+    /// For an array of Arrow it is one of Arrow, with null where a key is absent or null. For an
+    /// array of NumPy it is two of NumPy: the values, and which of them are there. For any other
+    /// iterable it is a list, with ``None`` where a key is absent. This is faster than a call for
+    /// each key. The interpreter's lock is released.
     #[pyo3(signature = (keys, *, threads=1))]
     fn get_many<'py>(
         slf: &Bound<'py, Self>,

@@ -173,8 +173,8 @@ impl Changing for StoreIndex {
 /// ``"off"``       what was before ``compact()``  what was before ``compact()``
 /// ==============  ============================  ==============================
 ///
-/// A folder is open for writing once at a time, and for reading (``read_only=True``) as often as
-/// one likes. After ``fork`` the store belongs to the parent: in the child its changes raise
+/// A folder is open for writing once at a time, and for reading (``read_only=True``) any number of
+/// times. After ``fork`` the store belongs to the parent: in the child its changes raise
 /// ``RuntimeError``. Closing it, or leaving the ``with`` block, writes everything to disk.
 ///
 /// >>> with memkv.Store.open("counts", keys="str") as store:
@@ -225,8 +225,8 @@ impl Store {
     /// Opens the store in a folder, which is made if it is missing, unless ``create=False``.
     ///
     /// Without ``durability`` a folder has the one it was last opened with. With ``read_only=True``
-    /// what others write is seen after ``refresh()``. With ``background=False`` nothing is
-    /// compacted but by ``compact()``.
+    /// what others write is seen after ``refresh()``. With ``background=False`` only ``compact()``
+    /// compacts.
     ///
     /// Raises ``InUseError`` if it is open for writing already; ``DamagedError``, after which
     /// ``Store.recover`` reads what is left; ``OSError``.

@@ -11,12 +11,11 @@
 use super::error::SetError;
 use super::manifest::{MANIFEST, Manifest, SetPart};
 use super::unfinished::{LOCKS, UnfinishedSet};
-use crate::error::FileError;
 use crate::frozen::{
     ExternalRecords, FinishedFile, FrozenError, FrozenLayerBuilder, FrozenOptions, LayerValue,
     MAX_VALUE_LEN, Stored, refused,
 };
-use crate::io::dir::{Access, Dir};
+use crate::io::dir::Dir;
 use crate::io::new_file::{NewName, create_private, remove_unfinished};
 use crate::io::process::Process;
 use crate::sharded::ShardedArt;
@@ -31,8 +30,6 @@ use std::sync::Arc;
 
 /// Keys of a part, unless the options set them: a file of some hundred megabytes.
 const DEFAULT_KEYS_PER_PART: u64 = 20_000_000;
-/// The file whose lock a builder holds while it replaces the manifest.
-const LOCK: &str = "manifest.lock";
 
 /// Options for building a [`LayerSet`](crate::LayerSet).
 ///
@@ -189,6 +186,17 @@ pub struct SetInfo {
     pub parts: usize,
     /// The bytes of their files.
     pub bytes: u64,
+}
+
+impl SetInfo {
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        SetInfo {
+            keys: manifest.keys(),
+            duplicates: manifest.duplicates,
+            parts: manifest.parts.len(),
+            bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
+        }
+    }
 }
 
 /// Builds a [`LayerSet`](crate::LayerSet) in a folder, part by part, in bounded memory.
@@ -372,9 +380,9 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
     ///
     /// # Errors
     /// The key or its value is too long; or, in a builder of ascending keys, the key is not greater
-    /// than the one before it; or, in one that appends keys in any order, it is not greater than all
-    /// of the set ([`NotBeyond`](SetError::NotBeyond)). The builder is unchanged and other keys can
-    /// follow.
+    /// than the one before it; or, in one that appends keys in any order, it is not greater than
+    /// all of the set ([`NotBeyond`](SetError::NotBeyond)). The builder is unchanged and other keys
+    /// can follow.
     ///
     /// A file cannot be written, a key is repeated though the options exclude that, or this process
     /// is a fork of the builder's: later calls return the same error.
@@ -627,35 +635,17 @@ impl<V: LayerValue + ?Sized> SetWriter<V> {
         }
         drop(names);
         replaced?;
-        Ok(SetInfo {
-            keys: manifest.keys(),
-            duplicates: manifest.duplicates,
-            parts: manifest.parts.len(),
-            bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
-        })
+        Ok(SetInfo::of(&manifest))
     }
 
     /// Replaces the manifest of the folder, if it is the one that was appended to.
     fn replace_manifest(&mut self, manifest: &Manifest) -> Result<(), SetError> {
-        let lock = self.dir.file(LOCK, Access::Create)?;
-        match lock.lock() {
-            // There are file systems without locks.
-            Err(error) if error.kind() != std::io::ErrorKind::Unsupported => {
-                return Err(FileError::new("lock", self.dir.path_of(LOCK), error).into());
-            }
-            _ => {}
-        }
-        if let Some((_, before)) = &self.before
-            && self.dir.read(MANIFEST)? != *before
-        {
-            return Err(SetError::Changed { file: self.dir.path_of(MANIFEST) });
-        }
-        manifest.write(&self.dir).map_err(|error| {
+        let before = self.before.as_ref().map(|(_, bytes)| &**bytes);
+        manifest.replace(&self.dir, before).inspect_err(|_| {
             // If only the sync of its name failed, the set has the parts.
             if self.dir.read(MANIFEST).is_ok_and(|bytes| bytes == manifest.to_bytes()) {
                 self.parts.clear();
             }
-            error.into()
         })
     }
 }

@@ -74,6 +74,13 @@ pub enum SetError {
         /// The greatest key of the set.
         last: Vec<u8>,
     },
+    /// A part begins before another one ends, among those of sets that are joined.
+    Overlap {
+        /// The file of the part.
+        part: PathBuf,
+        /// The file of the other one.
+        before: PathBuf,
+    },
     /// Another builder has replaced the manifest since this one began to append.
     Changed {
         /// The manifest.
@@ -103,6 +110,9 @@ impl SetError {
             Self::File(error) => Self::File(error.copy()),
             Self::Build(error) => Self::Build(error.copy()),
             Self::NotBeyond { key, last } => Self::not_beyond(key, last),
+            Self::Overlap { part, before } => {
+                Self::Overlap { part: part.clone(), before: before.clone() }
+            }
             Self::Changed { file } => Self::Changed { file: file.clone() },
         }
     }
@@ -136,6 +146,9 @@ impl fmt::Display for SetError {
                 key.escape_ascii(),
                 last.escape_ascii()
             ),
+            Self::Overlap { part, before } => {
+                write!(f, "{} begins before {} ends", part.display(), before.display())
+            }
             Self::Changed { file } => {
                 write!(f, "{} was replaced by another builder", file.display())
             }

@@ -2,11 +2,11 @@
 
 use super::builder::build_of;
 use super::error::SetError;
+use super::join::MEMBER;
 use super::layer_set::LayerSet;
-use super::manifest::Manifest;
-use crate::error::FileError;
+use super::manifest::{LOCK, MANIFEST, Manifest};
 use crate::frozen::LayerValue;
-use crate::io::dir::Access;
+use crate::io::dir::{Access, Dir};
 use crate::io::new_file::{has_unfinished, remove_unfinished};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,8 +17,10 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// written longer ago than `older_than`: those of sets that were replaced, and those of builds
     /// that ended without finishing. Returns their paths.
     ///
-    /// A file that cannot be removed stays, and is not among them. Parts of a build that goes on in a process of this machine stay. Only files with names that
-    /// [`LayerSetBuilder`](crate::LayerSetBuilder) gives are removed.
+    /// A file that cannot be removed stays, and is not among them. Parts of a build that goes on in
+    /// a process of this machine stay. Only files with names that
+    /// [`LayerSetBuilder`](crate::LayerSetBuilder) gives are removed, in the folder of the set and
+    /// in those of [members](Self::join) whose names begin with `member-`.
     ///
     /// **Warning:** a reader that opened the set before it was replaced gets an error for a part
     /// that is removed before the reader has opened it. So `older_than` should be longer than
@@ -43,33 +45,67 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn vacuum(&self, older_than: Duration) -> Result<Vec<PathBuf>, SetError> {
-        let dir = &self.parts.dir;
-        remove_unfinished(dir)?;
-        // A part is written before the manifest that names it. So those that are found first, and
-        // are not named then, belong to builds that go on or to none.
-        let names = dir.names()?;
-        let builds: HashSet<&str> = names.iter().filter_map(|name| build_of(name)).collect();
-        let going_on: HashSet<&str> =
-            builds.into_iter().filter(|build| has_unfinished(dir, build)).collect();
-        let (manifest, _) = Manifest::read(dir)?;
-        let named: HashSet<&str> = manifest.parts.iter().map(|part| &*part.path).collect();
         let mut removed = Vec::new();
-        for name in &names {
-            let Some(build) = build_of(name) else { continue };
-            if named.contains(&**name) || going_on.contains(build) {
-                continue;
-            }
-            let written = dir.file(name, Access::Read).and_then(|file| {
-                let written = file.metadata().and_then(|metadata| metadata.modified());
-                written.map_err(|error| FileError::new("read", dir.path_of(name), error))
-            });
+        let dir = &self.parts.dir;
+        vacuum(dir, "", older_than, || Manifest::read(dir), &mut removed)?;
+        for member in dir.names()?.iter().filter(|name| name.starts_with(MEMBER)) {
             // Another process may have removed it.
-            let Ok(written) = written else { continue };
-            let age = SystemTime::now().duration_since(written).unwrap_or_default();
-            if age >= older_than && dir.try_remove(name) {
-                removed.push(dir.path_of(name));
+            let Ok(folder) = Dir::open(&dir.path_of(member)) else { continue };
+            let is_needed = vacuum(
+                &folder,
+                &format!("{member}/"),
+                older_than,
+                || Manifest::read(dir),
+                &mut removed,
+            )?;
+            if !is_needed && is_old(&folder, MANIFEST, older_than) {
+                [MANIFEST, LOCK].iter().for_each(|name| folder.remove(name));
+                // It stays if anything else is in it.
+                let _ = std::fs::remove_dir(folder.path());
             }
         }
         Ok(removed)
     }
+}
+
+/// Removes what is old in a folder whose parts have names that begin with `start` in the manifest.
+/// Returns whether a part is needed there.
+fn vacuum(
+    dir: &Dir,
+    start: &str,
+    older_than: Duration,
+    read: impl FnOnce() -> Result<(Manifest, Vec<u8>), SetError>,
+    removed: &mut Vec<PathBuf>,
+) -> Result<bool, SetError> {
+    remove_unfinished(dir)?;
+    // A part is written before the manifest that names it. So those that are found first, and are
+    // not named then, belong to builds that go on or to none.
+    let names = dir.names()?;
+    let builds: HashSet<&str> = names.iter().filter_map(|name| build_of(name)).collect();
+    let going_on: HashSet<&str> =
+        builds.into_iter().filter(|build| has_unfinished(dir, build)).collect();
+    let (manifest, _) = read()?;
+    let named: HashSet<&str> =
+        manifest.parts.iter().filter_map(|part| part.path.strip_prefix(start)).collect();
+    let mut is_needed = !going_on.is_empty();
+    for name in &names {
+        let Some(build) = build_of(name) else { continue };
+        let is_kept = named.contains(&**name) || going_on.contains(build);
+        if !is_kept && is_old(dir, name, older_than) && dir.try_remove(name) {
+            removed.push(dir.path_of(name));
+        } else {
+            is_needed = true;
+        }
+    }
+    Ok(is_needed)
+}
+
+/// Returns whether a file was written longer ago than `older_than`.
+fn is_old(dir: &Dir, name: &str, older_than: Duration) -> bool {
+    let file = dir.file(name, Access::Read);
+    // Another process may have removed it.
+    let written = file.ok().and_then(|file| file.metadata().ok()?.modified().ok());
+    written.is_some_and(|written| {
+        SystemTime::now().duration_since(written).unwrap_or_default() >= older_than
+    })
 }
