@@ -12,7 +12,7 @@
 use memkv::{LayerValue, ValueKind};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 
@@ -289,7 +289,8 @@ pub(crate) fn kind_named(name: &str) -> PyResult<ValueKind> {
 pub(crate) fn kind_of(value: &Bound<'_, PyAny>) -> PyResult<ValueKind> {
     if value.is_none() {
         Ok(ValueKind::Unit)
-    } else if value.is_instance_of::<PyBool>() {
+    } else if value.extract::<bool>().is_ok() {
+        // That of NumPy as well.
         Ok(ValueKind::Bool)
     } else if value.is_instance_of::<PyInt>() || value.hasattr("__index__")? {
         Ok(ValueKind::U64)
@@ -322,7 +323,7 @@ pub(crate) fn with_field<R>(
             };
         }
         ValueKind::Unit => value.is_none().then_some(Field::Unit),
-        ValueKind::Bool => value.cast::<PyBool>().ok().map(|value| Field::Bool(value.is_true())),
+        ValueKind::Bool => value.extract().ok().map(Field::Bool),
         ValueKind::Char => value.extract().ok().map(Field::Char),
         ValueKind::F32 | ValueKind::F64 => value.extract().ok().map(Field::Float),
         // No integer, though it may have a method that makes one of it.

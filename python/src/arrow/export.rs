@@ -157,6 +157,13 @@ fn array_of(column: Column, is_large: bool) -> ArrowArray {
     }
 }
 
+/// Returns whether each of the strings is UTF-8: all together are, and none begins in the middle of
+/// a character.
+fn is_utf8(strings: &Strings) -> bool {
+    std::str::from_utf8(&strings.bytes)
+        .is_ok_and(|text| strings.ends.iter().all(|&end| text.is_char_boundary(end as usize)))
+}
+
 /// Returns strings with offsets of 32 bits.
 fn small(strings: Strings, valid: Option<Vec<u8>>) -> Buffers {
     let ends = strings.ends.iter().map(|&end| end as i32).collect();
@@ -305,7 +312,7 @@ impl ScanStream {
             return Ok(ArrowArray::empty());
         }
         if self.form == KeyForm::Str
-            && std::str::from_utf8(&keys.bytes).is_err()
+            && !is_utf8(&keys)
             && let Some(key) =
                 (0..keys.len()).map(|i| keys.get(i)).find(|key| std::str::from_utf8(key).is_err())
         {
