@@ -131,6 +131,17 @@ impl RecordIterator {
     }
 
     fn refill(&mut self, py: Python<'_>) -> PyResult<()> {
+        // After an error there are no records, and the scan begins where it was.
+        self.next = 0;
+        let filled = self.fill(py);
+        if filled.is_err() {
+            self.records.keys.clear();
+        }
+        self.max_records = (2 * self.max_records).min(MAX_RECORDS);
+        filled
+    }
+
+    fn fill(&mut self, py: Python<'_>) -> PyResult<()> {
         let (scan, records, max_records) = (&mut self.scan, &mut self.records, self.max_records);
         let index = &*self.index;
         match &self.origin {
@@ -147,10 +158,8 @@ impl RecordIterator {
                 records.fill(index, scan, max_records, MAX_RECORD_BYTES)
             }
             Origin::Range => py.detach(|| records.fill(index, scan, max_records, MAX_RECORD_BYTES)),
-        }?;
-        self.next = 0;
-        self.max_records = (2 * max_records).min(MAX_RECORDS);
-        Ok(())
+        }
+        .map_err(PyErr::from)
     }
 }
 
