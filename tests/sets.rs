@@ -471,6 +471,27 @@ fn readers_go_on_with_a_set_that_is_replaced() {
     }));
 }
 
+#[test]
+fn old_parts_stay_while_the_manifest_is_new() {
+    let folder = TestPath::new("vacuum");
+    let make_old = |name: &str| {
+        let file = fs::File::options().write(true).open(folder.join(name)).unwrap();
+        let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        file.set_modified(hour_ago).unwrap();
+    };
+    build(&folder, &numbers(0..30), options(10));
+    names(&folder).iter().for_each(|name| make_old(name));
+    let reader = LayerSet::open(&folder).unwrap();
+    build(&folder, &numbers(0..30), options(15));
+    let minute = Duration::from_secs(60);
+    assert!(reader.vacuum(minute).unwrap().is_empty());
+    check(&reader, &numbers(0..30), &[]);
+    make_old("manifest.json");
+    assert_eq!(reader.vacuum(2 * 60 * minute).unwrap().len(), 0);
+    assert_eq!(reader.vacuum(minute).unwrap().len(), 3);
+    check(&LayerSet::open(&folder).unwrap(), &numbers(0..30), &[]);
+}
+
 /// Asserts that no reader takes what is wrong with the second of three parts for absent keys.
 fn is_found(folder: &Path, is_expected: impl Fn(&SetError) -> bool) {
     let set = LayerSet::open(folder).unwrap();

@@ -193,7 +193,10 @@ fn answer_range(
 }
 
 /// Returns a column as an array of the library that the keys are from.
-fn as_arrow<'py>(keys: &Bound<'py, PyAny>, answers: Column) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn as_arrow<'py>(
+    keys: &Bound<'py, PyAny>,
+    answers: Column,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = keys.py();
     let array = Bound::new(py, Array::new(answers))?.into_any();
     let module: String = keys.get_type().getattr("__module__")?.extract().unwrap_or_default();

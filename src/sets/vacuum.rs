@@ -5,6 +5,7 @@ use super::error::SetError;
 use super::join::MEMBER;
 use super::layer_set::LayerSet;
 use super::manifest::{LOCK, MANIFEST, Manifest};
+use crate::error::FileError;
 use crate::frozen::LayerValue;
 use crate::io::dir::{Access, Dir};
 use crate::io::new_file::{has_unfinished, remove_unfinished};
@@ -13,9 +14,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
-    /// Removes the parts in the folder that the manifest on disk does not name and that were
-    /// written longer ago than `older_than`: those of sets that were replaced, and those of builds
-    /// that ended without finishing. Returns their paths.
+    /// Removes the parts in the folder that the manifest on disk does not name: those of sets that
+    /// were replaced, and those of builds that ended without finishing. Returns their paths.
+    ///
+    /// A part stays until it and the manifest were written longer ago than `older_than`. Before
+    /// that, readers may have the manifest before this one, which may name the part.
     ///
     /// A file that cannot be removed stays, and is not among them. Parts of a build that goes on in
     /// a process of this machine stay. Only files with names that
@@ -45,67 +48,70 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn vacuum(&self, older_than: Duration) -> Result<Vec<PathBuf>, SetError> {
-        let mut removed = Vec::new();
         let dir = &self.parts.dir;
-        vacuum(dir, "", older_than, || Manifest::read(dir), &mut removed)?;
+        let mut vacuum = Vacuum { set: dir, older_than, removed: Vec::new() };
+        vacuum.clean(dir, "")?;
         for member in dir.names()?.iter().filter(|name| name.starts_with(MEMBER)) {
             // Another process may have removed it.
             let Ok(folder) = Dir::open(&dir.path_of(member)) else { continue };
-            let is_needed = vacuum(
-                &folder,
-                &format!("{member}/"),
-                older_than,
-                || Manifest::read(dir),
-                &mut removed,
-            )?;
-            if !is_needed && is_old(&folder, MANIFEST, older_than) {
+            let is_needed = vacuum.clean(&folder, &format!("{member}/"))?;
+            if !is_needed && vacuum.is_old(&folder, MANIFEST).unwrap_or(false) {
                 [MANIFEST, LOCK].iter().for_each(|name| folder.remove(name));
                 // It stays if anything else is in it.
                 let _ = std::fs::remove_dir(folder.path());
             }
         }
-        Ok(removed)
+        Ok(vacuum.removed)
     }
 }
 
-/// Removes what is old in a folder whose parts have names that begin with `start` in the manifest.
-/// Returns whether a part is needed there.
-fn vacuum(
-    dir: &Dir,
-    start: &str,
+/// The removal of what is old.
+struct Vacuum<'s> {
+    /// The folder of the set, whose manifest says what is needed.
+    set: &'s Dir,
     older_than: Duration,
-    read: impl FnOnce() -> Result<(Manifest, Vec<u8>), SetError>,
-    removed: &mut Vec<PathBuf>,
-) -> Result<bool, SetError> {
-    remove_unfinished(dir)?;
-    // A part is written before the manifest that names it. So those that are found first, and are
-    // not named then, belong to builds that go on or to none.
-    let names = dir.names()?;
-    let builds: HashSet<&str> = names.iter().filter_map(|name| build_of(name)).collect();
-    let going_on: HashSet<&str> =
-        builds.into_iter().filter(|build| has_unfinished(dir, build)).collect();
-    let (manifest, _) = read()?;
-    let named: HashSet<&str> =
-        manifest.parts.iter().filter_map(|part| part.path.strip_prefix(start)).collect();
-    let mut is_needed = !going_on.is_empty();
-    for name in &names {
-        let Some(build) = build_of(name) else { continue };
-        let is_kept = named.contains(&**name) || going_on.contains(build);
-        if !is_kept && is_old(dir, name, older_than) && dir.try_remove(name) {
-            removed.push(dir.path_of(name));
-        } else {
-            is_needed = true;
-        }
-    }
-    Ok(is_needed)
+    removed: Vec<PathBuf>,
 }
 
-/// Returns whether a file was written longer ago than `older_than`.
-fn is_old(dir: &Dir, name: &str, older_than: Duration) -> bool {
-    let file = dir.file(name, Access::Read);
-    // Another process may have removed it.
-    let written = file.ok().and_then(|file| file.metadata().ok()?.modified().ok());
-    written.is_some_and(|written| {
-        SystemTime::now().duration_since(written).unwrap_or_default() >= older_than
-    })
+impl Vacuum<'_> {
+    /// Removes what is old in a folder whose parts have paths that begin with `start`. Returns
+    /// whether something in it is needed, or may be.
+    fn clean(&mut self, dir: &Dir, start: &str) -> Result<bool, SetError> {
+        remove_unfinished(dir)?;
+        // A part is written before the manifest that names it. So those that are found first, and
+        // are not named then, belong to builds that go on or to none.
+        let names = dir.names()?;
+        let builds: HashSet<&str> = names.iter().filter_map(|name| build_of(name)).collect();
+        let going_on: HashSet<&str> =
+            builds.into_iter().filter(|build| has_unfinished(dir, build)).collect();
+        let (manifest, _) = Manifest::read(self.set)?;
+        let named: HashSet<&str> =
+            manifest.parts.iter().filter_map(|part| part.path.strip_prefix(start)).collect();
+        // Read after its content: it may be that of a later manifest.
+        if !self.is_old(self.set, MANIFEST)? {
+            return Ok(true);
+        }
+        let mut is_needed = !going_on.is_empty();
+        for name in &names {
+            let Some(build) = build_of(name) else { continue };
+            let is_kept = named.contains(&**name) || going_on.contains(build);
+            // Another process may have removed it.
+            let is_old = || self.is_old(dir, name).unwrap_or(false);
+            if !is_kept && is_old() && dir.try_remove(name) {
+                self.removed.push(dir.path_of(name));
+            } else {
+                is_needed = true;
+            }
+        }
+        Ok(is_needed)
+    }
+
+    /// Returns whether a file was written longer ago than the limit.
+    fn is_old(&self, dir: &Dir, name: &str) -> Result<bool, FileError> {
+        let metadata = dir.file(name, Access::Read)?.metadata();
+        let written = metadata.and_then(|metadata| metadata.modified());
+        let written = written.map_err(|error| FileError::new("read", dir.path_of(name), error))?;
+        let age = SystemTime::now().duration_since(written).unwrap_or_default();
+        Ok(age >= self.older_than)
+    }
 }
