@@ -295,12 +295,13 @@ pub(crate) fn kind_of(value: &Bound<'_, PyAny>) -> PyResult<ValueKind> {
     } else if value.extract::<bool>().is_ok() {
         // That of NumPy as well.
         Ok(ValueKind::Bool)
+    } else if value.is_instance_of::<PyBytes>() || value.is_instance_of::<PyString>() {
+        // Those of NumPy have `__float__` as well.
+        Ok(ValueKind::Bytes)
     } else if value.is_instance_of::<PyInt>() || value.hasattr("__index__")? {
         Ok(ValueKind::U64)
     } else if value.is_instance_of::<PyFloat>() || value.hasattr("__float__")? {
         Ok(ValueKind::F64)
-    } else if value.is_instance_of::<PyBytes>() || value.is_instance_of::<PyString>() {
-        Ok(ValueKind::Bytes)
     } else {
         Err(PyTypeError::new_err(format!(
             "values are int, float, bool, bytes or str, not {}",

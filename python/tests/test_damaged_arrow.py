@@ -94,21 +94,21 @@ def address(function):
     return cast(function, c_void_p).value
 
 
-def schema(of, children=(), **fields):
-    pointers = (POINTER(Schema) * max(1, len(children)))(*[pointer(child) for child in children])
-    filled = Schema(of, b"", None, 2, len(children), cast(keep(pointers), POINTER(POINTER(Schema))))
+def schema(of, children_=(), **fields):
+    pointers = (POINTER(Schema) * max(1, len(children_)))(*[pointer(child) for child in children_])
+    filled = Schema(of, b"", None, 2, len(children_), cast(keep(pointers), POINTER(POINTER(Schema))))
     filled.release = address(release_schema)
     for name, value in fields.items():
         setattr(filled, name, value)
     return keep(filled)
 
 
-def array(length, buffers, children=(), **fields):
+def array(length_, buffers_, children_=(), **fields):
     memory = [None if b is None else keep(b if isinstance(b, ctypes.Array) else ctypes.create_string_buffer(b, len(b) + 64))
-              for b in buffers]  # fmt: skip
-    addresses = (c_void_p * max(1, len(buffers)))(*[None if m is None else ctypes.addressof(m) for m in memory])
-    pointers = (POINTER(Array) * max(1, len(children)))(*[pointer(child) for child in children])
-    filled = Array(length, 0, 0, len(buffers), len(children), cast(keep(addresses), POINTER(c_void_p)),
+              for b in buffers_]  # fmt: skip
+    addresses = (c_void_p * max(1, len(buffers_)))(*[None if m is None else ctypes.addressof(m) for m in memory])
+    pointers = (POINTER(Array) * max(1, len(children_)))(*[pointer(child) for child in children_])
+    filled = Array(length_, 0, 0, len(buffers_), len(children_), cast(keep(addresses), POINTER(c_void_p)),
                    cast(keep(pointers), POINTER(POINTER(Array))))  # fmt: skip
     filled.release = address(release_array)
     for name, value in fields.items():

@@ -190,7 +190,7 @@ fn column_of(schema: &ArrowSchema, column: usize) -> PyResult<&ArrowSchema> {
     if schema.format() == b"+s" {
         let columns = schema.children();
         return columns.get(column).copied().ok_or_else(|| {
-            PyValueError::new_err(format!(
+            PyTypeError::new_err(format!(
                 "a table of {} columns is given, where keys, or keys and values, are expected",
                 columns.len()
             ))
