@@ -11,7 +11,7 @@ from contextlib import contextmanager
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Sources: the library and the crates, with the code of benchmarks. Tests and examples are not.
-SOURCES = ["src", "benches", "crates/*/src", "crates/*/benches"]
+SOURCES = ["src", "benches", "crates/*/src", "crates/*/benches", "python/src"]
 
 RAW_STRING = re.compile(r'(?:b|c)?r(#*)"')
 CHAR = re.compile(r"b?'(?:\\(?:u\{[0-9a-fA-F_]*\}|x[0-9a-fA-F]{2}|.)|[^\\'\n])'", re.S)

@@ -333,6 +333,60 @@ fn sets_grow_at_their_end() {
 }
 
 #[test]
+fn sets_grow_at_their_end_by_keys_in_any_order() {
+    let folder = TestPath::new("append-any");
+    assert!(LayerSetBuilder::append_external(&folder, options(3)).is_err());
+    build(&folder, &numbers(0..20), options(7));
+    assert!(matches!(
+        LayerSetBuilder::<[u8]>::append_external_as(&folder, options(3)),
+        Err(SetError::Values { .. })
+    ));
+    let before = files(&folder);
+    let mut builder = LayerSetBuilder::append_external(&folder, options(7)).unwrap();
+    let is_refused = |builder: &mut LayerSetBuilder, key: &str| {
+        let error = builder.insert(key, 0).unwrap_err();
+        let SetError::NotBeyond { key: named, last } = &error else { panic!("{error:?}") };
+        assert_eq!((&named[..], &last[..]), (key.as_bytes(), &b"19"[..]));
+        assert!(error.to_string().contains(&format!("\"{key}\"")), "{error}");
+    };
+    // The keys that are not refused stay.
+    for i in (20..40).rev() {
+        is_refused(&mut builder, "19");
+        builder.insert(format!("{i}"), i).unwrap();
+        is_refused(&mut builder, "");
+    }
+    builder.insert("25", 77).unwrap();
+    assert_eq!(builder.len(), 21);
+    let info = builder.finish().unwrap();
+    assert_eq!((info.keys, info.duplicates, info.parts), (40, 1, 6));
+    let mut model = numbers(0..40);
+    model.insert(b"25".to_vec(), 77);
+    let set = LayerSet::open(&folder).unwrap();
+    check(&set, &model, &[]);
+    let old = before.iter().filter(|(name, _)| name.starts_with("part-"));
+    let after = files(&folder);
+    assert!(old.clone().count() == 3 && { old }.all(|(name, bytes)| after[name] == *bytes));
+
+    // Nothing to append, and an empty set.
+    let builder = LayerSetBuilder::append_external(&folder, options(7)).unwrap();
+    assert_eq!(builder.finish().unwrap().parts, 6);
+    LayerSetBuilder::create(&folder, options(7)).unwrap().finish().unwrap();
+    let mut builder = LayerSetBuilder::append_external(&folder, options(7)).unwrap();
+    builder.insert("", 5).unwrap();
+    builder.finish().unwrap();
+    check(&LayerSet::open(&folder).unwrap(), &[(Vec::new(), 5)].into(), &[]);
+
+    // Of two that append at a time, one succeeds.
+    let mut builders =
+        [(); 2].map(|()| LayerSetBuilder::append_external(&folder, options(7)).unwrap());
+    builders.iter_mut().for_each(|builder| builder.insert("30", 30).unwrap());
+    let [first, second] = builders;
+    first.finish().unwrap();
+    assert!(matches!(second.finish(), Err(SetError::Changed { .. })));
+    assert_eq!(LayerSet::<u64>::open(&folder).unwrap().len(), 2);
+}
+
+#[test]
 fn first_keys_that_are_refused_leave_no_part() {
     let folder = TestPath::new("refused");
     let mut builder = LayerSetBuilder::create(&folder, options(2)).unwrap();
@@ -396,7 +450,11 @@ fn readers_go_on_with_a_set_that_is_replaced() {
     assert_eq!(part_names(&folder).len(), 8);
     let new = LayerSet::open(&folder).unwrap();
     assert_eq!(new.vacuum(Duration::from_secs(1000)).unwrap().len(), 0);
+    // What cannot be removed is not among what was.
+    let stays = folder.join("part-0123456789ab-00000.frozen");
+    fs::create_dir(&stays).unwrap();
     assert_eq!(new.vacuum(Duration::ZERO).unwrap().len(), 3);
+    fs::remove_dir(&stays).unwrap();
     assert_eq!(part_names(&folder).len(), 5);
     check(&new, &numbers(10..99), &[]);
     drop(working);
@@ -411,6 +469,27 @@ fn readers_go_on_with_a_set_that_is_replaced() {
     assert!(found.iter().flat_map(|found| found.as_ref().err()).all(|error| {
         matches!(error, SetError::Missing { part } if part.to_string_lossy().contains("part-"))
     }));
+}
+
+#[test]
+fn old_parts_stay_while_the_manifest_is_new() {
+    let folder = TestPath::new("vacuum");
+    let make_old = |name: &str| {
+        let file = fs::File::options().write(true).open(folder.join(name)).unwrap();
+        let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        file.set_modified(hour_ago).unwrap();
+    };
+    build(&folder, &numbers(0..30), options(10));
+    names(&folder).iter().for_each(|name| make_old(name));
+    let reader = LayerSet::open(&folder).unwrap();
+    build(&folder, &numbers(0..30), options(15));
+    let minute = Duration::from_secs(60);
+    assert!(reader.vacuum(minute).unwrap().is_empty());
+    check(&reader, &numbers(0..30), &[]);
+    make_old("manifest.json");
+    assert_eq!(reader.vacuum(2 * 60 * minute).unwrap().len(), 0);
+    assert_eq!(reader.vacuum(minute).unwrap().len(), 3);
+    check(&LayerSet::open(&folder).unwrap(), &numbers(0..30), &[]);
 }
 
 /// Asserts that no reader takes what is wrong with the second of three parts for absent keys.
@@ -572,6 +651,62 @@ fn parts_in_folders_and_of_other_formats_are_parts() {
     fs::write(&path, before + &after).unwrap();
     let set = LayerSet::open(&folder).unwrap();
     check(&set, &numbers(0..30), &[b"x".to_vec()]);
+    set.verify().unwrap();
+}
+
+#[test]
+fn sets_are_joined() {
+    let folder = TestPath::new("set-joined");
+    let model = numbers(0..100);
+    let member = |name: &str, range: std::ops::Range<u64>| {
+        let keys = model.iter().filter(|(_, value)| range.contains(value));
+        build(&folder.join(name), &keys.map(|(k, v)| (k.clone(), *v)).collect(), options(7));
+    };
+    member("member-b", 0..30);
+    member("member-a", 30..60);
+    member("member-empty", 0..0);
+    let info = LayerSet::join(&folder, ["member-a", "member-empty", "member-b"]).unwrap();
+    assert_eq!((info.keys, info.parts), (60, 10));
+    let first: Model =
+        model.iter().filter(|(_, v)| **v < 60).map(|(k, v)| (k.clone(), *v)).collect();
+    for is_mapped in [false, true] {
+        check(&open(&folder, is_mapped), &first, &[]);
+    }
+
+    // Ranges that overlap, other types, and what is no member, leave the set.
+    member("member-c", 50..70);
+    let overlap = LayerSet::join(&folder, ["member-a", "member-c"]).unwrap_err();
+    assert!(matches!(overlap, SetError::Overlap { .. }), "{overlap}");
+    let overlap = LayerSet::join_after(&folder, ["member-c"]).unwrap_err();
+    assert!(matches!(overlap, SetError::Overlap { .. }), "{overlap}");
+    let mut other = LayerSetBuilder::<i8>::create_as(folder.join("member-i8"), options(7)).unwrap();
+    other.insert("z", 1).unwrap();
+    other.finish().unwrap();
+    let values = LayerSet::join_after(&folder, ["member-i8"]).unwrap_err();
+    assert!(matches!(values, SetError::Values { .. }), "{values}");
+    for path in ["", "..", "../x", "/tmp", "a\\b"] {
+        let error = LayerSet::join(&folder, [path]).unwrap_err();
+        assert!(matches!(error, SetError::Build(FrozenError::Option(_))), "{path}: {error}");
+    }
+    assert!(LayerSet::join(&folder, [""; 0]).is_err());
+    assert!(matches!(LayerSet::join(&folder, ["no"]), Err(SetError::File(_))));
+    check(&open(&folder, false), &first, &[]);
+
+    member("member-d", 60..100);
+    LayerSet::join_after(&folder, ["member-d"]).unwrap();
+    let set = open(&folder, false);
+    check(&set, &model, &[]);
+
+    // What is young stays; then only what the set has.
+    assert_eq!(set.vacuum(Duration::from_secs(3600)).unwrap(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(set.vacuum(Duration::ZERO).unwrap().len(), 4);
+    let mut left: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["manifest.json", "manifest.lock", "member-a", "member-b", "member-d"]);
+    check(&open(&folder, true), &model, &[]);
     set.verify().unwrap();
 }
 

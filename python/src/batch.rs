@@ -57,6 +57,7 @@ pub(crate) fn ask_many<'py>(
     let kind = if ask == Ask::Value { index.kind() } else { ValueKind::Bool };
     if is_arrow(keys)? {
         let mut arrays = ArrayStream::of(keys)?;
+        arrays.check_strings(0)?;
         let mut answers = Column::new(kind, 0);
         while let Some(columns) = arrays.next(py)? {
             let keys = Keys::Array(columns.strings(0)?);
@@ -192,7 +193,10 @@ fn answer_range(
 }
 
 /// Returns a column as an array of the library that the keys are from.
-fn as_arrow<'py>(keys: &Bound<'py, PyAny>, answers: Column) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn as_arrow<'py>(
+    keys: &Bound<'py, PyAny>,
+    answers: Column,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = keys.py();
     let array = Bound::new(py, Array::new(answers))?.into_any();
     let module: String = keys.get_type().getattr("__module__")?.extract().unwrap_or_default();
@@ -216,10 +220,8 @@ fn as_numpy(py: Python<'_>, answers: Column, ask: Ask) -> PyResult<Bound<'_, PyA
     let of_bytes = |bytes: &[u8], dtype: &str| {
         numpy.call_method1("frombuffer", (PyByteArray::new(py, bytes), dtype))
     };
-    let of_words = |words: Vec<u8>, kind: char| {
-        let width = words.len() / answers.len().max(1);
-        of_bytes(&words, &format!("{kind}{}", width.max(1)))
-    };
+    let of_words =
+        |words: Vec<u8>, kind: char, width: usize| of_bytes(&words, &format!("{kind}{width}"));
     let kind = match answers.kind {
         ValueKind::I8 | ValueKind::I16 | ValueKind::I32 | ValueKind::I64 => 'i',
         ValueKind::F32 | ValueKind::F64 => 'f',
@@ -228,13 +230,15 @@ fn as_numpy(py: Python<'_>, answers: Column, ask: Ask) -> PyResult<Bound<'_, PyA
     let bools = |bits: Vec<u8>| of_bytes(&bits, "?");
     let values = match &answers.data {
         Data::Bits(bits) => bools((0..answers.len()).map(|i| bits.get(i).into()).collect())?,
-        Data::One(values) => of_words(values.clone(), kind)?,
-        Data::Two(values) => of_words(values.iter().flat_map(|v| v.to_ne_bytes()).collect(), kind)?,
+        Data::One(values) => of_words(values.clone(), kind, 1)?,
+        Data::Two(values) => {
+            of_words(values.iter().flat_map(|v| v.to_ne_bytes()).collect(), kind, 2)?
+        }
         Data::Four(values) if answers.kind != ValueKind::Char => {
-            of_words(values.iter().flat_map(|v| v.to_ne_bytes()).collect(), kind)?
+            of_words(values.iter().flat_map(|v| v.to_ne_bytes()).collect(), kind, 4)?
         }
         Data::Eight(values) => {
-            of_words(values.iter().flat_map(|v| v.to_ne_bytes()).collect(), kind)?
+            of_words(values.iter().flat_map(|v| v.to_ne_bytes()).collect(), kind, 8)?
         }
         _ => numpy.call_method1("array", (objects(py, &answers)?, "O"))?,
     };

@@ -8,7 +8,7 @@ use crate::text::KeyRange;
 use crate::value::{Field, Kind, kind_named, name_of, with_kind};
 use memkv::{
     ExternalBuilder, FrozenError, FrozenLayerBuilder, FrozenOptions, LayerSetBuilder, OnDuplicate,
-    SetOptions, ValueKind,
+    SetInfo, SetOptions, ValueKind,
 };
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
@@ -19,15 +19,15 @@ use std::path::PathBuf;
 #[pyclass(frozen, get_all, module = "memkv")]
 pub(crate) struct BuildInfo {
     /// The number of keys.
-    keys: u64,
+    pub(crate) keys: u64,
     /// How many items had the key of another one.
-    duplicates: u64,
+    pub(crate) duplicates: u64,
     /// The bytes of the file, or of all parts.
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// The number of parts of a set; of a layer 1.
-    parts: usize,
+    pub(crate) parts: usize,
     /// The kind of the values.
-    kind: &'static str,
+    pub(crate) kind: &'static str,
 }
 
 #[pymethods]
@@ -69,8 +69,9 @@ impl Options {
                 )));
             }
         };
-        let mut frozen =
-            FrozenOptions::new().on_duplicate(on_duplicate).memory(memory.map_or(Ok(1 << 30), memory_bytes)?);
+        let mut frozen = FrozenOptions::new()
+            .on_duplicate(on_duplicate)
+            .memory(memory.map_or(Ok(1 << 30), memory_bytes)?);
         if let Some(threads) = threads {
             if threads == 0 {
                 return Err(PyValueError::new_err("threads is 0"));
@@ -124,11 +125,18 @@ pub(crate) struct Built {
     pub(crate) parts: usize,
 }
 
+impl Built {
+    pub(crate) fn of(info: &SetInfo) -> Self {
+        let SetInfo { keys, duplicates, bytes, parts, .. } = *info;
+        Built { keys, duplicates, bytes, parts }
+    }
+}
+
 /// Returns a value of the sink's type.
 fn of_field<'v, V: Kind + ?Sized>(key: &[u8], value: Field<'v>) -> Result<V::Lent<'v>> {
     V::of_field(value).ok_or_else(|| {
         let (key, kind) = (key.escape_ascii(), name_of(V::KIND));
-        PyOverflowError::new_err(format!("the value of b\"{key}\": {value:?} does not fit {kind}"))
+        PyOverflowError::new_err(format!("the value of b\"{key}\": {value} does not fit {kind}"))
             .into()
     })
 }
@@ -170,9 +178,7 @@ where
     }
 
     fn finish(self: Box<Self>, progress: &mut dyn FnMut()) -> Result<Built> {
-        let info = self.finish_with(|_, _| progress())?;
-        let (keys, duplicates, bytes) = (info.keys, info.duplicates, info.bytes);
-        Ok(Built { keys, duplicates, bytes, parts: info.parts })
+        Ok(Built::of(&self.finish_with(|_, _| progress())?))
     }
 }
 
@@ -202,7 +208,7 @@ impl Target {
                     let options = SetOptions::new().keys_per_part(*keys_per_part).layers(frozen);
                     Box::new(match (is_append, is_strict) {
                         (true, true) => LayerSetBuilder::<V>::append_as(folder, options)?,
-                        (true, false) => LayerSetBuilder::<V>::append_as(folder, options)?,
+                        (true, false) => LayerSetBuilder::<V>::append_external_as(folder, options)?,
                         (false, true) => LayerSetBuilder::<V>::create_as(folder, options)?,
                         (false, false) => LayerSetBuilder::<V>::external_as(folder, options)?,
                     })

@@ -5,13 +5,10 @@
 //! stores that change implement it in map.rs and store.rs.
 
 use crate::errors::Error;
-use crate::store::StoreIndex;
 use crate::text::KeyRange;
 use crate::value::{Field, Kind};
 use fst::automaton::Automaton;
-use memkv::{
-    FrozenLayer, LayerSet, LevenshteinAutomaton, RegexAutomaton, SetPart, ValueKind,
-};
+use memkv::{FrozenLayer, LayerSet, LevenshteinAutomaton, RegexAutomaton, SetPart, ValueKind};
 use pyo3::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -60,11 +57,6 @@ pub(crate) trait Index: Send + Sync {
 
     /// Returns this, if it can be changed.
     fn as_changing(&self) -> Option<&dyn Changing> {
-        None
-    }
-
-    /// Returns this, if it is a store.
-    fn as_store(&self) -> Option<&StoreIndex> {
         None
     }
 

@@ -21,8 +21,8 @@ use std::sync::Arc;
 ///    read other values.** Replace files by renaming a new one over the old one, as ``build`` does:
 ///    a layer that is open goes on with the old file.
 ///
-/// A layer is opened by ``FrozenLayer.open``, and built by ``FrozenLayer.build``. Threads and forked
-/// processes share it. It pickles as its path.
+/// A layer is opened by ``FrozenLayer.open``, and built by ``FrozenLayer.build``. Threads and
+/// forked processes share it. It pickles as its path.
 ///
 /// >>> info = memkv.FrozenLayer.build("pages", {"a/1": 10, "a/2": 20, "b": 30})
 /// >>> info.keys
@@ -107,8 +107,8 @@ impl FrozenLayer {
     ///
     /// ``sorted=True`` means that keys ascend in the order of their bytes, which is checked, and is
     /// faster. ``on_duplicate`` is what happens to a key that comes again: ``"error"``,
-    /// ``"first"``, ``"last"`` or ``"sum"``. ``kind`` is the type of the values, as ``"i64"``; it is
-    /// that of the array of Arrow or of the first value unless said: ``"u64"`` for ``int``,
+    /// ``"first"``, ``"last"`` or ``"sum"``. ``kind`` is the type of the values, as ``"i64"``. By
+    /// default it is that of the array of Arrow, or of the first value: ``"u64"`` for ``int``,
     /// ``"f64"``, ``"bool"``, ``"bytes"``. Unsorted keys beyond ``memory`` are sorted in files in
     /// the folder ``temp``, by default that of ``path``. ``threads`` are as many as cores unless
     /// said.
@@ -158,4 +158,3 @@ impl FrozenLayer {
         Ok((open, arguments).into_pyobject(slf.py())?.into_any())
     }
 }
-

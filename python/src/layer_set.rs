@@ -1,13 +1,16 @@
 //! `LayerSet`.
 
-use crate::build::{BuildInfo, Options, Target, build};
+use crate::arrow::{ArrayStream, is_arrow};
+use crate::batch::as_arrow;
+use crate::build::{BuildInfo, Built, Options, Target, build};
+use crate::column::Column;
 use crate::errors::Error;
 use crate::index::{Index, Set};
 use crate::records::Yield;
 use crate::sorted::{Frozen, Sorted, SortedMapping};
 use crate::text::{KeyForm, bytes_of};
-use crate::value::{Kind, with_kind};
-use memkv::SetError;
+use crate::value::{Field, Kind, name_of, with_kind};
+use memkv::{SetError, ValueKind};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyType};
@@ -44,8 +47,8 @@ impl SetPart {
 ///
 /// .. warning::
 ///    Files are mapped into memory, unless the set is opened with ``mmap=False``. **If another
-///    program cuts or overwrites one while it is mapped, this process may be killed (``SIGBUS``), or
-///    read other values.** Builds never change a file in place.
+///    program cuts or overwrites one while it is mapped, this process may be killed (``SIGBUS``),
+///    or read other values.** Builds never change a file in place.
 ///
 /// For more keys than one file should have. A file is opened when it is first needed: a set of a
 /// thousand opens in milliseconds. A set that is open goes on with the files that it has while
@@ -164,6 +167,41 @@ impl LayerSet {
         build(py, &target, keys, values, kind, &options)
     }
 
+    /// Makes one set of sets that are in folders within the folder of this one, its members.
+    ///
+    /// So processes, or machines with a common file system, build a set at the same time: each one
+    /// builds a member of the keys in a range. ``members`` are the names of their folders, in any
+    /// order. With ``append=True`` they are added to the set that is there, otherwise they replace
+    /// it. ``vacuum`` removes members that no set needs, if their names begin with ``member-``. No
+    /// file is opened, copied or moved.
+    ///
+    /// Raises ``ValueError`` if ranges overlap or values have different types; ``OSError``.
+    ///
+    /// >>> for name, keys in ("member-0", ["a", "b"]), ("member-1", ["c"]):
+    /// ...     info = memkv.LayerSet.build(f"whole/{name}", keys)
+    /// >>> memkv.LayerSet.join("whole", ["member-0", "member-1"]).keys
+    /// 3
+    #[staticmethod]
+    #[pyo3(signature = (path, members, *, append=false))]
+    fn join(
+        py: Python<'_>,
+        path: PathBuf,
+        members: Vec<String>,
+        append: bool,
+    ) -> PyResult<BuildInfo> {
+        let joined = py.detach(|| {
+            let joined = if append {
+                memkv::LayerSet::join_after(&path, &members)?
+            } else {
+                memkv::LayerSet::join(&path, &members)?
+            };
+            Ok::<_, Error>((joined, open(&path, false)?.kind()))
+        });
+        let (joined, kind) = joined?;
+        let Built { keys, duplicates, bytes, parts } = Built::of(&joined);
+        Ok(BuildInfo { keys, duplicates, bytes, parts, kind: name_of(kind) })
+    }
+
     /// The path of the folder, absolute.
     #[getter]
     fn path(&self) -> &Path {
@@ -204,7 +242,8 @@ impl LayerSet {
 
     /// Returns the number of the file that may have a key, or ``None`` if the key is between two.
     ///
-    /// Of several keys, in any iterable, a list.
+    /// Of several keys, in any iterable, a list; of an array of Arrow one of Arrow, with null for
+    /// ``None``.
     fn route<'py>(slf: &Bound<'py, Self>, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let (py, sorted) = (slf.py(), Frozen::sorted(slf.as_super()));
         let route = |key: &Bound<'py, PyAny>| {
@@ -213,6 +252,21 @@ impl LayerSet {
         };
         if let Ok(part) = route(keys) {
             return Ok(part.into_pyobject(py)?.into_any());
+        }
+        if is_arrow(keys)? {
+            let mut parts = Column::new(ValueKind::U32, 0);
+            let mut arrays = ArrayStream::of(keys)?;
+            while let Some(columns) = arrays.next(py)? {
+                let strings = columns.strings(0)?;
+                with_set(slf, |set| {
+                    for i in 0..strings.len() {
+                        let part = strings.get(i).and_then(|key| set.route(key));
+                        parts.push_option(part.map(|part| Field::Unsigned(part as u64)));
+                    }
+                    Ok(())
+                })?;
+            }
+            return as_arrow(keys, parts);
         }
         let parts = keys.try_iter()?.map(|key| route(&key?)).collect::<PyResult<Vec<_>>>()?;
         Ok(PyList::new(py, parts)?.into_any())

@@ -36,11 +36,11 @@ mod _memkv {
     #[pymodule_export]
     use crate::errors::{DamagedError, InUseError};
     #[pymodule_export]
+    use crate::fork::{_after_fork, _before_fork};
+    #[pymodule_export]
     use crate::layer::FrozenLayer;
     #[pymodule_export]
     use crate::layer_set::{LayerSet, SetPart};
-    #[pymodule_export]
-    use crate::fork::{_after_fork, _before_fork};
     #[pymodule_export]
     use crate::map::{ChangingMapping, Map, Set};
     #[pymodule_export]

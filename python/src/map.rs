@@ -1,6 +1,6 @@
 //! `Map` and `Set`, and what mappings that change have in common.
 
-use crate::build::{Target, build_from_index, BuildInfo, Options};
+use crate::build::{BuildInfo, Options, Target, build_from_index};
 use crate::fork;
 use crate::index::{Changing, Found, Index, Result, Take};
 use crate::records::Yield;
@@ -66,7 +66,7 @@ where
 fn of_field<'v, V: Kind + ?Sized>(value: Field<'v>) -> Result<V::Lent<'v>> {
     V::of_field(value).ok_or_else(|| {
         let kind = name_of(V::KIND);
-        PyOverflowError::new_err(format!("{value:?} does not fit {kind}")).into()
+        PyOverflowError::new_err(format!("{value} does not fit {kind}")).into()
     })
 }
 
@@ -393,7 +393,7 @@ impl ChangingMapping {
     }
 
     /// Removes the last pair of a key and its value, or with ``index=0`` the first, and returns it.
-    #[pyo3(signature = (index=-1))]
+    #[pyo3(signature = (index=-1), text_signature = "($self, index=-1)")]
     fn popitem<'py>(slf: &Bound<'py, Self>, index: i64) -> PyResult<Bound<'py, PyAny>> {
         pop(slf.py(), Self::sorted(slf), index)
     }
@@ -485,8 +485,8 @@ fn update<'py>(
 /// An ordered mapping in memory that threads share, in less memory than its keys.
 ///
 /// ``kind`` is the type of the values: ``"u64"`` (the default), ``"u32"``, ``"i64"``, ``"f64"``,
-/// ``"bytes"`` or ``"none"``. Each method is one atomic step, but those for many keys, which are one
-/// step a key. Iterators see what other threads change or not, and never fail for it. A forked
+/// ``"bytes"`` or ``"none"``. Each method is one atomic step, but those for many keys, which are
+/// one step a key. Iterators see what other threads change or not, and never fail for it. A forked
 /// process has a copy. Nothing is kept on disk: see :class:`Store`, or :meth:`freeze`.
 ///
 /// >>> counts = memkv.Map({"b": 2, "a": 1}, keys="str")
@@ -623,7 +623,7 @@ impl Set {
     }
 
     /// Removes the last key, or with ``index=0`` the first, and returns it.
-    #[pyo3(signature = (index=-1))]
+    #[pyo3(signature = (index=-1), text_signature = "($self, index=-1)")]
     fn pop<'py>(slf: &Bound<'py, Self>, index: i64) -> PyResult<Bound<'py, PyAny>> {
         pop(slf.py(), Self::sorted(slf), index)
     }

@@ -146,9 +146,7 @@ impl RecordIterator {
             Origin::Range if max_records == FIRST_RECORDS => {
                 records.fill(index, scan, max_records, MAX_RECORD_BYTES)
             }
-            Origin::Range => {
-                py.detach(|| records.fill(index, scan, max_records, MAX_RECORD_BYTES))
-            }
+            Origin::Range => py.detach(|| records.fill(index, scan, max_records, MAX_RECORD_BYTES)),
         }?;
         self.next = 0;
         self.max_records = (2 * max_records).min(MAX_RECORDS);

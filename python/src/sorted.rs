@@ -150,7 +150,7 @@ impl Sorted {
     /// Returns an iterator over what is in the range from ``lo`` to ``hi``, which is not included.
     ///
     /// Either end may be ``None``. Of a mapping the items are pairs of a key and its value, else
-    /// keys; descending with ``reverse=True``. What other threads change meanwhile is seen or not.
+    /// keys; descending with ``reverse=True``. What other threads change in between is seen or not.
     #[pyo3(signature = (lo=None, hi=None, reverse=false))]
     fn range(
         &self,
@@ -164,7 +164,9 @@ impl Sorted {
     /// Returns an iterator over the keys between two keys, as ``sortedcontainers`` has it.
     ///
     /// ``inclusive`` says which of the two belong to the range.
-    #[pyo3(signature = (minimum=None, maximum=None, inclusive=(true, true), reverse=false))]
+    #[pyo3(signature = (minimum=None, maximum=None, inclusive=(true, true), reverse=false),
+        text_signature = "($self, minimum=None, maximum=None, inclusive=(True, True), \
+            reverse=False)")]
     fn irange(
         &self,
         minimum: Option<&Bound<'_, PyAny>>,
@@ -185,8 +187,8 @@ impl Sorted {
 
     /// Returns whether each of many keys is there.
     ///
-    /// An array of Arrow gives one of Arrow, with null for null; an array of NumPy one of NumPy; any
-    /// other iterable a list. The interpreter's lock is released.
+    /// The answers are an array of Arrow for one of Arrow, with null for null; an array of NumPy
+    /// for one of NumPy; a list for any other iterable. The interpreter's lock is released.
     #[pyo3(signature = (keys, *, threads=1))]
     fn contains_many<'py>(
         &self,
@@ -283,10 +285,10 @@ impl SortedMapping {
 
     /// Returns the values of many keys.
     ///
-    /// An array of Arrow gives one of Arrow, with null where a key is absent or null. An array of
-    /// NumPy gives two of NumPy: the values, and which of them are there. Any other iterable gives a
-    /// list with ``None`` where a key is absent. Several times faster than one call a key. The
-    /// interpreter's lock is released.
+    /// For an array of Arrow it is one of Arrow, with null where a key is absent or null. For an
+    /// array of NumPy it is two of NumPy: the values, and which of them are there. For any other
+    /// iterable it is a list, with ``None`` where a key is absent. This is faster than a call for
+    /// each key. The interpreter's lock is released.
     #[pyo3(signature = (keys, *, threads=1))]
     fn get_many<'py>(
         slf: &Bound<'py, Self>,
@@ -346,7 +348,8 @@ impl SortedMapping {
 fn value<'py>(sorted: &Sorted, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let (py, mut found) = (key.py(), None);
     let key = bytes_of(key)?;
-    sorted.with(|index| index.get(&key, &mut |value| found = value.map(|value| value.object(py))))?;
+    sorted
+        .with(|index| index.get(&key, &mut |value| found = value.map(|value| value.object(py))))?;
     found.transpose()
 }
 
@@ -399,7 +402,7 @@ impl Frozen {
     /// Returns the pair of a key and its value that has a rank, as :meth:`select` does.
     ///
     /// The name that ``sortedcontainers`` has.
-    #[pyo3(signature = (index=-1))]
+    #[pyo3(signature = (index=-1), text_signature = "($self, index=-1)")]
     fn peekitem<'py>(slf: &Bound<'py, Self>, index: i64) -> PyResult<Bound<'py, PyAny>> {
         Self::select(slf, index)
     }

@@ -115,7 +115,9 @@ impl<'py> Source<'py> {
         };
         let mut found = None;
         let key_origin = if is_arrow(&keys)? {
-            Origin::Arrow(ArrayStream::of(&keys)?, 0)
+            let arrays = ArrayStream::of(&keys)?;
+            arrays.check_strings(0)?;
+            Origin::Arrow(arrays, 0)
         } else {
             Origin::Iterable(keys.try_iter()?)
         };
@@ -260,10 +262,13 @@ impl<'py> Source<'py> {
             Origin::Iterable(values) => {
                 let mut column = Column::new(self.kind, KEYS_PER_BATCH);
                 let first = self.first.take().map(Ok);
-                for value in first.into_iter().chain(values).take(KEYS_PER_BATCH) {
-                    let value = value?;
+                // No more than there are keys, so that an error names the key of its value.
+                let keys = self.batch.keys.len() - self.next_key;
+                let most = keys.clamp(1, KEYS_PER_BATCH);
+                for value in first.into_iter().chain(values).take(most) {
+                    let (value, key) = (value?, self.next_key + column.len());
                     let pushed = with_field(self.kind, &value, |field| column.push(field));
-                    pushed.map_err(|error| self.batch.naming(py, column.len(), error))?;
+                    pushed.map_err(|error| self.batch.naming(py, key, error))?;
                 }
                 self.batch.values = Values::Column(column);
             }
@@ -279,9 +284,11 @@ impl Batch {
     fn naming(&self, py: Python<'_>, i: usize, error: PyErr) -> PyErr {
         let is_of_value =
             error.is_instance_of::<PyOverflowError>(py) || error.is_instance_of::<PyTypeError>(py);
-        match self.keys.get(i).filter(|_| is_of_value && i < self.keys.len()) {
+        let is_named = is_of_value && i < self.keys.len();
+        match is_named.then(|| self.keys.get(i)).flatten() {
             Some(key) => {
-                let message = format!("the value of b\"{}\": {}", key.escape_ascii(), error.value(py));
+                let message =
+                    format!("the value of b\"{}\": {}", key.escape_ascii(), error.value(py));
                 PyErr::from_type(error.get_type(py), message)
             }
             None => error,

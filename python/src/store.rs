@@ -94,17 +94,13 @@ impl Index for StoreIndex {
     fn as_changing(&self) -> Option<&dyn Changing> {
         Some(self)
     }
-
-    fn as_store(&self) -> Option<&StoreIndex> {
-        Some(self)
-    }
 }
 
 /// Returns the number that a store keeps. It was checked when it was read.
 fn number(value: Field<'_>) -> Result<u64> {
     match value {
         Field::Unsigned(value) => Ok(value),
-        value => Err(PyOverflowError::new_err(format!("{value:?} does not fit u64")).into()),
+        value => Err(PyOverflowError::new_err(format!("{value} does not fit u64")).into()),
     }
 }
 
@@ -134,7 +130,8 @@ impl Changing for StoreIndex {
 
     fn pop(&self, is_last: bool, take: Take<'_>) -> Result<()> {
         self.with(|store| {
-            if let Some((key, value)) = if is_last { store.pop_last() } else { store.pop_first() }? {
+            if let Some((key, value)) = if is_last { store.pop_last() } else { store.pop_first() }?
+            {
                 take(&key, Field::Unsigned(value));
             }
             Ok(())
@@ -176,8 +173,8 @@ impl Changing for StoreIndex {
 /// ``"off"``       what was before ``compact()``  what was before ``compact()``
 /// ==============  ============================  ==============================
 ///
-/// A folder is open for writing once at a time, and for reading (``read_only=True``) as often as one
-/// likes. After ``fork`` the store belongs to the parent: in the child its changes raise
+/// A folder is open for writing once at a time, and for reading (``read_only=True``) any number of
+/// times. After ``fork`` the store belongs to the parent: in the child its changes raise
 /// ``RuntimeError``. Closing it, or leaving the ``with`` block, writes everything to disk.
 ///
 /// >>> with memkv.Store.open("counts", keys="str") as store:
@@ -190,6 +187,7 @@ impl Changing for StoreIndex {
 pub(crate) struct Store {
     path: PathBuf,
     is_read_only: bool,
+    index: Arc<StoreIndex>,
 }
 
 impl Store {
@@ -202,11 +200,8 @@ impl Store {
         slf: &Bound<'_, Self>,
         work: impl FnOnce(&HybridStore) -> Result<R> + Send,
     ) -> PyResult<R> {
-        let index = Self::sorted(slf).index()?;
-        slf.py().detach(|| match index.as_store() {
-            Some(store) => Ok(store.with(work)?),
-            None => Err(PyValueError::new_err("it is not a store")),
-        })
+        let index = &slf.get().index;
+        Ok(slf.py().detach(|| index.with(work))?)
     }
 }
 
@@ -230,8 +225,8 @@ impl Store {
     /// Opens the store in a folder, which is made if it is missing, unless ``create=False``.
     ///
     /// Without ``durability`` a folder has the one it was last opened with. With ``read_only=True``
-    /// what others write is seen after ``refresh()``. With ``background=False`` nothing is compacted
-    /// but by ``compact()``.
+    /// what others write is seen after ``refresh()``. With ``background=False`` only ``compact()``
+    /// compacts.
     ///
     /// Raises ``InUseError`` if it is open for writing already; ``DamagedError``, after which
     /// ``Store.recover`` reads what is left; ``OSError``.
@@ -269,10 +264,11 @@ impl Store {
             opened.map_err(Error::from)
         })?;
         let index = Arc::new(StoreIndex::new(store));
-        let store = PyClassInitializer::from(Sorted::new(index, form, Yield::Items, "store"))
+        let sorted = Sorted::new(Arc::clone(&index) as _, form, Yield::Items, "store");
+        let store = PyClassInitializer::from(sorted)
             .add_subclass(SortedMapping)
             .add_subclass(ChangingMapping)
-            .add_subclass(Store { path, is_read_only: read_only });
+            .add_subclass(Store { path, is_read_only: read_only, index });
         Bound::new(py, store)
     }
 
@@ -285,8 +281,7 @@ impl Store {
         path: PathBuf,
         layer: PathBuf,
     ) -> PyResult<Bound<'py, PyList>> {
-        let (store, lost) =
-            py.detach(|| HybridStore::recover(&path).map_err(Error::from))?;
+        let (store, lost) = py.detach(|| HybridStore::recover(&path).map_err(Error::from))?;
         let index = StoreIndex::new(store);
         let options = Options::of(true, "error", None, None, None)?;
         build_from_index(py, &Target::Layer(layer), &index, &options)?;
@@ -329,10 +324,11 @@ impl Store {
     ///
     /// In a forked process it does nothing: the store is the parent's.
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let Some(index) = Self::sorted(slf).replace(None) else { return Ok(()) };
-        slf.py().detach(|| match index.as_store().map(StoreIndex::close) {
-            None | Some(Ok(())) | Some(Err(Error::Store(HybridError::Forked))) => Ok(()),
-            Some(Err(error)) => Err(error.into()),
+        Self::sorted(slf).replace(None);
+        let index = &slf.get().index;
+        slf.py().detach(|| match index.close() {
+            Ok(()) | Err(Error::Store(HybridError::Forked)) => Ok(()),
+            Err(error) => Err(error.into()),
         })
     }
 
@@ -352,9 +348,8 @@ impl Store {
 
     /// Returns numbers about the base, the changes, the log and compactions.
     fn stats<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
-        let (stats, recovery) = Self::with(slf, |store| {
-            Ok((store.stats(), store.recovery().clone()))
-        })?;
+        let (stats, recovery) =
+            Self::with(slf, |store| Ok((store.stats(), store.recovery().clone())))?;
         let dict = PyDict::new(slf.py());
         dict.set_item("base_keys", stats.base_keys)?;
         dict.set_item("base_bytes", stats.base_bytes)?;

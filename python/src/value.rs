@@ -12,8 +12,9 @@
 use memkv::{LayerValue, ValueKind};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBytes, PyFloat, PyInt, PyString};
 use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter};
 
 /// A value of any kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +26,20 @@ pub(crate) enum Field<'v> {
     Bool(bool),
     Char(char),
     Bytes(&'v [u8]),
+}
+
+impl Display for Field<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Field::Unit => write!(f, "None"),
+            Field::Unsigned(value) => value.fmt(f),
+            Field::Signed(value) => value.fmt(f),
+            Field::Float(value) => value.fmt(f),
+            Field::Bool(value) => value.fmt(f),
+            Field::Char(value) => write!(f, "{value:?}"),
+            Field::Bytes(value) => write!(f, "b\"{}\"", value.escape_ascii()),
+        }
+    }
 }
 
 impl Field<'_> {
@@ -94,7 +109,7 @@ macro_rules! kinds {
             fn field<'v>(value: $t) -> Field<'v> {
                 Field::$field($into(value))
             }
-            fn lent<'v>(value: &'v $t) -> $t {
+            fn lent(value: &$t) -> $t {
                 *value
             }
             fn of_field<'v>(field: Field<'v>) -> Option<$t> {
@@ -149,7 +164,7 @@ impl Kind for () {
     fn field<'v>((): ()) -> Field<'v> {
         Field::Unit
     }
-    fn lent<'v>((): &'v ()) {}
+    fn lent((): &()) {}
     fn of_field<'v>(field: Field<'v>) -> Option<()> {
         (field == Field::Unit).then_some(())
     }
@@ -160,7 +175,7 @@ impl Kind for [u8] {
     fn field<'v>(value: Self::Lent<'v>) -> Field<'v> {
         Field::Bytes(value)
     }
-    fn lent<'v>(value: &'v Vec<u8>) -> &'v [u8] {
+    fn lent(value: &Vec<u8>) -> &[u8] {
         value
     }
     fn of_field<'v>(field: Field<'v>) -> Option<&'v [u8]> {
@@ -177,20 +192,62 @@ macro_rules! with_kind {
     ($kind:expr, $V:ident => $of_type:expr, _ => $unknown:expr) => {{
         use memkv::ValueKind;
         match $kind {
-            ValueKind::U64 => { type $V = u64; $of_type }
-            ValueKind::Unit => { type $V = (); $of_type }
-            ValueKind::U8 => { type $V = u8; $of_type }
-            ValueKind::U16 => { type $V = u16; $of_type }
-            ValueKind::U32 => { type $V = u32; $of_type }
-            ValueKind::I8 => { type $V = i8; $of_type }
-            ValueKind::I16 => { type $V = i16; $of_type }
-            ValueKind::I32 => { type $V = i32; $of_type }
-            ValueKind::I64 => { type $V = i64; $of_type }
-            ValueKind::F32 => { type $V = f32; $of_type }
-            ValueKind::F64 => { type $V = f64; $of_type }
-            ValueKind::Bool => { type $V = bool; $of_type }
-            ValueKind::Char => { type $V = char; $of_type }
-            ValueKind::Bytes => { type $V = [u8]; $of_type }
+            ValueKind::U64 => {
+                type $V = u64;
+                $of_type
+            }
+            ValueKind::Unit => {
+                type $V = ();
+                $of_type
+            }
+            ValueKind::U8 => {
+                type $V = u8;
+                $of_type
+            }
+            ValueKind::U16 => {
+                type $V = u16;
+                $of_type
+            }
+            ValueKind::U32 => {
+                type $V = u32;
+                $of_type
+            }
+            ValueKind::I8 => {
+                type $V = i8;
+                $of_type
+            }
+            ValueKind::I16 => {
+                type $V = i16;
+                $of_type
+            }
+            ValueKind::I32 => {
+                type $V = i32;
+                $of_type
+            }
+            ValueKind::I64 => {
+                type $V = i64;
+                $of_type
+            }
+            ValueKind::F32 => {
+                type $V = f32;
+                $of_type
+            }
+            ValueKind::F64 => {
+                type $V = f64;
+                $of_type
+            }
+            ValueKind::Bool => {
+                type $V = bool;
+                $of_type
+            }
+            ValueKind::Char => {
+                type $V = char;
+                $of_type
+            }
+            ValueKind::Bytes => {
+                type $V = [u8];
+                $of_type
+            }
             _ => $unknown,
         }
     }};
@@ -232,7 +289,8 @@ pub(crate) fn kind_named(name: &str) -> PyResult<ValueKind> {
 pub(crate) fn kind_of(value: &Bound<'_, PyAny>) -> PyResult<ValueKind> {
     if value.is_none() {
         Ok(ValueKind::Unit)
-    } else if value.is_instance_of::<PyBool>() {
+    } else if value.extract::<bool>().is_ok() {
+        // That of NumPy as well.
         Ok(ValueKind::Bool)
     } else if value.is_instance_of::<PyInt>() || value.hasattr("__index__")? {
         Ok(ValueKind::U64)
@@ -265,7 +323,7 @@ pub(crate) fn with_field<R>(
             };
         }
         ValueKind::Unit => value.is_none().then_some(Field::Unit),
-        ValueKind::Bool => value.cast::<PyBool>().ok().map(|value| Field::Bool(value.is_true())),
+        ValueKind::Bool => value.extract().ok().map(Field::Bool),
         ValueKind::Char => value.extract().ok().map(Field::Char),
         ValueKind::F32 | ValueKind::F64 => value.extract().ok().map(Field::Float),
         // No integer, though it may have a method that makes one of it.

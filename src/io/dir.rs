@@ -121,6 +121,13 @@ impl Dir {
         let _ = self.remove_file(name);
     }
 
+    /// Removes a file like [`remove`](Self::remove), and returns whether it did.
+    #[cfg(feature = "sets")]
+    pub(crate) fn try_remove(&self, name: &str) -> bool {
+        failpoint::point();
+        self.remove_file(name).is_ok()
+    }
+
     /// Makes the names of the folder durable.
     pub(crate) fn sync(&self) -> Result<(), FileError> {
         failpoint::sync()

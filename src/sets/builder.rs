@@ -11,12 +11,11 @@
 use super::error::SetError;
 use super::manifest::{MANIFEST, Manifest, SetPart};
 use super::unfinished::{LOCKS, UnfinishedSet};
-use crate::error::FileError;
 use crate::frozen::{
     ExternalRecords, FinishedFile, FrozenError, FrozenLayerBuilder, FrozenOptions, LayerValue,
     MAX_VALUE_LEN, Stored, refused,
 };
-use crate::io::dir::{Access, Dir};
+use crate::io::dir::Dir;
 use crate::io::new_file::{NewName, create_private, remove_unfinished};
 use crate::io::process::Process;
 use crate::sharded::ShardedArt;
@@ -31,8 +30,6 @@ use std::sync::Arc;
 
 /// Keys of a part, unless the options set them: a file of some hundred megabytes.
 const DEFAULT_KEYS_PER_PART: u64 = 20_000_000;
-/// The file whose lock a builder holds while it replaces the manifest.
-const LOCK: &str = "manifest.lock";
 
 /// Options for building a [`LayerSet`](crate::LayerSet).
 ///
@@ -191,6 +188,17 @@ pub struct SetInfo {
     pub bytes: u64,
 }
 
+impl SetInfo {
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        SetInfo {
+            keys: manifest.keys(),
+            duplicates: manifest.duplicates,
+            parts: manifest.parts.len(),
+            bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
+        }
+    }
+}
+
 /// Builds a [`LayerSet`](crate::LayerSet) in a folder, part by part, in bounded memory.
 ///
 /// ```
@@ -260,6 +268,33 @@ impl LayerSetBuilder {
     pub fn external(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
         Self::external_as(folder, options)
     }
+
+    /// Creates a builder that appends parts to the set in the folder, from keys in any order that
+    /// are greater than all of its keys. They are sorted as by [`external`](Self::external).
+    ///
+    /// # Errors
+    /// See [`append`](Self::append) and [`external`](Self::external).
+    ///
+    /// ```
+    /// use memkv::{LayerSet, LayerSetBuilder, SetError, SetOptions};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("memkv-set-add-{}", std::process::id()));
+    /// SetOptions::new().build_external(&folder, [("b", 2), ("a", 1)])?;
+    /// let mut builder = LayerSetBuilder::append_external(&folder, SetOptions::new())?;
+    /// builder.insert("d", 4)?;
+    /// builder.insert("c", 3)?;
+    /// assert!(matches!(builder.insert("b", 5), Err(SetError::NotBeyond { .. })));
+    /// assert_eq!(builder.finish()?.keys, 4);
+    /// assert_eq!(LayerSet::open(&folder)?.get("c")?, Some(3));
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn append_external(
+        folder: impl AsRef<Path>,
+        options: SetOptions,
+    ) -> Result<Self, SetError> {
+        Self::append_external_as(folder, options)
+    }
 }
 
 impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
@@ -290,8 +325,30 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
     /// # Errors
     /// See there; or the rule for repeated keys asks for sums of a type that has none.
     pub fn external_as(folder: impl AsRef<Path>, options: SetOptions) -> Result<Self, SetError> {
-        let mut writer = SetWriter::new(folder.as_ref(), &options, None)?;
-        let records = ExternalRecords::new(&mut writer.options.layers, folder.as_ref())?;
+        Self::sorting(folder.as_ref(), &options, None)
+    }
+
+    /// Creates a builder for values of this type, as
+    /// [`append_external`](LayerSetBuilder::append_external) does for `u64`.
+    ///
+    /// # Errors
+    /// See there; or the rule for repeated keys asks for sums of a type that has none.
+    pub fn append_external_as(
+        folder: impl AsRef<Path>,
+        options: SetOptions,
+    ) -> Result<Self, SetError> {
+        let before = Manifest::read_as(&Dir::open(folder.as_ref())?, V::STORED)?;
+        Self::sorting(folder.as_ref(), &options, Some(before))
+    }
+
+    /// Creates a builder from keys in any order, of parts after those of a manifest.
+    fn sorting(
+        folder: &Path,
+        options: &SetOptions,
+        before: Option<(Manifest, Vec<u8>)>,
+    ) -> Result<Self, SetError> {
+        let mut writer = SetWriter::new(folder, options, before)?;
+        let records = ExternalRecords::new(&mut writer.options.layers, folder)?;
         let pool = options.layers.pool()?;
         Ok(LayerSetBuilder { writer, records: Some((records, pool)) })
     }
@@ -322,14 +379,22 @@ impl<V: LayerValue + ?Sized> LayerSetBuilder<V> {
     /// Inserts a record. Waits while too many chunks are in work.
     ///
     /// # Errors
-    /// The key or its value is too long, or, in a builder of ascending keys, the key is not greater
-    /// than the one before it: the builder is unchanged and other keys can follow.
+    /// The key or its value is too long; or, in a builder of ascending keys, the key is not greater
+    /// than the one before it; or, in one that appends keys in any order, it is not greater than
+    /// all of the set ([`NotBeyond`](SetError::NotBeyond)). The builder is unchanged and other keys
+    /// can follow.
     ///
     /// A file cannot be written, a key is repeated though the options exclude that, or this process
     /// is a fork of the builder's: later calls return the same error.
     pub fn insert(&mut self, key: impl AsRef<[u8]>, value: V::Lent<'_>) -> Result<(), SetError> {
         match &mut self.records {
-            Some((records, pool)) => Ok(records.insert(key.as_ref(), value, pool.as_ref())?),
+            Some((records, pool)) => {
+                let key = key.as_ref();
+                match &self.writer.last {
+                    Some(last) if key <= last => Err(SetError::not_beyond(key, last)),
+                    _ => Ok(records.insert(key, value, pool.as_ref())?),
+                }
+            }
             None => self.writer.insert(key.as_ref(), V::stored(value)),
         }
     }
@@ -570,35 +635,17 @@ impl<V: LayerValue + ?Sized> SetWriter<V> {
         }
         drop(names);
         replaced?;
-        Ok(SetInfo {
-            keys: manifest.keys(),
-            duplicates: manifest.duplicates,
-            parts: manifest.parts.len(),
-            bytes: manifest.parts.iter().map(|part| part.bytes).sum(),
-        })
+        Ok(SetInfo::of(&manifest))
     }
 
     /// Replaces the manifest of the folder, if it is the one that was appended to.
     fn replace_manifest(&mut self, manifest: &Manifest) -> Result<(), SetError> {
-        let lock = self.dir.file(LOCK, Access::Create)?;
-        match lock.lock() {
-            // There are file systems without locks.
-            Err(error) if error.kind() != std::io::ErrorKind::Unsupported => {
-                return Err(FileError::new("lock", self.dir.path_of(LOCK), error).into());
-            }
-            _ => {}
-        }
-        if let Some((_, before)) = &self.before
-            && self.dir.read(MANIFEST)? != *before
-        {
-            return Err(SetError::Changed { file: self.dir.path_of(MANIFEST) });
-        }
-        manifest.write(&self.dir).map_err(|error| {
+        let before = self.before.as_ref().map(|(_, bytes)| &**bytes);
+        manifest.replace(&self.dir, before).inspect_err(|_| {
             // If only the sync of its name failed, the set has the parts.
             if self.dir.read(MANIFEST).is_ok_and(|bytes| bytes == manifest.to_bytes()) {
                 self.parts.clear();
             }
-            error.into()
         })
     }
 }

@@ -67,6 +67,20 @@ pub enum SetError {
     /// A key or value could not be added to the set that is being built, or a part could not be
     /// written.
     Build(FrozenError),
+    /// A key that should be appended to a set is not greater than all of its keys.
+    NotBeyond {
+        /// The key.
+        key: Vec<u8>,
+        /// The greatest key of the set.
+        last: Vec<u8>,
+    },
+    /// A part begins before another one ends, among those of sets that are joined.
+    Overlap {
+        /// The file of the part.
+        part: PathBuf,
+        /// The file of the other one.
+        before: PathBuf,
+    },
     /// Another builder has replaced the manifest since this one began to append.
     Changed {
         /// The manifest.
@@ -75,6 +89,12 @@ pub enum SetError {
 }
 
 impl SetError {
+    /// Returns the error of a key that cannot be appended.
+    #[cold]
+    pub(super) fn not_beyond(key: &[u8], last: &[u8]) -> Self {
+        Self::NotBeyond { key: key.to_vec(), last: last.to_vec() }
+    }
+
     /// Returns a copy, for an error that is returned many times.
     pub(super) fn copy(&self) -> Self {
         match self {
@@ -89,6 +109,10 @@ impl SetError {
             Self::Layer { part, error } => Self::Layer { part: part.clone(), error: error.copy() },
             Self::File(error) => Self::File(error.copy()),
             Self::Build(error) => Self::Build(error.copy()),
+            Self::NotBeyond { key, last } => Self::not_beyond(key, last),
+            Self::Overlap { part, before } => {
+                Self::Overlap { part: part.clone(), before: before.clone() }
+            }
             Self::Changed { file } => Self::Changed { file: file.clone() },
         }
     }
@@ -116,6 +140,15 @@ impl fmt::Display for SetError {
             Self::Layer { part, error } => write!(f, "{}: {error}", part.display()),
             Self::File(error) => error.fmt(f),
             Self::Build(error) => error.fmt(f),
+            Self::NotBeyond { key, last } => write!(
+                f,
+                "the key \"{}\" is not greater than the last one of the set, \"{}\"",
+                key.escape_ascii(),
+                last.escape_ascii()
+            ),
+            Self::Overlap { part, before } => {
+                write!(f, "{} begins before {} ends", part.display(), before.display())
+            }
             Self::Changed { file } => {
                 write!(f, "{} was replaced by another builder", file.display())
             }

@@ -3,7 +3,7 @@
 use super::error::SetError;
 use crate::error::FileError;
 use crate::frozen::OnDuplicate;
-use crate::io::dir::Dir;
+use crate::io::dir::{Access, Dir};
 use crate::io::new_file::NewFile;
 use crate::value::ValueKind;
 use base64::Engine;
@@ -37,6 +37,9 @@ const KINDS: [(ValueKind, &str); 14] = [
     (ValueKind::Char, "char"),
     (ValueKind::Bytes, "bytes"),
 ];
+
+/// The file whose lock a writer holds while it replaces the manifest.
+pub(super) const LOCK: &str = "manifest.lock";
 
 /// The rules for repeated keys, and their names in a manifest.
 const RULES: [(OnDuplicate, &str); 4] = [
@@ -122,8 +125,29 @@ impl Manifest {
         bytes
     }
 
+    /// Replaces the manifest of a folder, one writer at a time.
+    ///
+    /// # Errors
+    /// It cannot be written; or it is not `before`, if that is given: another writer was faster.
+    pub(super) fn replace(&self, dir: &Arc<Dir>, before: Option<&[u8]>) -> Result<(), SetError> {
+        let lock = dir.file(LOCK, Access::Create)?;
+        match lock.lock() {
+            // There are file systems without locks.
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => {
+                return Err(FileError::new("lock", dir.path_of(LOCK), error).into());
+            }
+            _ => {}
+        }
+        match before {
+            Some(before) if dir.read(MANIFEST)? != before => {
+                Err(SetError::Changed { file: dir.path_of(MANIFEST) })
+            }
+            _ => Ok(self.write(dir)?),
+        }
+    }
+
     /// Writes the manifest to a folder, in place of the one that is there.
-    pub(super) fn write(&self, dir: &Arc<Dir>) -> Result<(), FileError> {
+    fn write(&self, dir: &Arc<Dir>) -> Result<(), FileError> {
         let mut file = NewFile::create_in(dir, MANIFEST)?;
         file.write(&self.to_bytes())?;
         file.commit()
@@ -210,10 +234,17 @@ fn parse(bytes: &[u8]) -> Result<Manifest, Wrong> {
     Ok(manifest)
 }
 
+/// Returns whether a path leads into the folder, on every system.
+pub(super) fn is_inside(path: &str) -> bool {
+    let is_name = |step| matches!(step, Component::Normal(_));
+    !path.is_empty()
+        && Path::new(path).components().all(is_name)
+        && !path.contains(['\\', '\0', ':'])
+}
+
 fn parse_part(part: &Value) -> Result<SetPart, Wrong> {
     let path = text(part, "path")?.to_owned();
-    let is_inside = Path::new(&path).components().all(|step| matches!(step, Component::Normal(_)));
-    if path.is_empty() || !is_inside || path.contains(['\\', '\0', ':']) {
+    if !is_inside(&path) {
         return wrong(format!("the path {path:?} does not lead into the folder"));
     }
     let (keys, crc32) = (number(part, "keys")?, number(part, "crc32")?);

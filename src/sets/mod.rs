@@ -16,7 +16,7 @@
 //! * parts.rs: which parts are open.
 //! * manifest.rs: the format, which FORMAT.md describes.
 //! * builder.rs: sets from keys in order or in any order, and from maps. unfinished.rs: what they
-//!   have begun to write.
+//!   have begun to write. join.rs: sets of sets.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -26,6 +26,7 @@
 
 mod builder;
 mod error;
+mod join;
 mod layer_set;
 mod manifest;
 mod parts;

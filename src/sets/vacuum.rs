@@ -2,23 +2,28 @@
 
 use super::builder::build_of;
 use super::error::SetError;
+use super::join::MEMBER;
 use super::layer_set::LayerSet;
-use super::manifest::Manifest;
+use super::manifest::{LOCK, MANIFEST, Manifest};
 use crate::error::FileError;
 use crate::frozen::LayerValue;
-use crate::io::dir::Access;
+use crate::io::dir::{Access, Dir};
 use crate::io::new_file::{has_unfinished, remove_unfinished};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
-    /// Removes the parts in the folder that the manifest on disk does not name and that were
-    /// written longer ago than `older_than`: those of sets that were replaced, and those of builds
-    /// that ended without finishing. Returns their paths.
+    /// Removes the parts in the folder that the manifest on disk does not name: those of sets that
+    /// were replaced, and those of builds that ended without finishing. Returns their paths.
     ///
-    /// Parts of a build that goes on in a process of this machine stay. Only files with names that
-    /// [`LayerSetBuilder`](crate::LayerSetBuilder) gives are removed.
+    /// A part stays until it and the manifest were written longer ago than `older_than`. Before
+    /// that, readers may have the manifest before this one, which may name the part.
+    ///
+    /// A file that cannot be removed stays, and is not among them. Parts of a build that goes on in
+    /// a process of this machine stay. Only files with names that
+    /// [`LayerSetBuilder`](crate::LayerSetBuilder) gives are removed, in the folder of the set and
+    /// in those of [members](Self::join) whose names begin with `member-`.
     ///
     /// **Warning:** a reader that opened the set before it was replaced gets an error for a part
     /// that is removed before the reader has opened it. So `older_than` should be longer than
@@ -44,6 +49,34 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// ```
     pub fn vacuum(&self, older_than: Duration) -> Result<Vec<PathBuf>, SetError> {
         let dir = &self.parts.dir;
+        let mut vacuum = Vacuum { set: dir, older_than, removed: Vec::new() };
+        vacuum.clean(dir, "")?;
+        for member in dir.names()?.iter().filter(|name| name.starts_with(MEMBER)) {
+            // Another process may have removed it.
+            let Ok(folder) = Dir::open(&dir.path_of(member)) else { continue };
+            let is_needed = vacuum.clean(&folder, &format!("{member}/"))?;
+            if !is_needed && vacuum.is_old(&folder, MANIFEST).unwrap_or(false) {
+                [MANIFEST, LOCK].iter().for_each(|name| folder.remove(name));
+                // It stays if anything else is in it.
+                let _ = std::fs::remove_dir(folder.path());
+            }
+        }
+        Ok(vacuum.removed)
+    }
+}
+
+/// The removal of what is old.
+struct Vacuum<'s> {
+    /// The folder of the set, whose manifest says what is needed.
+    set: &'s Dir,
+    older_than: Duration,
+    removed: Vec<PathBuf>,
+}
+
+impl Vacuum<'_> {
+    /// Removes what is old in a folder whose parts have paths that begin with `start`. Returns
+    /// whether something in it is needed, or may be.
+    fn clean(&mut self, dir: &Dir, start: &str) -> Result<bool, SetError> {
         remove_unfinished(dir)?;
         // A part is written before the manifest that names it. So those that are found first, and
         // are not named then, belong to builds that go on or to none.
@@ -51,26 +84,34 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
         let builds: HashSet<&str> = names.iter().filter_map(|name| build_of(name)).collect();
         let going_on: HashSet<&str> =
             builds.into_iter().filter(|build| has_unfinished(dir, build)).collect();
-        let (manifest, _) = Manifest::read(dir)?;
-        let named: HashSet<&str> = manifest.parts.iter().map(|part| &*part.path).collect();
-        let mut removed = Vec::new();
+        let (manifest, _) = Manifest::read(self.set)?;
+        let named: HashSet<&str> =
+            manifest.parts.iter().filter_map(|part| part.path.strip_prefix(start)).collect();
+        // Read after its content: it may be that of a later manifest.
+        if !self.is_old(self.set, MANIFEST)? {
+            return Ok(true);
+        }
+        let mut is_needed = !going_on.is_empty();
         for name in &names {
             let Some(build) = build_of(name) else { continue };
-            if named.contains(&**name) || going_on.contains(build) {
-                continue;
-            }
-            let written = dir.file(name, Access::Read).and_then(|file| {
-                let written = file.metadata().and_then(|metadata| metadata.modified());
-                written.map_err(|error| FileError::new("read", dir.path_of(name), error))
-            });
+            let is_kept = named.contains(&**name) || going_on.contains(build);
             // Another process may have removed it.
-            let Ok(written) = written else { continue };
-            let age = SystemTime::now().duration_since(written).unwrap_or_default();
-            if age >= older_than {
-                dir.remove(name);
-                removed.push(dir.path_of(name));
+            let is_old = || self.is_old(dir, name).unwrap_or(false);
+            if !is_kept && is_old() && dir.try_remove(name) {
+                self.removed.push(dir.path_of(name));
+            } else {
+                is_needed = true;
             }
         }
-        Ok(removed)
+        Ok(is_needed)
+    }
+
+    /// Returns whether a file was written longer ago than the limit.
+    fn is_old(&self, dir: &Dir, name: &str) -> Result<bool, FileError> {
+        let metadata = dir.file(name, Access::Read)?.metadata();
+        let written = metadata.and_then(|metadata| metadata.modified());
+        let written = written.map_err(|error| FileError::new("read", dir.path_of(name), error))?;
+        let age = SystemTime::now().duration_since(written).unwrap_or_default();
+        Ok(age >= self.older_than)
     }
 }

@@ -2,9 +2,10 @@
 //! memory.
 
 use crate::{
-    content::set_error,
+    content::{Content, set_error},
     input_lines::{InputLines, LineOptions},
-    output::{Output, Target},
+    layer::{self, AnyContent, by_kind},
+    output::{Output, Target, Written},
     progress::{Progress, Total},
     text,
     values::ToolValue,
@@ -48,6 +49,22 @@ pub(crate) struct BuildArgs {
         conflicts_with = "force"
     )]
     keys_per_file: Option<u64>,
+    /// Add the keys to the set that is in the folder --output, in files of --keys-per-file keys, or
+    /// 20000000. Each has to be greater than all keys of the set, and the values of the same kind.
+    /// Until all are written, the set stays as it is. With a set of texts, --values is text unless
+    /// it is given.
+    #[arg(long, conflicts_with = "force")]
+    append: bool,
+}
+
+impl BuildArgs {
+    /// Returns the options of a set, or `None` for a layer.
+    fn set_options(&self) -> Option<SetOptions> {
+        match self.keys_per_file {
+            Some(keys) => Some(SetOptions::new().keys_per_part(keys)),
+            None => self.append.then(SetOptions::new),
+        }
+    }
 }
 
 /// The source of a key's value.
@@ -92,16 +109,24 @@ pub(crate) fn run(args: &BuildArgs, out: &mut impl Write) -> Result<()> {
         ensure!(folder.is_dir(), "--temp-dir: there is no folder {}", folder.display());
     }
     let to = args.output.destination();
-    let target = match args.keys_per_file {
+    let target = match args.set_options() {
         None => to.target(args.temp_dir.as_deref())?,
         Some(_) => to.set_target()?,
     };
+    let before = if args.append { Some(layer::open_as_set(to.path)?) } else { None };
     let mut lines = InputLines::new(&args.lines, args.memory);
     let has_line = lines.advance()?;
-    let work = Work { args, lines, has_line, target };
-    // The first line decides on the source of values, unless the command line does.
-    let tab = work.lines.line().contains(&b'\t');
-    match args.values.unwrap_or(if tab { Values::Tab } else { Values::None }) {
+    // The first line decides on the source of values, unless the command line does, or the set.
+    let tab = lines.line().contains(&b'\t');
+    let source = args.values.unwrap_or(match &before {
+        Some(AnyContent::Bytes(_)) => Values::Text,
+        Some(AnyContent::Numbers(_)) if !has_line => Values::Tab,
+        _ if tab => Values::Tab,
+        _ => Values::None,
+    });
+    let before = before.map(|set| by_kind!(&set, set => written(set)));
+    let work = Work { args, lines, has_line, target, before };
+    match source {
         Values::Tab => work.build::<u64>(|line, _| split(line), out),
         Values::Text => work.build::<[u8]>(|line, _| split_text(line), out),
         Values::Line => work.build::<u64>(|line, count| Ok((line, count)), out),
@@ -117,6 +142,16 @@ pub(crate) fn run(args: &BuildArgs, out: &mut impl Write) -> Result<()> {
             work.build::<()>(|line, _| record(line).map(|()| (line, ())), out)
         }
     }
+}
+
+/// Returns what a set has.
+fn written<V: ToolValue + ?Sized>(content: &Content<V>) -> Written {
+    let parts = match content {
+        Content::Layer(..) => &[][..],
+        Content::Set(set) => set.parts(),
+    };
+    let bytes = parts.iter().map(|part| part.bytes).sum();
+    Written { keys: content.len(), parts: parts.len(), bytes }
 }
 
 /// A builder of a layer file or of a set.
@@ -148,6 +183,8 @@ struct Work<'a> {
     lines: InputLines<'a>,
     has_line: bool,
     target: Target<'a>,
+    /// The set that is appended to.
+    before: Option<Written>,
 }
 
 impl Work<'_> {
@@ -165,17 +202,21 @@ impl Work<'_> {
             Some(folder) => options.temp_folder(folder),
             None => options,
         };
-        let mut builder = match args.keys_per_file {
+        let mut builder = match args.set_options() {
             None => {
                 let builder =
                     ExternalBuilder::create_as(self.target.path(), options).map_err(failed)?;
                 self.target.begin(builder.unfinished_path());
                 Builder::<V>::Layer(Box::new(builder))
             }
-            Some(keys) => {
+            Some(set_options) => {
                 let is_new = !to.path.exists();
-                let options = SetOptions::new().keys_per_part(keys).layers(options);
-                let builder = LayerSetBuilder::external_as(to.path, options).map_err(|error| {
+                let options = set_options.layers(options);
+                let builder = match args.append {
+                    true => LayerSetBuilder::append_external_as(to.path, options),
+                    false => LayerSetBuilder::external_as(to.path, options),
+                };
+                let builder = builder.map_err(|error| {
                     if is_new {
                         // It is created before all options are checked.
                         let _ = std::fs::remove_dir(to.path);
@@ -209,7 +250,7 @@ impl Work<'_> {
                 let set = builder.finish_with(show).map_err(|error| to.set_failed(error));
                 let set = set.map_err(|error| placed::<V>(error, args, &record))?;
                 drop(progress);
-                self.target.finish_set(set, &read);
+                self.target.finish_set(set, self.before, &read);
                 Ok(())
             }
         }

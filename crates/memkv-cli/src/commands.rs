@@ -7,7 +7,7 @@
 use crate::{
     bench, build, get, merge, repair, scan, search,
     sets::{self, Operation},
-    stats, text, verify,
+    stats, text, vacuum, verify,
 };
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -39,6 +39,7 @@ enum Command {
     Difference(sets::SetArgs),
     /// Print the keys that are in an odd number of layers, or write a layer of them.
     SymmetricDifference(sets::SetArgs),
+    Vacuum(vacuum::VacuumArgs),
     Repair(repair::RepairArgs),
     Bench(bench::BenchArgs),
     /// Print a script that completes command lines in a shell.
@@ -106,6 +107,7 @@ pub fn run() -> ExitCode {
         Command::Intersection(args) => sets::run(&args, Operation::Intersection, out),
         Command::Difference(args) => sets::run(&args, Operation::Difference, out),
         Command::SymmetricDifference(args) => sets::run(&args, Operation::SymmetricDifference, out),
+        Command::Vacuum(args) => vacuum::run(&args, out).map(|()| true),
         Command::Repair(args) => repair::run(&args, out),
         Command::Bench(args) => bench::run(&args, &bench::rows::rows(), out),
         Command::Completions { shell } => {

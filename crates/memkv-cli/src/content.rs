@@ -4,8 +4,10 @@
 
 use crate::values::{Field, ToolValue};
 use anyhow::{Context, Error, Result};
+use clap::Args;
 use memkv::{Automaton, FrozenError, FrozenLayer, FrozenLayerBuilder, LayerSet, SetError};
 use std::{
+    ffi::OsString,
     ops::Bound,
     path::{Path, PathBuf},
 };
@@ -17,6 +19,37 @@ pub(crate) enum Content<V: ToolValue + ?Sized> {
     Set(LayerSet<V>),
 }
 
+/// The keys that a command reads.
+#[derive(Args, Debug)]
+pub(crate) struct Bounds {
+    /// Print only keys that begin with this prefix.
+    #[arg(long, value_name = "KEY")]
+    prefix: Option<OsString>,
+    /// Print only keys that are at least this one.
+    #[arg(long, value_name = "KEY")]
+    from: Option<OsString>,
+    /// Print only keys that are less than this one.
+    #[arg(long, value_name = "KEY")]
+    to: Option<OsString>,
+}
+
+impl Bounds {
+    /// Returns the keys that are within all bounds.
+    pub(crate) fn range(&self) -> KeyRange {
+        let mut range = KeyRange::default();
+        if let Some(prefix) = &self.prefix {
+            range.prefix(prefix.as_encoded_bytes());
+        }
+        if let Some(key) = &self.from {
+            range.from(key.as_encoded_bytes());
+        }
+        if let Some(key) = &self.to {
+            range.to(key.as_encoded_bytes());
+        }
+        range
+    }
+}
+
 /// The keys from one on, up to another one without it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeyRange {
@@ -26,6 +59,11 @@ pub(crate) struct KeyRange {
 }
 
 impl KeyRange {
+    fn bounds(&self) -> (Bound<&[u8]>, Bound<&[u8]>) {
+        let to = self.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        (Bound::Included(&self.from), to)
+    }
+
     /// Leaves the keys that are at least `key`.
     pub(crate) fn from(&mut self, key: &[u8]) {
         if *key > *self.from {
@@ -149,8 +187,7 @@ impl<V: ToolValue + ?Sized> Content<V> {
                 }
             }
             Self::Set(set) => {
-                let to = range.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-                let mut keys = set.range::<[u8], _>((Bound::Included(&*range.from), to));
+                let mut keys = set.range::<[u8], _>(range.bounds());
                 while let Some(record) =
                     if is_reverse { keys.next_back_ref() } else { keys.next_ref() }
                 {
@@ -164,15 +201,17 @@ impl<V: ToolValue + ?Sized> Content<V> {
         Ok(())
     }
 
-    /// Passes the keys that an automaton matches to `take`, in order, until it returns `false`.
+    /// Passes the keys in a range that an automaton matches to `take`, in order, until it returns
+    /// `false`.
     pub(crate) fn search(
         &self,
         automaton: impl Automaton,
+        range: &KeyRange,
         mut take: impl FnMut(&[u8], Field<'_>) -> Result<bool>,
     ) -> Result<()> {
         match self {
             Self::Layer(layer, _) => {
-                let mut matches = layer.search(automaton);
+                let mut matches = layer.search_range::<_, [u8], _>(automaton, range.bounds());
                 while let Some((key, value)) = matches.next_ref() {
                     if !take(key, V::field(value))? {
                         break;
@@ -180,7 +219,7 @@ impl<V: ToolValue + ?Sized> Content<V> {
                 }
             }
             Self::Set(set) => {
-                let mut matches = set.search(automaton);
+                let mut matches = set.search_range::<_, [u8], _>(automaton, range.bounds());
                 while let Some(found) = matches.next_ref() {
                     let (key, value) = found.map_err(set_error)?;
                     if !take(key, V::field(value))? {

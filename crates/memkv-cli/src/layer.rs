@@ -149,6 +149,18 @@ fn open_set(path: &Path) -> Result<Opened> {
     Ok(Opened { content, store: None })
 }
 
+/// Opens a set of layers.
+///
+/// # Errors
+/// It is a layer or a store, or cannot be opened.
+pub(crate) fn open_as_set(path: &Path) -> Result<AnyContent> {
+    let Opened { content, store } = open(path)?;
+    let is_set = by_kind!(&content, content => content.parts().is_some());
+    let what = if store.is_some() { "a store" } else { "a layer" };
+    ensure!(is_set, "cannot open {}: it is {what}, not a set of layers", path.display());
+    Ok(content)
+}
+
 /// Opens a layer file or a set and checks all of it, or reads the folder of a store.
 pub(crate) fn open_checked(path: &Path) -> Result<Opened> {
     let opened = open(path)?;

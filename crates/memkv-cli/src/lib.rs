@@ -30,6 +30,7 @@ mod signals;
 mod source;
 mod stats;
 mod text;
+mod vacuum;
 mod values;
 mod verify;
 

@@ -200,6 +200,9 @@ impl<'a> Destination<'a> {
         match error {
             SetError::Build(error) => self.failed(error),
             SetError::File(error) => self.failed(FrozenError::File(error)),
+            SetError::Values { .. } => {
+                set_error(error).context(format!("cannot write {}", self.path.display()))
+            }
             error => set_error(error),
         }
     }
@@ -229,6 +232,14 @@ impl<'a> Destination<'a> {
         let options = FrozenOptions::new().codec(codec).symbols(symbols);
         options.chunk_keys(self.writing.chunk as usize)
     }
+}
+
+/// What is written of a set.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) keys: u64,
+    pub(crate) parts: usize,
+    pub(crate) bytes: u64,
 }
 
 /// A layer that is being written.
@@ -265,17 +276,22 @@ impl Target<'_> {
             io::copy(&mut File::open(&self.path)?, out)?;
             out.flush()?;
         }
-        self.summarize(keys, read, "", bytes);
+        self.summarize(keys, "", read, "", bytes);
         Ok(())
     }
 
-    /// Prints what the complete set is. `read` is what it was built from.
-    pub(crate) fn finish_set(self, set: SetInfo, read: &str) {
-        let parts = format!("{} with ", text::parts(set.parts));
-        self.summarize(set.keys, read, &parts, set.bytes);
+    /// Prints what the complete set is, or what it has more than `before`. `read` is what that was
+    /// built from.
+    pub(crate) fn finish_set(self, set: SetInfo, before: Option<Written>, read: &str) {
+        let (more, before) =
+            (if before.is_some() { "more " } else { "" }, before.unwrap_or_default());
+        let parts = format!("{} with ", text::parts(set.parts.saturating_sub(before.parts)));
+        // It may have been replaced before the builder began.
+        let keys = set.keys.saturating_sub(before.keys);
+        self.summarize(keys, more, read, &parts, set.bytes.saturating_sub(before.bytes));
     }
 
-    fn summarize(&self, keys: u64, read: &str, parts: &str, bytes: u64) {
+    fn summarize(&self, keys: u64, more: &str, read: &str, parts: &str, bytes: u64) {
         if self.to.writing.quiet {
             return;
         }
@@ -283,7 +299,7 @@ impl Target<'_> {
         // An error of this write cannot be reported.
         let _ = writeln!(
             io::stderr(),
-            "memkv: {}: {} keys of {read} in {parts}{}, {each:.2} bytes a key, {:.1} s",
+            "memkv: {}: {} {more}keys of {read} in {parts}{}, {each:.2} bytes a key, {:.1} s",
             self.to.path.display(),
             HumanCount(keys),
             text::size(bytes),

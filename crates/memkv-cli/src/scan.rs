@@ -1,14 +1,14 @@
 //! `memkv scan`: prints keys in order.
 
 use crate::{
-    content::{Content, KeyRange},
+    content::{Bounds, Content},
     layer::{Input, by_kind},
     print::{Found, Printing},
     values::ToolValue,
 };
 use anyhow::Result;
 use clap::Args;
-use std::{ffi::OsString, io::Write};
+use std::io::Write;
 
 /// Print keys and their values, in bytewise order.
 ///
@@ -18,15 +18,8 @@ use std::{ffi::OsString, io::Write};
 pub(crate) struct ScanArgs {
     #[command(flatten)]
     input: Input,
-    /// Print only keys that begin with this prefix.
-    #[arg(long, value_name = "KEY")]
-    prefix: Option<OsString>,
-    /// Print only keys that are at least this one.
-    #[arg(long, value_name = "KEY")]
-    from: Option<OsString>,
-    /// Print only keys that are less than this one.
-    #[arg(long, value_name = "KEY")]
-    to: Option<OsString>,
+    #[command(flatten)]
+    bounds: Bounds,
     /// Print from the greatest key to the least.
     #[arg(long, short)]
     reverse: bool,
@@ -44,16 +37,7 @@ fn scan<V: ToolValue + ?Sized>(
     content: &Content<V>,
     out: &mut impl Write,
 ) -> Result<bool> {
-    let mut range = KeyRange::default();
-    if let Some(prefix) = &args.prefix {
-        range.prefix(prefix.as_encoded_bytes());
-    }
-    if let Some(key) = &args.from {
-        range.from(key.as_encoded_bytes());
-    }
-    if let Some(key) = &args.to {
-        range.to(key.as_encoded_bytes());
-    }
+    let range = args.bounds.range();
     let mut found = Found::new(&args.printing, out);
     if args.printing.count {
         found.skip(content.count(&range)?);

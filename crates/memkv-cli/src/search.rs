@@ -1,7 +1,7 @@
 //! `memkv search`: prints the keys that match a pattern.
 
 use crate::{
-    content::Content,
+    content::{Bounds, Content},
     layer::{Input, by_kind},
     print::{Found, Printing},
     values::ToolValue,
@@ -14,17 +14,17 @@ use std::{ffi::OsString, io::Write};
 /// Print the keys that match a pattern, and their values, in order.
 ///
 /// Lines are as `memkv scan` prints them. With --fuzzy each begins with the distance and a tab,
-/// except with --keys. Exit status: 0 if a key matches, 1 if none does, 2 on an error.
+/// except with --keys. With --prefix, --from or --to, other keys are not read. The pattern concerns
+/// the whole key, also what is the prefix. Exit status: 0 if a key matches, 1 if none does, 2 on an
+/// error.
 #[derive(Args, Debug)]
 pub(crate) struct SearchArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
     pattern: Pattern,
-    /// Find only keys that begin with this prefix, which is part of what the pattern matches. No
-    /// other keys are read.
-    #[arg(long, value_name = "KEY")]
-    prefix: Option<OsString>,
+    #[command(flatten)]
+    bounds: Bounds,
     /// The number of characters that may be missing, added or replaced, with --fuzzy: 0 to 7. A
     /// larger distance makes the search slower.
     #[arg(
@@ -52,33 +52,6 @@ struct Pattern {
     fuzzy: Option<OsString>,
 }
 
-/// An automaton that matches the keys with a prefix.
-struct Prefix<'a>(&'a [u8]);
-
-impl<'a> Automaton for Prefix<'a> {
-    /// The part of the prefix that is still to come, or `None` if the key differs from it.
-    type State = Option<&'a [u8]>;
-
-    fn start(&self) -> Self::State {
-        Some(self.0)
-    }
-
-    fn is_match(&self, left: &Self::State) -> bool {
-        left.is_some_and(<[u8]>::is_empty)
-    }
-
-    fn can_match(&self, left: &Self::State) -> bool {
-        left.is_some()
-    }
-
-    fn accept(&self, left: &Self::State, byte: u8) -> Self::State {
-        match *left {
-            Some([first, rest @ ..]) => (*first == byte).then_some(rest),
-            whole_or_none => whole_or_none,
-        }
-    }
-}
-
 /// Searches, and returns `true` if a key matches.
 pub(crate) fn run(args: &SearchArgs, out: &mut impl Write) -> Result<bool> {
     match (&args.pattern.regex, &args.pattern.fuzzy) {
@@ -98,9 +71,7 @@ fn print(
     distance: impl Fn(&[u8]) -> Option<usize>,
     out: &mut impl Write,
 ) -> Result<bool> {
-    let prefix = Prefix(args.prefix.as_ref().map_or(b"", |prefix| prefix.as_encoded_bytes()));
-    let both = prefix.intersection(automaton);
-    by_kind!(&args.input.open()?, content => print_matches(args, content, both, distance, out))
+    by_kind!(&args.input.open()?, content => print_matches(args, content, automaton, distance, out))
 }
 
 fn print_matches<V: ToolValue + ?Sized>(
@@ -111,6 +82,7 @@ fn print_matches<V: ToolValue + ?Sized>(
     out: &mut impl Write,
 ) -> Result<bool> {
     let mut found = Found::new(&args.printing, out);
-    content.search(automaton, |key, value| Ok(found.add(key, value, distance(key))?))?;
+    let range = args.bounds.range();
+    content.search(automaton, &range, |key, value| Ok(found.add(key, value, distance(key))?))?;
     Ok(found.finish()?)
 }

@@ -2,7 +2,7 @@
 
 use crate::input;
 use indicatif::{DecimalBytes, HumanCount};
-use memkv::FrozenError;
+use memkv::{FrozenError, SetError};
 use std::path::Path;
 
 /// The most characters of a key in a message. With its label it fits a line of 100 columns.
@@ -49,14 +49,25 @@ pub(crate) fn rounded_size(bytes: u64) -> String {
 
 /// Returns an error and its causes in one line, with keys as [`shown`] returns them.
 pub(crate) fn message(error: &anyhow::Error) -> String {
-    let part = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
-        Some(FrozenError::Repeated { key }) => {
+    let of_layer = |cause: &FrozenError| match cause {
+        FrozenError::Repeated { key } => {
             format!("the key \"{}\" is there more than once", shown(key))
         }
-        Some(FrozenError::SumOverflow { key, .. }) => {
+        FrozenError::SumOverflow { key, .. } => {
             format!("the sum of the values of \"{}\" is not within 0 to {}", shown(key), u64::MAX)
         }
-        _ => cause.to_string(),
+        cause => cause.to_string(),
+    };
+    let of_set = |cause: &SetError| match cause {
+        SetError::NotBeyond { key, last } => {
+            let (key, last) = (shown(key), shown(last));
+            format!("the key \"{key}\" is not greater than the last one of the set, \"{last}\"")
+        }
+        cause => cause.to_string(),
+    };
+    let part = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(cause) => of_layer(cause),
+        None => cause.downcast_ref().map_or_else(|| cause.to_string(), of_set),
     };
     error.chain().map(part).collect::<Vec<_>>().join(": ")
 }
@@ -98,6 +109,11 @@ pub(crate) fn layers(layers: usize, keys: u64) -> String {
 /// Returns a number of parts of a set.
 pub(crate) fn parts(parts: usize) -> String {
     format!("{} part{}", HumanCount(parts as u64), if parts == 1 { "" } else { "s" })
+}
+
+/// Returns a number of files.
+pub(crate) fn files(files: usize) -> String {
+    format!("{} file{}", HumanCount(files as u64), if files == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

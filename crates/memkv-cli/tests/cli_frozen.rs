@@ -497,8 +497,20 @@ fn searches_by_patterns() {
         folder.text("search layer --prefix https://example.org/car -f https://example.org/cat -k"),
         "https://example.org/cart\n"
     );
-    for prefix in ["a", "https://example.org/cats", "z"] {
-        let args = format!("search layer --prefix {prefix} -e .");
+    for (bounds, keys) in [
+        ("--from https://example.org/", "https://example.org/cat\n"),
+        (
+            "--from https://example.com/cot --to https://example.org/cat",
+            "https://example.com/cot\n",
+        ),
+        ("--from http --to https://example.org/cart", "https://example.com/cot\n"),
+        ("--prefix https: --to https://example.org/", "https://example.com/cot\n"),
+    ] {
+        assert_eq!(folder.text(&format!("search layer -k -e c.t$ {bounds}")), keys);
+    }
+    for bounds in ["--prefix a", "--prefix https://example.org/cats", "--from z", "--from b --to a"]
+    {
+        let args = format!("search layer {bounds} -e .");
         assert_eq!(folder.fails(&args, b""), (1, String::new()));
     }
     assert_eq!(folder.fails("search layer --regex dog", b""), (1, String::new()));

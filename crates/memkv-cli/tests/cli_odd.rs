@@ -43,7 +43,9 @@ fn each_is_told_what_is_wrong() {
     folder.write("blank", "a\n\nb\n");
     folder.write("twice", "a\t1\nb\t2\na\t3\n");
     folder.write("huge", "a\t18446744073709551615\na\t1\n");
-    fs::create_dir(folder.path("folder")).unwrap();
+    for name in ["folder", "empty-folder"] {
+        fs::create_dir(folder.path(name)).unwrap();
+    }
     let (built, _) = run(&folder, "build text -o layer", b"");
     assert!(built.status.success());
     folder.ok(&["build", "-", "-o", "keys"], b"b\nc\n");
@@ -220,6 +222,35 @@ fn each_is_told_what_is_wrong() {
             2,
             "later/manifest.json: version 9 of the format",
         ),
+        ("build text -o new --append", 2, "memkv: cannot open new: "),
+        (
+            "build text -o empty-folder --append",
+            2,
+            "cannot open empty-folder: it is a folder with neit",
+        ),
+        ("build text -o docs --append", 2, "memkv: cannot write docs: the folder is neither"),
+        ("build text -o layer --append", 2, "memkv: cannot create layer: it is a file, and"),
+        ("build text -o store --append", 2, "the folder is neither empty nor a set of la"),
+        ("build text -o later --append", 2, "later/manifest.json: version 9 of the format"),
+        ("build text -o - --append", 2, "memkv: a set of layers is a folder, and cannot"),
+        ("build text -o set --append --force", 2, "cannot be used with '--force'"),
+        ("build text -o set --append", 2, "text, line 1: the key \"a\" is not greater than the"),
+        ("vacuum set", 0, "memkv: set: 0 files removed"),
+        ("vacuum set -q", 0, ""),
+        ("vacuum gap --older-than 12h", 0, "memkv: gap: 0 files removed"),
+        ("vacuum set --older-than 7", 2, "memkv: invalid value '7' for '--older-than <DURATION>'"),
+        ("vacuum", 2, "memkv: the following required arguments were not provided"),
+        ("vacuum layer", 2, "memkv: cannot open layer: it is a layer, not a set of layers"),
+        ("vacuum store", 2, "memkv: cannot open store: it is a store, not a set of layers"),
+        (
+            "vacuum empty-folder",
+            2,
+            "cannot open empty-folder: it is a folder with neither a store nor",
+        ),
+        ("vacuum docs", 2, "memkv: cannot open docs: it is a folder with neither a store nor"),
+        ("vacuum text", 2, "memkv: cannot open text: not a frozen layer: it is text"),
+        ("vacuum missing", 2, "memkv: cannot open missing: "),
+        ("vacuum later", 2, "later/manifest.json: version 9 of the format"),
         ("build text -o set", 2, "memkv: cannot create set: it is a folder, and a layer is a file"),
         ("merge layer set -o set", 2, "memkv: cannot create set: it is a folder, and a layer is"),
         (

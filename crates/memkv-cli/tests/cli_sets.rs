@@ -84,7 +84,9 @@ fn a_set_answers_as_a_layer() {
             run(&format!("scan IT --to {from} -r --count"));
         }
         for search in ["-e ^[25]/0.*7$", "-e 99", "--fuzzy 3/00999 -d 3", "-f b", "-e x", "-e ."] {
-            for form in ["", " -n 2", " -c", " -k --prefix 3/", " --json", " -n 0"] {
+            for form in
+                ["", " -n 2", " -c", " -k --prefix 3/", " --from 1/ --to 4/03", " --json", " -n 0"]
+            {
                 run(&format!("search IT {search}{form}"));
             }
         }
@@ -291,6 +293,112 @@ fn sets_of_programs_are_read() {
     LayerSetBuilder::<f64>::create_as(folder.path("floats"), options).unwrap().finish().unwrap();
     let (code, message) = folder.fails("scan floats", b"");
     assert!(code == 2 && message.starts_with("memkv: cannot open floats: the values are of the"));
+}
+
+/// Returns the last line of the messages of a command that succeeds.
+fn summary(folder: &Folder, args: &str, input: &[u8]) -> String {
+    let output = folder.run(&args.split(' ').collect::<Vec<_>>(), input);
+    let messages = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{args}: {messages}");
+    messages.lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn sets_grow_at_their_end() {
+    let folder = Folder::new();
+    folder.text("build /dev/null -o empty --values tab --keys-per-file 2");
+    let mut all = String::new();
+    for (i, (input, parts, options)) in [
+        ("c\t3\na\t1\nb\t2\n", 2, "--keys-per-file 2"),
+        ("f\t6\ne\t5\nf\t7\n", 1, ""),
+        ("gg\t9\ng\t8\n", 2, "--keys-per-file 1 --codec fst"),
+        ("h\t1\n", 1, "--memory 32M --temp-dir ."),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let line = format!("build - -o empty --append {options}");
+        let printed = summary(&folder, line.trim_end(), input.as_bytes());
+        let keys = input.lines().count() - usize::from(i == 1);
+        let s = if parts == 1 { "" } else { "s" };
+        let want = format!(
+            "memkv: empty: {keys} more keys of {} bytes in {parts} part{s} with ",
+            input.len()
+        );
+        assert!(printed.starts_with(&want), "{printed}");
+        all += input;
+    }
+    folder.ok(&["build", "-", "-o", "layer"], all.as_bytes());
+    assert_eq!(folder.text("scan empty"), folder.text("scan layer"));
+    assert_eq!(folder.text("verify empty"), "empty: OK, 8 keys in 6 parts\n");
+    assert_eq!(LayerSet::<u64>::open(folder.path("empty")).unwrap().duplicates(), 1);
+
+    // An error leaves the set, and no new file.
+    let files = || fs::read_dir(folder.path("empty")).unwrap().count();
+    let before = files();
+    let long = "a".repeat(200);
+    for (input, message) in [
+        ("i\t1\nh\t2\n", "memkv: -, line 2: the key \"h\" is not greater than the last"),
+        ("i\t1\n\t2\n", "the key \"\" is not greater than the last one of the set, \"h\"\n"),
+        (&format!("{long}\t1\n"), "aaa…\" is not greater than the last one of the set, \"h\"\n"),
+        ("i\t1\nx\n", "line 2: there is no tab"),
+        ("i\n", "cannot write empty: the values are of the kind U64, not Unit"),
+    ] {
+        let (code, found) = folder.fails("build - -o empty --append", input.as_bytes());
+        assert!(code == 2 && found.contains(message), "{found}");
+    }
+    let (code, found) =
+        folder.fails("build - -o empty --append --on-duplicate error", b"x\t1\nx\t2\n");
+    assert!(code == 2 && found.contains("is there more than once"), "{found}");
+    assert_eq!(files(), before);
+    assert_eq!(folder.text("scan empty"), folder.text("scan layer"));
+
+    // No lines, and the other kinds of values.
+    assert!(summary(&folder, "build - -o empty --append", b"").contains("0 more keys"));
+    folder
+        .ok(&["build", "-", "-o", "texts", "--values", "text", "--keys-per-file", "1"], b"a\tx\n");
+    assert_eq!(summary(&folder, "build - -o texts --append -q", b"b\t5\ty\n"), "");
+    assert_eq!(summary(&folder, "build - -o texts --append -q", b""), "");
+    assert_eq!(folder.text("scan texts"), "a\tx\nb\t5\ty\n");
+    folder.ok(&["build", "-", "-o", "keys", "--keys-per-file", "1"], b"a\n");
+    assert_eq!(summary(&folder, "build - -o keys --append -q", b"c\nb\n"), "");
+    assert_eq!(summary(&folder, "build - -o keys --append -q", b""), "");
+    assert_eq!(folder.text("scan keys"), "a\nb\nc\n");
+}
+
+#[test]
+fn old_files_of_sets_are_removed() {
+    let folder = Folder::new();
+    let build = |input: &str| {
+        folder.ok(&["build", "-", "-o", "set", "--keys-per-file", "1"], input.as_bytes());
+    };
+    build("a\t1\nb\t2\n");
+    let old = [0, 1].map(|number| part(&folder, "set", number));
+    build("c\t3\n");
+    let left = folder.path("set").join("part-0123456789ab-00000.frozen");
+    fs::write(&left, "of a build that was killed").unwrap();
+    fs::write(folder.path("set").join("note"), "of the user").unwrap();
+    // They are too new, unless the user says otherwise.
+    for options in ["", " --older-than 1h"] {
+        let output =
+            folder.run(&format!("vacuum set{options}").split(' ').collect::<Vec<_>>(), b"");
+        let messages = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b""[..]));
+        assert_eq!(messages, "memkv: set: 0 files removed\n");
+    }
+    let output = folder.run(&["vacuum", "set", "--older-than", "0s"], b"");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "memkv: set: 3 files removed\n");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<PathBuf> = printed.lines().map(PathBuf::from).collect();
+    let mut want = [&old[..], &[left]].concat();
+    lines.sort();
+    want.sort();
+    assert!(lines == want && want.iter().all(|path| !path.exists()), "{printed}");
+    assert!(folder.path("set").join("note").exists());
+    assert_eq!(folder.text("scan set --check"), "c\t3\n");
+    // Nothing is left to remove.
+    assert_eq!(summary(&folder, "vacuum set --older-than 0s", b""), "memkv: set: 0 files removed");
+    assert_eq!(summary(&folder, "vacuum set --older-than 0s -q", b""), "");
 }
 
 #[cfg(unix)]

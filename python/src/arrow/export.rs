@@ -47,13 +47,12 @@ fn key_format(form: KeyForm) -> &'static CStr {
 struct SchemaOwner {
     name: CString,
     /// Those that the consumer has not moved out are released with this one.
-    _children: Vec<Box<ArrowSchema>>,
+    _children: Vec<ArrowSchema>,
     pointers: Vec<*mut ArrowSchema>,
 }
 
-fn schema(format: &'static CStr, name: &str, children: Vec<ArrowSchema>) -> ArrowSchema {
-    let mut children: Vec<_> = children.into_iter().map(Box::new).collect();
-    let pointers = children.iter_mut().map(|child| &raw mut **child).collect();
+fn schema(format: &'static CStr, name: &str, mut children: Vec<ArrowSchema>) -> ArrowSchema {
+    let pointers = children.iter_mut().map(|child| &raw mut *child).collect();
     let name = CString::new(name).unwrap_or_default();
     let owner = Box::new(SchemaOwner { name, _children: children, pointers });
     let owner = Box::leak(owner);
@@ -82,7 +81,7 @@ unsafe extern "C" fn release_schema(schema: *mut ArrowSchema) {
 struct ArrayOwner {
     _data: Buffers,
     buffers: Vec<*const c_void>,
-    _children: Vec<Box<ArrowArray>>,
+    _children: Vec<ArrowArray>,
     pointers: Vec<*mut ArrowArray>,
 }
 
@@ -94,14 +93,8 @@ enum Buffers {
     Strings(Vec<i32>, Vec<u8>, Option<Vec<u8>>),
 }
 
-fn array(
-    length: usize,
-    nulls: usize,
-    data: Buffers,
-    children: Vec<ArrowArray>,
-) -> ArrowArray {
-    let mut children: Vec<_> = children.into_iter().map(Box::new).collect();
-    let pointers = children.iter_mut().map(|child| &raw mut **child).collect();
+fn array(length: usize, nulls: usize, data: Buffers, mut children: Vec<ArrowArray>) -> ArrowArray {
+    let pointers = children.iter_mut().map(|child| &raw mut *child).collect();
     let owner = Box::leak(Box::new(ArrayOwner {
         _data: data,
         buffers: Vec::new(),
@@ -162,6 +155,13 @@ fn array_of(column: Column, is_large: bool) -> ArrowArray {
         }
         _ => array(len, nulls, Buffers::Column(column), Vec::new()),
     }
+}
+
+/// Returns whether each of the strings is UTF-8: all together are, and none begins in the middle of
+/// a character.
+fn is_utf8(strings: &Strings) -> bool {
+    std::str::from_utf8(&strings.bytes)
+        .is_ok_and(|text| strings.ends.iter().all(|&end| text.is_char_boundary(end as usize)))
 }
 
 /// Returns strings with offsets of 32 bits.
@@ -316,7 +316,7 @@ impl ScanStream {
             return Ok(ArrowArray::empty());
         }
         if self.form == KeyForm::Str
-            && std::str::from_utf8(&keys.bytes).is_err()
+            && !is_utf8(&keys)
             && let Some(key) =
                 (0..keys.len()).map(|i| keys.get(i)).find(|key| std::str::from_utf8(key).is_err())
         {

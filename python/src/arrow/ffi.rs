@@ -98,9 +98,10 @@ impl ArrowSchema {
 
     /// Returns the types of the columns of a table.
     pub(super) fn children(&self) -> Vec<&ArrowSchema> {
-        (0..usize::try_from(self.n_children).unwrap_or(0))
+        let children = if self.children.is_null() { 0 } else { self.n_children };
+        (0..usize::try_from(children).unwrap_or(0))
             // SAFETY: (A1) there are as many children, which live as long as the schema.
-            .map(|i| unsafe { &**self.children.add(i) })
+            .filter_map(|i| unsafe { (*self.children.add(i)).as_ref() })
             .collect()
     }
 }
@@ -109,9 +110,12 @@ impl ArrowArrayStream {
     /// Returns the type of the arrays.
     pub(super) fn schema(&mut self) -> Result<ArrowSchema, String> {
         let mut schema = ArrowSchema::empty();
-        let Some(get_schema) = self.get_schema else { return Err("it is released".into()) };
+        let Some(get_schema) = self.get_schema.filter(|_| self.release.is_some()) else {
+            return Err("it is released".into());
+        };
         // SAFETY: (A1) a stream that is not released; the structure is to be filled.
         match unsafe { get_schema(self, &mut schema) } {
+            0 if schema.release.is_none() => Err("its type is released".into()),
             0 => Ok(schema),
             number => Err(self.last_error(number)),
         }
@@ -120,7 +124,9 @@ impl ArrowArrayStream {
     /// Returns the next array, which is released at the end of the stream.
     pub(super) fn next(&mut self) -> Result<ArrowArray, String> {
         let mut array = ArrowArray::empty();
-        let Some(get_next) = self.get_next else { return Err("it is released".into()) };
+        let Some(get_next) = self.get_next.filter(|_| self.release.is_some()) else {
+            return Err("it is released".into());
+        };
         // SAFETY: (A1) a stream that is not released; the structure is to be filled.
         match unsafe { get_next(self, &mut array) } {
             0 => Ok(array),

@@ -34,6 +34,9 @@ macro_rules! take {
 /// Returns the kind of the values in a column of a type, which is in a capsule.
 pub(crate) fn schema_kind(capsule: &Bound<'_, PyAny>, column: usize) -> PyResult<ValueKind> {
     let schema = take!(capsule, c"arrow_schema", ArrowSchema);
+    if schema.release.is_none() {
+        return Err(PyValueError::new_err("the type of the arrays is released"));
+    }
     let schema = column_of(&schema, column)?;
     kind_of(schema.format()).ok_or_else(|| unknown("values", schema))
 }
@@ -68,8 +71,8 @@ impl ArrayStream {
         let (schema, array): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair.extract()?;
         let schema = take!(schema, c"arrow_schema", ArrowSchema);
         let array = take!(array, c"arrow_array", ArrowArray);
-        if array.release.is_none() {
-            return Err(PyValueError::new_err("the array is released"));
+        if array.release.is_none() || schema.release.is_none() {
+            return Err(PyValueError::new_err("the array, or its type, is released"));
         }
         Ok(ArrayStream { schema: Arc::new(schema), source: Source::Array(Some(array)) })
     }
@@ -83,6 +86,11 @@ impl ArrayStream {
     pub(crate) fn kind(&self, column: usize) -> PyResult<ValueKind> {
         let schema = column_of(&self.schema, column)?;
         kind_of(schema.format()).ok_or_else(|| unknown("values", schema))
+    }
+
+    /// Refuses a column that is not one of strings.
+    pub(crate) fn check_strings(&self, column: usize) -> PyResult<()> {
+        layout_of(column_of(&self.schema, column)?).map(drop)
     }
 
     /// Returns the next array that is not empty.
@@ -114,12 +122,7 @@ impl Columns {
     /// Returns a column as strings.
     pub(crate) fn strings(&self, column: usize) -> PyResult<StringArray> {
         let schema = column_of(&self.schema, column)?;
-        let layout = match schema.format() {
-            b"u" | b"z" => Strings::Offsets32,
-            b"U" | b"Z" => Strings::Offsets64,
-            b"vu" | b"vz" => Strings::Views,
-            _ => return Err(unknown("keys", schema)),
-        };
+        let layout = layout_of(schema)?;
         let part = self.part(schema, column)?;
         let needs = if layout == Strings::Views { 2 } else { 3 };
         part.require(needs)?;
@@ -150,11 +153,13 @@ impl Columns {
         let (length, start) = (array.length as usize, array.offset as usize);
         let is_table = self.schema.format() == b"+s";
         let (column, start) = if is_table {
-            if column >= usize::try_from(array.n_children).unwrap_or(0) {
+            let columns = if array.children.is_null() { 0 } else { array.n_children };
+            let child = (column < usize::try_from(columns).unwrap_or(0))
+                // SAFETY: (A1) there are as many children, which live as long as the array.
+                .then(|| unsafe { (*array.children.add(column)).as_ref() });
+            let Some(child): Option<&ArrowArray> = child.flatten() else {
                 return Err(PyValueError::new_err("a table has fewer columns than its type"));
-            }
-            // SAFETY: (A1) there are as many children, which live as long as the array.
-            let child: &ArrowArray = unsafe { &**array.children.add(column) };
+            };
             if child.offset < 0 || child.length < array.offset.saturating_add(array.length) {
                 return Err(PyValueError::new_err("a column is shorter than its table"));
             }
@@ -162,7 +167,31 @@ impl Columns {
         } else {
             (array as *const ArrowArray, start)
         };
-        Ok(Part { column, owner: Arc::clone(&self.array), range: start..start + length })
+        let owner = Arc::clone(&self.array);
+        if is_table {
+            let range = array.offset as usize..array.offset as usize + length;
+            let rows = Part { column: &*self.array, owner: Arc::clone(&owner), range };
+            if (0..length).any(|i| rows.is_null(i)) {
+                return Err(PyValueError::new_err("a row of a table is null"));
+            }
+        }
+        Ok(Part { column, owner, range: start..start + length })
+    }
+}
+
+/// Returns the layout of strings.
+///
+/// # Errors
+/// The type is another one.
+fn layout_of(schema: &ArrowSchema) -> PyResult<Strings> {
+    if !schema.dictionary.is_null() {
+        return Err(PyTypeError::new_err("a column is dictionary encoded: cast it first"));
+    }
+    match schema.format() {
+        b"u" | b"z" => Ok(Strings::Offsets32),
+        b"U" | b"Z" => Ok(Strings::Offsets64),
+        b"vu" | b"vz" => Ok(Strings::Views),
+        _ => Err(unknown("keys", schema)),
     }
 }
 
@@ -258,7 +287,7 @@ impl Part {
 
     #[inline]
     fn is_null(&self, i: usize) -> bool {
-        if self.column().n_buffers < 1 {
+        if self.column().n_buffers < 1 || self.column().buffers.is_null() {
             return false;
         }
         let bits = self.buffer::<u8>(0);
@@ -310,9 +339,11 @@ impl StringArray {
         };
         let has_bytes = match self.layout {
             Strings::Views => true,
-            _ => !self.part.buffer::<u8>(2).is_null() || {
-                self.len() == 0 || self.offsets(0).0 == self.offsets(self.len() - 1).1
-            },
+            _ => {
+                !self.part.buffer::<u8>(2).is_null() || {
+                    self.len() == 0 || self.offsets(0).0 == self.offsets(self.len() - 1).1
+                }
+            }
         };
         if is_ascending && has_bytes {
             Ok(())
@@ -346,9 +377,8 @@ impl StringArray {
         let len = usize::try_from(len).ok()?;
         if len <= MAX_INLINE_LEN {
             // SAFETY: (A1) the element has 16 bytes, of which these are the last 12.
-            let bytes = unsafe {
-                self.part.buffer::<u8>(1).add(16 * (self.part.range.start + i) + 4)
-            };
+            let bytes =
+                unsafe { self.part.buffer::<u8>(1).add(16 * (self.part.range.start + i) + 4) };
             // SAFETY: (A1) as above.
             return Some(unsafe { std::slice::from_raw_parts(bytes, len) });
         }
@@ -359,7 +389,11 @@ impl StringArray {
         if buffer >= buffers {
             return None;
         }
-        let lens = self.part.buffer::<i64>(2 + buffers);
+        let (lens, bytes) =
+            (self.part.buffer::<i64>(2 + buffers), self.part.buffer::<u8>(2 + buffer));
+        if lens.is_null() || bytes.is_null() {
+            return None;
+        }
         // SAFETY: (A1) there is a length for each buffer.
         let whole = unsafe { lens.add(buffer).read_unaligned() };
         let end = start.checked_add(len)?;
@@ -367,7 +401,7 @@ impl StringArray {
             return None;
         }
         // SAFETY: (A1) the string is within its buffer.
-        Some(unsafe { std::slice::from_raw_parts(self.part.buffer::<u8>(2 + buffer).add(start), len) })
+        Some(unsafe { std::slice::from_raw_parts(bytes.add(start), len) })
     }
 
     /// Returns a string, or `None` if it is null.
@@ -386,7 +420,9 @@ impl StringArray {
         }
         let bytes = self.part.buffer::<u8>(2);
         // SAFETY: (A1, A3) `check` has found that the offsets ascend, and that there are bytes.
-        Some(unsafe { std::slice::from_raw_parts(bytes.add(start as usize), (end - start) as usize) })
+        Some(unsafe {
+            std::slice::from_raw_parts(bytes.add(start as usize), (end - start) as usize)
+        })
     }
 }
 
@@ -431,4 +467,3 @@ impl ValueArray {
         Some(field_of(kind, word))
     }
 }
-
