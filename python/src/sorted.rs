@@ -331,11 +331,15 @@ impl SortedMapping {
             range = range.with_prefix(&bytes_of(prefix)?);
         }
         let sorted = slf.as_super().get();
+        let index = sorted.index()?;
+        // Memory is reserved for as many.
+        let keys = usize::try_from(index.len()).unwrap_or(usize::MAX);
         Ok(Batches::new(ScanStream {
-            index: sorted.index()?,
+            index,
             scan: Scan::new(range, false),
             form: sorted.form,
-            batch_keys: batch_size,
+            batch_keys: batch_size.min(keys.max(1)),
+            key_bytes: 0,
         }))
     }
 }

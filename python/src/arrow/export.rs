@@ -286,6 +286,8 @@ pub(crate) struct ScanStream {
     pub(crate) scan: Scan,
     pub(crate) form: KeyForm,
     pub(crate) batch_keys: usize,
+    /// Bytes of the keys of the last batch: the next one will have about as many.
+    pub(crate) key_bytes: usize,
 }
 
 /// What a stream refers to.
@@ -309,9 +311,11 @@ impl ScanStream {
     /// Returns the next batch, released at the end.
     fn next(&mut self) -> Result<ArrowArray, String> {
         let mut records = Records::new(self.index.kind(), self.batch_keys);
+        records.keys.reserve(self.batch_keys, self.key_bytes + self.key_bytes / 8);
         let filled = records.fill(&*self.index, &mut self.scan, self.batch_keys, MAX_BATCH_BYTES);
         filled.map_err(|error| error.to_string())?;
         let Records { keys, values } = records;
+        self.key_bytes = keys.bytes.len();
         if keys.len() == 0 {
             return Ok(ArrowArray::empty());
         }
