@@ -49,6 +49,8 @@ class ValuesView(collections.abc.ValuesView[Value]):
 
 def equal(mapping: _SortedMapping, other: object) -> object:
     """Returns whether two mappings have the same keys and values."""
+    if mapping is other:
+        return True
     if not isinstance(other, Mapping):
         return NotImplemented
     if len(mapping) != len(other):
@@ -90,9 +92,107 @@ class Set(_Set, MutableSet[Key]):  # type: ignore[misc]
     ) -> "Set":
         return Set(items, keys=self.key_type)
 
+    def _own(self, other: object) -> "Set | None":
+        """Returns another collection as a set whose keys have this one's form, if it has keys."""
+        if isinstance(other, Set) and other.key_type == self.key_type:
+            return other
+        if not isinstance(other, Iterable) or isinstance(other, (str, bytes)):
+            return None
+        try:
+            return self._from_iterable(other)
+        except TypeError:
+            return None
+
+    def __le__(self, other: object) -> Any:
+        own = self._own(other) if isinstance(other, collections.abc.Set) else None
+        if own is None:
+            return NotImplemented
+        return len(self) <= len(own) and all(key in own for key in self)
+
+    def __ge__(self, other: object) -> Any:
+        own = self._own(other) if isinstance(other, collections.abc.Set) else None
+        return NotImplemented if own is None else own <= self
+
+    def __lt__(self, other: object) -> Any:
+        own = self._own(other) if isinstance(other, collections.abc.Set) else None
+        return NotImplemented if own is None else len(self) < len(own) and self <= own
+
+    def __gt__(self, other: object) -> Any:
+        own = self._own(other) if isinstance(other, collections.abc.Set) else None
+        return NotImplemented if own is None else own < self
+
+    def __eq__(self, other: object) -> Any:
+        if not isinstance(other, collections.abc.Set):
+            return NotImplemented
+        own = self._own(other)
+        # What no set of keys is equal to.
+        return own is not None and len(self) == len(own) and self <= own
+
+    def __or__(self, other: object) -> Any:
+        own = self._own(other)
+        return NotImplemented if own is None else self.union(own)
+
+    def __and__(self, other: object) -> Any:
+        own = self._own(other)
+        return NotImplemented if own is None else self.intersection(own)
+
+    def __sub__(self, other: object) -> Any:
+        own = self._own(other)
+        return NotImplemented if own is None else self.difference(own)
+
+    def __xor__(self, other: object) -> Any:
+        own = self._own(other)
+        return NotImplemented if own is None else self.symmetric_difference(own)
+
+    __ror__ = __or__
+    __rand__ = __and__
+    __rxor__ = __xor__
+
+    def __rsub__(self, other: object) -> Any:
+        own = self._own(other)
+        return NotImplemented if own is None else own.difference(self)
+
+    def __ior__(self, other: Any) -> Any:
+        own = self._own(other)
+        if own is None:
+            return NotImplemented
+        self.update(own)
+        return self
+
+    def __iand__(self, other: Any) -> Any:
+        own = self._own(other)
+        if own is None:
+            return NotImplemented
+        for key in self:
+            if key not in own:
+                self.discard(key)
+        return self
+
+    def __isub__(self, other: Any) -> Any:
+        own = self._own(other)
+        if own is None:
+            return NotImplemented
+        # A copy of the keys, if it is this set itself.
+        for key in list(own) if own is self else own:
+            self.discard(key)
+        return self
+
+    def __ixor__(self, other: Any) -> Any:
+        own = self._own(other)
+        if own is None:
+            return NotImplemented
+        for key in list(own):
+            if not self.discard(key):
+                self.add(key)
+        return self
+
+    def isdisjoint(self, other: Iterable[KeyLike]) -> bool:
+        """Returns whether the two have no key in common."""
+        return not any(key in self for key in other)
+
     def union(self, *others: Iterable[KeyLike]) -> "Set":
         """Returns the keys of this set and of others."""
-        union = self._from_iterable(self)
+        union = self.copy()
         for other in others:
             union.update(other)
         return union
@@ -101,17 +201,22 @@ class Set(_Set, MutableSet[Key]):  # type: ignore[misc]
         """Returns the keys that this set has, and each of the others."""
         keys: Iterable[Key] = self
         for other in others:
-            found = other if isinstance(other, collections.abc.Set) else self._from_iterable(other)
-            keys = [key for key in keys if key in found]
+            own = self._from_iterable(other)
+            keys = [key for key in keys if key in own]
         return self._from_iterable(keys)
 
     def difference(self, *others: Iterable[KeyLike]) -> "Set":
         """Returns the keys of this set that none of the others has."""
-        rest = self._from_iterable(self)
+        rest = self.copy()
         for other in others:
             for key in other:
                 rest.discard(key)
         return rest
+
+    def symmetric_difference(self, other: Iterable[KeyLike]) -> "Set":
+        """Returns the keys that one of the two has, and not both."""
+        own = self._from_iterable(other)
+        return self.difference(own).union(own.difference(self))
 
     def copy(self) -> "Set":
         """Returns a copy."""
@@ -119,9 +224,13 @@ class Set(_Set, MutableSet[Key]):  # type: ignore[misc]
 
     __copy__ = copy
 
+    def __deepcopy__(self, memo: object) -> "Set":
+        return self.copy()
+
     def issubset(self, other: Iterable[KeyLike]) -> bool:
         """Returns whether the other set has all keys of this one."""
-        return self <= self._from_iterable(other)
+        own = self._from_iterable(other)
+        return all(key in own for key in self)
 
     def issuperset(self, other: Iterable[KeyLike]) -> bool:
         """Returns whether this set has all keys of the other one."""

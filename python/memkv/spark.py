@@ -316,7 +316,15 @@ def _commit(
 
 
 def _remove_members(path: str, build_id: str) -> None:
-    """Removes what the tasks of a build have written, those that failed as well."""
+    """Removes what the tasks of a build have written, unless the set has it."""
+    try:
+        with open(_manifest(path), encoding="utf-8") as manifest:
+            named = manifest.read()
+    except FileNotFoundError:
+        named = ""
+    # The manifest may have been replaced before the error, such as that of Ctrl-C.
+    if f"member-{build_id}-" in named:
+        return
     for name in os.listdir(path):
         if name.startswith(f"member-{build_id}-"):
             shutil.rmtree(os.path.join(path, name), ignore_errors=True)

@@ -8,7 +8,7 @@ use crate::text::bytes_of;
 use crate::value::Field;
 use memkv::ValueKind;
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyList};
 use std::ops::Range;
@@ -36,6 +36,10 @@ impl Keys {
     }
 }
 
+/// Keys that a thread asks about between two looks at Python's signals: half a second.
+const KEYS_PER_LOOK: usize = 1 << 20;
+const MAX_THREADS: usize = 256;
+
 /// What is asked of each key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -51,17 +55,22 @@ pub(crate) fn ask_many<'py>(
     ask: Ask,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = keys.py();
-    if threads == 0 {
-        return Err(PyValueError::new_err("threads is 0"));
+    if !(1..=MAX_THREADS).contains(&threads) {
+        return Err(PyValueError::new_err(format!("threads={threads} is not 1 to {MAX_THREADS}")));
     }
     let kind = if ask == Ask::Value { index.kind() } else { ValueKind::Bool };
     if is_arrow(keys)? {
         let mut arrays = ArrayStream::of(keys)?;
         arrays.check_strings(0)?;
+        if let Some(columns) = arrays.table_columns().filter(|columns| *columns != 1) {
+            return Err(PyTypeError::new_err(format!(
+                "a table of {columns} columns is given, where keys are expected"
+            )));
+        }
         let mut answers = Column::new(kind, 0);
         while let Some(columns) = arrays.next(py)? {
             let keys = Keys::Array(columns.strings(0)?);
-            let found = py.detach(|| answer(index, &keys, threads, ask, kind))?;
+            let found = answer_all(py, index, &keys, threads, ask, kind)?;
             if answers.len() == 0 {
                 answers = found;
             } else {
@@ -71,16 +80,19 @@ pub(crate) fn ask_many<'py>(
         return as_arrow(keys, answers);
     }
     if is_numpy(keys)? {
+        if keys.hasattr("mask")? {
+            return Err(PyTypeError::new_err("a masked array is given: use its compressed()"));
+        }
+        let shape = keys.getattr("shape")?;
         let keys = match fixed_strings(keys)? {
             Some(strings) => strings,
             None => strings(&keys.call_method0("ravel")?.call_method0("tolist")?)?,
         };
-        let keys = Keys::Strings(keys);
-        let answers = py.detach(|| answer(index, &keys, threads, ask, kind))?;
-        return as_numpy(py, answers, ask);
+        let answers = answer_all(py, index, &Keys::Strings(keys), threads, ask, kind)?;
+        return as_numpy(&shape, answers, ask);
     }
     let keys = Keys::Strings(strings(keys)?);
-    let answers = py.detach(|| answer(index, &keys, threads, ask, kind))?;
+    let answers = answer_all(py, index, &keys, threads, ask, kind)?;
     Ok(objects(py, &answers)?.into_any())
 }
 
@@ -127,27 +139,53 @@ fn fixed_strings(keys: &Bound<'_, PyAny>) -> PyResult<Option<Strings>> {
     Ok(Some(strings))
 }
 
-/// Asks about keys, in parallel.
-fn answer(
+/// Asks about keys, and looks at Python's signals now and then.
+fn answer_all(
+    py: Python<'_>,
     index: &dyn Index,
     keys: &Keys,
     threads: usize,
     ask: Ask,
     kind: ValueKind,
+) -> PyResult<Column> {
+    let mut answers = Column::new(kind, 0);
+    let keys_per_look = threads * KEYS_PER_LOOK;
+    for start in (0..keys.len()).step_by(keys_per_look) {
+        let range = start..keys.len().min(start + keys_per_look);
+        let found = py.detach(|| answer(index, keys, range, threads, ask, kind))?;
+        if start == 0 {
+            answers = found;
+        } else {
+            answers.append(&found);
+        }
+        py.check_signals()?;
+    }
+    Ok(answers)
+}
+
+/// Asks about keys, in parallel.
+fn answer(
+    index: &dyn Index,
+    keys: &Keys,
+    range: Range<usize>,
+    threads: usize,
+    ask: Ask,
+    kind: ValueKind,
 ) -> Result<Column, Error> {
     // A multiple of eight, so that bits of different threads are in different bytes.
-    let keys_per_thread = keys.len().div_ceil(threads).next_multiple_of(8).max(KEYS_PER_LOOKUP);
+    let keys_per_thread = range.len().div_ceil(threads).next_multiple_of(8).max(KEYS_PER_LOOKUP);
     let one = |range| answer_range(index, keys, range, ask, kind);
-    if keys.len() <= keys_per_thread {
-        return one(0..keys.len());
+    if range.len() <= keys_per_thread {
+        return one(range);
     }
+    let first_end = range.start + keys_per_thread;
     let (first, rest) = std::thread::scope(|scope| {
-        let ranges = (keys_per_thread..keys.len()).step_by(keys_per_thread);
+        let ranges = (first_end..range.end).step_by(keys_per_thread);
         let rest: Vec<_> = ranges
-            .map(|start| start..keys.len().min(start + keys_per_thread))
+            .map(|start| start..range.end.min(start + keys_per_thread))
             .map(|range| scope.spawn(|| one(range)))
             .collect();
-        let first = one(0..keys_per_thread);
+        let first = one(range.start..first_end);
         let rest = rest.into_iter().map(|thread| thread.join());
         (first, rest.collect::<Vec<_>>())
     });
@@ -215,7 +253,12 @@ pub(crate) fn as_arrow<'py>(
 }
 
 /// Returns a column as an array of NumPy. With values comes an array that says which are there.
-fn as_numpy(py: Python<'_>, answers: Column, ask: Ask) -> PyResult<Bound<'_, PyAny>> {
+fn as_numpy<'py>(
+    shape: &Bound<'py, PyAny>,
+    answers: Column,
+    ask: Ask,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = shape.py();
     let numpy = py.import("numpy")?;
     let of_bytes = |bytes: &[u8], dtype: &str| {
         numpy.call_method1("frombuffer", (PyByteArray::new(py, bytes), dtype))
@@ -242,9 +285,11 @@ fn as_numpy(py: Python<'_>, answers: Column, ask: Ask) -> PyResult<Bound<'_, PyA
         }
         _ => numpy.call_method1("array", (objects(py, &answers)?, "O"))?,
     };
+    let values = values.call_method1("reshape", (shape,))?;
     if ask == Ask::IsContained {
         return Ok(values);
     }
     let found = bools((0..answers.len()).map(|i| u8::from(!answers.is_null(i))).collect())?;
+    let found = found.call_method1("reshape", (shape,))?;
     Ok((values, found).into_pyobject(py)?.into_any())
 }

@@ -90,7 +90,10 @@ fn memory_bytes(memory: &Bound<'_, PyAny>) -> PyResult<usize> {
     if let Ok(bytes) = memory.extract::<usize>() {
         return Ok(bytes);
     }
-    let text: String = memory.extract()?;
+    let not_bytes = || {
+        PyValueError::new_err(format!("memory={memory} is not a number of bytes such as \"1GiB\""))
+    };
+    let text: String = memory.extract().map_err(|_| not_bytes())?;
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
         "" | "b" => 0,
@@ -102,9 +105,7 @@ fn memory_bytes(memory: &Bound<'_, PyAny>) -> PyResult<usize> {
     };
     match text[..digits].parse::<f64>() {
         Ok(number) if unit < u32::MAX => Ok((number * f64::from(unit).exp2()) as usize),
-        _ => Err(PyValueError::new_err(format!(
-            "memory={text:?} is not a number of bytes such as \"1GiB\""
-        ))),
+        _ => Err(not_bytes()),
     }
 }
 

@@ -75,6 +75,11 @@ impl Strings {
         self.bytes.clear();
     }
 
+    pub(crate) fn reserve(&mut self, strings: usize, bytes: usize) {
+        self.ends.reserve(strings);
+        self.bytes.reserve(bytes);
+    }
+
     fn append(&mut self, other: &Strings) {
         let before = self.bytes.len() as i64;
         self.bytes.extend_from_slice(&other.bytes);
@@ -128,6 +133,17 @@ impl Column {
     /// Appends a value of this kind.
     #[inline]
     pub(crate) fn push(&mut self, field: Field<'_>) {
+        // Nearly all values, in a few instructions that are inlined.
+        match (&mut self.data, field, &self.valid) {
+            (Data::Eight(values), Field::Unsigned(value), None) => {
+                values.push(value);
+                self.len += 1;
+            }
+            _ => self.push_any(field),
+        }
+    }
+
+    fn push_any(&mut self, field: Field<'_>) {
         match (&mut self.data, field) {
             (Data::Strings(strings), Field::Bytes(value)) => strings.push(value),
             (data, field) => {

@@ -16,6 +16,7 @@ use pyo3::exceptions::{
     PyValueError,
 };
 use pyo3::prelude::*;
+use std::fmt;
 use std::path::Path;
 
 create_exception!(
@@ -40,6 +41,8 @@ pub(crate) enum Error {
     Set(SetError),
     Store(HybridError),
     Insert(InsertError),
+    /// It is closed: a layer, a set, a store.
+    Closed(&'static str),
     Python(PyErr),
 }
 
@@ -55,6 +58,21 @@ macro_rules! from {
 from!(FrozenError => Frozen, SetError => Set, HybridError => Store, InsertError => Insert,
     PyErr => Python);
 
+impl fmt::Display for Error {
+    /// The message, without the interpreter's lock.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Frozen(error) => error.fmt(f),
+            Error::File(path, error) => write!(f, "{}: {error}", path.display()),
+            Error::Set(error) => error.fmt(f),
+            Error::Store(error) => error.fmt(f),
+            Error::Insert(error) => error.fmt(f),
+            Error::Closed(what) => write!(f, "the {what} is closed"),
+            Error::Python(_) => f.write_str("an exception was raised"),
+        }
+    }
+}
+
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
         match error {
@@ -66,6 +84,7 @@ impl From<Error> for PyErr {
             Error::Set(error) => of_set(error),
             Error::Store(error) => of_store(error),
             Error::Insert(error) => of_insert(&error),
+            error @ Error::Closed(_) => PyValueError::new_err(error.to_string()),
             Error::Python(error) => error,
         }
     }

@@ -190,12 +190,17 @@ impl LayerSet {
         append: bool,
     ) -> PyResult<BuildInfo> {
         let joined = py.detach(|| {
+            // Before the manifest is replaced: after that nothing fails.
+            let kind = match members.first() {
+                Some(member) => open(&path.join(member), false)?.kind(),
+                None => ValueKind::Unit,
+            };
             let joined = if append {
                 memkv::LayerSet::join_after(&path, &members)?
             } else {
                 memkv::LayerSet::join(&path, &members)?
             };
-            Ok::<_, Error>((joined, open(&path, false)?.kind()))
+            Ok::<_, Error>((joined, kind))
         });
         let (joined, kind) = joined?;
         let Built { keys, duplicates, bytes, parts } = Built::of(&joined);
@@ -213,20 +218,18 @@ impl LayerSet {
     fn parts<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
         let (py, sorted) = (slf.py(), Frozen::sorted(slf.as_super()));
         let (folder, form) = (&slf.get().path, sorted.form);
-        let parts = sorted.with(|index| {
-            let parts = index.as_set().map_or(&[][..], |set| set.parts());
-            let part_of = |part: &memkv::SetPart| {
-                Ok(SetPart {
-                    path: folder.join(&part.path),
-                    first: form.object(py, &part.first)?.unbind(),
-                    last: form.object(py, &part.last)?.unbind(),
-                    keys: part.keys,
-                    bytes: part.bytes,
-                })
-            };
-            Ok(parts.iter().map(part_of).collect::<PyResult<Vec<_>>>()?)
-        })?;
-        PyList::new(py, parts)
+        let index = sorted.index()?;
+        let parts = index.as_set().map_or(&[][..], |set| set.parts());
+        let part_of = |part: &memkv::SetPart| {
+            Ok::<_, PyErr>(SetPart {
+                path: folder.join(&part.path),
+                first: form.object(py, &part.first)?.unbind(),
+                last: form.object(py, &part.last)?.unbind(),
+                keys: part.keys,
+                bytes: part.bytes,
+            })
+        };
+        PyList::new(py, parts.iter().map(part_of).collect::<PyResult<Vec<_>>>()?)
     }
 
     /// Returns the first key of each file.

@@ -11,7 +11,7 @@ use crate::value::{Field, Kept, Kind, kind_named, name_of, with_field};
 use memkv::{ConcurrentArenaArt, ConcurrentArt, InsertError, MAX_KEY_LEN, Value, ValueKind};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -400,11 +400,13 @@ impl ChangingMapping {
 
     /// Returns the value of a key, which is set to ``default`` if the key is absent. One atomic
     /// step.
+    #[pyo3(signature = (key, default=None))]
     fn setdefault<'py>(
         slf: &Bound<'py, Self>,
         key: &Bound<'py, PyAny>,
-        default: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let default = &default.unwrap_or_else(|| slf.py().None().into_bound(slf.py()));
         let (py, sorted) = (slf.py(), Self::sorted(slf));
         let (key, kind) = (bytes_of(key)?, sorted.with(|index| Ok(index.kind()))?);
         let now = with_field(kind, default, |default| {
@@ -422,15 +424,23 @@ impl ChangingMapping {
     /// ``items`` is a mapping, an iterable of pairs, or a table of Arrow with two columns. With
     /// ``values`` it is the keys alone: iterables, or arrays of Arrow, of the same length. Each key
     /// is set in a step of its own; those before an error stay. The interpreter's lock is released.
-    #[pyo3(signature = (items, values=None))]
+    /// Keys that are identifiers can be given by name as well.
+    #[pyo3(signature = (items=None, values=None, /, **named))]
     fn update<'py>(
         slf: &Bound<'py, Self>,
-        items: &Bound<'py, PyAny>,
+        items: Option<&Bound<'py, PyAny>>,
         values: Option<&Bound<'py, PyAny>>,
+        named: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<()> {
         let (py, sorted) = (slf.py(), Self::sorted(slf));
-        let kind = sorted.with(|index| Ok(index.kind()))?;
-        update(py, sorted, items, values, kind)
+        let kind = Some(sorted.with(|index| Ok(index.kind()))?);
+        if let Some(items) = items {
+            extend(py, sorted, &mut Source::of_items(items, values, kind)?)?;
+        }
+        if let Some(named) = named {
+            extend(py, sorted, &mut Source::of_items(named, None, kind)?)?;
+        }
+        Ok(())
     }
 
     /// Removes all keys.
@@ -464,28 +474,10 @@ fn freeze(py: Python<'_>, sorted: &Sorted, path: PathBuf) -> PyResult<BuildInfo>
     build_from_index(py, &Target::Layer(path), &*sorted.index()?, &options)
 }
 
-/// Sets the values of many keys: see `ChangingMapping::update`.
-fn update<'py>(
-    py: Python<'py>,
-    sorted: &Sorted,
-    items: &Bound<'py, PyAny>,
-    values: Option<&Bound<'py, PyAny>>,
-    kind: ValueKind,
-) -> PyResult<()> {
-    if values.is_some() || crate::arrow::is_arrow(items)? || items.hasattr("items")? {
-        return extend(py, sorted, &mut Source::new(items, values, Some(kind))?);
-    }
-    for item in items.try_iter()? {
-        let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item?.extract()?;
-        insert(sorted, &key, &value)?;
-    }
-    Ok(())
-}
-
 /// An ordered mapping in memory that threads share, in less memory than its keys.
 ///
-/// ``kind`` is the type of the values: ``"u64"`` (the default), ``"u32"``, ``"i64"``, ``"f64"``,
-/// ``"bytes"`` or ``"none"``. Each method is one atomic step, but those for many keys, which are
+/// ``kind`` is the type of the values: ``"u64"``, ``"u32"``, ``"i64"``, ``"f64"``, ``"bytes"`` or
+/// ``"none"``. By default it is that of the first value in ``items``, or ``"u64"``. Each method is one atomic step, but those for many keys, which are
 /// one step a key. Iterators see what other threads change or not, and never fail for it. A forked
 /// process has a copy. Nothing is kept on disk: see :class:`Store`, or :meth:`freeze`.
 ///
@@ -525,16 +517,20 @@ impl Map {
         keys: &str,
     ) -> PyResult<PyClassInitializer<Self>> {
         let form = KeyForm::named(keys)?;
-        let mut kind = kind.map(kind_named).transpose()?;
-        if let (None, Some(items)) = (kind, items)
-            && crate::arrow::is_arrow(items)?
-        {
-            kind = Some(wide(Source::kind_of(items, values)?));
-        }
-        let kind = kind.unwrap_or(ValueKind::U64);
+        let kind = kind.map(kind_named).transpose()?;
+        let mut source = match items.filter(|items| !items.is_none()) {
+            Some(items) => Some(Source::of_items(items, values, kind)?),
+            None if values.is_some() => {
+                return Err(PyTypeError::new_err("values are given, and no keys"));
+            }
+            None => None,
+        };
+        let found = source.as_ref().map(|source| wide(source.kind()));
+        let kind = kind.or(found).unwrap_or(ValueKind::U64);
         let sorted = Sorted::new(map_of(kind)?, form, Yield::Items, "map");
-        if let Some(items) = items {
-            update(py, &sorted, items, values, kind)?;
+        if let Some(source) = &mut source {
+            source.set_kind(kind);
+            extend(py, &sorted, source)?;
         }
         Ok(PyClassInitializer::from(sorted)
             .add_subclass(SortedMapping)

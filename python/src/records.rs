@@ -10,14 +10,17 @@ use crate::text::{KeyForm, KeyRange};
 use crate::value::Field;
 use memkv::ValueKind;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use pyo3::types::PyTuple;
 use std::ops::Bound as End;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Records of the first refill. Each refill has twice as many as the one before it.
 const FIRST_RECORDS: usize = 16;
 const MAX_RECORDS: usize = 4096;
 const MAX_RECORD_BYTES: usize = 1 << 22;
+/// Records for which there is memory before they are there.
+const MAX_RESERVED_RECORDS: usize = 1 << 16;
 
 /// What is left of a range.
 pub(crate) struct Scan {
@@ -49,7 +52,8 @@ pub(crate) struct Records {
 
 impl Records {
     pub(crate) fn new(kind: ValueKind, capacity: usize) -> Self {
-        Records { keys: Strings::default(), values: Column::new(kind, capacity) }
+        let values = Column::new(kind, capacity.min(MAX_RESERVED_RECORDS));
+        Records { keys: Strings::default(), values }
     }
 
     /// Reads up to a number of records, or of bytes.
@@ -65,6 +69,12 @@ impl Records {
         })
     }
 
+    /// Removes all, and makes room for some.
+    fn clear(&mut self, records: usize) {
+        self.keys.clear();
+        self.values = Column::new(self.values.kind, records.min(MAX_RESERVED_RECORDS));
+    }
+
     fn fill_by(
         &mut self,
         scan: &mut Scan,
@@ -72,19 +82,23 @@ impl Records {
         max_bytes: usize,
         read: impl FnOnce(&Scan, &mut dyn FnMut(&[u8], Field<'_>) -> bool) -> Result<()>,
     ) -> Result<()> {
-        self.keys.clear();
-        self.values = Column::new(self.values.kind, max_records);
+        self.clear(max_records);
         if scan.is_done {
             return Ok(());
         }
         let (mut is_full, mut bytes) = (false, 0);
-        read(scan, &mut |key, value| {
-            self.keys.push(key);
-            self.values.push(value);
+        let read = read(scan, &mut |key, value| {
             bytes += key.len() + if let Field::Bytes(value) = value { value.len() } else { 0 };
-            is_full = self.keys.len() >= max_records || bytes >= max_bytes;
+            // One record at least, whatever its size.
+            is_full = bytes > max_bytes && self.keys.len() > 0;
+            if !is_full {
+                self.keys.push(key);
+                self.values.push(value);
+                is_full = self.keys.len() >= max_records;
+            }
             !is_full
-        })?;
+        });
+        read.inspect_err(|_| self.clear(0))?;
         let last = self.keys.len().checked_sub(1).filter(|_| is_full);
         scan.go_on(last.map(|last| self.keys.get(last)));
         Ok(())
@@ -105,13 +119,20 @@ pub(crate) enum Origin {
 }
 
 /// An iterator over keys, or over pairs of a key and its value.
-#[pyclass(module = "memkv", name = "_Iterator")]
+///
+/// Threads may share one: each item goes to one of them.
+#[pyclass(frozen, module = "memkv", name = "_Iterator")]
 pub(crate) struct RecordIterator {
+    reader: Mutex<Reader>,
+    form: KeyForm,
+    yields: Yield,
+}
+
+/// The place of an iterator.
+struct Reader {
     index: Arc<dyn Index>,
     origin: Origin,
     scan: Scan,
-    form: KeyForm,
-    yields: Yield,
     records: Records,
     next: usize,
     max_records: usize,
@@ -127,23 +148,17 @@ impl RecordIterator {
     ) -> Self {
         let records = Records::new(index.kind(), 0);
         let (next, max_records) = (0, FIRST_RECORDS);
-        RecordIterator { index, origin, scan, form, yields, records, next, max_records }
+        let reader = Reader { index, origin, scan, records, next, max_records };
+        RecordIterator { reader: Mutex::new(reader), form, yields }
     }
+}
 
+impl Reader {
+    /// Reads the next records. After an error the next call tries it again.
     fn refill(&mut self, py: Python<'_>) -> PyResult<()> {
-        // After an error there are no records, and the scan begins where it was.
-        self.next = 0;
-        let filled = self.fill(py);
-        if filled.is_err() {
-            self.records.keys.clear();
-        }
-        self.max_records = (2 * self.max_records).min(MAX_RECORDS);
-        filled
-    }
-
-    fn fill(&mut self, py: Python<'_>) -> PyResult<()> {
         let (scan, records, max_records) = (&mut self.scan, &mut self.records, self.max_records);
         let index = &*self.index;
+        self.next = 0;
         match &self.origin {
             Origin::Matches(pattern) => py.detach(|| {
                 records.fill_by(scan, max_records, MAX_RECORD_BYTES, |scan, take| {
@@ -158,8 +173,9 @@ impl RecordIterator {
                 records.fill(index, scan, max_records, MAX_RECORD_BYTES)
             }
             Origin::Range => py.detach(|| records.fill(index, scan, max_records, MAX_RECORD_BYTES)),
-        }
-        .map_err(PyErr::from)
+        }?;
+        self.max_records = (2 * max_records).min(MAX_RECORDS);
+        Ok(())
     }
 }
 
@@ -169,20 +185,26 @@ impl RecordIterator {
         slf
     }
 
-    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.next == self.records.keys.len() {
-            self.refill(py)?;
-            if self.records.keys.len() == 0 {
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut reader = match self.reader.lock_py_attached(py) {
+            Ok(reader) => reader,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        if reader.next == reader.records.keys.len() {
+            reader.refill(py)?;
+            if reader.records.keys.len() == 0 {
                 return Ok(None);
             }
         }
-        let i = self.next;
-        self.next += 1;
-        let key = self.form.object(py, self.records.keys.get(i))?;
+        let i = reader.next;
+        reader.next += 1;
+        let key = self.form.object(py, reader.records.keys.get(i))?;
         if self.yields == Yield::Keys {
             return Ok(Some(key));
         }
-        let value = self.records.values.object(py, i)?;
+        let value = reader.records.values.object(py, i)?;
+        // A tuple may start the collector of garbage, which runs any code.
+        drop(reader);
         Ok(Some(PyTuple::new(py, [key, value])?.into_any()))
     }
 }

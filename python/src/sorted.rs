@@ -91,11 +91,11 @@ impl Sorted {
         read: impl FnOnce(&dyn Index, crate::index::Take<'_>) -> Result<(), Error>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut found = None;
-        self.with(|index| {
-            read(&**index, &mut |key, value| {
-                found = Some(self.yielded(py, key, || value.object(py)));
-                false
-            })
+        // Not under the lock: what makes an object may start the collector of garbage, which may
+        // run code that closes this.
+        read(&*self.index()?, &mut |key, value| {
+            found = Some(self.yielded(py, key, || value.object(py)));
+            false
         })?;
         found.transpose()
     }
@@ -331,11 +331,15 @@ impl SortedMapping {
             range = range.with_prefix(&bytes_of(prefix)?);
         }
         let sorted = slf.as_super().get();
+        let index = sorted.index()?;
+        // Memory is reserved for as many.
+        let keys = usize::try_from(index.len()).unwrap_or(usize::MAX);
         Ok(Batches::new(ScanStream {
-            index: sorted.index()?,
+            index,
             scan: Scan::new(range, false),
             form: sorted.form,
-            batch_keys: batch_size,
+            batch_keys: batch_size.min(keys.max(1)),
+            key_bytes: 0,
         }))
     }
 }
@@ -380,12 +384,12 @@ impl Frozen {
     }
 
     /// Returns the pair of a key and its value that has a rank, from the end if it is negative.
-    fn select<'py>(slf: &Bound<'py, Self>, rank: i64) -> PyResult<Bound<'py, PyAny>> {
+    fn select<'py>(slf: &Bound<'py, Self>, rank: i128) -> PyResult<Bound<'py, PyAny>> {
         let (py, sorted) = (slf.py(), Frozen::sorted(slf));
         let found = sorted.record(py, |index, take| {
             let from_start = match u64::try_from(rank) {
                 Ok(rank) => Some(rank),
-                Err(_) => index.len().checked_sub(rank.unsigned_abs()),
+                Err(_) => u64::try_from(-rank).ok().and_then(|rank| index.len().checked_sub(rank)),
             };
             match (index.as_ranked(), from_start) {
                 (Some(index), Some(rank)) => index.select(rank, take),
@@ -399,7 +403,7 @@ impl Frozen {
     ///
     /// The name that ``sortedcontainers`` has.
     #[pyo3(signature = (index=-1), text_signature = "($self, index=-1)")]
-    fn peekitem<'py>(slf: &Bound<'py, Self>, index: i64) -> PyResult<Bound<'py, PyAny>> {
+    fn peekitem<'py>(slf: &Bound<'py, Self>, index: i128) -> PyResult<Bound<'py, PyAny>> {
         Self::select(slf, index)
     }
 
@@ -416,7 +420,7 @@ impl Frozen {
         slf: &Bound<'_, Self>,
         regex: Option<&Bound<'_, PyAny>>,
         fuzzy: Option<&Bound<'_, PyAny>>,
-        distance: Option<usize>,
+        distance: Option<i64>,
         prefix: Option<&Bound<'_, PyAny>>,
         lo: Option<&Bound<'_, PyAny>>,
         hi: Option<&Bound<'_, PyAny>>,
@@ -435,9 +439,10 @@ impl Frozen {
             }
             (None, Some(fuzzy)) => {
                 let distance = distance.unwrap_or(1);
-                let automaton = LevenshteinAutomaton::new(bytes_of(fuzzy)?, distance);
+                let edits = usize::try_from(distance).unwrap_or(usize::MAX);
+                let automaton = LevenshteinAutomaton::new(bytes_of(fuzzy)?, edits);
                 Pattern::Fuzzy(Box::new(automaton.ok_or_else(|| {
-                    PyValueError::new_err(format!("distance={distance} is too large"))
+                    PyValueError::new_err(format!("distance={distance} is not 0 to 7"))
                 })?))
             }
             _ => return Err(PyTypeError::new_err("search takes either regex or fuzzy")),

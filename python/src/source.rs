@@ -1,17 +1,24 @@
-//! Where a build or an update reads keys and values: arrays of Arrow, or iterables.
+//! Where a build or an update reads keys and values: arrays of Arrow, iterables of keys and of
+//! values, of pairs, or what this package has.
 
 use crate::arrow::{ArrayStream, ValueArray, is_arrow};
 use crate::batch::Keys;
 use crate::column::{Column, Strings};
-use crate::text::bytes_of;
+use crate::index::Index;
+use crate::records::{Records, Scan};
+use crate::sorted::SortedMapping;
+use crate::text::{KeyRange, bytes_of};
 use crate::value::{Field, kind_of, with_field};
 use memkv::ValueKind;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyIterator;
+use pyo3::types::{PyIterator, PyTuple};
+use std::sync::Arc;
 
 /// Keys that are read from an iterable before the interpreter's lock is released.
 const KEYS_PER_BATCH: usize = 4096;
+/// Bytes of the records of an index that are read at a time.
+const MAX_BATCH_BYTES: usize = 1 << 24;
 
 /// Values, one for each key.
 enum Values {
@@ -38,24 +45,32 @@ impl Values {
     }
 }
 
-/// What is read, part by part.
-enum Origin<'py> {
-    /// An array of Arrow, or several, and the column of a table.
-    Arrow(ArrayStream, usize),
+/// What keys are read from, part by part.
+enum KeyOrigin<'py> {
+    /// An array of Arrow, or several. The second column of a table has the values.
+    Arrow(ArrayStream),
     Iterable(Bound<'py, PyIterator>),
-    /// There are no values.
+    /// Pairs of a key and its value. The first one may have been read for the kind.
+    Pairs(Option<Bound<'py, PyAny>>, Bound<'py, PyIterator>),
+    Index(Arc<dyn Index>, Scan),
+}
+
+/// What values are read from, part by part.
+enum ValueOrigin<'py> {
+    /// There are none.
     Nothing,
-    /// The keys' origin is a table that has the values too.
+    /// What the keys are read from.
     OfKeys,
+    Arrow(ArrayStream),
+    /// The first value may have been read for the kind.
+    Iterable(Option<Bound<'py, PyAny>>, Bound<'py, PyIterator>),
 }
 
 /// Keys and their values.
 pub(crate) struct Source<'py> {
-    keys: Origin<'py>,
-    values: Origin<'py>,
+    keys: KeyOrigin<'py>,
+    values: ValueOrigin<'py>,
     kind: ValueKind,
-    /// The first value, which told the kind.
-    first: Option<Bound<'py, PyAny>>,
     batch: Batch,
     next_key: usize,
     next_value: usize,
@@ -97,6 +112,22 @@ impl Pairs<'_> {
     }
 }
 
+/// Returns the key and the value of a pair, which may be any iterable of two.
+fn pair<'py>(item: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    if let Ok(pair) = item.cast::<PyTuple>()
+        && pair.len() == 2
+    {
+        return Ok((pair.get_item(0)?, pair.get_item(1)?));
+    }
+    let not_a_pair = || PyTypeError::new_err("an item is no pair of a key and a value");
+    let mut parts = item.try_iter().map_err(|_| not_a_pair())?;
+    let mut next = || parts.next().transpose();
+    match (next()?, next()?, next()?) {
+        (Some(key), Some(value), None) => Ok((key, value)),
+        _ => Err(not_a_pair()),
+    }
+}
+
 impl<'py> Source<'py> {
     /// Reads keys and values. `kind` is that of the values, if the caller says so.
     ///
@@ -107,53 +138,103 @@ impl<'py> Source<'py> {
         kind: Option<ValueKind>,
     ) -> PyResult<Self> {
         let values = values.filter(|values| !values.is_none());
-        let is_mapping = values.is_none() && !is_arrow(keys)? && keys.hasattr("items")?;
-        let (keys, values) = if is_mapping {
-            (keys.call_method0("keys")?, Some(keys.call_method0("values")?))
-        } else {
-            (keys.clone(), values.cloned())
-        };
+        if values.is_none() && !is_arrow(keys)? {
+            if let Ok(mapping) = keys.cast::<SortedMapping>() {
+                return Self::of_index(mapping.as_super().get().index()?, kind);
+            }
+            if keys.hasattr("items")? {
+                return Self::of_pairs(&keys.call_method0("items")?, kind);
+            }
+        }
         let mut found = None;
-        let key_origin = if is_arrow(&keys)? {
-            let arrays = ArrayStream::of(&keys)?;
+        let keys = if is_arrow(keys)? {
+            let arrays = ArrayStream::of(keys)?;
             arrays.check_strings(0)?;
-            Origin::Arrow(arrays, 0)
+            KeyOrigin::Arrow(arrays)
         } else {
-            Origin::Iterable(keys.try_iter()?)
+            KeyOrigin::Iterable(keys.try_iter()?)
         };
-        let (mut value_origin, mut first) = (Origin::Nothing, None);
-        if let Some(values) = values {
-            if let Origin::Arrow(arrays, _) = &key_origin
-                && arrays.table_columns().is_some_and(|columns| columns > 1)
-            {
+        let columns = match &keys {
+            KeyOrigin::Arrow(arrays) => arrays.table_columns().unwrap_or(1),
+            _ => 1,
+        };
+        let values = match values {
+            Some(_) if columns > 1 => {
                 return Err(PyTypeError::new_err("the table of keys has values already"));
             }
-            if is_arrow(&values)? {
-                let arrays = ArrayStream::of(&values)?;
+            Some(values) if is_arrow(values)? => {
+                let arrays = ArrayStream::of(values)?;
                 found = Some(arrays.kind(0)?);
-                value_origin = Origin::Arrow(arrays, 0);
-            } else {
-                let mut values = values.try_iter()?;
-                first = if kind.is_none() { values.next().transpose()? } else { None };
-                found = first.as_ref().map(kind_of).transpose()?;
-                value_origin = Origin::Iterable(values);
+                ValueOrigin::Arrow(arrays)
             }
-        } else if let Origin::Arrow(arrays, _) = &key_origin {
-            match arrays.table_columns() {
-                None | Some(1) => {}
-                Some(2) => {
+            Some(values) => {
+                let mut values = values.try_iter()?;
+                let first = if kind.is_none() { values.next().transpose()? } else { None };
+                found = first.as_ref().map(kind_of).transpose()?;
+                ValueOrigin::Iterable(first, values)
+            }
+            None if columns == 1 => ValueOrigin::Nothing,
+            None => {
+                if let (2, KeyOrigin::Arrow(arrays)) = (columns, &keys) {
                     found = Some(arrays.kind(1)?);
-                    value_origin = Origin::OfKeys;
-                }
-                Some(columns) => {
+                } else {
                     return Err(PyTypeError::new_err(format!(
                         "a table of {columns} columns is given, where keys, or keys and values, \
                          are expected"
                     )));
                 }
+                ValueOrigin::OfKeys
             }
+        };
+        Self::of(keys, values, kind, found)
+    }
+
+    /// Reads keys and values as [`new`](Self::new) does, and an iterable as one of pairs.
+    pub(crate) fn of_items(
+        items: &Bound<'py, PyAny>,
+        values: Option<&Bound<'py, PyAny>>,
+        kind: Option<ValueKind>,
+    ) -> PyResult<Self> {
+        let has_values = values.is_some_and(|values| !values.is_none());
+        if has_values || is_arrow(items)? || items.hasattr("items")? {
+            return Self::new(items, values, kind);
         }
-        let has_values = !matches!(value_origin, Origin::Nothing);
+        Self::of_pairs(items, kind)
+    }
+
+    fn of_pairs(items: &Bound<'py, PyAny>, kind: Option<ValueKind>) -> PyResult<Self> {
+        let mut items = items.try_iter()?;
+        let (mut first, mut found) = (None, None);
+        if kind.is_none()
+            && let Some(item) = items.next().transpose()?
+        {
+            found = Some(kind_of(&pair(&item)?.1)?);
+            first = Some(item);
+        }
+        Self::of(KeyOrigin::Pairs(first, items), ValueOrigin::OfKeys, kind, found)
+    }
+
+    fn of_index(index: Arc<dyn Index>, kind: Option<ValueKind>) -> PyResult<Self> {
+        let found = index.kind();
+        let keys = KeyOrigin::Index(index, Scan::new(KeyRange::ALL, false));
+        Self::of(keys, ValueOrigin::OfKeys, kind, Some(found))
+    }
+
+    /// Reads keys alone. Of a mapping these are its keys.
+    pub(crate) fn of_keys(keys: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if is_arrow(keys)? {
+            return Self::new(keys, None, None);
+        }
+        Self::of(KeyOrigin::Iterable(keys.try_iter()?), ValueOrigin::Nothing, None, None)
+    }
+
+    fn of(
+        keys: KeyOrigin<'py>,
+        values: ValueOrigin<'py>,
+        kind: Option<ValueKind>,
+        found: Option<ValueKind>,
+    ) -> PyResult<Self> {
+        let has_values = !matches!(values, ValueOrigin::Nothing);
         let kind = match kind.or(found) {
             Some(kind) => kind,
             // No value tells the kind of an empty layer.
@@ -163,34 +244,10 @@ impl<'py> Source<'py> {
         if !has_values && kind != ValueKind::Unit {
             return Err(PyTypeError::new_err("a kind is given, and no values"));
         }
-        let batch = Batch { keys: Keys::Strings(Strings::default()), values: Values::Unit };
-        let (keys, values) = (key_origin, value_origin);
-        let (next_key, next_value) = (0, if has_values { 0 } else { usize::MAX });
-        let mut source = Source { keys, values, kind, first, batch, next_key, next_value };
-        if has_values {
-            source.batch.values = Values::Column(Column::new(kind, 0));
-        }
-        Ok(source)
-    }
-
-    /// Reads keys alone. Of a mapping these are its keys.
-    pub(crate) fn of_keys(keys: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if is_arrow(keys)? {
-            return Self::new(keys, None, None);
-        }
-        let keys = keys.try_iter()?;
-        Self::new(keys.as_any(), None, None)
-    }
-
-    /// Returns the kind of the values, if arrays of Arrow have them.
-    pub(crate) fn kind_of(
-        keys: &Bound<'py, PyAny>,
-        values: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<ValueKind> {
-        let (of, column) = values.map_or((keys, 1), |values| (values, 0));
-        // Asking for the type alone leaves a stream that can be read once.
-        let schema = of.call_method0("__arrow_c_schema__")?;
-        crate::arrow::schema_kind(&schema, column)
+        let no_values =
+            if has_values { Values::Column(Column::new(kind, 0)) } else { Values::Unit };
+        let batch = Batch { keys: Keys::Strings(Strings::default()), values: no_values };
+        Ok(Source { keys, values, kind, batch, next_key: 0, next_value: 0 })
     }
 
     /// Returns the kind of the values.
@@ -198,22 +255,27 @@ impl<'py> Source<'py> {
         self.kind
     }
 
+    /// Sets the kind of the values, before any is read.
+    pub(crate) fn set_kind(&mut self, kind: ValueKind) {
+        self.kind = kind;
+    }
+
     /// Returns the next pairs, or `None` at the end.
     pub(crate) fn next(&mut self, py: Python<'py>) -> PyResult<Option<Pairs<'_>>> {
+        let has_values = !matches!(self.values, ValueOrigin::Nothing);
         if self.next_key == self.batch.keys.len() {
             self.next_key = 0;
             if !self.read_keys(py)? {
-                if self.values_left(py)? {
+                if has_values && self.values_left(py)? {
                     return Err(PyValueError::new_err("there are more values than keys"));
                 }
                 return Ok(None);
             }
         }
-        let (keys, has_values) = (self.next_key, self.next_value != usize::MAX);
         if has_values && !self.values_left(py)? {
             return Err(PyValueError::new_err("there are more keys than values"));
         }
-        let values = if has_values { self.next_value } else { 0 };
+        let (keys, values) = (self.next_key, self.next_value);
         let left = self.batch.keys.len() - keys;
         let len = left.min(self.batch.values.len() - values).min(KEYS_PER_BATCH);
         self.next_key += len;
@@ -225,73 +287,86 @@ impl<'py> Source<'py> {
 
     /// Reads the next keys. Returns false if there are none.
     fn read_keys(&mut self, py: Python<'py>) -> PyResult<bool> {
+        let batch = &mut self.batch;
+        let mut strings = Strings::default();
         match &mut self.keys {
-            Origin::Arrow(arrays, column) => {
-                let Some(columns) = arrays.next(py)? else { return Ok(false) };
-                self.batch.keys = Keys::Array(columns.strings(*column)?);
-                if let Origin::OfKeys = self.values {
-                    self.batch.values = Values::Array(columns.values(1)?);
-                    self.next_value = 0;
+            KeyOrigin::Arrow(arrays) => match arrays.next(py)? {
+                Some(columns) => {
+                    batch.keys = Keys::Array(columns.strings(0)?);
+                    if let ValueOrigin::OfKeys = self.values {
+                        (batch.values, self.next_value) = (Values::Array(columns.values(1)?), 0);
+                    }
                 }
-            }
-            Origin::Iterable(keys) => {
-                let mut strings = Strings::default();
+                None => batch.keys = Keys::Strings(strings),
+            },
+            KeyOrigin::Iterable(keys) => {
                 for key in keys.take(KEYS_PER_BATCH) {
                     strings.push(&bytes_of(&key?)?);
                 }
-                self.batch.keys = Keys::Strings(strings);
+                batch.keys = Keys::Strings(strings);
             }
-            Origin::Nothing | Origin::OfKeys => {}
+            KeyOrigin::Pairs(first, items) => {
+                let mut column = Column::new(self.kind, KEYS_PER_BATCH);
+                for item in first.take().map(Ok).into_iter().chain(items).take(KEYS_PER_BATCH) {
+                    let (key, value) = pair(&item?)?;
+                    let key = bytes_of(&key)?;
+                    let pushed = with_field(self.kind, &value, |field| column.push(field));
+                    pushed.map_err(|error| naming(py, Some(&key), error))?;
+                    strings.push(&key);
+                }
+                batch.keys = Keys::Strings(strings);
+                (batch.values, self.next_value) = (Values::Column(column), 0);
+            }
+            KeyOrigin::Index(index, scan) => {
+                let mut records = Records::new(index.kind(), KEYS_PER_BATCH);
+                py.detach(|| records.fill(&**index, scan, KEYS_PER_BATCH, MAX_BATCH_BYTES))?;
+                batch.keys = Keys::Strings(records.keys);
+                (batch.values, self.next_value) = (Values::Column(records.values), 0);
+            }
         }
         Ok(self.batch.keys.len() > 0)
     }
 
     /// Returns whether there are values left, and reads them.
     fn values_left(&mut self, py: Python<'py>) -> PyResult<bool> {
-        if self.next_value == usize::MAX {
-            return Ok(false);
-        }
-        if self.next_value < self.batch.values.len() {
+        let batch = &mut self.batch;
+        if self.next_value < batch.values.len() {
             return Ok(true);
         }
         match &mut self.values {
-            Origin::Arrow(arrays, column) => {
+            ValueOrigin::Arrow(arrays) => {
                 let Some(columns) = arrays.next(py)? else { return Ok(false) };
-                self.batch.values = Values::Array(columns.values(*column)?);
+                batch.values = Values::Array(columns.values(0)?);
             }
-            Origin::Iterable(values) => {
+            ValueOrigin::Iterable(first, values) => {
                 let mut column = Column::new(self.kind, KEYS_PER_BATCH);
-                let first = self.first.take().map(Ok);
                 // No more than there are keys, so that an error names the key of its value.
-                let keys = self.batch.keys.len() - self.next_key;
-                let most = keys.clamp(1, KEYS_PER_BATCH);
-                for value in first.into_iter().chain(values).take(most) {
+                let most = (batch.keys.len() - self.next_key).clamp(1, KEYS_PER_BATCH);
+                for value in first.take().map(Ok).into_iter().chain(values).take(most) {
                     let (value, key) = (value?, self.next_key + column.len());
                     let pushed = with_field(self.kind, &value, |field| column.push(field));
-                    pushed.map_err(|error| self.batch.naming(py, key, error))?;
+                    let is_key = key < batch.keys.len();
+                    let key = if is_key { batch.keys.get(key) } else { None };
+                    pushed.map_err(|error| naming(py, key, error))?;
                 }
-                self.batch.values = Values::Column(column);
+                batch.values = Values::Column(column);
             }
-            Origin::Nothing | Origin::OfKeys => return Ok(false),
+            ValueOrigin::Nothing | ValueOrigin::OfKeys => return Ok(false),
         }
         self.next_value = 0;
         Ok(self.batch.values.len() > 0)
     }
 }
 
-impl Batch {
-    /// Returns an error of a value that names its key, if that is known.
-    fn naming(&self, py: Python<'_>, i: usize, error: PyErr) -> PyErr {
-        let is_of_value =
-            error.is_instance_of::<PyOverflowError>(py) || error.is_instance_of::<PyTypeError>(py);
-        let is_named = is_of_value && i < self.keys.len();
-        match is_named.then(|| self.keys.get(i)).flatten() {
-            Some(key) => {
-                let message =
-                    format!("the value of b\"{}\": {}", key.escape_ascii(), error.value(py));
-                PyErr::from_type(error.get_type(py), message)
-            }
-            None => error,
+/// Returns an error of a value that names its key, if that is known.
+fn naming(py: Python<'_>, key: Option<&[u8]>, error: PyErr) -> PyErr {
+    let is_of_value =
+        error.is_instance_of::<PyOverflowError>(py) || error.is_instance_of::<PyTypeError>(py);
+    match key.filter(|_| is_of_value) {
+        Some(key) => {
+            let message = format!("the value of b\"{}\": {}", key.escape_ascii(), error.value(py));
+            PyErr::from_type(error.get_type(py), message)
         }
+        None => error,
     }
 }

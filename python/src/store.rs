@@ -8,40 +8,52 @@ use crate::records::Yield;
 use crate::sorted::{Sorted, SortedMapping};
 use crate::text::{KeyForm, KeyRange};
 use crate::value::Field;
+use arc_swap::ArcSwapOption;
 use memkv::{HybridError, HybridOptions, HybridStore, Loss, ValueKind, Wal};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time between two looks whether other threads have ended what they do with a store.
+const CLOSE_WAIT: Duration = Duration::from_millis(1);
 
 /// A store that can be closed while iterators refer to it.
 pub(crate) struct StoreIndex {
-    store: RwLock<Option<HybridStore>>,
+    /// Without a lock, which a thread that a forked process does not have could hold.
+    store: ArcSwapOption<HybridStore>,
     /// The process that opened it.
     process: u32,
 }
 
 impl StoreIndex {
     fn new(store: HybridStore) -> Self {
-        StoreIndex { store: RwLock::new(Some(store)), process: std::process::id() }
+        StoreIndex { store: ArcSwapOption::from_pointee(store), process: std::process::id() }
     }
 
     fn with<R>(&self, work: impl FnOnce(&HybridStore) -> Result<R>) -> Result<R> {
-        match &*self.store.read().unwrap_or_else(PoisonError::into_inner) {
-            Some(store) => work(store),
-            None => Err(PyValueError::new_err("the store is closed").into()),
+        match self.store.load_full() {
+            Some(store) => work(&store),
+            None => Err(Error::Closed("store")),
         }
     }
 
     /// Closes the store. Its folder can be opened again then.
     fn close(&self) -> Result<()> {
-        // In a forked process its lock may be held by a thread that is not there.
+        let Some(mut store) = self.store.swap(None) else { return Ok(()) };
         if std::process::id() != self.process {
             return Err(HybridError::Forked.into());
         }
-        let store = self.store.write().unwrap_or_else(PoisonError::into_inner).take();
-        store.map_or(Ok(()), |store| Ok(store.close()?))
+        loop {
+            match Arc::try_unwrap(store) {
+                Ok(store) => return Ok(store.close()?),
+                // Other threads still read, or write, or compact.
+                Err(shared) => store = shared,
+            }
+            std::thread::sleep(CLOSE_WAIT);
+        }
     }
 }
 

@@ -61,7 +61,9 @@ pub(crate) fn bytes_of<'a>(argument: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [
             Ok(text) => Ok(Cow::Borrowed(text.as_bytes())),
             // Lone surrogates.
             Err(_) => {
-                let bytes = text.call_method1("encode", ("utf-8", "surrogateescape"))?;
+                // Not the method of a subclass.
+                let encode = text.py().get_type::<PyString>().getattr("encode")?;
+                let bytes = encode.call1((text, "utf-8", "surrogateescape"))?;
                 Ok(Cow::Owned(bytes.cast::<PyBytes>()?.as_bytes().to_vec()))
             }
         };

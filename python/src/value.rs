@@ -147,7 +147,10 @@ kinds! {
     i16, Signed: i64::from, integer;
     i32, Signed: i64::from, integer;
     i64, Signed: i64::from, integer;
-    f32, Float: f64::from, |field| float(field).map(|value| value as f32);
+    f32, Float: f64::from, |field| float(field)
+        // A finite number that only infinity stands for does not fit.
+        .filter(|value| (*value as f32).is_finite() || !value.is_finite())
+        .map(|value| value as f32);
     f64, Float: f64::from, float;
     bool, Bool: bool::from, |field| match field {
         Field::Bool(value) => Some(value),
@@ -316,36 +319,37 @@ pub(crate) fn with_field<R>(
     value: &Bound<'_, PyAny>,
     take: impl FnOnce(Field<'_>) -> R,
 ) -> PyResult<R> {
+    // What code of the caller raises goes through.
+    let failed = |error: PyErr| {
+        if error.is_instance_of::<PyTypeError>(value.py()) {
+            not_of(kind, value)
+        } else if error.is_instance_of::<PyOverflowError>(value.py()) {
+            overflow(kind, value)
+        } else {
+            error
+        }
+    };
     let field = match kind {
         ValueKind::Bytes => {
-            return match crate::text::bytes_of(value) {
-                Ok(bytes) => Ok(take(Field::Bytes(&bytes))),
-                Err(_) => Err(not_of(kind, value)),
-            };
+            let bytes = crate::text::bytes_of(value).map_err(failed)?;
+            return Ok(take(Field::Bytes(&bytes)));
         }
-        ValueKind::Unit => value.is_none().then_some(Field::Unit),
-        ValueKind::Bool => value.extract().ok().map(Field::Bool),
-        ValueKind::Char => value.extract().ok().map(Field::Char),
-        ValueKind::F32 | ValueKind::F64 => value.extract().ok().map(Field::Float),
+        ValueKind::Unit if value.is_none() => Field::Unit,
+        ValueKind::Unit => return Err(not_of(kind, value)),
+        ValueKind::Bool => Field::Bool(value.extract().map_err(failed)?),
+        ValueKind::Char => Field::Char(value.extract().map_err(|_| not_of(kind, value))?),
+        ValueKind::F32 | ValueKind::F64 => Field::Float(value.extract().map_err(failed)?),
         // No integer, though it may have a method that makes one of it.
-        _ if value.is_instance_of::<PyFloat>() => None,
+        _ if value.is_instance_of::<PyFloat>() => return Err(not_of(kind, value)),
         _ => match value.extract() {
-            Ok(value) => Some(Field::Unsigned(value)),
-            Err(error) if error.is_instance_of::<PyTypeError>(value.py()) => None,
-            Err(error) if !error.is_instance_of::<PyOverflowError>(value.py()) => {
-                return Err(error);
+            Ok(value) => Field::Unsigned(value),
+            Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
+                Field::Signed(value.extract().map_err(failed)?)
             }
-            Err(_) => match value.extract() {
-                Ok(value) => Some(Field::Signed(value)),
-                Err(_) => return Err(overflow(kind, value)),
-            },
+            Err(error) => return Err(failed(error)),
         },
     };
-    match field {
-        Some(field) if fits(kind, field) => Ok(take(field)),
-        Some(_) => Err(overflow(kind, value)),
-        None => Err(not_of(kind, value)),
-    }
+    if fits(kind, field) { Ok(take(field)) } else { Err(overflow(kind, value)) }
 }
 
 /// Returns whether a value is one of a kind.

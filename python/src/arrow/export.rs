@@ -6,6 +6,7 @@ use crate::index::Index;
 use crate::records::{Records, Scan};
 use crate::text::KeyForm;
 use memkv::ValueKind;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyList, PyTuple};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -145,15 +146,16 @@ unsafe extern "C" fn release_array(array: *mut ArrowArray) {
 }
 
 /// Returns a column as an array. Its strings have offsets of 32 bits unless `is_large`.
-fn array_of(column: Column, is_large: bool) -> ArrowArray {
+fn array_of(column: Column, is_large: bool) -> Result<ArrowArray, String> {
     let (len, nulls) = (column.len(), column.nulls);
     // An array of the type null has nothing but nulls.
     let nulls = if column.kind == ValueKind::Unit { len } else { nulls };
     match column.data {
         Data::Strings(strings) if !is_large => {
-            array(len, nulls, small(strings, column.valid.map(|valid| valid.bytes)), Vec::new())
+            let strings = small(strings, column.valid.map(|valid| valid.bytes))?;
+            Ok(array(len, nulls, strings, Vec::new()))
         }
-        _ => array(len, nulls, Buffers::Column(column), Vec::new()),
+        _ => Ok(array(len, nulls, Buffers::Column(column), Vec::new())),
     }
 }
 
@@ -165,9 +167,10 @@ fn is_utf8(strings: &Strings) -> bool {
 }
 
 /// Returns strings with offsets of 32 bits.
-fn small(strings: Strings, valid: Option<Vec<u8>>) -> Buffers {
-    let ends = strings.ends.iter().map(|&end| end as i32).collect();
-    Buffers::Strings(ends, strings.bytes, valid)
+fn small(strings: Strings, valid: Option<Vec<u8>>) -> Result<Buffers, String> {
+    let ends: Result<_, _> = strings.ends.iter().map(|&end| i32::try_from(end)).collect();
+    let too_long = |_| "a key or value has more than 2147483647 bytes".to_owned();
+    Ok(Buffers::Strings(ends.map_err(too_long)?, strings.bytes, valid))
 }
 
 /// Many values, as `get_many` returns them for an array of Arrow.
@@ -216,7 +219,7 @@ impl Array {
         drop(requested_schema);
         let mut copy = Column::new(self.column.kind, self.column.len());
         copy.append(&self.column);
-        let array = array_of(copy, true);
+        let array = array_of(copy, true).map_err(PyValueError::new_err)?;
         let array = PyCapsule::new_with_value(py, array, c"arrow_array")?;
         PyTuple::new(py, [self.__arrow_c_schema__(py)?, array])
     }
@@ -261,9 +264,10 @@ impl Batches {
         requested_schema: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
         drop(requested_schema);
-        let stream = self.stream.take().ok_or_else(|| {
-            pyo3::exceptions::PyValueError::new_err("these batches have been read")
-        })?;
+        let stream = self
+            .stream
+            .take()
+            .ok_or_else(|| PyValueError::new_err("these batches have been read"))?;
         PyCapsule::new_with_value(py, stream.into_arrow(), c"arrow_array_stream")
     }
 }
@@ -282,6 +286,8 @@ pub(crate) struct ScanStream {
     pub(crate) scan: Scan,
     pub(crate) form: KeyForm,
     pub(crate) batch_keys: usize,
+    /// Bytes of the keys of the last batch: the next one will have about as many.
+    pub(crate) key_bytes: usize,
 }
 
 /// What a stream refers to.
@@ -305,9 +311,11 @@ impl ScanStream {
     /// Returns the next batch, released at the end.
     fn next(&mut self) -> Result<ArrowArray, String> {
         let mut records = Records::new(self.index.kind(), self.batch_keys);
+        records.keys.reserve(self.batch_keys, self.key_bytes + self.key_bytes / 8);
         let filled = records.fill(&*self.index, &mut self.scan, self.batch_keys, MAX_BATCH_BYTES);
-        filled.map_err(|error| PyErr::from(error).to_string())?;
+        filled.map_err(|error| error.to_string())?;
         let Records { keys, values } = records;
+        self.key_bytes = keys.bytes.len();
         if keys.len() == 0 {
             return Ok(ArrowArray::empty());
         }
@@ -320,8 +328,8 @@ impl ScanStream {
             return Err(format!("the key b\"{key}\" is not UTF-8: open with keys=\"bytes\""));
         }
         let len = keys.len();
-        let keys = array(len, 0, small(keys, None), Vec::new());
-        Ok(array(len, 0, Buffers::None, vec![keys, array_of(values, false)]))
+        let keys = array(len, 0, small(keys, None)?, Vec::new());
+        Ok(array(len, 0, Buffers::None, vec![keys, array_of(values, false)?]))
     }
 }
 

@@ -31,16 +31,6 @@ macro_rules! take {
     }};
 }
 
-/// Returns the kind of the values in a column of a type, which is in a capsule.
-pub(crate) fn schema_kind(capsule: &Bound<'_, PyAny>, column: usize) -> PyResult<ValueKind> {
-    let schema = take!(capsule, c"arrow_schema", ArrowSchema);
-    if schema.release.is_none() {
-        return Err(PyValueError::new_err("the type of the arrays is released"));
-    }
-    let schema = column_of(&schema, column)?;
-    kind_of(schema.format()).ok_or_else(|| unknown("values", schema))
-}
-
 /// The arrays of an object, one after the other.
 pub(crate) struct ArrayStream {
     schema: Arc<ArrowSchema>,

@@ -9,4 +9,4 @@ mod ffi;
 mod import;
 
 pub(crate) use export::{Array, Batches, ScanStream, objects};
-pub(crate) use import::{ArrayStream, StringArray, ValueArray, is_arrow, is_stream, schema_kind};
+pub(crate) use import::{ArrayStream, StringArray, ValueArray, is_arrow, is_stream};
