@@ -2,7 +2,7 @@
 
 import collections.abc
 from collections.abc import Iterable, Iterator, Mapping, MutableSet
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from memkv._memkv import FrozenLayer, LayerSet, _Set, _SortedMapping
 from memkv._types import Key, KeyLike, Value
