@@ -1,6 +1,6 @@
 """The compiled part of the package."""
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar, final, overload
@@ -251,7 +251,11 @@ class LayerSet(_Frozen):
     @overload
     def route(self, keys: KeyLike) -> int | None: ...  # type: ignore[overload-overlap]
     @overload
+    def route(self, keys: Arrow) -> Any: ...
+    @overload
     def route(self, keys: Iterable[KeyLike]) -> list[int | None]: ...
+    @staticmethod
+    def join(path: PathArg, members: Sequence[str], *, append: bool = False) -> BuildInfo: ...
     def refresh(self) -> bool: ...
     def vacuum(self, older_than: float = 86_400.0) -> list[Path]: ...
     @property
@@ -281,10 +285,14 @@ class _Changing(_SortedMapping, MutableMapping[Key, Value]):
     def pop(self, key: KeyLike, default: _D, /) -> Value | _D: ...
     def popitem(self, index: int = -1) -> tuple[Key, Value]: ...
     def setdefault(  # type: ignore[override]
-        self, key: KeyLike, default: Value
+        self, key: KeyLike, default: Value = None
     ) -> Value: ...
     def update(  # type: ignore[override]
-        self, items: Items, values: Iterable[Value] | Arrow | None = None
+        self,
+        items: Items | None = None,
+        values: Iterable[Value] | Arrow | None = None,
+        /,
+        **named: Value,
     ) -> None: ...
     def clear(self) -> None: ...
     def remove_many(

@@ -44,6 +44,7 @@ Items: TypeAlias = (
     Mapping[str, Value]
     | Mapping[bytes, Value]
     | Iterable[tuple[KeyLike, Value]]
+    | Iterable[list[Any]]
     | Iterable[KeyLike]
     | Arrow
 )

@@ -152,14 +152,14 @@ class Set(_Set, MutableSet[Key]):  # type: ignore[misc]
         own = self._own(other)
         return NotImplemented if own is None else own.difference(self)
 
-    def __ior__(self, other: Any) -> Any:
+    def __ior__(self, other: object) -> Any:
         own = self._own(other)
         if own is None:
             return NotImplemented
         self.update(own)
         return self
 
-    def __iand__(self, other: Any) -> Any:
+    def __iand__(self, other: object) -> Any:
         own = self._own(other)
         if own is None:
             return NotImplemented
@@ -168,7 +168,7 @@ class Set(_Set, MutableSet[Key]):  # type: ignore[misc]
                 self.discard(key)
         return self
 
-    def __isub__(self, other: Any) -> Any:
+    def __isub__(self, other: object) -> Any:
         own = self._own(other)
         if own is None:
             return NotImplemented
@@ -177,7 +177,7 @@ class Set(_Set, MutableSet[Key]):  # type: ignore[misc]
             self.discard(key)
         return self
 
-    def __ixor__(self, other: Any) -> Any:
+    def __ixor__(self, other: object) -> Any:
         own = self._own(other)
         if own is None:
             return NotImplemented

@@ -17,7 +17,7 @@ import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,6 +60,8 @@ import memkv
 
 __all__ = ["anti_join", "build", "lookup", "register", "semi_join"]
 
+OnDuplicate: TypeAlias = Literal["error", "first", "last", "sum"]
+
 # Rows of a batch below which Python takes longer than the lookups.
 _MIN_BATCH_ROWS = 50_000
 _BATCH_ROWS = "spark.sql.execution.arrow.maxRecordsPerBatch"
@@ -89,7 +91,7 @@ def build(
     *,
     partitions: int | None = None,
     keys_per_file: int = 20_000_000,
-    on_duplicate: str = "error",
+    on_duplicate: OnDuplicate = "error",
     order_by: str | Column | Sequence[str | Column] | None = None,
     mode: str = "error",
 ) -> memkv.BuildInfo:
@@ -255,7 +257,7 @@ def _write_member(
     path: str,
     build_id: str,
     keys_per_file: int,
-    on_duplicate: str,
+    on_duplicate: OnDuplicate,
 ) -> Iterator[pa.RecordBatch]:
     """Writes the rows of a task, and yields the name of its folder, if there are any."""
     member = _build_member(batches, path, build_id, keys_per_file, on_duplicate)
@@ -268,7 +270,7 @@ def _build_member(
     path: str,
     build_id: str,
     keys_per_file: int = 20_000_000,
-    on_duplicate: str = "error",
+    on_duplicate: OnDuplicate = "error",
 ) -> str | None:
     first = next(batches, None)
     while first is not None and first.num_rows == 0:
@@ -377,6 +379,7 @@ _PART = "__memkv_part"
 
 def _route(batches: Iterator[pa.RecordBatch], path: str, key: str) -> Iterator[pa.RecordBatch]:
     layers = _open(path)
+    assert isinstance(layers, memkv.LayerSet), "rows are sent to the parts of a set"
     for batch in batches:
         parts = layers.route(batch.column(key)).cast(pa.int32())
         yield batch.append_column(_PART, pc.fill_null(parts, 0))
@@ -519,10 +522,11 @@ class MemkvReader(DataSourceReader):
     def partitions(self) -> Sequence[InputPartition]:
         with _open_new(self._path) as layers:
             if isinstance(layers, memkv.LayerSet):
-                ends = [(bytes(part.first), bytes(part.last)) for part in layers.parts]
+                ends = [(_as_bytes(part.first), _as_bytes(part.last)) for part in layers.parts]
             else:
-                first, last = layers.first(), layers.last()
-                ends = [(bytes(first[0]), bytes(last[0]))] if first and last else []
+                ends = []
+                if len(layers) > 0:
+                    ends = [(_as_bytes(layers.select(0)[0]), _as_bytes(layers.select(-1)[0]))]
         ranges = []
         for first, last in ends:
             lo, hi = max(first, self._lo), last + b"\0"

@@ -12,6 +12,7 @@ use memkv::{
 };
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyFloat, PyInt};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
@@ -93,7 +94,10 @@ fn memory_bytes(memory: &Bound<'_, PyAny>) -> PyResult<usize> {
     let not_bytes = || {
         PyValueError::new_err(format!("memory={memory} is not a number of bytes such as \"1GiB\""))
     };
-    let text: String = memory.extract().map_err(|_| not_bytes())?;
+    if memory.is_instance_of::<PyInt>() || memory.is_instance_of::<PyFloat>() {
+        return Err(not_bytes());
+    }
+    let text: String = memory.extract()?;
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
         "" | "b" => 0,

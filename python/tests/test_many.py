@@ -93,11 +93,13 @@ def test_arrow(index, of, threads):
     assert isinstance(values, pa.ChunkedArray) and values.to_pylist() == found
     bits = index.contains_many(chunked, threads=threads)
     assert isinstance(bits, pa.ChunkedArray) and bits.to_pylist() == contained
-    batch = pa.record_batch({"key": array, "other": array})
+    batch = pa.record_batch({"key": array})
     table = pa.table({"key": chunked})
     assert index.get_many(batch, threads=threads).to_pylist() == found
     assert index.get_many(batch.slice(3, 9), threads=threads).to_pylist() == found[3:12]
     assert index.get_many(table, threads=threads).to_pylist() == found
+    with pytest.raises(TypeError, match="2 columns"):
+        index.get_many(pa.record_batch({"key": array, "other": array}))
     reader = table.to_reader(max_chunksize=777)
     assert index.get_many(reader, threads=threads).to_pylist() == found
 
@@ -127,7 +129,9 @@ def test_numpy(index, threads):
         assert contained.dtype == bool and (contained == found).all()
         values[0] = 1
     two = np.array(ASKED[:6], "S").reshape(2, 3)
-    assert index.contains_many(two).tolist() == IS_FOUND[:6]
+    assert index.contains_many(two).tolist() == [IS_FOUND[:3], IS_FOUND[3:6]]
+    with pytest.raises(TypeError, match="masked"):
+        index.get_many(np.ma.array(two))
     for dtype in ("S3", "U3", "O", "S0"):
         values, mask = index.get_many(np.array([], dtype))
         assert len(values) == len(mask) == 0 and values.dtype == np.uint64
