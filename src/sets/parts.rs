@@ -10,11 +10,12 @@ use crate::error::FileError;
 use crate::frozen::{FrozenLayer, FrozenUsage, LayerValue, SharedTables};
 use crate::io::dir::{Access, Dir};
 use crate::io::mapped_layer::Unchanged;
+use crate::io::process::Process;
 use crate::key;
 use crate::reclaim::{self, Swap};
 use crate::sharded::Router;
 use crate::tree::common_prefix;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::cmp::Ordering;
 use std::io;
 use std::ops::{Bound, Range};
@@ -50,6 +51,7 @@ pub(super) struct Parts<V: ?Sized> {
     clock: Mutex<Clock>,
     /// The symbols of parts that were built with the same ones.
     tables: Mutex<SharedTables>,
+    process: Process,
 }
 
 struct Slot<V: ?Sized> {
@@ -110,7 +112,14 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             max_open: AtomicUsize::new(DEFAULT_OPEN_PARTS),
             clock: Mutex::default(),
             tables: Mutex::default(),
+            process: Process::current(),
         }
+    }
+
+    /// Locks a mutex. In a forked process it does not wait: a thread that was not forked may have
+    /// it. Such a process reads parts that are locked without keeping them open.
+    fn lock<'m, T>(&self, mutex: &'m Mutex<T>) -> Option<MutexGuard<'m, T>> {
+        if self.process.is_current() { Some(mutex.lock()) } else { mutex.try_lock() }
     }
 
     /// Takes over the open parts of another manifest of the same folder that this one names too.
@@ -188,12 +197,19 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
     /// Sets the number of parts that may be open, at least 1, and closes those beyond it.
     pub(super) fn limit_open(&self, parts: usize) {
         self.max_open.store(parts.max(1), Relaxed);
-        self.close_some(&mut self.clock.lock(), None);
+        if let Some(mut clock) = self.lock(&self.clock) {
+            self.close_some(&mut clock, None);
+        }
     }
 
     /// Returns the number of open parts.
     pub(super) fn open_count(&self) -> usize {
-        self.clock.lock().open
+        match self.lock(&self.clock) {
+            Some(clock) => clock.open,
+            None => {
+                self.slots.iter().filter(|slot| slot.layer.load(&reclaim::pin()).is_some()).count()
+            }
+        }
     }
 
     /// Returns the bytes of the open parts, and as part of the index those of the manifest.
@@ -208,7 +224,8 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             usage.index += part.index;
             usage.mapped += part.mapped;
         }
-        let tables = self.tables.lock();
+        let (tables, none) = (self.lock(&self.tables), SharedTables::default());
+        let tables = tables.as_deref().unwrap_or(&none);
         usage.symbols = tables.heap_bytes_with(layers.iter().flat_map(FrozenLayer::decoders));
         usage
     }
@@ -251,14 +268,14 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             return Ok(layer);
         }
         let _opening = match rayon::current_thread_index() {
-            None => Some(slot.opening.lock()),
+            None => self.lock(&slot.opening),
             Some(_) => slot.opening.try_lock(),
         };
         if let Some(layer) = current() {
             return Ok(layer);
         }
         let layer = self.read(part)?;
-        let mut clock = self.clock.lock();
+        let Some(mut clock) = self.lock(&self.clock) else { return Ok(layer) };
         if let Some(layer) = current() {
             return Ok(layer);
         }
@@ -310,7 +327,9 @@ impl<V: LayerValue + ?Sized + 'static> Parts<V> {
             Opening::Mapped(unchanged) => FrozenLayer::map(&file, &path(), unchanged),
         };
         let mut layer = layer.map_err(|error| SetError::Layer { part: path(), error })?;
-        layer.share_symbols(&mut self.tables.lock());
+        if let Some(mut tables) = self.lock(&self.tables) {
+            layer.share_symbols(&mut tables);
+        }
         if layer.len() as u64 != part.keys {
             return Err(differs("it has another number of keys"));
         }
