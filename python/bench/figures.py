@@ -226,12 +226,11 @@ class Bench:
         self.sorted_table = pa.table({"key": pa.array(self.ascending), "value": values})
         values = pa.array(self.numbers, pa.uint64())
         self.given_table = pa.table({"key": pa.array(self.given), "value": values})
-        memkv.FrozenLayer.build(folder / "layer", self.sorted_table, sorted=True)
+        # From unsorted keys, so that all parts have the same symbols.
+        memkv.FrozenLayer.build(folder / "layer", self.given_table)
         for name, parts in ("set", 16), ("set-1000", 1000):
             keys_per_part = -(-self.count // parts)
-            memkv.LayerSet.build(
-                folder / name, self.sorted_table, sorted=True, keys_per_part=keys_per_part
-            )
+            memkv.LayerSet.build(folder / name, self.given_table, keys_per_part=keys_per_part)
         self.child = Child(folder)
         self.layer = memkv.FrozenLayer.open(folder / "layer")
         found = sum(value for value in self.layer.get_many(self.arrow).to_pylist())
