@@ -1,7 +1,7 @@
 """Prints how fast the package is beside Rust's library, and whether that is as fast as required.
 
 usage: python bench/figures.py KEYS [--rounds 7] [--asked 1000000] [--folder DIR] [--wheel FILE]
-                               [--only GROUPS] [--wait SECONDS]
+                               [--only GROUPS] [--cpu] [--wait SECONDS]
 
 KEYS is a file of keys, one a line. It needs the package, NumPy, pyarrow and cargo. The Rust side is
 the program in bench/rust. It runs as a child process that reads the same files, asks for the same
@@ -9,8 +9,10 @@ keys in the same order, and answers one command at a time, so that the two sides
 run. Whatever else the machine does slows both. Each figure is the median of the ratios inside a
 round. Ratios are of rates: above 1 the first side is faster.
 
-Two threads are no faster than one while other programs use the second core. With --wait a round of
-what needs two begins when the cores have been idle for a moment, or after that many seconds.
+On a machine that has other work, --cpu measures the time that the one thread has had a processor,
+which Linux says; what uses two threads, and builds, have the time of the clock. Two threads are no
+faster than one while other programs use the second core. With --wait a round of what needs two
+begins when the cores have been idle for a moment, or after that many seconds.
 
 Keys and queries are shuffled with a fixed seed. All queries are for keys that are there. The values
 are the numbers of the lines.
@@ -26,7 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import memkv
 import numpy as np
@@ -34,6 +36,28 @@ import pyarrow as pa
 
 RUST = Path(__file__).parent / "rust"
 MEMORY = "1GiB"
+
+
+class Times(NamedTuple):
+    """Seconds of the clock, and of the processor for one thread."""
+
+    clock: float
+    cpu: float
+
+
+Side = Callable[[], Times]
+Sides = dict[str, Side]
+
+
+class Watch:
+    """Takes the time from when it is made."""
+
+    def __init__(self) -> None:
+        self.clock, self.cpu = time.perf_counter(), time.thread_time()
+
+    def times(self) -> Times:
+        """Returns the time since then."""
+        return Times(time.perf_counter() - self.clock, time.thread_time() - self.cpu)
 
 
 class Child:
@@ -48,18 +72,18 @@ class Child:
             text=True,
         )
 
-    def run(self, command: str) -> tuple[float, int]:
-        """Runs a command such as `get_many 1`. Returns its seconds and what it has computed."""
+    def run(self, command: str) -> tuple[Times, int]:
+        """Runs a command such as `get_many 1`. Returns its times and what it has computed."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline().split()
-        if len(answer) != 2:
+        if len(answer) != 3:
             sys.exit(f"the Rust side has no answer to {command!r}")
-        return float(answer[0]), int(answer[1])
+        return Times(float(answer[0]), float(answer[1])), int(answer[2])
 
-    def side(self, command: str) -> Callable[[], float]:
-        """Returns what runs a command and returns its seconds."""
+    def side(self, command: str) -> Side:
+        """Returns what runs a command and returns its times."""
         return lambda: self.run(command)[0]
 
     def close(self) -> None:
@@ -78,13 +102,13 @@ def write_pairs(folder: Path, name: str, keys: list[bytes], values: "np.ndarray[
     (folder / f"{name}.values").write_bytes(values.astype("<u8").tobytes())
 
 
-def timed(work: Callable[[], object]) -> Callable[[], float]:
-    """Returns what runs `work` and returns its seconds."""
+def timed(work: Callable[[], object]) -> Side:
+    """Returns what runs `work` and returns its times."""
 
-    def run() -> float:
-        start = time.perf_counter()
+    def run() -> Times:
+        watch = Watch()
         work()
-        return time.perf_counter() - start
+        return watch.times()
 
     return run
 
@@ -104,31 +128,31 @@ def is_idle() -> bool:
     return idle > 0.9 * total
 
 
-def loop(keys: Callable[[], list[Any]], mapping: Container[Any]) -> Callable[[], float]:
+def loop(keys: Callable[[], list[Any]], mapping: Container[Any]) -> Side:
     """Returns what looks keys up one by one. They are made before the clock starts."""
 
-    def run() -> float:
+    def run() -> Times:
         asked, found = keys(), 0
-        start = time.perf_counter()
+        watch = Watch()
         for key in asked:
             if key in mapping:
                 found += 1
-        seconds = time.perf_counter() - start
+        times = watch.times()
         assert found == len(asked), "a key is missing"
-        return seconds
+        return times
 
     return run
 
 
-def get_loop(keys: Callable[[], list[Any]], mapping: Any) -> Callable[[], float]:
+def get_loop(keys: Callable[[], list[Any]], mapping: Any) -> Side:
     """Returns what gets the values of keys one by one."""
 
-    def run() -> float:
+    def run() -> Times:
         asked = keys()
-        start = time.perf_counter()
+        watch = Watch()
         for key in asked:
             mapping[key]
-        return time.perf_counter() - start
+        return watch.times()
 
     return run
 
@@ -145,19 +169,19 @@ def drain(items: Iterable[object]) -> None:
         pass
 
 
-Sides = dict[str, Callable[[], float]]
-
-
 class Table:
     """The times of all sides, by rounds."""
 
-    def __init__(self, rounds: int) -> None:
-        self.rounds = rounds
+    def __init__(self, rounds: int, is_cpu: bool) -> None:
+        self.rounds, self.is_cpu = rounds, is_cpu
         self.seconds: dict[str, list[float]] = {}
         self.missed: list[str] = []
 
-    def measure(self, sides: Sides, wait: float = 0) -> None:
-        """Measures sides in turns. Each round begins with another one."""
+    def measure(self, sides: Sides, *, is_clock: bool = False, wait: float = 0) -> None:
+        """Measures sides in turns. Each round begins with another one.
+
+        With `is_clock` the times are those of the clock, whatever was asked for.
+        """
         assert not self.seconds.keys() & sides.keys(), "two sides have one name"
         for run in sides.values():
             run()
@@ -168,7 +192,9 @@ class Table:
             while time.monotonic() < end and not is_idle():
                 pass
             for name in names[at:] + names[:at]:
-                self.seconds.setdefault(name, []).append(sides[name]())
+                times = sides[name]()
+                is_cpu = self.is_cpu and not is_clock
+                self.seconds.setdefault(name, []).append(times.cpu if is_cpu else times.clock)
 
     def ratio(self, side: str, base: str) -> tuple[float, float, float]:
         """Returns the median, least and largest ratio of the rates of two sides in a round."""
@@ -205,7 +231,7 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
-        self.table = Table(options.rounds)
+        self.table = Table(options.rounds, options.cpu)
         random = np.random.default_rng(19)
         lines = options.keys.read_bytes().split(b"\n")
         keys = [key for key in dict.fromkeys(lines) if key]
@@ -275,7 +301,7 @@ class Bench:
             "rust 2": self.child.side("get_many 2"),
             "rust 1": self.child.side("get_many 1"),
         }
-        table.measure(sides, self.options.wait)
+        table.measure(sides, is_clock=True, wait=self.options.wait)
         table.line("`get_many`, `threads=2` / 1", "arrow 2", "arrow 1", 1.7, queries)
         table.line("Rust's, two threads / one", "rust 2", "rust 1", None, queries)
         table.line("`get_many`, `threads=2` / Rust's", "arrow 2", "rust 2", None, queries)
@@ -324,7 +350,7 @@ class Bench:
             "rust map 2": self.child.side("map_get_many 2"),
             "rust map 1": self.child.side("map_get_many 1"),
         }
-        table.measure(sides, self.options.wait)
+        table.measure(sides, is_clock=True, wait=self.options.wait)
         table.line("`Map.get_many`, `threads=2` / 1", "map 2", "map 1", 1.7, queries)
         table.line("`ConcurrentArt`'s, two / one", "rust map 2", "rust map 1", None, queries)
 
@@ -387,7 +413,7 @@ class Bench:
         sorted_table, given_table = self.sorted_table, self.given_table
         ascending, order = self.ascending, self.order
 
-        def build(keys: Any, values: Any, is_sorted: bool) -> Callable[[], float]:
+        def build(keys: Any, values: Any, is_sorted: bool) -> Side:
             return timed(
                 lambda: memkv.FrozenLayer.build(
                     new, keys, values, sorted=is_sorted, memory=MEMORY, threads=1
@@ -399,14 +425,14 @@ class Bench:
             "rust sorted": self.child.side("build_sorted 1"),
             "list": build(ascending, order, True),
         }
-        table.measure(sides)
+        table.measure(sides, is_clock=True)
         table.line("build, sorted Arrow / Rust's", "sorted", "rust sorted", 0.9, self.count)
         table.line("build, sorted lists / Rust's", "list", "rust sorted", None, self.count)
         sides = {
             "unsorted": build(given_table, None, False),
             "rust unsorted": self.child.side("build_unsorted 1"),
         }
-        table.measure(sides)
+        table.measure(sides, is_clock=True)
         base = "rust unsorted"
         table.line("build, unsorted Arrow / `build_external`", "unsorted", base, 0.85, self.count)
         built = self.folder / "built-rust"
@@ -423,7 +449,8 @@ def run(options: argparse.Namespace, folder: Path) -> int:
     print(
         f"{bench.count} keys of {length:.1f} bytes, {bench.queries} queries, {options.rounds} "
         f"rounds, {os.cpu_count()} cores, Python {sys.version.split()[0]}, pyarrow "
-        f"{pa.__version__}, load average {os.getloadavg()[0]:.1f}\n\n"
+        f"{pa.__version__}, load average {os.getloadavg()[0]:.1f}, time of the "
+        f"{'processor' if options.cpu else 'clock'}\n\n"
         "| figure | at least | ratio | least – largest | M/s | M/s of the other |\n"
         "|---|---|---|---|---|---|"
     )
@@ -447,6 +474,7 @@ def main() -> int:
     arguments.add_argument("--folder", type=Path, help="for temporary files")
     arguments.add_argument("--wheel", type=Path, help="the wheel, whose size is printed")
     arguments.add_argument("--only", default=",".join(GROUPS), help="some of: " + ",".join(GROUPS))
+    arguments.add_argument("--cpu", action="store_true", help="times of the processor")
     arguments.add_argument("--wait", type=float, default=0, help="seconds for cores to be idle")
     options = arguments.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="memkv-figures-", dir=options.folder))

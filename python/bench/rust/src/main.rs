@@ -2,8 +2,8 @@
 //!
 //! The argument is the folder that the script has made. It has `sorted`, `given` and `asked`, each
 //! as `.ends` (64-bit ends of the keys), `.bytes` and `.values`; `layer`; and `set`. A command is a
-//! line such as `get_many 2`. Its answer is a line: the seconds, and a number that depends on all
-//! results, which the script compares.
+//! line such as `get_many 2`. Its answer is a line: the seconds of the clock, those that the main
+//! thread had a processor, and a number that depends on all results, which the script compares.
 
 use memkv::{ConcurrentArt, FrozenLayer, FrozenLayerBuilder, FrozenOptions, LayerSet};
 use std::error::Error;
@@ -56,6 +56,14 @@ fn ask_many(
     black_box(&answers).iter().map(Vec::len).sum::<usize>() as u64
 }
 
+/// Returns the seconds that this thread, the main one, has had a processor. Linux alone says so.
+fn cpu_seconds() -> Option<f64> {
+    // Linux counts up to this moment when the thread yields.
+    std::thread::yield_now();
+    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
+    Some(text.split(' ').next()?.parse::<f64>().ok()? / 1e9)
+}
+
 fn main() -> Result<()> {
     let folder = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: bench FOLDER")?);
     let (sorted, given) = (Pairs::read(&folder, "sorted")?, Pairs::read(&folder, "given")?);
@@ -71,7 +79,7 @@ fn main() -> Result<()> {
         let line = line?;
         let (command, number) = line.split_once(' ').ok_or("a command and a number")?;
         let threads: usize = number.parse()?;
-        let start = Instant::now();
+        let (cpu, start) = (cpu_seconds(), Instant::now());
         let result = match command {
             "get_many" => ask_many(&asked.keys, threads, |keys| layer.get_many(keys)),
             "get" => asked.keys.iter().filter_map(|key| layer.get(key)).fold(0, u64::wrapping_add),
@@ -133,8 +141,9 @@ fn main() -> Result<()> {
             _ => return Err(format!("an unknown command: {line}").into()),
         };
         let seconds = start.elapsed().as_secs_f64();
+        let cpu = cpu_seconds().zip(cpu).map_or(seconds, |(end, start)| end - start);
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{seconds} {result}")?;
+        writeln!(out, "{seconds} {cpu} {result}")?;
         out.flush()?;
     }
     Ok(())
