@@ -699,6 +699,9 @@ fn sets_are_joined() {
 
     // What is young stays; then only what the set has.
     assert_eq!(set.vacuum(Duration::from_secs(3600)).unwrap(), Vec::<std::path::PathBuf>::new());
+    // A build that was killed before its manifest.
+    fs::create_dir(folder.join("member-killed")).unwrap();
+    fs::write(folder.join("member-killed/.memkv-0123456789ab.tmp"), "part").unwrap();
     assert_eq!(set.vacuum(Duration::ZERO).unwrap().len(), 4);
     let mut left: Vec<_> = fs::read_dir(&folder)
         .unwrap()

@@ -1,12 +1,16 @@
 """Prints how fast the package is beside Rust's library, and whether that is as fast as required.
 
 usage: python bench/figures.py KEYS [--rounds 7] [--asked 1000000] [--folder DIR] [--wheel FILE]
+                               [--only GROUPS] [--wait SECONDS]
 
 KEYS is a file of keys, one a line. It needs the package, NumPy, pyarrow and cargo. The Rust side is
 the program in bench/rust. It runs as a child process that reads the same files, asks for the same
 keys in the same order, and answers one command at a time, so that the two sides take turns in one
 run. Whatever else the machine does slows both. Each figure is the median of the ratios inside a
 round. Ratios are of rates: above 1 the first side is faster.
+
+Two threads are no faster than one while other programs use the second core. With --wait a round of
+what needs two begins when the cores have been idle for a moment, or after that many seconds.
 
 Keys and queries are shuffled with a fixed seed. All queries are for keys that are there. The values
 are the numbers of the lines.
@@ -85,6 +89,21 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
     return run
 
 
+def is_idle() -> bool:
+    """Returns whether the cores are idle for a fifth of a second. Linux says so."""
+
+    def times() -> tuple[int, int]:
+        words = Path("/proc/stat").read_text().split("\n")[0].split()[1:]
+        return int(words[3]) + int(words[4]), sum(map(int, words))
+
+    if not Path("/proc/stat").exists():
+        return True
+    idle, total = times()
+    time.sleep(0.2)
+    idle, total = times()[0] - idle, times()[1] - total
+    return idle > 0.9 * total
+
+
 def loop(keys: Callable[[], list[Any]], mapping: Container[Any]) -> Callable[[], float]:
     """Returns what looks keys up one by one. They are made before the clock starts."""
 
@@ -137,13 +156,16 @@ class Table:
         self.seconds: dict[str, list[float]] = {}
         self.missed: list[str] = []
 
-    def measure(self, sides: Sides) -> None:
+    def measure(self, sides: Sides, wait: float = 0) -> None:
         """Measures sides in turns. Each round begins with another one."""
         for run in sides.values():
             run()
         names = list(sides)
         for turn in range(self.rounds):
             at = turn % len(names)
+            end = time.monotonic() + wait
+            while time.monotonic() < end and not is_idle():
+                pass
             for name in names[at:] + names[:at]:
                 self.seconds.setdefault(name, []).append(sides[name]())
 
@@ -153,7 +175,9 @@ class Table:
         ratios = [base_seconds / side_seconds for side_seconds, base_seconds in pairs]
         return statistics.median(ratios), min(ratios), max(ratios)
 
-    def line(self, what: str, side: str, base: str, bound: float | None = None, keys: int = 0) -> None:
+    def line(
+        self, what: str, side: str, base: str, bound: float | None = None, keys: int = 0
+    ) -> None:
         """Prints a figure."""
         ratio, least, largest = self.ratio(side, base)
         rate = keys / statistics.median(self.seconds[side]) / 1e6
@@ -175,76 +199,59 @@ class Table:
         print(f"| {what} | {need} | {ratio}{mark} | {spread} | {rate} | {base} |", flush=True)
 
 
-def main() -> int:
-    arguments = argparse.ArgumentParser(description="Figures beside Rust's library.")
-    arguments.add_argument("keys", type=Path)
-    arguments.add_argument("--rounds", type=int, default=7)
-    arguments.add_argument("--asked", type=int, default=1_000_000)
-    arguments.add_argument("--folder", type=Path, help="for temporary files")
-    arguments.add_argument("--wheel", type=Path, help="the wheel, whose size is printed")
-    arguments.add_argument("--only", help="groups, with commas: many,loop,map,scan,set,open,build")
-    options = arguments.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="memkv-figures-", dir=options.folder))
-    try:
-        return run(options, folder)
-    finally:
-        shutil.rmtree(folder)
+class Bench:
+    """What is measured: keys, and both sides of what holds them."""
 
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.table = Table(options.rounds)
+        random = np.random.default_rng(19)
+        lines = options.keys.read_bytes().split(b"\n")
+        keys = [key for key in dict.fromkeys(lines) if key]
+        self.numbers = random.permutation(len(keys))
+        self.given = [keys[number] for number in self.numbers]
+        self.order = sorted(range(len(keys)), key=keys.__getitem__)
+        self.ascending = [keys[number] for number in self.order]
+        self.asked = [keys[i] for i in random.permutation(len(keys))[: options.asked]]
+        self.count, self.queries = len(keys), len(self.asked)
+        self.blob = b"\n".join(self.asked)
+        self.text = self.blob.decode("utf-8", "surrogateescape")
+        self.arrow = pa.array(self.asked)
 
-def run(options: argparse.Namespace, folder: Path) -> int:
-    groups = (options.only or "many,loop,map,scan,set,open,build").split(",")
-    random = np.random.default_rng(19)
-    keys = list(dict.fromkeys(options.keys.read_bytes().split(b"\n")))
-    keys = [key for key in keys if key]
-    lines = random.permutation(len(keys))
-    given = [keys[line] for line in lines]
-    order = sorted(range(len(keys)), key=keys.__getitem__)
-    ascending = [keys[line] for line in order]
-    asked = [keys[line] for line in random.permutation(len(keys))[: options.asked]]
-    count, queries = len(keys), len(asked)
-    del keys
+        write_pairs(folder, "sorted", self.ascending, np.array(self.order))
+        write_pairs(folder, "given", self.given, self.numbers)
+        write_pairs(folder, "asked", self.asked, np.zeros(self.queries))
+        values = pa.array(self.order, pa.uint64())
+        self.sorted_table = pa.table({"key": pa.array(self.ascending), "value": values})
+        values = pa.array(self.numbers, pa.uint64())
+        self.given_table = pa.table({"key": pa.array(self.given), "value": values})
+        memkv.FrozenLayer.build(folder / "layer", self.sorted_table, sorted=True)
+        for name, parts in ("set", 16), ("set-1000", 1000):
+            keys_per_part = -(-self.count // parts)
+            memkv.LayerSet.build(
+                folder / name, self.sorted_table, sorted=True, keys_per_part=keys_per_part
+            )
+        self.child = Child(folder)
+        self.layer = memkv.FrozenLayer.open(folder / "layer")
+        found = sum(value for value in self.layer.get_many(self.arrow).to_pylist())
+        assert found == self.child.run("get 1")[1], "the two sides find different values"
 
-    write_pairs(folder, "sorted", ascending, np.array(order))
-    write_pairs(folder, "given", given, lines)
-    write_pairs(folder, "asked", asked, np.zeros(queries))
-    sorted_table = pa.table({"key": pa.array(ascending), "value": pa.array(order, pa.uint64())})
-    given_table = pa.table({"key": pa.array(given), "value": pa.array(lines, pa.uint64())})
-    build, build_set = memkv.FrozenLayer.build, memkv.LayerSet.build
-    build(folder / "layer", sorted_table, sorted=True)
-    build_set(folder / "set", sorted_table, sorted=True, keys_per_part=-(-count // 16))
-    build_set(folder / "set-1000", sorted_table, sorted=True, keys_per_part=-(-count // 1000))
-    child = Child(folder)
-    layer = memkv.FrozenLayer.open(folder / "layer")
-    layers = memkv.LayerSet.open(folder / "set")
-    arrow = pa.array(asked)
-    blob, text = b"\n".join(asked), b"\n".join(asked).decode("utf-8", "surrogateescape")
-    fresh = lambda: blob.split(b"\n")  # noqa: E731
+    def fresh(self) -> list[bytes]:
+        """Returns the queries as new objects.
 
-    # What both sides find is the same.
-    total = sum(value for value in layer.get_many(arrow).to_pylist())
-    rust_total = child.run("get 1")[1]
-    assert total == rust_total, "the two sides find different values"
+        They equal a dict's keys and are not them, and their hashes are not computed yet, as is so
+        for keys that come from input.
+        """
+        return self.blob.split(b"\n")
 
-    info = "free-threaded" if not getattr(sys, "_is_gil_enabled", lambda: True)() else "with GIL"
-    print(
-        f"{count} keys of {sum(map(len, ascending)) / count:.1f} bytes, {queries} queries, "
-        f"{options.rounds} rounds, {os.cpu_count()} cores, Python {sys.version.split()[0]} {info}, "
-        f"pyarrow {pa.__version__}, load average {os.getloadavg()[0]:.1f}\n"
-    )
-    print("| figure | at least | ratio | least – largest | M/s | M/s of the other |")
-    print("|---|---|---|---|---|---|")
-    table = Table(options.rounds)
-
-    if "many" in groups:
-        strs, byte_strings = text.split("\n"), fresh()
-        fixed = None
-        if max(map(len, asked)) <= 64:
-            fixed = np.array(asked)
+    def many(self) -> None:
+        """Many keys at once, by one thread."""
+        layer, arrow, table, queries = self.layer, self.arrow, self.table, self.queries
+        strs, byte_strings = self.text.split("\n"), self.fresh()
+        fixed = np.array(self.asked) if max(map(len, self.asked)) <= 64 else None
         sides: Sides = {
             "arrow": timed(lambda: layer.get_many(arrow)),
-            "rust": child.side("get_many 1"),
-            "arrow 2": timed(lambda: layer.get_many(arrow, threads=2)),
-            "rust 2": child.side("get_many 2"),
+            "rust": self.child.side("get_many 1"),
             "str": timed(lambda: layer.get_many(strs)),
             "bytes": timed(lambda: layer.get_many(byte_strings)),
             "contains": timed(lambda: layer.contains_many(arrow)),
@@ -253,129 +260,200 @@ def run(options: argparse.Namespace, folder: Path) -> int:
             sides["numpy"] = timed(lambda: layer.get_many(fixed))
         table.measure(sides)
         table.line("`get_many` Arrow → Arrow / Rust's", "arrow", "rust", 0.85, queries)
-        table.line("the same, `threads=2`", "arrow 2", "rust 2", None, queries)
-        table.line("`threads=2` / 1", "arrow 2", "arrow", 1.7, queries)
-        table.line("Rust, two threads / one", "rust 2", "rust", None, queries)
         table.line("list of str → list / Arrow", "str", "arrow", 0.6, queries)
         table.line("list of bytes → list / Arrow", "bytes", "arrow", 0.6, queries)
-        table.line("`contains_many` Arrow → Arrow / `get_many`", "contains", "arrow", None, queries)
+        table.line("`contains_many` Arrow / `get_many`", "contains", "arrow", None, queries)
         if fixed is not None:
             table.line("NumPy `S` → NumPy / Arrow", "numpy", "arrow", None, queries)
-        del strs, byte_strings
 
-    if "loop" in groups:
-        # Objects that equal the dict's keys and are not them, and whose hashes are not computed
-        # yet, as keys that come from input are.
-        entries = {bytes(memoryview(key)): value for key, value in zip(given, lines.tolist())}
+    def threads(self) -> None:
+        """Many keys at once, by two threads."""
+        layer, arrow, table, queries = self.layer, self.arrow, self.table, self.queries
+        sides = {
+            "arrow 2": timed(lambda: layer.get_many(arrow, threads=2)),
+            "arrow 1": timed(lambda: layer.get_many(arrow)),
+            "rust 2": self.child.side("get_many 2"),
+            "rust 1": self.child.side("get_many 1"),
+        }
+        table.measure(sides, self.options.wait)
+        table.line("`get_many`, `threads=2` / 1", "arrow 2", "arrow 1", 1.7, queries)
+        table.line("Rust's, two threads / one", "rust 2", "rust 1", None, queries)
+        table.line("`get_many`, `threads=2` / Rust's", "arrow 2", "rust 2", None, queries)
+
+    def loop(self) -> None:
+        """One key after the other, in Python's own loop."""
+        layer, table, queries = self.layer, self.table, self.queries
+        entries = dict(zip(self.given, self.numbers.tolist(), strict=True))
         own_keys = {key: key for key in entries}
-        own = [own_keys[key] for key in asked]
+        own = [own_keys[key] for key in self.asked]
         del own_keys
-        table.measure({
-            "layer": loop(fresh, layer),
-            "dict": loop(fresh, entries),
+        sides = {
+            "layer": loop(self.fresh, layer),
+            "dict": loop(self.fresh, entries),
             "dict own": loop(lambda: own, entries),
-            "layer str": loop(lambda: text.split("\n"), layer),
-            "layer[k]": get_loop(fresh, layer),
-            "dict[k]": get_loop(fresh, entries),
-            "rust contains": child.side("contains 1"),
-        })  # fmt: skip
+            "layer str": loop(lambda: self.text.split("\n"), layer),
+            "layer[k]": get_loop(self.fresh, layer),
+            "dict[k]": get_loop(self.fresh, entries),
+            "rust": self.child.side("contains 1"),
+        }
+        table.measure(sides)
         table.line("`k in layer` / a dict", "layer", "dict", 0.85, queries)
-        table.line("the same, beside the dict's own key objects", "layer", "dict own", None, queries)
+        table.line("`k in layer` / a dict, its own key objects", "layer", "dict own", None, queries)
         table.line("`k in layer` of str / of bytes", "layer str", "layer", None, queries)
         table.line("`layer[k]` / a dict", "layer[k]", "dict[k]", None, queries)
-        table.line("`k in layer` / Rust's `contains_key`", "layer", "rust contains", None, queries)
-        del entries, own
+        table.line("`k in layer` / Rust's `contains_key`", "layer", "rust", None, queries)
 
-    if "map" in groups:
-        child.run("map 1")
+    def map(self) -> None:
+        """A map that is shared by threads."""
+        arrow, table, queries = self.arrow, self.table, self.queries
+        self.child.run("map 1")
         shared = memkv.Map()
-        shared.update(given_table)
-        assert len(shared) == count
-        table.measure({
+        shared.update(self.given_table)
+        assert len(shared) == self.count
+        sides = {
             "map": timed(lambda: shared.get_many(arrow)),
-            "rust map": child.side("map_get_many 1"),
-            "map 2": timed(lambda: shared.get_many(arrow, threads=2)),
-            "rust map 2": child.side("map_get_many 2"),
-            "in map": loop(fresh, shared),
-        })  # fmt: skip
+            "rust map": self.child.side("map_get_many 1"),
+            "in map": loop(self.fresh, shared),
+        }
+        table.measure(sides)
         table.line("`Map.get_many` / `ConcurrentArt`'s", "map", "rust map", 0.85, queries)
-        table.line("`Map.get_many`, `threads=2` / 1", "map 2", "map", 1.7, queries)
-        table.line("`ConcurrentArt`, two threads / one", "rust map 2", "rust map", None, queries)
-        table.line("`k in map` / `get_many`", "in map", "map", None, queries)
-        del shared
+        table.line("`k in map` / `Map.get_many`", "in map", "map", None, queries)
+        sides = {
+            "map 2": timed(lambda: shared.get_many(arrow, threads=2)),
+            "map 1": timed(lambda: shared.get_many(arrow)),
+            "rust map 2": self.child.side("map_get_many 2"),
+            "rust map 1": self.child.side("map_get_many 1"),
+        }
+        table.measure(sides, self.options.wait)
+        table.line("`Map.get_many`, `threads=2` / 1", "map 2", "map 1", 1.7, queries)
+        table.line("`ConcurrentArt`'s, two / one", "rust map 2", "rust map 1", None, queries)
 
-    if "scan" in groups:
-        table.measure({
+    def scan(self) -> None:
+        """All keys in order."""
+        layer, table = self.layer, self.table
+        sides = {
             "export": timed(lambda: export(layer)),
-            "rust scan": child.side("scan 1"),
+            "rust scan": self.child.side("scan 1"),
             "items": timed(lambda: drain(layer.items())),
-        })  # fmt: skip
-        table.line("export to Arrow / Rust's scan", "export", "rust scan", 0.6, count)
-        table.line("`for k, v in layer.items()` / Rust's scan", "items", "rust scan", None, count)
+        }
+        table.measure(sides)
+        table.line("export to Arrow / Rust's scan", "export", "rust scan", 0.6, self.count)
+        table.line("`layer.items()` / Rust's scan", "items", "rust scan", None, self.count)
 
-    if "set" in groups:
-        table.measure({
-            "set get": get_loop(fresh, layers),
-            "layer get": get_loop(fresh, layer),
+    def set(self) -> None:
+        """A set of layers beside one layer."""
+        layer, arrow, table = self.layer, self.arrow, self.table
+        layers = memkv.LayerSet.open(self.folder / "set")
+        sides = {
+            "set get": get_loop(self.fresh, layers),
+            "layer get": get_loop(self.fresh, layer),
             "set many": timed(lambda: layers.get_many(arrow)),
             "layer many": timed(lambda: layer.get_many(arrow)),
             "set scan": timed(lambda: export(layers)),
             "layer scan": timed(lambda: export(layer)),
-        })  # fmt: skip
-        table.measure({
-            "rust set get": child.side("set_get 1"),
-            "rust layer get": child.side("get 1"),
-            "rust set many": child.side("set_get_many 1"),
-            "rust layer many": child.side("get_many 1"),
-            "rust set scan": child.side("set_scan 1"),
-            "rust layer scan": child.side("scan 1"),
-        })  # fmt: skip
-        many = ("`get_many`", "many", 0.95, queries)
-        for what, side, bound, n in ("`get`", "get", 0.93, queries), many, ("scan", "scan", 0.97, count):
-            table.line(
-                f"`LayerSet` of {len(layers.parts)} parts / one layer: {what}",
-                f"set {side}", f"layer {side}", bound, n,
-            )  # fmt: skip
-            table.line(f"in Rust: {what}", f"rust set {side}", f"rust layer {side}", None, n)
+        }
+        table.measure(sides)
+        sides = {
+            "rust set get": self.child.side("set_get 1"),
+            "rust layer get": self.child.side("get 1"),
+            "rust set many": self.child.side("set_get_many 1"),
+            "rust layer many": self.child.side("get_many 1"),
+            "rust set scan": self.child.side("set_scan 1"),
+            "rust layer scan": self.child.side("scan 1"),
+        }
+        table.measure(sides)
+        bounds = {"get": 0.93, "many": 0.95, "scan": 0.97}
+        for kind, bound in bounds.items():
+            keys = self.count if kind == "scan" else self.queries
+            what = f"`LayerSet` of {len(layers.parts)} parts / a layer: {kind}"
+            table.line(what, f"set {kind}", f"layer {kind}", bound, keys)
+            table.line("the same in Rust", f"rust set {kind}", f"rust layer {kind}", None, keys)
 
-    if "open" in groups:
-        open_set = memkv.LayerSet.open
-        opened = open_set(folder / "set-1000")
+    def open(self) -> None:
+        """Opening a set."""
+        opened = memkv.LayerSet.open(self.folder / "set-1000")
         assert opened.open_parts == 0, "opening touches parts"
-        table.measure({"open": timed(lambda: open_set(folder / "set-1000"))})
-        seconds = 1e3 * statistics.median(table.seconds["open"])
-        spread = f"{1e3 * min(table.seconds['open']):.1f} – {1e3 * max(table.seconds['open']):.1f} ms"
-        table.row(
+        self.table.measure({"open": timed(lambda: memkv.LayerSet.open(opened.path))})
+        times = [1e3 * seconds for seconds in self.table.seconds["open"]]
+        median = statistics.median(times)
+        self.table.row(
             f"opening a set of {len(opened.parts)} parts, no part touched", "≤ 20 ms",
-            f"{seconds:.1f} ms", spread, "", "", seconds > 20,
+            f"{median:.1f} ms", f"{min(times):.1f} – {max(times):.1f}", "", "", median > 20,
         )  # fmt: skip
 
-    if "build" in groups:
-        new = folder / "built-python"
-        both = {"memory": MEMORY, "threads": 1}
-        table.measure({
-            "sorted": timed(lambda: build(new, sorted_table, sorted=True, **both)),
-            "rust sorted": child.side("build_sorted 1"),
-            "list": timed(lambda: build(new, ascending, order, sorted=True, **both)),
-        })  # fmt: skip
-        table.line("build of sorted Arrow / Rust's builder", "sorted", "rust sorted", 0.9, count)
-        table.line("build of sorted lists / Rust's builder", "list", "rust sorted", None, count)
-        table.measure({
-            "unsorted": timed(lambda: build(new, given_table, **both)),
-            "rust unsorted": child.side("build_unsorted 1"),
-        })  # fmt: skip
-        base = "rust unsorted"
-        table.line("build of unsorted Arrow / `build_external`", "unsorted", base, 0.85, count)
-        assert new.read_bytes() == (folder / "built-rust").read_bytes(), "the files differ"
+    def build(self) -> None:
+        """Builds, by one thread."""
+        new, table = self.folder / "built-python", self.table
+        sorted_table, given_table = self.sorted_table, self.given_table
+        ascending, order = self.ascending, self.order
 
+        def build(keys: Any, values: Any, is_sorted: bool) -> Callable[[], float]:
+            return timed(
+                lambda: memkv.FrozenLayer.build(
+                    new, keys, values, sorted=is_sorted, memory=MEMORY, threads=1
+                )
+            )
+
+        sides = {
+            "sorted": build(sorted_table, None, True),
+            "rust sorted": self.child.side("build_sorted 1"),
+            "list": build(ascending, order, True),
+        }
+        table.measure(sides)
+        table.line("build, sorted Arrow / Rust's", "sorted", "rust sorted", 0.9, self.count)
+        table.line("build, sorted lists / Rust's", "list", "rust sorted", None, self.count)
+        sides = {
+            "unsorted": build(given_table, None, False),
+            "rust unsorted": self.child.side("build_unsorted 1"),
+        }
+        table.measure(sides)
+        base = "rust unsorted"
+        table.line("build, unsorted Arrow / `build_external`", "unsorted", base, 0.85, self.count)
+        built = self.folder / "built-rust"
+        assert new.read_bytes() == built.read_bytes(), "the files differ"
+
+
+GROUPS = ["many", "threads", "loop", "map", "scan", "set", "open", "build"]
+
+
+def run(options: argparse.Namespace, folder: Path) -> int:
+    """Measures, and prints the table."""
+    bench = Bench(options, folder)
+    length = sum(map(len, bench.ascending)) / bench.count
+    print(
+        f"{bench.count} keys of {length:.1f} bytes, {bench.queries} queries, {options.rounds} "
+        f"rounds, {os.cpu_count()} cores, Python {sys.version.split()[0]}, pyarrow "
+        f"{pa.__version__}, load average {os.getloadavg()[0]:.1f}\n\n"
+        "| figure | at least | ratio | least – largest | M/s | M/s of the other |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for group in options.only.split(","):
+        getattr(bench, group)()
     if options.wheel:
         size = options.wheel.stat().st_size / 1e6
-        table.row("wheel", "≤ 5 MB", f"{size:.1f} MB", "", "", "", size > 5)
-    child.close()
-    print(f"\nload average at the end {os.getloadavg()[0]:.1f}")
-    if table.missed:
-        print("Short of what is required: " + "; ".join(table.missed))
-    return 1 if table.missed else 0
+        bench.table.row("wheel", "≤ 5 MB", f"{size:.1f} MB", "", "", "", size > 5)
+    bench.child.close()
+    print(f"\nLoad average at the end {os.getloadavg()[0]:.1f}.")
+    if bench.table.missed:
+        print("Short of what is required: " + "; ".join(bench.table.missed))
+    return 1 if bench.table.missed else 0
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description="Figures beside Rust's library.")
+    arguments.add_argument("keys", type=Path)
+    arguments.add_argument("--rounds", type=int, default=7)
+    arguments.add_argument("--asked", type=int, default=1_000_000)
+    arguments.add_argument("--folder", type=Path, help="for temporary files")
+    arguments.add_argument("--wheel", type=Path, help="the wheel, whose size is printed")
+    arguments.add_argument("--only", default=",".join(GROUPS), help="some of: " + ",".join(GROUPS))
+    arguments.add_argument("--wait", type=float, default=0, help="seconds for cores to be idle")
+    options = arguments.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="memkv-figures-", dir=options.folder))
+    try:
+        return run(options, folder)
+    finally:
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ mod text;
 mod value;
 
 /// The compiled part of the package.
-#[pyo3::pymodule]
+// A free-threaded interpreter turns its lock on: fork.rs counts on it for changes of one key.
+#[pyo3::pymodule(gil_used = true)]
 mod _memkv {
     #[pymodule_export]
     use crate::arrow::{Array, Batches};

@@ -55,7 +55,7 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
             // Another process may have removed it.
             let Ok(folder) = Dir::open(&dir.path_of(member)) else { continue };
             let is_needed = vacuum.clean(&folder, &format!("{member}/"))?;
-            if !is_needed && vacuum.is_old(&folder, MANIFEST).unwrap_or(false) {
+            if !is_needed && vacuum.is_old_member(&folder) {
                 [MANIFEST, LOCK].iter().for_each(|name| folder.remove(name));
                 // It stays if anything else is in it.
                 let _ = std::fs::remove_dir(folder.path());
@@ -106,12 +106,26 @@ impl Vacuum<'_> {
         Ok(is_needed)
     }
 
+    /// Returns whether a member was completed, or its build ended, longer ago than the limit.
+    fn is_old_member(&self, member: &Dir) -> bool {
+        self.is_old(member, MANIFEST).unwrap_or_else(|_| {
+            // It has none, so its build has failed, or is about to begin.
+            let metadata = std::fs::metadata(member.path());
+            let written = metadata.and_then(|metadata| metadata.modified());
+            written.is_ok_and(|written| self.is_past(written))
+        })
+    }
+
     /// Returns whether a file was written longer ago than the limit.
     fn is_old(&self, dir: &Dir, name: &str) -> Result<bool, FileError> {
         let metadata = dir.file(name, Access::Read)?.metadata();
         let written = metadata.and_then(|metadata| metadata.modified());
         let written = written.map_err(|error| FileError::new("read", dir.path_of(name), error))?;
+        Ok(self.is_past(written))
+    }
+
+    fn is_past(&self, written: SystemTime) -> bool {
         let age = SystemTime::now().duration_since(written).unwrap_or_default();
-        Ok(age >= self.older_than)
+        age >= self.older_than
     }
 }

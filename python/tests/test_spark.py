@@ -1,0 +1,334 @@
+"""memkv.spark against Spark's own joins, and with failures. Skipped where Spark is not installed."""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+
+import pyarrow as pa
+import pytest
+
+pytest.importorskip("pyspark")
+if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+    pytest.skip("there is no Java", allow_module_level=True)
+
+from pyspark.sql import SparkSession  # noqa: E402
+from pyspark.sql import functions as F  # noqa: E402
+from pyspark.sql.types import BinaryType, LongType, StructField, StructType  # noqa: E402
+
+import memkv  # noqa: E402
+import memkv.spark  # noqa: E402
+
+KEYS = [f"https://example.org/{i % 7}/{i}".encode() for i in range(20_000)]
+# What strings in Java and in Python order in other ways, or do not have.
+KEYS += [b"", b"\0", b"\0\0", b"\xff", b"\xff\xff", b"\xc3\x28", b"a\0b", b"a"]
+KEYS += ["\uffff".encode(), "\U00010000".encode(), "é".encode()]
+PAIRS = [(key, i - 10) for i, key in enumerate(KEYS)]
+SCHEMA = StructType([StructField("url", BinaryType()), StructField("n", LongType())])
+
+
+@pytest.fixture(scope="module")
+def spark():
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    session = (
+        SparkSession.builder.master("local[2,4]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.memory", "1g")
+        .config("spark.sql.shuffle.partitions", "3")
+        .config("spark.sql.adaptive.enabled", "false")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("OFF")
+    memkv.spark.register(session)
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="module")
+def rows(spark):
+    return spark.createDataFrame(PAIRS, SCHEMA).repartition(4).cache()
+
+
+@pytest.fixture(scope="module")
+def path(spark, rows, tmp_path_factory):
+    path = tmp_path_factory.mktemp("spark") / "set"
+    info = memkv.spark.build(rows, path, value="n", partitions=3, keys_per_file=3000)
+    assert (info.keys, info.kind) == (len(KEYS), "i64")
+    return path
+
+
+def members(path):
+    return sorted(name for name in os.listdir(path) if name.startswith("member-"))
+
+
+def test_a_set_has_the_keys_in_byte_order(path):
+    with memkv.LayerSet.open(path, verify=True) as layers:
+        assert list(layers.items()) == sorted(PAIRS)
+        assert len(layers.parts) >= 7 and all(part.keys <= 3000 for part in layers.parts)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_answers_are_those_of_joins(spark, rows, path, shuffle):
+    asked = [(key, 0) for key in KEYS[::2]] + [(key + b"x", 1) for key in KEYS[::3]] + [(None, 2)]
+    asked = spark.createDataFrame(asked, SCHEMA).repartition(3).cache()
+    there = rows.select("url", F.col("n").alias("value"))
+
+    def same(ours, spark_s):
+        assert ours.columns == spark_s.columns and ours.schema == spark_s.schema
+        assert sorted(map(repr, ours.collect())) == sorted(map(repr, spark_s.collect()))
+
+    same(
+        memkv.spark.anti_join(asked, path, shuffle=shuffle),
+        asked.join(there, "url", "left_anti"),
+    )
+    same(
+        memkv.spark.semi_join(asked, path, shuffle=shuffle),
+        asked.join(there, "url", "left_semi"),
+    )
+    same(
+        memkv.spark.lookup(asked, path, shuffle=shuffle),
+        asked.join(there, "url", "left").select("url", "n", "value"),
+    )
+
+
+def test_scans_read_what_filters_leave(spark, path):
+    scan = spark.read.format("memkv").load(str(path))
+    assert [tuple(row) for row in scan.collect()] == sorted(PAIRS)
+    all_files = scan.rdd.getNumPartitions()
+    with memkv.LayerSet.open(path) as layers:
+        assert all_files == len(layers.parts)
+
+    def check(found, expected, files):
+        assert sorted(bytes(row.key) for row in found.collect()) == sorted(expected)
+        assert found.rdd.getNumPartitions() <= files
+
+    one = KEYS[77]
+    check(scan.where(F.col("key") == F.lit(one)), [one], 1)
+    check(scan.where(F.col("key") == F.lit(b"nowhere")), [], 1)
+    check(scan.where(F.col("key").isin(KEYS[5], KEYS[6], b"no")), KEYS[5:7], 2)
+    lo, hi = b"https://example.org/3/", b"https://example.org/30"
+    within = [key for key in KEYS if lo <= key < hi]
+    check(scan.where((F.col("key") >= F.lit(lo)) & (F.col("key") < F.lit(hi))), within, 3)
+    check(scan.where(F.col("key") > F.lit(b"\xff")), [b"\xff\xff"], 1)
+    check(scan.where(F.col("key") <= F.lit(b"\0")), [b"", b"\0"], 1)
+    # Filters on other columns are Spark's.
+    check(scan.where("value < -5"), KEYS[:5], all_files)
+    reader = spark.read.format("memkv").option("prefix", "https://example.org/3/")
+    check(reader.load(str(path)), within, 3)
+    text = reader.option("keys", "string").load(str(path))
+    starts = "https://example.org/3/1"
+    found = text.where(F.col("key").startswith(starts))
+    assert {row.key.encode() for row in found.collect()} == {
+        key for key in KEYS if key.startswith(starts.encode())
+    }
+    assert found.rdd.getNumPartitions() <= 2
+    keys = spark.read.format("memkv").schema("key binary").load(str(path))
+    assert keys.columns == ["key"] and keys.count() == len(KEYS)
+    # Keys that are no text are an error, and not other text.
+    with pytest.raises(Exception, match="(?i)utf"):
+        spark.read.format("memkv").option("keys", "string").load(str(path)).collect()
+
+
+def test_a_killed_worker_is_replaced(spark, rows, tmp_path):
+    killed = str(tmp_path / "killed")
+
+    def kill_once(batches):
+        for batch in batches:
+            yield batch
+            try:
+                os.close(os.open(killed, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                continue
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    path = tmp_path / "set"
+    memkv.spark.build(rows.mapInArrow(kill_once, SCHEMA), path, value="n", keys_per_file=5000)
+    assert os.path.exists(killed)
+    with memkv.LayerSet.open(path) as layers:
+        assert list(layers.items()) == sorted(PAIRS)
+
+
+def test_a_worker_that_is_killed_while_it_writes(spark, rows, tmp_path, monkeypatch):
+    path = tmp_path / "set"
+    killed = str(tmp_path / "killed")
+
+    def write(batches):
+        def some():
+            for i, batch in enumerate(batches):
+                yield batch
+                if i == 0:
+                    try:
+                        os.close(os.open(killed, os.O_CREAT | os.O_EXCL))
+                    except FileExistsError:
+                        continue
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        return memkv.spark._write_member(some(), str(path), "000000000000", 5000, "error")
+
+    path.mkdir()
+    sorted_rows = rows.select(F.col("url").alias("key"), F.col("n").alias("value"))
+    sorted_rows = sorted_rows.repartitionByRange(3, "key").sortWithinPartitions("key")
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "1000")
+    try:
+        written = [row.member for row in sorted_rows.mapInArrow(write, "member string").collect()]
+    finally:
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
+    assert os.path.exists(killed) and len(members(path)) == 4 and len(written) == 3
+    memkv.LayerSet.join(path, written)
+    with memkv.LayerSet.open(path) as layers:
+        assert list(layers.items()) == sorted(PAIRS)
+        # What the killed attempt has left.
+        layers.vacuum(0)
+        assert members(path) == sorted(written) and list(layers.items()) == sorted(PAIRS)
+
+
+def test_modes(spark, rows, tmp_path):
+    path = tmp_path / "set"
+    first = rows.where("n < 0")
+    memkv.spark.build(first, path, value="n")
+    with memkv.LayerSet.open(path) as old:
+        with pytest.raises(FileExistsError):
+            memkv.spark.build(rows, path, value="n")
+        memkv.spark.build(rows, path, value="n", mode="overwrite", partitions=2)
+        # The old set goes on.
+        assert dict(old) == {key: n for key, n in PAIRS if n < 0}
+        assert old.refresh() and len(old) == len(KEYS)
+        with pytest.raises(ValueError, match="begins before"):
+            memkv.spark.build(first, path, value="n", mode="append")
+        assert not old.refresh()
+        later = spark.createDataFrame([(b"\xff\xff\xff", 5)], SCHEMA)
+        memkv.spark.build(later, path, value="n", mode="append")
+        assert old.refresh() and len(old) == len(KEYS) + 1
+        old.vacuum(0)
+        old.verify()
+    with pytest.raises(FileNotFoundError):
+        memkv.spark.build(rows, tmp_path / "none", mode="append")
+    assert memkv.spark.build(rows.where("n > 99999999"), tmp_path / "empty", value="n").keys == 0
+    assert memkv.spark.build(rows, tmp_path / "keys").kind == "none"
+
+
+def test_keys_that_repeat(spark, tmp_path):
+    pairs = [(b"same", i) for i in range(3000)] + [(b"other", 1)]
+    rows = spark.createDataFrame(pairs, SCHEMA).repartition(5)
+    with pytest.raises(Exception, match="same"):
+        memkv.spark.build(rows, tmp_path / "error", value="n")
+    assert members(tmp_path / "error") == []
+    for rule, value in ("sum", sum(range(3000))), ("first", 0), ("last", 2999):
+        order = "n" if rule != "sum" else None
+        info = memkv.spark.build(
+            rows, tmp_path / rule, value="n", on_duplicate=rule, order_by=order, partitions=4
+        )
+        assert (info.keys, info.duplicates) == (2, 2999)
+        with memkv.LayerSet.open(tmp_path / rule) as layers:
+            assert dict(layers) == {b"same": value, b"other": 1}
+    with pytest.raises(ValueError, match="order_by"):
+        memkv.spark.build(rows, tmp_path / "x", value="n", on_duplicate="first")
+    with pytest.raises(Exception, match="null"):
+        memkv.spark.build(spark.createDataFrame([(None, 1)], SCHEMA), tmp_path / "x", value="n")
+
+
+def test_values_of_other_types(spark, rows, tmp_path):
+    for type_, kind in ("double", "f64"), ("int", "i32"), ("binary", "bytes"), ("boolean", "bool"):
+        value = F.col("n").cast("string").cast("binary") if type_ == "binary" else F.col("n").cast(type_)
+        path = tmp_path / type_
+        typed = rows.select("url", value.alias("n"))
+        assert memkv.spark.build(typed, path, value="n").kind == kind
+        found = memkv.spark.lookup(rows.select("url"), path)
+        assert sorted(map(repr, found.collect())) == sorted(
+            map(repr, typed.withColumnRenamed("n", "value").collect())
+        )
+
+
+def test_only_what_is_sorted_is_saved(spark, rows, tmp_path):
+    path = tmp_path / "set"
+    typed = rows.select(F.col("url").alias("key"), F.col("n").alias("value"))
+    with pytest.raises(Exception, match="less than the key before it"):
+        typed.write.format("memkv").mode("overwrite").save(str(path))
+    assert os.listdir(path) == []
+    # Sorted, and not by ranges.
+    with pytest.raises(Exception, match="begins before"):
+        by_hash = typed.repartition(2).sortWithinPartitions("key")
+        by_hash.write.format("memkv").mode("overwrite").save(str(path))
+    assert "manifest.json" not in os.listdir(path)
+    by_range = typed.repartitionByRange(2, "key").sortWithinPartitions("key")
+    by_range.write.format("memkv").mode("append").save(str(path))
+    with memkv.LayerSet.open(path) as layers:
+        assert list(layers.items()) == sorted(PAIRS)
+
+
+def test_a_file_that_is_missing_is_an_error(spark, rows, tmp_path):
+    path = tmp_path / "set"
+    memkv.spark.build(rows, path, value="n", partitions=3)
+    with memkv.LayerSet.open(path) as layers:
+        part = layers.parts[1].path
+    os.remove(part)
+    with pytest.raises(Exception, match=part.name):
+        memkv.spark.anti_join(rows, path).collect()
+    with pytest.raises(Exception, match=part.name):
+        spark.read.format("memkv").load(str(path)).collect()
+
+
+def test_two_builds_at_a_time_make_one_set(spark, rows, tmp_path):
+    path = tmp_path / "set"
+    numbers = [rows.select("url", F.lit(i).cast("bigint").alias("n")) for i in range(2)]
+    errors = []
+
+    def build(i):
+        try:
+            memkv.spark.build(numbers[i], path, value="n", mode="overwrite")
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=build, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    with memkv.LayerSet.open(path) as layers:
+        assert len(layers) == len(KEYS) and len(set(layers.values())) == 1
+        layers.verify()
+
+
+def test_a_driver_that_fails_leaves_the_old_set(spark, rows, tmp_path, monkeypatch):
+    path = tmp_path / "set"
+    memkv.spark.build(rows.where("n < 5"), path, value="n")
+    before = members(path)
+
+    def fail(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memkv.spark, "_commit", fail)
+        with pytest.raises(KeyboardInterrupt):
+            memkv.spark.build(rows, path, value="n", mode="overwrite")
+    assert members(path) == before
+    # After the manifest was replaced, the new set stays.
+    commit = memkv.spark._commit
+
+    def commit_and_fail(*arguments):
+        commit(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memkv.spark, "_commit", commit_and_fail)
+        with pytest.raises(KeyboardInterrupt):
+            memkv.spark.build(rows, path, value="n", mode="overwrite")
+    with memkv.LayerSet.open(path) as layers:
+        assert list(layers.items()) == sorted(PAIRS)
+
+
+def test_small_batches_are_said(spark, rows, path):
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "1000")
+    try:
+        with pytest.warns(UserWarning, match="maxRecordsPerBatch is 1000"):
+            memkv.spark.anti_join(rows, path)
+    finally:
+        spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
+    with pytest.raises(ValueError, match="no column"):
+        memkv.spark.anti_join(rows, path, key="nothing")
+    assert pa.__version__
