@@ -75,11 +75,19 @@ class Machine(RuleBasedStateMachine):
         key, value = self.known(data), self.value(data)
         assert self.map.setdefault(key, value) == self.model.setdefault(key, value)
 
-    @rule(data=st.data(), form=st.sampled_from(["dict", "pairs", "lists", "arrow", "table", "polars"]))
+    @rule(
+        data=st.data(), form=st.sampled_from(["dict", "pairs", "lists", "arrow", "table", "polars"])
+    )
     def update(self, data, form):
         items = data.draw(st.dictionaries(KEYS, values_of(self.kind), max_size=30))
-        of = {"u32": pa.uint32(), "u64": pa.uint64(), "i64": pa.int64(), "f64": pa.float64(),
-              "bytes": pa.binary(), "none": pa.null()}[self.kind]  # fmt: skip
+        of = {
+            "u32": pa.uint32(),
+            "u64": pa.uint64(),
+            "i64": pa.int64(),
+            "f64": pa.float64(),
+            "bytes": pa.binary(),
+            "none": pa.null(),
+        }[self.kind]
         keys, values = pa.array(list(items), pa.binary()), pa.array(list(items.values()), of)
         if form == "dict":
             self.map.update(items)
@@ -150,7 +158,9 @@ class Machine(RuleBasedStateMachine):
                     and (hi is None or key < hi or with_hi and key == hi)
                 ]
                 assert list(self.map.irange(lo, hi, (with_lo, with_hi))) == within
-                assert list(self.map.irange(lo, hi, (with_lo, with_hi), reverse=True)) == within[::-1]
+                assert (
+                    list(self.map.irange(lo, hi, (with_lo, with_hi), reverse=True)) == within[::-1]
+                )
 
 
 TestMap = Machine.TestCase
@@ -229,10 +239,19 @@ def test_wrong_arguments(arguments, options, error):
 
 def test_values_out_of_range():
     counts = memkv.Map({"a": 1})
-    for value, error in [(-1, OverflowError), (2**64, OverflowError), ("x", TypeError), (1.5, TypeError),
-                         (None, TypeError)]:  # fmt: skip
-        for use in (lambda v: counts.__setitem__("b", v), lambda v: counts.setdefault("b", v),
-                    lambda v: counts.update({"b": v}), lambda v: counts.update(["b"], [v])):  # fmt: skip
+    for value, error in [
+        (-1, OverflowError),
+        (2**64, OverflowError),
+        ("x", TypeError),
+        (1.5, TypeError),
+        (None, TypeError),
+    ]:
+        for use in (
+            lambda v: counts.__setitem__("b", v),
+            lambda v: counts.setdefault("b", v),
+            lambda v: counts.update({"b": v}),
+            lambda v: counts.update(["b"], [v]),
+        ):
             with pytest.raises(error):
                 use(value)
     assert counts == {b"a": 1}

@@ -19,7 +19,10 @@ def test_operators(form, a, b):
     out = text_of if form == "str" else bytes
     a, b = {out(key) for key in a}, {out(key) for key in b}
     operators = [operator.or_, operator.and_, operator.sub, operator.xor]
-    for one, two in [(memkv.Set(a, keys=form), memkv.Set(b, keys=form)), (memkv.Set(a, keys=form), b)]:
+    for one, two in [
+        (memkv.Set(a, keys=form), memkv.Set(b, keys=form)),
+        (memkv.Set(a, keys=form), b),
+    ]:
         for use in operators:
             result = use(one, two)
             assert isinstance(result, memkv.Set) and result.key_type == form
@@ -29,7 +32,14 @@ def test_operators(form, a, b):
             assert use(one, two) == use(a, b)
             assert use(two, one) == use(b, a)
         assert one.isdisjoint(two) == a.isdisjoint(b)
-        for name in ("union", "intersection", "difference", "issubset", "issuperset", "symmetric_difference"):
+        for name in (
+            "union",
+            "intersection",
+            "difference",
+            "issubset",
+            "issuperset",
+            "symmetric_difference",
+        ):
             expected = getattr(a, name)(b)
             result = getattr(one, name)(two)
             assert result == expected
@@ -41,13 +51,21 @@ def test_operators(form, a, b):
 
 
 def test_operators_with_itself():
-    for use, left in [(operator.ior, 2), (operator.iand, 2), (operator.isub, 0), (operator.ixor, 0)]:
+    for use, left in [
+        (operator.ior, 2),
+        (operator.iand, 2),
+        (operator.isub, 0),
+        (operator.ixor, 0),
+    ]:
         names = memkv.Set(["a", "b"])
         names = use(names, names)
         assert len(names) == left
 
 
-@given(SETS, st.lists(st.tuples(st.sampled_from(["add", "discard", "remove", "pop"]), KEYS), max_size=30))
+@given(
+    SETS,
+    st.lists(st.tuples(st.sampled_from(["add", "discard", "remove", "pop"]), KEYS), max_size=30),
+)
 def test_changes(start, changes):
     names, model = memkv.Set(start), set(start)
     for change, key in changes:
@@ -78,16 +96,32 @@ def test_changes(start, changes):
     assert names.first() == min(model, default=None) and names.last() == max(model, default=None)
     for key in list(model)[:5]:
         assert list(names.prefix(key)) == [k for k in sorted(model) if k.startswith(key)]
-        assert list(names.range(key)) == list(names.irange(key)) == [k for k in sorted(model) if k >= key]
-        assert list(names.range(None, key, reverse=True)) == sorted((k for k in model if k < key), reverse=True)
+        assert (
+            list(names.range(key))
+            == list(names.irange(key))
+            == [k for k in sorted(model) if k >= key]
+        )
+        assert list(names.range(None, key, reverse=True)) == sorted(
+            (k for k in model if k < key), reverse=True
+        )
     assert names.contains_many([*model, b"not there"]) == [True] * len(model) + [False]
     assert names.remove_many("a") == sum(key.startswith(b"a") for key in model)
 
 
 def test_inputs():
     keys = ["b", "a", "b"]
-    for form in (keys, iter(keys), tuple(keys), pa.array(keys), pa.chunked_array([keys, []]), pa.table({"k": keys}),
-                 {"a": 1, "b": 2}, memkv.Map({"a": 1, "b": 2}), memkv.Set(keys), pa.array(keys, pa.string_view())):  # fmt: skip
+    for form in (
+        keys,
+        iter(keys),
+        tuple(keys),
+        pa.array(keys),
+        pa.chunked_array([keys, []]),
+        pa.table({"k": keys}),
+        {"a": 1, "b": 2},
+        memkv.Map({"a": 1, "b": 2}),
+        memkv.Set(keys),
+        pa.array(keys, pa.string_view()),
+    ):
         assert list(memkv.Set(form)) == [b"a", b"b"]
     for wrong in (5, [5], pa.array([5]), pa.table({"k": keys, "v": keys}), pa.array(["a", None])):
         with pytest.raises((TypeError, ValueError)):

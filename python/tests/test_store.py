@@ -92,7 +92,11 @@ def test_errors(tmp_path):
     with pytest.raises((FileNotFoundError, ValueError)):
         memkv.Store.open(path, read_only=True)
     assert not path.exists()
-    for wrong in ({"durability": "none"}, {"keys": "text"}, {"read_only": True, "durability": "synced"}):
+    for wrong in (
+        {"durability": "none"},
+        {"keys": "text"},
+        {"read_only": True, "durability": "synced"},
+    ):
         with pytest.raises(ValueError):
             memkv.Store.open(path, **wrong)
     (tmp_path / "file").write_bytes(b"x")
@@ -108,10 +112,22 @@ def test_errors(tmp_path):
         with pytest.raises(TypeError):
             memkv.Store()
         iterator = iter(store)
-    for use in (lambda: store["a"], lambda: len(store), lambda: store.sync(), lambda: store.compact(),
-                lambda: store.update({"a": 1}), lambda: store.__setitem__("a", 1), lambda: store.stats(),
-                lambda: list(store), lambda: store.pop("a"), lambda: store.clear(), lambda: store.get_many(["a"]),
-                lambda: store.__enter__(), lambda: store.freeze(tmp_path / "x"), lambda: next(iterator)):  # fmt: skip
+    for use in (
+        lambda: store["a"],
+        lambda: len(store),
+        lambda: store.sync(),
+        lambda: store.compact(),
+        lambda: store.update({"a": 1}),
+        lambda: store.__setitem__("a", 1),
+        lambda: store.stats(),
+        lambda: list(store),
+        lambda: store.pop("a"),
+        lambda: store.clear(),
+        lambda: store.get_many(["a"]),
+        lambda: store.__enter__(),
+        lambda: store.freeze(tmp_path / "x"),
+        lambda: next(iterator),
+    ):
         with pytest.raises(ValueError, match="closed"):
             use()
 
@@ -130,9 +146,15 @@ def test_read_only(tmp_path):
         del store["a"]
         reader.refresh()
         assert reader == {"b": 2}
-        for use in (lambda: reader.__setitem__("x", 1), lambda: reader.pop("b"), lambda: reader.clear(),
-                    lambda: reader.update({"x": 1}), lambda: reader.setdefault("x", 1),
-                    lambda: reader.remove_many("b"), lambda: reader.popitem()):  # fmt: skip
+        for use in (
+            lambda: reader.__setitem__("x", 1),
+            lambda: reader.pop("b"),
+            lambda: reader.clear(),
+            lambda: reader.update({"x": 1}),
+            lambda: reader.setdefault("x", 1),
+            lambda: reader.remove_many("b"),
+            lambda: reader.popitem(),
+        ):
             with pytest.raises(PermissionError):
                 use()
         other.close()
@@ -153,7 +175,9 @@ os.kill(os.getpid(), 9)
 """
 
 
-@pytest.mark.parametrize("durability,at_least", [("written", 600), ("synced", 600), ("buffered", 400), ("off", 400)])
+@pytest.mark.parametrize(
+    "durability,at_least", [("written", 600), ("synced", 600), ("buffered", 400), ("off", 400)]
+)
 def test_a_process_that_is_killed(durability, at_least, tmp_path):
     run = subprocess.run([sys.executable, "-c", CRASH, str(tmp_path / "it"), durability])
     assert run.returncode == -signal.SIGKILL
@@ -192,10 +216,18 @@ def test_a_forked_child(tmp_path):
     store["a"] = 1
 
     def child():
-        for use in (lambda: store.__setitem__("b", 2), lambda: store.pop("a"), lambda: store.update({"b": 2}),
-                    lambda: store.setdefault("b", 2), lambda: store.clear(), lambda: store.remove_many("a"),
-                    lambda: store.popitem(), lambda: store.sync(), lambda: store.compact(),
-                    lambda: store.__delitem__("a")):  # fmt: skip
+        for use in (
+            lambda: store.__setitem__("b", 2),
+            lambda: store.pop("a"),
+            lambda: store.update({"b": 2}),
+            lambda: store.setdefault("b", 2),
+            lambda: store.clear(),
+            lambda: store.remove_many("a"),
+            lambda: store.popitem(),
+            lambda: store.sync(),
+            lambda: store.compact(),
+            lambda: store.__delitem__("a"),
+        ):
             with pytest.raises(RuntimeError, match="process that opened it"):
                 use()
         with pytest.raises(memkv.InUseError):
