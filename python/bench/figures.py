@@ -158,6 +158,7 @@ class Table:
 
     def measure(self, sides: Sides, wait: float = 0) -> None:
         """Measures sides in turns. Each round begins with another one."""
+        assert not self.seconds.keys() & sides.keys(), "two sides have one name"
         for run in sides.values():
             run()
         names = list(sides)
@@ -294,14 +295,14 @@ class Bench:
             "layer str": loop(lambda: self.text.split("\n"), layer),
             "layer[k]": get_loop(self.fresh, layer),
             "dict[k]": get_loop(self.fresh, entries),
-            "rust": self.child.side("contains 1"),
+            "rust contains": self.child.side("contains 1"),
         }
         table.measure(sides)
         table.line("`k in layer` / a dict", "layer", "dict", 0.85, queries)
         table.line("`k in layer` / a dict, its own key objects", "layer", "dict own", None, queries)
         table.line("`k in layer` of str / of bytes", "layer str", "layer", None, queries)
         table.line("`layer[k]` / a dict", "layer[k]", "dict[k]", None, queries)
-        table.line("`k in layer` / Rust's `contains_key`", "layer", "rust", None, queries)
+        table.line("`k in layer` / Rust's `contains_key`", "layer", "rust contains", None, queries)
 
     def map(self) -> None:
         """A map that is shared by threads."""
