@@ -45,9 +45,8 @@ def main() -> None:
     folder = tempfile.mkdtemp()
     path = os.path.join(folder, "set")
     lines = spark.read.text(keys).select(F.col("value").cast("binary").alias("url"))
-    lines.select("url", F.monotonically_increasing_id().alias("n")).orderBy(F.rand(1)).write.parquet(
-        f"{folder}/keys"
-    )
+    numbered = lines.select("url", F.monotonically_increasing_id().alias("n"))
+    numbered.orderBy(F.rand(1)).write.parquet(f"{folder}/keys")
     rows = spark.read.parquet(f"{folder}/keys")
     query = F.when(F.col("n") % 2 == 0, F.col("url")).otherwise(F.concat("url", F.lit(b"x")))
     rows.select(query.alias("url")).orderBy(F.rand(2)).write.parquet(f"{folder}/asked")
@@ -63,6 +62,9 @@ def main() -> None:
         target = f"{folder}/out"
         spark.read.format("memkv").load(path).write.mode("overwrite").parquet(target)
 
+    def joined(hint: str):
+        return asked.join(there.hint(hint), "url", "left_anti")
+
     tasks = {
         "partition and sort": lambda: noop(
             rows.repartitionByRange(4, "url").sortWithinPartitions("url")
@@ -71,8 +73,8 @@ def main() -> None:
         "identity mapInArrow": lambda: noop(asked.mapInArrow(identity, asked.schema)),
         "anti_join": lambda: noop(memkv.spark.anti_join(asked, path)),
         "anti_join, shuffle": lambda: noop(memkv.spark.anti_join(asked, path, shuffle=True)),
-        "Spark, shuffle hash": lambda: noop(asked.join(there.hint("shuffle_hash"), "url", "left_anti")),
-        "Spark, sort merge": lambda: noop(asked.join(there.hint("merge"), "url", "left_anti")),
+        "Spark, shuffle hash": lambda: noop(joined("shuffle_hash")),
+        "Spark, sort merge": lambda: noop(joined("merge")),
         "scan to Parquet": scan,
     }
     times: dict[str, list[float]] = {name: [] for name in tasks}
@@ -83,7 +85,7 @@ def main() -> None:
             # The first round compiles and fills caches.
             if turn > 0:
                 times[name].append(time.monotonic() - start)
-    same = memkv.spark.anti_join(asked, path).count() == asked.join(there, "url", "left_anti").count()
+    same = memkv.spark.anti_join(asked, path).count() == joined("merge").count()
     spark.stop()
     shutil.rmtree(folder)
 
@@ -96,7 +98,8 @@ def main() -> None:
     print(f"build : partition and sort        {ratio('build', 'partition and sort'):.2f}")
     print(f"Spark, shuffle hash : anti_join   {ratio('Spark, shuffle hash', 'anti_join'):.2f}")
     print(f"Spark, sort merge : anti_join     {ratio('Spark, sort merge', 'anti_join'):.2f}")
-    print(f"shuffle hash : anti_join, shuffle {ratio('Spark, shuffle hash', 'anti_join, shuffle'):.2f}")
+    routed = ratio("Spark, shuffle hash", "anti_join, shuffle")
+    print(f"shuffle hash : anti_join, shuffle {routed:.2f}")
 
 
 if __name__ == "__main__":
