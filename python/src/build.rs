@@ -5,12 +5,12 @@ use crate::index::{Index, Result};
 use crate::records::{Records, Scan};
 use crate::source::Source;
 use crate::text::KeyRange;
-use crate::value::{Field, Kind, kind_named, name_of, with_kind};
+use crate::value::{Field, Kind, kind_named, misfit, name_of, with_kind};
 use memkv::{
     ExternalBuilder, FrozenError, FrozenLayerBuilder, FrozenOptions, LayerSetBuilder, OnDuplicate,
     SetInfo, SetOptions, ValueKind,
 };
-use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyInt};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -139,11 +139,7 @@ impl Built {
 
 /// Returns a value of the sink's type.
 fn of_field<'v, V: Kind + ?Sized>(key: &[u8], value: Field<'v>) -> Result<V::Lent<'v>> {
-    V::of_field(value).ok_or_else(|| {
-        let (key, kind) = (key.escape_ascii(), name_of(V::KIND));
-        PyOverflowError::new_err(format!("the value of b\"{key}\": {value} does not fit {kind}"))
-            .into()
-    })
+    V::of_field(value).ok_or_else(|| misfit(Some(key), V::KIND, value).into())
 }
 
 impl<V: Kind + ?Sized> Sink for FrozenLayerBuilder<V>

@@ -5,8 +5,8 @@
 //! thread that forks has. Changes of many keys are made without it: some thousands at a time, they
 //! hold [`CHANGES`], which a fork waits for.
 //!
-//! Between the two hooks of a fork other hooks run, which may change maps, and may let other threads
-//! run, which may fork too.
+//! Between the two hooks of a fork other hooks run, which may change maps, and may let other
+//! threads run, which may fork too.
 
 use pyo3::prelude::*;
 use std::cell::RefCell;

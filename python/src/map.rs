@@ -7,9 +7,9 @@ use crate::records::Yield;
 use crate::sorted::{Sorted, SortedMapping};
 use crate::source::Source;
 use crate::text::{KeyForm, KeyRange, bytes_of};
-use crate::value::{Field, Kept, Kind, kind_named, name_of, with_field};
+use crate::value::{Field, Kept, Kind, kind_named, misfit, name_of, with_field};
 use memkv::{ConcurrentArenaArt, ConcurrentArt, InsertError, MAX_KEY_LEN, Value, ValueKind};
-use pyo3::exceptions::{PyIndexError, PyKeyError, PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use std::path::PathBuf;
@@ -64,10 +64,7 @@ where
 
 /// Returns a value of a map's type. It was checked when it was read.
 fn of_field<'v, V: Kind + ?Sized>(value: Field<'v>) -> Result<V::Lent<'v>> {
-    V::of_field(value).ok_or_else(|| {
-        let kind = name_of(V::KIND);
-        PyOverflowError::new_err(format!("{value} does not fit {kind}")).into()
-    })
+    V::of_field(value).ok_or_else(|| misfit(None, V::KIND, value).into())
 }
 
 /// Refuses a key that no map holds.
@@ -423,8 +420,8 @@ impl ChangingMapping {
     ///
     /// ``items`` is a mapping, an iterable of pairs, or a table of Arrow with two columns. With
     /// ``values`` it is the keys alone: iterables, or arrays of Arrow, of the same length. Each key
-    /// is set in a step of its own; those before an error stay. The interpreter's lock is released.
-    /// Keys that are identifiers can be given by name as well.
+    /// is set in a step of its own; those before an error may stay. The interpreter's lock is
+    /// released. Keys that are identifiers can be given by name as well.
     #[pyo3(signature = (items=None, values=None, /, **named))]
     fn update<'py>(
         slf: &Bound<'py, Self>,
@@ -477,9 +474,10 @@ fn freeze(py: Python<'_>, sorted: &Sorted, path: PathBuf) -> PyResult<BuildInfo>
 /// An ordered mapping in memory that threads share, in less memory than its keys.
 ///
 /// ``kind`` is the type of the values: ``"u64"``, ``"u32"``, ``"i64"``, ``"f64"``, ``"bytes"`` or
-/// ``"none"``. By default it is that of the first value in ``items``, or ``"u64"``. Each method is one atomic step, but those for many keys, which are
-/// one step a key. Iterators see what other threads change or not, and never fail for it. A forked
-/// process has a copy. Nothing is kept on disk: see :class:`Store`, or :meth:`freeze`.
+/// ``"none"``. By default it is that of the first value in ``items``, or ``"u64"``. Each method is
+/// one atomic step, but those for many keys, which are one step a key. Iterators see what other
+/// threads change or not, and never fail for it. A forked process has a copy. Nothing is kept on
+/// disk: see :class:`Store`, or :meth:`freeze`.
 ///
 /// >>> counts = memkv.Map({"b": 2, "a": 1}, keys="str")
 /// >>> counts["c"] = 3

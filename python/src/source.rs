@@ -223,7 +223,13 @@ impl<'py> Source<'py> {
     /// Reads keys alone. Of a mapping these are its keys.
     pub(crate) fn of_keys(keys: &Bound<'py, PyAny>) -> PyResult<Self> {
         if is_arrow(keys)? {
-            return Self::new(keys, None, None);
+            let source = Self::new(keys, None, None)?;
+            if let ValueOrigin::OfKeys = source.values {
+                return Err(PyTypeError::new_err(
+                    "a table of 2 columns is given, where keys are expected",
+                ));
+            }
+            return Ok(source);
         }
         Self::of(KeyOrigin::Iterable(keys.try_iter()?), ValueOrigin::Nothing, None, None)
     }

@@ -7,10 +7,10 @@ use crate::map::ChangingMapping;
 use crate::records::Yield;
 use crate::sorted::{Sorted, SortedMapping};
 use crate::text::{KeyForm, KeyRange};
-use crate::value::Field;
+use crate::value::{Field, Kind, misfit};
 use arc_swap::ArcSwapOption;
 use memkv::{HybridError, HybridOptions, HybridStore, Loss, ValueKind, Wal};
-use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
 use std::path::{Path, PathBuf};
@@ -110,10 +110,7 @@ impl Index for StoreIndex {
 
 /// Returns the number that a store keeps. It was checked when it was read.
 fn number(value: Field<'_>) -> Result<u64> {
-    match value {
-        Field::Unsigned(value) => Ok(value),
-        value => Err(PyOverflowError::new_err(format!("{value} does not fit u64")).into()),
-    }
+    u64::of_field(value).ok_or_else(|| misfit(None, ValueKind::U64, value).into())
 }
 
 impl Changing for StoreIndex {
@@ -187,7 +184,8 @@ impl Changing for StoreIndex {
 ///
 /// A folder is open for writing once at a time, and for reading (``read_only=True``) any number of
 /// times. After ``fork`` the store belongs to the parent: in the child its changes raise
-/// ``RuntimeError``. Closing it, or leaving the ``with`` block, writes everything to disk.
+/// ``RuntimeError``. Closing it, or leaving the ``with`` block, writes
+/// everything to disk, with ``"off"`` what was compacted.
 ///
 /// >>> with memkv.Store.open("counts", keys="str") as store:
 /// ...     store["b"] = 2
@@ -333,6 +331,8 @@ impl Store {
     }
 
     /// Writes everything to disk and closes the store. Iterators that are in use end with an error.
+    ///
+    /// With ``durability="off"`` what was not compacted is lost.
     ///
     /// In a forked process it does nothing: the store is the parent's.
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {

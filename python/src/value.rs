@@ -357,6 +357,22 @@ pub(crate) fn fits(kind: ValueKind, field: Field<'_>) -> bool {
     with_kind!(kind, V => V::of_field(field).is_some(), _ => false)
 }
 
+/// Returns the error of a value that is not one of a kind: of a number that does not fit, or of
+/// another type. It names the key, if that is known.
+pub(crate) fn misfit(key: Option<&[u8]>, kind: ValueKind, value: Field<'_>) -> PyErr {
+    let mut message = format!("{value} does not fit {}", name_of(kind));
+    if let Some(key) = key {
+        message.insert_str(0, &format!("the value of b\"{}\": ", key.escape_ascii()));
+    }
+    match value {
+        Field::Unsigned(_) | Field::Signed(_) if fits(kind, Field::Unsigned(0)) => {
+            PyOverflowError::new_err(message)
+        }
+        Field::Float(_) if fits(kind, Field::Float(0.0)) => PyOverflowError::new_err(message),
+        _ => PyTypeError::new_err(message),
+    }
+}
+
 fn overflow(kind: ValueKind, value: &Bound<'_, PyAny>) -> PyErr {
     PyOverflowError::new_err(format!("{value} does not fit {}", name_of(kind)))
 }

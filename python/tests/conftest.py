@@ -7,7 +7,7 @@ hypothesis.settings.register_profile(
     "memkv",
     deadline=None,
     derandomize=True,
-    max_examples=int(os.environ.get("MEMKV_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("MEMKV_EXAMPLES", "40")),
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
 )
 hypothesis.settings.load_profile("memkv")

@@ -8,7 +8,9 @@ import memkv
 from hypothesis import strategies as st
 
 INT_KINDS = {
-    f"{sign}{bits}": ((0, 2**bits - 1) if sign == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
+    f"{sign}{bits}": (
+        (0, 2**bits - 1) if sign == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    )
     for sign in "ui"
     for bits in (8, 16, 32, 64)
 }
@@ -62,7 +64,9 @@ def plain(key):
 def build(path, model, kind, what="layer", **options):
     """Builds a layer or a set of several parts."""
     if what == "layer":
-        return memkv.FrozenLayer.build(path, list(model), list(model.values()), kind=kind, **options)
+        return memkv.FrozenLayer.build(
+            path, list(model), list(model.values()), kind=kind, **options
+        )
     options = {"keys_per_part": max(1, len(model) // 3), **options}
     return memkv.LayerSet.build(path, list(model), list(model.values()), kind=kind, **options)
 

@@ -19,7 +19,9 @@ WHAT = ["layer", "set"]
 
 
 def build(what, path, *arguments, **options):
-    return (memkv.FrozenLayer if what == "layer" else memkv.LayerSet).build(path, *arguments, **options)
+    return (memkv.FrozenLayer if what == "layer" else memkv.LayerSet).build(
+        path, *arguments, **options
+    )
 
 
 def made(what, path, *arguments, **options):
@@ -59,18 +61,23 @@ def streamed(columns, rows=2):
         lambda: (KEY_LIST, pa.array(VALUE_LIST, pa.uint64())),
         lambda: (KEY_LIST, pa.chunked_array([[2], [], [1, 4, 3]], pa.uint64())),
         lambda: (pa.chunked_array([KEY_LIST[:3], KEY_LIST[3:]]), VALUE_LIST),
-        lambda: (pa.chunked_array([[], KEY_LIST[:1], KEY_LIST[1:]], pa.binary()),
-                 pa.chunked_array([[2, 1, 4], [3]], pa.uint64())),
+        lambda: (
+            pa.chunked_array([[], KEY_LIST[:1], KEY_LIST[1:]], pa.binary()),
+            pa.chunked_array([[2, 1, 4], [3]], pa.uint64()),
+        ),
         lambda: (pa.table({"k": KEY_LIST, "v": pa.array(VALUE_LIST, pa.uint64())}),),
         lambda: (pa.record_batch({"k": KEY_LIST, "v": pa.array(VALUE_LIST, pa.uint64())}),),
         lambda: (streamed({"k": KEY_LIST, "v": pa.array(VALUE_LIST, pa.uint64())}),),
         lambda: (streamed({"k": KEY_LIST}), VALUE_LIST),
         lambda: (streamed({"k": KEY_LIST}), streamed({"v": pa.array(VALUE_LIST, pa.uint64())}, 3)),
         lambda: (pl.DataFrame({"k": KEY_LIST, "v": pl.Series(VALUE_LIST, dtype=pl.UInt64)}),),
-        lambda: (pa.array([b"x", *KEY_LIST, b"y"]).slice(1, 4), pa.array([9, 9, *VALUE_LIST]).slice(2)),
+        lambda: (
+            pa.array([b"x", *KEY_LIST, b"y"]).slice(1, 4),
+            pa.array([9, 9, *VALUE_LIST]).slice(2),
+        ),
         lambda: (pa.table({"k": [b"x", *KEY_LIST], "v": [9, *VALUE_LIST]}).slice(1),),
     ],
-)  # fmt: skip
+)
 def test_inputs(what, arguments, tmp_path):
     assert made(what, tmp_path / "it", *arguments()) == SORTED
 
@@ -117,14 +124,30 @@ def test_any_values_and_forms(what, data, of):
         assert made(what, path, keys, values, kind=kind, threads=1) == model
         assert made(what, path, model, kind=kind, sorted=True) == model
         if kind != "char":
-            types = {"f32": "float32", "f64": "float64", "bool": "bool_", "bytes": "binary", "none": "null"}
-            of = getattr(pa, types.get(kind, kind.replace("u", "uint").replace("i", "int").replace("uintnt", "uint")))()
+            types = {
+                "f32": "float32",
+                "f64": "float64",
+                "bool": "bool_",
+                "bytes": "binary",
+                "none": "null",
+            }
+            of = getattr(
+                pa,
+                types.get(
+                    kind, kind.replace("u", "uint").replace("i", "int").replace("uintnt", "uint")
+                ),
+            )()
             assert made(what, path, pa.array(keys, pa.binary()), pa.array(values, of)) == model
             table = pa.table({"k": pa.array(keys, pa.large_binary()), "v": pa.array(values, of)})
             if kind != "none":
                 assert made(what, path, table) == model
             step = data.draw(st.integers(1, 9))
-            assert made(what, path, table.select(["k"]).to_reader(max_chunksize=step), values, kind=kind) == model
+            assert (
+                made(
+                    what, path, table.select(["k"]).to_reader(max_chunksize=step), values, kind=kind
+                )
+                == model
+            )
 
 
 @pytest.mark.parametrize("what", WHAT)
@@ -158,7 +181,8 @@ def repr_of(key):
     """Returns a key as messages have it."""
     escapes = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r", 0x22: '\\"', 0x27: "\\'", 0x5C: "\\\\"}
     return "".join(
-        escapes.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}") for byte in key
+        escapes.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}")
+        for byte in key
     )
 
 
@@ -175,13 +199,19 @@ def test_unsorted_as_sorted_names_the_key(what, rule, tmp_path):
 @pytest.mark.parametrize("kind", INT_KINDS)
 def test_integers_out_of_range_name_the_key(what, kind, tmp_path):
     low, high = INT_KINDS[kind]
-    assert made(what, tmp_path / "it", ["a", "b"], [low, high], kind=kind) == {b"a": low, b"b": high}
+    assert made(what, tmp_path / "it", ["a", "b"], [low, high], kind=kind) == {
+        b"a": low,
+        b"b": high,
+    }
     for wrong in (low - 1, high + 1, 2**64, -(2**63) - 1, 10**30):
         for place in (0, 1, 5000):
             keys, values = [f"key{i:05}" for i in range(6000)], [1] * 6000
             values[place] = wrong
             folder = nothing_new_in(tmp_path)
-            with folder, pytest.raises(OverflowError, match=f'b"key{place:05}".* does not fit {kind}'):
+            with (
+                folder,
+                pytest.raises(OverflowError, match=f'b"key{place:05}".* does not fit {kind}'),
+            ):
                 build(what, tmp_path / "other", keys, values, kind=kind)
     for wrong, of in [(low - 1, pa.int64()), (high + 1, pa.uint64())]:
         if not (of == pa.int64() and -(2**63) <= wrong or of == pa.uint64() and 0 <= wrong < 2**64):
@@ -270,8 +300,15 @@ def test_wrong_arguments(what, arguments, options, error, tmp_path):
 
 
 def test_values_of_numpy(tmp_path):
-    for dtype, kind in [("u1", "u64"), ("i8", "u64"), ("f4", "f64"), ("f8", "f64"), ("?", "bool"),
-                        ("S2", "bytes"), ("U2", "bytes")]:  # fmt: skip
+    for dtype, kind in [
+        ("u1", "u64"),
+        ("i8", "u64"),
+        ("f4", "f64"),
+        ("f8", "f64"),
+        ("?", "bool"),
+        ("S2", "bytes"),
+        ("U2", "bytes"),
+    ]:
         values = np.array([1, 0], dtype)
         info = memkv.FrozenLayer.build(tmp_path / "it", ["a", "b"], values)
         assert info.kind == kind
@@ -288,7 +325,10 @@ def test_memory_and_temp(tmp_path):
         memkv.FrozenLayer.build(path, keys, memory=memory, temp=tmp_path / "temp", threads=2)
         assert list(memkv.FrozenLayer.open(path)) == expected
         assert os.listdir(tmp_path / "temp") == []
-        assert os.listdir(tmp_path) == ["it", "temp"] or sorted(os.listdir(tmp_path)) == ["it", "temp"]
+        assert os.listdir(tmp_path) == ["it", "temp"] or sorted(os.listdir(tmp_path)) == [
+            "it",
+            "temp",
+        ]
     with pytest.raises(OSError):
         memkv.FrozenLayer.build(tmp_path / "it", keys, memory=1 << 20, temp=tmp_path / "none")
 
@@ -301,7 +341,9 @@ def test_sets_in_parts(tmp_path):
     assert [part.keys for part in index.parts] == [300, 300, 300, 100]
     assert index.boundaries() == [part.first for part in index.parts] == keys[::300]
     assert [part.last for part in index.parts] == [*keys[299::300], keys[-1]]
-    assert all(part.path.exists() and part.bytes == part.path.stat().st_size for part in index.parts)
+    assert all(
+        part.path.exists() and part.bytes == part.path.stat().st_size for part in index.parts
+    )
     assert "keys=300" in repr(index.parts[0])
     assert [index.route(key) for key in keys] == [i // 300 for i in range(1000)]
     assert index.route(keys) == index.route(iter(keys)) == [i // 300 for i in range(1000)]
@@ -361,10 +403,14 @@ def test_sums_that_overflow_name_the_key(what, tmp_path):
 
 def test_many_parts_of_different_lengths(tmp_path):
     keys = [b"%05d" % i for i in range(20_000)]
-    for of_keys, of_values in itertools.product([1000, 4095, 4096, 4097, 20_000], [7000, 4096, None]):
+    for of_keys, of_values in itertools.product(
+        [1000, 4095, 4096, 4097, 20_000], [7000, 4096, None]
+    ):
         readers = pa.table({"k": keys}).to_reader(max_chunksize=of_keys)
         values = range(20_000)
         if of_values:
-            values = pa.table({"v": pa.array(values, pa.uint64())}).to_reader(max_chunksize=of_values)
+            values = pa.table({"v": pa.array(values, pa.uint64())}).to_reader(
+                max_chunksize=of_values
+            )
         found = made("layer", tmp_path / "it", readers, values, sorted=True)
         assert list(found.items()) == list(zip(keys, range(20_000)))

@@ -96,7 +96,9 @@ def address(function):
 
 def schema(of, children_=(), **fields):
     pointers = (POINTER(Schema) * max(1, len(children_)))(*[pointer(child) for child in children_])
-    filled = Schema(of, b"", None, 2, len(children_), cast(keep(pointers), POINTER(POINTER(Schema))))
+    filled = Schema(
+        of, b"", None, 2, len(children_), cast(keep(pointers), POINTER(POINTER(Schema)))
+    )
     filled.release = address(release_schema)
     for name, value in fields.items():
         setattr(filled, name, value)
@@ -104,12 +106,25 @@ def schema(of, children_=(), **fields):
 
 
 def array(length_, buffers_, children_=(), **fields):
-    memory = [None if b is None else keep(b if isinstance(b, ctypes.Array) else ctypes.create_string_buffer(b, len(b) + 64))
-              for b in buffers_]  # fmt: skip
-    addresses = (c_void_p * max(1, len(buffers_)))(*[None if m is None else ctypes.addressof(m) for m in memory])
+    memory = [
+        None
+        if b is None
+        else keep(b if isinstance(b, ctypes.Array) else ctypes.create_string_buffer(b, len(b) + 64))
+        for b in buffers_
+    ]
+    addresses = (c_void_p * max(1, len(buffers_)))(
+        *[None if m is None else ctypes.addressof(m) for m in memory]
+    )
     pointers = (POINTER(Array) * max(1, len(children_)))(*[pointer(child) for child in children_])
-    filled = Array(length_, 0, 0, len(buffers_), len(children_), cast(keep(addresses), POINTER(c_void_p)),
-                   cast(keep(pointers), POINTER(POINTER(Array))))  # fmt: skip
+    filled = Array(
+        length_,
+        0,
+        0,
+        len(buffers_),
+        len(children_),
+        cast(keep(addresses), POINTER(c_void_p)),
+        cast(keep(pointers), POINTER(POINTER(Array))),
+    )
     filled.release = address(release_array)
     for name, value in fields.items():
         setattr(filled, name, value)
@@ -160,7 +175,9 @@ class StreamProducer:
 
         @GET_ERROR
         def get_error(_):
-            return ctypes.addressof(keep(ctypes.create_string_buffer("gone: \xe9".encode("latin-1"))))
+            return ctypes.addressof(
+                keep(ctypes.create_string_buffer("gone: \xe9".encode("latin-1")))
+            )
 
         functions = map(address, keep([get_schema, get_next, get_error]))
         self.stream = keep(Stream(*functions, address(release_stream)))
@@ -197,10 +214,16 @@ def strings(of=b"u", **fields):
 
 LONG = b"0123456789abcdef"
 DAMAGED = {
-    "offsets that descend": lambda: Producer(schema(b"u"), array(2, [None, int32s(0, 3, 1), b"abb"])),
-    "large offsets that descend": lambda: Producer(schema(b"U"), array(2, [None, int64s(0, 3, 1), b"abb"])),
+    "offsets that descend": lambda: Producer(
+        schema(b"u"), array(2, [None, int32s(0, 3, 1), b"abb"])
+    ),
+    "large offsets that descend": lambda: Producer(
+        schema(b"U"), array(2, [None, int64s(0, 3, 1), b"abb"])
+    ),
     "a negative offset": lambda: Producer(schema(b"z"), array(2, [None, int32s(-5, 1, 3), b"abb"])),
-    "a negative large offset": lambda: Producer(schema(b"Z"), array(2, [None, int64s(-5, 1, 3), b"abb"])),
+    "a negative large offset": lambda: Producer(
+        schema(b"Z"), array(2, [None, int64s(-5, 1, 3), b"abb"])
+    ),
     "no bytes": lambda: Producer(schema(b"u"), array(2, [None, int32s(0, 1, 3), None])),
     "no offsets": lambda: Producer(schema(b"u"), array(2, [None, None, b"abb"])),
     "two buffers": lambda: Producer(schema(b"u"), array(2, [None, int32s(0, 1, 3)])),
@@ -215,53 +238,84 @@ DAMAGED = {
     "a type without a format": lambda: Producer(schema(None), good_strings()),
     "an unknown type": lambda: Producer(schema(b"tdD"), good_strings()),
     "a type of no name": lambda: Producer(schema(b"\xff\xff"), good_strings()),
-    "a dictionary": lambda: Producer(schema(b"i", dictionary=pointer(schema(b"u"))), good_strings()),
-    "a dictionary of text": lambda: Producer(schema(b"u", dictionary=pointer(schema(b"u"))), good_strings()),
-    "another capsule": lambda: Producer(schema(b"u"), good_strings(), (b"arrow_schema", b"arrow_schema")),
-    "capsules in the wrong order": lambda: Producer(schema(b"u"), good_strings(), (b"arrow_array", b"arrow_schema")),
+    "a dictionary": lambda: Producer(
+        schema(b"i", dictionary=pointer(schema(b"u"))), good_strings()
+    ),
+    "a dictionary of text": lambda: Producer(
+        schema(b"u", dictionary=pointer(schema(b"u"))), good_strings()
+    ),
+    "another capsule": lambda: Producer(
+        schema(b"u"), good_strings(), (b"arrow_schema", b"arrow_schema")
+    ),
+    "capsules in the wrong order": lambda: Producer(
+        schema(b"u"), good_strings(), (b"arrow_array", b"arrow_schema")
+    ),
     "a view beyond its buffer": lambda: Producer(
-        schema(b"vu"), array(1, [None, view(13, 0, 4), LONG, int64s(16)])),
+        schema(b"vu"), array(1, [None, view(13, 0, 4), LONG, int64s(16)])
+    ),
     "a view of a buffer that is not there": lambda: Producer(
-        schema(b"vz"), array(1, [None, view(16, 1, 0), LONG, int64s(16)])),
+        schema(b"vz"), array(1, [None, view(16, 1, 0), LONG, int64s(16)])
+    ),
     "a view of a negative buffer": lambda: Producer(
-        schema(b"vz"), array(1, [None, view(16, -1, 0), LONG, int64s(16)])),
+        schema(b"vz"), array(1, [None, view(16, -1, 0), LONG, int64s(16)])
+    ),
     "a view of a negative start": lambda: Producer(
-        schema(b"vz"), array(1, [None, view(16, 0, -1), LONG, int64s(16)])),
+        schema(b"vz"), array(1, [None, view(16, 0, -1), LONG, int64s(16)])
+    ),
     "a view of a negative length": lambda: Producer(
-        schema(b"vz"), array(1, [None, view(-16, 0, 0), LONG, int64s(16)])),
+        schema(b"vz"), array(1, [None, view(-16, 0, 0), LONG, int64s(16)])
+    ),
     "a view of a negative buffer length": lambda: Producer(
-        schema(b"vz"), array(1, [None, view(16, 0, 0), LONG, int64s(-16)])),
+        schema(b"vz"), array(1, [None, view(16, 0, 0), LONG, int64s(-16)])
+    ),
     "a view without buffers": lambda: Producer(schema(b"vz"), array(1, [None, view(16)])),
-    "a view without lengths": lambda: Producer(schema(b"vz"), array(1, [None, view(16), LONG, None])),
+    "a view without lengths": lambda: Producer(
+        schema(b"vz"), array(1, [None, view(16), LONG, None])
+    ),
     "a view of a buffer that is null": lambda: Producer(
-        schema(b"vz"), array(1, [None, view(16), None, int64s(16)])),
+        schema(b"vz"), array(1, [None, view(16), None, int64s(16)])
+    ),
     "a table of no columns": lambda: Producer(schema(b"+s"), array(2, [None])),
     "a table with fewer columns than its type": lambda: Producer(
-        schema(b"+s", [schema(b"u")]), array(2, [None])),
+        schema(b"+s", [schema(b"u")]), array(2, [None])
+    ),
     "a table whose columns are absent": lambda: Producer(
-        schema(b"+s", [schema(b"u")]), array(2, [None], [good_strings()], children=None)),
+        schema(b"+s", [schema(b"u")]), array(2, [None], [good_strings()], children=None)
+    ),
     "a table whose type has absent columns": lambda: Producer(
-        schema(b"+s", [schema(b"u")], children=None), array(2, [None], [good_strings()])),
+        schema(b"+s", [schema(b"u")], children=None), array(2, [None], [good_strings()])
+    ),
     "a table whose column is shorter": lambda: Producer(
-        schema(b"+s", [schema(b"u")]), array(3, [None], [good_strings()])),
+        schema(b"+s", [schema(b"u")]), array(3, [None], [good_strings()])
+    ),
     "a table that starts after its column": lambda: Producer(
-        schema(b"+s", [schema(b"u")]), array(2, [None], [good_strings()], offset=2**62)),
+        schema(b"+s", [schema(b"u")]), array(2, [None], [good_strings()], offset=2**62)
+    ),
     "a table whose column starts below zero": lambda: Producer(
-        schema(b"+s", [schema(b"u")]), array(2, [None], [array(2, [None, int32s(0, 1, 3), b"abb"], offset=-1)])),
+        schema(b"+s", [schema(b"u")]),
+        array(2, [None], [array(2, [None, int32s(0, 1, 3), b"abb"], offset=-1)]),
+    ),
     "a table of a table": lambda: Producer(
-        schema(b"+s", [schema(b"+s", [schema(b"u")])]), array(2, [None], [array(2, [None], [good_strings()])])),
+        schema(b"+s", [schema(b"+s", [schema(b"u")])]),
+        array(2, [None], [array(2, [None], [good_strings()])]),
+    ),
     "a released stream": lambda: StreamProducer(schema(b"u"), [good_strings()], release=None),
     "a stream without functions": lambda: StreamProducer(
-        schema(b"u"), [], get_schema=None, get_next=None, get_last_error=None),
+        schema(b"u"), [], get_schema=None, get_next=None, get_last_error=None
+    ),
     "a stream without next": lambda: StreamProducer(schema(b"u"), [], get_next=None),
     "a stream whose type fails": lambda: StreamProducer(5, []),
-    "a stream whose type is released": lambda: StreamProducer(schema(b"u", release=None), [good_strings()]),
+    "a stream whose type is released": lambda: StreamProducer(
+        schema(b"u", release=None), [good_strings()]
+    ),
     "a stream that fails": lambda: StreamProducer(schema(b"u"), [good_strings(), 5]),
     "a stream that fails without a text": lambda: StreamProducer(
-        schema(b"u"), [good_strings(), 22], get_last_error=None),
+        schema(b"u"), [good_strings(), 22], get_last_error=None
+    ),
     "a stream of a damaged array": lambda: StreamProducer(
-        schema(b"u"), [good_strings(), array(2, [None, int32s(0, 3, 1), b"abb"])]),
-}  # fmt: skip
+        schema(b"u"), [good_strings(), array(2, [None, int32s(0, 3, 1), b"abb"])]
+    ),
+}
 ERRORS = (ValueError, TypeError)
 
 
@@ -295,14 +349,17 @@ VALUES = {
     "a negative length": lambda: Producer(schema(b"l"), array(-2, [None, int64s(1, 2)])),
     "released": lambda: Producer(schema(b"l"), array(2, [None, int64s(1, 2)], release=None)),
     "type released": lambda: Producer(schema(b"l", release=None), array(2, [None, int64s(1, 2)])),
-    "offsets that descend": lambda: Producer(schema(b"z"), array(2, [None, int32s(0, 3, 1), b"abb"])),
+    "offsets that descend": lambda: Producer(
+        schema(b"z"), array(2, [None, int32s(0, 3, 1), b"abb"])
+    ),
     "unknown": lambda: Producer(schema(b"tdD"), array(2, [None, int32s(1, 2)])),
     "too few": lambda: Producer(schema(b"l"), array(1, [None, int64s(1)])),
     "null": lambda: Producer(schema(b"l"), array(2, [b"\1", int64s(1, 2)], null_count=1)),
     "a table without columns": lambda: Producer(schema(b"+s"), array(2, [None])),
     "a dictionary": lambda: Producer(
-        schema(b"i", dictionary=pointer(schema(b"u"))), array(2, [None, int32s(0, 1)])),
-}  # fmt: skip
+        schema(b"i", dictionary=pointer(schema(b"u"))), array(2, [None, int32s(0, 1)])
+    ),
+}
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -320,18 +377,43 @@ def test_damaged_values(name, tmp_path):
 GOOD = {
     "strings": (strings(), ["a", "bb"]),
     "from a start": (strings(b"z", offset=1, length=1), ["bb"]),
-    "more buffers": (lambda: Producer(schema(b"u"), array(2, [None, int32s(0, 1, 3), b"abb", b"x"])), ["a", "bb"]),
+    "more buffers": (
+        lambda: Producer(schema(b"u"), array(2, [None, int32s(0, 1, 3), b"abb", b"x"])),
+        ["a", "bb"],
+    ),
     "empty": (lambda: Producer(schema(b"u"), array(0, [None, None, None])), []),
     "empty without buffers": (lambda: Producer(schema(b"u"), array(0, [], buffers=None)), []),
-    "all empty": (lambda: Producer(schema(b"u"), array(2, [None, int32s(0, 0, 0), None])), ["", ""]),
-    "inline": (lambda: Producer(schema(b"vu"), array(1, [None, view(12, inline=b"0123456789ab")])), ["0123456789ab"]),
-    "a view": (lambda: Producer(schema(b"vu"), array(1, [None, view(13, 0, 3), LONG, int64s(16)])), ["3456789abcdef"]),
-    "unaligned": (lambda: Producer(schema(b"u"), array(2, [None, int32s(0, 1, 3), b"abb"])), ["a", "bb"]),
-    "a table": (lambda: Producer(schema(b"+s", [schema(b"u")]),
-                array(1, [None], [array(3, [None, int32s(0, 1, 2, 4), b"xabb"], offset=0)], offset=1)), ["a"]),
-    "a stream": (lambda: StreamProducer(schema(b"u"), [good_strings(), array(0, [None, None, None]), good_strings()]), ["a", "bb"] * 2),
+    "all empty": (
+        lambda: Producer(schema(b"u"), array(2, [None, int32s(0, 0, 0), None])),
+        ["", ""],
+    ),
+    "inline": (
+        lambda: Producer(schema(b"vu"), array(1, [None, view(12, inline=b"0123456789ab")])),
+        ["0123456789ab"],
+    ),
+    "a view": (
+        lambda: Producer(schema(b"vu"), array(1, [None, view(13, 0, 3), LONG, int64s(16)])),
+        ["3456789abcdef"],
+    ),
+    "unaligned": (
+        lambda: Producer(schema(b"u"), array(2, [None, int32s(0, 1, 3), b"abb"])),
+        ["a", "bb"],
+    ),
+    "a table": (
+        lambda: Producer(
+            schema(b"+s", [schema(b"u")]),
+            array(1, [None], [array(3, [None, int32s(0, 1, 2, 4), b"xabb"], offset=0)], offset=1),
+        ),
+        ["a"],
+    ),
+    "a stream": (
+        lambda: StreamProducer(
+            schema(b"u"), [good_strings(), array(0, [None, None, None]), good_strings()]
+        ),
+        ["a", "bb"] * 2,
+    ),
     "a stream of nothing": (lambda: StreamProducer(schema(b"u"), []), []),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -375,7 +457,13 @@ def test_objects_that_only_seem_to_be_arrow():
     def fail():
         raise LookupError("nothing")
 
-    for give in (lambda: None, lambda: (None, None), lambda: 5, lambda: (1, 2, 3), lambda: ("a", "b")):
+    for give in (
+        lambda: None,
+        lambda: (None, None),
+        lambda: 5,
+        lambda: (1, 2, 3),
+        lambda: ("a", "b"),
+    ):
         for wrong in (Wrong(give), WrongStream(give)):
             with pytest.raises(ERRORS):
                 memkv.Map().get_many(wrong)

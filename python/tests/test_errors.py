@@ -88,10 +88,13 @@ def test_altered_files(tmp_path):
         except (memkv.DamagedError, ValueError):
             continue
         # Anything may come out but a crash.
-        for read in (lambda: list(layer.items()), lambda: layer.get_many(list(MODEL)[::7]),
-                     lambda: [layer.rank(key) for key in list(MODEL)[::50]],
-                     lambda: [layer.select(i) for i in range(0, 3000, 50)],
-                     lambda: list(layer.search(regex="7.*7"))):  # fmt: skip
+        for read in (
+            lambda: list(layer.items()),
+            lambda: layer.get_many(list(MODEL)[::7]),
+            lambda: [layer.rank(key) for key in list(MODEL)[::50]],
+            lambda: [layer.select(i) for i in range(0, 3000, 50)],
+            lambda: list(layer.search(regex="7.*7")),
+        ):
             try:
                 read()
             except (memkv.DamagedError, ValueError, IndexError):

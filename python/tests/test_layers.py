@@ -9,7 +9,7 @@ import memkv
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model import KEYS, KINDS, build, models, open_, plain, text_of
+from model import KEYS, build, models, open_, plain, text_of
 
 WHAT = ["layer", "set"]
 
@@ -32,7 +32,9 @@ def test_against_a_dict(what, data, of, mmap, as_text):
     with tempfile.TemporaryDirectory() as folder:
         info = build(f"{folder}/it", model, kind, what)
         assert (info.keys, info.duplicates, info.kind) == (len(model), 0, kind)
-        index = open_(f"{folder}/it", what, mmap=mmap, verify=True, keys="str" if as_text else "bytes")
+        index = open_(
+            f"{folder}/it", what, mmap=mmap, verify=True, keys="str" if as_text else "bytes"
+        )
         with index:
             compare(index, model, out, data)
         assert index.closed
@@ -120,7 +122,9 @@ TEXTS = st.text(alphabet="abc/é1", max_size=8)
 def test_search(what, data):
     model = {key.encode(): i for i, key in enumerate(data.draw(st.sets(TEXTS, max_size=60)))}
     model = dict(sorted(model.items()))
-    patterns = st.sampled_from(["^a", "b$", "a.c", "^(a|b)+$", "[^a]", "é", "c{2}", "/.*1", "", "^a|^c"])
+    patterns = st.sampled_from(
+        ["^a", "b$", "a.c", "^(a|b)+$", "[^a]", "é", "c{2}", "/.*1", "", "^a|^c"]
+    )
     pattern, near = data.draw(patterns), data.draw(TEXTS)
     lo, hi, prefix = (data.draw(st.none() | TEXTS) for _ in range(3))
 
@@ -217,4 +221,3 @@ def test_kinds_of_values_without_a_kind(tmp_path):
         expected = values or [None, None]
         expected = [value.encode() if isinstance(value, str) else value for value in expected]
         assert list(layer.values()) == expected
-    assert sorted(KINDS) == sorted({*KINDS})

@@ -30,8 +30,14 @@ ARROW = {
     "bytes": pa.large_binary(),
     "none": pa.null(),
 }
-SAMPLES = {"f32": [1.5, -2.0], "f64": [1e300, 0.1], "bool": [True, False], "char": ["é", "\U0001f600"],
-           "bytes": [b"", b"x\0\xff"], "none": [None, None]}  # fmt: skip
+SAMPLES = {
+    "f32": [1.5, -2.0],
+    "f64": [1e300, 0.1],
+    "bool": [True, False],
+    "char": ["é", "\U0001f600"],
+    "bytes": [b"", b"x\0\xff"],
+    "none": [None, None],
+}
 
 
 @pytest.fixture(scope="module", params=["layer", "set", "map"])
@@ -62,7 +68,14 @@ def test_iterables(index, threads):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize(
     "of",
-    [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()],
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.binary(),
+        pa.large_binary(),
+        pa.binary_view(),
+    ],
     ids=str,
 )
 def test_arrow(index, of, threads):
@@ -115,7 +128,12 @@ def test_arrow_that_is_empty(index):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_numpy(index, threads):
     text = [key.decode() for key in ASKED]
-    arrays = [np.array(ASKED, "S"), np.array(ASKED, "S20"), np.array(text, "U"), np.array(text, "O")]
+    arrays = [
+        np.array(ASKED, "S"),
+        np.array(ASKED, "S20"),
+        np.array(text, "U"),
+        np.array(text, "O"),
+    ]
     arrays += [np.array(ASKED, "O"), np.array(ASKED * 2, "S")[::2]]
     for array in arrays:
         asked = array.tolist()
@@ -212,10 +230,20 @@ def test_any_keys(model, others):
 
 @pytest.mark.parametrize(
     "keys",
-    [5, None, ["a", 5], ["a", None], pa.array([1, 2]), pa.array(["a"]).dictionary_encode(), pa.table({}),
-     pa.array([["a"]]), pa.array([], pa.int64()), np.array([None, "a"])],
+    [
+        5,
+        None,
+        ["a", 5],
+        ["a", None],
+        pa.array([1, 2]),
+        pa.array(["a"]).dictionary_encode(),
+        pa.table({}),
+        pa.array([["a"]]),
+        pa.array([], pa.int64()),
+        np.array([None, "a"]),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_wrong_types(index, keys):
     for ask in (index.get_many, index.contains_many):
         with pytest.raises(TypeError):

@@ -114,9 +114,16 @@ def test_context_manager(path):
         raise LookupError
     assert index.closed
     if path.name == "set":
-        for use in (lambda: index.parts, lambda: index.boundaries(), lambda: index.route("a"),
-                    lambda: index.route(["a"]), lambda: index.refresh(), lambda: index.vacuum(),
-                    lambda: index.open_parts, lambda: index.duplicates):  # fmt: skip
+        for use in (
+            lambda: index.parts,
+            lambda: index.boundaries(),
+            lambda: index.route("a"),
+            lambda: index.route(["a"]),
+            lambda: index.refresh(),
+            lambda: index.vacuum(),
+            lambda: index.open_parts,
+            lambda: index.duplicates,
+        ):
             with pytest.raises(ValueError, match="closed"):
                 use()
 
@@ -156,7 +163,11 @@ def test_views(path):
     assert b"a" in keys and "a" in keys and b"x" not in keys
     assert (b"a", 1) in items and (b"a", 2) not in items and (b"x", 1) not in items
     assert 3 in values and 4 not in values
-    assert keys & {b"a", b"x"} == {b"a"} and keys | {b"x"} == {*MODEL, b"x"} and keys - {b"a"} == {b"b", b"\xff"}
+    assert (
+        keys & {b"a", b"x"} == {b"a"}
+        and keys | {b"x"} == {*MODEL, b"x"}
+        and keys - {b"a"} == {b"b", b"\xff"}
+    )
     assert keys == set(MODEL) and items == set(MODEL.items())
     assert dict(index) == {**index} == MODEL and list(zip(keys, values)) == list(items)
     assert "KeysView" in repr(keys)

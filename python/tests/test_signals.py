@@ -12,7 +12,7 @@ from model import files_below, nothing_new_in
 
 
 class interrupted:
-    """Sends SIGINT after some seconds, again and again, and expects KeyboardInterrupt soon after."""
+    """Sends SIGINT after some seconds, and expects KeyboardInterrupt soon after."""
 
     def __init__(self, after):
         self.after, self.end = after, threading.Event()

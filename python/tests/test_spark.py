@@ -1,4 +1,4 @@
-"""memkv.spark against Spark's own joins, and with failures. Skipped where Spark is not installed."""
+"""memkv.spark against Spark's own joins, and with failures. Skipped without Spark."""
 
 import os
 import shutil
@@ -35,6 +35,7 @@ def spark():
     session = (
         SparkSession.builder.master("local[2,4]")
         .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.memory", "1g")
         .config("spark.sql.shuffle.partitions", "3")
@@ -233,7 +234,8 @@ def test_keys_that_repeat(spark, tmp_path):
 
 def test_values_of_other_types(spark, rows, tmp_path):
     for type_, kind in ("double", "f64"), ("int", "i32"), ("binary", "bytes"), ("boolean", "bool"):
-        value = F.col("n").cast("string").cast("binary") if type_ == "binary" else F.col("n").cast(type_)
+        number = F.col("n").cast("string") if type_ == "binary" else F.col("n")
+        value = number.cast(type_)
         path = tmp_path / type_
         typed = rows.select("url", value.alias("n"))
         assert memkv.spark.build(typed, path, value="n").kind == kind

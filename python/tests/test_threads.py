@@ -77,7 +77,10 @@ def test_many_readers(what, tmp_path):
 
     def read(number):
         assert list(index.items()) == expected
-        assert index.get_many(KEYS[number::3], threads=1 + number % 3) == list(MODEL.values())[number::3]
+        assert (
+            index.get_many(KEYS[number::3], threads=1 + number % 3)
+            == list(MODEL.values())[number::3]
+        )
         assert list(index.range(KEYS[100], KEYS[400], reverse=True)) == expected[100:400][::-1]
         assert all(index[key] == value for key, value in expected[number::100])
         assert len(list(index.search(regex=f"{number}$"))) == 5000

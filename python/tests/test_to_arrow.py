@@ -26,7 +26,11 @@ def test_against_a_dict(what, data, of):
     kind, model = of
     with tempfile.TemporaryDirectory() as folder:
         if what == "map":
-            index = memkv.Map(list(model), list(model.values()), kind=kind) if model else memkv.Map(kind=kind)
+            index = (
+                memkv.Map(list(model), list(model.values()), kind=kind)
+                if model
+                else memkv.Map(kind=kind)
+            )
         else:
             build(f"{folder}/it", model, kind, what)
             index = open_(f"{folder}/it", what)
@@ -44,7 +48,9 @@ def test_against_a_dict(what, data, of):
         rows = [row for batch in batches for row in zip(*(c.to_pylist() for c in batch.columns))]
         assert rows == expected
         counts = [batch.num_rows for batch in batches]
-        assert counts == [size] * (len(expected) // size) + [len(expected) % size] * (len(expected) % size > 0)
+        assert counts == [size] * (len(expected) // size) + [len(expected) % size] * (
+            len(expected) % size > 0
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -108,7 +114,9 @@ def test_columns_outlive_everything(tmp_path):
     model = {b"%05d" % i: i for i in range(1000)}
     build(tmp_path / "it", model, "u64")
     layer = open_(tmp_path / "it")
-    columns = [batch["value"] for batch in pa.RecordBatchReader.from_stream(layer.to_arrow(batch_size=7))]
+    columns = [
+        batch["value"] for batch in pa.RecordBatchReader.from_stream(layer.to_arrow(batch_size=7))
+    ]
     keys = pa.array(layer.get_many(pa.array(list(model))))
     del layer
     assert [value for column in columns for value in column.to_pylist()] == list(range(1000))
