@@ -287,7 +287,7 @@ pub(crate) fn build_from_index(
     let kind = index.kind();
     let mut scan = Scan::new(KeyRange::ALL, false);
     let mut sink = py.detach(|| target.sink(kind, options))?;
-    let mut records = Records::new(kind, RECORDS_PER_LOOK);
+    let mut records = Records::new(kind);
     loop {
         py.detach(|| {
             records.fill(index, &mut scan, RECORDS_PER_LOOK, MAX_LOOK_BYTES)?;

@@ -336,9 +336,10 @@ impl<V: Kind + ?Sized> Search for SearchOf<'_, FrozenLayer<V>> {
 
 impl<V: Kind<Owned: Send> + ?Sized> Search for SearchOf<'_, LayerSet<V>> {
     fn run(self, automaton: &impl Automaton) -> Result<()> {
-        for record in self.index.search_range::<_, [u8], _>(automaton, self.range.bounds()) {
+        let mut matches = self.index.search_range::<_, [u8], _>(automaton, self.range.bounds());
+        while let Some(record) = matches.next_ref() {
             let (key, value) = record?;
-            if !(self.take)(&key, V::field(V::lent(&value))) {
+            if !(self.take)(key, V::field(value)) {
                 break;
             }
         }

@@ -333,19 +333,6 @@ fn pop<'py>(py: Python<'py>, sorted: &Sorted, index: i64) -> PyResult<Bound<'py,
     sorted.yielded(py, &key, || value.object(py))
 }
 
-/// Returns the range of a removal of many keys.
-fn range_of(
-    prefix: Option<&Bound<'_, PyAny>>,
-    lo: Option<&Bound<'_, PyAny>>,
-    hi: Option<&Bound<'_, PyAny>>,
-) -> PyResult<KeyRange> {
-    let range = KeyRange::between(lo, hi)?;
-    Ok(match prefix.filter(|prefix| !prefix.is_none()) {
-        Some(prefix) => range.with_prefix(&bytes_of(prefix)?),
-        None => range,
-    })
-}
-
 /// An ordered mapping that changes.
 #[pyclass(subclass, frozen, extends = SortedMapping, module = "memkv._memkv", name = "_Changing")]
 pub(crate) struct ChangingMapping;
@@ -454,7 +441,7 @@ impl ChangingMapping {
         lo: Option<&Bound<'_, PyAny>>,
         hi: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let range = range_of(prefix, lo, hi)?;
+        let range = KeyRange::of(prefix, lo, hi)?;
         detached(slf.py(), Self::sorted(slf), |index| index.remove_range(&range))
     }
 
@@ -489,13 +476,11 @@ fn freeze(py: Python<'_>, sorted: &Sorted, path: PathBuf) -> PyResult<BuildInfo>
 pub(crate) struct Map;
 
 impl Map {
-    fn of(py: Python<'_>, index: Arc<dyn Index>, form: KeyForm) -> PyResult<Bound<'_, Self>> {
-        let sorted = Sorted::new(index, form, Yield::Items, "map");
-        let map = PyClassInitializer::from(sorted)
+    fn of(sorted: Sorted) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(sorted)
             .add_subclass(SortedMapping)
             .add_subclass(ChangingMapping)
-            .add_subclass(Map);
-        Bound::new(py, map)
+            .add_subclass(Map)
     }
 
     fn sorted<'a>(slf: &'a Bound<'_, Self>) -> &'a Sorted {
@@ -530,10 +515,7 @@ impl Map {
             source.set_kind(kind);
             extend(py, &sorted, source)?;
         }
-        Ok(PyClassInitializer::from(sorted)
-            .add_subclass(SortedMapping)
-            .add_subclass(ChangingMapping)
-            .add_subclass(Map))
+        Ok(Self::of(sorted))
     }
 
     /// Returns a copy. What other threads change while it is made is in it or not.
@@ -541,7 +523,8 @@ impl Map {
         let sorted = Self::sorted(slf);
         let copied = detached(slf.py(), sorted, |index| Ok(index.copied()))?;
         let copied = copied.ok_or_else(|| PyTypeError::new_err("it cannot be copied"))?;
-        Self::of(slf.py(), copied, sorted.form)
+        let copied = Sorted::new(copied, sorted.form, Yield::Items, "map");
+        Bound::new(slf.py(), Self::of(copied))
     }
 
     fn __copy__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
@@ -641,7 +624,7 @@ impl Set {
         lo: Option<&Bound<'_, PyAny>>,
         hi: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
-        let range = range_of(prefix, lo, hi)?;
+        let range = KeyRange::of(prefix, lo, hi)?;
         detached(slf.py(), Self::sorted(slf), |index| index.remove_range(&range))
     }
 

@@ -51,9 +51,8 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub(crate) fn new(kind: ValueKind, capacity: usize) -> Self {
-        let values = Column::new(kind, capacity.min(MAX_RESERVED_RECORDS));
-        Records { keys: Strings::default(), values }
+    pub(crate) fn new(kind: ValueKind) -> Self {
+        Records { keys: Strings::default(), values: Column::new(kind, 0) }
     }
 
     /// Reads up to a number of records, or of bytes.
@@ -146,7 +145,7 @@ impl RecordIterator {
         form: KeyForm,
         yields: Yield,
     ) -> Self {
-        let records = Records::new(index.kind(), 0);
+        let records = Records::new(index.kind());
         let (next, max_records) = (0, FIRST_RECORDS);
         let reader = Reader { index, origin, scan, records, next, max_records };
         RecordIterator { reader: Mutex::new(reader), form, yields }

@@ -326,10 +326,7 @@ impl SortedMapping {
         if batch_size == 0 || batch_size > i32::MAX as usize {
             return Err(PyValueError::new_err("batch_size is 0, or more than 2147483647"));
         }
-        let mut range = KeyRange::between(lo, hi)?;
-        if let Some(prefix) = prefix.filter(|prefix| !prefix.is_none()) {
-            range = range.with_prefix(&bytes_of(prefix)?);
-        }
+        let range = KeyRange::of(prefix, lo, hi)?;
         let sorted = slf.as_super().get();
         let index = sorted.index()?;
         // Memory is reserved for as many.
@@ -447,10 +444,7 @@ impl Frozen {
             }
             _ => return Err(PyTypeError::new_err("search takes either regex or fuzzy")),
         };
-        let mut range = KeyRange::between(lo, hi)?;
-        if let Some(prefix) = prefix.filter(|prefix| !prefix.is_none()) {
-            range = range.with_prefix(&bytes_of(prefix)?);
-        }
+        let range = KeyRange::of(prefix, lo, hi)?;
         let sorted = Frozen::sorted(slf);
         let (index, scan) = (sorted.index()?, Scan::new(range, false));
         Ok(RecordIterator::new(index, Origin::Matches(pattern), scan, sorted.form, Yield::Items))

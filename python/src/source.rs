@@ -324,7 +324,7 @@ impl<'py> Source<'py> {
                 (batch.values, self.next_value) = (Values::Column(column), 0);
             }
             KeyOrigin::Index(index, scan) => {
-                let mut records = Records::new(index.kind(), KEYS_PER_BATCH);
+                let mut records = Records::new(index.kind());
                 py.detach(|| records.fill(&**index, scan, KEYS_PER_BATCH, MAX_BATCH_BYTES))?;
                 batch.keys = Keys::Strings(records.keys);
                 (batch.values, self.next_value) = (Values::Column(records.values), 0);

@@ -94,6 +94,19 @@ impl KeyRange {
         Self::within(lo, hi, (true, false))
     }
 
+    /// Returns the part of the range from `lo` to `hi` that begins with `prefix`, if there is one.
+    pub(crate) fn of(
+        prefix: Option<&Bound<'_, PyAny>>,
+        lo: Option<&Bound<'_, PyAny>>,
+        hi: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let range = Self::between(lo, hi)?;
+        Ok(match prefix.filter(|prefix| !prefix.is_none()) {
+            Some(prefix) => range.with_prefix(&bytes_of(prefix)?),
+            None => range,
+        })
+    }
+
     /// Returns the range between two keys, with those of them that `inclusive` says.
     pub(crate) fn within(
         lo: Option<&Bound<'_, PyAny>>,

@@ -310,7 +310,7 @@ impl ScanStream {
 
     /// Returns the next batch, released at the end.
     fn next(&mut self) -> Result<ArrowArray, String> {
-        let mut records = Records::new(self.index.kind(), self.batch_keys);
+        let mut records = Records::new(self.index.kind());
         records.keys.reserve(self.batch_keys, self.key_bytes + self.key_bytes / 8);
         let filled = records.fill(&*self.index, &mut self.scan, self.batch_keys, MAX_BATCH_BYTES);
         filled.map_err(|error| error.to_string())?;
