@@ -94,10 +94,11 @@ def build(
     on_duplicate: OnDuplicate = "error",
     order_by: str | Column | Sequence[str | Column] | None = None,
     mode: str = "error",
+    memory: int | str = "256M",
 ) -> memkv.BuildInfo:
     """Builds a set of the keys in a column, and of the values in another one.
 
-    Spark sorts the keys by ranges, and each task writes the files of one range. The driver writes
+    Spark sends each range of keys to a task, which sorts it and writes its files. The driver writes
     the manifest last: until then, and on any error, a set that was there is unchanged. What has
     the old set open goes on with it.
 
@@ -105,7 +106,8 @@ def build(
     ``"first"`` or ``"last"``, of which the last two need ``order_by``. ``mode`` says what happens
     to a set that is there: ``"error"``, ``"overwrite"``, or ``"append"``, for which all keys must
     be greater than its own. A file has at most ``keys_per_file`` keys. ``partitions`` is the number
-    of ranges; by default Spark chooses it.
+    of ranges; by default Spark chooses it. ``memory`` is what a task may take to sort, in its Python
+    process; what is more goes through temporary files in Spark's local folders.
 
     Values are integers, floats, booleans, binaries or strings; these come back as binaries.
     """
@@ -128,19 +130,25 @@ def build(
         for name, order in zip(names, orders)
     ]
     rows = df.select(*columns)
-    ranges = (
+    rows = (
         rows.repartitionByRange("key")
         if partitions is None
         else rows.repartitionByRange(partitions, "key")
     )
-    rows = ranges.sortWithinPartitions("key", *names).drop(*names)
+    # Spark sorts strings that begin alike slowly: it does so only where other columns matter.
+    if names:
+        rows = rows.sortWithinPartitions("key", *names).drop(*names)
     build_id = uuid.uuid4().hex[:12]
     write = functools.partial(
         _write_member,
         path=path,
         build_id=build_id,
-        keys_per_file=keys_per_file,
-        on_duplicate=on_duplicate,
+        options={
+            "keys_per_part": keys_per_file,
+            "on_duplicate": on_duplicate,
+            "sorted": bool(names),
+            "memory": memory,
+        },
     )
     os.makedirs(path, exist_ok=True)
     try:
@@ -253,24 +261,23 @@ def _member(build_id: str) -> str:
 
 
 def _write_member(
-    batches: Iterator[pa.RecordBatch],
-    path: str,
-    build_id: str,
-    keys_per_file: int,
-    on_duplicate: OnDuplicate,
+    batches: Iterator[pa.RecordBatch], path: str, build_id: str, options: dict[str, Any]
 ) -> Iterator[pa.RecordBatch]:
     """Writes the rows of a task, and yields the name of its folder, if there are any."""
-    member = _build_member(batches, path, build_id, keys_per_file, on_duplicate)
+    member = _build_member(batches, path, build_id, options)
     if member is not None:
         yield pa.record_batch({"member": [member]})
 
 
+def _local_folder() -> str | None:
+    """Returns a folder for temporary files on a disk of the worker, if Spark has named any."""
+    folders = os.environ.get("SPARK_LOCAL_DIRS", "").split(",")
+    context = TaskContext.get()
+    return folders[context.partitionId() % len(folders) if context else 0] or None
+
+
 def _build_member(
-    batches: Iterator[pa.RecordBatch],
-    path: str,
-    build_id: str,
-    keys_per_file: int = 20_000_000,
-    on_duplicate: OnDuplicate = "error",
+    batches: Iterator[pa.RecordBatch], path: str, build_id: str, options: dict[str, Any]
 ) -> str | None:
     first = next(batches, None)
     while first is not None and first.num_rows == 0:
@@ -288,11 +295,10 @@ def _build_member(
         memkv.LayerSet.build(
             folder,
             pa.RecordBatchReader.from_batches(first.schema, rest()),
-            keys_per_part=keys_per_file,
-            sorted=True,
-            on_duplicate=on_duplicate,
             # The workers have the cores already.
             threads=1,
+            temp=_local_folder(),
+            **options,
         )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -579,7 +585,7 @@ class MemkvWriter(DataSourceArrowWriter):
         os.makedirs(path, exist_ok=True)
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
-        return _Written(_build_member(iterator, self._path, self._build_id))
+        return _Written(_build_member(iterator, self._path, self._build_id, {"sorted": True}))
 
     def commit(self, messages: list[WriterCommitMessage | None]) -> None:
         members = [m.member for m in messages if isinstance(m, _Written) and m.member]

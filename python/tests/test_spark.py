@@ -3,8 +3,11 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
+import time
 
 import pyarrow as pa
 import pytest
@@ -153,7 +156,8 @@ def test_a_killed_worker_is_replaced(spark, rows, tmp_path):
         assert list(layers.items()) == sorted(PAIRS)
 
 
-def test_a_worker_that_is_killed_while_it_writes(spark, rows, tmp_path, monkeypatch):
+@pytest.mark.parametrize("is_sorted", [False, True])
+def test_a_worker_that_is_killed_while_it_writes(spark, rows, tmp_path, is_sorted):
     path = tmp_path / "set"
     killed = str(tmp_path / "killed")
 
@@ -168,14 +172,17 @@ def test_a_worker_that_is_killed_while_it_writes(spark, rows, tmp_path, monkeypa
                         continue
                     os.kill(os.getpid(), signal.SIGKILL)
 
-        return memkv.spark._write_member(some(), str(path), "000000000000", 5000, "error")
+        options = {"sorted": is_sorted, "keys_per_part": 5000}
+        return memkv.spark._write_member(some(), str(path), "000000000000", options)
 
     path.mkdir()
-    sorted_rows = rows.select(F.col("url").alias("key"), F.col("n").alias("value"))
-    sorted_rows = sorted_rows.repartitionByRange(3, "key").sortWithinPartitions("key")
+    ranges = rows.select(F.col("url").alias("key"), F.col("n").alias("value"))
+    ranges = ranges.repartitionByRange(3, "key")
+    if is_sorted:
+        ranges = ranges.sortWithinPartitions("key")
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "1000")
     try:
-        written = [row.member for row in sorted_rows.mapInArrow(write, "member string").collect()]
+        written = [row.member for row in ranges.mapInArrow(write, "member string").collect()]
     finally:
         spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
     assert os.path.exists(killed) and len(members(path)) == 4 and len(written) == 3
@@ -185,6 +192,115 @@ def test_a_worker_that_is_killed_while_it_writes(spark, rows, tmp_path, monkeypa
         # What the killed attempt has left.
         layers.vacuum(0)
         assert members(path) == sorted(written) and list(layers.items()) == sorted(PAIRS)
+
+
+@pytest.mark.parametrize("attempts", [1, 4])
+def test_a_disk_that_is_full(spark, rows, tmp_path, monkeypatch, attempts):
+    """Stands for it: a limit to the size of the files of some attempts of a task."""
+
+    def write(batches, **arguments):
+        import resource
+
+        from pyspark import TaskContext
+
+        # In the worker, whose module nobody has changed.
+        context = TaskContext.get()
+        if context.partitionId() == 1 and context.attemptNumber() < attempts:
+            # The process ends with the attempt.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        return memkv.spark._write_member(batches, **arguments)
+
+    path = tmp_path / "set"
+    memkv.spark.build(rows.where("n < 5"), path, value="n")
+    before = members(path)
+    monkeypatch.setattr(memkv.spark, "_write_member", write)
+
+    def build():
+        memkv.spark.build(rows, path, value="n", mode="overwrite", partitions=3)
+
+    if attempts == 4:
+        with pytest.raises(Exception, match="File too large.*part-"):
+            build()
+        assert members(path) == before
+        expected = sorted(pair for pair in PAIRS if pair[1] < 5)
+    else:
+        build()
+        expected = sorted(PAIRS)
+    with memkv.LayerSet.open(path) as layers:
+        assert list(layers.items()) == expected
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_driver_that_is_killed(rows, path, tmp_path, moment):
+    """The driver is a process of its own here, killed beside the replacement of the manifest."""
+    program = textwrap.dedent(
+        """
+        import os, signal, sys
+        from pyspark.sql import SparkSession
+        import memkv.spark
+
+        path, moment = sys.argv[1:]
+        spark = (
+            SparkSession.builder.master("local[2]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.driver.host", "127.0.0.1")
+            .config("spark.driver.memory", "1g")
+            .getOrCreate()
+        )
+        print(spark.sparkContext._gateway.proc.pid, flush=True)
+        commit = memkv.spark._commit
+
+        def commit_killed(*arguments):
+            if moment == "after":
+                commit(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        memkv.spark._commit = commit_killed
+        rows = spark.range(1000).selectExpr("cast(id as string) as url", "id")
+        memkv.spark.build(rows, path, value="id", mode="overwrite")
+        """
+    )
+    folder = tmp_path / "set"
+    shutil.copytree(path, folder)
+    driver = subprocess.run(
+        [sys.executable, "-c", program, str(folder), moment],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert driver.returncode == -signal.SIGKILL
+    numbers = {str(i).encode(): i for i in range(1000)}
+    with memkv.LayerSet.open(folder) as layers:
+        assert dict(layers) == (dict(PAIRS) if moment == "before" else numbers)
+        # What the build that was killed, or the one before it, has left.
+        before = len(members(folder))
+        layers.vacuum(0)
+        assert len(members(folder)) < before
+        layers.verify()
+    # Its Java process ends by itself.
+    java = int(driver.stdout)
+    for _ in range(600):
+        if not os.path.exists(f"/proc/{java}"):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("Java was left behind")
+
+
+def test_spill_files_are_spark_s(spark, rows, tmp_path):
+    folders = rows.mapInArrow(
+        lambda _: iter([pa.record_batch({"folder": [memkv.spark._local_folder()]})]), "folder string"
+    ).collect()
+    folders = {row.folder for row in folders}
+    assert all("blockmgr" in folder for folder in folders)
+    before = {folder: sorted(os.listdir(folder)) for folder in folders}
+    path = tmp_path / "set"
+    numbers = spark.range(100_000).selectExpr("concat(repeat('x', id % 50), id) as url", "id")
+    memkv.spark.build(numbers, path, value="id", partitions=1, memory="1M")
+    with memkv.LayerSet.open(path) as layers:
+        assert dict(layers) == {b"x" * (i % 50) + str(i).encode(): i for i in range(100_000)}
+    for folder, names in before.items():
+        assert [name for name in os.listdir(folder) if name not in names and "." in name] == []
 
 
 def test_modes(spark, rows, tmp_path):
