@@ -10,11 +10,15 @@ import shutil
 import statistics
 import sys
 import tempfile
+import threading
 import time
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+import pyarrow.parquet as pa_parquet  # noqa: E402
 from pyspark.sql import SparkSession  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402
 
@@ -24,6 +28,24 @@ import memkv.spark  # noqa: E402
 
 def identity(batches):
     yield from batches
+
+
+def read(batches):
+    for _ in batches:
+        pass
+    yield pa.record_batch({"done": ["yes"]})
+
+
+def by_two(works) -> None:
+    """Runs functions in two threads, as the two tasks do."""
+    halves = [
+        threading.Thread(target=lambda half=half: [work() for work in half])
+        for half in (works[::2], works[1::2])
+    ]
+    for thread in halves:
+        thread.start()
+    for thread in halves:
+        thread.join()
 
 
 def main() -> None:
@@ -65,12 +87,37 @@ def main() -> None:
     def joined(hint: str):
         return asked.join(there.hint(hint), "url", "left_anti")
 
+    build()
+    layers = memkv.LayerSet.open(path)
+    ranges = []
+    for part in layers.parts:
+        table = pa.RecordBatchReader.from_stream(layers.to_arrow(lo=part.first)).read_all()
+        order = np.random.default_rng(3).permutation(part.keys)
+        ranges.append(table.slice(0, part.keys).take(order).combine_chunks())
+    batches = [batch["url"] for batch in pa_parquet.read_table(f"{folder}/asked").to_batches(50_000)]
+
+    def build_alone() -> None:
+        def one(i, table):
+            target = f"{folder}/alone-{i}"
+            shutil.rmtree(target, ignore_errors=True)
+            memkv.LayerSet.build(target, table.to_reader(50_000), threads=1, memory="256M")
+
+        by_two([lambda i=i, t=table: one(i, t) for i, table in enumerate(ranges)])
+
+    def ask_alone() -> None:
+        by_two([lambda b=batch: layers.contains_many(b) for batch in batches])
+
     tasks = {
         "partition and sort": lambda: noop(
             rows.repartitionByRange(4, "url").sortWithinPartitions("url")
         ),
+        "partition, read by Python": lambda: (
+            rows.repartitionByRange(4, "url").mapInArrow(read, "done string").collect()
+        ),
         "build": build,
+        "build without Spark": build_alone,
         "identity mapInArrow": lambda: noop(asked.mapInArrow(identity, asked.schema)),
+        "lookups without Spark": ask_alone,
         "anti_join": lambda: noop(memkv.spark.anti_join(asked, path)),
         "anti_join, shuffle": lambda: noop(memkv.spark.anti_join(asked, path, shuffle=True)),
         "Spark, shuffle hash": lambda: noop(joined("shuffle_hash")),
@@ -92,14 +139,26 @@ def main() -> None:
     def ratio(of: str, to: str) -> float:
         return statistics.median(a / b for a, b in zip(times[of], times[to]))
 
+    def share(of: str, less: str, to: str) -> float:
+        """Returns the ratio of what a task takes beyond another one to a third."""
+        three = zip(times[of], times[less], times[to])
+        return statistics.median((a - b) / c for a, b, c in three)
+
+    builder = share("build", "partition, read by Python", "build without Spark")
+    lookups = share("anti_join", "identity mapInArrow", "lookups without Spark")
+    rows_of = {
+        "build : partition and sort": ratio("build", "partition and sort"),
+        "build less partition : builder": builder,
+        "shuffle hash : anti_join": ratio("Spark, shuffle hash", "anti_join"),
+        "sort merge : anti_join": ratio("Spark, sort merge", "anti_join"),
+        "anti_join less identity : lookups": lookups,
+        "shuffle hash : anti_join, shuffle": ratio("Spark, shuffle hash", "anti_join, shuffle"),
+    }
     print(f"seconds, medians of {rounds} rounds; answers equal: {same}")
     for name, seconds in times.items():
-        print(f"  {name:22} {statistics.median(seconds):6.2f}")
-    print(f"build : partition and sort        {ratio('build', 'partition and sort'):.2f}")
-    print(f"Spark, shuffle hash : anti_join   {ratio('Spark, shuffle hash', 'anti_join'):.2f}")
-    print(f"Spark, sort merge : anti_join     {ratio('Spark, sort merge', 'anti_join'):.2f}")
-    routed = ratio("Spark, shuffle hash", "anti_join, shuffle")
-    print(f"shuffle hash : anti_join, shuffle {routed:.2f}")
+        print(f"  {name:34} {statistics.median(seconds):6.2f}")
+    for name, figure in rows_of.items():
+        print(f"{name:36} {figure:6.2f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Sets of layers on Apache Spark: built, asked and scanned by the workers.
 
 Needs ``pyspark`` 4.1 or later, ``pyarrow``, and this package on the driver and on each worker. A
-path is one that all of them see: on one machine any, on a cluster a shared file system.
+path is one that all of them see: on one machine any, on a cluster a shared file system. To ask and
+to scan, it may also be ``sparkfiles:NAME``, which is a folder or file that ``SparkContext.addFile``
+has brought to each of them.
 
 >>> import memkv.spark  # doctest: +SKIP
 >>> memkv.spark.build(urls, "/data/seen", key="url")  # doctest: +SKIP
@@ -21,7 +23,7 @@ from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import TaskContext
+from pyspark import SparkFiles, TaskContext
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.datasource import (
@@ -111,7 +113,7 @@ def build(
 
     Values are integers, floats, booleans, binaries or strings; these come back as binaries.
     """
-    path = os.path.abspath(path)
+    path = _written_path(path)
     if mode not in ("error", "overwrite", "append"):
         raise ValueError(f"mode={mode!r} is none of error, overwrite, append")
     if on_duplicate not in ("error", "sum", "first", "last"):
@@ -175,7 +177,7 @@ def lookup(
     sent to where others of the same files are, so that a worker reads few files: for sets that are
     larger than the memory of a worker. The files must not change while the query runs.
     """
-    path = os.path.abspath(path)
+    path = _asked_path(path)
     with _open_new(path) as layers:
         if layers.kind not in _TYPES:
             raise TypeError(f"a set of the kind {layers.kind!r} has no values: use semi_join")
@@ -194,7 +196,7 @@ def anti_join(
 
     ``shuffle`` is that of :func:`lookup`.
     """
-    path = os.path.abspath(path)
+    path = _asked_path(path)
     ask = functools.partial(_filter, path=path, key=key, keeps_found=False)
     return _ask(df, path, key, ask, df.schema, shuffle)
 
@@ -206,7 +208,7 @@ def semi_join(
 
     ``shuffle`` is that of :func:`lookup`.
     """
-    path = os.path.abspath(path)
+    path = _asked_path(path)
     ask = functools.partial(_filter, path=path, key=key, keeps_found=True)
     return _ask(df, path, key, ask, df.schema, shuffle)
 
@@ -342,7 +344,30 @@ def _remove_members(path: str, build_id: str) -> None:
 _opened: dict[str, tuple[tuple[int, int, int], memkv.LayerSet | memkv.FrozenLayer]] = {}
 
 
+_SPARK_FILES = "sparkfiles:"
+
+
+def _asked_path(path: str | os.PathLike[str]) -> str:
+    path = os.fspath(path)
+    return path if path.startswith(_SPARK_FILES) else os.path.abspath(path)
+
+
+def _written_path(path: str | os.PathLike[str]) -> str:
+    path = _asked_path(path)
+    if path.startswith(_SPARK_FILES):
+        raise ValueError(f"{path} is a copy: nothing is saved there")
+    return path
+
+
+def _here(path: str) -> str:
+    """Returns what a path is called on this worker."""
+    if path.startswith(_SPARK_FILES):
+        return SparkFiles.get(path.removeprefix(_SPARK_FILES))
+    return path
+
+
 def _open_new(path: str) -> memkv.LayerSet | memkv.FrozenLayer:
+    path = _here(path)
     if os.path.isdir(path):
         return memkv.LayerSet.open(path)
     return memkv.FrozenLayer.open(path)
@@ -350,6 +375,7 @@ def _open_new(path: str) -> memkv.LayerSet | memkv.FrozenLayer:
 
 def _open(path: str) -> memkv.LayerSet | memkv.FrozenLayer:
     """Opens a set, or returns the one that this process has open if it is the same."""
+    path = _here(path)
     status = os.stat(_manifest(path) if os.path.isdir(path) else path)
     version = (status.st_ino, status.st_mtime_ns, status.st_size)
     known = _opened.get(path)
@@ -426,7 +452,7 @@ class MemkvSource(DataSource):
         path = options.get("path")
         if not path:
             raise ValueError("the format memkv needs a path")
-        self._path = os.path.abspath(path.removeprefix("file:"))
+        self._path = _asked_path(path.removeprefix("file:"))
 
     @classmethod
     def name(cls) -> str:
@@ -578,11 +604,11 @@ class MemkvWriter(DataSourceArrowWriter):
     def __init__(self, path: str, schema: StructType, overwrite: bool) -> None:
         if schema.names not in (["key"], ["key", "value"]):
             raise ValueError(f"a set has the columns key and value, not {schema.names}")
-        self._path = path
+        self._path = _written_path(path)
         self._schema = schema
         self._overwrite = overwrite
         self._build_id = uuid.uuid4().hex[:12]
-        os.makedirs(path, exist_ok=True)
+        os.makedirs(self._path, exist_ok=True)
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
         return _Written(_build_member(iterator, self._path, self._build_id, {"sorted": True}))

@@ -96,7 +96,7 @@ def main() -> None:
             left = len(os.listdir(path))
             layers.vacuum(0)
             left -= len(os.listdir(path))
-        print(f"{what}: the set is right; attempts left {left} folders, which vacuum removed")
+        print(f"{what}: the set is right; vacuum removed {left} folders of failed and old builds")
 
     write_member = memkv.spark._write_member
     for what, made, write in (

@@ -137,6 +137,38 @@ def test_scans_read_what_filters_leave(spark, path):
         spark.read.format("memkv").option("keys", "string").load(str(path)).collect()
 
 
+def test_filters_open_only_the_parts_they_need(path):
+    prefix = b"https://example.org/3/19"
+    wanted = [key for key in sorted(KEYS) if key.startswith(prefix)]
+    assert 0 < len(wanted) <= len(KEYS) // 100
+    source = memkv.spark.MemkvSource({"path": str(path), "prefix": prefix.decode()})
+    reader = source.reader(source.schema())
+    # In this process, whose open parts can be counted.
+    memkv.spark._opened.clear()
+    batches = [batch for part in reader.partitions() for batch in reader.read(part)]
+    assert [key for batch in batches for key in batch["key"].to_pylist()] == wanted
+    ((_, layers),) = memkv.spark._opened.values()
+    with memkv.LayerSet.open(path) as all_parts:
+        with_prefix = [
+            part
+            for part in all_parts.parts
+            if part.first[: len(prefix)] <= prefix <= part.last[: len(prefix)]
+        ]
+    assert layers.open_parts == len(with_prefix) < len(layers.parts) / 3
+    memkv.spark._opened.clear()
+
+
+def test_sets_that_spark_has_brought(spark, rows, path):
+    spark.sparkContext.addFile(str(path), recursive=True)
+    brought = "sparkfiles:" + path.name
+    assert memkv.spark.semi_join(rows, brought).count() == len(KEYS)
+    assert memkv.spark.lookup(rows, brought, shuffle=True).where("value = n").count() == len(KEYS)
+    scan = spark.read.format("memkv").load(brought)
+    assert scan.count() == len(KEYS)
+    with pytest.raises(Exception, match="is a copy"):
+        scan.write.format("memkv").mode("overwrite").save(brought)
+
+
 def test_a_killed_worker_is_replaced(spark, rows, tmp_path):
     killed = str(tmp_path / "killed")
 
