@@ -94,7 +94,8 @@ def main() -> None:
         table = pa.RecordBatchReader.from_stream(layers.to_arrow(lo=part.first)).read_all()
         order = np.random.default_rng(3).permutation(part.keys)
         ranges.append(table.slice(0, part.keys).take(order).combine_chunks())
-    batches = [batch["url"] for batch in pa_parquet.read_table(f"{folder}/asked").to_batches(50_000)]
+    queries = pa_parquet.read_table(f"{folder}/asked")
+    batches = [batch["url"] for batch in queries.to_batches(50_000)]
 
     def build_alone() -> None:
         def one(i, table):

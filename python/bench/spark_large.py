@@ -102,7 +102,8 @@ def main() -> None:
         seconds = time.monotonic() - start
         peaks = ", ".join(f"{k} {v / 2**20:.2f} GiB" for k, v in memory.peak.items())
         rate = rows / seconds / 1e6
-        print(f"{name:24} {seconds:7.1f} s  {rate:5.2f} M rows/s  peak: {peaks}  {result}", flush=True)
+        print(f"{name:20} {seconds:7.1f} s  {rate:5.2f} M rows/s  {result}", flush=True)
+        print(f"{'':20} peak: {peaks}")
 
     keys = urls(spark.range(count))
     text = keys.select(F.sum(F.length("url"))).first()[0]

@@ -78,14 +78,14 @@ def main() -> None:
 
     def write_killed(batches, **arguments):
         some = killed_at(batches, f"{folder}/build", 2)
-        return memkv.spark._write_member(some, **arguments)
+        return memkv.spark._files.write_member(some, **arguments)
 
     def write_limited(batches, **arguments):
         import resource
 
         if once(f"{folder}/full"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-        return memkv.spark._write_member(batches, **arguments)
+        return memkv.spark._files.write_member(batches, **arguments)
 
     def check(what: str, made: str) -> None:
         assert os.path.exists(os.path.join(folder, made)), f"{made} did not happen"
@@ -98,14 +98,14 @@ def main() -> None:
             left -= len(os.listdir(path))
         print(f"{what}: the set is right; vacuum removed {left} folders of failed and old builds")
 
-    write_member = memkv.spark._write_member
+    write_member = memkv.spark._files.write_member
     for what, made, write in (
         ("executor killed while it writes", "build", write_killed),
         ("disk of an executor full", "full", write_limited),
     ):
-        memkv.spark._write_member = write
+        memkv.spark._files.write_member = write
         memkv.spark.build(rows, path, value="id", partitions=4, mode="overwrite")
-        memkv.spark._write_member = write_member
+        memkv.spark._files.write_member = write_member
         check(what, made)
 
     asked = rows.select(F.when(F.col("id") % 2 == 0, F.col("url")).otherwise("x").alias("url"))

@@ -141,13 +141,13 @@ def test_filters_open_only_the_parts_they_need(path):
     prefix = b"https://example.org/3/19"
     wanted = [key for key in sorted(KEYS) if key.startswith(prefix)]
     assert 0 < len(wanted) <= len(KEYS) // 100
-    source = memkv.spark.MemkvSource({"path": str(path), "prefix": prefix.decode()})
+    source = memkv.spark._source.MemkvSource({"path": str(path), "prefix": prefix.decode()})
     reader = source.reader(source.schema())
     # In this process, whose open parts can be counted.
-    memkv.spark._opened.clear()
+    memkv.spark._files.opened.clear()
     batches = [batch for part in reader.partitions() for batch in reader.read(part)]
     assert [key for batch in batches for key in batch["key"].to_pylist()] == wanted
-    ((_, layers),) = memkv.spark._opened.values()
+    ((_, layers),) = memkv.spark._files.opened.values()
     with memkv.LayerSet.open(path) as all_parts:
         with_prefix = [
             part
@@ -155,7 +155,7 @@ def test_filters_open_only_the_parts_they_need(path):
             if part.first[: len(prefix)] <= prefix <= part.last[: len(prefix)]
         ]
     assert layers.open_parts == len(with_prefix) < len(layers.parts) / 3
-    memkv.spark._opened.clear()
+    memkv.spark._files.opened.clear()
 
 
 def test_sets_that_spark_has_brought(spark, rows, path):
@@ -205,7 +205,7 @@ def test_a_worker_that_is_killed_while_it_writes(spark, rows, tmp_path, is_sorte
                     os.kill(os.getpid(), signal.SIGKILL)
 
         options = {"sorted": is_sorted, "keys_per_part": 5000}
-        return memkv.spark._write_member(some(), str(path), "000000000000", options)
+        return memkv.spark._files.write_member(some(), str(path), "000000000000", options)
 
     path.mkdir()
     ranges = rows.select(F.col("url").alias("key"), F.col("n").alias("value"))
@@ -240,12 +240,12 @@ def test_a_disk_that_is_full(spark, rows, tmp_path, monkeypatch, attempts):
         if context.partitionId() == 1 and context.attemptNumber() < attempts:
             # The process ends with the attempt.
             resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-        return memkv.spark._write_member(batches, **arguments)
+        return memkv.spark._files.write_member(batches, **arguments)
 
     path = tmp_path / "set"
     memkv.spark.build(rows.where("n < 5"), path, value="n")
     before = members(path)
-    monkeypatch.setattr(memkv.spark, "_write_member", write)
+    monkeypatch.setattr(memkv.spark._files, "write_member", write)
 
     def build():
         memkv.spark.build(rows, path, value="n", mode="overwrite", partitions=3)
@@ -280,14 +280,14 @@ def test_a_driver_that_is_killed(rows, path, tmp_path, moment):
             .getOrCreate()
         )
         print(spark.sparkContext._gateway.proc.pid, flush=True)
-        commit = memkv.spark._commit
+        commit = memkv.spark._files.commit
 
         def commit_killed(*arguments):
             if moment == "after":
                 commit(*arguments)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        memkv.spark._commit = commit_killed
+        memkv.spark._files.commit = commit_killed
         rows = spark.range(1000).selectExpr("cast(id as string) as url", "id")
         memkv.spark.build(rows, path, value="id", mode="overwrite")
         """
@@ -320,10 +320,10 @@ def test_a_driver_that_is_killed(rows, path, tmp_path, moment):
 
 
 def test_spill_files_are_spark_s(spark, rows, tmp_path):
-    folders = rows.mapInArrow(
-        lambda _: iter([pa.record_batch({"folder": [memkv.spark._local_folder()]})]), "folder string"
-    ).collect()
-    folders = {row.folder for row in folders}
+    def name(_):
+        yield pa.record_batch({"folder": [memkv.spark._files.local_folder()]})
+
+    folders = {row.folder for row in rows.mapInArrow(name, "folder string").collect()}
     assert all("blockmgr" in folder for folder in folders)
     before = {folder: sorted(os.listdir(folder)) for folder in folders}
     path = tmp_path / "set"
@@ -453,19 +453,19 @@ def test_a_driver_that_fails_leaves_the_old_set(spark, rows, tmp_path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(memkv.spark, "_commit", fail)
+        patch.setattr(memkv.spark._files, "commit", fail)
         with pytest.raises(KeyboardInterrupt):
             memkv.spark.build(rows, path, value="n", mode="overwrite")
     assert members(path) == before
     # After the manifest was replaced, the new set stays.
-    commit = memkv.spark._commit
+    commit = memkv.spark._files.commit
 
     def commit_and_fail(*arguments):
         commit(*arguments)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(memkv.spark, "_commit", commit_and_fail)
+        patch.setattr(memkv.spark._files, "commit", commit_and_fail)
         with pytest.raises(KeyboardInterrupt):
             memkv.spark.build(rows, path, value="n", mode="overwrite")
     with memkv.LayerSet.open(path) as layers:
