@@ -41,8 +41,8 @@ use std::sync::Arc;
 const KEYS_PER_PART: usize = 4096;
 /// Parts, at most: partitioning a block writes to all of them alternately.
 const MAX_PARTS: usize = 1024;
-/// Bytes of a key in a sample. Keys that differ only after these come into one part.
-const MAX_SAMPLE_KEY_BYTES: usize = 1024;
+/// Bytes by which keys of a sample are sorted at a time.
+const SAMPLE_BYTES_PER_STEP: usize = 1024;
 /// Keys of a sample for each part, and for each shard. Shards have more, since they must be of
 /// equal size.
 const SAMPLE_KEYS_PER_PART: usize = 32;
@@ -94,7 +94,7 @@ fn part_count<V>(records: &impl Records<V>) -> usize {
     (records.approx_len() / KEYS_PER_PART).clamp(1, MAX_PARTS)
 }
 
-/// Bytes that are read to find a sample, at most.
+/// Bytes that are read to find a sample, at most, and again to sort keys that begin alike.
 const SAMPLE_BUDGET_BYTES: usize = 128 << 20;
 /// Keys of a sample, at most.
 const MAX_SAMPLE_KEYS: usize = 4 << 20;
@@ -117,14 +117,41 @@ pub(crate) fn sample<V, R: Records<V>>(records: &R, shards: usize) -> Vec<&[u8]>
             // Equidistant words in a shuffled order: Weyl's sequence, finalized.
             let word = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let word = (word ^ (word >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-            let key = records.some_key(word, &mut budget)?;
-            Some(&key[..key.len().min(MAX_SAMPLE_KEY_BYTES)])
+            records.some_key(word, &mut budget)
         };
         (piece * count..(piece + 1) * count).map_while(key)
     };
     let mut keys: Vec<&[u8]> = (0..SAMPLE_PIECES).into_par_iter().flat_map_iter(piece).collect();
-    keys.par_sort_unstable();
+    sort_sample(&mut keys);
     keys
+}
+
+/// Sorts keys, and cuts them where they need not be longer to divide the records: what differs
+/// after that is less than a part.
+///
+/// Keys that are alike so far, as many as a part has, are sorted by the bytes that follow, until
+/// [`SAMPLE_BUDGET_BYTES`] are read.
+fn sort_sample(keys: &mut [&[u8]]) {
+    let mut budget = SAMPLE_BUDGET_BYTES;
+    let mut alike = vec![(0..keys.len(), 0)];
+    while let Some((range, start)) = alike.pop() {
+        let first = range.start;
+        let keys = &mut keys[range];
+        let end = start + SAMPLE_BYTES_PER_STEP;
+        let step = |key: &[u8]| key.len().min(end);
+        keys.par_sort_unstable_by(|a, b| a[start..step(a)].cmp(&b[start..step(b)]));
+        let mut at = first;
+        for run in keys.chunk_by_mut(|a, b| a[start..step(a)] == b[start..step(b)]) {
+            let bytes = run.len() * SAMPLE_BYTES_PER_STEP;
+            if run.len() >= SAMPLE_KEYS_PER_PART && run[0].len() >= end && bytes <= budget {
+                budget -= bytes;
+                alike.push((at..at + run.len(), end));
+            } else {
+                run.iter_mut().for_each(|key| *key = &key[..step(key)]);
+            }
+            at += run.len();
+        }
+    }
 }
 
 impl<'r, R> Plan<'r, R> {
@@ -375,6 +402,34 @@ mod tests {
             self.1.fetch_add(1, Relaxed);
             self.0.as_bytes()
         }
+    }
+
+    /// Two groups of keys, each of which has 5,000 bytes in common.
+    #[test]
+    fn keys_that_begin_alike_are_divided() {
+        let key = |i: u32| {
+            let group = if i % 2 == 0 { "a" } else { "b" };
+            format!("{group}{}{:06}", "/".repeat(5_000), i.wrapping_mul(7_919) % 20_000)
+        };
+        let pairs: Vec<(String, u32)> = (0..20_000).map(|i| (key(i), i)).collect();
+        let map = ShardedArt::new(8);
+        map.load(&pairs).unwrap();
+        map.check().unwrap();
+        assert_eq!(map.len(), pairs.len());
+        let shards = map.shards();
+        let largest = shards.iter().map(|shard| shard.len).max().unwrap();
+        assert!(shards.len() == 8 && largest < 2 * pairs.len() / 8, "{largest} of {}", pairs.len());
+    }
+
+    #[test]
+    fn samples_of_equal_long_keys_are_sorted() {
+        let (long, longer) = ("x".repeat(2_048), "x".repeat(2_049));
+        let mut keys: Vec<&[u8]> =
+            [longer.as_bytes(), long.as_bytes(), b""].repeat(40).into_iter().collect();
+        sort_sample(&mut keys);
+        assert!(keys.is_sorted());
+        assert_eq!(keys.iter().filter(|key| key.len() == 2_049).count(), 40);
+        assert_eq!(keys.iter().filter(|key| key.is_empty()).count(), 40);
     }
 
     /// The size of a sample is in proportion to the load, so small loads read their keys a few
