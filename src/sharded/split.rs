@@ -44,9 +44,17 @@ use std::sync::Arc;
 
 /// The keys that one step of a split moves.
 const KEYS_PER_STEP: usize = if cfg!(memkv_loom) { 2 } else { 128 };
-/// The writes of a thread between two checks of the shards' sizes.
+/// The writes of a thread between two checks of the shards' sizes while a split is in progress, or
+/// may soon begin. A check reads counts that other threads write.
 #[cfg(not(memkv_loom))]
 const WRITES_PER_CHECK: u32 = 256;
+/// The same, at most. A shard must grow by half a share until it is split, so large maps are
+/// checked less often; but a thread may write to a small map next.
+#[cfg(not(memkv_loom))]
+const MAX_WRITES_PER_CHECK: u32 = 4096;
+/// The checks while one thread writes a share.
+#[cfg(not(memkv_loom))]
+const CHECKS_PER_SHARE: usize = 16;
 /// The steps that a thread makes after a check: four keys for each write, so that a split is done
 /// before its shard has grown by an eighth.
 #[cfg(not(memkv_loom))]
@@ -241,6 +249,9 @@ impl<V: Value> ShardedArt<V> {
             for _ in 0..STEPS_PER_CHECK {
                 // Out of memory, the shard stays as it is.
                 if !self.advance(&mut admin).unwrap_or(false) {
+                    let writes = self.len() / self.target / CHECKS_PER_SHARE;
+                    let most = MAX_WRITES_PER_CHECK as usize;
+                    WRITES_LEFT.set((writes.min(most) as u32).max(WRITES_PER_CHECK));
                     break;
                 }
             }
