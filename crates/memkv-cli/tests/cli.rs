@@ -57,6 +57,10 @@ fn measures_every_structure_without_errors() {
         {
             assert!(record[rate].as_f64().unwrap() > 0.0, "{rate}: {record}");
         }
+        for rate in ["zipf_get_per_s", "hot_200_get_per_s", "hot_2000_get_per_s"] {
+            assert!(record[rate].as_f64().unwrap() > 0.0, "{rate}: {record}");
+        }
+        assert!(record["hot_50000_get_per_s"].is_null(), "a hot set is smaller than its map");
         assert!(record["rss_bytes"].is_i64());
         let name = record["impl"].as_str().unwrap();
         assert_eq!(

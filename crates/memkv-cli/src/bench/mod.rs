@@ -7,9 +7,10 @@
 //! * `args`: the options. `row`: a row, its job, and the rounds. `child`: child processes.
 //! * `index`: the traits of structures. `rows`, `shared_rows`: the structures.
 //! * `measure` and `map`, `threads`, `frozen`, `external`, `hybrid`, `bulk`: the suites.
-//! * `timer`, `memory`, `latencies`: tools to measure with.
+//! * `absent`, `timer`, `memory`, `latencies`: tools to measure with.
 //! * `record`: figures, tables and JSON. `plot`: drawings.
 
+mod absent;
 mod args;
 mod bulk;
 pub mod child;
