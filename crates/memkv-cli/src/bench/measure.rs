@@ -22,7 +22,7 @@ use std::hint::black_box;
 use std::ops::Range;
 
 /// Operations between two readings of the clock.
-const KEYS_PER_BLOCK: usize = 1024;
+pub(crate) const KEYS_PER_BLOCK: usize = 1024;
 /// Keys of a `get_many` call.
 pub(crate) const KEYS_PER_CALL: usize = 64;
 /// Keys of a scan.
