@@ -139,8 +139,8 @@ fn print(
         rounds => format!("medians of {rounds} rounds"),
     };
     let what = format!(
-        "zipfian: lookups with a theta of 0.99, as YCSB's; hot: lookups of as many random keys only; \
-         get_many with {KEYS_PER_CALL} keys; scans of {KEYS_PER_SCAN} keys; {rounds}"
+        "zipfian: lookups with a theta of 0.99, as YCSB's; hot: lookups in a set of as many random \
+         keys; get_many with {KEYS_PER_CALL} keys; scans of {KEYS_PER_SCAN} keys; {rounds}"
     );
     write!(out, "{}", wrapped(&what))?;
     measured.iter().try_for_each(|m| write_error(out, &m.job.row, &m.summary))

@@ -1,8 +1,9 @@
 //! `memkv bench`: memory and speed of the maps against other structures.
 //!
 //! The suites `map`, `threads` and `bulk` measure each row in a process of its own, with the same
-//! keys, allocator and checks; `sizes` measures two structures in turn in one process. With several rounds each row is measured once a round, so that a
-//! disturbance of the machine affects all. The results are medians over the rounds.
+//! keys, allocator and checks. `sizes` has one process for each size, in which two structures take
+//! turns. With several rounds each row is measured once a round, so that a disturbance of the
+//! machine affects all. The results are medians over the rounds.
 //!
 //! * `args`: the options. `row`: a row, its job, and the rounds. `child`: child processes.
 //! * `index`: the traits of structures. `rows`, `shared_rows`: the structures.

@@ -142,7 +142,7 @@ impl Built for FastArt {
 }
 
 /// The standard library's ordered map, with which the others are compared.
-pub(super) type Ordered = BTreeMap<Box<[u8]>, u64>;
+type Ordered = BTreeMap<Box<[u8]>, u64>;
 
 impl Index for Ordered {
     fn insert(&mut self, key: &[u8], value: u64) -> Option<u64> {
