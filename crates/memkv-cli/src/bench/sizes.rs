@@ -76,7 +76,8 @@ pub(super) fn run(args: &BenchArgs, keys: &KeyInput, out: &mut impl Write) -> Re
     let measured = measure_all(jobs.collect(), args.rounds, &keys.stdin)?;
     let records: Vec<[Record; 2]> = measured.iter().map(by_structure).collect();
     let all = || records.iter().flatten();
-    let heading = format!("FastArt and BTreeMap by number of keys, {}", keys.source.name());
+    let name = keys.source.name().rsplit('/').next().unwrap_or_default();
+    let heading = format!("FastArt and BTreeMap by number of keys, {name}");
     if let Some(path) = &args.plot {
         let bars = all().map(|record| {
             let n = number(record, "n").unwrap_or(0.0);
