@@ -369,13 +369,12 @@ mod tests {
             assert_eq!(number(&record, "n"), Some(n as f64));
             for name in super::NAMES {
                 assert_eq!(number(&record, &format!("{name}_errors")), Some(0.0), "{record:?}");
-                for (_, field, _) in super::COLUMNS {
+                // Memory is that of jemalloc, which only the tool has.
+                for (_, field, _) in &super::COLUMNS[1..] {
                     assert!(number(&record, &format!("{name}_{field}")).unwrap() > 0.0, "{field}");
                 }
             }
-            let bytes = |name: &str| number(&record, &format!("{name}_bytes_per_key")).unwrap();
-            let ratio = number(&record, "fastart_bytes_per_key_ratio").unwrap();
-            assert!((ratio / (bytes("fastart") / bytes("btreemap")) - 1.0).abs() < 0.1, "{ratio}");
+            assert!(number(&record, "fastart_get_per_s_ratio").unwrap() > 0.0, "{record:?}");
         }
     }
 
