@@ -57,6 +57,10 @@ fn measures_every_structure_without_errors() {
         {
             assert!(record[rate].as_f64().unwrap() > 0.0, "{rate}: {record}");
         }
+        for rate in ["zipf_get_per_s", "hot_200_get_per_s", "hot_2000_get_per_s"] {
+            assert!(record[rate].as_f64().unwrap() > 0.0, "{rate}: {record}");
+        }
+        assert!(record["hot_50000_get_per_s"].is_null(), "a hot set is smaller than its map");
         assert!(record["rss_bytes"].is_i64());
         let name = record["impl"].as_str().unwrap();
         assert_eq!(
@@ -180,6 +184,42 @@ fn measures_threads_and_draws() {
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
+}
+
+#[test]
+fn compares_sizes_and_draws() {
+    let plot = std::env::temp_dir().join(format!("memkv-sizes-{}.svg", std::process::id()));
+    let args = "bench --suite sizes --n 2000";
+    let figures = records(&format!("{args} --json --rounds 2 --plot {}", plot.display()), b"");
+    let rows = figures
+        .iter()
+        .map(|record| (record["impl"].as_str().unwrap(), record["n"].as_u64().unwrap()));
+    assert!(rows.eq([100, 1000, 2000].into_iter().flat_map(|n| [("fastart", n), ("btreemap", n)])));
+    for record in &figures {
+        assert_eq!(record["errors"], 0, "{record}");
+        for figure in [
+            "bytes_per_key",
+            "insert_per_s",
+            "get_per_s",
+            "miss_per_s",
+            "scan_keys_per_s",
+            "remove_per_s",
+        ] {
+            assert!(record[figure].as_f64().unwrap() > 0.0, "{figure}: {record}");
+            let ratio = &record[format!("{figure}_ratio")];
+            assert_eq!(ratio.is_f64(), record["impl"] == "fastart", "{figure}: {record}");
+        }
+    }
+    let svg = std::fs::read_to_string(&plot).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("btreemap, 2 k") && svg.ends_with("</svg>\n"));
+    std::fs::remove_file(plot).unwrap();
+    let text = tables(args);
+    for part in ["bytes/key", "removes/s", " : ", "2 k"] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let input: Vec<u8> = (0..150).flat_map(|i| format!("key {i}\n").into_bytes()).collect();
+    let figures = records("bench --suite sizes --json --keys -", &input);
+    assert_eq!(figures.len(), 4);
 }
 
 #[test]

@@ -15,13 +15,17 @@ use std::io::Write;
 /// The row that the others are compared with.
 const BASE: &str = "btreemap";
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 17] = [
     ("memory", "mem_bytes", mebibytes),
     ("bytes/key", "bytes_per_key", |bytes| format!("{bytes:.1}")),
     ("overhead/key", "overhead_per_key", |bytes| format!("{bytes:+.1}")),
     ("resident", "rss_bytes", mebibytes),
     ("inserts/s", "insert_per_s", large),
     ("lookups/s", "get_per_s", large),
+    ("zipfian/s", "zipf_get_per_s", large),
+    ("200 hot/s", "hot_200_get_per_s", large),
+    ("2k hot/s", "hot_2000_get_per_s", large),
+    ("50k hot/s", "hot_50000_get_per_s", large),
     ("get_many/s", "get_many_per_s", large),
     ("misses/s", "miss_per_s", large),
     ("scan keys/s", "scan_keys_per_s", large),
@@ -134,7 +138,11 @@ fn print(
         1 => "one round".to_owned(),
         rounds => format!("medians of {rounds} rounds"),
     };
-    writeln!(out, "get_many with {KEYS_PER_CALL} keys; scans of {KEYS_PER_SCAN} keys; {rounds}")?;
+    let what = format!(
+        "zipfian: lookups with a theta of 0.99, as YCSB's; hot: lookups in a set of as many random \
+         keys; get_many with {KEYS_PER_CALL} keys; scans of {KEYS_PER_SCAN} keys; {rounds}"
+    );
+    write!(out, "{}", wrapped(&what))?;
     measured.iter().try_for_each(|m| write_error(out, &m.job.row, &m.summary))
 }
 

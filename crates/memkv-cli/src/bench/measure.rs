@@ -6,6 +6,7 @@
 //! the structure are timed. A rate therefore excludes the cost of fetching the key and of making
 //! the value.
 
+use super::absent::Loaded;
 use super::index::{Built, Index};
 use super::memory::{allocated, resident};
 use super::record::{Record, put};
@@ -13,7 +14,7 @@ use super::row::{Job, Order};
 use super::timer::Timer;
 use crate::{
     keys::KeyList,
-    rng::{Rng, hash},
+    rng::{Rng, Zipf, hash},
 };
 use anyhow::Result;
 use serde_json::Value;
@@ -21,7 +22,7 @@ use std::hint::black_box;
 use std::ops::Range;
 
 /// Operations between two readings of the clock.
-const KEYS_PER_BLOCK: usize = 1024;
+pub(crate) const KEYS_PER_BLOCK: usize = 1024;
 /// Keys of a `get_many` call.
 pub(crate) const KEYS_PER_CALL: usize = 64;
 /// Keys of a scan.
@@ -29,12 +30,19 @@ pub(crate) const KEYS_PER_SCAN: usize = 100;
 /// Most lookups of absent keys. Each near miss costs a binary search that proves it absent.
 const MAX_MISSES: usize = 500_000;
 const MAX_SCANS: usize = 20_000;
+/// Keys of each hot set. A map has those of fewer keys than its own.
+const KEYS_PER_HOT_SET: [(usize, &str); 3] =
+    [(200, "hot_200_get_per_s"), (2000, "hot_2000_get_per_s"), (50_000, "hot_50000_get_per_s")];
+/// Lookups in each hot set. The first lookup of a key, which misses the caches, is not timed.
+const LOOKUPS_PER_HOT_SET: usize = 1_000_000;
 
 /// All figures. They are null at first, so that setting one allocates nothing.
 const FIGURES: &str = "n raw_bytes mem_bytes mem_half_bytes mem_empty_bytes reported_bytes \
     rss_bytes bytes_per_key overhead_per_key get_many_batch misses scan_len scans errors \
     first_error insert_per_s insert_per_s_wall get_per_s get_per_s_wall get_many_per_s \
-    get_many_per_s_wall miss_per_s miss_per_s_wall scan_keys_per_s scan_keys_per_s_wall \
+    get_many_per_s_wall zipf_get_per_s zipf_get_per_s_wall hot_200_get_per_s \
+    hot_200_get_per_s_wall hot_2000_get_per_s hot_2000_get_per_s_wall hot_50000_get_per_s \
+    hot_50000_get_per_s_wall miss_per_s miss_per_s_wall scan_keys_per_s scan_keys_per_s_wall \
     remove_per_s remove_per_s_wall";
 
 /// Measures one structure, filled by inserts.
@@ -92,7 +100,8 @@ struct Bench<'a, I> {
     /// Indices of the keys in the order of the keys.
     sorted: &'a [u32],
     held: &'a KeyList,
-    /// A permutation of the keys, shuffled for each measurement.
+    /// A permutation of the keys, shuffled for each measurement. Skewed lookups replace it by their
+    /// picks for their time.
     order: Vec<u32>,
     /// Prefix sums of the fingerprints in key order. A difference of two checks a scan.
     sums: Vec<u64>,
@@ -182,6 +191,8 @@ impl<'a, I: Index> Bench<'a, I> {
     fn run(mut self, order: Order, fill: Fill<I>) -> Result<Record> {
         let index = self.fill(order, fill)?;
         self.get(&index);
+        self.get_zipfian(&index);
+        self.get_hot(&index);
         if I::GETS_MANY {
             self.get_many(&index);
         }
@@ -244,11 +255,50 @@ impl<'a, I: Index> Bench<'a, I> {
 
     fn get(&mut self, index: &I) {
         self.rng.shuffle(&mut self.order);
+        self.get_in_order(index, "get_per_s");
+    }
+
+    /// Looks up keys by YCSB's scrambled zipfian distribution: the most frequent keys are anywhere
+    /// in the key order.
+    fn get_zipfian(&mut self, index: &I) {
+        let zipf = Zipf::ycsb(self.keys.len() as u64);
+        self.rng.shuffle(&mut self.order);
+        let rank = |_| self.order[zipf.rank(&mut self.rng) as usize];
+        let picks = (0..self.keys.len()).map(rank).collect();
+        self.get_picks(index, picks, "zipf_get_per_s");
+    }
+
+    /// Looks up random keys of small sets, which stay in the caches.
+    fn get_hot(&mut self, index: &I) {
+        for (keys, figure) in KEYS_PER_HOT_SET {
+            if keys >= self.keys.len() {
+                continue;
+            }
+            self.rng.shuffle(&mut self.order);
+            let hot = &self.order[..keys];
+            for &i in hot {
+                black_box(index.get(self.keys.get(i as usize)));
+            }
+            let lookups = self.keys.len().min(LOOKUPS_PER_HOT_SET);
+            let pick = |_| hot[self.rng.below(keys as u64) as usize];
+            let picks = (0..lookups).map(pick).collect();
+            self.get_picks(index, picks, figure);
+        }
+    }
+
+    /// Times lookups of the keys at `picks`.
+    fn get_picks(&mut self, index: &I, picks: Vec<u32>, figure: &str) {
+        let all = std::mem::replace(&mut self.order, picks);
+        self.get_in_order(index, figure);
+        self.order = all;
+    }
+
+    fn get_in_order(&mut self, index: &I, figure: &str) {
         let (n, mut timer) = (self.order.len(), Timer::default());
         self.each_block(0..n, &mut timer, "a lookup returned a wrong result", |block| {
             block.count(|key, value| index.get(key) != Some(value))
         });
-        self.put_rates("get_per_s", &timer, n);
+        self.put_rates(figure, &timer, n);
     }
 
     fn get_many(&mut self, index: &I) {
@@ -273,7 +323,8 @@ impl<'a, I: Index> Bench<'a, I> {
     fn miss(&mut self, index: &I) {
         // All are found first: a binary search between two lookups would evict the structure from
         // the caches.
-        let absent = self.absent(self.keys.len().min(MAX_MISSES));
+        let loaded = Loaded { keys: self.keys, sorted: self.sorted, held: self.held };
+        let absent = loaded.absent(&mut self.rng, self.keys.len().min(MAX_MISSES));
         let mut timer = Timer::default();
         for at in (0..absent.len()).step_by(KEYS_PER_BLOCK) {
             self.block.keys.clear();
@@ -353,10 +404,6 @@ impl<'a, I: Index> Bench<'a, I> {
         self.keys.get(self.sorted[rank] as usize)
     }
 
-    fn contains(&self, key: &[u8]) -> bool {
-        self.sorted.binary_search_by(|&i| self.keys.get(i as usize).cmp(key)).is_ok()
-    }
-
     /// Times `work` on each block of the keys at `range` of `order`. It returns a number of errors.
     fn each_block(
         &mut self,
@@ -375,43 +422,6 @@ impl<'a, I: Index> Bench<'a, I> {
             let errors = timer.time(|| work(&self.block));
             self.check(errors, error);
         }
-    }
-
-    /// Returns absent keys: in turn a held-out key, and one that differs from a key in its last
-    /// bytes.
-    fn absent(&mut self, count: usize) -> KeyList {
-        let mut absent = KeyList::default();
-        for i in 0..count {
-            let held = (i % 2 == 0 && !self.held.is_empty())
-                .then(|| self.held.get(self.rng.below(self.held.len() as u64) as usize))
-                // A file may contain a key twice.
-                .filter(|key| !self.contains(key));
-            match held {
-                Some(key) => absent.push(key),
-                None => absent.push(&self.near_miss()),
-            }
-        }
-        absent
-    }
-
-    /// Returns an absent key: a present one with its last byte changed, or more bytes if needed.
-    fn near_miss(&mut self) -> Vec<u8> {
-        let mut key = self.keys.get(self.rng.below(self.keys.len() as u64) as usize).to_vec();
-        for attempt in 0.. {
-            let changed = key.len().min(1 + attempt / 8);
-            let start = key.len() - changed;
-            for byte in &mut key[start..] {
-                // Low bits first, so that the byte mostly stays a letter or a digit.
-                *byte ^= 1 << self.rng.below(if attempt < 4 { 4 } else { 8 });
-            }
-            if changed == 0 || attempt > 64 {
-                key.push(self.rng.next() as u8);
-            }
-            if !self.contains(&key) {
-                break;
-            }
-        }
-        key
     }
 
     fn check(&mut self, errors: usize, what: &str) {

@@ -1,15 +1,17 @@
 //! `memkv bench`: memory and speed of the maps against other structures.
 //!
 //! The suites `map`, `threads` and `bulk` measure each row in a process of its own, with the same
-//! keys, allocator and checks. With several rounds each row is measured once a round, so that a
-//! disturbance of the machine affects all. The results are medians over the rounds.
+//! keys, allocator and checks. `sizes` has one process for each size, in which two structures take
+//! turns. With several rounds each row is measured once a round, so that a disturbance of the
+//! machine affects all. The results are medians over the rounds.
 //!
 //! * `args`: the options. `row`: a row, its job, and the rounds. `child`: child processes.
 //! * `index`: the traits of structures. `rows`, `shared_rows`: the structures.
-//! * `measure` and `map`, `threads`, `frozen`, `external`, `hybrid`, `bulk`: the suites.
-//! * `timer`, `memory`, `latencies`: tools to measure with.
+//! * `measure` and `map`, `sizes`, `threads`, `frozen`, `external`, `hybrid`, `bulk`: the suites.
+//! * `absent`, `timer`, `memory`, `latencies`: tools to measure with.
 //! * `record`: figures, tables and JSON. `plot`: drawings.
 
+mod absent;
 mod args;
 mod bulk;
 pub mod child;
@@ -26,6 +28,7 @@ mod record;
 pub mod row;
 pub mod rows;
 pub mod shared_rows;
+mod sizes;
 mod threads;
 mod timer;
 
@@ -55,6 +58,7 @@ pub fn run(args: &BenchArgs, rows: &[Row], out: &mut impl Write) -> Result<bool>
     }
     match suite {
         Suite::Map => map::run(args, &chosen, &keys, out),
+        Suite::Sizes => sizes::run(args, &keys, out),
         Suite::Threads => threads::run(args, &chosen, &keys.source, out),
         Suite::Bulk => bulk::run(args, &keys.source, out),
         Suite::Frozen => frozen::run(args, &keys, out),

@@ -16,6 +16,9 @@ use std::io::Write;
 pub(crate) enum Suite {
     /// Single-threaded maps.
     Map,
+    /// FastArt and BTreeMap in turn, of 100, 1,000, ... and --n keys, 10 million at most. Uses
+    /// --keys, --kind, --n, --seed, --rounds, --json and --plot.
+    Sizes,
     /// Shared maps, used by several threads at once.
     Threads,
     /// Frozen layers and fst::Map: sizes, reads, builds and automata. Uses --keys, --kind, --n,

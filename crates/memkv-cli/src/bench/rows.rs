@@ -6,7 +6,7 @@ use super::frozen::{self, BY_FST, FSST, ONPAIR, PLAIN};
 use super::index::{Built, Index, SharedIndex};
 use super::measure::{measure, measure_built};
 use super::row::{Row, Suite};
-use super::{bulk, external, shared_rows};
+use super::{bulk, external, shared_rows, sizes};
 use anyhow::{Context, Result};
 use memkv::{
     ArenaArt, ConcurrentArt, FastArt, FrozenLayer, HybridOptions, HybridStore, ShardedArt,
@@ -61,6 +61,7 @@ pub fn rows() -> Vec<Row> {
         built::<Fst>("fst")
             .note("immutable; inserts: built in memory from sorted pairs, without the sorting"),
     ];
+    rows.push(sizes::row());
     rows.extend(shared_rows::rows());
     rows.extend(bulk::rows());
     rows.push(external::row());
