@@ -54,8 +54,8 @@ impl<V: Value> ConcurrentArt<V> {
     /// is at least as long as every prefix that is present for the whole call.
     ///
     /// # Complexity
-    /// One lookup, and the search of each other leaf that may have a shorter prefix: at most one for
-    /// each byte of `key`. Together they compare as many bytes as a few lookups do.
+    /// One lookup, and the search of each other leaf that may have a shorter prefix: at most one
+    /// for each byte of `key`. Together they compare as many bytes as a few lookups do.
     ///
     /// ```
     /// let routes = memkv::ConcurrentArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);

@@ -356,8 +356,8 @@ impl<V: Value> FastArt<V> {
     /// value.
     ///
     /// # Complexity
-    /// One lookup, and the search of each other leaf that may have a shorter prefix: at most one for
-    /// each byte of `key`. Together they compare as many bytes as a few lookups do.
+    /// One lookup, and the search of each other leaf that may have a shorter prefix: at most one
+    /// for each byte of `key`. Together they compare as many bytes as a few lookups do.
     ///
     /// ```
     /// let routes = memkv::FastArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);

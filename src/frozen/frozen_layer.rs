@@ -284,8 +284,8 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// value.
     ///
     /// # Complexity
-    /// One lookup, and the search of each other block that may have a shorter prefix: at most one for
-    /// each byte of `key`. Transducers are walked once, for all prefixes.
+    /// One lookup, and the search of each other block that may have a shorter prefix: at most one
+    /// for each byte of `key`. Transducers are walked once, for all prefixes.
     ///
     /// # Examples
     ///

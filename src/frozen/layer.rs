@@ -89,8 +89,8 @@ impl Layer {
 
     /// Returns the length of the longest key that is a prefix of `key`, and the place of its value.
     ///
-    /// Each chunk, and each node and block of one, that may have a prefix is searched once, from the
-    /// last one back.
+    /// Each chunk, and each node and block of one, that may have a prefix is searched once, from
+    /// the last one back.
     pub(crate) fn longest_prefix(&self, key: &[u8]) -> Option<(usize, ValueAt<'_>)> {
         let longest_in = |chunk: usize, key: &[u8]| {
             let chunk = self.chunks.get(chunk)?;

@@ -150,8 +150,7 @@ mod tests {
         SEARCHED_NODES.get()
     }
 
-    /// After each byte of the text a key leaves it, so that the text's place has a key before it for
-    /// each of its prefixes. Their leaves are searched once, most of them not at all.
+    /// After each byte of the text a key leaves it. Each leaf of these keys is searched once.
     #[test]
     fn keys_that_leave_a_text_after_each_byte_are_searched_by_leaf() {
         let depth = if cfg!(miri) { 60 } else { 3000 };
