@@ -266,6 +266,31 @@ fn long_keys_and_deep_prefixes() {
     }
 }
 
+/// After each byte of a text, keys leave it. A few of its prefixes are keys.
+#[test]
+fn prefixes_of_a_text_that_keys_leave_after_each_byte() {
+    let text: Vec<u8> = (0..700).map(|i| b"bcb"[i % 3]).collect();
+    let mut model = Model::new();
+    for len in 0..text.len() {
+        for end in 0..(len % 19) as u8 {
+            model.insert([&text[..len], b"a", &[end]].concat(), len as u64);
+        }
+        model.insert([&text[..len], b"d"].concat(), len as u64);
+    }
+    for stored in [&[][..], &[0, 40, 41, 300]] {
+        model.extend(stored.iter().map(|&len| (text[..len].to_vec(), 1)));
+        let lens = [0, 39, 40, 41, 42, 299, 300, 301, text.len()];
+        let keys: Vec<_> = (lens.iter())
+            .flat_map(|&len| [&b""[..], b"!", b"a", b"d\0"].map(|end| [&text[..len], end].concat()))
+            .collect();
+        for options in options() {
+            for chunk in [3, 20, 1 << 16] {
+                check_keys(&build(&model, &options.clone().chunk_keys(chunk)), &model, &keys);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_same_bytes_for_any_number_of_threads() {
     let model = urls(30_000);

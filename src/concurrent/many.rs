@@ -5,9 +5,10 @@ use crate::InsertError;
 use crate::error::or_fail;
 use crate::face::many;
 use crate::key::Prefixed;
+use crate::reclaim;
 use crate::value::Value;
 use std::convert::Infallible;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
 impl<V: Value> ConcurrentArt<V> {
     /// Returns an iterator over all keys, in ascending order.
@@ -53,8 +54,8 @@ impl<V: Value> ConcurrentArt<V> {
     /// is at least as long as every prefix that is present for the whole call.
     ///
     /// # Complexity
-    /// One search, and another for each key that is passed on the way back to the result: at most
-    /// one for each byte of `key`.
+    /// One lookup, and the search of each other leaf that may have a shorter prefix: at most one
+    /// for each byte of `key`. Together they compare as many bytes as a few lookups do.
     ///
     /// ```
     /// let routes = memkv::ConcurrentArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);
@@ -65,7 +66,9 @@ impl<V: Value> ConcurrentArt<V> {
         &self,
         key: &'k K,
     ) -> Option<(&'k [u8], V)> {
-        many::prefixes(key.as_ref(), |bound| self.last_up_to(bound)).next()
+        let key = key.as_ref();
+        let (len, bits) = self.tree.read(&reclaim::pin()).longest_prefix(key)?;
+        Some((&key[..len], V::from_bits(bits)))
     }
 
     /// Returns all stored keys that are prefixes of `key`, as slices of `key`, with their values,
@@ -76,8 +79,8 @@ impl<V: Value> ConcurrentArt<V> {
     /// prefix that is present for the whole call is returned.
     ///
     /// # Complexity
-    /// One search for each key returned, and those of
-    /// [`get_longest_prefix`](Self::get_longest_prefix).
+    /// That of [`get_longest_prefix`](Self::get_longest_prefix) if the map has no prefix, and a step
+    /// for each key returned.
     ///
     /// ```
     /// let routes = memkv::ConcurrentArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);
@@ -85,12 +88,9 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert_eq!(found, [(&b"/"[..], 1), (&b"/api/"[..], 2)]);
     /// ```
     pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(&self, key: &'k K) -> Vec<(&'k [u8], V)> {
-        many::ascending_prefixes(key.as_ref(), |bound| self.last_up_to(bound))
-    }
-
-    /// Returns the greatest key up to a bound, and its value.
-    fn last_up_to(&self, bound: Bound<&[u8]>) -> Option<(Vec<u8>, V)> {
-        self.range::<[u8], _>((Bound::Unbounded, bound)).next_back()
+        let key = key.as_ref();
+        let found = self.tree.read(&reclaim::pin()).ascending_prefixes(key);
+        found.into_iter().map(|(len, bits)| (&key[..len], V::from_bits(bits))).collect()
     }
 
     /// Removes all keys for which `keep` returns `false`.

@@ -356,8 +356,8 @@ impl<V: Value> FastArt<V> {
     /// value.
     ///
     /// # Complexity
-    /// One search, and another for each key that is passed on the way back to the result: at most
-    /// one for each byte of `key`.
+    /// One lookup, and the search of each other leaf that may have a shorter prefix: at most one
+    /// for each byte of `key`. Together they compare as many bytes as a few lookups do.
     ///
     /// ```
     /// let routes = memkv::FastArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);

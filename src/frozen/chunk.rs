@@ -195,6 +195,24 @@ impl Chunk {
         }
     }
 
+    /// Passes the keys that are prefixes of `key` to `each`, with their positions and lengths, the
+    /// longest first, until it returns something.
+    pub(crate) fn prefixes<R>(
+        &self,
+        codec: Codec,
+        decoder: &Decoder,
+        key: &[u8],
+        each: &mut impl FnMut(usize, usize) -> Option<R>,
+    ) -> Option<R> {
+        match codec {
+            Codec::Packed => {
+                let chunk = self.packed();
+                with_coder!(decoder, coder => chunk.prefixes(coder, key, each))
+            }
+            Codec::Fst => self.fst()?.prefixes(key, each),
+        }
+    }
+
     /// Decodes block `block` of `codec.keys_per_block()` keys. If `follows`, `out` holds the block
     /// before.
     pub(crate) fn read(

@@ -284,7 +284,8 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
     /// value.
     ///
     /// # Complexity
-    /// One lookup, and one more for each key that is tried and is not a prefix.
+    /// One lookup, and the search of each other block that may have a shorter prefix: at most one
+    /// for each byte of `key`. Transducers are walked once, for all prefixes.
     ///
     /// # Examples
     ///
@@ -298,28 +299,9 @@ impl<V: LayerValue + ?Sized> FrozenLayer<V> {
         &self,
         key: &'k K,
     ) -> Option<(&'k [u8], V::Owned)> {
-        let mut key = key.as_ref();
-        loop {
-            match self.layer.search(key) {
-                Ok(rank) => {
-                    let mut cursor = FrozenCursor::<V>::at(&self.layer, rank);
-                    return Some((key, V::own(cursor.next()?.1)));
-                }
-                Err(rank) => {
-                    // The key before is the wanted prefix, or shares more bytes with it than any
-                    // other prefix.
-                    let mut cursor = FrozenCursor::<V>::at(&self.layer, rank);
-                    let (before, value) = cursor.prev()?;
-                    let shared = crate::tree::common_prefix(before, key);
-                    if shared == before.len() {
-                        return Some((&key[..shared], V::own(value)));
-                    }
-                    // Nothing shorter is left only if a chunk is damaged and the key before is not
-                    // less.
-                    key = key.get(..shared).filter(|rest| rest.len() < key.len())?;
-                }
-            }
-        }
+        let key = key.as_ref();
+        let (len, at) = self.layer.longest_prefix(key)?;
+        Some((&key[..len], V::get(at)?))
     }
 
     /// Returns the size of the layer in bytes. Clones share it. O(chunks).

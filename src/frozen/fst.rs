@@ -7,7 +7,7 @@ use super::fst_check;
 use super::limits::KeyBounds;
 use crate::io::bytes::Bytes;
 use crate::tree::common_prefix;
-use fst::raw::{CompiledAddr, Node};
+use fst::raw::{CompiledAddr, Node, Output};
 use fst::{IntoStreamer, Streamer};
 use std::fmt;
 
@@ -74,6 +74,25 @@ impl FstChunk {
     #[inline]
     pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
         Some(self.0.get(key)?.value() as usize)
+    }
+
+    /// Passes the keys that are prefixes of `key` to `each`, with their positions and lengths, the
+    /// longest first, until it returns something.
+    pub(crate) fn prefixes<R>(
+        &self,
+        key: &[u8],
+        each: &mut impl FnMut(usize, usize) -> Option<R>,
+    ) -> Option<R> {
+        let (mut node, mut output, mut found) = (self.root(), Output::zero(), Vec::new());
+        for len in 0..=key.len() {
+            if node.is_final() {
+                found.push((output.cat(node.final_output()).value() as usize, len));
+            }
+            let next = key.get(len).and_then(|&byte| node.find_input(byte));
+            let Some(next) = next.map(|i| node.transition(i)) else { break };
+            (node, output) = (self.node(next.addr), output.cat(next.out));
+        }
+        found.into_iter().rev().find_map(|(position, len)| each(position, len))
     }
 
     pub(crate) fn search(&self, key: &[u8], len: usize) -> Option<Result<usize, usize>> {

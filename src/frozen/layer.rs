@@ -87,6 +87,25 @@ impl Layer {
         }
     }
 
+    /// Returns the length of the longest key that is a prefix of `key`, and the place of its value.
+    ///
+    /// Each chunk, and each node and block of one, that may have a prefix is searched once, from
+    /// the last one back.
+    pub(crate) fn longest_prefix(&self, key: &[u8]) -> Option<(usize, ValueAt<'_>)> {
+        let longest_in = |chunk: usize, key: &[u8]| {
+            let chunk = self.chunks.get(chunk)?;
+            chunk.prefixes(self.codec, &self.decoder, key, &mut |position, len| {
+                // More than all keys are found only in a damaged chunk.
+                (position < chunk.len).then(|| (len, self.value_at(chunk, position)))
+            })
+        };
+        if self.chunks.len() < 2 {
+            return longest_in(0, key);
+        }
+        let data = self.index.as_slice();
+        self.index_tree.walk_back(data, key, &mut |child, key, _| longest_in(child.index, key))
+    }
+
     /// Returns the number of keys that are less than `key`, or with `or_equal` not greater.
     pub(crate) fn rank(&self, key: &[u8], or_equal: bool) -> usize {
         match self.search(key) {

@@ -97,6 +97,11 @@ impl Delta {
         unreachable!("the rounds do not end")
     }
 
+    /// Returns the length of the longest changed key that is a prefix of `key`.
+    pub(crate) fn longest_prefix(&self, key: &[u8]) -> Option<usize> {
+        self.words.get_longest_prefix(key).map(|(prefix, _)| prefix.len())
+    }
+
     /// Returns the changes of many keys, in the order of `keys`.
     pub(crate) fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Option<Change>> {
         let words = self.words.get_many(keys);

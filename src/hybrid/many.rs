@@ -6,7 +6,9 @@
 
 use super::error::{ExchangeError, HybridError};
 use super::scan::{HybridKeys, HybridValues};
+use super::state::State;
 use super::store::HybridStore;
+use crate::FrozenLayer;
 use crate::face::{Keys, Values, many};
 use crate::key::Prefixed;
 use crate::tree::Expected;
@@ -65,8 +67,8 @@ impl HybridStore {
     /// [`ConcurrentArt::get_longest_prefix`](crate::ConcurrentArt::get_longest_prefix).
     ///
     /// # Complexity
-    /// One [range](Self::range), and another for each key that is passed on the way back to the
-    /// result: at most one for each byte of `key`.
+    /// That of [`ConcurrentArt::get_longest_prefix`](crate::ConcurrentArt::get_longest_prefix), and
+    /// as much again for each longer prefix that was removed since the last compaction.
     ///
     /// ```
     /// let routes = memkv::HybridStore::new();
@@ -79,7 +81,7 @@ impl HybridStore {
         &self,
         key: &'k K,
     ) -> Option<(&'k [u8], u64)> {
-        many::prefixes(key.as_ref(), |bound| self.last_up_to(bound)).next()
+        many::prefixes(key.as_ref(), |bound| self.last_prefix(bound)).next()
     }
 
     /// Returns all stored keys that are prefixes of `key`, as slices of `key`, with their values,
@@ -88,8 +90,7 @@ impl HybridStore {
     /// Guarantees are those of [`ConcurrentArt::prefixes_of`](crate::ConcurrentArt::prefixes_of).
     ///
     /// # Complexity
-    /// One range for each key returned, and those of
-    /// [`get_longest_prefix`](Self::get_longest_prefix).
+    /// That of [`get_longest_prefix`](Self::get_longest_prefix) for each key returned.
     ///
     /// ```
     /// let routes = memkv::HybridStore::new();
@@ -99,12 +100,26 @@ impl HybridStore {
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
     pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(&self, key: &'k K) -> Vec<(&'k [u8], u64)> {
-        many::ascending_prefixes(key.as_ref(), |bound| self.last_up_to(bound))
+        many::ascending_prefixes(key.as_ref(), |bound| self.last_prefix(bound))
     }
 
-    /// Returns the greatest key up to a bound, and its value.
-    fn last_up_to(&self, bound: Bound<&[u8]>) -> Option<(Vec<u8>, u64)> {
-        self.range::<[u8], _>((Bound::Unbounded, bound)).next_back()
+    /// Returns the longest key that is a prefix of a bound and keeps it, and its value.
+    fn last_prefix(&self, bound: Bound<&[u8]>) -> Option<(Vec<u8>, u64)> {
+        let mut key = match bound {
+            Bound::Included(key) => key,
+            Bound::Excluded(key) => key.split_last()?.1,
+            Bound::Unbounded => return None,
+        };
+        self.inner.core.with(|state| {
+            loop {
+                key = &key[..longest_prefix(state, key)?];
+                if let Some(value) = state.get(key) {
+                    return Some((key.to_vec(), value));
+                }
+                // The uppermost part that has the key has a tombstone.
+                key = key.split_last()?.1;
+            }
+        })
     }
 
     /// Removes all keys for which `keep` returns `false`.
@@ -380,4 +395,12 @@ impl HybridStore {
         let (old, new) = self.compute(key, |value| value.filter(|&value| !f(value)))?;
         Ok(old.filter(|_| new.is_none()))
     }
+}
+
+/// Returns the length of the longest prefix of `key` that a part has, perhaps as a tombstone.
+fn longest_prefix(state: &State<FrozenLayer>, key: &[u8]) -> Option<usize> {
+    let deltas = [Some(&state.delta), state.frozen_delta.as_ref()];
+    let changed = deltas.into_iter().flatten().filter_map(|delta| delta.longest_prefix(key));
+    let stored = state.base.get_longest_prefix(key).map(|(prefix, _)| prefix.len());
+    changed.chain(stored).max()
 }

@@ -50,7 +50,7 @@ pub(crate) struct State<B> {
 
 impl<B: Base> State<B> {
     #[inline]
-    fn get(&self, key: &[u8]) -> Option<u64> {
+    pub(super) fn get(&self, key: &[u8]) -> Option<u64> {
         match self.delta.get(key) {
             Some(change) => change.value(),
             None => self.get_below(key),

@@ -9,7 +9,8 @@ use crate::face::many;
 use crate::key::Prefixed;
 use crate::value::Value;
 use std::convert::Infallible;
-use std::ops::{Bound, RangeBounds};
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::ops::RangeBounds;
 
 impl<V: Value> ShardedArt<V> {
     /// Returns an iterator over all keys, in ascending order.
@@ -62,7 +63,11 @@ impl<V: Value> ShardedArt<V> {
         &self,
         key: &'k K,
     ) -> Option<(&'k [u8], V)> {
-        many::prefixes(key.as_ref(), |bound| self.last_up_to(bound)).next()
+        let key = key.as_ref();
+        let (len, bits) = self.reading(|table, pin| {
+            table.prefixes(pin, key, |len, bits| Break((len, bits))).break_value()
+        })?;
+        Some((&key[..len], V::from_bits(bits)))
     }
 
     /// Returns all stored keys that are prefixes of `key`, as slices of `key`, with their values,
@@ -77,12 +82,16 @@ impl<V: Value> ShardedArt<V> {
     /// assert_eq!(found, [(&b"/"[..], 1), (&b"/api/"[..], 2)]);
     /// ```
     pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(&self, key: &'k K) -> Vec<(&'k [u8], V)> {
-        many::ascending_prefixes(key.as_ref(), |bound| self.last_up_to(bound))
-    }
-
-    /// Returns the greatest key up to a bound, and its value.
-    fn last_up_to(&self, bound: Bound<&[u8]>) -> Option<(Vec<u8>, V)> {
-        self.range::<[u8], _>((Bound::Unbounded, bound)).next_back()
+        let (key, mut found) = (key.as_ref(), Vec::new());
+        self.reading(|table, pin| {
+            found.clear();
+            let _: ControlFlow<()> = table.prefixes(pin, key, |len, bits| {
+                found.push((&key[..len], V::from_bits(bits)));
+                Continue(())
+            });
+        });
+        found.reverse();
+        found
     }
 
     /// Removes all keys for which `keep` returns `false`.

@@ -88,7 +88,7 @@ impl<V: Value> ShardedArt<V> {
 
     /// Reads by a table, and reads again if keys may have been moved in the meantime.
     #[inline]
-    fn reading<R>(&self, mut work: impl FnMut(&Table<V::Bits>, &Pin) -> R) -> R {
+    pub(super) fn reading<R>(&self, mut work: impl FnMut(&Table<V::Bits>, &Pin) -> R) -> R {
         let pin = reclaim::pin();
         loop {
             let table = self.table.load(&pin);

@@ -11,9 +11,11 @@
 #![forbid(unsafe_code)]
 
 use super::router::Router;
+use crate::reclaim::Pin;
 use crate::sync::striped_lock::{AllGuard, StripedLock};
 use crate::tree::{RawTree, SharedTree, common_prefix};
 use crate::value::Bits;
+use std::ops::ControlFlow::{self, Continue};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -88,6 +90,31 @@ impl<B: Bits> Table<B> {
     #[inline]
     pub(super) fn tree_of(&self, key: &[u8]) -> &SharedTree<B> {
         &self.shard(self.route(key)).tree
+    }
+
+    /// Passes each key that is a prefix of `key` to `each`, the longest first, as
+    /// [`RawTree::prefixes`] does.
+    pub(super) fn prefixes<R>(
+        &self,
+        pin: &Pin,
+        mut key: &[u8],
+        mut each: impl FnMut(usize, B) -> ControlFlow<R>,
+    ) -> ControlFlow<R> {
+        loop {
+            let i = self.route(key);
+            let low = self.low(i);
+            let shared = common_prefix(low, key);
+            // Shorter prefixes are less than the boundary.
+            let least = if shared < low.len() { shared + 1 } else { shared };
+            self.shard(i).tree.read(pin).prefixes(key, |len, value| {
+                // A tree may have keys outside its range.
+                if len < least { Continue(()) } else { each(len, value) }
+            })?;
+            if i == 0 {
+                return Continue(());
+            }
+            key = &key[..least - 1];
+        }
     }
 
     pub(super) fn position(&self, shard: &Arc<Shard<B>>) -> Option<usize> {

@@ -5,7 +5,9 @@ use crate::InsertError;
 use crate::error::or_fail;
 use crate::face::many;
 use crate::key::Prefixed;
-use std::ops::{Bound, RangeBounds};
+use crate::reclaim;
+use std::convert::Infallible;
+use std::ops::RangeBounds;
 
 impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
     /// Returns an iterator over all keys, in ascending order.
@@ -62,14 +64,25 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         &self,
         key: &'k K,
     ) -> Option<(&'k [u8], Ref<'_, T>)> {
-        many::prefixes(key.as_ref(), |bound| self.last_up_to(bound)).next()
+        let (key, mut longest) = (key.as_ref(), 0);
+        let Ok(found) = self.tree.with_pin(reclaim::pin(), |at| {
+            let found = at.longest_prefix(key);
+            Ok::<_, Infallible>(found.map(|(len, value)| {
+                longest = len;
+                value
+            }))
+        });
+        found.map(|value| (&key[..longest], value))
     }
 
     /// Returns all stored keys that are prefixes of `key`, as slices of `key`, with their values,
     /// the shortest first.
     ///
-    /// Guarantees and complexity are those of
-    /// [`ConcurrentArt::prefixes_of`](crate::ConcurrentArt::prefixes_of).
+    /// Guarantees are those of [`ConcurrentArt::prefixes_of`](crate::ConcurrentArt::prefixes_of).
+    ///
+    /// # Complexity
+    /// That of [`get_longest_prefix`](Self::get_longest_prefix) if the map has no prefix, and a
+    /// lookup for each key returned.
     ///
     /// ```
     /// let routes = memkv::ConcurrentArenaArt::from([("/", "root"), ("/api/", "api")]);
@@ -80,13 +93,10 @@ impl<T: Send + Sync + 'static> ConcurrentArenaArt<T> {
         &self,
         key: &'k K,
     ) -> Vec<(&'k [u8], Ref<'_, T>)> {
-        many::ascending_prefixes(key.as_ref(), |bound| self.last_up_to(bound))
-    }
-
-    /// Returns the greatest key up to a bound, and its value.
-    fn last_up_to(&self, bound: Bound<&[u8]>) -> Option<(Vec<u8>, Ref<'_, T>)> {
-        let mut range = self.range::<[u8], _>((Bound::Unbounded, bound));
-        range.next_back_ref().map(|(key, value)| (key.to_vec(), value))
+        let key = key.as_ref();
+        let lens = self.tree.pinned(&reclaim::pin()).prefix_lens(key);
+        let prefixes = lens.into_iter().map(|len| &key[..len]);
+        prefixes.filter_map(|prefix| Some((prefix, self.get(prefix)?))).collect()
     }
 
     /// Removes the keys in a range, and returns how many it removed.

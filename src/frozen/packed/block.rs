@@ -199,8 +199,50 @@ pub(super) fn search<C: Coder>(
     key: &[u8],
     m: usize,
 ) -> Option<Result<usize, usize>> {
+    search_passing(block, n, coder, key, m, |_, _, _, _| ())
+}
+
+/// Passes the keys of the block that are prefixes of `key` to `each`, with their positions and
+/// lengths, the longest first, until it returns something.
+pub(super) fn prefixes<C: Coder, R>(
+    block: &[u8],
+    n: usize,
+    coder: C,
+    key: &[u8],
+    m: usize,
+    mut each: impl FnMut(usize, usize) -> Option<R>,
+) -> Option<R> {
+    let (mut found, mut count) = ([(0, 0); KEYS_PER_BLOCK], 0);
+    let place = search_passing(block, n, coder, key, m, |i, code, at, shared| {
+        if coder.decoded_len(code) == Some(shared)
+            && let Some(next) = found.get_mut(count)
+        {
+            *next = (i, at + shared);
+            count += 1;
+        }
+    })?;
+    if let Ok(i) = place
+        && let Some(next) = found.get_mut(count)
+    {
+        *next = (i, key.len());
+        count += 1;
+    }
+    found.get(..count)?.iter().rev().find_map(|&(i, len)| each(i, len))
+}
+
+/// Finds `key` as [`search`] does. Passes each key that is compared and is less to `less`: its
+/// position, codes and lcp, and how many bytes the codes share with the rest of `key`.
+#[inline(always)]
+fn search_passing<C: Coder>(
+    block: &[u8],
+    n: usize,
+    coder: C,
+    key: &[u8],
+    m: usize,
+    mut less: impl FnMut(usize, &[u8], usize, usize),
+) -> Option<Result<usize, usize>> {
     if *block.first()? == WIDE_BLOCK {
-        return search_wide(block, n, coder, key, m);
+        return search_wide(block, n, coder, key, m, less);
     }
     let lengths = Lengths::read(block)?;
     // The first key begins with the separator less its last byte. That byte follows its lcp.
@@ -221,7 +263,10 @@ pub(super) fn search<C: Coder>(
         match order {
             Ordering::Equal => return Some(Ok(i)),
             Ordering::Greater => return Some(Err(i)),
-            Ordering::Less => m += shared,
+            Ordering::Less => {
+                less(i, code, m, shared);
+                m += shared;
+            }
         }
         left &= !1 << i;
     }
@@ -234,6 +279,7 @@ fn search_wide<C: Coder>(
     coder: C,
     key: &[u8],
     m: usize,
+    mut less: impl FnMut(usize, &[u8], usize, usize),
 ) -> Option<Result<usize, usize>> {
     let mut m = m.min(u32_at(block, 1)? as usize);
     let mut at = 1 + 8 * n;
@@ -253,7 +299,10 @@ fn search_wide<C: Coder>(
         match order {
             Ordering::Equal => return Some(Ok(i)),
             Ordering::Greater => return Some(Err(i)),
-            Ordering::Less => m += shared,
+            Ordering::Less => {
+                less(i, code, m, shared);
+                m += shared;
+            }
         }
     }
     Some(Err(n))

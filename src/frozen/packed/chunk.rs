@@ -95,6 +95,23 @@ impl PackedChunk<'_> {
         }
     }
 
+    /// Passes the keys that are prefixes of `key` to `each`, with their positions and lengths, the
+    /// longest first, until it returns something.
+    pub(crate) fn prefixes<C: Coder, R>(
+        &self,
+        coder: C,
+        key: &[u8],
+        each: &mut impl FnMut(usize, usize) -> Option<R>,
+    ) -> Option<R> {
+        self.tree.walk_back(self.data, key, &mut |child, key, m| {
+            let base = child.index.wrapping_mul(KEYS_PER_BLOCK);
+            let block = self.data.get(child.offset..)?;
+            block::prefixes(block, self.keys(child.index), coder, key, m, |i, len| {
+                each(base.wrapping_add(i), len)
+            })
+        })
+    }
+
     /// Returns the bytes of all blocks that are not codes.
     pub(crate) fn headers(&self) -> usize {
         let header = |block: usize| {

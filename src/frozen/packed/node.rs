@@ -54,6 +54,15 @@ pub(crate) struct Child {
     pub(crate) offset: usize,
 }
 
+/// What is known of a key above a node.
+struct KeyAbove<'k> {
+    key: &'k [u8],
+    /// The bytes that it shares with the separator before the node.
+    m: usize,
+    /// The bytes that it shares at least with all separators of the node.
+    known: usize,
+}
+
 impl<'a, const W: usize> IndexNode<'a, W> {
     #[inline(always)]
     fn read(header: &[u8; NODE_HEADER_BYTES], body: &'a [u8]) -> Option<Self> {
@@ -111,7 +120,15 @@ impl<'a, const W: usize> IndexNode<'a, W> {
     /// number.
     #[inline(always)]
     fn search(&self, key: &[u8], m: usize) -> Option<(usize, usize)> {
-        let shared = common_prefix(self.prefix, key);
+        self.search_from(key, m, 0)
+    }
+
+    /// Searches as [`search`](Self::search) does, for a key of which `known` bytes are known to be
+    /// those of every separator, as far as these go.
+    #[inline(always)]
+    fn search_from(&self, key: &[u8], m: usize, known: usize) -> Option<(usize, usize)> {
+        let known = known.min(self.prefix.len());
+        let shared = known + common_prefix(self.prefix.get(known..)?, key.get(known..)?);
         if shared < self.prefix.len() {
             let greater = key.get(shared).is_some_and(|byte| *byte > self.prefix[shared]);
             return Some(if greater { (self.ends.len() - 1, shared) } else { (0, m) });
@@ -130,6 +147,19 @@ impl<'a, const W: usize> IndexNode<'a, W> {
             }
         }
         Some((low, if low == 0 { m } else { self.prefix.len() + left }))
+    }
+
+    /// Returns the length of separator `i`.
+    fn len(&self, i: usize) -> Option<usize> {
+        let (start, end) = self.bounds(i)?;
+        Some(self.prefix.len() + end.checked_sub(start)?)
+    }
+
+    /// Returns how many bytes separator `i` shares with `key`, which is a prefix of a later one.
+    fn shared(&self, i: usize, key: &[u8]) -> Option<usize> {
+        let Some(key) = key.get(self.prefix.len()..) else { return Some(key.len()) };
+        let (start, end) = self.bounds(i)?;
+        Some(self.prefix.len() + common_prefix(self.rest.get(start..end)?, key))
     }
 }
 
@@ -188,6 +218,57 @@ impl IndexTree {
             *at = Child { index: at.index * NODE_FANOUT + index, offset: node.child(index)? };
         });
         Some(())
+    }
+
+    /// Passes the children that may have a prefix of `key` to `visit`, the last one first, until it
+    /// returns something.
+    ///
+    /// With each child go the longest prefix of `key` that it may have, and the number of bytes
+    /// that this shares with the separator before the child. As in trees in memory, a child between
+    /// two separators that share equally much with the key is passed over.
+    ///
+    /// # Complexity
+    /// One search of each node on the way to a child that is visited. All searches of a level
+    /// together compare O(`key.len()`) bytes for each child of a node.
+    pub(crate) fn walk_back<R>(
+        self,
+        data: &[u8],
+        key: &[u8],
+        visit: &mut impl FnMut(&Child, &[u8], usize) -> Option<R>,
+    ) -> Option<R> {
+        let at = Child { index: 0, offset: self.root as usize };
+        Self::walk_node_back(data, self.height, &KeyAbove { key, m: 0, known: 0 }, &at, visit)
+    }
+
+    fn walk_node_back<R>(
+        data: &[u8],
+        height: u8,
+        above: &KeyAbove<'_>,
+        at: &Child,
+        visit: &mut impl FnMut(&Child, &[u8], usize) -> Option<R>,
+    ) -> Option<R> {
+        let &KeyAbove { mut key, m, mut known } = above;
+        let Some(below) = height.checked_sub(1) else { return visit(at, key, m) };
+        with_node!(data, at.offset, node => {
+            let (mut i, mut shared) = node.search_from(key, m, known)?;
+            loop {
+                let is_prefix = i > 0 && node.len(i - 1)? == shared;
+                if i == 0 || is_prefix || key.len() > shared {
+                    let child = Child { index: at.index * NODE_FANOUT + i, offset: node.child(i)? };
+                    let above = KeyAbove { key, m: shared, known: known.min(shared) };
+                    let found = Self::walk_node_back(data, below, &above, &child, visit);
+                    if found.is_some() {
+                        return found;
+                    }
+                }
+                i = i.checked_sub(1)?;
+                // The separator itself is in the child after it.
+                key = key.get(..shared.checked_sub(usize::from(is_prefix))?)?;
+                shared = if i == 0 { m.min(key.len()) } else { node.shared(i - 1, key)? };
+                // The separator after the next child begins with the key.
+                known = key.len();
+            }
+        })
     }
 
     /// Returns the offset of the node on the way to child `index`, in a level counted from the

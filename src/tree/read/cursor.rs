@@ -10,7 +10,7 @@
 //! separator between the two, which begins with the bytes that the other leaf strips.
 
 use crate::tree::RawTree;
-use crate::tree::node::{Child, Node, NodeRef, PREFETCHED_LINES, Slot, simd};
+use crate::tree::node::{Child, Node, NodeRef, PREFETCHED_LINES, Slot};
 use crate::tree::read::get::EntryPos;
 use crate::value::Bits;
 use std::cmp::Ordering;
@@ -570,26 +570,6 @@ impl<'t, B: Bits> RawCursor<'t, B> {
             };
             count += to - self.state.index;
             self.state.index = to;
-        }
-    }
-}
-
-impl<B: Bits> RawTree<B> {
-    /// Returns the length of the longest stored key that is a prefix of `key`, and its value.
-    ///
-    /// Let `found` be the greatest stored key that is at most `key`. The key sought is a prefix
-    /// of `key` and at most `found`, so it is a prefix of `found` too. Unless it is `found` itself,
-    /// the search repeats with the common prefix of `found` and `key`.
-    pub(crate) fn longest_prefix(&self, mut key: &[u8]) -> Option<(usize, B)> {
-        let mut cursor = RawCursor::new(self);
-        loop {
-            cursor.seek(key, true);
-            let (found, value) = cursor.previous()?;
-            let lcp = simd::common_prefix(found, key);
-            if lcp == found.len() {
-                return Some((lcp, value));
-            }
-            key = &key[..lcp];
         }
     }
 }

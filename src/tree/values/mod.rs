@@ -297,6 +297,19 @@ impl<'p, T: Send + Sync + 'static> PinnedTree<'p, T> {
         self.tree.index.get(self.pin, key).map(|slot| unsafe { self.value_ref(slot) })
     }
 
+    /// Returns the length of the longest key that is a prefix of `key`, and its value.
+    pub(crate) fn longest_prefix(self, key: &[u8]) -> Option<(usize, ValueRef<'p, T>)> {
+        let (len, slot) = self.tree.index.read(self.pin).longest_prefix(key)?;
+        // SAFETY: (V3) the number comes from the tree.
+        Some((len, unsafe { self.value_ref(slot) }))
+    }
+
+    /// Returns the lengths of all keys that are prefixes of `key`, the shortest first.
+    pub(crate) fn prefix_lens(self, key: &[u8]) -> Vec<usize> {
+        let found = self.tree.index.read(self.pin).ascending_prefixes(key);
+        found.into_iter().map(|(len, _)| len).collect()
+    }
+
     /// Returns whether `key` is present.
     #[inline]
     pub(crate) fn contains(self, key: &[u8]) -> bool {
