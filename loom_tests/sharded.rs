@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 models! {
     split_step_and_get: [TableNotChecked, RemovedFirst];
+    split_step_and_longest_prefix: [TableNotChecked, RemovedFirst];
     split_step_and_insert: [WriterNotChecked, ShardNotLocked];
     split_step_and_overwrite: [WriterNotChecked, ShardNotLocked];
     split_step_and_scan: [ScanNotChecked, RemovedFirst];
@@ -53,6 +54,14 @@ fn split(map: &Map) {
 
 fn split_step_and_get() {
     two(filled(&[0, 2]), split, |map| assert_eq!(map.get(key(0)), Some(0)), &[(0, 0), (2, 2)]);
+}
+
+fn split_step_and_longest_prefix() {
+    let longest = |map: &Map| {
+        let text = [key(0), key(9)].concat();
+        assert_eq!(map.get_longest_prefix(&text), Some((&key(0)[..], 0)));
+    };
+    two(filled(&[0, 2]), split, longest, &[(0, 0), (2, 2)]);
 }
 
 fn split_step_and_insert() {

@@ -135,6 +135,7 @@ models! {
     collapse_and_get: [ObsoleteSlotsCleared, FreedAtOnce];
     merge_and_scan: [ObsoleteSlotsCleared, FreedAtOnce];
     split_and_scan_back: [ObsoleteSlotsCleared];
+    split_and_longest_prefix: [ObsoleteSlotsCleared, FreedAtOnce];
     leaves_move_and_get: [FreedAtOnce];
     leaves_move_and_overwrite: [LeafNotLocked, LeafNotObsolete];
     leaves_move_and_split: [SlotsNotAwaited, NotInOrder, LeafNotObsolete];
@@ -537,6 +538,20 @@ fn split_and_scan_back() {
             assert_eq!(got, [8, 6, 4, 2, 0]);
         },
         |map| has(map, &[0, 2, 4, 5, 6, 8]),
+    );
+}
+
+/// The walk back to the prefix visits several leaves, one of which is split.
+fn split_and_longest_prefix() {
+    let map = Map::new();
+    for (i, key) in ["b", "ba", "bba", "bbba", "bbbba"].into_iter().enumerate() {
+        map.insert(key, i as u64);
+    }
+    two(
+        map,
+        |map| assert_eq!(map.insert("bbab", 5), None),
+        |map| assert_eq!(map.get_longest_prefix("bbbbb"), Some((&b"b"[..], 0))),
+        |map| assert_eq!(map.len(), 6),
     );
 }
 

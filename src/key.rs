@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::tree::common_prefix;
 use std::ops::{Bound, RangeBounds};
 
 /// Returns the bounds of a range as byte strings.
@@ -32,6 +33,15 @@ pub(crate) fn prefix_end(prefix: &[u8]) -> Bound<Vec<u8>> {
             Bound::Excluded(end)
         }
     }
+}
+
+/// Returns the longest prefix of `key` that is less than `bound`, which is at most `key`.
+pub(crate) fn prefix_below<'k>(key: &'k [u8], bound: &[u8]) -> Option<&'k [u8]> {
+    debug_assert!(bound <= key);
+    let shared = common_prefix(bound, key);
+    // A longer prefix has a greater byte than the bound.
+    let len = if shared < bound.len() { Some(shared) } else { shared.checked_sub(1) };
+    len.map(|len| &key[..len])
 }
 
 /// The range of keys that begin with a prefix.
@@ -67,6 +77,20 @@ mod tests {
         assert_eq!(prefix_end(b"\xFF\xFF"), Bound::Unbounded);
         assert_eq!(prefix_end(b"ab"), Bound::Excluded(b"ac".to_vec()));
         assert_eq!(prefix_end(b"a\xFF\xFF"), Bound::Excluded(b"b".to_vec()));
+    }
+
+    #[test]
+    fn the_longest_prefix_below_a_bound_is_found() {
+        let keys = ["", "a", "ab", "abc", "abd", "ac", "b"].map(str::as_bytes);
+        for bound in keys {
+            for key in keys.into_iter().filter(|&key| key >= bound) {
+                let prefixes = (0..=key.len()).rev().map(|len| &key[..len]);
+                assert_eq!(
+                    prefix_below(key, bound),
+                    prefixes.into_iter().find(|&prefix| prefix < bound)
+                );
+            }
+        }
     }
 
     #[test]

@@ -99,6 +99,20 @@ fn check(set: &LayerSet, model: &Model, others: &[Vec<u8>]) {
     assert_eq!(bounds.len(), set.parts().len().saturating_sub(1));
 }
 
+/// Parts that cannot have a prefix of the key stay closed.
+#[test]
+fn the_longest_prefix_is_found_in_one_part() {
+    let folder = TestPath::new("longest");
+    let mut model: Model = numbers(0..100);
+    model.insert(b"".to_vec(), 7);
+    build(&folder, &model, options(10));
+    let set = open(&folder, false);
+    assert_eq!(set.get_longest_prefix("x").unwrap(), Some((&b""[..], 7)));
+    assert_eq!((set.parts().len(), set.open_parts()), (11, 1));
+    assert_eq!(set.get_longest_prefix("55x").unwrap(), Some((&b"55"[..], 55)));
+    assert_eq!(set.open_parts(), 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases(64)))]
 

@@ -12,7 +12,7 @@ use crate::FrozenLayer;
 use crate::face::{Keys, Values, many};
 use crate::key::Prefixed;
 use crate::tree::Expected;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
 impl HybridStore {
     /// Returns an iterator over all keys, in ascending order.
@@ -81,7 +81,17 @@ impl HybridStore {
         &self,
         key: &'k K,
     ) -> Option<(&'k [u8], u64)> {
-        many::prefixes(key.as_ref(), |bound| self.last_prefix(bound)).next()
+        let mut key = key.as_ref();
+        self.inner.core.with(|state| {
+            loop {
+                key = &key[..longest_prefix(state, key)?];
+                if let Some(value) = state.get(key) {
+                    return Some((key, value));
+                }
+                // The uppermost part that has the key has a tombstone.
+                key = key.split_last()?.1;
+            }
+        })
     }
 
     /// Returns all stored keys that are prefixes of `key`, as slices of `key`, with their values,
@@ -100,26 +110,14 @@ impl HybridStore {
     /// # Ok::<(), memkv::HybridError>(())
     /// ```
     pub fn prefixes_of<'k, K: AsRef<[u8]> + ?Sized>(&self, key: &'k K) -> Vec<(&'k [u8], u64)> {
-        many::ascending_prefixes(key.as_ref(), |bound| self.last_prefix(bound))
-    }
-
-    /// Returns the longest key that is a prefix of a bound and keeps it, and its value.
-    fn last_prefix(&self, bound: Bound<&[u8]>) -> Option<(Vec<u8>, u64)> {
-        let mut key = match bound {
-            Bound::Included(key) => key,
-            Bound::Excluded(key) => key.split_last()?.1,
-            Bound::Unbounded => return None,
-        };
-        self.inner.core.with(|state| {
-            loop {
-                key = &key[..longest_prefix(state, key)?];
-                if let Some(value) = state.get(key) {
-                    return Some((key.to_vec(), value));
-                }
-                // The uppermost part that has the key has a tombstone.
-                key = key.split_last()?.1;
-            }
-        })
+        let (mut key, mut found) = (key.as_ref(), Vec::new());
+        while let Some((prefix, value)) = self.get_longest_prefix(key) {
+            found.push((prefix, value));
+            let Some((_, shorter)) = prefix.split_last() else { break };
+            key = shorter;
+        }
+        found.reverse();
+        found
     }
 
     /// Removes all keys for which `keep` returns `false`.

@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn keys_that_begin_alike_are_divided() {
         let key = |i: u32| {
-            let group = if i % 2 == 0 { "a" } else { "b" };
+            let group = if i.is_multiple_of(2) { "a" } else { "b" };
             format!("{group}{}{:06}", "/".repeat(5_000), i.wrapping_mul(7_919) % 20_000)
         };
         let pairs: Vec<(String, u32)> = (0..20_000).map(|i| (key(i), i)).collect();

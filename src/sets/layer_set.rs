@@ -4,14 +4,14 @@ use super::error::SetError;
 use super::manifest::{Manifest, SetPart};
 use super::parts::{Opening, Parts, Place};
 use super::scan::SetRange;
-use crate::face::many;
 use crate::frozen::{FrozenLayer, FrozenUsage, LayerValue};
 use crate::io::dir::Dir;
 use crate::key::{self, Prefixed};
 use crate::sync::parallel::in_pool;
+use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::fmt;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -396,18 +396,31 @@ impl<V: LayerValue + ?Sized + 'static> LayerSet<V> {
     /// A part that may have such a key cannot be opened.
     ///
     /// # Complexity
-    /// One lookup, and one more for each key that is tried and is not a prefix.
+    /// That of [`FrozenLayer::get_longest_prefix`], for each part that may have a prefix of the
+    /// key: at most one for each byte of `key`. No other part is opened.
     pub fn get_longest_prefix<'k, K: AsRef<[u8]> + ?Sized>(
         &self,
         key: &'k K,
     ) -> Result<Option<(&'k [u8], V::Owned)>, SetError> {
-        let mut failed = None;
-        let last_up_to = |bound: Bound<&[u8]>| {
-            let last = self.range::<[u8], _>((Bound::Unbounded, bound)).next_back()?;
-            last.map_err(|error| failed = Some(error)).ok()
-        };
-        let found = many::prefixes(key.as_ref(), last_up_to).next();
-        failed.map_or(Ok(found), Err)
+        let mut key = key.as_ref();
+        loop {
+            let shorter = match self.parts.place(key) {
+                Place::In(part) => {
+                    let found = self.parts.with(part, |layer| layer.get_longest_prefix(key))?;
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                    key::prefix_below(key, &self.parts()[part].first)
+                }
+                // A prefix of the key that is less than another key is a prefix of that, too.
+                Place::Before(part) => part.checked_sub(1).map(|before| {
+                    let last = &self.parts()[before].last;
+                    &key[..common_prefix(last, key)]
+                }),
+            };
+            let Some(shorter) = shorter else { return Ok(None) };
+            key = shorter;
+        }
     }
 
     /// Returns an iterator over all keys and values, in ascending order; from the back, descending.

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 use super::router::Router;
+use crate::key;
 use crate::reclaim::Pin;
 use crate::sync::striped_lock::{AllGuard, StripedLock};
 use crate::tree::{RawTree, SharedTree, common_prefix};
@@ -102,18 +103,14 @@ impl<B: Bits> Table<B> {
     ) -> ControlFlow<R> {
         loop {
             let i = self.route(key);
-            let low = self.low(i);
-            let shared = common_prefix(low, key);
-            // Shorter prefixes are less than the boundary.
-            let least = if shared < low.len() { shared + 1 } else { shared };
+            let below = key::prefix_below(key, self.low(i));
+            let least = below.map_or(0, |below| below.len() + 1);
             self.shard(i).tree.read(pin).prefixes(key, |len, value| {
                 // A tree may have keys outside its range.
                 if len < least { Continue(()) } else { each(len, value) }
             })?;
-            if i == 0 {
-                return Continue(());
-            }
-            key = &key[..least - 1];
+            let Some(below) = below else { return Continue(()) };
+            key = below;
         }
     }
 
