@@ -13,17 +13,18 @@ import tempfile
 import threading
 import time
 
-os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pa_parquet
+from pyspark.sql import functions as F
 
-import numpy as np  # noqa: E402
-import pyarrow as pa  # noqa: E402
-import pyarrow.parquet as pa_parquet  # noqa: E402
-from pyspark.sql import SparkSession  # noqa: E402
-from pyspark.sql import functions as F  # noqa: E402
+import memkv
+import memkv.spark
 
-import memkv  # noqa: E402
-import memkv.spark  # noqa: E402
+# The session of the tests.
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests"))
+
+from spark_session import session  # noqa: E402
 
 
 def identity(batches):
@@ -50,20 +51,14 @@ def by_two(works) -> None:
 
 def main() -> None:
     keys, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    spark = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.memory", "4g")
-        .config("spark.sql.shuffle.partitions", "4")
-        .config("spark.sql.adaptive.enabled", "false")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
-        .config("spark.sql.autoBroadcastJoinThreshold", "-1")
-        .getOrCreate()
+    spark = session(
+        "local[2]",
+        {
+            "spark.driver.memory": "4g",
+            "spark.sql.shuffle.partitions": "4",
+            "spark.sql.autoBroadcastJoinThreshold": "-1",
+        },
     )
-    spark.sparkContext.setLogLevel("OFF")
-    memkv.spark.register(spark)
     folder = tempfile.mkdtemp()
     path = os.path.join(folder, "set")
     lines = spark.read.text(keys).select(F.col("value").cast("binary").alias("url"))

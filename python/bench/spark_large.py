@@ -15,14 +15,14 @@ import tempfile
 import threading
 import time
 
-os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+from pyspark.sql import functions as F
 
-from pyspark.sql import SparkSession  # noqa: E402
-from pyspark.sql import functions as F  # noqa: E402
+import memkv.spark
 
-import memkv  # noqa: E402
-import memkv.spark  # noqa: E402
+# The session of the tests.
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests"))
+
+from spark_session import session  # noqa: E402
 
 
 def children(pid: int) -> list[int]:
@@ -63,20 +63,14 @@ class Memory(threading.Thread):
 def main() -> None:
     count = int(sys.argv[1].replace("_", "")) if len(sys.argv) > 1 else 50_000_000
     folder = tempfile.mkdtemp(dir=sys.argv[2] if len(sys.argv) > 2 else None)
-    spark = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.memory", "2g")
-        .config("spark.local.dir", folder)
-        .config("spark.sql.adaptive.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "8")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
-        .getOrCreate()
+    spark = session(
+        "local[2]",
+        {
+            "spark.driver.memory": "2g",
+            "spark.local.dir": folder,
+            "spark.sql.shuffle.partitions": "8",
+        },
     )
-    spark.sparkContext.setLogLevel("OFF")
-    memkv.spark.register(spark)
     path = os.path.join(folder, "set")
 
     def urls(numbers):

@@ -8,19 +8,14 @@ while it asks; then the disk of one executor is full, for which a limit to the s
 
 import os
 import signal
-import sys
 import tempfile
 
 import pyarrow as pa
+from pyspark.sql import functions as F
+from spark_session import session
 
-os.environ["PYSPARK_PYTHON"] = sys.executable
-os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-
-from pyspark.sql import SparkSession  # noqa: E402
-from pyspark.sql import functions as F  # noqa: E402
-
-import memkv  # noqa: E402
-import memkv.spark  # noqa: E402
+import memkv
+import memkv.spark
 
 COUNT = 2_000_000
 
@@ -57,19 +52,8 @@ def killed_at(batches, path: str, batch: int):
 
 def main() -> None:
     folder = tempfile.mkdtemp()
-    spark = (
-        SparkSession.builder.master("local-cluster[2,1,1024]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.executor.memory", "1g")
-        .config("spark.sql.shuffle.partitions", "4")
-        .config("spark.sql.adaptive.enabled", "false")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
-        .getOrCreate()
-    )
-    spark.sparkContext.setLogLevel("OFF")
-    memkv.spark.register(spark)
+    settings = {"spark.executor.memory": "1g", "spark.sql.shuffle.partitions": "4"}
+    spark = session("local-cluster[2,1,1024]", settings)
     path = os.path.join(folder, "set")
     rows = spark.range(0, COUNT, numPartitions=4).select(
         F.concat(F.lit("https://example.org/"), F.xxhash64("id"), F.lit("/"), "id").alias("url"),

@@ -16,9 +16,9 @@ pytest.importorskip("pyspark")
 if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
     pytest.skip("there is no Java", allow_module_level=True)
 
-from pyspark.sql import SparkSession  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402
 from pyspark.sql.types import BinaryType, LongType, StructField, StructType  # noqa: E402
+from spark_session import session  # noqa: E402
 
 import memkv  # noqa: E402
 import memkv.spark  # noqa: E402
@@ -33,23 +33,10 @@ SCHEMA = StructType([StructField("url", BinaryType()), StructField("n", LongType
 
 @pytest.fixture(scope="module")
 def spark():
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-    session = (
-        SparkSession.builder.master("local[2,4]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.memory", "1g")
-        .config("spark.sql.shuffle.partitions", "3")
-        .config("spark.sql.adaptive.enabled", "false")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "50000")
-        .getOrCreate()
-    )
-    session.sparkContext.setLogLevel("OFF")
-    memkv.spark.register(session)
-    yield session
-    session.stop()
+    settings = {"spark.driver.memory": "1g", "spark.sql.shuffle.partitions": "3"}
+    spark = session("local[2,4]", settings)
+    yield spark
+    spark.stop()
 
 
 @pytest.fixture(scope="module")
@@ -268,17 +255,11 @@ def test_a_driver_that_is_killed(rows, path, tmp_path, moment):
     program = textwrap.dedent(
         """
         import os, signal, sys
-        from pyspark.sql import SparkSession
         import memkv.spark
+        from spark_session import session
 
         path, moment = sys.argv[1:]
-        spark = (
-            SparkSession.builder.master("local[2]")
-            .config("spark.ui.enabled", "false")
-            .config("spark.driver.host", "127.0.0.1")
-            .config("spark.driver.memory", "1g")
-            .getOrCreate()
-        )
+        spark = session("local[2]", {"spark.driver.memory": "1g"})
         print(spark.sparkContext._gateway.proc.pid, flush=True)
         commit = memkv.spark._files.commit
 
@@ -299,6 +280,7 @@ def test_a_driver_that_is_killed(rows, path, tmp_path, moment):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env=os.environ | {"PYTHONPATH": os.path.dirname(os.path.abspath(__file__))},
     )
     assert driver.returncode == -signal.SIGKILL
     numbers = {str(i).encode(): i for i in range(1000)}

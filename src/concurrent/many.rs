@@ -79,8 +79,8 @@ impl<V: Value> ConcurrentArt<V> {
     /// prefix that is present for the whole call is returned.
     ///
     /// # Complexity
-    /// That of [`get_longest_prefix`](Self::get_longest_prefix) if the map has no prefix, and a step
-    /// for each key returned.
+    /// That of [`get_longest_prefix`](Self::get_longest_prefix) if the map has no prefix, and a
+    /// step for each key returned.
     ///
     /// ```
     /// let routes = memkv::ConcurrentArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);

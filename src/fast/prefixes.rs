@@ -9,8 +9,8 @@ impl<V: Value> FastArt<V> {
     /// their values, shortest first.
     ///
     /// # Complexity
-    /// That of [`get_longest_prefix`](Self::get_longest_prefix) if the map has no prefix, and a step
-    /// for each result. All of them are found by this call.
+    /// That of [`get_longest_prefix`](Self::get_longest_prefix) if the map has no prefix, and a
+    /// step for each result. All of them are found by this call.
     ///
     /// ```
     /// let routes = memkv::FastArt::from([("/", 1u64), ("/api/", 2), ("/api/v2/", 3)]);

@@ -128,16 +128,14 @@ def lookup(
     sent to where others of the same files are, so that a worker reads few files: for sets that are
     larger than the memory of a worker. The files must not change while the query runs.
     """
-    path = _files.asked_path(path)
-    with _files.open_new(path) as layers:
+    with _files.open_new(_files.asked_path(path)) as layers:
         if layers.kind not in _source.TYPES:
             raise TypeError(f"a set of the kind {layers.kind!r} has no values: use semi_join")
         value_type, _ = _source.TYPES[layers.kind]
     if value in df.columns:
         raise ValueError(f"there is a column {value!r} already")
     found = StructType(df.schema.fields + [StructField(value, value_type, True)])
-    ask = functools.partial(_lookup, path=path, key=key, value=value)
-    return _ask(df, path, key, ask, found, shuffle)
+    return _ask(df, path, key, functools.partial(_lookup, value=value), found, shuffle)
 
 
 def anti_join(
@@ -147,9 +145,8 @@ def anti_join(
 
     ``shuffle`` is that of :func:`lookup`.
     """
-    path = _files.asked_path(path)
-    ask = functools.partial(_filter, path=path, key=key, keeps_found=False)
-    return _ask(df, path, key, ask, df.schema, shuffle)
+    filter_ = functools.partial(_filter, keeps_found=False)
+    return _ask(df, path, key, filter_, df.schema, shuffle)
 
 
 def semi_join(
@@ -159,9 +156,8 @@ def semi_join(
 
     ``shuffle`` is that of :func:`lookup`.
     """
-    path = _files.asked_path(path)
-    ask = functools.partial(_filter, path=path, key=key, keeps_found=True)
-    return _ask(df, path, key, ask, df.schema, shuffle)
+    filter_ = functools.partial(_filter, keeps_found=True)
+    return _ask(df, path, key, filter_, df.schema, shuffle)
 
 
 def register(spark: SparkSession) -> None:
@@ -227,13 +223,14 @@ def _route(batches: Iterator[pa.RecordBatch], path: str, key: str) -> Iterator[p
 
 def _ask(
     df: DataFrame,
-    path: str,
+    path: str | os.PathLike[str],
     key: str,
     ask: functools.partial[Iterator[pa.RecordBatch]],
     schema: StructType,
     shuffle: bool,
 ) -> DataFrame:
     """Returns the answers to a question about the keys of each batch."""
+    path = _files.asked_path(path)
     if key not in df.columns:
         raise ValueError(f"there is no column {key!r}")
     rows = int(df.sparkSession.conf.get(_BATCH_ROWS) or 0)
@@ -249,6 +246,6 @@ def _ask(
             routed = StructType(df.schema.fields + [StructField(_PART, IntegerType())])
             route = functools.partial(_route, path=path, key=key)
             df = df.mapInArrow(route, routed).repartition(F.col(_PART)).drop(_PART)
-    return df.mapInArrow(ask, schema)
+    return df.mapInArrow(functools.partial(ask, path=path, key=key), schema)
 
 
