@@ -6,7 +6,7 @@
 
 use crate::pool;
 use crate::tree::edit::{DecodedKeys, Failed, SortedKeys, free_all, make_one, strip, try_copy};
-use crate::tree::node::{Child, HEADER_BYTES, Usage};
+use crate::tree::node::{Child, HEADER_BYTES, Kind, Usage};
 use crate::tree::{MAX_INNER_SEPARATORS, MAX_LEAF_KEYS, RawTree, SLOT_BYTES};
 use crate::value::Bits;
 
@@ -197,7 +197,7 @@ impl<B: Bits> Builder<B> {
             let high = try_copy(level.keys.key(at))?;
             let strip = strip(level.low.as_deref(), Some(&high));
             let node = make_one::<B>(&mut self.usage, |new| {
-                level.keys.inner(new, level.first, 0..at, strip)
+                level.keys.inner(Kind::above(i + 1), new, level.first, 0..at, strip)
             })?;
             level.first = level.keys.item(at);
             level.keys.remove_first(at + 1);
@@ -244,7 +244,8 @@ impl<B: Bits> Builder<B> {
     /// Makes the last inner node of a level, of all separators that are left there.
     fn last_node(&mut self, level: usize) -> Result<Child, Failed> {
         let LevelBuilder { first, keys, .. } = &self.levels[level];
-        make_one::<B>(&mut self.usage, |new| keys.inner(new, *first, 0..keys.len(), 0))
+        let kind = Kind::above(level + 1);
+        make_one::<B>(&mut self.usage, |new| keys.inner(kind, new, *first, 0..keys.len(), 0))
             .map(Child::Inner)
     }
 }

@@ -130,6 +130,8 @@ pub(crate) unsafe fn copy_keys<B: Bits>(usage: &mut Usage, node: Node) -> Option
         let origin = new.info().origin();
         let payload = node.payload(info);
         new.payload_mut(info).copy_from_nonoverlapping(payload.as_ptr(), payload.len());
+        let heads = node.heads(info);
+        new.heads_mut().copy_from_nonoverlapping(heads.as_ptr(), heads.len());
         new.set_info(Info(info.0).with_origin(origin));
         Some(new)
     }

@@ -5,7 +5,7 @@
 
 use crate::tree::edit::{Failed, NewNodes, try_copy};
 use crate::tree::node::{
-    Child, Gap, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, simd,
+    Child, Gap, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, heads, simd,
 };
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -218,12 +218,14 @@ impl<T: Copy> DecodedKeys<T> {
         let (n, empty_first) = (end - start, start < end && self.key_len(start) == strip);
         Ok(if wide || rest > 0xFFFF {
             cover!(Wide);
-            if kind == Kind::Inner {
+            if kind != Kind::Leaf {
                 cover!(WideInner);
             }
             Info::wide(kind, n, rest, empty_first)
         } else {
-            Info::narrow(kind, n, rest, strip, empty_first)
+            let lens = keys.map(|i| self.key_len(i) - strip);
+            let info = Info::narrow(kind, n, rest, strip, empty_first);
+            info.with_columns(heads::columns(kind, n, lens))
         })
     }
 
@@ -276,6 +278,10 @@ impl<T: Copy> DecodedKeys<T> {
                 }
                 rest.copy_from_nonoverlapping(tail.as_ptr(), tail.len());
                 rest = rest.add(tail.len());
+                for column in 0..info.columns() {
+                    let head = heads::head(&self.key(i)[strip..], column);
+                    node.heads_mut().add(n * column + j).write(head);
+                }
             }
         }
     }
@@ -383,12 +389,13 @@ impl DecodedKeys<Child> {
     /// children. The first child is `first`.
     pub(crate) fn inner<B: Bits>(
         &self,
+        kind: Kind,
         pending: &mut NewNodes<'_, B>,
         first: Child,
         keys: Range<usize>,
         strip: usize,
     ) -> Result<Node, Failed> {
-        let node = self.node(Kind::Inner, pending, keys.clone(), strip)?;
+        let node = self.node(kind, pending, keys.clone(), strip)?;
         // SAFETY: (N4, N6) the node is ours alone, and has these separators.
         unsafe {
             let info = node.info();

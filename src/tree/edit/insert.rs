@@ -90,7 +90,7 @@ impl<B: Bits> RawTree<B> {
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is
                     // borrowed, or while the thread is pinned (R1).
                     let keys = unsafe { NodeRef::new(node) };
-                    let at = keys.child(&key[keys.strip()..]);
+                    let at = keys.child(key);
                     last &= at == keys.count();
                     anchor = keys.slot_ref(at);
                 }
@@ -275,7 +275,7 @@ impl<B: Bits> RawTree<B> {
         split: Split,
         edits: &mut Vec<LevelEdit>,
     ) -> Result<SlotRef<'a>, Failed> {
-        for level in path.levels.iter().rev() {
+        for (above, level) in (1..).zip(path.levels.iter().rev()) {
             let PathLevel { anchor, keys, at, fences } = level;
             let (strip, at) = (keys.strip(), *at);
             let rest = &separator[strip..];
@@ -283,7 +283,8 @@ impl<B: Bits> RawTree<B> {
             debug_assert_eq!(gap.at, at);
             let old = keys.node;
             if let Some(info) = keys.grown(rest, gap).filter(|info| {
-                info.count() <= MAX_INNER_SEPARATORS && info.size::<B>() <= MAX_INNER_BYTES
+                info.count() <= MAX_INNER_SEPARATORS
+                    && info.size_without_heads() <= MAX_INNER_BYTES
             }) {
                 let new = keys.with::<B>(pending.usage, info, rest, gap);
                 let new = new.ok_or(Failed(info.size::<B>()))?;
@@ -299,14 +300,14 @@ impl<B: Bits> RawTree<B> {
                     && decoded.cost(fences.strip(), SLOT_BYTES) <= MAX_INNER_BYTES
             };
             if n < 3 || fits() {
-                let new = decoded.node(Kind::Inner, pending, 0..n, fences.strip())?;
+                let new = decoded.node(Kind::above(above), pending, 0..n, fences.strip())?;
                 edits.push(LevelEdit::one(old, at, 1, new));
                 return Ok(*anchor);
             }
             cover!(InnerSplit);
             let split =
                 if let Split::Right(_) = split { Split::Right(MAX_INNER_BYTES) } else { split };
-            let (low, middle, high) = Self::split_inner(pending, &decoded, split, fences)?;
+            let (low, middle, high) = Self::split_inner(Kind::above(above), pending, &decoded, split, fences)?;
             separator = try_copy(middle)?;
             edits.push(LevelEdit {
                 old: [Some(old), None],
@@ -319,7 +320,7 @@ impl<B: Bits> RawTree<B> {
         let mut keys = DecodedKeys::new();
         keys.reserve(1, separator.len())?;
         keys.push(0, &separator, ());
-        let root = keys.node(Kind::Inner, pending, 0..1, 0)?;
+        let root = keys.node(Kind::above(path.levels.len() + 1), pending, 0..1, 0)?;
         edits.push(LevelEdit::add(root));
         Ok(path.root)
     }
@@ -327,6 +328,7 @@ impl<B: Bits> RawTree<B> {
     /// Makes two inner nodes of separators, at least three. Returns the left node, the separator
     /// between the two, which moves up, and the right node.
     pub(crate) fn split_inner<'r>(
+        kind: Kind,
         pending: &mut NewNodes<'_, B>,
         keys: &'r DecodedKeys<()>,
         split: Split,
@@ -334,12 +336,12 @@ impl<B: Bits> RawTree<B> {
     ) -> Result<(Node, &'r [u8], Node), Failed> {
         let n = keys.len();
         // At least one separator on either side.
-        let at = keys.split_index(Kind::Inner, 1..n - 1, SLOT_BYTES, split);
+        let at = keys.split_index(kind, 1..n - 1, SLOT_BYTES, split);
         let middle = keys.key(at);
         let low_strip = path::strip(fences.low(), Some(middle));
         let high_strip = path::strip(Some(middle), fences.high());
-        let low = keys.node(Kind::Inner, pending, 0..at, low_strip)?;
-        let high = keys.node(Kind::Inner, pending, at + 1..n, high_strip)?;
+        let low = keys.node(kind, pending, 0..at, low_strip)?;
+        let high = keys.node(kind, pending, at + 1..n, high_strip)?;
         Ok((low, middle, high))
     }
 }

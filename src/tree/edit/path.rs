@@ -91,7 +91,7 @@ pub(crate) fn locate<'a>(root: SlotRef<'a>, key: &[u8]) -> Result<Path<'a>, Fail
         // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or
         // while the thread is pinned (R1).
         let keys = unsafe { NodeRef::new(node) };
-        let at = keys.child(&key[keys.strip()..]);
+        let at = keys.child(key);
         let level = PathLevel { anchor, keys, at, fences };
         fences = level.fences_of(at, at, key)?;
         levels.try_reserve(1)?;

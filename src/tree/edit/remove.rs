@@ -110,7 +110,7 @@ impl<B: Bits> RawTree<B> {
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is
                     // borrowed, or while the thread is pinned (R1).
                     let inner = unsafe { NodeRef::new(node) };
-                    let at = inner.child(&key[inner.strip()..]);
+                    let at = inner.child(key);
                     anchor = inner.slot_ref(at);
                     parent = Some((inner, at));
                 }
@@ -297,13 +297,13 @@ impl<B: Bits> RawTree<B> {
         // The separator between the nodes that replace the pair, if these are two.
         let mut separator: Option<Vec<u8>> = None;
         for (i, level) in levels.iter().enumerate().rev() {
-            let own = level.keys.node;
+            let (own, kind) = (level.keys.node, Kind::above(levels.len() - i));
             let replace_own =
                 |new| LevelEdit { old: [Some(own), None], at: left, removed: 2, new: [new, None] };
             // The ordinary case: the node loses a separator and stays large enough.
             let large = |info: &Info| {
                 info.count() > 0
-                    && (i == 0 || info.size::<B>() >= MAX_INNER_BYTES / UNDERFULL_DIVISOR)
+                    && (i == 0 || info.size_without_heads() >= MAX_INNER_BYTES / UNDERFULL_DIVISOR)
             };
             if let Some(info) =
                 level.keys.shrunk(left).filter(|info| separator.is_none() && large(info))
@@ -341,7 +341,7 @@ impl<B: Bits> RawTree<B> {
                 let new = match n {
                     // The root has one child left, which becomes the root.
                     0 => None,
-                    _ => Some(keys.node(Kind::Inner, pending, 0..n, level.fences.strip())?),
+                    _ => Some(keys.node(kind, pending, 0..n, level.fences.strip())?),
                 };
                 edits.push(replace_own(new));
                 Ok(level.anchor)
@@ -353,7 +353,7 @@ impl<B: Bits> RawTree<B> {
                 return without_sibling();
             };
             let between = parent.separator(first, key)?;
-            let merged_size = size + sibling.info.size::<B>() + between.len();
+            let merged_size = size + sibling.info.size_without_heads() + between.len();
             let fits = merged_size <= MAX_INNER_BYTES * MERGED_QUARTERS / 4
                 && n + sibling.count() < MAX_INNER_SEPARATORS;
             if !fits && n > 0 {
@@ -371,10 +371,11 @@ impl<B: Bits> RawTree<B> {
             let fences = parent.fences_of(first, first + 1, key)?;
             let new = if fits || all.len() < 3 {
                 cover!(InnerMerge);
-                [Some(all.node(Kind::Inner, pending, 0..all.len(), fences.strip())?), None]
+                [Some(all.node(kind, pending, 0..all.len(), fences.strip())?), None]
             } else {
                 cover!(InnerBorrow);
-                let (low, middle, high) = Self::split_inner(pending, &all, Split::Middle, &fences)?;
+                let (low, middle, high) =
+                    Self::split_inner(kind, pending, &all, Split::Middle, &fences)?;
                 separator = Some(try_copy(middle)?);
                 [Some(low), Some(high)]
             };

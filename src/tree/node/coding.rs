@@ -17,7 +17,8 @@
 //!
 //! A node whose lengths do not fit into a byte is wide, and is searched key by key.
 
-use crate::tree::node::{Info, Node, Slot, SlotRef, Usage, simd};
+use crate::tree::node::info::HEAD_BYTES;
+use crate::tree::node::{Info, Node, Slot, SlotRef, Usage, heads, simd};
 use crate::value::Bits;
 use std::collections::TryReserveError;
 
@@ -67,10 +68,17 @@ impl<'a> NodeRef<'a> {
     #[inline(always)]
     pub(crate) unsafe fn new(node: Node) -> NodeRef<'a> {
         // SAFETY: (N1, N5) by the caller.
-        unsafe {
-            let info = node.info();
-            NodeRef { node, info, payload: node.payload(info) }
-        }
+        unsafe { NodeRef::with_info(node, node.info()) }
+    }
+
+    /// As [`new`](Self::new), if the header has been read.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    unsafe fn with_info(node: Node, info: Info) -> NodeRef<'a> {
+        // SAFETY: (N1, N5) by the caller.
+        unsafe { NodeRef { node, info, payload: node.payload(info) } }
     }
 
     /// Returns the number of bytes that all keys below share and that this node leaves out.
@@ -94,13 +102,34 @@ impl<'a> NodeRef<'a> {
         SlotRef { parent_lock: Some(unsafe { self.node.lock() }), slot: self.slot(i) }
     }
 
-    /// Returns the index of the child of a key; `rest` is the key without the strip.
+    /// Returns the index of the child of a key, which is led to this node.
     #[inline(always)]
-    pub(crate) fn child(&self, rest: &[u8]) -> usize {
-        match self.search(rest) {
+    pub(crate) fn child(&self, key: &[u8]) -> usize {
+        let columns = self.info.columns();
+        if columns == 0 {
+            return child_by_search(self.node, self.info, key);
+        }
+        let rest = &key[self.info.narrow_strip()..];
+        match heads::find(self.heads(), self.count(), columns, rest) {
+            Ok(at) => at,
+            Err(at) => tied_child(self.node, self.info, rest, at),
+        }
+    }
+
+    /// Returns the index of the child of a key, of which a search of the separators found this.
+    #[inline(always)]
+    fn child_of(&self, found: Result<usize, Gap>) -> usize {
+        match found {
             Ok(separator) => separator + 1,
             Err(gap) => gap.at,
         }
+    }
+
+    /// Returns the heads of all columns.
+    #[inline(always)]
+    pub(crate) fn heads(&self) -> &'a [i64] {
+        // SAFETY: (N1, N5) since `new`.
+        unsafe { self.node.heads(self.info) }
     }
 
     #[inline(always)]
@@ -261,68 +290,76 @@ impl<'a> NodeRef<'a> {
 
     #[inline(always)]
     fn search_narrow(&self, key: &[u8]) -> Result<usize, Gap> {
+        let open = if self.info.empty_first() { !1 } else { !0 };
+        self.search_blocks(Block { at: 0, rests: self.rest_at(), open }, key, 0)
+    }
+
+    /// Searches the entries after `at`, which shares `m` bytes with the key and is less.
+    fn search_after(&self, at: usize, key: &[u8], m: usize) -> Result<usize, Gap> {
+        let block = at - at % simd::LANES;
+        let rests = self.rest_at() + self.offset(block);
+        self.search_blocks(Block { at: block, rests, open: after(at % simd::LANES) }, key, m)
+    }
+
+    /// Searches the entries from a block on, of which those that share `m` bytes with the key may
+    /// decide.
+    #[inline(always)]
+    fn search_blocks(&self, mut block: Block, key: &[u8], mut m: usize) -> Result<usize, Gap> {
         let (n, cap) = (self.count(), self.info.capacity());
-        let items = self.node.address().wrapping_add(self.info.slots_at());
-        // The current block of entries, the start of its rests, and the bytes of the key matched.
-        let (mut block, mut begin, mut m) = (0, 3 * cap, 0);
-        let mut open = if self.info.empty_first() { !1 } else { !0 };
         loop {
-            // `m` is less than the key's length: at the key's end the comparison below decides.
+            // `m` is less than the key's length: at the key's end `decide` does.
             let byte = key[m];
             let mut found;
             loop {
-                found = simd::candidates(self.payload, block, cap + block, m.min(0xFF) as u8, byte);
-                found.any &= open;
+                let lcp = m.min(0xFF) as u8;
+                found = simd::candidates(self.payload, block.at, cap + block.at, lcp, byte);
+                found.any &= block.open;
                 if found.any != 0 {
                     break;
                 }
-                if block + simd::LANES >= n {
+                if block.at + simd::LANES >= n {
                     return Err(Gap { at: n, lcp: m, next: 0 });
                 }
-                begin += simd::sum(self.payload, 2 * cap + block, simd::LANES);
-                block += simd::LANES;
-                open = !0;
+                block.rests += simd::sum(self.payload, 2 * cap + block.at, simd::LANES);
+                block.at += simd::LANES;
+                block.open = !0;
             }
             let lane = found.any.trailing_zeros() as usize;
-            let j = block + lane;
-            // The last item prefetched here is the result of the search.
-            simd::prefetch(items.wrapping_add(8 * j));
+            let j = block.at + lane;
             if j >= n {
                 return Err(Gap { at: n, lcp: m, next: 0 });
             }
             if found.exact >> lane & 1 == 0 {
                 return Err(Gap { at: j, lcp: m, next: usize::from(self.payload[j]) });
             }
-            let from = begin + simd::sum(self.payload, 2 * cap + block, lane);
+            let from = block.rests + simd::sum(self.payload, 2 * cap + block.at, lane);
             let len = usize::from(self.payload[2 * cap + j]);
-            m += 1;
-            let left = key.len() - m;
-            if len == left && simd::same_end(self.payload, from + len, key, len) {
-                return Ok(j);
+            match self.decide(from, len, key, m + 1) {
+                Decided::Equal => return Ok(j),
+                Decided::Less(next) => return Err(Gap { at: j, lcp: m, next }),
+                Decided::Greater(more) => m = more,
             }
-            let shared = self.compare(from, len, key, m);
-            if shared == left || (shared < len && key[m + shared] < self.payload[from + shared]) {
-                return Err(Gap { at: j, lcp: m - 1, next: m + shared });
-            }
-            m += shared;
-            // The entries after `j`: none in this block if it was the last lane.
-            open = (!0 << lane) << 1;
+            block.open = after(lane);
         }
     }
 
-    /// Returns how many of the `len` bytes of rest at `from` equal those of the key from `m` on.
+    /// Compares the `len` bytes of an entry at `from` with those of the key from `m` on.
     #[inline(always)]
-    fn compare(&self, from: usize, len: usize, key: &[u8], m: usize) -> usize {
-        let most = len.min(key.len() - m);
-        if from + simd::COMPARED_BYTES <= self.payload.len()
-            && m + simd::COMPARED_BYTES <= key.len()
-        {
-            let shared = simd::common_bytes(self.payload, from, key, m);
-            if shared < simd::COMPARED_BYTES || most <= simd::COMPARED_BYTES {
-                return shared.min(most);
-            }
+    fn decide(&self, from: usize, len: usize, key: &[u8], m: usize) -> Decided {
+        let left = key.len() - m;
+        if len == left && simd::same_end(self.payload, from + len, key, len) {
+            return Decided::Equal;
         }
-        simd::common_prefix(&self.payload[from..from + len], &key[m..])
+        let most = len.min(left);
+        let shared = match simd::common_window(self.payload, from, key, m) {
+            Some((shared, compared)) if shared < compared || most <= compared => shared.min(most),
+            _ => simd::common_prefix(&self.payload[from..from + len], &key[m..]),
+        };
+        if shared == left || (shared < most && key[m + shared] < self.payload[from + shared]) {
+            Decided::Less(m + shared)
+        } else {
+            Decided::Greater(m + shared)
+        }
     }
 
     #[cold]
@@ -368,15 +405,8 @@ impl<'a> NodeRef<'a> {
             }
             rest -= gap.next - self.lcp(gap.at);
         }
-        (rest <= 0xFFFF && n < Info::MAX_COUNT).then(|| {
-            Info::narrow(
-                self.info.kind(),
-                n + 1,
-                rest,
-                self.info.narrow_strip(),
-                self.info.empty_first(),
-            )
-        })
+        (rest <= 0xFFFF && n < Info::MAX_COUNT)
+            .then(|| self.info.resized(n + 1, rest, self.info.empty_first()))
     }
 
     /// Creates a copy with `key` inserted at `gap`, of the shape that [`NodeRef::grown`] returned.
@@ -429,6 +459,11 @@ impl<'a> NodeRef<'a> {
             dst = dst.add(rest.len());
             let tail = info.rest() - offset - rest.len();
             from.add(offset + lost).copy_to_nonoverlapping(dst, tail);
+            self.copy_heads(node, info, |heads, column, to| {
+                to.copy_from_nonoverlapping(heads.as_ptr(), at);
+                to.add(at).write(heads::head(key, column));
+                to.add(at + 1).copy_from_nonoverlapping(heads[at..].as_ptr(), n - at);
+            });
         }
         Some(node)
     }
@@ -447,7 +482,7 @@ impl<'a> NodeRef<'a> {
             }
             rest += gained;
         }
-        Some(Info::narrow(self.info.kind(), n - 1, rest, self.info.narrow_strip(), empty_first))
+        Some(self.info.resized(n - 1, rest, empty_first))
     }
 
     /// Returns the bytes by which the suffix of the entry after `at` grows when `at` is removed.
@@ -455,7 +490,7 @@ impl<'a> NodeRef<'a> {
         if at + 1 < self.count() { self.lcp(at + 1).saturating_sub(self.lcp(at)) } else { 0 }
     }
 
-    /// Creates a copy of a leaf without entry `at`, of the shape that [`NodeRef::shrunk`] returned.
+    /// Creates a copy without entry `at`, of the shape that [`NodeRef::shrunk`] returned.
     ///
     /// Its values are still to be written. Returns `None` when out of memory.
     pub(crate) fn without<B: Bits>(
@@ -494,8 +529,82 @@ impl<'a> NodeRef<'a> {
             from.add(tail).copy_to_nonoverlapping(dst, end - tail);
             tail = end;
             debug_assert_eq!(tail, self.offset(n));
+            self.copy_heads(node, info, |heads, _, to| {
+                to.copy_from_nonoverlapping(heads.as_ptr(), at);
+                to.add(at).copy_from_nonoverlapping(heads[at + 1..].as_ptr(), n - 1 - at);
+            });
         }
         Some(node)
+    }
+
+    /// Calls `copy` for each column of heads, with the heads, the column, and where those of
+    /// another node begin, which has as many columns.
+    ///
+    /// # Safety
+    /// The other node is live (N1), of the shape `info`, and the caller's alone (N4).
+    #[inline(always)]
+    unsafe fn copy_heads(&self, to: Node, info: Info, copy: impl Fn(&[i64], usize, *mut i64)) {
+        let n = self.count();
+        for column in 0..self.info.columns() {
+            // SAFETY: (N1, N4, N6) by the caller.
+            let to = unsafe { to.heads_mut().add(column * info.count()) };
+            copy(&self.heads()[column * n..][..n], column, to);
+        }
+    }
+}
+
+/// A block of entries, where a search is.
+struct Block {
+    /// The first entry.
+    at: usize,
+    /// Where its rest begins in the payload.
+    rests: usize,
+    /// The lanes at which the search may end, as bits.
+    open: u64,
+}
+
+/// Returns the lanes after one: none if it is the last.
+#[inline(always)]
+fn after(lane: usize) -> u64 {
+    (!0 << lane) << 1
+}
+
+/// The order of an entry and the key, both of which begin with the bytes compared so far. With the
+/// bytes that they share.
+enum Decided {
+    Equal,
+    /// The key is less than the entry.
+    Less(usize),
+    /// The key is greater.
+    Greater(usize),
+}
+
+/// Returns the index of the child of a key by the front-coded separators.
+#[inline(never)]
+fn child_by_search(node: Node, info: Info, key: &[u8]) -> usize {
+    // SAFETY: (N1, N5) the caller has a reference to the node.
+    let keys = unsafe { NodeRef::with_info(node, info) };
+    keys.child_of(keys.search(&key[keys.strip()..]))
+}
+
+/// Returns the index of the child of a key, less the strip, where the separators before `at` are
+/// less than the key, and the heads of `at` equal the key's.
+#[inline(never)]
+fn tied_child(node: Node, info: Info, rest: &[u8], at: usize) -> usize {
+    // SAFETY: (N1, N5) the caller has a reference to the node.
+    let keys = unsafe { NodeRef::with_info(node, info) };
+    let m = HEAD_BYTES * info.columns();
+    // The separator before is not tied, so this one shares less than `m` bytes with it.
+    let skipped = m - keys.lcp(at) - 1;
+    if rest.len() < m || keys.len(at) < skipped {
+        // Either ends within the heads, and the other one may go on with zeros.
+        return keys.child_of(keys.search(rest));
+    }
+    let from = keys.rest_at() + keys.offset(at) + skipped;
+    match keys.decide(from, keys.len(at) - skipped, rest, m) {
+        Decided::Equal => at + 1,
+        Decided::Less(_) => at,
+        Decided::Greater(m) => keys.child_of(keys.search_after(at, rest, m)),
     }
 }
 

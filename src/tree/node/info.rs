@@ -6,11 +6,13 @@ use crate::value::Bits;
 
 /// The bytes of the info word, with which a node begins.
 pub(crate) const HEADER_BYTES: usize = 8;
+/// The bytes of a head.
+pub(crate) const HEAD_BYTES: usize = size_of::<i64>();
 /// The kind of a node and the sizes of its parts, in one word.
 ///
 /// ```text
 ///  bits 0..2 origin · 2 leaf · 3 wide · 4 key 0 is empty · 5..7 lock (lock.rs) · 8..16 count
-///  narrow: 16..24 capacity · 24..40 bytes of rest · 40..64 strip
+///  narrow: 16..24 capacity · 24..40 bytes of rest · 40..61 strip · 61..64 columns of heads
 ///  wide:   16..48 bytes of rest, the strip is in the payload
 /// ```
 ///
@@ -21,19 +23,32 @@ pub(crate) struct Info(pub(crate) u64);
 const LEAF: u64 = 1 << 2;
 const WIDE: u64 = 1 << 3;
 const EMPTY_FIRST: u64 = 1 << 4;
+const COLUMNS_AT: u32 = 61;
 
 /// The kind of a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Leaf,
+    /// An inner node whose children are leaves.
+    Parent,
+    /// An inner node whose children are inner nodes.
     Inner,
+}
+
+impl Kind {
+    /// Returns the kind of an inner node that many levels above the leaves.
+    pub(crate) fn above(levels: usize) -> Kind {
+        if levels == 1 { Kind::Parent } else { Kind::Inner }
+    }
 }
 
 impl Info {
     /// The most keys of a node.
     pub(crate) const MAX_COUNT: usize = 0xFF;
     /// The largest strip of a narrow node.
-    pub(crate) const MAX_NARROW_STRIP: usize = 0xFF_FFFF;
+    pub(crate) const MAX_NARROW_STRIP: usize = (1 << (COLUMNS_AT - 40)) - 1;
+    /// The most columns of heads.
+    pub(crate) const MAX_COLUMNS: usize = 4;
 
     /// Returns the info of a full narrow node: lengths of one byte, `count` keys with `rest` bytes
     /// of rest.
@@ -68,14 +83,19 @@ impl Info {
         Info(Self::flags(kind, empty_first) | WIDE | (count as u64) << 8 | (rest as u64) << 16)
     }
 
+    /// Returns the info of a full narrow node that differs in its keys alone.
+    #[inline(always)]
+    pub(crate) fn resized(self, count: usize, rest: usize, empty_first: bool) -> Info {
+        debug_assert!(!self.is_wide());
+        let kind = if self.is_leaf() { Kind::Leaf } else { Kind::Inner };
+        let info = Info::narrow(kind, count, rest, self.narrow_strip(), empty_first);
+        Info(info.0 | self.0 & !0 << COLUMNS_AT)
+    }
+
     fn flags(kind: Kind, empty_first: bool) -> u64 {
         (if kind == Kind::Leaf { LEAF } else { 0 }) | (if empty_first { EMPTY_FIRST } else { 0 })
     }
 
-    #[inline(always)]
-    pub(crate) fn kind(self) -> Kind {
-        if self.is_leaf() { Kind::Leaf } else { Kind::Inner }
-    }
     #[inline(always)]
     pub(crate) fn is_leaf(self) -> bool {
         self.0 & LEAF != 0
@@ -117,9 +137,33 @@ impl Info {
     #[inline(always)]
     pub(crate) fn narrow_strip(self) -> usize {
         debug_assert!(!self.is_wide());
-        (self.0 >> 40) as usize
+        (self.0 >> 40) as usize & Self::MAX_NARROW_STRIP
     }
 
+    /// Returns the number of columns of heads. Leaves and wide nodes have none.
+    #[inline(always)]
+    pub(crate) fn columns(self) -> usize {
+        (self.0 >> COLUMNS_AT) as usize
+    }
+    /// Returns the info of a narrow node with this many columns of heads, none in a leaf.
+    pub(crate) fn with_columns(self, columns: usize) -> Info {
+        debug_assert!(!self.is_wide() && columns <= Self::MAX_COLUMNS);
+        Info(self.0 & !(!0 << COLUMNS_AT) | (columns as u64) << COLUMNS_AT)
+    }
+    /// Returns the number of heads of all columns.
+    #[inline(always)]
+    pub(crate) fn heads(self) -> usize {
+        self.columns() * self.count()
+    }
+    /// Returns the offset of the payload in the node.
+    #[inline(always)]
+    pub(crate) fn payload_at(self) -> usize {
+        if self.is_leaf() {
+            HEADER_BYTES
+        } else {
+            self.slots_at() + size_of::<*mut u8>() * self.slots()
+        }
+    }
     /// Returns the bytes of the payload.
     #[inline(always)]
     pub(crate) fn payload_len(self) -> usize {
@@ -136,11 +180,11 @@ impl Info {
     #[inline(always)]
     pub(crate) fn padding_at(self) -> usize {
         if self.is_wide() {
-            HEADER_BYTES + self.payload_len()
+            self.payload_at() + self.payload_len()
         } else if self.count() < self.capacity() {
-            HEADER_BYTES
+            self.payload_at()
         } else {
-            HEADER_BYTES + 3 * self.capacity() + self.rest()
+            self.payload_at() + 3 * self.capacity() + self.rest()
         }
     }
     /// Returns the number of slots: a child before each separator, and one after the last.
@@ -161,7 +205,7 @@ impl Info {
     /// Returns the offset of the slots in the node.
     #[inline(always)]
     pub(crate) fn slots_at(self) -> usize {
-        (HEADER_BYTES + self.payload_len()).next_multiple_of(size_of::<*mut u8>())
+        HEADER_BYTES + HEAD_BYTES * self.heads()
     }
     /// Returns the bytes of the whole node.
     #[inline(always)]
@@ -169,8 +213,12 @@ impl Info {
         if self.is_leaf() {
             self.values_at::<B>() + B::SIZE * self.values()
         } else {
-            self.slots_at() + size_of::<*mut u8>() * self.slots()
+            self.payload_at() + self.payload_len()
         }
+    }
+    /// Returns the bytes of an inner node without its heads, by which it is split or merged.
+    pub(crate) fn size_without_heads(self) -> usize {
+        self.payload_at() + self.payload_len() - HEAD_BYTES * self.heads()
     }
 
     #[inline(always)]

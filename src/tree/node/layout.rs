@@ -1,13 +1,13 @@
 //! The layout of a node, and the accessors through which all other code reaches its parts.
 //!
 //! ```text
-//!  leaf   ┌ info u64 ┬ payload: keys (coding.rs)       ┬ values, aligned, SIZE bytes each ┐
-//!  inner  ┌ info u64 ┬ payload: separators (coding.rs) ┬ slots: children, one more        ┐
+//!  leaf   ┌ info u64 ┬ payload: keys (coding.rs) ┬ values, aligned, SIZE bytes each ┐
+//!  inner  ┌ info u64 ┬ heads (heads.rs) ┬ slots ┬ payload: separators (coding.rs)   ┐
 //! ```
 //!
-//! `info` has the kind of the node and the size of each part, so a node knows its own size. The
-//! payload is plain memory, written before the node is published and unchanged afterwards. Info,
-//! slots and values are atomics. Under `cfg(memkv_loom)` the same accessors lead to loom's atomics
+//! `info` has the kind of the node and the size of each part, so a node knows its own size. Slots
+//! are the children, one more than separators. Heads and payload are plain memory, written before
+//! the node is published and unchanged afterwards. Info, slots and values are atomics. Under `cfg(memkv_loom)` the same accessors lead to loom's atomics
 //! in a boxed node.
 
 use crate::tree::node::{Info, Node};

@@ -4,7 +4,7 @@
 //! each access to loom.
 
 use crate::pool;
-use crate::tree::node::{HEADER_BYTES, Info, Kind, Lock, Slot};
+use crate::tree::node::{HEADER_BYTES, Info, Lock, Slot};
 use crate::value::Bits;
 use loom::alloc::Track;
 use loom::cell::UnsafeCell;
@@ -16,13 +16,13 @@ pub(crate) type SlotPtr = *mut u8;
 pub(crate) type RawSlot = AtomicPtr<u8>;
 
 thread_local! {
-    /// The kind of nodes that count as sparse.
-    static SPARSE: std::cell::Cell<Option<Kind>> = const { std::cell::Cell::new(None) };
+    /// Whether leaves count as sparse, or inner nodes.
+    static SPARSE: std::cell::Cell<Option<bool>> = const { std::cell::Cell::new(None) };
 }
 
 /// Runs `relocate` so that it moves the leaves, or the inner nodes.
 pub(crate) fn with_sparse<R>(leaves: bool, relocate: impl FnOnce() -> R) -> R {
-    SPARSE.set(Some(if leaves { Kind::Leaf } else { Kind::Inner }));
+    SPARSE.set(Some(leaves));
     let result = relocate();
     SPARSE.set(None);
     result
@@ -95,7 +95,7 @@ impl Node {
     /// The node is live (N1).
     pub(crate) unsafe fn is_sparse<B: Bits>(self) -> bool {
         // SAFETY: (N1) by the caller.
-        SPARSE.get() == Some(Info(unsafe { self.info_word() }).kind())
+        SPARSE.get() == Some(Info(unsafe { self.info_word() }).is_leaf())
     }
 
     pub(crate) unsafe fn free(self, info: Info, bytes: usize, _: bool) -> usize {
@@ -162,18 +162,39 @@ impl Node {
     pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
         // SAFETY: (N1, N5, N6) by the caller.
         unsafe {
-            let at = self.live_parts().payload.with(|cell| (*cell).as_ptr().add(HEADER_BYTES));
+            let at = self.live_parts().payload.with(|cell| (*cell).as_ptr().add(info.payload_at()));
             std::slice::from_raw_parts(at, info.payload_len())
         }
+    }
+
+    /// Returns the heads of all columns.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`, and its heads have been written (N5).
+    pub(crate) unsafe fn heads<'a>(self, info: Info) -> &'a [i64] {
+        // SAFETY: (N1, N5, N6) by the caller.
+        unsafe {
+            let at = self.live_parts().payload.with(|cell| (*cell).as_ptr().add(HEADER_BYTES));
+            std::slice::from_raw_parts(at.cast(), info.heads())
+        }
+    }
+
+    /// Returns the address of the heads, to write them.
+    ///
+    /// # Safety
+    /// The node is live (N1), and the caller alone reaches it (N4).
+    pub(crate) unsafe fn heads_mut(self) -> *mut i64 {
+        // SAFETY: (N1, N6) by the caller.
+        unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER_BYTES).cast()) }
     }
 
     /// Returns the payload's address, to write it.
     ///
     /// # Safety
     /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
-    pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
+    pub(crate) unsafe fn payload_mut(self, info: Info) -> *mut u8 {
         // SAFETY: (N1, N6) by the caller.
-        unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER_BYTES)) }
+        unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(info.payload_at())) }
     }
 
     /// Returns the slot of child `i`.

@@ -47,8 +47,12 @@ impl Node {
         unsafe {
             ptr.cast::<Lock>().write(Lock::new(info.with_origin(cell.origin).0));
             let from = info.padding_at();
-            ptr.add(from)
-                .write_bytes(0, if info.is_leaf() { info.values_at::<B>() } else { bytes } - from);
+            let end = if info.is_leaf() { info.values_at::<B>() } else { bytes };
+            ptr.add(from).write_bytes(0, end - from);
+            if !info.is_leaf() {
+                let slots = info.slots_at();
+                ptr.add(slots).write_bytes(0, info.payload_at() - slots);
+            }
         }
         Some((Node(cell.ptr), cell.size))
     }
@@ -117,7 +121,32 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn payload<'a>(self, info: Info) -> &'a [u8] {
         // SAFETY: (N1, N5, N6) by the caller.
-        unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER_BYTES), info.payload_len()) }
+        unsafe {
+            let at = self.as_ptr().add(info.payload_at());
+            std::slice::from_raw_parts(at, info.payload_len())
+        }
+    }
+
+    /// Returns the heads of all columns.
+    ///
+    /// # Safety
+    /// The node is live (N1) for `'a`, and its heads have been written (N5).
+    #[inline(always)]
+    pub(crate) unsafe fn heads<'a>(self, info: Info) -> &'a [i64] {
+        // SAFETY: (N1, N5, N6) by the caller; the heads follow the info word, so they are aligned.
+        unsafe {
+            std::slice::from_raw_parts(self.as_ptr().add(HEADER_BYTES).cast(), info.heads())
+        }
+    }
+
+    /// Returns the address of the heads, to write them.
+    ///
+    /// # Safety
+    /// The node is live (N1), and the caller alone reaches it (N4).
+    #[inline(always)]
+    pub(crate) unsafe fn heads_mut(self) -> *mut i64 {
+        // SAFETY: (N1, N6) by the caller.
+        unsafe { self.as_ptr().add(HEADER_BYTES).cast() }
     }
 
     /// Returns the payload's address, to write it.
@@ -125,9 +154,9 @@ impl Node {
     /// # Safety
     /// The node is live (N1), and the caller alone reaches it (N4) or is its only writer (N3).
     #[inline(always)]
-    pub(crate) unsafe fn payload_mut(self, _: Info) -> *mut u8 {
+    pub(crate) unsafe fn payload_mut(self, info: Info) -> *mut u8 {
         // SAFETY: (N1, N6) by the caller.
-        unsafe { self.as_ptr().add(HEADER_BYTES) }
+        unsafe { self.as_ptr().add(info.payload_at()) }
     }
 
     /// Returns the slot of child `i`.

@@ -6,9 +6,11 @@
 //!   (`memory_loom`).
 //! * `lock`: the lock in a node's first word. `slot`: the pointers to children, with their locks.
 //! * `coding`: front-coded keys: search, decode, copies with one key more or less.
+//! * `heads`: the first bytes of an inner node's separators, as words that are searched first.
 //! * `simd`: compares of many bytes at a time.
 
 pub(crate) mod coding;
+pub(crate) mod heads;
 pub(crate) mod info;
 pub(crate) mod layout;
 pub(crate) mod lock;

@@ -1,7 +1,7 @@
 //! The check of a tree's invariants, node by node.
 
 use crate::tree::edit::Fences;
-use crate::tree::node::{Child, NodeRef, Usage};
+use crate::tree::node::{Child, NodeRef, Usage, heads};
 use crate::tree::{MAX_INNER_SEPARATORS, MAX_LEAF_KEYS, RawTree};
 use crate::value::Bits;
 
@@ -111,6 +111,10 @@ impl<B: Bits> RawTree<B> {
                 fences.high()
             );
             all.push(full);
+        }
+        for (i, head) in keys.heads().iter().enumerate() {
+            let want = heads::head(&all[i % n][strip..], i / n);
+            ensure!(*head == want, "head {i} is {head:x}, not {want:x}");
         }
         ensure!(offset <= keys.info.rest(), "{offset} bytes in {}", keys.info.rest());
         Ok(all)

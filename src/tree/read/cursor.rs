@@ -185,7 +185,7 @@ impl CursorState {
             while let Child::Inner(node) = child {
                 NodeRef::prefetch(node, PREFETCHED_LINES);
                 let keys = NodeRef::new(node);
-                let index = keys.child(&target[keys.strip()..]);
+                let index = keys.child(target);
                 self.levels.push(Level { node, child: index });
                 child = keys.slot(index).load();
             }

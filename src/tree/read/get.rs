@@ -32,7 +32,7 @@ impl<B: Bits> RawTree<B> {
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is
                     // borrowed.
                     let keys = unsafe { NodeRef::new(node) };
-                    child = keys.slot(keys.child(&key[keys.strip()..])).load();
+                    child = keys.slot(keys.child(key)).load();
                 }
                 Child::Leaf(node) => {
                     NodeRef::prefetch(node, PREFETCHED_LINES);
@@ -110,7 +110,7 @@ impl<B: Bits> RawTree<B> {
                     if let Child::Inner(node) = *child {
                         // SAFETY: (N1, N5) as in `find`.
                         let inner = unsafe { NodeRef::new(node) };
-                        *child = inner.slot(inner.child(&key[inner.strip()..])).load();
+                        *child = inner.slot(inner.child(key)).load();
                         if let Child::Inner(node) | Child::Leaf(node) = *child {
                             NodeRef::prefetch(node, PREFETCHED_LINES_IN_GROUP);
                         }

@@ -6,6 +6,7 @@
 mod lanes;
 #[cfg(all(target_arch = "aarch64", target_endian = "little", not(memkv_portable), not(miri)))]
 mod neon;
+mod place;
 #[cfg(any(
     test,
     not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))),
@@ -18,6 +19,7 @@ mod sse2;
 
 pub(crate) use crate::pool::prefetch;
 pub(crate) use lanes::{COMPARED_BYTES, Candidates, LANES};
+pub(crate) use place::count_less;
 #[cfg(all(target_arch = "aarch64", target_endian = "little", not(memkv_portable), not(miri)))]
 use neon as imp;
 #[cfg(any(
@@ -87,11 +89,20 @@ pub(crate) fn long_sum(payload: &[u8], mut at: usize, mut n: usize) -> usize {
     total + sum(payload, at, n)
 }
 
-/// Returns how many of the `COMPARED_BYTES` bytes at `a[at..]` and `b[bt..]` are equal before the
-/// first that differ.
+/// Returns how many of the first bytes of `a[at..]` and `b[bt..]` are equal, and how many were
+/// compared: `COMPARED_BYTES`, or if `b` has fewer, these. `None` if that needs bytes outside of
+/// `a` or `b`.
 #[inline(always)]
-pub(crate) fn common_bytes(a: &[u8], at: usize, b: &[u8], bt: usize) -> usize {
-    (!imp::equal(a, at, b, bt)).trailing_zeros().min(COMPARED_BYTES as u32) as usize
+pub(crate) fn common_window(a: &[u8], at: usize, b: &[u8], bt: usize) -> Option<(usize, usize)> {
+    // Near its end the vector begins earlier.
+    let start = bt.min(b.len().checked_sub(COMPARED_BYTES)?);
+    let early = bt - start;
+    let from = at.checked_sub(early)?;
+    if from + COMPARED_BYTES > a.len() {
+        return None;
+    }
+    let differ = u32::from(!imp::equal(a, from, b, start)) >> early | 1 << (COMPARED_BYTES - early);
+    Some((differ.trailing_zeros() as usize, COMPARED_BYTES - early))
 }
 
 /// Returns the length of the longest common prefix.
@@ -152,6 +163,22 @@ mod tests {
             prop_assert_eq!(sum(&payload, LANES, n), portable::sum(&payload, LANES, n));
             let plain = portable::equal(&payload, n, &lcp, 0);
             prop_assert_eq!(imp::equal(&payload, n, &lcp, 0), plain);
+        }
+
+        #[test]
+        fn windows_are_compared_as_far_as_they_reach(
+            a in proptest::collection::vec(0u8..2, 0..60),
+            b in proptest::collection::vec(0u8..2, 0..60),
+            at in 0usize..60,
+            bt in 0usize..60,
+        ) {
+            let (at, bt) = (at.min(a.len()), bt.min(b.len()));
+            if let Some((shared, compared)) = common_window(&a, at, &b, bt) {
+                prop_assert_eq!(compared, COMPARED_BYTES.min(b.len() - bt));
+                prop_assert_eq!(shared, common_prefix(&a[at..], &b[bt..]).min(compared));
+            } else {
+                prop_assert!(b.len() < 16 || a.len() < at + 16 || at < 16);
+            }
         }
 
         #[test]
