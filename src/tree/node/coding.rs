@@ -9,15 +9,8 @@
 //! suffix that follows them is `first[i]` and then `len[i]` bytes of the rest. Keys are distinct
 //! and ascend, so only the first key can have an empty suffix; a flag in the header says so.
 //!
-//! A search keeps `m`, the bytes of the key matched so far. Keys that share more than `m` bytes
-//! with the one before differ from the sought key at the same byte as that one: they are skipped. A
-//! key that shares less than `m` is greater than the sought key, which is absent. Of the keys that
-//! share exactly `m`, the first one whose first byte is at least the next sought byte decides. So
-//! no key is ever decoded, and a step is one vector compare of `lcp` and `first`.
-//!
-//! A node whose lengths do not fit into a byte is wide, and is searched key by key.
+//! A node whose lengths do not fit into a byte is wide.
 
-use crate::tree::node::info::HEAD_BYTES;
 use crate::tree::node::{Info, Node, Slot, SlotRef, Usage, heads, simd};
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -76,7 +69,7 @@ impl<'a> NodeRef<'a> {
     /// # Safety
     /// As above.
     #[inline(always)]
-    unsafe fn with_info(node: Node, info: Info) -> NodeRef<'a> {
+    pub(crate) unsafe fn with_info(node: Node, info: Info) -> NodeRef<'a> {
         // SAFETY: (N1, N5) by the caller.
         unsafe { NodeRef { node, info, payload: node.payload(info) } }
     }
@@ -100,29 +93,6 @@ impl<'a> NodeRef<'a> {
     pub(crate) fn slot_ref(&self, i: usize) -> SlotRef<'a> {
         // SAFETY: (N1) since `new`.
         SlotRef { parent_lock: Some(unsafe { self.node.lock() }), slot: self.slot(i) }
-    }
-
-    /// Returns the index of the child of a key, which is led to this node.
-    #[inline(always)]
-    pub(crate) fn child(&self, key: &[u8]) -> usize {
-        let columns = self.info.columns();
-        if columns == 0 {
-            return child_by_search(self.node, self.info, key);
-        }
-        let rest = &key[self.info.narrow_strip()..];
-        match heads::find(self.heads(), self.count(), columns, rest) {
-            Ok(at) => at,
-            Err(at) => tied_child(self.node, self.info, rest, at),
-        }
-    }
-
-    /// Returns the index of the child of a key, of which a search of the separators found this.
-    #[inline(always)]
-    fn child_of(&self, found: Result<usize, Gap>) -> usize {
-        match found {
-            Ok(separator) => separator + 1,
-            Err(gap) => gap.at,
-        }
     }
 
     /// Returns the heads of all columns.
@@ -163,7 +133,7 @@ impl<'a> NodeRef<'a> {
     }
 
     #[inline(always)]
-    fn rest_at(&self) -> usize {
+    pub(crate) fn rest_at(&self) -> usize {
         if self.info.is_wide() { 4 + 9 * self.count() } else { 3 * self.info.capacity() }
     }
 
@@ -273,118 +243,6 @@ impl<'a> NodeRef<'a> {
         for child in (0..=self.count()).filter_map(|i| self.slot(i).load().node()) {
             NodeRef::prefetch(child, 1);
         }
-    }
-
-    /// Returns the entry of `key`, or the position at which it would stand.
-    #[inline(always)]
-    pub(crate) fn search(&self, key: &[u8]) -> Result<usize, Gap> {
-        if key.is_empty() {
-            return if self.info.empty_first() {
-                Ok(0)
-            } else {
-                Err(Gap { at: 0, lcp: 0, next: 0 })
-            };
-        }
-        if self.info.is_wide() { self.search_wide(key) } else { self.search_narrow(key) }
-    }
-
-    #[inline(always)]
-    fn search_narrow(&self, key: &[u8]) -> Result<usize, Gap> {
-        let open = if self.info.empty_first() { !1 } else { !0 };
-        self.search_blocks(Block { at: 0, rests: self.rest_at(), open }, key, 0)
-    }
-
-    /// Searches the entries after `at`, which shares `m` bytes with the key and is less.
-    fn search_after(&self, at: usize, key: &[u8], m: usize) -> Result<usize, Gap> {
-        let block = at - at % simd::LANES;
-        let rests = self.rest_at() + self.offset(block);
-        self.search_blocks(Block { at: block, rests, open: after(at % simd::LANES) }, key, m)
-    }
-
-    /// Searches the entries from a block on, of which those that share `m` bytes with the key may
-    /// decide.
-    #[inline(always)]
-    fn search_blocks(&self, mut block: Block, key: &[u8], mut m: usize) -> Result<usize, Gap> {
-        let (n, cap) = (self.count(), self.info.capacity());
-        loop {
-            // `m` is less than the key's length: at the key's end `decide` does.
-            let byte = key[m];
-            let mut found;
-            loop {
-                let lcp = m.min(0xFF) as u8;
-                found = simd::candidates(self.payload, block.at, cap + block.at, lcp, byte);
-                found.any &= block.open;
-                if found.any != 0 {
-                    break;
-                }
-                if block.at + simd::LANES >= n {
-                    return Err(Gap { at: n, lcp: m, next: 0 });
-                }
-                block.rests += simd::sum(self.payload, 2 * cap + block.at, simd::LANES);
-                block.at += simd::LANES;
-                block.open = !0;
-            }
-            let lane = found.any.trailing_zeros() as usize;
-            let j = block.at + lane;
-            if j >= n {
-                return Err(Gap { at: n, lcp: m, next: 0 });
-            }
-            if found.exact >> lane & 1 == 0 {
-                return Err(Gap { at: j, lcp: m, next: usize::from(self.payload[j]) });
-            }
-            let from = block.rests + simd::sum(self.payload, 2 * cap + block.at, lane);
-            let len = usize::from(self.payload[2 * cap + j]);
-            match self.decide(from, len, key, m + 1) {
-                Decided::Equal => return Ok(j),
-                Decided::Less(next) => return Err(Gap { at: j, lcp: m, next }),
-                Decided::Greater(more) => m = more,
-            }
-            block.open = after(lane);
-        }
-    }
-
-    /// Compares the `len` bytes of an entry at `from` with those of the key from `m` on.
-    #[inline(always)]
-    fn decide(&self, from: usize, len: usize, key: &[u8], m: usize) -> Decided {
-        let left = key.len() - m;
-        if len == left && simd::same_end(self.payload, from + len, key, len) {
-            return Decided::Equal;
-        }
-        let most = len.min(left);
-        let shared = match simd::common_window(self.payload, from, key, m) {
-            Some((shared, compared)) if shared < compared || most <= compared => shared.min(most),
-            _ => simd::common_prefix(&self.payload[from..from + len], &key[m..]),
-        };
-        if shared == left || (shared < most && key[m + shared] < self.payload[from + shared]) {
-            Decided::Less(m + shared)
-        } else {
-            Decided::Greater(m + shared)
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn search_wide(&self, key: &[u8]) -> Result<usize, Gap> {
-        let (mut offset, mut m) = (0, 0);
-        for i in 0..self.count() {
-            let entry = self.entry(i, offset);
-            offset += entry.rest.len();
-            let Some(first) = entry.first else { continue };
-            if entry.lcp > m {
-                continue;
-            }
-            if entry.lcp < m || first > key[m] {
-                return Err(Gap { at: i, lcp: m, next: entry.lcp });
-            }
-            if first == key[m] {
-                match compare(entry.rest, &key[m + 1..]) {
-                    Compared::Equal => return Ok(i),
-                    Compared::Before(c) => return Err(Gap { at: i, lcp: m, next: m + 1 + c }),
-                    Compared::After(c) => m += 1 + c,
-                }
-            }
-        }
-        Err(Gap { at: self.count(), lcp: m, next: 0 })
     }
 
     /// Returns the shape of a copy with `key` inserted at `gap`, if it is narrow.
@@ -553,61 +411,6 @@ impl<'a> NodeRef<'a> {
     }
 }
 
-/// A block of entries, where a search is.
-struct Block {
-    /// The first entry.
-    at: usize,
-    /// Where its rest begins in the payload.
-    rests: usize,
-    /// The lanes at which the search may end, as bits.
-    open: u64,
-}
-
-/// Returns the lanes after one: none if it is the last.
-#[inline(always)]
-fn after(lane: usize) -> u64 {
-    (!0 << lane) << 1
-}
-
-/// The order of an entry and the key, both of which begin with the bytes compared so far. With the
-/// bytes that they share.
-enum Decided {
-    Equal,
-    /// The key is less than the entry.
-    Less(usize),
-    /// The key is greater.
-    Greater(usize),
-}
-
-/// Returns the index of the child of a key by the front-coded separators.
-#[inline(never)]
-fn child_by_search(node: Node, info: Info, key: &[u8]) -> usize {
-    // SAFETY: (N1, N5) the caller has a reference to the node.
-    let keys = unsafe { NodeRef::with_info(node, info) };
-    keys.child_of(keys.search(&key[keys.strip()..]))
-}
-
-/// Returns the index of the child of a key, less the strip, where the separators before `at` are
-/// less than the key, and the heads of `at` equal the key's.
-#[inline(never)]
-fn tied_child(node: Node, info: Info, rest: &[u8], at: usize) -> usize {
-    // SAFETY: (N1, N5) the caller has a reference to the node.
-    let keys = unsafe { NodeRef::with_info(node, info) };
-    let m = HEAD_BYTES * info.columns();
-    // The separator before is not tied, so this one shares less than `m` bytes with it.
-    let skipped = m - keys.lcp(at) - 1;
-    if rest.len() < m || keys.len(at) < skipped {
-        // Either ends within the heads, and the other one may go on with zeros.
-        return keys.child_of(keys.search(rest));
-    }
-    let from = keys.rest_at() + keys.offset(at) + skipped;
-    match keys.decide(from, keys.len(at) - skipped, rest, m) {
-        Decided::Equal => at + 1,
-        Decided::Less(_) => at,
-        Decided::Greater(m) => keys.child_of(keys.search_after(at, rest, m)),
-    }
-}
-
 /// Copies a few bytes of an array without a call, which would cost more than the copy.
 ///
 /// # Safety
@@ -626,26 +429,5 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, n: usize) {
             i += COPY_BYTES;
         }
         from.add(n - COPY_BYTES).copy_to_nonoverlapping(to.add(n - COPY_BYTES), COPY_BYTES);
-    }
-}
-
-/// The order of a key's remainder and an entry's.
-enum Compared {
-    Equal,
-    /// The key is less than the entry; they share this many bytes.
-    Before(usize),
-    /// The key is greater than the entry; they share this many bytes.
-    After(usize),
-}
-
-#[inline(always)]
-fn compare(entry: &[u8], key: &[u8]) -> Compared {
-    let c = simd::common_prefix(entry, key);
-    if c == key.len() {
-        if c == entry.len() { Compared::Equal } else { Compared::Before(c) }
-    } else if c < entry.len() && key[c] < entry[c] {
-        Compared::Before(c)
-    } else {
-        Compared::After(c)
     }
 }

@@ -10,8 +10,8 @@
 //! separator ends; its highest bit is flipped, so that signed words, which vectors compare, have
 //! the order of the bytes. A search counts the heads of a column that are less than the key's. If
 //! no head is equal, that is the child. Otherwise it goes on in the next column, among the
-//! separators that are tied there. Where there is none left, the front-coded separators decide,
-//! from the first that is tied on.
+//! separators that are tied. Where there is none left, the front-coded separators decide, from the
+//! first that is tied on; all of them, if an equal head may have been filled up with zeros.
 //!
 //! A node has as many columns as pay for its separators.
 
@@ -62,30 +62,75 @@ pub(crate) fn columns(
     (1..=Info::MAX_COLUMNS).min_by_key(|&c| per_tie * ties(c) + c * n).unwrap_or(0)
 }
 
-/// Returns the number of separators that are at most the key. `heads` are those of `n` separators
-/// in all columns, of which there is at least one.
+/// What the heads tell of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// As many separators are at most the key.
+    Child(usize),
+    /// The separators before this one are less than the key. It shares all bytes of its heads with
+    /// the key, and does not end before.
+    Tied(usize),
+    /// A head that ends with a zero is equal: the separator or the key may end there.
+    Unknown,
+}
+
+/// Searches the first column of a node, which has one, for a key without the strip.
 ///
 /// # Errors
-/// The index of the first separator whose heads are all equal to the key's.
+/// The first separator whose head equals the key's.
 #[inline(always)]
-pub(crate) fn find(heads: &[i64], n: usize, columns: usize, key: &[u8]) -> Result<usize, usize> {
-    let (mut from, mut to, mut column) = (0, n, 0);
-    loop {
-        let head = head(key, column);
-        let tied = &heads[n * column..][from..to];
+pub(crate) fn find_in_first(
+    heads: &[i64],
+    info: Info,
+    key: &[u8],
+    count_less: impl Fn(&[i64], i64) -> usize,
+) -> Result<usize, usize> {
+    let (heads, head) = (&heads[..info.count()], head(key, 0));
+    let less = count_less(heads, head);
+    if heads.get(less) == Some(&head) { Err(less) } else { Ok(less) }
+}
+
+/// Searches the other columns, where the separator at `from` is the first one whose head equals
+/// that of the key in the first column. The lcps and first bytes of the separators begin at
+/// `payload`.
+#[inline(always)]
+pub(crate) fn find_in_others(
+    heads: &[i64],
+    payload: &[u8],
+    info: Info,
+    key: &[u8],
+    mut from: usize,
+) -> Found {
+    let n = info.count();
+    for column in 1.. {
+        let m = HEAD_BYTES * column;
+        if key.get(m - 1).is_none_or(|&last| last == 0) {
+            return Found::Unknown;
+        }
+        if column == info.columns() {
+            break;
+        }
+        let to = end_of_tied(payload, n, from, m);
+        let (tied, head) = (&heads[n * column..][from..to], head(key, column));
         let less = simd::count_less(tied, head);
-        if tied.get(less) != Some(&head) {
-            return Ok(from + less);
-        }
-        column += 1;
-        if column == columns {
-            return Err(from + less);
-        }
-        if let Some(next) = head.checked_add(1) {
-            to = from + simd::count_less(tied, next);
-        }
         from += less;
+        if tied.get(less) != Some(&head) {
+            return Found::Child(from);
+        }
     }
+    Found::Tied(from)
+}
+
+/// Returns the first separator after `from` that shares fewer than `m` bytes with the one before.
+#[inline(always)]
+fn end_of_tied(payload: &[u8], n: usize, from: usize, m: usize) -> usize {
+    for block in (from + 1..n).step_by(simd::LANES) {
+        let fewer = simd::candidates(payload, block, n + block, m as u8 - 1, 0).any;
+        if fewer != 0 {
+            return n.min(block + fewer.trailing_zeros() as usize);
+        }
+    }
+    n
 }
 
 #[cfg(test)]
@@ -107,18 +152,32 @@ mod tests {
             key in key(),
             columns in 1..=Info::MAX_COLUMNS,
         ) {
+            let separators: Vec<_> = separators.into_iter().collect();
+            let n = separators.len();
             let heads: Vec<i64> = (0..columns)
                 .flat_map(|column| separators.iter().map(move |key| head(key, column)))
                 .collect();
-            let padded = |key: &[u8]| {
-                let mut key = key.to_vec();
-                key.resize(HEAD_BYTES * columns, 0);
-                key
-            };
-            let tied = separators.iter().position(|separator| padded(separator) == padded(&key));
+            let lcp = |i: usize| simd::common_prefix(&separators[i], &separators[i.max(1) - 1]);
+            let mut payload: Vec<u8> = (0..n).map(|i| if i == 0 { 0 } else { lcp(i) as u8 }).collect();
+            payload.resize(2 * n + simd::LANES, 0);
+            let info = Info::narrow(Kind::Inner, n, 0, 0, false).with_columns(columns);
+            let bytes = HEAD_BYTES * columns;
             let at_most = separators.iter().filter(|separator| **separator <= key).count();
-            let want = tied.map_or(Ok(at_most), Err);
-            prop_assert_eq!(find(&heads, separators.len(), columns, &key), want);
+            let found = match find_in_first(&heads, info, &key, simd::count_less) {
+                Ok(at) => Found::Child(at),
+                Err(at) => find_in_others(&heads, &payload, info, &key, at),
+            };
+            match found {
+                Found::Child(at) => prop_assert_eq!(at, at_most),
+                Found::Tied(at) => {
+                    prop_assert_eq!(separators[at].get(..bytes), key.get(..bytes));
+                    prop_assert!(key.len() >= bytes);
+                    prop_assert!(at == 0 || separators[at - 1][..] < key[..bytes]);
+                }
+                Found::Unknown => prop_assert!(
+                    key.len() < bytes || (1..=columns).any(|c| key[HEAD_BYTES * c - 1] == 0)
+                ),
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 //! * `memory`: the bytes of a node (`memory_std`), or what stands for them in a model
 //!   (`memory_loom`).
 //! * `lock`: the lock in a node's first word. `slot`: the pointers to children, with their locks.
-//! * `coding`: front-coded keys: search, decode, copies with one key more or less.
+//! * `coding`: front-coded keys: decode, copies with one key more or less. `search`: the search.
 //! * `heads`: the first bytes of an inner node's separators, as words that are searched first.
 //! * `simd`: compares of many bytes at a time.
 
@@ -18,6 +18,7 @@ pub(crate) mod lock;
 mod memory_loom;
 #[cfg(not(memkv_loom))]
 mod memory_std;
+mod search;
 pub(crate) mod simd;
 pub(crate) mod slot;
 

@@ -1,8 +1,5 @@
-//! The place of a word in ascending words: by a binary search without branches, whose last steps are
-//! vector compares if the processor has AVX2.
-
-/// The words that vectors compare.
-const WINDOW: usize = 16;
+//! The place of a word in ascending words: by a binary search without branches, whose last steps
+//! vectors may do.
 
 /// Returns how many of the ascending words are less than `word`.
 ///
@@ -10,14 +7,6 @@ const WINDOW: usize = 16;
 /// O(log n).
 #[inline(always)]
 pub(crate) fn count_less(words: &[i64], word: i64) -> usize {
-    #[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
-    if words.len() >= WINDOW && std::arch::is_x86_feature_detected!("avx2") {
-        let from = halve(words, word, WINDOW).min(words.len() - WINDOW);
-        if let Some(window) = words[from..].first_chunk() {
-            // SAFETY: (T2) the processor has AVX2.
-            return from + unsafe { avx2::count_less(window, word) };
-        }
-    }
     let from = halve(words, word, 1);
     from + usize::from(words.get(from).is_some_and(|&first| first < word))
 }
@@ -31,25 +20,62 @@ fn halve(words: &[i64], word: i64, most: usize) -> usize {
     let (mut from, mut n) = (0, words.len());
     while n > most {
         let half = n / 2;
-        from = std::hint::select_unpredictable(words[from + half - 1] < word, from + half, from);
+        // SAFETY: (L1) `from + n` is at most the number of words.
+        let last = unsafe { *words.get_unchecked(from + half - 1) };
+        from = std::hint::select_unpredictable(last < word, from + half, from);
         n -= half;
     }
     from
 }
 
 #[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
-mod avx2 {
-    use super::WINDOW;
-    use std::arch::x86_64::*;
+pub(crate) use avx2::{count_less_avx2, has_avx2};
 
-    /// Returns how many of the words are less than `word`.
+#[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
+mod avx2 {
+    use super::{count_less, halve};
+    use std::arch::x86_64::*;
+    use std::sync::atomic::AtomicU8;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    /// The words that vectors compare.
+    const WINDOW: usize = 16;
+
+    /// What is known of the processor: nothing at first.
+    static KNOWN: AtomicU8 = AtomicU8::new(0);
+    const HAS_AVX2: u8 = 1;
+    const HAS_NONE: u8 = 2;
+
+    /// Returns whether the processor has AVX2, and the instructions on bits that came with it.
+    #[inline(always)]
+    pub(crate) fn has_avx2() -> bool {
+        match KNOWN.load(Relaxed) {
+            0 => detect(),
+            known => known == HAS_AVX2,
+        }
+    }
+
+    #[cold]
+    fn detect() -> bool {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("popcnt");
+        KNOWN.store(if has { HAS_AVX2 } else { HAS_NONE }, Relaxed);
+        has
+    }
+
+    /// As [`super::count_less`], with the last sixteen words compared at once.
+    #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn count_less(words: &[i64; WINDOW], word: i64) -> usize {
+    pub(crate) fn count_less_avx2(words: &[i64], word: i64) -> usize {
+        let Some(last) = words.len().checked_sub(WINDOW) else { return count_less(words, word) };
+        let from = halve(words, word, WINDOW).min(last);
         let word = _mm256_set1_epi64x(word);
-        let (vectors, _) = words.as_chunks::<4>();
         let is_less = |i: usize| {
-            // SAFETY: (L1) a vector has as many words.
-            let words = unsafe { _mm256_loadu_si256(vectors[i].as_ptr().cast()) };
+            // SAFETY: (L1) `from` is at most the window's last place.
+            let words = unsafe { _mm256_loadu_si256(words.as_ptr().add(from + 4 * i).cast()) };
             _mm256_cmpgt_epi64(word, words)
         };
         // A lane is -1 for each word that is less.
@@ -58,7 +84,7 @@ mod avx2 {
             _mm256_add_epi64(is_less(2), is_less(3)),
         );
         let less = _mm_add_epi64(_mm256_castsi256_si128(less), _mm256_extracti128_si256(less, 1));
-        -(_mm_cvtsi128_si64(less) + _mm_extract_epi64(less, 1)) as usize
+        from + (_mm_cvtsi128_si64(less) + _mm_extract_epi64(less, 1)).unsigned_abs() as usize
     }
 }
 
@@ -79,9 +105,11 @@ mod tests {
             words.sort_unstable();
             let want = words.iter().filter(|&&other| other < word).count();
             prop_assert_eq!(count_less(&words, word), want);
-            let from = halve(&words, word, 1);
-            let without_vectors = from + words[from..].iter().take_while(|&&w| w < word).count();
-            prop_assert!(without_vectors == want && want - from <= 1);
+            #[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
+            if has_avx2() {
+                // SAFETY: (T2) the processor has AVX2.
+                prop_assert_eq!(unsafe { count_less_avx2(&words, word) }, want);
+            }
         }
     }
 }
