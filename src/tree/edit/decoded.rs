@@ -225,7 +225,7 @@ impl<T: Copy> DecodedKeys<T> {
         } else {
             let lens = keys.map(|i| self.key_len(i) - strip);
             let info = Info::narrow(kind, n, rest, strip, empty_first);
-            info.with_columns(heads::columns(kind, n, lens))
+            info.with_head_words(heads::words(kind, n, lens))
         })
     }
 
@@ -278,9 +278,10 @@ impl<T: Copy> DecodedKeys<T> {
                 }
                 rest.copy_from_nonoverlapping(tail.as_ptr(), tail.len());
                 rest = rest.add(tail.len());
-                for column in 0..info.columns() {
-                    let head = heads::head(&self.key(i)[strip..], column);
-                    node.heads_mut().add(n * column + j).write(head);
+                let words = info.head_words();
+                for at in 0..words {
+                    let word = heads::word(&self.key(i)[strip..], at);
+                    node.heads_mut().add(words * j + at).write(word);
                 }
             }
         }

@@ -95,7 +95,7 @@ impl<'a> NodeRef<'a> {
         SlotRef { parent_lock: Some(unsafe { self.node.lock() }), slot: self.slot(i) }
     }
 
-    /// Returns the heads of all columns.
+    /// Returns the words of all heads.
     #[inline(always)]
     pub(crate) fn heads(&self) -> &'a [i64] {
         // SAFETY: (N1, N5) since `new`.
@@ -317,11 +317,11 @@ impl<'a> NodeRef<'a> {
             dst = dst.add(rest.len());
             let tail = info.rest() - offset - rest.len();
             from.add(offset + lost).copy_to_nonoverlapping(dst, tail);
-            self.copy_heads(node, info, |heads, column, to| {
-                to.copy_from_nonoverlapping(heads.as_ptr(), at);
-                to.add(at).write(heads::head(key, column));
-                to.add(at + 1).copy_from_nonoverlapping(heads[at..].as_ptr(), n - at);
-            });
+            let (words, from, to) = (info.head_words(), self.heads(), node.heads_mut());
+            let (below, above) = from.split_at(words * at);
+            to.copy_from_nonoverlapping(below.as_ptr(), below.len());
+            (0..words).for_each(|i| to.add(words * at + i).write(heads::word(key, i)));
+            to.add(words * (at + 1)).copy_from_nonoverlapping(above.as_ptr(), above.len());
         }
         Some(node)
     }
@@ -387,27 +387,12 @@ impl<'a> NodeRef<'a> {
             from.add(tail).copy_to_nonoverlapping(dst, end - tail);
             tail = end;
             debug_assert_eq!(tail, self.offset(n));
-            self.copy_heads(node, info, |heads, _, to| {
-                to.copy_from_nonoverlapping(heads.as_ptr(), at);
-                to.add(at).copy_from_nonoverlapping(heads[at + 1..].as_ptr(), n - 1 - at);
-            });
+            let (words, from, to) = (info.head_words(), self.heads(), node.heads_mut());
+            let (below, above) = (&from[..words * at], &from[words * (at + 1)..]);
+            to.copy_from_nonoverlapping(below.as_ptr(), below.len());
+            to.add(words * at).copy_from_nonoverlapping(above.as_ptr(), above.len());
         }
         Some(node)
-    }
-
-    /// Calls `copy` for each column of heads, with the heads, the column, and where those of
-    /// another node begin, which has as many columns.
-    ///
-    /// # Safety
-    /// The other node is live (N1), of the shape `info`, and the caller's alone (N4).
-    #[inline(always)]
-    unsafe fn copy_heads(&self, to: Node, info: Info, copy: impl Fn(&[i64], usize, *mut i64)) {
-        let n = self.count();
-        for column in 0..self.info.columns() {
-            // SAFETY: (N1, N4, N6) by the caller.
-            let to = unsafe { to.heads_mut().add(column * info.count()) };
-            copy(&self.heads()[column * n..][..n], column, to);
-        }
     }
 }
 

@@ -1,38 +1,37 @@
 //! Heads: the first bytes of an inner node's separators, as words that are searched first.
 //!
 //! ```text
-//!   separators   "com/a"   "com/about/us"   "org"
-//!   column 0     com/a···  com/abou         org·····
-//!   column 1     ········  t/us····         ········
+//!   separators   "com/a"             "com/about/us"      "org"
+//!   heads        com/a··· ········   com/abou t/us····   org····· ········
 //! ```
 //!
-//! A head has 8 bytes of a separator without the strip, the first one highest, and zeros where the
-//! separator ends; its highest bit is flipped, so that signed words, which vectors compare, have
-//! the order of the bytes. A search counts the heads of a column that are less than the key's. If
-//! no head is equal, that is the child. Otherwise it goes on in the next column, among the
-//! separators that are tied. Where there is none left, the front-coded separators decide, from the
-//! first that is tied on; all of them, if an equal head may have been filled up with zeros.
+//! A head is one, two or four words: 8, 16 or 32 bytes of a separator without the strip, the first
+//! one highest, and zeros where the separator ends. The highest bit is flipped, so that signed
+//! words, which vectors compare, have the order of the bytes. A search counts the heads that are
+//! less than the key's. If none is equal, that is the child. Otherwise the front-coded separators
+//! decide, from the first that is tied on; all of them, if a head may have been filled up with
+//! zeros.
 //!
-//! A node has as many columns as pay for its separators.
+//! A node's heads have as many words as pay for its separators.
 
-use crate::tree::node::info::HEAD_BYTES;
+use crate::tree::node::info::WORD_BYTES;
 use crate::tree::node::{Info, Kind, simd};
 
-/// The separators of a node one of whose separators may reach beyond the heads before another
-/// column pays, for nodes above leaves. Most of an index is in these.
+/// The separators of a node one of whose separators may reach beyond its head before a longer head
+/// pays, for nodes above leaves. Most of an index is in these.
 const SEPARATORS_PER_TIE: usize = 5;
 /// As above, for other nodes.
-const SEPARATORS_PER_TIE_ABOVE: usize = 24;
+const SEPARATORS_PER_TIE_ABOVE: usize = 50;
 
-/// Returns the head of a separator or key, both without the strip, in a column.
+/// Returns a word of the head of a separator or key, which are without the strip.
 #[inline(always)]
-pub(crate) fn head(key: &[u8], column: usize) -> i64 {
-    let at = HEAD_BYTES * column;
-    let word = match key.get(at..at + HEAD_BYTES) {
+pub(crate) fn word(key: &[u8], i: usize) -> i64 {
+    let at = WORD_BYTES * i;
+    let word = match key.get(at..at + WORD_BYTES) {
         Some(bytes) => u64::from_be_bytes(bytes.try_into().unwrap()),
         None => padded(key.get(at..).unwrap_or_default()),
     };
-    (word ^ 1 << 63).cast_signed()
+    (if i == 0 { word ^ 1 << 63 } else { word }).cast_signed()
 }
 
 /// Returns fewer than 8 bytes as a word, the first one highest.
@@ -47,19 +46,15 @@ fn padded(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Returns how many columns pay for `n` separators of these lengths, without the strip.
-pub(crate) fn columns(
-    kind: Kind,
-    n: usize,
-    lens: impl Iterator<Item = usize> + Clone,
-) -> usize {
+/// Returns how many words of each head pay for `n` separators of these lengths, without the strip.
+pub(crate) fn words(kind: Kind, n: usize, lens: impl Iterator<Item = usize> + Clone) -> usize {
     let per_tie = match kind {
         Kind::Leaf => return 0,
         Kind::Parent => SEPARATORS_PER_TIE,
         Kind::Inner => SEPARATORS_PER_TIE_ABOVE,
     };
-    let ties = |columns: usize| lens.clone().filter(|&len| len >= HEAD_BYTES * columns).count();
-    (1..=Info::MAX_COLUMNS).min_by_key(|&c| per_tie * ties(c) + c * n).unwrap_or(0)
+    let ties = |words: usize| lens.clone().filter(|&len| len >= WORD_BYTES * words).count();
+    [1, 2, 4].into_iter().min_by_key(|&words| per_tie * ties(words) + words * n).unwrap_or(0)
 }
 
 /// What the heads tell of a key.
@@ -67,70 +62,70 @@ pub(crate) fn columns(
 pub(crate) enum Found {
     /// As many separators are at most the key.
     Child(usize),
-    /// The separators before this one are less than the key. It shares all bytes of its heads with
+    /// The separators before this one are less than the key. It shares all bytes of its head with
     /// the key, and does not end before.
     Tied(usize),
     /// A head that ends with a zero is equal: the separator or the key may end there.
     Unknown,
 }
 
-/// Searches the first column of a node, which has one, for a key without the strip.
-///
-/// # Errors
-/// The first separator whose head equals the key's.
+/// Searches the heads of a node, which has some, for a key without the strip. `count_less` returns
+/// how many of ascending words are less than one.
 #[inline(always)]
-pub(crate) fn find_in_first(
+pub(crate) fn find(
     heads: &[i64],
     info: Info,
     key: &[u8],
     count_less: impl Fn(&[i64], i64) -> usize,
-) -> Result<usize, usize> {
-    let (heads, head) = (&heads[..info.count()], head(key, 0));
-    let less = count_less(heads, head);
-    if heads.get(less) == Some(&head) { Err(less) } else { Ok(less) }
-}
-
-/// Searches the other columns, where the separator at `from` is the first one whose head equals
-/// that of the key in the first column. The lcps and first bytes of the separators begin at
-/// `payload`.
-#[inline(always)]
-pub(crate) fn find_in_others(
-    heads: &[i64],
-    payload: &[u8],
-    info: Info,
-    key: &[u8],
-    mut from: usize,
 ) -> Found {
     let n = info.count();
-    for column in 1.. {
-        let m = HEAD_BYTES * column;
-        if key.get(m - 1).is_none_or(|&last| last == 0) {
-            return Found::Unknown;
+    let (less, is_tied, last) = match info.head_words() {
+        1 => {
+            let head = word(key, 0);
+            let less = count_less(heads, head);
+            (less, heads.get(less) == Some(&head), head)
         }
-        if column == info.columns() {
-            break;
+        2 => {
+            let (heads, _) = heads.as_chunks::<2>();
+            let head = [word(key, 0), word(key, 1)];
+            let wide = signed(head);
+            // SAFETY: (L2) `place` passes indices below `n`.
+            let less =
+                simd::place(n, |i| signed(unsafe { *heads.get_unchecked(i) }) < wide);
+            (less, heads.get(less) == Some(&head), head[1])
         }
-        let to = end_of_tied(payload, n, from, m);
-        let (tied, head) = (&heads[n * column..][from..to], head(key, column));
-        let less = simd::count_less(tied, head);
-        from += less;
-        if tied.get(less) != Some(&head) {
-            return Found::Child(from);
+        _ => {
+            let (heads, _) = heads.as_chunks::<4>();
+            let head = [word(key, 0), word(key, 1), word(key, 2), word(key, 3)];
+            let (high, low) = halves(head);
+            let less = simd::place(n, |i| {
+                // SAFETY: (L2) as above.
+                let (other_high, other_low) = halves(unsafe { *heads.get_unchecked(i) });
+                (other_high < high) | (other_high == high) & (other_low < low)
+            });
+            (less, heads.get(less) == Some(&head), head[3])
         }
+    };
+    if !is_tied {
+        Found::Child(less)
+    } else if last.trailing_zeros() >= u8::BITS {
+        Found::Unknown
+    } else {
+        Found::Tied(less)
     }
-    Found::Tied(from)
 }
 
-/// Returns the first separator after `from` that shares fewer than `m` bytes with the one before.
+/// Returns the first two words of a head as one.
 #[inline(always)]
-fn end_of_tied(payload: &[u8], n: usize, from: usize, m: usize) -> usize {
-    for block in (from + 1..n).step_by(simd::LANES) {
-        let fewer = simd::candidates(payload, block, n + block, m as u8 - 1, 0).any;
-        if fewer != 0 {
-            return n.min(block + fewer.trailing_zeros() as usize);
-        }
-    }
-    n
+fn signed([high, low]: [i64; 2]) -> i128 {
+    i128::from(high) << 64 | i128::from(low.cast_unsigned())
+}
+
+/// Returns a head of four words as two.
+#[inline(always)]
+fn halves([a, b, c, d]: [i64; 4]) -> (i128, u128) {
+    let low = u128::from(c.cast_unsigned()) << 64 | u128::from(d.cast_unsigned());
+    (signed([a, b]), low)
 }
 
 #[cfg(test)]
@@ -150,45 +145,37 @@ mod tests {
         fn heads_find_the_child_or_the_first_tied_separator(
             separators in proptest::collection::btree_set(key(), 1..64),
             key in key(),
-            columns in 1..=Info::MAX_COLUMNS,
+            words in prop_oneof![Just(1usize), Just(2), Just(4)],
         ) {
-            let separators: Vec<_> = separators.into_iter().collect();
             let n = separators.len();
-            let heads: Vec<i64> = (0..columns)
-                .flat_map(|column| separators.iter().map(move |key| head(key, column)))
-                .collect();
-            let lcp = |i: usize| simd::common_prefix(&separators[i], &separators[i.max(1) - 1]);
-            let mut payload: Vec<u8> = (0..n).map(|i| if i == 0 { 0 } else { lcp(i) as u8 }).collect();
-            payload.resize(2 * n + simd::LANES, 0);
-            let info = Info::narrow(Kind::Inner, n, 0, 0, false).with_columns(columns);
-            let bytes = HEAD_BYTES * columns;
-            let at_most = separators.iter().filter(|separator| **separator <= key).count();
-            let found = match find_in_first(&heads, info, &key, simd::count_less) {
-                Ok(at) => Found::Child(at),
-                Err(at) => find_in_others(&heads, &payload, info, &key, at),
-            };
-            match found {
-                Found::Child(at) => prop_assert_eq!(at, at_most),
+            let heads: Vec<i64> =
+                separators.iter().flat_map(|key| (0..words).map(|i| word(key, i))).collect();
+            let info = Info::narrow(Kind::Inner, n, 0, 0, false).with_head_words(words);
+            let bytes = WORD_BYTES * words;
+            let separators: Vec<_> = separators.into_iter().collect();
+            match find(&heads, info, &key, simd::count_less) {
+                Found::Child(at) => {
+                    prop_assert_eq!(at, separators.iter().filter(|&other| *other <= key).count());
+                }
                 Found::Tied(at) => {
-                    prop_assert_eq!(separators[at].get(..bytes), key.get(..bytes));
                     prop_assert!(key.len() >= bytes);
+                    prop_assert_eq!(separators[at].get(..bytes), key.get(..bytes));
                     prop_assert!(at == 0 || separators[at - 1][..] < key[..bytes]);
                 }
-                Found::Unknown => prop_assert!(
-                    key.len() < bytes || (1..=columns).any(|c| key[HEAD_BYTES * c - 1] == 0)
-                ),
+                Found::Unknown => prop_assert!(key.get(bytes - 1).is_none_or(|&b| b == 0)),
             }
         }
     }
 
     #[test]
-    fn another_column_pays_if_many_separators_are_long() {
-        let columns = |kind, lens: &[usize]| columns(kind, lens.len(), lens.iter().copied());
-        assert_eq!(columns(Kind::Leaf, &[20; 10]), 0);
-        assert_eq!(columns(Kind::Parent, &[3; 10]), 1);
-        assert_eq!(columns(Kind::Parent, &[12; 10]), 2);
-        assert_eq!(columns(Kind::Parent, &[3, 3, 3, 3, 3, 3, 12]), 1);
-        assert_eq!(columns(Kind::Inner, &[3, 3, 3, 3, 3, 3, 12]), 2);
-        assert_eq!(columns(Kind::Inner, &[10_000; 10]), 1);
+    fn longer_heads_pay_if_many_separators_are_long() {
+        let words = |kind, lens: &[usize]| words(kind, lens.len(), lens.iter().copied());
+        assert_eq!(words(Kind::Leaf, &[20; 10]), 0);
+        assert_eq!(words(Kind::Parent, &[3; 10]), 1);
+        assert_eq!(words(Kind::Parent, &[12; 10]), 2);
+        assert_eq!(words(Kind::Parent, &[3, 3, 3, 3, 3, 3, 12]), 1);
+        assert_eq!(words(Kind::Inner, &[3, 3, 3, 3, 3, 3, 12]), 2);
+        assert_eq!(words(Kind::Inner, &[30; 10]), 4);
+        assert_eq!(words(Kind::Inner, &[10_000; 10]), 1);
     }
 }

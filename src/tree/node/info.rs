@@ -6,13 +6,13 @@ use crate::value::Bits;
 
 /// The bytes of the info word, with which a node begins.
 pub(crate) const HEADER_BYTES: usize = 8;
-/// The bytes of a head.
-pub(crate) const HEAD_BYTES: usize = size_of::<i64>();
+/// The bytes of a word of a head.
+pub(crate) const WORD_BYTES: usize = size_of::<i64>();
 /// The kind of a node and the sizes of its parts, in one word.
 ///
 /// ```text
 ///  bits 0..2 origin · 2 leaf · 3 wide · 4 key 0 is empty · 5..7 lock (lock.rs) · 8..16 count
-///  narrow: 16..24 capacity · 24..40 bytes of rest · 40..61 strip · 61..64 columns of heads
+///  narrow: 16..24 capacity · 24..40 bytes of rest · 40..61 strip · 61..64 words of a head
 ///  wide:   16..48 bytes of rest, the strip is in the payload
 /// ```
 ///
@@ -23,7 +23,7 @@ pub(crate) struct Info(pub(crate) u64);
 const LEAF: u64 = 1 << 2;
 const WIDE: u64 = 1 << 3;
 const EMPTY_FIRST: u64 = 1 << 4;
-const COLUMNS_AT: u32 = 61;
+const HEAD_WORDS_AT: u32 = 61;
 
 /// The kind of a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,9 +46,7 @@ impl Info {
     /// The most keys of a node.
     pub(crate) const MAX_COUNT: usize = 0xFF;
     /// The largest strip of a narrow node.
-    pub(crate) const MAX_NARROW_STRIP: usize = (1 << (COLUMNS_AT - 40)) - 1;
-    /// The most columns of heads.
-    pub(crate) const MAX_COLUMNS: usize = 4;
+    pub(crate) const MAX_NARROW_STRIP: usize = (1 << (HEAD_WORDS_AT - 40)) - 1;
 
     /// Returns the info of a full narrow node: lengths of one byte, `count` keys with `rest` bytes
     /// of rest.
@@ -89,7 +87,7 @@ impl Info {
         debug_assert!(!self.is_wide());
         let kind = if self.is_leaf() { Kind::Leaf } else { Kind::Inner };
         let info = Info::narrow(kind, count, rest, self.narrow_strip(), empty_first);
-        Info(info.0 | self.0 & !0 << COLUMNS_AT)
+        Info(info.0 | self.0 & !0 << HEAD_WORDS_AT)
     }
 
     fn flags(kind: Kind, empty_first: bool) -> u64 {
@@ -140,20 +138,20 @@ impl Info {
         (self.0 >> 40) as usize & Self::MAX_NARROW_STRIP
     }
 
-    /// Returns the number of columns of heads. Leaves and wide nodes have none.
+    /// Returns the number of words of each head. Leaves and wide nodes have no heads.
     #[inline(always)]
-    pub(crate) fn columns(self) -> usize {
-        (self.0 >> COLUMNS_AT) as usize
+    pub(crate) fn head_words(self) -> usize {
+        (self.0 >> HEAD_WORDS_AT) as usize
     }
-    /// Returns the info of a narrow node with this many columns of heads, none in a leaf.
-    pub(crate) fn with_columns(self, columns: usize) -> Info {
-        debug_assert!(!self.is_wide() && columns <= Self::MAX_COLUMNS);
-        Info(self.0 & !(!0 << COLUMNS_AT) | (columns as u64) << COLUMNS_AT)
+    /// Returns the info of a narrow node with heads of this many words, none in a leaf.
+    pub(crate) fn with_head_words(self, words: usize) -> Info {
+        debug_assert!(!self.is_wide() && words < 1 << (u64::BITS - HEAD_WORDS_AT));
+        Info(self.0 & !(!0 << HEAD_WORDS_AT) | (words as u64) << HEAD_WORDS_AT)
     }
-    /// Returns the number of heads of all columns.
+    /// Returns the number of words of all heads.
     #[inline(always)]
-    pub(crate) fn heads(self) -> usize {
-        self.columns() * self.count()
+    pub(crate) fn words(self) -> usize {
+        self.head_words() * self.count()
     }
     /// Returns the offset of the payload in the node.
     #[inline(always)]
@@ -205,7 +203,7 @@ impl Info {
     /// Returns the offset of the slots in the node.
     #[inline(always)]
     pub(crate) fn slots_at(self) -> usize {
-        HEADER_BYTES + HEAD_BYTES * self.heads()
+        HEADER_BYTES + WORD_BYTES * self.words()
     }
     /// Returns the bytes of the whole node.
     #[inline(always)]
@@ -218,7 +216,7 @@ impl Info {
     }
     /// Returns the bytes of an inner node without its heads, by which it is split or merged.
     pub(crate) fn size_without_heads(self) -> usize {
-        self.payload_at() + self.payload_len() - HEAD_BYTES * self.heads()
+        self.payload_at() + self.payload_len() - WORD_BYTES * self.words()
     }
 
     #[inline(always)]

@@ -167,7 +167,7 @@ impl Node {
         }
     }
 
-    /// Returns the heads of all columns.
+    /// Returns the words of all heads.
     ///
     /// # Safety
     /// The node is live (N1) for `'a`, and its heads have been written (N5).
@@ -175,7 +175,7 @@ impl Node {
         // SAFETY: (N1, N5, N6) by the caller.
         unsafe {
             let at = self.live_parts().payload.with(|cell| (*cell).as_ptr().add(HEADER_BYTES));
-            std::slice::from_raw_parts(at.cast(), info.heads())
+            std::slice::from_raw_parts(at.cast(), info.words())
         }
     }
 

@@ -127,7 +127,7 @@ impl Node {
         }
     }
 
-    /// Returns the heads of all columns.
+    /// Returns the words of all heads.
     ///
     /// # Safety
     /// The node is live (N1) for `'a`, and its heads have been written (N5).
@@ -135,7 +135,7 @@ impl Node {
     pub(crate) unsafe fn heads<'a>(self, info: Info) -> &'a [i64] {
         // SAFETY: (N1, N5, N6) by the caller; the heads follow the info word, so they are aligned.
         unsafe {
-            std::slice::from_raw_parts(self.as_ptr().add(HEADER_BYTES).cast(), info.heads())
+            std::slice::from_raw_parts(self.as_ptr().add(HEADER_BYTES).cast(), info.words())
         }
     }
 

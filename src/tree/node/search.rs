@@ -13,7 +13,7 @@
 //! time, and for all.
 
 use crate::tree::node::heads::{self, Found};
-use crate::tree::node::info::HEAD_BYTES;
+use crate::tree::node::info::WORD_BYTES;
 use crate::tree::node::{Gap, Info, Node, NodeRef, simd};
 
 impl NodeRef<'_> {
@@ -77,15 +77,15 @@ fn child_by(
     key: &[u8],
     count_less: impl Fn(&[i64], i64) -> usize,
 ) -> usize {
-    if info.columns() == 0 {
+    if info.head_words() == 0 {
         return child_by_keys(node, info, key);
     }
     // SAFETY: (N1, N5) the caller has a reference to the node.
     let heads = unsafe { node.heads(info) };
-    let rest = &key[info.narrow_strip()..];
-    match heads::find_in_first(heads, info, rest, count_less) {
-        Ok(at) => at,
-        Err(at) => tied_child(node, info, key, at),
+    match heads::find(heads, info, &key[info.narrow_strip()..], count_less) {
+        Found::Child(at) => at,
+        Found::Tied(at) => tied_child(node, info, key, at),
+        Found::Unknown => child_by_keys(node, info, key),
     }
 }
 
@@ -107,19 +107,14 @@ fn child_of(found: Result<usize, Gap>) -> usize {
     }
 }
 
-/// Returns the index of the child of a key, where the separator at `at` is the first one whose head
-/// equals that of the key in the first column.
+/// Returns the index of the child of a key, where the separators before `at` are less than the key,
+/// and that at `at` shares all bytes of its head with it.
 #[inline(never)]
 fn tied_child(node: Node, info: Info, key: &[u8], at: usize) -> usize {
     // SAFETY: (N1, N5) the caller has a reference to the node.
-    let (heads, payload) = unsafe { (node.heads(info), node.payload(info)) };
+    let payload = unsafe { node.payload(info) };
     let rest = &key[info.narrow_strip()..];
-    let at = match heads::find_in_others(heads, payload, info, rest, at) {
-        Found::Child(at) => return at,
-        Found::Unknown => return child_by_keys(node, info, key),
-        Found::Tied(at) => at,
-    };
-    let (n, m) = (info.count(), HEAD_BYTES * info.columns());
+    let (n, m) = (info.count(), WORD_BYTES * info.head_words());
     let (lane, len) = (at % simd::LANES, usize::from(payload[2 * n + at]));
     let rests = 3 * n + simd::long_sum(payload, 2 * n, at - lane);
     let from = rests + simd::sum(payload, 2 * n + at - lane, lane);

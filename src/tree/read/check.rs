@@ -112,9 +112,10 @@ impl<B: Bits> RawTree<B> {
             );
             all.push(full);
         }
-        for (i, head) in keys.heads().iter().enumerate() {
-            let want = heads::head(&all[i % n][strip..], i / n);
-            ensure!(*head == want, "head {i} is {head:x}, not {want:x}");
+        let words = keys.info.head_words();
+        for (i, word) in keys.heads().iter().enumerate() {
+            let want = heads::word(&all[i / words][strip..], i % words);
+            ensure!(*word == want, "word {i} of the heads is {word:x}, not {want:x}");
         }
         ensure!(offset <= keys.info.rest(), "{offset} bytes in {}", keys.info.rest());
         Ok(all)

@@ -1,31 +1,37 @@
 //! The place of a word in ascending words: by a binary search without branches, whose last steps
 //! vectors may do.
 
-/// Returns how many of the ascending words are less than `word`.
+/// Returns how many of `n` ascending items are less than what is sought: those of which `is_less`
+/// says so.
+///
+/// A binary search, whose next half is chosen by a conditional move.
 ///
 /// # Complexity
 /// O(log n).
 #[inline(always)]
-pub(crate) fn count_less(words: &[i64], word: i64) -> usize {
-    let from = halve(words, word, 1);
-    from + usize::from(words.get(from).is_some_and(|&first| first < word))
+pub(crate) fn place(n: usize, is_less: impl Fn(usize) -> bool) -> usize {
+    let from = halve(n, 1, &is_less);
+    from + usize::from(n > 0 && is_less(from))
 }
 
-/// Returns how many of the first words can be left out if at most `most` are to be left: all of
-/// them are less than `word`, and those after the ones left are not.
-///
-/// The next half is chosen by a conditional move.
+/// Returns how many of the first of `n` items can be left out if at most `most` are to be left: all
+/// of them are less, and those after the ones left are not.
 #[inline(always)]
-fn halve(words: &[i64], word: i64, most: usize) -> usize {
-    let (mut from, mut n) = (0, words.len());
+fn halve(mut n: usize, most: usize, is_less: impl Fn(usize) -> bool) -> usize {
+    let mut from = 0;
     while n > most {
         let half = n / 2;
-        // SAFETY: (L1) `from + n` is at most the number of words.
-        let last = unsafe { *words.get_unchecked(from + half - 1) };
-        from = std::hint::select_unpredictable(last < word, from + half, from);
+        from = std::hint::select_unpredictable(is_less(from + half - 1), from + half, from);
         n -= half;
     }
     from
+}
+
+/// Returns how many of the ascending words are less than `word`.
+#[inline(always)]
+pub(crate) fn count_less(words: &[i64], word: i64) -> usize {
+    // SAFETY: (L2) `place` passes indices below the number of words.
+    place(words.len(), |i| unsafe { *words.get_unchecked(i) } < word)
 }
 
 #[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
@@ -71,10 +77,12 @@ mod avx2 {
     #[target_feature(enable = "avx2")]
     pub(crate) fn count_less_avx2(words: &[i64], word: i64) -> usize {
         let Some(last) = words.len().checked_sub(WINDOW) else { return count_less(words, word) };
-        let from = halve(words, word, WINDOW).min(last);
+        // SAFETY: (L2) as in `count_less`.
+        let is_less = |i: usize| unsafe { *words.get_unchecked(i) } < word;
+        let from = halve(words.len(), WINDOW, is_less).min(last);
         let word = _mm256_set1_epi64x(word);
         let is_less = |i: usize| {
-            // SAFETY: (L1) `from` is at most the window's last place.
+            // SAFETY: (L2) `from` is at most the window's last place.
             let words = unsafe { _mm256_loadu_si256(words.as_ptr().add(from + 4 * i).cast()) };
             _mm256_cmpgt_epi64(word, words)
         };
