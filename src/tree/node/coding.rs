@@ -134,7 +134,7 @@ impl<'a> NodeRef<'a> {
     }
 
     #[inline(always)]
-    fn rest_at(&self) -> usize {
+    pub(crate) fn rest_at(&self) -> usize {
         if self.info.is_wide() { 4 + 9 * self.count() } else { 3 * self.info.capacity() }
     }
 
