@@ -32,7 +32,7 @@ pub(crate) struct CursorState {
     /// Where in the payload the rest of the entry after the position begins.
     rest: usize,
     /// The last `rest` at which `next_in` may read [`COPIED_BYTES`], if there is one.
-    short_end: usize,
+    narrow_end: usize,
     /// Where in the payload the rests begin.
     rest_at: usize,
     /// Bytes that the leaf strips.
@@ -90,7 +90,7 @@ impl CursorState {
             index: 0,
             end: 0,
             rest: 0,
-            short_end: 0,
+            narrow_end: 0,
             rest_at: 0,
             strip: 0,
             capacity: 0,
@@ -164,7 +164,7 @@ impl CursorState {
     fn set_index(&mut self, info: Info, index: usize, offset: usize) {
         self.index = index;
         self.rest = self.rest_at + offset;
-        self.short_end = if info.is_wide() || (index == 0 && info.empty_first()) {
+        self.narrow_end = if info.is_wide() || (index == 0 && info.empty_first()) {
             0
         } else {
             let bytes = self.values_at + self.value_bytes * self.capacity - HEADER_BYTES;
@@ -391,13 +391,11 @@ impl CursorState {
             let leaf = self.leaf.unwrap_unchecked();
             let payload = leaf.payload_ptr();
             let entry = payload.add(index);
-            if rest <= self.short_end
-                && let len = usize::from(entry.add(2 * self.capacity).read())
-                && len <= COPIED_BYTES
-            {
+            if rest <= self.narrow_end {
                 let keep = self.strip + usize::from(entry.read());
                 let first = entry.add(self.capacity).read();
-                self.key.put_short(keep, first, payload.add(rest).cast(), len);
+                let len = usize::from(entry.add(2 * self.capacity).read());
+                self.key.put_narrow(keep, first, payload.add(rest).cast(), len);
                 (self.index, self.rest) = (index + 1, rest + len);
             } else {
                 self.pass_long(leaf);

@@ -1,27 +1,30 @@
 //! The key of a cursor.
 
-use crate::tree::node::{MAX_NARROW_LCP, NodeRef};
+use crate::tree::node::{MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef};
 use std::mem::MaybeUninit;
 
-/// Bytes that [`KeyBuf::put_short`] copies, of a rest of at most as many: more than most rests
-/// have, since a copy of a length that is not known costs a branch that is often mispredicted.
-pub(crate) const COPIED_BYTES: usize = 64;
-/// Bytes after those that a narrow leaf strips, which any [`KeyBuf::put_short`] may write.
-const ROOM: usize = MAX_NARROW_LCP + 1 + COPIED_BYTES;
+/// Bytes of a rest that [`KeyBuf::put_narrow`] copies at once, however long the rest is. Most rests
+/// have less: a branch on their length would often be mispredicted.
+pub(crate) const COPIED_BYTES: usize = 96;
+/// Bytes after those that a narrow leaf strips, which any [`KeyBuf::put_narrow`] may write.
+const ROOM: usize = MAX_NARROW_LCP + 1 + MAX_NARROW_LEN;
 
 /// The key of a cursor. Each step keeps its first bytes and replaces the others.
 #[derive(Default)]
 pub(crate) struct KeyBuf {
-    /// The key, and room after it.
+    /// The key, and room after it. Its own length counts only within `edit`.
     bytes: Vec<u8>,
+    /// Length of the key, whose bytes are written. It is not the vector's, which is next to its
+    /// pointer: to load both at once would wait for the store of the length.
+    len: usize,
 }
 
 impl Clone for KeyBuf {
     /// Copies the key, and the room, on which the position in a leaf relies.
     fn clone(&self) -> Self {
         let mut bytes = Vec::with_capacity(self.bytes.capacity());
-        bytes.extend_from_slice(&self.bytes);
-        KeyBuf { bytes }
+        bytes.extend_from_slice(self.get());
+        KeyBuf { bytes, len: self.len }
     }
 }
 
@@ -29,63 +32,84 @@ impl KeyBuf {
     /// Returns the key.
     #[inline(always)]
     pub(crate) fn get(&self) -> &[u8] {
-        &self.bytes
+        // SAFETY: (N12) as many bytes are written.
+        unsafe { std::slice::from_raw_parts(self.bytes.as_ptr(), self.len) }
+    }
+
+    /// Changes the key as a vector.
+    fn edit(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
+        // SAFETY: (N12) as many bytes are written.
+        unsafe { self.bytes.set_len(self.len) };
+        // A panic leaves the old length, and bytes that were written.
+        change(&mut self.bytes);
+        self.len = self.bytes.len();
     }
 
     pub(crate) fn set(&mut self, key: &[u8]) {
-        self.bytes.clear();
-        self.bytes.reserve(key.len() + ROOM);
-        self.bytes.extend_from_slice(key);
+        self.len = 0;
+        self.edit(|bytes| {
+            bytes.reserve(key.len() + ROOM);
+            bytes.extend_from_slice(key);
+        });
     }
 
     /// Keeps the first `keep` bytes, and appends a suffix.
     pub(crate) fn put(&mut self, keep: usize, first: Option<u8>, rest: &[u8]) {
-        debug_assert!(keep <= self.bytes.len());
-        self.bytes.truncate(keep);
-        self.bytes.extend(first);
-        self.bytes.extend_from_slice(rest);
+        debug_assert!(keep <= self.len);
+        self.edit(|bytes| {
+            bytes.truncate(keep);
+            bytes.extend(first);
+            bytes.extend_from_slice(rest);
+        });
     }
 
-    /// Makes room for [`put_short`](Self::put_short) in a narrow leaf that strips `strip` bytes,
+    /// Makes room for [`put_narrow`](Self::put_narrow) in a narrow leaf that strips `strip` bytes,
     /// which the buffer has.
     #[inline]
     pub(crate) fn make_room(&mut self, strip: usize) {
-        debug_assert!(strip <= self.bytes.len());
+        debug_assert!(strip <= self.len);
         if self.bytes.capacity() < strip + ROOM {
-            self.bytes.reserve(strip + ROOM - self.bytes.len());
+            self.edit(|bytes| bytes.reserve((strip + ROOM).saturating_sub(bytes.len())));
         }
     }
 
     /// Keeps the first `keep` bytes, and appends `first` and `len` bytes from `rest` on.
     ///
     /// # Safety
+    /// `keep` is the sum of a narrow leaf's strip and an lcp, and `len` a length of that leaf (N6).
     /// The buffer has `keep` bytes (N10), and since [`make_room`](Self::make_room) room for the
-    /// strip and a narrow lcp, which are `keep`. `len` is at most [`COPIED_BYTES`], and as many
-    /// bytes may be read at `rest`, the first `len` of which are written (N12).
+    /// others. From `rest` on, `len` bytes are written, and [`COPIED_BYTES`] may be read (N12).
     #[inline(always)]
-    pub(crate) unsafe fn put_short(
+    pub(crate) unsafe fn put_narrow(
         &mut self,
         keep: usize,
         first: u8,
         rest: *const MaybeUninit<u8>,
         len: usize,
     ) {
-        debug_assert!(keep <= self.bytes.len() && len <= COPIED_BYTES);
-        debug_assert!(keep + 1 + COPIED_BYTES <= self.bytes.capacity());
-        // SAFETY: (N10, N12) by the caller. What is copied after the `len` bytes lands after the
-        // key's end.
+        debug_assert!(keep <= self.len && len <= MAX_NARROW_LEN);
+        debug_assert!(keep + 1 + len.max(COPIED_BYTES) <= self.bytes.capacity());
+        // SAFETY: (N6, N10, N12) by the caller. What is copied after the `len` bytes lands after
+        // the key's end.
         unsafe {
-            let to = self.bytes.as_mut_ptr().add(keep);
-            to.write(first);
-            to.add(1).cast::<MaybeUninit<u8>>().copy_from_nonoverlapping(rest, COPIED_BYTES);
-            self.bytes.set_len(keep + 1 + len);
+            let at = self.bytes.as_mut_ptr().add(keep);
+            at.write(first);
+            let to = at.add(1).cast::<MaybeUninit<u8>>();
+            to.copy_from_nonoverlapping(rest, COPIED_BYTES);
+            if len > COPIED_BYTES {
+                let more = to.add(COPIED_BYTES);
+                more.copy_from_nonoverlapping(rest.add(COPIED_BYTES), len - COPIED_BYTES);
+            }
         }
+        self.len = keep + 1 + len;
     }
 
     /// Keeps the bytes that an inner node strips, and appends separator `i`.
     pub(crate) fn decode(&mut self, keys: &NodeRef<'_>, i: usize) {
-        if keys.decode(i, &mut self.bytes).is_err() {
-            std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
-        }
+        self.edit(|bytes| {
+            if keys.decode(i, bytes).is_err() {
+                std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
+            }
+        });
     }
 }
