@@ -9,7 +9,7 @@
 //! step back in a leaf decodes all of the leaf's suffixes once. A step to another leaf decodes the
 //! separator between the two, which begins with the bytes that the other leaf strips.
 
-use crate::tree::node::{Child, HEADER_BYTES, Info, Node, NodeRef, PREFETCHED_LINES, Slot};
+use crate::tree::node::{Child, HEADER_BYTES, Node, NodeRef, PREFETCHED_LINES, Slot};
 use crate::tree::read::get::EntryPos;
 use crate::tree::read::key_buf::{COPIED_BYTES, KeyBuf};
 use crate::tree::read::path::{Level, Path};
@@ -28,10 +28,10 @@ pub(crate) struct CursorState {
     pub(crate) index: usize,
     /// Index at which steps forwards leave the leaf: the number of its entries, or less. 0 without
     /// a leaf.
-    pub(crate) end: usize,
+    end: usize,
     /// Where in the payload the rest of the entry after the position begins.
     rest: usize,
-    /// The last `rest` at which `next_in` may read [`COPIED_BYTES`], if there is one.
+    /// Index up to which steps forwards are [`pass_narrow`](Self::pass_narrow), at most `end`.
     narrow_end: usize,
     /// Where in the payload the rests begin.
     rest_at: usize,
@@ -157,18 +157,25 @@ impl CursorState {
         self.rest_at = leaf.rest_at();
         self.values_at = leaf.info.values_from(self.value_bytes);
         self.key.make_room(self.strip);
-        self.set_index(leaf.info, index, offset);
+        self.set_index(leaf, index, offset);
     }
 
     /// Moves before entry `index` of the leaf, whose rest begins at `offset`.
-    fn set_index(&mut self, info: Info, index: usize, offset: usize) {
+    fn set_index(&mut self, leaf: &NodeRef<'_>, index: usize, offset: usize) {
         self.index = index;
         self.rest = self.rest_at + offset;
-        self.narrow_end = if info.is_wide() || (index == 0 && info.empty_first()) {
+        self.narrow_end = if leaf.info.is_wide() || (index == 0 && leaf.info.empty_first()) {
             0
         } else {
-            let bytes = self.values_at + self.value_bytes * self.capacity - HEADER_BYTES;
-            bytes.saturating_sub(COPIED_BYTES)
+            // At the last entries, as many bytes as are copied may not be in the leaf (N12).
+            let after = self.values_at + self.value_bytes * self.capacity
+                - (HEADER_BYTES + self.rest_at + leaf.info.rest());
+            let (mut end, mut bytes) = (self.end, after);
+            while bytes < COPIED_BYTES && end > 0 {
+                end -= 1;
+                bytes += leaf.len(end);
+            }
+            end
         };
     }
 
@@ -217,7 +224,7 @@ impl CursorState {
     /// Leaves the leaf, and keeps the path to it.
     pub(crate) fn leave(&mut self) {
         self.leaf = None;
-        (self.index, self.end) = (0, 0);
+        (self.index, self.end, self.narrow_end) = (0, 0, 0);
     }
 
     /// Descends to the first or the last leaf below `child`, one of whose fence keys is in the key
@@ -305,8 +312,25 @@ impl CursorState {
         self.index < self.end
     }
 
+    /// Ends steps forwards in this leaf at an index, which is not before the position.
+    pub(crate) fn limit(&mut self, end: usize) {
+        self.end = end;
+        self.narrow_end = self.narrow_end.min(end);
+    }
+
+    /// Moves over the entries of the leaf, and returns how many they are. The next step leaves it.
+    pub(crate) fn pass_all(&mut self) -> usize {
+        let from = std::mem::replace(&mut self.index, self.end);
+        self.end - from
+    }
+
+    /// Returns the indexes of the entries of the leaf after the position.
+    pub(crate) fn indexes(&self) -> std::ops::Range<usize> {
+        self.index..self.end
+    }
+
     /// Moves to a leaf that has an entry after the position. Returns whether there is one.
-    #[inline(never)]
+    #[inline]
     pub(crate) unsafe fn find_next(&mut self) -> bool {
         while !self.has_next() {
             if self.leaf.is_none() {
@@ -361,11 +385,48 @@ impl CursorState {
     /// Passes the next entry, writes its key to the buffer, and returns its value.
     ///
     /// # Safety
-    /// As for [`pass_next`](Self::pass_next).
-    #[inline]
+    /// As for [`seek`](Self::seek). The leaves are copies (N11), or no other thread stores values
+    /// (N3).
+    #[inline(always)]
     pub(crate) unsafe fn next<B: Bits>(&mut self) -> Option<B> {
-        // SAFETY: (N1, N3, N5) by the caller; there is an entry.
-        unsafe { (self.has_next() || self.find_next()).then(|| self.pass_next()) }
+        // SAFETY: (N1, N3, N5) by the caller; an entry was passed.
+        unsafe {
+            if self.is_narrow_next() {
+                self.pass_narrow();
+            } else if !self.pass_other() {
+                return None;
+            }
+            Some(self.passed_value())
+        }
+    }
+
+    /// Passes the next entry, of any leaf and any form. Returns whether there is one.
+    #[inline(never)]
+    unsafe fn pass_other(&mut self) -> bool {
+        // SAFETY: (N1, N3, N5) see `next`.
+        unsafe {
+            let found = self.find_next();
+            if found {
+                self.pass_here();
+            }
+            found
+        }
+    }
+
+    /// Passes the next entry, which is in the leaf.
+    #[inline(always)]
+    pub(crate) unsafe fn pass_here(&mut self) {
+        debug_assert!(self.has_next());
+        // SAFETY: (N1, N3, N5) see `next`.
+        unsafe { if self.is_narrow_next() { self.pass_narrow() } else { self.pass_any() } }
+    }
+
+    /// Returns the value of the entry that was passed forwards.
+    #[inline(always)]
+    pub(crate) unsafe fn passed_value<B: Bits>(&self) -> B {
+        debug_assert!(self.value_bytes == B::SIZE && self.leaf.is_some() && self.index > 0);
+        // SAFETY: (N1, N5, N6) there was an entry, so there is a leaf.
+        unsafe { self.leaf.unwrap_unchecked().load_value_from(self.values_at, self.index - 1) }
     }
 
     /// Returns the position of the entry before the position, if it is in the leaf.
@@ -375,44 +436,40 @@ impl CursorState {
         Some(EntryPos { node, info: unsafe { node.info() }, index })
     }
 
-    /// Passes the next entry, which is in the leaf. Writes its key to the buffer, and returns its
-    /// value.
-    ///
-    /// # Safety
-    /// As for [`seek`](Self::seek), and [`has_next`](Self::has_next) returned `true` since the last
-    /// move. The leaf is a copy (N11), or no other thread stores its values (N3).
+    /// Returns whether [`pass_narrow`](Self::pass_narrow) passes the next entry.
     #[inline(always)]
-    pub(crate) unsafe fn pass_next<B: Bits>(&mut self) -> B {
-        debug_assert!(self.has_next() && self.value_bytes == B::SIZE);
-        let (index, rest) = (self.index, self.rest);
-        // SAFETY: (N1, N5, N6, N10, N12) there is an entry, so there is a leaf. If a rest may be
-        // short here, the leaf is narrow, and the entry has a first byte.
+    pub(crate) fn is_narrow_next(&self) -> bool {
+        self.index < self.narrow_end
+    }
+
+    /// Passes the next entry, for which [`is_narrow_next`](Self::is_narrow_next) returns `true`.
+    #[inline(always)]
+    pub(crate) unsafe fn pass_narrow(&mut self) {
+        debug_assert!(self.index < self.narrow_end);
+        // SAFETY: (N1, N5, N6, N10, N12) there is a leaf, it is narrow, and the entry has a first
+        // byte.
         unsafe {
-            let leaf = self.leaf.unwrap_unchecked();
-            let payload = leaf.payload_ptr();
-            let entry = payload.add(index);
-            if rest <= self.narrow_end {
-                let keep = self.strip + usize::from(entry.read());
-                let first = entry.add(self.capacity).read();
-                let len = usize::from(entry.add(2 * self.capacity).read());
-                self.key.put_narrow(keep, first, payload.add(rest).cast(), len);
-                (self.index, self.rest) = (index + 1, rest + len);
-            } else {
-                self.pass_long(leaf);
-            }
-            leaf.load_value_from(self.values_at, index)
+            let payload = self.leaf.unwrap_unchecked().payload_ptr();
+            let entry = payload.add(self.index);
+            let keep = self.strip + usize::from(entry.read());
+            let first = entry.add(self.capacity).read();
+            let len = usize::from(entry.add(2 * self.capacity).read());
+            self.key.put_narrow(keep, first, payload.add(self.rest).cast(), len);
+            self.index += 1;
+            self.rest += len;
         }
     }
 
-    /// Passes the next entry, which is in this leaf, of any form.
+    /// Passes the next entry of the leaf, of any form.
     #[inline(never)]
-    unsafe fn pass_long(&mut self, leaf: Node) {
+    unsafe fn pass_any(&mut self) {
+        let Some(leaf) = self.leaf else { return };
         // SAFETY: (N1, N5) see `seek`.
         let leaf = unsafe { NodeRef::new(leaf) };
         let offset = self.rest - self.rest_at;
         let entry = leaf.entry(self.index, offset);
         self.key.put(self.strip + entry.lcp, entry.first, entry.rest);
-        self.set_index(leaf.info, self.index + 1, offset + entry.rest.len());
+        self.set_index(&leaf, self.index + 1, offset + entry.rest.len());
     }
 
     /// Passes the previous entry, writes its key to the buffer, and returns its position.
@@ -434,7 +491,7 @@ impl CursorState {
             self.suffixes.fill(&leaf);
         }
         let index = self.index - 1;
-        self.set_index(leaf.info, index, self.suffixes.entries[index].1);
+        self.set_index(&leaf, index, self.suffixes.entries[index].1);
         self.key.put(self.strip, None, self.suffixes.get(index));
         EntryPos { node, info: leaf.info, index: self.index }
     }
@@ -458,7 +515,7 @@ impl CursorState {
     /// Moves over `n` entries of the leaf, without their keys.
     pub(crate) fn skip(&mut self, leaf: &NodeRef<'_>, n: usize, back: bool) {
         let index = if back { self.index - n } else { self.index + n };
-        self.set_index(leaf.info, index, leaf.offset(index));
+        self.set_index(leaf, index, leaf.offset(index));
     }
 
     /// Returns what finds the position again in a copy of the leaf.

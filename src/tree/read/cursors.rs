@@ -42,13 +42,7 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     }
 
     /// Moves to the leaf of the entry after the position. Returns whether there is one.
-    #[inline]
     fn find_next(&mut self) -> bool {
-        self.state.has_next() || self.find_leaf()
-    }
-
-    #[inline(never)]
-    fn find_leaf(&mut self) -> bool {
         if self.is_at_start {
             self.seek(&[], false);
         }
@@ -63,19 +57,27 @@ impl<'t, B: Bits> RawCursor<'t, B> {
 
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
-        if !self.find_next() {
-            return None;
-        }
-        Some(self.pass_next())
+        // SAFETY: (N1, N3, N9) as in `seek`. Any other entry was found.
+        let value = unsafe {
+            if self.state.is_narrow_next() {
+                self.state.pass_narrow();
+            } else if !self.pass_other() {
+                return None;
+            }
+            self.state.passed_value()
+        };
+        Some((self.state.key.get(), value))
     }
 
-    /// Passes the next entry, which was found.
-    #[inline(always)]
-    fn pass_next(&mut self) -> (&[u8], B) {
-        assert!(self.state.has_next());
-        // SAFETY: (N1, N3, N9) as in `seek`, and there is an entry.
-        let value = unsafe { self.state.pass_next() };
-        (self.state.key.get(), value)
+    /// Passes the next entry, of any leaf and any form. Returns whether there is one.
+    #[inline(never)]
+    fn pass_other(&mut self) -> bool {
+        let found = self.find_next();
+        if found {
+            // SAFETY: (N1, N3, N9) as in `next`; there is an entry.
+            unsafe { self.state.pass_here() };
+        }
+        found
     }
 
     /// Passes to `each` the values of the entries after the position, as far as the leaf goes, and
@@ -85,9 +87,9 @@ impl<'t, B: Bits> RawCursor<'t, B> {
         let Some(node) = self.state.leaf else { return 0 };
         // SAFETY: (N1, N9) as in `seek`.
         let info = unsafe { node.info() };
-        (self.state.index..self.state.end)
-            .for_each(|index| each(self.tree.value(EntryPos { node, info, index })));
-        self.state.end - self.state.index
+        let indexes = self.state.indexes();
+        indexes.clone().for_each(|index| each(self.tree.value(EntryPos { node, info, index })));
+        indexes.len()
     }
 
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
@@ -119,47 +121,60 @@ impl<'t, B: Bits> RawRange<'t, B> {
     }
 
     /// Ends the steps of `front` at `back`, if it is in the same leaf.
-    fn limit(&mut self) {
-        if self.front.state.leaf.is_some() && self.front.state.leaf == self.back.state.leaf {
-            self.front.state.end = self.back.state.index;
+    fn limit(&mut self) -> bool {
+        let (front, back) = (&mut self.front.state, &self.back.state);
+        let is_same = front.leaf.is_some() && front.leaf == back.leaf;
+        if is_same {
+            front.limit(back.index);
         }
+        is_same
     }
 
     /// Moves `front` to the leaf of its next entry. Returns whether one is left.
-    #[inline]
     fn find_next(&mut self) -> bool {
-        self.front.state.has_next() || self.find_leaf()
-    }
-
-    #[inline(never)]
-    fn find_leaf(&mut self) -> bool {
-        let leaf = self.front.state.leaf;
-        if leaf.is_some() && leaf == self.back.state.leaf || !self.front.find_next() {
-            return false;
+        if self.front.state.has_next() {
+            return true;
         }
-        self.limit();
+        let was_last = self.limit();
+        if !was_last && self.front.find_next() {
+            self.limit();
+        }
         self.front.state.has_next()
     }
 
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
-        if !self.find_next() {
-            return None;
-        }
-        Some(self.front.pass_next())
+        let front = &mut self.front.state;
+        // SAFETY: (N1, N3, N9) the tree is borrowed as long as the cursors live. If it is not the
+        // narrow leaf's next entry, it was found.
+        let value = unsafe {
+            if front.is_narrow_next() {
+                front.pass_narrow()
+            } else if !self.pass_other() {
+                return None;
+            }
+            self.front.state.passed_value()
+        };
+        Some((self.front.state.key.get(), value))
     }
 
     #[inline(never)]
+    fn pass_other(&mut self) -> bool {
+        let found = self.find_next();
+        if found {
+            // SAFETY: (N1, N3, N9) as in `next`; there is an entry.
+            unsafe { self.front.state.pass_here() };
+        }
+        found
+    }
+
     pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
         if !self.find_next() {
             return None;
         }
-        let (front, back) = (&mut self.front.state, &mut self.back.state);
-        // SAFETY: (N1, N9) as in `seek`.
-        let pos = unsafe { back.previous(&self.back.tree.root) }?;
-        if front.leaf == back.leaf {
-            front.end = back.index;
-        }
+        // SAFETY: (N1, N9) as in `next`.
+        let pos = unsafe { self.back.state.previous(&self.back.tree.root) }?;
+        self.limit();
         Some((self.back.state.key.get(), self.back.tree.value(pos)))
     }
 
@@ -175,8 +190,7 @@ impl<'t, B: Bits> RawRange<'t, B> {
     pub(crate) fn count(mut self) -> usize {
         let mut count = 0;
         while self.find_next() {
-            count += self.front.state.end - self.front.state.index;
-            self.front.state.index = self.front.state.end;
+            count += self.front.state.pass_all();
         }
         count
     }

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 /// Bytes of a rest that [`KeyBuf::put_narrow`] copies at once, however long the rest is. Most rests
 /// have less: a branch on their length would often be mispredicted.
-pub(crate) const COPIED_BYTES: usize = 96;
+pub(crate) const COPIED_BYTES: usize = 64;
 /// Bytes after those that a narrow leaf strips, which any [`KeyBuf::put_narrow`] may write.
 const ROOM: usize = MAX_NARROW_LCP + 1 + MAX_NARROW_LEN;
 
@@ -47,20 +47,31 @@ impl KeyBuf {
 
     pub(crate) fn set(&mut self, key: &[u8]) {
         self.len = 0;
-        self.edit(|bytes| {
-            bytes.reserve(key.len() + ROOM);
-            bytes.extend_from_slice(key);
-        });
+        if self.bytes.capacity() < key.len() + ROOM {
+            self.bytes = Vec::with_capacity(key.len() + ROOM);
+        }
+        self.put(0, None, key);
     }
 
     /// Keeps the first `keep` bytes, and appends a suffix.
+    #[inline]
     pub(crate) fn put(&mut self, keep: usize, first: Option<u8>, rest: &[u8]) {
-        debug_assert!(keep <= self.len);
-        self.edit(|bytes| {
-            bytes.truncate(keep);
-            bytes.extend(first);
-            bytes.extend_from_slice(rest);
-        });
+        assert!(keep <= self.len);
+        self.len = keep;
+        let len = keep + usize::from(first.is_some()) + rest.len();
+        if self.bytes.capacity() < len {
+            self.edit(|bytes| bytes.reserve(len - bytes.len()));
+        }
+        // SAFETY: (N12) there is room for the first byte, if there is one, and the others.
+        unsafe {
+            let mut to = self.bytes.as_mut_ptr().add(keep);
+            if let Some(first) = first {
+                to.write(first);
+                to = to.add(1);
+            }
+            to.copy_from_nonoverlapping(rest.as_ptr(), rest.len());
+        }
+        self.len = len;
     }
 
     /// Makes room for [`put_narrow`](Self::put_narrow) in a narrow leaf that strips `strip` bytes,
@@ -97,8 +108,13 @@ impl KeyBuf {
             let to = at.add(1).cast::<MaybeUninit<u8>>();
             to.copy_from_nonoverlapping(rest, COPIED_BYTES);
             if len > COPIED_BYTES {
-                let more = to.add(COPIED_BYTES);
-                more.copy_from_nonoverlapping(rest.add(COPIED_BYTES), len - COPIED_BYTES);
+                // The last copy ends where the rest does.
+                let (mut at, last) = (COPIED_BYTES, len - COPIED_BYTES);
+                while at < last {
+                    to.add(at).copy_from_nonoverlapping(rest.add(at), COPIED_BYTES);
+                    at += COPIED_BYTES;
+                }
+                to.add(last).copy_from_nonoverlapping(rest.add(last), COPIED_BYTES);
             }
         }
         self.len = keep + 1 + len;

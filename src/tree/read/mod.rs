@@ -9,6 +9,8 @@
 
 mod check;
 pub(crate) mod cursor;
+#[cfg(test)]
+mod cursor_tests;
 pub(crate) mod cursors;
 pub(crate) mod get;
 mod key_buf;

@@ -461,7 +461,8 @@ impl<B: Bits> LeafRun<B> {
                 let pos = self.cursor.previous_in(copy);
                 copy.value(pos.info, pos.index)
             } else {
-                self.cursor.pass_next()
+                self.cursor.pass_here();
+                self.cursor.passed_value()
             }
         };
         Some((self.cursor.key.get(), value))
