@@ -3,7 +3,7 @@
 use crate::face::sealed::Sealed;
 use crate::face::{self, Ends, ExactEnds, OwnedEnds, Walk, exact_iterators};
 use crate::key;
-use crate::tree::{OwnedCursors, RawCursor, RawTree};
+use crate::tree::{OwnedCursors, RawCursor, RawRange, RawTree};
 use crate::value::Value;
 use std::fmt;
 use std::marker::PhantomData;
@@ -27,10 +27,9 @@ pub struct FastWalk<'a, V: Value> {
 
 impl<'a, V: Value> FastWalk<'a, V> {
     /// Returns the position before the first key.
+    #[inline]
     pub(super) fn new(tree: &'a RawTree<V::Bits>) -> Self {
-        let mut raw = RawCursor::new(tree);
-        raw.seek_first();
-        FastWalk { raw, values: PhantomData }
+        FastWalk { raw: RawCursor::new(tree), values: PhantomData }
     }
 }
 
@@ -74,17 +73,19 @@ impl<V: Value> Walk for FastWalk<'_, V> {
 #[expect(missing_debug_implementations, reason = "no user holds one")]
 #[derive(Clone)]
 pub struct FastEnds<'a, V: Value> {
-    front: RawCursor<'a, V::Bits>,
-    back: RawCursor<'a, V::Bits>,
+    raw: RawRange<'a, V::Bits>,
     values: PhantomData<V>,
 }
 
 impl<'a, V: Value> FastEnds<'a, V> {
     pub(super) fn new(tree: &'a RawTree<V::Bits>, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Self {
         let (mut front, mut back) = (RawCursor::new(tree), RawCursor::new(tree));
-        if !key::is_empty(start, end) {
+        back.seek_end();
+        if key::is_empty(start, end) {
+            front.seek_end();
+        } else {
             match start {
-                Bound::Unbounded => front.seek_first(),
+                Bound::Unbounded => {}
                 Bound::Included(key) => front.seek(key, false),
                 Bound::Excluded(key) => front.seek(key, true),
             }
@@ -94,14 +95,7 @@ impl<'a, V: Value> FastEnds<'a, V> {
                 Bound::Excluded(key) => back.seek(key, false),
             }
         }
-        FastEnds { front, back, values: PhantomData }
-    }
-
-    /// Steps, if something is known to be left.
-    #[inline]
-    fn step_inside(&mut self, back: bool) -> Option<(&[u8], V)> {
-        let found = if back { self.back.previous() } else { self.front.next() };
-        found.map(|(key, bits)| (key, V::from_bits(bits)))
+        FastEnds { raw: RawRange::new(front, back), values: PhantomData }
     }
 }
 
@@ -109,7 +103,7 @@ impl<V: Value> Sealed for FastEnds<'_, V> {}
 
 impl<V: Value> Upcoming<V> for FastEnds<'_, V> {
     fn upcoming(&mut self, mut each: impl FnMut(V)) -> usize {
-        self.front.upcoming(|bits| each(V::from_bits(bits)))
+        self.raw.upcoming(|bits| each(V::from_bits(bits)))
     }
 }
 
@@ -121,14 +115,12 @@ impl<V: Value> Ends for FastEnds<'_, V> {
 
     #[inline]
     fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
-        if self.front.peek() == self.back.peek() {
-            return None;
-        }
-        self.step_inside(back)
+        let found = if back { self.raw.previous() } else { self.raw.next() };
+        found.map(|(key, bits)| (key, V::from_bits(bits)))
     }
 
-    fn count(mut self) -> usize {
-        self.front.count_to(&mut self.back)
+    fn count(self) -> usize {
+        self.raw.count()
     }
 }
 
@@ -177,7 +169,7 @@ impl<V: Value> Ends for AllEnds<'_, V> {
     #[inline]
     fn step(&mut self, back: bool) -> Option<(&[u8], V)> {
         self.left = self.left.checked_sub(1)?;
-        self.ends.step_inside(back)
+        self.ends.step(back)
     }
 
     #[inline]

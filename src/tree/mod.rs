@@ -42,7 +42,7 @@ pub(crate) use node::layout::Usage;
 #[cfg(feature = "storage")]
 pub(crate) use node::simd::{LANES, checked_candidates, checked_sum};
 pub(crate) use node::simd::{common_prefix, prefetch};
-pub(crate) use read::cursor::{OwnedCursors, RawCursor, WriteCursor};
+pub(crate) use read::cursors::{OwnedCursors, RawCursor, RawRange, WriteCursor};
 pub(crate) use read::get::EntryPos;
 pub(crate) use shared::SharedTree;
 #[cfg(feature = "_testing")]

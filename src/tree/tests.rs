@@ -55,7 +55,6 @@ fn remove(tree: &mut Tree, key: &[u8]) {
 
 fn contents(tree: &Tree) -> Vec<(Vec<u8>, u64)> {
     let mut cursor = RawCursor::new(tree);
-    cursor.seek_first();
     let mut all = Vec::new();
     while let Some((key, value)) = cursor.next() {
         all.push((key.to_vec(), value));

@@ -62,18 +62,18 @@ impl<B: Bits> RawTree<B> {
             // The first key of the range, and how many keys of the range are in its leaf.
             let mut cursor = RawCursor::new(self);
             match start {
-                Bound::Unbounded => cursor.seek_first(),
+                Bound::Unbounded => {}
                 Bound::Included(key) => cursor.seek(key, false),
                 Bound::Excluded(key) => cursor.seek(key, true),
             }
-            let Some((leaf, _)) = cursor.peek() else { break };
+            let Some(leaf) = cursor.next_leaf() else { break };
             let inside = |key: &[u8]| match end {
                 Bound::Unbounded => true,
                 Bound::Included(end) => key <= end,
                 Bound::Excluded(end) => key < end,
             };
             let (mut first, mut count) = (Vec::new(), 0);
-            while cursor.peek().is_some_and(|(node, _)| node == leaf) {
+            while cursor.next_leaf() == Some(leaf) {
                 let Some((key, _)) = cursor.next().filter(|(key, _)| inside(key)) else { break };
                 if count == 0 {
                     first = try_copy(key)?;

@@ -198,7 +198,13 @@ impl Info {
     /// Returns the offset of the values of `B` in the node.
     #[inline(always)]
     pub(crate) fn values_at<B: Bits>(self) -> usize {
-        (HEADER_BYTES + self.payload_len()).next_multiple_of(B::SIZE.max(1))
+        self.values_from(B::SIZE)
+    }
+    /// Returns the offset of values of `size` bytes, a power of two or 0, in the node.
+    #[inline(always)]
+    pub(crate) fn values_from(self, size: usize) -> usize {
+        let mask = size.saturating_sub(1);
+        (HEADER_BYTES + self.payload_len() + mask) & !mask
     }
     /// Returns the offset of the slots in the node.
     #[inline(always)]

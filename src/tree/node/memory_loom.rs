@@ -188,6 +188,15 @@ impl Node {
         unsafe { self.parts().payload.with_mut(|cell| (*cell).as_ptr().add(HEADER_BYTES).cast()) }
     }
 
+    /// Returns the address of a leaf's payload, to read it and what follows it in the leaf.
+    ///
+    /// # Safety
+    /// The leaf is live (N1), and its payload has been written (N5).
+    pub(crate) unsafe fn payload_ptr(self) -> *const u8 {
+        // SAFETY: (N1, N6) by the caller.
+        unsafe { self.live_parts().payload.with(|cell| (*cell).as_ptr().add(HEADER_BYTES)) }
+    }
+
     /// Returns the payload's address, to write it.
     ///
     /// # Safety
@@ -213,6 +222,12 @@ impl Node {
         } else {
             Acquire
         }))
+    }
+
+    /// Returns value `i`. A model's values have no offset.
+    pub(crate) unsafe fn load_value_from<B: Bits>(self, _: usize, i: usize) -> B {
+        // SAFETY: (N1) by the caller.
+        unsafe { self.load_value(self.info(), i) }
     }
 
     pub(crate) unsafe fn store_value<B: Bits>(self, _: Info, i: usize, value: B) {

@@ -149,6 +149,16 @@ impl Node {
         unsafe { self.as_ptr().add(HEADER_BYTES).cast() }
     }
 
+    /// Returns the address of a leaf's payload, to read it and what follows it in the leaf.
+    ///
+    /// # Safety
+    /// The leaf is live (N1), and its payload has been written (N5).
+    #[inline(always)]
+    pub(crate) unsafe fn payload_ptr(self) -> *const u8 {
+        // SAFETY: (N1, N6) by the caller.
+        unsafe { self.as_ptr().add(HEADER_BYTES) }
+    }
+
     /// Returns the payload's address, to write it.
     ///
     /// # Safety
@@ -172,10 +182,17 @@ impl Node {
 
     #[inline(always)]
     pub(crate) unsafe fn load_value<B: Bits>(self, info: Info, i: usize) -> B {
+        // SAFETY: (N1, N6) by the caller.
+        unsafe { self.load_value_from(info.values_at::<B>(), i) }
+    }
+
+    /// Returns value `i` of the values at the offset `values_at`, the leaf's own.
+    #[inline(always)]
+    pub(crate) unsafe fn load_value_from<B: Bits>(self, values_at: usize, i: usize) -> B {
         point();
         // SAFETY: (N1, N6) by the caller.
         unsafe {
-            let at = self.as_ptr().add(info.values_at::<B>() + i * B::SIZE);
+            let at = self.as_ptr().add(values_at + i * B::SIZE);
             B::of_word(match B::SIZE {
                 0 => 0,
                 1 => AtomicU8::from_ptr(at).load(Acquire).into(),

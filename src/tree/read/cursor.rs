@@ -1,129 +1,51 @@
 //! Cursors: positions between two entries, with steps in both directions.
 //!
 //! ```text
-//!   levels: inner node, child index ─▶ … ─▶ leaf, entry index
-//!   key:    the bytes that the leaf strips, then the suffix of the last entry read
+//!   path: inner node, child index ─▶ … ─▶ leaf, entry index
+//!   key:  the bytes that the leaf strips, then the suffix of the last entry read
 //! ```
 //!
 //! A step forward decodes an entry from the one before it, whose key is in the buffer. The first
 //! step back in a leaf decodes all of the leaf's suffixes once. A step to another leaf decodes the
 //! separator between the two, which begins with the bytes that the other leaf strips.
 
-use crate::tree::RawTree;
-use crate::tree::node::{Child, Node, NodeRef, PREFETCHED_LINES, Slot};
+use crate::tree::node::{Child, HEADER_BYTES, Node, NodeRef, PREFETCHED_LINES, Slot};
 use crate::tree::read::get::EntryPos;
+use crate::tree::read::key_buf::{COPIED_BYTES, KeyBuf};
+use crate::tree::read::path::{Level, Path};
 use crate::value::Bits;
 use std::cmp::Ordering;
-
-/// An inner node on the path to the leaf.
-#[derive(Clone, Copy)]
-struct Level {
-    node: Node,
-    /// Index of the child on the path.
-    child: usize,
-}
 
 /// The state of a cursor.
 ///
 /// Its owner keeps the tree borrowed and changes values only, or keeps the thread pinned.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct CursorState {
-    levels: Vec<Level>,
+    path: Path,
     /// `None`: after all entries.
     pub(crate) leaf: Option<Node>,
     /// Index of the entry after the position.
     pub(crate) index: usize,
-    /// Where the rest of this entry begins in the leaf.
-    offset: usize,
+    /// Index at which steps forwards leave the leaf: the number of its entries, or less. 0 without
+    /// a leaf.
+    end: usize,
+    /// Where in the payload the rest of the entry after the position begins.
+    rest: usize,
+    /// Index up to which steps forwards are [`pass_narrow`](Self::pass_narrow), at most `end`.
+    narrow_end: usize,
+    /// Where in the payload the rests begin.
+    rest_at: usize,
     /// Bytes that the leaf strips.
     strip: usize,
+    /// Number of entries that fit into the leaf.
+    capacity: usize,
+    /// Where the values begin in the leaf.
+    values_at: usize,
     /// The key of the entry read last.
     pub(crate) key: KeyBuf,
     suffixes: Suffixes,
-}
-
-/// The key of a cursor. Each step keeps its first bytes and overwrites the others.
-#[derive(Clone, Default)]
-pub(crate) struct KeyBuf {
-    /// The key, then at least `2 * COPY_BYTES` more bytes, so that a short suffix can be written by
-    /// one or two copies of fixed size.
-    bytes: Vec<u8>,
-    /// Length of the key.
-    len: usize,
-}
-
-/// Bytes of a copy of fixed size.
-const COPY_BYTES: usize = 16;
-
-impl KeyBuf {
-    /// Returns the key.
-    #[inline(always)]
-    pub(crate) fn get(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    pub(crate) fn set(&mut self, key: &[u8]) {
-        self.len = 0;
-        self.put(0, key, 0, key.len());
-    }
-
-    /// Keeps the first `keep` bytes, and appends `from[at..at + n]`.
-    #[inline(always)]
-    fn put(&mut self, keep: usize, from: &[u8], at: usize, n: usize) {
-        self.set_len(keep + n);
-        self.write(keep, from, at, n);
-    }
-
-    /// Keeps the first `keep` bytes and the entry's lcp, and appends the suffix of entry `i` of
-    /// `node`, whose rest begins at `offset`. Returns the length of the rest.
-    #[inline(always)]
-    fn put_entry(&mut self, keep: usize, node: &NodeRef<'_>, i: usize, offset: usize) -> usize {
-        let (from, len) = node.rest_of(i, offset);
-        let (keep, some) = (keep + node.lcp(i), usize::from(i > 0 || !node.info.empty_first()));
-        self.set_len(keep + some + len);
-        // If the entry has no first byte, the next write overwrites this one.
-        self.bytes[keep] = node.first(i);
-        self.write(keep + some, node.payload(), from, len);
-        len
-    }
-
-    /// Sets the length. The bytes beyond the old length are unspecified.
-    #[inline(always)]
-    fn set_len(&mut self, len: usize) {
-        self.len = len;
-        if self.bytes.len() < len + 2 * COPY_BYTES {
-            self.grow();
-        }
-    }
-
-    /// Writes `from[at..at + n]` to the bytes from `to` on.
-    #[inline(always)]
-    fn write(&mut self, to: usize, from: &[u8], at: usize, n: usize) {
-        let to = &mut self.bytes[to..];
-        if n <= 2 * COPY_BYTES && at + 2 * COPY_BYTES <= from.len() {
-            to[..COPY_BYTES].copy_from_slice(&from[at..at + COPY_BYTES]);
-            if n > COPY_BYTES {
-                to[COPY_BYTES..2 * COPY_BYTES]
-                    .copy_from_slice(&from[at + COPY_BYTES..at + 2 * COPY_BYTES]);
-            }
-        } else {
-            to[..n].copy_from_slice(&from[at..at + n]);
-        }
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        self.bytes.resize((self.len + 2 * COPY_BYTES).next_power_of_two(), 0);
-    }
-
-    /// Keeps the bytes that an inner node strips, and appends separator `i`.
-    fn decode(&mut self, keys: &NodeRef<'_>, i: usize) {
-        self.bytes.truncate(self.len);
-        if keys.decode(i, &mut self.bytes).is_err() {
-            std::alloc::handle_alloc_error(std::alloc::Layout::new::<u64>());
-        }
-        self.len = self.bytes.len();
-    }
+    /// Bytes of a value.
+    value_bytes: usize,
 }
 
 /// The decoded suffixes of one leaf.
@@ -160,6 +82,25 @@ impl Suffixes {
 }
 
 impl CursorState {
+    /// Creates a cursor of a tree of `B` after all entries.
+    pub(crate) fn new<B: Bits>() -> Self {
+        CursorState {
+            path: Path::default(),
+            leaf: None,
+            index: 0,
+            end: 0,
+            rest: 0,
+            narrow_end: 0,
+            rest_at: 0,
+            strip: 0,
+            capacity: 0,
+            values_at: 0,
+            key: KeyBuf::default(),
+            suffixes: Suffixes::default(),
+            value_bytes: B::SIZE,
+        }
+    }
+
     /// Moves before the first entry whose key is at least `target`, or with `after` greater than
     /// it.
     ///
@@ -175,7 +116,7 @@ impl CursorState {
 
     /// Moves as [`seek`](Self::seek) does, to the key in the buffer.
     pub(crate) unsafe fn seek_own(&mut self, root: &Slot, after: bool) {
-        self.levels.clear();
+        self.path.clear();
         // Another leaf may have the address by now.
         self.suffixes.leaf = None;
         let target = self.key.get();
@@ -186,7 +127,7 @@ impl CursorState {
                 NodeRef::prefetch(node, PREFETCHED_LINES);
                 let keys = NodeRef::new(node);
                 let index = keys.child(target);
-                self.levels.push(Level { node, child: index });
+                self.path.push(Level { node, child: index });
                 child = keys.slot(index).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
@@ -199,13 +140,43 @@ impl CursorState {
     unsafe fn enter_own(&mut self, node: Node, after: bool) {
         // SAFETY: (N1, N5) see `seek`.
         let leaf = unsafe { NodeRef::new(node) };
-        self.strip = leaf.strip();
-        self.index = match leaf.search(&self.key.get()[self.strip..]) {
+        let index = match leaf.search(&self.key.get()[leaf.strip()..]) {
             Ok(i) => i + usize::from(after),
             Err(gap) => gap.at,
         };
-        self.leaf = Some(node);
-        self.offset = leaf.offset(self.index);
+        self.set_leaf(&leaf, index, leaf.offset(index));
+    }
+
+    /// Moves before entry `index` of a leaf, whose rest begins at `offset`. The buffer has the bytes
+    /// that the leaf strips.
+    fn set_leaf(&mut self, leaf: &NodeRef<'_>, index: usize, offset: usize) {
+        self.leaf = Some(leaf.node);
+        self.end = leaf.count();
+        self.strip = leaf.strip();
+        self.capacity = leaf.info.capacity();
+        self.rest_at = leaf.rest_at();
+        self.values_at = leaf.info.values_from(self.value_bytes);
+        self.key.make_room(self.strip);
+        self.set_index(leaf, index, offset);
+    }
+
+    /// Moves before entry `index` of the leaf, whose rest begins at `offset`.
+    fn set_index(&mut self, leaf: &NodeRef<'_>, index: usize, offset: usize) {
+        self.index = index;
+        self.rest = self.rest_at + offset;
+        self.narrow_end = if leaf.info.is_wide() || (index == 0 && leaf.info.empty_first()) {
+            0
+        } else {
+            // At the last entries, as many bytes as are copied may not be in the leaf (N12).
+            let after = self.values_at + self.value_bytes * self.capacity
+                - (HEADER_BYTES + self.rest_at + leaf.info.rest());
+            let (mut end, mut bytes) = (self.end, after);
+            while bytes < COPIED_BYTES && end > 0 {
+                end -= 1;
+                bytes += leaf.len(end);
+            }
+            end
+        };
     }
 
     /// Moves as [`seek_own`](Self::seek_own) does, from where the cursor was at this position:
@@ -225,12 +196,15 @@ impl CursorState {
         unsafe {
             // A locked node may have been replaced already.
             let is_free = |level: &Level| level.node.lock().is_free();
-            if !self.levels.iter().all(is_free) && !mutant!(PathNotChecked) {
+            if !self.path.iter().all(is_free) && !mutant!(PathNotChecked) {
                 return false;
             }
-            let parent = self.levels.last().map(|level| NodeRef::new(level.node).slot(level.child));
+            let parent = self.path.last().map(|level| NodeRef::new(level.node).slot(level.child));
             match parent.unwrap_or(root).load() {
-                Child::Leaf(node) if node == leaf => self.enter(node, place),
+                Child::Leaf(node) if node == leaf => {
+                    self.suffixes.leaf = None;
+                    self.set_leaf(&NodeRef::new(node), place.index, place.offset);
+                }
                 Child::Leaf(node) => {
                     self.suffixes.leaf = None;
                     self.enter_own(node, after);
@@ -243,14 +217,14 @@ impl CursorState {
 
     /// Moves after all entries.
     pub(crate) fn set_end(&mut self) {
-        self.levels.clear();
+        self.path.clear();
         self.leave();
     }
 
     /// Leaves the leaf, and keeps the path to it.
     pub(crate) fn leave(&mut self) {
         self.leaf = None;
-        self.index = 0;
+        (self.index, self.end, self.narrow_end) = (0, 0, 0);
     }
 
     /// Descends to the first or the last leaf below `child`, one of whose fence keys is in the key
@@ -261,23 +235,21 @@ impl CursorState {
             while let Child::Inner(node) = child {
                 let keys = NodeRef::new(node);
                 let index = if last { keys.count() } else { 0 };
-                self.levels.push(Level { node, child: index });
+                self.path.push(Level { node, child: index });
                 child = keys.slot(index).load();
             }
             let Child::Leaf(node) = child else { return self.set_end() };
             NodeRef::prefetch(node, PREFETCHED_LINES);
             let leaf = NodeRef::new(node);
-            self.strip = leaf.strip();
-            self.leaf = Some(node);
-            (self.index, self.offset) =
-                if last { (leaf.count(), leaf.offset(leaf.count())) } else { (0, 0) };
+            let index = if last { leaf.count() } else { 0 };
+            self.set_leaf(&leaf, index, leaf.offset(index));
         }
     }
 
     /// Descends to the first leaf below the next child of the last level, or with `back` to the
     /// last leaf below the child before.
     unsafe fn enter_child(&mut self, back: bool) {
-        let Some(level) = self.levels.last_mut() else { return };
+        let Some(level) = self.path.last_mut() else { return };
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             let keys = NodeRef::new(level.node);
@@ -290,7 +262,8 @@ impl CursorState {
                 // The key lies between this separator and the one before, so it begins with the
                 // bytes that these share.
                 let separator = level.child;
-                self.key.put_entry(keys.strip(), &keys, separator, keys.offset(separator));
+                let entry = keys.entry(separator, keys.offset(separator));
+                self.key.put(keys.strip() + entry.lcp, entry.first, entry.rest);
                 level.child += 1;
             }
             let child = keys.slot(level.child).load();
@@ -302,11 +275,11 @@ impl CursorState {
     unsafe fn next_leaf(&mut self) {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
-            while let Some(level) = self.levels.last() {
+            while let Some(level) = self.path.last() {
                 if level.child < NodeRef::new(level.node).count() {
                     return self.enter_child(false);
                 }
-                self.levels.pop();
+                self.path.pop();
             }
             self.set_end();
         }
@@ -318,37 +291,61 @@ impl CursorState {
         unsafe {
             if self.leaf.is_none() {
                 // The last node of a level has no upper fence key, so it strips nothing.
-                self.levels.clear();
+                self.path.clear();
                 self.descend(root.load(), true);
                 return self.leaf.is_some();
             }
-            let Some(level) = self.levels.iter().rposition(|level| level.child > 0) else {
+            if self.path.iter().all(|level| level.child == 0) {
                 return false;
-            };
-            self.levels.truncate(level + 1);
+            }
+            while self.path.last().is_some_and(|level| level.child == 0) {
+                self.path.pop();
+            }
             self.enter_child(true);
             true
         }
     }
 
-    /// Returns the leaf and the index of the entry after the position.
-    unsafe fn peek(&mut self) -> Option<(Node, usize)> {
-        // SAFETY: (N1, N5) see `seek`.
-        unsafe {
-            loop {
-                let node = self.leaf?;
-                if self.index < node.info().count() {
-                    return Some((node, self.index));
-                }
-                self.next_leaf();
+    /// Returns whether the leaf has an entry after the position.
+    #[inline(always)]
+    pub(crate) fn has_next(&self) -> bool {
+        self.index < self.end
+    }
+
+    /// Ends steps forwards in this leaf at an index, which is not before the position.
+    pub(crate) fn limit(&mut self, end: usize) {
+        self.end = end;
+        self.narrow_end = self.narrow_end.min(end);
+    }
+
+    /// Moves over the entries of the leaf, and returns how many they are. The next step leaves it.
+    pub(crate) fn pass_all(&mut self) -> usize {
+        let from = std::mem::replace(&mut self.index, self.end);
+        self.end - from
+    }
+
+    /// Returns the indexes of the entries of the leaf after the position.
+    pub(crate) fn indexes(&self) -> std::ops::Range<usize> {
+        self.index..self.end
+    }
+
+    /// Moves to a leaf that has an entry after the position. Returns whether there is one.
+    #[inline]
+    pub(crate) unsafe fn find_next(&mut self) -> bool {
+        while !self.has_next() {
+            if self.leaf.is_none() {
+                return false;
             }
+            // SAFETY: (N1, N5) see `seek`.
+            unsafe { self.next_leaf() };
         }
+        true
     }
 
     /// Prefetches the `n`th leaf after the current one, or with `back` before it, if it has the
     /// same parent.
     pub(crate) unsafe fn prefetch_ahead(&self, n: usize, back: bool) {
-        let Some(Level { node, child }) = self.levels.last() else { return };
+        let Some(Level { node, child }) = self.path.last() else { return };
         let ahead = if back { child.checked_sub(n) } else { Some(child + n) };
         // SAFETY: (N1, N5) see `seek`.
         let keys = unsafe { NodeRef::new(*node) };
@@ -374,7 +371,7 @@ impl CursorState {
         // SAFETY: (N1, N5) see `seek`.
         unsafe {
             if !back {
-                return self.peek().is_some();
+                return self.find_next();
             }
             while self.leaf.is_none() || self.index == 0 {
                 if !self.previous_leaf(root) {
@@ -385,22 +382,94 @@ impl CursorState {
         }
     }
 
-    /// Passes the next entry, writes its key to the buffer, and returns its position.
-    #[inline]
-    pub(crate) unsafe fn next(&mut self) -> Option<EntryPos> {
-        // SAFETY: (N1, N5) see `seek`. `peek` found the entry.
-        unsafe { self.peek().map(|(node, _)| self.next_in(node)) }
+    /// Passes the next entry, writes its key to the buffer, and returns its value.
+    ///
+    /// # Safety
+    /// As for [`seek`](Self::seek). The leaves are copies (N11), or no other thread stores values
+    /// (N3).
+    #[inline(always)]
+    pub(crate) unsafe fn next<B: Bits>(&mut self) -> Option<B> {
+        // SAFETY: (N1, N3, N5) by the caller; an entry was passed.
+        unsafe {
+            if self.is_narrow_next() {
+                self.pass_narrow();
+            } else if !self.pass_other() {
+                return None;
+            }
+            Some(self.passed_value())
+        }
     }
 
-    /// Passes the next entry, which is in this leaf.
-    #[inline]
-    pub(crate) unsafe fn next_in(&mut self, node: Node) -> EntryPos {
+    /// Passes the next entry, of any leaf and any form. Returns whether there is one.
+    #[inline(never)]
+    unsafe fn pass_other(&mut self) -> bool {
+        // SAFETY: (N1, N3, N5) see `next`.
+        unsafe {
+            let found = self.find_next();
+            if found {
+                self.pass_here();
+            }
+            found
+        }
+    }
+
+    /// Passes the next entry, which is in the leaf.
+    #[inline(always)]
+    pub(crate) unsafe fn pass_here(&mut self) {
+        debug_assert!(self.has_next());
+        // SAFETY: (N1, N3, N5) see `next`.
+        unsafe { if self.is_narrow_next() { self.pass_narrow() } else { self.pass_any() } }
+    }
+
+    /// Returns the value of the entry that was passed forwards.
+    #[inline(always)]
+    pub(crate) unsafe fn passed_value<B: Bits>(&self) -> B {
+        debug_assert!(self.value_bytes == B::SIZE && self.leaf.is_some() && self.index > 0);
+        // SAFETY: (N1, N5, N6) there was an entry, so there is a leaf.
+        unsafe { self.leaf.unwrap_unchecked().load_value_from(self.values_at, self.index - 1) }
+    }
+
+    /// Returns the position of the entry before the position, if it is in the leaf.
+    pub(crate) unsafe fn passed(&self) -> Option<EntryPos> {
+        let (node, index) = (self.leaf?, self.index.checked_sub(1)?);
+        // SAFETY: (N1) see `seek`.
+        Some(EntryPos { node, info: unsafe { node.info() }, index })
+    }
+
+    /// Returns whether [`pass_narrow`](Self::pass_narrow) passes the next entry.
+    #[inline(always)]
+    pub(crate) fn is_narrow_next(&self) -> bool {
+        self.index < self.narrow_end
+    }
+
+    /// Passes the next entry, for which [`is_narrow_next`](Self::is_narrow_next) returns `true`.
+    #[inline(always)]
+    pub(crate) unsafe fn pass_narrow(&mut self) {
+        debug_assert!(self.index < self.narrow_end);
+        // SAFETY: (N1, N5, N6, N10, N12) there is a leaf, it is narrow, and the entry has a first
+        // byte.
+        unsafe {
+            let payload = self.leaf.unwrap_unchecked().payload_ptr();
+            let entry = payload.add(self.index);
+            let keep = self.strip + usize::from(entry.read());
+            let first = entry.add(self.capacity).read();
+            let len = usize::from(entry.add(2 * self.capacity).read());
+            self.key.put_narrow(keep, first, payload.add(self.rest).cast(), len);
+            self.index += 1;
+            self.rest += len;
+        }
+    }
+
+    /// Passes the next entry of the leaf, of any form.
+    #[inline(never)]
+    unsafe fn pass_any(&mut self) {
+        let Some(leaf) = self.leaf else { return };
         // SAFETY: (N1, N5) see `seek`.
-        let leaf = unsafe { NodeRef::new(node) };
-        let index = self.index;
-        self.offset += self.key.put_entry(self.strip, &leaf, index, self.offset);
-        self.index += 1;
-        EntryPos { node, info: leaf.info, index }
+        let leaf = unsafe { NodeRef::new(leaf) };
+        let offset = self.rest - self.rest_at;
+        let entry = leaf.entry(self.index, offset);
+        self.key.put(self.strip + entry.lcp, entry.first, entry.rest);
+        self.set_index(&leaf, self.index + 1, offset + entry.rest.len());
     }
 
     /// Passes the previous entry, writes its key to the buffer, and returns its position.
@@ -421,10 +490,9 @@ impl CursorState {
         if self.suffixes.leaf != Some(node) {
             self.suffixes.fill(&leaf);
         }
-        self.index -= 1;
-        self.offset = self.suffixes.entries[self.index].1;
-        let suffix = self.suffixes.get(self.index);
-        self.key.put(self.strip, suffix, 0, suffix.len());
+        let index = self.index - 1;
+        self.set_index(&leaf, index, self.suffixes.entries[index].1);
+        self.key.put(self.strip, None, self.suffixes.get(index));
         EntryPos { node, info: leaf.info, index: self.index }
     }
 
@@ -446,22 +514,24 @@ impl CursorState {
 
     /// Moves over `n` entries of the leaf, without their keys.
     pub(crate) fn skip(&mut self, leaf: &NodeRef<'_>, n: usize, back: bool) {
-        self.index = if back { self.index - n } else { self.index + n };
-        // After an entry passed backwards, its suffix is decoded anew.
-        self.offset = if back { self.offset } else { leaf.offset(self.index) };
+        let index = if back { self.index - n } else { self.index + n };
+        self.set_index(leaf, index, leaf.offset(index));
     }
 
     /// Returns what finds the position again in a copy of the leaf.
     pub(crate) fn place(&self) -> Place {
-        Place { index: self.index, offset: self.offset, strip: self.strip }
+        Place { index: self.index, offset: self.rest - self.rest_at }
     }
 
     /// Moves to a place in a copy of a leaf. The key buffer has what it had there.
-    pub(crate) fn enter(&mut self, copy: Node, place: Place) {
-        self.leaf = Some(copy);
-        Place { index: self.index, offset: self.offset, strip: self.strip } = place;
+    ///
+    /// # Safety
+    /// The copy is live (N1, N11).
+    pub(crate) unsafe fn enter(&mut self, copy: Node, place: Place) {
         // Another copy may have had the address.
         self.suffixes.leaf = None;
+        // SAFETY: (N1, N5, N11) by the caller.
+        self.set_leaf(&unsafe { NodeRef::new(copy) }, place.index, place.offset);
     }
 }
 
@@ -471,173 +541,4 @@ pub(crate) struct Place {
     pub(crate) index: usize,
     /// Where the rest of this entry begins in the leaf.
     offset: usize,
-    /// Bytes that the leaf strips.
-    strip: usize,
-}
-
-impl Place {
-    /// Returns the position in a copy that begins with this entry.
-    pub(crate) fn in_rest(self) -> Self {
-        Place { index: 0, offset: 0, strip: self.strip }
-    }
-}
-
-/// A cursor over a borrowed tree.
-pub(crate) struct RawCursor<'t, B: Bits> {
-    tree: &'t RawTree<B>,
-    state: CursorState,
-}
-
-impl<B: Bits> Clone for RawCursor<'_, B> {
-    fn clone(&self) -> Self {
-        RawCursor { tree: self.tree, state: self.state.clone() }
-    }
-}
-
-impl<'t, B: Bits> RawCursor<'t, B> {
-    /// Creates a cursor after all entries.
-    pub(crate) fn new(tree: &'t RawTree<B>) -> Self {
-        RawCursor { tree, state: CursorState::default() }
-    }
-
-    /// Moves before the first entry whose key is at least `target`, or with `after` greater than
-    /// it.
-    #[inline]
-    pub(crate) fn seek(&mut self, target: &[u8], after: bool) {
-        // SAFETY: (N1, N9) the tree is borrowed as long as the cursor lives.
-        unsafe { self.state.seek(&self.tree.root, target, after) }
-    }
-
-    /// Moves before the first entry.
-    pub(crate) fn seek_first(&mut self) {
-        self.seek(&[], false);
-    }
-
-    /// Moves after the last entry.
-    pub(crate) fn seek_end(&mut self) {
-        self.state.set_end();
-    }
-
-    /// Returns what identifies the entry after the position: the address of its leaf and its index.
-    /// `None` at the end.
-    pub(crate) fn peek(&mut self) -> Option<(*const u8, usize)> {
-        // SAFETY: (N1, N9) as in `seek`.
-        unsafe { self.state.peek() }.map(|(node, index)| (node.address(), index))
-    }
-
-    #[inline]
-    pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
-        // SAFETY: (N1, N9) as in `seek`.
-        let pos = unsafe { self.state.next() }?;
-        Some((self.state.key.get(), self.tree.value(pos)))
-    }
-
-    /// Passes to `each` the values of the entries after the position, as far as the leaf goes, and
-    /// returns how many they are. The position stays.
-    pub(crate) fn upcoming(&mut self, mut each: impl FnMut(B)) -> usize {
-        // SAFETY: (N1, N9) as in `seek`.
-        let Some((node, first)) = (unsafe { self.state.peek() }) else { return 0 };
-        // SAFETY: (N1, N9) as in `seek`.
-        let info = unsafe { node.info() };
-        (first..info.count())
-            .for_each(|index| each(self.tree.value(EntryPos { node, info, index })));
-        info.count() - first
-    }
-
-    pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
-        // SAFETY: (N1, N9) as in `seek`.
-        let pos = unsafe { self.state.previous(&self.tree.root) }?;
-        Some((self.state.key.get(), self.tree.value(pos)))
-    }
-
-    /// Moves to `end`, which is at this position or after it, and returns the number of entries
-    /// between the two.
-    ///
-    /// # Complexity
-    /// O(leaves between the two).
-    pub(crate) fn count_to(&mut self, end: &mut Self) -> usize {
-        let (mut count, end) = (0, end.peek());
-        loop {
-            let here = self.peek();
-            if here == end {
-                return count;
-            }
-            let Some(node) = self.state.leaf else { return count };
-            let to = match end {
-                Some((leaf, index)) if leaf == node.address() => index,
-                // SAFETY: (N1, N9) as in `seek`.
-                _ => unsafe { node.info() }.count(),
-            };
-            count += to - self.state.index;
-            self.state.index = to;
-        }
-    }
-}
-
-/// An owned tree and two cursors, which return each entry once, from both ends.
-pub(crate) struct OwnedCursors<B: Bits> {
-    tree: RawTree<B>,
-    front: CursorState,
-    back: CursorState,
-    left: usize,
-}
-
-impl<B: Bits> OwnedCursors<B> {
-    pub(crate) fn new(tree: RawTree<B>) -> Self {
-        let mut front = CursorState::default();
-        // SAFETY: (N1, N9) the tree is live and owned here.
-        unsafe { front.seek(&tree.root, &[], false) };
-        OwnedCursors { left: tree.len, tree, front, back: CursorState::default() }
-    }
-
-    /// Returns how many entries are left.
-    pub(crate) fn left(&self) -> usize {
-        self.left
-    }
-
-    pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
-        self.left = self.left.checked_sub(1)?;
-        // SAFETY: (N1, N9) the tree is owned here and not changed.
-        let pos = unsafe { self.front.next() }?;
-        Some((self.front.key.get(), self.tree.value(pos)))
-    }
-
-    pub(crate) fn previous(&mut self) -> Option<(&[u8], B)> {
-        self.left = self.left.checked_sub(1)?;
-        // SAFETY: (N1, N9) as above.
-        let pos = unsafe { self.back.previous(&self.tree.root) }?;
-        Some((self.back.key.get(), self.tree.value(pos)))
-    }
-}
-
-/// A forward cursor over a mutably borrowed tree, which can overwrite values.
-pub(crate) struct WriteCursor<'t, B: Bits> {
-    tree: &'t mut RawTree<B>,
-    state: CursorState,
-    /// The entry read last.
-    pos: Option<EntryPos>,
-}
-
-impl<'t, B: Bits> WriteCursor<'t, B> {
-    /// Creates a cursor before the first entry whose key is at least `target`.
-    pub(crate) fn new(tree: &'t mut RawTree<B>, target: &[u8]) -> Self {
-        let mut state = CursorState::default();
-        // SAFETY: (N1, N9) the tree is borrowed as long as the cursor lives.
-        unsafe { state.seek(&tree.root, target, false) };
-        WriteCursor { tree, state, pos: None }
-    }
-
-    pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
-        // SAFETY: (N1, N9) as in `new`.
-        let pos = unsafe { self.state.next() }?;
-        self.pos = Some(pos);
-        Some((self.state.key.get(), self.tree.value(pos)))
-    }
-
-    /// Overwrites the value of the entry read last.
-    pub(crate) fn set(&mut self, value: B) {
-        if let Some(pos) = self.pos {
-            self.tree.set_value(pos, value);
-        }
-    }
 }

@@ -85,7 +85,6 @@ mod tests {
                 assert_eq!(points, shared.split_points(ranges));
                 assert!(cfg!(miri) || ranges > 10 || points.len() + 1 == ranges.max(1));
                 let (mut counts, mut cursor) = (vec![0; points.len() + 1], RawCursor::new(&tree));
-                cursor.seek_first();
                 while let Some((key, _)) = cursor.next() {
                     counts[points.partition_point(|point| &point[..] <= key)] += 1;
                 }

@@ -166,7 +166,7 @@ pub(crate) struct LeafRun<B: Bits> {
 impl<B: Bits> LeafRun<B> {
     fn new() -> Self {
         LeafRun {
-            cursor: CursorState::default(),
+            cursor: CursorState::new::<B>(),
             copies: LeafCopies::default(),
             first: None,
             others: Vec::new(),
@@ -420,7 +420,7 @@ impl<B: Bits> LeafRun<B> {
                 node.set_value::<B>(info, i - from, leaf.node.value(leaf.info, i));
             }
         }
-        let place = if from > 0 { place.in_rest() } else { place };
+        let place = if from > 0 { Place::default() } else { place };
         let end = if self.back { place.index - n } else { place.index + n };
         CopiedLeaf { copy, place, end, key_end: 0 }
     }
@@ -438,7 +438,8 @@ impl<B: Bits> LeafRun<B> {
             let start = self.entered.checked_sub(1).and_then(leaf).map_or(0, |leaf| leaf.key_end);
             self.cursor.key.set(&self.keys[start..key_end]);
         }
-        self.cursor.enter(self.copies.get(copy), place);
+        // SAFETY: (N1, N11) the copy is live until the run is read again.
+        unsafe { self.cursor.enter(self.copies.get(copy), place) };
         (self.entered, self.end) = (self.entered + 1, end);
         true
     }
@@ -456,9 +457,13 @@ impl<B: Bits> LeafRun<B> {
         // SAFETY: (N1, N5, N11) the copy is live until the run is read again, and has an entry in
         // this direction, since the index is not yet at the end.
         let value = unsafe {
-            let pos =
-                if self.back { self.cursor.previous_in(copy) } else { self.cursor.next_in(copy) };
-            copy.value(pos.info, pos.index)
+            if self.back {
+                let pos = self.cursor.previous_in(copy);
+                copy.value(pos.info, pos.index)
+            } else {
+                self.cursor.pass_here();
+                self.cursor.passed_value()
+            }
         };
         Some((self.cursor.key.get(), value))
     }

@@ -20,7 +20,7 @@ use crate::sync::stripes::STRIPES;
 use crate::tree::RawTree;
 use crate::tree::edit::{Expected, Outcome};
 use crate::tree::node::Usage;
-use crate::tree::read::cursor::OwnedCursors;
+use crate::tree::read::cursors::OwnedCursors;
 use crate::tree::shared::scan::{PinnedSource, Scan};
 use crate::tree::shared::{SharedTree, stripes};
 use crossbeam_utils::CachePadded;
