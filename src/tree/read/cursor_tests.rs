@@ -19,17 +19,18 @@ impl Numbers {
 
 /// Returns sets of keys that make leaves of all forms.
 fn key_sets() -> Vec<Vec<Vec<u8>>> {
-    let n = if cfg!(miri) { 60 } else { 400 };
+    let n = if cfg!(miri) { 24 } else { 400 };
     // The rest of each length a narrow leaf has, and of one more.
-    let of_each_len =
-        |i: usize| [&[(i * 7 % 251) as u8, (i / 251) as u8][..], &vec![b'r'; i % 257]].concat();
+    let of_each_len = |i: usize| {
+        [&[(i * 7 % 251) as u8, (i / 251) as u8][..], &vec![b'r'; i * 67 % 257]].concat()
+    };
     // Each leaf begins with the key that it strips.
-    let chain = |i: usize| vec![b'c'; i % 300];
+    let chain = |i: usize| vec![b'c'; i * 13 % 300];
     let crowded = |i: usize| (i as u16).to_be_bytes().to_vec();
     let sets: [Box<dyn Fn(usize) -> Vec<u8>>; 6] = [
         Box::new(short),
         Box::new(middling),
-        Box::new(|i| long(i % 90)),
+        Box::new(|i| long(i % if cfg!(miri) { 6 } else { 90 })),
         Box::new(of_each_len),
         Box::new(chain),
         Box::new(crowded),
@@ -78,7 +79,7 @@ fn expect<B: Bits>(found: Option<(&[u8], B)>, keys: &[Vec<u8>], i: Option<usize>
 fn cursor_moves<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
     let tree = tree_of::<B>(keys);
     let (mut cursor, mut at) = (RawCursor::new(&tree), 0);
-    for _ in 0..if cfg!(miri) { 20 } else { 200 } {
+    for _ in 0..if cfg!(miri) { 10 } else { 200 } {
         match numbers.below(8) {
             0 => {
                 let (key, after) = (target(keys, numbers), numbers.below(2) == 1);
@@ -97,13 +98,13 @@ fn cursor_moves<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
                 assert!(next.into_iter().eq(want) && (n > 0) == (at < keys.len()));
             }
             4 | 5 => {
-                for _ in 0..numbers.below(70) {
+                for _ in 0..numbers.below(if cfg!(miri) { 20 } else { 70 }) {
                     expect(cursor.previous(), keys, at.checked_sub(1));
                     at = at.saturating_sub(1);
                 }
             }
             _ => {
-                for _ in 0..numbers.below(70) {
+                for _ in 0..numbers.below(if cfg!(miri) { 20 } else { 70 }) {
                     expect(cursor.next(), keys, Some(at).filter(|&at| at < keys.len()));
                     at = keys.len().min(at + 1);
                 }
@@ -115,7 +116,7 @@ fn cursor_moves<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
 /// Steps at random from both ends of random ranges until they meet.
 fn ranges_meet<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
     let tree = tree_of::<B>(keys);
-    for _ in 0..if cfg!(miri) { 8 } else { 60 } {
+    for _ in 0..if cfg!(miri) { 3 } else { 60 } {
         let (mut front, mut back) = (RawCursor::new(&tree), RawCursor::new(&tree));
         let (mut from, mut to) = (0, keys.len());
         back.seek_end();
