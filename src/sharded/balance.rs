@@ -1,0 +1,224 @@
+//! Which shards are split, joined or added, and when.
+//!
+//! A thread that writes checks the sizes now and then. It makes room for its own keys first:
+//!
+//! * If it wrote near the end of a large shard, its keys ascend: an empty shard is added after the
+//!   last key. If near the beginning, they descend: an empty shard is added before the first key.
+//!   Both move nothing. They begin at sizes at which a shard is not split yet.
+//! * Otherwise the largest shard is split, if it has outgrown the others.
+//! * With twice the target number of shards, two small neighbours are joined before.
+//!
+//! A map that grows at one end has shards of about the same fraction of the map at the time, so
+//! most of them are in its newer part. Joins of older ones, far smaller than a share by then, move
+//! some hundredths of the keys.
+
+#![forbid(unsafe_code)]
+
+use super::ShardedArt;
+use super::split::{after_last, end_key};
+use super::split_state::{Admin, Transfer, Until};
+use super::table::{Shard, Table};
+use crate::error::InsertError;
+use crate::reclaim;
+#[cfg(not(memkv_loom))]
+use crate::sync::deferred::LockScope;
+use crate::tree::Scan;
+use crate::value::{Bits, Value};
+#[cfg(not(memkv_loom))]
+use std::cell::Cell;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// The writes of a thread between two checks of the shards' sizes while keys are moved, or may soon
+/// be.
+const WRITES_PER_CHECK: usize = 256;
+/// The same, at most. A shard must grow by some part of a share until it is split, so large maps
+/// are checked less often; but a thread may write to a small map next.
+const MAX_WRITES_PER_CHECK: usize = 4096;
+/// The checks while one thread writes a share.
+const CHECKS_PER_SHARE: usize = 16;
+/// The shards whose sizes a check reads for one write, at most.
+const SHARDS_PER_WRITE: usize = 2;
+/// The steps that a thread makes after a check: four keys for each write, so that a split is done
+/// before its shard has grown by an eighth.
+#[cfg(not(memkv_loom))]
+const STEPS_PER_CHECK: usize = 8;
+/// The least share of a shard from which on shards are split automatically.
+const MIN_SHARE: usize = 1024;
+/// The same once the map has its target number of shards. While a map is small, a shard outgrows
+/// the others only temporarily.
+const MIN_SHARE_AT_TARGET: usize = 16 << 10;
+/// The keys of a shard from which on empty shards are added beside it.
+const MIN_KEYS_TO_ADD: usize = 4 << 10;
+/// The keys of a shard from which on it is split automatically: more than those of a shard beside
+/// which another was added.
+const MIN_KEYS_TO_SPLIT: usize = 6 << 10;
+/// A key is near the end of a shard if fewer keys are between: as many as threads that write
+/// ascending keys may be apart.
+const NEAR_KEYS: usize = 256;
+
+#[cfg(not(memkv_loom))]
+thread_local! {
+    /// The writes of this thread until it checks the shards' sizes.
+    static WRITES_LEFT: Cell<usize> = const { Cell::new(WRITES_PER_CHECK) };
+}
+
+/// What is to be done with the shards.
+enum Change<B: Bits> {
+    Transfer(Transfer<B>),
+    AddAfter(Arc<Shard<B>>),
+}
+
+impl<V: Value> ShardedArt<V> {
+    /// Splits all shards that have grown far beyond their share.
+    ///
+    /// Writers do the same in small steps. The share of a shard is the number of keys divided by
+    /// the number of shards that the map aims at.
+    ///
+    /// * With fewer shards than that, a shard of 1.5 shares is split if it has more than 6144 keys,
+    ///   and a share is at least 1024 keys.
+    /// * With as many, a shard of 2 shares is split if a share is at least 16,384 keys. With twice
+    ///   as many, two neighbours of together at most one share are joined before.
+    ///
+    /// A split moves one share to a new shard, so that most keys are moved once.
+    ///
+    /// # Errors
+    /// Returns an error when out of memory, as [`split`](Self::split) does.
+    ///
+    /// # Complexity
+    /// O(keys moved).
+    ///
+    /// ```
+    /// use memkv::{ConcurrentArt, ShardedArt};
+    ///
+    /// let map: ConcurrentArt = (0..100_000u64).map(|i| (i.to_be_bytes(), i)).collect();
+    /// let map = ShardedArt::from(map);
+    /// map.rebalance()?;
+    /// assert!(map.shards().len() > 10);
+    /// # Ok::<(), memkv::InsertError>(())
+    /// ```
+    pub fn rebalance(&self) -> Result<(), InsertError> {
+        while self.advance(&mut self.admin(), None)? {}
+        Ok(())
+    }
+
+    /// Makes a step of the change in progress, or begins one. Returns `false` if there is nothing
+    /// to do. `written` is a key that this thread has just written.
+    fn advance(
+        &self,
+        admin: &mut Admin<V::Bits>,
+        written: Option<&[u8]>,
+    ) -> Result<bool, InsertError> {
+        let change = match admin.transfer.take() {
+            Some(transfer) => Change::Transfer(transfer),
+            None => match self.choose(admin, written) {
+                Some(change) => change,
+                None => return Ok(false),
+            },
+        };
+        match change {
+            Change::AddAfter(old) => _ = self.add_after(&old),
+            Change::Transfer(mut transfer) => {
+                // An error ends the transfer.
+                if self.step(&mut transfer)? {
+                    admin.transfer = Some(transfer);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns what is to be done, after one look at all sizes.
+    fn choose(
+        &self,
+        admin: &mut Admin<V::Bits>,
+        written: Option<&[u8]>,
+    ) -> Option<Change<V::Bits>> {
+        let pin = reclaim::pin();
+        let table = self.table.load(&pin);
+        let lens: Vec<usize> = table.parts().iter().map(|(_, shard)| shard.tree.len()).collect();
+        let share = lens.iter().sum::<usize>() / self.target;
+        let min_writes = WRITES_PER_CHECK.max(lens.len() / SHARDS_PER_WRITE);
+        admin.writes_per_check = (share / CHECKS_PER_SHARE)
+            .clamp(min_writes, MAX_WRITES_PER_CHECK.max(min_writes));
+        let (least, to_add, to_split) = if lens.len() < self.target {
+            (MIN_SHARE, share + share / 4, (share + share / 2).max(MIN_KEYS_TO_SPLIT))
+        } else {
+            (MIN_SHARE_AT_TARGET, share + share / 4 * 3, 2 * share)
+        };
+        let near = written.and_then(|key| {
+            let i = table.route(key);
+            let is_large = lens[i] > to_add.max(MIN_KEYS_TO_ADD);
+            Some((i, is_large.then(|| beside(table, i, key))??))
+        });
+        let (i, change) = near.or_else(|| {
+            let (i, &largest) = lens.iter().enumerate().max_by_key(|&(_, len)| len)?;
+            let is_large = share >= least && largest > to_split;
+            let until = Until::Keys(share.min(largest / 2));
+            is_large.then(|| (i, Change::Transfer(Transfer::split(table.shard(i), until))))
+        })?;
+        if lens.len() < 2 * self.target {
+            return Some(change);
+        }
+        let joined = (1..lens.len())
+            .filter(|&second| i != second && i + 1 != second)
+            .filter(|&second| lens[second - 1] + lens[second] <= share)
+            .min_by_key(|&second| lens[second])?;
+        let (first, second) = (table.shard(joined - 1), table.shard(joined));
+        Some(Change::Transfer(Transfer::join(first, second)))
+    }
+
+    /// Counts a write, and at some writes makes steps of a change of the shards.
+    #[inline]
+    #[cfg(not(memkv_loom))]
+    pub(super) fn wrote(&self, key: &[u8]) {
+        let left = WRITES_LEFT.get();
+        WRITES_LEFT.set(left.wrapping_sub(1));
+        if left == 0 {
+            self.tend(key);
+        }
+    }
+
+    /// Does nothing: models call `split` themselves.
+    #[cfg(memkv_loom)]
+    pub(super) fn wrote(&self, _: &[u8]) {}
+
+    #[cfg(not(memkv_loom))]
+    #[cold]
+    fn tend(&self, key: &[u8]) {
+        WRITES_LEFT.set(WRITES_PER_CHECK);
+        let _locking = LockScope::new();
+        if let Some(mut admin) = self.admin.try_write() {
+            for _ in 0..STEPS_PER_CHECK {
+                // Out of memory, the shards stay as they are.
+                if !self.advance(&mut admin, Some(key)).unwrap_or(false) {
+                    WRITES_LEFT.set(admin.writes_per_check.max(WRITES_PER_CHECK));
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Returns how to add an empty shard beside a shard, if `key` is near one of its ends.
+fn beside<B: Bits>(table: &Table<B>, i: usize, key: &[u8]) -> Option<Change<B>> {
+    let shard = table.shard(i);
+    let is_near = |back: bool, end: Bound<&[u8]>| {
+        let mut scan = Scan::new();
+        scan.seek(key, false);
+        (0..NEAR_KEYS).any(|_| scan.step(&mut &shard.tree, back, end).is_none())
+    };
+    if is_near(false, table.high(i).map_or(Bound::Unbounded, Bound::Excluded)) {
+        let bound = after_last(shard)?;
+        return table
+            .high(i)
+            .is_none_or(|high| &bound[..] < high)
+            .then(|| Change::AddAfter(Arc::clone(shard)));
+    }
+    let low = table.low(i);
+    if !is_near(true, Bound::Included(low)) {
+        return None;
+    }
+    let first = end_key(shard, false).filter(|first| first[..] > **low)?;
+    Some(Change::Transfer(Transfer::split(shard, Until::Boundary(first))))
+}
