@@ -17,7 +17,7 @@
 use super::ShardedArt;
 use super::split::{after_last, end_key};
 use super::split_state::{Admin, Transfer, Until};
-use super::table::{Shard, Table};
+use super::table::Table;
 use crate::error::InsertError;
 use crate::reclaim;
 #[cfg(not(memkv_loom))]
@@ -27,7 +27,7 @@ use crate::value::{Bits, Value};
 #[cfg(not(memkv_loom))]
 use std::cell::Cell;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The writes of a thread between two checks of the shards' sizes while keys are moved, or may soon
 /// be.
@@ -52,7 +52,11 @@ const MIN_SHARE_AT_TARGET: usize = 16 << 10;
 const MIN_KEYS_TO_ADD: usize = 4 << 10;
 /// The keys of a shard from which on it is split automatically: more than those of a shard beside
 /// which another was added.
-const MIN_KEYS_TO_SPLIT: usize = 6 << 10;
+const MIN_KEYS_TO_SPLIT: usize = 8 << 10;
+/// How much larger a shard may become before it is split if an empty shard was added beside it
+/// since the map was half as large: threads that write ascending keys, but are behind the others,
+/// fill it.
+const FILLING_FACTOR: usize = 4;
 /// A key is near the end of a shard if fewer keys are between: as many as threads that write
 /// ascending keys may be apart.
 const NEAR_KEYS: usize = 256;
@@ -63,10 +67,11 @@ thread_local! {
     static WRITES_LEFT: Cell<usize> = const { Cell::new(WRITES_PER_CHECK) };
 }
 
-/// What is to be done with the shards.
-enum Change<B: Bits> {
-    Transfer(Transfer<B>),
-    AddAfter(Arc<Shard<B>>),
+/// Where an empty shard is to be added beside another.
+enum Room {
+    After,
+    /// Before this key, the first one.
+    Before(Vec<u8>),
 }
 
 impl<V: Value> ShardedArt<V> {
@@ -75,7 +80,7 @@ impl<V: Value> ShardedArt<V> {
     /// Writers do the same in small steps. The share of a shard is the number of keys divided by
     /// the number of shards that the map aims at.
     ///
-    /// * With fewer shards than that, a shard of 1.5 shares is split if it has more than 6144 keys,
+    /// * With fewer shards than that, a shard of 1.5 shares is split if it has more than 8192 keys,
     ///   and a share is at least 1024 keys.
     /// * With as many, a shard of 2 shares is split if a share is at least 16,384 keys. With twice
     ///   as many, two neighbours of together at most one share are joined before.
@@ -102,70 +107,96 @@ impl<V: Value> ShardedArt<V> {
         Ok(())
     }
 
-    /// Makes a step of the change in progress, or begins one. Returns `false` if there is nothing
-    /// to do. `written` is a key that this thread has just written.
+    /// Adds an empty shard, makes a step of the transfer in progress, or begins one. Returns `false`
+    /// if there is nothing to do. `written` is a key that this thread has just written.
     fn advance(
         &self,
         admin: &mut Admin<V::Bits>,
         written: Option<&[u8]>,
     ) -> Result<bool, InsertError> {
-        let change = match admin.transfer.take() {
-            Some(transfer) => Change::Transfer(transfer),
-            None => match self.choose(admin, written) {
-                Some(change) => change,
+        // A thread whose keys ascend does not wait for a transfer, which may be of other shards.
+        if let Some(key) = written
+            && self.make_room(admin, key)?
+        {
+            return Ok(true);
+        }
+        let mut transfer = match admin.transfer.take() {
+            Some(transfer) => transfer,
+            None => match self.choose(admin, written.is_none()) {
+                Some(transfer) => transfer,
                 None => return Ok(false),
             },
         };
-        match change {
-            Change::AddAfter(old) => _ = self.add_after(&old),
-            Change::Transfer(mut transfer) => {
-                // An error ends the transfer.
-                if self.step(&mut transfer)? {
-                    admin.transfer = Some(transfer);
-                }
-            }
+        // An error ends the transfer.
+        if self.step(&mut transfer)? {
+            admin.transfer = Some(transfer);
         }
         Ok(true)
     }
 
-    /// Returns what is to be done, after one look at all sizes.
-    fn choose(
-        &self,
-        admin: &mut Admin<V::Bits>,
-        written: Option<&[u8]>,
-    ) -> Option<Change<V::Bits>> {
+    /// Adds an empty shard beside the shard of `key`, if that is large and `key` is near an end of
+    /// it. Returns whether it did.
+    fn make_room(&self, admin: &mut Admin<V::Bits>, key: &[u8]) -> Result<bool, InsertError> {
+        let pin = reclaim::pin();
+        let table = self.table.load(&pin);
+        let (i, share) = (table.route(key), admin.keys / self.target);
+        let shares = if table.len() < self.target { 5 } else { 7 };
+        let shard = table.shard(i);
+        // Without a look at all sizes a share is unknown.
+        if admin.keys == 0 || shard.tree.len() <= (share / 4 * shares).max(MIN_KEYS_TO_ADD) {
+            return Ok(false);
+        }
+        let Some(room) = room(table, i, key) else { return Ok(false) };
+        if table.len() >= 2 * self.target {
+            admin.is_room_needed = true;
+            return Ok(false);
+        }
+        shard.keys_at_add.store(admin.keys, Relaxed);
+        match room {
+            Room::After => Ok(self.add_after(shard)),
+            Room::Before(first) => {
+                let mut add = Transfer::split(shard, Until::Boundary(first));
+                self.step(&mut add)?;
+                Ok(add.begun)
+            }
+        }
+    }
+
+    /// Looks at all sizes, and returns the split or join that is to be made. `at_once`: also of
+    /// shards that other threads may still be filling.
+    fn choose(&self, admin: &mut Admin<V::Bits>, at_once: bool) -> Option<Transfer<V::Bits>> {
         let pin = reclaim::pin();
         let table = self.table.load(&pin);
         let lens: Vec<usize> = table.parts().iter().map(|(_, shard)| shard.tree.len()).collect();
-        let share = lens.iter().sum::<usize>() / self.target;
-        let min_writes = WRITES_PER_CHECK.max(lens.len() / SHARDS_PER_WRITE);
-        admin.writes_per_check = (share / CHECKS_PER_SHARE)
-            .clamp(min_writes, MAX_WRITES_PER_CHECK.max(min_writes));
-        let (least, to_add, to_split) = if lens.len() < self.target {
-            (MIN_SHARE, share + share / 4, (share + share / 2).max(MIN_KEYS_TO_SPLIT))
-        } else {
-            (MIN_SHARE_AT_TARGET, share + share / 4 * 3, 2 * share)
+        let (count, keys) = (lens.len(), lens.iter().sum::<usize>());
+        let share = keys / self.target;
+        admin.keys = keys;
+        let min_writes = WRITES_PER_CHECK.max(count / SHARDS_PER_WRITE);
+        admin.writes_per_check =
+            (share / CHECKS_PER_SHARE).clamp(min_writes, MAX_WRITES_PER_CHECK.max(min_writes));
+        let weight = |i: usize| {
+            let is_filling = !at_once && keys / 2 < table.shard(i).keys_at_add.load(Relaxed);
+            if is_filling { lens[i] / FILLING_FACTOR } else { lens[i] }
         };
-        let near = written.and_then(|key| {
-            let i = table.route(key);
-            let is_large = lens[i] > to_add.max(MIN_KEYS_TO_ADD);
-            Some((i, is_large.then(|| beside(table, i, key))??))
-        });
-        let (i, change) = near.or_else(|| {
-            let (i, &largest) = lens.iter().enumerate().max_by_key(|&(_, len)| len)?;
-            let is_large = share >= least && largest > to_split;
-            let until = Until::Keys(share.min(largest / 2));
-            is_large.then(|| (i, Change::Transfer(Transfer::split(table.shard(i), until))))
-        })?;
-        if lens.len() < 2 * self.target {
-            return Some(change);
+        let largest = (0..count).max_by_key(|&i| weight(i))?;
+        let (min_share, limit) = if count < self.target {
+            (MIN_SHARE, (share + share / 2).max(MIN_KEYS_TO_SPLIT))
+        } else {
+            (MIN_SHARE_AT_TARGET, 2 * share)
+        };
+        let is_overgrown = share >= min_share && weight(largest) > limit;
+        let is_room_needed = std::mem::take(&mut admin.is_room_needed);
+        if count < 2 * self.target {
+            let until = Until::Keys(share.min(lens[largest] / 2));
+            return is_overgrown.then(|| Transfer::split(table.shard(largest), until));
         }
-        let joined = (1..lens.len())
-            .filter(|&second| i != second && i + 1 != second)
+        if !is_overgrown && !is_room_needed {
+            return None;
+        }
+        let second = (1..count)
             .filter(|&second| lens[second - 1] + lens[second] <= share)
             .min_by_key(|&second| lens[second])?;
-        let (first, second) = (table.shard(joined - 1), table.shard(joined));
-        Some(Change::Transfer(Transfer::join(first, second)))
+        Some(Transfer::join(table.shard(second - 1), table.shard(second)))
     }
 
     /// Counts a write, and at some writes makes steps of a change of the shards.
@@ -200,25 +231,20 @@ impl<V: Value> ShardedArt<V> {
     }
 }
 
-/// Returns how to add an empty shard beside a shard, if `key` is near one of its ends.
-fn beside<B: Bits>(table: &Table<B>, i: usize, key: &[u8]) -> Option<Change<B>> {
-    let shard = table.shard(i);
+/// Returns where to add an empty shard beside a shard, if `key` is near one of its ends.
+fn room<B: Bits>(table: &Table<B>, i: usize, key: &[u8]) -> Option<Room> {
+    let (shard, low, high) = (table.shard(i), table.low(i), table.high(i));
     let is_near = |back: bool, end: Bound<&[u8]>| {
         let mut scan = Scan::new();
         scan.seek(key, false);
         (0..NEAR_KEYS).any(|_| scan.step(&mut &shard.tree, back, end).is_none())
     };
-    if is_near(false, table.high(i).map_or(Bound::Unbounded, Bound::Excluded)) {
+    if is_near(false, high.map_or(Bound::Unbounded, Bound::Excluded)) {
         let bound = after_last(shard)?;
-        return table
-            .high(i)
-            .is_none_or(|high| &bound[..] < high)
-            .then(|| Change::AddAfter(Arc::clone(shard)));
+        return high.is_none_or(|high| &bound[..] < high).then_some(Room::After);
     }
-    let low = table.low(i);
     if !is_near(true, Bound::Included(low)) {
         return None;
     }
-    let first = end_key(shard, false).filter(|first| first[..] > **low)?;
-    Some(Change::Transfer(Transfer::split(shard, Until::Boundary(first))))
+    end_key(shard, false).filter(|first| first[..] > **low).map(Room::Before)
 }

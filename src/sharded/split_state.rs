@@ -11,13 +11,17 @@ use std::sync::Arc;
 pub(super) struct Admin<B: Bits> {
     /// The split or join in progress, of which writers make steps.
     pub(super) transfer: Option<Transfer<B>>,
-    /// The writes of a thread between two checks, as of the last one.
+    /// The keys of the map when all sizes were last looked at; 0 if they never were.
+    pub(super) keys: usize,
+    /// The writes of a thread between two checks, as of then.
     pub(super) writes_per_check: usize,
+    /// Whether an empty shard was to be added since then, but there are too many.
+    pub(super) is_room_needed: bool,
 }
 
 impl<B: Bits> Admin<B> {
     pub(super) fn new() -> Self {
-        Admin { transfer: None, writes_per_check: 0 }
+        Admin { transfer: None, keys: 0, writes_per_check: 0, is_room_needed: false }
     }
 }
 
