@@ -1,5 +1,5 @@
-//! Models of a map of shards: one thread moves keys from one shard to another, or adds a shard, and the other one is
-//! routed by a table that is replaced at the same time.
+//! Models of a map of shards: one thread moves keys from one shard to another, or adds a shard, and
+//! the other one is routed by a table that is replaced at the same time.
 
 use crate::shared::{key, model, models, pair};
 use memkv::ShardedArt;
@@ -237,8 +237,7 @@ fn shard_added_and_pop_last() {
         assert_eq!(map.insert(key(2), 2), None);
         map.get(key(1))
     };
-    let (seen, popped, left) =
-        both(filled(&[0, 1]), add_and_insert, |map| value(map.pop_last()));
+    let (seen, popped, left) = both(filled(&[0, 1]), add_and_insert, |map| value(map.pop_last()));
     // A thread that still sees the first key after its own insert knows that the pop came later.
     match popped {
         Some(1) => assert!(seen.is_none() && left == [0, 2], "popped a key that was not the last"),
@@ -283,11 +282,11 @@ fn join_and_overwrite() {
 fn join_and_scan() {
     let scan = |map: &Map| {
         assert!(
-            map.iter().map(|(_, value)| value).eq([0, 2, 3, 4]),
+            map.iter().map(|(_, value)| value).eq([2, 3, 4]),
             "a key is missing, or there twice"
         )
     };
-    two(sharded(&[2], &[0, 2, 3, 4]), join, scan, &[(0, 0), (2, 2), (3, 3), (4, 4)]);
+    two(sharded(&[2], &[2, 3, 4]), join, scan, &[(2, 2), (3, 3), (4, 4)]);
 }
 
 fn join_and_scan_back() {

@@ -15,6 +15,8 @@
 #![forbid(unsafe_code)]
 
 use super::ShardedArt;
+#[cfg(not(memkv_loom))]
+use super::split::keys_per_step;
 use super::split::{after_last, end_key};
 use super::split_state::{Admin, Transfer, Until};
 use super::table::Table;
@@ -39,14 +41,14 @@ const MAX_WRITES_PER_CHECK: usize = 4096;
 const CHECKS_PER_SHARE: usize = 16;
 /// The shards whose sizes a check reads for one write, at most.
 const SHARDS_PER_WRITE: usize = 2;
-/// The steps that a thread makes after a check: four keys for each write, so that a split is done
-/// before its shard has grown by an eighth.
+/// The keys that a thread moves for each write while keys are moved, so that a split is done before
+/// its shard has grown by an eighth.
 #[cfg(not(memkv_loom))]
-const STEPS_PER_CHECK: usize = 8;
+const KEYS_PER_WRITE: usize = 4;
 /// The least share of a shard from which on shards are split automatically.
 const MIN_SHARE: usize = 1024;
-/// The same once the map has its target number of shards. While a map is small, a shard outgrows
-/// the others only temporarily.
+/// The share from which on a shard of 2 shares is split, and not only one of 4, once the map has its
+/// target number of shards. While a map is small, a shard outgrows the others only temporarily.
 const MIN_SHARE_AT_TARGET: usize = 16 << 10;
 /// The keys of a shard from which on empty shards are added beside it.
 const MIN_KEYS_TO_ADD: usize = 4 << 10;
@@ -80,10 +82,10 @@ impl<V: Value> ShardedArt<V> {
     /// Writers do the same in small steps. The share of a shard is the number of keys divided by
     /// the number of shards that the map aims at.
     ///
-    /// * With fewer shards than that, a shard of 1.5 shares is split if it has more than 8192 keys,
-    ///   and a share is at least 1024 keys.
-    /// * With as many, a shard of 2 shares is split if a share is at least 16,384 keys. With twice
-    ///   as many, two neighbours of together at most one share are joined before.
+    /// * Nothing is split while a share is less than 1024 keys, nor a shard of less than 8192.
+    /// * With fewer shards than that, a shard of 1.5 shares is split.
+    /// * With as many, a shard of 2 shares is split, or of 4 while a share is less than 16,384 keys.
+    /// * With twice as many, two neighbours of together at most one share are joined before.
     ///
     /// A split moves one share to a new shard, so that most keys are moved once.
     ///
@@ -107,8 +109,10 @@ impl<V: Value> ShardedArt<V> {
         Ok(())
     }
 
-    /// Adds an empty shard, makes a step of the transfer in progress, or begins one. Returns `false`
-    /// if there is nothing to do. `written` is a key that this thread has just written.
+    /// Adds an empty shard, makes a step of the transfer in progress, or begins one.
+    ///
+    /// Returns `false` if there is nothing to do. `written` is a key that this thread has just
+    /// written.
     fn advance(
         &self,
         admin: &mut Admin<V::Bits>,
@@ -170,7 +174,7 @@ impl<V: Value> ShardedArt<V> {
         let lens: Vec<usize> = table.parts().iter().map(|(_, shard)| shard.tree.len()).collect();
         let (count, keys) = (lens.len(), lens.iter().sum::<usize>());
         let share = keys / self.target;
-        admin.keys = keys;
+        (admin.keys, admin.shards) = (keys, count);
         let min_writes = WRITES_PER_CHECK.max(count / SHARDS_PER_WRITE);
         admin.writes_per_check =
             (share / CHECKS_PER_SHARE).clamp(min_writes, MAX_WRITES_PER_CHECK.max(min_writes));
@@ -179,12 +183,14 @@ impl<V: Value> ShardedArt<V> {
             if is_filling { lens[i] / FILLING_FACTOR } else { lens[i] }
         };
         let largest = (0..count).max_by_key(|&i| weight(i))?;
-        let (min_share, limit) = if count < self.target {
-            (MIN_SHARE, (share + share / 2).max(MIN_KEYS_TO_SPLIT))
+        let limit = if count < self.target {
+            share + share / 2
+        } else if share < MIN_SHARE_AT_TARGET {
+            4 * share
         } else {
-            (MIN_SHARE_AT_TARGET, 2 * share)
+            2 * share
         };
-        let is_overgrown = share >= min_share && weight(largest) > limit;
+        let is_overgrown = share >= MIN_SHARE && weight(largest) > limit.max(MIN_KEYS_TO_SPLIT);
         let is_room_needed = std::mem::take(&mut admin.is_room_needed);
         if count < 2 * self.target {
             let until = Until::Keys(share.min(lens[largest] / 2));
@@ -220,7 +226,10 @@ impl<V: Value> ShardedArt<V> {
         WRITES_LEFT.set(WRITES_PER_CHECK);
         let _locking = LockScope::new();
         if let Some(mut admin) = self.admin.try_write() {
-            for _ in 0..STEPS_PER_CHECK {
+            let keys = keys_per_step(admin.shards);
+            let writes = WRITES_PER_CHECK.max(keys / KEYS_PER_WRITE);
+            WRITES_LEFT.set(writes);
+            for _ in 0..writes * KEYS_PER_WRITE / keys {
                 // Out of memory, the shards stay as they are.
                 if !self.advance(&mut admin, Some(key)).unwrap_or(false) {
                     WRITES_LEFT.set(admin.writes_per_check.max(WRITES_PER_CHECK));

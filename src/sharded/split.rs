@@ -49,8 +49,16 @@ use crate::value::{Bits, Value};
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// The keys that one step of a split moves.
+/// The keys that one step of a split or join moves.
 const KEYS_PER_STEP: usize = if cfg!(memkv_loom) { 2 } else { 128 };
+/// The shards of a map for which a step moves one key more. A step replaces the table, which takes
+/// O(shards), so that with a fixed number of keys a split of each shard would take O(shards²).
+const SHARDS_PER_KEY: usize = 8;
+
+/// Returns the keys that one step moves in a map of `shards` shards.
+pub(super) fn keys_per_step(shards: usize) -> usize {
+    KEYS_PER_STEP.max(shards / SHARDS_PER_KEY)
+}
 
 impl<V: Value> ShardedArt<V> {
     /// Locks the right to replace the table.
@@ -61,14 +69,15 @@ impl<V: Value> ShardedArt<V> {
     /// Moves some keys, and returns `false` when the transfer has ended.
     pub(super) fn step(&self, transfer: &mut Transfer<V::Bits>) -> Result<bool, InsertError> {
         let Transfer { old, new, until, begun } = transfer;
-        let (at, max_keys) = match until {
-            Until::Boundary(key) => (Some(&key[..]), KEYS_PER_STEP),
-            Until::Keys(count) => (None, KEYS_PER_STEP.min(count.saturating_sub(new.tree.len()))),
-            Until::Joined => (None, KEYS_PER_STEP),
-        };
         let pin = reclaim::pin_to_write();
         let _locked = (!mutant!(ShardNotLocked)).then(|| old.lock.lock_all());
         let table = self.table.load(&pin);
+        let max_keys = keys_per_step(table.len());
+        let (at, max_keys) = match until {
+            Until::Boundary(key) => (Some(&key[..]), max_keys),
+            Until::Keys(count) => (None, max_keys.min(count.saturating_sub(new.tree.len()))),
+            Until::Joined => (None, max_keys),
+        };
         let Some(i) = table.position(old) else { return Ok(false) };
         if max_keys == 0 || *begun && (i == 0 || !Arc::ptr_eq(table.shard(i - 1), new)) {
             return Ok(false);
@@ -198,7 +207,6 @@ impl<V: Value> ShardedArt<V> {
         self.add_after(&old)
     }
 
-
     /// Removes and returns the least key, or the greatest.
     pub(super) fn pop(&self, last: bool) -> Option<(Vec<u8>, V)> {
         let mut key = Vec::new();
@@ -283,8 +291,9 @@ fn first_pairs<B: Bits>(
     (pairs, None)
 }
 
-/// Returns the least string that is greater than all keys of a shard, which are in its range. `None`
-/// if it has no key, or the string would be longer than keys may be.
+/// Returns the least string that is greater than all keys of a shard.
+///
+/// `None` if it has no key, or the string would be longer than keys may be.
 pub(super) fn after_last<B: Bits>(shard: &Shard<B>) -> Option<Vec<u8>> {
     let mut last = end_key(shard, true)?;
     last.push(0);

@@ -13,6 +13,8 @@ pub(super) struct Admin<B: Bits> {
     pub(super) transfer: Option<Transfer<B>>,
     /// The keys of the map when all sizes were last looked at; 0 if they never were.
     pub(super) keys: usize,
+    /// The shards then.
+    pub(super) shards: usize,
     /// The writes of a thread between two checks, as of then.
     pub(super) writes_per_check: usize,
     /// Whether an empty shard was to be added since then, but there are too many.
@@ -21,7 +23,7 @@ pub(super) struct Admin<B: Bits> {
 
 impl<B: Bits> Admin<B> {
     pub(super) fn new() -> Self {
-        Admin { transfer: None, keys: 0, writes_per_check: 0, is_room_needed: false }
+        Admin { transfer: None, keys: 0, shards: 0, writes_per_check: 0, is_room_needed: false }
     }
 }
 
