@@ -6,7 +6,9 @@
 //!   last key. If near the beginning, they descend: an empty shard is added before the first key.
 //!   Both move nothing. They begin at sizes at which a shard is not split yet.
 //! * Otherwise the largest shard is split, if it has outgrown the others.
-//! * With twice the target number of shards, two small neighbours are joined before.
+//! * With twice the target number of shards, two small neighbours are joined before. Of `2 t`
+//!   shards one has more than 1.75 of `t` shares. The others make at least `2 t - 3` pairs, whose
+//!   sizes add up to less than `2 t - 3.5` shares, so one of them has at most one share.
 //!
 //! A map that grows at one end has shards of about the same fraction of the map at the time, so
 //! most of them are in its newer part. Joins of older ones, far smaller than a share by then, move

@@ -102,8 +102,8 @@ const MAX_SHARDS: usize = 1 << 16;
 /// * No function of the caller runs under a lock.
 /// * Readers take no lock of the map, write no memory that threads share, and never wait for a
 ///   writer. A reader may have to free retired memory.
-/// * A writer waits while keys of its shard are moved, some hundred microseconds at a time, and
-///   while its shard is loaded in bulk.
+/// * A writer waits while keys of its shard are moved, some hundred microseconds at a time (some
+///   milliseconds with tens of thousands of shards), and while its shard is loaded in bulk.
 ///
 /// # Complexity
 /// The shard of a key is found by a search in an array of words, one for each boundary. A lookup
