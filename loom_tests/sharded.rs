@@ -1,5 +1,5 @@
-//! Models of a map of shards: one thread moves keys from one shard to another, and the other one is
-//! routed by a table that is replaced at the same time.
+//! Models of a map of shards: one thread moves keys from one shard to another, or adds a shard, and
+//! the other one is routed by a table that is replaced at the same time.
 
 use crate::shared::{key, model, models, pair};
 use memkv::ShardedArt;
@@ -20,6 +20,16 @@ models! {
     pop_last_across_shards_and_insert: [WriterNotChecked, EndShardNotLocked];
     pop_last_across_shards_and_split_step: [AdminNotLocked];
     pops_across_shards_from_both_ends: [AdminNotLocked];
+    shard_added_and_insert: [LastKeyReadEarly, ShardNotLocked, WriterNotChecked];
+    shard_added_and_pop_last: [WriterNotChecked];
+    join_and_get: [JoinedBeforeCopied];
+    join_and_longest_prefix: [JoinedBeforeCopied];
+    join_and_insert: [WriterNotChecked, ShardNotLocked];
+    join_and_overwrite: [WriterNotChecked, ShardNotLocked];
+    join_and_scan: [JoinedBeforeCopied];
+    join_and_scan_back: [JoinedBeforeCopied];
+    join_and_pops: [FirstShardNotLocked];
+    join_and_pop_last: [WriterNotChecked, ShardNotLocked];
 }
 
 type Map = ShardedArt<u64>;
@@ -205,4 +215,104 @@ fn pops_across_shards_from_both_ends() {
     let mut all: Vec<u64> = left.into_iter().chain(first).chain(last).collect();
     all.sort_unstable();
     assert_eq!(all, [0, 1, 3], "popped {first:?} and {last:?}");
+}
+
+/// Adds an empty shard after the last key of the map.
+fn add(map: &Map) {
+    assert!(map.add_shard(key(9)));
+}
+
+fn shard_added_and_insert() {
+    let insert = |map: &Map| {
+        assert_eq!(map.insert(key(1), 1), None);
+        assert_eq!(map.get(key(1)), Some(1));
+    };
+    two(filled(&[0]), add, insert, &[(0, 0), (1, 1)]);
+}
+
+/// A thread adds a shard and inserts a key there, while another pops from the last shard.
+fn shard_added_and_pop_last() {
+    let add_and_insert = |map: &Map| {
+        add(map);
+        assert_eq!(map.insert(key(2), 2), None);
+        map.get(key(1))
+    };
+    let (seen, popped, left) = both(filled(&[0, 1]), add_and_insert, |map| value(map.pop_last()));
+    // A thread that still sees the first key after its own insert knows that the pop came later.
+    match popped {
+        Some(1) => assert!(seen.is_none() && left == [0, 2], "popped a key that was not the last"),
+        Some(2) => assert!(seen == Some(1) && left == [0, 1]),
+        _ => panic!("popped {popped:?} of {left:?}"),
+    }
+}
+
+/// Joins the two shards of a map.
+fn join(map: &Map) {
+    assert_eq!(map.join(key(2)), Ok(true));
+    assert_eq!(map.shards().len(), 1);
+}
+
+fn join_and_get() {
+    let get = |map: &Map| assert_eq!(map.get(key(2)), Some(2));
+    two(sharded(&[2], &[0, 2]), join, get, &[(0, 0), (2, 2)]);
+}
+
+fn join_and_longest_prefix() {
+    let longest = |map: &Map| {
+        let text = [key(2), key(9)].concat();
+        assert_eq!(map.get_longest_prefix(&text), Some((&key(2)[..], 2)));
+    };
+    two(sharded(&[2], &[0, 2]), join, longest, &[(0, 0), (2, 2)]);
+}
+
+fn join_and_insert() {
+    let insert = |map: &Map| {
+        assert_eq!(map.insert(key(3), 3), None);
+        assert_eq!(map.get(key(3)), Some(3));
+    };
+    two(sharded(&[2], &[0, 2]), join, insert, &[(0, 0), (2, 2), (3, 3)]);
+}
+
+fn join_and_overwrite() {
+    let overwrite = |map: &Map| assert_eq!(map.insert(key(2), 7), Some(2));
+    two(sharded(&[2], &[0, 2]), join, overwrite, &[(0, 0), (2, 7)]);
+}
+
+fn join_and_scan() {
+    let scan = |map: &Map| {
+        assert!(
+            map.iter().map(|(_, value)| value).eq([0, 2]),
+            "a key is missing, or there twice"
+        )
+    };
+    two(sharded(&[2], &[0, 2]), join, scan, &[(0, 0), (2, 2)]);
+}
+
+fn join_and_scan_back() {
+    let scan = |map: &Map| {
+        assert!(
+            map.iter().rev().map(|(_, value)| value).eq([2, 0]),
+            "a key is missing, or there twice"
+        )
+    };
+    two(sharded(&[2], &[0, 2]), join, scan, &[(0, 0), (2, 2)]);
+}
+
+/// A key that is popped is gone, even if it was copied to the first shard just before.
+fn join_and_pops() {
+    let pops = |map: &Map| {
+        for i in [0, 2] {
+            assert_eq!(map.pop_first(), Some((key(i), i as u64)));
+            assert_eq!(map.get(key(i)), None, "a key is there after it was popped");
+        }
+    };
+    two(sharded(&[2], &[0, 2, 3]), |map| _ = map.join(key(2)).unwrap(), pops, &[(3, 3)]);
+}
+
+fn join_and_pop_last() {
+    let pops = |map: &Map| {
+        assert_eq!(map.pop_last(), Some((key(2), 2)));
+        assert_eq!(map.pop_last(), Some((key(0), 0)));
+    };
+    two(sharded(&[2], &[0, 2]), |map| _ = map.join(key(2)).unwrap(), pops, &[]);
 }

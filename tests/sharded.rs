@@ -31,7 +31,8 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// Splits shards at keys in an endless order while `work` runs, and at least a few times.
+/// Splits shards at keys in an endless order while `work` runs, and at least a few times. Some are
+/// joined again, and empty ones are added.
 fn while_splitting<R>(map: &ShardedArt, keys: u64, work: impl FnOnce() -> R) -> R {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -40,7 +41,12 @@ fn while_splitting<R>(map: &ShardedArt, keys: u64, work: impl FnOnce() -> R) -> 
                 if done.load(Relaxed) && i >= 64 {
                     break;
                 }
-                map.split(key(mix(i) % keys)).unwrap();
+                let at = key(mix(i) % keys);
+                match i % 8 {
+                    1 | 5 => _ = map.join(at).unwrap(),
+                    3 => _ = map.add_shard(at),
+                    _ => _ = map.split(at).unwrap(),
+                }
                 // Splits at a bounded rate, so that shards do not fill the memory.
                 if i % 64 == 63 {
                     thread::sleep(Duration::from_millis(20));
@@ -228,6 +234,75 @@ fn a_growing_map_is_split() {
         assert!(cfg!(miri) || (8..=16).contains(&shards.len()), "{shards:?}");
         let most = shards.iter().map(|shard| shard.len).max().unwrap();
         assert!(cfg!(miri) || most * 8 <= map.len() * 2 + 8, "{shards:?}");
+    }
+}
+
+/// Keys that ascend, descend, or ascend in the middle of others, with two threads or one. The last
+/// or first shard stays small, and joins make room for others.
+#[test]
+fn keys_in_order_fill_one_shard_after_another() {
+    for (threads, target) in [(1, 2), (1, 16), (2, 8), (2, 64)] {
+        for order in 0..3 {
+            let map = ShardedArt::new(target);
+            let n = rounds(200_000);
+            let key = |i: u64| match order {
+                0 => [&b"m"[..], &i.to_be_bytes()].concat(),
+                1 => [&b"m"[..], &(n - i).to_be_bytes()].concat(),
+                _ => [[&b"c"[..], b"m", b"p"][i as usize % 3], &i.to_be_bytes()].concat(),
+            };
+            thread::scope(|scope| {
+                for t in 0..threads {
+                    let map = &map;
+                    scope.spawn(move || {
+                        for i in (t..n).step_by(threads as usize) {
+                            assert_eq!(map.insert(key(i), i), None);
+                            assert_eq!(map.get(key(i)), Some(i));
+                        }
+                    });
+                }
+            });
+            map.check().unwrap();
+            let mut all: Vec<(Vec<u8>, u64)> = (0..n).map(|i| (key(i), i)).collect();
+            all.sort_unstable();
+            assert!(map.iter().eq(all));
+            let shards = map.shards();
+            assert!(shards.len() <= 2 * target, "{} shards", shards.len());
+            let most = || map.shards().iter().map(|shard| shard.len).max().unwrap();
+            let share = n as usize / target;
+            if threads == 1 && order < 2 {
+                assert!(most() <= 2 * share + 8192, "{} keys of {n} in a shard", most());
+            }
+            map.rebalance().unwrap();
+            map.check().unwrap();
+            let limit = if share < 16 << 10 { (4 * share).max(8192) } else { 2 * share };
+            assert!(most() <= limit, "{} keys of {n} in a shard", most());
+            assert!(map.iter().eq((0..n).map(|i| (key(i), i)).collect::<BTreeMap<_, _>>()));
+        }
+    }
+}
+
+/// Neighbours are joined and divided again, and one map is compared after each step.
+#[test]
+fn joins_undo_splits() {
+    let map = ShardedArt::<u64>::new(4);
+    let n = rounds(3000).max(300);
+    (0..n).for_each(|i| _ = map.insert(key(i), i));
+    let mut all: Vec<(Vec<u8>, u64)> = (0..n).map(|i| (key(i), i)).collect();
+    all.sort_unstable();
+    for i in 0..8 {
+        assert_eq!(map.split(key(mix(i) % n)), Ok(true));
+    }
+    assert!(!map.join("").unwrap(), "no shard is before the first");
+    assert!(map.add_shard("~") && !map.add_shard(&all[n as usize - 1].0), "there is one already");
+    while map.shards().len() > 1 {
+        let starts: Vec<Vec<u8>> = map.shards().into_iter().map(|shard| shard.start).collect();
+        let at = 1 + mix(starts.len() as u64) as usize % (starts.len() - 1);
+        assert_eq!(map.join(&starts[at]), Ok(true));
+        assert_eq!(map.shards().len(), starts.len() - 1);
+        map.check().unwrap();
+        assert!(map.iter().eq(all.iter().cloned()));
+        assert!(map.iter().rev().eq(all.iter().rev().cloned()));
+        assert_eq!(map.len() as u64, n);
     }
 }
 

@@ -1,5 +1,5 @@
 //! `ShardedArt` against `BTreeMap`, on one thread: random operations over difficult keys, with
-//! splits at random keys.
+//! splits and joins at random keys.
 
 use memkv::{ConcurrentArt, FrozenLayer, ShardedArt};
 use proptest::prelude::*;
@@ -12,9 +12,14 @@ use steps::{Model, Op, computed, op, set, steps};
 
 steps!(ShardedArt);
 
-/// Splits, bulk loads, and operations on all shards in parallel.
+/// Splits, joins, bulk loads, and operations on all shards in parallel.
 fn own(map: &mut ShardedArt, model: &mut Model, k: &[u8], n: u8) {
-    match n % 8 {
+    match n % 10 {
+        8 => {
+            let is_first = map.shards().iter().rfind(|s| s.start[..] <= *k).unwrap().start == b"";
+            assert_eq!(map.join(k), Ok(!is_first));
+        }
+        9 => _ = map.add_shard(k),
         0..3 => {
             let known = k.is_empty() || map.shards().iter().any(|shard| shard.start == k);
             assert_eq!(map.split(k), Ok(!known));

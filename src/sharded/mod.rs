@@ -5,12 +5,14 @@
 //!            replaced as a whole (split.rs)
 //! ```
 //!
+//! * `balance`: which shards are split, joined or added.
 //! * `points`: point operations. `many`: operations on many keys. `scan`: scans across shards.
 //!   `traits`: traits of the std collections.
 //! * `load`: bulk loads. `parallel`: parallel iteration and removal.
 
 #![forbid(unsafe_code)]
 
+mod balance;
 #[cfg(feature = "parallel")]
 mod load;
 mod many;
@@ -81,9 +83,11 @@ const MAX_SHARDS: usize = 1 << 16;
 /// Boundaries come from a [sample](Self::with_sample) of the keys, are
 /// [given](Self::with_boundaries), or arise as the map grows: a shard that has grown far beyond its
 /// share is split (see [`rebalance`](Self::rebalance)). Writers do that in small steps. While a
-/// split is in progress, a writer spends about a millisecond on it once in 256 writes. Shards are
-/// never joined; empty ones that [`pop_first`](Self::pop_first) or [`pop_last`](Self::pop_last)
-/// meets are removed.
+/// split is in progress, a writer spends about a millisecond on it once in 256 writes. Beside a
+/// large shard to whose end, or beginning, keys are added, an empty one is made, and no key is
+/// moved. With twice the number of shards that the map aims at, small neighbours are joined first.
+/// Empty shards that [`pop_first`](Self::pop_first) or [`pop_last`](Self::pop_last) meets are
+/// removed.
 ///
 /// # Guarantees
 /// * Point operations and [`clear`](Self::clear) are linearizable, like those of a `ConcurrentArt`,
@@ -98,8 +102,8 @@ const MAX_SHARDS: usize = 1 << 16;
 /// * No function of the caller runs under a lock.
 /// * Readers take no lock of the map, write no memory that threads share, and never wait for a
 ///   writer. A reader may have to free retired memory.
-/// * A writer waits while keys of its shard are moved, some hundred microseconds at a time, and
-///   while its shard is loaded in bulk.
+/// * A writer waits while keys of its shard are moved, some hundred microseconds at a time (some
+///   milliseconds with tens of thousands of shards), and while its shard is loaded in bulk.
 ///
 /// # Complexity
 /// The shard of a key is found by a search in an array of words, one for each boundary. A lookup
@@ -133,7 +137,7 @@ impl<V: Value> ShardedArt<V> {
     /// Creates an empty map with one shard, which is split as it grows.
     ///
     /// The map aims at `shards` shards, from 1 to 65,536. It may get up to twice as many if some
-    /// outgrow the others.
+    /// outgrow the others, and then joins small ones.
     ///
     /// ```
     /// let map = memkv::ShardedArt::<u32>::new(64);

@@ -45,7 +45,7 @@ impl<V: Value> Changes<V::Bits> for ShardedArt<V> {
             }
         };
         drop(pin);
-        self.wrote();
+        self.wrote(key);
         outcome
     }
 

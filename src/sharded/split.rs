@@ -1,5 +1,5 @@
-//! Splitting a shard while other threads use it, and the other changes that replace the shard
-//! table.
+//! Splitting and joining shards while other threads use them, and the other changes that replace
+//! the shard table. When that is done, `balance` decides.
 //!
 //! ```text
 //!              ┌────────────────┐      ┌──────┬─────────────┐      ┌────────────┬──────┐
@@ -11,6 +11,16 @@
 //! It then replaces the table, which moves the boundary past the copied keys, and removes them from
 //! the old shard. Writers of that shard wait for a step, some hundred microseconds. All other
 //! writers, and all readers, wait for nothing.
+//!
+//! A join is the same: the keys of a shard are moved to the one before it, until none is left. The
+//! last step takes the entry out of the table instead of moving the boundary. It removes nothing:
+//! the tree is in no table any more, and is freed with the last table that has it.
+//!
+//! An empty shard is added after the last key of another in one step, which moves nothing. It locks
+//! all stripes of that shard, reads its last key, and replaces the table by one in which the new
+//! shard begins just after it. A writer that inserts a greater key has either done so before, and
+//! the boundary is greater, too; or it is routed again. A reader needs no more than it does beside
+//! a split.
 //!
 //! * A writer checks the table after it has locked its stripe. If the table is still the one that
 //!   routed it, no step of its shard has begun since, and none begins before it unlocks. Otherwise
@@ -27,48 +37,27 @@
 #![forbid(unsafe_code)]
 
 use super::ShardedArt;
-use super::split_state::{Admin, Split, Until};
+use super::split_state::{Admin, Transfer, Until};
 use super::table::{Shard, Table, separator};
+use crate::MAX_KEY_LEN;
 use crate::error::{InsertError, or_fail};
 use crate::reclaim::{self, Pin};
 use crate::sync::RwLockWriteGuard;
-#[cfg(not(memkv_loom))]
-use crate::sync::deferred::LockScope;
 use crate::sync::deferred::ScopedGuard;
 use crate::tree::{Expected, RawTree, Scan};
 use crate::value::{Bits, Value};
-#[cfg(not(memkv_loom))]
-use std::cell::Cell;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// The keys that one step of a split moves.
+/// The keys that one step of a split or join moves.
 const KEYS_PER_STEP: usize = if cfg!(memkv_loom) { 2 } else { 128 };
-/// The writes of a thread between two checks of the shards' sizes while a split is in progress, or
-/// may soon begin. A check reads counts that other threads write.
-#[cfg(not(memkv_loom))]
-const WRITES_PER_CHECK: u32 = 256;
-/// The same, at most. A shard must grow by half a share until it is split, so large maps are
-/// checked less often; but a thread may write to a small map next.
-#[cfg(not(memkv_loom))]
-const MAX_WRITES_PER_CHECK: u32 = 4096;
-/// The checks while one thread writes a share.
-#[cfg(not(memkv_loom))]
-const CHECKS_PER_SHARE: usize = 16;
-/// The steps that a thread makes after a check: four keys for each write, so that a split is done
-/// before its shard has grown by an eighth.
-#[cfg(not(memkv_loom))]
-const STEPS_PER_CHECK: usize = 8;
-/// The least share of a shard from which on shards are split automatically.
-const MIN_SHARE: usize = 1024;
-/// The same once the map has its target number of shards. While a map is small, a shard outgrows
-/// the others only temporarily.
-const MIN_SHARE_AT_TARGET: usize = 16 << 10;
+/// The shards of a map for which a step moves one key more. A step replaces the table, which takes
+/// O(shards), so that with a fixed number of keys a split of each shard would take O(shards²).
+const SHARDS_PER_KEY: usize = 8;
 
-#[cfg(not(memkv_loom))]
-thread_local! {
-    /// The writes of this thread until it checks the shards' sizes.
-    static WRITES_LEFT: Cell<u32> = const { Cell::new(WRITES_PER_CHECK) };
+/// Returns the keys that one step moves in a map of `shards` shards.
+pub(super) fn keys_per_step(shards: usize) -> usize {
+    KEYS_PER_STEP.max(shards / SHARDS_PER_KEY)
 }
 
 impl<V: Value> ShardedArt<V> {
@@ -77,16 +66,18 @@ impl<V: Value> ShardedArt<V> {
         ScopedGuard::new(|| self.admin.write())
     }
 
-    /// Moves some keys, and returns `false` when the split has ended.
-    fn step(&self, split: &mut Split<V::Bits>) -> Result<bool, InsertError> {
-        let Split { old, new, until, begun } = split;
-        let (at, max_keys) = match until {
-            Until::Boundary(key) => (Some(&key[..]), KEYS_PER_STEP),
-            Until::Keys(count) => (None, KEYS_PER_STEP.min(count.saturating_sub(new.tree.len()))),
-        };
+    /// Moves some keys, and returns `false` when the transfer has ended.
+    pub(super) fn step(&self, transfer: &mut Transfer<V::Bits>) -> Result<bool, InsertError> {
+        let Transfer { old, new, until, begun } = transfer;
         let pin = reclaim::pin_to_write();
         let _locked = (!mutant!(ShardNotLocked)).then(|| old.lock.lock_all());
         let table = self.table.load(&pin);
+        let max_keys = keys_per_step(table.len());
+        let (at, max_keys) = match until {
+            Until::Boundary(key) => (Some(&key[..]), max_keys),
+            Until::Keys(count) => (None, max_keys.min(count.saturating_sub(new.tree.len()))),
+            Until::Joined => (None, max_keys),
+        };
         let Some(i) = table.position(old) else { return Ok(false) };
         if max_keys == 0 || *begun && (i == 0 || !Arc::ptr_eq(table.shard(i - 1), new)) {
             return Ok(false);
@@ -100,31 +91,55 @@ impl<V: Value> ShardedArt<V> {
             return Ok(false);
         }
         let (moved, next) = first_pairs(old, low, at, max_keys);
-        let bound: Arc<[u8]> = match (&next, at, moved.last()) {
-            (Some(key), _, Some((last, _))) => separator(last, key),
-            (None, Some(at), _) => at.into(),
+        // Without a boundary the old shard ends.
+        let bound: Option<Arc<[u8]>> = match (&next, &*until, moved.last()) {
+            (Some(key), _, Some((last, _))) => Some(separator(last, key)),
+            (None, Until::Boundary(at), _) => Some(at[..].into()),
+            (None, Until::Joined, _) => None,
             _ => return Ok(false),
         };
+        let replace = |bound: &Option<Arc<[u8]>>| {
+            let rest = bound.as_ref().map(|bound| (Arc::clone(bound), Arc::clone(old)));
+            let first = (!*begun).then(|| (Arc::clone(low), Arc::clone(new)));
+            self.table.replace(table.with(i..i + 1, first.into_iter().chain(rest)), &pin);
+        };
+        if mutant!(JoinedBeforeCopied) {
+            replace(&bound);
+        }
         copy(&moved, new, &pin)?;
         if mutant!(RemovedFirst) {
             remove(&moved, old, &pin);
         }
-        let rest = (Arc::clone(&bound), Arc::clone(old));
-        self.table.replace(
-            if *begun {
-                table.with(i..i + 1, [rest])
-            } else {
-                table.with(i..i + 1, [(Arc::clone(low), Arc::clone(new)), rest])
-            },
-            &pin,
-        );
+        if !mutant!(JoinedBeforeCopied) {
+            replace(&bound);
+        }
         *begun = true;
+        if bound.is_none() {
+            return Ok(false);
+        }
         remove(&moved, old, &pin);
         Ok(next.is_some()
             && match until {
-                Until::Boundary(_) => true,
+                Until::Boundary(_) | Until::Joined => true,
                 Until::Keys(count) => new.tree.len() < old.tree.len().min(*count),
             })
+    }
+
+    /// Adds an empty shard for the keys after the last one of `old`. Returns `false` if there can
+    /// be none.
+    pub(super) fn add_after(&self, old: &Arc<Shard<V::Bits>>) -> bool {
+        let pin = reclaim::pin_to_write();
+        let read_early = mutant!(LastKeyReadEarly).then(|| after_last(old));
+        let _locked = (!mutant!(ShardNotLocked)).then(|| old.lock.lock_all());
+        let table = self.table.load(&pin);
+        let Some(i) = table.position(old) else { return false };
+        let Some(bound) = read_early.unwrap_or_else(|| after_last(old)) else { return false };
+        if table.high(i).is_some_and(|high| high <= &bound[..]) {
+            return false;
+        }
+        let added = (bound.into(), Shard::new(RawTree::new()));
+        self.table.replace(table.with(i + 1..i + 1, [added]), &pin);
+        true
     }
 
     /// Splits the shard of `key`, so that a shard begins with it. Returns `false` if one already
@@ -148,114 +163,48 @@ impl<V: Value> ShardedArt<V> {
     /// ```
     pub fn split(&self, key: impl AsRef<[u8]>) -> Result<bool, InsertError> {
         let key = key.as_ref();
-        if key.len() > crate::MAX_KEY_LEN {
+        if key.len() > MAX_KEY_LEN {
             return Err(InsertError::KeyTooLong { len: key.len() });
         }
         let _admin = self.admin();
         let mut split = {
             let pin = reclaim::pin();
             let table = self.table.load(&pin);
-            Split::of(table.shard(table.route(key)), Until::Boundary(key.to_vec()))
+            Transfer::split(table.shard(table.route(key)), Until::Boundary(key.to_vec()))
         };
         while self.step(&mut split)? {}
         Ok(split.begun)
     }
 
-    /// Splits all shards that have grown far beyond their share.
-    ///
-    /// Writers do the same in small steps. The share of a shard is the number of keys divided by
-    /// the number of shards that the map aims at.
-    ///
-    /// * With fewer shards than that, a shard of 1.5 shares is split if a share is at least 1024
-    ///   keys.
-    /// * With as many, and fewer than twice as many, a shard of 2 shares is split if a share is at
-    ///   least 16,384 keys.
-    ///
-    /// A split moves one share to a new shard, so that most keys are moved once.
+    /// Joins the shard of `key` with the one before it. Returns `false` if there is none. For
+    /// tests: writers join shards by themselves.
     ///
     /// # Errors
     /// Returns an error when out of memory, as [`split`](Self::split) does.
-    ///
-    /// # Complexity
-    /// O(keys moved).
-    ///
-    /// ```
-    /// use memkv::{ConcurrentArt, ShardedArt};
-    ///
-    /// let map: ConcurrentArt = (0..100_000u64).map(|i| (i.to_be_bytes(), i)).collect();
-    /// let map = ShardedArt::from(map);
-    /// map.rebalance()?;
-    /// assert!(map.shards().len() > 10);
-    /// # Ok::<(), memkv::InsertError>(())
-    /// ```
-    pub fn rebalance(&self) -> Result<(), InsertError> {
-        while self.advance(&mut self.admin())? {}
-        Ok(())
-    }
-
-    /// Makes a step of the split in progress, or begins one if a shard has outgrown the others.
-    /// Returns `false` if there is nothing to do.
-    fn advance(&self, admin: &mut Admin<V::Bits>) -> Result<bool, InsertError> {
-        let mut split = match admin.split.take() {
-            Some(split) => split,
-            None => match self.overgrown() {
-                Some(split) => split,
-                None => return Ok(false),
-            },
+    #[doc(hidden)]
+    pub fn join(&self, key: impl AsRef<[u8]>) -> Result<bool, InsertError> {
+        let _admin = self.admin();
+        let mut join = {
+            let pin = reclaim::pin();
+            let table = self.table.load(&pin);
+            let Some(before) = table.route(key.as_ref()).checked_sub(1) else { return Ok(false) };
+            Transfer::join(table.shard(before), table.shard(before + 1))
         };
-        // An error ends the split.
-        if self.step(&mut split)? {
-            admin.split = Some(split);
-        }
+        while self.step(&mut join)? {}
         Ok(true)
     }
 
-    fn overgrown(&self) -> Option<Split<V::Bits>> {
-        let pin = reclaim::pin();
-        let table = self.table.load(&pin);
-        let lens = || table.parts().iter().map(|(_, shard)| shard.tree.len());
-        let (i, largest) = lens().enumerate().max_by_key(|&(_, len)| len)?;
-        let share = lens().sum::<usize>() / self.target;
-        let (least, limit) = if table.len() < self.target {
-            (MIN_SHARE, share + share / 2)
-        } else {
-            (MIN_SHARE_AT_TARGET, 2 * share)
+    /// Adds an empty shard after the last key of the shard of `key`. Returns `false` if there can
+    /// be none. For tests: writers add shards by themselves.
+    #[doc(hidden)]
+    pub fn add_shard(&self, key: impl AsRef<[u8]>) -> bool {
+        let _admin = self.admin();
+        let old = {
+            let pin = reclaim::pin();
+            let table = self.table.load(&pin);
+            Arc::clone(table.shard(table.route(key.as_ref())))
         };
-        let grown = share >= least && table.len() < 2 * self.target && largest > limit;
-        grown.then(|| Split::of(table.shard(i), Until::Keys(share.min(largest / 2))))
-    }
-
-    /// Counts a write, and at some writes moves keys out of a shard that has outgrown the others.
-    #[inline]
-    #[cfg(not(memkv_loom))]
-    pub(super) fn wrote(&self) {
-        let left = WRITES_LEFT.get();
-        WRITES_LEFT.set(left.wrapping_sub(1));
-        if left == 0 {
-            self.tend();
-        }
-    }
-
-    /// Does nothing: models call `split` themselves.
-    #[cfg(memkv_loom)]
-    pub(super) fn wrote(&self) {}
-
-    #[cfg(not(memkv_loom))]
-    #[cold]
-    fn tend(&self) {
-        WRITES_LEFT.set(WRITES_PER_CHECK);
-        let _locking = LockScope::new();
-        if let Some(mut admin) = self.admin.try_write() {
-            for _ in 0..STEPS_PER_CHECK {
-                // Out of memory, the shard stays as it is.
-                if !self.advance(&mut admin).unwrap_or(false) {
-                    let writes = self.len() / self.target / CHECKS_PER_SHARE;
-                    let most = MAX_WRITES_PER_CHECK as usize;
-                    WRITES_LEFT.set((writes.min(most) as u32).max(WRITES_PER_CHECK));
-                    break;
-                }
-            }
-        }
+        self.add_after(&old)
     }
 
     /// Removes and returns the least key, or the greatest.
@@ -340,6 +289,24 @@ fn first_pairs<B: Bits>(
         pairs.push((key.to_vec(), value));
     }
     (pairs, None)
+}
+
+/// Returns the least string that is greater than all keys of a shard.
+///
+/// `None` if it has no key, or the string would be longer than keys may be.
+pub(super) fn after_last<B: Bits>(shard: &Shard<B>) -> Option<Vec<u8>> {
+    let mut last = end_key(shard, true)?;
+    last.push(0);
+    (last.len() <= MAX_KEY_LEN).then_some(last)
+}
+
+/// Returns the first key of a shard, or the last.
+pub(super) fn end_key<B: Bits>(shard: &Shard<B>, last: bool) -> Option<Vec<u8>> {
+    let mut scan = Scan::new();
+    if last {
+        scan.seek_end();
+    }
+    scan.step(&mut &shard.tree, last, Bound::Unbounded).map(|(key, _)| key.to_vec())
 }
 
 /// Appends pairs to the keys of a shard: all of them, or none.

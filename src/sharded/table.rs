@@ -19,17 +19,21 @@ use crate::value::Bits;
 use std::ops::ControlFlow::{self, Continue};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 /// The tree of one key range.
 pub(super) struct Shard<B: Bits> {
     pub(super) tree: SharedTree<B>,
     /// Writers read one stripe while they change the tree.
     pub(super) lock: StripedLock,
+    /// The keys of the map when an empty shard was last added beside this one; 0 if none was.
+    pub(super) keys_at_add: AtomicUsize,
 }
 
 impl<B: Bits> Shard<B> {
     pub(super) fn new(tree: RawTree<B>) -> Arc<Self> {
-        Arc::new(Shard { tree: SharedTree::new(tree), lock: StripedLock::new() })
+        let tree = SharedTree::new(tree);
+        Arc::new(Shard { tree, lock: StripedLock::new(), keys_at_add: AtomicUsize::new(0) })
     }
 }
 

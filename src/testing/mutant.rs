@@ -66,6 +66,10 @@ pub enum Mutant {
     FirstShardNotLocked,
     /// Keys are removed from a shard before the table leads to their new shard.
     RemovedFirst,
+    /// A joined shard is taken out of the table before its keys are copied.
+    JoinedBeforeCopied,
+    /// The last key of a shard is read before the shard is locked, to add a shard after it.
+    LastKeyReadEarly,
     /// A reader does not check that its table is current.
     TableNotChecked,
     /// A writer does not check that its table is current.
