@@ -215,19 +215,20 @@ impl SortedKeys for CodedRun<'_> {
     ) -> Result<Option<Node>, Failed> {
         let n = keys.len();
         let slices = self.slices(keys)?;
-        let Some(info) = shape(&slices, kind, n, strip) else { return Ok(None) };
-        let node = pending.alloc(info)?;
+        let Some(exact) = shape(&slices, kind, n, strip) else { return Ok(None) };
+        let (node, info) = pending.alloc(exact)?;
+        let cap = info.capacity();
         // SAFETY: (N4, N5, N6) the node is ours alone and written in full; its shape is that of the
         // lengths that `shape` summed up.
         unsafe {
             let payload = node.payload_mut(info);
-            let (mut at, mut to) = (0, payload.add(3 * n));
+            let (mut at, mut to) = (0, payload.add(3 * cap));
             for (i, slice) in slices.iter().enumerate() {
                 let shared = if i == 0 { strip } else { slice.lcp };
                 let (&first, tail) = slice.lead[shared..].split_first().unwrap_or((&0, &[]));
                 payload.add(at).write((shared - strip) as u8);
-                payload.add(n + at).write(first);
-                payload.add(2 * n + at).write(tail.len() as u8);
+                payload.add(cap + at).write(first);
+                payload.add(2 * cap + at).write(tail.len() as u8);
                 to.copy_from_nonoverlapping(tail.as_ptr(), tail.len());
                 to = to.add(tail.len());
                 at += 1;
@@ -237,12 +238,13 @@ impl SortedKeys for CodedRun<'_> {
                 for (j, lcp) in lcps.iter().enumerate() {
                     payload.add(at + j).write((usize::from(*lcp) + stripped - strip) as u8);
                 }
-                payload.add(n + at).copy_from_nonoverlapping(firsts.as_ptr(), many);
-                payload.add(2 * n + at).copy_from_nonoverlapping(lens.as_ptr(), many);
+                payload.add(cap + at).copy_from_nonoverlapping(firsts.as_ptr(), many);
+                payload.add(2 * cap + at).copy_from_nonoverlapping(lens.as_ptr(), many);
                 to.copy_from_nonoverlapping(rests.as_ptr(), rests.len());
                 to = to.add(rests.len());
                 at += many;
             }
+            node.zero_room(info, exact);
         }
         Ok(Some(node))
     }
