@@ -64,8 +64,7 @@ impl<'a> CodedRun<'a> {
     ) -> Result<(), Failed> {
         let Range { start, end } = entries;
         if start < end {
-            let mut lead = try_copy(&stripped[..keys.strip()])?;
-            keys.decode(start, &mut lead)?;
+            let lead = keys.key(start, stripped)?;
             self.sources.push(RunSource { lead, lcp, keys: *keys, from: start + 1, to: end });
         }
         Ok(())
@@ -100,8 +99,9 @@ impl<'a> CodedRun<'a> {
         }
         let strip = keys.strip();
         self.push(keys, stripped, 0..gap.at, 0)?;
-        let mut lead = try_copy(&stripped[..strip])?;
-        lead.try_reserve_exact(key.len())?;
+        let mut lead = Vec::new();
+        lead.try_reserve_exact(strip + key.len())?;
+        lead.extend_from_slice(&stripped[..strip]);
         lead.extend_from_slice(key);
         let lcp = if gap.at == 0 { 0 } else { strip + gap.lcp };
         self.sources.push(RunSource { lead, lcp, keys: *keys, from: 0, to: 0 });
@@ -125,9 +125,7 @@ impl<'a> CodedRun<'a> {
         if i == 0 {
             return try_copy(&source.lead);
         }
-        let mut key = try_copy(&source.lead[..source.keys.strip()])?;
-        source.keys.decode(source.from + i - 1, &mut key)?;
-        Ok(key)
+        Ok(source.keys.key(source.from + i - 1, &source.lead)?)
     }
 
     /// Returns what the sources contribute to a node of some of the keys.

@@ -246,6 +246,15 @@ impl<'a> NodeRef<'a> {
         Ok(())
     }
 
+    /// Returns key `i` as a whole. `stripped` begins with the bytes that the node strips.
+    pub(crate) fn key(&self, i: usize, stripped: &[u8]) -> Result<Vec<u8>, TryReserveError> {
+        let (strip, mut key) = (self.strip(), Vec::new());
+        key.try_reserve_exact(strip + self.lcp(i) + 1 + self.len(i))?;
+        key.extend_from_slice(&stripped[..strip]);
+        self.decode(i, &mut key)?;
+        Ok(key)
+    }
+
     /// Prefetches a node's first cache lines.
     #[inline(always)]
     pub(crate) fn prefetch(node: Node, lines: usize) {

@@ -12,7 +12,7 @@ use crate::tree::{MAX_LEAF_BYTES, MAX_LEAF_KEYS};
 use crate::value::Bits;
 
 /// A leaf of a small tree is copied with this part of its size as room.
-const ROOM_DIVISOR: usize = 5;
+const ROOM_DIVISOR: usize = 4;
 
 impl Info {
     /// Returns the shape of a leaf without room to spare, with the room that leaves of small trees
