@@ -1,5 +1,5 @@
-//! Insertion: a new leaf replaces the old one. Past the size limit two leaves do, and the node
-//! above gets a separator.
+//! Insertion: a new leaf replaces the old one, unless there is one owner and the leaf has room.
+//! Past the size limit two leaves replace it, and the node above gets a separator.
 
 use crate::InsertError;
 use crate::tree::edit::{

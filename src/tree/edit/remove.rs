@@ -1,5 +1,6 @@
-//! Removal: a leaf without the key replaces the old one. A leaf that has become small merges with a
-//! sibling, and so does an inner node.
+//! Removal: a leaf without the key replaces the old one, unless there is one owner and the old one
+//! may keep what becomes unused. A leaf that has become small merges with a sibling, and so does an
+//! inner node.
 
 use crate::InsertError;
 use crate::tree::edit::{

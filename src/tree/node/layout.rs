@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `info` has the kind of the node and the size of each part, so a node knows its own size. The
-//! payload is plain memory, written before the node is published and unchanged afterwards. Info,
-//! slots and values are atomics. Under `cfg(memkv_loom)` the same accessors lead to loom's atomics
+//! payload is plain memory, written before the node is published. Afterwards it changes only in a
+//! leaf of a tree with one owner (in_place.rs). Info, slots and values are atomics. Under `cfg(memkv_loom)` the same accessors lead to loom's atomics
 //! in a boxed node.
 
 use crate::tree::node::{Info, Node};
@@ -26,7 +26,7 @@ impl Node {
         }
     }
 
-    /// Returns the info of this node. Only the count of an open leaf ever changes.
+    /// Returns the info of this node. Only the count of a leaf ever changes.
     ///
     /// # Safety
     /// The node is live (N1).
