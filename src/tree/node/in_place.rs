@@ -7,6 +7,7 @@
 
 use crate::pool;
 use crate::tree::node::coding::Resized;
+use crate::tree::node::simd::LANES;
 use crate::tree::node::{Gap, HEADER_BYTES, Info, Node};
 use crate::tree::{MAX_LEAF_BYTES, MAX_LEAF_KEYS};
 use crate::value::Bits;
@@ -95,12 +96,9 @@ impl Node {
             let last_lost = if lost > 0 { rests.add(lost - 1).read() } else { 0 };
             rests.add(lost).copy_to(rests.add(rest.len()), used - offset - lost);
             rest.as_ptr().copy_to_nonoverlapping(rests, rest.len());
-            for array in 0..3 {
-                field(array, at).copy_to(field(array, at + 1), n - at);
-            }
-            field(0, at).write(gap.lcp as u8);
-            field(1, at).write(key[gap.lcp]);
-            field(2, at).write(rest.len() as u8);
+            open_gap(field(0, at), n - at, gap.lcp as u8);
+            open_gap(field(1, at), n - at, key[gap.lcp]);
+            open_gap(field(2, at), n - at, rest.len() as u8);
             if lost > 0 {
                 field(0, at + 1).write(gap.next as u8);
                 field(1, at + 1).write(last_lost);
@@ -136,10 +134,83 @@ impl Node {
                 field(2, at + 1).write(field(2, at + 1).read() + gained as u8);
             }
             for array in 0..3 {
-                field(array, at + 1).copy_to(field(array, at), n - 1 - at);
+                close_gap(field(array, at), n - 1 - at);
             }
             self.move_values::<B>(info, at + 1, at, n - 1 - at);
             self.set_info(info.with_count(n - 1));
         }
+    }
+}
+
+/// Bytes of an array that are moved at a time. A call to move a few dozen bytes would cost more.
+const MOVED_BYTES: usize = size_of::<u128>();
+
+// The bytes after the arrays are as many (L1).
+const _: () = assert!(MOVED_BYTES <= LANES);
+
+/// Returns the `MOVED_BYTES` bytes at `at`, the first one lowest.
+///
+/// # Safety
+/// They are inside a payload that the caller alone reads and writes (N3).
+#[inline(always)]
+unsafe fn load(at: *const u8) -> u128 {
+    // SAFETY: (N3, L1) by the caller.
+    u128::from_le(unsafe { at.cast::<u128>().read_unaligned() })
+}
+
+/// Stores bytes that [`load`] returned.
+///
+/// # Safety
+/// As for [`load`].
+#[inline(always)]
+unsafe fn store(at: *mut u8, bytes: u128) {
+    // SAFETY: (N3, L1) by the caller.
+    unsafe { at.cast::<u128>().write_unaligned(bytes.to_le()) }
+}
+
+/// Moves `n` elements of an array up by one, and writes `new` before them.
+///
+/// # Safety
+/// `at` is an element of one of the three arrays of a payload, which has the element after the last
+/// one moved, and which the caller alone reads and writes (N3, L1).
+#[inline(always)]
+unsafe fn open_gap(at: *mut u8, n: usize, new: u8) {
+    // SAFETY: (N3, L1) by the caller. Bytes after the `n + 1` elements are stored as they were.
+    unsafe {
+        let first = load(at);
+        if n < MOVED_BYTES {
+            let kept = !0 << (8 * n) << 8;
+            let moved = (first & !(!0 << (8 * n))) << 8;
+            return store(at, first & kept | moved | u128::from(new));
+        }
+        let mut end = n;
+        while end > MOVED_BYTES {
+            end -= MOVED_BYTES;
+            store(at.add(end + 1), load(at.add(end)));
+        }
+        store(at.add(1), first);
+        at.write(new);
+    }
+}
+
+/// Moves the `n` elements after `at` down by one.
+///
+/// # Safety
+/// As for [`open_gap`].
+#[inline(always)]
+unsafe fn close_gap(at: *mut u8, n: usize) {
+    // SAFETY: (N3, L1) by the caller. Bytes after the elements are stored as they were.
+    unsafe {
+        if n < MOVED_BYTES {
+            let (bytes, kept) = (load(at), !0 << (8 * n));
+            return store(at, bytes & kept | (bytes >> 8) & !kept);
+        }
+        let last = load(at.add(n + 1 - MOVED_BYTES));
+        let mut i = 0;
+        while i + MOVED_BYTES < n {
+            store(at.add(i), load(at.add(i + 1)));
+            i += MOVED_BYTES;
+        }
+        store(at.add(n - MOVED_BYTES), last);
     }
 }
