@@ -20,6 +20,8 @@ pub(crate) enum Event {
     Wide,
     WideInner,
     LeafOpened,
+    InsertedInPlace,
+    RemovedInPlace,
     Appended,
     LeafClosed,
     PageDrained,

@@ -1,6 +1,8 @@
 //! Tests of the tree's internals: which paths an operation takes, and that a failed allocation
 //! changes nothing.
 
+mod in_place;
+
 use crate::InsertError;
 use crate::pool;
 use crate::testing::coverage::{Event, taken};

@@ -64,8 +64,7 @@ impl<'a> CodedRun<'a> {
     ) -> Result<(), Failed> {
         let Range { start, end } = entries;
         if start < end {
-            let mut lead = try_copy(&stripped[..keys.strip()])?;
-            keys.decode(start, &mut lead)?;
+            let lead = keys.key(start, stripped)?;
             self.sources.push(RunSource { lead, lcp, keys: *keys, from: start + 1, to: end });
         }
         Ok(())
@@ -100,8 +99,9 @@ impl<'a> CodedRun<'a> {
         }
         let strip = keys.strip();
         self.push(keys, stripped, 0..gap.at, 0)?;
-        let mut lead = try_copy(&stripped[..strip])?;
-        lead.try_reserve_exact(key.len())?;
+        let mut lead = Vec::new();
+        lead.try_reserve_exact(strip + key.len())?;
+        lead.extend_from_slice(&stripped[..strip]);
         lead.extend_from_slice(key);
         let lcp = if gap.at == 0 { 0 } else { strip + gap.lcp };
         self.sources.push(RunSource { lead, lcp, keys: *keys, from: 0, to: 0 });
@@ -125,9 +125,7 @@ impl<'a> CodedRun<'a> {
         if i == 0 {
             return try_copy(&source.lead);
         }
-        let mut key = try_copy(&source.lead[..source.keys.strip()])?;
-        source.keys.decode(source.from + i - 1, &mut key)?;
-        Ok(key)
+        Ok(source.keys.key(source.from + i - 1, &source.lead)?)
     }
 
     /// Returns what the sources contribute to a node of some of the keys.
@@ -215,19 +213,20 @@ impl SortedKeys for CodedRun<'_> {
     ) -> Result<Option<Node>, Failed> {
         let n = keys.len();
         let slices = self.slices(keys)?;
-        let Some(info) = shape(&slices, kind, n, strip) else { return Ok(None) };
-        let node = pending.alloc(info)?;
+        let Some(exact) = shape(&slices, kind, n, strip) else { return Ok(None) };
+        let (node, info) = pending.alloc(exact)?;
+        let cap = info.capacity();
         // SAFETY: (N4, N5, N6) the node is ours alone and written in full; its shape is that of the
         // lengths that `shape` summed up.
         unsafe {
             let payload = node.payload_mut(info);
-            let (mut at, mut to) = (0, payload.add(3 * n));
+            let (mut at, mut to) = (0, payload.add(3 * cap));
             for (i, slice) in slices.iter().enumerate() {
                 let shared = if i == 0 { strip } else { slice.lcp };
                 let (&first, tail) = slice.lead[shared..].split_first().unwrap_or((&0, &[]));
                 payload.add(at).write((shared - strip) as u8);
-                payload.add(n + at).write(first);
-                payload.add(2 * n + at).write(tail.len() as u8);
+                payload.add(cap + at).write(first);
+                payload.add(2 * cap + at).write(tail.len() as u8);
                 to.copy_from_nonoverlapping(tail.as_ptr(), tail.len());
                 to = to.add(tail.len());
                 at += 1;
@@ -237,12 +236,13 @@ impl SortedKeys for CodedRun<'_> {
                 for (j, lcp) in lcps.iter().enumerate() {
                     payload.add(at + j).write((usize::from(*lcp) + stripped - strip) as u8);
                 }
-                payload.add(n + at).copy_from_nonoverlapping(firsts.as_ptr(), many);
-                payload.add(2 * n + at).copy_from_nonoverlapping(lens.as_ptr(), many);
+                payload.add(cap + at).copy_from_nonoverlapping(firsts.as_ptr(), many);
+                payload.add(2 * cap + at).copy_from_nonoverlapping(lens.as_ptr(), many);
                 to.copy_from_nonoverlapping(rests.as_ptr(), rests.len());
                 to = to.add(rests.len());
                 at += many;
             }
+            node.zero_room(info, exact);
         }
         Ok(Some(node))
     }

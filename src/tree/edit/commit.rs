@@ -1,8 +1,8 @@
 //! Replacing nodes: what every edit of the tree comes down to, with one owner or with many threads.
 //!
 //! An edit is prepared first: new nodes are written with the keys they will have. These follow from
-//! the old nodes' keys, which never change. Preparing may fail, and publishes nothing. Then the
-//! edit is committed, by stores only:
+//! the old nodes' keys, which nothing changes before the commit. Preparing may fail, and publishes
+//! nothing. Then the edit is committed, by stores only:
 //!
 //! ```text
 //!   lock      the slot ── old inner nodes, from the root down, left to right ── old leaves;

@@ -238,18 +238,20 @@ impl<T: Copy> DecodedKeys<T> {
         keys: Range<usize>,
         strip: usize,
     ) -> Result<Node, Failed> {
-        let info = self.shape(kind, keys.clone(), strip)?;
-        let node = pending.alloc(info)?;
-        // SAFETY: (N4, N6) the node is ours alone, and has the shape of these keys.
-        unsafe { self.write(node, info, keys, strip) };
+        let exact = self.shape(kind, keys.clone(), strip)?;
+        let (node, info) = pending.alloc(exact)?;
+        // SAFETY: (N4, N5, N6) the node is ours alone, and has at least the shape of these keys.
+        unsafe {
+            self.write(node, info, keys, strip);
+            node.zero_room(info, exact);
+        }
         Ok(node)
     }
 
     /// Writes some of the keys less their first `strip` bytes into a node.
     ///
     /// # Safety
-    /// The node is ours alone (N4), and `info` its shape, with capacity for exactly these keys
-    /// (N6).
+    /// The node is ours alone (N4), and `info` its shape, with capacity for these keys (N6).
     unsafe fn write(&self, node: Node, info: Info, keys: Range<usize>, strip: usize) {
         let (n, start) = (info.capacity(), keys.start);
         // SAFETY: (N4, N6) by the caller; the offsets follow the payload's layout for `info`.

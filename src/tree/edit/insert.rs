@@ -1,13 +1,15 @@
-//! Insertion: a new leaf replaces the old one. Past the size limit two leaves do, and the node
-//! above gets a separator.
+//! Insertion: a new leaf replaces the old one, unless there is one owner and the leaf has room.
+//! Past the size limit two leaves replace it, and the node above gets a separator.
 
 use crate::InsertError;
 use crate::tree::edit::{
     Append, CodedRun, DecodedKeys, Edit, EditError, Exclusive, Expected, Failed, Fences, LeafEdit,
     LevelEdit, Mode, NewNodes, Outcome, Path, PathLevel, SortedKeys, Split, Target, commit_new,
-    locate, overwrite, path, replace_leaf, try_copy,
+    is_small, locate, overwrite, path, replace_leaf, try_copy,
 };
-use crate::tree::node::{Child, Gap, Info, Kind, Node, NodeRef, PREFETCHED_LINES, SlotRef};
+use crate::tree::node::{
+    Child, Gap, Info, Kind, Node, NodeRef, PREFETCHED_LINES, Resized, SlotRef,
+};
 use crate::tree::{
     EntryPos, MAX_INNER_BYTES, MAX_INNER_SEPARATORS, MAX_KEY_LEN, MAX_LEAF_BYTES, MAX_LEAF_KEYS,
     RawTree, SLOT_BYTES, Usage,
@@ -161,10 +163,23 @@ impl<B: Bits> RawTree<B> {
         upsert: Upsert<'_, B>,
     ) -> Result<bool, EditError> {
         let rest = &upsert.key[leaf.strip()..];
-        let fits =
-            |info: &Info| info.count() <= MAX_LEAF_KEYS && info.size::<B>() <= MAX_LEAF_BYTES;
-        let Some(info) = leaf.grown(rest, gap).filter(fits) else { return Ok(false) };
-        let new = leaf.with::<B>(usage, info, rest, gap).ok_or(Failed(info.size::<B>()))?;
+        let fits = |info: Info| info.count() <= MAX_LEAF_KEYS && info.size::<B>() <= MAX_LEAF_BYTES;
+        let Some(grown) = leaf.grown(rest, gap).filter(|grown| fits(grown.info)) else {
+            return Ok(false);
+        };
+        if M::IN_PLACE && Node::has_room(leaf.info, &grown) {
+            // SAFETY: (N1, N3, N6) the leaf is live, and the tree borrowed for writing. Of `leaf`
+            // only the info and the address are used from here on.
+            unsafe {
+                leaf.node.insert_in_place::<B>(leaf.info, (rest, gap), grown, upsert.value);
+            }
+            cover!(InsertedInPlace);
+            return Ok(true);
+        }
+        let exact = grown.info;
+        let info = if is_small::<M>(usage) { exact.with_room::<B>() } else { exact };
+        let new =
+            leaf.with::<B>(usage, info, (rest, gap), grown).ok_or(Failed(info.size::<B>()))?;
         let edit = LeafEdit {
             anchor,
             old: leaf,
@@ -223,7 +238,9 @@ impl<B: Bits> RawTree<B> {
     ) -> Result<bool, EditError> {
         let Grown { old, at, key, value, split } = grown;
         let (n, fences) = (keys.len(), &path.fences);
+        let room = is_small::<M>(usage) && split == Split::Middle;
         let mut pending = NewNodes::new(usage, 4 + 2 * path.levels.len())?;
+        pending.leaves_have_room = room;
         let leaves = |new| LevelEdit { old: [Some(old), None], at, removed: 0, new };
         if n <= MAX_LEAF_KEYS && (n == 1 || keys.cost(fences.strip(), B::SIZE) <= MAX_LEAF_BYTES) {
             let new = keys.node(Kind::Leaf, &mut pending, 0..n, fences.strip())?;
@@ -282,11 +299,12 @@ impl<B: Bits> RawTree<B> {
             let Err(gap) = keys.search(rest) else { unreachable!("a separator is new") };
             debug_assert_eq!(gap.at, at);
             let old = keys.node;
-            if let Some(info) = keys.grown(rest, gap).filter(|info| {
+            if let Some(grown) = keys.grown(rest, gap).filter(|Resized { info, .. }| {
                 info.count() <= MAX_INNER_SEPARATORS
                     && info.size_without_heads() <= MAX_INNER_BYTES
             }) {
-                let new = keys.with::<B>(pending.usage, info, rest, gap);
+                let info = grown.info;
+                let new = keys.with::<B>(pending.usage, info, (rest, gap), grown);
                 let new = new.ok_or(Failed(info.size::<B>()))?;
                 pending.note(new);
                 edits.push(LevelEdit::one(old, at, 1, new));

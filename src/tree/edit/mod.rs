@@ -29,7 +29,9 @@ pub(crate) use coded_run::CodedRun;
 pub(crate) use commit::{Edit, LeafEdit, LevelEdit, commit, commit_new, replace_leaf};
 pub(crate) use decoded::{DecodedKeys, SortedKeys, Split};
 pub(crate) use insert::Upsert;
-pub(crate) use mode::{EditError, Exclusive, Expected, Mode, Outcome, Target, overwrite};
+pub(crate) use mode::{
+    EditError, Exclusive, Expected, Mode, Outcome, Target, is_small, may_spare, overwrite,
+};
 pub(crate) use path::{Fences, Path, PathLevel, locate, strip};
 pub(crate) use pending::{Failed, NewNodes, make_one, try_copy};
 pub(crate) use relocate::{MAX_VISITS, is_idle, relocate_group, visit_groups};

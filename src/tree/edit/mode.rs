@@ -56,6 +56,9 @@ pub(crate) struct Outcome<B> {
 
 /// How the nodes of a tree are locked and freed.
 pub(crate) trait Mode: Copy {
+    /// Whether an edit may change the entries of a published leaf: whether the tree has one owner,
+    /// who borrowed it for writing (N3).
+    const IN_PLACE: bool;
     /// Locks a slot that led to `child`, after waiting for its lock.
     ///
     /// Returns `false` and locks nothing if it leads elsewhere, or its parent is replaced.
@@ -96,6 +99,8 @@ pub(crate) trait Mode: Copy {
 pub(crate) struct Exclusive;
 
 impl Mode for Exclusive {
+    const IN_PLACE: bool = true;
+
     #[inline(always)]
     fn lock_slot(self, _: SlotRef<'_>, _: Child) -> bool {
         true
@@ -127,6 +132,29 @@ pub(crate) struct Target<'t, M> {
     pub(crate) root: SlotRef<'t>,
     /// What its nodes take.
     pub(crate) usage: &'t mut Usage,
+}
+
+/// Bytes of leaves below which a tree is small: its leaves may have much room to spare, so that most
+/// edits are made in place. In a test few keys must make a large tree.
+const MAX_SMALL_TREE_BYTES: usize = if cfg!(test) { 16 << 10 } else { 1 << 20 };
+
+/// The part of its size that a leaf of a small tree may have to spare after a removal.
+const SMALL_SPARE_DIVISOR: usize = 4;
+/// The part of its size that a leaf of any other tree may have to spare after a removal.
+const SPARE_DIVISOR: usize = 16;
+
+/// Returns whether a tree that takes `usage` is small, and leaves are edited in place.
+#[inline(always)]
+pub(crate) fn is_small<M: Mode>(usage: &Usage) -> bool {
+    M::IN_PLACE && usage.leaves < MAX_SMALL_TREE_BYTES
+}
+
+/// Returns whether a leaf of `size` bytes may keep its place when its entries need only `used`.
+#[inline(always)]
+pub(crate) fn may_spare<M: Mode>(usage: &Usage, size: usize, used: usize) -> bool {
+    M::IN_PLACE
+        && size - used
+            <= size / if is_small::<M>(usage) { SMALL_SPARE_DIVISOR } else { SPARE_DIVISOR }
 }
 
 /// Overwrites the value at `pos` if it is as expected.

@@ -61,9 +61,7 @@ impl Fences {
 impl<'a> PathLevel<'a> {
     /// Returns separator `i` as a whole key. `stripped` begins with the bytes that the node strips.
     pub(crate) fn separator(&self, i: usize, stripped: &[u8]) -> Result<Vec<u8>, Failed> {
-        let mut key = try_copy(&stripped[..self.keys.strip()])?;
-        self.keys.decode(i, &mut key)?;
-        Ok(key)
+        Ok(self.keys.key(i, stripped)?)
     }
 
     /// Returns the fence keys around the children `from..=to`. `key` is led to this node.

@@ -10,6 +10,8 @@ use std::collections::TryReserveError;
 pub(crate) struct NewNodes<'u, B: Bits> {
     pub(crate) usage: &'u mut Usage,
     nodes: Vec<Node>,
+    /// Whether leaves get room to spare.
+    pub(crate) leaves_have_room: bool,
     _bits: std::marker::PhantomData<B>,
 }
 
@@ -18,14 +20,24 @@ impl<'u, B: Bits> NewNodes<'u, B> {
     pub(crate) fn new(usage: &'u mut Usage, nodes: usize) -> Result<Self, TryReserveError> {
         let mut list = Vec::new();
         list.try_reserve_exact(nodes)?;
-        Ok(NewNodes { usage, nodes: list, _bits: std::marker::PhantomData })
+        Ok(NewNodes {
+            usage,
+            nodes: list,
+            leaves_have_room: false,
+            _bits: std::marker::PhantomData,
+        })
     }
 
-    /// Allocates a node and notes it. The list has room for it.
-    pub(crate) fn alloc(&mut self, info: Info) -> Result<Node, Failed> {
+    /// Allocates a node for what has the shape `exact`, and notes it. The list has room for it.
+    ///
+    /// Returns the node's own shape too, which may have capacity for more keys. After its keys were
+    /// written, [`Node::zero_room`] completes it.
+    pub(crate) fn alloc(&mut self, exact: Info) -> Result<(Node, Info), Failed> {
+        let room = self.leaves_have_room && exact.is_leaf();
+        let info = if room { exact.with_room::<B>() } else { exact };
         let node = self.usage.alloc::<B>(info).ok_or(Failed(info.size::<B>()))?;
         self.nodes.push(node);
-        Ok(node)
+        Ok((node, info))
     }
 
     /// Notes a node that was allocated elsewhere. The list has room for it.

@@ -1,16 +1,17 @@
-//! Removal: a leaf without the key replaces the old one. A leaf that has become small merges with a
-//! sibling, and so does an inner node.
+//! Removal: a leaf without the key replaces the old one, unless there is one owner and the old one
+//! may keep what becomes unused. A leaf that has become small merges with a sibling, and so does an
+//! inner node.
 
 use crate::InsertError;
 use crate::tree::edit::{
     CodedRun, DecodedKeys, Edit, EditError, Exclusive, Failed, LeafEdit, LevelEdit, Mode, NewNodes,
-    PathLevel, SortedKeys, Split, Target, commit, commit_new, locate, make_one, replace_leaf,
-    try_copy,
+    PathLevel, SortedKeys, Split, Target, commit, commit_new, locate, make_one, may_spare,
+    replace_leaf, try_copy,
 };
 use crate::tree::node::{Child, Info, Kind, Node, NodeRef, PREFETCHED_LINES, SlotRef};
 use crate::tree::{
     MAX_INNER_BYTES, MAX_INNER_SEPARATORS, MAX_LEAF_BYTES, MAX_LEAF_KEYS, RawCursor, RawTree,
-    SLOT_BYTES,
+    SLOT_BYTES, Usage,
 };
 use crate::value::Bits;
 use std::ops::Bound;
@@ -136,36 +137,10 @@ impl<B: Bits> RawTree<B> {
             // SAFETY: (N1, R1) the mode's, by the caller; there are no new nodes.
             return unsafe { commit(mode, usage, edit) };
         }
-        let (new, new_info) = match if count == 1 { leaf.shrunk(at) } else { None } {
-            Some(info) => {
-                (leaf.without::<B>(usage, info, at).ok_or(Failed(info.size::<B>()))?, info)
-            }
-            None => {
-                let mut keys = DecodedKeys::new();
-                keys.append(&leaf, &key[..strip], None)?;
-                keys.remove(at, at + count);
-                let all = 0..keys.len();
-                let new = make_one::<B>(usage, |new| keys.node(Kind::Leaf, new, all, strip))?;
-                // SAFETY: (N1) the new leaf is ours.
-                (new, unsafe { new.info() })
-            }
-        };
-        let size = new_info.size::<B>();
+        let (old, before, size) = Self::remove_at(mode, usage, anchor, &leaf, at, removal)?;
         // The siblings' cache lines are far away: they are not looked at after every removal.
         let small = size < MAX_LEAF_BYTES / UNDERFULL_DIVISOR
-            && size / MERGE_STEP_BYTES != leaf.info.size::<B>() / MERGE_STEP_BYTES;
-        let edit = LeafEdit {
-            anchor,
-            old: &leaf,
-            new,
-            new_info,
-            at,
-            removed: count,
-            value: None,
-            expected,
-        };
-        // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values left.
-        let old = unsafe { replace_leaf(mode, usage, edit) }?;
+            && size / MERGE_STEP_BYTES != before / MERGE_STEP_BYTES;
         if small
             && parent.is_some_and(|(keys, at)| {
                 Self::pairs(&keys, at).any(|left| Self::fit_in_one(&keys, left))
@@ -176,6 +151,67 @@ impl<B: Bits> RawTree<B> {
             let _ = Self::merge_leaf(Target { mode, root, usage }, key, None);
         }
         Ok(old)
+    }
+
+    /// Removes keys, from entry `at` on but not all, of the leaf that `anchor` leads to.
+    ///
+    /// Returns the value of the first of these keys, and the bytes that the leaf's entries needed
+    /// before and need now.
+    #[inline(always)]
+    fn remove_at<M: Mode>(
+        mode: M,
+        usage: &mut Usage,
+        anchor: SlotRef<'_>,
+        leaf: &NodeRef<'_>,
+        at: usize,
+        removal: Removal<'_, B>,
+    ) -> Result<(Option<B>, usize, usize), EditError> {
+        let Removal { key, count, expected, .. } = removal;
+        let (own, info) = (leaf.info.size::<B>(), leaf.info);
+        let (new, new_info, before) = match if count == 1 { leaf.shrunk(at) } else { None } {
+            Some(shrunk) => {
+                let size = shrunk.info.size::<B>();
+                let before = size + 3 + B::SIZE + shrunk.used - shrunk.info.rest();
+                if may_spare::<M>(usage, own, size)
+                    && Node::has_room(info, &shrunk)
+                    && expected.is_none()
+                {
+                    // SAFETY: (N1, N3, N5, N6) the leaf is live, and the tree borrowed for writing.
+                    // Nothing of `leaf` is used from here on.
+                    let old = unsafe {
+                        let old = leaf.node.value(info, at);
+                        leaf.node.remove_in_place::<B>(info, shrunk);
+                        old
+                    };
+                    cover!(RemovedInPlace);
+                    return Ok((Some(old), before, size));
+                }
+                let new = leaf.without::<B>(usage, shrunk).ok_or(Failed(size))?;
+                (new, shrunk.info, before)
+            }
+            None => {
+                let (strip, mut keys) = (leaf.strip(), DecodedKeys::new());
+                keys.append(leaf, &key[..strip], None)?;
+                keys.remove(at, at + count);
+                let all = 0..keys.len();
+                let new = make_one::<B>(usage, |new| keys.node(Kind::Leaf, new, all, strip))?;
+                // SAFETY: (N1) the new leaf is ours.
+                (new, unsafe { new.info() }, own)
+            }
+        };
+        let edit = LeafEdit {
+            anchor,
+            old: leaf,
+            new,
+            new_info,
+            at,
+            removed: count,
+            value: None,
+            expected,
+        };
+        // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values left.
+        let old = unsafe { replace_leaf(mode, usage, edit) }?;
+        Ok((old, before, new_info.size::<B>()))
     }
 
     /// Returns the left positions of the pairs that the child at `at` forms with its siblings.
@@ -196,8 +232,8 @@ impl<B: Bits> RawTree<B> {
     }
 
     fn fit(a: &NodeRef<'_>, b: &NodeRef<'_>) -> bool {
-        a.info.size::<B>() + b.info.size::<B>() <= MAX_LEAF_BYTES * MERGED_QUARTERS / 4
-            && a.count() + b.count() <= MAX_LEAF_KEYS
+        a.count() + b.count() <= MAX_LEAF_KEYS
+            && a.exact().size::<B>() + b.exact().size::<B>() <= MAX_LEAF_BYTES * MERGED_QUARTERS / 4
     }
 
     /// Merges the leaf of `key` with a sibling if both fit in one. With a `removal`, which takes
@@ -305,11 +341,11 @@ impl<B: Bits> RawTree<B> {
                 info.count() > 0
                     && (i == 0 || info.size_without_heads() >= MAX_INNER_BYTES / UNDERFULL_DIVISOR)
             };
-            if let Some(info) =
-                level.keys.shrunk(left).filter(|info| separator.is_none() && large(info))
+            if let Some(shrunk) =
+                level.keys.shrunk(left).filter(|shrunk| separator.is_none() && large(&shrunk.info))
             {
-                let new = level.keys.without::<B>(pending.usage, info, left);
-                let new = new.ok_or(Failed(info.size::<B>()))?;
+                let new = level.keys.without::<B>(pending.usage, shrunk);
+                let new = new.ok_or(Failed(shrunk.info.size::<B>()))?;
                 pending.note(new);
                 edits.push(replace_own(Some(new)));
                 return Ok(level.anchor);

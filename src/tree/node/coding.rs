@@ -44,6 +44,21 @@ pub(crate) struct Gap {
     pub(crate) next: usize,
 }
 
+/// What a node becomes when one entry is inserted or removed. Of narrow nodes only.
+#[derive(Clone, Copy)]
+pub(crate) struct Resized {
+    /// The shape of the node afterwards, without room to spare.
+    pub(crate) info: Info,
+    /// The position of the entry.
+    pub(crate) at: usize,
+    /// Bytes of rest of the entries before it.
+    pub(crate) offset: usize,
+    /// Bytes of rest of all entries before the change.
+    pub(crate) used: usize,
+    /// The bytes that the entry after it loses or gains.
+    pub(crate) moved: usize,
+}
+
 /// The front coding of one key.
 #[derive(Clone, Copy)]
 pub(crate) struct Coded<'a> {
@@ -230,6 +245,15 @@ impl<'a> NodeRef<'a> {
         Ok(())
     }
 
+    /// Returns key `i` as a whole. `stripped` begins with the bytes that the node strips.
+    pub(crate) fn key(&self, i: usize, stripped: &[u8]) -> Result<Vec<u8>, TryReserveError> {
+        let (strip, mut key) = (self.strip(), Vec::new());
+        key.try_reserve_exact(strip + self.lcp(i) + 1 + self.len(i))?;
+        key.extend_from_slice(&stripped[..strip]);
+        self.decode(i, &mut key)?;
+        Ok(key)
+    }
+
     /// Prefetches a node's first cache lines.
     #[inline(always)]
     pub(crate) fn prefetch(node: Node, lines: usize) {
@@ -245,9 +269,19 @@ impl<'a> NodeRef<'a> {
         }
     }
 
-    /// Returns the shape of a copy with `key` inserted at `gap`, if it is narrow.
+    /// Returns the node's shape without room to spare.
+    #[inline]
+    pub(crate) fn exact(&self) -> Info {
+        if self.info.is_wide() {
+            return self.info;
+        }
+        let (n, rest) = (self.count(), self.offset(self.count()));
+        self.info.resized(n, rest, self.info.empty_first())
+    }
+
+    /// Returns what the node becomes with `key` inserted at `gap`, if it stays narrow.
     #[inline(always)]
-    pub(crate) fn grown(&self, key: &[u8], gap: Gap) -> Option<Info> {
+    pub(crate) fn grown(&self, key: &[u8], gap: Gap) -> Option<Resized> {
         if self.info.is_wide()
             || key.is_empty()
             || gap.lcp > MAX_NARROW_LCP
@@ -255,19 +289,32 @@ impl<'a> NodeRef<'a> {
         {
             return None;
         }
-        let n = self.count();
-        let mut rest = self.offset(n) + key.len() - gap.lcp - 1;
-        if gap.at < n {
+        let (n, at) = (self.count(), gap.at);
+        let (offset, used) = self.offsets(at);
+        let mut moved = 0;
+        if at < n {
             if gap.next > MAX_NARROW_LCP {
                 return None;
             }
-            rest -= gap.next - self.lcp(gap.at);
+            moved = gap.next - self.lcp(at);
         }
-        (rest <= 0xFFFF && n < Info::MAX_COUNT)
-            .then(|| self.info.resized(n + 1, rest, self.info.empty_first()))
+        let rest = used + key.len() - gap.lcp - 1 - moved;
+        (rest <= 0xFFFF && n < Info::MAX_COUNT).then(|| {
+            let info = self.info.resized(n + 1, rest, self.info.empty_first());
+            Resized { info, at, offset, used, moved }
+        })
     }
 
-    /// Creates a copy with `key` inserted at `gap`, of the shape that [`NodeRef::grown`] returned.
+    /// Returns the bytes of rest of the entries before `at`, and of all, of a narrow node.
+    #[inline(always)]
+    fn offsets(&self, at: usize) -> (usize, usize) {
+        let (n, lens) = (self.count(), 2 * self.info.capacity());
+        let offset = simd::long_sum(self.payload, lens, at);
+        (offset, offset + simd::long_sum(self.payload, lens + at, n - at))
+    }
+
+    /// Creates a copy with `key` inserted at `gap`, as [`NodeRef::grown`] returned. `info` has its
+    /// shape, and may have room for more.
     ///
     /// Its values or slots are still to be written. Returns `None` when out of memory.
     #[inline(always)]
@@ -275,20 +322,18 @@ impl<'a> NodeRef<'a> {
         &self,
         usage: &mut Usage,
         info: Info,
-        key: &[u8],
-        gap: Gap,
+        (key, gap): (&[u8], Gap),
+        grown: Resized,
     ) -> Option<Node> {
         let node = usage.alloc::<B>(info)?;
-        let (n, cap, at) = (self.count(), self.info.capacity(), gap.at);
-        // The bytes that the next entry loses to its longer lcp.
-        let lost = if at < n { gap.next - self.lcp(at) } else { 0 };
-        let offset = simd::long_sum(self.payload, 2 * cap, at);
+        let (n, cap, new_cap) = (self.count(), self.info.capacity(), info.capacity());
+        let Resized { at, offset, used, moved: lost, .. } = grown;
         let rest = &key[gap.lcp + 1..];
         // SAFETY: (N4, N5, N6) the new node is ours alone; `grown` summed up what is copied here.
         unsafe {
             let to = node.payload_mut(info);
             let src = self.payload.as_ptr();
-            if cap == n {
+            if cap == n && new_cap == n + 1 {
                 // The end of one array and the start of the next are copied together.
                 copy_short(src, to, at);
                 for array in 0..2 {
@@ -297,11 +342,11 @@ impl<'a> NodeRef<'a> {
                 copy_short(src.add(2 * n + at), to.add(2 * n + at + 3), n - at);
             } else {
                 for array in 0..3 {
-                    copy_short(src.add(array * cap), to.add(array * (n + 1)), at);
-                    copy_short(src.add(array * cap + at), to.add(array * (n + 1) + at + 1), n - at);
+                    copy_short(src.add(array * cap), to.add(array * new_cap), at);
+                    copy_short(src.add(array * cap + at), to.add(array * new_cap + at + 1), n - at);
                 }
             }
-            let new = |array: usize, i: usize| to.add(array * (n + 1) + i);
+            let new = |array: usize, i: usize| to.add(array * new_cap + i);
             new(0, at).write(gap.lcp as u8);
             new(1, at).write(key[gap.lcp]);
             new(2, at).write(rest.len() as u8);
@@ -310,13 +355,14 @@ impl<'a> NodeRef<'a> {
                 new(1, at + 1).write(self.payload[3 * cap + offset + lost - 1]);
                 new(2, at + 1).write(self.payload[2 * cap + at] - lost as u8);
             }
-            let (from, mut dst) = (src.add(3 * cap), to.add(3 * (n + 1)));
+            let (from, mut dst) = (src.add(3 * cap), to.add(3 * new_cap));
             from.copy_to_nonoverlapping(dst, offset);
             dst = dst.add(offset);
             rest.as_ptr().copy_to_nonoverlapping(dst, rest.len());
             dst = dst.add(rest.len());
-            let tail = info.rest() - offset - rest.len();
+            let tail = used - offset - lost;
             from.add(offset + lost).copy_to_nonoverlapping(dst, tail);
+            node.zero_room(info, grown.info);
             let (words, from, to) = (info.head_words(), self.heads(), node.heads_mut());
             let (below, above) = from.split_at(words * at);
             to.copy_from_nonoverlapping(below.as_ptr(), below.len());
@@ -326,40 +372,33 @@ impl<'a> NodeRef<'a> {
         Some(node)
     }
 
-    /// Returns the shape of a copy without entry `at`, if it is narrow.
-    pub(crate) fn shrunk(&self, at: usize) -> Option<Info> {
+    /// Returns what the node becomes without entry `at`, if it stays narrow.
+    #[inline]
+    pub(crate) fn shrunk(&self, at: usize) -> Option<Resized> {
         if self.info.is_wide() {
             return None;
         }
         let n = self.count();
         let empty_first = self.info.empty_first() && at != 0;
-        let (mut rest, gained) = (self.offset(n) - self.len(at), self.gained(at));
+        let (offset, used) = self.offsets(at);
+        let mut moved = 0;
         if at + 1 < n {
-            if self.len(at + 1) + gained > MAX_NARROW_LEN {
+            moved = self.lcp(at + 1).saturating_sub(self.lcp(at));
+            if self.len(at + 1) + moved > MAX_NARROW_LEN {
                 return None;
             }
-            rest += gained;
         }
-        Some(self.info.resized(n - 1, rest, empty_first))
+        let info = self.info.resized(n - 1, used - self.len(at) + moved, empty_first);
+        Some(Resized { info, at, offset, used, moved })
     }
 
-    /// Returns the bytes by which the suffix of the entry after `at` grows when `at` is removed.
-    fn gained(&self, at: usize) -> usize {
-        if at + 1 < self.count() { self.lcp(at + 1).saturating_sub(self.lcp(at)) } else { 0 }
-    }
-
-    /// Creates a copy without entry `at`, of the shape that [`NodeRef::shrunk`] returned.
+    /// Creates a copy without an entry, as [`NodeRef::shrunk`] returned.
     ///
-    /// Its values are still to be written. Returns `None` when out of memory.
-    pub(crate) fn without<B: Bits>(
-        &self,
-        usage: &mut Usage,
-        info: Info,
-        at: usize,
-    ) -> Option<Node> {
+    /// Its values or slots are still to be written. Returns `None` when out of memory.
+    pub(crate) fn without<B: Bits>(&self, usage: &mut Usage, shrunk: Resized) -> Option<Node> {
+        let Resized { info, at, offset, used, moved: gained } = shrunk;
         let node = usage.alloc::<B>(info)?;
-        let (n, cap, gained) = (self.count(), self.info.capacity(), self.gained(at));
-        let offset = simd::long_sum(self.payload, 2 * cap, at);
+        let (n, cap) = (self.count(), self.info.capacity());
         let len = self.len(at);
         // SAFETY: (N4, N5, N6) as in `with`; `shrunk` summed up what is copied here.
         unsafe {
@@ -373,7 +412,6 @@ impl<'a> NodeRef<'a> {
             let (from, mut dst) = (src.add(3 * cap), to.add(3 * (n - 1)));
             from.copy_to_nonoverlapping(dst, offset);
             dst = dst.add(offset);
-            let mut tail = offset + len;
             if gained > 0 {
                 // The removed suffix begins with the bytes that only the next entry shared.
                 new(0, at).write(self.payload[at]);
@@ -383,10 +421,7 @@ impl<'a> NodeRef<'a> {
                 dst.add(gained - 1).write(self.payload[cap + at + 1]);
                 dst = dst.add(gained);
             }
-            let end = offset + len + info.rest() - offset - gained;
-            from.add(tail).copy_to_nonoverlapping(dst, end - tail);
-            tail = end;
-            debug_assert_eq!(tail, self.offset(n));
+            from.add(offset + len).copy_to_nonoverlapping(dst, used - offset - len);
             let (words, from, to) = (info.head_words(), self.heads(), node.heads_mut());
             let (below, above) = (&from[..words * at], &from[words * (at + 1)..]);
             to.copy_from_nonoverlapping(below.as_ptr(), below.len());

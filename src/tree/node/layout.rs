@@ -7,8 +7,9 @@
 //!
 //! `info` has the kind of the node and the size of each part, so a node knows its own size. Slots
 //! are the children, one more than separators. Heads and payload are plain memory, written before
-//! the node is published and unchanged afterwards. Info, slots and values are atomics. Under `cfg(memkv_loom)` the same accessors lead to loom's atomics
-//! in a boxed node.
+//! the node is published. Afterwards they change only in a leaf of a tree with one owner
+//! (in_place.rs). Info, slots and values are atomics. Under `cfg(memkv_loom)` the same accessors
+//! lead to loom's atomics in a boxed node.
 
 use crate::tree::node::{Info, Node};
 use crate::value::Bits;
@@ -26,7 +27,7 @@ impl Node {
         }
     }
 
-    /// Returns the info of this node. Only the count of an open leaf ever changes.
+    /// Returns the info of this node. Only the count of a leaf ever changes.
     ///
     /// # Safety
     /// The node is live (N1).

@@ -254,6 +254,19 @@ impl Node {
             unsafe { to.store_value::<B>(ti, j + k, from.load_value::<B>(fi, i + k)) };
         }
     }
+
+    /// Moves values within a leaf: `self[j..j + n] = self[i..i + n]`.
+    ///
+    /// # Safety
+    /// The node is a live leaf of `B` with capacity for these values (N1, N6), and the caller alone
+    /// reads and writes it (N3).
+    pub(crate) unsafe fn move_values<B: Bits>(self, info: Info, i: usize, j: usize, n: usize) {
+        for k in 0..n {
+            let k = if i < j { n - 1 - k } else { k };
+            // SAFETY: (N1, N3) by the caller.
+            unsafe { self.store_value::<B>(info, j + k, self.load_value::<B>(info, i + k)) };
+        }
+    }
 }
 
 /// Copies of leaves, which are nodes too.

@@ -244,6 +244,21 @@ impl Node {
             std::ptr::copy_nonoverlapping(src, dst, n * B::SIZE);
         }
     }
+
+    /// Moves values within a leaf: `self[j..j + n] = self[i..i + n]`.
+    ///
+    /// # Safety
+    /// The node is a live leaf of `B` with capacity for these values (N1, N6), and the caller alone
+    /// reads and writes it (N3).
+    #[inline(always)]
+    pub(crate) unsafe fn move_values<B: Bits>(self, info: Info, i: usize, j: usize, n: usize) {
+        debug_assert!(i.max(j) + n <= info.values());
+        // SAFETY: (N1, N3, N6) by the caller.
+        unsafe {
+            let values = self.as_ptr().add(info.values_at::<B>());
+            values.add(i * B::SIZE).copy_to(values.add(j * B::SIZE), n * B::SIZE);
+        }
+    }
 }
 
 /// Words of the second block of [`LeafCopies`], for a few leaves.

@@ -7,10 +7,12 @@
 //! * `lock`: the lock in a node's first word. `slot`: the pointers to children, with their locks.
 //! * `coding`: front-coded keys: decode, copies with one key more or less. `search`: the search.
 //! * `heads`: the first bytes of an inner node's separators, as words that are searched first.
+//! * `in_place`: leaves with room to spare, and edits of their entries in place.
 //! * `simd`: compares of many bytes at a time.
 
 pub(crate) mod coding;
 pub(crate) mod heads;
+pub(crate) mod in_place;
 pub(crate) mod info;
 pub(crate) mod layout;
 pub(crate) mod lock;
@@ -29,7 +31,7 @@ pub(crate) mod memory {
     #[cfg(not(memkv_loom))]
     pub(crate) use super::memory_std::*;
 }
-pub(crate) use coding::{Gap, MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef, PREFETCHED_LINES};
+pub(crate) use coding::{Gap, MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef, PREFETCHED_LINES, Resized};
 pub(crate) use info::{HEADER_BYTES, Info, Kind};
 pub(crate) use layout::Usage;
 pub(crate) use lock::Lock;

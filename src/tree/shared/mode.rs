@@ -11,6 +11,8 @@ use crate::value::Bits;
 pub(crate) struct Shared<'p>(pub(crate) &'p Pin);
 
 impl Mode for Shared<'_> {
+    const IN_PLACE: bool = false;
+
     #[inline]
     fn lock_slot(self, anchor: SlotRef<'_>, child: Child) -> bool {
         if mutant!(SlotNotLocked) {
