@@ -280,10 +280,7 @@ fn join_and_overwrite() {
 
 fn join_and_scan() {
     let scan = |map: &Map| {
-        assert!(
-            map.iter().map(|(_, value)| value).eq([0, 2]),
-            "a key is missing, or there twice"
-        )
+        assert!(map.iter().map(|(_, value)| value).eq([0, 2]), "a key is missing, or there twice")
     };
     two(sharded(&[2], &[0, 2]), join, scan, &[(0, 0), (2, 2)]);
 }
