@@ -5,7 +5,8 @@
 
 use crate::tree::edit::{Failed, NewNodes, try_copy};
 use crate::tree::node::{
-    Child, Gap, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, heads, simd,
+    Child, Gap, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, heads,
+    simd,
 };
 use crate::value::Bits;
 use std::collections::TryReserveError;

@@ -300,8 +300,7 @@ impl<B: Bits> RawTree<B> {
             debug_assert_eq!(gap.at, at);
             let old = keys.node;
             if let Some(grown) = keys.grown(rest, gap).filter(|Resized { info, .. }| {
-                info.count() <= MAX_INNER_SEPARATORS
-                    && info.size_without_heads() <= MAX_INNER_BYTES
+                info.count() <= MAX_INNER_SEPARATORS && info.size_without_heads() <= MAX_INNER_BYTES
             }) {
                 let info = grown.info;
                 let new = keys.with::<B>(pending.usage, info, (rest, gap), grown);
@@ -325,7 +324,8 @@ impl<B: Bits> RawTree<B> {
             cover!(InnerSplit);
             let split =
                 if let Split::Right(_) = split { Split::Right(MAX_INNER_BYTES) } else { split };
-            let (low, middle, high) = Self::split_inner(Kind::above(above), pending, &decoded, split, fences)?;
+            let (low, middle, high) =
+                Self::split_inner(Kind::above(above), pending, &decoded, split, fences)?;
             separator = try_copy(middle)?;
             edits.push(LevelEdit {
                 old: [Some(old), None],

@@ -90,8 +90,7 @@ pub(crate) fn find(
             let head = [word(key, 0), word(key, 1)];
             let wide = signed(head);
             // SAFETY: (L2) `place` passes indices below `n`.
-            let less =
-                simd::place(n, |i| signed(unsafe { *heads.get_unchecked(i) }) < wide);
+            let less = simd::place(n, |i| signed(unsafe { *heads.get_unchecked(i) }) < wide);
             (less, heads.get(less) == Some(&head), head[1])
         }
         _ => {

@@ -134,9 +134,7 @@ impl Node {
     #[inline(always)]
     pub(crate) unsafe fn heads<'a>(self, info: Info) -> &'a [i64] {
         // SAFETY: (N1, N5, N6) by the caller; the heads follow the info word, so they are aligned.
-        unsafe {
-            std::slice::from_raw_parts(self.as_ptr().add(HEADER_BYTES).cast(), info.words())
-        }
+        unsafe { std::slice::from_raw_parts(self.as_ptr().add(HEADER_BYTES).cast(), info.words()) }
     }
 
     /// Returns the address of the heads, to write them.

@@ -31,7 +31,9 @@ pub(crate) mod memory {
     #[cfg(not(memkv_loom))]
     pub(crate) use super::memory_std::*;
 }
-pub(crate) use coding::{Gap, MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef, PREFETCHED_LINES, Resized};
+pub(crate) use coding::{
+    Gap, MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef, PREFETCHED_INNER_LINES, PREFETCHED_LINES, Resized,
+};
 pub(crate) use info::{HEADER_BYTES, Info, Kind};
 pub(crate) use layout::Usage;
 pub(crate) use lock::Lock;

@@ -9,7 +9,9 @@
 //! step back in a leaf decodes all of the leaf's suffixes once. A step to another leaf decodes the
 //! separator between the two, which begins with the bytes that the other leaf strips.
 
-use crate::tree::node::{Child, HEADER_BYTES, Node, NodeRef, PREFETCHED_LINES, Slot};
+use crate::tree::node::{
+    Child, HEADER_BYTES, Node, NodeRef, PREFETCHED_INNER_LINES, PREFETCHED_LINES, Slot,
+};
 use crate::tree::read::get::EntryPos;
 use crate::tree::read::key_buf::{COPIED_BYTES, KeyBuf};
 use crate::tree::read::path::{Level, Path};
@@ -124,7 +126,7 @@ impl CursorState {
         // SAFETY: (N1, N5) as the caller promises, here and in the methods below.
         unsafe {
             while let Child::Inner(node) = child {
-                NodeRef::prefetch(node, PREFETCHED_LINES);
+                NodeRef::prefetch(node, PREFETCHED_INNER_LINES);
                 let keys = NodeRef::new(node);
                 let index = keys.child(target);
                 self.path.push(Level { node, child: index });

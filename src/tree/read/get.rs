@@ -1,7 +1,7 @@
 //! Lookups: a descent by separators, then the search of one leaf.
 
 use crate::tree::RawTree;
-use crate::tree::node::{Child, Info, Node, NodeRef, PREFETCHED_LINES};
+use crate::tree::node::{Child, Info, Node, NodeRef, PREFETCHED_INNER_LINES, PREFETCHED_LINES};
 use crate::value::Bits;
 
 /// Keys that `get_many` looks up together: enough for their cache misses to overlap, few enough for
@@ -28,7 +28,7 @@ impl<B: Bits> RawTree<B> {
             match child {
                 Child::Empty => return None,
                 Child::Inner(node) => {
-                    NodeRef::prefetch(node, PREFETCHED_LINES);
+                    NodeRef::prefetch(node, PREFETCHED_INNER_LINES);
                     // SAFETY: (N1, N5) a node reached from the root is live while the tree is
                     // borrowed.
                     let keys = unsafe { NodeRef::new(node) };
