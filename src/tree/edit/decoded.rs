@@ -226,7 +226,7 @@ impl<T: Copy> DecodedKeys<T> {
         } else {
             let lens = keys.map(|i| self.key_len(i) - strip);
             let info = Info::narrow(kind, n, rest, strip, empty_first);
-            info.with_head_words(heads::words(kind, n, lens))
+            info.with_head_words(heads::words(kind, info, lens))
         })
     }
 

@@ -14,6 +14,7 @@
 //!
 //! A node's heads have as many words as pay for its separators.
 
+use crate::tree::MAX_LEAF_BYTES;
 use crate::tree::node::info::WORD_BYTES;
 use crate::tree::node::{Info, Kind, simd};
 
@@ -46,15 +47,20 @@ fn padded(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Returns how many words of each head pay for `n` separators of these lengths, without the strip.
-pub(crate) fn words(kind: Kind, n: usize, lens: impl Iterator<Item = usize> + Clone) -> usize {
+/// Returns how many words of each head pay for a node that is narrow, whose keys have these lengths
+/// without the strip.
+pub(crate) fn words(kind: Kind, info: Info, lens: impl Iterator<Item = usize> + Clone) -> usize {
     let per_tie = match kind {
         Kind::Leaf => return 0,
         Kind::Parent => SEPARATORS_PER_TIE,
         Kind::Inner => SEPARATORS_PER_TIE_ABOVE,
     };
+    let (n, room) = (info.count(), MAX_LEAF_BYTES.saturating_sub(info.size_without_heads()));
     let ties = |words: usize| lens.clone().filter(|&len| len >= WORD_BYTES * words).count();
-    [1, 2, 4].into_iter().min_by_key(|&words| per_tie * ties(words) + words * n).unwrap_or(0)
+    // The pool has pages for cells as large as a leaf's.
+    let fits = |&words: &usize| words == 1 || WORD_BYTES * words * n <= room;
+    let costs = [1, 2, 4].into_iter().filter(fits);
+    costs.min_by_key(|&words| per_tie * ties(words) + words * n).unwrap_or(1)
 }
 
 /// What the heads tell of a key.
@@ -168,13 +174,17 @@ mod tests {
 
     #[test]
     fn longer_heads_pay_if_many_separators_are_long() {
-        let words = |kind, lens: &[usize]| words(kind, lens.len(), lens.iter().copied());
+        let words = |kind, lens: &[usize]| {
+            let rest = lens.iter().map(|len| len - 1).sum();
+            words(kind, Info::narrow(kind, lens.len(), rest, 0, false), lens.iter().copied())
+        };
         assert_eq!(words(Kind::Leaf, &[20; 10]), 0);
         assert_eq!(words(Kind::Parent, &[3; 10]), 1);
         assert_eq!(words(Kind::Parent, &[12; 10]), 2);
         assert_eq!(words(Kind::Parent, &[3, 3, 3, 3, 3, 3, 12]), 1);
         assert_eq!(words(Kind::Inner, &[3, 3, 3, 3, 3, 3, 12]), 2);
         assert_eq!(words(Kind::Inner, &[30; 10]), 4);
-        assert_eq!(words(Kind::Inner, &[10_000; 10]), 1);
+        assert_eq!(words(Kind::Inner, &[200; 8]), 1);
+        assert_eq!(words(Kind::Inner, &[30; 40]), 1);
     }
 }

@@ -173,6 +173,7 @@ fn search_blocks(
     mut m: usize,
 ) -> Result<usize, Gap> {
     let (n, cap) = (info.count(), info.capacity());
+    let values = payload.as_ptr_range().end;
     loop {
         // `m` is less than the key's length: at the key's end `decide` does.
         let byte = key[m];
@@ -193,6 +194,8 @@ fn search_blocks(
         }
         let lane = found.any.trailing_zeros() as usize;
         let j = block.at + lane;
+        // The last value prefetched here is that of the entry found.
+        simd::prefetch(values.wrapping_add(size_of::<u64>() * j));
         if j >= n {
             return Err(Gap { at: n, lcp: m, next: 0 });
         }
