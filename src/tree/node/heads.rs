@@ -6,17 +6,18 @@
 //! ```
 //!
 //! A head is one, two or four words: 8, 16 or 32 bytes of a separator without the strip, the first
-//! one highest, and zeros where the separator ends. The highest bit is flipped, so that signed
-//! words, which vectors compare, have the order of the bytes. A search counts the heads that are
-//! less than the key's. If none is equal, that is the child. Otherwise the front-coded separators
-//! decide, from the first that is tied on; all of them, if a head may have been filled up with
-//! zeros.
+//! one highest, and zeros where the separator ends. The highest bit of each word is flipped, so that
+//! signed words, which vectors compare, have the order of the bytes. A search counts the heads that
+//! are less than the key's. If none is equal, that is the child. Otherwise the front-coded
+//! separators decide, from the first that is tied on; all of them, if a head may have been filled up
+//! with zeros.
 //!
 //! A node's heads have as many words as pay for its separators.
 
 use crate::tree::MAX_LEAF_BYTES;
 use crate::tree::node::info::WORD_BYTES;
-use crate::tree::node::{Info, Kind, simd};
+use crate::tree::node::simd::Compare;
+use crate::tree::node::{Info, Kind};
 
 /// The separators of a node one of whose separators may reach beyond its head before a longer head
 /// pays, for nodes above leaves. Most of an index is in these.
@@ -32,7 +33,7 @@ pub(crate) fn word(key: &[u8], i: usize) -> i64 {
         Some(bytes) => u64::from_be_bytes(bytes.try_into().unwrap()),
         None => padded(key.get(at..).unwrap_or_default()),
     };
-    (if i == 0 { word ^ 1 << 63 } else { word }).cast_signed()
+    (word ^ 1 << 63).cast_signed()
 }
 
 /// Returns fewer than 8 bytes as a word, the first one highest.
@@ -75,67 +76,33 @@ pub(crate) enum Found {
     Unknown,
 }
 
-/// Searches the heads of a node, which has some, for a key without the strip. `count_less` returns
-/// how many of ascending words are less than one.
+/// Searches the heads of a node, which has some, for a key without the strip.
 #[inline(always)]
-pub(crate) fn find(
-    heads: &[i64],
-    info: Info,
-    key: &[u8],
-    count_less: impl Fn(&[i64], i64) -> usize,
-) -> Found {
-    let n = info.count();
-    let (less, is_tied, last) = match info.head_words() {
-        1 => {
-            let head = word(key, 0);
-            let less = count_less(heads, head);
-            (less, heads.get(less) == Some(&head), head)
-        }
-        2 => {
-            let (heads, _) = heads.as_chunks::<2>();
-            let head = [word(key, 0), word(key, 1)];
-            let wide = signed(head);
-            // SAFETY: (L2) `place` passes indices below `n`.
-            let less = simd::place(n, |i| signed(unsafe { *heads.get_unchecked(i) }) < wide);
-            (less, heads.get(less) == Some(&head), head[1])
-        }
-        _ => {
-            let (heads, _) = heads.as_chunks::<4>();
-            let head = [word(key, 0), word(key, 1), word(key, 2), word(key, 3)];
-            let (high, low) = halves(head);
-            let less = simd::place(n, |i| {
-                // SAFETY: (L2) as above.
-                let (other_high, other_low) = halves(unsafe { *heads.get_unchecked(i) });
-                (other_high < high) | (other_high == high) & (other_low < low)
-            });
-            (less, heads.get(less) == Some(&head), head[3])
-        }
-    };
-    if !is_tied {
+pub(crate) fn find<C: Compare>(heads: &[i64], info: Info, key: &[u8]) -> Found {
+    match info.head_words() {
+        1 => find_among::<C, 1>(heads, [word(key, 0)]),
+        2 => find_among::<C, 2>(heads, [word(key, 0), word(key, 1)]),
+        _ => find_among::<C, 4>(heads, [word(key, 0), word(key, 1), word(key, 2), word(key, 3)]),
+    }
+}
+
+#[inline(always)]
+fn find_among<C: Compare, const N: usize>(heads: &[i64], head: [i64; N]) -> Found {
+    let (heads, _) = heads.as_chunks::<N>();
+    let less = C::count_less(heads, head);
+    if heads.get(less) != Some(&head) {
         Found::Child(less)
-    } else if last.trailing_zeros() >= u8::BITS {
+    } else if head[N - 1].trailing_zeros() >= u8::BITS {
         Found::Unknown
     } else {
         Found::Tied(less)
     }
 }
 
-/// Returns the first two words of a head as one.
-#[inline(always)]
-fn signed([high, low]: [i64; 2]) -> i128 {
-    i128::from(high) << 64 | i128::from(low.cast_unsigned())
-}
-
-/// Returns a head of four words as two.
-#[inline(always)]
-fn halves([a, b, c, d]: [i64; 4]) -> (i128, u128) {
-    let low = u128::from(c.cast_unsigned()) << 64 | u128::from(d.cast_unsigned());
-    (signed([a, b]), low)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::node::simd;
     use proptest::prelude::*;
 
     fn key() -> impl Strategy<Value = Vec<u8>> {
@@ -158,7 +125,7 @@ mod tests {
             let info = Info::narrow(Kind::Inner, n, 0, 0, false).with_head_words(words);
             let bytes = WORD_BYTES * words;
             let separators: Vec<_> = separators.into_iter().collect();
-            match find(&heads, info, &key, simd::count_less) {
+            match find::<simd::ByWords>(&heads, info, &key) {
                 Found::Child(at) => {
                     prop_assert_eq!(at, separators.iter().filter(|&other| *other <= key).count());
                 }

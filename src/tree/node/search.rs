@@ -47,7 +47,7 @@ mod with_avx2 {
     /// As [`super::child`].
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn child(node: Node, info: Info, key: &[u8]) -> usize {
-        child_by(node, info, key, |words, word| simd::count_less_avx2(words, word))
+        child_by::<simd::ByAvx2>(node, info, key)
     }
 
     /// As [`super::search`].
@@ -60,7 +60,7 @@ mod with_avx2 {
 /// Returns the index of the child of a key. The caller has a reference to the node.
 #[inline(never)]
 fn child(node: Node, info: Info, key: &[u8]) -> usize {
-    child_by(node, info, key, simd::count_less)
+    child_by::<simd::ByWords>(node, info, key)
 }
 
 /// Returns the entry of a key, less the strip. The caller has a reference to the node.
@@ -69,20 +69,15 @@ fn search(node: Node, info: Info, key: &[u8]) -> Result<usize, Gap> {
     search_any(node, info, key)
 }
 
-/// As [`child`], with a function that counts the words that are less than one.
+/// As [`child`], with a way to compare heads.
 #[inline(always)]
-fn child_by(
-    node: Node,
-    info: Info,
-    key: &[u8],
-    count_less: impl Fn(&[i64], i64) -> usize,
-) -> usize {
+fn child_by<C: simd::Compare>(node: Node, info: Info, key: &[u8]) -> usize {
     if info.head_words() == 0 {
         return child_by_keys(node, info, key);
     }
     // SAFETY: (N1, N5) the caller has a reference to the node.
     let heads = unsafe { node.heads(info) };
-    match heads::find(heads, info, &key[info.narrow_strip()..], count_less) {
+    match heads::find::<C>(heads, info, &key[info.narrow_strip()..]) {
         Found::Child(at) => at,
         Found::Tied(at) => tied_child(node, info, key, at),
         Found::Unknown => child_by_keys(node, info, key),

@@ -21,9 +21,9 @@ pub(crate) use crate::pool::prefetch;
 pub(crate) use lanes::{COMPARED_BYTES, Candidates, LANES};
 #[cfg(all(target_arch = "aarch64", target_endian = "little", not(memkv_portable), not(miri)))]
 use neon as imp;
-pub(crate) use place::{count_less, place};
 #[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
-pub(crate) use place::{count_less_avx2, has_avx2};
+pub(crate) use place::{ByAvx2, has_avx2};
+pub(crate) use place::{ByWords, Compare};
 #[cfg(any(
     not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))),
     memkv_portable,
