@@ -3,8 +3,8 @@
 
 /// How heads are compared.
 pub(crate) trait Compare {
-    /// Returns how many of the ascending heads, of `N` words each, are less than `head`. The first
-    /// words decide.
+    /// Returns how many of the ascending heads are less than `head`. A head is one word, or pairs of
+    /// words, of which the first decides that differs; the second word of a pair has no sign.
     ///
     /// # Complexity
     /// O(log n).
@@ -42,13 +42,12 @@ fn halve<const N: usize>(heads: &[[i64; N]], head: &[i64; N], most: usize) -> us
 /// Compares two heads without branches, two words at a time.
 #[inline(always)]
 fn is_less<const N: usize>(a: &[i64; N], b: &[i64; N]) -> bool {
-    // The sign of the second word is that of a lower half, which has none.
-    let pair = |words: &[i64; N], i: usize| {
-        i128::from(words[i]) << 64 | i128::from((words[i + 1] ^ i64::MIN).cast_unsigned())
-    };
     if N == 1 {
         return a[0] < b[0];
     }
+    let pair = |words: &[i64; N], i: usize| {
+        i128::from(words[i]) << 64 | i128::from(words[i + 1].cast_unsigned())
+    };
     (0..N).step_by(2).rev().fold(false, |less, i| {
         let (a, b) = (pair(a, i), pair(b, i));
         (a < b) | ((a == b) & less)
@@ -145,8 +144,13 @@ mod tests {
 
     /// Checks all ways to compare.
     fn check<const N: usize>(mut heads: Vec<[i64; N]>, head: [i64; N]) {
-        heads.sort_unstable();
-        let want = heads.iter().filter(|&&other| other < head).count();
+        let signed = |head: &[i64; N]| {
+            std::array::from_fn::<_, N, _>(
+                |i| if i % 2 == 0 { head[i] } else { head[i] ^ i64::MIN },
+            )
+        };
+        heads.sort_unstable_by_key(signed);
+        let want = heads.iter().filter(|other| signed(other) < signed(&head)).count();
         assert_eq!(ByWords::count_less(&heads, head), want);
         #[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
         if has_avx2() {
