@@ -107,7 +107,7 @@ impl<B: Bits> RawTree<B> {
                     NodeRef::prefetch(node, PREFETCHED_LINES);
                     // SAFETY: (N1, N5, R1) as above.
                     let leaf = unsafe { NodeRef::new(node) };
-                    let gap = match leaf.search(&key[leaf.strip()..]) {
+                    let gap = match leaf.search(key) {
                         Err(gap) => gap,
                         Ok(index) => {
                             let pos = EntryPos { node, info: leaf.info, index };
@@ -211,7 +211,7 @@ impl<B: Bits> RawTree<B> {
         // while the thread is pinned (R1).
         let leaf = unsafe { NodeRef::new(node) };
         let strip = leaf.strip();
-        let Err(gap) = leaf.search(&key[strip..]) else { return Err(EditError::Conflict) };
+        let Err(gap) = leaf.search(key) else { return Err(EditError::Conflict) };
         let grown = Grown { old: node, at: gap.at, key, value, split };
         let mut run = CodedRun::new(3)?;
         if run.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
@@ -296,7 +296,7 @@ impl<B: Bits> RawTree<B> {
             let PathLevel { anchor, keys, at, fences } = level;
             let (strip, at) = (keys.strip(), *at);
             let rest = &separator[strip..];
-            let Err(gap) = keys.search(rest) else { unreachable!("a separator is new") };
+            let Err(gap) = keys.search(&separator) else { unreachable!("a separator is new") };
             debug_assert_eq!(gap.at, at);
             let old = keys.node;
             if let Some(grown) = keys.grown(rest, gap).filter(|Resized { info, .. }| {

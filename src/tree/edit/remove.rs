@@ -123,8 +123,7 @@ impl<B: Bits> RawTree<B> {
         NodeRef::prefetch(node, PREFETCHED_LINES);
         // SAFETY: (N1, N5, R1) as above.
         let leaf = unsafe { NodeRef::new(node) };
-        let strip = leaf.strip();
-        let Ok(at) = leaf.search(&key[strip..]) else { return Ok(None) };
+        let Ok(at) = leaf.search(key) else { return Ok(None) };
         if leaf.count() == count {
             if parent.is_some() {
                 let target = Target { mode, root, usage };
@@ -266,10 +265,7 @@ impl<B: Bits> RawTree<B> {
                     let leaf = &leaves[own];
                     // Another thread may have changed the leaf since it was looked at.
                     let other = removal.only.is_some_and(|only| only != leaf.node);
-                    if other
-                        || leaf.count() != removal.count
-                        || leaf.search(&key[leaf.strip()..]) != Ok(0)
-                    {
+                    if other || leaf.count() != removal.count || leaf.search(key) != Ok(0) {
                         return Err(EditError::Conflict);
                     }
                 }

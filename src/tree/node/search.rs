@@ -28,7 +28,8 @@ impl NodeRef<'_> {
         child(self.node, self.info, key)
     }
 
-    /// Returns the entry of `key`, or the position at which it would stand.
+    /// Returns the entry of a key, which begins with the bytes that the node strips, or the position
+    /// at which it would stand.
     #[inline(always)]
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, Gap> {
         #[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]
@@ -63,7 +64,7 @@ fn child(node: Node, info: Info, key: &[u8]) -> usize {
     child_by::<simd::ByWords>(node, info, key)
 }
 
-/// Returns the entry of a key, less the strip. The caller has a reference to the node.
+/// Returns the entry of a key. The caller has a reference to the node.
 #[inline(never)]
 fn search(node: Node, info: Info, key: &[u8]) -> Result<usize, Gap> {
     search_any(node, info, key)
@@ -90,7 +91,7 @@ fn child_by<C: simd::Compare>(node: Node, info: Info, key: &[u8]) -> usize {
 fn child_by_keys(node: Node, info: Info, key: &[u8]) -> usize {
     // SAFETY: (N1, N5) the caller has a reference to the node.
     let keys = unsafe { NodeRef::with_info(node, info) };
-    child_of(keys.search(&key[keys.strip()..]))
+    child_of(keys.search(key))
 }
 
 /// Returns the index of the child of a key, of which a search of the separators found this.
@@ -128,17 +129,23 @@ fn tied_child(node: Node, info: Info, key: &[u8], at: usize) -> usize {
 /// As [`search`].
 #[inline(always)]
 fn search_any(node: Node, info: Info, key: &[u8]) -> Result<usize, Gap> {
-    // SAFETY: (N1, N5) the caller has a reference to the node.
-    let payload = unsafe { node.payload(info) };
-    if key.is_empty() {
-        return if info.empty_first() { Ok(0) } else { Err(Gap { at: 0, lcp: 0, next: 0 }) };
-    }
     if info.is_wide() {
         return search_wide(node, info, key);
     }
+    let rest = &key[info.narrow_strip()..];
+    if rest.is_empty() {
+        return search_empty(info);
+    }
+    // SAFETY: (N1, N5) the caller has a reference to the node.
+    let payload = unsafe { node.payload(info) };
     let open = if info.empty_first() { !1 } else { !0 };
     let block = Block { at: 0, rests: 3 * info.capacity(), open };
-    search_blocks(payload, info, block, key, 0)
+    search_blocks(payload, info, block, rest, 0)
+}
+
+/// As [`search`], for the key that has no more bytes than the strip.
+fn search_empty(info: Info) -> Result<usize, Gap> {
+    if info.empty_first() { Ok(0) } else { Err(Gap { at: 0, lcp: 0, next: 0 }) }
 }
 
 /// A block of entries, where a search is.
@@ -243,6 +250,10 @@ fn decide(payload: &[u8], from: usize, len: usize, key: &[u8], m: usize) -> Deci
 fn search_wide(node: Node, info: Info, key: &[u8]) -> Result<usize, Gap> {
     // SAFETY: (N1, N5) the caller has a reference to the node.
     let keys = unsafe { NodeRef::with_info(node, info) };
+    let key = &key[keys.strip()..];
+    if key.is_empty() {
+        return search_empty(info);
+    }
     let (mut offset, mut m) = (0, 0);
     for i in 0..keys.count() {
         let entry = keys.entry(i, offset);

@@ -94,12 +94,12 @@ impl<B: Bits> RawTree<B> {
                     entry.lcp
                 );
             }
-            ensure!(
-                keys.search(&key) == Ok(i),
-                "search of {key:?} returns {:?}, not {i}",
-                keys.search(&key)
-            );
             let full = [&stripped[..], &key[..]].concat();
+            ensure!(
+                keys.search(&full) == Ok(i),
+                "search of {full:?} returns {:?}, not {i}",
+                keys.search(&full)
+            );
             ensure!(
                 fences.low().is_none_or(|low| low <= &full[..]),
                 "{full:?} below {:?}",

@@ -142,7 +142,7 @@ impl CursorState {
     unsafe fn enter_own(&mut self, node: Node, after: bool) {
         // SAFETY: (N1, N5) see `seek`.
         let leaf = unsafe { NodeRef::new(node) };
-        let index = match leaf.search(&self.key.get()[leaf.strip()..]) {
+        let index = match leaf.search(self.key.get()) {
             Ok(i) => i + usize::from(after),
             Err(gap) => gap.at,
         };
@@ -503,11 +503,10 @@ impl CursorState {
     pub(crate) fn index_of(&self, leaf: &NodeRef<'_>, key: &[u8], after: bool) -> usize {
         // The bytes that the leaf strips, of the leaf's keys and of `key`.
         let stripped = &self.key.get()[..self.strip];
-        let (start, rest) = key.split_at(key.len().min(self.strip));
-        match start.cmp(stripped) {
+        match key[..key.len().min(self.strip)].cmp(stripped) {
             Ordering::Less => 0,
             Ordering::Greater => leaf.count(),
-            Ordering::Equal => match leaf.search(rest) {
+            Ordering::Equal => match leaf.search(key) {
                 Ok(i) => i + usize::from(after),
                 Err(gap) => gap.at,
             },

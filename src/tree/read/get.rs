@@ -38,7 +38,7 @@ impl<B: Bits> RawTree<B> {
                     NodeRef::prefetch(node, PREFETCHED_LINES);
                     // SAFETY: (N1, N5) as above.
                     let leaf = unsafe { NodeRef::new(node) };
-                    let index = leaf.search(&key[leaf.strip()..]).ok()?;
+                    let index = leaf.search(key).ok()?;
                     return Some(EntryPos { node, info: leaf.info, index });
                 }
             }
@@ -125,11 +125,7 @@ impl<B: Bits> RawTree<B> {
                     Child::Leaf(node) => {
                         // SAFETY: (N1, N5) as in `find`.
                         let leaf = unsafe { NodeRef::new(node) };
-                        leaf.search(&key[leaf.strip()..]).ok().map(|index| EntryPos {
-                            node,
-                            info: leaf.info,
-                            index,
-                        })
+                        leaf.search(key).ok().map(|index| EntryPos { node, info: leaf.info, index })
                     }
                     // This tree is higher than that of the first key, or has grown since.
                     Child::Inner(_) => tree.and_then(|tree| tree.find(key)),

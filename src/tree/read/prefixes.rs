@@ -92,7 +92,7 @@ impl<B: Bits, F> PrefixWalk<'_, B, F> {
         SEARCHED_NODES.set(SEARCHED_NODES.get() + 1);
         // The entries before `at` are at most the key, and the last of them shares `shared` bytes
         // with it.
-        let (mut at, mut shared) = match keys.search(rest) {
+        let (mut at, mut shared) = match keys.search(key) {
             Ok(index) => (index + 1, rest.len()),
             Err(gap) => (gap.at, gap.lcp),
         };
