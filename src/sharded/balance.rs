@@ -49,8 +49,8 @@ const SHARDS_PER_WRITE: usize = 2;
 const KEYS_PER_WRITE: usize = 4;
 /// The least share of a shard from which on shards are split automatically.
 const MIN_SHARE: usize = 1024;
-/// The share from which on a shard of 2 shares is split, and not only one of 4, once the map has its
-/// target number of shards. While a map is small, a shard outgrows the others only temporarily.
+/// The share from which on a shard of 2 shares is split, and not only one of 4, once the map has
+/// its target number of shards. While a map is small, a shard outgrows the others only temporarily.
 const MIN_SHARE_AT_TARGET: usize = 16 << 10;
 /// The keys of a shard from which on empty shards are added beside it.
 const MIN_KEYS_TO_ADD: usize = 4 << 10;
@@ -86,7 +86,7 @@ impl<V: Value> ShardedArt<V> {
     ///
     /// * Nothing is split while a share is less than 1024 keys, nor a shard of less than 8192.
     /// * With fewer shards than that, a shard of 1.5 shares is split.
-    /// * With as many, a shard of 2 shares is split, or of 4 while a share is less than 16,384 keys.
+    /// * With as many, a shard of 2 shares is split, or of 4 while a share is less than 16,384.
     /// * With twice as many, two neighbours of together at most one share are joined before.
     ///
     /// A split moves one share to a new shard, so that most keys are moved once.

@@ -134,8 +134,8 @@ pub(crate) struct Target<'t, M> {
     pub(crate) usage: &'t mut Usage,
 }
 
-/// Bytes of leaves below which a tree is small: its leaves may have much room to spare, so that most
-/// edits are made in place. In a test few keys must make a large tree.
+/// Bytes of leaves below which a tree is small: its leaves may have much room to spare, so that
+/// most edits are made in place. In a test few keys must make a large tree.
 const MAX_SMALL_TREE_BYTES: usize = if cfg!(test) { 16 << 10 } else { 1 << 20 };
 
 /// The part of its size that a leaf of a small tree may have to spare after a removal.

@@ -7,7 +7,8 @@
 //!
 //! A head is one, two or four words: 8, 16 or 32 bytes of a separator without the strip, the first
 //! one highest, and zeros where the separator ends. The highest bit of each pair of words, or of a
-//! single one, is flipped, so that signed words, which vectors compare, have the order of the bytes.
+//! single one, is flipped, so that signed words, which vectors compare, have the bytes' order.
+//!
 //! A search counts the heads that are less than the key's. If none is equal, that is the child.
 //! Otherwise the front-coded separators decide, from the first that is tied on; all of them, if a
 //! head may have been filled up with zeros.
@@ -33,7 +34,7 @@ pub(crate) fn word(key: &[u8], i: usize) -> i64 {
         Some(bytes) => u64::from_be_bytes(bytes.try_into().unwrap()),
         None => padded(key.get(at..).unwrap_or_default()),
     };
-    (if i % 2 == 0 { word ^ 1 << 63 } else { word }).cast_signed()
+    (if i.is_multiple_of(2) { word ^ 1 << 63 } else { word }).cast_signed()
 }
 
 /// Returns fewer than 8 bytes as a word, the first one highest.

@@ -28,8 +28,8 @@ impl NodeRef<'_> {
         child(self.node, self.info, key)
     }
 
-    /// Returns the entry of a key, which begins with the bytes that the node strips, or the position
-    /// at which it would stand.
+    /// Returns the entry of a key, which begins with the bytes that the node strips, or the
+    /// position at which it would stand.
     #[inline(always)]
     pub(crate) fn search(&self, key: &[u8]) -> Result<usize, Gap> {
         #[cfg(all(target_arch = "x86_64", not(memkv_portable), not(miri)))]

@@ -149,8 +149,8 @@ impl CursorState {
         self.set_leaf(&leaf, index, leaf.offset(index));
     }
 
-    /// Moves before entry `index` of a leaf, whose rest begins at `offset`. The buffer has the bytes
-    /// that the leaf strips.
+    /// Moves before entry `index` of a leaf, whose rest begins at `offset`. The buffer has the
+    /// bytes that the leaf strips.
     fn set_leaf(&mut self, leaf: &NodeRef<'_>, index: usize, offset: usize) {
         self.leaf = Some(leaf.node);
         self.end = leaf.count();

@@ -3,8 +3,10 @@
 
 /// How heads are compared.
 pub(crate) trait Compare {
-    /// Returns how many of the ascending heads are less than `head`. A head is one word, or pairs of
-    /// words, of which the first decides that differs; the second word of a pair has no sign.
+    /// Returns how many of the ascending heads are less than `head`.
+    ///
+    /// A head is one word, or pairs of words, of which the first decides that differs. The second
+    /// word of a pair has no sign.
     ///
     /// # Complexity
     /// O(log n).
@@ -89,8 +91,9 @@ mod avx2 {
         has
     }
 
-    /// Compares the last sixteen heads of one word at once, and longer heads as [`ByWords`] does. It
-    /// is named only in functions that are compiled for AVX2 (T2).
+    /// Compares the last sixteen heads of one word at once, and longer heads as [`ByWords`] does.
+    ///
+    /// It is named only in functions that are compiled for AVX2 (T2).
     pub(crate) struct ByAvx2;
 
     /// The heads that vectors compare.
@@ -145,9 +148,9 @@ mod tests {
     /// Checks all ways to compare.
     fn check<const N: usize>(mut heads: Vec<[i64; N]>, head: [i64; N]) {
         let signed = |head: &[i64; N]| {
-            std::array::from_fn::<_, N, _>(
-                |i| if i % 2 == 0 { head[i] } else { head[i] ^ i64::MIN },
-            )
+            std::array::from_fn::<_, N, _>(|i| {
+                if i.is_multiple_of(2) { head[i] } else { head[i] ^ i64::MIN }
+            })
         };
         heads.sort_unstable_by_key(signed);
         let want = heads.iter().filter(|other| signed(other) < signed(&head)).count();
