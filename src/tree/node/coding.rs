@@ -24,8 +24,8 @@ pub(crate) const MAX_NARROW_LEN: usize = 255;
 /// The cache lines of a leaf to prefetch before it is searched: nearly all of it. A search reads a
 /// few distant lines, each found through the one before.
 pub(crate) const PREFETCHED_LINES: usize = 18;
-/// The cache lines of an inner node to prefetch: its heads and most of its slots.
-pub(crate) const PREFETCHED_INNER_LINES: usize = 10;
+/// The cache lines of an inner node to prefetch: its heads, and some of its slots.
+pub(crate) const PREFETCHED_INNER_LINES: usize = 7;
 
 /// A node whose header has been read.
 #[derive(Clone, Copy)]
