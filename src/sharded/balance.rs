@@ -228,10 +228,9 @@ impl<V: Value> ShardedArt<V> {
         WRITES_LEFT.set(WRITES_PER_CHECK);
         let _locking = LockScope::new();
         if let Some(mut admin) = self.admin.try_write() {
-            let keys = keys_per_step(admin.shards);
-            let writes = WRITES_PER_CHECK.max(keys / KEYS_PER_WRITE);
+            let (writes, steps) = pace(admin.shards);
             WRITES_LEFT.set(writes);
-            for _ in 0..writes * KEYS_PER_WRITE / keys {
+            for _ in 0..steps {
                 // Out of memory, the shards stay as they are.
                 if !self.advance(&mut admin, Some(key)).unwrap_or(false) {
                     WRITES_LEFT.set(admin.writes_per_check.max(WRITES_PER_CHECK));
@@ -240,6 +239,15 @@ impl<V: Value> ShardedArt<V> {
             }
         }
     }
+}
+
+/// Returns after how many writes a thread makes steps of a transfer in a map of `shards` shards, and
+/// how many steps, at least one.
+#[cfg(not(memkv_loom))]
+fn pace(shards: usize) -> (usize, usize) {
+    let keys = keys_per_step(shards);
+    let writes = WRITES_PER_CHECK.max(keys.div_ceil(KEYS_PER_WRITE));
+    (writes, writes * KEYS_PER_WRITE / keys)
 }
 
 /// Returns where to add an empty shard beside a shard, if `key` is near one of its ends.
@@ -258,4 +266,19 @@ fn room<B: Bits>(table: &Table<B>, i: usize, key: &[u8]) -> Option<Room> {
         return None;
     }
     end_key(shard, false).filter(|first| first[..] > **low).map(Room::Before)
+}
+
+#[cfg(all(test, not(memkv_loom)))]
+mod tests {
+    use super::*;
+
+    /// With 8,200 shards a step moves 1,025 keys, which is no multiple of the keys for each write.
+    #[test]
+    fn each_check_makes_a_step_with_any_number_of_shards() {
+        for shards in (0..20_000).chain([65_535, 131_071]) {
+            let (writes, steps) = pace(shards);
+            assert!(steps > 0, "{shards} shards");
+            assert!(steps * keys_per_step(shards) <= (writes + KEYS_PER_WRITE) * KEYS_PER_WRITE);
+        }
+    }
 }

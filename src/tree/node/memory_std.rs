@@ -259,21 +259,28 @@ impl Node {
     }
 }
 
+/// A word of [`LeafCopies`]. On 32-bit x86 a `u64` would be aligned to 4 bytes.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Word(MaybeUninit<u64>);
+
+const _: () = assert!(align_of::<Word>() >= align_of::<AtomicU64>() && size_of::<Word>() == 8);
+
 /// Words of the second block of [`LeafCopies`], for a few leaves.
 const SECOND_BLOCK_WORDS: usize = 640;
 
 /// Copies of leaves, in memory of their own.
 #[derive(Default)]
 pub(crate) struct LeafCopies {
-    /// Aligned for every field. Bytes of a copy that no field covers are not written.
-    words: Vec<MaybeUninit<u64>>,
+    /// Bytes of a copy that no field covers are not written.
+    words: Vec<Word>,
 }
 
 impl LeafCopies {
     /// Drops all copies. Frees their memory if it is above `max_bytes`.
     pub(crate) fn clear(&mut self, max_bytes: usize) {
         self.words.clear();
-        self.words.shrink_to(max_bytes / size_of::<u64>());
+        self.words.shrink_to(max_bytes / size_of::<Word>());
     }
 
     /// Returns the bytes of all copies.
@@ -284,7 +291,7 @@ impl LeafCopies {
     /// Adds room for a leaf of `B`, and returns where it is. Its padding is zeroed.
     pub(crate) fn add<B: Bits>(&mut self, info: Info) -> usize {
         let (at, bytes) = (self.words.len(), info.size::<B>());
-        let end = at + bytes.div_ceil(size_of::<u64>());
+        let end = at + bytes.div_ceil(size_of::<Word>());
         if at == 0 && self.words.capacity() < end {
             // There is nothing to move to a larger block. Most scans need no third one.
             let least = if self.words.capacity() == 0 { 0 } else { SECOND_BLOCK_WORDS };
