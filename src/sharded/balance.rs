@@ -241,8 +241,8 @@ impl<V: Value> ShardedArt<V> {
     }
 }
 
-/// Returns after how many writes a thread makes steps of a transfer in a map of `shards` shards, and
-/// how many steps, at least one.
+/// Returns after how many writes a thread makes steps of a transfer in a map of `shards` shards,
+/// and how many steps, at least one.
 #[cfg(not(memkv_loom))]
 fn pace(shards: usize) -> (usize, usize) {
     let keys = keys_per_step(shards);
