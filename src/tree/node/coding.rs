@@ -25,7 +25,7 @@ pub(crate) const MAX_NARROW_LEN: usize = 255;
 /// few distant lines, each found through the one before.
 pub(crate) const PREFETCHED_LINES: usize = 18;
 /// The cache lines of an inner node to prefetch: its heads, and some of its slots.
-pub(crate) const PREFETCHED_INNER_LINES: usize = 7;
+pub(crate) const PREFETCHED_INNER_LINES: usize = 8;
 
 /// A node whose header has been read.
 #[derive(Clone, Copy)]

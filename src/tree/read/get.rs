@@ -24,25 +24,18 @@ impl<B: Bits> RawTree<B> {
     #[inline]
     pub(crate) fn find(&self, key: &[u8]) -> Option<EntryPos> {
         let mut child = self.root.load();
-        loop {
-            match child {
-                Child::Empty => return None,
-                Child::Inner(node) => {
-                    NodeRef::prefetch(node, PREFETCHED_INNER_LINES);
-                    // SAFETY: (N1, N5) a node reached from the root is live while the tree is
-                    // borrowed.
-                    let keys = unsafe { NodeRef::new(node) };
-                    child = keys.slot(keys.child(key)).load();
-                }
-                Child::Leaf(node) => {
-                    NodeRef::prefetch(node, PREFETCHED_LINES);
-                    // SAFETY: (N1, N5) as above.
-                    let leaf = unsafe { NodeRef::new(node) };
-                    let index = leaf.search(key).ok()?;
-                    return Some(EntryPos { node, info: leaf.info, index });
-                }
-            }
+        while let Child::Inner(node) = child {
+            NodeRef::prefetch(node, PREFETCHED_INNER_LINES);
+            // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed.
+            let keys = unsafe { NodeRef::new(node) };
+            child = keys.slot(keys.child(key)).load();
         }
+        let Child::Leaf(node) = child else { return None };
+        NodeRef::prefetch(node, PREFETCHED_LINES);
+        // SAFETY: (N1, N5) as above.
+        let leaf = unsafe { NodeRef::new(node) };
+        let index = leaf.search(key).ok()?;
+        Some(EntryPos { node, info: leaf.info, index })
     }
 
     /// Returns the value of `key`.
