@@ -22,6 +22,18 @@ fn takes(events: &[Event], work: impl FnOnce()) {
     assert!(missed.is_empty(), "not taken: {missed:?}");
 }
 
+/// Random numbers, the same in each run (Marsaglia, "Xorshift RNGs", 2003).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+}
+
 /// Returns the numbers below `n` in a scattered order. `step` is a prime that does not divide `n`.
 pub(crate) fn scattered(n: usize, step: usize) -> impl Iterator<Item = usize> {
     (0..n).map(move |i| i * step % n)

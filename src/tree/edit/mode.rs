@@ -56,8 +56,8 @@ pub(crate) struct Outcome<B> {
 
 /// How the nodes of a tree are locked and freed.
 pub(crate) trait Mode: Copy {
-    /// Whether an edit may change the entries of a published leaf: whether the tree has one owner,
-    /// who borrowed it for writing (N3).
+    /// Whether an edit may change the entries of a published leaf: whether the tree has one owner
+    /// and is borrowed for writing (N3).
     const IN_PLACE: bool;
     /// Locks a slot that led to `child`, after waiting for its lock.
     ///

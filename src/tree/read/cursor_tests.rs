@@ -1,21 +1,9 @@
 //! Cursors and ranges beside a sorted list of the same keys.
 
-use crate::tree::tests::{long, middling, scattered, short};
+use crate::tree::tests::{Random, long, middling, scattered, short};
 use crate::tree::{OwnedCursors, RawCursor, RawRange, RawTree, WriteCursor};
 use crate::value::Bits;
 use std::collections::BTreeSet;
-
-/// A small generator of numbers, the same in each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-}
 
 /// Returns sets of keys that make leaves of all forms.
 fn key_sets() -> Vec<Vec<Vec<u8>>> {
@@ -57,7 +45,7 @@ fn tree_of<B: Bits>(keys: &[Vec<u8>]) -> RawTree<B> {
 }
 
 /// Returns a key, a key just before or after one, or a part of one.
-fn target(keys: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
+fn target(keys: &[Vec<u8>], numbers: &mut Random) -> Vec<u8> {
     let Some(mut key) = keys.get(numbers.below(keys.len() + 1)).cloned() else {
         return vec![0xFF; 3];
     };
@@ -76,7 +64,7 @@ fn expect<B: Bits>(found: Option<(&[u8], B)>, keys: &[Vec<u8>], i: Option<usize>
 }
 
 /// Steps and seeks at random.
-fn cursor_moves<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
+fn cursor_moves<B: Bits>(keys: &[Vec<u8>], numbers: &mut Random) {
     let tree = tree_of::<B>(keys);
     let (mut cursor, mut at) = (RawCursor::new(&tree), 0);
     for _ in 0..if cfg!(miri) { 10 } else { 200 } {
@@ -114,7 +102,7 @@ fn cursor_moves<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
 }
 
 /// Steps at random from both ends of random ranges until they meet.
-fn ranges_meet<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
+fn ranges_meet<B: Bits>(keys: &[Vec<u8>], numbers: &mut Random) {
     let tree = tree_of::<B>(keys);
     for _ in 0..if cfg!(miri) { 3 } else { 60 } {
         let (mut front, mut back) = (RawCursor::new(&tree), RawCursor::new(&tree));
@@ -162,7 +150,7 @@ fn ranges_meet<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
 }
 
 /// Takes all entries from both ends, and overwrites values.
-fn owners_move<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
+fn owners_move<B: Bits>(keys: &[Vec<u8>], numbers: &mut Random) {
     let mut tree = tree_of::<B>(keys);
     let from = target(keys, numbers);
     let mut cursor = WriteCursor::new(&mut tree, &from);
@@ -188,7 +176,7 @@ fn owners_move<B: Bits>(keys: &[Vec<u8>], numbers: &mut Numbers) {
 
 #[test]
 fn cursors_go_like_indexes_of_a_list() {
-    let mut numbers = Numbers(88_172_645_463_325_252);
+    let mut numbers = Random(88_172_645_463_325_252);
     for keys in key_sets() {
         cursor_moves::<u64>(&keys, &mut numbers);
         cursor_moves::<u8>(&keys, &mut numbers);
@@ -198,7 +186,7 @@ fn cursors_go_like_indexes_of_a_list() {
 
 #[test]
 fn both_ends_of_a_range_meet() {
-    let mut numbers = Numbers(88_172_645_463_325_252);
+    let mut numbers = Random(88_172_645_463_325_252);
     for keys in key_sets() {
         ranges_meet::<u64>(&keys, &mut numbers);
         ranges_meet::<u16>(&keys, &mut numbers);
@@ -208,7 +196,7 @@ fn both_ends_of_a_range_meet() {
 
 #[test]
 fn owners_pass_each_entry_once() {
-    let mut numbers = Numbers(88_172_645_463_325_252);
+    let mut numbers = Random(88_172_645_463_325_252);
     for keys in key_sets() {
         owners_move::<u64>(&keys, &mut numbers);
         owners_move::<()>(&keys, &mut numbers);

@@ -1,25 +1,13 @@
 //! Tests of leaves that are edited in place: random inserts and removals beside a `BTreeMap`, with
 //! all invariants checked after every step.
 
-use super::{Tree, contents, fails_cleanly, takes};
+use super::{Random, Tree, contents, fails_cleanly, takes};
 use crate::reclaim;
 use crate::testing::coverage::{Event, taken};
 use crate::tree::shared::SharedTree;
 use crate::tree::{Expected, RawTree, Usage};
 use crate::value::Bits;
 use std::collections::BTreeMap;
-
-/// Random numbers (Marsaglia, "Xorshift RNGs", 2003).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-}
 
 /// Returns a key that is one of a few thousand: of a few letters, NUL and 0xFF, of paths with long
 /// shared prefixes, empty, and now and then so long that its leaf is wide.
