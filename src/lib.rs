@@ -152,6 +152,7 @@
 mod testing;
 
 pub mod arena;
+mod coding;
 pub mod concurrent;
 mod error;
 pub mod face;
@@ -172,14 +173,17 @@ mod serde;
 #[cfg(feature = "sets")]
 mod sets;
 pub mod sharded;
+mod symbols;
 mod sync;
 mod tree;
 mod value;
+mod words;
 
-#[doc(inline)]
 pub use arena::ArenaArt;
 #[doc(inline)]
 pub use arena::shared::ConcurrentArenaArt;
+#[doc(inline)]
+pub use coding::KeyCoding;
 #[doc(inline)]
 pub use concurrent::ConcurrentArt;
 #[cfg(feature = "storage")]

@@ -36,6 +36,7 @@ pub(crate) use sorted::Sorted;
 pub(crate) use traits::{compare, hash};
 pub use usage::MemoryUsage;
 
+use crate::coding::KeyCoding;
 use crate::error::{InsertError, or_fail};
 use crate::key::{self, Prefixed};
 use crate::tree::RawTree;
@@ -108,6 +109,19 @@ impl<V: Value> FastArt<V> {
     /// ```
     pub fn new() -> Self {
         Self::of(RawTree::new())
+    }
+
+    /// Creates an empty map that stores keys in this way.
+    ///
+    /// ```
+    /// use memkv::{FastArt, KeyCoding};
+    ///
+    /// let mut map = FastArt::with_coding(KeyCoding::Symbols);
+    /// map.insert("a", 1u64);
+    /// assert_eq!(map.get("a"), Some(1));
+    /// ```
+    pub fn with_coding(coding: KeyCoding) -> Self {
+        Self::of(RawTree::with_coder(coding.coder()))
     }
 
     pub(crate) fn of(tree: RawTree<V::Bits>) -> Self {

@@ -1,10 +1,12 @@
 //! Building a map from ascending keys.
 
 use super::FastArt;
+use crate::coding::KeyCoding;
 use crate::error::{BuildError, InsertError, or_fail_build};
 use crate::face::{OwnedEnds, Range};
-use crate::tree::{Builder, MAX_KEY_LEN, common_prefix};
+use crate::tree::{Builder, LeafCoder, MAX_KEY_LEN, common_prefix};
 use crate::value::Value;
+use std::sync::Arc;
 
 /// Builds a map from keys that must ascend.
 pub(crate) struct Sorted<V: Value> {
@@ -13,7 +15,11 @@ pub(crate) struct Sorted<V: Value> {
 
 impl<V: Value> Sorted<V> {
     pub(crate) fn new() -> Self {
-        Sorted { builder: Builder::new() }
+        Self::with_coder(None)
+    }
+
+    pub(crate) fn with_coder(coder: Option<Arc<LeafCoder>>) -> Self {
+        Sorted { builder: Builder::new(coder) }
     }
 
     /// Appends a key.
@@ -73,7 +79,26 @@ impl<V: Value> FastArt<V> {
     pub fn from_sorted<K: AsRef<[u8]>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, BuildError> {
-        let mut sorted = Sorted::new();
+        Self::from_sorted_with(KeyCoding::default(), pairs)
+    }
+
+    /// Builds a map as [`from_sorted`](Self::from_sorted) does, which stores keys in this way.
+    ///
+    /// # Errors
+    /// As those of [`from_sorted`](Self::from_sorted).
+    ///
+    /// ```
+    /// use memkv::{FastArt, KeyCoding};
+    ///
+    /// let map = FastArt::from_sorted_with(KeyCoding::Symbols, [("a", 1u64), ("b", 2)])?;
+    /// assert_eq!(map.get("b"), Some(2));
+    /// # Ok::<(), memkv::BuildError>(())
+    /// ```
+    pub fn from_sorted_with<K: AsRef<[u8]>>(
+        coding: KeyCoding,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, BuildError> {
+        let mut sorted = Sorted::with_coder(coding.coder());
         pairs.into_iter().try_for_each(|(key, value)| sorted.push(key.as_ref(), value))?;
         sorted.finish()
     }

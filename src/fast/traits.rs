@@ -108,7 +108,7 @@ impl<V: Value> FastArt<V> {
     pub(crate) fn ascending<K: AsRef<[u8]>>(
         pairs: &mut impl Iterator<Item = (K, V)>,
     ) -> (Self, Option<(K, V)>) {
-        let mut builder = Builder::new();
+        let mut builder = Builder::new(None);
         let mut unsorted = None;
         for (key, value) in pairs {
             let bytes = key.as_ref();

@@ -7,9 +7,9 @@ use super::layer::Layer;
 use super::limits::MAX_CHUNK_BYTES;
 use super::options::FrozenOptions;
 use super::packed::{IndexTreeBuilder, NODE_PADDING_BYTES};
-use super::symbols::Encoders;
 use crate::io::bytes::Bytes;
 use crate::pool;
+use crate::symbols::Encoders;
 use crate::tree::common_prefix;
 
 /// Bytes of chunks that are stored together. While they are copied, they are in memory twice.

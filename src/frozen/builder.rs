@@ -19,10 +19,10 @@ use super::layer::Layer;
 use super::layer_value::LayerValue;
 use super::options::FrozenOptions;
 use super::pipeline::EncodePipeline;
-use super::symbols::Encoders;
 #[cfg(feature = "sets")]
 use crate::io::dir::Dir;
 use crate::io::new_file::NewFile;
+use crate::symbols::Encoders;
 use rayon::ThreadPool;
 use std::fmt;
 use std::marker::PhantomData;

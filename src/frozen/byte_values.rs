@@ -6,9 +6,9 @@
 //!
 //! Heads are packed like numbers (values.rs). A string whose codes would not be shorter is raw.
 
-use super::symbols::{Coder, Decoder, Encoder, with_coder};
 use super::values::{self, ValueLayout};
-use crate::io::bytes::u32_at;
+use crate::symbols::{Coder, Decoder, Encoder, with_coder};
+use crate::words::u32_at;
 
 /// Strings from one offset to the next, over whose heads a read adds up.
 const STRINGS_PER_OFFSET: usize = 16;

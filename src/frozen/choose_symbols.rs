@@ -4,7 +4,7 @@ use super::codec::Codec;
 use super::front_coded::FrontCoded;
 use super::options::{FrozenOptions, GivenSample, SymbolTable};
 use super::packed::KEYS_PER_BLOCK;
-use super::symbols::{Encoder, Encoders, Sample, SymbolKind};
+use crate::symbols::{Encoder, Encoders, Sample, SymbolKind};
 use crate::value::ValueKind;
 use rayon::prelude::*;
 use std::sync::Arc;

@@ -8,9 +8,9 @@ use super::front_coded::FrontCoded;
 use super::fst::FstChunk;
 use super::limits::KeyBounds;
 use super::packed::{self, IndexTree, PackedChunk};
-use super::symbols::{Decoder, Encoders, with_coder};
 use super::values::{self, ValueLayout};
 use crate::io::bytes::Bytes;
+use crate::symbols::{Decoder, Encoders, with_coder};
 use crate::value::ValueKind;
 use std::sync::OnceLock;
 

@@ -7,10 +7,11 @@ use super::error::FrozenError;
 use super::layer::Layer;
 use super::limits::MAX_GROWN_CHUNK_KEYS;
 use super::packed::{self, IndexTree};
-use super::symbols::{Decoder, SymbolKind};
 use super::values::ValueLayout;
-use crate::io::bytes::{Bytes, u32_at, u64_at};
+use crate::io::bytes::Bytes;
+use crate::symbols::{Decoder, SymbolKind};
 use crate::value::ValueKind;
+use crate::words::{u32_at, u64_at};
 use std::sync::OnceLock;
 
 pub(crate) const MAGIC: &[u8; 8] = b"memkvFRZ";

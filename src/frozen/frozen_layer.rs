@@ -8,8 +8,8 @@ use super::layer::Layer;
 use super::layer_value::LayerValue;
 use super::options::SymbolTable;
 #[cfg(feature = "sets")]
-use super::symbols::SharedTables;
-use super::symbols::{Decoder, SymbolKind};
+use crate::symbols::SharedTables;
+use crate::symbols::{Decoder, SymbolKind};
 use crate::sync::parallel::in_pool;
 use rayon::prelude::*;
 use std::fmt;

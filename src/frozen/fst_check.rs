@@ -26,7 +26,8 @@
 
 use super::limits::MAX_CHUNK_BYTES;
 use crate::MAX_KEY_LEN;
-use crate::io::bytes::{Bytes, u64_at};
+use crate::io::bytes::Bytes;
+use crate::words::u64_at;
 use fst::raw::Fst;
 
 const HEADER_BYTES: usize = 16;

@@ -3,7 +3,7 @@
 use super::chunk::Chunk;
 use super::front_coded::Stored;
 use super::number::{layer_kind, pack, unpack};
-use super::symbols::Decoder;
+use crate::symbols::Decoder;
 use crate::value::{Value, ValueKind};
 
 mod sealed {

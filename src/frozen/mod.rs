@@ -61,12 +61,13 @@ pub(crate) mod salvage;
 mod save;
 mod scan;
 mod search;
-mod symbols;
 mod values;
 mod verify;
 mod window;
 mod writer;
 
+#[cfg(feature = "sets")]
+pub(crate) use crate::symbols::SharedTables;
 pub use ::fst::Automaton;
 #[cfg(feature = "sets")]
 pub(crate) use builder::FinishedFile;
@@ -90,6 +91,4 @@ pub use range::{FrozenIntoIter, FrozenKeys, FrozenRange, FrozenValues};
 #[cfg(feature = "regex")]
 pub use regex::{RegexAutomaton, RegexError, RegexState};
 pub use search::FrozenSearch;
-#[cfg(feature = "sets")]
-pub(crate) use symbols::SharedTables;
 pub use writer::FrozenLayerWriter;

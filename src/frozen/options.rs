@@ -6,7 +6,7 @@ use super::error::FrozenError;
 use super::external::duplicate::OnDuplicate;
 use super::front_coded::Stored;
 use super::limits::MAX_CHUNK_KEYS;
-use super::symbols::{Encoders, Sample};
+use crate::symbols::{Encoders, Sample};
 use crate::sync::parallel;
 use crate::value::ValueKind;
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -18,7 +18,7 @@ use super::error::FrozenError;
 use super::front_coded::{FrontCoded, Stored};
 use super::frozen_layer::FrozenLayer;
 use super::options::FrozenOptions;
-use super::symbols::{Encoder, Encoders};
+use crate::symbols::{Encoder, Encoders};
 use crate::value::ValueKind;
 use rayon::prelude::*;
 use std::cmp::Ordering;

@@ -3,11 +3,11 @@
 use super::chunk::{self, Chunk, ChunkForm};
 use super::error::FrozenError;
 use super::front_coded::FrontCoded;
-use super::symbols::Encoders;
 use crate::error::FileError;
 use crate::io::new_file::NewFile;
 use crate::io::process::Process;
 use crate::load::Ordered;
+use crate::symbols::Encoders;
 use crate::sync::parallel;
 use rayon::ThreadPool;
 use std::collections::VecDeque;

@@ -4,7 +4,7 @@
 //! Value `i` begins at bit `i * width`, counted from the least significant bit of the first byte.
 //! Zeros follow the last value.
 
-use crate::io::bytes::{u64_at, u128_at};
+use crate::words::{u64_at, u128_at};
 
 /// Zero bytes after the last value, so that each can be read as a part of a wide word.
 const VALUE_PADDING_BYTES: usize = 16;

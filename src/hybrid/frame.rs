@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::change::Change;
-use crate::io::bytes::{u32_at, u64_at};
 use crate::io::new_file::random;
+use crate::words::{u32_at, u64_at};
 use std::io;
 
 pub(super) const MAGIC: &[u8; 8] = b"memkvLOG";

@@ -6,9 +6,9 @@ use super::error::HybridError;
 use super::home::MANIFEST;
 use super::options::Wal;
 use crate::error::FileError;
-use crate::io::bytes::{u32_at, u64_at};
 use crate::io::dir::Dir;
 use crate::io::new_file::NewFile;
+use crate::words::{u32_at, u64_at};
 use std::io;
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Shared bytes, in memory or mapped from a file, and little-endian words in them.
+//! Shared bytes, in memory or mapped from a file.
 
 #![forbid(unsafe_code)]
 
@@ -79,19 +79,4 @@ impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bytes").field("len", &self.len()).finish_non_exhaustive()
     }
-}
-
-macro_rules! words {
-    ($($name:ident: $t:ty;)*) => {$(
-        /// Returns the little-endian word at `at`, or `None` if it is out of bounds.
-        #[inline(always)]
-        pub(crate) fn $name(bytes: &[u8], at: usize) -> Option<$t> {
-            Some(<$t>::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
-        }
-    )*};
-}
-words! {
-    u32_at: u32;
-    u64_at: u64;
-    u128_at: u128;
 }

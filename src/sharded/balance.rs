@@ -2,9 +2,10 @@
 //!
 //! A thread that writes checks the sizes now and then. It makes room for its own keys first:
 //!
-//! * If it wrote near the end of a large shard, its keys ascend: an empty shard is added after the
-//!   last key. If near the beginning, they descend: an empty shard is added before the first key.
-//!   Both move nothing. They begin at sizes at which a shard is not split yet.
+//! * If it wrote near the end of a large shard at two checks in a row, its keys ascend: an empty
+//!   shard is added after the last key. If near the beginning, they descend: an empty shard is added
+//!   before the first key. Both move nothing. They begin at sizes at which a shard is not split yet.
+//!   At one check alone, keys in random order are near an end now and then.
 //! * Otherwise the largest shard is split, if it has outgrown the others.
 //! * With twice the target number of shards, two small neighbours are joined before. Of `2 t`
 //!   shards one has more than 1.75 of `t` shares. The others make at least `2 t - 3` pairs, whose
@@ -28,7 +29,6 @@ use crate::reclaim;
 use crate::sync::deferred::LockScope;
 use crate::tree::Scan;
 use crate::value::{Bits, Value};
-#[cfg(not(memkv_loom))]
 use std::cell::Cell;
 use std::ops::Bound;
 use std::sync::atomic::Ordering::Relaxed;
@@ -69,6 +69,11 @@ const NEAR_KEYS: usize = 256;
 thread_local! {
     /// The writes of this thread until it checks the shards' sizes.
     static WRITES_LEFT: Cell<usize> = const { Cell::new(WRITES_PER_CHECK) };
+}
+
+thread_local! {
+    /// Whether the key of this thread's last check was near an end of a large shard.
+    static WAS_NEAR_END: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Where an empty shard is to be added beside another.
@@ -152,7 +157,9 @@ impl<V: Value> ShardedArt<V> {
         if admin.keys == 0 || shard.tree.len() <= (share / 4 * shares).max(MIN_KEYS_TO_ADD) {
             return Ok(false);
         }
-        let Some(room) = room(table, i, key) else { return Ok(false) };
+        let room = room(table, i, key);
+        let was_near = WAS_NEAR_END.replace(room.is_some());
+        let Some(room) = room.filter(|_| was_near) else { return Ok(false) };
         if table.len() >= 2 * self.target {
             admin.is_room_needed = true;
             return Ok(false);

@@ -32,6 +32,9 @@ pub(crate) enum Event {
     ScanContinued,
     ScanReadAgain,
     Published,
+    TablePublished,
+    LeafCoded,
+    CodedSplit,
     Overwritten,
     Popped,
 }

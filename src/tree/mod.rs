@@ -21,13 +21,14 @@
 //! keys as leaves: Heinz, Zobel and Williams, "Burst tries", 2002; Askitis and Zobel, "B-tries for
 //! disk-based string management", 2009.
 //!
-//! * `node`: one node: layout, coding, lock, slots.
+//! * `node`: one node: layout, coding, lock, slots. `coder`: the symbol tables of coded leaves.
 //! * `read`: lookups, cursors, split points, the check of invariants.
 //! * `edit`: edits: each prepares new nodes, which may fail, and then commits by stores only.
 //! * `shared`: the tree that many threads edit. `values`: a shared tree of values of any type.
 //!
 //! SAFETY.md numbers the invariants that `unsafe` blocks cite.
 
+mod coder;
 mod edit;
 mod node;
 mod read;
@@ -36,6 +37,7 @@ mod shared;
 mod tests;
 mod values;
 
+pub(crate) use coder::LeafCoder;
 pub(crate) use edit::bulk::Builder;
 pub(crate) use edit::mode::{Expected, Outcome};
 pub(crate) use node::layout::Usage;
@@ -56,6 +58,7 @@ pub use values::{FilledSlot, ModelSlots};
 use crate::value::Bits;
 use edit::append_mode::AppendMode;
 use node::slot::Slot;
+use std::sync::Arc;
 
 /// The bytes of a leaf, all in all, above which it is split.
 pub(crate) const MAX_LEAF_BYTES: usize = 1792;
@@ -80,6 +83,8 @@ pub(crate) struct RawTree<B: Bits> {
     append_mode: AppendMode,
     /// The most bytes of leaves since the last relocation.
     peak_leaf_bytes: usize,
+    /// The symbol tables by which leaves are coded. They outlive the nodes (N13).
+    coder: Option<Arc<LeafCoder>>,
     _bits: std::marker::PhantomData<B>,
 }
 
@@ -91,12 +96,18 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
+        Self::with_coder(None)
+    }
+
+    /// Creates an empty tree whose leaves are coded, if there is a coder.
+    pub(crate) fn with_coder(coder: Option<Arc<LeafCoder>>) -> Self {
         RawTree {
             root: Slot::empty(),
             len: 0,
             usage: Usage::default(),
             append_mode: AppendMode::new(),
             peak_leaf_bytes: 0,
+            coder,
             _bits: std::marker::PhantomData,
         }
     }
@@ -109,8 +120,13 @@ impl<B: Bits> RawTree<B> {
         self.usage
     }
 
+    /// Returns what codes the leaves.
+    pub(crate) fn coder(&self) -> Option<&Arc<LeafCoder>> {
+        self.coder.as_ref()
+    }
+
     /// Returns the bytes on the heap other than nodes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.append_mode.heap_bytes()
+        self.append_mode.heap_bytes() + self.coder.as_ref().map_or(0, |coder| coder.heap_bytes())
     }
 }

@@ -211,7 +211,7 @@ fn a_leaf_opens_with_room_for_the_keys_of_a_long_leaf() {
 fn built<'a>(
     keys: impl IntoIterator<Item = &'a Vec<u8>>,
 ) -> Result<Tree, crate::tree::edit::pending::Failed> {
-    let mut builder = Builder::new();
+    let mut builder = Builder::new(None);
     for (i, key) in keys.into_iter().enumerate() {
         let shared = common_prefix(builder.last(), key);
         builder.push(key, shared, i as u64)?;

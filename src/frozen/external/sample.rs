@@ -11,7 +11,7 @@ use super::duplicate::Duplicates;
 use super::merge::{Merger, RecordSource};
 use crate::frozen::error::FrozenError;
 use crate::frozen::options::GivenSample;
-use crate::frozen::symbols::Sample;
+use crate::symbols::Sample;
 use crate::tree::common_prefix;
 use rayon::prelude::*;
 use std::collections::BTreeSet;

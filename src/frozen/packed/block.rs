@@ -13,9 +13,9 @@
 //! ```
 
 use crate::frozen::decoded_block::KeySink;
-use crate::frozen::symbols::{Coder, Encoder};
-use crate::io::bytes::{u32_at, u64_at};
+use crate::symbols::{Coder, Encoder};
 use crate::tree::{LANES, checked_candidates, checked_sum};
+use crate::words::{u32_at, u64_at};
 use std::cmp::Ordering;
 
 /// Keys of a block.

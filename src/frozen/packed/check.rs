@@ -9,7 +9,7 @@ use crate::MAX_KEY_LEN;
 use crate::frozen::decoded_block::KeySink;
 use crate::frozen::limits::KeyBounds;
 use crate::frozen::limits::MAX_CHUNK_BYTES;
-use crate::frozen::symbols::Coder;
+use crate::symbols::Coder;
 
 impl PackedChunk<'_> {
     /// Decodes the whole chunk. Returns its first and its last key, or `None` if it is invalid.

@@ -5,7 +5,7 @@ use super::node::{Child, IndexTree, IndexTreeBuilder, NODE_PADDING_BYTES};
 use super::prefetch::prefetch_block;
 use crate::frozen::decoded_block::DecodedBlock;
 use crate::frozen::front_coded::FrontCoded;
-use crate::frozen::symbols::{Coder, Decoder, Encoder, SymbolKind};
+use crate::symbols::{Coder, Decoder, Encoder, SymbolKind};
 
 /// Encodes the keys of a chunk.
 pub(crate) fn encode(pending: &FrontCoded, encoder: &Encoder) -> (Vec<u8>, IndexTree) {

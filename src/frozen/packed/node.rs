@@ -13,8 +13,8 @@
 //! [`NODE_PADDING_BYTES`] zeros follow the last node.
 
 use super::prefetch::prefetch_node;
-use crate::io::bytes::{u32_at, u64_at};
 use crate::tree::common_prefix;
+use crate::words::{u32_at, u64_at};
 
 /// Most children of a node.
 pub(crate) const NODE_FANOUT: usize = 64;

@@ -6,12 +6,16 @@
 //! ends append mode, which copies the open leaf to its exact size. For readers an open leaf is an
 //! ordinary leaf with more capacity than entries.
 
-use crate::tree::edit::{Failed, OpenLeaf};
+use crate::tree::coder::LeafCoder;
+use crate::tree::edit::{DecodedKeys, Failed, NewNodes, OpenLeaf, SortedKeys, make_one};
 use crate::tree::node::{
     Child, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, Slot, simd,
 };
 use crate::tree::{MAX_LEAF_BYTES, MAX_LEAF_KEYS, RawTree, Usage};
 use crate::value::Bits;
+
+/// Eighths of the size of other leaves up to which an open leaf is filled that will be coded.
+const CODED_EIGHTHS: usize = 11;
 
 /// The outcome of an attempt to append a key.
 pub(crate) enum Append {
@@ -45,7 +49,7 @@ impl<B: Bits> RawTree<B> {
             || n == info.capacity()
             || open.rest + rest.len() > info.rest()
             || n == MAX_LEAF_KEYS
-            || size > MAX_LEAF_BYTES
+            || size > open.max_bytes
             || open.last.try_reserve(rest.len() + 1).is_err()
         {
             return Append::Full;
@@ -98,13 +102,19 @@ impl<B: Bits> RawTree<B> {
         if leaf.info.is_wide() {
             return Ok(());
         }
+        if leaf.table().is_some() {
+            return self.open_coded_leaf(&leaf, key);
+        }
+        let table = self.coder.as_deref().and_then(LeafCoder::newest);
+        // What does not fit afterwards is coded, and then smaller.
+        let max_bytes = MAX_LEAF_BYTES * if table.is_some() { CODED_EIGHTHS } else { 8 } / 8;
         let mut last = Vec::new();
         last.try_reserve(key.len() + 64)?;
         last.extend_from_slice(key);
         let (n, rest) = (leaf.count(), leaf.offset(leaf.count()));
         let size = leaf.info.size::<B>();
         // Room for a full leaf of keys like these, and an eighth more.
-        let scale = |v: usize| (v * MAX_LEAF_BYTES / size) * 9 / 8;
+        let scale = |v: usize| (v * max_bytes / size) * 9 / 8;
         // A leaf over the limit scales down, but its entries must fit.
         let cap = (scale(n) + 8).min(MAX_LEAF_KEYS).max(n);
         let rest_cap = (scale(rest) + 64 + rest).min(0xFFFF);
@@ -114,9 +124,28 @@ impl<B: Bits> RawTree<B> {
         slot.store(Child::Leaf(new));
         // SAFETY: (N2) the slot leads to the new leaf now.
         unsafe { self.usage.free::<B>(node) };
-        self.append_mode.open = Some(OpenLeaf { node: new, strip: leaf.strip(), rest, last });
+        let strip = leaf.strip();
+        self.append_mode.open = Some(OpenLeaf { node: new, strip, rest, last, max_bytes });
         cover!(LeafOpened);
         Ok(())
+    }
+
+    /// Opens the last leaf, which is coded, after it was replaced by one that is not.
+    #[cold]
+    fn open_coded_leaf(&mut self, leaf: &NodeRef<'_>, key: &[u8]) -> Result<(), Failed> {
+        let (node, strip, mut keys) = (leaf.node, leaf.strip(), DecodedKeys::new());
+        keys.append(leaf, &key[..strip], None)?;
+        let raw = |new: &mut NewNodes<'_, B>| keys.node(Kind::Leaf, new, 0..keys.len(), strip);
+        let new = make_one::<B>(&mut self.usage, None, raw)?;
+        // SAFETY: (N1, N3, N4, N6) both are live leaves of as many values; the new one is ours
+        // alone. (N2) The slot leads to the new leaf when the old one is freed.
+        unsafe {
+            let info = new.info();
+            Node::copy_values::<B>(node, leaf.info, 0, new, info, 0, keys.len());
+            last_slot(&self.root).store(Child::Leaf(new));
+            self.usage.free::<B>(node);
+            if info.is_wide() { Ok(()) } else { self.open_last_leaf(key) }
+        }
     }
 
     /// Copies the open leaf to its exact size. Without memory for the copy the leaf stays as it is.

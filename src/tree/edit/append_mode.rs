@@ -24,6 +24,8 @@ pub(crate) struct OpenLeaf {
     pub(crate) rest: usize,
     /// The last key.
     pub(crate) last: Vec<u8>,
+    /// The size up to which it is filled.
+    pub(crate) max_bytes: usize,
 }
 
 impl AppendMode {

@@ -5,10 +5,14 @@
 //! and are split in the same way. Memory other than the tree: the keys of one node for each level.
 
 use crate::pool;
-use crate::tree::edit::{DecodedKeys, Failed, SortedKeys, free_all, make_one, strip, try_copy};
+use crate::tree::coder::{LeafCoder, Trainer};
+use crate::tree::edit::{
+    DecodedKeys, Failed, NewNodes, SortedKeys, free_all, make_one, strip, try_copy,
+};
 use crate::tree::node::{Child, HEADER_BYTES, Kind, Usage};
 use crate::tree::{MAX_INNER_SEPARATORS, MAX_LEAF_KEYS, RawTree, SLOT_BYTES};
 use crate::value::Bits;
+use std::sync::Arc;
 
 /// Bytes that a node may take in bulk. Nothing is inserted near it soon, so it can be larger than
 /// one that is about to grow.
@@ -40,6 +44,10 @@ pub(crate) struct Builder<B: Bits> {
     levels: Vec<LevelBuilder>,
     last: Vec<u8>,
     len: usize,
+    /// The symbol tables by which leaves are coded, if they are.
+    coder: Option<Arc<LeafCoder>>,
+    /// What decides about the next table.
+    trainer: Trainer,
 }
 
 /// Returns where to split keys that are too many for a leaf.
@@ -89,7 +97,7 @@ fn split_inner(keys: &DecodedKeys<Child>, mut size: usize) -> usize {
 }
 
 impl<B: Bits> Builder<B> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(coder: Option<Arc<LeafCoder>>) -> Self {
         Builder {
             usage: Usage::default(),
             keys: DecodedKeys::new(),
@@ -98,6 +106,8 @@ impl<B: Bits> Builder<B> {
             levels: Vec::new(),
             last: Vec::new(),
             len: 0,
+            coder,
+            trainer: Trainer::new(),
         }
     }
 
@@ -122,6 +132,9 @@ impl<B: Bits> Builder<B> {
         self.keys.reserve(1, key.len())?;
         let n = self.keys.len();
         self.keys.push(if n == 0 { 0 } else { shared }, key, value);
+        if let Some(table) = self.coder.as_ref().and_then(|coder| coder.newest()) {
+            self.keys.encode(table)?;
+        }
         self.last.truncate(shared);
         self.last.extend_from_slice(&key[shared..]);
         self.len += 1;
@@ -147,7 +160,11 @@ impl<B: Bits> Builder<B> {
             self.add_level()?;
         }
         let strip = strip(self.low.as_deref(), high.as_deref());
-        let leaf = make_one(&mut self.usage, |new| self.keys.leaf(new, 0..to, strip))?;
+        let table = self.coder.as_ref().and_then(|coder| coder.newest());
+        let leaf = make_one(&mut self.usage, table, |new| self.keys.leaf(new, 0..to, strip))?;
+        if let Some(coder) = &self.coder {
+            self.trainer.add(coder, self.keys.rests(to));
+        }
         self.keys.remove_first(to);
         let low = std::mem::replace(&mut self.low, high);
         self.size = match self.keys.len() {
@@ -196,7 +213,7 @@ impl<B: Bits> Builder<B> {
             let at = split_inner(&level.keys, level.size - last_cost);
             let high = try_copy(level.keys.key(at))?;
             let strip = strip(level.low.as_deref(), Some(&high));
-            let node = make_one::<B>(&mut self.usage, |new| {
+            let node = make_one::<B>(&mut self.usage, None, |new| {
                 level.keys.inner(Kind::above(i + 1), new, level.first, 0..at, strip)
             })?;
             level.first = level.keys.item(at);
@@ -215,7 +232,7 @@ impl<B: Bits> Builder<B> {
 
     /// Returns the tree of all keys pushed.
     pub(crate) fn finish(mut self) -> Result<RawTree<B>, Failed> {
-        let mut tree = RawTree::new();
+        let mut tree = RawTree::with_coder(self.coder.clone());
         if self.keys.len() > 0 {
             self.push_leaf(self.keys.len(), None)?;
         }
@@ -245,8 +262,8 @@ impl<B: Bits> Builder<B> {
     fn last_node(&mut self, level: usize) -> Result<Child, Failed> {
         let LevelBuilder { first, keys, .. } = &self.levels[level];
         let kind = Kind::above(level + 1);
-        make_one::<B>(&mut self.usage, |new| keys.inner(kind, new, *first, 0..keys.len(), 0))
-            .map(Child::Inner)
+        let inner = |new: &mut NewNodes<'_, B>| keys.inner(kind, new, *first, 0..keys.len(), 0);
+        make_one::<B>(&mut self.usage, None, inner).map(Child::Inner)
     }
 }
 

@@ -19,7 +19,7 @@ impl<B: Bits> RawTree<B> {
 
     /// Returns a copy of the tree, node for node.
     pub(crate) fn try_clone(&self) -> Result<Self, Failed> {
-        let mut tree = Self::new();
+        let mut tree = Self::with_coder(self.coder.clone());
         let mut todo: Vec<(&Slot, &Slot)> = Vec::new();
         todo.try_reserve(1)?;
         todo.push((&self.root, &tree.root));
@@ -130,8 +130,12 @@ pub(crate) unsafe fn copy_keys<B: Bits>(usage: &mut Usage, node: Node) -> Option
         let origin = new.info().origin();
         let payload = node.payload(info);
         new.payload_mut(info).copy_from_nonoverlapping(payload.as_ptr(), payload.len());
-        let heads = node.heads(info);
-        new.heads_mut().copy_from_nonoverlapping(heads.as_ptr(), heads.len());
+        if info.is_leaf() {
+            NodeRef::with_info(node, info).copy_table(new);
+        } else {
+            let heads = node.heads(info);
+            new.heads_mut().copy_from_nonoverlapping(heads.as_ptr(), heads.len());
+        }
         new.set_info(Info(info.0).with_origin(origin));
         Some(new)
     }

@@ -7,8 +7,10 @@
 //! Where a node is made from coded runs, only their leads are coded anew. Of the other entries the
 //! arrays and the suffix bytes are copied, and the shared lengths adjusted to the strip of the new
 //! node. So a split or a merge of leaves costs a few copies. What does not fit a narrow node is
-//! left to [`DecodedKeys`](crate::tree::edit::decoded::DecodedKeys), which can make every node.
+//! left to [`DecodedKeys`](crate::tree::edit::decoded::DecodedKeys), which can make every node; so
+//! are leaves that are not coded by the map's newest symbol table, once it has one.
 
+use crate::symbols::FsstTable;
 use crate::tree::edit::{Failed, NewNodes, SortedKeys, try_copy};
 use crate::tree::node::{Gap, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, simd};
 use crate::value::Bits;
@@ -31,26 +33,44 @@ impl RunSource<'_> {
     }
 }
 
-/// Consecutive keys of narrow nodes.
+/// Consecutive keys of narrow nodes, all coded by one symbol table, or none.
 pub(crate) struct CodedRun<'a> {
     sources: Vec<RunSource<'a>>,
+    table: Option<&'a FsstTable>,
 }
 
 /// What one source contributes to a node: a lead, and the entries after it.
 struct RunSlice<'s, 'a> {
     lead: Cow<'s, [u8]>,
     lcp: usize,
+    /// The codes of the lead's rest, if the run is coded.
+    codes: Vec<u8>,
     keys: &'s NodeRef<'a>,
     from: usize,
     to: usize,
 }
 
+impl RunSlice<'_, '_> {
+    /// Returns the first byte of the lead after those that it shares, and the rest as it is stored.
+    fn suffix(&self, shared: usize, is_coded: bool) -> (u8, &[u8]) {
+        let (&first, rest) = self.lead[shared..].split_first().unwrap_or((&0, &[]));
+        (first, if is_coded { &self.codes } else { rest })
+    }
+}
+
 impl<'a> CodedRun<'a> {
-    /// Creates an empty run with room for the keys of this many nodes. A single key counts as one.
-    pub(crate) fn new(sources: usize) -> Result<Self, Failed> {
+    /// Creates an empty run with room for the keys of this many nodes, coded by a table if there is
+    /// one. A single key counts as a node.
+    pub(crate) fn new(sources: usize, table: Option<&'a FsstTable>) -> Result<Self, Failed> {
         let mut list = Vec::new();
         list.try_reserve_exact(sources)?;
-        Ok(CodedRun { sources: list })
+        Ok(CodedRun { sources: list, table })
+    }
+
+    /// Returns whether the run can have entries of this node.
+    fn takes(&self, keys: &NodeRef<'_>) -> bool {
+        let address = |table: Option<&FsstTable>| table.map(std::ptr::from_ref);
+        !keys.info.is_wide() && address(keys.table()) == address(self.table)
     }
 
     /// Appends some entries of a node. `stripped` begins with the bytes that the node strips. The
@@ -70,9 +90,9 @@ impl<'a> CodedRun<'a> {
         Ok(())
     }
 
-    /// Appends the keys of a node. Returns `false` if it is wide.
+    /// Appends the keys of a node. Returns `false` if it is wide or coded otherwise.
     pub(crate) fn append(&mut self, keys: &NodeRef<'a>, stripped: &[u8]) -> Result<bool, Failed> {
-        if keys.info.is_wide() {
+        if !self.takes(keys) {
             return Ok(false);
         }
         let before = self.len();
@@ -87,14 +107,14 @@ impl<'a> CodedRun<'a> {
     }
 
     /// Appends the keys of a node, and among them another key less the bytes that the node strips.
-    /// Returns `false` if the node is wide.
+    /// Returns `false` if the node is wide or coded otherwise.
     pub(crate) fn append_with(
         &mut self,
         keys: &NodeRef<'a>,
         stripped: &[u8],
         (gap, key): (Gap, &[u8]),
     ) -> Result<bool, Failed> {
-        if keys.info.is_wide() {
+        if !self.takes(keys) {
             return Ok(false);
         }
         let strip = keys.strip();
@@ -128,8 +148,9 @@ impl<'a> CodedRun<'a> {
         Ok(source.keys.key(source.from + i - 1, &source.lead)?)
     }
 
-    /// Returns what the sources contribute to a node of some of the keys.
-    fn slices(&self, keys: Range<usize>) -> Result<Vec<RunSlice<'_, 'a>>, Failed> {
+    /// Returns what the sources contribute to a node of some of the keys less their first `strip`
+    /// bytes.
+    fn slices(&self, keys: Range<usize>, strip: usize) -> Result<Vec<RunSlice<'_, 'a>>, Failed> {
         let mut slices = Vec::new();
         slices.try_reserve_exact(self.sources.len())?;
         let mut start = 0;
@@ -139,9 +160,16 @@ impl<'a> CodedRun<'a> {
                 let i = first - start;
                 let lead =
                     if i == 0 { Cow::Borrowed(&source.lead[..]) } else { self.key(first)?.into() };
+                let lcp = if first == keys.start { strip } else { source.lcp };
+                let mut codes = Vec::new();
+                if let (Some(table), Some(rest)) = (self.table, lead.get(lcp + 1..)) {
+                    codes.try_reserve_exact(2 * rest.len())?;
+                    table.encode(rest, |code| codes.extend_from_slice(code));
+                }
                 slices.push(RunSlice {
                     lead,
-                    lcp: if first == keys.start { 0 } else { source.lcp },
+                    lcp,
+                    codes,
                     keys: &source.keys,
                     from: source.from + i,
                     to: source.from + last - start - 1,
@@ -155,14 +183,20 @@ impl<'a> CodedRun<'a> {
 
 /// Returns the shape of a narrow node of `n` keys that are in `slices`, less their first `strip`
 /// bytes. Returns `None` if a length does not fit.
-fn shape(slices: &[RunSlice<'_, '_>], kind: Kind, n: usize, strip: usize) -> Option<Info> {
+fn shape(
+    slices: &[RunSlice<'_, '_>],
+    kind: Kind,
+    n: usize,
+    strip: usize,
+    is_coded: bool,
+) -> Option<Info> {
     if strip > Info::MAX_NARROW_STRIP {
         return None;
     }
     let mut rest = 0;
-    for (i, slice) in slices.iter().enumerate() {
-        let shared = if i == 0 { strip } else { slice.lcp };
-        let len = (slice.lead.len() - shared).saturating_sub(1);
+    for slice in slices {
+        let shared = slice.lcp;
+        let len = slice.suffix(shared, is_coded).1.len();
         // Where the node strips less than the one the entries come from, they share more here.
         let more = slice.keys.strip().saturating_sub(strip);
         let max_lcp = if more > 0 {
@@ -179,7 +213,8 @@ fn shape(slices: &[RunSlice<'_, '_>], kind: Kind, n: usize, strip: usize) -> Opt
         rest += len + slice.keys.offset(slice.to) - slice.keys.offset(slice.from);
     }
     let empty_first = slices.first().is_some_and(|slice| slice.lead.len() == strip);
-    (rest <= 0xFFFF).then(|| Info::narrow(kind, n, rest, strip, empty_first))
+    let info = || Info::narrow(kind, n, rest, strip, empty_first);
+    (rest <= 0xFFFF).then(|| if is_coded { info().coded() } else { info() })
 }
 
 impl SortedKeys for CodedRun<'_> {
@@ -212,18 +247,21 @@ impl SortedKeys for CodedRun<'_> {
         strip: usize,
     ) -> Result<Option<Node>, Failed> {
         let n = keys.len();
-        let slices = self.slices(keys)?;
-        let Some(exact) = shape(&slices, kind, n, strip) else { return Ok(None) };
+        let (slices, is_coded) = (self.slices(keys, strip)?, self.table.is_some());
+        let Some(exact) = shape(&slices, kind, n, strip, is_coded) else { return Ok(None) };
         let (node, info) = pending.alloc(exact)?;
         let cap = info.capacity();
-        // SAFETY: (N4, N5, N6) the node is ours alone and written in full; its shape is that of the
-        // lengths that `shape` summed up.
+        // SAFETY: (N4, N5, N6, N13) the node is ours alone and written in full; its shape is that of
+        // the lengths that `shape` summed up. The table is one of the map's.
         unsafe {
             let payload = node.payload_mut(info);
             let (mut at, mut to) = (0, payload.add(3 * cap));
-            for (i, slice) in slices.iter().enumerate() {
-                let shared = if i == 0 { strip } else { slice.lcp };
-                let (&first, tail) = slice.lead[shared..].split_first().unwrap_or((&0, &[]));
+            if let Some(table) = self.table {
+                node.set_table(table);
+            }
+            for slice in &slices {
+                let shared = slice.lcp;
+                let (first, tail) = slice.suffix(shared, is_coded);
                 payload.add(at).write((shared - strip) as u8);
                 payload.add(cap + at).write(first);
                 payload.add(2 * cap + at).write(tail.len() as u8);

@@ -3,6 +3,7 @@
 //! Every buffer is reserved before it is filled, so only making decoded keys can fail, not using
 //! them.
 
+use crate::symbols::{FsstTable, MAX_FSST_BYTES};
 use crate::tree::edit::{Failed, NewNodes, try_copy};
 use crate::tree::node::{
     Child, Gap, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, heads,
@@ -29,7 +30,7 @@ pub(crate) trait SortedKeys {
     fn len(&self) -> usize;
 
     /// Calls `each` for each key with the number of bytes it shares with the one before, 0 for the
-    /// first, and the number of bytes that follow these.
+    /// first, and the number of bytes that follow these, as they are stored.
     fn for_each(&self, each: impl FnMut(usize, usize));
 
     /// Returns the shortest separator before key `i`, `i > 0` (Bayer and Unterauer, "Prefix
@@ -96,6 +97,47 @@ pub(crate) struct DecodedKeys<T> {
     /// The keys, one after the other.
     bytes: Vec<u8>,
     entries: Vec<DecodedEntry<T>>,
+    codes: RestCodes,
+}
+
+/// The rests of keys as codes of a table: of no key, or of all but the first, whose rest depends on
+/// where the keys are divided.
+#[derive(Default)]
+struct RestCodes {
+    /// The address of the table.
+    table: usize,
+    bytes: Vec<u8>,
+    /// For each key, where its codes end.
+    ends: Vec<usize>,
+}
+
+impl RestCodes {
+    /// Empties it, for codes of this table.
+    fn reset(&mut self, table: &FsstTable) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.table = std::ptr::from_ref(table).addr();
+    }
+
+    /// Returns whether it has the codes of the first `keys` keys by this table.
+    fn is_of(&self, table: &FsstTable, keys: usize) -> bool {
+        self.table == std::ptr::from_ref(table).addr() && self.ends.len() == keys
+    }
+
+    /// Returns where the codes of key `i` are.
+    fn range(&self, i: usize) -> Range<usize> {
+        self.ends[i - 1]..self.ends[i]
+    }
+
+    /// Removes the codes of the first keys.
+    fn remove_first(&mut self, keys: usize) {
+        let keys = keys.min(self.ends.len());
+        let Some(last) = keys.checked_sub(1) else { return };
+        let removed = self.ends[last];
+        self.bytes.drain(..removed);
+        self.ends.drain(..keys);
+        self.ends.iter_mut().for_each(|end| *end -= removed);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -109,7 +151,7 @@ struct DecodedEntry<T> {
 
 impl<T: Copy> DecodedKeys<T> {
     pub(crate) fn new() -> Self {
-        DecodedKeys { bytes: Vec::new(), entries: Vec::new() }
+        DecodedKeys { bytes: Vec::new(), entries: Vec::new(), codes: RestCodes::default() }
     }
 
     /// Reserves room for `keys` more keys of `bytes` bytes in all.
@@ -176,8 +218,42 @@ impl<T: Copy> DecodedKeys<T> {
         self.drain(from, to);
     }
 
+    /// Codes the rests of the keys by this table, as far as they are not yet.
+    ///
+    /// Afterwards keys may be pushed and removed from the start, but not changed otherwise.
+    pub(crate) fn encode(&mut self, table: &FsstTable) -> Result<(), TryReserveError> {
+        if !self.codes.is_of(table, self.codes.ends.len()) {
+            self.codes.reset(table);
+        }
+        let from = self.codes.ends.len();
+        let bytes = self.bytes.len() - self.start(from.min(self.len()));
+        self.codes.bytes.try_reserve(2 * bytes)?;
+        self.codes.ends.try_reserve(self.len() - from)?;
+        for i in from..self.len() {
+            // A divided part begins with another rest.
+            if i > 0 {
+                let rest = self.start(i) + self.lcp(i) + 1;
+                let rest = &self.bytes[rest..self.entries[i].end];
+                table.encode(rest, |code| self.codes.bytes.extend_from_slice(code));
+            }
+            self.codes.ends.push(self.codes.bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Returns the rests of the keys before `to`, each with the bytes that it takes in a leaf, except
+    /// for the first, which depends on what the leaf strips.
+    pub(crate) fn rests(&self, to: usize) -> impl Iterator<Item = (&[u8], usize)> {
+        (1..to).map(|i| {
+            let rest = &self.key(i)[self.lcp(i) + 1..];
+            let is_coded = i < self.codes.ends.len();
+            (rest, if is_coded { self.codes.range(i).len() } else { rest.len() })
+        })
+    }
+
     /// Removes the keys before `to`. The first one left becomes the first of all.
     pub(crate) fn remove_first(&mut self, to: usize) {
+        self.codes.remove_first(to);
         self.drain(0, to);
         if let Some(first) = self.entries.first_mut() {
             first.lcp = 0;
@@ -197,7 +273,70 @@ impl<T: Copy> DecodedKeys<T> {
     /// items of `size` bytes.
     #[inline]
     pub(crate) fn entry_cost(&self, i: usize, shared: usize, size: usize) -> usize {
+        if i > 0 && i < self.codes.ends.len() {
+            return entry_cost(1 + self.codes.range(i).len(), size);
+        }
         entry_cost(self.key_len(i) - shared, size)
+    }
+
+    /// Returns the shape of a coded leaf of some of the keys less their first `strip` bytes, where
+    /// the rest of the first key has this many bytes as codes. `None` if a length does not fit.
+    fn coded_shape(&self, keys: Range<usize>, strip: usize, first: usize) -> Option<Info> {
+        let Range { start, end } = keys;
+        let mut rest = first;
+        for i in start + 1..end {
+            let len = self.codes.range(i).len();
+            if self.lcp(i) - strip > MAX_NARROW_LCP || len > MAX_NARROW_LEN {
+                return None;
+            }
+            rest += len;
+        }
+        if strip > Info::MAX_NARROW_STRIP || first > MAX_NARROW_LEN || rest > 0xFFFF {
+            return None;
+        }
+        let empty_first = self.key_len(start) == strip;
+        Some(Info::narrow(Kind::Leaf, end - start, rest, strip, empty_first).coded())
+    }
+
+    /// Makes a coded leaf of some of the keys less their first `strip` bytes, if that is smaller
+    /// than `raw`, the leaf that is not coded. Its values are still to be written.
+    fn coded_leaf<B: Bits>(
+        &self,
+        table: &FsstTable,
+        pending: &mut NewNodes<'_, B>,
+        (keys, strip): (Range<usize>, usize),
+        raw: Info,
+    ) -> Result<Option<Node>, Failed> {
+        let suffix = &self.key(keys.start)[strip..];
+        let rest = suffix.get(1..).unwrap_or_default();
+        // A longer one does not fit.
+        let mut first = [0; 2 * MAX_NARROW_LEN];
+        let mut len = 0;
+        if rest.len() > MAX_NARROW_LEN || !self.codes.is_of(table, self.len()) {
+            return Ok(None);
+        }
+        table.encode(rest, |code| {
+            first[len..len + code.len()].copy_from_slice(code);
+            len += code.len();
+        });
+        let Some(info) = self
+            .coded_shape(keys.clone(), strip, len)
+            .filter(|info| info.size::<B>() < raw.size::<B>())
+        else {
+            return Ok(None);
+        };
+        let (node, info) = pending.alloc(info)?;
+        cover!(LeafCoded);
+        // SAFETY: (N4, N5, N6, N13) the node is ours alone, and has the shape of these keys. The
+        // table is one of the map's.
+        unsafe {
+            node.set_table(table);
+            let start = keys.start;
+            self.write(node, info, keys, strip, |i| {
+                if i == start { &first[..len] } else { &self.codes.bytes[self.codes.range(i)] }
+            });
+        }
+        Ok(Some(node))
     }
 
     /// Returns the shape of a node of some of the keys less their first `strip` bytes.
@@ -240,20 +379,37 @@ impl<T: Copy> DecodedKeys<T> {
         strip: usize,
     ) -> Result<Node, Failed> {
         let exact = self.shape(kind, keys.clone(), strip)?;
+        if let (Kind::Leaf, Some(table)) = (kind, pending.table)
+            && let Some(leaf) = self.coded_leaf(table, pending, (keys.clone(), strip), exact)?
+        {
+            return Ok(leaf);
+        }
         let (node, info) = pending.alloc(exact)?;
         // SAFETY: (N4, N5, N6) the node is ours alone, and has at least the shape of these keys.
         unsafe {
-            self.write(node, info, keys, strip);
+            self.write(node, info, keys.clone(), strip, |i| {
+                let lcp = if i == keys.start { strip } else { self.lcp(i) };
+                self.key(i).get(lcp + 1..).unwrap_or_default()
+            });
             node.zero_room(info, exact);
         }
         Ok(node)
     }
 
-    /// Writes some of the keys less their first `strip` bytes into a node.
+    /// Writes some of the keys less their first `strip` bytes into a node. `rest_of` returns the
+    /// rest of a key as the node stores it.
     ///
     /// # Safety
     /// The node is ours alone (N4), and `info` its shape, with capacity for these keys (N6).
-    unsafe fn write(&self, node: Node, info: Info, keys: Range<usize>, strip: usize) {
+    #[inline(always)]
+    unsafe fn write<'r>(
+        &self,
+        node: Node,
+        info: Info,
+        keys: Range<usize>,
+        strip: usize,
+        rest_of: impl Fn(usize) -> &'r [u8],
+    ) {
         let (n, start) = (info.capacity(), keys.start);
         // SAFETY: (N4, N6) by the caller; the offsets follow the payload's layout for `info`.
         unsafe {
@@ -267,8 +423,8 @@ impl<T: Copy> DecodedKeys<T> {
             let mut rest = payload.add(if info.is_wide() { 4 + 9 * n } else { 3 * n });
             for i in keys {
                 let lcp = if i == start { 0 } else { self.lcp(i) - strip };
-                let suffix = &self.key(i)[strip + lcp..];
-                let (&first, tail) = suffix.split_first().unwrap_or((&0, &[]));
+                let first = self.key(i).get(strip + lcp).copied().unwrap_or(0);
+                let tail = rest_of(i);
                 let j = i - start;
                 if info.is_wide() {
                     word(1 + j, lcp);
@@ -281,7 +437,7 @@ impl<T: Copy> DecodedKeys<T> {
                 }
                 rest.copy_from_nonoverlapping(tail.as_ptr(), tail.len());
                 rest = rest.add(tail.len());
-                let words = info.head_words();
+                let words = if info.is_leaf() { 0 } else { info.head_words() };
                 for at in 0..words {
                     let word = heads::word(&self.key(i)[strip..], at);
                     node.heads_mut().add(words * j + at).write(word);
@@ -297,7 +453,14 @@ impl<T: Copy> SortedKeys for DecodedKeys<T> {
     }
 
     fn for_each(&self, mut each: impl FnMut(usize, usize)) {
-        (0..self.len()).for_each(|i| each(self.lcp(i), self.key_len(i) - self.lcp(i)));
+        for i in 0..self.len() {
+            let suffix = if i > 0 && i < self.codes.ends.len() {
+                1 + self.codes.range(i).len()
+            } else {
+                self.key_len(i) - self.lcp(i)
+            };
+            each(self.lcp(i), suffix);
+        }
     }
 
     fn separator(&self, i: usize) -> Result<Vec<u8>, Failed> {
@@ -330,8 +493,10 @@ impl DecodedKeys<()> {
         for i in 0..keys.count() {
             let entry = keys.entry(i, offset);
             offset += entry.rest.len();
-            room += strip + entry.lcp + usize::from(entry.first.is_some()) + entry.rest.len();
+            room += strip + entry.end();
         }
+        // Decoding writes more than the key first.
+        room += if keys.table().is_some() { MAX_FSST_BYTES * MAX_NARROW_LEN } else { 0 };
         self.reserve(keys.count() + usize::from(extra.is_some()), room)?;
         let begin = self.len();
         let mut previous = None; // where the node's previous key begins in `bytes`
@@ -358,7 +523,8 @@ impl DecodedKeys<()> {
                 None if previous.is_some() => strip + entry.lcp,
                 None => 0,
             };
-            self.push(lcp, entry.rest, ());
+            entry.append_rest(&mut self.bytes);
+            self.push(lcp, &[], ());
             previous = Some(start);
         }
         if begin > 0 && begin < self.len() {

@@ -2,13 +2,15 @@
 //! Past the size limit two leaves replace it, and the node above gets a separator.
 
 use crate::InsertError;
+use crate::symbols::{FsstTable, Sample};
 use crate::tree::edit::{
     Append, CodedRun, DecodedKeys, Edit, EditError, Exclusive, Expected, Failed, Fences, LeafEdit,
     LevelEdit, Mode, NewNodes, Outcome, Path, PathLevel, SortedKeys, Split, Target, commit_new,
     is_small, locate, overwrite, path, replace_leaf, try_copy,
 };
 use crate::tree::node::{
-    Child, Gap, Info, Kind, Node, NodeRef, PREFETCHED_LINES, Resized, SlotRef,
+    Child, Gap, Info, Kind, MAX_NARROW_LEN, Node, NodeRef, PREFETCHED_LINES, Resized, Scratch,
+    SlotRef,
 };
 use crate::tree::{
     EntryPos, MAX_INNER_BYTES, MAX_INNER_SEPARATORS, MAX_KEY_LEN, MAX_LEAF_BYTES, MAX_LEAF_KEYS,
@@ -26,6 +28,12 @@ pub(crate) struct Upsert<'k, B> {
     pub(crate) appending: bool,
 }
 
+/// Returns whether a leaf of this shape is not too large.
+#[inline(always)]
+fn fits<B: Bits>(info: Info) -> bool {
+    info.count() <= MAX_LEAF_KEYS && info.size::<B>() <= MAX_LEAF_BYTES
+}
+
 /// A leaf that gets another key, and how it is split.
 #[derive(Clone, Copy)]
 struct Grown<'k, B> {
@@ -38,6 +46,17 @@ struct Grown<'k, B> {
 }
 
 impl<B: Bits> RawTree<B> {
+    /// Returns the tree as an operation of its one owner edits it.
+    #[inline(always)]
+    pub(crate) fn target(&mut self) -> Target<'_, Exclusive> {
+        Target {
+            mode: Exclusive,
+            root: SlotRef::root(&self.root),
+            usage: &mut self.usage,
+            coder: self.coder.as_deref(),
+        }
+    }
+
     /// Inserts `key` with `value`, or overwrites its value. Returns the old value.
     #[inline]
     pub(crate) fn insert(&mut self, key: &[u8], value: B) -> Result<Option<B>, InsertError> {
@@ -54,8 +73,7 @@ impl<B: Bits> RawTree<B> {
             }
         }
         let appending = self.append_mode.is_on();
-        let target =
-            Target { mode: Exclusive, root: SlotRef::root(&self.root), usage: &mut self.usage };
+        let target = self.target();
         let upsert = Upsert { key, value, expected: Expected::Any, appending };
         let (Outcome { old, .. }, last) = match Self::upsert(target, upsert) {
             Ok(done) => done,
@@ -163,8 +181,10 @@ impl<B: Bits> RawTree<B> {
         upsert: Upsert<'_, B>,
     ) -> Result<bool, EditError> {
         let rest = &upsert.key[leaf.strip()..];
-        let fits = |info: Info| info.count() <= MAX_LEAF_KEYS && info.size::<B>() <= MAX_LEAF_BYTES;
-        let Some(grown) = leaf.grown(rest, gap).filter(|grown| fits(grown.info)) else {
+        if let Some(table) = leaf.table() {
+            return Self::insert_coded((mode, usage, anchor), leaf, table, (rest, gap), upsert);
+        }
+        let Some(grown) = leaf.grown(rest, gap).filter(|grown| fits::<B>(grown.info)) else {
             return Ok(false);
         };
         if M::IN_PLACE && Node::has_room(leaf.info, &grown) {
@@ -180,14 +200,48 @@ impl<B: Bits> RawTree<B> {
         let info = if is_small::<M>(usage) { exact.with_room::<B>() } else { exact };
         let new =
             leaf.with::<B>(usage, info, (rest, gap), grown).ok_or(Failed(info.size::<B>()))?;
+        Self::replace_grown((mode, usage, anchor), leaf, (new, info), gap.at, upsert.value)
+    }
+
+    /// Inserts as [`insert_at`](Self::insert_at) does, in a coded leaf.
+    #[inline(never)]
+    fn insert_coded<M: Mode>(
+        (mode, usage, anchor): (M, &mut Usage, SlotRef<'_>),
+        leaf: &NodeRef<'_>,
+        table: &FsstTable,
+        (rest, gap): (&[u8], Gap),
+        upsert: Upsert<'_, B>,
+    ) -> Result<bool, EditError> {
+        let mut scratch = Scratch::new();
+        let Some(splice) = leaf
+            .coded_insertion(table, rest, gap, &mut scratch)
+            .filter(|splice| fits::<B>(splice.info))
+        else {
+            return Ok(false);
+        };
+        let info = splice.info;
+        let new = leaf.with_entry::<B>(usage, info, (rest, gap.lcp), &splice);
+        let new = new.ok_or(Failed(info.size::<B>()))?;
+        Self::replace_grown((mode, usage, anchor), leaf, (new, info), gap.at, upsert.value)
+    }
+
+    /// Replaces a leaf by one with an entry more, at `at`. Returns `true`.
+    #[inline(always)]
+    fn replace_grown<M: Mode>(
+        (mode, usage, anchor): (M, &mut Usage, SlotRef<'_>),
+        leaf: &NodeRef<'_>,
+        (new, new_info): (Node, Info),
+        at: usize,
+        value: B,
+    ) -> Result<bool, EditError> {
         let edit = LeafEdit {
             anchor,
             old: leaf,
             new,
-            new_info: info,
-            at: gap.at,
+            new_info,
+            at,
             removed: 0,
-            value: Some(upsert.value),
+            value: Some(value),
             expected: None,
         };
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for one value more.
@@ -204,7 +258,8 @@ impl<B: Bits> RawTree<B> {
         value: B,
         split: Split,
     ) -> Result<(), EditError> {
-        let Target { mode, root, usage } = target;
+        let table = target.table();
+        let Target { mode, root, usage, coder } = target;
         let path = locate(root, key)?;
         let Child::Leaf(node) = path.anchor.slot.load() else { return Err(EditError::Conflict) };
         // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or
@@ -213,16 +268,57 @@ impl<B: Bits> RawTree<B> {
         let strip = leaf.strip();
         let Err(gap) = leaf.search(key) else { return Err(EditError::Conflict) };
         let grown = Grown { old: node, at: gap.at, key, value, split };
-        let mut run = CodedRun::new(3)?;
-        if run.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
-            && Self::insert_among(mode, usage, &path, &run, grown)?
-        {
-            return Ok(());
+        let mut run = CodedRun::new(3, table)?;
+        let is_done = run.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
+            && Self::insert_among((mode, usage, table), &path, &run, grown)?;
+        if is_done && table.is_some() {
+            cover!(CodedSplit);
         }
-        let mut keys = DecodedKeys::new();
-        keys.append(&leaf, &key[..strip], Some((gap, &key[strip..])))?;
-        Self::insert_among(mode, usage, &path, &keys, grown)?;
+        if !is_done {
+            let mut keys = DecodedKeys::new();
+            keys.append(&leaf, &key[..strip], Some((gap, &key[strip..])))?;
+            if let Some(table) = table {
+                keys.encode(table)?;
+            }
+            Self::insert_among((mode, usage, table), &path, &keys, grown)?;
+        }
+        if let Some(coder) = coder {
+            let rest = key.get(strip + gap.lcp + 1..).unwrap_or_default();
+            if let Some(sampled) = coder.split(key, rest) {
+                coder.train(&Self::sample(root, &sampled));
+            }
+        }
         Ok(())
+    }
+
+    /// Returns the rests of the leaves that have these keys.
+    ///
+    /// The tree is borrowed, or the thread pinned, by the caller.
+    fn sample(root: SlotRef<'_>, keys: &[Vec<u8>]) -> Sample {
+        let mut sample = Sample::default();
+        for key in keys {
+            let mut child = root.slot.load();
+            while let Child::Inner(node) = child {
+                // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed,
+                // or while the thread is pinned (R1).
+                let inner = unsafe { NodeRef::new(node) };
+                child = inner.slot(inner.child(key)).load();
+            }
+            let Child::Leaf(node) = child else { continue };
+            // SAFETY: (N1, N5, R1) as above.
+            let leaf = unsafe { NodeRef::new(node) };
+            let (mut offset, mut rest) = (0, Vec::new());
+            for i in 0..leaf.count() {
+                let entry = leaf.entry(i, offset);
+                offset += entry.rest.len();
+                rest.clear();
+                if entry.rest.len() <= MAX_NARROW_LEN {
+                    entry.append_rest(&mut rest);
+                    sample.push(&rest);
+                }
+            }
+        }
+        sample
     }
 
     /// Replaces a leaf by one or two that have its keys and the new one, all of which are in
@@ -230,8 +326,7 @@ impl<B: Bits> RawTree<B> {
     ///
     /// Returns `false` if nodes cannot be made from these keys.
     fn insert_among<M: Mode>(
-        mode: M,
-        usage: &mut Usage,
+        (mode, usage, table): (M, &mut Usage, Option<&FsstTable>),
         path: &Path<'_>,
         keys: &impl SortedKeys,
         grown: Grown<'_, B>,
@@ -241,8 +336,15 @@ impl<B: Bits> RawTree<B> {
         let room = is_small::<M>(usage) && split == Split::Middle;
         let mut pending = NewNodes::new(usage, 4 + 2 * path.levels.len())?;
         pending.leaves_have_room = room;
+        pending.table = table;
         let leaves = |new| LevelEdit { old: [Some(old), None], at, removed: 0, new };
-        if n <= MAX_LEAF_KEYS && (n == 1 || keys.cost(fences.strip(), B::SIZE) <= MAX_LEAF_BYTES) {
+        // An open leaf, which is not coded, would be coded and decoded again for each key.
+        let divides = table.is_some() && split != Split::Middle;
+        if n == 1
+            || n <= MAX_LEAF_KEYS
+                && !divides
+                && keys.cost(fences.strip(), B::SIZE) <= MAX_LEAF_BYTES
+        {
             let new = keys.node(Kind::Leaf, &mut pending, 0..n, fences.strip())?;
             if new.is_none() {
                 return Ok(false);

@@ -1,6 +1,8 @@
 //! How the nodes of a tree are locked and freed: with one owner, or with many threads at a time.
 
+use crate::symbols::FsstTable;
 use crate::tree::EntryPos;
+use crate::tree::coder::LeafCoder;
 use crate::tree::edit::Failed;
 use crate::tree::node::{Child, Node, SlotRef, Usage};
 use crate::value::Bits;
@@ -132,6 +134,15 @@ pub(crate) struct Target<'t, M> {
     pub(crate) root: SlotRef<'t>,
     /// What its nodes take.
     pub(crate) usage: &'t mut Usage,
+    /// The symbol tables by which its leaves are coded, if they are.
+    pub(crate) coder: Option<&'t LeafCoder>,
+}
+
+impl<'t, M> Target<'t, M> {
+    /// Returns the table by which new leaves are coded.
+    pub(crate) fn table(&self) -> Option<&'t FsstTable> {
+        self.coder?.newest()
+    }
 }
 
 /// Bytes of leaves below which a tree is small: its leaves may have much room to spare, so that

@@ -1,6 +1,7 @@
 //! What an edit prepares before it commits: nodes that are not published, and copies of keys. Any
 //! of it may fail for lack of memory.
 
+use crate::symbols::FsstTable;
 use crate::tree::node::{Info, Node, Usage};
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -12,6 +13,8 @@ pub(crate) struct NewNodes<'u, B: Bits> {
     nodes: Vec<Node>,
     /// Whether leaves get room to spare.
     pub(crate) leaves_have_room: bool,
+    /// The table by which leaves are coded, if that makes them smaller.
+    pub(crate) table: Option<&'u FsstTable>,
     _bits: std::marker::PhantomData<B>,
 }
 
@@ -24,6 +27,7 @@ impl<'u, B: Bits> NewNodes<'u, B> {
             usage,
             nodes: list,
             leaves_have_room: false,
+            table: None,
             _bits: std::marker::PhantomData,
         })
     }
@@ -33,7 +37,7 @@ impl<'u, B: Bits> NewNodes<'u, B> {
     /// Returns the node's own shape too, which may have capacity for more keys. After its keys were
     /// written, [`Node::zero_room`] completes it.
     pub(crate) fn alloc(&mut self, exact: Info) -> Result<(Node, Info), Failed> {
-        let room = self.leaves_have_room && exact.is_leaf();
+        let room = self.leaves_have_room && exact.is_leaf() && !exact.is_coded();
         let info = if room { exact.with_room::<B>() } else { exact };
         let node = self.usage.alloc::<B>(info).ok_or(Failed(info.size::<B>()))?;
         self.nodes.push(node);
@@ -61,11 +65,13 @@ impl<B: Bits> Drop for NewNodes<'_, B> {
 }
 
 /// Makes one node, which becomes the caller's.
-pub(crate) fn make_one<B: Bits>(
-    usage: &mut Usage,
-    make: impl FnOnce(&mut NewNodes<'_, B>) -> Result<Node, Failed>,
+pub(crate) fn make_one<'u, B: Bits>(
+    usage: &'u mut Usage,
+    table: Option<&'u FsstTable>,
+    make: impl FnOnce(&mut NewNodes<'u, B>) -> Result<Node, Failed>,
 ) -> Result<Node, Failed> {
     let mut pending = NewNodes::new(usage, 1)?;
+    pending.table = table;
     let node = make(&mut pending)?;
     pending.publish();
     Ok(node)

@@ -3,12 +3,15 @@
 //! inner node.
 
 use crate::InsertError;
+use crate::symbols::FsstTable;
 use crate::tree::edit::{
-    CodedRun, DecodedKeys, Edit, EditError, Exclusive, Failed, LeafEdit, LevelEdit, Mode, NewNodes,
-    PathLevel, SortedKeys, Split, Target, commit, commit_new, locate, make_one, may_spare,
-    replace_leaf, try_copy,
+    CodedRun, DecodedKeys, Edit, EditError, Failed, LeafEdit, LevelEdit, Mode, NewNodes, PathLevel,
+    SortedKeys, Split, Target, commit, commit_new, locate, make_one, may_spare, replace_leaf,
+    try_copy,
 };
-use crate::tree::node::{Child, Info, Kind, Node, NodeRef, PREFETCHED_LINES, SlotRef};
+use crate::tree::node::{
+    Child, Info, Kind, Node, NodeRef, PREFETCHED_LINES, Resized, Scratch, SlotRef,
+};
 use crate::tree::{
     MAX_INNER_BYTES, MAX_INNER_SEPARATORS, MAX_LEAF_BYTES, MAX_LEAF_KEYS, RawCursor, RawTree,
     SLOT_BYTES, Usage,
@@ -35,13 +38,22 @@ pub(crate) struct Removal<'k, B> {
     pub(crate) only: Option<Node>,
 }
 
+/// How a leaf loses entries.
+enum Shrunk {
+    /// One entry of a leaf that is not coded.
+    Raw(Resized),
+    /// One entry of a coded leaf: the copy, and its shape.
+    Coded((Node, Info)),
+    /// The leaf's keys are decoded, and another leaf made of those left.
+    Anew,
+}
+
 impl<B: Bits> RawTree<B> {
     /// Removes `key`. Returns its value.
     #[inline]
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<Option<B>, InsertError> {
         self.end_append_mode();
-        let target =
-            Target { mode: Exclusive, root: SlotRef::root(&self.root), usage: &mut self.usage };
+        let target = self.target();
         let removal = Removal { key, count: 1, expected: None, only: None };
         let old = Self::remove_below(target, removal)?;
         if old.is_some() {
@@ -84,8 +96,7 @@ impl<B: Bits> RawTree<B> {
             if count == 0 {
                 break;
             }
-            let root = SlotRef::root(&self.root);
-            let target = Target { mode: Exclusive, root, usage: &mut self.usage };
+            let target = self.target();
             Self::remove_below(target, Removal { key: &first, count, expected: None, only: None })?;
             self.len -= count;
         }
@@ -100,7 +111,7 @@ impl<B: Bits> RawTree<B> {
         target: Target<'_, M>,
         removal: Removal<'_, B>,
     ) -> Result<Option<B>, EditError> {
-        let Target { mode, root, usage } = target;
+        let Target { mode, root, usage, coder } = target;
         let Removal { key, count, expected, only } = removal;
         let (mut anchor, mut parent) = (root, None);
         let node = loop {
@@ -126,7 +137,7 @@ impl<B: Bits> RawTree<B> {
         let Ok(at) = leaf.search(key) else { return Ok(None) };
         if leaf.count() == count {
             if parent.is_some() {
-                let target = Target { mode, root, usage };
+                let target = Target { mode, root, usage, coder };
                 let old = Self::merge_leaf(target, key, Some(removal))?;
                 cover!(LeafDropped);
                 return Ok(old);
@@ -136,7 +147,8 @@ impl<B: Bits> RawTree<B> {
             // SAFETY: (N1, R1) the mode's, by the caller; there are no new nodes.
             return unsafe { commit(mode, usage, edit) };
         }
-        let (old, before, size) = Self::remove_at(mode, usage, anchor, &leaf, at, removal)?;
+        let target = Target { mode, root: anchor, usage: &mut *usage, coder };
+        let (old, before, size) = Self::remove_at(target, &leaf, at, removal)?;
         // The siblings' cache lines are far away: they are not looked at after every removal.
         let small = size < MAX_LEAF_BYTES / UNDERFULL_DIVISOR
             && size / MERGE_STEP_BYTES != before / MERGE_STEP_BYTES;
@@ -147,28 +159,36 @@ impl<B: Bits> RawTree<B> {
         {
             // Without memory for it, or after a conflict, the leaf stays small. The tree is whole
             // either way.
-            let _ = Self::merge_leaf(Target { mode, root, usage }, key, None);
+            let _ = Self::merge_leaf(Target { mode, root, usage, coder }, key, None);
         }
         Ok(old)
     }
 
-    /// Removes keys, from entry `at` on but not all, of the leaf that `anchor` leads to.
+    /// Removes keys, from entry `at` on but not all, of the leaf that the root of `target` leads to.
     ///
     /// Returns the value of the first of these keys, and the bytes that the leaf's entries needed
     /// before and need now.
     #[inline(always)]
     fn remove_at<M: Mode>(
-        mode: M,
-        usage: &mut Usage,
-        anchor: SlotRef<'_>,
+        target: Target<'_, M>,
         leaf: &NodeRef<'_>,
         at: usize,
         removal: Removal<'_, B>,
     ) -> Result<(Option<B>, usize, usize), EditError> {
+        let table = target.table();
+        let Target { mode, root: anchor, usage, .. } = target;
         let Removal { key, count, expected, .. } = removal;
         let (own, info) = (leaf.info.size::<B>(), leaf.info);
-        let (new, new_info, before) = match if count == 1 { leaf.shrunk(at) } else { None } {
-            Some(shrunk) => {
+        let shrunk = if count > 1 {
+            Shrunk::Anew
+        } else if let Some(table) = leaf.table() {
+            Self::remove_coded(usage, leaf, table, at)?.map_or(Shrunk::Anew, Shrunk::Coded)
+        } else {
+            leaf.shrunk(at).map_or(Shrunk::Anew, Shrunk::Raw)
+        };
+        let (new, new_info, before) = match shrunk {
+            Shrunk::Coded((new, info)) => (new, info, own),
+            Shrunk::Raw(shrunk) => {
                 let size = shrunk.info.size::<B>();
                 let before = size + 3 + B::SIZE + shrunk.used - shrunk.info.rest();
                 if may_spare::<M>(usage, own, size)
@@ -188,12 +208,16 @@ impl<B: Bits> RawTree<B> {
                 let new = leaf.without::<B>(usage, shrunk).ok_or(Failed(size))?;
                 (new, shrunk.info, before)
             }
-            None => {
+            Shrunk::Anew => {
                 let (strip, mut keys) = (leaf.strip(), DecodedKeys::new());
                 keys.append(leaf, &key[..strip], None)?;
                 keys.remove(at, at + count);
+                if let Some(table) = table {
+                    keys.encode(table)?;
+                }
                 let all = 0..keys.len();
-                let new = make_one::<B>(usage, |new| keys.node(Kind::Leaf, new, all, strip))?;
+                let node = |new: &mut NewNodes<'_, B>| keys.node(Kind::Leaf, new, all, strip);
+                let new = make_one::<B>(usage, table, node)?;
                 // SAFETY: (N1) the new leaf is ours.
                 (new, unsafe { new.info() }, own)
             }
@@ -211,6 +235,21 @@ impl<B: Bits> RawTree<B> {
         // SAFETY: (N1, N4, R1) the mode's, by the caller; the leaf has room for the values left.
         let old = unsafe { replace_leaf(mode, usage, edit) }?;
         Ok((old, before, new_info.size::<B>()))
+    }
+
+    /// Returns a copy of a coded leaf without an entry, and its shape. `None` if the leaf must be
+    /// coded anew.
+    #[inline(never)]
+    fn remove_coded(
+        usage: &mut Usage,
+        leaf: &NodeRef<'_>,
+        table: &FsstTable,
+        at: usize,
+    ) -> Result<Option<(Node, Info)>, Failed> {
+        let mut scratch = Scratch::new();
+        let Some(splice) = leaf.coded_removal(table, at, &mut scratch) else { return Ok(None) };
+        let new = leaf.without_entry::<B>(usage, &splice);
+        Ok(Some((new.ok_or(Failed(splice.info.size::<B>()))?, splice.info)))
     }
 
     /// Returns the left positions of the pairs that the child at `at` forms with its siblings.
@@ -244,7 +283,8 @@ impl<B: Bits> RawTree<B> {
         key: &[u8],
         removal: Option<Removal<'_, B>>,
     ) -> Result<Option<B>, EditError> {
-        let Target { mode, root, usage } = target;
+        let table = target.table();
+        let Target { mode, root, usage, .. } = target;
         let mut levels = locate(root, key)?.levels;
         let Some(level) = levels.last() else { return Err(EditError::Conflict) };
         let (keys, at) = (level.keys, level.at);
@@ -278,7 +318,8 @@ impl<B: Bits> RawTree<B> {
                 kept.filter(|&(i, _)| removal.is_none() || i != own).map(|(_, leaf)| leaf)
             };
             let mut pending = NewNodes::new(usage, 2 + 2 * levels.len())?;
-            let mut run = CodedRun::new(2)?;
+            pending.table = table;
+            let mut run = CodedRun::new(2, table)?;
             let mut merged = None;
             if kept().try_fold(true, |narrow, leaf| {
                 Ok::<_, Failed>(narrow && run.append(leaf, &separator[..leaf.strip()])?)
@@ -289,6 +330,9 @@ impl<B: Bits> RawTree<B> {
                 let mut keys = DecodedKeys::new();
                 for leaf in kept() {
                     keys.append(leaf, &separator[..leaf.strip()], None)?;
+                }
+                if let Some(table) = table {
+                    keys.encode(table)?;
                 }
                 let all = 0..keys.len();
                 merged = Some(keys.node(Kind::Leaf, &mut pending, all, fences.strip())?);

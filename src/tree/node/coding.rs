@@ -9,8 +9,10 @@
 //! suffix that follows them is `first[i]` and then `len[i]` bytes of the rest. Keys are distinct
 //! and ascend, so only the first key can have an empty suffix; a flag in the header says so.
 //!
-//! A node whose lengths do not fit into a byte is wide.
+//! A node whose lengths do not fit into a byte is wide. In a coded leaf the rests are codes of a
+//! symbol table (coded.rs), and `len` counts the codes' bytes.
 
+use crate::symbols::FsstTable;
 use crate::tree::node::{Info, Node, Slot, SlotRef, Usage, heads, simd};
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -46,7 +48,8 @@ pub(crate) struct Gap {
     pub(crate) next: usize,
 }
 
-/// What a node becomes when one entry is inserted or removed. Of narrow nodes only.
+/// What a node becomes when one entry is inserted or removed. Of narrow nodes only, in which rests
+/// are not coded.
 #[derive(Clone, Copy)]
 pub(crate) struct Resized {
     /// The shape of the node afterwards, without room to spare.
@@ -61,13 +64,34 @@ pub(crate) struct Resized {
     pub(crate) moved: usize,
 }
 
-/// The front coding of one key.
+/// The front coding of one key, as its node stores it.
 #[derive(Clone, Copy)]
-pub(crate) struct Coded<'a> {
+pub(crate) struct Stored<'a> {
     pub(crate) lcp: usize,
     /// `None` for the empty suffix.
     pub(crate) first: Option<u8>,
     pub(crate) rest: &'a [u8],
+    /// The table by which the rest is coded, if it is.
+    pub(crate) table: Option<&'a FsstTable>,
+}
+
+/// A copy of a narrow node with one entry inserted or removed: what changes, as it is stored.
+pub(crate) struct Splice<'s> {
+    /// The shape of the copy, without room to spare.
+    pub(crate) info: Info,
+    /// The position of the entry.
+    pub(crate) at: usize,
+    /// Bytes of rest of the entries before it.
+    pub(crate) offset: usize,
+    /// Bytes of rest of all entries before the change.
+    pub(crate) used: usize,
+    /// The bytes from `offset` on that the copy has not.
+    pub(crate) dropped: usize,
+    /// The bytes in their place: the rest of an inserted entry, and the beginning of the rest of
+    /// the entry after it.
+    pub(crate) rests: [&'s [u8]; 3],
+    /// The lcp, the first byte and the length of the entry after it, if that changes.
+    pub(crate) next: Option<[u8; 3]>,
 }
 
 impl<'a> NodeRef<'a> {
@@ -203,13 +227,14 @@ impl<'a> NodeRef<'a> {
 
     /// Returns entry `i`, whose rest begins at `offset`.
     #[inline(always)]
-    pub(crate) fn entry(&self, i: usize, offset: usize) -> Coded<'a> {
+    pub(crate) fn entry(&self, i: usize, offset: usize) -> Stored<'a> {
         let (from, len) = self.rest_of(i, offset);
         let empty = i == 0 && self.info.empty_first();
-        Coded {
+        Stored {
             lcp: self.lcp(i),
             first: if empty { None } else { Some(self.first(i)) },
             rest: &self.payload[from..from + len],
+            table: self.table(),
         }
     }
 
@@ -223,9 +248,8 @@ impl<'a> NodeRef<'a> {
     pub(crate) fn decode(&self, i: usize, buf: &mut Vec<u8>) -> Result<(), TryReserveError> {
         let strip = self.strip();
         let mut offset = self.offset(i);
-        let last = self.entry(i, offset);
         // The bytes of the key that are still to be written.
-        let mut end = last.lcp + usize::from(last.first.is_some()) + last.rest.len();
+        let mut end = self.entry(i, offset).end();
         buf.truncate(strip);
         buf.try_reserve(end)?;
         buf.resize(strip + end, 0);
@@ -235,8 +259,7 @@ impl<'a> NodeRef<'a> {
             if lcp < end {
                 let suffix = &mut buf[strip + lcp..strip + end];
                 suffix[0] = self.first(j);
-                let (from, _) = self.rest_of(j, offset);
-                suffix[1..].copy_from_slice(&self.payload[from..from + end - lcp - 1]);
+                self.entry(j, offset).read_rest(&mut suffix[1..]);
                 end = lcp;
             }
             if end > 0 {
@@ -250,7 +273,7 @@ impl<'a> NodeRef<'a> {
     /// Returns key `i` as a whole. `stripped` begins with the bytes that the node strips.
     pub(crate) fn key(&self, i: usize, stripped: &[u8]) -> Result<Vec<u8>, TryReserveError> {
         let (strip, mut key) = (self.strip(), Vec::new());
-        key.try_reserve_exact(strip + self.lcp(i) + 1 + self.len(i))?;
+        key.try_reserve_exact(strip + self.entry(i, self.offset(i)).end())?;
         key.extend_from_slice(&stripped[..strip]);
         self.decode(i, &mut key)?;
         Ok(key)
@@ -284,6 +307,7 @@ impl<'a> NodeRef<'a> {
     /// Returns what the node becomes with `key` inserted at `gap`, if it stays narrow.
     #[inline(always)]
     pub(crate) fn grown(&self, key: &[u8], gap: Gap) -> Option<Resized> {
+        debug_assert!(self.table().is_none());
         if self.info.is_wide()
             || key.is_empty()
             || gap.lcp > MAX_NARROW_LCP
@@ -309,7 +333,7 @@ impl<'a> NodeRef<'a> {
 
     /// Returns the bytes of rest of the entries before `at`, and of all, of a narrow node.
     #[inline(always)]
-    fn offsets(&self, at: usize) -> (usize, usize) {
+    pub(crate) fn offsets(&self, at: usize) -> (usize, usize) {
         let (n, lens) = (self.count(), 2 * self.info.capacity());
         let offset = simd::long_sum(self.payload, lens, at);
         (offset, offset + simd::long_sum(self.payload, lens + at, n - at))
@@ -327,11 +351,34 @@ impl<'a> NodeRef<'a> {
         (key, gap): (&[u8], Gap),
         grown: Resized,
     ) -> Option<Node> {
+        let Resized { info: exact, at, offset, used, moved: lost } = grown;
+        let cap = self.info.capacity();
+        let next = (lost > 0).then(|| {
+            let first = self.payload[3 * cap + offset + lost - 1];
+            [gap.next as u8, first, self.payload[2 * cap + at] - lost as u8]
+        });
+        let rests = [&key[gap.lcp + 1..], &[], &[]];
+        let splice = Splice { info: exact, at, offset, used, dropped: lost, rests, next };
+        self.with_entry::<B>(usage, info, (key, gap.lcp), &splice)
+    }
+
+    /// Creates a copy with an entry inserted, that of `key`, which shares `lcp` bytes with the one
+    /// before. `info` has the shape of `splice`, and may have room for more.
+    ///
+    /// Its values or slots are still to be written. Returns `None` when out of memory.
+    #[inline(always)]
+    pub(crate) fn with_entry<B: Bits>(
+        &self,
+        usage: &mut Usage,
+        info: Info,
+        (key, lcp): (&[u8], usize),
+        splice: &Splice<'_>,
+    ) -> Option<Node> {
         let node = usage.alloc::<B>(info)?;
         let (n, cap, new_cap) = (self.count(), self.info.capacity(), info.capacity());
-        let Resized { at, offset, used, moved: lost, .. } = grown;
-        let rest = &key[gap.lcp + 1..];
-        // SAFETY: (N4, N5, N6) the new node is ours alone; `grown` summed up what is copied here.
+        let at = splice.at;
+        // SAFETY: (N4, N5, N6) the new node is ours alone; the shape of the splice sums up what is
+        // copied here.
         unsafe {
             let to = node.payload_mut(info);
             let src = self.payload.as_ptr();
@@ -349,34 +396,53 @@ impl<'a> NodeRef<'a> {
                 }
             }
             let new = |array: usize, i: usize| to.add(array * new_cap + i);
-            new(0, at).write(gap.lcp as u8);
-            new(1, at).write(key[gap.lcp]);
-            new(2, at).write(rest.len() as u8);
-            if lost > 0 {
-                new(0, at + 1).write(gap.next as u8);
-                new(1, at + 1).write(self.payload[3 * cap + offset + lost - 1]);
-                new(2, at + 1).write(self.payload[2 * cap + at] - lost as u8);
+            new(0, at).write(lcp as u8);
+            new(1, at).write(key[lcp]);
+            new(2, at).write(splice.rests[0].len() as u8);
+            if let Some(next) = splice.next {
+                (0..3).for_each(|array| new(array, at + 1).write(next[array]));
             }
-            let (from, mut dst) = (src.add(3 * cap), to.add(3 * new_cap));
-            from.copy_to_nonoverlapping(dst, offset);
-            dst = dst.add(offset);
-            rest.as_ptr().copy_to_nonoverlapping(dst, rest.len());
-            dst = dst.add(rest.len());
-            let tail = used - offset - lost;
-            from.add(offset + lost).copy_to_nonoverlapping(dst, tail);
-            node.zero_room(info, grown.info);
-            let (words, from, to) = (info.head_words(), self.heads(), node.heads_mut());
-            let (below, above) = from.split_at(words * at);
-            to.copy_from_nonoverlapping(below.as_ptr(), below.len());
-            (0..words).for_each(|i| to.add(words * at + i).write(heads::word(key, i)));
-            to.add(words * (at + 1)).copy_from_nonoverlapping(above.as_ptr(), above.len());
+            self.write_rests(to.add(3 * new_cap), splice);
+            node.zero_room(info, splice.info);
+            if info.is_leaf() {
+                self.copy_table(node);
+            } else {
+                let (words, from, to) = (info.head_words(), self.heads(), node.heads_mut());
+                let (below, above) = from.split_at(words * at);
+                to.copy_from_nonoverlapping(below.as_ptr(), below.len());
+                (0..words).for_each(|i| to.add(words * at + i).write(heads::word(key, i)));
+                to.add(words * (at + 1)).copy_from_nonoverlapping(above.as_ptr(), above.len());
+            }
         }
         Some(node)
+    }
+
+    /// Writes the rests of a copy of this node.
+    ///
+    /// # Safety
+    /// `dst` is where the rests of the copy begin, which has the shape of the splice (N6) and is
+    /// the caller's alone (N4).
+    #[inline(always)]
+    unsafe fn write_rests(&self, mut dst: *mut u8, splice: &Splice<'_>) {
+        let &Splice { offset, used, dropped, rests, .. } = splice;
+        // SAFETY: (N4, N6) by the caller; this node has `used` bytes of rest.
+        unsafe {
+            let from = self.payload.as_ptr().add(self.rest_at());
+            from.copy_to_nonoverlapping(dst, offset);
+            dst = dst.add(offset);
+            for part in rests {
+                part.as_ptr().copy_to_nonoverlapping(dst, part.len());
+                dst = dst.add(part.len());
+            }
+            let tail = used - offset - dropped;
+            from.add(offset + dropped).copy_to_nonoverlapping(dst, tail);
+        }
     }
 
     /// Returns what the node becomes without entry `at`, if it stays narrow.
     #[inline]
     pub(crate) fn shrunk(&self, at: usize) -> Option<Resized> {
+        debug_assert!(self.table().is_none());
         if self.info.is_wide() {
             return None;
         }
@@ -399,10 +465,33 @@ impl<'a> NodeRef<'a> {
     /// Its values or slots are still to be written. Returns `None` when out of memory.
     pub(crate) fn without<B: Bits>(&self, usage: &mut Usage, shrunk: Resized) -> Option<Node> {
         let Resized { info, at, offset, used, moved: gained } = shrunk;
+        let cap = self.info.capacity();
+        let (mut rests, mut next) = ([&[][..]; 3], None);
+        if gained > 0 {
+            // The removed suffix begins with the bytes that only the next entry shared.
+            let from = 3 * cap + offset;
+            rests[0] = &self.payload[from..from + gained - 1];
+            rests[1] = &self.payload[cap + at + 1..cap + at + 2];
+            let len = self.payload[2 * cap + at + 1] + gained as u8;
+            next = Some([self.payload[at], self.payload[cap + at], len]);
+        }
+        let splice = Splice { info, at, offset, used, dropped: self.len(at), rests, next };
+        self.without_entry::<B>(usage, &splice)
+    }
+
+    /// Creates a copy without an entry.
+    ///
+    /// Its values or slots are still to be written. Returns `None` when out of memory.
+    #[inline(always)]
+    pub(crate) fn without_entry<B: Bits>(
+        &self,
+        usage: &mut Usage,
+        splice: &Splice<'_>,
+    ) -> Option<Node> {
+        let &Splice { info, at, .. } = splice;
         let node = usage.alloc::<B>(info)?;
         let (n, cap) = (self.count(), self.info.capacity());
-        let len = self.len(at);
-        // SAFETY: (N4, N5, N6) as in `with`; `shrunk` summed up what is copied here.
+        // SAFETY: (N4, N5, N6) as in `with_entry`.
         unsafe {
             let to = node.payload_mut(info);
             let new = |array: usize, i: usize| to.add(array * (n - 1) + i);
@@ -411,23 +500,18 @@ impl<'a> NodeRef<'a> {
                 copy_short(src.add(array * cap), new(array, 0), at);
                 copy_short(src.add(array * cap + at + 1), new(array, at), n - 1 - at);
             }
-            let (from, mut dst) = (src.add(3 * cap), to.add(3 * (n - 1)));
-            from.copy_to_nonoverlapping(dst, offset);
-            dst = dst.add(offset);
-            if gained > 0 {
-                // The removed suffix begins with the bytes that only the next entry shared.
-                new(0, at).write(self.payload[at]);
-                new(1, at).write(self.payload[cap + at]);
-                new(2, at).write(self.payload[2 * cap + at + 1] + gained as u8);
-                from.add(offset).copy_to_nonoverlapping(dst, gained - 1);
-                dst.add(gained - 1).write(self.payload[cap + at + 1]);
-                dst = dst.add(gained);
+            if let Some(next) = splice.next {
+                (0..3).for_each(|array| new(array, at).write(next[array]));
             }
-            from.add(offset + len).copy_to_nonoverlapping(dst, used - offset - len);
-            let (words, from, to) = (info.head_words(), self.heads(), node.heads_mut());
-            let (below, above) = (&from[..words * at], &from[words * (at + 1)..]);
-            to.copy_from_nonoverlapping(below.as_ptr(), below.len());
-            to.add(words * at).copy_from_nonoverlapping(above.as_ptr(), above.len());
+            self.write_rests(to.add(3 * (n - 1)), splice);
+            if info.is_leaf() {
+                self.copy_table(node);
+            } else {
+                let (words, from, to) = (info.head_words(), self.heads(), node.heads_mut());
+                let (below, above) = (&from[..words * at], &from[words * (at + 1)..]);
+                to.copy_from_nonoverlapping(below.as_ptr(), below.len());
+                to.add(words * at).copy_from_nonoverlapping(above.as_ptr(), above.len());
+            }
         }
         Some(node)
     }

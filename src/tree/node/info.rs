@@ -12,7 +12,8 @@ pub(crate) const WORD_BYTES: usize = size_of::<i64>();
 ///
 /// ```text
 ///  bits 0..2 origin · 2 leaf · 3 wide · 4 key 0 is empty · 5..7 lock (lock.rs) · 8..16 count
-///  narrow: 16..24 capacity · 24..40 bytes of rest · 40..61 strip · 61..64 words of a head
+///  narrow: 16..24 capacity · 24..40 bytes of rest · 40..61 strip
+///          61..64 words of a head, or in a leaf 1 if its rests are coded
 ///  wide:   16..48 bytes of rest, the strip is in the payload
 /// ```
 ///
@@ -138,26 +139,39 @@ impl Info {
         (self.0 >> 40) as usize & Self::MAX_NARROW_STRIP
     }
 
-    /// Returns the number of words of each head. Leaves and wide nodes have no heads.
+    /// Returns the number of words of each head of an inner node. Wide nodes have no heads.
     #[inline(always)]
     pub(crate) fn head_words(self) -> usize {
+        debug_assert!(!self.is_leaf());
         (self.0 >> HEAD_WORDS_AT) as usize
+    }
+    /// Returns `true` if the rests of this leaf are coded (coded.rs).
+    #[inline(always)]
+    pub(crate) fn is_coded(self) -> bool {
+        debug_assert!(self.is_leaf());
+        self.0 >> HEAD_WORDS_AT != 0
+    }
+    /// Returns the info of a narrow leaf whose rests are coded.
+    pub(crate) fn coded(self) -> Info {
+        debug_assert!(self.is_leaf() && !self.is_wide());
+        Info(self.0 | 1 << HEAD_WORDS_AT)
     }
     /// Returns the info of a narrow node with heads of this many words, none in a leaf.
     pub(crate) fn with_head_words(self, words: usize) -> Info {
         debug_assert!(!self.is_wide() && words < 1 << (u64::BITS - HEAD_WORDS_AT));
         Info(self.0 & !(!0 << HEAD_WORDS_AT) | (words as u64) << HEAD_WORDS_AT)
     }
-    /// Returns the number of words of all heads.
+    /// Returns the number of words after the info word: those of all heads, or of a coded leaf the
+    /// address of its table.
     #[inline(always)]
     pub(crate) fn words(self) -> usize {
-        self.head_words() * self.count()
+        if self.is_leaf() { self.is_coded().into() } else { self.head_words() * self.count() }
     }
     /// Returns the offset of the payload in the node.
     #[inline(always)]
     pub(crate) fn payload_at(self) -> usize {
         if self.is_leaf() {
-            HEADER_BYTES
+            HEADER_BYTES + WORD_BYTES * self.words()
         } else {
             self.slots_at() + size_of::<*mut u8>() * self.slots()
         }
@@ -204,7 +218,7 @@ impl Info {
     #[inline(always)]
     pub(crate) fn values_from(self, size: usize) -> usize {
         let mask = size.saturating_sub(1);
-        (HEADER_BYTES + self.payload_len() + mask) & !mask
+        (self.payload_at() + self.payload_len() + mask) & !mask
     }
     /// Returns the offset of the slots in the node.
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! A node as raw bytes from the pool.
 
 use crate::pool;
+use crate::symbols::FsstTable;
 use crate::sync::point;
 use crate::tree::node::{HEADER_BYTES, Info, Lock, Slot};
 use crate::value::Bits;
@@ -127,7 +128,7 @@ impl Node {
         }
     }
 
-    /// Returns the words of all heads.
+    /// Returns the words of all heads of an inner node.
     ///
     /// # Safety
     /// The node is live (N1) for `'a`, and its heads have been written (N5).
@@ -150,11 +151,31 @@ impl Node {
     /// Returns the address of a leaf's payload, to read it and what follows it in the leaf.
     ///
     /// # Safety
-    /// The leaf is live (N1), and its payload has been written (N5).
+    /// The leaf is live (N1), its payload has been written (N5), and begins at `payload_at`.
     #[inline(always)]
-    pub(crate) unsafe fn payload_ptr(self) -> *const u8 {
+    pub(crate) unsafe fn payload_ptr(self, payload_at: usize) -> *const u8 {
         // SAFETY: (N1, N6) by the caller.
-        unsafe { self.as_ptr().add(HEADER_BYTES) }
+        unsafe { self.as_ptr().add(payload_at) }
+    }
+
+    /// Returns the address of the table of a coded leaf.
+    ///
+    /// # Safety
+    /// The node is a live coded leaf (N1), and the address has been written (N5).
+    #[inline(always)]
+    pub(crate) unsafe fn table(self) -> *const FsstTable {
+        // SAFETY: (N1, N5, N6) by the caller; the address follows the info word.
+        unsafe { self.as_ptr().add(HEADER_BYTES).cast::<*const FsstTable>().read() }
+    }
+
+    /// Writes the address of the table of a coded leaf.
+    ///
+    /// # Safety
+    /// The node is a live coded leaf (N1), and the caller alone reaches it (N4).
+    #[inline(always)]
+    pub(crate) unsafe fn set_table(self, table: *const FsstTable) {
+        // SAFETY: (N1, N4, N6) by the caller.
+        unsafe { self.as_ptr().add(HEADER_BYTES).cast::<*const FsstTable>().write(table) };
     }
 
     /// Returns the payload's address, to write it.

@@ -7,9 +7,11 @@
 //! * `lock`: the lock in a node's first word. `slot`: the pointers to children, with their locks.
 //! * `coding`: front-coded keys: decode, copies with one key more or less. `search`: the search.
 //! * `heads`: the first bytes of an inner node's separators, as words that are searched first.
+//! * `coded`: leaves whose rests are coded by a symbol table.
 //! * `in_place`: leaves with room to spare, and edits of their entries in place.
 //! * `simd`: compares of many bytes at a time.
 
+pub(crate) mod coded;
 pub(crate) mod coding;
 pub(crate) mod heads;
 pub(crate) mod in_place;
@@ -31,6 +33,7 @@ pub(crate) mod memory {
     #[cfg(not(memkv_loom))]
     pub(crate) use super::memory_std::*;
 }
+pub(crate) use coded::Scratch;
 pub(crate) use coding::{
     Gap, MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef, PREFETCHED_INNER_LINES, PREFETCHED_LINES, Resized,
 };

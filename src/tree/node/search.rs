@@ -7,14 +7,17 @@
 //! sought byte decides. So no key is ever decoded, and a step is one vector compare of `lcp` and
 //! `first`. A wide node is searched key by key.
 //!
-//! An inner node is searched by its heads first (heads.rs).
+//! An inner node is searched by its heads first (heads.rs). The rests of a coded leaf (coded.rs)
+//! are compared symbol by symbol.
 //!
 //! On x86-64 the searches are compiled twice: for processors with AVX2, which is found out at run
 //! time, and for all.
 
+use crate::symbols::{Coder, Fsst};
 use crate::tree::node::heads::{self, Found};
 use crate::tree::node::info::WORD_BYTES;
 use crate::tree::node::{Gap, Info, Node, NodeRef, simd};
+use std::cmp::Ordering;
 
 impl NodeRef<'_> {
     /// Returns the index of the child of a key, which is led to this node.
@@ -116,12 +119,12 @@ fn tied_child(node: Node, info: Info, key: &[u8], at: usize) -> usize {
     let from = rests + simd::sum(payload, 2 * n + at - lane, lane);
     // The separator before is not tied, so this one shares less than `m` bytes with it.
     let skipped = m - usize::from(payload[at]) - 1;
-    match decide(payload, from + skipped, len - skipped, rest, m) {
+    match Raw.decide(payload, from + skipped, len - skipped, rest, m) {
         Decided::Equal => at + 1,
         Decided::Less(_) => at,
         Decided::Greater(m) => {
             let block = Block { at: at - lane, rests, open: after(lane) };
-            child_of(search_blocks(payload, info, block, rest, m))
+            child_of(search_blocks(Raw, payload, info, block, rest, m))
         }
     }
 }
@@ -140,7 +143,12 @@ fn search_any(node: Node, info: Info, key: &[u8]) -> Result<usize, Gap> {
     let payload = unsafe { node.payload(info) };
     let open = if info.empty_first() { !1 } else { !0 };
     let block = Block { at: 0, rests: 3 * info.capacity(), open };
-    search_blocks(payload, info, block, rest, 0)
+    if info.is_leaf() && info.is_coded() {
+        // SAFETY: (N1, N5) the caller has a reference to the leaf. (N13) Its table outlives it.
+        let table = unsafe { &*node.table() };
+        return search_blocks(table.decoder(), payload, info, block, rest, 0);
+    }
+    search_blocks(Raw, payload, info, block, rest, 0)
 }
 
 /// As [`search`], for the key that has no more bytes than the strip.
@@ -168,6 +176,7 @@ fn after(lane: usize) -> u64 {
 /// the key may decide.
 #[inline(always)]
 fn search_blocks(
+    rests: impl Rests,
     payload: &[u8],
     info: Info,
     mut block: Block,
@@ -206,7 +215,7 @@ fn search_blocks(
         }
         let from = block.rests + simd::sum(payload, 2 * cap + block.at, lane);
         let len = usize::from(payload[2 * cap + j]);
-        match decide(payload, from, len, key, m + 1) {
+        match rests.decide(payload, from, len, key, m + 1) {
             Decided::Equal => return Ok(j),
             Decided::Less(next) => return Err(Gap { at: j, lcp: m, next }),
             Decided::Greater(more) => m = more,
@@ -225,22 +234,46 @@ enum Decided {
     Greater(usize),
 }
 
-/// Compares the `len` bytes of an entry at `from` with those of the key from `m` on.
-#[inline(always)]
-fn decide(payload: &[u8], from: usize, len: usize, key: &[u8], m: usize) -> Decided {
-    let left = key.len() - m;
-    if len == left && simd::same_end(payload, from + len, key, len) {
-        return Decided::Equal;
+/// The form of the rests of a node.
+trait Rests: Copy {
+    /// Compares the rest at `from`, of which `len` bytes are stored, with the key from `m` on.
+    fn decide(self, payload: &[u8], from: usize, len: usize, key: &[u8], m: usize) -> Decided;
+}
+
+/// Rests that are stored as they are.
+#[derive(Clone, Copy)]
+struct Raw;
+
+impl Rests for Raw {
+    #[inline(always)]
+    fn decide(self, payload: &[u8], from: usize, len: usize, key: &[u8], m: usize) -> Decided {
+        let left = key.len() - m;
+        if len == left && simd::same_end(payload, from + len, key, len) {
+            return Decided::Equal;
+        }
+        let most = len.min(left);
+        let shared = match simd::common_window(payload, from, key, m) {
+            Some((shared, compared)) if shared < compared || most <= compared => shared.min(most),
+            _ => simd::common_prefix(&payload[from..from + len], &key[m..]),
+        };
+        if shared == left || (shared < most && key[m + shared] < payload[from + shared]) {
+            Decided::Less(m + shared)
+        } else {
+            Decided::Greater(m + shared)
+        }
     }
-    let most = len.min(left);
-    let shared = match simd::common_window(payload, from, key, m) {
-        Some((shared, compared)) if shared < compared || most <= compared => shared.min(most),
-        _ => simd::common_prefix(&payload[from..from + len], &key[m..]),
-    };
-    if shared == left || (shared < most && key[m + shared] < payload[from + shared]) {
-        Decided::Less(m + shared)
-    } else {
-        Decided::Greater(m + shared)
+}
+
+/// Rests that are coded by this table.
+impl Rests for &Fsst {
+    #[inline(always)]
+    fn decide(self, payload: &[u8], from: usize, len: usize, key: &[u8], m: usize) -> Decided {
+        let (shared, order) = self.compare(&payload[from..from + len], &key[m..]);
+        match order {
+            Ordering::Equal => Decided::Equal,
+            Ordering::Greater => Decided::Less(m + shared),
+            Ordering::Less => Decided::Greater(m + shared),
+        }
     }
 }
 
@@ -267,7 +300,7 @@ fn search_wide(node: Node, info: Info, key: &[u8]) -> Result<usize, Gap> {
             return Err(Gap { at: i, lcp: m, next: entry.lcp });
         }
         if first == key[m] {
-            match decide(keys.payload(), from, entry.rest.len(), key, m + 1) {
+            match Raw.decide(keys.payload(), from, entry.rest.len(), key, m + 1) {
                 Decided::Equal => return Ok(i),
                 Decided::Less(next) => return Err(Gap { at: i, lcp: m, next }),
                 Decided::Greater(more) => m = more,

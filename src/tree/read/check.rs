@@ -85,7 +85,7 @@ impl<B: Bits> RawTree<B> {
             let before = std::mem::take(&mut key);
             key.extend_from_slice(&before[..entry.lcp]);
             key.extend(entry.first);
-            key.extend_from_slice(entry.rest);
+            entry.append_rest(&mut key);
             if i > 0 {
                 ensure!(before < key, "{before:?} then {key:?}");
                 ensure!(
@@ -112,10 +112,12 @@ impl<B: Bits> RawTree<B> {
             );
             all.push(full);
         }
-        let words = keys.info.head_words();
-        for (i, word) in keys.heads().iter().enumerate() {
-            let want = heads::word(&all[i / words][strip..], i % words);
-            ensure!(*word == want, "word {i} of the heads is {word:x}, not {want:x}");
+        if !keys.info.is_leaf() {
+            let words = keys.info.head_words();
+            for (i, word) in keys.heads().iter().enumerate() {
+                let want = heads::word(&all[i / words][strip..], i % words);
+                ensure!(*word == want, "word {i} of the heads is {word:x}, not {want:x}");
+            }
         }
         ensure!(offset <= keys.info.rest(), "{offset} bytes in {}", keys.info.rest());
         Ok(all)

@@ -41,6 +41,8 @@ pub(crate) struct CursorState {
     strip: usize,
     /// Number of entries that fit into the leaf.
     capacity: usize,
+    /// Where the payload begins in the leaf.
+    payload_at: usize,
     /// Where the values begin in the leaf.
     values_at: usize,
     /// The key of the entry read last.
@@ -70,7 +72,7 @@ impl Suffixes {
             let at = self.bytes.len();
             self.bytes.extend_from_within(start..start + entry.lcp);
             self.bytes.extend(entry.first);
-            self.bytes.extend_from_slice(entry.rest);
+            entry.append_rest(&mut self.bytes);
             self.entries.push((self.bytes.len(), offset));
             offset += entry.rest.len();
             start = at;
@@ -96,6 +98,7 @@ impl CursorState {
             rest_at: 0,
             strip: 0,
             capacity: 0,
+            payload_at: HEADER_BYTES,
             values_at: 0,
             key: KeyBuf::default(),
             suffixes: Suffixes::default(),
@@ -156,6 +159,7 @@ impl CursorState {
         self.end = leaf.count();
         self.strip = leaf.strip();
         self.capacity = leaf.info.capacity();
+        self.payload_at = leaf.info.payload_at();
         self.rest_at = leaf.rest_at();
         self.values_at = leaf.info.values_from(self.value_bytes);
         self.key.make_room(self.strip);
@@ -166,7 +170,8 @@ impl CursorState {
     fn set_index(&mut self, leaf: &NodeRef<'_>, index: usize, offset: usize) {
         self.index = index;
         self.rest = self.rest_at + offset;
-        self.narrow_end = if leaf.info.is_wide() || (index == 0 && leaf.info.empty_first()) {
+        let is_narrow = !leaf.info.is_wide() && !leaf.info.is_coded();
+        self.narrow_end = if !is_narrow || (index == 0 && leaf.info.empty_first()) {
             0
         } else {
             // At the last entries, as many bytes as are copied may not be in the leaf (N12).
@@ -451,7 +456,7 @@ impl CursorState {
         // SAFETY: (N1, N5, N6, N10, N12) there is a leaf, it is narrow, and the entry has a first
         // byte.
         unsafe {
-            let payload = self.leaf.unwrap_unchecked().payload_ptr();
+            let payload = self.leaf.unwrap_unchecked().payload_ptr(self.payload_at);
             let entry = payload.add(self.index);
             let keep = self.strip + usize::from(entry.read());
             let first = entry.add(self.capacity).read();
@@ -470,7 +475,14 @@ impl CursorState {
         let leaf = unsafe { NodeRef::new(leaf) };
         let offset = self.rest - self.rest_at;
         let entry = leaf.entry(self.index, offset);
-        self.key.put(self.strip + entry.lcp, entry.first, entry.rest);
+        let keep = self.strip + entry.lcp;
+        if let Some(table) = entry.table {
+            self.key.put_coded(keep, entry.first, table.decoder(), entry.rest);
+            self.index += 1;
+            self.rest += entry.rest.len();
+            return;
+        }
+        self.key.put(keep, entry.first, entry.rest);
         self.set_index(&leaf, self.index + 1, offset + entry.rest.len());
     }
 

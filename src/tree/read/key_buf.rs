@@ -1,5 +1,6 @@
 //! The key of a cursor.
 
+use crate::symbols::{Fsst, MAX_FSST_BYTES};
 use crate::tree::node::{MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef};
 use std::mem::MaybeUninit;
 
@@ -72,6 +73,33 @@ impl KeyBuf {
             to.copy_from_nonoverlapping(rest.as_ptr(), rest.len());
         }
         self.len = len;
+    }
+
+    /// Keeps the first `keep` bytes, and appends a suffix of which the rest is coded.
+    #[inline]
+    pub(crate) fn put_coded(&mut self, keep: usize, first: Option<u8>, table: &Fsst, codes: &[u8]) {
+        assert!(keep <= self.len);
+        self.len = keep;
+        let room = keep + 1 + MAX_FSST_BYTES * codes.len();
+        if self.bytes.capacity() < room {
+            self.edit(|bytes| bytes.reserve(room - bytes.len()));
+        }
+        // SAFETY: (N12) there is room for a whole word for each byte of the codes.
+        unsafe {
+            let mut to = self.bytes.as_mut_ptr().add(keep);
+            if let Some(first) = first {
+                to.write(first);
+                to = to.add(1);
+            }
+            let mut at = 0;
+            while at < codes.len() {
+                let (word, len, code_len) = table.symbol_at(codes, at);
+                to.cast::<[u8; MAX_FSST_BYTES]>().write_unaligned(word.to_le_bytes());
+                to = to.add(len);
+                at += code_len;
+            }
+            self.len = to.offset_from(self.bytes.as_ptr()) as usize;
+        }
     }
 
     /// Makes room for [`put_narrow`](Self::put_narrow) in a narrow leaf that strips `strip` bytes,

@@ -97,7 +97,7 @@ impl<B: Bits, F> PrefixWalk<'_, B, F> {
             Err(gap) => (gap.at, gap.lcp),
         };
         loop {
-            let is_prefix = at > 0 && len(&keys, at - 1) == shared;
+            let is_prefix = at > 0 && keys.end(at - 1) == shared;
             if keys.info.is_leaf() {
                 if is_prefix {
                     let pos = EntryPos { node, info: keys.info, index: at - 1 };
@@ -116,11 +116,6 @@ impl<B: Bits, F> PrefixWalk<'_, B, F> {
             shared = shared.min(keys.lcp(at));
         }
     }
-}
-
-/// Returns the length of entry `i`, without the strip.
-fn len(keys: &NodeRef<'_>, i: usize) -> usize {
-    if i == 0 && keys.info.empty_first() { 0 } else { keys.lcp(i) + 1 + keys.len(i) }
 }
 
 #[cfg(test)]

@@ -73,7 +73,8 @@ impl<B: Bits> SharedTree<B> {
     /// Returns the tree to its one owner.
     pub(crate) fn into_raw(mut self) -> RawTree<B> {
         self.fold_counts();
-        std::mem::replace(&mut self.tree, RawTree::new())
+        let coder = self.tree.coder().cloned();
+        std::mem::replace(&mut self.tree, RawTree::with_coder(coder))
     }
 
     /// Edits the tree as its one owner.
@@ -107,7 +108,7 @@ impl<B: Bits> SharedTree<B> {
 
     /// Returns the bytes on the heap other than nodes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.counts)
+        size_of_val(&*self.counts) + self.tree.heap_bytes()
     }
 
     /// Counts keys and bytes that came or, modulo the word size, went.
@@ -268,7 +269,8 @@ impl<B: Bits> SharedTree<B> {
     }
 
     fn target<'t>(&'t self, pin: &'t Pin, usage: &'t mut Usage) -> Target<'t, Shared<'t>> {
-        Target { mode: Shared(pin), root: self.root(), usage }
+        let coder = self.tree.coder().map(|coder| &**coder);
+        Target { mode: Shared(pin), root: self.root(), usage, coder }
     }
 
     /// Repeats `attempt` until there is no conflict. It returns its result, and the change in the

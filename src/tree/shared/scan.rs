@@ -17,12 +17,14 @@
 
 use crate::reclaim::{self, Era, Pin};
 use crate::sync::own_changes::LastChange;
+use crate::tree::LeafCoder;
 use crate::tree::node::{Info, Kind, LeafCopies, Node, NodeRef, Slot};
 use crate::tree::read::cursor::{CursorState, Place};
 use crate::tree::shared::SharedTree;
 use crate::value::Bits;
 use std::marker::PhantomData;
 use std::ops::Bound;
+use std::sync::Arc;
 
 /// Bytes of copies that end a run, unless it is one leaf.
 const MAX_COPIED_BYTES: usize = 30 << 10;
@@ -160,6 +162,8 @@ pub(crate) struct LeafRun<B: Bits> {
     tree: usize,
     /// Where the next run begins, if the path there is kept.
     path_end: Option<PathEnd>,
+    /// Keep the tables of coded copies (N13).
+    coders: Vec<Arc<LeafCoder>>,
     values: PhantomData<B>,
 }
 
@@ -180,6 +184,7 @@ impl<B: Bits> LeafRun<B> {
             era: None,
             tree: 0,
             path_end: None,
+            coders: Vec::new(),
             values: PhantomData,
         }
     }
@@ -193,6 +198,9 @@ impl<B: Bits> LeafRun<B> {
     /// Drops the copies.
     fn clear_copies(&mut self) {
         self.copies.clear(MAX_COPIED_BYTES);
+        // The next run is mostly of the same tree.
+        let others = self.coders.len().saturating_sub(1);
+        self.coders.drain(..others);
         self.first = None;
         self.others.clear();
         self.keys.clear();
@@ -241,6 +249,7 @@ impl<B: Bits> LeafRun<B> {
         let (root, era) = (&tree.read(pin).root, pin.era());
         let path_end = self.path_end.take().filter(|_| self.is_live(tree, era));
         self.tree = std::ptr::from_ref(tree).addr();
+        self.keep_coder(tree.read(pin).coder());
         if self.first.is_none() {
             self.era = Some(era);
         }
@@ -284,6 +293,15 @@ impl<B: Bits> LeafRun<B> {
                 self.keep_key();
             }
             end == RunEnd::Whole
+        }
+    }
+
+    /// Keeps the tables by which the copies of a tree are coded.
+    #[inline]
+    fn keep_coder(&mut self, coder: Option<&Arc<LeafCoder>>) {
+        let Some(coder) = coder else { return };
+        if !self.coders.last().is_some_and(|last| Arc::ptr_eq(last, coder)) {
+            self.coders.push(Arc::clone(coder));
         }
     }
 
@@ -403,7 +421,9 @@ impl<B: Bits> LeafRun<B> {
             leaf.info
         } else {
             let is_empty_first = from == 0 && leaf.info.empty_first();
-            Info::narrow(Kind::Leaf, to - from, arrays[3].len(), leaf.strip(), is_empty_first)
+            let (n, rest) = (to - from, arrays[3].len());
+            let info = Info::narrow(Kind::Leaf, n, rest, leaf.strip(), is_empty_first);
+            if leaf.info.is_coded() { info.coded() } else { info }
         };
         let copy = self.copies.add::<B>(info);
         let node = self.copies.get(copy);
@@ -415,6 +435,7 @@ impl<B: Bits> LeafRun<B> {
                 node.payload_mut(info).copy_from_nonoverlapping(payload.as_ptr(), payload.len());
             } else {
                 NodeRef::write_arrays(arrays, node, info);
+                leaf.copy_table(node);
             }
             for i in from..to {
                 node.set_value::<B>(info, i - from, leaf.node.value(leaf.info, i));

@@ -9,6 +9,7 @@
 //! access", 2025, for dictionaries of 65,536 entries of up to 16 bytes.
 
 use super::table::{Matcher, Symbol};
+#[cfg(feature = "parallel")]
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -91,8 +92,11 @@ pub(super) struct Limits {
 
 /// Most times that a sample is parsed in one generation.
 const MAX_PASSES: usize = 16;
-/// Strings that one task parses.
+/// Strings that one task parses. A smaller sample is parsed by the calling thread alone.
 const STRINGS_PER_TASK: usize = 1 << 12;
+/// Items from which on they are sorted in parallel.
+#[cfg(feature = "parallel")]
+const ITEMS_TO_SORT_IN_PARALLEL: usize = 1 << 16;
 
 /// Result of a parse: the number of occurrences of each code, and the pairs of adjacent codes.
 struct Parse {
@@ -133,15 +137,30 @@ fn parse(sample: &Sample, matcher: &Matcher, step: usize, pass: Option<Pass>) ->
         }
         all
     };
-    // The order of the pairs does not matter.
-    let join = |mut all: Parse, part: Parse| {
-        all.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);
-        all.pairs.extend_from_slice(&part.pairs);
-        all
-    };
-    let mut all = (0..groups).into_par_iter().fold(empty, fold).reduce(empty, join);
-    all.pairs.par_sort_unstable();
+    #[cfg(feature = "parallel")]
+    if groups > 1 {
+        // The order of the pairs does not matter.
+        let join = |mut all: Parse, part: Parse| {
+            all.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);
+            all.pairs.extend_from_slice(&part.pairs);
+            all
+        };
+        let mut all = (0..groups).into_par_iter().fold(empty, fold).reduce(empty, join);
+        sort_by_key(&mut all.pairs, |&pair| pair);
+        return all;
+    }
+    let mut all = (0..groups).fold(empty(), fold);
+    sort_by_key(&mut all.pairs, |&pair| pair);
     all
+}
+
+/// Sorts items, in parallel if they are many.
+fn sort_by_key<T: Send, K: Ord + Send>(items: &mut [T], key: impl Fn(&T) -> K + Sync) {
+    #[cfg(feature = "parallel")]
+    if items.len() > ITEMS_TO_SORT_IN_PARALLEL {
+        return items.par_sort_unstable_by_key(key);
+    }
+    items.sort_unstable_by_key(key);
 }
 
 fn pair(before: usize, code: usize) -> u32 {
@@ -196,7 +215,7 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
             }
         }
         // Several pairs may make the same symbol.
-        gains.par_sort_unstable_by_key(|gain| gain.0);
+        sort_by_key(&mut gains, |gain| gain.0);
         gains.dedup_by(|next, gain| {
             let same = next.0 == gain.0;
             gain.1 += if same { next.1 } else { 0 };

@@ -1,7 +1,8 @@
 //! Tables to encode with, of any kind.
 
-use super::decode::{ESCAPE, Fsst, OnPair};
 use super::decoder::{Decoder, SymbolKind};
+use super::fsst::{self, Fsst};
+use super::onpair::OnPair;
 use super::table::{MAX_SYMBOL_BYTES, Matcher, Symbol};
 use super::train::{Limits, Sample, train};
 use std::fmt;
@@ -34,10 +35,7 @@ impl Encoder {
     pub(crate) fn train(kind: SymbolKind, sample: &Sample, bytes: usize) -> Self {
         let matcher = match kind {
             SymbolKind::Plain => Matcher::new(Vec::new()),
-            SymbolKind::Fsst => train(
-                sample,
-                Limits { symbols: 255, len: 8, all_bytes: false, generations: 6, least: 2 },
-            ),
+            SymbolKind::Fsst => fsst::train_matcher(sample),
             SymbolKind::OnPair => train(
                 sample,
                 Limits {
@@ -93,10 +91,9 @@ impl Encoder {
     pub(crate) fn encode(&self, string: &[u8], out: &mut Vec<u8>) {
         match self.kind {
             SymbolKind::Plain => out.extend_from_slice(string),
-            SymbolKind::Fsst => self.matcher.parse(string, |code, len, byte| match len {
-                0 => out.extend_from_slice(&[ESCAPE, byte]),
-                _ => out.push(code as u8),
-            }),
+            SymbolKind::Fsst => {
+                fsst::encode(&self.matcher, string, |code| out.extend_from_slice(code));
+            }
             SymbolKind::OnPair => self
                 .matcher
                 .parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),

@@ -1,4 +1,5 @@
-//! Symbols: short strings that keys consist of, each written as one code.
+//! Symbols: short strings that keys consist of, each written as one code. Coded leaves and frozen
+//! layers use the same tables.
 //!
 //! | kind | code | symbols |
 //! |---|---|---|
@@ -13,20 +14,35 @@
 //! Boncz, Neumann, Leis: "FSST: fast random access string compression", VLDB 2020; Gargiulo,
 //! Venturini: "OnPair: short strings compression for fast random access", 2025.
 
-mod decode;
+#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "storage"), allow(dead_code))]
+
+mod coder;
+#[cfg(feature = "storage")]
 mod decoder;
+#[cfg(feature = "storage")]
 mod encoder;
+mod fsst;
+#[cfg(feature = "storage")]
+mod onpair;
+#[cfg(feature = "storage")]
+mod plain;
 mod table;
 mod train;
 
-pub(crate) use decode::{Coder, Plain};
+pub(crate) use coder::Coder;
 #[cfg(feature = "sets")]
 pub(crate) use decoder::SharedTables;
+#[cfg(feature = "storage")]
 pub(crate) use decoder::{Decoder, SymbolKind, with_coder};
+#[cfg(feature = "storage")]
 pub(crate) use encoder::{Encoder, Encoders};
+pub(crate) use fsst::{Fsst, FsstTable, MAX_SYMBOL_BYTES as MAX_FSST_BYTES};
+#[cfg(feature = "storage")]
+pub(crate) use plain::Plain;
 pub(crate) use train::Sample;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "storage"))]
 mod tests {
     use super::decoder::write_table;
     use super::table::Symbol;

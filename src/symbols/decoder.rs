@@ -1,6 +1,7 @@
 //! Tables to decode with, of any kind.
 
-use super::decode::{ESCAPE, Fsst, OnPair};
+use super::fsst::{self, Fsst};
+use super::onpair::OnPair;
 use super::table::{MAX_SYMBOL_BYTES, Symbol};
 #[cfg(feature = "sets")]
 use std::collections::HashSet;
@@ -27,15 +28,15 @@ pub(crate) enum Decoder {
 macro_rules! with_coder {
     ($decoder:expr, $coder:ident => $body:expr) => {
         match $decoder {
-            $crate::frozen::symbols::Decoder::Plain => {
-                let $coder = $crate::frozen::symbols::Plain;
+            $crate::symbols::Decoder::Plain => {
+                let $coder = $crate::symbols::Plain;
                 $body
             }
-            $crate::frozen::symbols::Decoder::Fsst(table) => {
+            $crate::symbols::Decoder::Fsst(table) => {
                 let $coder = &**table;
                 $body
             }
-            $crate::frozen::symbols::Decoder::OnPair(table) => {
+            $crate::symbols::Decoder::OnPair(table) => {
                 let $coder = table;
                 $body
             }
@@ -65,7 +66,8 @@ impl Decoder {
             return (symbols == 0 && table.is_empty()).then_some(Decoder::Plain);
         }
         let (lens, mut bytes) = table.split_at_checked(symbols)?;
-        let longest = if kind == SymbolKind::Fsst { 8 } else { MAX_SYMBOL_BYTES };
+        let longest =
+            if kind == SymbolKind::Fsst { fsst::MAX_SYMBOL_BYTES } else { MAX_SYMBOL_BYTES };
         let mut read = Vec::with_capacity(symbols);
         for &len in lens {
             let (symbol, rest) = bytes.split_at_checked(usize::from(len))?;
@@ -79,7 +81,7 @@ impl Decoder {
             return None;
         }
         match kind {
-            SymbolKind::Fsst if symbols <= usize::from(ESCAPE) => {
+            SymbolKind::Fsst if symbols <= fsst::MAX_SYMBOLS => {
                 Some(Decoder::Fsst(Arc::new(Fsst::new(&read))))
             }
             SymbolKind::OnPair if symbols <= 1 << 16 => Some(Decoder::OnPair(OnPair::new(&read))),

@@ -1,0 +1,221 @@
+//! Tables with codes of one byte.
+
+use super::coder::{Coder, differ, ended, load, masks};
+use super::table::{Matcher, Symbol};
+use super::train::{Limits, Sample, train};
+use crate::words::u64_at;
+use std::cmp::Ordering;
+
+/// Codes below this one are symbols. This one precedes a byte that stands for itself.
+pub(super) const ESCAPE: u8 = 255;
+/// Most symbols.
+pub(super) const MAX_SYMBOLS: usize = ESCAPE as usize;
+/// Length of the longest symbol.
+pub(crate) const MAX_SYMBOL_BYTES: usize = size_of::<u64>();
+
+load! {
+    load8: u64;
+}
+masks! {
+    LOW_BYTES_U64: u64;
+}
+
+/// Trains a table on a sample.
+pub(super) fn train_matcher(sample: &Sample) -> Matcher {
+    let limits = Limits {
+        symbols: MAX_SYMBOLS,
+        len: MAX_SYMBOL_BYTES,
+        all_bytes: false,
+        generations: 6,
+        least: 2,
+    };
+    train(sample, limits)
+}
+
+/// Passes the codes of a string to `out`.
+#[inline(always)]
+pub(super) fn encode(matcher: &Matcher, string: &[u8], mut out: impl FnMut(&[u8])) {
+    matcher.parse(string, |code, len, byte| match len {
+        0 => out(&[ESCAPE, byte]),
+        _ => out(&[code as u8]),
+    });
+}
+
+/// A table with codes of one byte.
+#[derive(PartialEq)]
+pub(crate) struct Fsst {
+    /// The bytes of each symbol, least significant first, then zeros.
+    words: [u64; 256],
+    lens: [u8; 256],
+    count: usize,
+}
+
+impl Fsst {
+    pub(super) fn new(symbols: &[Symbol]) -> Self {
+        let mut table = Fsst { words: [0; 256], lens: [0; 256], count: 0 };
+        for (symbol, (word, len)) in symbols.iter().zip(table.words.iter_mut().zip(&mut table.lens))
+        {
+            *word = u64::from_le_bytes(*symbol.bytes().first_chunk().expect("16 bytes"));
+            *len = symbol.len() as u8;
+        }
+        table.count = symbols.len();
+        table
+    }
+
+    /// Returns the bytes of the symbol of a code, least significant first, and their number. Of an
+    /// escape this is 0.
+    #[inline(always)]
+    pub(crate) fn symbol(&self, code: u8) -> (u64, usize) {
+        (self.words[usize::from(code)], self.lens[usize::from(code)].into())
+    }
+
+    /// Returns what the code at `at` stands for, as [`symbol`](Self::symbol) does, and the bytes of
+    /// the code.
+    #[inline(always)]
+    pub(crate) fn symbol_at(&self, codes: &[u8], at: usize) -> (u64, usize, usize) {
+        let (word, len) = self.symbol(codes[at]);
+        if codes[at] == ESCAPE {
+            return (codes.get(at + 1).copied().unwrap_or(0).into(), 1, 2);
+        }
+        (word, len, 1)
+    }
+
+    /// Returns the length of a string that was encoded with this table.
+    #[inline(always)]
+    pub(crate) fn len_of(&self, code: &[u8]) -> usize {
+        self.decoded_len(code).unwrap_or(0)
+    }
+
+    /// Writes the first bytes of a string to `out`, which it fills.
+    pub(crate) fn decode_prefix(&self, code: &[u8], mut out: &mut [u8]) {
+        let mut codes = code.iter();
+        while let (false, Some(&code)) = (out.is_empty(), codes.next()) {
+            let (mut word, mut len) = self.symbol(code);
+            if code == ESCAPE {
+                (word, len) = (codes.next().copied().unwrap_or(0).into(), 1);
+            }
+            let (to, rest) = out.split_at_mut(len.min(out.len()));
+            to.copy_from_slice(&word.to_le_bytes()[..to.len()]);
+            out = rest;
+        }
+    }
+
+    /// Appends the string to `out`. The caller has reserved [`MAX_SYMBOL_BYTES`] for each code, if
+    /// it must not allocate.
+    pub(crate) fn append(&self, code: &[u8], out: &mut Vec<u8>) {
+        let at = out.len();
+        out.resize(at + MAX_SYMBOL_BYTES * code.len(), 0);
+        let len = self.decode(code, &mut out[at..]).unwrap_or(0);
+        out.truncate(at + len);
+    }
+
+    #[cfg(feature = "storage")]
+    pub(super) fn symbols(&self) -> Vec<Symbol> {
+        let symbols = self.words.iter().zip(&self.lens).take(self.count);
+        symbols.map(|(word, len)| Symbol::of(&word.to_le_bytes()[..usize::from(*len)])).collect()
+    }
+}
+
+impl Coder for &Fsst {
+    const CODE_BYTES: usize = 1;
+
+    #[inline(always)]
+    fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
+        let (mut at, mut codes) = (0, code.iter());
+        // While a whole word of the key is left and no code is an escape, there is no need to find
+        // where they differ.
+        while let Some(key) = u64_at(key, at) {
+            let Some(&code) = codes.as_slice().first() else { break };
+            let (word, len) = (self.words[usize::from(code)], self.lens[usize::from(code)]);
+            if (word ^ key) & LOW_BYTES_U64[usize::from(len & 15)] != 0 || len == 0 {
+                break;
+            }
+            codes.next();
+            at += usize::from(len);
+        }
+        while let Some(&code) = codes.next() {
+            let (mut word, mut len) =
+                (self.words[usize::from(code)], usize::from(self.lens[usize::from(code)]));
+            if code == ESCAPE {
+                let Some(&byte) = codes.next() else { break };
+                (word, len) = (byte.into(), 1);
+            }
+            let same = ((word ^ load8(key, at)).trailing_zeros() / 8) as usize;
+            if same < len || at + len > key.len() {
+                return differ(at, same, (word >> (8 * (same & 7))) as u8, key);
+            }
+            at += len;
+        }
+        ended(at, key)
+    }
+
+    const MAX_BYTES_PER_CODE: usize = 8;
+
+    #[inline(always)]
+    fn decoded_len(self, code: &[u8]) -> Option<usize> {
+        let (mut len, mut codes) = (0, code.iter());
+        while let Some(&code) = codes.next() {
+            if code == ESCAPE {
+                codes.next()?;
+                len += 1;
+            } else {
+                len += usize::from(self.lens[usize::from(code)]);
+            }
+        }
+        Some(len)
+    }
+
+    #[inline(always)]
+    fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
+        let (mut at, mut codes) = (0, code.iter());
+        while let Some(&code) = codes.next() {
+            if code == ESCAPE {
+                *out.get_mut(at)? = *codes.next()?;
+                at += 1;
+            } else {
+                let word = out.get_mut(at..)?.first_chunk_mut()?;
+                *word = self.words[usize::from(code)].to_le_bytes();
+                at += usize::from(self.lens[usize::from(code)]);
+            }
+        }
+        Some(at)
+    }
+}
+
+/// A table to encode and to decode with.
+pub(crate) struct FsstTable {
+    decoder: Fsst,
+    matcher: Matcher,
+}
+
+impl FsstTable {
+    /// Trains a table on a sample. Runs on this thread alone if the sample is small.
+    pub(crate) fn train(sample: &Sample) -> Self {
+        let matcher = train_matcher(sample);
+        FsstTable { decoder: Fsst::new(matcher.symbols()), matcher }
+    }
+
+    /// Returns the table to decode with.
+    #[inline(always)]
+    pub(crate) fn decoder(&self) -> &Fsst {
+        &self.decoder
+    }
+
+    /// Returns the bytes of the codes of a string.
+    pub(crate) fn coded_len(&self, string: &[u8]) -> usize {
+        let mut len = 0;
+        self.encode(string, |code| len += code.len());
+        len
+    }
+
+    /// Passes the codes of a string to `out`, at most two bytes for each of its bytes.
+    #[inline]
+    pub(crate) fn encode(&self, string: &[u8], out: impl FnMut(&[u8])) {
+        encode(&self.matcher, string, out);
+    }
+
+    /// Returns the bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.matcher.heap_bytes()
+    }
+}
