@@ -8,6 +8,9 @@ use super::train::{Limits, Sample, train};
 use std::fmt;
 use std::sync::Arc;
 
+/// Bytes of a sample that each generation of training parses at least.
+const MIN_BYTES: usize = 1 << 16;
+
 /// A trained table to encode with.
 pub(crate) struct Encoder {
     kind: SymbolKind,
@@ -35,7 +38,7 @@ impl Encoder {
     pub(crate) fn train(kind: SymbolKind, sample: &Sample, bytes: usize) -> Self {
         let matcher = match kind {
             SymbolKind::Plain => Matcher::new(Vec::new()),
-            SymbolKind::Fsst => fsst::train_matcher(sample),
+            SymbolKind::Fsst => fsst::train_matcher(sample, MIN_BYTES),
             SymbolKind::OnPair => train(
                 sample,
                 Limits {
@@ -43,6 +46,7 @@ impl Encoder {
                     len: MAX_SYMBOL_BYTES,
                     all_bytes: true,
                     generations: 6,
+                    min_bytes: MIN_BYTES,
                     least: 3,
                 },
             ),

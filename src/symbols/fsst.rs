@@ -20,13 +20,17 @@ masks! {
     LOW_BYTES_U64: u64;
 }
 
-/// Trains a table on a sample.
-pub(super) fn train_matcher(sample: &Sample) -> Matcher {
+/// Bytes of a small sample that each generation of training parses at least.
+const MIN_BYTES_OF_SMALL: usize = 1 << 14;
+
+/// Trains a table on a sample, of which each generation parses `min_bytes` bytes at least.
+pub(super) fn train_matcher(sample: &Sample, min_bytes: usize) -> Matcher {
     let limits = Limits {
         symbols: MAX_SYMBOLS,
         len: MAX_SYMBOL_BYTES,
         all_bytes: false,
         generations: 6,
+        min_bytes,
         least: 2,
     };
     train(sample, limits)
@@ -189,9 +193,9 @@ pub(crate) struct FsstTable {
 }
 
 impl FsstTable {
-    /// Trains a table on a sample. Runs on this thread alone if the sample is small.
+    /// Trains a table on a small sample, on this thread alone.
     pub(crate) fn train(sample: &Sample) -> Self {
-        let matcher = train_matcher(sample);
+        let matcher = train_matcher(sample, MIN_BYTES_OF_SMALL);
         FsstTable { decoder: Fsst::new(matcher.symbols()), matcher }
     }
 

@@ -14,10 +14,9 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// The steps of the generations, counted back from the last one: only every n-th string is parsed,
-/// as long as `MIN_SAMPLE_BYTES` bytes are. Early generations need less, since shorter symbols are
+/// as long as `Limits::min_bytes` bytes are. Early generations need less, since shorter symbols are
 /// more frequent.
 const SAMPLE_STEPS: [usize; 6] = [1, 1, 4, 8, 16, 32];
-const MIN_SAMPLE_BYTES: usize = 1 << 16;
 /// Least number of occurrences of a symbol that is kept for the next generation.
 const MIN_COUNT_TO_KEEP: u32 = 2;
 
@@ -86,6 +85,8 @@ pub(super) struct Limits {
     /// Whether every single byte is a symbol. If not, a byte without a symbol is escaped.
     pub(super) all_bytes: bool,
     pub(super) generations: usize,
+    /// Bytes that each generation parses at least, if the sample has as many.
+    pub(super) min_bytes: usize,
     /// Least number of occurrences of a symbol in the last generation.
     pub(super) least: u32,
 }
@@ -173,7 +174,7 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
     for generation in 1..=limits.generations {
         let left = limits.generations - generation;
         let step = SAMPLE_STEPS[left.min(SAMPLE_STEPS.len() - 1)]
-            .min(sample.bytes() / MIN_SAMPLE_BYTES)
+            .min(sample.bytes() / limits.min_bytes)
             .max(1);
         let passes = sample
             .pass_bytes

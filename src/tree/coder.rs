@@ -33,7 +33,7 @@ const FIRST_SPLITS: usize = if cfg!(any(test, memkv_loom, memkv_shuttle)) { 4 } 
 /// Splits after which it is looked at how well new keys are coded.
 const SPLITS_PER_CHECK: usize = if cfg!(test) { 16 } else { 512 };
 /// Keys that are remembered, each of a leaf that is part of the next sample.
-const SAMPLED_LEAVES: usize = if cfg!(test) { 8 } else { 192 };
+const SAMPLED_LEAVES: usize = if cfg!(test) { 8 } else { 128 };
 /// After a table is published, splits before the next check: this part of all so far, or more. So
 /// tables become rarer as the map grows, whatever the keys.
 const SPLITS_PER_PUBLISHED: usize = 4;
@@ -47,7 +47,7 @@ const GAIN_PERCENT: usize = 4;
 
 /// Bytes before and after coding.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Ratio {
+struct Ratio {
     raw: usize,
     coded: usize,
 }
@@ -80,8 +80,9 @@ struct Watch {
     next: usize,
     /// The keys that were inserted since the last check, at splits.
     seen: Ratio,
-    /// The sample of the newest table; or of a later one that was no better.
-    trained: Ratio,
+    /// The keys between the publication of the newest table, or the last try, and the check after
+    /// it. The sample itself is coded better than other keys.
+    expected: Option<Ratio>,
     is_training: bool,
 }
 
@@ -161,8 +162,11 @@ impl LeafCoder {
         }
         watch.next_check = watch.splits + SPLITS_PER_CHECK;
         let seen = std::mem::take(&mut watch.seen);
-        if newest.is_some() && !seen.is_worse(watch.trained, DRIFT_PERCENT) {
-            return None;
+        if newest.is_some() {
+            let expected = *watch.expected.get_or_insert(seen);
+            if !seen.is_worse(expected, DRIFT_PERCENT) {
+                return None;
+            }
         }
         watch.is_training = true;
         watch.next = 0;
@@ -174,8 +178,9 @@ impl LeafCoder {
         self.count.load(Acquire) == MAX_TABLES
     }
 
-    /// Trains a table on a sample, and publishes it if it is better than the newest.
-    pub(crate) fn train(&self, sample: &Sample) -> Trained {
+    /// Trains a table on a sample, and publishes it if it is better than the newest. Returns whether
+    /// it did.
+    pub(crate) fn train(&self, sample: &Sample) -> bool {
         let table = FsstTable::train(sample);
         let (mut before, mut after) = (Ratio::default(), Ratio::default());
         let newest = self.newest();
@@ -193,8 +198,7 @@ impl LeafCoder {
         watch.is_training = false;
         let count = self.count.load(Acquire);
         let is_published = before.is_worse(after, GAIN_PERCENT) && count < MAX_TABLES;
-        let ratio = if is_published { after } else { before };
-        watch.trained = ratio;
+        watch.expected = None;
         if is_published {
             watch.backoff = 0;
             watch.next_check =
@@ -208,15 +212,8 @@ impl LeafCoder {
             watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK);
             watch.next_check = watch.splits + watch.backoff;
         }
-        Trained { is_published, ratio }
+        is_published
     }
-}
-
-/// The outcome of training.
-pub(crate) struct Trained {
-    is_published: bool,
-    /// How the newest table codes the sample.
-    ratio: Ratio,
 }
 
 /// Bytes of rests of the first sample of a bulk load, and of each later one.
@@ -236,7 +233,7 @@ pub(crate) struct Trainer {
     backoff: usize,
     /// What was coded since the last look.
     seen: Ratio,
-    trained: Ratio,
+    expected: Option<Ratio>,
 }
 
 impl Trainer {
@@ -247,7 +244,7 @@ impl Trainer {
             next_check: 0,
             backoff: 0,
             seen: Ratio::default(),
-            trained: Ratio::default(),
+            expected: None,
         }
     }
 
@@ -269,22 +266,22 @@ impl Trainer {
         if self.sample.as_ref().is_some_and(|sample| sample.bytes() >= SAMPLE_BYTES)
             && let Some(sample) = self.sample.take()
         {
-            let trained = coder.train(&sample);
-            let wait = if trained.is_published {
+            let wait = if coder.train(&sample) {
                 self.backoff = 0;
                 CHECKED_BYTES.max(self.bytes / SPLITS_PER_PUBLISHED)
             } else {
                 self.backoff = (4 * self.backoff).max(4 * CHECKED_BYTES);
                 self.backoff
             };
-            (self.trained, self.seen) = (trained.ratio, Ratio::default());
+            (self.expected, self.seen) = (None, Ratio::default());
             self.next_check = self.bytes + wait;
         }
         if self.sample.is_none() && self.bytes >= self.next_check {
             let seen = std::mem::take(&mut self.seen);
             self.next_check = self.bytes + CHECKED_BYTES;
             let is_first = coder.newest().is_none();
-            if is_first || !coder.is_full() && seen.is_worse(self.trained, DRIFT_PERCENT) {
+            let expected = *self.expected.get_or_insert(seen);
+            if is_first || !coder.is_full() && seen.is_worse(expected, DRIFT_PERCENT) {
                 self.sample = Some(Sample::default());
             }
         }

@@ -11,7 +11,7 @@
 //! Codes do not depend on what comes before them. So an edit codes one rest, and the beginning of
 //! the next one, and copies all others.
 
-use crate::symbols::{FsstTable, MAX_FSST_BYTES};
+use crate::symbols::FsstTable;
 use crate::tree::node::coding::{Splice, Stored};
 use crate::tree::node::{Gap, Info, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef};
 
