@@ -1,7 +1,7 @@
 //! Tables to encode with, of any kind.
 
 use super::decoder::{Decoder, SymbolKind};
-use super::fsst::{self, Fsst};
+use super::fsst::{self, Fsst, FsstEncoder};
 use super::onpair::OnPair;
 use super::table::{MAX_SYMBOL_BYTES, Matcher, Symbol};
 use super::train::{Limits, Sample, train};
@@ -15,6 +15,8 @@ const MIN_BYTES: usize = 1 << 16;
 pub(crate) struct Encoder {
     kind: SymbolKind,
     matcher: Matcher,
+    /// The same symbols, for tables with codes of one byte.
+    fsst: Option<FsstEncoder>,
 }
 
 /// The tables that a layer is encoded with.
@@ -51,7 +53,12 @@ impl Encoder {
                 },
             ),
         };
-        Encoder { kind, matcher }
+        Self::new(kind, matcher)
+    }
+
+    fn new(kind: SymbolKind, matcher: Matcher) -> Self {
+        let fsst = (kind == SymbolKind::Fsst).then(|| FsstEncoder::new(matcher.symbols()));
+        Encoder { kind, matcher, fsst }
     }
 
     /// Returns the table of a decoder if it is like those of [`train`](Self::train): not too large,
@@ -64,7 +71,7 @@ impl Encoder {
             return None;
         }
         let matcher = Matcher::new(symbols.clone());
-        (matcher.symbols() == symbols).then_some(Encoder { kind, matcher })
+        (matcher.symbols() == symbols).then(|| Self::new(kind, matcher))
     }
 
     /// Returns the bytes of a code.
@@ -93,14 +100,12 @@ impl Encoder {
 
     /// Appends the codes of a string.
     pub(crate) fn encode(&self, string: &[u8], out: &mut Vec<u8>) {
-        match self.kind {
-            SymbolKind::Plain => out.extend_from_slice(string),
-            SymbolKind::Fsst => {
-                fsst::encode(&self.matcher, string, |code| out.extend_from_slice(code));
-            }
-            SymbolKind::OnPair => self
+        match (self.kind, &self.fsst) {
+            (_, Some(fsst)) => fsst.encode(string, |byte| out.push(byte)),
+            (SymbolKind::OnPair, _) => self
                 .matcher
                 .parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),
+            _ => out.extend_from_slice(string),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::words::u64_at;
 use std::cmp::Ordering;
 
 /// Codes below this one are symbols. This one precedes a byte that stands for itself.
-pub(super) const ESCAPE: u8 = 255;
+pub(crate) const ESCAPE: u8 = 255;
 /// Most symbols.
 pub(super) const MAX_SYMBOLS: usize = ESCAPE as usize;
 /// Length of the longest symbol.
@@ -36,15 +36,6 @@ pub(super) fn train_matcher(sample: &Sample, min_bytes: usize) -> Matcher {
     train(sample, limits)
 }
 
-/// Passes the codes of a string to `out`.
-#[inline(always)]
-pub(super) fn encode(matcher: &Matcher, string: &[u8], mut out: impl FnMut(&[u8])) {
-    matcher.parse(string, |code, len, byte| match len {
-        0 => out(&[ESCAPE, byte]),
-        _ => out(&[code as u8]),
-    });
-}
-
 /// A table with codes of one byte.
 #[derive(PartialEq)]
 pub(crate) struct Fsst {
@@ -66,8 +57,8 @@ impl Fsst {
         table
     }
 
-    /// Returns the bytes of the symbol of a code, least significant first, and their number. Of an
-    /// escape this is 0.
+    /// Returns the bytes of the symbol of a code, least significant first, and their number. The
+    /// number is 0 for an escape, the only code of a coded string without a symbol.
     #[inline(always)]
     pub(crate) fn symbol(&self, code: u8) -> (u64, usize) {
         (self.words[usize::from(code)], self.lens[usize::from(code)].into())
@@ -186,17 +177,122 @@ impl Coder for &Fsst {
     }
 }
 
+/// Symbols to encode with, grouped by their first two bytes.
+///
+/// In each group the longest symbol is first, so the first one that matches is the longest.
+pub(crate) struct FsstEncoder {
+    symbols: Vec<CodedSymbol>,
+    /// For each first byte, its row in `groups`. Bytes with which no symbol of two bytes or more
+    /// begins share the first row, whose groups are empty.
+    rows: [u8; 256],
+    /// For each second byte of a row, where its group begins in `symbols`. Then where the row ends.
+    groups: Vec<[u8; 257]>,
+    /// For each byte the code of the symbol that consists of it, or `ESCAPE`.
+    singles: [u8; 256],
+}
+
+/// A symbol of two bytes or more, with its code.
+#[derive(Clone, Copy)]
+struct CodedSymbol {
+    /// Its bytes, least significant first, then zeros.
+    word: u64,
+    len: u8,
+    code: u8,
+}
+
+impl FsstEncoder {
+    /// Creates it from the symbols of a table, in order.
+    pub(super) fn new(symbols: &[Symbol]) -> Self {
+        let mut singles = [ESCAPE; 256];
+        let mut coded: Vec<(Symbol, u8)> = Vec::new();
+        for (&symbol, code) in symbols.iter().zip(0..ESCAPE) {
+            match symbol.len() {
+                1 => singles[usize::from(symbol.bytes()[0])] = code,
+                _ => coded.push((symbol, code)),
+            }
+        }
+        let start = |symbol: Symbol| [symbol.bytes()[0], symbol.bytes()[1]];
+        coded.sort_by_key(|&(symbol, _)| (start(symbol), usize::MAX - symbol.len()));
+        let (mut rows, mut groups) = ([0; 256], vec![[0; 257]]);
+        // There are at most 255 such symbols, so there are at most as many rows.
+        for first in 0..=u8::MAX {
+            if coded.iter().all(|&(symbol, _)| start(symbol)[0] != first) {
+                continue;
+            }
+            rows[usize::from(first)] = groups.len() as u8;
+            groups.push(std::array::from_fn(|second| {
+                let at = |&(symbol, _): &(Symbol, u8)| {
+                    let [a, b] = start(symbol);
+                    (a, usize::from(b)) < (first, second)
+                };
+                coded.partition_point(at) as u8
+            }));
+        }
+        let symbol = |(symbol, code): (Symbol, u8)| {
+            let word = u64::from_le_bytes(*symbol.bytes().first_chunk().expect("16 bytes"));
+            CodedSymbol { word, len: symbol.len() as u8, code }
+        };
+        FsstEncoder { symbols: coded.into_iter().map(symbol).collect(), rows, groups, singles }
+    }
+
+    /// Returns the code and the length of the longest symbol with which a string begins, of which
+    /// `word` has the first bytes. It has `left` bytes. The code is `ESCAPE` if there is none.
+    #[inline(always)]
+    fn longest(&self, word: u64, left: usize) -> (u8, usize) {
+        let (first, second) = (usize::from(word as u8), usize::from((word >> 8) as u8));
+        let row = &self.groups[usize::from(self.rows[first])];
+        let group = usize::from(row[second])..usize::from(row[second + 1]);
+        for symbol in &self.symbols[group] {
+            let len = usize::from(symbol.len);
+            if (word ^ symbol.word) & LOW_BYTES_U64[len & 15] == 0 && len <= left {
+                return (symbol.code, len);
+            }
+        }
+        (self.singles[first], 1)
+    }
+
+    /// Passes the bytes of the codes of a string to `out`, at most two for each of its bytes.
+    #[inline(always)]
+    pub(crate) fn encode(&self, string: &[u8], mut out: impl FnMut(u8)) {
+        let mut rest = string;
+        while let Some(word) = rest.first_chunk() {
+            let (code, len) = self.longest(u64::from_le_bytes(*word), MAX_SYMBOL_BYTES);
+            out(code);
+            if code == ESCAPE {
+                out(rest[0]);
+            }
+            rest = &rest[len..];
+        }
+        let (mut word, mut left) = (load8(string, string.len() - rest.len()), rest.len());
+        while left > 0 {
+            let (code, len) = self.longest(word, left);
+            out(code);
+            if code == ESCAPE {
+                out(word as u8);
+            }
+            word = word.checked_shr(8 * len as u32).unwrap_or(0);
+            left -= len;
+        }
+    }
+
+    /// Returns the bytes on the heap.
+    fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.symbols) + size_of_val(&*self.groups)
+    }
+}
+
 /// A table to encode and to decode with.
 pub(crate) struct FsstTable {
     decoder: Fsst,
-    matcher: Matcher,
+    encoder: FsstEncoder,
 }
 
 impl FsstTable {
     /// Trains a table on a small sample, on this thread alone.
     pub(crate) fn train(sample: &Sample) -> Self {
         let matcher = train_matcher(sample, MIN_BYTES_OF_SMALL);
-        FsstTable { decoder: Fsst::new(matcher.symbols()), matcher }
+        let symbols = matcher.symbols();
+        FsstTable { decoder: Fsst::new(symbols), encoder: FsstEncoder::new(symbols) }
     }
 
     /// Returns the table to decode with.
@@ -205,21 +301,21 @@ impl FsstTable {
         &self.decoder
     }
 
+    /// Returns the table to encode with.
+    #[inline(always)]
+    pub(crate) fn encoder(&self) -> &FsstEncoder {
+        &self.encoder
+    }
+
     /// Returns the bytes of the codes of a string.
     pub(crate) fn coded_len(&self, string: &[u8]) -> usize {
         let mut len = 0;
-        self.encode(string, |code| len += code.len());
+        self.encoder.encode(string, |_| len += 1);
         len
-    }
-
-    /// Passes the codes of a string to `out`, at most two bytes for each of its bytes.
-    #[inline]
-    pub(crate) fn encode(&self, string: &[u8], out: impl FnMut(&[u8])) {
-        encode(&self.matcher, string, out);
     }
 
     /// Returns the bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.matcher.heap_bytes()
+        self.encoder.heap_bytes()
     }
 }

@@ -89,13 +89,9 @@ pub(super) struct Matcher {
     entries: Vec<Symbol>,
     /// For each entry, the longest other entry with which it begins, and its own length.
     parents: Vec<(u16, u16)>,
-    /// For each first byte, its row in `starts`. Bytes with which no symbol of two bytes or more
-    /// begins share the first row, in which all buckets are empty.
-    rows: [u16; 256],
-    /// For each second byte of a row, the number of smaller symbols, and the index in `thirds` of
-    /// the same numbers for each third byte, or `NO_THIRD_BYTES`. Then the number of symbols that
-    /// are smaller than those of the next row.
-    starts: Vec<[(u16, u16); 257]>,
+    /// For each two bytes, the number of smaller symbols, and the index in `thirds` of the same
+    /// numbers for each third byte, or `NO_THIRD_BYTES`.
+    starts: Vec<(u16, u16)>,
     thirds: Vec<[u16; 257]>,
     /// For each byte, the entry that consists of it alone, or the empty string.
     singles: [u16; 256],
@@ -127,66 +123,47 @@ impl Matcher {
         let less = |range: Range<usize>, word: u128| {
             (range.start + entries[range].partition_point(|entry| entry.0 < word) - 1) as u16
         };
-        let (mut rows, mut thirds) = ([0; 256], Vec::new());
-        let mut starts = vec![[(0, NO_THIRD_BYTES); 257]];
+        let (mut starts, mut thirds) = (Vec::with_capacity((1 << 16) + 1), Vec::new());
         let mut at = 1;
-        for first in 0..=u8::MAX {
-            let end = at + entries[at..].iter().take_while(|entry| entry.first() == first).count();
-            if entries[at..end].iter().all(|entry| entry.len() == 1) {
-                at = end;
-                continue;
+        for bucket in 0..1u128 << 16 {
+            let start = at;
+            while entries.get(at).is_some_and(|entry| entry.0 >> 112 == bucket) {
+                at += 1;
             }
-            let mut row = [(0, NO_THIRD_BYTES); 257];
-            for (second, bucket) in row.iter_mut().enumerate() {
-                let start = at;
-                let prefix = u128::from(first) << 8 | second as u128;
-                while entries[..end].get(at).is_some_and(|entry| entry.0 >> 112 == prefix) {
-                    at += 1;
-                }
-                *bucket = ((start - 1) as u16, NO_THIRD_BYTES);
-                if at - start > MIN_SYMBOLS_FOR_THIRD_BYTE {
-                    bucket.1 = thirds.len() as u16;
-                    thirds.push(std::array::from_fn(|byte| {
-                        if byte == 256 {
-                            (at - 1) as u16
-                        } else {
-                            less(start..at, prefix << 112 | (byte as u128) << 104)
-                        }
-                    }));
-                }
+            let mut third = NO_THIRD_BYTES;
+            if at - start > MIN_SYMBOLS_FOR_THIRD_BYTE {
+                third = thirds.len() as u16;
+                thirds.push(std::array::from_fn(|byte| {
+                    if byte == 256 {
+                        (at - 1) as u16
+                    } else {
+                        less(start..at, bucket << 112 | (byte as u128) << 104)
+                    }
+                }));
             }
-            rows[usize::from(first)] = starts.len() as u16;
-            starts.push(row);
+            starts.push(((start - 1) as u16, third));
         }
+        starts.push(((entries.len() - 1) as u16, NO_THIRD_BYTES));
         let mut singles = [0; 256];
         for (i, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.len() == 1) {
             singles[usize::from(entry.first())] = i as u16;
         }
-        Matcher { entries, parents, rows, starts, thirds, singles }
+        Matcher { entries, parents, starts, thirds, singles }
     }
 
     pub(super) fn symbols(&self) -> &[Symbol] {
         &self.entries[1..]
     }
 
-    /// Returns the bytes on the heap.
-    pub(super) fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.entries)
-            + size_of_val(&*self.parents)
-            + size_of_val(&*self.starts)
-            + size_of_val(&*self.thirds)
-    }
-
     /// Returns the number and the length of the longest symbol with which a string begins, length 0
     /// if there is none. `query` is the beginning of the string.
     #[inline(always)]
     fn longest(&self, query: Symbol) -> (usize, usize) {
-        let row = &self.starts[usize::from(self.rows[usize::from(query.first())])];
-        let second = usize::from((query.0 >> 112) as u8);
-        let (start, third) = row[second];
+        let bucket = (query.0 >> 112) as usize;
+        let (start, third) = self.starts[bucket];
         if third == NO_THIRD_BYTES {
             // The last match is the longest. Zeros after a short string do not belong to it.
-            let end = row[second + 1].0;
+            let end = self.starts[bucket + 1].0;
             for at in (start..end).rev().map(|at| usize::from(at) + 1) {
                 let entry = self.entries[at];
                 if entry.shared(query) == entry.len() && entry.len() <= query.len() {

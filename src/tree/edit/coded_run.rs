@@ -164,7 +164,7 @@ impl<'a> CodedRun<'a> {
                 let mut codes = Vec::new();
                 if let (Some(table), Some(rest)) = (self.table, lead.get(lcp + 1..)) {
                     codes.try_reserve_exact(2 * rest.len())?;
-                    table.encode(rest, |code| codes.extend_from_slice(code));
+                    table.encoder().encode(rest, |code| codes.push(code));
                 }
                 slices.push(RunSlice {
                     lead,

@@ -234,7 +234,7 @@ impl<T: Copy> DecodedKeys<T> {
             if i > 0 {
                 let rest = self.start(i) + self.lcp(i) + 1;
                 let rest = &self.bytes[rest..self.entries[i].end];
-                table.encode(rest, |code| self.codes.bytes.extend_from_slice(code));
+                table.encoder().encode(rest, |code| self.codes.bytes.push(code));
             }
             self.codes.ends.push(self.codes.bytes.len());
         }
@@ -315,9 +315,9 @@ impl<T: Copy> DecodedKeys<T> {
         if rest.len() > MAX_NARROW_LEN || !self.codes.is_of(table, self.len()) {
             return Ok(None);
         }
-        table.encode(rest, |code| {
-            first[len..len + code.len()].copy_from_slice(code);
-            len += code.len();
+        table.encoder().encode(rest, |code| {
+            first[len] = code;
+            len += 1;
         });
         let Some(info) = self
             .coded_shape(keys.clone(), strip, len)

@@ -41,9 +41,9 @@ impl Codes {
     /// Appends the codes of a string. All that is appended is at most `MAX_CODED_SUFFIX` bytes.
     #[inline]
     fn append(&mut self, table: &FsstTable, string: &[u8]) {
-        table.encode(string, |code| {
-            self.bytes[self.len..self.len + code.len()].copy_from_slice(code);
-            self.len += code.len();
+        table.encoder().encode(string, |code| {
+            self.bytes[self.len] = code;
+            self.len += 1;
         });
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct CursorState {
     capacity: usize,
     /// Where the payload begins in the leaf.
     payload_at: usize,
+    /// Whether the leaf is coded.
+    is_coded: bool,
     /// Where the values begin in the leaf.
     values_at: usize,
     /// The key of the entry read last.
@@ -99,6 +101,7 @@ impl CursorState {
             strip: 0,
             capacity: 0,
             payload_at: HEADER_BYTES,
+            is_coded: false,
             values_at: 0,
             key: KeyBuf::default(),
             suffixes: Suffixes::default(),
@@ -160,9 +163,10 @@ impl CursorState {
         self.strip = leaf.strip();
         self.capacity = leaf.info.capacity();
         self.payload_at = leaf.info.payload_at();
+        self.is_coded = leaf.info.is_coded();
         self.rest_at = leaf.rest_at();
         self.values_at = leaf.info.values_from(self.value_bytes);
-        self.key.make_room(self.strip);
+        self.key.make_room(self.strip, self.is_coded);
         self.set_index(leaf, index, offset);
     }
 
@@ -170,13 +174,13 @@ impl CursorState {
     fn set_index(&mut self, leaf: &NodeRef<'_>, index: usize, offset: usize) {
         self.index = index;
         self.rest = self.rest_at + offset;
-        let is_narrow = !leaf.info.is_wide() && !leaf.info.is_coded();
+        let is_narrow = !leaf.info.is_wide() && !self.is_coded;
         self.narrow_end = if !is_narrow || (index == 0 && leaf.info.empty_first()) {
             0
         } else {
             // At the last entries, as many bytes as are copied may not be in the leaf (N12).
             let after = self.values_at + self.value_bytes * self.capacity
-                - (HEADER_BYTES + self.rest_at + leaf.info.rest());
+                - (self.payload_at + self.rest_at + leaf.info.rest());
             let (mut end, mut bytes) = (self.end, after);
             while bytes < COPIED_BYTES && end > 0 {
                 end -= 1;
@@ -425,7 +429,15 @@ impl CursorState {
     pub(crate) unsafe fn pass_here(&mut self) {
         debug_assert!(self.has_next());
         // SAFETY: (N1, N3, N5) see `next`.
-        unsafe { if self.is_narrow_next() { self.pass_narrow() } else { self.pass_any() } }
+        unsafe {
+            if self.is_narrow_next() {
+                self.pass_narrow()
+            } else if self.is_coded {
+                self.pass_coded()
+            } else {
+                self.pass_any()
+            }
+        }
     }
 
     /// Returns the value of the entry that was passed forwards.
@@ -467,7 +479,29 @@ impl CursorState {
         }
     }
 
-    /// Passes the next entry of the leaf, of any form.
+    /// Passes the next entry of the leaf, which is coded.
+    #[inline(always)]
+    unsafe fn pass_coded(&mut self) {
+        debug_assert!(self.is_coded && self.has_next());
+        // SAFETY: (N1, N5, N6, N10, N13) there is a leaf, it is coded, and has this entry.
+        unsafe {
+            let leaf = self.leaf.unwrap_unchecked();
+            let payload = leaf.payload_ptr(self.payload_at);
+            let entry = payload.add(self.index);
+            let keep = self.strip + usize::from(entry.read());
+            let first = entry.add(self.capacity).read();
+            let len = usize::from(entry.add(2 * self.capacity).read());
+            // Only the first entry may be the empty suffix.
+            let has_first = self.index > 0 || !leaf.info().empty_first();
+            let codes = payload.add(self.rest);
+            let table = (*leaf.table()).decoder();
+            self.key.put_coded(keep, has_first.then_some(first), table, (codes, len));
+            self.index += 1;
+            self.rest += len;
+        }
+    }
+
+    /// Passes the next entry of the leaf, which is not coded.
     #[inline(never)]
     unsafe fn pass_any(&mut self) {
         let Some(leaf) = self.leaf else { return };
@@ -476,12 +510,6 @@ impl CursorState {
         let offset = self.rest - self.rest_at;
         let entry = leaf.entry(self.index, offset);
         let keep = self.strip + entry.lcp;
-        if let Some(table) = entry.table {
-            self.key.put_coded(keep, entry.first, table.decoder(), entry.rest);
-            self.index += 1;
-            self.rest += entry.rest.len();
-            return;
-        }
         self.key.put(keep, entry.first, entry.rest);
         self.set_index(&leaf, self.index + 1, offset + entry.rest.len());
     }

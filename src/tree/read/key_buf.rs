@@ -7,8 +7,13 @@ use std::mem::MaybeUninit;
 /// Bytes of a rest that [`KeyBuf::put_narrow`] copies at once, however long the rest is. Most rests
 /// have less: a branch on their length would often be mispredicted.
 pub(crate) const COPIED_BYTES: usize = 64;
+/// Codes that [`KeyBuf::put_coded`] decodes at once.
+const DECODED_AT_ONCE: usize = size_of::<u32>();
 /// Bytes after those that a narrow leaf strips, which any [`KeyBuf::put_narrow`] may write.
 const ROOM: usize = MAX_NARROW_LCP + 1 + MAX_NARROW_LEN;
+
+/// Bytes after those that a coded leaf strips, which any [`KeyBuf::put_coded`] may write.
+const CODED_ROOM: usize = MAX_NARROW_LCP + 1 + MAX_FSST_BYTES * MAX_NARROW_LEN;
 
 /// The key of a cursor. Each step keeps its first bytes and replaces the others.
 #[derive(Default)]
@@ -27,6 +32,15 @@ impl Clone for KeyBuf {
         bytes.extend_from_slice(self.get());
         KeyBuf { bytes, len: self.len }
     }
+}
+
+/// Returns whether a byte of `codes` is an escape, the byte whose bits are all set.
+#[inline(always)]
+fn has_escape(codes: u32) -> bool {
+    const LOW_BITS: u32 = u32::MAX / 0xFF * 0x7F;
+    const ONES: u32 = u32::MAX / 0xFF;
+    // The highest bit of a byte is set in the sum if all lower ones were.
+    ((codes & LOW_BITS) + ONES) & codes & !LOW_BITS != 0
 }
 
 impl KeyBuf {
@@ -75,16 +89,23 @@ impl KeyBuf {
         self.len = len;
     }
 
-    /// Keeps the first `keep` bytes, and appends a suffix of which the rest is coded.
-    #[inline]
-    pub(crate) fn put_coded(&mut self, keep: usize, first: Option<u8>, table: &Fsst, codes: &[u8]) {
-        assert!(keep <= self.len);
-        self.len = keep;
-        let room = keep + 1 + MAX_FSST_BYTES * codes.len();
-        if self.bytes.capacity() < room {
-            self.edit(|bytes| bytes.reserve(room - bytes.len()));
-        }
-        // SAFETY: (N12) there is room for a whole word for each byte of the codes.
+    /// Keeps the first `keep` bytes, and appends `first` and what `len` bytes of codes stand for.
+    ///
+    /// # Safety
+    /// `keep` is the sum of a coded leaf's strip and an lcp, and the codes are a rest of that leaf
+    /// (N6), which is coded by `table` (N13). The buffer has `keep` bytes (N10), and since
+    /// [`make_room`](Self::make_room) room for the others.
+    #[inline(always)]
+    pub(crate) unsafe fn put_coded(
+        &mut self,
+        keep: usize,
+        first: Option<u8>,
+        table: &Fsst,
+        (codes, len): (*const u8, usize),
+    ) {
+        debug_assert!(keep <= self.len);
+        // SAFETY: (N6, N10, N13) by the caller. There is room for a whole word for each code, and
+        // an escape is followed by a byte.
         unsafe {
             let mut to = self.bytes.as_mut_ptr().add(keep);
             if let Some(first) = first {
@@ -92,23 +113,42 @@ impl KeyBuf {
                 to = to.add(1);
             }
             let mut at = 0;
-            while at < codes.len() {
-                let (word, len, code_len) = table.symbol_at(codes, at);
+            // A branch for each code would be mispredicted more often.
+            while at + DECODED_AT_ONCE <= len {
+                let codes = codes.add(at).cast::<[u8; DECODED_AT_ONCE]>().read();
+                if has_escape(u32::from_le_bytes(codes)) {
+                    break;
+                }
+                for code in codes {
+                    let (word, bytes) = table.symbol(code);
+                    to.cast::<[u8; MAX_FSST_BYTES]>().write_unaligned(word.to_le_bytes());
+                    to = to.add(bytes);
+                }
+                at += DECODED_AT_ONCE;
+            }
+            while at < len {
+                let (mut word, mut bytes) = table.symbol(codes.add(at).read());
+                if bytes == 0 {
+                    at += 1;
+                    (word, bytes) = (codes.add(at).read().into(), 1);
+                }
                 to.cast::<[u8; MAX_FSST_BYTES]>().write_unaligned(word.to_le_bytes());
-                to = to.add(len);
-                at += code_len;
+                to = to.add(bytes);
+                at += 1;
             }
             self.len = to.offset_from(self.bytes.as_ptr()) as usize;
         }
+        debug_assert!(self.len <= self.bytes.capacity());
     }
 
     /// Makes room for [`put_narrow`](Self::put_narrow) in a narrow leaf that strips `strip` bytes,
-    /// which the buffer has.
+    /// which the buffer has, or for [`put_coded`](Self::put_coded) in a coded one.
     #[inline]
-    pub(crate) fn make_room(&mut self, strip: usize) {
+    pub(crate) fn make_room(&mut self, strip: usize, is_coded: bool) {
         debug_assert!(strip <= self.len);
-        if self.bytes.capacity() < strip + ROOM {
-            self.edit(|bytes| bytes.reserve((strip + ROOM).saturating_sub(bytes.len())));
+        let room = strip + if is_coded { CODED_ROOM } else { ROOM };
+        if self.bytes.capacity() < room {
+            self.edit(|bytes| bytes.reserve(room.saturating_sub(bytes.len())));
         }
     }
 
