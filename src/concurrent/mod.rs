@@ -12,6 +12,7 @@ mod traits;
 pub use points::Pinned;
 pub use scan::{Cursor, Keys, Range, Values};
 
+use crate::coding::KeyCoding;
 use crate::error::{BuildError, fail};
 use crate::fast::{FastArt, MemoryUsage};
 use crate::reclaim;
@@ -116,6 +117,19 @@ impl<V: Value> ConcurrentArt<V> {
         Self::of(RawTree::new())
     }
 
+    /// Creates an empty map that stores keys in this way.
+    ///
+    /// ```
+    /// use memkv::{ConcurrentArt, KeyCoding};
+    ///
+    /// let map = ConcurrentArt::with_coding(KeyCoding::Plain);
+    /// map.insert("a", 1u64);
+    /// assert_eq!(map.get("a"), Some(1));
+    /// ```
+    pub fn with_coding(coding: KeyCoding) -> Self {
+        Self::of(RawTree::with_coder(coding.coder()))
+    }
+
     fn of(tree: RawTree<V::Bits>) -> Self {
         ConcurrentArt { tree: SharedTree::new(tree), values: PhantomData }
     }
@@ -203,7 +217,9 @@ impl<V: Value> ConcurrentArt<V> {
     pub fn memory_usage(&self) -> MemoryUsage {
         MemoryUsage::of(
             self.tree.usage(),
-            size_of::<Self>() + self.tree.heap_bytes(),
+            size_of::<Self>()
+                + self.tree.heap_bytes()
+                + self.tree.coder().map_or(0, |coder| coder.heap_bytes()),
             reclaim::retired_bytes(),
         )
     }

@@ -33,7 +33,7 @@ impl<V: Value> Clone for ConcurrentArt<V> {
     /// ```
     #[track_caller]
     fn clone(&self) -> Self {
-        FastArt::of_range(self.iter()).into()
+        FastArt::of_range(self.iter(), self.tree.coder().cloned()).into()
     }
 }
 

@@ -517,7 +517,7 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!((map.len(), from_b.len()), (1, 2));
     /// ```
     pub fn split_off(&mut self, key: impl AsRef<[u8]>) -> Self {
-        let tail = Self::of_range(self.range(key.as_ref()..));
+        let tail = Self::of_range(self.range(key.as_ref()..), self.tree.coder().cloned());
         self.remove_range(key.as_ref()..);
         tail
     }
@@ -563,7 +563,7 @@ impl<V: Value> FastArt<V> {
     /// assert!(map.memory_usage().leaves < before.leaves);
     /// ```
     pub fn shrink_to_fit(&mut self) {
-        *self = Self::of_range(self.iter());
+        *self = Self::of_range(self.iter(), self.tree.coder().cloned());
         // The old nodes, which are free now, stood in the same slabs of the pool.
         self.tree.relocate_rebuilt();
     }

@@ -1,6 +1,7 @@
 //! A set of byte strings.
 
 use super::{FastArt, IntoKeys, Keys, MemoryUsage};
+use crate::coding::KeyCoding;
 use crate::error::{BuildError, InsertError};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -36,6 +37,19 @@ impl FastSet {
     /// Creates an empty set, which allocates nothing.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Creates an empty set that stores keys in this way.
+    ///
+    /// ```
+    /// use memkv::{FastSet, KeyCoding};
+    ///
+    /// let mut set = FastSet::with_coding(KeyCoding::Symbols);
+    /// set.insert("a");
+    /// assert!(set.contains("a"));
+    /// ```
+    pub fn with_coding(coding: KeyCoding) -> Self {
+        FastSet { map: FastArt::with_coding(coding) }
     }
 
     /// Returns the number of keys, in O(1).

@@ -14,10 +14,6 @@ pub(crate) struct Sorted<V: Value> {
 }
 
 impl<V: Value> Sorted<V> {
-    pub(crate) fn new() -> Self {
-        Self::with_coder(None)
-    }
-
     pub(crate) fn with_coder(coder: Option<Arc<LeafCoder>>) -> Self {
         Sorted { builder: Builder::new(coder) }
     }
@@ -52,10 +48,13 @@ impl<V: Value> Sorted<V> {
 }
 
 impl<V: Value> FastArt<V> {
-    /// Builds a map of the keys in a range of another.
+    /// Builds a map of the keys in a range of another, whose coder this is.
     #[track_caller]
-    pub(crate) fn of_range<E: OwnedEnds<Owned = V>>(mut range: Range<E>) -> Self {
-        let mut sorted = Sorted::new();
+    pub(crate) fn of_range<E: OwnedEnds<Owned = V>>(
+        mut range: Range<E>,
+        coder: Option<Arc<LeafCoder>>,
+    ) -> Self {
+        let mut sorted = Sorted::with_coder(coder);
         while let Some((key, value)) = range.next_ref() {
             or_fail_build(sorted.push(key, E::own(value)));
         }

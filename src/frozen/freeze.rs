@@ -224,7 +224,7 @@ impl<V: Value> FrozenLayer<V> {
         V: Send,
     {
         in_pool(|| {
-            let mut sorted = Sorted::new();
+            let mut sorted = Sorted::with_coder(None);
             ranges::read_all(self, |part| {
                 part.for_each(|key, value| sorted.push(key, unpack(value.number)))
             })?;

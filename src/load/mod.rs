@@ -28,6 +28,7 @@ use crate::error::{BuildError, InsertError, or_fail_build};
 use crate::fast::{FastArt, Sorted};
 use crate::sharded::{Router, quantiles};
 use crate::sync::parallel::in_pool;
+use crate::tree::LeafCoder;
 use crate::tree::common_prefix;
 use crate::value::Value;
 
@@ -305,11 +306,12 @@ impl<'r, R> Plan<'r, R> {
         &self,
         parts: Range<usize>,
         threads: usize,
+        coder: Option<Arc<LeafCoder>>,
     ) -> Result<FastArt<V>, BuildError>
     where
         R: Records<V>,
     {
-        let mut sorted = Sorted::new();
+        let mut sorted = Sorted::with_coder(coder);
         self.visit(parts, threads, |key, shared, value| sorted.push_sharing(key, shared, value))?;
         sorted.finish()
     }
@@ -317,8 +319,10 @@ impl<'r, R> Plan<'r, R> {
 
 /// Builds one map of all records.
 fn map<V: Value + Send>(records: &impl Records<V>) -> Result<FastArt<V>, BuildError> {
-    let plan = Plan::new(records, &[], &sample(records, 1))?;
-    plan.map(plan.parts(&[], None), rayon::current_num_threads())
+    let sample = sample(records, 1);
+    let plan = Plan::new(records, &[], &sample)?;
+    let coder = LeafCoder::for_load(records.approx_len(), &sample);
+    plan.map(plan.parts(&[], None), rayon::current_num_threads(), coder)
 }
 
 impl<V: Value + Send + Sync> FastArt<V> {

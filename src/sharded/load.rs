@@ -9,7 +9,6 @@ use crate::fast::FastArt;
 use crate::load::{Gathered, LoadError, Pairs, Plan, Records, Text, sample};
 use crate::reclaim;
 use crate::sync::parallel::in_pool;
-use crate::tree::RawTree;
 use crate::value::Value;
 use rayon::prelude::*;
 use std::fs::File;
@@ -199,6 +198,10 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         };
         let bounds: Vec<Arc<[u8]>> = parts[1..].iter().map(|(low, _)| Arc::clone(low)).collect();
         let plan = Plan::new(records, &bounds, &sample)?;
+        let coder = parts[0].1.tree.coder();
+        if let Some(coder) = coder {
+            coder.train_for_load(records.approx_len(), &sample);
+        }
         // Replacing the table takes O(shards), so with many shards several are installed at once.
         let batch = parts.len().div_ceil(TABLES_PER_LOAD);
         let batches = parts.len().div_ceil(batch);
@@ -215,7 +218,12 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
                         self.try_insert(key, value).map(drop)
                     })?;
                 } else {
-                    built.push(Built { low, high, shard, map: plan.map(range, threads)? });
+                    built.push(Built {
+                        low,
+                        high,
+                        shard,
+                        map: plan.map(range, threads, coder.cloned())?,
+                    });
                 }
             }
             // Another thread was faster in the shards that are left.
@@ -247,10 +255,8 @@ impl<V: Value + Send + Sync> ShardedArt<V> {
         let _locked = table.lock_all();
         if table.parts().iter().all(|(_, shard)| shard.tree.len() == 0) {
             let lows = std::iter::once(Arc::default()).chain(bounds.iter().cloned());
-            self.table.replace(
-                Table::new(lows.map(|low| (low, Shard::new(RawTree::new()))).collect()),
-                &pin,
-            );
+            let parts = lows.map(|low| (low, Shard::empty_like(table.shard(0)))).collect();
+            self.table.replace(Table::new(parts), &pin);
         }
     }
 

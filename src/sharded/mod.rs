@@ -31,10 +31,12 @@ pub use scan::{Cursor, Keys, Range, Values};
 pub use traits::IntoIter;
 
 use crate::MAX_KEY_LEN;
+use crate::coding::KeyCoding;
 use crate::error::BuildError;
 use crate::fast::{FastArt, MemoryUsage};
 use crate::reclaim::{self, Swap};
 use crate::sync::RwLock;
+use crate::tree::LeafCoder;
 use crate::tree::{RawTree, Scan, SharedTree, Usage};
 use crate::value::Value;
 #[cfg(feature = "parallel")]
@@ -147,6 +149,19 @@ impl<V: Value> ShardedArt<V> {
         Self::of(shards, [RawTree::new()], &[])
     }
 
+    /// Creates an empty map with one shard, as [`new`](Self::new) does, that stores keys in this way.
+    ///
+    /// ```
+    /// use memkv::{KeyCoding, ShardedArt};
+    ///
+    /// let map = ShardedArt::with_coding(64, KeyCoding::Plain);
+    /// map.insert("a", 1u64);
+    /// assert_eq!(map.get("a"), Some(1));
+    /// ```
+    pub fn with_coding(shards: usize, coding: KeyCoding) -> Self {
+        Self::of(shards, [RawTree::with_coder(coding.coder())], &[])
+    }
+
     /// Creates an empty map whose boundaries divide a sample of the expected keys into equal parts.
     ///
     /// With some hundred keys of sample for each shard, shards differ in size by a tenth.
@@ -201,7 +216,13 @@ impl<V: Value> ShardedArt<V> {
         bounds: &[Arc<[u8]>],
     ) -> Self {
         let lows = std::iter::once(Arc::default()).chain(bounds.iter().cloned());
-        let parts = lows.zip(trees).map(|(low, tree)| (low, Shard::new(tree))).collect();
+        // All shards share the first one's tables.
+        let mut coder = None;
+        let shard = |mut tree: RawTree<V::Bits>| {
+            tree.share_coder(&mut coder);
+            Shard::new(tree)
+        };
+        let parts = lows.zip(trees.into_iter().map(shard)).collect();
         ShardedArt {
             table: Swap::new(Table::new(parts)),
             admin: RwLock::new(Admin::new()),
@@ -246,7 +267,13 @@ impl<V: Value> ShardedArt<V> {
     /// assert!(alone.values().eq([3, 1]));
     /// ```
     pub fn into_fast(self) -> FastArt<V> {
-        FastArt::of_range(self.iter())
+        FastArt::of_range(self.iter(), self.coder())
+    }
+
+    /// Returns the symbol tables of the map, which its shards share.
+    fn coder(&self) -> Option<Arc<LeafCoder>> {
+        let pin = reclaim::pin();
+        self.table.load(&pin).shard(0).tree.coder().cloned()
     }
 
     /// Returns the sum of `count` over the shards.
@@ -328,7 +355,8 @@ impl<V: Value> ShardedArt<V> {
     /// ```
     pub fn memory_usage(&self) -> MemoryUsage {
         let pin = reclaim::pin();
-        let (mut usage, mut own) = (Usage::default(), size_of::<Self>());
+        let coder = self.table.load(&pin).shard(0).tree.coder().map_or(0, |one| one.heap_bytes());
+        let (mut usage, mut own) = (Usage::default(), size_of::<Self>() + coder);
         for (low, shard) in self.table.load(&pin).parts() {
             let one = shard.tree.usage();
             usage.leaves += one.leaves;

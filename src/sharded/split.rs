@@ -44,7 +44,7 @@ use crate::error::{InsertError, or_fail};
 use crate::reclaim::{self, Pin};
 use crate::sync::RwLockWriteGuard;
 use crate::sync::deferred::ScopedGuard;
-use crate::tree::{Expected, RawTree, Scan};
+use crate::tree::{Expected, Scan};
 use crate::value::{Bits, Value};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -137,7 +137,7 @@ impl<V: Value> ShardedArt<V> {
         if table.high(i).is_some_and(|high| high <= &bound[..]) {
             return false;
         }
-        let added = (bound.into(), Shard::new(RawTree::new()));
+        let added = (bound.into(), Shard::empty_like(old));
         self.table.replace(table.with(i + 1..i + 1, [added]), &pin);
         true
     }
@@ -263,7 +263,7 @@ impl<V: Value> ShardedArt<V> {
             table.parts().iter().rev().for_each(|(_, shard)| _ = shard.tree.clear(&pin, |_| ()));
         }
         let parts =
-            table.parts().iter().map(|(low, _)| (Arc::clone(low), Shard::new(RawTree::new())));
+            table.parts().iter().map(|(low, old)| (Arc::clone(low), Shard::empty_like(old)));
         self.table.replace(Table::new(parts.collect()), &pin);
     }
 }

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::table::Shard;
-use crate::tree::RawTree;
 use crate::value::Bits;
 use std::sync::Arc;
 
@@ -50,7 +49,7 @@ pub(super) enum Until {
 impl<B: Bits> Transfer<B> {
     /// Splits a shard: a new one gets its first keys.
     pub(super) fn split(old: &Arc<Shard<B>>, until: Until) -> Self {
-        Transfer { old: Arc::clone(old), new: Shard::new(RawTree::new()), until, begun: false }
+        Transfer { old: Arc::clone(old), new: Shard::empty_like(old), until, begun: false }
     }
 
     /// Joins two neighbours: the first gets all keys.

@@ -37,6 +37,13 @@ impl<B: Bits> Shard<B> {
     }
 }
 
+impl<B: Bits> Shard<B> {
+    /// Creates an empty shard, whose keys are coded by the tables of another.
+    pub(super) fn empty_like(other: &Self) -> Arc<Self> {
+        Shard::new(RawTree::with_coder(other.tree.coder().cloned()))
+    }
+}
+
 /// A boundary, and the shard of the keys from there on.
 pub(super) type TableEntry<B> = (Arc<[u8]>, Arc<Shard<B>>);
 

@@ -51,9 +51,10 @@ impl<V: Value> Clone for ShardedArt<V> {
             .chain(bounds.iter().map(|bound| Bound::Included(&**bound)));
         let ends = (bounds.iter().map(|bound| Bound::Excluded(&**bound)))
             .chain(iter::once(Bound::Unbounded));
-        let trees = starts
-            .zip(ends)
-            .map(|range| FastArt::of_range(self.range::<[u8], _>(range)).into_tree());
+        let coder = self.coder();
+        let trees = starts.zip(ends).map(|range| {
+            FastArt::of_range(self.range::<[u8], _>(range), coder.clone()).into_tree()
+        });
         Self::of(self.target, trees, &bounds)
     }
 }

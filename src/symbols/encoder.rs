@@ -101,7 +101,7 @@ impl Encoder {
     /// Appends the codes of a string.
     pub(crate) fn encode(&self, string: &[u8], out: &mut Vec<u8>) {
         match (self.kind, &self.fsst) {
-            (_, Some(fsst)) => fsst.encode(string, |byte| out.push(byte)),
+            (_, Some(fsst)) => fsst.append(string, out),
             (SymbolKind::OnPair, _) => self
                 .matcher
                 .parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),

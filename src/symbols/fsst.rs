@@ -177,16 +177,14 @@ impl Coder for &Fsst {
     }
 }
 
-/// Symbols to encode with, grouped by their first two bytes.
+/// Symbols to encode with, grouped by a hash of their first two bytes.
 ///
-/// In each group the longest symbol is first, so the first one that matches is the longest.
+/// In each group longer symbols are before shorter ones, so the first one that matches is the
+/// longest. It takes little memory, since a map may have dozens of tables.
 pub(crate) struct FsstEncoder {
     symbols: Vec<CodedSymbol>,
-    /// For each first byte, its row in `groups`. Bytes with which no symbol of two bytes or more
-    /// begins share the first row, whose groups are empty.
-    rows: [u8; 256],
-    /// For each second byte of a row, where its group begins in `symbols`. Then where the row ends.
-    groups: Vec<[u8; 257]>,
+    /// For each hash, where its group begins in `symbols`. Then where the last one ends.
+    groups: [u8; GROUPS + 1],
     /// For each byte the code of the symbol that consists of it, or `ESCAPE`.
     singles: [u8; 256],
 }
@@ -200,84 +198,92 @@ struct CodedSymbol {
     code: u8,
 }
 
+/// Groups of an encoder: so many that most have one symbol or none.
+const GROUPS: usize = 1 << 10;
+
+/// Returns the group of the symbols that begin with the first two bytes of `word`.
+#[inline(always)]
+fn group(word: u64) -> usize {
+    // The golden ratio, as Knuth's multiplicative hash has it.
+    let hash = u32::from(word as u16).wrapping_mul(0x9E37_79B1);
+    (hash >> (u32::BITS - GROUPS.ilog2())) as usize
+}
+
 impl FsstEncoder {
     /// Creates it from the symbols of a table, in order.
     pub(super) fn new(symbols: &[Symbol]) -> Self {
         let mut singles = [ESCAPE; 256];
-        let mut coded: Vec<(Symbol, u8)> = Vec::new();
-        for (&symbol, code) in symbols.iter().zip(0..ESCAPE) {
-            match symbol.len() {
-                1 => singles[usize::from(symbol.bytes()[0])] = code,
-                _ => coded.push((symbol, code)),
-            }
-        }
-        let start = |symbol: Symbol| [symbol.bytes()[0], symbol.bytes()[1]];
-        coded.sort_by_key(|&(symbol, _)| (start(symbol), usize::MAX - symbol.len()));
-        let (mut rows, mut groups) = ([0; 256], vec![[0; 257]]);
-        // There are at most 255 such symbols, so there are at most as many rows.
-        for first in 0..=u8::MAX {
-            if coded.iter().all(|&(symbol, _)| start(symbol)[0] != first) {
-                continue;
-            }
-            rows[usize::from(first)] = groups.len() as u8;
-            groups.push(std::array::from_fn(|second| {
-                let at = |&(symbol, _): &(Symbol, u8)| {
-                    let [a, b] = start(symbol);
-                    (a, usize::from(b)) < (first, second)
-                };
-                coded.partition_point(at) as u8
-            }));
-        }
-        let symbol = |(symbol, code): (Symbol, u8)| {
+        let mut coded: Vec<CodedSymbol> = Vec::new();
+        for (symbol, code) in symbols.iter().zip(0..ESCAPE) {
             let word = u64::from_le_bytes(*symbol.bytes().first_chunk().expect("16 bytes"));
-            CodedSymbol { word, len: symbol.len() as u8, code }
-        };
-        FsstEncoder { symbols: coded.into_iter().map(symbol).collect(), rows, groups, singles }
+            match symbol.len() {
+                1 => singles[usize::from(word as u8)] = code,
+                len => coded.push(CodedSymbol { word, len: len as u8, code }),
+            }
+        }
+        coded.sort_by_key(|symbol| (group(symbol.word), u8::MAX - symbol.len));
+        // There are fewer than 256 symbols.
+        let groups =
+            std::array::from_fn(|i| coded.partition_point(|symbol| group(symbol.word) < i) as u8);
+        FsstEncoder { symbols: coded, groups, singles }
     }
 
     /// Returns the code and the length of the longest symbol with which a string begins, of which
     /// `word` has the first bytes. It has `left` bytes. The code is `ESCAPE` if there is none.
     #[inline(always)]
     fn longest(&self, word: u64, left: usize) -> (u8, usize) {
-        let (first, second) = (usize::from(word as u8), usize::from((word >> 8) as u8));
-        let row = &self.groups[usize::from(self.rows[first])];
-        let group = usize::from(row[second])..usize::from(row[second + 1]);
+        let group = group(word);
+        let group = usize::from(self.groups[group])..usize::from(self.groups[group + 1]);
         for symbol in &self.symbols[group] {
             let len = usize::from(symbol.len);
             if (word ^ symbol.word) & LOW_BYTES_U64[len & 15] == 0 && len <= left {
                 return (symbol.code, len);
             }
         }
-        (self.singles[first], 1)
+        (self.singles[usize::from(word as u8)], 1)
     }
 
-    /// Passes the bytes of the codes of a string to `out`, at most two for each of its bytes.
+    /// Writes the codes of a string to `out`, which has two bytes for each of its bytes. Returns how
+    /// many bytes they take.
     #[inline(always)]
-    pub(crate) fn encode(&self, string: &[u8], mut out: impl FnMut(u8)) {
-        let mut rest = string;
+    pub(crate) fn encode(&self, string: &[u8], out: &mut [u8]) -> usize {
+        let (mut rest, mut at) = (string, 0);
+        let mut put = |code: u8, byte: u8| {
+            out[at] = code;
+            at += 1;
+            if code == ESCAPE {
+                out[at] = byte;
+                at += 1;
+            }
+        };
         while let Some(word) = rest.first_chunk() {
             let (code, len) = self.longest(u64::from_le_bytes(*word), MAX_SYMBOL_BYTES);
-            out(code);
-            if code == ESCAPE {
-                out(rest[0]);
-            }
+            put(code, rest[0]);
             rest = &rest[len..];
         }
         let (mut word, mut left) = (load8(string, string.len() - rest.len()), rest.len());
         while left > 0 {
             let (code, len) = self.longest(word, left);
-            out(code);
-            if code == ESCAPE {
-                out(word as u8);
-            }
+            put(code, word as u8);
             word = word.checked_shr(8 * len as u32).unwrap_or(0);
             left -= len;
         }
+        at
+    }
+
+    /// Appends the codes of a string. It allocates nothing if there is room for two bytes for each
+    /// of the string's.
+    #[inline(always)]
+    pub(crate) fn append(&self, string: &[u8], out: &mut Vec<u8>) {
+        let at = out.len();
+        out.resize(at + 2 * string.len(), 0);
+        let len = self.encode(string, &mut out[at..]);
+        out.truncate(at + len);
     }
 
     /// Returns the bytes on the heap.
     fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.symbols) + size_of_val(&*self.groups)
+        size_of_val(&*self.symbols)
     }
 }
 
@@ -307,11 +313,11 @@ impl FsstTable {
         &self.encoder
     }
 
-    /// Returns the bytes of the codes of a string.
-    pub(crate) fn coded_len(&self, string: &[u8]) -> usize {
-        let mut len = 0;
-        self.encoder.encode(string, |_| len += 1);
-        len
+    /// Returns the bytes of the codes of a string. `scratch` is used for them.
+    pub(crate) fn coded_len(&self, string: &[u8], scratch: &mut Vec<u8>) -> usize {
+        scratch.clear();
+        self.encoder.append(string, scratch);
+        scratch.len()
     }
 
     /// Returns the bytes on the heap.

@@ -37,7 +37,7 @@ pub(crate) use decoder::SharedTables;
 pub(crate) use decoder::{Decoder, SymbolKind, with_coder};
 #[cfg(feature = "storage")]
 pub(crate) use encoder::{Encoder, Encoders};
-pub(crate) use fsst::{ESCAPE, Fsst, FsstTable, MAX_SYMBOL_BYTES as MAX_FSST_BYTES};
+pub(crate) use fsst::{Fsst, FsstTable, MAX_SYMBOL_BYTES as MAX_FSST_BYTES};
 #[cfg(feature = "storage")]
 pub(crate) use plain::Plain;
 pub(crate) use train::Sample;

@@ -97,7 +97,7 @@ const MAX_PASSES: usize = 16;
 const STRINGS_PER_TASK: usize = 1 << 12;
 /// Items from which on they are sorted in parallel.
 #[cfg(feature = "parallel")]
-const ITEMS_TO_SORT_IN_PARALLEL: usize = 1 << 16;
+const ITEMS_TO_SORT_IN_PARALLEL: usize = 1 << 18;
 
 /// Result of a parse: the number of occurrences of each code, and the pairs of adjacent codes.
 struct Parse {

@@ -19,21 +19,47 @@
 
 #![forbid(unsafe_code)]
 
+use crate::coding::KeyCoding;
 use crate::symbols::{FsstTable, Sample};
 use crate::sync::AtomicUsize;
+use crate::tree::MAX_LEAF_BYTES;
+#[cfg(feature = "parallel")]
+use crate::tree::common_prefix;
 use parking_lot::Mutex;
+#[cfg(feature = "parallel")]
+use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-/// Most tables of a map.
-pub(crate) const MAX_TABLES: usize = 32;
-/// Splits of leaves before the first table: some tens of thousands of keys. In a test and in a
-/// model few keys must be coded.
-const FIRST_SPLITS: usize = if cfg!(any(test, memkv_loom, memkv_shuttle)) { 4 } else { 1024 };
+/// Most tables of a map: `CHUNKS` times `TABLES_PER_CHUNK`.
+pub(crate) const MAX_TABLES: usize = CHUNKS * TABLES_PER_CHUNK;
+const CHUNKS: usize = 4;
+const TABLES_PER_CHUNK: usize = 16;
+/// Bytes of leaves from which on a map that was not asked to code its keys does so: those of some
+/// 100,000 keys. Smaller maps are mostly in the processor's caches, where coding costs more than it
+/// brings.
+pub(crate) const MIN_CODED_BYTES: usize = if TINY { 1 << 10 } else { 4 << 20 };
+/// Splits of leaves before the first table.
+const FIRST_SPLITS: usize = if TINY { 4 } else { 512 };
+/// The same if that many bytes are to be counted by splits, since threads share the map.
+const FIRST_SPLITS_OF_SHARED: usize = if TINY { 4 } else { MIN_CODED_BYTES / (MAX_LEAF_BYTES / 2) };
+/// Keys of a load from which on a map codes them that was not asked to.
+#[cfg(feature = "parallel")]
+const MIN_LOADED_KEYS: usize = if TINY { 64 } else { 1 << 17 };
+/// The same if it was.
+#[cfg(feature = "parallel")]
+const MIN_LOADED_KEYS_IF_ASKED: usize = if TINY { 64 } else { 1 << 14 };
+/// Rests of the sample of a load, and bytes of the longest that is not cut.
+#[cfg(feature = "parallel")]
+const SAMPLED_RESTS: usize = 1 << 12;
+#[cfg(feature = "parallel")]
+const MAX_SAMPLED_REST: usize = 64;
+/// Whether few keys are to be coded, as in tests and in models.
+const TINY: bool = cfg!(any(test, memkv_loom, memkv_shuttle));
 /// Splits after which it is looked at how well new keys are coded.
-const SPLITS_PER_CHECK: usize = if cfg!(test) { 16 } else { 512 };
+const SPLITS_PER_CHECK: usize = if TINY { 16 } else { 512 };
 /// Keys that are remembered, each of a leaf that is part of the next sample.
-const SAMPLED_LEAVES: usize = if cfg!(test) { 8 } else { 128 };
+const SAMPLED_LEAVES: usize = if TINY { 8 } else { 128 };
 /// After a table is published, splits before the next check: this part of all so far, or more. So
 /// tables become rarer as the map grows, whatever the keys.
 const SPLITS_PER_PUBLISHED: usize = 4;
@@ -43,7 +69,10 @@ const MAX_SAMPLED_KEY: usize = 1024;
 /// the newest table took.
 const DRIFT_PERCENT: usize = 8;
 /// A trained table is published if it codes the sample in this part less of the bytes.
-const GAIN_PERCENT: usize = 4;
+const GAIN_PERCENT: usize = 2;
+
+/// Every how many-th rest of a sample is coded by two tables, to compare them.
+const RESTS_PER_COMPARED: usize = 8;
 
 /// Bytes before and after coding.
 #[derive(Clone, Copy, Default)]
@@ -53,9 +82,9 @@ struct Ratio {
 }
 
 impl Ratio {
-    fn add(&mut self, table: &FsstTable, rest: &[u8]) {
+    fn add(&mut self, table: &FsstTable, rest: &[u8], scratch: &mut Vec<u8>) {
         self.raw += rest.len();
-        self.coded += table.coded_len(rest);
+        self.coded += table.coded_len(rest, scratch);
     }
 
     /// Returns whether these bytes took `percent` more than others.
@@ -107,38 +136,78 @@ impl Watch {
     }
 }
 
+/// Some tables, each where it stays.
+type Chunk = Box<[OnceLock<Box<FsstTable>>; TABLES_PER_CHUNK]>;
+
 /// The symbol tables of a map.
 pub(crate) struct LeafCoder {
-    tables: [OnceLock<Box<FsstTable>>; MAX_TABLES],
+    coding: KeyCoding,
+    tables: [OnceLock<Chunk>; CHUNKS],
     /// The number of tables.
     count: AtomicUsize,
     watch: Mutex<Watch>,
 }
 
 impl LeafCoder {
-    pub(crate) fn new() -> Self {
-        let watch = Watch { next_check: FIRST_SPLITS, ..Watch::default() };
+    pub(crate) fn new(coding: KeyCoding) -> Self {
+        Self::with_first_splits(coding, FIRST_SPLITS)
+    }
+
+    /// Creates the coder of an empty map that threads share, and that was not asked to code its
+    /// keys.
+    pub(crate) fn of_shared() -> Self {
+        Self::with_first_splits(KeyCoding::Auto, FIRST_SPLITS_OF_SHARED)
+    }
+
+    fn with_first_splits(coding: KeyCoding, first: usize) -> Self {
+        let watch = Watch { next_check: first, ..Watch::default() };
         LeafCoder {
-            tables: [const { OnceLock::new() }; MAX_TABLES],
+            coding,
+            tables: [const { OnceLock::new() }; CHUNKS],
             count: AtomicUsize::new(0),
             watch: Mutex::new(watch),
         }
     }
 
+    /// Returns how the map codes keys.
+    pub(crate) fn coding(&self) -> KeyCoding {
+        self.coding
+    }
+
+    /// Returns table `i`, if there is one.
+    #[inline]
+    fn table(&self, i: usize) -> Option<&FsstTable> {
+        let chunk = self.tables.get(i / TABLES_PER_CHUNK)?.get()?;
+        chunk[i % TABLES_PER_CHUNK].get().map(|table| &**table)
+    }
+
     /// Returns the table by which new leaves are coded, if there is one.
     #[inline]
     pub(crate) fn newest(&self) -> Option<&FsstTable> {
-        let last = self.count.load(Acquire).checked_sub(1)?;
-        self.tables[last].get().map(|table| &**table)
+        self.table(self.count.load(Acquire).checked_sub(1)?)
+    }
+
+    /// Adds a table. The caller has the lock.
+    fn publish(&self, table: FsstTable) {
+        let count = self.count.load(Acquire);
+        let chunk = self.tables[count / TABLES_PER_CHUNK].get_or_init(Chunk::default);
+        if chunk[count % TABLES_PER_CHUNK].set(Box::new(table)).is_ok() {
+            self.count.store(count + 1, Release);
+        }
+        cover!(TablePublished);
     }
 
     /// Returns the bytes on the heap, its own included.
     pub(crate) fn heap_bytes(&self) -> usize {
-        let table = |table: &FsstTable| size_of::<FsstTable>() + table.heap_bytes();
-        let tables: usize =
-            self.tables.iter().filter_map(OnceLock::get).map(|boxed| table(boxed)).sum();
+        let count = self.count.load(Acquire);
+        let tables = (0..count).filter_map(|i| self.table(i));
+        let tables: usize = tables.map(|table| size_of::<FsstTable>() + table.heap_bytes()).sum();
+        let chunks = count.div_ceil(TABLES_PER_CHUNK)
+            * size_of_val::<[_; TABLES_PER_CHUNK]>(
+                &[const { OnceLock::<Box<FsstTable>>::new() }; TABLES_PER_CHUNK],
+            );
         let keys = self.watch.lock().keys.iter().map(Vec::capacity).sum::<usize>();
-        size_of::<Self>() + tables + keys
+        size_of::<Self>() + tables + chunks + keys
     }
 
     /// Notes that a leaf was split when `key` was inserted, of which the leaf was to store `rest`.
@@ -146,6 +215,9 @@ impl LeafCoder {
     /// Returns the keys of leaves to sample if the caller is to train a table. It then calls
     /// [`train`](Self::train).
     pub(crate) fn split(&self, key: &[u8], rest: &[u8]) -> Option<Vec<Vec<u8>>> {
+        if self.coding == KeyCoding::Plain {
+            return None;
+        }
         // Another thread's split counts then.
         let mut watch = self.watch.try_lock()?;
         if watch.is_training {
@@ -153,7 +225,7 @@ impl LeafCoder {
         }
         let newest = self.newest();
         if let Some(newest) = newest {
-            watch.seen.add(newest, rest);
+            watch.seen.add(newest, rest, &mut Vec::new());
         }
         watch.remember(key);
         watch.splits += 1;
@@ -178,35 +250,60 @@ impl LeafCoder {
         self.count.load(Acquire) == MAX_TABLES
     }
 
+    /// Returns the coder of a map that such a load makes, if it has a table.
+    #[cfg(feature = "parallel")]
+    pub(crate) fn for_load(keys: usize, sorted: &[&[u8]]) -> Option<Arc<Self>> {
+        let coder = LeafCoder::new(KeyCoding::Auto);
+        coder.train_for_load(keys, sorted);
+        coder.newest().is_some().then(|| Arc::new(coder))
+    }
+
+    /// Trains a table for a load of about `keys` keys, of which these are a sorted sample, unless
+    /// there is one, or the keys are too few.
+    #[cfg(feature = "parallel")]
+    pub(crate) fn train_for_load(&self, keys: usize, sorted: &[&[u8]]) {
+        let least = match self.coding {
+            KeyCoding::Plain => return,
+            KeyCoding::Auto => MIN_LOADED_KEYS,
+            KeyCoding::Symbols => MIN_LOADED_KEYS_IF_ASKED,
+        };
+        if keys < least || self.newest().is_some() {
+            return;
+        }
+        let mut sample = Sample::default();
+        for pair in sorted.windows(2).step_by((sorted.len() / SAMPLED_RESTS).max(1)) {
+            let rest = pair[1].get(common_prefix(pair[0], pair[1]) + 1..).unwrap_or_default();
+            sample.push(&rest[..rest.len().min(MAX_SAMPLED_REST)]);
+        }
+        self.train(&sample);
+    }
+
     /// Trains a table on a sample, and publishes it if it is better than the newest. Returns whether
     /// it did.
     pub(crate) fn train(&self, sample: &Sample) -> bool {
         let table = FsstTable::train(sample);
         let (mut before, mut after) = (Ratio::default(), Ratio::default());
         let newest = self.newest();
-        for rest in sample.iter() {
+        let mut scratch = Vec::new();
+        for rest in sample.iter().step_by(RESTS_PER_COMPARED) {
             match newest {
-                Some(newest) => before.add(newest, rest),
+                Some(newest) => before.add(newest, rest, &mut scratch),
                 None => {
                     before.raw += rest.len();
                     before.coded += rest.len();
                 }
             }
-            after.add(&table, rest);
+            after.add(&table, rest, &mut scratch);
         }
         let mut watch = self.watch.lock();
         watch.is_training = false;
-        let count = self.count.load(Acquire);
-        let is_published = before.is_worse(after, GAIN_PERCENT) && count < MAX_TABLES;
+        let is_published = before.is_worse(after, GAIN_PERCENT) && !self.is_full();
         watch.expected = None;
         if is_published {
             watch.backoff = 0;
             watch.next_check =
                 watch.splits + SPLITS_PER_CHECK.max(watch.splits / SPLITS_PER_PUBLISHED);
-            if self.tables[count].set(Box::new(table)).is_ok() {
-                self.count.store(count + 1, Release);
-            }
-            cover!(TablePublished);
+            self.publish(table);
         } else {
             // These keys cannot be coded better. The next try is further away each time.
             watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK);
@@ -216,74 +313,79 @@ impl LeafCoder {
     }
 }
 
-/// Bytes of rests of the first sample of a bulk load, and of each later one.
-const SAMPLE_BYTES: usize = if cfg!(test) { 1 << 10 } else { 128 << 10 };
-/// Bytes of rests between two looks at how well they are coded.
-const CHECKED_BYTES: usize = if cfg!(test) { 1 << 10 } else { 256 << 10 };
+/// Bytes of rests of the sample of a bulk load, which are those of its last leaves.
+const SAMPLE_BYTES: usize = if TINY { 1 << 10 } else { 64 << 10 };
+/// Bytes of rests from one table of a bulk load to the next, at least.
+const BYTES_PER_TABLE: usize = if TINY { 4 << 10 } else { 512 << 10 };
+/// The same as a part of all so far.
+const TABLES_PER_DOUBLING: usize = 4;
 
-/// Trains the tables of a bulk load on the leaves that it has made last.
+/// Leaves of the sample that were made last.
+const RECENT_LEAVES: usize = 32;
+
+/// Trains the tables of a bulk load on leaves from all that it has made so far, and on its last
+/// leaves.
 pub(crate) struct Trainer {
-    /// The rests of the last leaves, while they are to be a sample.
-    sample: Option<Sample>,
+    /// The rests of every n-th leaf.
+    leaves: Vec<Sample>,
+    /// Every how many-th leaf.
+    step: usize,
+    /// The rests of the last leaves, in a ring.
+    recent: Vec<Sample>,
+    /// Leaves so far.
+    count: usize,
     /// Bytes of rests so far.
     bytes: usize,
-    /// The same at the next look.
-    next_check: usize,
-    /// The same between the last try that brought nothing and the next look.
-    backoff: usize,
-    /// What was coded since the last look.
-    seen: Ratio,
-    expected: Option<Ratio>,
+    /// The same when the next table is trained.
+    next_table: usize,
 }
 
 impl Trainer {
-    pub(crate) fn new() -> Self {
+    /// Creates what trains the tables of a load. It trains none if the coder had one before: that
+    /// of a sample of all keys, which serves all parts of a parallel load.
+    pub(crate) fn new(coder: Option<&LeafCoder>) -> Self {
+        let is_trained = coder.is_some_and(|coder| coder.newest().is_some());
         Trainer {
-            sample: None,
+            leaves: Vec::new(),
+            step: 1,
+            recent: Vec::new(),
+            count: 0,
             bytes: 0,
-            next_check: 0,
-            backoff: 0,
-            seen: Ratio::default(),
-            expected: None,
+            next_table: if is_trained { usize::MAX } else { SAMPLE_BYTES },
         }
     }
 
-    /// Notes the rests of a leaf, each with the bytes of its codes, and trains a table if the last
-    /// leaves are a sample for one.
-    pub(crate) fn add<'r>(
-        &mut self,
-        coder: &LeafCoder,
-        rests: impl Iterator<Item = (&'r [u8], usize)>,
-    ) {
-        for (rest, codes) in rests {
-            self.bytes += rest.len();
-            self.seen.raw += rest.len();
-            self.seen.coded += codes;
-            if let Some(sample) = &mut self.sample {
-                sample.push(rest);
-            }
+    /// Notes the rests of a leaf, and trains a table now and then.
+    pub(crate) fn add<'r>(&mut self, coder: &LeafCoder, rests: impl Iterator<Item = &'r [u8]>) {
+        if coder.coding == KeyCoding::Plain {
+            return;
         }
-        if self.sample.as_ref().is_some_and(|sample| sample.bytes() >= SAMPLE_BYTES)
-            && let Some(sample) = self.sample.take()
-        {
-            let wait = if coder.train(&sample) {
-                self.backoff = 0;
-                CHECKED_BYTES.max(self.bytes / SPLITS_PER_PUBLISHED)
-            } else {
-                self.backoff = (4 * self.backoff).max(4 * CHECKED_BYTES);
-                self.backoff
-            };
-            (self.expected, self.seen) = (None, Ratio::default());
-            self.next_check = self.bytes + wait;
+        let mut leaf = Sample::default();
+        rests.for_each(|rest| leaf.push(rest));
+        self.bytes += leaf.bytes();
+        self.count += 1;
+        if self.count.is_multiple_of(self.step) {
+            self.leaves.push(leaf.clone());
         }
-        if self.sample.is_none() && self.bytes >= self.next_check {
-            let seen = std::mem::take(&mut self.seen);
-            self.next_check = self.bytes + CHECKED_BYTES;
-            let is_first = coder.newest().is_none();
-            let expected = *self.expected.get_or_insert(seen);
-            if is_first || !coder.is_full() && seen.is_worse(expected, DRIFT_PERCENT) {
-                self.sample = Some(Sample::default());
-            }
+        if self.leaves.iter().map(Sample::bytes).sum::<usize>() > 2 * SAMPLE_BYTES {
+            let mut i = 0;
+            self.leaves.retain(|_| {
+                i += 1;
+                i % 2 == 0
+            });
+            self.step *= 2;
+        }
+        let at = self.count % RECENT_LEAVES;
+        match self.recent.get_mut(at) {
+            Some(old) => *old = leaf,
+            None => self.recent.push(leaf),
+        }
+        if self.bytes >= self.next_table && !coder.is_full() {
+            let mut sample = Sample::default();
+            let leaves = self.leaves.iter().chain(&self.recent);
+            leaves.flat_map(Sample::iter).for_each(|rest| sample.push(rest));
+            coder.train(&sample);
+            self.next_table = self.bytes + BYTES_PER_TABLE.max(self.bytes / TABLES_PER_DOUBLING);
         }
     }
 }

@@ -17,6 +17,14 @@ use crate::value::Bits;
 /// Eighths of the size of other leaves up to which an open leaf is filled that will be coded.
 const CODED_EIGHTHS: usize = 11;
 
+/// Returns the size up to which an open leaf is filled. It is not coded, but what replaces it will
+/// be if there is a table.
+#[inline]
+fn max_open_bytes(coder: Option<&LeafCoder>) -> usize {
+    let is_coded = coder.is_some_and(|coder| coder.newest().is_some());
+    MAX_LEAF_BYTES * if is_coded { CODED_EIGHTHS } else { 8 } / 8
+}
+
 /// The outcome of an attempt to append a key.
 pub(crate) enum Append {
     Done,
@@ -36,20 +44,21 @@ impl<B: Bits> RawTree<B> {
         if open.last.get(shared).is_some_and(|&last| last > first) {
             return Append::Elsewhere;
         }
-        if shared < open.strip {
+        let (strip, used) = (open.strip as usize, open.rest as usize);
+        if shared < strip {
             return Append::Full;
         }
-        let (lcp, rest) = (shared - open.strip, &key[shared + 1..]);
+        let (lcp, rest) = (shared - strip, &key[shared + 1..]);
         // SAFETY: (N1, N8) the open leaf is live.
         let info = unsafe { open.node.info() };
         let n = info.count();
-        let size = HEADER_BYTES + (n + 1) * (3 + B::SIZE) + open.rest + rest.len();
+        let size = HEADER_BYTES + (n + 1) * (3 + B::SIZE) + used + rest.len();
         if lcp > MAX_NARROW_LCP
             || rest.len() > MAX_NARROW_LEN
             || n == info.capacity()
-            || open.rest + rest.len() > info.rest()
+            || used + rest.len() > info.rest()
             || n == MAX_LEAF_KEYS
-            || size > open.max_bytes
+            || size > max_open_bytes(self.coder.as_deref())
             || open.last.try_reserve(rest.len() + 1).is_err()
         {
             return Append::Full;
@@ -62,11 +71,11 @@ impl<B: Bits> RawTree<B> {
             payload.add(n).write(lcp as u8);
             payload.add(cap + n).write(first);
             payload.add(2 * cap + n).write(rest.len() as u8);
-            payload.add(3 * cap + open.rest).copy_from_nonoverlapping(rest.as_ptr(), rest.len());
+            payload.add(3 * cap + used).copy_from_nonoverlapping(rest.as_ptr(), rest.len());
             open.node.set_value(info, n, value);
             open.node.set_info(info.with_count(n + 1));
         }
-        open.rest += rest.len();
+        open.rest += rest.len() as u32;
         open.last.truncate(shared);
         open.last.extend_from_slice(&key[shared..]);
         self.len += 1;
@@ -105,9 +114,7 @@ impl<B: Bits> RawTree<B> {
         if leaf.table().is_some() {
             return self.open_coded_leaf(&leaf, key);
         }
-        let table = self.coder.as_deref().and_then(LeafCoder::newest);
-        // What does not fit afterwards is coded, and then smaller.
-        let max_bytes = MAX_LEAF_BYTES * if table.is_some() { CODED_EIGHTHS } else { 8 } / 8;
+        let max_bytes = max_open_bytes(self.coder.as_deref());
         let mut last = Vec::new();
         last.try_reserve(key.len() + 64)?;
         last.extend_from_slice(key);
@@ -124,8 +131,8 @@ impl<B: Bits> RawTree<B> {
         slot.store(Child::Leaf(new));
         // SAFETY: (N2) the slot leads to the new leaf now.
         unsafe { self.usage.free::<B>(node) };
-        let strip = leaf.strip();
-        self.append_mode.open = Some(OpenLeaf { node: new, strip, rest, last, max_bytes });
+        let (strip, rest) = (leaf.strip() as u32, rest as u32);
+        self.append_mode.open = Some(OpenLeaf { node: new, strip, rest, last });
         cover!(LeafOpened);
         Ok(())
     }
@@ -156,7 +163,8 @@ impl<B: Bits> RawTree<B> {
         // SAFETY: (N1, N5, N8) the open leaf is live.
         let leaf = unsafe { NodeRef::new(open.node) };
         let n = leaf.count();
-        let info = Info::narrow(Kind::Leaf, n, open.rest, open.strip, leaf.info.empty_first());
+        let (rest, strip) = (open.rest as usize, open.strip as usize);
+        let info = Info::narrow(Kind::Leaf, n, rest, strip, leaf.info.empty_first());
         if let Ok(new) = Self::copy_leaf(&mut self.usage, &leaf, info) {
             last_slot(&self.root).store(Child::Leaf(new));
             cover!(LeafClosed);

@@ -18,14 +18,12 @@ pub(crate) struct AppendMode {
 pub(crate) struct OpenLeaf {
     /// The leaf. Its slot is not noted: it may be the root slot, which moves with the tree.
     pub(crate) node: Node,
-    /// The leaf's strip.
-    pub(crate) strip: usize,
+    /// The leaf's strip, of at most [`Info::MAX_NARROW_STRIP`](crate::tree::node::Info) bytes.
+    pub(crate) strip: u32,
     /// Rest bytes in use.
-    pub(crate) rest: usize,
+    pub(crate) rest: u32,
     /// The last key.
     pub(crate) last: Vec<u8>,
-    /// The size up to which it is filled.
-    pub(crate) max_bytes: usize,
 }
 
 impl AppendMode {

@@ -4,8 +4,10 @@
 //! share least. The leaf and the separator after it go to the level above, where separators gather
 //! and are split in the same way. Memory other than the tree: the keys of one node for each level.
 
+use crate::coding::KeyCoding;
 use crate::pool;
-use crate::tree::coder::{LeafCoder, Trainer};
+use crate::symbols::FsstTable;
+use crate::tree::coder::{LeafCoder, MIN_CODED_BYTES, Trainer};
 use crate::tree::edit::{
     DecodedKeys, Failed, NewNodes, SortedKeys, free_all, make_one, strip, try_copy,
 };
@@ -54,14 +56,22 @@ pub(crate) struct Builder<B: Bits> {
 ///
 /// The best position has the fewest bytes, counting those of the leaf's cell that nothing fills,
 /// those of the separator, and what the next leaf costs the sooner it begins.
-fn split_leaf<B: Bits>(keys: &DecodedKeys<B>, low: Option<&[u8]>) -> usize {
-    // Of a leaf of the keys before `i`: what it strips, and its size if it strips nothing.
-    let mut strip = low.map_or(0, <[u8]>::len);
-    let mut size = HEADER_BYTES + keys.entry_cost(0, 0, B::SIZE);
+fn split_leaf<B: Bits>(
+    keys: &DecodedKeys<B>,
+    table: Option<&FsstTable>,
+    low: Option<&[u8]>,
+) -> usize {
+    // Of a leaf of the keys before `i`: what it strips, and its size without the first of them.
+    let mut strip = low.map_or(0, <[u8]>::len).min(keys.lcp(1));
+    let mut first = keys.first_cost(table, strip, B::SIZE);
+    let mut size = HEADER_BYTES;
     let (mut best, mut min_cost) = (1, usize::MAX);
     for i in 1..keys.len() {
-        strip = strip.min(keys.lcp(i));
-        let bytes = size - strip.min(keys.key_len(0).saturating_sub(1));
+        if keys.lcp(i) < strip {
+            strip = keys.lcp(i);
+            first = keys.first_cost(table, strip, B::SIZE);
+        }
+        let bytes = size + first;
         let cost = if bytes > MAX_NODE_BYTES {
             usize::MAX
         } else if bytes < MIN_NODE_BYTES {
@@ -106,8 +116,8 @@ impl<B: Bits> Builder<B> {
             levels: Vec::new(),
             last: Vec::new(),
             len: 0,
+            trainer: Trainer::new(coder.as_deref()),
             coder,
-            trainer: Trainer::new(),
         }
     }
 
@@ -132,20 +142,29 @@ impl<B: Bits> Builder<B> {
         self.keys.reserve(1, key.len())?;
         let n = self.keys.len();
         self.keys.push(if n == 0 { 0 } else { shared }, key, value);
-        if let Some(table) = self.coder.as_ref().and_then(|coder| coder.newest()) {
+        if let Some(coder) = &self.coder
+            && let Some(table) = coder.newest()
+        {
             self.keys.encode(table)?;
         }
         self.last.truncate(shared);
         self.last.extend_from_slice(&key[shared..]);
         self.len += 1;
-        let stored_from = if n == 0 { self.max_strip().min(key.len()) } else { shared };
-        self.size += self.keys.entry_cost(n, stored_from, B::SIZE);
+        self.size += match n {
+            0 => self.keys.first_cost(self.table(), self.max_strip(), B::SIZE),
+            _ => self.keys.entry_cost(n, shared, B::SIZE),
+        };
         if n > 0 && (self.size > MAX_NODE_BYTES || n == MAX_LEAF_KEYS) {
-            let at = split_leaf(&self.keys, self.low.as_deref());
+            let at = split_leaf(&self.keys, self.table(), self.low.as_deref());
             let high = self.keys.separator(at)?;
             self.push_leaf(at, Some(high))?;
         }
         Ok(true)
+    }
+
+    /// Returns the table by which new leaves are coded.
+    fn table(&self) -> Option<&FsstTable> {
+        self.coder.as_ref()?.newest()
     }
 
     /// Returns how many bytes the next leaf may strip at most. What it will strip is not known
@@ -160,16 +179,26 @@ impl<B: Bits> Builder<B> {
             self.add_level()?;
         }
         let strip = strip(self.low.as_deref(), high.as_deref());
-        let table = self.coder.as_ref().and_then(|coder| coder.newest());
+        let table = self.coder.as_deref().and_then(LeafCoder::newest);
         let leaf = make_one(&mut self.usage, table, |new| self.keys.leaf(new, 0..to, strip))?;
+        if self.coder.is_none() && self.usage.leaves >= MIN_CODED_BYTES {
+            self.coder = Some(Arc::new(LeafCoder::new(KeyCoding::Auto)));
+        }
         if let Some(coder) = &self.coder {
-            self.trainer.add(coder, self.keys.rests(to));
+            let is_large = self.usage.leaves >= MIN_CODED_BYTES;
+            if is_large || coder.coding() == KeyCoding::Symbols {
+                self.trainer.add(coder, self.keys.rests(to));
+            }
         }
         self.keys.remove_first(to);
         let low = std::mem::replace(&mut self.low, high);
         self.size = match self.keys.len() {
             0 => 0,
-            _ => self.keys.cost(self.max_strip().min(self.keys.key_len(0)), B::SIZE),
+            n => {
+                let first = self.keys.first_cost(self.table(), self.max_strip(), B::SIZE);
+                let cost = |i| self.keys.entry_cost(i, self.keys.lcp(i), B::SIZE);
+                HEADER_BYTES + first + (1..n).map(cost).sum::<usize>()
+            }
         };
         self.push_child(0, low, Child::Leaf(leaf))
     }

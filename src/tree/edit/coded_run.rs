@@ -22,6 +22,8 @@ struct RunSource<'a> {
     lead: Vec<u8>,
     /// Bytes that the lead shares with the key before it.
     lcp: usize,
+    /// The bytes of the lead that follow these, as they are stored.
+    suffix: usize,
     keys: NodeRef<'a>,
     from: usize,
     to: usize,
@@ -73,6 +75,16 @@ impl<'a> CodedRun<'a> {
         !keys.info.is_wide() && address(keys.table()) == address(self.table)
     }
 
+    /// Returns how many bytes of a lead are stored after the first `lcp`. The first key shares none,
+    /// but a node will strip some: about those that its node strips, `strip`.
+    fn suffix(&self, lead: &[u8], lcp: usize, strip: usize) -> usize {
+        let shared = if lcp == 0 { strip.min(lead.len()) } else { lcp };
+        match (self.table, lead.get(shared + 1..)) {
+            (Some(table), Some(rest)) => shared - lcp + 1 + table.coded_len(rest, &mut Vec::new()),
+            _ => lead.len() - lcp,
+        }
+    }
+
     /// Appends some entries of a node. `stripped` begins with the bytes that the node strips. The
     /// first of the entries shares `lcp` bytes with the key before.
     fn push(
@@ -85,7 +97,15 @@ impl<'a> CodedRun<'a> {
         let Range { start, end } = entries;
         if start < end {
             let lead = keys.key(start, stripped)?;
-            self.sources.push(RunSource { lead, lcp, keys: *keys, from: start + 1, to: end });
+            let suffix = self.suffix(&lead, lcp, keys.strip());
+            self.sources.push(RunSource {
+                lead,
+                lcp,
+                suffix,
+                keys: *keys,
+                from: start + 1,
+                to: end,
+            });
         }
         Ok(())
     }
@@ -99,8 +119,10 @@ impl<'a> CodedRun<'a> {
         self.push(keys, stripped, 0..keys.count(), 0)?;
         if before > 0 && self.len() > before {
             let last = self.key(before - 1)?;
-            if let Some(source) = self.sources.last_mut() {
+            if let Some(mut source) = self.sources.pop() {
                 source.lcp = simd::common_prefix(&last, &source.lead);
+                source.suffix = self.suffix(&source.lead, source.lcp, keys.strip());
+                self.sources.push(source);
             }
         }
         Ok(true)
@@ -124,7 +146,8 @@ impl<'a> CodedRun<'a> {
         lead.extend_from_slice(&stripped[..strip]);
         lead.extend_from_slice(key);
         let lcp = if gap.at == 0 { 0 } else { strip + gap.lcp };
-        self.sources.push(RunSource { lead, lcp, keys: *keys, from: 0, to: 0 });
+        let suffix = self.suffix(&lead, lcp, strip);
+        self.sources.push(RunSource { lead, lcp, suffix, keys: *keys, from: 0, to: 0 });
         self.push(keys, stripped, gap.at..keys.count(), strip + gap.next)?;
         Ok(true)
     }
@@ -164,7 +187,7 @@ impl<'a> CodedRun<'a> {
                 let mut codes = Vec::new();
                 if let (Some(table), Some(rest)) = (self.table, lead.get(lcp + 1..)) {
                     codes.try_reserve_exact(2 * rest.len())?;
-                    table.encoder().encode(rest, |code| codes.push(code));
+                    table.encoder().append(rest, &mut codes);
                 }
                 slices.push(RunSlice {
                     lead,
@@ -224,7 +247,7 @@ impl SortedKeys for CodedRun<'_> {
 
     fn for_each(&self, mut each: impl FnMut(usize, usize)) {
         for source in &self.sources {
-            each(source.lcp, source.lead.len() - source.lcp);
+            each(source.lcp, source.suffix);
             let (keys, strip) = (&source.keys, source.keys.strip());
             (source.from..source.to).for_each(|i| each(strip + keys.lcp(i), 1 + keys.len(i)));
         }

@@ -6,8 +6,8 @@
 use crate::symbols::{FsstTable, MAX_FSST_BYTES};
 use crate::tree::edit::{Failed, NewNodes, try_copy};
 use crate::tree::node::{
-    Child, Gap, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef, heads,
-    simd,
+    Child, Gap, HEADER_BYTES, Info, Kind, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef,
+    WORD_BYTES, heads, simd,
 };
 use crate::value::Bits;
 use std::collections::TryReserveError;
@@ -52,7 +52,7 @@ pub(crate) trait SortedKeys {
     fn cost(&self, strip: usize, size: usize) -> usize {
         let (mut cost, mut shared) = (HEADER_BYTES, strip);
         self.for_each(|_, suffix| {
-            cost += entry_cost(suffix - shared, size);
+            cost += entry_cost(suffix.saturating_sub(shared), size);
             shared = 0;
         });
         cost
@@ -100,8 +100,8 @@ pub(crate) struct DecodedKeys<T> {
     codes: RestCodes,
 }
 
-/// The rests of keys as codes of a table: of no key, or of all but the first, whose rest depends on
-/// where the keys are divided.
+/// The rests of keys as codes of a table: of no key, or of all. That of the first key depends on
+/// where the keys are divided, and is coded again then.
 #[derive(Default)]
 struct RestCodes {
     /// The address of the table.
@@ -126,7 +126,7 @@ impl RestCodes {
 
     /// Returns where the codes of key `i` are.
     fn range(&self, i: usize) -> Range<usize> {
-        self.ends[i - 1]..self.ends[i]
+        i.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[i]
     }
 
     /// Removes the codes of the first keys.
@@ -230,25 +230,18 @@ impl<T: Copy> DecodedKeys<T> {
         self.codes.bytes.try_reserve(2 * bytes)?;
         self.codes.ends.try_reserve(self.len() - from)?;
         for i in from..self.len() {
-            // A divided part begins with another rest.
-            if i > 0 {
-                let rest = self.start(i) + self.lcp(i) + 1;
-                let rest = &self.bytes[rest..self.entries[i].end];
-                table.encoder().encode(rest, |code| self.codes.bytes.push(code));
-            }
+            let end = self.entries[i].end;
+            let rest = &self.bytes[end.min(self.start(i) + self.lcp(i) + 1)..end];
+            table.encoder().append(rest, &mut self.codes.bytes);
             self.codes.ends.push(self.codes.bytes.len());
         }
         Ok(())
     }
 
-    /// Returns the rests of the keys before `to`, each with the bytes that it takes in a leaf, except
-    /// for the first, which depends on what the leaf strips.
-    pub(crate) fn rests(&self, to: usize) -> impl Iterator<Item = (&[u8], usize)> {
-        (1..to).map(|i| {
-            let rest = &self.key(i)[self.lcp(i) + 1..];
-            let is_coded = i < self.codes.ends.len();
-            (rest, if is_coded { self.codes.range(i).len() } else { rest.len() })
-        })
+    /// Returns the rests of the keys before `to`, except for the first, which depends on what a leaf
+    /// strips.
+    pub(crate) fn rests(&self, to: usize) -> impl Iterator<Item = &[u8]> {
+        (1..to).map(|i| &self.key(i)[self.lcp(i) + 1..])
     }
 
     /// Removes the keys before `to`. The first one left becomes the first of all.
@@ -273,10 +266,33 @@ impl<T: Copy> DecodedKeys<T> {
     /// items of `size` bytes.
     #[inline]
     pub(crate) fn entry_cost(&self, i: usize, shared: usize, size: usize) -> usize {
-        if i > 0 && i < self.codes.ends.len() {
-            return entry_cost(1 + self.codes.range(i).len(), size);
+        entry_cost(self.stored(i, self.key_len(i) - shared), size)
+    }
+
+    /// Returns the bytes that a suffix of key `i` takes in a node.
+    #[inline]
+    fn stored(&self, i: usize, suffix: usize) -> usize {
+        if i > 0 && i < self.codes.ends.len() { 1 + self.codes.range(i).len() } else { suffix }
+    }
+
+    /// Returns the bytes that key 0 takes in a node that strips `strip` bytes, or a few more.
+    fn first_suffix(&self, strip: usize) -> usize {
+        let suffix = self.key_len(0) - strip;
+        let is_coded = !self.codes.ends.is_empty();
+        if is_coded { suffix.min(1 + self.codes.range(0).len()) } else { suffix }
+    }
+
+    /// Returns the bytes that key 0 takes in a leaf that strips `strip` bytes, with items of `size`
+    /// bytes. If the leaf is coded, by this table, the table's address is counted, too.
+    pub(crate) fn first_cost(&self, table: Option<&FsstTable>, strip: usize, size: usize) -> usize {
+        let key = self.key(0);
+        match table.filter(|table| self.codes.is_of(table, self.len())) {
+            Some(table) => {
+                let rest = key.get(strip + 1..).unwrap_or_default();
+                WORD_BYTES + entry_cost(1 + table.coded_len(rest, &mut Vec::new()), size)
+            }
+            None => entry_cost(key.len() - strip.min(key.len()), size),
         }
-        entry_cost(self.key_len(i) - shared, size)
     }
 
     /// Returns the shape of a coded leaf of some of the keys less their first `strip` bytes, where
@@ -311,14 +327,10 @@ impl<T: Copy> DecodedKeys<T> {
         let rest = suffix.get(1..).unwrap_or_default();
         // A longer one does not fit.
         let mut first = [0; 2 * MAX_NARROW_LEN];
-        let mut len = 0;
         if rest.len() > MAX_NARROW_LEN || !self.codes.is_of(table, self.len()) {
             return Ok(None);
         }
-        table.encoder().encode(rest, |code| {
-            first[len] = code;
-            len += 1;
-        });
+        let len = table.encoder().encode(rest, &mut first);
         let Some(info) = self
             .coded_shape(keys.clone(), strip, len)
             .filter(|info| info.size::<B>() < raw.size::<B>())
@@ -454,13 +466,17 @@ impl<T: Copy> SortedKeys for DecodedKeys<T> {
 
     fn for_each(&self, mut each: impl FnMut(usize, usize)) {
         for i in 0..self.len() {
-            let suffix = if i > 0 && i < self.codes.ends.len() {
-                1 + self.codes.range(i).len()
-            } else {
-                self.key_len(i) - self.lcp(i)
-            };
-            each(self.lcp(i), suffix);
+            let suffix = self.key_len(i) - self.lcp(i);
+            each(self.lcp(i), if i == 0 { self.first_suffix(0) } else { self.stored(i, suffix) });
         }
+    }
+
+    fn cost(&self, strip: usize, size: usize) -> usize {
+        if self.entries.is_empty() {
+            return HEADER_BYTES;
+        }
+        let others = (1..self.len()).map(|i| self.entry_cost(i, self.lcp(i), size));
+        HEADER_BYTES + entry_cost(self.first_suffix(strip), size) + others.sum::<usize>()
     }
 
     fn separator(&self, i: usize) -> Result<Vec<u8>, Failed> {

@@ -41,10 +41,7 @@ impl Codes {
     /// Appends the codes of a string. All that is appended is at most `MAX_CODED_SUFFIX` bytes.
     #[inline]
     fn append(&mut self, table: &FsstTable, string: &[u8]) {
-        table.encoder().encode(string, |code| {
-            self.bytes[self.len] = code;
-            self.len += 1;
-        });
+        self.len += table.encoder().encode(string, &mut self.bytes[self.len..]);
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) use coded::Scratch;
 pub(crate) use coding::{
     Gap, MAX_NARROW_LCP, MAX_NARROW_LEN, NodeRef, PREFETCHED_INNER_LINES, PREFETCHED_LINES, Resized,
 };
-pub(crate) use info::{HEADER_BYTES, Info, Kind};
+pub(crate) use info::{HEADER_BYTES, Info, Kind, WORD_BYTES};
 pub(crate) use layout::Usage;
 pub(crate) use lock::Lock;
 pub(crate) use memory::{LeafCopies, Node, RawSlot, SlotPtr};

@@ -121,12 +121,15 @@ impl<B: Bits, F> PrefixWalk<'_, B, F> {
 #[cfg(test)]
 mod tests {
     use super::SEARCHED_NODES;
+    use crate::KeyCoding;
     use crate::tree::{RawTree, tests::scattered};
     use std::collections::BTreeMap;
 
     /// Returns the tree of these keys, with their numbers as values.
     fn tree(keys: impl Iterator<Item = Vec<u8>>) -> (RawTree<u64>, BTreeMap<Vec<u8>, u64>) {
-        let (mut tree, mut model) = (RawTree::new(), BTreeMap::new());
+        // The number of nodes is that of leaves as they are without codes.
+        let (coder, mut model) = (KeyCoding::Plain.coder(), BTreeMap::new());
+        let mut tree = RawTree::with_coder(coder);
         for (key, i) in keys.zip(0..) {
             tree.insert(&key, i).unwrap();
             model.insert(key, i);

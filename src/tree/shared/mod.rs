@@ -24,12 +24,13 @@ use crate::tree::edit::{
     EditError, Expected, Failed, Mode, Outcome, Removal, Target, Upsert, overwrite,
 };
 use crate::tree::node::{Child, Node, NodeRef, SlotRef, Usage};
-use crate::tree::{MAX_KEY_LEN, RawTree};
+use crate::tree::{LeafCoder, MAX_KEY_LEN, RawTree};
 use crate::value::Bits;
 use counts::Counts;
 pub(crate) use counts::stripes;
 use crossbeam_utils::CachePadded;
 use mode::Shared;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 #[cfg(feature = "_testing")]
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -67,6 +68,7 @@ impl<B: Bits> SharedTree<B> {
     /// Creates a shared tree from a tree with one owner.
     pub(crate) fn new(mut tree: RawTree<B>) -> Self {
         tree.end_append_mode();
+        tree.coder.get_or_insert_with(|| Arc::new(LeafCoder::of_shared()));
         SharedTree { tree, counts: counts::striped() }
     }
 
@@ -108,7 +110,12 @@ impl<B: Bits> SharedTree<B> {
 
     /// Returns the bytes on the heap other than nodes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.counts) + self.tree.heap_bytes()
+        size_of_val(&*self.counts)
+    }
+
+    /// Returns the symbol tables by which leaves are coded.
+    pub(crate) fn coder(&self) -> Option<&Arc<LeafCoder>> {
+        self.tree.coder()
     }
 
     /// Counts keys and bytes that came or, modulo the word size, went.
