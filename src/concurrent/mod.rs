@@ -217,9 +217,7 @@ impl<V: Value> ConcurrentArt<V> {
     pub fn memory_usage(&self) -> MemoryUsage {
         MemoryUsage::of(
             self.tree.usage(),
-            size_of::<Self>()
-                + self.tree.heap_bytes()
-                + self.tree.coder().map_or(0, |coder| coder.heap_bytes()),
+            size_of::<Self>() + self.tree.heap_bytes(),
             reclaim::retired_bytes(),
         )
     }

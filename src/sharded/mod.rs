@@ -364,7 +364,7 @@ impl<V: Value> ShardedArt<V> {
             usage.slack_leaves += one.slack_leaves;
             usage.slack_inner += one.slack_inner;
             own += size_of::<Shard<V::Bits>>()
-                + shard.tree.heap_bytes()
+                + shard.tree.counts_bytes()
                 + size_of::<table::TableEntry<V::Bits>>()
                 + low.len()
                 + size_of::<u64>();

@@ -26,6 +26,7 @@ use crate::tree::MAX_LEAF_BYTES;
 #[cfg(feature = "parallel")]
 use crate::tree::common_prefix;
 use parking_lot::Mutex;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 #[cfg(feature = "parallel")]
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -144,6 +145,10 @@ pub(crate) struct LeafCoder {
     count: AtomicUsize,
     watch: Mutex<Watch>,
 }
+
+// A panic leaves tables whole, and of what was noted at splits some missing.
+impl UnwindSafe for LeafCoder {}
+impl RefUnwindSafe for LeafCoder {}
 
 impl LeafCoder {
     pub(crate) fn new(coding: KeyCoding) -> Self {
