@@ -63,16 +63,15 @@ const SAMPLED_LEAVES: usize = if TINY { 8 } else { 128 };
 /// After a table is published, splits before the next check: this part of all so far, or more. So
 /// tables become rarer as the map grows, whatever the keys.
 const SPLITS_PER_PUBLISHED: usize = 4;
-/// Bytes of the longest key that is remembered.
-const MAX_SAMPLED_KEY: usize = 1024;
+/// Bytes of a key that are remembered. They lead to its leaf, or to one nearby.
+const MAX_SAMPLED_KEY: usize = 96;
 /// A table is trained if new keys take this part more of their bytes, as codes, than the sample of
 /// the newest table took.
 const DRIFT_PERCENT: usize = 8;
-/// A trained table is published if it codes the sample in this part less of the bytes.
-const GAIN_PERCENT: usize = 2;
-
-/// Every how many-th rest of a sample is coded by two tables, to compare them.
-const RESTS_PER_COMPARED: usize = 8;
+/// A trained table is published if the newest one takes this part more bytes for other keys.
+const GAIN_PERCENT: usize = 3;
+/// Part of the sampled leaves that are not trained on, but with which tables are compared.
+const LEAVES_PER_TESTED: usize = 4;
 
 /// Bytes before and after coding.
 #[derive(Clone, Copy, Default)]
@@ -118,9 +117,7 @@ struct Watch {
 impl Watch {
     /// Notes a key in the ring, if there is memory for it.
     fn remember(&mut self, key: &[u8]) {
-        if key.len() > MAX_SAMPLED_KEY {
-            return;
-        }
+        let key = &key[..key.len().min(MAX_SAMPLED_KEY)];
         if self.next == self.keys.len() {
             if self.keys.try_reserve(1).is_err() {
                 return;
@@ -129,7 +126,7 @@ impl Watch {
         }
         let last = &mut self.keys[self.next];
         last.clear();
-        if last.try_reserve(key.len()).is_ok() {
+        if last.try_reserve_exact(key.len()).is_ok() {
             last.extend_from_slice(key);
         }
         self.next = (self.next + 1) % SAMPLED_LEAVES;
@@ -213,7 +210,7 @@ impl LeafCoder {
     /// Notes that a leaf was split when `key` was inserted, of which the leaf was to store `rest`.
     ///
     /// Returns the keys of leaves to sample if the caller is to train a table. It then calls
-    /// [`train`](Self::train).
+    /// [`train_by`](Self::train_by).
     pub(crate) fn split(&self, key: &[u8], rest: &[u8]) -> Option<Vec<Vec<u8>>> {
         if self.coding == KeyCoding::Plain {
             return None;
@@ -275,17 +272,26 @@ impl LeafCoder {
             let rest = pair[1].get(common_prefix(pair[0], pair[1]) + 1..).unwrap_or_default();
             sample.push(&rest[..rest.len().min(MAX_SAMPLED_REST)]);
         }
-        self.train(&sample);
+        let test = sample.thinned(sample.bytes() / LEAVES_PER_TESTED);
+        self.train(&sample, &test);
     }
 
-    /// Trains a table on a sample, and publishes it if it is better than the newest. Returns whether
-    /// it did.
-    pub(crate) fn train(&self, sample: &Sample) -> bool {
+    /// Trains a table on the leaves of some keys, of each of which `read` appends the rests.
+    pub(crate) fn train_by(&self, keys: &[Vec<u8>], mut read: impl FnMut(&[u8], &mut Sample)) {
+        let mut sample = [Sample::default(), Sample::default()];
+        for (i, key) in keys.iter().enumerate() {
+            read(key, &mut sample[usize::from(i % LEAVES_PER_TESTED == 0)]);
+        }
+        self.train(&sample[0], &sample[1]);
+    }
+
+    /// Trains a table on a sample, and publishes it if it codes other keys, the test, better than the
+    /// newest does.
+    fn train(&self, sample: &Sample, test: &Sample) {
         let table = FsstTable::train(sample);
         let (mut before, mut after) = (Ratio::default(), Ratio::default());
-        let newest = self.newest();
-        let mut scratch = Vec::new();
-        for rest in sample.iter().step_by(RESTS_PER_COMPARED) {
+        let (newest, mut scratch) = (self.newest(), Vec::new());
+        for rest in test.iter() {
             match newest {
                 Some(newest) => before.add(newest, rest, &mut scratch),
                 None => {
@@ -309,7 +315,6 @@ impl LeafCoder {
             watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK);
             watch.next_check = watch.splits + watch.backoff;
         }
-        is_published
     }
 }
 
@@ -381,10 +386,13 @@ impl Trainer {
             None => self.recent.push(leaf),
         }
         if self.bytes >= self.next_table && !coder.is_full() {
-            let mut sample = Sample::default();
+            let mut sample = [Sample::default(), Sample::default()];
             let leaves = self.leaves.iter().chain(&self.recent);
-            leaves.flat_map(Sample::iter).for_each(|rest| sample.push(rest));
-            coder.train(&sample);
+            for (i, leaf) in leaves.enumerate() {
+                let is_tested = usize::from(i % LEAVES_PER_TESTED == 0);
+                leaf.iter().for_each(|rest| sample[is_tested].push(rest));
+            }
+            coder.train(&sample[0], &sample[1]);
             self.next_table = self.bytes + BYTES_PER_TABLE.max(self.bytes / TABLES_PER_DOUBLING);
         }
     }
