@@ -159,7 +159,7 @@ impl<V: Value> ShardedArt<V> {
     /// assert_eq!(map.get("a"), Some(1));
     /// ```
     pub fn with_coding(shards: usize, coding: KeyCoding) -> Self {
-        Self::of(shards, [RawTree::with_coder(coding.coder())], &[])
+        Self::of(shards, [RawTree::with_coder(LeafCoder::asked(coding))], &[])
     }
 
     /// Creates an empty map whose boundaries divide a sample of the expected keys into equal parts.
