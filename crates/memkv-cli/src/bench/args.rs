@@ -40,16 +40,19 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value_t = Order::Shuffled)]
     pub(crate) order: Order,
     /// The structures to measure, separated by commas. Suite `map`, by default all but those in
-    /// brackets: fastart, (fastset), (fastart-bulk), arenaart, concurrentart, shardedart, btreemap,
-    /// hashbrown, frozenlayer, hybridstore, (frozenlayer-plain), (frozenlayer-fsst),
-    /// (frozenlayer-onpair), (frozenlayer-fst), fst. Suite `threads`: concurrentart, shardedart,
-    /// hybridstore, rwlock-btreemap, crossbeam-skiplist. The other suites measure all of theirs.
+    /// brackets: fastart, (fastart-plain), (fastart-symbols), (fastset), (fastart-bulk), arenaart,
+    /// concurrentart, (concurrentart-plain), shardedart, btreemap, hashbrown, frozenlayer,
+    /// hybridstore, (frozenlayer-plain), (frozenlayer-fsst), (frozenlayer-onpair),
+    /// (frozenlayer-fst), fst. Suite `threads`, in the same way: concurrentart,
+    /// (concurrentart-plain), shardedart, hybridstore, rwlock-btreemap, crossbeam-skiplist. The
+    /// other suites measure all of theirs.
     #[arg(long = "impl", value_name = "NAMES", value_delimiter = ',')]
     pub(crate) impls: Vec<String>,
     /// Number of times to measure each structure.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rounds: u64,
-    /// Also compare FastArt with BTreeMap on other kinds of keys.
+    /// Also compare FastArt with BTreeMap on other kinds of keys, and its memory with that of
+    /// fastart-plain.
     #[arg(long)]
     pub(crate) kinds: bool,
     /// Print a JSON object for each structure, instead of tables.

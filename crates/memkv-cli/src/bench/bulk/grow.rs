@@ -1,6 +1,6 @@
 //! One map that grows to `--n` generated keys. Workers generate, sort and insert ranges of them.
 
-use super::grown_layer;
+use super::grown_layer::LayerFile;
 use super::load::SHARDS;
 use crate::bench::memory::allocated;
 use crate::bench::record::{
@@ -128,6 +128,8 @@ fn measure_as<V: GrowValue>(job: &Job) -> Result<Record> {
     let Origin::Generated { kind } = job.source.origin else {
         bail!("the part grow needs generated keys")
     };
+    // Before hours of work, in case it fails.
+    let file = LayerFile::new(job)?;
     let generated = Generated { kind, seed: job.source.seed };
     let n = job.source.n;
     let mut rng = Rng::new(hash(job.source.seed, 5));
@@ -165,7 +167,7 @@ fn measure_as<V: GrowValue>(job: &Job) -> Result<Record> {
     put(&mut record, "shards", lens.len());
     put(&mut record, "largest", most);
     let sorted: Vec<&[u8]> = sample.sorted().iter().map(|&i| sample.get(i as usize)).collect();
-    let file = grown_layer::write(&map, &sorted, job, &mut record)?;
+    file.write(&map, &sorted, job.threads, &mut record)?;
     note(&layer_described(&record));
     // The file's pages need the memory.
     drop(map);
@@ -233,4 +235,25 @@ pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
     )?;
     writeln!(out, "{}", layer_described(record))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GrowValue, look_up};
+    use crate::bench::row::value_of;
+    use crate::keys::KeyList;
+
+    #[test]
+    fn wrong_lookups_are_found() {
+        fn wrong<V: GrowValue>(value: Option<V>) -> usize {
+            let mut keys = KeyList::default();
+            keys.push(b"a");
+            look_up(&keys, &[3], |key| value.filter(|_| key == b"a")).1
+        }
+        let value = value_of(3);
+        let low = value as u32;
+        assert_eq!([Some(value), Some(value ^ 1 << 63), None].map(wrong::<u64>), [0, 1, 1]);
+        assert_eq!([Some(low), Some(low ^ 1), None].map(wrong::<u32>), [0, 1, 1]);
+        assert_eq!([Some(()), None].map(wrong::<()>), [0, 1]);
+    }
 }

@@ -16,11 +16,8 @@ const SAMPLED_RUNS: usize = 8 * SHARDS;
 /// Most keys of such a run. All runs together are some megabytes.
 const KEYS_PER_RUN: usize = 1024;
 
-/// A file in a folder of its own, which is removed when this is dropped.
-pub(super) struct LayerFile {
-    _folder: TempDir,
-    path: PathBuf,
-}
+/// The file of a layer in a folder of its own, which is removed when this is dropped.
+pub(super) struct LayerFile(TempDir);
 
 /// Returns options with runs of keys from all over the map as the sample of the symbols.
 ///
@@ -44,36 +41,46 @@ fn options<V: GrowValue>(map: &ShardedArt<V>, sorted: &[&[u8]], threads: usize) 
     FrozenOptions::new().threads(threads).sample(sample)
 }
 
-/// Writes the layer of a map to a file, chunk by chunk. `sorted` are keys from all over the map.
-pub(super) fn write<V: GrowValue>(
-    map: &ShardedArt<V>,
-    sorted: &[&[u8]],
-    job: &Job,
-    record: &mut Record,
-) -> Result<LayerFile> {
-    let dir = job.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let folder = tempfile::Builder::new().prefix("memkv-bench-").tempdir_in(&dir);
-    let folder = folder.with_context(|| format!("cannot create a folder in {}", dir.display()))?;
-    let path = folder.path().join("layer");
-    let begin = Instant::now();
-    let options = options(map, sorted, job.threads);
-    let mut builder = FrozenLayerBuilder::<V>::create_as(&path, options)?;
-    let mut cursor = map.cursor();
-    while let Some((key, value)) = cursor.next() {
-        builder.insert(key, value)?;
-    }
-    let keys = builder.finish_file()?;
-    put(record, "frozen_seconds", begin.elapsed().as_secs_f64());
-    let bytes = std::fs::metadata(&path).context("cannot read the size of the layer")?.len();
-    put(record, "frozen_per_key", bytes as f64 / keys as f64);
-    Ok(LayerFile { _folder: folder, path })
-}
-
 impl LayerFile {
+    /// Creates the folder.
+    pub(super) fn new(job: &Job) -> Result<Self> {
+        let dir = job.dir.clone().unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::Builder::new().prefix("memkv-bench-").tempdir_in(&dir);
+        let folder =
+            folder.with_context(|| format!("cannot create a folder in {}", dir.display()))?;
+        Ok(Self(folder))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("layer")
+    }
+
+    /// Writes the layer of a map chunk by chunk. `sorted` are keys from all over the map.
+    pub(super) fn write<V: GrowValue>(
+        &self,
+        map: &ShardedArt<V>,
+        sorted: &[&[u8]],
+        threads: usize,
+        record: &mut Record,
+    ) -> Result<()> {
+        let begin = Instant::now();
+        let options = options(map, sorted, threads);
+        let mut builder = FrozenLayerBuilder::<V>::create_as(self.path(), options)?;
+        let mut cursor = map.cursor();
+        while let Some((key, value)) = cursor.next() {
+            builder.insert(key, value)?;
+        }
+        let keys = builder.finish_file()?;
+        put(record, "frozen_seconds", begin.elapsed().as_secs_f64());
+        let file = std::fs::metadata(self.path()).context("cannot read the layer's size")?;
+        put(record, "frozen_per_key", file.len() as f64 / keys as f64);
+        Ok(())
+    }
+
     /// Maps the file and checks all of it, which also reads it into the page cache.
     pub(super) fn open<V: GrowValue>(&self, record: &mut Record) -> Result<FrozenLayer<V>> {
         let begin = Instant::now();
-        let layer = map::<V>(&self.path)?;
+        let layer = map::<V>(&self.path())?;
         layer.verify()?;
         put(record, "frozen_verify_seconds", begin.elapsed().as_secs_f64());
         Ok(layer)
