@@ -22,10 +22,12 @@
 use crate::coding::KeyCoding;
 use crate::symbols::{FsstTable, Sample};
 use crate::sync::AtomicUsize;
+use crate::testing::threshold::Threshold;
 use crate::tree::MAX_LEAF_BYTES;
 #[cfg(feature = "parallel")]
 use crate::tree::common_prefix;
 use parking_lot::Mutex;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 #[cfg(feature = "parallel")]
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -38,28 +40,27 @@ const TABLES_PER_CHUNK: usize = 16;
 /// Bytes of leaves from which on a map that was not asked to code its keys does so: those of some
 /// 100,000 keys. Smaller maps are mostly in the processor's caches, where coding costs more than it
 /// brings.
-pub(crate) const MIN_CODED_BYTES: usize = if TINY { 1 << 10 } else { 4 << 20 };
+pub(crate) const MIN_CODED_BYTES: Threshold = Threshold::new(1 << 10, LARGE_BYTES);
+const LARGE_BYTES: usize = 4 << 20;
 /// Splits of leaves before the first table.
-const FIRST_SPLITS: usize = if TINY { 4 } else { 512 };
+const FIRST_SPLITS: Threshold = Threshold::new(4, 512);
 /// The same if that many bytes are to be counted by splits, since threads share the map.
-const FIRST_SPLITS_OF_SHARED: usize = if TINY { 4 } else { MIN_CODED_BYTES / (MAX_LEAF_BYTES / 2) };
+const FIRST_SPLITS_OF_SHARED: Threshold = Threshold::new(4, LARGE_BYTES / (MAX_LEAF_BYTES / 2));
 /// Keys of a load from which on a map codes them that was not asked to.
 #[cfg(feature = "parallel")]
-const MIN_LOADED_KEYS: usize = if TINY { 64 } else { 1 << 17 };
+const MIN_LOADED_KEYS: Threshold = Threshold::new(64, 1 << 17);
 /// The same if it was.
 #[cfg(feature = "parallel")]
-const MIN_LOADED_KEYS_IF_ASKED: usize = if TINY { 64 } else { 1 << 14 };
+const MIN_LOADED_KEYS_IF_ASKED: Threshold = Threshold::new(64, 1 << 14);
 /// Rests of the sample of a load, and bytes of the longest that is not cut.
 #[cfg(feature = "parallel")]
 const SAMPLED_RESTS: usize = 1 << 12;
 #[cfg(feature = "parallel")]
 const MAX_SAMPLED_REST: usize = 64;
-/// Whether few keys are to be coded, as in tests and in models.
-const TINY: bool = cfg!(any(test, memkv_loom, memkv_shuttle));
 /// Splits after which it is looked at how well new keys are coded.
-const SPLITS_PER_CHECK: usize = if TINY { 16 } else { 512 };
+const SPLITS_PER_CHECK: Threshold = Threshold::new(16, 512);
 /// Keys that are remembered, each of a leaf that is part of the next sample.
-const SAMPLED_LEAVES: usize = if TINY { 8 } else { 128 };
+const SAMPLED_LEAVES: Threshold = Threshold::new(8, 128);
 /// After a table is published, splits before the next check: this part of all so far, or more. So
 /// tables become rarer as the map grows, whatever the keys.
 const SPLITS_PER_PUBLISHED: usize = 4;
@@ -132,7 +133,7 @@ impl Watch {
         if last.try_reserve(key.len()).is_ok() {
             last.extend_from_slice(key);
         }
-        self.next = (self.next + 1) % SAMPLED_LEAVES;
+        self.next = (self.next + 1) % SAMPLED_LEAVES.get();
     }
 }
 
@@ -148,15 +149,19 @@ pub(crate) struct LeafCoder {
     watch: Mutex<Watch>,
 }
 
+// A panic while the watch is locked leaves counts of which none is relied on, and no table.
+impl UnwindSafe for LeafCoder {}
+impl RefUnwindSafe for LeafCoder {}
+
 impl LeafCoder {
     pub(crate) fn new(coding: KeyCoding) -> Self {
-        Self::with_first_splits(coding, FIRST_SPLITS)
+        Self::with_first_splits(coding, FIRST_SPLITS.get())
     }
 
     /// Creates the coder of an empty map that threads share, and that was not asked to code its
     /// keys.
     pub(crate) fn of_shared() -> Self {
-        Self::with_first_splits(KeyCoding::Auto, FIRST_SPLITS_OF_SHARED)
+        Self::with_first_splits(KeyCoding::Auto, FIRST_SPLITS_OF_SHARED.get())
     }
 
     fn with_first_splits(coding: KeyCoding, first: usize) -> Self {
@@ -232,7 +237,7 @@ impl LeafCoder {
         if watch.splits < watch.next_check || self.is_full() {
             return None;
         }
-        watch.next_check = watch.splits + SPLITS_PER_CHECK;
+        watch.next_check = watch.splits + SPLITS_PER_CHECK.get();
         let seen = std::mem::take(&mut watch.seen);
         if newest.is_some() {
             let expected = *watch.expected.get_or_insert(seen);
@@ -264,8 +269,8 @@ impl LeafCoder {
     pub(crate) fn train_for_load(&self, keys: usize, sorted: &[&[u8]]) {
         let least = match self.coding {
             KeyCoding::Plain => return,
-            KeyCoding::Auto => MIN_LOADED_KEYS,
-            KeyCoding::Symbols => MIN_LOADED_KEYS_IF_ASKED,
+            KeyCoding::Auto => MIN_LOADED_KEYS.get(),
+            KeyCoding::Symbols => MIN_LOADED_KEYS_IF_ASKED.get(),
         };
         if keys < least || self.newest().is_some() {
             return;
@@ -302,11 +307,11 @@ impl LeafCoder {
         if is_published {
             watch.backoff = 0;
             watch.next_check =
-                watch.splits + SPLITS_PER_CHECK.max(watch.splits / SPLITS_PER_PUBLISHED);
+                watch.splits + SPLITS_PER_CHECK.get().max(watch.splits / SPLITS_PER_PUBLISHED);
             self.publish(table);
         } else {
             // These keys cannot be coded better. The next try is further away each time.
-            watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK);
+            watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK.get());
             watch.next_check = watch.splits + watch.backoff;
         }
         is_published
@@ -314,9 +319,9 @@ impl LeafCoder {
 }
 
 /// Bytes of rests of the sample of a bulk load, which are those of its last leaves.
-const SAMPLE_BYTES: usize = if TINY { 1 << 10 } else { 64 << 10 };
+const SAMPLE_BYTES: Threshold = Threshold::new(1 << 10, 64 << 10);
 /// Bytes of rests from one table of a bulk load to the next, at least.
-const BYTES_PER_TABLE: usize = if TINY { 4 << 10 } else { 512 << 10 };
+const BYTES_PER_TABLE: Threshold = Threshold::new(4 << 10, 512 << 10);
 /// The same as a part of all so far.
 const TABLES_PER_DOUBLING: usize = 4;
 
@@ -351,7 +356,7 @@ impl Trainer {
             recent: Vec::new(),
             count: 0,
             bytes: 0,
-            next_table: if is_trained { usize::MAX } else { SAMPLE_BYTES },
+            next_table: if is_trained { usize::MAX } else { SAMPLE_BYTES.get() },
         }
     }
 
@@ -367,7 +372,7 @@ impl Trainer {
         if self.count.is_multiple_of(self.step) {
             self.leaves.push(leaf.clone());
         }
-        if self.leaves.iter().map(Sample::bytes).sum::<usize>() > 2 * SAMPLE_BYTES {
+        if self.leaves.iter().map(Sample::bytes).sum::<usize>() > 2 * SAMPLE_BYTES.get() {
             let mut i = 0;
             self.leaves.retain(|_| {
                 i += 1;
@@ -385,7 +390,8 @@ impl Trainer {
             let leaves = self.leaves.iter().chain(&self.recent);
             leaves.flat_map(Sample::iter).for_each(|rest| sample.push(rest));
             coder.train(&sample);
-            self.next_table = self.bytes + BYTES_PER_TABLE.max(self.bytes / TABLES_PER_DOUBLING);
+            self.next_table =
+                self.bytes + BYTES_PER_TABLE.get().max(self.bytes / TABLES_PER_DOUBLING);
         }
     }
 }

@@ -50,7 +50,7 @@ impl<B: Bits> RawTree<B> {
     /// Returns the tree as an operation of its one owner edits it.
     #[inline(always)]
     pub(crate) fn target(&mut self) -> Target<'_, Exclusive> {
-        if self.coder.is_none() && self.usage.leaves >= MIN_CODED_BYTES {
+        if self.coder.is_none() && self.usage.leaves >= MIN_CODED_BYTES.get() {
             self.make_coder();
         }
         Target {
