@@ -57,7 +57,7 @@ pub(crate) fn ending(kind: u16, i: u64) -> Vec<u8> {
         )
         .into_bytes(),
         2 => path(r).into_bytes(),
-        3 => [word(r), word(r >> 8), word(r >> 16)].concat().into_bytes(),
+        3 => (0..5).map(|at| word(r >> (8 * at))).collect::<String>().into_bytes(),
         4 => random_bytes(r, 1 + r as usize % 24),
         5 => {
             (0..r % 12).map(|at| [0, 0xFF, 0xFE, b'a'][(r >> (8 + 2 * at)) as usize & 3]).collect()

@@ -44,6 +44,8 @@ struct Grown<'k, B> {
     key: &'k [u8],
     value: B,
     split: Split,
+    /// Whether it is split even if its keys fit into one leaf.
+    divides: bool,
 }
 
 impl<B: Bits> RawTree<B> {
@@ -271,7 +273,9 @@ impl<B: Bits> RawTree<B> {
         let leaf = unsafe { NodeRef::new(node) };
         let strip = leaf.strip();
         let Err(gap) = leaf.search(key) else { return Err(EditError::Conflict) };
-        let grown = Grown { old: node, at: gap.at, key, value, split };
+        // An open leaf, which is not coded, would be coded and decoded again for each key.
+        let divides = table.is_some() && split != Split::Middle && leaf.table().is_none();
+        let grown = Grown { old: node, at: gap.at, key, value, split, divides };
         let mut run = CodedRun::new(3, table)?;
         let is_done = run.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
             && Self::insert_among((mode, usage, table), &path, &run, grown)?;
@@ -335,15 +339,13 @@ impl<B: Bits> RawTree<B> {
         keys: &impl SortedKeys,
         grown: Grown<'_, B>,
     ) -> Result<bool, EditError> {
-        let Grown { old, at, key, value, split } = grown;
+        let Grown { old, at, key, value, split, divides } = grown;
         let (n, fences) = (keys.len(), &path.fences);
         let room = is_small::<M>(usage) && split == Split::Middle;
         let mut pending = NewNodes::new(usage, 4 + 2 * path.levels.len())?;
         pending.leaves_have_room = room;
         pending.table = table;
         let leaves = |new| LevelEdit { old: [Some(old), None], at, removed: 0, new };
-        // An open leaf, which is not coded, would be coded and decoded again for each key.
-        let divides = table.is_some() && split != Split::Middle;
         if n == 1
             || n <= MAX_LEAF_KEYS
                 && !divides
