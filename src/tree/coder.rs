@@ -27,6 +27,7 @@ use crate::tree::MAX_LEAF_BYTES;
 #[cfg(feature = "parallel")]
 use crate::tree::common_prefix;
 use parking_lot::Mutex;
+use std::collections::TryReserveError;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 #[cfg(feature = "parallel")]
 use std::sync::Arc;
@@ -83,9 +84,9 @@ struct Ratio {
 }
 
 impl Ratio {
-    fn add(&mut self, table: &FsstTable, rest: &[u8], scratch: &mut Vec<u8>) {
+    fn add(&mut self, table: &FsstTable, rest: &[u8]) {
         self.raw += rest.len();
-        self.coded += table.coded_len(rest, scratch);
+        self.coded += table.coded_len(rest);
     }
 
     /// Returns whether these bytes took `percent` more than others.
@@ -137,8 +138,8 @@ impl Watch {
     }
 }
 
-/// Some tables, each where it stays.
-type Chunk = Box<[OnceLock<Box<FsstTable>>; TABLES_PER_CHUNK]>;
+/// Some tables, each where it stays. A slice of one, since a box cannot be reserved.
+type Chunk = Box<[OnceLock<Box<[FsstTable]>>]>;
 
 /// The symbol tables of a map.
 pub(crate) struct LeafCoder {
@@ -183,7 +184,7 @@ impl LeafCoder {
     #[inline]
     fn table(&self, i: usize) -> Option<&FsstTable> {
         let chunk = self.tables.get(i / TABLES_PER_CHUNK)?.get()?;
-        chunk[i % TABLES_PER_CHUNK].get().map(|table| &**table)
+        chunk[i % TABLES_PER_CHUNK].get()?.first()
     }
 
     /// Returns the table by which new leaves are coded, if there is one.
@@ -192,14 +193,23 @@ impl LeafCoder {
         self.table(self.count.load(Acquire).checked_sub(1)?)
     }
 
-    /// Adds a table. The caller has the lock.
-    fn publish(&self, table: FsstTable) {
+    /// Adds a table, if there is memory for it. The caller has the lock.
+    fn publish(&self, table: Box<[FsstTable]>) -> Result<(), TryReserveError> {
         let count = self.count.load(Acquire);
-        let chunk = self.tables[count / TABLES_PER_CHUNK].get_or_init(Chunk::default);
-        if chunk[count % TABLES_PER_CHUNK].set(Box::new(table)).is_ok() {
+        let chunk = &self.tables[count / TABLES_PER_CHUNK];
+        if chunk.get().is_none() {
+            let mut tables = Vec::new();
+            tables.try_reserve_exact(TABLES_PER_CHUNK)?;
+            tables.resize_with(TABLES_PER_CHUNK, OnceLock::new);
+            chunk.get_or_init(|| tables.into_boxed_slice());
+        }
+        if let Some(chunk) = chunk.get()
+            && chunk[count % TABLES_PER_CHUNK].set(table).is_ok()
+        {
             self.count.store(count + 1, Release);
         }
         cover!(TablePublished);
+        Ok(())
     }
 
     /// Returns the bytes on the heap, its own included.
@@ -207,10 +217,8 @@ impl LeafCoder {
         let count = self.count.load(Acquire);
         let tables = (0..count).filter_map(|i| self.table(i));
         let tables: usize = tables.map(|table| size_of::<FsstTable>() + table.heap_bytes()).sum();
-        let chunks = count.div_ceil(TABLES_PER_CHUNK)
-            * size_of_val::<[_; TABLES_PER_CHUNK]>(
-                &[const { OnceLock::<Box<FsstTable>>::new() }; TABLES_PER_CHUNK],
-            );
+        let chunk = TABLES_PER_CHUNK * size_of::<OnceLock<Box<[FsstTable]>>>();
+        let chunks = count.div_ceil(TABLES_PER_CHUNK) * chunk;
         let keys = self.watch.lock().keys.iter().map(Vec::capacity).sum::<usize>();
         size_of::<Self>() + tables + chunks + keys
     }
@@ -230,7 +238,7 @@ impl LeafCoder {
         }
         let newest = self.newest();
         if let Some(newest) = newest {
-            watch.seen.add(newest, rest, &mut Vec::new());
+            watch.seen.add(newest, rest);
         }
         watch.remember(key);
         watch.splits += 1;
@@ -280,41 +288,51 @@ impl LeafCoder {
             let rest = pair[1].get(common_prefix(pair[0], pair[1]) + 1..).unwrap_or_default();
             sample.push(&rest[..rest.len().min(MAX_SAMPLED_REST)]);
         }
-        self.train(&sample);
+        self.train(Ok(sample));
     }
 
-    /// Trains a table on a sample, and publishes it if it is better than the newest. Returns whether
-    /// it did.
-    pub(crate) fn train(&self, sample: &Sample) -> bool {
-        let table = FsstTable::train(sample);
+    /// Trains a table on a sample, and publishes it if it is better than the newest. Without memory
+    /// for one of both, it is tried again some splits later.
+    pub(crate) fn train(&self, sample: Result<Sample, TryReserveError>) {
+        if sample.and_then(|sample| self.try_train(&sample)).is_err() {
+            let mut watch = self.watch.lock();
+            watch.is_training = false;
+            watch.next_check = watch.splits + SPLITS_PER_CHECK.get();
+        }
+    }
+
+    fn try_train(&self, sample: &Sample) -> Result<(), TryReserveError> {
+        let table = FsstTable::train(sample)?;
         let (mut before, mut after) = (Ratio::default(), Ratio::default());
         let newest = self.newest();
-        let mut scratch = Vec::new();
         for rest in sample.iter().step_by(RESTS_PER_COMPARED) {
             match newest {
-                Some(newest) => before.add(newest, rest, &mut scratch),
+                Some(newest) => before.add(newest, rest),
                 None => {
                     before.raw += rest.len();
                     before.coded += rest.len();
                 }
             }
-            after.add(&table, rest, &mut scratch);
+            after.add(&table, rest);
         }
+        let is_better = before.is_worse(after, GAIN_PERCENT);
+        let mut boxed = Vec::new();
+        boxed.try_reserve_exact(1)?;
+        boxed.push(table);
         let mut watch = self.watch.lock();
-        watch.is_training = false;
-        let is_published = before.is_worse(after, GAIN_PERCENT) && !self.is_full();
         watch.expected = None;
-        if is_published {
+        if is_better && !self.is_full() {
+            self.publish(boxed.into_boxed_slice())?;
             watch.backoff = 0;
             watch.next_check =
                 watch.splits + SPLITS_PER_CHECK.get().max(watch.splits / SPLITS_PER_PUBLISHED);
-            self.publish(table);
         } else {
             // These keys cannot be coded better. The next try is further away each time.
             watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK.get());
             watch.next_check = watch.splits + watch.backoff;
         }
-        is_published
+        watch.is_training = false;
+        Ok(())
     }
 }
 
@@ -360,17 +378,24 @@ impl Trainer {
         }
     }
 
-    /// Notes the rests of a leaf, and trains a table now and then.
-    pub(crate) fn add<'r>(&mut self, coder: &LeafCoder, rests: impl Iterator<Item = &'r [u8]>) {
+    /// Notes the rests of a leaf, and trains a table now and then, if there is memory for it.
+    pub(crate) fn add<'r>(
+        &mut self,
+        coder: &LeafCoder,
+        mut rests: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<(), TryReserveError> {
         if coder.coding == KeyCoding::Plain {
-            return;
+            return Ok(());
         }
         let mut leaf = Sample::default();
-        rests.for_each(|rest| leaf.push(rest));
+        rests.try_for_each(|rest| leaf.try_push(rest))?;
         self.bytes += leaf.bytes();
         self.count += 1;
         if self.count.is_multiple_of(self.step) {
-            self.leaves.push(leaf.clone());
+            let mut copy = Sample::default();
+            leaf.iter().try_for_each(|rest| copy.try_push(rest))?;
+            self.leaves.try_reserve(1)?;
+            self.leaves.push(copy);
         }
         if self.leaves.iter().map(Sample::bytes).sum::<usize>() > 2 * SAMPLE_BYTES.get() {
             let mut i = 0;
@@ -383,15 +408,20 @@ impl Trainer {
         let at = self.count % RECENT_LEAVES;
         match self.recent.get_mut(at) {
             Some(old) => *old = leaf,
-            None => self.recent.push(leaf),
+            None => {
+                self.recent.try_reserve(1)?;
+                self.recent.push(leaf);
+            }
         }
         if self.bytes >= self.next_table && !coder.is_full() {
             let mut sample = Sample::default();
             let leaves = self.leaves.iter().chain(&self.recent);
-            leaves.flat_map(Sample::iter).for_each(|rest| sample.push(rest));
-            coder.train(&sample);
+            let mut rests = leaves.flat_map(Sample::iter);
+            let is_whole = rests.try_for_each(|rest| sample.try_push(rest));
+            coder.train(is_whole.map(|()| sample));
             self.next_table =
                 self.bytes + BYTES_PER_TABLE.get().max(self.bytes / TABLES_PER_DOUBLING);
         }
+        Ok(())
     }
 }

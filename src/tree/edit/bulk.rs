@@ -187,7 +187,8 @@ impl<B: Bits> Builder<B> {
         if let Some(coder) = &self.coder {
             let is_large = self.usage.leaves >= MIN_CODED_BYTES.get();
             if is_large || coder.coding() == KeyCoding::Symbols {
-                self.trainer.add(coder, self.keys.rests(to));
+                // Without memory for it, the table is trained later, or not at all.
+                let _ = self.trainer.add(coder, self.keys.rests(to));
             }
         }
         self.keys.remove_first(to);

@@ -80,7 +80,7 @@ impl<'a> CodedRun<'a> {
     fn suffix(&self, lead: &[u8], lcp: usize, strip: usize) -> usize {
         let shared = if lcp == 0 { strip.min(lead.len()) } else { lcp };
         match (self.table, lead.get(shared + 1..)) {
-            (Some(table), Some(rest)) => shared - lcp + 1 + table.coded_len(rest, &mut Vec::new()),
+            (Some(table), Some(rest)) => shared - lcp + 1 + table.coded_len(rest),
             _ => lead.len() - lcp,
         }
     }

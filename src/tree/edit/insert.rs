@@ -2,7 +2,7 @@
 //! Past the size limit two leaves replace it, and the node above gets a separator.
 
 use crate::InsertError;
-use crate::symbols::{FsstTable, Sample};
+use crate::symbols::{FsstTable, MAX_FSST_BYTES, Sample};
 use crate::tree::coder::MIN_CODED_BYTES;
 use crate::tree::edit::{
     Append, CodedRun, DecodedKeys, Edit, EditError, Exclusive, Expected, Failed, Fences, LeafEdit,
@@ -18,6 +18,7 @@ use crate::tree::{
     RawTree, SLOT_BYTES, Usage,
 };
 use crate::value::Bits;
+use std::collections::TryReserveError;
 
 /// A key to be inserted or overwritten, with its value.
 #[derive(Clone, Copy)]
@@ -293,7 +294,7 @@ impl<B: Bits> RawTree<B> {
         if let Some(coder) = coder {
             let rest = key.get(strip + gap.lcp + 1..).unwrap_or_default();
             if let Some(sampled) = coder.split(key, rest) {
-                coder.train(&Self::sample(root, &sampled));
+                coder.train(Self::sample(root, &sampled));
             }
         }
         Ok(())
@@ -302,8 +303,10 @@ impl<B: Bits> RawTree<B> {
     /// Returns the rests of the leaves that have these keys.
     ///
     /// The tree is borrowed, or the thread pinned, by the caller.
-    fn sample(root: SlotRef<'_>, keys: &[Vec<u8>]) -> Sample {
-        let mut sample = Sample::default();
+    fn sample(root: SlotRef<'_>, keys: &[Vec<u8>]) -> Result<Sample, TryReserveError> {
+        let (mut sample, mut rest) = (Sample::default(), Vec::new());
+        // Decoding writes more than the rest first.
+        rest.try_reserve_exact(MAX_FSST_BYTES * MAX_NARROW_LEN)?;
         for key in keys {
             let mut child = root.slot.load();
             while let Child::Inner(node) = child {
@@ -315,18 +318,18 @@ impl<B: Bits> RawTree<B> {
             let Child::Leaf(node) = child else { continue };
             // SAFETY: (N1, N5, R1) as above.
             let leaf = unsafe { NodeRef::new(node) };
-            let (mut offset, mut rest) = (0, Vec::new());
+            let mut offset = 0;
             for i in 0..leaf.count() {
                 let entry = leaf.entry(i, offset);
                 offset += entry.rest.len();
                 rest.clear();
                 if entry.rest.len() <= MAX_NARROW_LEN {
                     entry.append_rest(&mut rest);
-                    sample.push(&rest);
+                    sample.try_push(&rest)?;
                 }
             }
         }
-        sample
+        Ok(sample)
     }
 
     /// Replaces a leaf by one or two that have its keys and the new one, all of which are in
