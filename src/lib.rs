@@ -231,6 +231,9 @@ pub use testing::failpoint::{
 };
 #[cfg(any(memkv_loom, memkv_shuttle))]
 pub use testing::mutant;
+#[cfg(feature = "_testing")]
+#[doc(hidden)]
+pub use testing::threshold::code_small_maps;
 pub use tree::MAX_KEY_LEN;
 #[cfg(memkv_loom)]
 pub use tree::{FilledSlot, ModelSlots};

@@ -372,6 +372,7 @@ proptest! {
     #[test]
     fn behaves_like_a_btreemap(ops in proptest::collection::vec(op(), 1..60)) {
         LIVE.set(0);
+        memkv::code_small_maps();
         let (mut map, mut model) = (Map::new(), Model::new());
         for (i, op) in ops.into_iter().enumerate() {
             step(&mut map, &mut model, op);

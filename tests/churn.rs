@@ -79,6 +79,7 @@ fn churn(map: &ConcurrentArt<u64>, keys: u64, seed: u64, time: Duration, start: 
 
 #[test]
 fn memory_stays_flat_under_churn() {
+    memkv::code_small_maps();
     let start = LIVE.load(Relaxed);
     let map = ConcurrentArt::<u64>::new();
     let keys = asked("MEMKV_CHURN_KEYS", 200_000u64);

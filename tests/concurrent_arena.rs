@@ -303,6 +303,7 @@ proptest! {
 
     #[test]
     fn behaves_like_a_btreemap(ops in proptest::collection::vec(op(), 1..60)) {
+        memkv::code_small_maps();
         let (mut map, mut model, witness) = (Map::new(), Model::new(), Witness::default());
         for (i, op) in ops.into_iter().enumerate() {
             step(&mut map, &mut model, &witness, op);

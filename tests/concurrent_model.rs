@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::common;
 use crate::steps;
-use common::{cases, inside};
+use common::{cases, coding, inside};
 use steps::{Model, Op, computed, op, set, steps};
 
 steps!(ConcurrentArt);
@@ -36,8 +36,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(192), ..ProptestConfig::default() })]
 
     #[test]
-    fn behaves_like_a_btreemap(ops in proptest::collection::vec(op(), 1..60)) {
-        let (mut map, mut model) = (ConcurrentArt::new(), Model::new());
+    fn behaves_like_a_btreemap(
+        coding in coding(),
+        ops in proptest::collection::vec(op(), 1..60),
+    ) {
+        let (mut map, mut model) = (ConcurrentArt::with_coding(coding), Model::new());
         for (i, op) in ops.into_iter().enumerate() {
             step(&mut map, &mut model, op);
             // A check visits every key, so large maps are not checked after every step.

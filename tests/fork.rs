@@ -14,7 +14,8 @@ use common::files::files;
 use common::test_path::TestPath;
 use memkv::{
     Codec, ConcurrentArt, ExternalBuilder, FastArt, FrozenError, FrozenLayer, FrozenLayerBuilder,
-    FrozenOptions, HybridError, HybridOptions, HybridStore, ShardedArt, SymbolTable, Wal,
+    FrozenOptions, HybridError, HybridOptions, HybridStore, KeyCoding, ShardedArt, SymbolTable,
+    Wal,
 };
 use rayon::prelude::*;
 use std::io::{Read, Write};
@@ -273,6 +274,19 @@ fn maps_are_loaded() {
         ("freeze ConcurrentArt", &|| check(&FrozenLayer::from(&concurrent))),
         ("freeze ShardedArt", &|| check(&FrozenLayer::from(&sharded()))),
     ]);
+}
+
+/// An insert that trains a table waits for no other thread.
+#[test]
+fn maps_train_tables() {
+    let _alone = alone();
+    let key = |i: u64| format!("https://www.example.org/{}/{}", key(i % 97), key(i * 7919));
+    in_child("insert", || {
+        let mut map = FastArt::with_coding(KeyCoding::Symbols);
+        let plain = map.memory_usage().own;
+        (0..10 * KEYS).for_each(|i| _ = map.insert(key(i), i));
+        assert!(map.memory_usage().own > plain + 2000, "no table");
+    });
 }
 
 #[test]

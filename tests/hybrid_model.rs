@@ -217,6 +217,7 @@ proptest! {
         ops in proptest::collection::vec(op(), 0..150),
         chunk in prop_oneof![Just(1usize), Just(5), Just(1 << 16)],
     ) {
+        memkv::code_small_maps();
         run(ops, chunk, false, Wal::Off);
     }
 }

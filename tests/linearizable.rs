@@ -37,6 +37,7 @@ fn rounds(n: u64) -> u64 {
 
 /// Lets several threads use one map. With `whole` it has no other keys.
 fn histories_of(rounds: u64, threads: u64, calls: u64, whole: bool) {
+    memkv::code_small_maps();
     let map = ConcurrentArt::<u64>::new();
     if !whole {
         (0..400).for_each(|i| _ = map.insert(around(i), 0));
@@ -77,6 +78,7 @@ fn histories_of_four_threads_are_linearizable() {
 /// Lets several threads use one map whose shards are split. Four rounds share one map, unless it
 /// has no other keys.
 fn histories_through_splits(rounds: u64, threads: u64, calls: u64, whole: bool) {
+    memkv::code_small_maps();
     // A split takes a few steps before the keys are moved.
     let before = (0..300).map(|i| format!("key/4/{i:03}"));
     let fresh = || before.clone().chain((0..40).map(around)).map(|key| (key, 0)).collect();

@@ -3,7 +3,7 @@
 
 use crate::common;
 
-use common::{bound, cases, inside, key};
+use common::{bound, cases, coding, inside, key};
 use memkv::FastArt;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -209,8 +209,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(192), ..ProptestConfig::default() })]
 
     #[test]
-    fn behaves_like_a_btreemap(ops in proptest::collection::vec(op(), 1..60)) {
-        let (mut map, mut model) = (FastArt::new(), Model::new());
+    fn behaves_like_a_btreemap(
+        coding in coding(),
+        ops in proptest::collection::vec(op(), 1..60),
+    ) {
+        let (mut map, mut model) = (FastArt::with_coding(coding), Model::new());
         for (i, op) in ops.into_iter().enumerate() {
             step(&mut map, &mut model, op);
             // A check visits every key, so large maps are not checked after every step.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::common;
 use crate::steps;
-use common::{cases, inside, key};
+use common::{cases, coding, inside, key};
 use steps::{Model, Op, computed, op, set, steps};
 
 steps!(ShardedArt);
@@ -73,12 +73,14 @@ proptest! {
     #[test]
     fn behaves_like_a_btreemap(
         bounds in proptest::collection::vec(key(), 0..6),
-        sampled in any::<bool>(),
+        kind in 0..4u8,
+        coding in coding(),
         ops in proptest::collection::vec(op(), 1..60),
     ) {
-        let mut map = match sampled {
-            true => ShardedArt::with_sample(bounds.len().max(1), bounds),
-            false => ShardedArt::with_boundaries(bounds),
+        let mut map = match kind {
+            0 => ShardedArt::with_sample(bounds.len().max(1), bounds),
+            1 => ShardedArt::with_boundaries(bounds),
+            _ => ShardedArt::with_coding(bounds.len().max(1), coding),
         };
         let mut model = Model::new();
         for (i, op) in ops.into_iter().enumerate() {

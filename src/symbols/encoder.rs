@@ -5,6 +5,8 @@ use super::fsst::{self, Fsst, FsstEncoder};
 use super::onpair::OnPair;
 use super::table::{MAX_SYMBOL_BYTES, Matcher, Symbol};
 use super::train::{Limits, Sample, train};
+use std::alloc::Layout;
+use std::collections::TryReserveError;
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,13 +36,18 @@ impl fmt::Debug for Encoders {
     }
 }
 
+/// Returns what there was memory for.
+fn or_abort<T>(made: Result<T, TryReserveError>) -> T {
+    made.unwrap_or_else(|_| std::alloc::handle_alloc_error(Layout::new::<Matcher>()))
+}
+
 impl Encoder {
     /// Trains a table on a sample, for `bytes` bytes to encode: a table must not be larger than
     /// what it saves.
     pub(crate) fn train(kind: SymbolKind, sample: &Sample, bytes: usize) -> Self {
-        let matcher = match kind {
-            SymbolKind::Plain => Matcher::new(Vec::new()),
-            SymbolKind::Fsst => fsst::train_matcher(sample, MIN_BYTES),
+        let matcher = or_abort(match kind {
+            SymbolKind::Plain => Matcher::try_new(Vec::new()),
+            SymbolKind::Fsst => fsst::train_matcher(sample, MIN_BYTES, true),
             SymbolKind::OnPair => train(
                 sample,
                 Limits {
@@ -50,14 +57,15 @@ impl Encoder {
                     generations: 6,
                     min_bytes: MIN_BYTES,
                     least: 3,
+                    is_parallel: true,
                 },
             ),
-        };
+        });
         Self::new(kind, matcher)
     }
 
     fn new(kind: SymbolKind, matcher: Matcher) -> Self {
-        let fsst = (kind == SymbolKind::Fsst).then(|| FsstEncoder::new(matcher.symbols()));
+        let fsst = (kind == SymbolKind::Fsst).then(|| or_abort(FsstEncoder::try_new(&matcher)));
         Encoder { kind, matcher, fsst }
     }
 
@@ -70,7 +78,7 @@ impl Encoder {
         if !whole || symbols.len() > Matcher::MAX_SYMBOLS {
             return None;
         }
-        let matcher = Matcher::new(symbols.clone());
+        let matcher = or_abort(Matcher::try_new(symbols.clone()));
         (matcher.symbols() == symbols).then(|| Self::new(kind, matcher))
     }
 

@@ -5,6 +5,7 @@ use super::table::{Matcher, Symbol};
 use super::train::{Limits, Sample, train};
 use crate::words::u64_at;
 use std::cmp::Ordering;
+use std::collections::TryReserveError;
 
 /// Codes below this one are symbols. This one precedes a byte that stands for itself.
 pub(crate) const ESCAPE: u8 = 255;
@@ -24,7 +25,11 @@ masks! {
 const MIN_BYTES_OF_SMALL: usize = 1 << 14;
 
 /// Trains a table on a sample, of which each generation parses `min_bytes` bytes at least.
-pub(super) fn train_matcher(sample: &Sample, min_bytes: usize) -> Matcher {
+pub(super) fn train_matcher(
+    sample: &Sample,
+    min_bytes: usize,
+    is_parallel: bool,
+) -> Result<Matcher, TryReserveError> {
     let limits = Limits {
         symbols: MAX_SYMBOLS,
         len: MAX_SYMBOL_BYTES,
@@ -32,6 +37,7 @@ pub(super) fn train_matcher(sample: &Sample, min_bytes: usize) -> Matcher {
         generations: 6,
         min_bytes,
         least: 2,
+        is_parallel,
     };
     train(sample, limits)
 }
@@ -210,10 +216,12 @@ fn group(word: u64) -> usize {
 }
 
 impl FsstEncoder {
-    /// Creates it from the symbols of a table, in order.
-    pub(super) fn new(symbols: &[Symbol]) -> Self {
+    /// Creates it from the symbols of a table, if there is memory for it.
+    pub(super) fn try_new(matcher: &Matcher) -> Result<Self, TryReserveError> {
+        let symbols = matcher.symbols();
         let mut singles = [ESCAPE; 256];
         let mut coded: Vec<CodedSymbol> = Vec::new();
+        coded.try_reserve_exact(symbols.len())?;
         for (symbol, code) in symbols.iter().zip(0..ESCAPE) {
             let word = u64::from_le_bytes(*symbol.bytes().first_chunk().expect("16 bytes"));
             match symbol.len() {
@@ -221,11 +229,11 @@ impl FsstEncoder {
                 len => coded.push(CodedSymbol { word, len: len as u8, code }),
             }
         }
-        coded.sort_by_key(|symbol| (group(symbol.word), u8::MAX - symbol.len));
+        coded.sort_unstable_by_key(|symbol| (group(symbol.word), u8::MAX - symbol.len));
         // There are fewer than 256 symbols.
         let groups =
             std::array::from_fn(|i| coded.partition_point(|symbol| group(symbol.word) < i) as u8);
-        FsstEncoder { symbols: coded, groups, singles }
+        Ok(FsstEncoder { symbols: coded, groups, singles })
     }
 
     /// Returns the code and the length of the longest symbol with which a string begins, of which
@@ -247,15 +255,22 @@ impl FsstEncoder {
     /// many bytes they take.
     #[inline(always)]
     pub(crate) fn encode(&self, string: &[u8], out: &mut [u8]) -> usize {
-        let (mut rest, mut at) = (string, 0);
-        let mut put = |code: u8, byte: u8| {
+        let mut at = 0;
+        self.parse(string, |code, byte| {
             out[at] = code;
             at += 1;
             if code == ESCAPE {
                 out[at] = byte;
                 at += 1;
             }
-        };
+        });
+        at
+    }
+
+    /// Passes the codes of a string to `put`, each with the first byte that it stands for.
+    #[inline(always)]
+    fn parse(&self, string: &[u8], mut put: impl FnMut(u8, u8)) {
+        let mut rest = string;
         while let Some(word) = rest.first_chunk() {
             let (code, len) = self.longest(u64::from_le_bytes(*word), MAX_SYMBOL_BYTES);
             put(code, rest[0]);
@@ -268,7 +283,6 @@ impl FsstEncoder {
             word = word.checked_shr(8 * len as u32).unwrap_or(0);
             left -= len;
         }
-        at
     }
 
     /// Appends the codes of a string. It allocates nothing if there is room for two bytes for each
@@ -294,11 +308,12 @@ pub(crate) struct FsstTable {
 }
 
 impl FsstTable {
-    /// Trains a table on a small sample, on this thread alone.
-    pub(crate) fn train(sample: &Sample) -> Self {
-        let matcher = train_matcher(sample, MIN_BYTES_OF_SMALL);
-        let symbols = matcher.symbols();
-        FsstTable { decoder: Fsst::new(symbols), encoder: FsstEncoder::new(symbols) }
+    /// Trains a table on a small sample, on this thread alone: it may be one of a forked process,
+    /// or of the caller's thread pool, with a pin. Fails for lack of memory.
+    pub(crate) fn train(sample: &Sample) -> Result<Self, TryReserveError> {
+        let matcher = train_matcher(sample, MIN_BYTES_OF_SMALL, false)?;
+        let encoder = FsstEncoder::try_new(&matcher)?;
+        Ok(FsstTable { decoder: Fsst::new(matcher.symbols()), encoder })
     }
 
     /// Returns the table to decode with.
@@ -313,11 +328,11 @@ impl FsstTable {
         &self.encoder
     }
 
-    /// Returns the bytes of the codes of a string. `scratch` is used for them.
-    pub(crate) fn coded_len(&self, string: &[u8], scratch: &mut Vec<u8>) -> usize {
-        scratch.clear();
-        self.encoder.append(string, scratch);
-        scratch.len()
+    /// Returns the bytes of the codes of a string.
+    pub(crate) fn coded_len(&self, string: &[u8]) -> usize {
+        let mut len = 0;
+        self.encoder.parse(string, |code, _| len += 1 + usize::from(code == ESCAPE));
+        len
     }
 
     /// Returns the bytes on the heap.

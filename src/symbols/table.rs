@@ -1,6 +1,7 @@
 //! Symbols in the order of their bytes, and a matcher for the longest symbol at the beginning of a
 //! string.
 
+use std::collections::TryReserveError;
 use std::hint::select_unpredictable;
 use std::ops::Range;
 
@@ -105,13 +106,16 @@ impl Matcher {
     /// Most symbols: with the empty string their numbers fit 16 bits.
     pub(super) const MAX_SYMBOLS: usize = u16::MAX as usize;
 
-    /// Creates a matcher of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols.
-    pub(super) fn new(symbols: Vec<Symbol>) -> Self {
+    /// Creates a matcher of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols, if there is memory
+    /// for it.
+    pub(super) fn try_new(symbols: Vec<Symbol>) -> Result<Self, TryReserveError> {
         let mut entries = symbols;
+        entries.try_reserve(1)?;
         entries.push(Symbol::of(&[]));
         entries.sort_unstable();
         entries.dedup();
-        let mut parents: Vec<(u16, u16)> = Vec::with_capacity(entries.len());
+        let mut parents: Vec<(u16, u16)> = Vec::new();
+        parents.try_reserve_exact(entries.len())?;
         let mut before = 0u16;
         for (i, &entry) in entries.iter().enumerate() {
             while entries[usize::from(before)].shared(entry) < entries[usize::from(before)].len() {
@@ -123,7 +127,8 @@ impl Matcher {
         let less = |range: Range<usize>, word: u128| {
             (range.start + entries[range].partition_point(|entry| entry.0 < word) - 1) as u16
         };
-        let (mut starts, mut thirds) = (Vec::with_capacity((1 << 16) + 1), Vec::new());
+        let (mut starts, mut thirds) = (Vec::new(), Vec::new());
+        starts.try_reserve_exact((1 << 16) + 1)?;
         let mut at = 1;
         for bucket in 0..1u128 << 16 {
             let start = at;
@@ -133,6 +138,7 @@ impl Matcher {
             let mut third = NO_THIRD_BYTES;
             if at - start > MIN_SYMBOLS_FOR_THIRD_BYTE {
                 third = thirds.len() as u16;
+                thirds.try_reserve(1)?;
                 thirds.push(std::array::from_fn(|byte| {
                     if byte == 256 {
                         (at - 1) as u16
@@ -148,7 +154,7 @@ impl Matcher {
         for (i, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.len() == 1) {
             singles[usize::from(entry.first())] = i as u16;
         }
-        Matcher { entries, parents, starts, thirds, singles }
+        Ok(Matcher { entries, parents, starts, thirds, singles })
     }
 
     pub(super) fn symbols(&self) -> &[Symbol] {
@@ -231,7 +237,7 @@ mod tests {
             ),
             text in proptest::collection::vec(byte(), 0..40),
         ) {
-            let matcher = Matcher::new(symbols.iter().map(|s| Symbol::of(s)).collect());
+            let matcher = Matcher::try_new(symbols.iter().map(|s| Symbol::of(s)).collect()).unwrap();
             let mut rest = &text[..];
             matcher.parse(&text, |code, len, byte| {
                 let want = symbols.iter().filter(|s| rest.starts_with(s)).map(Vec::len).max();

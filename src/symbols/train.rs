@@ -11,6 +11,7 @@
 use super::table::{Matcher, Symbol};
 #[cfg(feature = "parallel")]
 use rayon::prelude::*;
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 /// The steps of the generations, counted back from the last one: only every n-th string is parsed,
@@ -34,6 +35,14 @@ impl Sample {
     pub(crate) fn push(&mut self, string: &[u8]) {
         self.bytes.extend_from_slice(string);
         self.ends.push(self.bytes.len());
+    }
+
+    /// Pushes a string, if there is memory for it.
+    pub(crate) fn try_push(&mut self, string: &[u8]) -> Result<(), TryReserveError> {
+        self.bytes.try_reserve(string.len())?;
+        self.ends.try_reserve(1)?;
+        self.push(string);
+        Ok(())
     }
 
     /// Creates an empty sample with room for some strings of some bytes together.
@@ -89,6 +98,8 @@ pub(super) struct Limits {
     pub(super) min_bytes: usize,
     /// Least number of occurrences of a symbol in the last generation.
     pub(super) least: u32,
+    /// Whether other threads help. If not, all memory is reserved before it is used.
+    pub(super) is_parallel: bool,
 }
 
 /// Most times that a sample is parsed in one generation.
@@ -112,12 +123,16 @@ struct Pass {
     passes: usize,
 }
 
-/// Parses every `step`-th string in parallel. Codes from the number of symbols on are bytes without
-/// a symbol. Without a pass it returns no pairs.
-fn parse(sample: &Sample, matcher: &Matcher, step: usize, pass: Option<Pass>) -> Parse {
+/// Parses every `step`-th string. Codes from the number of symbols on are bytes without a symbol.
+/// Without a pass it returns no pairs.
+fn parse(
+    sample: &Sample,
+    matcher: &Matcher,
+    (step, pass): (usize, Option<Pass>),
+    is_parallel: bool,
+) -> Result<Parse, TryReserveError> {
     let known = matcher.symbols().len();
     let groups = sample.len().div_ceil(STRINGS_PER_TASK * step);
-    let empty = || Parse { counts: vec![0u32; known + 256], pairs: Vec::new() };
     let fold = |mut all: Parse, part: usize| {
         let Parse { counts, pairs } = &mut all;
         let first = part * STRINGS_PER_TASK * step;
@@ -139,7 +154,8 @@ fn parse(sample: &Sample, matcher: &Matcher, step: usize, pass: Option<Pass>) ->
         all
     };
     #[cfg(feature = "parallel")]
-    if groups > 1 {
+    if is_parallel && groups > 1 {
+        let empty = || Parse { counts: vec![0u32; known + 256], pairs: Vec::new() };
         // The order of the pairs does not matter.
         let join = |mut all: Parse, part: Parse| {
             all.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);
@@ -147,20 +163,34 @@ fn parse(sample: &Sample, matcher: &Matcher, step: usize, pass: Option<Pass>) ->
             all
         };
         let mut all = (0..groups).into_par_iter().fold(empty, fold).reduce(empty, join);
-        sort_by_key(&mut all.pairs, |&pair| pair);
-        return all;
+        sort_by_key(&mut all.pairs, |&pair| pair, true);
+        return Ok(all);
     }
-    let mut all = (0..groups).fold(empty(), fold);
-    sort_by_key(&mut all.pairs, |&pair| pair);
-    all
+    let mut first = Parse { counts: Vec::new(), pairs: Vec::new() };
+    first.counts.try_reserve_exact(known + 256)?;
+    first.counts.resize(known + 256, 0);
+    if !is_parallel && pass.is_some() {
+        // A string has less pairs than bytes.
+        let strings = sample.iter().step_by(step);
+        first.pairs.try_reserve_exact(strings.map(<[u8]>::len).sum())?;
+    }
+    let mut all = (0..groups).fold(first, fold);
+    sort_by_key(&mut all.pairs, |&pair| pair, is_parallel);
+    Ok(all)
 }
 
-/// Sorts items, in parallel if they are many.
-fn sort_by_key<T: Send, K: Ord + Send>(items: &mut [T], key: impl Fn(&T) -> K + Sync) {
+/// Sorts items, in parallel if they are many and other threads may help.
+fn sort_by_key<T: Send, K: Ord + Send>(
+    items: &mut [T],
+    key: impl Fn(&T) -> K + Sync,
+    is_parallel: bool,
+) {
     #[cfg(feature = "parallel")]
-    if items.len() > ITEMS_TO_SORT_IN_PARALLEL {
+    if is_parallel && items.len() > ITEMS_TO_SORT_IN_PARALLEL {
         return items.par_sort_unstable_by_key(key);
     }
+    #[cfg(not(feature = "parallel"))]
+    let _ = is_parallel;
     items.sort_unstable_by_key(key);
 }
 
@@ -168,9 +198,11 @@ fn pair(before: usize, code: usize) -> u32 {
     (before as u32) << 16 | code as u32
 }
 
-pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
+/// Finds the symbols. Fails only if other threads do not help, for lack of memory.
+pub(super) fn train(sample: &Sample, limits: Limits) -> Result<Matcher, TryReserveError> {
     let singles = || (0..=u8::MAX).map(|byte| Symbol::of(&[byte]));
-    let mut matcher = Matcher::new(if limits.all_bytes { singles().collect() } else { Vec::new() });
+    let first = if limits.all_bytes { singles().collect() } else { Vec::new() };
+    let mut matcher = Matcher::try_new(first)?;
     for generation in 1..=limits.generations {
         let left = limits.generations - generation;
         let step = SAMPLE_STEPS[left.min(SAMPLE_STEPS.len() - 1)]
@@ -181,9 +213,9 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
             .map_or(1, |bytes| (sample.bytes() / step / bytes).clamp(1, MAX_PASSES));
         let parse = |number: usize| {
             let pass = (left > 0).then_some(Pass { number, passes });
-            parse(sample, &matcher, step, pass)
+            parse(sample, &matcher, (step, pass), limits.is_parallel)
         };
-        let Parse { counts, mut pairs } = parse(0);
+        let Parse { counts, mut pairs } = parse(0)?;
         let least = if left > 1 { MIN_COUNT_TO_KEEP } else { limits.least };
         let known = matcher.symbols().len();
         let symbol = |code: usize| {
@@ -192,31 +224,33 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
         let mut gains: Vec<(Symbol, u64)> = Vec::new();
         let mut add = |symbol: Symbol, count: u32| {
             if count >= least || symbol.len() == 1 {
+                gains.try_reserve(1)?;
                 gains.push((symbol, u64::from(count) * symbol.len() as u64));
             }
+            Ok::<_, TryReserveError>(())
         };
         for (code, &count) in counts.iter().enumerate() {
             if count > 0 {
                 // An escaped byte takes two codes.
                 let weight = if symbol(code).len() == 1 && !limits.all_bytes { 8 } else { 1 };
-                add(symbol(code), count.saturating_mul(weight));
+                add(symbol(code), count.saturating_mul(weight))?;
             }
         }
         for number in 1..=passes {
             for equal in pairs.chunk_by(|a, b| a == b) {
                 let [a, b] = [equal[0] >> 16, equal[0] & 0xFFFF].map(|code| symbol(code as usize));
-                add(a.join(b, limits.len), equal.len() as u32);
+                add(a.join(b, limits.len), equal.len() as u32)?;
                 if !limits.all_bytes && b.len() > 1 {
-                    add(a.join(b.head(), limits.len), equal.len() as u32);
+                    add(a.join(b.head(), limits.len), equal.len() as u32)?;
                 }
             }
             pairs = Vec::new();
             if left > 0 && number < passes {
-                pairs = parse(number).pairs;
+                pairs = parse(number)?.pairs;
             }
         }
         // Several pairs may make the same symbol.
-        sort_by_key(&mut gains, |gain| gain.0);
+        sort_by_key(&mut gains, |gain| gain.0, limits.is_parallel);
         gains.dedup_by(|next, gain| {
             let same = next.0 == gain.0;
             gain.1 += if same { next.1 } else { 0 };
@@ -233,8 +267,9 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Matcher {
             gains.select_nth_unstable_by(most, |a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
             gains.truncate(most);
         }
+        symbols.try_reserve(gains.len())?;
         symbols.extend(gains.into_iter().map(|(symbol, _)| symbol));
-        matcher = Matcher::new(symbols);
+        matcher = Matcher::try_new(symbols)?;
     }
-    matcher
+    Ok(matcher)
 }

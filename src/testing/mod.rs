@@ -1,4 +1,5 @@
-//! Hooks for tests: path counters, deliberate errors that models must find, failpoints.
+//! Hooks for tests: path counters, deliberate errors that models must find, failpoints, lower
+//! thresholds.
 
 #[cfg(test)]
 pub(crate) mod coverage;
@@ -10,6 +11,7 @@ pub(crate) mod failpoint;
     expect(unreachable_pub, reason = "loom_tests choose mutants")
 )]
 pub mod mutant;
+pub(crate) mod threshold;
 
 /// Counts that a path is taken, in tests.
 macro_rules! cover {

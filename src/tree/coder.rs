@@ -22,9 +22,11 @@
 use crate::coding::KeyCoding;
 use crate::symbols::{FsstTable, Sample};
 use crate::sync::AtomicUsize;
+use crate::testing::threshold::Threshold;
 #[cfg(feature = "parallel")]
 use crate::tree::node::simd::common_prefix;
 use parking_lot::Mutex;
+use std::collections::TryReserveError;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, OnceLock};
@@ -36,28 +38,27 @@ const TABLES_PER_CHUNK: usize = 16;
 /// Bytes of leaves from which on a map that was not asked to code its keys does so: those of some
 /// 100,000 keys. Smaller maps are mostly in the processor's caches, where coding costs more than it
 /// brings.
-pub(crate) const MIN_CODED_BYTES: usize = if TINY { 1 << 10 } else { 4 << 20 };
+pub(crate) const MIN_CODED_BYTES: Threshold = Threshold::new(1 << 10, LARGE_BYTES);
+const LARGE_BYTES: usize = 4 << 20;
 /// Splits of leaves before the first table.
-const FIRST_SPLITS: usize = if TINY { 4 } else { 512 };
+const FIRST_SPLITS: Threshold = Threshold::new(4, 512);
 /// The same if threads share the map, and its bytes are counted by splits: a leaf for each kilobyte.
-const FIRST_SPLITS_OF_SHARED: usize = if TINY { 4 } else { MIN_CODED_BYTES >> 10 };
+const FIRST_SPLITS_OF_SHARED: Threshold = Threshold::new(4, LARGE_BYTES >> 10);
 /// Keys of a load from which on a map codes them that was not asked to.
 #[cfg(feature = "parallel")]
-const MIN_LOADED_KEYS: usize = if TINY { 64 } else { 1 << 17 };
+const MIN_LOADED_KEYS: Threshold = Threshold::new(64, 1 << 17);
 /// The same if it was.
 #[cfg(feature = "parallel")]
-const MIN_LOADED_KEYS_IF_ASKED: usize = if TINY { 64 } else { 1 << 14 };
+const MIN_LOADED_KEYS_IF_ASKED: Threshold = Threshold::new(64, 1 << 14);
 /// Rests of the sample of a load, and bytes of the longest that is not cut.
 #[cfg(feature = "parallel")]
 const SAMPLED_RESTS: usize = 1 << 12;
 #[cfg(feature = "parallel")]
 const MAX_SAMPLED_REST: usize = 64;
-/// Whether few keys are to be coded, as in tests and in models.
-const TINY: bool = cfg!(any(test, memkv_loom, memkv_shuttle));
 /// Splits after which it is looked at how well new keys are coded.
-const SPLITS_PER_CHECK: usize = if TINY { 16 } else { 512 };
+const SPLITS_PER_CHECK: Threshold = Threshold::new(16, 512);
 /// Keys that are remembered, each of a leaf that is part of the next sample.
-const SAMPLED_LEAVES: usize = if TINY { 8 } else { 128 };
+const SAMPLED_LEAVES: Threshold = Threshold::new(8, 128);
 /// After a table is published, splits before the next check: this part of all so far, or more. So
 /// tables become rarer as the map grows, whatever the keys.
 const SPLITS_PER_PUBLISHED: usize = 4;
@@ -71,6 +72,14 @@ const GAIN_PERCENT: usize = 3;
 /// Part of the sampled leaves that are not trained on, but with which tables are compared.
 const LEAVES_PER_TESTED: usize = 4;
 
+/// The rests that a table is trained on, and others, by which it is compared with the newest.
+type Samples = [Sample; 2];
+
+/// Returns to which of both the rests of the `i`th sampled leaf belong.
+fn is_tested(i: usize) -> usize {
+    usize::from(i % LEAVES_PER_TESTED == 0)
+}
+
 /// Bytes before and after coding.
 #[derive(Clone, Copy, Default)]
 struct Ratio {
@@ -79,9 +88,9 @@ struct Ratio {
 }
 
 impl Ratio {
-    fn add(&mut self, table: &FsstTable, rest: &[u8], scratch: &mut Vec<u8>) {
+    fn add(&mut self, table: &FsstTable, rest: &[u8]) {
         self.raw += rest.len();
-        self.coded += table.coded_len(rest, scratch);
+        self.coded += table.coded_len(rest);
     }
 
     /// Returns whether these bytes took `percent` more than others.
@@ -127,12 +136,12 @@ impl Watch {
         if last.try_reserve_exact(key.len()).is_ok() {
             last.extend_from_slice(key);
         }
-        self.next = (self.next + 1) % SAMPLED_LEAVES;
+        self.next = (self.next + 1) % SAMPLED_LEAVES.get();
     }
 }
 
-/// Some tables, each where it stays.
-type Chunk = Box<[OnceLock<Box<FsstTable>>; TABLES_PER_CHUNK]>;
+/// Some tables, each where it stays. A slice of one, since a box cannot be reserved.
+type Chunk = Box<[OnceLock<Box<[FsstTable]>>]>;
 
 /// The symbol tables of a map.
 pub(crate) struct LeafCoder {
@@ -143,13 +152,13 @@ pub(crate) struct LeafCoder {
     watch: Mutex<Watch>,
 }
 
-// A panic leaves tables whole, and of what was noted at splits some missing.
+// A panic while the watch is locked leaves counts of which none is relied on, and no table.
 impl UnwindSafe for LeafCoder {}
 impl RefUnwindSafe for LeafCoder {}
 
 impl LeafCoder {
     pub(crate) fn new(coding: KeyCoding) -> Self {
-        Self::with_first_splits(coding, FIRST_SPLITS)
+        Self::with_first_splits(coding, FIRST_SPLITS.get())
     }
 
     /// Creates what codes the leaves of a new map that was asked to store keys in this way. `None` if
@@ -161,7 +170,7 @@ impl LeafCoder {
     /// Creates the coder of an empty map that threads share, and that was not asked to code its
     /// keys.
     pub(crate) fn of_shared() -> Self {
-        Self::with_first_splits(KeyCoding::Auto, FIRST_SPLITS_OF_SHARED)
+        Self::with_first_splits(KeyCoding::Auto, FIRST_SPLITS_OF_SHARED.get())
     }
 
     fn with_first_splits(coding: KeyCoding, first: usize) -> Self {
@@ -183,7 +192,7 @@ impl LeafCoder {
     #[inline]
     fn table(&self, i: usize) -> Option<&FsstTable> {
         let chunk = self.tables.get(i / TABLES_PER_CHUNK)?.get()?;
-        chunk[i % TABLES_PER_CHUNK].get().map(|table| &**table)
+        chunk[i % TABLES_PER_CHUNK].get()?.first()
     }
 
     /// Returns the table by which new leaves are coded, if there is one.
@@ -192,14 +201,23 @@ impl LeafCoder {
         self.table(self.count.load(Acquire).checked_sub(1)?)
     }
 
-    /// Adds a table. The caller has the lock.
-    fn publish(&self, table: FsstTable) {
+    /// Adds a table, if there is memory for it. The caller has the lock.
+    fn publish(&self, table: Box<[FsstTable]>) -> Result<(), TryReserveError> {
         let count = self.count.load(Acquire);
-        let chunk = self.tables[count / TABLES_PER_CHUNK].get_or_init(Chunk::default);
-        if chunk[count % TABLES_PER_CHUNK].set(Box::new(table)).is_ok() {
+        let chunk = &self.tables[count / TABLES_PER_CHUNK];
+        if chunk.get().is_none() {
+            let mut tables = Vec::new();
+            tables.try_reserve_exact(TABLES_PER_CHUNK)?;
+            tables.resize_with(TABLES_PER_CHUNK, OnceLock::new);
+            chunk.get_or_init(|| tables.into_boxed_slice());
+        }
+        if let Some(chunk) = chunk.get()
+            && chunk[count % TABLES_PER_CHUNK].set(table).is_ok()
+        {
             self.count.store(count + 1, Release);
         }
         cover!(TablePublished);
+        Ok(())
     }
 
     /// Returns the bytes on the heap, its own included.
@@ -207,10 +225,8 @@ impl LeafCoder {
         let count = self.count.load(Acquire);
         let tables = (0..count).filter_map(|i| self.table(i));
         let tables: usize = tables.map(|table| size_of::<FsstTable>() + table.heap_bytes()).sum();
-        let chunks = count.div_ceil(TABLES_PER_CHUNK)
-            * size_of_val::<[_; TABLES_PER_CHUNK]>(
-                &[const { OnceLock::<Box<FsstTable>>::new() }; TABLES_PER_CHUNK],
-            );
+        let chunk = TABLES_PER_CHUNK * size_of::<OnceLock<Box<[FsstTable]>>>();
+        let chunks = count.div_ceil(TABLES_PER_CHUNK) * chunk;
         let keys = self.watch.lock().keys.iter().map(Vec::capacity).sum::<usize>();
         size_of::<Self>() + tables + chunks + keys
     }
@@ -230,14 +246,14 @@ impl LeafCoder {
         }
         let newest = self.newest();
         if let Some(newest) = newest {
-            watch.seen.add(newest, rest, &mut Vec::new());
+            watch.seen.add(newest, rest);
         }
         watch.remember(key);
         watch.splits += 1;
         if watch.splits < watch.next_check || self.is_full() {
             return None;
         }
-        watch.next_check = watch.splits + SPLITS_PER_CHECK;
+        watch.next_check = watch.splits + SPLITS_PER_CHECK.get();
         let seen = std::mem::take(&mut watch.seen);
         if newest.is_some() {
             let expected = *watch.expected.get_or_insert(seen);
@@ -269,8 +285,8 @@ impl LeafCoder {
     pub(crate) fn train_for_load(&self, keys: usize, sorted: &[&[u8]]) {
         let least = match self.coding {
             KeyCoding::Plain => return,
-            KeyCoding::Auto => MIN_LOADED_KEYS,
-            KeyCoding::Symbols => MIN_LOADED_KEYS_IF_ASKED,
+            KeyCoding::Auto => MIN_LOADED_KEYS.get(),
+            KeyCoding::Symbols => MIN_LOADED_KEYS_IF_ASKED.get(),
         };
         if keys < least || self.newest().is_some() {
             return;
@@ -281,55 +297,70 @@ impl LeafCoder {
             sample.push(&rest[..rest.len().min(MAX_SAMPLED_REST)]);
         }
         let test = sample.thinned(sample.bytes() / LEAVES_PER_TESTED);
-        self.train(&sample, &test);
+        self.train(Ok([sample, test]));
     }
 
     /// Trains a table on the leaves of some keys, of each of which `read` appends the rests.
-    pub(crate) fn train_by(&self, keys: &[Vec<u8>], mut read: impl FnMut(&[u8], &mut Sample)) {
-        let mut sample = [Sample::default(), Sample::default()];
-        for (i, key) in keys.iter().enumerate() {
-            read(key, &mut sample[usize::from(i % LEAVES_PER_TESTED == 0)]);
-        }
-        self.train(&sample[0], &sample[1]);
+    pub(crate) fn train_by(
+        &self,
+        keys: &[Vec<u8>],
+        mut read: impl FnMut(&[u8], &mut Sample) -> Result<(), TryReserveError>,
+    ) {
+        let mut samples = Samples::default();
+        let mut keys = keys.iter().enumerate();
+        let read = keys.try_for_each(|(i, key)| read(key, &mut samples[is_tested(i)]));
+        self.train(read.map(|()| samples));
     }
 
-    /// Trains a table on a sample, and publishes it if it codes other keys, the test, better than the
-    /// newest does.
-    fn train(&self, sample: &Sample, test: &Sample) {
-        let table = FsstTable::train(sample);
+    /// Trains a table on a sample, and publishes it if it codes the other one better than the newest
+    /// does. Without memory for one of them, it is tried again some splits later.
+    fn train(&self, samples: Result<Samples, TryReserveError>) {
+        if samples.and_then(|samples| self.try_train(&samples)).is_err() {
+            let mut watch = self.watch.lock();
+            watch.is_training = false;
+            watch.next_check = watch.splits + SPLITS_PER_CHECK.get();
+        }
+    }
+
+    fn try_train(&self, [sample, test]: &Samples) -> Result<(), TryReserveError> {
+        let table = FsstTable::train(sample)?;
         let (mut before, mut after) = (Ratio::default(), Ratio::default());
-        let (newest, mut scratch) = (self.newest(), Vec::new());
+        let newest = self.newest();
         for rest in test.iter() {
             match newest {
-                Some(newest) => before.add(newest, rest, &mut scratch),
+                Some(newest) => before.add(newest, rest),
                 None => {
                     before.raw += rest.len();
                     before.coded += rest.len();
                 }
             }
-            after.add(&table, rest, &mut scratch);
+            after.add(&table, rest);
         }
+        let is_better = before.is_worse(after, GAIN_PERCENT);
+        let mut boxed = Vec::new();
+        boxed.try_reserve_exact(1)?;
+        boxed.push(table);
         let mut watch = self.watch.lock();
-        watch.is_training = false;
-        let is_published = before.is_worse(after, GAIN_PERCENT) && !self.is_full();
         watch.expected = None;
-        if is_published {
+        if is_better && !self.is_full() {
+            self.publish(boxed.into_boxed_slice())?;
             watch.backoff = 0;
             watch.next_check =
-                watch.splits + SPLITS_PER_CHECK.max(watch.splits / SPLITS_PER_PUBLISHED);
-            self.publish(table);
+                watch.splits + SPLITS_PER_CHECK.get().max(watch.splits / SPLITS_PER_PUBLISHED);
         } else {
             // These keys cannot be coded better. The next try is further away each time.
-            watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK);
+            watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK.get());
             watch.next_check = watch.splits + watch.backoff;
         }
+        watch.is_training = false;
+        Ok(())
     }
 }
 
 /// Bytes of rests of the sample of a bulk load, which are those of its last leaves.
-const SAMPLE_BYTES: usize = if TINY { 1 << 10 } else { 64 << 10 };
+const SAMPLE_BYTES: Threshold = Threshold::new(1 << 10, 64 << 10);
 /// Bytes of rests from one table of a bulk load to the next, at least.
-const BYTES_PER_TABLE: usize = if TINY { 4 << 10 } else { 512 << 10 };
+const BYTES_PER_TABLE: Threshold = Threshold::new(4 << 10, 512 << 10);
 /// The same as a part of all so far.
 const TABLES_PER_DOUBLING: usize = 4;
 
@@ -364,23 +395,30 @@ impl Trainer {
             recent: Vec::new(),
             count: 0,
             bytes: 0,
-            next_table: if is_trained { usize::MAX } else { SAMPLE_BYTES },
+            next_table: if is_trained { usize::MAX } else { SAMPLE_BYTES.get() },
         }
     }
 
-    /// Notes the rests of a leaf, and trains a table now and then.
-    pub(crate) fn add<'r>(&mut self, coder: &LeafCoder, rests: impl Iterator<Item = &'r [u8]>) {
+    /// Notes the rests of a leaf, and trains a table now and then, if there is memory for it.
+    pub(crate) fn add<'r>(
+        &mut self,
+        coder: &LeafCoder,
+        mut rests: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<(), TryReserveError> {
         if coder.coding == KeyCoding::Plain {
-            return;
+            return Ok(());
         }
         let mut leaf = Sample::default();
-        rests.for_each(|rest| leaf.push(rest));
+        rests.try_for_each(|rest| leaf.try_push(rest))?;
         self.bytes += leaf.bytes();
         self.count += 1;
         if self.count.is_multiple_of(self.step) {
-            self.leaves.push(leaf.clone());
+            let mut copy = Sample::default();
+            leaf.iter().try_for_each(|rest| copy.try_push(rest))?;
+            self.leaves.try_reserve(1)?;
+            self.leaves.push(copy);
         }
-        if self.leaves.iter().map(Sample::bytes).sum::<usize>() > 2 * SAMPLE_BYTES {
+        if self.leaves.iter().map(Sample::bytes).sum::<usize>() > 2 * SAMPLE_BYTES.get() {
             let mut i = 0;
             self.leaves.retain(|_| {
                 i += 1;
@@ -391,17 +429,22 @@ impl Trainer {
         let at = self.count % RECENT_LEAVES;
         match self.recent.get_mut(at) {
             Some(old) => *old = leaf,
-            None => self.recent.push(leaf),
+            None => {
+                self.recent.try_reserve(1)?;
+                self.recent.push(leaf);
+            }
         }
         if self.bytes >= self.next_table && !coder.is_full() {
-            let mut sample = [Sample::default(), Sample::default()];
             let leaves = self.leaves.iter().chain(&self.recent);
-            for (i, leaf) in leaves.enumerate() {
-                let is_tested = usize::from(i % LEAVES_PER_TESTED == 0);
-                leaf.iter().for_each(|rest| sample[is_tested].push(rest));
-            }
-            coder.train(&sample[0], &sample[1]);
-            self.next_table = self.bytes + BYTES_PER_TABLE.max(self.bytes / TABLES_PER_DOUBLING);
+            let mut samples = Samples::default();
+            let mut leaves = leaves.enumerate();
+            let is_whole = leaves.try_for_each(|(i, leaf)| {
+                leaf.iter().try_for_each(|rest| samples[is_tested(i)].try_push(rest))
+            });
+            coder.train(is_whole.map(|()| samples));
+            self.next_table =
+                self.bytes + BYTES_PER_TABLE.get().max(self.bytes / TABLES_PER_DOUBLING);
         }
+        Ok(())
     }
 }

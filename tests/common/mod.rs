@@ -15,7 +15,9 @@ pub(crate) mod names;
 pub(crate) mod put_files;
 pub(crate) mod rng;
 pub(crate) mod test_path;
+pub(crate) mod texts;
 
+use memkv::KeyCoding;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -89,12 +91,22 @@ pub(crate) fn without_every(n: u8, model: &BTreeMap<Vec<u8>, u64>) -> Vec<Vec<u8
 }
 
 /// Returns `count` neighbours that start with `key`, in an order that neither ascends nor descends,
-/// each with its number.
+/// each with its number. Their endings are of a kind that `n` chooses.
 pub(crate) fn neighbours(key: &[u8], count: u32, n: u16) -> impl Iterator<Item = (Vec<u8>, u64)> {
-    (0..count).map(move |i| {
-        let suffix = format!("{:05}", (i * 7919 + u32::from(n)) % 99991);
-        ([key, suffix.as_bytes()].concat(), i.into())
+    (0..count.into()).map(move |i| {
+        let ending = texts::ending(n, i + u64::from(n / texts::KINDS));
+        ([key, &ending].concat(), i)
     })
+}
+
+/// Generates how a map stores its keys. Small maps code them from here on.
+pub(crate) fn coding() -> impl Strategy<Value = KeyCoding> {
+    memkv::code_small_maps();
+    prop_oneof![
+        2 => Just(KeyCoding::Symbols),
+        1 => Just(KeyCoding::Auto),
+        1 => Just(KeyCoding::Plain),
+    ]
 }
 
 /// Asserts that a cursor takes steps as one of the model does. `step` moves it by one entry,

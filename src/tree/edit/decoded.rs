@@ -289,7 +289,7 @@ impl<T: Copy> DecodedKeys<T> {
         match table.filter(|table| self.codes.is_of(table, self.len())) {
             Some(table) => {
                 let rest = key.get(strip + 1..).unwrap_or_default();
-                WORD_BYTES + entry_cost(1 + table.coded_len(rest, &mut Vec::new()), size)
+                WORD_BYTES + entry_cost(1 + table.coded_len(rest), size)
             }
             None => entry_cost(key.len() - strip.min(key.len()), size),
         }

@@ -2,7 +2,7 @@
 //! Past the size limit two leaves replace it, and the node above gets a separator.
 
 use crate::InsertError;
-use crate::symbols::{FsstTable, Sample};
+use crate::symbols::{FsstTable, MAX_FSST_BYTES, Sample};
 use crate::tree::coder::MIN_CODED_BYTES;
 use crate::tree::edit::{
     Append, CodedRun, DecodedKeys, Edit, EditError, Exclusive, Expected, Failed, Fences, LeafEdit,
@@ -18,6 +18,7 @@ use crate::tree::{
     RawTree, SLOT_BYTES, Usage,
 };
 use crate::value::Bits;
+use std::collections::TryReserveError;
 
 /// A key to be inserted or overwritten, with its value.
 #[derive(Clone, Copy)]
@@ -44,13 +45,15 @@ struct Grown<'k, B> {
     key: &'k [u8],
     value: B,
     split: Split,
+    /// Whether it is split even if its keys fit into one leaf.
+    divides: bool,
 }
 
 impl<B: Bits> RawTree<B> {
     /// Returns the tree as an operation of its one owner edits it.
     #[inline(always)]
     pub(crate) fn target(&mut self) -> Target<'_, Exclusive> {
-        if self.coder.is_none() && self.usage.leaves >= MIN_CODED_BYTES {
+        if self.coder.is_none() && self.usage.leaves >= MIN_CODED_BYTES.get() {
             self.make_coder();
         }
         Target {
@@ -271,7 +274,9 @@ impl<B: Bits> RawTree<B> {
         let leaf = unsafe { NodeRef::new(node) };
         let strip = leaf.strip();
         let Err(gap) = leaf.search(key) else { return Err(EditError::Conflict) };
-        let grown = Grown { old: node, at: gap.at, key, value, split };
+        // An open leaf, which is not coded, would be coded and decoded again for each key.
+        let divides = table.is_some() && split != Split::Middle && leaf.table().is_none();
+        let grown = Grown { old: node, at: gap.at, key, value, split, divides };
         let mut run = CodedRun::new(3, table)?;
         let is_done = run.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
             && Self::insert_among((mode, usage, table), &path, &run, grown)?;
@@ -298,7 +303,7 @@ impl<B: Bits> RawTree<B> {
     /// Appends the rests of the leaf that has the range of a key.
     ///
     /// The tree is borrowed, or the thread pinned, by the caller.
-    fn sample(root: SlotRef<'_>, key: &[u8], sample: &mut Sample) {
+    fn sample(root: SlotRef<'_>, key: &[u8], sample: &mut Sample) -> Result<(), TryReserveError> {
         let mut child = root.slot.load();
         while let Child::Inner(node) = child {
             // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or
@@ -306,19 +311,22 @@ impl<B: Bits> RawTree<B> {
             let inner = unsafe { NodeRef::new(node) };
             child = inner.slot(inner.child(key)).load();
         }
-        let Child::Leaf(node) = child else { return };
+        let Child::Leaf(node) = child else { return Ok(()) };
         // SAFETY: (N1, N5, R1) as above.
         let leaf = unsafe { NodeRef::new(node) };
         let (mut offset, mut rest) = (0, Vec::new());
+        // Decoding writes more than the rest first.
+        rest.try_reserve_exact(MAX_FSST_BYTES * MAX_NARROW_LEN)?;
         for i in 0..leaf.count() {
             let entry = leaf.entry(i, offset);
             offset += entry.rest.len();
             rest.clear();
             if entry.rest.len() <= MAX_NARROW_LEN {
                 entry.append_rest(&mut rest);
-                sample.push(&rest);
+                sample.try_push(&rest)?;
             }
         }
+        Ok(())
     }
 
     /// Replaces a leaf by one or two that have its keys and the new one, all of which are in
@@ -331,15 +339,13 @@ impl<B: Bits> RawTree<B> {
         keys: &impl SortedKeys,
         grown: Grown<'_, B>,
     ) -> Result<bool, EditError> {
-        let Grown { old, at, key, value, split } = grown;
+        let Grown { old, at, key, value, split, divides } = grown;
         let (n, fences) = (keys.len(), &path.fences);
         let room = is_small::<M>(usage) && split == Split::Middle;
         let mut pending = NewNodes::new(usage, 4 + 2 * path.levels.len())?;
         pending.leaves_have_room = room;
         pending.table = table;
         let leaves = |new| LevelEdit { old: [Some(old), None], at, removed: 0, new };
-        // An open leaf, which is not coded, would be coded and decoded again for each key.
-        let divides = table.is_some() && split != Split::Middle;
         if n == 1
             || n <= MAX_LEAF_KEYS
                 && !divides
