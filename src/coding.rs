@@ -16,8 +16,9 @@ pub enum KeyCoding {
     Auto,
     /// As they are.
     Plain,
-    /// As codes of a table of symbols, short strings that the map's own keys often have. Leaves that
-    /// this does not make smaller stay as they are. The table is trained when the map has some ten
-    /// thousand keys, and others when new keys are unlike them.
+    /// As codes of a table of symbols, short strings that the map's own keys often have.
+    ///
+    /// Leaves that this does not make smaller stay as they are. The table is trained when the map
+    /// has some ten thousand keys, and others when new keys are unlike them.
     Symbols,
 }

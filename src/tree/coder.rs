@@ -42,7 +42,8 @@ pub(crate) const MIN_CODED_BYTES: Threshold = Threshold::new(1 << 10, LARGE_BYTE
 const LARGE_BYTES: usize = 4 << 20;
 /// Splits of leaves before the first table.
 const FIRST_SPLITS: Threshold = Threshold::new(4, 512);
-/// The same if threads share the map, and its bytes are counted by splits: a leaf for each kilobyte.
+/// The same if threads share the map, and its bytes are counted by splits: a leaf for each
+/// kilobyte.
 const FIRST_SPLITS_OF_SHARED: Threshold = Threshold::new(4, LARGE_BYTES >> 10);
 /// Keys of a load from which on a map codes them that was not asked to.
 #[cfg(feature = "parallel")]
@@ -161,8 +162,9 @@ impl LeafCoder {
         Self::with_first_splits(coding, FIRST_SPLITS.get())
     }
 
-    /// Creates what codes the leaves of a new map that was asked to store keys in this way. `None` if
-    /// it is made when the map has grown.
+    /// Creates what codes the leaves of a new map that was asked to store keys in this way.
+    ///
+    /// `None` if it is made when the map has grown.
     pub(crate) fn asked(coding: KeyCoding) -> Option<Arc<Self>> {
         (coding != KeyCoding::Auto).then(|| Arc::new(LeafCoder::new(coding)))
     }
@@ -312,8 +314,8 @@ impl LeafCoder {
         self.train(read.map(|()| samples));
     }
 
-    /// Trains a table on a sample, and publishes it if it codes the other one better than the newest
-    /// does. Without memory for one of them, it is tried again some splits later.
+    /// Trains a table on a sample, and publishes it if it codes the other one better than the
+    /// newest does. Without memory for one of them, it is tried again some splits later.
     fn train(&self, samples: Result<Samples, TryReserveError>) {
         if samples.and_then(|samples| self.try_train(&samples)).is_err() {
             let mut watch = self.watch.lock();

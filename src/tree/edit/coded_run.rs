@@ -281,8 +281,8 @@ impl SortedKeys for CodedRun<'_> {
         let Some(exact) = shape(&slices, kind, n, strip, is_coded) else { return Ok(None) };
         let (node, info) = pending.alloc(exact)?;
         let cap = info.capacity();
-        // SAFETY: (N4, N5, N6, N13) the node is ours alone and written in full; its shape is that of
-        // the lengths that `shape` summed up. The table is one of the map's.
+        // SAFETY: (N4, N5, N6, N13) the node is ours alone and written in full; its shape is that
+        // of the lengths that `shape` summed up. The table is one of the map's.
         unsafe {
             let payload = node.payload_mut(info);
             let (mut at, mut to) = (0, payload.add(3 * cap));

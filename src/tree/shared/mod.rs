@@ -108,7 +108,7 @@ impl<B: Bits> SharedTree<B> {
         }
     }
 
-    /// Returns the bytes on the heap other than nodes and symbol tables, which other trees may share.
+    /// Returns the bytes on the heap other than nodes and symbol tables. Trees may share tables.
     pub(crate) fn counts_bytes(&self) -> usize {
         size_of_val(&*self.counts)
     }

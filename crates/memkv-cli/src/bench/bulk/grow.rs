@@ -1,12 +1,13 @@
 //! One map that grows to `--n` generated keys. Workers generate, sort and insert ranges of them.
 
+use super::grow_value::GrowValue;
 use super::grown_layer::LayerFile;
 use super::load::SHARDS;
 use crate::bench::memory::allocated;
 use crate::bench::record::{
     Column, Record, cell, cells, large, number, put, times, titled, titles, wrapped,
 };
-use crate::bench::row::{GrowValues, Job, value_of};
+use crate::bench::row::{GrowValues, Job};
 use crate::bench::timer::Timer;
 use crate::generate::{Kind, generate};
 use crate::keys::KeyList;
@@ -14,7 +15,7 @@ use crate::progress::note;
 use crate::rng::{Rng, hash};
 use crate::source::Origin;
 use anyhow::{Result, bail};
-use memkv::{ShardedArt, Value};
+use memkv::ShardedArt;
 use serde_json::Value as Json;
 use std::hint::black_box;
 use std::io::Write;
@@ -52,28 +53,6 @@ impl Generated {
         }
         (keys, numbers)
     }
-}
-
-/// A value of the map, which the number of its key determines.
-pub(super) trait GrowValue: Value + PartialEq + Send + Sync {
-    /// Returns the value of key `i`.
-    fn of(i: u64) -> Self;
-}
-
-impl GrowValue for u64 {
-    fn of(i: u64) -> Self {
-        value_of(i as usize)
-    }
-}
-
-impl GrowValue for u32 {
-    fn of(i: u64) -> Self {
-        value_of(i as usize) as u32
-    }
-}
-
-impl GrowValue for () {
-    fn of(_: u64) -> Self {}
 }
 
 /// Returns lookups a second of CPU time, and the number of wrong results.
@@ -239,7 +218,8 @@ pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GrowValue, look_up};
+    use super::look_up;
+    use crate::bench::bulk::grow_value::GrowValue;
     use crate::bench::row::value_of;
     use crate::keys::KeyList;
 

@@ -1,6 +1,6 @@
 //! The frozen layer of a map that has grown, written to a file beside it.
 
-use super::grow::GrowValue;
+use super::grow_value::GrowValue;
 use super::load::SHARDS;
 use crate::bench::record::{Record, put};
 use crate::bench::row::Job;
