@@ -22,14 +22,12 @@
 use crate::coding::KeyCoding;
 use crate::symbols::{FsstTable, Sample};
 use crate::sync::AtomicUsize;
-use crate::tree::MAX_LEAF_BYTES;
 #[cfg(feature = "parallel")]
-use crate::tree::common_prefix;
+use crate::tree::node::simd::common_prefix;
 use parking_lot::Mutex;
-#[cfg(feature = "parallel")]
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, OnceLock};
 
 /// Most tables of a map: `CHUNKS` times `TABLES_PER_CHUNK`.
 pub(crate) const MAX_TABLES: usize = CHUNKS * TABLES_PER_CHUNK;
@@ -41,8 +39,8 @@ const TABLES_PER_CHUNK: usize = 16;
 pub(crate) const MIN_CODED_BYTES: usize = if TINY { 1 << 10 } else { 4 << 20 };
 /// Splits of leaves before the first table.
 const FIRST_SPLITS: usize = if TINY { 4 } else { 512 };
-/// The same if that many bytes are to be counted by splits, since threads share the map.
-const FIRST_SPLITS_OF_SHARED: usize = if TINY { 4 } else { MIN_CODED_BYTES / (MAX_LEAF_BYTES / 2) };
+/// The same if threads share the map, and its bytes are counted by splits: a leaf for each kilobyte.
+const FIRST_SPLITS_OF_SHARED: usize = if TINY { 4 } else { MIN_CODED_BYTES >> 10 };
 /// Keys of a load from which on a map codes them that was not asked to.
 #[cfg(feature = "parallel")]
 const MIN_LOADED_KEYS: usize = if TINY { 64 } else { 1 << 17 };
@@ -145,9 +143,19 @@ pub(crate) struct LeafCoder {
     watch: Mutex<Watch>,
 }
 
+// A panic leaves tables whole, and of what was noted at splits some missing.
+impl UnwindSafe for LeafCoder {}
+impl RefUnwindSafe for LeafCoder {}
+
 impl LeafCoder {
     pub(crate) fn new(coding: KeyCoding) -> Self {
         Self::with_first_splits(coding, FIRST_SPLITS)
+    }
+
+    /// Creates what codes the leaves of a new map that was asked to store keys in this way. `None` if
+    /// it is made when the map has grown.
+    pub(crate) fn asked(coding: KeyCoding) -> Option<Arc<Self>> {
+        (coding != KeyCoding::Auto).then(|| Arc::new(LeafCoder::new(coding)))
     }
 
     /// Creates the coder of an empty map that threads share, and that was not asked to code its
