@@ -92,8 +92,8 @@ pub(super) fn run(
             let table = titled(1, &KIND_COLUMNS, lines);
             let what = wrapped(
                 "FastArt : BTreeMap on other keys, and the ratio, of overhead the difference; \
-                 allocated bytes a key, plain: of fastart-plain, overhead less the key's own; rates \
-                 of CPU time, one thread",
+                 allocated bytes a key, plain: of fastart-plain, overhead less the key's own; \
+                 rates of CPU time, one thread",
             );
             writeln!(out, "\n{what}\n{table}")?;
             all().try_for_each(|record| write_error(out, name(record), record))?;
