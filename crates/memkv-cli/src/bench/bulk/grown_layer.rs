@@ -1,12 +1,11 @@
 //! The frozen layer of a map that has grown, written to a file beside it.
 
-use super::grow_value::GrowValue;
 use super::load::SHARDS;
 use crate::bench::record::{Record, put};
 use crate::bench::row::Job;
 use crate::content::map;
 use anyhow::{Context, Result};
-use memkv::{FrozenLayer, FrozenLayerBuilder, FrozenOptions, ShardedArt};
+use memkv::{FrozenLayer, FrozenLayerBuilder, FrozenOptions, ShardedArt, Value};
 use std::path::PathBuf;
 use std::time::Instant;
 use tempfile::TempDir;
@@ -23,7 +22,11 @@ pub(super) struct LayerFile(TempDir);
 ///
 /// The first keys of a large map, which a builder takes without a sample, are of a few hosts. Keys
 /// far apart would be front-coded less than those of the layer.
-fn options<V: GrowValue>(map: &ShardedArt<V>, sorted: &[&[u8]], threads: usize) -> FrozenOptions {
+fn options<V: Value + Send + Sync>(
+    map: &ShardedArt<V>,
+    sorted: &[&[u8]],
+    threads: usize,
+) -> FrozenOptions {
     let starts: Vec<&[u8]> =
         sorted.iter().copied().step_by(sorted.len().div_ceil(SAMPLED_RUNS)).collect();
     let (mut sample, mut cursor) = (Vec::new(), map.cursor());
@@ -56,7 +59,7 @@ impl LayerFile {
     }
 
     /// Writes the layer of a map chunk by chunk. `sorted` are keys from all over the map.
-    pub(super) fn write<V: GrowValue>(
+    pub(super) fn write<V: Value + Send + Sync>(
         &self,
         map: &ShardedArt<V>,
         sorted: &[&[u8]],
@@ -78,7 +81,10 @@ impl LayerFile {
     }
 
     /// Maps the file and checks all of it, which also reads it into the page cache.
-    pub(super) fn open<V: GrowValue>(&self, record: &mut Record) -> Result<FrozenLayer<V>> {
+    pub(super) fn open<V: Value + Send + Sync>(
+        &self,
+        record: &mut Record,
+    ) -> Result<FrozenLayer<V>> {
         let begin = Instant::now();
         let layer = map::<V>(&self.path())?;
         layer.verify()?;
