@@ -61,6 +61,11 @@ impl Sample {
         self.bytes.len()
     }
 
+    /// Returns the bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()
+    }
+
     /// Returns about `bytes` bytes of the strings: every n-th one.
     pub(crate) fn thinned(&self, bytes: usize) -> Self {
         let mut thinned = Sample::default();

@@ -6,12 +6,12 @@
 //!   leaf ─────┘   leaf ───┘     a coded leaf has the address of its table
 //! ```
 //!
-//! A map begins without a table. When enough leaves were split, one is trained on the rests of the
-//! leaves that were split last: those that change. From then on new leaves are coded, and leaves
-//! that were made before when they are split or merged. If new keys take more codes than those that
-//! the newest table was trained on, another one is trained on a new sample. It is published if it
-//! codes the sample in fewer bytes. The others keep their leaves, which change by them until they
-//! are split or merged.
+//! A map begins without a table. When enough leaves were split, one is trained on the rests of some
+//! of them: those that change. From then on new leaves are coded, and leaves that were made before
+//! when they are split or merged. If new keys take more codes than those after the last training,
+//! and at each doubling of the map, another table is trained on leaves that were split since. It is
+//! published if it codes leaves that it was not trained on in fewer bytes. The others keep their
+//! leaves, which change by them until they are split or merged.
 //!
 //! Training takes a few milliseconds of the thread whose insert begins it, and holds no lock. The
 //! other threads code by the table before, or not at all. A map has at most [`MAX_TABLES`], all of
@@ -58,15 +58,13 @@ const SAMPLED_RESTS: usize = 1 << 12;
 const MAX_SAMPLED_REST: usize = 64;
 /// Splits after which it is looked at how well new keys are coded.
 const SPLITS_PER_CHECK: Threshold = Threshold::new(16, 512);
-/// Keys that are remembered, each of a leaf that is part of the next sample.
-const SAMPLED_LEAVES: Threshold = Threshold::new(8, 128);
-/// After a table is published, splits before the next check: this part of all so far, or more. So
-/// tables become rarer as the map grows, whatever the keys.
-const SPLITS_PER_PUBLISHED: usize = 4;
-/// Bytes of a key that are remembered. They lead to its leaf, or to one nearby.
-const MAX_SAMPLED_KEY: usize = 96;
-/// A table is trained if new keys take this part more of their bytes, as codes, than the sample of
-/// the newest table took.
+/// Leaves of a sample, and bytes of their rests, about.
+const SAMPLED_LEAVES: Threshold = Threshold::new(8, 96);
+const MAX_SAMPLED_BYTES: usize = 96 << 10;
+/// The part of all splits so far after which the next check comes, if that is more.
+const CHECKS_PER_DOUBLING: usize = 16;
+/// A table is trained if new keys take this part more of their bytes, as codes, than those after the
+/// last training took; and at each doubling of the map.
 const DRIFT_PERCENT: usize = 8;
 /// A trained table is published if the newest one takes this part more bytes for other keys.
 const GAIN_PERCENT: usize = 3;
@@ -107,13 +105,16 @@ impl Ratio {
 struct Watch {
     /// Splits of leaves so far.
     splits: usize,
-    /// The number of splits at the next check.
+    /// The number of splits at the last check, when a table was last trained, and at the next check.
+    last_check: usize,
+    last_trained: usize,
     next_check: usize,
     /// Splits from a try that brought nothing to the next check.
     backoff: usize,
-    /// The last keys at which a leaf was split, in a ring.
-    keys: Vec<Vec<u8>>,
-    next: usize,
+    /// The rests of some leaves that were split since the last check, of whichever tree.
+    samples: Samples,
+    /// The number of these leaves.
+    sampled: usize,
     /// The keys that were inserted since the last check, at splits.
     seen: Ratio,
     /// The keys between the publication of the newest table, or the last try, and the check after
@@ -123,21 +124,27 @@ struct Watch {
 }
 
 impl Watch {
-    /// Notes a key in the ring, if there is memory for it.
-    fn remember(&mut self, key: &[u8]) {
-        let key = &key[..key.len().min(MAX_SAMPLED_KEY)];
-        if self.next == self.keys.len() {
-            if self.keys.try_reserve(1).is_err() {
-                return;
-            }
-            self.keys.push(Vec::new());
-        }
-        let last = &mut self.keys[self.next];
-        last.clear();
-        if last.try_reserve_exact(key.len()).is_ok() {
-            last.extend_from_slice(key);
-        }
-        self.next = (self.next + 1) % SAMPLED_LEAVES.get();
+    /// Returns whether the next leaf that is split is one of the next sample.
+    ///
+    /// They are of splits at equal distances: the last ones may be close to each other, if keys are
+    /// inserted in order.
+    fn is_sampling(&self) -> bool {
+        let step = (self.next_check.saturating_sub(self.last_check) / SAMPLED_LEAVES.get()).max(1);
+        !self.is_training
+            && (self.splits - self.last_check).is_multiple_of(step)
+            && self.samples.iter().map(Sample::bytes).sum::<usize>() < MAX_SAMPLED_BYTES
+    }
+
+    /// Returns the splits from one check to the next.
+    fn interval(&self) -> usize {
+        SPLITS_PER_CHECK.get().max(self.splits / CHECKS_PER_DOUBLING)
+    }
+
+    /// Adds the rests of a leaf to the samples. Without memory for all, some are missing.
+    fn sample(&mut self, leaf: &Sample) {
+        let sample = &mut self.samples[is_tested(self.sampled)];
+        let _ = leaf.iter().try_for_each(|rest| sample.try_push(rest));
+        self.sampled += 1;
     }
 }
 
@@ -229,15 +236,28 @@ impl LeafCoder {
         let tables: usize = tables.map(|table| size_of::<FsstTable>() + table.heap_bytes()).sum();
         let chunk = TABLES_PER_CHUNK * size_of::<OnceLock<Box<[FsstTable]>>>();
         let chunks = count.div_ceil(TABLES_PER_CHUNK) * chunk;
-        let keys = self.watch.lock().keys.iter().map(Vec::capacity).sum::<usize>();
-        size_of::<Self>() + tables + chunks + keys
+        let samples = self.watch.lock().samples.iter().map(Sample::heap_bytes).sum::<usize>();
+        size_of::<Self>() + tables + chunks + samples
     }
 
-    /// Notes that a leaf was split when `key` was inserted, of which the leaf was to store `rest`.
+    /// Returns whether [`split`](Self::split) is to get the rests of the leaf that is split next.
+    pub(crate) fn is_sampling(&self) -> bool {
+        self.coding != KeyCoding::Plain
+            && !self.is_full()
+            && self.watch.try_lock().is_some_and(|watch| watch.is_sampling())
+    }
+
+    /// Notes that a leaf was split by a key, of which the leaf was to store `rest`. `leaf` are the
+    /// rests of the leaf, if they were asked for.
     ///
-    /// Returns the keys of leaves to sample if the caller is to train a table. It then calls
-    /// [`train_by`](Self::train_by).
-    pub(crate) fn split(&self, key: &[u8], rest: &[u8]) -> Option<Vec<Vec<u8>>> {
+    /// Trains a table if it is time for one.
+    pub(crate) fn split(&self, rest: &[u8], leaf: Option<&Sample>) {
+        if let Some(samples) = self.note_split(rest, leaf) {
+            self.train(Ok(samples));
+        }
+    }
+
+    fn note_split(&self, rest: &[u8], leaf: Option<&Sample>) -> Option<Samples> {
         if self.coding == KeyCoding::Plain {
             return None;
         }
@@ -250,22 +270,27 @@ impl LeafCoder {
         if let Some(newest) = newest {
             watch.seen.add(newest, rest);
         }
-        watch.remember(key);
+        if let Some(leaf) = leaf {
+            watch.sample(leaf);
+        }
         watch.splits += 1;
         if watch.splits < watch.next_check || self.is_full() {
             return None;
         }
-        watch.next_check = watch.splits + SPLITS_PER_CHECK.get();
-        let seen = std::mem::take(&mut watch.seen);
+        watch.last_check = watch.splits;
+        watch.next_check = watch.splits + watch.interval();
+        let (seen, samples) = (std::mem::take(&mut watch.seen), std::mem::take(&mut watch.samples));
+        watch.sampled = 0;
         if newest.is_some() {
             let expected = *watch.expected.get_or_insert(seen);
-            if !seen.is_worse(expected, DRIFT_PERCENT) {
+            let is_due = watch.splits / 2 >= watch.last_trained;
+            if !is_due && !seen.is_worse(expected, DRIFT_PERCENT) {
                 return None;
             }
         }
+        watch.last_trained = watch.splits;
         watch.is_training = true;
-        watch.next = 0;
-        Some(std::mem::take(&mut watch.keys))
+        Some(samples)
     }
 
     /// Returns whether there can be no more tables.
@@ -302,25 +327,14 @@ impl LeafCoder {
         self.train(Ok([sample, test]));
     }
 
-    /// Trains a table on the leaves of some keys, of each of which `read` appends the rests.
-    pub(crate) fn train_by(
-        &self,
-        keys: &[Vec<u8>],
-        mut read: impl FnMut(&[u8], &mut Sample) -> Result<(), TryReserveError>,
-    ) {
-        let mut samples = Samples::default();
-        let mut keys = keys.iter().enumerate();
-        let read = keys.try_for_each(|(i, key)| read(key, &mut samples[is_tested(i)]));
-        self.train(read.map(|()| samples));
-    }
-
     /// Trains a table on a sample, and publishes it if it codes the other one better than the
     /// newest does. Without memory for one of them, it is tried again some splits later.
     fn train(&self, samples: Result<Samples, TryReserveError>) {
         if samples.and_then(|samples| self.try_train(&samples)).is_err() {
             let mut watch = self.watch.lock();
             watch.is_training = false;
-            watch.next_check = watch.splits + SPLITS_PER_CHECK.get();
+            watch.last_trained = 0;
+            watch.next_check = watch.splits + watch.interval();
         }
     }
 
@@ -347,12 +361,11 @@ impl LeafCoder {
         if is_better && !self.is_full() {
             self.publish(boxed.into_boxed_slice())?;
             watch.backoff = 0;
-            watch.next_check =
-                watch.splits + SPLITS_PER_CHECK.get().max(watch.splits / SPLITS_PER_PUBLISHED);
+            watch.next_check = watch.splits + watch.interval();
         } else {
             // These keys cannot be coded better. The next try is further away each time.
             watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK.get());
-            watch.next_check = watch.splits + watch.backoff;
+            watch.next_check = watch.splits + watch.backoff.max(watch.interval());
         }
         watch.is_training = false;
         Ok(())

@@ -3,7 +3,7 @@
 
 use crate::InsertError;
 use crate::symbols::{FsstTable, MAX_FSST_BYTES, Sample};
-use crate::tree::coder::MIN_CODED_BYTES;
+use crate::tree::coder::{LeafCoder, MIN_CODED_BYTES};
 use crate::tree::edit::{
     Append, CodedRun, DecodedKeys, Edit, EditError, Exclusive, Expected, Failed, Fences, LeafEdit,
     LevelEdit, Mode, NewNodes, Outcome, Path, PathLevel, SortedKeys, Split, Target, commit_new,
@@ -18,7 +18,6 @@ use crate::tree::{
     RawTree, SLOT_BYTES, Usage,
 };
 use crate::value::Bits;
-use std::collections::TryReserveError;
 
 /// A key to be inserted or overwritten, with its value.
 #[derive(Clone, Copy)]
@@ -277,6 +276,9 @@ impl<B: Bits> RawTree<B> {
         // An open leaf, which is not coded, would be coded and decoded again for each key.
         let divides = table.is_some() && split != Split::Middle && leaf.table().is_none();
         let grown = Grown { old: node, at: gap.at, key, value, split, divides };
+        // The tree may free the leaf when it is replaced.
+        let is_sampling = coder.is_some_and(LeafCoder::is_sampling);
+        let sampled = if is_sampling { Self::sample(&leaf) } else { None };
         let mut run = CodedRun::new(3, table)?;
         let is_done = run.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
             && Self::insert_among((mode, usage, table), &path, &run, grown)?;
@@ -293,40 +295,27 @@ impl<B: Bits> RawTree<B> {
         }
         if let Some(coder) = coder {
             let rest = key.get(strip + gap.lcp + 1..).unwrap_or_default();
-            if let Some(sampled) = coder.split(key, rest) {
-                coder.train_by(&sampled, |key, sample| Self::sample(root, key, sample));
-            }
+            coder.split(rest, sampled.as_ref());
         }
         Ok(())
     }
 
-    /// Appends the rests of the leaf that has the range of a key.
-    ///
-    /// The tree is borrowed, or the thread pinned, by the caller.
-    fn sample(root: SlotRef<'_>, key: &[u8], sample: &mut Sample) -> Result<(), TryReserveError> {
-        let mut child = root.slot.load();
-        while let Child::Inner(node) = child {
-            // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or
-            // while the thread is pinned (R1).
-            let inner = unsafe { NodeRef::new(node) };
-            child = inner.slot(inner.child(key)).load();
-        }
-        let Child::Leaf(node) = child else { return Ok(()) };
-        // SAFETY: (N1, N5, R1) as above.
-        let leaf = unsafe { NodeRef::new(node) };
-        let (mut offset, mut rest) = (0, Vec::new());
+    /// Returns the rests of a leaf, except for long ones. `None` when out of memory.
+    #[cold]
+    fn sample(leaf: &NodeRef<'_>) -> Option<Sample> {
+        let (mut sample, mut offset, mut rest) = (Sample::default(), 0, Vec::new());
         // Decoding writes more than the rest first.
-        rest.try_reserve_exact(MAX_FSST_BYTES * MAX_NARROW_LEN)?;
+        rest.try_reserve_exact(MAX_FSST_BYTES * MAX_NARROW_LEN).ok()?;
         for i in 0..leaf.count() {
             let entry = leaf.entry(i, offset);
             offset += entry.rest.len();
             rest.clear();
             if entry.rest.len() <= MAX_NARROW_LEN {
                 entry.append_rest(&mut rest);
-                sample.try_push(&rest)?;
+                sample.try_push(&rest).ok()?;
             }
         }
-        Ok(())
+        Some(sample)
     }
 
     /// Replaces a leaf by one or two that have its keys and the new one, all of which are in
