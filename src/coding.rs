@@ -2,9 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use crate::tree::LeafCoder;
-use std::sync::Arc;
-
 /// How a map stores the bytes that a key does not share with the key before it.
 ///
 /// Codes take a third fewer bytes than URLs or paths do. They cost time: see the
@@ -19,15 +16,9 @@ pub enum KeyCoding {
     Auto,
     /// As they are.
     Plain,
-    /// As codes of a table of symbols, short strings that the map's own keys often have. Leaves that
-    /// this does not make smaller stay as they are. The table is trained when the map has some ten
-    /// thousand keys, and others when new keys are unlike them.
+    /// As codes of a table of symbols, short strings that the map's own keys often have.
+    ///
+    /// Leaves that this does not make smaller stay as they are. The table is trained when the map
+    /// has some ten thousand keys, and others when new keys are unlike them.
     Symbols,
-}
-
-impl KeyCoding {
-    /// Returns what codes the leaves of a new map. `None` if it is made when the map has grown.
-    pub(crate) fn coder(self) -> Option<Arc<LeafCoder>> {
-        (self != KeyCoding::Auto).then(|| Arc::new(LeafCoder::new(self)))
-    }
 }

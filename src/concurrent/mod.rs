@@ -16,7 +16,7 @@ use crate::coding::KeyCoding;
 use crate::error::{BuildError, fail};
 use crate::fast::{FastArt, MemoryUsage};
 use crate::reclaim;
-use crate::tree::{RawTree, SharedTree};
+use crate::tree::{LeafCoder, RawTree, SharedTree};
 use crate::value::Value;
 use std::marker::PhantomData;
 
@@ -127,7 +127,7 @@ impl<V: Value> ConcurrentArt<V> {
     /// assert_eq!(map.get("a"), Some(1));
     /// ```
     pub fn with_coding(coding: KeyCoding) -> Self {
-        Self::of(RawTree::with_coder(coding.coder()))
+        Self::of(RawTree::with_coder(LeafCoder::asked(coding)))
     }
 
     fn of(tree: RawTree<V::Bits>) -> Self {
@@ -217,9 +217,7 @@ impl<V: Value> ConcurrentArt<V> {
     pub fn memory_usage(&self) -> MemoryUsage {
         MemoryUsage::of(
             self.tree.usage(),
-            size_of::<Self>()
-                + self.tree.heap_bytes()
-                + self.tree.coder().map_or(0, |coder| coder.heap_bytes()),
+            size_of::<Self>() + self.tree.heap_bytes(),
             reclaim::retired_bytes(),
         )
     }

@@ -39,7 +39,7 @@ pub use usage::MemoryUsage;
 use crate::coding::KeyCoding;
 use crate::error::{InsertError, or_fail};
 use crate::key::{self, Prefixed};
-use crate::tree::RawTree;
+use crate::tree::{LeafCoder, RawTree};
 use crate::value::Value;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
@@ -121,7 +121,7 @@ impl<V: Value> FastArt<V> {
     /// assert_eq!(map.get("a"), Some(1));
     /// ```
     pub fn with_coding(coding: KeyCoding) -> Self {
-        Self::of(RawTree::with_coder(coding.coder()))
+        Self::of(RawTree::with_coder(LeafCoder::asked(coding)))
     }
 
     pub(crate) fn of(tree: RawTree<V::Bits>) -> Self {

@@ -97,7 +97,7 @@ impl<V: Value> FastArt<V> {
         coding: KeyCoding,
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, BuildError> {
-        let mut sorted = Sorted::with_coder(coding.coder());
+        let mut sorted = Sorted::with_coder(LeafCoder::asked(coding));
         pairs.into_iter().try_for_each(|(key, value)| sorted.push(key.as_ref(), value))?;
         sorted.finish()
     }

@@ -3,9 +3,9 @@
 //! A thread that writes checks the sizes now and then. It makes room for its own keys first:
 //!
 //! * If it wrote near the end of a large shard at two checks in a row, its keys ascend: an empty
-//!   shard is added after the last key. If near the beginning, they descend: an empty shard is added
-//!   before the first key. Both move nothing. They begin at sizes at which a shard is not split yet.
-//!   At one check alone, keys in random order are near an end now and then.
+//!   shard is added after the last key. If near the beginning, they descend: an empty shard is
+//!   added before the first key. Both move nothing. They begin at sizes at which a shard is not
+//!   split yet. At one check alone, keys in random order are near an end now and then.
 //! * Otherwise the largest shard is split, if it has outgrown the others.
 //! * With twice the target number of shards, two small neighbours are joined before. Of `2 t`
 //!   shards one has more than 1.75 of `t` shares. The others make at least `2 t - 3` pairs, whose

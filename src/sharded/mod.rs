@@ -159,7 +159,7 @@ impl<V: Value> ShardedArt<V> {
     /// assert_eq!(map.get("a"), Some(1));
     /// ```
     pub fn with_coding(shards: usize, coding: KeyCoding) -> Self {
-        Self::of(shards, [RawTree::with_coder(coding.coder())], &[])
+        Self::of(shards, [RawTree::with_coder(LeafCoder::asked(coding))], &[])
     }
 
     /// Creates an empty map whose boundaries divide a sample of the expected keys into equal parts.
@@ -364,7 +364,7 @@ impl<V: Value> ShardedArt<V> {
             usage.slack_leaves += one.slack_leaves;
             usage.slack_inner += one.slack_inner;
             own += size_of::<Shard<V::Bits>>()
-                + shard.tree.heap_bytes()
+                + shard.tree.counts_bytes()
                 + size_of::<table::TableEntry<V::Bits>>()
                 + low.len()
                 + size_of::<u64>();

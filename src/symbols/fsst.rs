@@ -251,8 +251,9 @@ impl FsstEncoder {
         (self.singles[usize::from(word as u8)], 1)
     }
 
-    /// Writes the codes of a string to `out`, which has two bytes for each of its bytes. Returns how
-    /// many bytes they take.
+    /// Writes the codes of a string to `out`, which has two bytes for each of its bytes.
+    ///
+    /// Returns how many bytes they take.
     #[inline(always)]
     pub(crate) fn encode(&self, string: &[u8], out: &mut [u8]) -> usize {
         let mut at = 0;

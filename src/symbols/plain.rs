@@ -1,7 +1,7 @@
 //! Bytes that stand for themselves.
 
 use super::coder::Coder;
-use crate::tree::common_prefix;
+use crate::words::u64_at;
 use std::cmp::Ordering;
 
 /// Bytes that stand for themselves.
@@ -13,7 +13,14 @@ impl Coder for Plain {
 
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
-        let shared = common_prefix(code, key);
+        let mut shared = 0;
+        while let Some((a, b)) = u64_at(code, shared).zip(u64_at(key, shared))
+            && a == b
+        {
+            shared += size_of::<u64>();
+        }
+        let left = code[shared..].iter().zip(&key[shared..]);
+        shared += left.take_while(|(a, b)| a == b).count();
         (shared, code.get(shared).cmp(&key.get(shared)))
     }
 

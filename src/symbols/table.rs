@@ -237,7 +237,8 @@ mod tests {
             ),
             text in proptest::collection::vec(byte(), 0..40),
         ) {
-            let matcher = Matcher::try_new(symbols.iter().map(|s| Symbol::of(s)).collect()).unwrap();
+            let all = symbols.iter().map(|s| Symbol::of(s)).collect();
+            let matcher = Matcher::try_new(all).unwrap();
             let mut rest = &text[..];
             matcher.parse(&text, |code, len, byte| {
                 let want = symbols.iter().filter(|s| rest.starts_with(s)).map(Vec::len).max();

@@ -133,7 +133,6 @@ fn parse(
 ) -> Result<Parse, TryReserveError> {
     let known = matcher.symbols().len();
     let groups = sample.len().div_ceil(STRINGS_PER_TASK * step);
-    let empty = || Parse { counts: vec![0u32; known + 256], pairs: Vec::new() };
     let fold = |mut all: Parse, part: usize| {
         let Parse { counts, pairs } = &mut all;
         let first = part * STRINGS_PER_TASK * step;
@@ -156,6 +155,7 @@ fn parse(
     };
     #[cfg(feature = "parallel")]
     if is_parallel && groups > 1 {
+        let empty = || Parse { counts: vec![0u32; known + 256], pairs: Vec::new() };
         // The order of the pairs does not matter.
         let join = |mut all: Parse, part: Parse| {
             all.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);

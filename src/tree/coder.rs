@@ -23,16 +23,13 @@ use crate::coding::KeyCoding;
 use crate::symbols::{FsstTable, Sample};
 use crate::sync::AtomicUsize;
 use crate::testing::threshold::Threshold;
-use crate::tree::MAX_LEAF_BYTES;
 #[cfg(feature = "parallel")]
-use crate::tree::common_prefix;
+use crate::tree::node::simd::common_prefix;
 use parking_lot::Mutex;
 use std::collections::TryReserveError;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-#[cfg(feature = "parallel")]
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, OnceLock};
 
 /// Most tables of a map: `CHUNKS` times `TABLES_PER_CHUNK`.
 pub(crate) const MAX_TABLES: usize = CHUNKS * TABLES_PER_CHUNK;
@@ -45,8 +42,9 @@ pub(crate) const MIN_CODED_BYTES: Threshold = Threshold::new(1 << 10, LARGE_BYTE
 const LARGE_BYTES: usize = 4 << 20;
 /// Splits of leaves before the first table.
 const FIRST_SPLITS: Threshold = Threshold::new(4, 512);
-/// The same if that many bytes are to be counted by splits, since threads share the map.
-const FIRST_SPLITS_OF_SHARED: Threshold = Threshold::new(4, LARGE_BYTES / (MAX_LEAF_BYTES / 2));
+/// The same if threads share the map, and its bytes are counted by splits: a leaf for each
+/// kilobyte.
+const FIRST_SPLITS_OF_SHARED: Threshold = Threshold::new(4, LARGE_BYTES >> 10);
 /// Keys of a load from which on a map codes them that was not asked to.
 #[cfg(feature = "parallel")]
 const MIN_LOADED_KEYS: Threshold = Threshold::new(64, 1 << 17);
@@ -65,16 +63,23 @@ const SAMPLED_LEAVES: Threshold = Threshold::new(8, 128);
 /// After a table is published, splits before the next check: this part of all so far, or more. So
 /// tables become rarer as the map grows, whatever the keys.
 const SPLITS_PER_PUBLISHED: usize = 4;
-/// Bytes of the longest key that is remembered.
-const MAX_SAMPLED_KEY: usize = 1024;
+/// Bytes of a key that are remembered. They lead to its leaf, or to one nearby.
+const MAX_SAMPLED_KEY: usize = 96;
 /// A table is trained if new keys take this part more of their bytes, as codes, than the sample of
 /// the newest table took.
 const DRIFT_PERCENT: usize = 8;
-/// A trained table is published if it codes the sample in this part less of the bytes.
-const GAIN_PERCENT: usize = 2;
+/// A trained table is published if the newest one takes this part more bytes for other keys.
+const GAIN_PERCENT: usize = 3;
+/// Part of the sampled leaves that are not trained on, but with which tables are compared.
+const LEAVES_PER_TESTED: usize = 4;
 
-/// Every how many-th rest of a sample is coded by two tables, to compare them.
-const RESTS_PER_COMPARED: usize = 8;
+/// The rests that a table is trained on, and others, by which it is compared with the newest.
+type Samples = [Sample; 2];
+
+/// Returns to which of both the rests of the `i`th sampled leaf belong.
+fn is_tested(i: usize) -> usize {
+    usize::from(i % LEAVES_PER_TESTED == 0)
+}
 
 /// Bytes before and after coding.
 #[derive(Clone, Copy, Default)]
@@ -120,9 +125,7 @@ struct Watch {
 impl Watch {
     /// Notes a key in the ring, if there is memory for it.
     fn remember(&mut self, key: &[u8]) {
-        if key.len() > MAX_SAMPLED_KEY {
-            return;
-        }
+        let key = &key[..key.len().min(MAX_SAMPLED_KEY)];
         if self.next == self.keys.len() {
             if self.keys.try_reserve(1).is_err() {
                 return;
@@ -131,7 +134,7 @@ impl Watch {
         }
         let last = &mut self.keys[self.next];
         last.clear();
-        if last.try_reserve(key.len()).is_ok() {
+        if last.try_reserve_exact(key.len()).is_ok() {
             last.extend_from_slice(key);
         }
         self.next = (self.next + 1) % SAMPLED_LEAVES.get();
@@ -157,6 +160,13 @@ impl RefUnwindSafe for LeafCoder {}
 impl LeafCoder {
     pub(crate) fn new(coding: KeyCoding) -> Self {
         Self::with_first_splits(coding, FIRST_SPLITS.get())
+    }
+
+    /// Creates what codes the leaves of a new map that was asked to store keys in this way.
+    ///
+    /// `None` if it is made when the map has grown.
+    pub(crate) fn asked(coding: KeyCoding) -> Option<Arc<Self>> {
+        (coding != KeyCoding::Auto).then(|| Arc::new(LeafCoder::new(coding)))
     }
 
     /// Creates the coder of an empty map that threads share, and that was not asked to code its
@@ -226,7 +236,7 @@ impl LeafCoder {
     /// Notes that a leaf was split when `key` was inserted, of which the leaf was to store `rest`.
     ///
     /// Returns the keys of leaves to sample if the caller is to train a table. It then calls
-    /// [`train`](Self::train).
+    /// [`train_by`](Self::train_by).
     pub(crate) fn split(&self, key: &[u8], rest: &[u8]) -> Option<Vec<Vec<u8>>> {
         if self.coding == KeyCoding::Plain {
             return None;
@@ -288,24 +298,37 @@ impl LeafCoder {
             let rest = pair[1].get(common_prefix(pair[0], pair[1]) + 1..).unwrap_or_default();
             sample.push(&rest[..rest.len().min(MAX_SAMPLED_REST)]);
         }
-        self.train(Ok(sample));
+        let test = sample.thinned(sample.bytes() / LEAVES_PER_TESTED);
+        self.train(Ok([sample, test]));
     }
 
-    /// Trains a table on a sample, and publishes it if it is better than the newest. Without memory
-    /// for one of both, it is tried again some splits later.
-    pub(crate) fn train(&self, sample: Result<Sample, TryReserveError>) {
-        if sample.and_then(|sample| self.try_train(&sample)).is_err() {
+    /// Trains a table on the leaves of some keys, of each of which `read` appends the rests.
+    pub(crate) fn train_by(
+        &self,
+        keys: &[Vec<u8>],
+        mut read: impl FnMut(&[u8], &mut Sample) -> Result<(), TryReserveError>,
+    ) {
+        let mut samples = Samples::default();
+        let mut keys = keys.iter().enumerate();
+        let read = keys.try_for_each(|(i, key)| read(key, &mut samples[is_tested(i)]));
+        self.train(read.map(|()| samples));
+    }
+
+    /// Trains a table on a sample, and publishes it if it codes the other one better than the
+    /// newest does. Without memory for one of them, it is tried again some splits later.
+    fn train(&self, samples: Result<Samples, TryReserveError>) {
+        if samples.and_then(|samples| self.try_train(&samples)).is_err() {
             let mut watch = self.watch.lock();
             watch.is_training = false;
             watch.next_check = watch.splits + SPLITS_PER_CHECK.get();
         }
     }
 
-    fn try_train(&self, sample: &Sample) -> Result<(), TryReserveError> {
+    fn try_train(&self, [sample, test]: &Samples) -> Result<(), TryReserveError> {
         let table = FsstTable::train(sample)?;
         let (mut before, mut after) = (Ratio::default(), Ratio::default());
         let newest = self.newest();
-        for rest in sample.iter().step_by(RESTS_PER_COMPARED) {
+        for rest in test.iter() {
             match newest {
                 Some(newest) => before.add(newest, rest),
                 None => {
@@ -414,11 +437,13 @@ impl Trainer {
             }
         }
         if self.bytes >= self.next_table && !coder.is_full() {
-            let mut sample = Sample::default();
             let leaves = self.leaves.iter().chain(&self.recent);
-            let mut rests = leaves.flat_map(Sample::iter);
-            let is_whole = rests.try_for_each(|rest| sample.try_push(rest));
-            coder.train(is_whole.map(|()| sample));
+            let mut samples = Samples::default();
+            let mut leaves = leaves.enumerate();
+            let is_whole = leaves.try_for_each(|(i, leaf)| {
+                leaf.iter().try_for_each(|rest| samples[is_tested(i)].try_push(rest))
+            });
+            coder.train(is_whole.map(|()| samples));
             self.next_table =
                 self.bytes + BYTES_PER_TABLE.get().max(self.bytes / TABLES_PER_DOUBLING);
         }

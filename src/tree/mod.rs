@@ -127,8 +127,8 @@ impl<B: Bits> RawTree<B> {
         self.coder.as_ref()
     }
 
-    /// Gives the tree the coder that other trees share, unless it has one. Shares its own if they have
-    /// none.
+    /// Gives the tree the coder that other trees share, unless it has one. Shares its own if they
+    /// have none.
     pub(crate) fn share_coder(&mut self, shared: &mut Option<Arc<LeafCoder>>) {
         let new = || Arc::new(LeafCoder::of_shared());
         let first = shared.get_or_insert_with(|| self.coder.clone().unwrap_or_else(new));

@@ -5,9 +5,10 @@ mod coded;
 mod in_place;
 
 use crate::InsertError;
+use crate::coding::KeyCoding;
 use crate::pool;
 use crate::testing::coverage::{Event, taken};
-use crate::tree::{Builder, RawCursor, RawTree, common_prefix};
+use crate::tree::{Builder, LeafCoder, RawCursor, RawTree, common_prefix};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included};
 
@@ -273,7 +274,18 @@ fn fails_cleanly(
     keys: impl Fn() -> Box<dyn Iterator<Item = Vec<u8>>>,
     order: impl Fn(usize) -> usize,
 ) {
-    let (mut tree, mut model, mut failures) = (Tree::new(), BTreeMap::new(), 0);
+    for coding in [KeyCoding::Plain, KeyCoding::Symbols] {
+        let tree = Tree::with_coder(LeafCoder::asked(coding));
+        fails_cleanly_from(tree, &keys, &order);
+    }
+}
+
+fn fails_cleanly_from(
+    mut tree: Tree,
+    keys: impl Fn() -> Box<dyn Iterator<Item = Vec<u8>>>,
+    order: impl Fn(usize) -> usize,
+) {
+    let (mut model, mut failures) = (BTreeMap::new(), 0);
     for (i, key) in keys().enumerate() {
         // Some failures are ignored, such as those of closing a leaf. The first allocation to fail
         // varies, so that later ones fail too.

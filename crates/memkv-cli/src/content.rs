@@ -5,7 +5,9 @@
 use crate::values::{Field, ToolValue};
 use anyhow::{Context, Error, Result};
 use clap::Args;
-use memkv::{Automaton, FrozenError, FrozenLayer, FrozenLayerBuilder, LayerSet, SetError};
+use memkv::{
+    Automaton, FrozenError, FrozenLayer, FrozenLayerBuilder, LayerSet, LayerValue, SetError,
+};
 use std::{
     ffi::OsString,
     ops::Bound,
@@ -249,7 +251,7 @@ impl<V: ToolValue + ?Sized> Content<V> {
 }
 
 /// Maps a layer file of values of a kind.
-pub(crate) fn map<V: ToolValue + ?Sized>(path: &Path) -> Result<FrozenLayer<V>, FrozenError> {
+pub(crate) fn map<V: LayerValue + ?Sized>(path: &Path) -> Result<FrozenLayer<V>, FrozenError> {
     #[expect(unsafe_code, reason = "a file of any size must be read without a copy in memory")]
     // SAFETY: (M1) this program replaces files and never changes one in place. `--help` of each
     // command that reads layers asks the user not to change a file that is in use.

@@ -113,6 +113,14 @@ impl Steps {
     }
 }
 
+/// Writes a line about work of a child process, whose parent may show a line on the terminal.
+pub(crate) fn note(what: &str) {
+    let mut stderr = io::stderr();
+    let clear = if stderr.is_terminal() { "\r\x1b[2K" } else { "" };
+    // An error of this write cannot be reported.
+    let _ = writeln!(stderr, "{clear}memkv: {what}");
+}
+
 impl Drop for Steps {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {

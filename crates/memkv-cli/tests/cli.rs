@@ -40,7 +40,8 @@ fn records(args: &str, input: &[u8]) -> Vec<Value> {
 
 #[test]
 fn measures_every_structure_without_errors() {
-    let rows = "fastart,fastset,fastart-bulk,arenaart,btreemap,hashbrown,fst";
+    let rows = "fastart,fastart-plain,fastart-symbols,fastset,fastart-bulk,arenaart,\
+        concurrentart-plain,btreemap,hashbrown,fst";
     let records = records(&format!("bench --json --n 5k --rounds 2 --impl {rows}"), b"");
     assert_eq!(
         records.iter().map(|record| record["impl"].as_str().unwrap()).collect::<Vec<_>>().join(","),
@@ -175,12 +176,13 @@ fn measures_threads_and_draws() {
         svg.starts_with("<svg") && svg.contains("concurrentart, 2") && svg.ends_with("</svg>\n")
     );
     std::fs::remove_file(plot).unwrap();
-    let text = tables(&format!("{args} --impl concurrentart"));
+    let text = tables(&format!("{args} --impl concurrentart,concurrentart-plain"));
     for part in [
         "p50 / p99 / p99.9 / max, µs",
         "overhead/key",
         "restarts per million",
         "with a reader pinned",
+        "concurrentart-plain: ConcurrentArt with KeyCoding::Plain",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
@@ -226,9 +228,15 @@ fn compares_sizes_and_draws() {
 fn prints_tables_and_draws() {
     let plot = std::env::temp_dir().join(format!("memkv-plot-{}.svg", std::process::id()));
     let text = tables(&format!("bench --n 1000 --kinds --plot {}", plot.display()));
-    for part in
-        ["overhead/key", "btreemap", "fst : btreemap", "uuids", "nested", "urls, descending"]
-    {
+    for part in [
+        "overhead/key",
+        "btreemap",
+        "fst : btreemap",
+        "  plain  ",
+        "uuids",
+        "nested",
+        "urls, descending",
+    ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let svg = std::fs::read_to_string(&plot).unwrap();
@@ -242,6 +250,43 @@ fn other_suites_print_lines_that_fit() {
     let text = tables("bench --suite bulk --n 5000 --threads 1 --millis 5");
     assert!(text.contains("ShardedArt::load") && text.contains("retired/key"), "{text}");
     assert!(tables("bench --suite frozen --parts external --n 3000").contains("peak resident"));
+}
+
+#[test]
+fn maps_of_all_values_grow_and_are_frozen_to_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = format!(
+        "bench --suite bulk --parts grow --n 3000 --threads 2 --dir {}",
+        dir.path().display()
+    );
+    let sizes = [("u64", 8), ("u32", 4), ("none", 0)].map(|(values, bytes)| {
+        let output = memkv(&format!("{args} --values {values} --json"), b"");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{values}: {stderr}");
+        // The figures of a size are shown when it is measured.
+        assert!(stderr.contains("memkv: keys 3.00 k, raw/key"), "{stderr}");
+        let record: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&record["errors"], &record["value_bytes"]),
+            (&0.into(), &bytes.into()),
+            "{record}"
+        );
+        for figure in ["frozen_seconds", "frozen_verify_seconds", "frozen_get_per_s"] {
+            assert!(record[figure].as_f64().unwrap() > 0.0, "{figure}: {record}");
+        }
+        let of_map = record["sizes"][0]["bytes_per_key"].as_f64().unwrap();
+        [of_map, record["frozen_per_key"].as_f64().unwrap()]
+    });
+    for smaller in sizes.windows(2) {
+        assert!((0..2).all(|i| smaller[0][i] > smaller[1][i] + 2.0), "{sizes:?}");
+    }
+    assert!(dir.path().read_dir().unwrap().next().is_none(), "a file is left");
+    let text = tables(&format!("{args} --values u32"));
+    assert!(text.contains("values of 4 bytes") && text.contains("in a file: "), "{text}");
+    let output = memkv("bench --suite bulk --parts grow --n 3000 --dir /nowhere", b"");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text.contains("grow: wrong:"), "{text}");
 }
 
 #[test]

@@ -22,16 +22,37 @@ struct RunSource<'a> {
     lead: Vec<u8>,
     /// Bytes that the lead shares with the key before it.
     lcp: usize,
-    /// The bytes of the lead that follow these, as they are stored.
+    /// The bytes of the lead that follow these, as they are stored, or a few more.
     suffix: usize,
     keys: NodeRef<'a>,
     from: usize,
     to: usize,
 }
 
-impl RunSource<'_> {
+impl<'a> RunSource<'a> {
     fn len(&self) -> usize {
         1 + self.to - self.from
+    }
+
+    /// Returns the codes of the rest of key `i`, which is `key`, where it shares `lcp` bytes.
+    fn codes(
+        &self,
+        table: &FsstTable,
+        i: usize,
+        lcp: usize,
+        key: &[u8],
+    ) -> Result<Cow<'a, [u8]>, Failed> {
+        if let Some(at) = (self.from + i).checked_sub(1)
+            && lcp == self.keys.strip() + self.keys.lcp(at)
+        {
+            // It has them in its node.
+            return Ok(self.keys.entry(at, self.keys.offset(at)).rest.into());
+        }
+        let rest = key.get(lcp + 1..).unwrap_or_default();
+        let mut codes = Vec::new();
+        codes.try_reserve_exact(2 * rest.len())?;
+        table.encoder().append(rest, &mut codes);
+        Ok(codes.into())
     }
 }
 
@@ -46,7 +67,7 @@ struct RunSlice<'s, 'a> {
     lead: Cow<'s, [u8]>,
     lcp: usize,
     /// The codes of the lead's rest, if the run is coded.
-    codes: Vec<u8>,
+    codes: Cow<'s, [u8]>,
     keys: &'s NodeRef<'a>,
     from: usize,
     to: usize,
@@ -75,16 +96,6 @@ impl<'a> CodedRun<'a> {
         !keys.info.is_wide() && address(keys.table()) == address(self.table)
     }
 
-    /// Returns how many bytes of a lead are stored after the first `lcp`. The first key shares none,
-    /// but a node will strip some: about those that its node strips, `strip`.
-    fn suffix(&self, lead: &[u8], lcp: usize, strip: usize) -> usize {
-        let shared = if lcp == 0 { strip.min(lead.len()) } else { lcp };
-        match (self.table, lead.get(shared + 1..)) {
-            (Some(table), Some(rest)) => shared - lcp + 1 + table.coded_len(rest),
-            _ => lead.len() - lcp,
-        }
-    }
-
     /// Appends some entries of a node. `stripped` begins with the bytes that the node strips. The
     /// first of the entries shares `lcp` bytes with the key before.
     fn push(
@@ -97,15 +108,13 @@ impl<'a> CodedRun<'a> {
         let Range { start, end } = entries;
         if start < end {
             let lead = keys.key(start, stripped)?;
-            let suffix = self.suffix(&lead, lcp, keys.strip());
-            self.sources.push(RunSource {
-                lead,
-                lcp,
-                suffix,
-                keys: *keys,
-                from: start + 1,
-                to: end,
-            });
+            let suffix = match self.table {
+                None => lead.len() - lcp,
+                // A node strips about as many bytes of the first key as its node does.
+                Some(_) => 1 + keys.len(start) + if lcp == 0 { keys.strip() } else { 0 },
+            };
+            let (keys, from, to) = (*keys, start + 1, end);
+            self.sources.push(RunSource { lead, lcp, suffix, keys, from, to });
         }
         Ok(())
     }
@@ -119,10 +128,9 @@ impl<'a> CodedRun<'a> {
         self.push(keys, stripped, 0..keys.count(), 0)?;
         if before > 0 && self.len() > before {
             let last = self.key(before - 1)?;
-            if let Some(mut source) = self.sources.pop() {
+            if let Some(source) = self.sources.last_mut() {
                 source.lcp = simd::common_prefix(&last, &source.lead);
-                source.suffix = self.suffix(&source.lead, source.lcp, keys.strip());
-                self.sources.push(source);
+                source.suffix = source.suffix.saturating_sub(source.lcp);
             }
         }
         Ok(true)
@@ -146,7 +154,7 @@ impl<'a> CodedRun<'a> {
         lead.extend_from_slice(&stripped[..strip]);
         lead.extend_from_slice(key);
         let lcp = if gap.at == 0 { 0 } else { strip + gap.lcp };
-        let suffix = self.suffix(&lead, lcp, strip);
+        let suffix = lead.len() - lcp;
         self.sources.push(RunSource { lead, lcp, suffix, keys: *keys, from: 0, to: 0 });
         self.push(keys, stripped, gap.at..keys.count(), strip + gap.next)?;
         Ok(true)
@@ -184,11 +192,10 @@ impl<'a> CodedRun<'a> {
                 let lead =
                     if i == 0 { Cow::Borrowed(&source.lead[..]) } else { self.key(first)?.into() };
                 let lcp = if first == keys.start { strip } else { source.lcp };
-                let mut codes = Vec::new();
-                if let (Some(table), Some(rest)) = (self.table, lead.get(lcp + 1..)) {
-                    codes.try_reserve_exact(2 * rest.len())?;
-                    table.encoder().append(rest, &mut codes);
-                }
+                let codes = match self.table {
+                    Some(table) => source.codes(table, i, lcp, &lead)?,
+                    None => Cow::default(),
+                };
                 slices.push(RunSlice {
                     lead,
                     lcp,
@@ -274,8 +281,8 @@ impl SortedKeys for CodedRun<'_> {
         let Some(exact) = shape(&slices, kind, n, strip, is_coded) else { return Ok(None) };
         let (node, info) = pending.alloc(exact)?;
         let cap = info.capacity();
-        // SAFETY: (N4, N5, N6, N13) the node is ours alone and written in full; its shape is that of
-        // the lengths that `shape` summed up. The table is one of the map's.
+        // SAFETY: (N4, N5, N6, N13) the node is ours alone and written in full; its shape is that
+        // of the lengths that `shape` summed up. The table is one of the map's.
         unsafe {
             let payload = node.payload_mut(info);
             let (mut at, mut to) = (0, payload.add(3 * cap));

@@ -238,8 +238,8 @@ impl<T: Copy> DecodedKeys<T> {
         Ok(())
     }
 
-    /// Returns the rests of the keys before `to`, except for the first, which depends on what a leaf
-    /// strips.
+    /// Returns the rests of the keys before `to`, except for the first, which depends on what a
+    /// leaf strips.
     pub(crate) fn rests(&self, to: usize) -> impl Iterator<Item = &[u8]> {
         (1..to).map(|i| &self.key(i)[self.lcp(i) + 1..])
     }

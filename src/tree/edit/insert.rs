@@ -294,42 +294,39 @@ impl<B: Bits> RawTree<B> {
         if let Some(coder) = coder {
             let rest = key.get(strip + gap.lcp + 1..).unwrap_or_default();
             if let Some(sampled) = coder.split(key, rest) {
-                coder.train(Self::sample(root, &sampled));
+                coder.train_by(&sampled, |key, sample| Self::sample(root, key, sample));
             }
         }
         Ok(())
     }
 
-    /// Returns the rests of the leaves that have these keys.
+    /// Appends the rests of the leaf that has the range of a key.
     ///
     /// The tree is borrowed, or the thread pinned, by the caller.
-    fn sample(root: SlotRef<'_>, keys: &[Vec<u8>]) -> Result<Sample, TryReserveError> {
-        let (mut sample, mut rest) = (Sample::default(), Vec::new());
+    fn sample(root: SlotRef<'_>, key: &[u8], sample: &mut Sample) -> Result<(), TryReserveError> {
+        let mut child = root.slot.load();
+        while let Child::Inner(node) = child {
+            // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed, or
+            // while the thread is pinned (R1).
+            let inner = unsafe { NodeRef::new(node) };
+            child = inner.slot(inner.child(key)).load();
+        }
+        let Child::Leaf(node) = child else { return Ok(()) };
+        // SAFETY: (N1, N5, R1) as above.
+        let leaf = unsafe { NodeRef::new(node) };
+        let (mut offset, mut rest) = (0, Vec::new());
         // Decoding writes more than the rest first.
         rest.try_reserve_exact(MAX_FSST_BYTES * MAX_NARROW_LEN)?;
-        for key in keys {
-            let mut child = root.slot.load();
-            while let Child::Inner(node) = child {
-                // SAFETY: (N1, N5) a node reached from the root is live while the tree is borrowed,
-                // or while the thread is pinned (R1).
-                let inner = unsafe { NodeRef::new(node) };
-                child = inner.slot(inner.child(key)).load();
-            }
-            let Child::Leaf(node) = child else { continue };
-            // SAFETY: (N1, N5, R1) as above.
-            let leaf = unsafe { NodeRef::new(node) };
-            let mut offset = 0;
-            for i in 0..leaf.count() {
-                let entry = leaf.entry(i, offset);
-                offset += entry.rest.len();
-                rest.clear();
-                if entry.rest.len() <= MAX_NARROW_LEN {
-                    entry.append_rest(&mut rest);
-                    sample.try_push(&rest)?;
-                }
+        for i in 0..leaf.count() {
+            let entry = leaf.entry(i, offset);
+            offset += entry.rest.len();
+            rest.clear();
+            if entry.rest.len() <= MAX_NARROW_LEN {
+                entry.append_rest(&mut rest);
+                sample.try_push(&rest)?;
             }
         }
-        Ok(sample)
+        Ok(())
     }
 
     /// Replaces a leaf by one or two that have its keys and the new one, all of which are in

@@ -164,7 +164,7 @@ impl<B: Bits> RawTree<B> {
         Ok(old)
     }
 
-    /// Removes keys, from entry `at` on but not all, of the leaf that the root of `target` leads to.
+    /// Removes keys, from entry `at` on but not all, of the leaf to which the target's root leads.
     ///
     /// Returns the value of the first of these keys, and the bytes that the leaf's entries needed
     /// before and need now.

@@ -122,13 +122,13 @@ impl<B: Bits, F> PrefixWalk<'_, B, F> {
 mod tests {
     use super::SEARCHED_NODES;
     use crate::KeyCoding;
-    use crate::tree::{RawTree, tests::scattered};
+    use crate::tree::{LeafCoder, RawTree, tests::scattered};
     use std::collections::BTreeMap;
 
     /// Returns the tree of these keys, with their numbers as values.
     fn tree(keys: impl Iterator<Item = Vec<u8>>) -> (RawTree<u64>, BTreeMap<Vec<u8>, u64>) {
         // The number of nodes is that of leaves as they are without codes.
-        let (coder, mut model) = (KeyCoding::Plain.coder(), BTreeMap::new());
+        let (coder, mut model) = (LeafCoder::asked(KeyCoding::Plain), BTreeMap::new());
         let mut tree = RawTree::with_coder(coder);
         for (key, i) in keys.zip(0..) {
             tree.insert(&key, i).unwrap();

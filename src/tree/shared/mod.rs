@@ -108,9 +108,14 @@ impl<B: Bits> SharedTree<B> {
         }
     }
 
+    /// Returns the bytes on the heap other than nodes and symbol tables. Trees may share tables.
+    pub(crate) fn counts_bytes(&self) -> usize {
+        size_of_val(&*self.counts)
+    }
+
     /// Returns the bytes on the heap other than nodes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.counts)
+        self.counts_bytes() + self.tree.heap_bytes()
     }
 
     /// Returns the symbol tables by which leaves are coded.

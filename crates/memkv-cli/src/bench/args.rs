@@ -1,6 +1,6 @@
 //! The options of `memkv bench`, and the keys and rows that they choose.
 
-use super::row::{Job, Order, Row, Suite};
+use super::row::{GrowValues, Job, Order, Row, Suite};
 use crate::generate::Kind;
 use crate::input::{self, STDIN};
 use crate::source::{Origin, Source};
@@ -29,8 +29,8 @@ pub struct BenchArgs {
     /// The kind of the generated keys.
     #[arg(long, conflicts_with = "keys", default_value_t = Kind::Urls)]
     pub(crate) kind: Kind,
-    /// Number of keys, such as 500k, 2m or 1_000_000, up to 4294967295; of a file a random sample.
-    /// [default: 500k, or the whole file]
+    /// Number of keys, such as 500k, 2m, 1b or 1_000_000, up to 4294967295; of a file a random
+    /// sample. [default: 500k, or the whole file]
     #[arg(long, short, value_name = "COUNT", value_parser = parse_count)]
     pub(crate) n: Option<u64>,
     /// Seed of the keys, the values, the sample and the orders.
@@ -40,16 +40,19 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value_t = Order::Shuffled)]
     pub(crate) order: Order,
     /// The structures to measure, separated by commas. Suite `map`, by default all but those in
-    /// brackets: fastart, (fastset), (fastart-bulk), arenaart, concurrentart, shardedart, btreemap,
-    /// hashbrown, frozenlayer, hybridstore, (frozenlayer-plain), (frozenlayer-fsst),
-    /// (frozenlayer-onpair), (frozenlayer-fst), fst. Suite `threads`: concurrentart, shardedart,
-    /// hybridstore, rwlock-btreemap, crossbeam-skiplist. The other suites measure all of theirs.
+    /// brackets: fastart, (fastart-plain), (fastart-symbols), (fastset), (fastart-bulk), arenaart,
+    /// concurrentart, (concurrentart-plain), shardedart, btreemap, hashbrown, frozenlayer,
+    /// hybridstore, (frozenlayer-plain), (frozenlayer-fsst), (frozenlayer-onpair),
+    /// (frozenlayer-fst), fst. Suite `threads`, in the same way: concurrentart,
+    /// (concurrentart-plain), shardedart, hybridstore, rwlock-btreemap, crossbeam-skiplist. The
+    /// other suites measure all of theirs.
     #[arg(long = "impl", value_name = "NAMES", value_delimiter = ',')]
     pub(crate) impls: Vec<String>,
     /// Number of times to measure each structure.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rounds: u64,
-    /// Also compare FastArt with BTreeMap on other kinds of keys.
+    /// Also compare FastArt with BTreeMap on other kinds of keys, and its memory with that of
+    /// fastart-plain.
     #[arg(long)]
     pub(crate) kinds: bool,
     /// Print a JSON object for each structure, instead of tables.
@@ -73,6 +76,13 @@ pub struct BenchArgs {
         value_parser = ["load", "shards", "grow", "external"]
     )]
     pub(crate) parts: Vec<String>,
+    /// Values of the map of the part grow of the suite `bulk`.
+    #[arg(long, value_enum, default_value_t = GrowValues::U64)]
+    pub(crate) values: GrowValues,
+    /// Folder for the temporary file of the part grow of the suite `bulk`: a frozen layer of the
+    /// map, as a rule smaller than it. [default: the system's folder for temporary files]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
     /// Draw the results into an SVG file.
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) plot: Option<PathBuf>,
@@ -141,6 +151,8 @@ impl BenchArgs {
             order: Order::Shuffled,
             threads,
             millis: self.millis,
+            values: self.values,
+            dir: self.dir.clone(),
             round: 0,
         }
     }
@@ -158,14 +170,14 @@ pub(crate) fn heading(source: &Source, count: f64, raw: f64) -> String {
     format!("{count:.0} {what}, {:.1} bytes each on average", raw / count)
 }
 
-/// Parses a count above 0 with underscores and the suffixes `k` and `m`.
+/// Parses a count above 0 with underscores and the suffixes `k`, `m` and `b`.
 fn parse_count(text: &str) -> Result<u64, String> {
     let lower = text.to_ascii_lowercase();
-    let (digits, unit) = match (lower.strip_suffix('k'), lower.strip_suffix('m')) {
-        (Some(digits), _) => (digits, 1000),
-        (_, Some(digits)) => (digits, 1_000_000),
-        _ => (&lower[..], 1),
-    };
+    let units = [('k', 1000), ('m', 1_000_000), ('b', 1_000_000_000)];
+    let (digits, unit) = units
+        .into_iter()
+        .find_map(|(suffix, unit)| Some((lower.strip_suffix(suffix)?, unit)))
+        .unwrap_or((&lower, 1));
     let count =
         digits.replace('_', "").parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
     match count {
@@ -177,7 +189,7 @@ fn parse_count(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BenchArgs, Suite, parse_count};
+    use super::{BenchArgs, GrowValues, Suite, parse_count};
     use crate::bench::rows::rows;
     use clap::{CommandFactory, Parser};
 
@@ -205,12 +217,17 @@ mod tests {
 
     #[test]
     fn counts() {
-        for (text, count) in
-            [("7", 7), ("1_000", 1000), ("20k", 20_000), ("2m", 2_000_000), ("1_0M", 10_000_000)]
-        {
+        for (text, count) in [
+            ("7", 7),
+            ("1_000", 1000),
+            ("20k", 20_000),
+            ("2m", 2_000_000),
+            ("1_0M", 10_000_000),
+            ("4b", 4_000_000_000),
+        ] {
             assert_eq!(parse_count(text), Ok(count), "{text}");
         }
-        for text in ["", "0", "k", "-1", "1.5m", "2g", "5000m", "99999999999999999999"] {
+        for text in ["", "0", "k", "-1", "1.5m", "2g", "5000m", "5b", "99999999999999999999"] {
             assert!(parse_count(text).is_err(), "{text}");
         }
     }
@@ -240,6 +257,8 @@ mod tests {
             "fst",
         ];
         assert_eq!(chosen, usual);
+        assert_eq!((default.values, default.dir), (GrowValues::U64, None));
+        assert_eq!(args("--values none").unwrap().values, GrowValues::None);
         assert!(args("--impl none").unwrap().choose(&rows).is_err());
         for bad in [
             "--suite all",
@@ -247,6 +266,7 @@ mod tests {
             "--n x",
             "--order random",
             "--kind x",
+            "--values u16",
             "--keys a --kind words",
         ] {
             assert!(args(bad).is_err(), "{bad}");

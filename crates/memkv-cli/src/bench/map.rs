@@ -35,8 +35,22 @@ const COLUMNS: [Column; 17] = [
     ("errors", "errors", |errors| format!("{errors:.0}")),
 ];
 
-const KIND_COLUMNS: [&str; 11] =
-    ["keys", "n", "raw/key", "bytes/key", "", "overhead/key", "", "inserts/s", "", "lookups/s", ""];
+/// The rows of the kinds of keys.
+const KIND_ROWS: [&str; 3] = ["fastart", "fastart-plain", BASE];
+const KIND_COLUMNS: [&str; 12] = [
+    "keys",
+    "n",
+    "raw/key",
+    "bytes/key",
+    "",
+    "plain",
+    "overhead/key",
+    "",
+    "inserts/s",
+    "",
+    "lookups/s",
+    "",
+];
 
 /// Runs the suite and returns whether all results were correct.
 pub(super) fn run(
@@ -51,7 +65,7 @@ pub(super) fn run(
     let mut on_kinds = Vec::new();
     for (name, kind, order) in kinds(args) {
         let keys = KeyInput { source: args.generated(kind), stdin: Vec::new() };
-        on_kinds.push((measure(args, &["fastart", BASE], &keys, (&name, order))?, name));
+        on_kinds.push((measure(args, &KIND_ROWS, &keys, (&name, order))?, name));
     }
     let summaries = || measured.iter().map(|measured| &measured.summary);
     let figure = |field| summaries().find_map(|record| number(record, field));
@@ -78,7 +92,8 @@ pub(super) fn run(
             let table = titled(1, &KIND_COLUMNS, lines);
             let what = wrapped(
                 "FastArt : BTreeMap on other keys, and the ratio, of overhead the difference; \
-                 allocated bytes a key, overhead less the key's own; rates of CPU time, one thread",
+                 allocated bytes a key, overhead less the key's own, plain: those of \
+                 fastart-plain; rates of CPU time, one thread",
             );
             writeln!(out, "\n{what}\n{table}")?;
             all().try_for_each(|record| write_error(out, name(record), record))?;
@@ -159,7 +174,7 @@ fn kinds(args: &BenchArgs) -> Vec<(String, Kind, Order)> {
 }
 
 fn kind_line(name: &str, measured: &[Measured]) -> Vec<String> {
-    let [ours, base] = measured else { return vec![name.to_owned()] };
+    let [ours, plain, base] = measured else { return vec![name.to_owned()] };
     let pair = |field, show: fn(f64) -> String| {
         format!("{} : {}", cell(&ours.summary, field, show), cell(&base.summary, field, show))
     };
@@ -173,6 +188,7 @@ fn kind_line(name: &str, measured: &[Measured]) -> Vec<String> {
         format!("{:.1}", figure("raw_bytes") / figure("n")),
         pair("bytes_per_key", |bytes| format!("{bytes:.1}")),
         ratio("bytes_per_key"),
+        cell(&plain.summary, "bytes_per_key", |bytes| format!("{bytes:.1}")),
         pair("overhead_per_key", |bytes| format!("{bytes:+.1}")),
         difference,
         pair("insert_per_s", large),

@@ -439,7 +439,7 @@ mod tests {
         without_duplicates,
     };
     use crate::bench::record::number;
-    use crate::bench::row::Suite;
+    use crate::bench::row::{GrowValues, Suite};
     use crate::generate::Kind;
     use crate::source::Source;
     use std::collections::BTreeMap;
@@ -452,6 +452,8 @@ mod tests {
             order,
             threads: 1,
             millis: 0,
+            values: GrowValues::U64,
+            dir: None,
             round: 0,
         }
     }

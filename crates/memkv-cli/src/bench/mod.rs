@@ -6,7 +6,7 @@
 //! machine affects all. The results are medians over the rounds.
 //!
 //! * `args`: the options. `row`: a row, its job, and the rounds. `child`: child processes.
-//! * `index`: the traits of structures. `rows`, `shared_rows`: the structures.
+//! * `index`: the traits of structures. `rows`, `shared_rows`, `coded`: the structures.
 //! * `measure` and `map`, `sizes`, `threads`, `frozen`, `external`, `hybrid`, `bulk`: the suites.
 //! * `absent`, `timer`, `memory`, `latencies`: tools to measure with.
 //! * `record`: figures, tables and JSON. `plot`: drawings.
@@ -15,6 +15,7 @@ mod absent;
 mod args;
 mod bulk;
 pub mod child;
+mod coded;
 mod external;
 mod frozen;
 mod hybrid;

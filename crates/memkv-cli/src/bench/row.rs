@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
+use std::path::PathBuf;
 
 /// A group of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -28,8 +29,20 @@ pub(crate) enum Suite {
     /// `frozen` uses, except --parts.
     Hybrid,
     /// Bulk loads, the cost of shards, and the growth of one map. Uses --keys, --kind, --n, --seed,
-    /// --rounds, --threads, --millis, --parts and --json.
+    /// --rounds, --threads, --millis, --parts, --values, --dir and --json.
     Bulk,
+}
+
+/// The values of a map that grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum GrowValues {
+    /// Random numbers of 8 bytes.
+    #[default]
+    U64,
+    /// Random numbers of 4 bytes.
+    U32,
+    /// None: the map is a set.
+    None,
 }
 
 /// The order of insertion.
@@ -51,6 +64,10 @@ pub(crate) struct Job {
     pub(crate) order: Order,
     pub(crate) threads: usize,
     pub(crate) millis: u64,
+    /// The values of the part `grow`.
+    pub(crate) values: GrowValues,
+    /// The folder for the file of the part `grow`, if not that for temporary files.
+    pub(crate) dir: Option<PathBuf>,
     /// Each round shuffles differently.
     pub(crate) round: u64,
 }

@@ -2,6 +2,7 @@
 //!
 //! To add a row, implement [`SharedIndex`] and add the row to [`rows`].
 
+use super::coded::Plain;
 use super::index::{Index, SharedIndex};
 use super::row::{Row, Suite};
 use super::threads::measure;
@@ -20,6 +21,11 @@ pub fn shared_row<I: SharedIndex>(name: &'static str, note: &'static str) -> Row
 pub fn rows() -> Vec<Row> {
     vec![
         shared_row::<ConcurrentArt>("concurrentart", ""),
+        shared_row::<Plain<ConcurrentArt>>(
+            "concurrentart-plain",
+            "ConcurrentArt with KeyCoding::Plain: keys are not coded",
+        )
+        .on_request(),
         shared_row::<ShardedArt>("shardedart", "up to 64 shards, made as the map grows"),
         shared_row::<HybridStore>("hybridstore", "from an empty one, compacted in the background"),
         shared_row::<Locked>("rwlock-btreemap", "parking_lot::RwLock<BTreeMap<Box<[u8]>, u64>>"),

@@ -338,7 +338,7 @@ mod tests {
     use super::{Turns, measure, sizes};
     use crate::bench::index::Index;
     use crate::bench::record::number;
-    use crate::bench::row::{Job, Order, Suite};
+    use crate::bench::row::{GrowValues, Job, Order, Suite};
     use crate::generate::Kind;
     use crate::keys::KeyList;
     use crate::rng::Rng;
@@ -363,6 +363,8 @@ mod tests {
                 order: Order::Shuffled,
                 threads: 1,
                 millis: 0,
+                values: GrowValues::U64,
+                dir: None,
                 round: 0,
             };
             let record = measure(&job).unwrap();

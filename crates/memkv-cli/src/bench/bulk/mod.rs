@@ -3,10 +3,13 @@
 //! * `load.rs`: all ways to fill a map with the same keys: time, memory of the result, peak memory.
 //! * `shards.rs`: lookups with and without shards, sizes of shards, reads while a shard is split.
 //! * `grow.rs`: one map that grows to `--n` generated keys, which are never all in memory as text.
+//!   `grow_value.rs`: its values; `grown_layer.rs`: its frozen layer, which is written to a file.
 //!
 //! Each measurement runs in a process of its own. Rates of several threads are of wall time.
 
 mod grow;
+mod grow_value;
+mod grown_layer;
 mod load;
 mod shards;
 
