@@ -5,6 +5,7 @@
 #![cfg(memkv_loom)]
 
 mod batches;
+mod coded;
 mod hybrid;
 mod pool;
 mod sharded;

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
-type Map = ConcurrentArt<u64>;
+pub(super) type Map = ConcurrentArt<u64>;
 
 /// The most preemptions in an execution, unless `LOOM_MAX_PREEMPTIONS` is set.
 const MAX_PREEMPTIONS: usize = 3;
@@ -194,7 +194,7 @@ pub(super) fn pair<M: Send + Sync + 'static>(
 }
 
 /// Runs two threads, then checks the tree, and calls `then` with it.
-fn two(
+pub(super) fn two(
     map: Map,
     a: impl FnOnce(&Map) + Send + 'static,
     b: impl FnOnce(&Map) + Send + 'static,

@@ -66,7 +66,7 @@ fn a_map_goes_like_a_btreemap_as_its_keys_drift() {
                     assert_eq!(cursor.prev().map(|(k, v)| (k.to_vec(), v)), want);
                 }
                 11 => {
-                    let prefix = &old[..old.len().min(1 + r as usize >> 8 & 7)];
+                    let prefix = &old[..old.len().min(1 + (r as usize >> 8 & 7))];
                     let want: Vec<_> = model
                         .range(prefix.to_vec()..)
                         .take_while(|(k, _)| k.starts_with(prefix))

@@ -7,11 +7,30 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use memkv::FastArt;
+use memkv::{FastArt, KeyCoding};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 type Model = BTreeMap<Vec<u8>, u64>;
+
+const WORDS: [&str; 16] = [
+    "https://www.",
+    "example",
+    ".org/",
+    "page-",
+    "/index",
+    ".html",
+    "usr",
+    "/share/",
+    "account",
+    "catalogue",
+    "image",
+    "\u{ff}",
+    "\0\0",
+    "0",
+    "aaaaaaaaaaaa",
+    "",
+];
 
 #[derive(Arbitrary, Debug)]
 enum Part {
@@ -21,6 +40,8 @@ enum Part {
     Run(u8, u8),
     /// A long part, up to the widths at which nodes change their layout.
     Long(u8, u16),
+    /// Words, which symbols code well, and bytes among them.
+    Words(u16, u8),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -36,6 +57,12 @@ impl Key {
                 Part::Number(n) => key.extend(format!("{n:03}").bytes()),
                 Part::Run(b, n) => key.extend(std::iter::repeat_n(b, n.into())),
                 Part::Long(b, n) => key.extend(std::iter::repeat_n(b, (n % 2048).into())),
+                Part::Words(words, n) => {
+                    key.extend(
+                        (0..4).flat_map(|i| WORDS[usize::from(words >> (4 * i) & 15)].bytes()),
+                    );
+                    key.push(n);
+                }
             }
         }
         key
@@ -47,6 +74,8 @@ enum Op {
     Insert(Key, u64),
     /// Numbered keys after a common prefix, ascending or scattered, each with `n` more bytes.
     Many(Key, u8, bool, u16),
+    /// Scattered keys that begin with one and end with words, of which tables are made.
+    ManyWords(Key, u8, u16),
     Remove(Key),
     RemoveNth(u16),
     RemoveRange(Bound<Key>, Bound<Key>),
@@ -91,6 +120,14 @@ fn step(map: &mut FastArt, model: &mut Model, op: &Op) {
                 let mut key = key.bytes();
                 key.extend(format!("{number:03}").bytes());
                 key.extend(std::iter::repeat_n(b'-', usize::from(*long % 1024)));
+                assert_eq!(map.insert(&key, i.into()), model.insert(key, i.into()));
+            }
+        }
+        Op::ManyWords(key, n, words) => {
+            for i in 0..u16::from(*n) {
+                let mut key = key.bytes();
+                let r = (i ^ words).wrapping_mul(0x9E37);
+                key.extend(Key(Part::Words(r, i as u8), None, None).bytes());
                 assert_eq!(map.insert(&key, i.into()), model.insert(key, i.into()));
             }
         }
@@ -162,8 +199,11 @@ fn step(map: &mut FastArt, model: &mut Model, op: &Op) {
     }
 }
 
-fuzz_target!(|ops: Vec<Op>| {
-    let (mut map, mut model) = (FastArt::new(), Model::new());
+fuzz_target!(|input: (bool, Vec<Op>)| {
+    let (is_coded, ops) = input;
+    memkv::code_small_maps();
+    let coding = if is_coded { KeyCoding::Symbols } else { KeyCoding::Auto };
+    let (mut map, mut model) = (FastArt::with_coding(coding), Model::new());
     for op in &ops {
         step(&mut map, &mut model, op);
         map.check().unwrap();

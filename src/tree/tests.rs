@@ -1,6 +1,7 @@
 //! Tests of the tree's internals: which paths an operation takes, and that a failed allocation
 //! changes nothing.
 
+mod coded;
 mod in_place;
 
 use crate::InsertError;
