@@ -59,8 +59,8 @@ const MAX_SAMPLED_REST: usize = 64;
 /// Splits after which it is looked at how well new keys are coded.
 const SPLITS_PER_CHECK: Threshold = Threshold::new(16, 512);
 /// Leaves of a sample, and bytes of their rests, about.
-const SAMPLED_LEAVES: Threshold = Threshold::new(8, 96);
-const MAX_SAMPLED_BYTES: usize = 96 << 10;
+const SAMPLED_LEAVES: Threshold = Threshold::new(8, 64);
+const MAX_SAMPLED_BYTES: usize = 64 << 10;
 /// The part of all splits so far after which the next check comes, if that is more.
 const CHECKS_PER_DOUBLING: usize = 16;
 /// A table is trained if new keys take this part more of their bytes, as codes, than those after the
@@ -76,7 +76,7 @@ type Samples = [Sample; 2];
 
 /// Returns to which of both the rests of the `i`th sampled leaf belong.
 fn is_tested(i: usize) -> usize {
-    usize::from(i % LEAVES_PER_TESTED == 0)
+    usize::from(i.is_multiple_of(LEAVES_PER_TESTED))
 }
 
 /// Bytes before and after coding.

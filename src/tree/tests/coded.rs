@@ -3,7 +3,7 @@
 use super::{Tree, takes};
 use crate::coding::KeyCoding;
 use crate::testing::coverage::Event::*;
-use crate::tree::{RawCursor, SharedTree};
+use crate::tree::{LeafCoder, RawCursor, SharedTree};
 
 /// Keys of a tree, a number that 37 does not divide.
 const KEYS: usize = 130;
@@ -24,7 +24,7 @@ fn key(i: usize) -> Vec<u8> {
 
 /// A tree that has a table, and a few coded leaves.
 fn coded() -> Tree {
-    let mut tree = Tree::with_coder(KeyCoding::Symbols.coder());
+    let mut tree = Tree::with_coder(LeafCoder::asked(KeyCoding::Symbols));
     (0..KEYS).for_each(|i| insert(&mut tree, &key(i), i));
     tree.check().unwrap();
     tree
