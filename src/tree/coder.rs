@@ -63,8 +63,8 @@ const SAMPLED_LEAVES: Threshold = Threshold::new(8, 64);
 const MAX_SAMPLED_BYTES: usize = 64 << 10;
 /// The part of all splits so far after which the next check comes, if that is more.
 const CHECKS_PER_DOUBLING: usize = 16;
-/// A table is trained if new keys take this part more of their bytes, as codes, than those after the
-/// last training took; and at each doubling of the map.
+/// A table is trained if new keys take this part more of their bytes, as codes, than those after
+/// the last training took; and at each doubling of the map.
 const DRIFT_PERCENT: usize = 8;
 /// A trained table is published if the newest one takes this part more bytes for other keys.
 const GAIN_PERCENT: usize = 3;
@@ -105,9 +105,11 @@ impl Ratio {
 struct Watch {
     /// Splits of leaves so far.
     splits: usize,
-    /// The number of splits at the last check, when a table was last trained, and at the next check.
+    /// The number of splits at the last check.
     last_check: usize,
+    /// The same when a table was last trained.
     last_trained: usize,
+    /// The same at the next check.
     next_check: usize,
     /// Splits from a try that brought nothing to the next check.
     backoff: usize,
