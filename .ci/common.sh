@@ -8,6 +8,8 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 host=$(rustc -vV | sed -n 's/^host: //p')
 # Not for builds: what a person's shell sets would rebuild everything for each job.
 unset RUSTFLAGS
+# Nothing is built twice, and a panic says its line without debug information.
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 
 step() {
     printf '\n-- %s\n' "$1"
