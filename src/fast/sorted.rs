@@ -78,7 +78,7 @@ impl<V: Value> FastArt<V> {
     pub fn from_sorted<K: AsRef<[u8]>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, BuildError> {
-        Self::from_sorted_with(KeyCoding::default(), pairs)
+        Self::build(LeafCoder::of_default(), pairs)
     }
 
     /// Builds a map as [`from_sorted`](Self::from_sorted) does, which stores keys in this way.
@@ -97,7 +97,14 @@ impl<V: Value> FastArt<V> {
         coding: KeyCoding,
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, BuildError> {
-        let mut sorted = Sorted::with_coder(LeafCoder::asked(coding));
+        Self::build(LeafCoder::asked(coding), pairs)
+    }
+
+    fn build<K: AsRef<[u8]>>(
+        coder: Option<Arc<LeafCoder>>,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, BuildError> {
+        let mut sorted = Sorted::with_coder(coder);
         pairs.into_iter().try_for_each(|(key, value)| sorted.push(key.as_ref(), value))?;
         sorted.finish()
     }

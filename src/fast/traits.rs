@@ -4,7 +4,7 @@ use super::FastArt;
 use super::iter::{IntoEnds, IntoIter, IntoKeys, IntoValues, Iter};
 use crate::error::{InsertError, fail, or_fail};
 use crate::face::{OwnedEnds, Range};
-use crate::tree::{Builder, MAX_KEY_LEN, common_prefix};
+use crate::tree::{Builder, LeafCoder, MAX_KEY_LEN, common_prefix};
 use crate::value::Value;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -108,7 +108,7 @@ impl<V: Value> FastArt<V> {
     pub(crate) fn ascending<K: AsRef<[u8]>>(
         pairs: &mut impl Iterator<Item = (K, V)>,
     ) -> (Self, Option<(K, V)>) {
-        let mut builder = Builder::new(None);
+        let mut builder = Builder::new(LeafCoder::of_default());
         let mut unsorted = None;
         for (key, value) in pairs {
             let bytes = key.as_ref();

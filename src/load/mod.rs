@@ -321,7 +321,10 @@ impl<'r, R> Plan<'r, R> {
 fn map<V: Value + Send>(records: &impl Records<V>) -> Result<FastArt<V>, BuildError> {
     let sample = sample(records, 1);
     let plan = Plan::new(records, &[], &sample)?;
-    let coder = LeafCoder::for_load(records.approx_len(), &sample);
+    let coder = LeafCoder::of_default();
+    if let Some(coder) = &coder {
+        coder.train_for_load(records.approx_len(), &sample);
+    }
     plan.map(plan.parts(&[], None), rayon::current_num_threads(), coder)
 }
 

@@ -34,9 +34,15 @@ impl Threshold {
     /// Returns the value: a constant, except with the feature `_testing`.
     #[inline(always)]
     pub(crate) fn get(self) -> usize {
+        if Self::are_low() { self.low } else { self.usual }
+    }
+
+    /// Returns whether thresholds have their values of tests.
+    #[inline(always)]
+    pub(crate) fn are_low() -> bool {
         let is_low = IS_LOW;
         #[cfg(feature = "_testing")]
         let is_low = is_low || CODES_SMALL_MAPS.load(Relaxed);
-        if is_low { self.low } else { self.usual }
+        is_low
     }
 }

@@ -6,12 +6,12 @@
 //!   leaf ─────┘   leaf ───┘     a coded leaf has the address of its table
 //! ```
 //!
-//! A map begins without a table. When enough leaves were split, one is trained on the rests of some
-//! of them: those that change. From then on new leaves are coded, and leaves that were made before
-//! when they are split or merged. If new keys take more codes than those after the last training,
-//! and at each doubling of the map, another table is trained on leaves that were split since. It is
-//! published if it codes leaves that it was not trained on in fewer bytes. The others keep their
-//! leaves, which change by them until they are split or merged.
+//! A map that is to code its keys begins without a table. When enough leaves were split, one is
+//! trained on the rests of some of them: those that change. From then on new leaves are coded, and
+//! leaves that were made before when they are split or merged. If new keys take more codes than
+//! those after the last training, and at each doubling of the map, another table is trained on
+//! leaves that were split since. It is published if it codes leaves that it was not trained on in
+//! fewer bytes. The others keep their leaves, which change by them until they are split or merged.
 //!
 //! Training takes a few milliseconds of the thread whose insert begins it, and holds no lock. The
 //! other threads code by the table before, or not at all. A map has at most [`MAX_TABLES`], all of
@@ -35,20 +35,18 @@ use std::sync::{Arc, OnceLock};
 pub(crate) const MAX_TABLES: usize = CHUNKS * TABLES_PER_CHUNK;
 const CHUNKS: usize = 4;
 const TABLES_PER_CHUNK: usize = 16;
-/// Bytes of leaves from which on a map that was not asked to code its keys does so: those of some
-/// 100,000 keys. Smaller maps are mostly in the processor's caches, where coding costs more than it
-/// brings.
+/// Bytes of leaves from which on a map with `KeyCoding::Auto` codes its keys: those of some 100,000
+/// keys. Smaller maps are mostly in the processor's caches, where coding costs more than it brings.
 pub(crate) const MIN_CODED_BYTES: Threshold = Threshold::new(1 << 10, LARGE_BYTES);
 const LARGE_BYTES: usize = 4 << 20;
 /// Splits of leaves before the first table.
 const FIRST_SPLITS: Threshold = Threshold::new(4, 512);
-/// The same if threads share the map, and its bytes are counted by splits: a leaf for each
-/// kilobyte.
-const FIRST_SPLITS_OF_SHARED: Threshold = Threshold::new(4, LARGE_BYTES >> 10);
-/// Keys of a load from which on a map codes them that was not asked to.
+/// The same with `KeyCoding::Auto`: those bytes, counted by splits, a leaf for each kilobyte.
+const FIRST_SPLITS_IF_AUTO: Threshold = Threshold::new(4, LARGE_BYTES >> 10);
+/// Keys of a load from which on a map with `KeyCoding::Auto` codes them.
 #[cfg(feature = "parallel")]
 const MIN_LOADED_KEYS: Threshold = Threshold::new(64, 1 << 17);
-/// The same if it was.
+/// The same with `KeyCoding::Symbols`.
 #[cfg(feature = "parallel")]
 const MIN_LOADED_KEYS_IF_ASKED: Threshold = Threshold::new(64, 1 << 14);
 /// Rests of the sample of a load, and bytes of the longest that is not cut.
@@ -167,31 +165,26 @@ impl UnwindSafe for LeafCoder {}
 impl RefUnwindSafe for LeafCoder {}
 
 impl LeafCoder {
-    pub(crate) fn new(coding: KeyCoding) -> Self {
-        Self::with_first_splits(coding, FIRST_SPLITS.get())
-    }
-
-    /// Creates what codes the leaves of a new map that was asked to store keys in this way.
-    ///
-    /// `None` if it is made when the map has grown.
-    pub(crate) fn asked(coding: KeyCoding) -> Option<Arc<Self>> {
-        (coding != KeyCoding::Auto).then(|| Arc::new(LeafCoder::new(coding)))
-    }
-
-    /// Creates the coder of an empty map that threads share, and that was not asked to code its
-    /// keys.
-    pub(crate) fn of_shared() -> Self {
-        Self::with_first_splits(KeyCoding::Auto, FIRST_SPLITS_OF_SHARED.get())
-    }
-
-    fn with_first_splits(coding: KeyCoding, first: usize) -> Self {
-        let watch = Watch { next_check: first, ..Watch::default() };
+    fn new(coding: KeyCoding) -> Self {
+        let first = if coding == KeyCoding::Symbols { FIRST_SPLITS } else { FIRST_SPLITS_IF_AUTO };
+        let watch = Watch { next_check: first.get(), ..Watch::default() };
         LeafCoder {
             coding,
             tables: [const { OnceLock::new() }; CHUNKS],
             count: AtomicUsize::new(0),
             watch: Mutex::new(watch),
         }
+    }
+
+    /// Creates what codes the leaves of a new map by default. `None`, except in tests.
+    #[inline]
+    pub(crate) fn of_default() -> Option<Arc<Self>> {
+        Threshold::are_low().then(|| Arc::new(LeafCoder::new(KeyCoding::Auto)))
+    }
+
+    /// Creates what codes the leaves of a new map. `None` if they are to stay as they are.
+    pub(crate) fn asked(coding: KeyCoding) -> Option<Arc<Self>> {
+        (coding != KeyCoding::Plain).then(|| Arc::new(LeafCoder::new(coding)))
     }
 
     /// Returns how the map codes keys.
@@ -298,14 +291,6 @@ impl LeafCoder {
     /// Returns whether there can be no more tables.
     fn is_full(&self) -> bool {
         self.count.load(Acquire) == MAX_TABLES
-    }
-
-    /// Returns the coder of a map that such a load makes, if it has a table.
-    #[cfg(feature = "parallel")]
-    pub(crate) fn for_load(keys: usize, sorted: &[&[u8]]) -> Option<Arc<Self>> {
-        let coder = LeafCoder::new(KeyCoding::Auto);
-        coder.train_for_load(keys, sorted);
-        coder.newest().is_some().then(|| Arc::new(coder))
     }
 
     /// Trains a table for a load of about `keys` keys, of which these are a sorted sample, unless

@@ -55,7 +55,6 @@ pub(crate) use values::{Change, Drain, PinnedTree, ValueCursor, ValueRef, ValueT
 #[cfg(memkv_loom)]
 pub use values::{FilledSlot, ModelSlots};
 
-use crate::coding::KeyCoding;
 use crate::value::Bits;
 use edit::append_mode::AppendMode;
 use node::slot::Slot;
@@ -84,8 +83,7 @@ pub(crate) struct RawTree<B: Bits> {
     append_mode: AppendMode,
     /// The most bytes of leaves since the last relocation.
     peak_leaf_bytes: usize,
-    /// The symbol tables by which leaves are coded, once there may be some. They outlive the nodes
-    /// (N13).
+    /// The symbol tables by which leaves are coded, if they are. They outlive the nodes (N13).
     coder: Option<Arc<LeafCoder>>,
     _bits: std::marker::PhantomData<B>,
 }
@@ -98,10 +96,10 @@ unsafe impl<B: Bits> Sync for RawTree<B> {}
 
 impl<B: Bits> RawTree<B> {
     pub(crate) fn new() -> Self {
-        Self::with_coder(None)
+        Self::with_coder(LeafCoder::of_default())
     }
 
-    /// Creates an empty tree. Without a coder it gets one when it has grown.
+    /// Creates an empty tree, whose leaves are coded if there is a coder.
     pub(crate) fn with_coder(coder: Option<Arc<LeafCoder>>) -> Self {
         RawTree {
             root: Slot::empty(),
@@ -127,19 +125,14 @@ impl<B: Bits> RawTree<B> {
         self.coder.as_ref()
     }
 
-    /// Gives the tree the coder that other trees share, unless it has one. Shares its own if they
-    /// have none.
+    /// Gives the tree the coder that other trees share, or shares its own if they have none.
     pub(crate) fn share_coder(&mut self, shared: &mut Option<Arc<LeafCoder>>) {
-        let new = || Arc::new(LeafCoder::of_shared());
-        let first = shared.get_or_insert_with(|| self.coder.clone().unwrap_or_else(new));
-        self.coder.get_or_insert_with(|| Arc::clone(first));
-    }
-
-    /// Gives the tree, which has grown, a coder.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn make_coder(&mut self) {
-        self.coder = Some(Arc::new(LeafCoder::new(KeyCoding::Auto)));
+        if self.coder.is_none() {
+            self.coder.clone_from(shared);
+        }
+        if shared.is_none() {
+            shared.clone_from(&self.coder);
+        }
     }
 
     /// Returns the bytes on the heap other than nodes.

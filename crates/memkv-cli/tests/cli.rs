@@ -40,8 +40,8 @@ fn records(args: &str, input: &[u8]) -> Vec<Value> {
 
 #[test]
 fn measures_every_structure_without_errors() {
-    let rows = "fastart,fastart-plain,fastart-symbols,fastset,fastart-bulk,arenaart,\
-        concurrentart-plain,btreemap,hashbrown,fst";
+    let rows = "fastart,fastart-symbols,fastset,fastart-bulk,arenaart,\
+        concurrentart-symbols,btreemap,hashbrown,fst";
     let records = records(&format!("bench --json --n 5k --rounds 2 --impl {rows}"), b"");
     assert_eq!(
         records.iter().map(|record| record["impl"].as_str().unwrap()).collect::<Vec<_>>().join(","),
@@ -176,13 +176,13 @@ fn measures_threads_and_draws() {
         svg.starts_with("<svg") && svg.contains("concurrentart, 2") && svg.ends_with("</svg>\n")
     );
     std::fs::remove_file(plot).unwrap();
-    let text = tables(&format!("{args} --impl concurrentart,concurrentart-plain"));
+    let text = tables(&format!("{args} --impl concurrentart,concurrentart-symbols"));
     for part in [
         "p50 / p99 / p99.9 / max, µs",
         "overhead/key",
         "restarts per million",
         "with a reader pinned",
-        "concurrentart-plain: ConcurrentArt with KeyCoding::Plain",
+        "concurrentart-symbols: ConcurrentArt with KeyCoding::Symbols",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
@@ -232,7 +232,7 @@ fn prints_tables_and_draws() {
         "overhead/key",
         "btreemap",
         "fst : btreemap",
-        "  plain  ",
+        "symbols",
         "uuids",
         "nested",
         "urls, descending",

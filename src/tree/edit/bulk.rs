@@ -181,9 +181,6 @@ impl<B: Bits> Builder<B> {
         let strip = strip(self.low.as_deref(), high.as_deref());
         let table = self.coder.as_deref().and_then(LeafCoder::newest);
         let leaf = make_one(&mut self.usage, table, |new| self.keys.leaf(new, 0..to, strip))?;
-        if self.coder.is_none() && self.usage.leaves >= MIN_CODED_BYTES.get() {
-            self.coder = Some(Arc::new(LeafCoder::new(KeyCoding::Auto)));
-        }
         if let Some(coder) = &self.coder {
             let is_large = self.usage.leaves >= MIN_CODED_BYTES.get();
             if is_large || coder.coding() == KeyCoding::Symbols {

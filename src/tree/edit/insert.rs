@@ -3,7 +3,7 @@
 
 use crate::InsertError;
 use crate::symbols::{FsstTable, MAX_FSST_BYTES, Sample};
-use crate::tree::coder::{LeafCoder, MIN_CODED_BYTES};
+use crate::tree::coder::LeafCoder;
 use crate::tree::edit::{
     Append, CodedRun, DecodedKeys, Edit, EditError, Exclusive, Expected, Failed, Fences, LeafEdit,
     LevelEdit, Mode, NewNodes, Outcome, Path, PathLevel, SortedKeys, Split, Target, commit_new,
@@ -52,9 +52,6 @@ impl<B: Bits> RawTree<B> {
     /// Returns the tree as an operation of its one owner edits it.
     #[inline(always)]
     pub(crate) fn target(&mut self) -> Target<'_, Exclusive> {
-        if self.coder.is_none() && self.usage.leaves >= MIN_CODED_BYTES.get() {
-            self.make_coder();
-        }
         Target {
             mode: Exclusive,
             root: SlotRef::root(&self.root),

@@ -68,7 +68,6 @@ impl<B: Bits> SharedTree<B> {
     /// Creates a shared tree from a tree with one owner.
     pub(crate) fn new(mut tree: RawTree<B>) -> Self {
         tree.end_append_mode();
-        tree.coder.get_or_insert_with(|| Arc::new(LeafCoder::of_shared()));
         SharedTree { tree, counts: counts::striped() }
     }
 

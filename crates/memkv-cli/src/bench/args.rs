@@ -40,11 +40,11 @@ pub struct BenchArgs {
     #[arg(long, value_enum, default_value_t = Order::Shuffled)]
     pub(crate) order: Order,
     /// The structures to measure, separated by commas. Suite `map`, by default all but those in
-    /// brackets: fastart, (fastart-plain), (fastart-symbols), (fastset), (fastart-bulk), arenaart,
-    /// concurrentart, (concurrentart-plain), shardedart, btreemap, hashbrown, frozenlayer,
+    /// brackets: fastart, (fastart-symbols), (fastset), (fastart-bulk), arenaart, concurrentart,
+    /// (concurrentart-symbols), shardedart, btreemap, hashbrown, frozenlayer,
     /// hybridstore, (frozenlayer-plain), (frozenlayer-fsst), (frozenlayer-onpair),
     /// (frozenlayer-fst), fst. Suite `threads`, in the same way: concurrentart,
-    /// (concurrentart-plain), shardedart, hybridstore, rwlock-btreemap, crossbeam-skiplist. The
+    /// (concurrentart-symbols), shardedart, hybridstore, rwlock-btreemap, crossbeam-skiplist. The
     /// other suites measure all of theirs.
     #[arg(long = "impl", value_name = "NAMES", value_delimiter = ',')]
     pub(crate) impls: Vec<String>,
@@ -52,7 +52,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rounds: u64,
     /// Also compare FastArt with BTreeMap on other kinds of keys, and its memory with that of
-    /// fastart-plain.
+    /// fastart-symbols.
     #[arg(long)]
     pub(crate) kinds: bool,
     /// Print a JSON object for each structure, instead of tables.

@@ -1,4 +1,4 @@
-//! Maps with a chosen way of coding keys, as structures of the suites `map` and `threads`.
+//! Maps that code keys, as structures of the suites `map` and `threads`.
 
 use super::index::{Index, SharedIndex};
 use memkv::{ConcurrentArt, FastArt, KeyCoding};
@@ -21,22 +21,16 @@ impl WithCoding for ConcurrentArt {
     }
 }
 
-/// A map with [`KeyCoding::Symbols`], or else with [`KeyCoding::Plain`].
-pub(super) struct Coded<M, const SYMBOLS: bool>(M);
-
-/// A map that stores keys as they are.
-pub(super) type Plain<M> = Coded<M, false>;
 /// A map that codes keys from the beginning.
-pub(super) type Symbols<M> = Coded<M, true>;
+pub(super) struct Symbols<M>(M);
 
-impl<M: WithCoding, const SYMBOLS: bool> Default for Coded<M, SYMBOLS> {
+impl<M: WithCoding> Default for Symbols<M> {
     fn default() -> Self {
-        let coding = if SYMBOLS { KeyCoding::Symbols } else { KeyCoding::Plain };
-        Self(M::with_coding(coding))
+        Self(M::with_coding(KeyCoding::Symbols))
     }
 }
 
-impl<M: Index, const SYMBOLS: bool> Index for Coded<M, SYMBOLS> {
+impl<M: Index> Index for Symbols<M> {
     const VALUES: bool = M::VALUES;
     const GETS_MANY: bool = M::GETS_MANY;
     const SCANS: bool = M::SCANS;
@@ -65,7 +59,7 @@ impl<M: Index, const SYMBOLS: bool> Index for Coded<M, SYMBOLS> {
     }
 }
 
-impl<M: SharedIndex + WithCoding, const SYMBOLS: bool> SharedIndex for Coded<M, SYMBOLS> {
+impl<M: SharedIndex + WithCoding> SharedIndex for Symbols<M> {
     fn insert(&self, key: &[u8], value: u64) {
         self.0.insert(key, value);
     }

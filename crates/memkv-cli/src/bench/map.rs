@@ -36,14 +36,14 @@ const COLUMNS: [Column; 17] = [
 ];
 
 /// The rows of the kinds of keys.
-const KIND_ROWS: [&str; 3] = ["fastart", "fastart-plain", BASE];
+const KIND_ROWS: [&str; 3] = ["fastart", "fastart-symbols", BASE];
 const KIND_COLUMNS: [&str; 12] = [
     "keys",
     "n",
     "raw/key",
     "bytes/key",
     "",
-    "plain",
+    "symbols",
     "overhead/key",
     "",
     "inserts/s",
@@ -92,8 +92,8 @@ pub(super) fn run(
             let table = titled(1, &KIND_COLUMNS, lines);
             let what = wrapped(
                 "FastArt : BTreeMap on other keys, and the ratio, of overhead the difference; \
-                 allocated bytes a key, overhead less the key's own, plain: those of \
-                 fastart-plain; rates of CPU time, one thread",
+                 allocated bytes a key, overhead less the key's own, symbols: those of \
+                 fastart-symbols; rates of CPU time, one thread",
             );
             writeln!(out, "\n{what}\n{table}")?;
             all().try_for_each(|record| write_error(out, name(record), record))?;
@@ -174,7 +174,7 @@ fn kinds(args: &BenchArgs) -> Vec<(String, Kind, Order)> {
 }
 
 fn kind_line(name: &str, measured: &[Measured]) -> Vec<String> {
-    let [ours, plain, base] = measured else { return vec![name.to_owned()] };
+    let [ours, symbols, base] = measured else { return vec![name.to_owned()] };
     let pair = |field, show: fn(f64) -> String| {
         format!("{} : {}", cell(&ours.summary, field, show), cell(&base.summary, field, show))
     };
@@ -188,7 +188,7 @@ fn kind_line(name: &str, measured: &[Measured]) -> Vec<String> {
         format!("{:.1}", figure("raw_bytes") / figure("n")),
         pair("bytes_per_key", |bytes| format!("{bytes:.1}")),
         ratio("bytes_per_key"),
-        cell(&plain.summary, "bytes_per_key", |bytes| format!("{bytes:.1}")),
+        cell(&symbols.summary, "bytes_per_key", |bytes| format!("{bytes:.1}")),
         pair("overhead_per_key", |bytes| format!("{bytes:+.1}")),
         difference,
         pair("insert_per_s", large),

@@ -2,7 +2,7 @@
 //!
 //! To add a row, implement [`Index`] and add the row to [`rows`].
 
-use super::coded::{Plain, Symbols};
+use super::coded::Symbols;
 use super::frozen::{self, BY_FST, FSST, ONPAIR, PLAIN};
 use super::index::{Built, Index, SharedIndex};
 use super::measure::{measure, measure_built};
@@ -31,9 +31,6 @@ fn built<I: Built>(name: &'static str) -> Row {
 pub fn rows() -> Vec<Row> {
     let mut rows = vec![
         row::<FastArt>("fastart"),
-        row::<Plain<FastArt>>("fastart-plain")
-            .on_request()
-            .note("FastArt with KeyCoding::Plain: keys are not coded"),
         row::<Symbols<FastArt>>("fastart-symbols")
             .on_request()
             .note("FastArt with KeyCoding::Symbols: keys are coded from some thousands on"),
@@ -43,9 +40,9 @@ pub fn rows() -> Vec<Row> {
             .note("inserts: FastArt::from_sorted, without the sorting"),
         row::<ArenaArt<u64>>("arenaart").note("ArenaArt<u64>: values of any type, borrowed"),
         row::<ConcurrentArt>("concurrentart").note("by one thread"),
-        row::<Plain<ConcurrentArt>>("concurrentart-plain")
+        row::<Symbols<ConcurrentArt>>("concurrentart-symbols")
             .on_request()
-            .note("by one thread; ConcurrentArt with KeyCoding::Plain: keys are not coded"),
+            .note("by one thread; ConcurrentArt with KeyCoding::Symbols"),
         row::<ShardedArt>("shardedart")
             .note("by one thread; up to 64 shards, made as the map grows"),
         row::<Ordered>("btreemap").note("BTreeMap<Box<[u8]>, u64>"),

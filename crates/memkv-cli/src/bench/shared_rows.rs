@@ -2,7 +2,7 @@
 //!
 //! To add a row, implement [`SharedIndex`] and add the row to [`rows`].
 
-use super::coded::Plain;
+use super::coded::Symbols;
 use super::index::{Index, SharedIndex};
 use super::row::{Row, Suite};
 use super::threads::measure;
@@ -21,9 +21,9 @@ pub fn shared_row<I: SharedIndex>(name: &'static str, note: &'static str) -> Row
 pub fn rows() -> Vec<Row> {
     vec![
         shared_row::<ConcurrentArt>("concurrentart", ""),
-        shared_row::<Plain<ConcurrentArt>>(
-            "concurrentart-plain",
-            "ConcurrentArt with KeyCoding::Plain: keys are not coded",
+        shared_row::<Symbols<ConcurrentArt>>(
+            "concurrentart-symbols",
+            "ConcurrentArt with KeyCoding::Symbols: keys are coded from some thousands on",
         )
         .on_request(),
         shared_row::<ShardedArt>("shardedart", "up to 64 shards, made as the map grows"),

@@ -15,7 +15,7 @@ use crate::progress::note;
 use crate::rng::{Rng, hash};
 use crate::source::Origin;
 use anyhow::{Result, bail};
-use memkv::ShardedArt;
+use memkv::{KeyCoding, ShardedArt};
 use serde_json::Value as Json;
 use std::hint::black_box;
 use std::io::Write;
@@ -114,7 +114,7 @@ fn measure_as<V: GrowValue>(job: &Job) -> Result<Record> {
     let mut rng = Rng::new(hash(job.source.seed, 5));
     let (sample, _) = generated.some(n, SHARDS * 512, &mut rng);
     let before = allocated()?;
-    let map = ShardedArt::<V>::with_sample(SHARDS, sample.iter());
+    let map = ShardedArt::<V>::with_coding(SHARDS, KeyCoding::Symbols);
     let (mut loaded, mut raw, mut errors, mut sizes) = (0, 0u64, 0, Vec::new());
     while loaded < n {
         let to = SIZES.iter().copied().find(|&size| size > loaded).unwrap_or(n).min(n);
@@ -199,8 +199,8 @@ pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
         .filter_map(Json::as_object)
         .map(|size| cells(&with_overhead(size.clone()), &COLUMNS).collect());
     let what = format!(
-        "one map with values of {} bytes as it grows; allocated bytes, overhead less those of the \
-         keys; load rates of wall time include generating and sorting the keys, lookups are of one \
+        "one map of coded keys and values of {} bytes as it grows; allocated bytes, overhead less \
+         those of the keys; load rates of wall time include generating and sorting the keys, lookups are of one \
          thread's CPU time",
         cell(record, "value_bytes", |bytes| format!("{bytes}")),
     );
