@@ -200,8 +200,8 @@ pub(super) fn print(record: &Record, out: &mut impl Write) -> Result<()> {
         .map(|size| cells(&with_overhead(size.clone()), &COLUMNS).collect());
     let what = format!(
         "one map of coded keys and values of {} bytes as it grows; allocated bytes, overhead less \
-         those of the keys; load rates of wall time include generating and sorting the keys, lookups are of one \
-         thread's CPU time",
+         those of the keys; load rates of wall time include generating and sorting the keys, \
+         lookups are of one thread's CPU time",
         cell(record, "value_bytes", |bytes| format!("{bytes}")),
     );
     writeln!(out, "\n{}", wrapped(&what))?;
