@@ -171,10 +171,15 @@ impl Info {
     #[inline(always)]
     pub(crate) fn payload_at(self) -> usize {
         if self.is_leaf() {
-            HEADER_BYTES + WORD_BYTES * self.words()
+            self.leaf_payload_at()
         } else {
             self.slots_at() + size_of::<*mut u8>() * self.slots()
         }
+    }
+    /// Returns the offset of the payload in a leaf.
+    #[inline(always)]
+    fn leaf_payload_at(self) -> usize {
+        HEADER_BYTES + WORD_BYTES * usize::from(self.is_coded())
     }
     /// Returns the bytes of the payload.
     #[inline(always)]
@@ -218,12 +223,12 @@ impl Info {
     #[inline(always)]
     pub(crate) fn values_from(self, size: usize) -> usize {
         let mask = size.saturating_sub(1);
-        (self.payload_at() + self.payload_len() + mask) & !mask
+        (self.leaf_payload_at() + self.payload_len() + mask) & !mask
     }
     /// Returns the offset of the slots in the node.
     #[inline(always)]
     pub(crate) fn slots_at(self) -> usize {
-        HEADER_BYTES + WORD_BYTES * self.words()
+        HEADER_BYTES + WORD_BYTES * self.head_words() * self.count()
     }
     /// Returns the bytes of the whole node.
     #[inline(always)]
