@@ -16,60 +16,68 @@ fn keys(n: u64) -> Vec<Vec<u8>> {
     (0..n).map(|i| [&ending(kind(i), i)[..], &(i as u16).to_be_bytes()].concat()).collect()
 }
 
-/// Bytes of a table, at least.
-const TABLE_BYTES: usize = 2048;
+/// Allocations of an insert that trains a table, at least. Others make fewer.
+const TRAINING_ALLOCATIONS: u32 = 40;
+/// More allocations than any insert makes.
+const ENOUGH: u32 = 1 << 20;
 
-/// For each number of allocations, a map gets its first table with memory for as many. All of
+/// Inserts a key into a map with memory for so many allocations, and without that limit if it
+/// fails. Returns the allocations made within the limit.
+fn insert(
+    map: FastArt<u64>,
+    (key, value): (&[u8], u64),
+    shared: bool,
+    allowed: u32,
+) -> (FastArt<u64>, u32) {
+    let used = || allowed - LEFT.take().expect("the limit is set");
+    if shared {
+        let map = ConcurrentArt::from(map);
+        map.reclaim();
+        LEFT.set(Some(allowed));
+        let old = map.try_insert(key, value);
+        let used = used();
+        old.unwrap_or_else(|_| map.insert(key, value));
+        return (map.into_fast(), used);
+    }
+    let mut map = map;
+    LEFT.set(Some(allowed));
+    let old = map.try_insert(key, value);
+    let used = used();
+    old.unwrap_or_else(|_| map.insert(key, value));
+    (map, used)
+}
+
+/// A map gets its first table with memory for each number of allocations that is too small. All of
 /// training has failed then, and none of it has changed the map.
 #[test]
 fn training_fails_cleanly() {
     memkv::code_small_maps();
     let (keys, held) = (keys(1600), LIVE.get());
     for shared in [false, true] {
-        let (mut failures, mut trained_at) = (0, None);
-        for allowed in 0.. {
-            let mut map = FastArt::<u64>::with_coding(KeyCoding::Symbols);
-            let mut is_trained = false;
-            for (i, key) in keys.iter().enumerate() {
-                let is_next = trained_at == Some(i);
-                let before = map.memory_usage().own;
-                if is_next && shared {
-                    let concurrent = ConcurrentArt::from(map);
-                    concurrent.reclaim();
-                    LEFT.set(Some(allowed));
-                    let old = concurrent.try_insert(key, i as u64);
-                    LEFT.set(None);
-                    old.unwrap_or_else(|_| concurrent.insert(key, i as u64));
-                    map = concurrent.into_fast();
-                } else {
-                    LEFT.set(is_next.then_some(allowed));
-                    let old = map.try_insert(key, i as u64);
-                    LEFT.set(None);
-                    old.unwrap_or_else(|_| map.insert(key, i as u64));
-                }
-                is_trained = map.memory_usage().own > before + TABLE_BYTES;
-                if is_trained {
-                    trained_at.get_or_insert(i);
-                    break;
-                }
-                // The next try is some splits later.
-                if is_next {
-                    break;
-                }
+        let new = || FastArt::<u64>::with_coding(KeyCoding::Symbols);
+        let mut map = new();
+        let mut trained = None;
+        for (i, key) in keys.iter().enumerate() {
+            let (grown, used) = insert(map, (key, i as u64), shared, ENOUGH);
+            map = grown;
+            if used > TRAINING_ALLOCATIONS {
+                trained = Some((i, used));
+                break;
             }
+        }
+        drop(map);
+        let (last, used) = trained.expect("a table is trained");
+        for allowed in 0..used {
+            let mut map = new();
+            keys[..last].iter().zip(0..).for_each(|(key, i)| _ = map.insert(key, i));
+            let (map, _) = insert(map, (&keys[last], last as u64), shared, allowed);
             map.check().unwrap();
-            assert_eq!(map.len(), trained_at.unwrap() + 1);
+            assert_eq!(map.len(), last + 1);
             assert!(keys[..map.len()].iter().all(|key| map.contains_key(key)));
             drop(map);
             // Of a shared map, something may be retired.
             assert!(shared || LIVE.get() == held, "bytes leaked");
-            // The first round finds when a table is trained.
-            if is_trained && failures > 0 {
-                break;
-            }
-            failures += u32::from(!is_trained);
         }
-        assert!(failures > 50, "{failures}");
     }
 }
 
