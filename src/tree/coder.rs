@@ -55,7 +55,7 @@ const SAMPLED_RESTS: usize = 1 << 12;
 #[cfg(feature = "parallel")]
 const MAX_SAMPLED_REST: usize = 64;
 /// Splits after which it is looked at how well new keys are coded.
-const SPLITS_PER_CHECK: Threshold = Threshold::new(16, 512);
+const SPLITS_PER_CHECK: Threshold = Threshold::new(16, 256);
 /// Leaves of a sample, and bytes of their rests, about.
 const SAMPLED_LEAVES: Threshold = Threshold::new(8, 64);
 const MAX_SAMPLED_BYTES: usize = 64 << 10;
@@ -120,6 +120,8 @@ struct Watch {
     /// The keys between the publication of the newest table, or the last try, and the check after
     /// it. The sample itself is coded better than other keys.
     expected: Option<Ratio>,
+    /// Whether keys were coded worse than expected at the last check.
+    is_drifting: bool,
     is_training: bool,
 }
 
@@ -279,7 +281,10 @@ impl LeafCoder {
         if newest.is_some() {
             let expected = *watch.expected.get_or_insert(seen);
             let is_due = watch.splits / 2 >= watch.last_trained;
-            if !is_due && !seen.is_worse(expected, DRIFT_PERCENT) {
+            // The sample at the first check after a change of keys has keys of before, too.
+            let is_drifting = seen.is_worse(expected, DRIFT_PERCENT);
+            let was_drifting = std::mem::replace(&mut watch.is_drifting, is_drifting);
+            if !is_due && !is_drifting && !was_drifting {
                 return None;
             }
         }
