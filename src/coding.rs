@@ -4,10 +4,10 @@
 
 /// How a map stores the bytes that a key does not share with the key before it.
 ///
-/// Codes take a third fewer bytes than those of URLs or paths, and time: of two million URLs a map
-/// takes 25 bytes a key instead of 32, and inserts run at 0.78 of the rate, removals at 0.87, scans
-/// at 0.6, lookups at the same rate. A map keeps its way of coding when it is cloned or turned into
-/// another kind of map.
+/// Of URLs or paths, codes take a third fewer bytes, but more time. A map of two million URLs then
+/// takes 25 bytes a key instead of 32. Inserts run at 0.78 of the rate, removals at 0.87, scans at
+/// 0.6, and lookups at the same rate. A map keeps its way of coding when it is cloned or turned
+/// into another kind of map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyCoding {

@@ -21,7 +21,7 @@ const TRAINING_ALLOCATIONS: u32 = 40;
 /// More allocations than any insert makes.
 const ENOUGH: u32 = 1 << 20;
 
-/// Inserts a key into a map with memory for so many allocations, and without that limit if it
+/// Inserts a key into a map with memory for `allowed` allocations, and without that limit if it
 /// fails. Returns the allocations made within the limit.
 fn insert(
     map: FastArt<u64>,

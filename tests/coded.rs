@@ -285,6 +285,12 @@ fn stays() -> impl Iterator<Item = (Vec<u8>, u64)> {
     (0..300).map(|i| ([&b"stays/"[..], &ending(1, i)].concat(), i))
 }
 
+/// Returns the keys of a scan, from either end.
+fn scanned(pairs: impl DoubleEndedIterator<Item = (Vec<u8>, u64)>, back: bool) -> Vec<Vec<u8>> {
+    let keys = pairs.map(|(key, _)| key);
+    if back { keys.rev().collect() } else { keys.collect() }
+}
+
 #[test]
 fn threads_share_a_map_while_tables_are_trained() {
     memkv::code_small_maps();
@@ -298,10 +304,7 @@ fn threads_share_a_map_while_tables_are_trained() {
                 None => map.remove(k),
             },
             |map, k| map.get(k),
-            |map, back| {
-                let keys = map.iter();
-                if back { keys.rev().map(|e| e.0).collect() } else { keys.map(|e| e.0).collect() }
-            },
+            |map, back| scanned(map.iter(), back),
         );
         map.check().unwrap();
         let all: Model = model.into_iter().chain(stays()).collect();
@@ -331,10 +334,7 @@ fn threads_share_shards_while_tables_are_trained_and_shards_split_and_join() {
                 }
             },
             |map, k| map.get(k),
-            |map, back| {
-                let keys = map.iter();
-                if back { keys.rev().map(|e| e.0).collect() } else { keys.map(|e| e.0).collect() }
-            },
+            |map, back| scanned(map.iter(), back),
         );
         map.check().unwrap();
         let all: Model = model.into_iter().chain(stays()).collect();

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::TryReserveError;
 
 /// Codes below this one are symbols. This one precedes a byte that stands for itself.
-pub(crate) const ESCAPE: u8 = 255;
+const ESCAPE: u8 = 255;
 /// Most symbols.
 pub(super) const MAX_SYMBOLS: usize = ESCAPE as usize;
 /// Length of the longest symbol.
@@ -89,12 +89,10 @@ impl Fsst {
 
     /// Writes the first bytes of a string to `out`, which it fills.
     pub(crate) fn decode_prefix(&self, code: &[u8], mut out: &mut [u8]) {
-        let mut codes = code.iter();
-        while let (false, Some(&code)) = (out.is_empty(), codes.next()) {
-            let (mut word, mut len) = self.symbol(code);
-            if code == ESCAPE {
-                (word, len) = (codes.next().copied().unwrap_or(0).into(), 1);
-            }
+        let mut at = 0;
+        while !out.is_empty() && at < code.len() {
+            let (word, len, code_len) = self.symbol_at(code, at);
+            at += code_len;
             let (to, rest) = out.split_at_mut(len.min(out.len()));
             to.copy_from_slice(&word.to_le_bytes()[..to.len()]);
             out = rest;
@@ -150,7 +148,7 @@ impl Coder for &Fsst {
         ended(at, key)
     }
 
-    const MAX_BYTES_PER_CODE: usize = 8;
+    const MAX_BYTES_PER_CODE: usize = MAX_SYMBOL_BYTES;
 
     #[inline(always)]
     fn decoded_len(self, code: &[u8]) -> Option<usize> {
@@ -204,7 +202,7 @@ struct CodedSymbol {
     code: u8,
 }
 
-/// Groups of an encoder: so many that most have one symbol or none.
+/// Groups of an encoder. Most have one symbol or none.
 const GROUPS: usize = 1 << 10;
 
 /// Returns the group of the symbols that begin with the first two bytes of `word`.
