@@ -1,10 +1,10 @@
 //! Tables to encode with, of any kind.
 
 use super::decoder::{Decoder, SymbolKind};
-use super::fsst::{self, Fsst, FsstEncoder};
+use super::fsst::{self, Fsst, FsstMatcher};
 use super::onpair::OnPair;
 use super::table::{MAX_SYMBOL_BYTES, Matcher, Symbol};
-use super::train::{Limits, Sample, train};
+use super::train::{Limits, Match, Sample, train};
 use std::alloc::Layout;
 use std::collections::TryReserveError;
 use std::fmt;
@@ -14,11 +14,10 @@ use std::sync::Arc;
 const MIN_BYTES: usize = 1 << 16;
 
 /// A trained table to encode with.
-pub(crate) struct Encoder {
-    kind: SymbolKind,
-    matcher: Matcher,
-    /// The same symbols, for tables with codes of one byte.
-    fsst: Option<FsstEncoder>,
+pub(crate) enum Encoder {
+    Plain,
+    Fsst(FsstMatcher),
+    OnPair(Matcher),
 }
 
 /// The tables that a layer is encoded with.
@@ -31,24 +30,32 @@ pub(crate) struct Encoders {
 
 impl fmt::Debug for Encoders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = (self.keys.kind, self.values.as_ref().map(|values| values.kind));
+        let kinds = (self.keys.kind(), self.values.as_ref().map(|values| values.kind()));
         f.debug_tuple("Encoders").field(&kinds).finish()
     }
 }
 
 /// Returns what there was memory for.
-fn or_abort<T>(made: Result<T, TryReserveError>) -> T {
-    made.unwrap_or_else(|_| std::alloc::handle_alloc_error(Layout::new::<Matcher>()))
+fn or_abort<M: Match>(made: Result<M, TryReserveError>) -> M {
+    made.unwrap_or_else(|_| std::alloc::handle_alloc_error(Layout::new::<M>()))
+}
+
+/// Returns a matcher of these symbols if they are in order, and it can have as many.
+fn matcher<M: Match>(symbols: Vec<Symbol>) -> Option<M> {
+    let is_usable = symbols.len() <= M::MAX_SYMBOLS && symbols.is_sorted_by(|a, b| a < b);
+    is_usable.then(|| or_abort(M::try_new(symbols)))
 }
 
 impl Encoder {
     /// Trains a table on a sample, for `bytes` bytes to encode: a table must not be larger than
     /// what it saves.
     pub(crate) fn train(kind: SymbolKind, sample: &Sample, bytes: usize) -> Self {
-        let matcher = or_abort(match kind {
-            SymbolKind::Plain => Matcher::try_new(Vec::new()),
-            SymbolKind::Fsst => fsst::train_matcher(sample, MIN_BYTES, true),
-            SymbolKind::OnPair => train(
+        match kind {
+            SymbolKind::Plain => Encoder::Plain,
+            SymbolKind::Fsst => {
+                Encoder::Fsst(or_abort(fsst::train_matcher(sample, MIN_BYTES, true)))
+            }
+            SymbolKind::OnPair => Encoder::OnPair(or_abort(train(
                 sample,
                 Limits {
                     symbols: (bytes / 128).clamp(256, Matcher::MAX_SYMBOLS),
@@ -59,61 +66,66 @@ impl Encoder {
                     least: 3,
                     is_parallel: true,
                 },
-            ),
-        });
-        Self::new(kind, matcher)
-    }
-
-    fn new(kind: SymbolKind, matcher: Matcher) -> Self {
-        let fsst = (kind == SymbolKind::Fsst).then(|| or_abort(FsstEncoder::try_new(&matcher)));
-        Encoder { kind, matcher, fsst }
+            ))),
+        }
     }
 
     /// Returns the table of a decoder if it is like those of [`train`](Self::train): not too large,
     /// in order, and with a code for every string.
     pub(crate) fn of(decoder: &Decoder) -> Option<Self> {
-        let (kind, symbols) = (decoder.kind(), decoder.symbols());
-        let whole = kind != SymbolKind::OnPair
-            || (0..=u8::MAX).all(|byte| symbols.binary_search(&Symbol::of(&[byte])).is_ok());
-        if !whole || symbols.len() > Matcher::MAX_SYMBOLS {
-            return None;
+        let symbols = decoder.symbols();
+        match decoder.kind() {
+            SymbolKind::Plain => Some(Encoder::Plain),
+            SymbolKind::Fsst => matcher(symbols).map(Encoder::Fsst),
+            SymbolKind::OnPair => {
+                let matcher: Matcher = matcher(symbols)?;
+                let is_single = |byte| matcher.symbols().binary_search(&Symbol::of(&[byte])).is_ok();
+                (0..=u8::MAX).all(is_single).then_some(Encoder::OnPair(matcher))
+            }
         }
-        let matcher = or_abort(Matcher::try_new(symbols.clone()));
-        (matcher.symbols() == symbols).then(|| Self::new(kind, matcher))
+    }
+
+    fn kind(&self) -> SymbolKind {
+        match self {
+            Encoder::Plain => SymbolKind::Plain,
+            Encoder::Fsst(_) => SymbolKind::Fsst,
+            Encoder::OnPair(_) => SymbolKind::OnPair,
+        }
     }
 
     /// Returns the bytes of a code.
     pub(crate) fn code_bytes(&self) -> usize {
-        if self.kind == SymbolKind::OnPair { 2 } else { 1 }
+        if matches!(self, Encoder::OnPair(_)) { 2 } else { 1 }
     }
 
     /// Returns the approximate bytes of memory that the decoder takes.
     pub(crate) fn heap_bytes(&self) -> usize {
-        match self.kind {
-            SymbolKind::Plain => 0,
-            SymbolKind::Fsst => size_of::<Fsst>(),
-            SymbolKind::OnPair => 16 * self.matcher.symbols().len(),
+        match self {
+            Encoder::Plain => 0,
+            Encoder::Fsst(_) => size_of::<Fsst>(),
+            Encoder::OnPair(matcher) => 16 * matcher.symbols().len(),
         }
     }
 
     /// Returns the table to decode with.
     pub(crate) fn decoder(&self) -> Decoder {
-        let symbols = self.matcher.symbols();
-        match self.kind {
-            SymbolKind::Plain => Decoder::Plain,
-            SymbolKind::Fsst => Decoder::Fsst(Arc::new(Fsst::new(symbols))),
-            SymbolKind::OnPair => Decoder::OnPair(OnPair::new(symbols)),
+        match self {
+            Encoder::Plain => Decoder::Plain,
+            Encoder::Fsst(matcher) => Decoder::Fsst(Arc::new(Fsst::new(matcher.symbols()))),
+            Encoder::OnPair(matcher) => Decoder::OnPair(OnPair::new(matcher.symbols())),
         }
     }
 
     /// Appends the codes of a string.
     pub(crate) fn encode(&self, string: &[u8], out: &mut Vec<u8>) {
-        match (self.kind, &self.fsst) {
-            (_, Some(fsst)) => fsst.append(string, out),
-            (SymbolKind::OnPair, _) => self
-                .matcher
-                .parse(string, |code, _, _| out.extend_from_slice(&(code as u16).to_le_bytes())),
-            _ => out.extend_from_slice(string),
+        match self {
+            Encoder::Plain => out.extend_from_slice(string),
+            Encoder::Fsst(matcher) => matcher.encoder().append(string, out),
+            Encoder::OnPair(matcher) => matcher.parse(string, |code, _| {
+                // Every byte is a symbol.
+                let code = code.unwrap_or_default() as u16;
+                out.extend_from_slice(&code.to_le_bytes());
+            }),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Tables with codes of one byte.
 
 use super::coder::{Coder, differ, ended, load, masks};
-use super::table::{Matcher, Symbol};
-use super::train::{Limits, Sample, train};
+use super::table::Symbol;
+use super::train::{Limits, Match, Sample, train};
 use crate::words::u64_at;
 use std::cmp::Ordering;
 use std::collections::TryReserveError;
@@ -29,7 +29,7 @@ pub(super) fn train_matcher(
     sample: &Sample,
     min_bytes: usize,
     is_parallel: bool,
-) -> Result<Matcher, TryReserveError> {
+) -> Result<FsstMatcher, TryReserveError> {
     let limits = Limits {
         symbols: MAX_SYMBOLS,
         len: MAX_SYMBOL_BYTES,
@@ -186,20 +186,26 @@ impl Coder for &Fsst {
 /// In each group longer symbols are before shorter ones, so the first one that matches is the
 /// longest. It takes little memory, since a map may have dozens of tables.
 pub(crate) struct FsstEncoder {
-    symbols: Vec<CodedSymbol>,
-    /// For each hash, where its group begins in `symbols`. Then where the last one ends.
-    groups: [u8; GROUPS + 1],
+    /// For each hash the first symbol of its group. Where there is none, any that is the last of
+    /// its group: it has another hash.
+    groups: [u8; GROUPS],
+    /// The symbols of two bytes or more, group after group: their bytes, least significant first,
+    /// then zeros.
+    words: [u64; 256],
+    /// The bytes of `words` that are those of the symbol.
+    masks: [u64; 256],
+    entries: [Entry; 256],
     /// For each byte the code of the symbol that consists of it, or `ESCAPE`.
     singles: [u8; 256],
 }
 
-/// A symbol of two bytes or more, with its code.
+/// What else an encoder knows about a symbol.
 #[derive(Clone, Copy)]
-struct CodedSymbol {
-    /// Its bytes, least significant first, then zeros.
-    word: u64,
+struct Entry {
     len: u8,
     code: u8,
+    /// Whether it is the last of its group.
+    is_last: bool,
 }
 
 /// Groups of an encoder. Most have one symbol or none.
@@ -214,39 +220,61 @@ fn group(word: u64) -> usize {
 }
 
 impl FsstEncoder {
-    /// Creates it from the symbols of a table, if there is memory for it.
-    pub(super) fn try_new(matcher: &Matcher) -> Result<Self, TryReserveError> {
-        let symbols = matcher.symbols();
+    /// Creates it from the symbols of a table, at most [`MAX_SYMBOLS`], each with its index as its
+    /// code.
+    fn new(symbols: &[Symbol]) -> Self {
         let mut singles = [ESCAPE; 256];
-        let mut coded: Vec<CodedSymbol> = Vec::new();
-        coded.try_reserve_exact(symbols.len())?;
+        let (mut coded, mut count) = ([(0, 0, 0); 256], 0);
         for (symbol, code) in symbols.iter().zip(0..ESCAPE) {
             let word = u64::from_le_bytes(*symbol.bytes().first_chunk().expect("16 bytes"));
-            match symbol.len() {
-                1 => singles[usize::from(word as u8)] = code,
-                len => coded.push(CodedSymbol { word, len: len as u8, code }),
+            if symbol.len() == 1 {
+                singles[usize::from(word as u8)] = code;
+            } else {
+                coded[count] = (word, symbol.len() as u8, code);
+                count += 1;
             }
         }
-        coded.sort_unstable_by_key(|symbol| (group(symbol.word), u8::MAX - symbol.len));
-        // There are fewer than 256 symbols.
-        let groups =
-            std::array::from_fn(|i| coded.partition_point(|symbol| group(symbol.word) < i) as u8);
-        Ok(FsstEncoder { symbols: coded, groups, singles })
+        let coded = &mut coded[..count];
+        coded.sort_unstable_by_key(|&(word, len, _)| (group(word), u8::MAX - len));
+        // Without any of two bytes, what matches the first entry is a single byte, too.
+        let none = Entry { len: 1, code: singles[0], is_last: true };
+        let mut encoder = FsstEncoder {
+            groups: [count.saturating_sub(1) as u8; GROUPS],
+            words: [0; 256],
+            masks: [u64::MAX; 256],
+            entries: [none; 256],
+            singles,
+        };
+        // The first of a group is written last.
+        for (i, &(word, len, code)) in coded.iter().enumerate().rev() {
+            let is_last = coded.get(i + 1).is_none_or(|next| group(next.0) != group(word));
+            encoder.groups[group(word)] = i as u8;
+            encoder.words[i] = word;
+            encoder.masks[i] = LOW_BYTES_U64[usize::from(len)];
+            encoder.entries[i] = Entry { len, code, is_last };
+        }
+        encoder
     }
 
     /// Returns the code and the length of the longest symbol with which a string begins, of which
-    /// `word` has the first bytes. It has `left` bytes. The code is `ESCAPE` if there is none.
+    /// `word` has the first bytes. The code is `ESCAPE` if there is none.
+    ///
+    /// It has `left` bytes if `IS_END`, and at least [`MAX_SYMBOL_BYTES`] otherwise.
     #[inline(always)]
-    fn longest(&self, word: u64, left: usize) -> (u8, usize) {
-        let group = group(word);
-        let group = usize::from(self.groups[group])..usize::from(self.groups[group + 1]);
-        for symbol in &self.symbols[group] {
-            let len = usize::from(symbol.len);
-            if (word ^ symbol.word) & LOW_BYTES_U64[len & 15] == 0 && len <= left {
-                return (symbol.code, len);
+    fn longest<const IS_END: bool>(&self, word: u64, left: usize) -> (u8, usize) {
+        let mut at = self.groups[group(word)];
+        loop {
+            let i = usize::from(at);
+            let Entry { len, code, is_last } = self.entries[i];
+            let is_match = (word ^ self.words[i]) & self.masks[i] == 0;
+            if is_match && (!IS_END || usize::from(len) <= left) {
+                return (code, len.into());
             }
+            if is_last {
+                return (self.singles[usize::from(word as u8)], 1);
+            }
+            at = at.wrapping_add(1);
         }
-        (self.singles[usize::from(word as u8)], 1)
     }
 
     /// Writes the codes of a string to `out`, which has two bytes for each of its bytes.
@@ -256,12 +284,9 @@ impl FsstEncoder {
     pub(crate) fn encode(&self, string: &[u8], out: &mut [u8]) -> usize {
         let mut at = 0;
         self.parse(string, |code, byte| {
-            out[at] = code;
-            at += 1;
-            if code == ESCAPE {
-                out[at] = byte;
-                at += 1;
-            }
+            // The byte counts after an escape only.
+            out[at..at + 2].copy_from_slice(&[code, byte]);
+            at += 1 + usize::from(code == ESCAPE);
         });
         at
     }
@@ -271,13 +296,13 @@ impl FsstEncoder {
     fn parse(&self, string: &[u8], mut put: impl FnMut(u8, u8)) {
         let mut rest = string;
         while let Some(word) = rest.first_chunk() {
-            let (code, len) = self.longest(u64::from_le_bytes(*word), MAX_SYMBOL_BYTES);
+            let (code, len) = self.longest::<false>(u64::from_le_bytes(*word), MAX_SYMBOL_BYTES);
             put(code, rest[0]);
             rest = &rest[len..];
         }
         let (mut word, mut left) = (load8(string, string.len() - rest.len()), rest.len());
         while left > 0 {
-            let (code, len) = self.longest(word, left);
+            let (code, len) = self.longest::<true>(word, left);
             put(code, word as u8);
             word = word.checked_shr(8 * len as u32).unwrap_or(0);
             left -= len;
@@ -293,10 +318,39 @@ impl FsstEncoder {
         let len = self.encode(string, &mut out[at..]);
         out.truncate(at + len);
     }
+}
 
-    /// Returns the bytes on the heap.
-    fn heap_bytes(&self) -> usize {
-        size_of_val(&*self.symbols)
+/// An encoder with its symbols.
+pub(crate) struct FsstMatcher {
+    symbols: Vec<Symbol>,
+    encoder: FsstEncoder,
+}
+
+impl FsstMatcher {
+    pub(super) fn encoder(&self) -> &FsstEncoder {
+        &self.encoder
+    }
+}
+
+impl Match for FsstMatcher {
+    const MAX_SYMBOLS: usize = MAX_SYMBOLS;
+
+    fn try_new(mut symbols: Vec<Symbol>) -> Result<Self, TryReserveError> {
+        symbols.sort_unstable();
+        symbols.dedup();
+        let encoder = FsstEncoder::new(&symbols);
+        Ok(FsstMatcher { symbols, encoder })
+    }
+
+    fn symbols(&self) -> &[Symbol] {
+        &self.symbols
+    }
+
+    #[inline(always)]
+    fn parse(&self, string: &[u8], mut found: impl FnMut(Option<usize>, u8)) {
+        self.encoder.parse(string, |code, byte| {
+            found((code != ESCAPE).then_some(code.into()), byte);
+        });
     }
 }
 
@@ -311,8 +365,7 @@ impl FsstTable {
     /// or of the caller's thread pool, with a pin. Fails for lack of memory.
     pub(crate) fn train(sample: &Sample) -> Result<Self, TryReserveError> {
         let matcher = train_matcher(sample, MIN_BYTES_OF_SMALL, false)?;
-        let encoder = FsstEncoder::try_new(&matcher)?;
-        Ok(FsstTable { decoder: Fsst::new(matcher.symbols()), encoder })
+        Ok(FsstTable { decoder: Fsst::new(&matcher.symbols), encoder: matcher.encoder })
     }
 
     /// Returns the table to decode with.
@@ -332,10 +385,5 @@ impl FsstTable {
         let mut len = 0;
         self.encoder.parse(string, |code, _| len += 1 + usize::from(code == ESCAPE));
         len
-    }
-
-    /// Returns the bytes on the heap.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        self.encoder.heap_bytes()
     }
 }

@@ -1,6 +1,7 @@
 //! Symbols in the order of their bytes, and a matcher for the longest symbol at the beginning of a
 //! string.
 
+use super::train::Match;
 use std::collections::TryReserveError;
 use std::hint::select_unpredictable;
 use std::ops::Range;
@@ -85,7 +86,7 @@ impl Symbol {
 ///
 /// Every symbol between the longest match and the string, in order, begins with the match. So the
 /// match is the greatest symbol that is not greater than the string, or a prefix of it.
-pub(super) struct Matcher {
+pub(crate) struct Matcher {
     /// The empty string, with which every string begins, and the symbols.
     entries: Vec<Symbol>,
     /// For each entry, the longest other entry with which it begins, and its own length.
@@ -102,13 +103,11 @@ const NO_THIRD_BYTES: u16 = u16::MAX;
 /// Symbols with the same first two bytes from which the third byte is looked up, too.
 const MIN_SYMBOLS_FOR_THIRD_BYTE: usize = 8;
 
-impl Matcher {
-    /// Most symbols: with the empty string their numbers fit 16 bits.
-    pub(super) const MAX_SYMBOLS: usize = u16::MAX as usize;
+impl Match for Matcher {
+    // With the empty string their numbers fit 16 bits.
+    const MAX_SYMBOLS: usize = u16::MAX as usize;
 
-    /// Creates a matcher of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols, if there is memory
-    /// for it.
-    pub(super) fn try_new(symbols: Vec<Symbol>) -> Result<Self, TryReserveError> {
+    fn try_new(symbols: Vec<Symbol>) -> Result<Self, TryReserveError> {
         let mut entries = symbols;
         entries.try_reserve(1)?;
         entries.push(Symbol::of(&[]));
@@ -157,10 +156,28 @@ impl Matcher {
         Ok(Matcher { entries, parents, starts, thirds, singles })
     }
 
-    pub(super) fn symbols(&self) -> &[Symbol] {
+    fn symbols(&self) -> &[Symbol] {
         &self.entries[1..]
     }
 
+    #[inline(always)]
+    fn parse(&self, string: &[u8], mut found: impl FnMut(Option<usize>, u8)) {
+        let mut rest = string;
+        while let (Some(&byte), true) = (rest.first(), rest.len() > MAX_SYMBOL_BYTES) {
+            let (code, len) = self.longest(Symbol::of(rest));
+            found((len > 0).then_some(code), byte);
+            rest = &rest[len.max(1)..];
+        }
+        let mut left = Symbol::of_end(string, rest.len());
+        while left.len() > 0 {
+            let (code, len) = self.longest(left);
+            found((len > 0).then_some(code), left.first());
+            left = left.without(len.max(1));
+        }
+    }
+}
+
+impl Matcher {
     /// Returns the number and the length of the longest symbol with which a string begins, length 0
     /// if there is none. `query` is the beginning of the string.
     #[inline(always)]
@@ -198,24 +215,6 @@ impl Matcher {
             at = parent.into();
         }
     }
-
-    /// Cuts a string into symbols, always the longest one. Passes number, length and first byte of
-    /// each to `found`. The length is 0 for a byte with which no symbol begins.
-    #[inline(always)]
-    pub(super) fn parse(&self, string: &[u8], mut found: impl FnMut(usize, usize, u8)) {
-        let mut rest = string;
-        while let (Some(&byte), true) = (rest.first(), rest.len() > MAX_SYMBOL_BYTES) {
-            let (code, len) = self.longest(Symbol::of(rest));
-            found(code, len, byte);
-            rest = &rest[len.max(1)..];
-        }
-        let mut left = Symbol::of_end(string, rest.len());
-        while left.len() > 0 {
-            let (code, len) = self.longest(left);
-            found(code, len, left.first());
-            left = left.without(len.max(1));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -240,13 +239,12 @@ mod tests {
             let all = symbols.iter().map(|s| Symbol::of(s)).collect();
             let matcher = Matcher::try_new(all).unwrap();
             let mut rest = &text[..];
-            matcher.parse(&text, |code, len, byte| {
-                let want = symbols.iter().filter(|s| rest.starts_with(s)).map(Vec::len).max();
-                assert_eq!((len, byte), (want.unwrap_or(0), rest[0]));
-                if len > 0 {
-                    assert_eq!(&matcher.symbols()[code].bytes()[..len], &rest[..len]);
-                }
-                rest = &rest[len.max(1)..];
+            matcher.parse(&text, |code, byte| {
+                let want = symbols.iter().filter(|s| rest.starts_with(s)).max_by_key(|s| s.len());
+                assert_eq!(byte, rest[0]);
+                let found = code.map(|code| matcher.symbols()[code]);
+                assert!(found == want.map(|s| Symbol::of(s)));
+                rest = &rest[want.map_or(1, Vec::len)..];
             });
             prop_assert!(rest.is_empty());
         }

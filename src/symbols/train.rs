@@ -8,7 +8,7 @@
 //! bottom-up scheme; Gargiulo, Venturini: "OnPair: short strings compression for fast random
 //! access", 2025, for dictionaries of 65,536 entries of up to 16 bytes.
 
-use super::table::{Matcher, Symbol};
+use super::table::Symbol;
 #[cfg(feature = "parallel")]
 use rayon::prelude::*;
 use std::collections::TryReserveError;
@@ -89,6 +89,23 @@ impl Sample {
     }
 }
 
+/// Symbols with which strings are parsed.
+pub(super) trait Match: Sized + Sync {
+    /// Most symbols.
+    const MAX_SYMBOLS: usize;
+
+    /// Creates it of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols, in any order, if there is
+    /// memory for it.
+    fn try_new(symbols: Vec<Symbol>) -> Result<Self, TryReserveError>;
+
+    /// Returns the symbols in order, each once.
+    fn symbols(&self) -> &[Symbol];
+
+    /// Cuts a string into symbols, always the longest one. Passes to `found` the number of each,
+    /// `None` for a byte with which no symbol begins, and its first byte.
+    fn parse(&self, string: &[u8], found: impl FnMut(Option<usize>, u8));
+}
+
 /// Limits of a table.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
@@ -130,9 +147,9 @@ struct Pass {
 
 /// Parses every `step`-th string. Codes from the number of symbols on are bytes without a symbol.
 /// Without a pass it returns no pairs.
-fn parse(
+fn parse<M: Match>(
     sample: &Sample,
-    matcher: &Matcher,
+    matcher: &M,
     (step, pass): (usize, Option<Pass>),
     is_parallel: bool,
 ) -> Result<Parse, TryReserveError> {
@@ -145,8 +162,8 @@ fn parse(
             sample.range(first..sample.len().min(first + STRINGS_PER_TASK * step)).step_by(step)
         {
             let mut before = None;
-            matcher.parse(string, |code, len, byte| {
-                let code = if len == 0 { known + usize::from(byte) } else { code };
+            matcher.parse(string, |code, byte| {
+                let code = code.unwrap_or(known + usize::from(byte));
                 counts[code] += 1;
                 if let (Some(before), Some(pass)) = (before, pass)
                     && (pass.passes == 1 || before % pass.passes == pass.number)
@@ -204,10 +221,10 @@ fn pair(before: usize, code: usize) -> u32 {
 }
 
 /// Finds the symbols. Fails only if other threads do not help, for lack of memory.
-pub(super) fn train(sample: &Sample, limits: Limits) -> Result<Matcher, TryReserveError> {
+pub(super) fn train<M: Match>(sample: &Sample, limits: Limits) -> Result<M, TryReserveError> {
     let singles = || (0..=u8::MAX).map(|byte| Symbol::of(&[byte]));
     let first = if limits.all_bytes { singles().collect() } else { Vec::new() };
-    let mut matcher = Matcher::try_new(first)?;
+    let mut matcher = M::try_new(first)?;
     for generation in 1..=limits.generations {
         let left = limits.generations - generation;
         let step = SAMPLE_STEPS[left.min(SAMPLE_STEPS.len() - 1)]
@@ -274,7 +291,7 @@ pub(super) fn train(sample: &Sample, limits: Limits) -> Result<Matcher, TryReser
         }
         symbols.try_reserve(gains.len())?;
         symbols.extend(gains.into_iter().map(|(symbol, _)| symbol));
-        matcher = Matcher::try_new(symbols)?;
+        matcher = M::try_new(symbols)?;
     }
     Ok(matcher)
 }
