@@ -56,6 +56,8 @@ const SAMPLED_RESTS: usize = 1 << 12;
 const MAX_SAMPLED_REST: usize = 64;
 /// Splits after which it is looked at how well new keys are coded.
 const SPLITS_PER_CHECK: Threshold = Threshold::new(16, 256);
+/// Keys by which it is looked at, at least.
+const SEEN_KEYS: Threshold = Threshold::new(16, 256);
 /// Leaves of a sample, and bytes of their rests, about.
 const SAMPLED_LEAVES: Threshold = Threshold::new(8, 64);
 const MAX_SAMPLED_BYTES: usize = 64 << 10;
@@ -115,7 +117,7 @@ struct Watch {
     samples: Samples,
     /// The number of these leaves.
     sampled: usize,
-    /// The keys that were inserted since the last check, at splits.
+    /// Some of the keys that were inserted since the last check, at splits.
     seen: Ratio,
     /// The keys between the publication of the newest table, or the last try, and the check after
     /// it. The sample itself is coded better than other keys.
@@ -135,6 +137,12 @@ impl Watch {
         !self.is_training
             && (self.splits - self.last_check).is_multiple_of(step)
             && self.samples.iter().map(Sample::bytes).sum::<usize>() < MAX_SAMPLED_BYTES
+    }
+
+    /// Returns whether the key of the next split is one of those by which the check is made.
+    fn is_seeing(&self) -> bool {
+        let step = (self.next_check.saturating_sub(self.last_check) / SEEN_KEYS.get()).max(1);
+        self.splits.is_multiple_of(step)
     }
 
     /// Returns the splits from one check to the next.
@@ -264,7 +272,7 @@ impl LeafCoder {
             return None;
         }
         let newest = self.newest();
-        if let Some(newest) = newest {
+        if let (Some(newest), true) = (newest, watch.is_seeing()) {
             watch.seen.add(newest, rest);
         }
         if let Some(leaf) = leaf {

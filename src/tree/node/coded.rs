@@ -11,7 +11,7 @@
 //! Codes do not depend on what comes before them. So an edit codes one rest, and the beginning of
 //! the next one, and copies all others.
 
-use crate::symbols::FsstTable;
+use crate::symbols::{FsstTable, MAX_FSST_BYTES};
 use crate::tree::node::coding::{Splice, Stored};
 use crate::tree::node::{Gap, Info, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef};
 
@@ -19,26 +19,28 @@ use crate::tree::node::{Gap, Info, MAX_NARROW_LCP, MAX_NARROW_LEN, Node, NodeRef
 const MAX_CODED_SUFFIX: usize = 127;
 /// Bytes of codes of that many bytes, each of which may be escaped.
 const SCRATCH_BYTES: usize = 2 * MAX_CODED_SUFFIX;
+/// Bytes of codes of the end of a symbol.
+const END_BYTES: usize = 2 * MAX_FSST_BYTES;
 
 // Their number fits into the length of a narrow entry.
 const _: () = assert!(SCRATCH_BYTES <= MAX_NARROW_LEN);
 
 /// A few codes, on the stack.
-struct Codes {
-    bytes: [u8; SCRATCH_BYTES],
+struct Codes<const BYTES: usize> {
+    bytes: [u8; BYTES],
     len: usize,
 }
 
-impl Codes {
-    const fn new() -> Codes {
-        Codes { bytes: [0; SCRATCH_BYTES], len: 0 }
+impl<const BYTES: usize> Codes<BYTES> {
+    const fn new() -> Self {
+        Codes { bytes: [0; BYTES], len: 0 }
     }
 
     fn get(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
-    /// Appends the codes of a string. All that is appended is at most `MAX_CODED_SUFFIX` bytes.
+    /// Appends the codes of a string. There are two bytes for each byte of all that is appended.
     #[inline]
     fn append(&mut self, table: &FsstTable, string: &[u8]) {
         self.len += table.encoder().encode(string, &mut self.bytes[self.len..]);
@@ -47,14 +49,16 @@ impl Codes {
 
 /// Codes that an edit makes.
 pub(crate) struct Scratch {
-    rest: Codes,
-    next: Codes,
+    /// Of a suffix.
+    rest: Codes<SCRATCH_BYTES>,
+    /// Of the end of a symbol.
+    end: Codes<END_BYTES>,
 }
 
 impl Scratch {
     #[inline(always)]
     pub(crate) const fn new() -> Scratch {
-        Scratch { rest: Codes::new(), next: Codes::new() }
+        Scratch { rest: Codes::new(), end: Codes::new() }
     }
 }
 
@@ -152,17 +156,17 @@ impl<'a> NodeRef<'a> {
             // The next entry loses the bytes that it shares with the key.
             let entry = self.entry(at, offset);
             let lost = gap.next - entry.lcp - 1;
-            let (codes, first) = split_codes(table, entry.rest, lost, &mut scratch.next)?;
+            let (codes, first) = split_codes(table, entry.rest, lost, &mut scratch.end)?;
             dropped = codes;
-            let len = entry.rest.len() - dropped + scratch.next.len;
+            let len = entry.rest.len() - dropped + scratch.end.len;
             next = Some([gap.next as u8, first, u8::try_from(len).ok()?]);
         }
-        let used_then = used - dropped + scratch.rest.len + scratch.next.len;
+        let used_then = used - dropped + scratch.rest.len + scratch.end.len;
         if scratch.rest.len > rest.len() || used_then > 0xFFFF || n == Info::MAX_COUNT {
             return None;
         }
         let info = self.info.resized(n + 1, used_then, self.info.empty_first());
-        let rests = [scratch.rest.get(), scratch.next.get(), &[]];
+        let rests = [scratch.rest.get(), scratch.end.get(), &[]];
         Some(Splice { info, at, offset, used, dropped, rests, next })
     }
 
@@ -188,13 +192,13 @@ impl<'a> NodeRef<'a> {
             let mut bytes = [0; MAX_CODED_SUFFIX];
             entry.read_rest(&mut bytes[..gained]);
             bytes[gained] = self.first(at + 1);
-            scratch.next.append(table, &bytes[..=gained]);
-            let len = u8::try_from(scratch.next.len + self.len(at + 1)).ok()?;
+            scratch.rest.append(table, &bytes[..=gained]);
+            let len = u8::try_from(scratch.rest.len + self.len(at + 1)).ok()?;
             next = Some([entry.lcp as u8, self.first(at), len]);
         }
         let dropped = entry.rest.len();
         let empty_first = self.info.empty_first() && at != 0;
-        let used_then = used - dropped + scratch.next.len;
+        let used_then = used - dropped + scratch.rest.len;
         if used_then > 0xFFFF {
             return None;
         }
@@ -205,7 +209,7 @@ impl<'a> NodeRef<'a> {
             offset,
             used,
             dropped,
-            rests: [scratch.next.get(), &[], &[]],
+            rests: [scratch.rest.get(), &[], &[]],
             next,
         })
     }
@@ -217,7 +221,7 @@ fn split_codes(
     table: &FsstTable,
     codes: &[u8],
     lost: usize,
-    tail: &mut Codes,
+    tail: &mut Codes<END_BYTES>,
 ) -> Option<(usize, u8)> {
     let (mut at, mut bytes) = (0, 0);
     while at < codes.len() {

@@ -33,10 +33,12 @@ pub(crate) struct CursorState {
     end: usize,
     /// Where in the payload the rest of the entry after the position begins.
     rest: usize,
-    /// Index up to which steps forwards are [`pass_narrow`](Self::pass_narrow), at most `end`.
-    narrow_end: usize,
+    /// Index up to which steps forwards are [`pass_fast`](Self::pass_fast), at most `end`.
+    fast_end: usize,
     /// Where in the payload the rests begin.
     rest_at: usize,
+    /// Where in the payload they end.
+    rests_end: usize,
     /// Bytes that the leaf strips.
     strip: usize,
     /// Number of entries that fit into the leaf.
@@ -96,8 +98,9 @@ impl CursorState {
             index: 0,
             end: 0,
             rest: 0,
-            narrow_end: 0,
+            fast_end: 0,
             rest_at: 0,
+            rests_end: 0,
             strip: 0,
             capacity: 0,
             payload_at: HEADER_BYTES,
@@ -165,6 +168,7 @@ impl CursorState {
         self.payload_at = leaf.info.payload_at();
         self.is_coded = leaf.info.is_coded();
         self.rest_at = leaf.rest_at();
+        self.rests_end = self.rest_at + leaf.info.rest();
         self.values_at = leaf.info.values_from(self.value_bytes);
         self.key.make_room(self.strip, self.is_coded);
         self.set_index(leaf, index, offset);
@@ -174,13 +178,14 @@ impl CursorState {
     fn set_index(&mut self, leaf: &NodeRef<'_>, index: usize, offset: usize) {
         self.index = index;
         self.rest = self.rest_at + offset;
-        let is_narrow = !leaf.info.is_wide() && !self.is_coded;
-        self.narrow_end = if !is_narrow || (index == 0 && leaf.info.empty_first()) {
+        self.fast_end = if leaf.info.is_wide() || (index == 0 && leaf.info.empty_first()) {
             0
+        } else if self.is_coded {
+            self.end
         } else {
             // At the last entries, as many bytes as are copied may not be in the leaf (N12).
-            let after = self.values_at + self.value_bytes * self.capacity
-                - (self.payload_at + self.rest_at + leaf.info.rest());
+            let values_end = self.values_at + self.value_bytes * self.capacity;
+            let after = values_end - (self.payload_at + self.rests_end);
             let (mut end, mut bytes) = (self.end, after);
             while bytes < COPIED_BYTES && end > 0 {
                 end -= 1;
@@ -235,7 +240,7 @@ impl CursorState {
     /// Leaves the leaf, and keeps the path to it.
     pub(crate) fn leave(&mut self) {
         self.leaf = None;
-        (self.index, self.end, self.narrow_end) = (0, 0, 0);
+        (self.index, self.end, self.fast_end) = (0, 0, 0);
     }
 
     /// Descends to the first or the last leaf below `child`, one of whose fence keys is in the key
@@ -326,7 +331,7 @@ impl CursorState {
     /// Ends steps forwards in this leaf at an index, which is not before the position.
     pub(crate) fn limit(&mut self, end: usize) {
         self.end = end;
-        self.narrow_end = self.narrow_end.min(end);
+        self.fast_end = self.fast_end.min(end);
     }
 
     /// Moves over the entries of the leaf, and returns how many they are. The next step leaves it.
@@ -402,8 +407,8 @@ impl CursorState {
     pub(crate) unsafe fn next<B: Bits>(&mut self) -> Option<B> {
         // SAFETY: (N1, N3, N5) by the caller; an entry was passed.
         unsafe {
-            if self.is_narrow_next() {
-                self.pass_narrow();
+            if self.is_fast_next() {
+                self.pass_fast();
             } else if !self.pass_other() {
                 return None;
             }
@@ -430,10 +435,8 @@ impl CursorState {
         debug_assert!(self.has_next());
         // SAFETY: (N1, N3, N5) see `next`.
         unsafe {
-            if self.is_narrow_next() {
-                self.pass_narrow()
-            } else if self.is_coded {
-                self.pass_coded()
+            if self.is_fast_next() {
+                self.pass_fast()
             } else {
                 self.pass_any()
             }
@@ -455,53 +458,77 @@ impl CursorState {
         Some(EntryPos { node, info: unsafe { node.info() }, index })
     }
 
-    /// Returns whether [`pass_narrow`](Self::pass_narrow) passes the next entry.
+    /// Returns whether [`pass_fast`](Self::pass_fast) passes the next entry.
     #[inline(always)]
-    pub(crate) fn is_narrow_next(&self) -> bool {
-        self.index < self.narrow_end
+    pub(crate) fn is_fast_next(&self) -> bool {
+        self.index < self.fast_end
     }
 
-    /// Passes the next entry, for which [`is_narrow_next`](Self::is_narrow_next) returns `true`.
+    /// Passes the next entry, for which [`is_fast_next`](Self::is_fast_next) returns `true`.
     #[inline(always)]
-    pub(crate) unsafe fn pass_narrow(&mut self) {
-        debug_assert!(self.index < self.narrow_end);
+    pub(crate) unsafe fn pass_fast(&mut self) {
+        // SAFETY: (N1, N5, N6, N10, N12, N13) by the caller.
+        unsafe {
+            if self.is_coded {
+                self.pass_coded();
+            } else {
+                self.pass_narrow();
+            }
+        }
+    }
+
+    /// Passes the next entry, which is not coded.
+    #[inline(always)]
+    unsafe fn pass_narrow(&mut self) {
+        debug_assert!(self.is_fast_next() && !self.is_coded);
         // SAFETY: (N1, N5, N6, N10, N12) there is a leaf, it is narrow, and the entry has a first
         // byte.
+        unsafe {
+            let (keep, first, len) = self.narrow_entry();
+            self.key.put_narrow(keep, first, self.rest_ptr().cast(), len);
+            self.index += 1;
+            self.rest += len;
+        }
+    }
+
+    /// Passes the next entry, which is coded.
+    #[inline(never)]
+    unsafe fn pass_coded(&mut self) {
+        debug_assert!(self.is_fast_next() && self.is_coded);
+        // SAFETY: (N1, N5, N6, N10, N13) there is a leaf, it is coded, and the entry has a first
+        // byte. The rests are written, up to the last.
+        unsafe {
+            let (keep, first, len) = self.narrow_entry();
+            let table = (*self.leaf.unwrap_unchecked().table()).decoder();
+            let codes = (self.rest_ptr(), len, self.rests_end - self.rest);
+            self.key.put_coded(keep, first, table, codes);
+            self.index += 1;
+            self.rest += len;
+        }
+    }
+
+    /// Returns how many bytes the next entry shares with the key before, its first byte, and the
+    /// bytes of its rest.
+    #[inline(always)]
+    unsafe fn narrow_entry(&self) -> (usize, u8, usize) {
+        // SAFETY: (N1, N5, N6) there is a leaf, it is narrow, and has this entry.
         unsafe {
             let payload = self.leaf.unwrap_unchecked().payload_ptr(self.payload_at);
             let entry = payload.add(self.index);
             let keep = self.strip + usize::from(entry.read());
             let first = entry.add(self.capacity).read();
-            let len = usize::from(entry.add(2 * self.capacity).read());
-            self.key.put_narrow(keep, first, payload.add(self.rest).cast(), len);
-            self.index += 1;
-            self.rest += len;
+            (keep, first, entry.add(2 * self.capacity).read().into())
         }
     }
 
-    /// Passes the next entry of the leaf, which is coded.
+    /// Returns where the rest of the next entry begins.
     #[inline(always)]
-    unsafe fn pass_coded(&mut self) {
-        debug_assert!(self.is_coded && self.has_next());
-        // SAFETY: (N1, N5, N6, N10, N13) there is a leaf, it is coded, and has this entry.
-        unsafe {
-            let leaf = self.leaf.unwrap_unchecked();
-            let payload = leaf.payload_ptr(self.payload_at);
-            let entry = payload.add(self.index);
-            let keep = self.strip + usize::from(entry.read());
-            let first = entry.add(self.capacity).read();
-            let len = usize::from(entry.add(2 * self.capacity).read());
-            // Only the first entry may be the empty suffix.
-            let has_first = self.index > 0 || !leaf.info().empty_first();
-            let codes = payload.add(self.rest);
-            let table = (*leaf.table()).decoder();
-            self.key.put_coded(keep, has_first.then_some(first), table, (codes, len));
-            self.index += 1;
-            self.rest += len;
-        }
+    unsafe fn rest_ptr(&self) -> *const u8 {
+        // SAFETY: (N1, N6) there is a leaf, and its rests begin before its end.
+        unsafe { self.leaf.unwrap_unchecked().payload_ptr(self.payload_at).add(self.rest) }
     }
 
-    /// Passes the next entry of the leaf, which is not coded.
+    /// Passes the next entry of the leaf, of any form. That of a coded leaf is the empty suffix.
     #[inline(never)]
     unsafe fn pass_any(&mut self) {
         let Some(leaf) = self.leaf else { return };

@@ -59,8 +59,8 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N3, N9) as in `seek`. Any other entry was found.
         let value = unsafe {
-            if self.state.is_narrow_next() {
-                self.state.pass_narrow();
+            if self.state.is_fast_next() {
+                self.state.pass_fast();
             } else if !self.pass_other() {
                 return None;
             }
@@ -145,11 +145,11 @@ impl<'t, B: Bits> RawRange<'t, B> {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         let front = &mut self.front.state;
-        // SAFETY: (N1, N3, N9) the tree is borrowed as long as the cursors live. If it is not the
-        // narrow leaf's next entry, it was found.
+        // SAFETY: (N1, N3, N9) the tree is borrowed as long as the cursors live. If it is not passed
+        // fast, it was found.
         let value = unsafe {
-            if front.is_narrow_next() {
-                front.pass_narrow()
+            if front.is_fast_next() {
+                front.pass_fast()
             } else if !self.pass_other() {
                 return None;
             }

@@ -7,13 +7,13 @@ use std::mem::MaybeUninit;
 /// Bytes of a rest that [`KeyBuf::put_narrow`] copies at once, however long the rest is. Most rests
 /// have less: a branch on their length would often be mispredicted.
 pub(crate) const COPIED_BYTES: usize = 64;
-/// Codes that [`KeyBuf::put_coded`] decodes at once.
-const DECODED_AT_ONCE: usize = size_of::<u32>();
+/// Codes that [`KeyBuf::put_coded`] reads at once, however long the rest is, for the same reason.
+const CODES_AT_ONCE: usize = size_of::<u64>();
 /// Bytes after those that a narrow leaf strips, which any [`KeyBuf::put_narrow`] may write.
 const ROOM: usize = MAX_NARROW_LCP + 1 + MAX_NARROW_LEN;
 
 /// Bytes after those that a coded leaf strips, which any [`KeyBuf::put_coded`] may write.
-const CODED_ROOM: usize = MAX_NARROW_LCP + 1 + MAX_FSST_BYTES * MAX_NARROW_LEN;
+const CODED_ROOM: usize = MAX_NARROW_LCP + 1 + MAX_FSST_BYTES * (MAX_NARROW_LEN + 1);
 
 /// The key of a cursor. Each step keeps its first bytes and replaces the others.
 #[derive(Default)]
@@ -36,9 +36,9 @@ impl Clone for KeyBuf {
 
 /// Returns whether a byte of `codes` is an escape, the byte whose bits are all set.
 #[inline(always)]
-fn has_escape(codes: u32) -> bool {
-    const LOW_BITS: u32 = u32::MAX / 0xFF * 0x7F;
-    const ONES: u32 = u32::MAX / 0xFF;
+fn has_escape(codes: u64) -> bool {
+    const LOW_BITS: u64 = u64::MAX / 0xFF * 0x7F;
+    const ONES: u64 = u64::MAX / 0xFF;
     // The highest bit of a byte is set in the sum if all lower ones were.
     ((codes & LOW_BITS) + ONES) & codes & !LOW_BITS != 0
 }
@@ -94,37 +94,37 @@ impl KeyBuf {
     /// # Safety
     /// `keep` is the sum of a coded leaf's strip and an lcp, and the codes are a rest of that leaf
     /// (N6), which is coded by `table` (N13). The buffer has `keep` bytes (N10), and since
-    /// [`make_room`](Self::make_room) room for the others.
+    /// [`make_room`](Self::make_room) room for the others. From the codes on, `readable` bytes are
+    /// written (N5), `len` at least.
     #[inline(always)]
     pub(crate) unsafe fn put_coded(
         &mut self,
         keep: usize,
-        first: Option<u8>,
+        first: u8,
         table: &Fsst,
-        (codes, len): (*const u8, usize),
+        (codes, len, readable): (*const u8, usize, usize),
     ) {
-        debug_assert!(keep <= self.len);
-        // SAFETY: (N6, N10, N13) by the caller. There is room for a whole word for each code, and
-        // an escape is followed by a byte.
+        debug_assert!(keep <= self.len && len <= readable);
+        // SAFETY: (N6, N10, N13) by the caller. There is room for a whole word for each code and
+        // one more, and an escape is followed by a byte.
         unsafe {
-            let mut to = self.bytes.as_mut_ptr().add(keep);
-            if let Some(first) = first {
-                to.write(first);
-                to = to.add(1);
-            }
-            let mut at = 0;
-            // A branch for each code would be mispredicted more often.
-            while at + DECODED_AT_ONCE <= len {
-                let codes = codes.add(at).cast::<[u8; DECODED_AT_ONCE]>().read();
-                if has_escape(u32::from_le_bytes(codes)) {
+            let at = self.bytes.as_mut_ptr().add(keep);
+            at.write(first);
+            let (mut to, mut at) = (at.add(1), 0);
+            while at < len && at + CODES_AT_ONCE <= readable {
+                let left = (len - at).min(CODES_AT_ONCE);
+                let word = codes.add(at).cast::<[u8; CODES_AT_ONCE]>().read();
+                // Of the codes after the rest only the first symbol is left.
+                let word = u64::from_le_bytes(word) & u64::MAX >> (u64::BITS as usize - 8 * left);
+                if has_escape(word) {
                     break;
                 }
-                for code in codes {
+                for (i, code) in word.to_le_bytes().into_iter().enumerate() {
                     let (word, bytes) = table.symbol(code);
                     to.cast::<[u8; MAX_FSST_BYTES]>().write_unaligned(word.to_le_bytes());
-                    to = to.add(bytes);
+                    to = to.add(if i < left { bytes } else { 0 });
                 }
-                at += DECODED_AT_ONCE;
+                at += left;
             }
             while at < len {
                 let (mut word, mut bytes) = table.symbol(codes.add(at).read());
