@@ -238,6 +238,25 @@ impl<T: Copy> DecodedKeys<T> {
         Ok(())
     }
 
+    /// Codes the rests of the keys, unless a leaf of all, which strips `strip` bytes, could not be
+    /// coded since a length does not fit. A leaf with long keys would be coded in vain at each
+    /// change, and be too large by what its keys take as they are.
+    pub(crate) fn encode_for_leaf(
+        &mut self,
+        table: &FsstTable,
+        strip: usize,
+    ) -> Result<(), TryReserveError> {
+        let rest = |i| {
+            let shared = if i == 0 { strip } else { self.lcp(i) };
+            self.key(i).get(shared + 1..).unwrap_or_default()
+        };
+        let longest = (0..self.len()).map(rest).max_by_key(|rest| rest.len()).unwrap_or_default();
+        let fits = strip <= Info::MAX_NARROW_STRIP
+            && (1..self.len()).all(|i| self.lcp(i) - strip <= MAX_NARROW_LCP)
+            && (longest.len() <= MAX_NARROW_LEN / 2 || table.coded_len(longest) <= MAX_NARROW_LEN);
+        if fits { self.encode(table) } else { Ok(()) }
+    }
+
     /// Returns the rests of the keys before `to`, except for the first, which depends on what a
     /// leaf strips.
     pub(crate) fn rests(&self, to: usize) -> impl Iterator<Item = &[u8]> {

@@ -286,7 +286,7 @@ impl<B: Bits> RawTree<B> {
             let mut keys = DecodedKeys::new();
             keys.append(&leaf, &key[..strip], Some((gap, &key[strip..])))?;
             if let Some(table) = table {
-                keys.encode(table)?;
+                keys.encode_for_leaf(table, path.fences.strip())?;
             }
             Self::insert_among((mode, usage, table), &path, &keys, grown)?;
         }

@@ -213,7 +213,7 @@ impl<B: Bits> RawTree<B> {
                 keys.append(leaf, &key[..strip], None)?;
                 keys.remove(at, at + count);
                 if let Some(table) = table {
-                    keys.encode(table)?;
+                    keys.encode_for_leaf(table, strip)?;
                 }
                 let all = 0..keys.len();
                 let node = |new: &mut NewNodes<'_, B>| keys.node(Kind::Leaf, new, all, strip);
@@ -332,7 +332,7 @@ impl<B: Bits> RawTree<B> {
                     keys.append(leaf, &separator[..leaf.strip()], None)?;
                 }
                 if let Some(table) = table {
-                    keys.encode(table)?;
+                    keys.encode_for_leaf(table, fences.strip())?;
                 }
                 let all = 0..keys.len();
                 merged = Some(keys.node(Kind::Leaf, &mut pending, all, fences.strip())?);
