@@ -274,12 +274,12 @@ fn maps_of_all_values_grow_and_are_frozen_to_a_file() {
         for figure in ["frozen_seconds", "frozen_verify_seconds", "frozen_get_per_s"] {
             assert!(record[figure].as_f64().unwrap() > 0.0, "{figure}: {record}");
         }
+        // Most of a map so small is unused, how much depends on the threads.
         let of_map = record["sizes"][0]["bytes_per_key"].as_f64().unwrap();
-        [of_map, record["frozen_per_key"].as_f64().unwrap()]
+        assert!(of_map > f64::from(bytes), "{record}");
+        record["frozen_per_key"].as_f64().unwrap()
     });
-    for smaller in sizes.windows(2) {
-        assert!((0..2).all(|i| smaller[0][i] > smaller[1][i] + 2.0), "{sizes:?}");
-    }
+    assert!(sizes.windows(2).all(|sizes| sizes[0] > sizes[1] + 2.0), "{sizes:?}");
     assert!(dir.path().read_dir().unwrap().next().is_none(), "a file is left");
     let text = tables(&format!("{args} --values u32"));
     assert!(text.contains("values of 4 bytes") && text.contains("in a file: "), "{text}");
