@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-/// A decoder. Codes without a symbol, which only a damaged file has, end the string.
+/// A decoder. Codes without a symbol, which only a damaged file has, stand for any string.
 pub(crate) trait Coder: Copy {
     /// Bytes of a code.
     const CODE_BYTES: usize;

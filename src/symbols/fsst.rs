@@ -43,6 +43,9 @@ pub(super) fn train_matcher(
 }
 
 /// A table with codes of one byte.
+///
+/// A code without a symbol is an escape. In a string of this library's that is `ESCAPE`; a damaged
+/// file may have others.
 #[derive(PartialEq)]
 pub(crate) struct Fsst {
     /// The bytes of each symbol, least significant first, then zeros.
@@ -75,7 +78,7 @@ impl Fsst {
     #[inline(always)]
     pub(crate) fn symbol_at(&self, codes: &[u8], at: usize) -> (u64, usize, usize) {
         let (word, len) = self.symbol(codes[at]);
-        if codes[at] == ESCAPE {
+        if len == 0 {
             return (codes.get(at + 1).copied().unwrap_or(0).into(), 1, 2);
         }
         (word, len, 1)
@@ -121,21 +124,29 @@ impl Coder for &Fsst {
     #[inline(always)]
     fn compare(self, code: &[u8], key: &[u8]) -> (usize, Ordering) {
         let (mut at, mut codes) = (0, code.iter());
-        // While a whole word of the key is left and no code is an escape, there is no need to find
-        // where they differ.
-        while let Some(key) = u64_at(key, at) {
-            let Some(&code) = codes.as_slice().first() else { break };
+        // While a whole word of the key is left, no symbol ends after the key.
+        while let Some(key_word) = u64_at(key, at) {
+            let Some(&code) = codes.next() else { return ended(at, key) };
             let (word, len) = (self.words[usize::from(code)], self.lens[usize::from(code)]);
-            if (word ^ key) & LOW_BYTES_U64[usize::from(len & 15)] != 0 || len == 0 {
-                break;
+            let different = (word ^ key_word) & LOW_BYTES_U64[usize::from(len & 15)];
+            if different != 0 {
+                let same = different.trailing_zeros() as usize / 8;
+                let byte = |word: u64| (word >> (8 * same)) as u8;
+                return (at + same, byte(word).cmp(&byte(key_word)));
             }
-            codes.next();
             at += usize::from(len);
+            if len == 0 {
+                let Some(&byte) = codes.next() else { return ended(at, key) };
+                if byte != key_word as u8 {
+                    return (at, byte.cmp(&(key_word as u8)));
+                }
+                at += 1;
+            }
         }
         while let Some(&code) = codes.next() {
             let (mut word, mut len) =
                 (self.words[usize::from(code)], usize::from(self.lens[usize::from(code)]));
-            if code == ESCAPE {
+            if len == 0 {
                 let Some(&byte) = codes.next() else { break };
                 (word, len) = (byte.into(), 1);
             }
@@ -154,11 +165,12 @@ impl Coder for &Fsst {
     fn decoded_len(self, code: &[u8]) -> Option<usize> {
         let (mut len, mut codes) = (0, code.iter());
         while let Some(&code) = codes.next() {
-            if code == ESCAPE {
+            let bytes = self.lens[usize::from(code)];
+            if bytes == 0 {
                 codes.next()?;
                 len += 1;
             } else {
-                len += usize::from(self.lens[usize::from(code)]);
+                len += usize::from(bytes);
             }
         }
         Some(len)
@@ -168,13 +180,14 @@ impl Coder for &Fsst {
     fn decode(self, code: &[u8], out: &mut [u8]) -> Option<usize> {
         let (mut at, mut codes) = (0, code.iter());
         while let Some(&code) = codes.next() {
-            if code == ESCAPE {
+            let bytes = self.lens[usize::from(code)];
+            if bytes == 0 {
                 *out.get_mut(at)? = *codes.next()?;
                 at += 1;
             } else {
                 let word = out.get_mut(at..)?.first_chunk_mut()?;
                 *word = self.words[usize::from(code)].to_le_bytes();
-                at += usize::from(self.lens[usize::from(code)]);
+                at += usize::from(bytes);
             }
         }
         Some(at)
