@@ -79,7 +79,8 @@ impl Encoder {
             SymbolKind::Fsst => matcher(symbols).map(Encoder::Fsst),
             SymbolKind::OnPair => {
                 let matcher: Matcher = matcher(symbols)?;
-                let is_single = |byte| matcher.symbols().binary_search(&Symbol::of(&[byte])).is_ok();
+                let is_single =
+                    |byte| matcher.symbols().binary_search(&Symbol::of(&[byte])).is_ok();
                 (0..=u8::MAX).all(is_single).then_some(Encoder::OnPair(matcher))
             }
         }

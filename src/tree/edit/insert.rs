@@ -5,7 +5,7 @@ use crate::InsertError;
 use crate::symbols::{FsstTable, MAX_FSST_BYTES, Sample};
 use crate::tree::coder::LeafCoder;
 use crate::tree::edit::{
-    Append, CodedRun, DecodedKeys, Edit, EditError, Exclusive, Expected, Failed, Fences, LeafEdit,
+    Append, DecodedKeys, Edit, EditError, EntryRun, Exclusive, Expected, Failed, Fences, LeafEdit,
     LevelEdit, Mode, NewNodes, Outcome, Path, PathLevel, SortedKeys, Split, Target, commit_new,
     is_small, locate, overwrite, path, replace_leaf, try_copy,
 };
@@ -276,7 +276,7 @@ impl<B: Bits> RawTree<B> {
         // The tree may free the leaf when it is replaced.
         let is_sampling = coder.is_some_and(LeafCoder::is_sampling);
         let sampled = if is_sampling { Self::sample(&leaf) } else { None };
-        let mut run = CodedRun::new(3, table)?;
+        let mut run = EntryRun::new(3, table)?;
         let is_done = run.append_with(&leaf, &key[..strip], (gap, &key[strip..]))?
             && Self::insert_among((mode, usage, table), &path, &run, grown)?;
         if is_done && table.is_some() {

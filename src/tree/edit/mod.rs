@@ -4,7 +4,7 @@
 //! * `pending`: nodes that are not published, and the error of an allocation.
 //! * `commit`: the replacement of nodes that every edit comes down to.
 //! * `path`: the descent that notes the fence keys of each node.
-//! * `decoded`, `coded_run`: the keys of new nodes, as whole keys or as copies of coded entries.
+//! * `decoded`, `entry_run`: the keys of new nodes, as whole keys or as entries that are copied.
 //! * `insert`, `remove`, `append`, `bulk`, `clear`: one operation each.
 //! * `append_mode`: what a tree notes while keys are appended in ascending order.
 //! * `relocate`: moves nodes out of sparse pages.
@@ -13,9 +13,9 @@ pub(crate) mod append;
 pub(crate) mod append_mode;
 pub(crate) mod bulk;
 mod clear;
-pub(crate) mod coded_run;
 pub(crate) mod commit;
 pub(crate) mod decoded;
+pub(crate) mod entry_run;
 pub(crate) mod insert;
 pub(crate) mod mode;
 pub(crate) mod path;
@@ -25,9 +25,9 @@ pub(crate) mod remove;
 pub(crate) use append::Append;
 pub(crate) use append_mode::{AppendMode, OpenLeaf};
 pub(crate) use clear::{copy_keys, free_all};
-pub(crate) use coded_run::CodedRun;
 pub(crate) use commit::{Edit, LeafEdit, LevelEdit, commit, commit_new, replace_leaf};
 pub(crate) use decoded::{DecodedKeys, SortedKeys, Split};
+pub(crate) use entry_run::EntryRun;
 pub(crate) use insert::Upsert;
 pub(crate) use mode::{
     EditError, Exclusive, Expected, Mode, Outcome, Target, is_small, may_spare, overwrite,

@@ -5,7 +5,7 @@
 use crate::InsertError;
 use crate::symbols::FsstTable;
 use crate::tree::edit::{
-    CodedRun, DecodedKeys, Edit, EditError, Failed, LeafEdit, LevelEdit, Mode, NewNodes, PathLevel,
+    DecodedKeys, Edit, EditError, EntryRun, Failed, LeafEdit, LevelEdit, Mode, NewNodes, PathLevel,
     SortedKeys, Split, Target, commit, commit_new, locate, make_one, may_spare, replace_leaf,
     try_copy,
 };
@@ -319,7 +319,7 @@ impl<B: Bits> RawTree<B> {
             };
             let mut pending = NewNodes::new(usage, 2 + 2 * levels.len())?;
             pending.table = table;
-            let mut run = CodedRun::new(2, table)?;
+            let mut run = EntryRun::new(2, table)?;
             let mut merged = None;
             if kept().try_fold(true, |narrow, leaf| {
                 Ok::<_, Failed>(narrow && run.append(leaf, &separator[..leaf.strip()])?)

@@ -434,13 +434,7 @@ impl CursorState {
     pub(crate) unsafe fn pass_here(&mut self) {
         debug_assert!(self.has_next());
         // SAFETY: (N1, N3, N5) see `next`.
-        unsafe {
-            if self.is_fast_next() {
-                self.pass_fast()
-            } else {
-                self.pass_any()
-            }
-        }
+        unsafe { if self.is_fast_next() { self.pass_fast() } else { self.pass_any() } }
     }
 
     /// Returns the value of the entry that was passed forwards.

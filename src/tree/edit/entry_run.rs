@@ -1,10 +1,10 @@
-//! Coded runs: consecutive entries of nodes, copied into a new node without decoding them.
+//! Entry runs: consecutive entries of nodes, copied into a new node without decoding them.
 //!
 //! ```text
 //!   a source:  lead, a whole key │ the entries after it in some node, from..to
 //! ```
 //!
-//! Where a node is made from coded runs, only their leads are coded anew. Of the other entries the
+//! Where a node is made from entry runs, only their leads are coded anew. Of the other entries the
 //! arrays and the suffix bytes are copied, and the shared lengths adjusted to the strip of the new
 //! node. So a split or a merge of leaves costs a few copies. What does not fit a narrow node is
 //! left to [`DecodedKeys`](crate::tree::edit::decoded::DecodedKeys), which can make every node; so
@@ -57,7 +57,7 @@ impl<'a> RunSource<'a> {
 }
 
 /// Consecutive keys of narrow nodes, all coded by one symbol table, or none.
-pub(crate) struct CodedRun<'a> {
+pub(crate) struct EntryRun<'a> {
     sources: Vec<RunSource<'a>>,
     table: Option<&'a FsstTable>,
 }
@@ -81,13 +81,13 @@ impl RunSlice<'_, '_> {
     }
 }
 
-impl<'a> CodedRun<'a> {
+impl<'a> EntryRun<'a> {
     /// Creates an empty run with room for the keys of this many nodes, coded by a table if there is
     /// one. A single key counts as a node.
     pub(crate) fn new(sources: usize, table: Option<&'a FsstTable>) -> Result<Self, Failed> {
         let mut list = Vec::new();
         list.try_reserve_exact(sources)?;
-        Ok(CodedRun { sources: list, table })
+        Ok(EntryRun { sources: list, table })
     }
 
     /// Returns whether the run can have entries of this node.
@@ -247,7 +247,7 @@ fn shape(
     (rest <= 0xFFFF).then(|| if is_coded { info().coded() } else { info() })
 }
 
-impl SortedKeys for CodedRun<'_> {
+impl SortedKeys for EntryRun<'_> {
     fn len(&self) -> usize {
         self.sources.iter().map(RunSource::len).sum()
     }
