@@ -43,6 +43,34 @@ fn tables_follow_keys_that_change() {
     assert!(one <= apart + apart * 6 / 100, "{one} bytes in one map, {apart} in three");
 }
 
+/// An empty map takes over the keys of another, but not its coding.
+#[test]
+fn appended_keys_are_coded_as_the_map_codes() {
+    let of = |coding| {
+        let mut map = FastArt::<u32>::with_coding(coding);
+        urls().for_each(|key| _ = map.insert(key, 0));
+        map
+    };
+    let [plain, coded] = [KeyCoding::Plain, KeyCoding::Symbols].map(|coding| {
+        let other = if coding == KeyCoding::Plain { KeyCoding::Symbols } else { KeyCoding::Plain };
+        let (mut map, mut other) = (FastArt::with_coding(coding), of(other));
+        map.append(&mut other);
+        assert_eq!((map.len(), other.len()), (urls().count(), 0));
+        map.check().unwrap();
+        urls().for_each(|key| _ = other.insert(key, 0));
+        [bytes(map.memory_usage()), bytes(other.memory_usage())]
+    });
+    let [of_plain, of_coded] =
+        [KeyCoding::Plain, KeyCoding::Symbols].map(|coding| bytes(of(coding).memory_usage()));
+    assert!(of_coded < of_plain * 9 / 10, "{of_plain} bytes, {of_coded} coded");
+    // What was appended to is packed. The other one is as if it were new.
+    assert!(
+        plain[0] > of_coded && plain[0] <= of_plain && coded[0] <= of_coded,
+        "{plain:?} {coded:?}"
+    );
+    assert!(plain[1] < of_plain * 9 / 10 && coded[1] == of_plain, "{plain:?} {coded:?}");
+}
+
 /// Returns keys that no table codes in fewer bytes. They come after all URLs.
 fn random() -> Vec<Vec<u8>> {
     let key = |i| [&b"z"[..], &random_bytes(i, 4 + i as usize % 20)].concat();

@@ -524,10 +524,11 @@ impl<V: Value> FastArt<V> {
 
     /// Moves all keys of `other` into this map.
     ///
-    /// If both have a key, the value of `other` is kept.
+    /// If both have a key, the value of `other` is kept. Both maps keep their ways to code keys.
     ///
     /// # Complexity
-    /// O(1) if this map is empty, else one insert for each key.
+    /// If this map is empty, O(1), or O(keys) if it codes keys in another way than `other`. Else
+    /// one insert for each key.
     ///
     /// ```
     /// let mut map = memkv::FastArt::from([("a", 1u64), ("b", 2)]);
@@ -537,13 +538,16 @@ impl<V: Value> FastArt<V> {
     /// assert!(other.is_empty());
     /// ```
     pub fn append(&mut self, other: &mut Self) {
-        if self.is_empty() {
-            std::mem::swap(self, other);
-        } else {
+        let coding = |map: &Self| map.tree.coder().map_or(KeyCoding::Plain, |coder| coder.coding());
+        if !self.is_empty() {
             let mut cursor = other.cursor();
             while let Some((key, value)) = cursor.next() {
                 self.insert(key, value);
             }
+        } else if coding(self) == coding(other) {
+            std::mem::swap(self, other);
+        } else {
+            *self = Self::of_range(other.iter(), self.tree.coder().cloned());
         }
         other.clear();
     }

@@ -297,7 +297,7 @@ impl FastSet {
     /// Moves all keys of `other` into this set.
     ///
     /// # Complexity
-    /// O(1) if this set is empty, else one insert for each key.
+    /// That of [`FastArt::append`].
     ///
     /// ```
     /// let mut set = memkv::FastSet::from(["a", "b"]);
