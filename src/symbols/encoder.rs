@@ -3,8 +3,8 @@
 use super::decoder::{Decoder, SymbolKind};
 use super::fsst::{self, Fsst, FsstMatcher};
 use super::onpair::OnPair;
-use super::table::{MAX_SYMBOL_BYTES, Matcher, Symbol};
-use super::train::{Limits, Match, Sample, train};
+use super::table::{MAX_SYMBOL_BYTES, Match, Matcher, Symbol};
+use super::train::{Limits, Sample, train};
 use std::alloc::Layout;
 use std::collections::TryReserveError;
 use std::fmt;
@@ -16,8 +16,8 @@ const MIN_BYTES: usize = 1 << 16;
 /// A trained table to encode with.
 pub(crate) enum Encoder {
     Plain,
-    Fsst(FsstMatcher),
-    OnPair(Matcher),
+    Fsst(Box<FsstMatcher>),
+    OnPair(Box<Matcher>),
 }
 
 /// The tables that a layer is encoded with.
@@ -53,9 +53,10 @@ impl Encoder {
         match kind {
             SymbolKind::Plain => Encoder::Plain,
             SymbolKind::Fsst => {
-                Encoder::Fsst(or_abort(fsst::train_matcher(sample, MIN_BYTES, true)))
+                let matcher = or_abort(fsst::train_matcher(sample, MIN_BYTES, true));
+                Encoder::Fsst(Box::new(matcher))
             }
-            SymbolKind::OnPair => Encoder::OnPair(or_abort(train(
+            SymbolKind::OnPair => Encoder::OnPair(Box::new(or_abort(train(
                 sample,
                 Limits {
                     symbols: (bytes / 128).clamp(256, Matcher::MAX_SYMBOLS),
@@ -66,7 +67,7 @@ impl Encoder {
                     least: 3,
                     is_parallel: true,
                 },
-            ))),
+            )))),
         }
     }
 
@@ -76,12 +77,12 @@ impl Encoder {
         let symbols = decoder.symbols();
         match decoder.kind() {
             SymbolKind::Plain => Some(Encoder::Plain),
-            SymbolKind::Fsst => matcher(symbols).map(Encoder::Fsst),
+            SymbolKind::Fsst => matcher(symbols).map(|matcher| Encoder::Fsst(Box::new(matcher))),
             SymbolKind::OnPair => {
                 let matcher: Matcher = matcher(symbols)?;
                 let is_single =
                     |byte| matcher.symbols().binary_search(&Symbol::of(&[byte])).is_ok();
-                (0..=u8::MAX).all(is_single).then_some(Encoder::OnPair(matcher))
+                (0..=u8::MAX).all(is_single).then(|| Encoder::OnPair(Box::new(matcher)))
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Tables with codes of one byte.
 
 use super::coder::{Coder, differ, ended, load, masks};
-use super::table::Symbol;
-use super::train::{Limits, Match, Sample, train};
+use super::table::{Match, Symbol};
+use super::train::{Limits, Sample, train};
 use crate::words::u64_at;
 use std::cmp::Ordering;
 use std::collections::TryReserveError;

@@ -1,7 +1,6 @@
 //! Symbols in the order of their bytes, and a matcher for the longest symbol at the beginning of a
 //! string.
 
-use super::train::Match;
 use std::collections::TryReserveError;
 use std::hint::select_unpredictable;
 use std::ops::Range;
@@ -80,6 +79,23 @@ impl Symbol {
     fn shared(self, other: Self) -> usize {
         (((self.0 ^ other.0) & !0xFF).leading_zeros() as usize / 8).min(self.len())
     }
+}
+
+/// Symbols with which strings are parsed.
+pub(super) trait Match: Sized + Sync {
+    /// Most symbols.
+    const MAX_SYMBOLS: usize;
+
+    /// Creates it of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols, in any order, if there is
+    /// memory for it.
+    fn try_new(symbols: Vec<Symbol>) -> Result<Self, TryReserveError>;
+
+    /// Returns the symbols in order, each once.
+    fn symbols(&self) -> &[Symbol];
+
+    /// Cuts a string into symbols, always the longest one. Passes to `found` the number of each,
+    /// `None` for a byte with which no symbol begins, and its first byte.
+    fn parse(&self, string: &[u8], found: impl FnMut(Option<usize>, u8));
 }
 
 /// Symbols in order, and tables to find the longest one with which a string begins.

@@ -8,7 +8,7 @@
 //! bottom-up scheme; Gargiulo, Venturini: "OnPair: short strings compression for fast random
 //! access", 2025, for dictionaries of 65,536 entries of up to 16 bytes.
 
-use super::table::Symbol;
+use super::table::{Match, Symbol};
 #[cfg(feature = "parallel")]
 use rayon::prelude::*;
 use std::collections::TryReserveError;
@@ -87,23 +87,6 @@ impl Sample {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.range(0..self.len())
     }
-}
-
-/// Symbols with which strings are parsed.
-pub(super) trait Match: Sized + Sync {
-    /// Most symbols.
-    const MAX_SYMBOLS: usize;
-
-    /// Creates it of at most [`MAX_SYMBOLS`](Self::MAX_SYMBOLS) symbols, in any order, if there is
-    /// memory for it.
-    fn try_new(symbols: Vec<Symbol>) -> Result<Self, TryReserveError>;
-
-    /// Returns the symbols in order, each once.
-    fn symbols(&self) -> &[Symbol];
-
-    /// Cuts a string into symbols, always the longest one. Passes to `found` the number of each,
-    /// `None` for a byte with which no symbol begins, and its first byte.
-    fn parse(&self, string: &[u8], found: impl FnMut(Option<usize>, u8));
 }
 
 /// Limits of a table.
