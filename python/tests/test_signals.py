@@ -11,6 +11,14 @@ import pytest
 from model import files_below, nothing_new_in
 
 
+@pytest.fixture(scope="module", autouse=True)
+def interrupts():
+    """SIGINT raises, also where a shell started this in the background, and so without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class interrupted:
     """Sends SIGINT after some seconds, and expects KeyboardInterrupt soon after."""
 
