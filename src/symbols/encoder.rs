@@ -16,7 +16,7 @@ const MIN_BYTES: usize = 1 << 16;
 /// A trained table to encode with.
 pub(crate) enum Encoder {
     Plain,
-    Fsst(Box<FsstMatcher>),
+    Fsst(FsstMatcher),
     OnPair(Box<Matcher>),
 }
 
@@ -53,8 +53,7 @@ impl Encoder {
         match kind {
             SymbolKind::Plain => Encoder::Plain,
             SymbolKind::Fsst => {
-                let matcher = or_abort(fsst::train_matcher(sample, MIN_BYTES, true));
-                Encoder::Fsst(Box::new(matcher))
+                Encoder::Fsst(or_abort(fsst::train_matcher(sample, MIN_BYTES, true)))
             }
             SymbolKind::OnPair => Encoder::OnPair(Box::new(or_abort(train(
                 sample,
@@ -77,7 +76,7 @@ impl Encoder {
         let symbols = decoder.symbols();
         match decoder.kind() {
             SymbolKind::Plain => Some(Encoder::Plain),
-            SymbolKind::Fsst => matcher(symbols).map(|matcher| Encoder::Fsst(Box::new(matcher))),
+            SymbolKind::Fsst => matcher(symbols).map(Encoder::Fsst),
             SymbolKind::OnPair => {
                 let matcher: Matcher = matcher(symbols)?;
                 let is_single =

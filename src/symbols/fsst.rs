@@ -233,31 +233,33 @@ fn group(word: u64) -> usize {
 }
 
 impl FsstEncoder {
+    const EMPTY: Self = FsstEncoder {
+        groups: [0; GROUPS],
+        words: [0; 256],
+        masks: [u64::MAX; 256],
+        entries: [Entry { len: 1, code: ESCAPE, is_last: true }; 256],
+        singles: [ESCAPE; 256],
+    };
+
     /// Creates it from the symbols of a table, at most [`MAX_SYMBOLS`], each with its index as its
-    /// code.
-    fn new(symbols: &[Symbol]) -> Self {
-        let mut singles = [ESCAPE; 256];
-        let (mut coded, mut count) = ([(0, 0, 0); 256], 0);
+    /// code, if there is memory for it. It is too large for a small stack.
+    fn try_new(symbols: &[Symbol]) -> Result<Box<[Self; 1]>, TryReserveError> {
+        let (mut boxed, mut coded) = (Vec::new(), Vec::new());
+        boxed.try_reserve_exact(1)?;
+        coded.try_reserve_exact(symbols.len())?;
+        boxed.push(Self::EMPTY);
+        let encoder = &mut boxed[0];
         for (symbol, code) in symbols.iter().zip(0..ESCAPE) {
             let word = u64::from_le_bytes(*symbol.bytes().first_chunk().expect("16 bytes"));
-            if symbol.len() == 1 {
-                singles[usize::from(word as u8)] = code;
-            } else {
-                coded[count] = (word, symbol.len() as u8, code);
-                count += 1;
+            match symbol.len() {
+                1 => encoder.singles[usize::from(word as u8)] = code,
+                len => coded.push((word, len as u8, code)),
             }
         }
-        let coded = &mut coded[..count];
         coded.sort_unstable_by_key(|&(word, len, _)| (group(word), u8::MAX - len));
         // Without any of two bytes, what matches the first entry is a single byte, too.
-        let none = Entry { len: 1, code: singles[0], is_last: true };
-        let mut encoder = FsstEncoder {
-            groups: [count.saturating_sub(1) as u8; GROUPS],
-            words: [0; 256],
-            masks: [u64::MAX; 256],
-            entries: [none; 256],
-            singles,
-        };
+        encoder.entries[0].code = encoder.singles[0];
+        encoder.groups.fill(coded.len().saturating_sub(1) as u8);
         // The first of a group is written last.
         for (i, &(word, len, code)) in coded.iter().enumerate().rev() {
             let is_last = coded.get(i + 1).is_none_or(|next| group(next.0) != group(word));
@@ -266,7 +268,7 @@ impl FsstEncoder {
             encoder.masks[i] = LOW_BYTES_U64[usize::from(len)];
             encoder.entries[i] = Entry { len, code, is_last };
         }
-        encoder
+        boxed.into_boxed_slice().try_into().map_or_else(|_| unreachable!("one encoder"), Ok)
     }
 
     /// Returns the code and the length of the longest symbol with which a string begins, of which
@@ -336,12 +338,12 @@ impl FsstEncoder {
 /// An encoder with its symbols.
 pub(crate) struct FsstMatcher {
     symbols: Vec<Symbol>,
-    encoder: FsstEncoder,
+    encoder: Box<[FsstEncoder; 1]>,
 }
 
 impl FsstMatcher {
     pub(super) fn encoder(&self) -> &FsstEncoder {
-        &self.encoder
+        &self.encoder[0]
     }
 }
 
@@ -351,7 +353,7 @@ impl Match for FsstMatcher {
     fn try_new(mut symbols: Vec<Symbol>) -> Result<Self, TryReserveError> {
         symbols.sort_unstable();
         symbols.dedup();
-        let encoder = FsstEncoder::new(&symbols);
+        let encoder = FsstEncoder::try_new(&symbols)?;
         Ok(FsstMatcher { symbols, encoder })
     }
 
@@ -361,7 +363,7 @@ impl Match for FsstMatcher {
 
     #[inline(always)]
     fn parse(&self, string: &[u8], mut found: impl FnMut(Option<usize>, u8)) {
-        self.encoder.parse(string, |code, byte| {
+        self.encoder().parse(string, |code, byte| {
             found((code != ESCAPE).then_some(code.into()), byte);
         });
     }
@@ -370,7 +372,7 @@ impl Match for FsstMatcher {
 /// A table to encode and to decode with.
 pub(crate) struct FsstTable {
     decoder: Fsst,
-    encoder: FsstEncoder,
+    encoder: Box<[FsstEncoder; 1]>,
 }
 
 impl FsstTable {
@@ -390,13 +392,18 @@ impl FsstTable {
     /// Returns the table to encode with.
     #[inline(always)]
     pub(crate) fn encoder(&self) -> &FsstEncoder {
-        &self.encoder
+        &self.encoder[0]
     }
 
     /// Returns the bytes of the codes of a string.
     pub(crate) fn coded_len(&self, string: &[u8]) -> usize {
         let mut len = 0;
-        self.encoder.parse(string, |code, _| len += 1 + usize::from(code == ESCAPE));
+        self.encoder().parse(string, |code, _| len += 1 + usize::from(code == ESCAPE));
         len
+    }
+
+    /// Returns the bytes on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of_val(&*self.encoder)
     }
 }

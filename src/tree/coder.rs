@@ -238,7 +238,7 @@ impl LeafCoder {
     pub(crate) fn heap_bytes(&self) -> usize {
         let count = self.count.load(Acquire);
         let tables = (0..count).filter_map(|i| self.table(i));
-        let tables: usize = tables.map(size_of_val).sum();
+        let tables: usize = tables.map(|table| size_of_val(table) + table.heap_bytes()).sum();
         let chunk = TABLES_PER_CHUNK * size_of::<OnceLock<Box<[FsstTable]>>>();
         let chunks = count.div_ceil(TABLES_PER_CHUNK) * chunk;
         let samples = self.watch.lock().samples.iter().map(Sample::heap_bytes).sum::<usize>();

@@ -33,8 +33,10 @@ pub(crate) struct CursorState {
     end: usize,
     /// Where in the payload the rest of the entry after the position begins.
     rest: usize,
-    /// Index up to which steps forwards are [`pass_fast`](Self::pass_fast), at most `end`.
-    fast_end: usize,
+    /// Index up to which steps forwards are [`pass_narrow`](Self::pass_narrow), at most `end`.
+    narrow_end: usize,
+    /// The same of [`pass_coded`](Self::pass_coded).
+    coded_end: usize,
     /// Where in the payload the rests begin.
     rest_at: usize,
     /// Where in the payload they end.
@@ -45,8 +47,6 @@ pub(crate) struct CursorState {
     capacity: usize,
     /// Where the payload begins in the leaf.
     payload_at: usize,
-    /// Whether the leaf is coded.
-    is_coded: bool,
     /// Where the values begin in the leaf.
     values_at: usize,
     /// The key of the entry read last.
@@ -98,13 +98,13 @@ impl CursorState {
             index: 0,
             end: 0,
             rest: 0,
-            fast_end: 0,
+            narrow_end: 0,
+            coded_end: 0,
             rest_at: 0,
             rests_end: 0,
             strip: 0,
             capacity: 0,
             payload_at: HEADER_BYTES,
-            is_coded: false,
             values_at: 0,
             key: KeyBuf::default(),
             suffixes: Suffixes::default(),
@@ -166,11 +166,10 @@ impl CursorState {
         self.strip = leaf.strip();
         self.capacity = leaf.info.capacity();
         self.payload_at = leaf.info.payload_at();
-        self.is_coded = leaf.info.is_coded();
         self.rest_at = leaf.rest_at();
         self.rests_end = self.rest_at + leaf.info.rest();
         self.values_at = leaf.info.values_from(self.value_bytes);
-        self.key.make_room(self.strip, self.is_coded);
+        self.key.make_room(self.strip, leaf.info.is_coded());
         self.set_index(leaf, index, offset);
     }
 
@@ -178,10 +177,10 @@ impl CursorState {
     fn set_index(&mut self, leaf: &NodeRef<'_>, index: usize, offset: usize) {
         self.index = index;
         self.rest = self.rest_at + offset;
-        self.fast_end = if leaf.info.is_wide() || (index == 0 && leaf.info.empty_first()) {
+        let has_first = index > 0 || !leaf.info.empty_first();
+        self.coded_end = if leaf.info.is_coded() && has_first { self.end } else { 0 };
+        self.narrow_end = if leaf.info.is_wide() || leaf.info.is_coded() || !has_first {
             0
-        } else if self.is_coded {
-            self.end
         } else {
             // At the last entries, as many bytes as are copied may not be in the leaf (N12).
             let values_end = self.values_at + self.value_bytes * self.capacity;
@@ -240,7 +239,7 @@ impl CursorState {
     /// Leaves the leaf, and keeps the path to it.
     pub(crate) fn leave(&mut self) {
         self.leaf = None;
-        (self.index, self.end, self.fast_end) = (0, 0, 0);
+        (self.index, self.end, self.narrow_end, self.coded_end) = (0, 0, 0, 0);
     }
 
     /// Descends to the first or the last leaf below `child`, one of whose fence keys is in the key
@@ -331,7 +330,8 @@ impl CursorState {
     /// Ends steps forwards in this leaf at an index, which is not before the position.
     pub(crate) fn limit(&mut self, end: usize) {
         self.end = end;
-        self.fast_end = self.fast_end.min(end);
+        self.narrow_end = self.narrow_end.min(end);
+        self.coded_end = self.coded_end.min(end);
     }
 
     /// Moves over the entries of the leaf, and returns how many they are. The next step leaves it.
@@ -407,8 +407,8 @@ impl CursorState {
     pub(crate) unsafe fn next<B: Bits>(&mut self) -> Option<B> {
         // SAFETY: (N1, N3, N5) by the caller; an entry was passed.
         unsafe {
-            if self.is_fast_next() {
-                self.pass_fast();
+            if self.is_narrow_next() {
+                self.pass_narrow();
             } else if !self.pass_other() {
                 return None;
             }
@@ -421,7 +421,7 @@ impl CursorState {
     unsafe fn pass_other(&mut self) -> bool {
         // SAFETY: (N1, N3, N5) see `next`.
         unsafe {
-            let found = self.find_next();
+            let found = self.is_coded_next() || self.find_next();
             if found {
                 self.pass_here();
             }
@@ -434,7 +434,15 @@ impl CursorState {
     pub(crate) unsafe fn pass_here(&mut self) {
         debug_assert!(self.has_next());
         // SAFETY: (N1, N3, N5) see `next`.
-        unsafe { if self.is_fast_next() { self.pass_fast() } else { self.pass_any() } }
+        unsafe {
+            if self.is_coded_next() {
+                self.pass_coded();
+            } else if self.is_narrow_next() {
+                self.pass_narrow();
+            } else {
+                self.pass_any();
+            }
+        }
     }
 
     /// Returns the value of the entry that was passed forwards.
@@ -452,29 +460,22 @@ impl CursorState {
         Some(EntryPos { node, info: unsafe { node.info() }, index })
     }
 
-    /// Returns whether [`pass_fast`](Self::pass_fast) passes the next entry.
+    /// Returns whether [`pass_narrow`](Self::pass_narrow) passes the next entry.
     #[inline(always)]
-    pub(crate) fn is_fast_next(&self) -> bool {
-        self.index < self.fast_end
+    pub(crate) fn is_narrow_next(&self) -> bool {
+        self.index < self.narrow_end
     }
 
-    /// Passes the next entry, for which [`is_fast_next`](Self::is_fast_next) returns `true`.
+    /// Returns whether [`pass_coded`](Self::pass_coded) passes the next entry.
     #[inline(always)]
-    pub(crate) unsafe fn pass_fast(&mut self) {
-        // SAFETY: (N1, N5, N6, N10, N12, N13) by the caller.
-        unsafe {
-            if self.is_coded {
-                self.pass_coded();
-            } else {
-                self.pass_narrow();
-            }
-        }
+    pub(crate) fn is_coded_next(&self) -> bool {
+        self.index < self.coded_end
     }
 
-    /// Passes the next entry, which is not coded.
+    /// Passes the next entry, for which [`is_narrow_next`](Self::is_narrow_next) returns `true`.
     #[inline(always)]
-    unsafe fn pass_narrow(&mut self) {
-        debug_assert!(self.is_fast_next() && !self.is_coded);
+    pub(crate) unsafe fn pass_narrow(&mut self) {
+        debug_assert!(self.is_narrow_next());
         // SAFETY: (N1, N5, N6, N10, N12) there is a leaf, it is narrow, and the entry has a first
         // byte.
         unsafe {
@@ -485,10 +486,10 @@ impl CursorState {
         }
     }
 
-    /// Passes the next entry, which is coded.
-    #[inline(never)]
+    /// Passes the next entry, for which [`is_coded_next`](Self::is_coded_next) returns `true`.
+    #[inline(always)]
     unsafe fn pass_coded(&mut self) {
-        debug_assert!(self.is_fast_next() && self.is_coded);
+        debug_assert!(self.is_coded_next());
         // SAFETY: (N1, N5, N6, N10, N13) there is a leaf, it is coded, and the entry has a first
         // byte. The rests are written, up to the last.
         unsafe {

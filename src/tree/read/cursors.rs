@@ -59,8 +59,8 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         // SAFETY: (N1, N3, N9) as in `seek`. Any other entry was found.
         let value = unsafe {
-            if self.state.is_fast_next() {
-                self.state.pass_fast();
+            if self.state.is_narrow_next() {
+                self.state.pass_narrow();
             } else if !self.pass_other() {
                 return None;
             }
@@ -72,7 +72,7 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     /// Passes the next entry, of any leaf and any form. Returns whether there is one.
     #[inline(never)]
     fn pass_other(&mut self) -> bool {
-        let found = self.find_next();
+        let found = self.state.is_coded_next() || self.find_next();
         if found {
             // SAFETY: (N1, N3, N9) as in `next`; there is an entry.
             unsafe { self.state.pass_here() };
@@ -145,11 +145,11 @@ impl<'t, B: Bits> RawRange<'t, B> {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         let front = &mut self.front.state;
-        // SAFETY: (N1, N3, N9) the tree is borrowed as long as the cursors live. An entry that is
-        // not passed fast was found.
+        // SAFETY: (N1, N3, N9) the tree is borrowed as long as the cursors live. Any other entry was
+        // found.
         let value = unsafe {
-            if front.is_fast_next() {
-                front.pass_fast()
+            if front.is_narrow_next() {
+                front.pass_narrow()
             } else if !self.pass_other() {
                 return None;
             }
@@ -160,7 +160,7 @@ impl<'t, B: Bits> RawRange<'t, B> {
 
     #[inline(never)]
     fn pass_other(&mut self) -> bool {
-        let found = self.find_next();
+        let found = self.front.state.is_coded_next() || self.find_next();
         if found {
             // SAFETY: (N1, N3, N9) as in `next`; there is an entry.
             unsafe { self.front.state.pass_here() };
