@@ -5,8 +5,8 @@
 /// How a map stores the bytes that a key does not share with the key before it.
 ///
 /// Of URLs or paths, codes take a third fewer bytes, but more time. A map of two million URLs then
-/// takes 25 bytes a key instead of 32. Inserts run at 0.78 of the rate, removals at 0.87, scans at
-/// 0.6, and lookups at the same rate. A map keeps its way of coding when it is cloned or turned
+/// takes 27 bytes a key instead of 33. Inserts run at 0.77 of the rate, removals at 0.88, scans at
+/// 0.68, and lookups at the same rate. A map keeps its way of coding when it is cloned or turned
 /// into another kind of map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
