@@ -145,8 +145,8 @@ impl<'t, B: Bits> RawRange<'t, B> {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<(&[u8], B)> {
         let front = &mut self.front.state;
-        // SAFETY: (N1, N3, N9) the tree is borrowed as long as the cursors live. Any other entry was
-        // found.
+        // SAFETY: (N1, N3, N9) the tree is borrowed as long as the cursors live. Any other entry
+        // was found.
         let value = unsafe {
             if front.is_narrow_next() {
                 front.pass_narrow()
