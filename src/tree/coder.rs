@@ -63,6 +63,8 @@ const SAMPLED_LEAVES: Threshold = Threshold::new(8, 64);
 const MAX_SAMPLED_BYTES: usize = 64 << 10;
 /// The part of all splits so far after which the next check comes, if that is more.
 const CHECKS_PER_DOUBLING: usize = 16;
+/// The part of all splits so far after which the next check comes at the latest.
+const TRIES_PER_DOUBLING: usize = 8;
 /// A table is trained if new keys take this part more of their bytes, as codes, than those after
 /// the last training took; and at each doubling of the map.
 const DRIFT_PERCENT: usize = 8;
@@ -363,8 +365,11 @@ impl LeafCoder {
             watch.backoff = 0;
             watch.next_check = watch.splits + watch.interval();
         } else {
-            // These keys cannot be coded better. The next try is further away each time.
-            watch.backoff = (4 * watch.backoff).max(4 * SPLITS_PER_CHECK.get());
+            // These keys cannot be coded better. The next try is further away each time, but other
+            // keys may follow.
+            watch.backoff = (4 * watch.backoff)
+                .min(watch.splits / TRIES_PER_DOUBLING)
+                .max(4 * SPLITS_PER_CHECK.get());
             watch.next_check = watch.splits + watch.backoff.max(watch.interval());
         }
         watch.is_training = false;
