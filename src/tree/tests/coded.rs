@@ -2,6 +2,7 @@
 
 use super::{Tree, takes};
 use crate::coding::KeyCoding;
+use crate::symbols::Sample;
 use crate::testing::coverage::Event::*;
 use crate::tree::{LeafCoder, RawCursor, SharedTree};
 
@@ -83,4 +84,22 @@ fn a_shared_tree_has_the_tables_of_its_owner() {
     let tree = SharedTree::new(tree).into_raw();
     assert!(std::ptr::eq(tree.coder().unwrap().newest().unwrap(), table));
     tree.check().unwrap();
+}
+
+/// Trains tables in vain on keys that do not change, until others follow.
+#[test]
+fn tries_in_vain_do_not_put_off_the_next_for_long() {
+    const SPLITS: usize = 20_000;
+    let coder = LeafCoder::asked(KeyCoding::Symbols).unwrap();
+    let split = |rest: &[u8]| {
+        let mut leaf = Sample::default();
+        (0..8).for_each(|_| leaf.push(rest));
+        coder.split(rest, coder.is_sampling().then_some(&leaf));
+    };
+    let newest = || coder.newest().map(std::ptr::from_ref);
+    (0..SPLITS).for_each(|_| split(b"/the/same/end/of/all/keys.html"));
+    let before = newest();
+    assert!(before.is_some());
+    (0..SPLITS / 3).for_each(|_| split(b"QUITE-ANOTHER-END-01234-56789"));
+    assert_ne!(newest(), before, "no table for the keys that followed");
 }
