@@ -421,7 +421,7 @@ impl CursorState {
     unsafe fn pass_other(&mut self) -> bool {
         // SAFETY: (N1, N3, N5) see `next`.
         unsafe {
-            let found = self.is_coded_next() || self.find_next();
+            let found = self.find_next();
             if found {
                 self.pass_here();
             }
@@ -468,7 +468,7 @@ impl CursorState {
 
     /// Returns whether [`pass_coded`](Self::pass_coded) passes the next entry.
     #[inline(always)]
-    pub(crate) fn is_coded_next(&self) -> bool {
+    fn is_coded_next(&self) -> bool {
         self.index < self.coded_end
     }
 

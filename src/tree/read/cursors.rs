@@ -72,7 +72,7 @@ impl<'t, B: Bits> RawCursor<'t, B> {
     /// Passes the next entry, of any leaf and any form. Returns whether there is one.
     #[inline(never)]
     fn pass_other(&mut self) -> bool {
-        let found = self.state.is_coded_next() || self.find_next();
+        let found = self.find_next();
         if found {
             // SAFETY: (N1, N3, N9) as in `next`; there is an entry.
             unsafe { self.state.pass_here() };
@@ -160,7 +160,7 @@ impl<'t, B: Bits> RawRange<'t, B> {
 
     #[inline(never)]
     fn pass_other(&mut self) -> bool {
-        let found = self.front.state.is_coded_next() || self.find_next();
+        let found = self.find_next();
         if found {
             // SAFETY: (N1, N3, N9) as in `next`; there is an entry.
             unsafe { self.front.state.pass_here() };
